@@ -1,0 +1,152 @@
+"""Reading pictures: whatever a camera, phone or editor wrote, as upright RGB; or one sentence why not."""
+
+from __future__ import annotations
+
+import glob
+import io
+import stat
+import warnings
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+
+from mien.types import InputError
+
+MAX_PIXELS = 100_000_000
+MIN_SIDE = 16
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif")
+
+_UNREADABLE = {b"ftyphei": "HEIC", b"ftyphev": "HEIC", b"ftypmif1": "HEIF", b"ftypmsf1": "HEIF"}
+
+
+def read_image(path: str | Path, max_pixels: int = MAX_PIXELS) -> Image.Image:
+    """Read a picture as PIL RGB, uint8, upright.
+
+    EXIF orientation is honoured. Transparent places become white. 16-bit pictures are scaled to 8 bits.
+    CMYK and wide-gamut pictures are converted to sRGB by the colour profile they carry. An animation gives
+    its first frame.
+
+    Args:
+        path: the file.
+        max_pixels: pictures with more pixels are refused before they are decoded.
+
+    Raises:
+        InputError: the file is missing, unreadable, not a picture, damaged, too small or too large.
+    """
+    path = Path(path)
+    data = _read_bytes(path)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter(
+                "ignore"
+            )  # Pillow warns of large pictures and odd EXIF; both are dealt with here
+            image = Image.open(io.BytesIO(data))
+            _check_size(image, path, max_pixels)
+            image.load()
+            return to_rgb(ImageOps.exif_transpose(image), path.name)
+    except InputError:
+        raise
+    except UnidentifiedImageError as error:
+        for mark, kind in _UNREADABLE.items():
+            if mark in data[4:16]:
+                raise InputError(
+                    f"{path} is a {kind} picture, which cannot be read here: export it as JPEG or PNG."
+                ) from error
+        raise InputError(
+            f"{path} is not a picture that can be read: give a JPEG, PNG or WebP file."
+        ) from error
+    except Image.DecompressionBombError as error:
+        raise InputError(_too_large(path, "far too many", max_pixels)) from error
+    except Exception as error:  # decoders of broken files raise anything from struct.error to SyntaxError
+        raise InputError(f"{path} is damaged or cut short ({error}): save or copy it again.") from error
+
+
+def to_rgb(image: Image.Image, name: str = "The picture") -> Image.Image:
+    """Any PIL picture as RGB uint8, by the rules of `read_image`; orientation is left as it is.
+
+    Raises:
+        InputError: the colour mode has no agreed meaning as RGB (floating point, Lab).
+    """
+    if image.mode.startswith("I;16"):
+        levels = np.asarray(image).astype(np.float64)  # [H, W] in [0, 65535]
+        return Image.fromarray(np.round(levels / 257).clip(0, 255).astype(np.uint8)).convert("RGB")
+    if image.mode in ("I", "F", "LAB"):
+        raise InputError(
+            f"{name} is in colour mode {image.mode}, which has no fixed range: save it as 8-bit RGB."
+        )
+    if image.has_transparency_data:
+        layers = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), layers).convert("RGB")
+    profile = image.info.get("icc_profile")
+    if profile and image.mode in ("RGB", "CMYK"):
+        try:
+            source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+            if "sRGB" not in ImageCms.getProfileDescription(source):
+                converted = ImageCms.profileToProfile(
+                    image, source, ImageCms.createProfile("sRGB"), outputMode="RGB"
+                )
+                assert converted is not None  # it is None only when converting in place
+                return converted
+        except (OSError, ImageCms.PyCMSError):
+            pass  # a broken profile says nothing: go by the plain numbers, as every viewer does
+    return image.convert("RGB")
+
+
+def find_images(patterns: list[str]) -> list[Path]:
+    """Files, folders (their pictures, not sub-folders') and globs as one list of paths, sorted within each.
+
+    Raises:
+        InputError: a folder or glob holds no picture.
+    """
+    found: list[Path] = []
+    for pattern in patterns:
+        path = Path(pattern)
+        if path.is_dir():
+            matches = sorted(p for p in path.iterdir() if p.suffix.lower() in SUFFIXES and p.is_file())
+        elif not path.exists() and glob.has_magic(pattern):
+            matches = sorted(
+                p for p in map(Path, glob.glob(pattern, recursive=True)) if p.suffix.lower() in SUFFIXES
+            )
+        else:
+            matches = [path]
+        if not matches:
+            raise InputError(
+                f"{pattern} holds no picture ({', '.join(SUFFIXES)}): give a file, folder or glob that does."
+            )
+        found += matches
+    return found
+
+
+def _read_bytes(path: Path) -> bytes:
+    try:
+        mode = path.stat().st_mode
+        if stat.S_ISDIR(mode):
+            raise InputError(f"{path} is a folder: give a picture in it.")
+        if not stat.S_ISREG(mode):
+            raise InputError(f"{path} is not an ordinary file: give a picture.")
+        data = path.read_bytes()
+    except FileNotFoundError as error:
+        raise InputError(f"{path} does not exist: check the name.") from error
+    except (OSError, ValueError) as error:
+        reason = (getattr(error, "strerror", None) or str(error)).lower()
+        raise InputError(f"{path} cannot be read ({reason}): check its name and permissions.") from error
+    if not data:
+        raise InputError(f"{path} is empty: save or copy the picture again.")
+    return data
+
+
+def _check_size(image: Image.Image, path: Path, max_pixels: int) -> None:
+    width, height = image.size
+    if width * height > max_pixels:
+        raise InputError(_too_large(path, f"{width} x {height}", max_pixels))
+    if min(width, height) < MIN_SIDE:
+        raise InputError(
+            f"{path} is {width} x {height} pixels, too small to show a face: give a larger picture."
+        )
+
+
+def _too_large(path: Path, size: str, max_pixels: int) -> str:
+    return (
+        f"{path} has {size} pixels, and the limit is {max_pixels / 1e6:g} million: make the picture smaller."
+    )

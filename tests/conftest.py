@@ -1,0 +1,29 @@
+"""What every test may ask for."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of data beside the project; the test is skipped where it is absent."""
+    folder = Path(os.environ.get("MIEN_SHARED", ROOT.parent / "shared"))
+    if not (folder / "data").is_dir():
+        pytest.skip(f"the shared data are not at {folder} (set MIEN_SHARED)")
+    return folder
+
+
+@pytest.fixture
+def picture() -> Image.Image:
+    """A 96 x 64 RGB picture with no symmetry: its corners differ, so that turning and mirroring show."""
+    rows, columns = np.mgrid[0:64, 0:96]
+    pixels = np.stack([columns * 2, rows * 3, 255 - columns], axis=-1)
+    return Image.fromarray(pixels.astype(np.uint8))

@@ -1,0 +1,104 @@
+"""A picture is written whole, with its provenance, or not at all."""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mien import provenance
+from mien.files import check_writable, replacing, write_text
+from mien.images import read_image
+from mien.provenance import DIGITAL_SOURCE_TYPE, read_provenance, save_image
+from mien.types import InputError
+
+SETTINGS = {
+    "prompt": 'a “portrait” <of> & nobody\'s\n"face"',
+    "seed": 7,
+    "id_scale": 0.8,
+    "scores": {"id": 0.5, "exp": None},
+}
+
+
+@pytest.mark.parametrize("name", ["out.png", "out.jpg", "out.JPEG", "out.webp"])
+def test_every_format_says_a_model_made_it(tmp_path: Path, picture: Image.Image, name: str) -> None:
+    path = save_image(picture, tmp_path / name, SETTINGS)
+    found = read_provenance(path)
+    assert found is not None and found["settings"] == SETTINGS and found["software"].startswith("mien ")
+    assert DIGITAL_SOURCE_TYPE.encode() in path.read_bytes()
+    difference = np.abs(np.asarray(read_image(path), float) - np.asarray(picture, float)).mean()
+    assert difference < (0.001 if name.endswith("png") else 4)
+    assert [p.name for p in tmp_path.iterdir()] == [name]
+
+
+def test_other_pictures_carry_none(tmp_path: Path, picture: Image.Image) -> None:
+    picture.save(tmp_path / "plain.png")
+    assert read_provenance(tmp_path / "plain.png") is None
+    (tmp_path / "words.png").write_text("words")
+    with pytest.raises(InputError, match="words.png"):
+        read_provenance(tmp_path / "words.png")
+
+
+def test_settings_hold_no_pictures_or_paths(tmp_path: Path, picture: Image.Image) -> None:
+    for value in (picture, Path("me.jpg"), b"bytes", np.zeros(3), float("nan")):
+        with pytest.raises(ValueError):
+            save_image(picture, tmp_path / "out.png", {"identity": value})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_picture_without_its_provenance_is_not_written(
+    tmp_path: Path, picture: Image.Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(provenance, "read_provenance", lambda path: None)
+    with pytest.raises(ValueError, match="provenance"):
+        save_image(picture, tmp_path / "out.png", {})
+    too_long = {"prompt": "a" * 100_000}  # a JPEG segment holds 64 kB
+    with pytest.raises(ValueError):
+        save_image(picture, tmp_path / "out.jpg", too_long)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_unwritable_places(tmp_path: Path, picture: Image.Image) -> None:
+    (tmp_path / "folder.png").mkdir()
+    cases = {
+        "out.xyz": "end the name",
+        "out": "end the name",
+        "folder.png": "is a folder",
+        "no/out.png": "does not exist",
+    }
+    for name, words in cases.items():
+        with pytest.raises(InputError, match=words):
+            save_image(picture, tmp_path / name, {})
+    with pytest.raises(InputError):
+        save_image(picture, tmp_path / ("a" * 300 + ".png"), {})
+    with pytest.raises(InputError, match="not an ordinary file"):
+        check_writable("/dev/full")
+    assert [p.name for p in tmp_path.iterdir()] == ["folder.png"]
+
+
+def test_a_full_disk_leaves_the_old_file_and_nothing_else(
+    tmp_path: Path, picture: Image.Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_image(picture, tmp_path / "out.png", {"seed": 1})
+
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(InputError, match="no space left"):
+        save_image(picture, tmp_path / "out.png", {"seed": 2})
+    assert [p.name for p in tmp_path.iterdir()] == ["out.png"]
+    found = read_provenance(tmp_path / "out.png")
+    assert found is not None and found["settings"] == {"seed": 1}
+
+
+def test_replacing_keeps_the_old_file_when_the_block_fails(tmp_path: Path) -> None:
+    write_text(tmp_path / "a.txt", "old")
+    with pytest.raises(RuntimeError), replacing(tmp_path / "a.txt") as temporary:
+        temporary.write_text("new")
+        raise RuntimeError
+    assert (tmp_path / "a.txt").read_text() == "old"
+    assert len(list(tmp_path.iterdir())) == 1
