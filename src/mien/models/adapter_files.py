@@ -1,0 +1,99 @@
+"""Reading and writing adapters in IP-Adapter's layout: one file a branch.
+
+Safetensors keys ``image_proj.*`` and ``ip_adapter.{k}.to_k_ip.weight``; a ``.bin`` holds the same as two dictionaries.
+k = 1, 3, 5 … counts the cross-attention layers in the order of ``unet.attn_processors``.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from mien.types import InputError
+
+State = dict[str, Tensor]
+
+
+def read_adapter(path: str | Path) -> tuple[State, State]:
+    """(image_proj, ip_adapter) of a ``.safetensors`` or ``.bin`` file, on the CPU. No code in a pickle is ever run."""
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: there is no such adapter file")
+    if path.suffix == ".safetensors":
+        image_proj, ip_adapter = _read_safetensors(path)
+    elif path.suffix in (".bin", ".pt", ".pth"):
+        image_proj, ip_adapter = _read_pickle(path)
+    else:
+        raise InputError(f"{path}: an adapter is a .safetensors or .bin file")
+    if not image_proj or not ip_adapter:
+        raise InputError(f"{path}: holds no image_proj and ip_adapter weights: it is not an IP-Adapter file")
+    for name, value in [*image_proj.items(), *ip_adapter.items()]:
+        if not torch.isfinite(value).all():
+            raise InputError(
+                f"{path}: {name} holds NaN or infinite weights: the file is damaged, use another copy"
+            )
+    return image_proj, ip_adapter
+
+
+def _read_safetensors(path: Path) -> tuple[State, State]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        flat = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise InputError(f"{path}: is not a complete safetensors file ({error})") from error
+    parts: dict[str, State] = {"image_proj": {}, "ip_adapter": {}}
+    for key, value in flat.items():
+        part, _, rest = key.partition(".")
+        if part not in parts:
+            raise InputError(f"{path}: has the key {key}, which no IP-Adapter file has")
+        parts[part][rest] = value
+    return parts["image_proj"], parts["ip_adapter"]
+
+
+def _read_pickle(path: Path) -> tuple[State, State]:
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise InputError(
+            f"{path}: is damaged or holds more than weights, and is not loaded for safety"
+        ) from error
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+        raise InputError(f"{path}: is not a complete weights file") from error
+    if not isinstance(content, dict) or not {"image_proj", "ip_adapter"} <= content.keys():
+        raise InputError(f"{path}: holds no image_proj and ip_adapter weights: it is not an IP-Adapter file")
+    for part in ("image_proj", "ip_adapter"):
+        values = content[part].values() if isinstance(content[part], dict) else [None]
+        if not all(isinstance(value, Tensor) for value in values):
+            raise InputError(f"{path}: {part} is not a dictionary of tensors: it is not an IP-Adapter file")
+    return content["image_proj"], content["ip_adapter"]
+
+
+def write_adapter(
+    path: str | Path, state: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None
+) -> None:
+    """Write one branch's ``state_dict`` as safetensors, atomically. ``path`` must end in ``.safetensors``."""
+    from safetensors.torch import save
+
+    path = Path(path)
+    if path.suffix != ".safetensors":
+        raise InputError(f"{path}: adapters are written as .safetensors")
+    flat = {name: value.detach().cpu().contiguous() for name, value in state.items()}
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(temporary, "wb") as file:
+            file.write(save(flat, metadata=dict(metadata or {})))
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        raise InputError(f"{path}: the adapter could not be written ({error.strerror})") from error
+    finally:
+        temporary.unlink(missing_ok=True)

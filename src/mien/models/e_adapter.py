@@ -1,0 +1,325 @@
+"""The E-Adapter: identity and expression as two more sources of cross-attention (PAPERS 1.1, EmojiDiff).
+
+A plug-in for any UNet of Stable Diffusion's kind. The base stays frozen and unchanged: nothing is registered in it,
+:meth:`EAdapter.detach` gives every attention layer its own processor back. Each branch is saved as one file in
+IP-Adapter's layout, so ``pipe.load_ip_adapter([folder, folder], weight_name=[...])`` of stock diffusers runs it too.
+
+What the paper leaves open, and our choice: 4 tokens a branch, as in both adapters it starts from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from mien.models.adapter_files import read_adapter, write_adapter
+from mien.models.attention import (
+    BlockScale,
+    DecoupledAttention,
+    Injected,
+    KeyValue,
+    Scale,
+    in_block,
+)
+from mien.models.projection import Projection, ProjectionKind, create_projection, projection_from_state
+from mien.types import Conditions, InputError, NoisePredictor
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from diffusers import UNet2DConditionModel
+    from diffusers.models.attention_processor import Attention
+
+Stage = Literal["base", "refined", "ica", "all"]
+BRANCHES = ("identity", "expression")
+FILES = {branch: f"{branch}.safetensors" for branch in BRANCHES}
+
+
+class AdapterBranch(nn.Module):
+    """Projection and per-layer keys and values of one condition. Its ``state_dict`` is IP-Adapter's file."""
+
+    def __init__(self, projection: Projection, layers: list[KeyValue]) -> None:
+        super().__init__()
+        self.image_proj = projection
+        self.ip_adapter = nn.ModuleDict({str(2 * i + 1): layer for i, layer in enumerate(layers)})
+
+    @property
+    def width(self) -> int:
+        """Length of the embedding it takes."""
+        return self.image_proj.width
+
+    @property
+    def layers(self) -> list[KeyValue]:
+        """One a cross-attention layer, in the order of ``unet.attn_processors``."""
+        return list(self.ip_adapter.values())  # type: ignore[arg-type]
+
+    def tokens(self, embeds: Tensor) -> Tensor:
+        """[b, w] -> [b, n, d]; several pictures a sample, [b, k, w] -> [b, k n, d], as IP-Adapter does."""
+        if embeds.ndim not in (2, 3) or embeds.shape[-1] != self.width:
+            raise InputError(
+                f"an embedding of shape {tuple(embeds.shape)} does not fit an adapter for width {self.width}: "
+                "use the encoder that the adapter was trained with"
+            )
+        tokens = self.image_proj(embeds.reshape(-1, self.width))  # [b k, n, d]
+        return tokens.reshape(embeds.shape[0], -1, tokens.shape[-1])
+
+
+class EAdapter(nn.Module):
+    """Both branches; either may be absent. Made by :meth:`create` or :meth:`load`, then attached to a UNet."""
+
+    def __init__(self, identity: AdapterBranch | None, expression: AdapterBranch | None) -> None:
+        super().__init__()
+        self.identity = identity
+        self.expression = expression
+        self._unet: list[UNet2DConditionModel] = []  # in a list: the UNet must not become a submodule
+        self._base_processors: dict[str, Any] = {}
+        self._processors: list[DecoupledAttention] = []
+
+    @classmethod
+    def create(
+        cls,
+        unet: UNet2DConditionModel,
+        identity_width: int | None,
+        expression_width: int | None,
+        identity_tokens: int = 4,
+        expression_tokens: int = 4,
+        identity_projection: ProjectionKind = "mlp",
+        expression_projection: ProjectionKind = "linear",
+    ) -> EAdapter:
+        """A new adapter for this UNet; a width of None leaves the branch out.
+
+        Projections start at random (torch's global generator), keys and values as copies of the text's in the same
+        layer, as IP-Adapter's training does.
+        """
+
+        def branch(width: int | None, kind: ProjectionKind, tokens: int) -> AdapterBranch | None:
+            if width is None:
+                return None
+            layers = []
+            for attn in cross_attention(unet).values():
+                layer = KeyValue(attn.to_k.in_features, attn.to_k.out_features)
+                layer.to_k_ip.weight.data.copy_(attn.to_k.weight)
+                layer.to_v_ip.weight.data.copy_(attn.to_v.weight)
+                layers.append(layer)
+            return AdapterBranch(
+                create_projection(kind, width, layers[0].to_k_ip.in_features, tokens), layers
+            )
+
+        return cls(
+            branch(identity_width, identity_projection, identity_tokens),
+            branch(expression_width, expression_projection, expression_tokens),
+        )
+
+    @classmethod
+    def load(
+        cls, unet: UNet2DConditionModel, identity: str | Path | None, expression: str | Path | None
+    ) -> EAdapter:
+        """From one file a branch (``.safetensors`` or ``.bin``), for instance IP-Adapter FaceID as identity and the
+        image-prompt IP-Adapter as expression; None leaves the branch out. The files must fit the UNet."""
+        return cls(*(None if path is None else load_branch(unet, path) for path in (identity, expression)))
+
+    def save(self, folder: str | Path, metadata: Mapping[str, str] | None = None) -> list[Path]:
+        """Write ``identity.safetensors`` and ``expression.safetensors`` (those there are) into the folder."""
+        written = []
+        for name, branch in self.branches():
+            path = Path(folder) / FILES[name]
+            write_adapter(path, branch.state_dict(), metadata)
+            written.append(path)
+        return written
+
+    def branches(self) -> Iterator[tuple[str, AdapterBranch]]:
+        """("identity", …), ("expression", …), those there are."""
+        for name in BRANCHES:
+            branch = getattr(self, name)
+            if branch is not None:
+                yield name, branch
+
+    def trainable_parameters(self, stage: Stage = "base") -> list[nn.Parameter]:
+        """Choose and return what the stage trains; everything else of the adapter gets ``requires_grad = False``.
+
+        "base", "refined", "ica": the whole expression branch and the identity's projection (PAPERS 1.1). "all": the
+        identity's keys and values too, for a backbone that has no FaceID adapter to start from.
+        """
+        if stage not in ("base", "refined", "ica", "all"):
+            raise InputError(f'stage {stage!r} is unknown: choose "base", "refined", "ica" or "all"')
+        self.requires_grad_(True)
+        if stage != "all" and self.identity is not None:
+            self.identity.ip_adapter.requires_grad_(False)
+        return [parameter for parameter in self.parameters() if parameter.requires_grad]
+
+    def attach(self, unet: UNet2DConditionModel) -> None:
+        """Give every cross-attention layer of the UNet a processor that knows the branches. Undo with :meth:`detach`.
+
+        The UNet and the adapter must be on one device; their dtypes may differ.
+        """
+        if self._unet:
+            raise InputError("this adapter is attached already: detach() it first")
+        layers = cross_attention(unet)
+        for name, branch in self.branches():
+            check_fit(branch, layers, f"the {name} branch")
+        base = unet.attn_processors
+        if any(isinstance(processor, DecoupledAttention) for processor in base.values()):
+            raise InputError("this UNet has an adapter already: detach() that one first")
+        identity = self.identity.layers if self.identity is not None else [None] * len(layers)
+        expression = self.expression.layers if self.expression is not None else [None] * len(layers)
+        new = dict(base)
+        for layer, key_value_id, key_value_exp in zip(layers, identity, expression, strict=True):
+            name = f"{layer}.processor"
+            processor = DecoupledAttention(layer, base[name], key_value_id, key_value_exp)
+            self._processors.append(processor)
+            new[name] = processor
+        unet.set_attn_processor(new)
+        self._base_processors = base
+        self._unet = [unet]
+
+    def detach(self) -> None:
+        """Give the UNet its own processors back. Without effect if not attached."""
+        for unet in self._unet:
+            unet.set_attn_processor(dict(self._base_processors))
+        self._unet, self._base_processors, self._processors = [], {}, []
+
+    def forget(self) -> None:
+        """Drop kept keys and values: at the end of a generation, or after weights were written through ``.data``."""
+        for processor in self._processors:
+            processor.forget()
+
+    def train(self, mode: bool = True) -> EAdapter:
+        """As ``nn.Module.train``; forgets, since weights may have changed in a way that cannot be seen."""
+        self.forget()
+        return super().train(mode)
+
+    def project(
+        self,
+        identity_embeds: Tensor | None = None,
+        expression_embeds: Tensor | None = None,
+        text: Tensor | None = None,
+        drop_identity: Tensor | None = None,
+        drop_expression: Tensor | None = None,
+    ) -> Conditions:
+        """Embeddings to tokens.
+
+        Args:
+            identity_embeds, expression_embeds: [b, w], or [b, k, w] for k pictures a sample; None: absent.
+            text: [b, n_t, d], passed on.
+            drop_identity, drop_expression: [b] bool, True where the embedding is replaced by zeros, which is what
+                the unconditional side of guidance sees (IP-Adapter).
+        """
+        tokens: list[Tensor | None] = []
+        for name, embeds, drop in zip(
+            BRANCHES, (identity_embeds, expression_embeds), (drop_identity, drop_expression), strict=True
+        ):
+            if embeds is None:
+                tokens.append(None)
+                continue
+            branch = getattr(self, name)
+            if branch is None:
+                raise InputError(f"the adapter has no {name} branch: leave the {name} embedding out")
+            if drop is not None:
+                embeds = embeds.masked_fill(drop.view(-1, *[1] * (embeds.ndim - 1)), 0.0)
+            tokens.append(branch.tokens(embeds))
+        return Conditions(text=text, identity=tokens[0], expression=tokens[1])
+
+    def predict_noise(
+        self,
+        unet: Callable[..., Any],
+        id_scale: Scale = 1.0,
+        expression_scale: Scale = 1.0,
+        **unet_arguments: Any,
+    ) -> NoisePredictor:
+        """The contract's ``predict_noise(z_t, t, conditions) -> eps`` of the attached UNet.
+
+        Args:
+            unet: the attached UNet, or a wrapper of it (DistributedDataParallel, torch.compile).
+            id_scale, expression_scale: lambda_id and lambda_exp: a number; [b], one a sample; by block name, e.g.
+                ``{"": 1.0, "up_blocks.1": 0.5}``; or a function of t [b] that gives any of these, for a step's own.
+            unet_arguments: passed to every call, e.g. ``added_cond_kwargs`` of SDXL.
+        """
+        if not self._unet:
+            raise InputError("the adapter is not attached to a UNet: attach(unet) first")
+        layers = [processor.layer for processor in self._processors]
+
+        def at(scale: Scale, t: Tensor) -> BlockScale:
+            value = scale(t) if callable(scale) and not isinstance(scale, Tensor) else scale
+            if isinstance(value, dict):
+                for block in value:
+                    if not any(in_block(layer, block) for layer in layers):
+                        raise InputError(f"no cross-attention layer of this UNet is in block {block!r}")
+            return value
+
+        def predict(z_t: Tensor, t: Tensor, conditions: Conditions) -> Tensor:
+            if conditions.text is None:
+                raise InputError("the conditions hold no text tokens: encode the prompt, or an empty one")
+            if conditions.background is not None or conditions.mask is not None:
+                raise InputError(
+                    "this UNet takes no background: leave background and mask out of the conditions"
+                )
+            given = Injected(
+                conditions.text,
+                conditions.identity,
+                conditions.expression,
+                at(id_scale, t),
+                at(expression_scale, t),
+            )
+            return unet(z_t, t, encoder_hidden_states=given, return_dict=False, **unet_arguments)[0]
+
+        return predict
+
+
+def cross_attention(unet: UNet2DConditionModel) -> dict[str, Attention]:
+    """Cross-attention layers by name, in the order of ``unet.attn_processors`` (down, up, mid)."""
+    names = [name.removesuffix(".processor") for name in unet.attn_processors]
+    layers: dict[str, Any] = {name: unet.get_submodule(name) for name in names if name.endswith("attn2")}
+    plain = all(
+        attn.group_norm is None
+        and attn.spatial_norm is None
+        and not attn.norm_cross
+        and attn.norm_q is None
+        and not attn.residual_connection
+        and attn.rescale_output_factor == 1.0
+        for attn in layers.values()
+    )
+    if not layers or not plain:
+        raise InputError(
+            "this UNet has no cross-attention of Stable Diffusion's kind: use an SD1.5 or SDXL family model"
+        )
+    return layers
+
+
+def check_fit(branch: AdapterBranch, layers: Mapping[str, Attention], source: str) -> None:
+    """Refuse a branch whose keys and values are not shaped for these layers."""
+    wants = [(attn.to_k.in_features, attn.to_k.out_features) for attn in layers.values()]
+    has = [(layer.to_k_ip.in_features, layer.to_k_ip.out_features) for layer in branch.layers]
+    if wants != has:
+        raise InputError(
+            f"{source} is made for {len(has)} layers of cross-attention width {has[0][0]}, this UNet has {len(wants)} "
+            f"of width {wants[0][0]}: use an adapter of this UNet's family"
+        )
+
+
+def load_branch(unet: UNet2DConditionModel, path: str | Path) -> AdapterBranch:
+    """One adapter file as a branch for this UNet, in float32."""
+    image_proj, ip_adapter = read_adapter(path)
+    projection = projection_from_state({k: v.float() for k, v in image_proj.items()}, str(path))
+    layers = []
+    count = sum(name.endswith(".to_k_ip.weight") for name in ip_adapter)
+    expected = {f"{2 * i + 1}.to_{x}_ip.weight" for i in range(count) for x in "kv"}
+    if wrong := sorted(expected ^ ip_adapter.keys()):
+        is_missing = "lacks" if wrong[0] in expected else "has the unexpected"
+        raise InputError(
+            f"{path}: {is_missing} ip_adapter.{wrong[0]}: it is not a whole adapter of a known kind"
+        )
+    for i in range(count):
+        key, value = (ip_adapter[f"{2 * i + 1}.to_{x}_ip.weight"].float() for x in "kv")
+        if key.ndim != 2 or key.shape != value.shape or key.shape[1] != projection.dim:
+            raise InputError(f"{path}: ip_adapter.{2 * i + 1} has the wrong shape {tuple(key.shape)}")
+        with torch.device("meta"):
+            layer = KeyValue(key.shape[1], key.shape[0])
+        layer.load_state_dict({"to_k_ip.weight": key, "to_v_ip.weight": value}, assign=True)
+        layers.append(layer)
+    branch = AdapterBranch(projection, layers)
+    check_fit(branch, cross_attention(unet), str(path))
+    return branch

@@ -1,0 +1,101 @@
+"""Tokens from embeddings, in the two layouts of IP-Adapter that diffusers tells apart by their keys.
+
+Glossary: C embedding width, n tokens, D the UNet's cross-attention width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+from torch import Tensor, nn
+
+from mien.types import InputError
+
+ProjectionKind = Literal["linear", "mlp"]
+LINEAR_TOKENS = 4  # fixed by the image-prompt layout: readers take D as rows / 4
+
+
+class LinearProjection(nn.Module):
+    """Image-prompt layout: ``proj`` [4D, C] and ``norm`` [D]. Embeddings [b, C] -> tokens [b, 4, D]."""
+
+    def __init__(self, width: int, dim: int, tokens: int = LINEAR_TOKENS) -> None:
+        super().__init__()
+        if tokens != LINEAR_TOKENS:
+            raise InputError(
+                f"a linear projection has {LINEAR_TOKENS} tokens in IP-Adapter's layout, not {tokens}: "
+                'use the "mlp" projection for another number'
+            )
+        self.width, self.dim, self.tokens = width, dim, tokens
+        self.proj = nn.Linear(width, tokens * dim)
+        self.norm = nn.LayerNorm(dim)
+
+    def forward(self, embeds: Tensor) -> Tensor:
+        x = self.proj(embeds.to(self.proj.weight.dtype))  # [b, 4D]
+        return self.norm(x.view(-1, self.tokens, self.dim))
+
+
+class MLPProjection(nn.Module):
+    """FaceID layout: ``proj.0`` [mult C, C], GELU, ``proj.2`` [n D, mult C], ``norm`` [D]. [b, C] -> [b, n, D].
+
+    The hidden width is a whole multiple of C, because readers of the layout work it out as one.
+    """
+
+    def __init__(self, width: int, dim: int, tokens: int = 4, mult: int = 2) -> None:
+        super().__init__()
+        self.width, self.dim, self.tokens = width, dim, tokens
+        self.proj = nn.Sequential(
+            nn.Linear(width, mult * width), nn.GELU(), nn.Linear(mult * width, tokens * dim)
+        )
+        self.norm = nn.LayerNorm(dim)
+
+    def forward(self, embeds: Tensor) -> Tensor:
+        x = self.proj(embeds.to(self.norm.weight.dtype))  # [b, n D]
+        return self.norm(x.view(-1, self.tokens, self.dim))
+
+
+Projection = LinearProjection | MLPProjection
+
+
+def create_projection(kind: ProjectionKind, width: int, dim: int, tokens: int = 4) -> Projection:
+    """A projection with random weights. ``kind``: "linear" (image-prompt layout) or "mlp" (FaceID layout)."""
+    if kind == "linear":
+        return LinearProjection(width, dim, tokens)
+    if kind == "mlp":
+        return MLPProjection(width, dim, tokens)
+    raise InputError(f'projection {kind!r} is unknown: choose "linear" or "mlp"')
+
+
+def projection_from_state(state: Mapping[str, Tensor], source: str) -> Projection:
+    """The projection that these ``image_proj`` weights belong to, told by the keys as diffusers does, and filled.
+
+    Args:
+        state: keys without the prefix ``image_proj.``. source: the file's name, for errors.
+    """
+    norm = state.get("norm.weight")
+    linear, first, second = state.get("proj.weight"), state.get("proj.0.weight"), state.get("proj.2.weight")
+    projection: Projection
+    if "perceiver_resampler.proj_in.weight" in state or "latents" in state or "proj.3.weight" in state:
+        raise InputError(
+            f"{source}: is a FaceID-Plus, Plus or full-face adapter: use a plain FaceID or image-prompt adapter"
+        )
+    if norm is None or norm.ndim != 1 or (linear is None and (first is None or second is None)):
+        raise InputError(
+            f"{source}: its image_proj weights are neither the image-prompt nor the FaceID layout"
+        )
+    dim = norm.shape[0]
+    if linear is not None:
+        projection = LinearProjection(linear.shape[-1], dim, linear.shape[0] // dim)
+    else:
+        assert first is not None and second is not None
+        width = first.shape[-1]
+        projection = MLPProjection(width, dim, second.shape[0] // dim, max(1, first.shape[0] // width))
+    expected = {name: tuple(value.shape) for name, value in projection.state_dict().items()}
+    found = {name: tuple(value.shape) for name, value in state.items()}
+    if expected != found:
+        wrong = sorted(set(expected.items()) ^ set(found.items()))[0]
+        raise InputError(
+            f"{source}: image_proj.{wrong[0]} is missing, unexpected or of the wrong shape {wrong[1]}"
+        )
+    projection.load_state_dict(dict(state))
+    return projection
