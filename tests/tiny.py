@@ -24,7 +24,7 @@ def sd15_unet(seed: int = 0) -> UNet2DConditionModel:
 
 
 def sdxl_unet(seed: int = 0) -> UNet2DConditionModel:
-    """SDXL's layout: several transformer layers a block, text and time embeddings added; cross-attention width 64."""
+    """SDXL's layout: several transformer layers a block, text and time embeddings; width 64."""
     torch.manual_seed(seed)
     return UNet2DConditionModel(
         block_out_channels=(32, 64),

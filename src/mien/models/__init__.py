@@ -1,1 +1,1 @@
-"""Networks: the E-Adapter's attention and projections, the autoencoder, the injections it is compared with."""
+"""Networks: the E-Adapter's attention and projections, the autoencoder, and what it is compared with."""

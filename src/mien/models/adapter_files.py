@@ -1,7 +1,7 @@
 """Reading and writing adapters in IP-Adapter's layout: one file a branch.
 
-Safetensors keys ``image_proj.*`` and ``ip_adapter.{k}.to_k_ip.weight``; a ``.bin`` holds the same as two dictionaries.
-k = 1, 3, 5 … counts the cross-attention layers in the order of ``unet.attn_processors``.
+Safetensors keys ``image_proj.*`` and ``ip_adapter.{k}.to_k_ip.weight``; a ``.bin`` holds the same as two
+dictionaries. k = 1, 3, 5 … counts the cross-attention layers in the order of ``unet.attn_processors``.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ State = dict[str, Tensor]
 
 
 def read_adapter(path: str | Path) -> tuple[State, State]:
-    """(image_proj, ip_adapter) of a ``.safetensors`` or ``.bin`` file, on the CPU. No code in a pickle is ever run."""
+    """(image_proj, ip_adapter) of a ``.safetensors`` or ``.bin`` file, on the CPU. Pickled code is never run."""
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path}: there is no such adapter file")

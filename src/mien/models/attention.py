@@ -2,9 +2,10 @@
 
     Z = Attn(Q, K_text, V_text) + lambda_id * Attn(Q, K_id, V_id) + lambda_exp * Attn(Q, K_exp, V_exp)
 
-The conditions travel through the UNet as one :class:`Injected` value in the place of ``encoder_hidden_states``, so they
-are part of the call and not of some shared state: two calls with different conditions may be in flight at once, and
-gradient checkpointing recomputes with what it first saw. A UNet called with a plain text tensor runs its own processor.
+The conditions travel through the UNet as one :class:`Injected` value in the place of
+``encoder_hidden_states``, so they are part of the call and not of some shared state: two calls with
+different conditions may be in flight at once, and gradient checkpointing recomputes with what it first saw.
+A UNet called with a plain text tensor runs its own processor.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ LayerScale = float | Tensor
 
 BlockScale = LayerScale | Mapping[str, LayerScale]
 """lambda of all layers, or by the beginning of the layer's name (``"down_blocks.1"``, ``"mid_block"``,
-``"up_blocks.0.attentions.2"``); the longest name that fits counts, a layer that none fits gets 0, ``""`` fits all."""
+``"up_blocks.0.attentions.2"``); the longest name that fits counts, a layer that none fits gets 0, ``""``
+fits all."""
 
 Scale = BlockScale | Callable[[Tensor], BlockScale]
 """A :data:`BlockScale`, or a function of the timestep t [b] that gives one."""
@@ -48,7 +50,7 @@ class Injected(NamedTuple):
 
 
 class KeyValue(nn.Module):
-    """Keys and values of one branch in one layer: [b, n, d] -> two of [b, n, hidden]. No bias (IP-Adapter)."""
+    """Keys and values of one branch in one layer: [b, n, d] -> two of [b, n, hidden]. No bias."""
 
     def __init__(self, width: int, hidden: int) -> None:
         super().__init__()
@@ -68,11 +70,11 @@ class _Cached:
 
 
 class DecoupledAttention:
-    """The processor of one cross-attention layer. Owns no parameters, so the UNet's ``state_dict`` stays its own.
+    """The processor of one cross-attention layer. Owns no parameters: the UNet's ``state_dict`` stays its own.
 
-    Without gradients, keys and values are kept while the very same token tensor comes back (one generation), and made
-    anew when the tensor, its content or the weights change. A write through ``.data`` is invisible to autograd's
-    version counter: call :meth:`forget` after one.
+    Without gradients, keys and values are kept while the very same token tensor comes back (one generation),
+    and made anew when the tensor, its content or the weights change. A write through ``.data`` is invisible
+    to autograd's version counter: call :meth:`forget` after one.
     """
 
     def __init__(

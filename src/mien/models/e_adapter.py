@@ -1,8 +1,9 @@
 """The E-Adapter: identity and expression as two more sources of cross-attention (PAPERS 1.1, EmojiDiff).
 
-A plug-in for any UNet of Stable Diffusion's kind. The base stays frozen and unchanged: nothing is registered in it,
-:meth:`EAdapter.detach` gives every attention layer its own processor back. Each branch is saved as one file in
-IP-Adapter's layout, so ``pipe.load_ip_adapter([folder, folder], weight_name=[...])`` of stock diffusers runs it too.
+A plug-in for any UNet of Stable Diffusion's kind. The base stays frozen and unchanged: nothing is registered
+in it, :meth:`EAdapter.detach` gives every attention layer its own processor back. Each branch is saved as
+one file in IP-Adapter's layout, so ``pipe.load_ip_adapter([folder, folder], weight_name=[...])`` of stock
+diffusers runs it too.
 
 What the paper leaves open, and our choice: 4 tokens a branch, as in both adapters it starts from.
 """
@@ -61,15 +62,15 @@ class AdapterBranch(nn.Module):
         """[b, w] -> [b, n, d]; several pictures a sample, [b, k, w] -> [b, k n, d], as IP-Adapter does."""
         if embeds.ndim not in (2, 3) or embeds.shape[-1] != self.width:
             raise InputError(
-                f"an embedding of shape {tuple(embeds.shape)} does not fit an adapter for width {self.width}: "
-                "use the encoder that the adapter was trained with"
+                f"an embedding of shape {tuple(embeds.shape)} does not fit an adapter for width "
+                f"{self.width}: use the encoder that the adapter was trained with"
             )
         tokens = self.image_proj(embeds.reshape(-1, self.width))  # [b k, n, d]
         return tokens.reshape(embeds.shape[0], -1, tokens.shape[-1])
 
 
 class EAdapter(nn.Module):
-    """Both branches; either may be absent. Made by :meth:`create` or :meth:`load`, then attached to a UNet."""
+    """Both branches; either may be absent. Make it by :meth:`create` or :meth:`load`, then attach it."""
 
     def __init__(self, identity: AdapterBranch | None, expression: AdapterBranch | None) -> None:
         super().__init__()
@@ -92,8 +93,8 @@ class EAdapter(nn.Module):
     ) -> EAdapter:
         """A new adapter for this UNet; a width of None leaves the branch out.
 
-        Projections start at random (torch's global generator), keys and values as copies of the text's in the same
-        layer, as IP-Adapter's training does.
+        Projections start at random (torch's global generator), keys and values as copies of the text's in
+        the same layer, as IP-Adapter's training does.
         """
 
         def branch(width: int | None, kind: ProjectionKind, tokens: int) -> AdapterBranch | None:
@@ -118,8 +119,9 @@ class EAdapter(nn.Module):
     def load(
         cls, unet: UNet2DConditionModel, identity: str | Path | None, expression: str | Path | None
     ) -> EAdapter:
-        """From one file a branch (``.safetensors`` or ``.bin``), for instance IP-Adapter FaceID as identity and the
-        image-prompt IP-Adapter as expression; None leaves the branch out. The files must fit the UNet."""
+        """From one file a branch (``.safetensors`` or ``.bin``), for instance IP-Adapter FaceID as identity
+        and the image-prompt IP-Adapter as expression; None leaves the branch out. The files must fit the
+        UNet."""
         return cls(*(None if path is None else load_branch(unet, path) for path in (identity, expression)))
 
     def save(self, folder: str | Path, metadata: Mapping[str, str] | None = None) -> list[Path]:
@@ -139,10 +141,10 @@ class EAdapter(nn.Module):
                 yield name, branch
 
     def trainable_parameters(self, stage: Stage = "base") -> list[nn.Parameter]:
-        """Choose and return what the stage trains; everything else of the adapter gets ``requires_grad = False``.
+        """Choose and return what the stage trains; the rest gets ``requires_grad = False``.
 
-        "base", "refined", "ica": the whole expression branch and the identity's projection (PAPERS 1.1). "all": the
-        identity's keys and values too, for a backbone that has no FaceID adapter to start from.
+        "base", "refined", "ica": the whole expression branch and the identity's projection (PAPERS 1.1).
+        "all": the identity's keys and values too, for a backbone that has no FaceID adapter to start from.
         """
         if stage not in ("base", "refined", "ica", "all"):
             raise InputError(f'stage {stage!r} is unknown: choose "base", "refined", "ica" or "all"')
@@ -152,7 +154,7 @@ class EAdapter(nn.Module):
         return [parameter for parameter in self.parameters() if parameter.requires_grad]
 
     def attach(self, unet: UNet2DConditionModel) -> None:
-        """Give every cross-attention layer of the UNet a processor that knows the branches. Undo with :meth:`detach`.
+        """Give every cross-attention layer of the UNet a processor that knows the branches; :meth:`detach` undoes it.
 
         The UNet and the adapter must be on one device; their dtypes may differ.
         """
@@ -183,7 +185,8 @@ class EAdapter(nn.Module):
         self._unet, self._base_processors, self._processors = [], {}, []
 
     def forget(self) -> None:
-        """Drop kept keys and values: at the end of a generation, or after weights were written through ``.data``."""
+        """Drop kept keys and values: at the end of a generation, or after weights were written through
+        ``.data``."""
         for processor in self._processors:
             processor.forget()
 
@@ -205,8 +208,8 @@ class EAdapter(nn.Module):
         Args:
             identity_embeds, expression_embeds: [b, w], or [b, k, w] for k pictures a sample; None: absent.
             text: [b, n_t, d], passed on.
-            drop_identity, drop_expression: [b] bool, True where the embedding is replaced by zeros, which is what
-                the unconditional side of guidance sees (IP-Adapter).
+            drop_identity, drop_expression: [b] bool, True where the embedding is replaced by zeros, which is
+                what the unconditional side of guidance sees (IP-Adapter).
         """
         tokens: list[Tensor | None] = []
         for name, embeds, drop in zip(
@@ -234,8 +237,9 @@ class EAdapter(nn.Module):
 
         Args:
             unet: the attached UNet, or a wrapper of it (DistributedDataParallel, torch.compile).
-            id_scale, expression_scale: lambda_id and lambda_exp: a number; [b], one a sample; by block name, e.g.
-                ``{"": 1.0, "up_blocks.1": 0.5}``; or a function of t [b] that gives any of these, for a step's own.
+            id_scale, expression_scale: lambda_id and lambda_exp: a number; [b], one a sample; by block name,
+                e.g. ``{"": 1.0, "up_blocks.1": 0.5}``; or a function of t [b] that gives any of these, for a
+                step's own.
             unet_arguments: passed to every call, e.g. ``added_cond_kwargs`` of SDXL.
         """
         if not self._unet:
@@ -295,8 +299,8 @@ def check_fit(branch: AdapterBranch, layers: Mapping[str, Attention], source: st
     has = [(layer.to_k_ip.in_features, layer.to_k_ip.out_features) for layer in branch.layers]
     if wants != has:
         raise InputError(
-            f"{source} is made for {len(has)} layers of cross-attention width {has[0][0]}, this UNet has {len(wants)} "
-            f"of width {wants[0][0]}: use an adapter of this UNet's family"
+            f"{source} is made for {len(has)} layers of cross-attention width {has[0][0]}, this "
+            f"UNet has {len(wants)} of width {wants[0][0]}: use an adapter of this UNet's family"
         )
 
 

@@ -36,7 +36,7 @@ class LinearProjection(nn.Module):
 
 
 class MLPProjection(nn.Module):
-    """FaceID layout: ``proj.0`` [mult C, C], GELU, ``proj.2`` [n D, mult C], ``norm`` [D]. [b, C] -> [b, n, D].
+    """FaceID layout: ``proj.0`` [mult C, C], GELU, ``proj.2`` [n D, mult C], ``norm`` [D]: [b, C] -> [b, n, D].
 
     The hidden width is a whole multiple of C, because readers of the layout work it out as one.
     """
@@ -67,7 +67,7 @@ def create_projection(kind: ProjectionKind, width: int, dim: int, tokens: int = 
 
 
 def projection_from_state(state: Mapping[str, Tensor], source: str) -> Projection:
-    """The projection that these ``image_proj`` weights belong to, told by the keys as diffusers does, and filled.
+    """The projection that these ``image_proj`` weights belong to, told by the keys as diffusers does.
 
     Args:
         state: keys without the prefix ``image_proj.``. source: the file's name, for errors.
@@ -77,7 +77,8 @@ def projection_from_state(state: Mapping[str, Tensor], source: str) -> Projectio
     projection: Projection
     if "perceiver_resampler.proj_in.weight" in state or "latents" in state or "proj.3.weight" in state:
         raise InputError(
-            f"{source}: is a FaceID-Plus, Plus or full-face adapter: use a plain FaceID or image-prompt adapter"
+            f"{source}: is a FaceID-Plus, Plus or full-face adapter: use a plain FaceID or "
+            f"image-prompt adapter"
         )
     if norm is None or norm.ndim != 1 or (linear is None and (first is None or second is None)):
         raise InputError(
