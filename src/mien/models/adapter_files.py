@@ -20,7 +20,7 @@ State = dict[str, Tensor]
 
 
 def read_adapter(path: str | Path) -> tuple[State, State]:
-    """(image_proj, ip_adapter) of a ``.safetensors`` or ``.bin`` file, on the CPU. Pickled code is never run."""
+    """(image_proj, ip_adapter) of a ``.safetensors`` or ``.bin`` file. Pickled code is never run."""
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path}: there is no such adapter file")

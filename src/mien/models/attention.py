@@ -70,7 +70,7 @@ class _Cached:
 
 
 class DecoupledAttention:
-    """The processor of one cross-attention layer. Owns no parameters: the UNet's ``state_dict`` stays its own.
+    """One cross-attention layer's processor. Owns no parameters: the UNet's ``state_dict`` stays its own.
 
     Without gradients, keys and values are kept while the very same token tensor comes back (one generation),
     and made anew when the tensor, its content or the weights change. A write through ``.data`` is invisible

@@ -154,7 +154,7 @@ class EAdapter(nn.Module):
         return [parameter for parameter in self.parameters() if parameter.requires_grad]
 
     def attach(self, unet: UNet2DConditionModel) -> None:
-        """Give every cross-attention layer of the UNet a processor that knows the branches; :meth:`detach` undoes it.
+        """Give the UNet's cross-attention layers processors that know the branches; see :meth:`detach`.
 
         The UNet and the adapter must be on one device; their dtypes may differ.
         """

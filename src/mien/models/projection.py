@@ -36,7 +36,7 @@ class LinearProjection(nn.Module):
 
 
 class MLPProjection(nn.Module):
-    """FaceID layout: ``proj.0`` [mult C, C], GELU, ``proj.2`` [n D, mult C], ``norm`` [D]: [b, C] -> [b, n, D].
+    """FaceID layout: ``proj.0`` [mult C, C], GELU, ``proj.2`` [nD, mult C], ``norm`` [D]. [b, C] -> [b, n, D].
 
     The hidden width is a whole multiple of C, because readers of the layout work it out as one.
     """
