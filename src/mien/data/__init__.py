@@ -1,0 +1,1 @@
+"""Pictures in, training examples out."""

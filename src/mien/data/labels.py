@@ -1,0 +1,71 @@
+"""MediaPipe's Face Landmarker as the teacher: landmarks, blendshapes and pose matrix of a picture's face.
+
+Needs ``mediapipe`` (optional) and ``face_landmarker.task`` in the shared models folder.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from mien.data.sources import shared_dir
+from mien.types import ByteImage, FloatArray, InputError
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What MediaPipe saw; all NaN if it found no face.
+
+    Attributes:
+        landmarks: [478, 3] float32 px (z in the scale of x). blendshapes: [52] float32 in [0, 1]. matrix: [4, 4]
+            float32, the facial transformation (cm; columns are the head's axes).
+    """
+
+    landmarks: FloatArray
+    blendshapes: FloatArray
+    matrix: FloatArray
+
+    @property
+    def found(self) -> bool:
+        """Whether there was a face."""
+        return bool(np.isfinite(self.blendshapes[0]))
+
+
+class Labeller:
+    """Calls MediaPipe on one picture at a time; about 12 ms each on one core."""
+
+    def __init__(self, model: Path | None = None, confidence: float = 0.3) -> None:
+        import mediapipe
+        from mediapipe.tasks import python
+        from mediapipe.tasks.python import vision
+
+        model = model or shared_dir() / "models" / "face_landmarker.task"
+        if not model.is_file():
+            raise InputError(f"{model}: MediaPipe's face landmarker is not there; set MIEN_SHARED to the folder that has it.")
+        options = vision.FaceLandmarkerOptions(
+            base_options=python.BaseOptions(model_asset_path=str(model)), output_face_blendshapes=True,
+            output_facial_transformation_matrixes=True, num_faces=1, min_face_detection_confidence=confidence,
+        )
+        self._mediapipe = mediapipe
+        self._landmarker = vision.FaceLandmarker.create_from_options(options)
+
+    def __call__(self, image: ByteImage) -> Labels:
+        """Labels of the face in HWC uint8 RGB."""
+        height, width = image.shape[:2]
+        picture = self._mediapipe.Image(
+            image_format=self._mediapipe.ImageFormat.SRGB, data=np.ascontiguousarray(image))
+        result = self._landmarker.detect(picture)
+        if not result.face_landmarks:
+            return Labels(*(np.full(shape, np.nan, np.float32) for shape in ((478, 3), (52,), (4, 4))))
+        points = [[p.x * width, p.y * height, p.z * width] for p in result.face_landmarks[0]]
+        return Labels(
+            np.array(points, np.float32),
+            np.array([category.score for category in result.face_blendshapes[0]], np.float32),
+            np.asarray(result.facial_transformation_matrixes[0], np.float32),
+        )
+
+    def close(self) -> None:
+        """Free MediaPipe's graph."""
+        self._landmarker.close()
