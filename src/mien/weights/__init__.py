@@ -1,0 +1,29 @@
+"""Every file of weights: what it is, where it is, whether it is whole, and on what terms it may be used."""
+
+from __future__ import annotations
+
+from mien.weights.registry import (
+    Entry,
+    Status,
+    WeightFile,
+    check,
+    entries,
+    entry,
+    models_folder,
+    path,
+    place,
+    verify,
+)
+
+__all__ = [
+    "Entry",
+    "Status",
+    "WeightFile",
+    "check",
+    "entries",
+    "entry",
+    "models_folder",
+    "path",
+    "place",
+    "verify",
+]

@@ -1,0 +1,101 @@
+"""Fetching a foreign model: streamed, checked while it arrives, and put in place whole."""
+
+from __future__ import annotations
+
+import bz2
+import hashlib
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+from mien import __version__
+from mien.files import replacing
+from mien.types import InputError
+from mien.weights.registry import Entry, Status, WeightFile, check, place
+
+Progress = Callable[[int, "int | None"], None]
+_TIMEOUT_SECONDS = 30
+
+
+def fetch(model: Entry, progress: Progress, force: bool = False) -> list[tuple[Path, str, bool]]:
+    """Download the files of `model` that are not here yet.
+
+    Args:
+        model: a foreign entry.
+        progress: called with the bytes received so far and the bytes expected (None: the server did not say).
+        force: also download what is here already.
+
+    Returns:
+        For each file its place, its sha256, and whether that was checked against a known one.
+
+    Raises:
+        InputError: shipped model; no address; offline; the download broke off or its checksum is wrong.
+            The message says where to put a file that was got by other means. What is not whole is never
+            put in place.
+    """
+    if model.shipped:
+        raise InputError(f"{model.name} comes with the package: there is nothing to fetch.")
+    done = []
+    for file in model.files:
+        location = place(model, file)
+        if force or check(model, file) not in (Status.OK, Status.UNVERIFIED):
+            digest = _download(model, file, location, progress)
+        else:
+            digest = file.sha256 or hashlib.sha256(location.read_bytes()).hexdigest()
+        done.append((location, digest, file.sha256 is not None))
+    return done
+
+
+def _download(model: Entry, file: WeightFile, location: Path, progress: Progress) -> str:
+    by_hand = f"download {file.url} elsewhere and put it at {location}"
+    if file.url is None:
+        raise InputError(
+            f"{model.name} has no public address: get it from {model.source} and put it at {location}."
+        )
+    if file.url.endswith(".bz2"):
+        by_hand += " (unpacked)"
+    try:
+        location.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"The folder {location.parent} cannot be made: set MIEN_MODELS to another."
+        ) from error
+    request = urllib.request.Request(file.url, headers={"User-Agent": f"mien/{__version__}"})
+    unpack = bz2.BZ2Decompressor() if file.url.endswith(".bz2") else None
+    digest = hashlib.sha256()
+    received = 0
+    with replacing(location) as temporary, temporary.open("wb") as out:
+        try:
+            with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as response:
+                expected = (
+                    int(response.headers["Content-Length"]) if response.headers["Content-Length"] else None
+                )
+                while block := response.read(1 << 18):
+                    received += len(block)
+                    content = _unpacked(unpack, block, file) if unpack else block
+                    digest.update(content)
+                    out.write(content)
+                    progress(received, expected)
+        except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
+            reason = getattr(error, "reason", None) or error
+            raise InputError(f"{model.name} could not be fetched ({reason}): {by_hand}.") from error
+        if (expected is not None and received != expected) or (unpack and not unpack.eof):
+            raise InputError(
+                f"The download of {model.name} broke off after {received} bytes: try again, or {by_hand}."
+            )
+        if file.sha256 is not None and digest.hexdigest() != file.sha256:
+            raise InputError(
+                f"What {file.url} sent is not the expected file (sha256 {digest.hexdigest()}, expected "
+                f"{file.sha256}): nothing was kept; {by_hand}."
+            )
+    return digest.hexdigest()
+
+
+def _unpacked(unpack: bz2.BZ2Decompressor, block: bytes, file: WeightFile) -> bytes:
+    try:
+        return unpack.decompress(block)
+    except (OSError, EOFError) as error:
+        raise InputError(
+            f"What {file.url} sent is not a bz2 archive: nothing was kept, try again later."
+        ) from error

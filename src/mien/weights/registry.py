@@ -1,0 +1,183 @@
+"""The registry: names → files, and whether those files are what they should be."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from enum import Enum
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import Any
+
+from mien.types import InputError
+
+SHIPPED_FOLDER = Path(__file__).parent
+MANIFEST = SHIPPED_FOLDER / "manifest.json"
+
+
+@dataclass(frozen=True)
+class WeightFile:
+    """One file. `path` is relative to the package's weights (shipped) or to the models folder (fetched).
+
+    `sha256` and `size` (bytes) are of the file as it is used; None where nobody trustworthy has published
+    them. `url` is where it can be fetched; a URL that ends in .bz2 is unpacked on the way.
+    """
+
+    path: str
+    sha256: str | None = None
+    size: int | None = None
+    url: str | None = None
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One model. `root` is what `path(name)` returns: a file, or the folder that holds several.
+
+    `card` says in one line what it was trained on, for how long, and how it measures.
+    """
+
+    name: str
+    purpose: str
+    root: str
+    files: tuple[WeightFile, ...]
+    licence: str
+    commercial: bool
+    source: str
+    year: int
+    shipped: bool = False
+    card: str = ""
+
+
+class Status(Enum):
+    """What `check` finds: whole; whole as far as can be told (no checksum is known); not there; damaged."""
+
+    OK = "ok"
+    UNVERIFIED = "unverified"
+    MISSING = "missing"
+    DAMAGED = "damaged"
+
+
+def models_folder() -> Path:
+    """Where fetched models lie: `MIEN_MODELS`, else ``mien/models`` in the user's cache. Looking makes nothing."""
+    if os.environ.get("MIEN_MODELS"):
+        return Path(os.environ["MIEN_MODELS"]).expanduser()
+    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(cache).expanduser() / "mien" / "models"
+
+
+def entries() -> tuple[Entry, ...]:
+    """All models: the shipped ones of ``manifest.json``, then those that are fetched."""
+    from mien.weights.foreign import FOREIGN
+
+    return (*_shipped(), *FOREIGN)
+
+
+def entry(name: str) -> Entry:
+    """The model of that name.
+
+    Raises:
+        InputError: there is none; the nearest name is suggested.
+    """
+    known = {e.name: e for e in entries()}
+    if name in known:
+        return known[name]
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {near[0]}?" if near else "see `mien models list`."
+    raise InputError(f"There is no model called {name}: {hint}")
+
+
+def place(model: Entry, file: WeightFile) -> Path:
+    """Where `file` of `model` is, or would be."""
+    return (SHIPPED_FOLDER if model.shipped else models_folder()) / file.path
+
+
+def check(model: Entry, file: WeightFile) -> Status:
+    """Look at one file on disk: its size and, where one is known, its sha256."""
+    location = place(model, file)
+    try:
+        facts = location.stat()
+        if not location.is_file():
+            return Status.MISSING
+        if file.size is not None and facts.st_size != file.size:
+            return Status.DAMAGED
+        if file.sha256 is None:
+            return Status.UNVERIFIED
+        found = sha256(location, facts.st_size, facts.st_mtime_ns)
+    except OSError:
+        return Status.MISSING
+    return Status.OK if found == file.sha256 else Status.DAMAGED
+
+
+def path(name: str) -> Path:
+    """The file or folder of a model, after checking every file at or below it (once a process).
+
+    Raises:
+        InputError: unknown name; or a file is missing or damaged: the message says how to get it.
+    """
+    model = entry(name)
+    below = [
+        (other, file)
+        for other in (_shipped() if model.shipped else (model,))
+        for file in other.files
+        if file.path == model.root or file.path.startswith(f"{model.root}/") or other is model
+    ]
+    for owner, file in below:
+        state = check(owner, file)
+        if state in (Status.MISSING, Status.DAMAGED):
+            raise InputError(remedy(owner, file, state))
+    return (SHIPPED_FOLDER if model.shipped else models_folder()) / model.root
+
+
+def remedy(model: Entry, file: WeightFile, state: Status) -> str:
+    """One sentence: what is wrong with the file, and what to do."""
+    location = place(model, file)
+    wrong = (
+        "is not there"
+        if state is Status.MISSING
+        else "is damaged (its sha256 or size is not the expected one)"
+    )
+    if model.shipped:
+        return f"{location} of {model.name} {wrong}: install the package again."
+    if file.url is None:
+        return f"{location} of {model.name} {wrong}: get it from {model.source} and put it there."
+    return (
+        f"{location} of {model.name} {wrong}: run `mien models fetch {model.name}`, "
+        f"or download {file.url} and put it there."
+    )
+
+
+def verify(names: list[str] | None = None) -> list[tuple[Entry, WeightFile, Status]]:
+    """Check the named models (default: the shipped ones and whatever was fetched), reading every byte."""
+    if names:
+        return [(model, file, check(model, file)) for model in map(entry, names) for file in model.files]
+    found = [(model, file, check(model, file)) for model in entries() for file in model.files]
+    return [row for row in found if row[0].shipped or row[2] is not Status.MISSING]
+
+
+@cache
+def sha256(location: Path, size: int, modified: int) -> str:
+    """Hex digest of a file; `size` and `modified` (ns) make a changed file a new question."""
+    digest = hashlib.sha256()
+    with location.open("rb") as handle:
+        while block := handle.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _shipped() -> tuple[Entry, ...]:
+    if not MANIFEST.exists():
+        return ()
+    facts = MANIFEST.stat()
+    return _read_manifest(MANIFEST, facts.st_mtime_ns)
+
+
+@lru_cache(maxsize=1)
+def _read_manifest(manifest: Path, modified: int) -> tuple[Entry, ...]:
+    rows: list[dict[str, Any]] = json.loads(manifest.read_text(encoding="utf-8"))["entries"]
+    return tuple(
+        Entry(**{**row, "files": tuple(WeightFile(**file) for file in row["files"]), "shipped": True})
+        for row in rows
+    )
