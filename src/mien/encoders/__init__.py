@@ -1,0 +1,1 @@
+"""Networks that turn a face into the vectors that condition, score or train."""

@@ -1,0 +1,170 @@
+"""The MediaPipe backend: what Google's Face Landmarker sees in a picture, as `Face`.
+
+Optional (``pip install "mien[mediapipe]"``); it needs the system libraries libEGL, libGLESv2 and libGL, and a
+model file that the wheel does not carry (`find_model`). Source: Apache-2.0, https://ai.google.dev/edge/mediapipe/.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import threading
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from mien.face import pose
+from mien.face.blendshapes import NAMES
+from mien.face.landmarks import bounding_box
+from mien.types import Face, FloatArray, InputError
+
+MODEL_NAME = "face_landmarker.task"
+MODEL_URL = (
+    "https://storage.googleapis.com/mediapipe-models/face_landmarker/face_landmarker/float16/1/" + MODEL_NAME
+)
+MODEL_SHA256 = "64184e229b263107bc2b804c6625db1341ff2bb731874b0bcc2fe6544e0bc9ff"
+MAX_FACES = 10
+MIN_CONFIDENCE = 0.5
+
+
+def find_model(path: str | Path | None = None) -> Path:
+    """The Face Landmarker's model file: `path`, else in ``MIEN_MODELS``, else in the data beside the project.
+
+    Raises:
+        InputError: it is in none of them; the sentence says what to fetch and where to put it.
+    """
+    if path is not None:
+        if not Path(path).is_file():
+            raise InputError(f"The MediaPipe model {path} does not exist: fetch it from {MODEL_URL}.")
+        return Path(path)
+    shared = os.environ.get("MIEN_SHARED") or Path(__file__).resolve().parents[4] / "shared"
+    folders = [Path(folder) for folder in (os.environ.get("MIEN_MODELS"), shared) if folder]
+    for folder in folders:
+        for candidate in (folder / MODEL_NAME, folder / "models" / MODEL_NAME):
+            if candidate.is_file():
+                return candidate
+    raise InputError(
+        f"The MediaPipe backend needs {MODEL_NAME}: fetch {MODEL_URL} into a folder "
+        "and set MIEN_MODELS to it."
+    )
+
+
+class MediaPipeAnalyser:
+    """A loaded Face Landmarker. One call runs at a time (it holds a lock): threads may share it.
+
+    Args:
+        model: the ``.task`` file; None: `find_model`.
+        max_faces: no more faces than this are returned.
+        min_confidence: of detection and of presence, in [0, 1].
+    """
+
+    name = "mediapipe"
+
+    def __init__(
+        self,
+        model: str | Path | None = None,
+        max_faces: int = MAX_FACES,
+        min_confidence: float = MIN_CONFIDENCE,
+    ) -> None:
+        path = find_model(model)
+        self._mediapipe = _import_mediapipe()
+        tasks = self._mediapipe.tasks
+        options = tasks.vision.FaceLandmarkerOptions(
+            base_options=tasks.BaseOptions(model_asset_path=str(path)),
+            output_face_blendshapes=True,
+            output_facial_transformation_matrixes=True,
+            num_faces=max_faces,
+            min_face_detection_confidence=min_confidence,
+            min_face_presence_confidence=min_confidence,
+        )
+        try:
+            self._landmarker = tasks.vision.FaceLandmarker.create_from_options(options)
+        except (OSError, RuntimeError, ValueError) as error:
+            raise InputError(f"{path} cannot be used by MediaPipe ({error}): fetch it again.") from error
+        self._lock = threading.Lock()
+        self._min_confidence = min_confidence
+        atexit.register(_leave_to_the_system, self._landmarker)
+
+    def __call__(self, image: Image.Image) -> list[Face]:
+        """Every face in a PIL picture, largest box first.
+
+        MediaPipe does not tell how sure it is, so ``confidence`` is the threshold that the face has passed.
+        """
+        pixels = np.ascontiguousarray(np.asarray(image.convert("RGB")))
+        mp = self._mediapipe
+        with self._lock:
+            found = self._landmarker.detect(mp.Image(image_format=mp.ImageFormat.SRGB, data=pixels))
+        height, width = pixels.shape[:2]
+        scale = np.array([width, height, width], np.float64)  # z is in the scale of x
+        faces = []
+        for points, shapes, matrix in zip(
+            found.face_landmarks,
+            found.face_blendshapes,
+            found.facial_transformation_matrixes,
+            strict=True,
+        ):
+            landmarks = np.array([[p.x, p.y, p.z] for p in points]) * scale  # [478, 3] px
+            faces.append(
+                Face(
+                    box=bounding_box(landmarks),
+                    landmarks=landmarks,
+                    blendshapes=_in_order(shapes),
+                    pose=pose.angles(np.asarray(matrix)[:3, :3]),
+                    confidence=self._min_confidence,
+                )
+            )
+        return sorted(faces, key=_area, reverse=True)
+
+
+@lru_cache(maxsize=4)
+def _load(model: Path, max_faces: int, min_confidence: float) -> MediaPipeAnalyser:
+    return MediaPipeAnalyser(model, max_faces, min_confidence)
+
+
+def load(
+    model: str | Path | None = None, max_faces: int = MAX_FACES, min_confidence: float = MIN_CONFIDENCE
+) -> MediaPipeAnalyser:
+    """`MediaPipeAnalyser`, kept for the next caller with the same arguments."""
+    return _load(find_model(model), max_faces, min_confidence)
+
+
+def analyze(image: Image.Image, model: str | Path | None = None) -> list[Face]:
+    """Every face in a PIL picture by MediaPipe's Face Landmarker, largest first; an empty list for none.
+
+    Raises:
+        InputError: MediaPipe, a system library it needs, or its model file is missing.
+    """
+    return load(model)(image)
+
+
+def _import_mediapipe() -> Any:
+    try:
+        import mediapipe
+        import mediapipe.tasks.python.vision  # loads the native library, which needs the system's
+    except ImportError as error:
+        raise InputError(
+            f'The MediaPipe backend cannot be imported ({error}): pip install "mien[mediapipe]".'
+        ) from error
+    except OSError as error:
+        raise InputError(
+            f"MediaPipe cannot load a system library ({error}): install libEGL, libGLESv2 and libGL."
+        ) from error
+    return mediapipe
+
+
+def _leave_to_the_system(landmarker: Any) -> None:
+    # Its destructor needs a thread, and Python starts none while shutting down: it would print a traceback.
+    landmarker._handle = None
+
+
+def _in_order(categories: list[Any]) -> FloatArray:
+    scores = {category.category_name: category.score for category in categories}
+    return np.clip(np.array([scores[name] for name in NAMES], np.float64), 0.0, 1.0)
+
+
+def _area(face: Face) -> float:
+    x0, y0, x1, y1 = face.box
+    return float((x1 - x0) * (y1 - y0))
