@@ -61,7 +61,7 @@ class Status(Enum):
 
 
 def models_folder() -> Path:
-    """Where fetched models lie: `MIEN_MODELS`, else ``mien/models`` in the user's cache. Looking makes nothing."""
+    """Where fetched models lie: `MIEN_MODELS`, else ``mien/models`` in the cache. Looking makes no folder."""
     if os.environ.get("MIEN_MODELS"):
         return Path(os.environ["MIEN_MODELS"]).expanduser()
     cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"

@@ -1,0 +1,1 @@
+"""The command line: talks to people, one file a verb. Heavy imports happen inside the verbs."""
