@@ -106,8 +106,8 @@ class DlibRecogniser:
 def chip(image: Image.Image, face: Face) -> ByteImage:
     """The face upright in [150, 150, 3] uint8 RGB, as dlib's recogniser was trained on it.
 
-    dlib aligns by five points of its own predictor. MediaPipe's five give embeddings within 0.12 of published
-    ones on average (UTKFace and LFW crops), as near as running dlib's detector and predictor again comes.
+    dlib aligns by five points of its own predictor. MediaPipe's five give embeddings within 0.12 of dlib's
+    own on average (UTKFace and LFW crops), as near as running dlib's detector and predictor again comes.
     Outside the picture its edge is repeated; dlib's black there is further off (0.15).
     """
     points = face.landmarks[list(FIVE_POINTS), :2]

@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.metrics import roc_auc_score, top_k_accuracy_score
+from sklearn.neighbors import KNeighborsClassifier
+
+from mien.metrics import retrieval
+
+RNG = np.random.default_rng(0)
+
+
+def scene(people: int = 12, width: int = 5) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    centres = RNG.normal(size=(people, width))
+    names = [f"p{i}" for i in range(people)]
+    return centres + RNG.normal(scale=0.8, size=centres.shape), centres, names
+
+
+@pytest.mark.parametrize("distance", ["cosine", "euclidean"])
+def test_rank_1_is_scikit_learns_nearest_neighbour(distance: retrieval.Distance) -> None:
+    queries, gallery, names = scene()
+    oracle = KNeighborsClassifier(1, metric=distance).fit(gallery, names).score(queries, names)
+    got = retrieval.id_retrieval(queries, gallery, names, names, 1, distance)
+    assert 0 < got < 1
+    assert got == pytest.approx(oracle)
+
+
+@pytest.mark.parametrize("k", [1, 2, 3, 5])
+def test_rank_k_is_scikit_learns_top_k(k: int) -> None:
+    queries, gallery, names = scene()
+    scores = -retrieval.distances(queries, gallery, "cosine")
+    oracle = top_k_accuracy_score(range(len(names)), scores, k=k)
+    assert retrieval.id_retrieval(queries, gallery, names, names, k) == pytest.approx(oracle)
+
+
+def test_somebody_with_several_pictures_counts_once_by_the_nearest() -> None:
+    gallery = np.array([[0.0], [10], [2], [3]])
+    people = ["a", "a", "b", "b"]
+    got = retrieval.ranks(np.array([[9.0], [2.4], [0.9]]), gallery, ["a", "b", "b"], people, "euclidean")
+    assert got.tolist() == [1, 1, 2]
+
+
+def test_ties_never_help_and_absent_people_are_an_error() -> None:
+    same = np.ones((3, 2))
+    assert retrieval.id_retrieval(same, same, "abc", "abc", 1) == 0
+    assert retrieval.id_retrieval(same, same, "abc", "abc", 3) == 1
+    with pytest.raises(ValueError, match="not in the gallery: z"):
+        retrieval.ranks(same, same, "abz", "abc")
+    with pytest.raises(ValueError, match="k must be"):
+        retrieval.id_retrieval(same, same, "abc", "abc", 0)
+
+
+def test_auc_is_scikit_learns() -> None:
+    distance = RNG.normal(size=300).round(1)  # many ties
+    same = RNG.random(300) < 0.4
+    distance[same] -= 0.7
+    assert retrieval.auc(distance, same) == pytest.approx(roc_auc_score(same, -distance))
+
+
+def test_threshold_is_the_best_of_all() -> None:
+    distance = RNG.normal(size=60).round(1)
+    same = RNG.random(60) < 0.5
+    distance = (distance - same).round(1)
+    got = ((distance < retrieval.best_threshold(distance, same)) == same).mean()
+    every = [((distance < cut) == same).mean() for cut in np.linspace(-6, 6, 2401)]
+    assert got == pytest.approx(max(every))
+
+
+def test_verification() -> None:
+    distance = np.concatenate([np.linspace(0, 0.5, 50), np.linspace(0.7, 2, 50)])
+    same = np.arange(100) < 50
+    accuracy, threshold = retrieval.verification_accuracy(distance, same)
+    assert accuracy == 1.0
+    assert 0.5 < threshold < 0.7
+    noise, _ = retrieval.verification_accuracy(RNG.random(400), np.arange(400) < 200)
+    assert 0.4 < noise < 0.6
+    with pytest.raises(ValueError, match="both"):
+        retrieval.auc(distance, np.ones(100, bool))
