@@ -1,0 +1,43 @@
+# Two commands on a fresh machine: `make portrait` shows that it works, `make test` proves it.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: setup portrait test lint types format bench clean
+
+setup: .venv/.dev
+
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
+
+# Installed again only when what is asked for has changed.
+.venv/.dev: pyproject.toml constraints.txt | .venv/bin/python
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	touch $@
+
+.venv/.bench: pyproject.toml constraints.txt | .venv/.dev
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev,bench]"
+	touch $@
+
+portrait: setup
+	$(BIN)/mien generate examples/identity.png examples/expression.png -o portrait.png --strip portrait_strip.png
+
+test: setup
+	$(BIN)/python -m pytest
+
+lint: setup
+	$(BIN)/ruff check src tests benchmarks
+	$(BIN)/ruff format --check src tests benchmarks
+
+types: setup
+	$(BIN)/mypy
+
+format: setup
+	$(BIN)/ruff check --fix src tests benchmarks
+	$(BIN)/ruff format src tests benchmarks
+
+# The judges of the benchmark, MediaPipe and dlib, share no weights with our models.
+bench: .venv/.bench
+	$(BIN)/python benchmarks/portrait.py
+
+clean:
+	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache portrait.png portrait_strip.png
