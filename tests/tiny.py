@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
-from diffusers import UNet2DConditionModel
+from diffusers import (
+    AutoencoderKL,
+    DDIMScheduler,
+    StableDiffusionPipeline,
+    StableDiffusionXLPipeline,
+    UNet2DConditionModel,
+)
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
 
 def sd15_unet(seed: int = 0) -> UNet2DConditionModel:
@@ -52,3 +61,71 @@ def sdxl_added(b: int) -> dict[str, torch.Tensor]:
         "text_embeds": torch.randn(b, 32, generator=generator),
         "time_ids": torch.tensor([[64.0, 64, 0, 0, 64, 64]]).repeat(b, 1),
     }
+
+
+def tokenizer(length: int = 12) -> CLIPTokenizer:
+    """Spells words out in bytes."""
+    letters = [chr(c) for c in range(33, 127)]
+    words = ["<|startoftext|>", "<|endoftext|>", *letters, *(letter + "</w>" for letter in letters)]
+    vocabulary = {word: i for i, word in enumerate(words)}
+    return CLIPTokenizer(vocab=vocabulary, merges=[], model_max_length=length)
+
+
+def text_config(width: int, length: int = 12, projection: int = 32) -> CLIPTextConfig:
+    return CLIPTextConfig(
+        vocab_size=len(tokenizer(length)),
+        hidden_size=width,
+        intermediate_size=2 * width,
+        projection_dim=projection,
+        num_hidden_layers=3,
+        num_attention_heads=4,
+        max_position_embeddings=length,
+        bos_token_id=0,
+        eos_token_id=1,
+        pad_token_id=1,
+    )
+
+
+def autoencoder() -> AutoencoderKL:
+    """AutoencoderKL that halves the size once: 16x16 pixels <-> latents [4, 8, 8]."""
+    torch.manual_seed(11)
+    return AutoencoderKL(
+        block_out_channels=(8, 16),
+        down_block_types=("DownEncoderBlock2D",) * 2,
+        up_block_types=("UpDecoderBlock2D",) * 2,
+        latent_channels=4,
+        norm_num_groups=4,
+        sample_size=16,
+        scaling_factor=0.18215,
+    ).eval()
+
+
+def save_folder(folder: Path, family: str) -> Path:
+    """A whole model in the layout of "sd15" or "sdxl", as ``from_pretrained`` of stock diffusers reads it."""
+    scheduler = DDIMScheduler(
+        beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", clip_sample=False
+    )
+    torch.manual_seed(13)
+    if family == "sd15":
+        pipe = StableDiffusionPipeline(
+            unet=sd15_unet(),
+            vae=autoencoder(),
+            text_encoder=CLIPTextModel(text_config(32)),
+            tokenizer=tokenizer(),
+            scheduler=scheduler,
+            safety_checker=None,
+            feature_extractor=None,
+            requires_safety_checker=False,
+        )
+    else:
+        pipe = StableDiffusionXLPipeline(
+            unet=sdxl_unet(),
+            vae=autoencoder(),
+            text_encoder=CLIPTextModel(text_config(32)),
+            text_encoder_2=CLIPTextModelWithProjection(text_config(32)),
+            tokenizer=tokenizer(),
+            tokenizer_2=tokenizer(),
+            scheduler=scheduler,
+        )
+    pipe.save_pretrained(folder)
+    return folder

@@ -6,7 +6,6 @@ dictionaries. k = 1, 3, 5 … counts the cross-attention layers in the order of 
 
 from __future__ import annotations
 
-import os
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,6 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from mien.files import replacing
 from mien.types import InputError
 
 State = dict[str, Tensor]
@@ -85,15 +85,6 @@ def write_adapter(
     if path.suffix != ".safetensors":
         raise InputError(f"{path}: adapters are written as .safetensors")
     flat = {name: value.detach().cpu().contiguous() for name, value in state.items()}
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open(temporary, "wb") as file:
-            file.write(save(flat, metadata=dict(metadata or {})))
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError as error:
-        raise InputError(f"{path}: the adapter could not be written ({error.strerror})") from error
-    finally:
-        temporary.unlink(missing_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as temporary:
+        temporary.write_bytes(save(flat, metadata=dict(metadata or {})))

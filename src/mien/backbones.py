@@ -1,0 +1,267 @@
+"""Named backbones: everything a pipeline needs of a Stable Diffusion model, loaded one way for all.
+
+A backbone is a diffusers folder: ours ("mini"), SD1.5, SDXL, or any other of their families, on disk or on
+the hub. Beside an adapter's files may lie an ``adapter.json`` that names the encoders it was trained with
+and its defaults:
+
+    {"identity_encoder": "embedded", "expression_encoder": "embedded", "steps": 20, "guidance": 3.0}
+"""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import torch
+from torch import Tensor
+
+from mien.models.e_adapter import FILES, EAdapter
+from mien.models.folder import (
+    choose_device,
+    choose_precision,
+    load_part,
+    load_scheduler,
+    load_tokenizer,
+    read_json,
+)
+from mien.models.text import EncodedText, PromptEncoder
+from mien.types import InputError
+
+if TYPE_CHECKING:
+    from diffusers import UNet2DConditionModel
+    from PIL import Image
+
+    from mien.types import Face
+
+
+class FaceEncoder(Protocol):
+    """A picture and the face meant in it -> [width] float32: what an adapter's branch is conditioned on."""
+
+    width: int
+    name: str
+
+    def __call__(self, image: Image.Image, face: Face) -> Tensor: ...
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A name's meaning. ``folder``: name in the registry of weights; else ``hub``: id of a model
+    repository."""
+
+    folder: str | None = None
+    hub: str | None = None
+
+
+SPECS = {
+    "mini": Spec(folder="mini"),
+    "sd15": Spec(hub="stable-diffusion-v1-5/stable-diffusion-v1-5"),
+    "sdxl": Spec(hub="stabilityai/stable-diffusion-xl-base-1.0"),
+}
+
+ENCODERS = {
+    ("identity", "embedded"): "mien.encoders.identity:EmbeddedIdentity",
+    ("identity", "arcface"): "mien.encoders.arcface:ArcFaceIdentity",
+    ("expression", "embedded"): "mien.encoders.expression:EmbeddedExpression",
+    ("expression", "clip"): "mien.encoders.clip:ClipExpression",
+}
+
+HUB_FILES = [
+    "model_index.json",
+    "scheduler/*.json",
+    "tokenizer*/*",
+    *(f"{part}/config.json" for part in ("unet", "vae", "text_encoder", "text_encoder_2")),
+    *(f"{part}/diffusion_pytorch_model.safetensors" for part in ("unet", "vae")),
+    *(f"{part}/model.safetensors" for part in ("text_encoder", "text_encoder_2")),
+]
+
+
+@dataclass(frozen=True)
+class AdapterSpec:
+    """Files of both branches (either may be None), the encoders they go with, and the generation defaults."""
+
+    identity: Path | None
+    expression: Path | None
+    identity_encoder: str = "arcface"
+    expression_encoder: str = "clip"
+    steps: int = 20
+    guidance: float = 5.0
+
+
+@dataclass
+class Backbone:
+    """A loaded model. ``size``: pixels of a side; ``factor``: pixels a latent cell; ``precision``: of UNet
+    and text.
+
+    The autoencoder stays in float32 where the rest is float16, whose range its activations leave (black
+    images).
+    """
+
+    name: str
+    unet: UNet2DConditionModel
+    vae: Any
+    prompts: PromptEncoder
+    scheduler: Any
+    size: int
+    factor: int
+    device: torch.device
+    precision: torch.dtype
+    empty_negative_is_zero: bool = False
+    adapter: AdapterSpec | None = None
+    _encoders: dict[str, FaceEncoder] = field(default_factory=dict)
+
+    @property
+    def is_sdxl(self) -> bool:
+        """Whether the UNet also takes pooled text and the picture's size."""
+        return self.unet.config.addition_embed_type == "text_time"
+
+    def encoder(self, branch: str) -> FaceEncoder:
+        """The encoder of "identity" or "expression" that the adapter was trained with; loaded at first
+        use."""
+        if self.adapter is None:
+            raise InputError(f"{self.name} has no adapter: give one with adapter=FOLDER")
+        if branch not in self._encoders:
+            name = getattr(self.adapter, f"{branch}_encoder")
+            if (branch, name) not in ENCODERS:
+                known = ", ".join(n for b, n in ENCODERS if b == branch)
+                raise InputError(f"the adapter asks for the {branch} encoder {name!r}: known are {known}")
+            module, attribute = ENCODERS[branch, name].split(":")
+            try:
+                make = getattr(importlib.import_module(module), attribute)
+            except ModuleNotFoundError as error:
+                raise InputError(f"the {branch} encoder {name!r} needs {error.name}: install it") from error
+            self._encoders[branch] = make(device=self.device)
+        return self._encoders[branch]
+
+    def load_adapter(self) -> EAdapter:
+        """The E-Adapter of ``adapter``, in this backbone's precision and on its device, not yet attached."""
+        if self.adapter is None:
+            raise InputError(f"{self.name} has no adapter: give one with adapter=FOLDER")
+        adapter = EAdapter.load(self.unet, self.adapter.identity, self.adapter.expression)
+        return adapter.requires_grad_(False).eval().to(self.device, self.precision)
+
+    def encode(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Pixels x [b, 3, H, W] in [-1, 1] -> latents z [b, c, h, w] float32 at the UNet's scale.
+
+        With a generator a variational autoencoder's latents are sampled, without it is their mean.
+        """
+        encoded = self.vae.encode(x.to(self.vae.device, self.vae.dtype))
+        if hasattr(encoded, "latent_dist"):
+            distribution = encoded.latent_dist
+            z = distribution.mode() if generator is None else distribution.sample(generator)
+        else:
+            z = encoded.latents
+        return (z.float() - self._shift()) * self.vae.config.scaling_factor
+
+    def decode(self, z: Tensor) -> Tensor:
+        """Latents z [b, c, h, w] -> pixels x [b, 3, H, W] float32, about [-1, 1]."""
+        z = z.float() / self.vae.config.scaling_factor + self._shift()
+        return self.vae.decode(z.to(self.vae.device, self.vae.dtype)).sample.float()
+
+    def _shift(self) -> float:
+        return self.vae.config.get("shift_factor") or 0.0
+
+    def added_conditions(self, text: EncodedText, height: int, width: int) -> dict[str, Any]:
+        """What the UNet takes besides text tokens: for SDXL pooled text and (size, crop 0, size), else
+        nothing."""
+        if not self.is_sdxl or text.pooled is None:
+            return {}
+        ids = torch.tensor([[height, width, 0, 0, height, width]], dtype=self.precision, device=self.device)
+        return {
+            "added_cond_kwargs": {"text_embeds": text.pooled, "time_ids": ids.repeat(len(text.pooled), 1)}
+        }
+
+
+def load_backbone(
+    name: str = "mini",
+    device: str = "auto",
+    dtype: str = "auto",
+    adapter: str | Path | AdapterSpec | None = None,
+) -> Backbone:
+    """Load a model, frozen and in evaluation mode.
+
+    Args:
+        name: "mini", "sd15", "sdxl", a diffusers folder, or a hub id "owner/name".
+        device: "auto" (CUDA, else Apple's GPU, else CPU) or a torch device.
+        dtype: "float32", "bfloat16", "float16", or "auto": bfloat16 or float16 on CUDA, float32 elsewhere.
+        adapter: folder of ``identity.safetensors`` and ``expression.safetensors`` (or ``.bin``); None: the
+            folder ``adapter`` of the model, if there is one.
+
+    Raises:
+        InputError: no such model, an incomplete folder, or a precision that the device cannot run.
+    """
+    place = choose_device(device)
+    precision = choose_precision(dtype, place)
+    folder = find_folder(name)
+    index = read_json(folder / "model_index.json")
+    unet = load_part(folder, "unet", precision, place)
+    vae_precision = torch.float32 if precision == torch.float16 else precision
+    vae = load_part(folder, "vae", vae_precision, place)
+    texts = [part for part in ("text_encoder", "text_encoder_2") if (folder / part).is_dir()]
+    encoders = [load_part(folder, part, precision, place) for part in texts]
+    tokenizers = [load_tokenizer(folder / part.replace("text_encoder", "tokenizer")) for part in texts]
+    with torch.no_grad():
+        probe = torch.zeros(1, 3, 64, 64, device=place, dtype=vae_precision)
+        encoded = vae.encode(probe)
+        z = encoded.latent_dist.mean if hasattr(encoded, "latent_dist") else encoded.latents
+    factor = 64 // z.shape[-1]
+    if isinstance(adapter, AdapterSpec):
+        spec: AdapterSpec | None = adapter
+    elif adapter is not None:
+        spec = read_adapter_spec(Path(adapter))
+    else:
+        spec = read_adapter_spec(folder / "adapter") if (folder / "adapter").is_dir() else None
+    return Backbone(
+        name=name,
+        unet=unet,
+        vae=vae,
+        prompts=PromptEncoder(tokenizers, encoders),
+        scheduler=load_scheduler(folder / "scheduler"),
+        size=unet.config.sample_size * factor,
+        factor=factor,
+        device=place,
+        precision=precision,
+        empty_negative_is_zero=bool(index.get("force_zeros_for_empty_prompt", False)),
+        adapter=spec,
+    )
+
+
+def find_folder(name: str) -> Path:
+    """The folder of a named model, a path or a hub id (fetched into the hub's cache once)."""
+    spec = SPECS.get(name)
+    if spec is not None and spec.folder is not None:
+        from mien.weights import path
+
+        return path(spec.folder)
+    if spec is None and Path(name).expanduser().is_dir():
+        return Path(name).expanduser()
+    hub = spec.hub if spec is not None else name
+    if hub is None or hub.count("/") != 1 or hub.startswith((".", "/", "~")):
+        raise InputError(
+            f"there is no model {name!r}: use {', '.join(SPECS)}, a diffusers folder or a hub id"
+        )
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(snapshot_download(hub, allow_patterns=HUB_FILES))
+    except Exception as error:  # the hub's client raises its own, requests' and the system's kinds
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise InputError(f"the model {hub} could not be fetched from the hub: {reason}") from error
+
+
+def read_adapter_spec(folder: Path) -> AdapterSpec:
+    """The adapter in a folder: its files, and ``adapter.json`` if there is one."""
+    if not folder.is_dir():
+        raise InputError(f"{folder}: there is no such adapter folder")
+    identity, expression = (
+        next((p for p in (folder / file, folder / f"{branch}.bin") if p.is_file()), None)
+        for branch, file in FILES.items()
+    )
+    if identity is None and expression is None:
+        raise InputError(f"{folder}: holds neither {FILES['identity']} nor {FILES['expression']}")
+    settings = read_json(folder / "adapter.json") if (folder / "adapter.json").is_file() else {}
+    fields = AdapterSpec.__dataclass_fields__.keys() - FILES.keys()
+    if unknown := sorted(settings.keys() - fields):
+        raise InputError(f"{folder / 'adapter.json'}: unknown key {unknown[0]!r}: known are {sorted(fields)}")
+    return AdapterSpec(identity, expression, **settings)

@@ -1,0 +1,68 @@
+"""Expression embedding by CLIP's image encoder, as in EmojiDiff (PAPERS 1.1) and IP-Adapter."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor
+
+from mien.types import InputError
+
+if TYPE_CHECKING:
+    from mien.types import Face
+
+MEAN = (0.48145466, 0.4578275, 0.40821073)  # of CLIP's training pictures, RGB in [0, 1]
+STD = (0.26862954, 0.26130258, 0.27577711)
+SOURCE, SUBFOLDER = "h94/IP-Adapter", "models/image_encoder"  # OpenCLIP ViT-H/14, 1024 numbers
+MARGIN = 0.25  # of the face's larger side, kept around it on every side
+
+
+class ClipExpression:
+    """A picture's face, cut out square with some margin, as CLIP's projected image embedding [width].
+
+    The cut keeps what the face does and leaves out most of the scene, which is not to be transferred.
+    """
+
+    name = "clip"
+
+    def __init__(
+        self, source: str = SOURCE, subfolder: str = SUBFOLDER, device: str | torch.device = "cpu"
+    ) -> None:
+        """source: a folder of ``CLIPVisionModelWithProjection``, or a hub id with its subfolder."""
+        from transformers import CLIPVisionModelWithProjection
+
+        try:
+            model = CLIPVisionModelWithProjection.from_pretrained(source, subfolder=subfolder)
+        except (OSError, ValueError) as error:
+            reason = str(error).strip().splitlines()[0]
+            raise InputError(f"the CLIP image encoder {source} could not be loaded: {reason}") from error
+        self.model = model.requires_grad_(False).eval().to(device)
+        self.width: int = model.config.projection_dim
+        self.size: int = model.config.image_size
+
+    def __call__(self, image: Image.Image, face: Face) -> Tensor:
+        """PIL RGB and the face meant -> [width] float32."""
+        levels = np.asarray(crop_square(image, face).resize((self.size, self.size), Image.Resampling.BICUBIC))
+        crops = torch.from_numpy(levels.astype(np.float32) / 127.5 - 1).permute(2, 0, 1)[None]
+        with torch.no_grad():
+            return self.embed(crops)[0].float().cpu()
+
+    def embed(self, crops: Tensor) -> Tensor:
+        """Crops [b, 3, H, W] in [-1, 1] RGB -> [b, width]; differentiable."""
+        crops = crops.to(self.model.device, self.model.dtype)
+        if crops.shape[-2:] != (self.size, self.size):
+            crops = F.interpolate(crops, (self.size, self.size), mode="bicubic", antialias=True)
+        mean, std = (torch.tensor(x).to(crops).view(1, 3, 1, 1) for x in (MEAN, STD))
+        return self.model(pixel_values=((crops + 1) / 2 - mean) / std).image_embeds
+
+
+def crop_square(image: Image.Image, face: Face) -> Image.Image:
+    """The square around the face's box, ``MARGIN`` wider on every side; black beyond the picture's edge."""
+    x0, y0, x1, y1 = (float(v) for v in face.box)
+    half = (0.5 + MARGIN) * max(x1 - x0, y1 - y0)
+    x, y = (x0 + x1) / 2, (y0 + y1) / 2
+    return image.crop((round(x - half), round(y - half), round(x + half), round(y + half)))

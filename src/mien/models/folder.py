@@ -1,0 +1,117 @@
+"""Reading the parts of a diffusers folder, each by the class its own config names; devices and precisions."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from mien.types import InputError
+
+COMPONENTS = {
+    "UNet2DConditionModel": "diffusers",
+    "AutoencoderKL": "diffusers",
+    "AutoencoderTiny": "diffusers",
+    "PatchAutoencoder": "mien.models.autoencoder",
+    "CLIPTextModel": "transformers",
+    "CLIPTextModelWithProjection": "transformers",
+}
+
+
+def choose_device(device: str) -> torch.device:
+    """A torch device that is there; "auto" takes the fastest."""
+    if device == "auto":
+        device = (
+            "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+        )
+    try:
+        place = torch.device(device)
+        torch.empty(1, device=place)
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(f"there is no device {device!r} on this machine: use cpu or auto") from error
+    return place
+
+
+def choose_precision(dtype: str, device: torch.device) -> torch.dtype:
+    """The precision of UNet and text encoders; refuses float16 where it gives black images."""
+    if dtype == "auto":
+        if device.type != "cuda":
+            return torch.float32
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+    known = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+    if dtype not in known:
+        raise InputError(f"dtype {dtype!r} is unknown: choose auto, {', '.join(known)}")
+    if dtype == "float16" and device.type != "cuda":
+        raise InputError(f"float16 gives black images on {device.type}: use float32 or bfloat16")
+    return known[dtype]
+
+
+def load_part(folder: Path, part: str, precision: torch.dtype, device: torch.device) -> Any:
+    """One network of the folder, by the class its own config names."""
+    config = read_json(folder / part / "config.json")
+    kind = config.get("_class_name") or next(iter(config.get("architectures") or []), None)
+    if kind not in COMPONENTS:
+        raise InputError(f"{folder / part}: is of the kind {kind}, but SD1.5 and SDXL families are supported")
+    make = getattr(importlib.import_module(COMPONENTS[kind]), kind)
+    dtype_argument = "dtype" if COMPONENTS[kind] == "transformers" else "torch_dtype"
+    try:
+        with _no_progress_bars():
+            model = make.from_pretrained(
+                str(folder / part), local_files_only=True, **{dtype_argument: precision}
+            )
+    except Exception as error:  # a damaged folder makes the loaders raise many kinds
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise InputError(f"{folder / part}: could not be loaded: {reason}") from error
+    return model.requires_grad_(False).eval().to(device)
+
+
+@contextmanager
+def _no_progress_bars() -> Iterator[None]:
+    """transformers shows a bar for every network it loads, however small."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
+
+
+def load_tokenizer(folder: Path) -> Any:
+    """A CLIP tokenizer."""
+    from transformers import CLIPTokenizer
+
+    if not folder.is_dir():
+        raise InputError(f"{folder}: the model has no tokenizer here: the folder is not complete")
+    return CLIPTokenizer.from_pretrained(str(folder), local_files_only=True)
+
+
+def load_scheduler(folder: Path) -> Any:
+    """The noise schedule that the model was trained with, as the diffusers class its config names."""
+    import diffusers
+
+    config = read_json(folder / "scheduler_config.json")
+    kind = getattr(diffusers, str(config.get("_class_name")), None)
+    if not (isinstance(kind, type) and issubclass(kind, diffusers.SchedulerMixin)):
+        raise InputError(f"{folder}: names no scheduler of diffusers: {config.get('_class_name')!r}")
+    return kind.from_config(config)  # type: ignore[attr-defined]
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object, or one sentence on why not."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: is missing: a complete diffusers folder is needed") from error
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: is not readable as JSON") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: is not a JSON object")
+    return content

@@ -1,0 +1,57 @@
+"""Prompts as text tokens, in Stable Diffusion's way (one CLIP text encoder) and SDXL's (two)."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class EncodedText:
+    """tokens: [b, n_t, d]. pooled: [b, p] of SDXL's second encoder, else None."""
+
+    tokens: Tensor
+    pooled: Tensor | None
+
+
+@dataclass(frozen=True)
+class PromptEncoder:
+    """Tokenizers with their text encoders: one pair (last layer's output, SD1.5), or two (SDXL: the layer
+    before the last of both, side by side, and the second's pooled projection)."""
+
+    tokenizers: Sequence[Any]
+    encoders: Sequence[Any]
+
+    @torch.no_grad()
+    def __call__(self, prompts: Sequence[str]) -> EncodedText:
+        """Encode b prompts. What is too long for the tokenizer is cut, with a warning that quotes it."""
+        layers, pooled = [], None
+        for tokenizer, encoder in zip(self.tokenizers, self.encoders, strict=True):
+            ids = tokenize(tokenizer, list(prompts)).to(encoder.device)
+            if len(self.encoders) == 1:
+                return EncodedText(encoder(ids)[0], None)
+            output = encoder(ids, output_hidden_states=True)
+            layers.append(output.hidden_states[-2])
+            pooled = output[0]  # of the last encoder: CLIPTextModelWithProjection's text_embeds
+        return EncodedText(torch.cat(layers, dim=-1), pooled)
+
+
+def tokenize(tokenizer: Any, prompts: list[str]) -> Tensor:
+    """[b, n_t] ids, padded to the tokenizer's full length."""
+    length = tokenizer.model_max_length
+    whole = tokenizer(prompts, add_special_tokens=True, verbose=False).input_ids
+    for prompt, ids in zip(prompts, whole, strict=True):
+        if len(ids) > length:
+            lost = tokenizer.decode(ids[length - 1 : -1]).strip()
+            warnings.warn(
+                f'the prompt "{prompt[:40]}…" is longer than {length - 2} tokens, this part has no effect: '
+                f'"{lost}"',
+                stacklevel=3,
+            )
+    padded = tokenizer(prompts, padding="max_length", max_length=length, truncation=True, return_tensors="pt")
+    return padded.input_ids

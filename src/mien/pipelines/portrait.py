@@ -1,0 +1,298 @@
+"""EmojiDiff's generation: identity + expression + prompt -> portraits (PAPERS 1)."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from mien.backbones import AdapterSpec, Backbone, FaceEncoder, load_backbone
+from mien.pipelines.inputs import Embedder, FaceChoice, Picture, as_list
+from mien.types import Conditions, Face, InputError
+
+if TYPE_CHECKING:
+    from mien.models.attention import Scale
+    from mien.models.e_adapter import EAdapter
+
+Callback = Callable[[int, int, Tensor], None]
+"""``callback(step, total, latents)``: after step 1 … total of the whole call; latents [b, c, h, w] of the
+batch in work, which ``pipe.backbone.decode`` turns into pixels for a preview."""
+
+PLAIN_SCHEDULERS = ("DDPMScheduler", "DDIMScheduler", "PNDMScheduler", "EulerDiscreteScheduler")
+
+
+class PortraitPipeline:
+    """Portraits of people with expressions.
+
+    ``scheduler`` may be set to any scheduler of diffusers; the default is DPM-Solver++ (2M), which needs few
+    steps.
+
+    An image depends on its own inputs and its own seed only: noise is drawn on the CPU, one generator an
+    image, so the same seed gives the same image in any batch, at batch size 1 bit for bit, in larger batches
+    up to the rounding of the device's matrix products.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        adapter: EAdapter,
+        scheduler: Any = None,
+        analyze: Callable[[Image.Image], Sequence[Face]] | None = None,
+        identity_encoder: FaceEncoder | None = None,
+        expression_encoder: FaceEncoder | None = None,
+    ) -> None:
+        """Args:
+        backbone: a loaded model. adapter: fits its UNet; is attached here.
+        scheduler: None: from the backbone's.
+        analyze: picture -> faces, largest first; None: the embedded analyser.
+        identity_encoder, expression_encoder: None: those that the adapter names.
+        """
+        self.backbone = backbone
+        self.adapter = adapter
+        adapter.attach(backbone.unet)
+        self.scheduler = default_scheduler(backbone.scheduler) if scheduler is None else scheduler
+        self.steps = backbone.adapter.steps if backbone.adapter else AdapterSpec.steps
+        self.guidance = backbone.adapter.guidance if backbone.adapter else AdapterSpec.guidance
+        self._analyze = analyze
+        self._encoders = {"identity": identity_encoder, "expression": expression_encoder}
+
+    @classmethod
+    def from_backbone(
+        cls,
+        name: str = "mini",
+        device: str = "auto",
+        dtype: str = "auto",
+        adapter: str | Path | AdapterSpec | None = None,
+    ) -> PortraitPipeline:
+        """Load a model and its adapter; the arguments are those of ``mien.backbones.load_backbone``."""
+        backbone = load_backbone(name, device, dtype, adapter)
+        return cls(backbone, backbone.load_adapter())
+
+    def __call__(
+        self,
+        identity: Picture | Sequence[Picture | Sequence[Picture]] | None,
+        expression: Picture | Sequence[Picture] | None,
+        prompt: str | Sequence[str] = "",
+        negative_prompt: str | Sequence[str] = "",
+        seed: int | Sequence[int] = 0,
+        steps: int | None = None,
+        guidance: float | None = None,
+        id_scale: Scale = 1.0,
+        expression_scale: Scale = 1.0,
+        num_images: int = 1,
+        face: FaceChoice = "largest",
+        expression_face: FaceChoice = "largest",
+        height: int | None = None,
+        width: int | None = None,
+        batch_size: int = 8,
+        callback: Callback | None = None,
+    ) -> list[Image.Image]:
+        """Portraits, PIL RGB; n × num_images of them, the images of one pair next to each other.
+
+        Args:
+            identity: a picture (path or PIL), or a list of n; an entry that is itself a list holds several
+                pictures of one person, whose embeddings are averaged. None: nobody in particular.
+            expression: a picture, or a list of n. None: no expression control.
+            prompt, negative_prompt, seed: one for all n, or a list of n. Image j of a pair has seed + j.
+            steps, guidance: None: the adapter's own. Guidance above 1 costs a second UNet evaluation a step;
+                its unconditional side has the negative prompt and zero embeddings, as in IP-Adapter.
+            id_scale, expression_scale: lambda_id, lambda_exp; see ``EAdapter.predict_noise``.
+            face, expression_face: which face of an identity's and an expression's picture is meant.
+            height, width: pixels; None: the model's size. batch_size: images in work at a time.
+            callback: see ``Callback``.
+
+        Raises:
+            InputError: a picture cannot be used, or arguments do not fit each other.
+        """
+        lists = [value for value in (identity, expression, prompt, negative_prompt, seed) if _is_list(value)]
+        n = max((len(value) for value in lists), default=1)  # type: ignore[arg-type]
+        if num_images < 1 or batch_size < 1:
+            raise InputError("num_images and batch_size must be at least 1")
+        embeds = {}
+        for branch, pictures, which in (
+            ("identity", identity, face),
+            ("expression", expression, expression_face),
+        ):
+            if pictures is None:
+                continue
+            embedder = Embedder(self._encoder(branch), self._analyzer(), which, branch)
+            subjects = as_list(pictures, n, branch)
+            embeds[branch] = embedder(subjects).repeat_interleave(num_images, dim=0)
+        seeds = [s + j for s in as_list(seed, n, "seed") for j in range(num_images)]
+        prompts = [p for p in as_list(prompt, n, "prompt") for _ in range(num_images)]
+        negatives = [p for p in as_list(negative_prompt, n, "negative_prompt") for _ in range(num_images)]
+        images: list[Image.Image] = []
+        batches = [slice(i, i + batch_size) for i in range(0, len(seeds), batch_size)]
+        for k, part in enumerate(batches):
+
+            def report(step: int, total: int, latents: Tensor, k: int = k) -> None:
+                if callback is not None:
+                    callback(k * total + step, len(batches) * total, latents)
+
+            pixels = self.generate(
+                embeds["identity"][part] if "identity" in embeds else None,
+                embeds["expression"][part] if "expression" in embeds else None,
+                prompts=prompts[part],
+                negative_prompts=negatives[part],
+                seeds=seeds[part],
+                steps=steps,
+                guidance=guidance,
+                id_scale=id_scale,
+                expression_scale=expression_scale,
+                height=height,
+                width=width,
+                callback=report,
+            )
+            images += to_pil(pixels)
+        return images
+
+    @torch.no_grad()
+    def generate(
+        self,
+        identity_embeds: Tensor | None,
+        expression_embeds: Tensor | None,
+        prompts: Sequence[str],
+        seeds: Sequence[int],
+        negative_prompts: Sequence[str] | None = None,
+        steps: int | None = None,
+        guidance: float | None = None,
+        id_scale: Scale = 1.0,
+        expression_scale: Scale = 1.0,
+        height: int | None = None,
+        width: int | None = None,
+        callback: Callback | None = None,
+    ) -> Tensor:
+        """One batch from embeddings [b, w] (or [b, k, w]): pixels [b, 3, H, W] float32 on the CPU, in [-1,
+        1]."""
+        steps = self.steps if steps is None else steps
+        guidance = self.guidance if guidance is None else guidance
+        if steps < 1:
+            raise InputError(f"steps must be at least 1, not {steps}")
+        height, width = self._size(height), self._size(width)
+        b, backbone = len(prompts), self.backbone
+        guided = guidance > 1.0
+        conditions, added = self._conditions(
+            identity_embeds,
+            expression_embeds,
+            prompts,
+            (negative_prompts or [""] * b) if guided else None,
+            height,
+            width,
+        )
+        predict = self.adapter.predict_noise(backbone.unet, id_scale, expression_scale, **added)
+        scheduler = copy.deepcopy(self.scheduler)  # its state belongs to this call
+        scheduler.set_timesteps(steps, device=backbone.device)
+        generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+        shape = (backbone.unet.config.in_channels, height // backbone.factor, width // backbone.factor)
+        z = torch.stack([torch.randn(shape, generator=generator) for generator in generators])
+        z = z.to(backbone.device) * scheduler.init_noise_sigma
+        takes = inspect.signature(scheduler.step).parameters
+        extra = {"generator": generators} if "generator" in takes else {}
+        try:
+            for i, t in enumerate(scheduler.timesteps):
+                z_in = scheduler.scale_model_input(torch.cat([z, z]) if guided else z, t)
+                eps = predict(z_in.to(backbone.precision), t.expand(len(z_in)), conditions).float()
+                if guided:
+                    unconditional, conditional = eps.chunk(2)
+                    eps = unconditional + guidance * (conditional - unconditional)
+                z = scheduler.step(eps, t, z, **extra, return_dict=False)[0]
+                if callback is not None:
+                    callback(i + 1, len(scheduler.timesteps), z)
+        finally:
+            self.adapter.forget()
+        pixels = backbone.decode(z).cpu()
+        if not torch.isfinite(pixels).all():
+            precision = str(backbone.precision).removeprefix("torch.")
+            raise InputError(
+                f'the image left the range of {precision} (it would be black): use dtype="float32"'
+            )
+        return pixels.clamp(-1, 1)
+
+    def _conditions(
+        self,
+        identity_embeds: Tensor | None,
+        expression_embeds: Tensor | None,
+        prompts: Sequence[str],
+        negative_prompts: Sequence[str] | None,
+        height: int,
+        width: int,
+    ) -> tuple[Conditions, dict[str, Any]]:
+        """Tokens of the batch; under guidance (negative prompts given) [2b, …], the unconditional half
+        first."""
+        backbone = self.backbone
+        text = backbone.prompts([*(negative_prompts or ()), *prompts])
+        if negative_prompts is not None and backbone.empty_negative_is_zero:
+            empty = [i for i, negative in enumerate(negative_prompts) if negative == ""]
+            for tensor in (text.tokens, text.pooled):
+                if tensor is not None:
+                    tensor[empty] = 0.0
+
+        def both(embeds: Tensor | None) -> Tensor | None:
+            if embeds is None:
+                return None
+            embeds = embeds.to(backbone.device, backbone.precision)
+            return embeds if negative_prompts is None else torch.cat([torch.zeros_like(embeds), embeds])
+
+        conditions = self.adapter.project(both(identity_embeds), both(expression_embeds), text.tokens)
+        return conditions, backbone.added_conditions(text, height, width)
+
+    def _size(self, pixels: int | None) -> int:
+        if pixels is None:
+            return self.backbone.size
+        unit = self.backbone.factor * 2 ** (len(self.backbone.unet.config.block_out_channels) - 1)
+        if pixels < unit or pixels % unit:
+            raise InputError(
+                f"height and width must be multiples of {unit} for {self.backbone.name}, not {pixels}"
+            )
+        return pixels
+
+    def _encoder(self, branch: str) -> FaceEncoder:
+        fits = getattr(self.adapter, branch)
+        if fits is None:
+            raise InputError(f"the adapter has no {branch} branch: leave {branch} out (None)")
+        encoder = self._encoders[branch] or self.backbone.encoder(branch)
+        if encoder.width != fits.width:
+            raise InputError(
+                f"the {branch} encoder {encoder.name} gives {encoder.width} numbers, the "
+                f"adapter takes {fits.width}: "
+                'name the encoder it was trained with in its "adapter.json"'
+            )
+        return encoder
+
+    def _analyzer(self) -> Callable[[Image.Image], Sequence[Face]]:
+        if self._analyze is None:
+            from mien.face.analyze import analyze
+
+            self._analyze = analyze
+        return self._analyze
+
+
+def default_scheduler(trained: Any) -> Any:
+    """DPM-Solver++ (2M) (Lu et al. 2022, arXiv 2211.01095) on the schedule that the model was trained with.
+
+    A model that comes with a sampler of its own kind (LCM, TCD, …) keeps it.
+    """
+    if type(trained).__name__ not in PLAIN_SCHEDULERS:
+        return trained
+    from diffusers import DPMSolverMultistepScheduler
+
+    return DPMSolverMultistepScheduler.from_config(
+        trained.config, algorithm_type="dpmsolver++", solver_order=2
+    )
+
+
+def to_pil(pixels: Tensor) -> list[Image.Image]:
+    """[b, 3, H, W] in [-1, 1] -> b pictures, RGB."""
+    levels = ((pixels + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
+    return [Image.fromarray(np.asarray(image.permute(1, 2, 0))) for image in levels]
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, (list, tuple))

@@ -1,0 +1,284 @@
+"""The portrait pipeline on tiny models of both families."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import diffusers
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from mien.backbones import AdapterSpec, load_backbone
+from mien.models.e_adapter import EAdapter
+from mien.pipelines.inputs import choose_face
+from mien.pipelines.portrait import PortraitPipeline
+from mien.types import Face, InputError
+from tests import tiny
+
+
+class MeanColour:
+    """An encoder small enough to see through: [3] mean colour of the face's box, and noise fixed by it."""
+
+    name = "mean-colour"
+
+    def __init__(self, width: int) -> None:
+        self.width = width
+
+    def __call__(self, image: Image.Image, face: Face) -> torch.Tensor:
+        colour = np.asarray(image.crop(tuple(int(v) for v in face.box))).mean((0, 1)) / 255
+        return torch.from_numpy(np.resize(colour, self.width)).float()
+
+
+def one_face(box=(0, 0, 20, 20)) -> Face:
+    return Face(np.array(box, float), np.zeros((478, 3)), np.zeros(52), np.zeros(3), 1.0)
+
+
+@pytest.fixture(scope="module", params=["sd15", "sdxl"])
+def folder(request, tmp_path_factory) -> Path:
+    folder = tiny.save_folder(tmp_path_factory.mktemp(request.param), request.param)
+    torch.manual_seed(1)
+    adapter = EAdapter.create(load_backbone(str(folder), "cpu").unet, 12, 9)
+    for parameter in adapter.parameters():
+        parameter.data.add_(0.5 * torch.randn_like(parameter))
+    adapter.save(folder / "adapter")
+    (folder / "adapter" / "adapter.json").write_text('{"steps": 3, "guidance": 2.0}')
+    return folder
+
+
+@pytest.fixture
+def pipe(folder) -> PortraitPipeline:
+    backbone = load_backbone(str(folder), "cpu")
+    return PortraitPipeline(
+        backbone,
+        backbone.load_adapter(),
+        analyze=lambda image: [one_face()],
+        identity_encoder=MeanColour(12),
+        expression_encoder=MeanColour(9),
+    )
+
+
+RED, GREEN, BLUE = (Image.new("RGB", (24, 24), colour) for colour in ("red", "green", "blue"))
+
+
+def different(a: Image.Image, b: Image.Image) -> float:
+    return float(np.abs(np.asarray(a, float) - np.asarray(b, float)).mean())
+
+
+def test_same_inputs_and_seed_give_the_same_image(pipe) -> None:
+    (first,) = pipe(RED, GREEN, "a", seed=4)
+    assert (first.size, first.mode) == ((16, 16), "RGB")
+    assert different(pipe(RED, GREEN, "a", seed=4)[0], first) == 0
+    for other in (
+        pipe(BLUE, GREEN, "a", seed=4),
+        pipe(RED, BLUE, "a", seed=4),
+        pipe(RED, GREEN, "b", seed=4),
+        pipe(RED, GREEN, "a", seed=5),
+        pipe(RED, GREEN, "a", "ugly", seed=4),
+        pipe(RED, GREEN, "a", seed=4, guidance=1.0),
+        pipe(RED, GREEN, "a", seed=4, id_scale=0.5),
+        pipe(RED, GREEN, "a", seed=4, expression_scale=0.0),
+        pipe(None, GREEN, "a", seed=4),
+        pipe(RED, None, "a", seed=4),
+    ):
+        assert different(other[0], first) > 0
+
+
+def test_company_in_a_batch_does_not_change_an_image(pipe) -> None:
+    identities, expressions = [RED, GREEN, BLUE], [BLUE, RED, RED]
+    together = pipe(identities, expressions, ["a", "b", ""], seed=[1, 2, 3])
+    split = pipe(identities, expressions, ["a", "b", ""], seed=[1, 2, 3], batch_size=2)
+    alone = [
+        pipe(i, e, p, seed=s)[0] for i, e, p, s in zip(identities, expressions, "ab", [1, 2], strict=False)
+    ]
+    assert len(together) == 3
+    for image, other in [*zip(together, split, strict=True), *zip(together, alone, strict=False)]:
+        assert np.abs(np.asarray(image, int) - np.asarray(other, int)).max() <= 1
+
+
+def test_num_images_continue_the_seed(pipe) -> None:
+    images = pipe([RED, GREEN], BLUE, seed=7, num_images=2)
+    singles = [pipe(who, BLUE, seed=seed)[0] for who in (RED, GREEN) for seed in (7, 8)]
+    for image, single in zip(images, singles, strict=True):
+        assert np.abs(np.asarray(image, int) - np.asarray(single, int)).max() <= 1
+
+
+def test_pictures_of_one_person_are_averaged(pipe) -> None:
+    grey = Image.fromarray(np.full((24, 24, 3), (128, 0, 128), np.uint8))
+    (averaged,) = pipe([[RED, BLUE]], GREEN)
+    assert different(averaged, pipe(grey, GREEN)[0]) < 1
+    assert different(averaged, pipe(RED, GREEN)[0]) > 1
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "DDIMScheduler",
+        "DDPMScheduler",
+        "PNDMScheduler",
+        "EulerDiscreteScheduler",
+        "EulerAncestralDiscreteScheduler",
+        "HeunDiscreteScheduler",
+        "UniPCMultistepScheduler",
+        "LCMScheduler",
+        "LMSDiscreteScheduler",
+    ],
+)
+def test_any_scheduler(pipe, name) -> None:
+    pipe.scheduler = getattr(diffusers, name).from_config(pipe.backbone.scheduler.config)
+    (first,) = pipe(RED, GREEN, seed=1, steps=4)
+    assert np.asarray(first).std() > 1
+    assert different(pipe(RED, GREEN, seed=1, steps=4)[0], first) == 0
+    together = pipe([BLUE, RED], GREEN, seed=[9, 1], steps=4)
+    assert np.abs(np.asarray(together[1], int) - np.asarray(first, int)).max() <= 1
+
+
+def test_equals_stock_diffusers(pipe, folder) -> None:
+    """Same latents, embeddings and scheduler through the stock pipeline with both adapter files loaded."""
+    kind = {
+        False: diffusers.StableDiffusionPipeline,
+        True: diffusers.StableDiffusionXLPipeline,
+    }[pipe.backbone.is_sdxl]
+    stock = kind.from_pretrained(folder)
+    stock.scheduler = diffusers.DDIMScheduler.from_config(stock.scheduler.config)
+    stock.set_progress_bar_config(disable=True)
+    stock.load_ip_adapter(
+        [str(folder / "adapter")] * 2,
+        subfolder=["", ""],
+        weight_name=["identity.safetensors", "expression.safetensors"],
+        image_encoder_folder=None,
+    )
+    stock.set_ip_adapter_scale([0.8, 1.1])
+    torch.manual_seed(0)
+    embeds = [torch.randn(1, 12), torch.randn(1, 9)]
+    noise = torch.randn(4, 8, 8, generator=torch.Generator().manual_seed(5))
+    both = [torch.stack([torch.zeros_like(e), e]) for e in embeds]  # [2, 1, w], the unconditional half first
+    negative = {} if pipe.backbone.is_sdxl else {"negative_prompt": ""}
+    expected = stock(
+        "a cat",
+        **negative,
+        latents=noise[None],
+        ip_adapter_image_embeds=both,
+        num_inference_steps=4,
+        guidance_scale=3.0,
+        output_type="pt",
+    ).images
+    pipe.scheduler = diffusers.DDIMScheduler.from_config(pipe.backbone.scheduler.config)
+    result = pipe.generate(*embeds, ["a cat"], [5], None, 4, 3.0, 0.8, 1.1)
+    assert ((result + 1) / 2 - expected).abs().max() <= 1e-4
+
+
+def test_callback_counts_the_whole_call(pipe) -> None:
+    seen = []
+    pipe([RED, GREEN, BLUE], RED, batch_size=2, callback=lambda *a: seen.append((a[0], a[1], a[2].shape[0])))
+    assert [s[:2] for s in seen] == [(i, 6) for i in range(1, 7)]
+    assert [s[2] for s in seen] == [2, 2, 2, 1, 1, 1]
+
+
+def test_sizes(pipe) -> None:
+    assert pipe(RED, GREEN, height=24, width=32)[0].size == (32, 24)
+    with pytest.raises(InputError, match="multiples of 4"):
+        pipe(RED, GREEN, height=22)
+
+
+def test_bfloat16_runs_and_stays_near(pipe, folder) -> None:
+    backbone = load_backbone(str(folder), "cpu", "bfloat16")
+    half = PortraitPipeline(backbone, backbone.load_adapter())
+    embeds = torch.ones(1, 12), torch.ones(1, 9)
+    a = pipe.generate(*embeds, [""], [1])
+    b = half.generate(*embeds, [""], [1])
+    assert (a - b).abs().mean() < 0.1
+
+
+def test_float16_is_refused_on_the_cpu(folder) -> None:
+    with pytest.raises(InputError, match="black images"):
+        load_backbone(str(folder), "cpu", "float16")
+
+
+def test_an_image_beyond_the_range_is_an_error_not_black(pipe) -> None:
+    with torch.no_grad():
+        pipe.backbone.unet.conv_out.bias.fill_(float("nan"))
+    with pytest.raises(InputError, match="black"):
+        pipe(RED, GREEN)
+
+
+def test_bad_arguments(pipe, folder, tmp_path) -> None:
+    for arguments, match in (
+        ({"identity": [RED, GREEN], "expression": [RED] * 3}, "2 values of identity for 3 portraits"),
+        ({"identity": [], "expression": RED}, "0 values"),
+        ({"identity": [[]], "expression": RED}, "empty list"),
+        ({"identity": 3, "expression": RED}, "file's path"),
+        ({"identity": "nowhere.jpg", "expression": RED}, "nowhere.jpg"),
+        ({"identity": RED, "expression": RED, "steps": 0}, "steps"),
+        ({"identity": RED, "expression": RED, "num_images": 0}, "num_images"),
+        ({"identity": RED, "expression": RED, "face": 1}, "no face number 1"),
+        ({"identity": RED, "expression": RED, "face": "big"}, "largest"),
+    ):
+        with pytest.raises(InputError, match=match) as caught:
+            pipe(**arguments)
+        assert "\n" not in str(caught.value)
+    backbone = load_backbone(str(folder), "cpu")
+    wrong = PortraitPipeline(
+        backbone, backbone.load_adapter(), analyze=lambda _: [one_face()], identity_encoder=MeanColour(5)
+    )
+    with pytest.raises(InputError, match="gives 5 numbers, the adapter takes 12"):
+        wrong(RED, None)
+    no_face = PortraitPipeline(
+        load_backbone(str(folder), "cpu"),
+        backbone.load_adapter(),
+        analyze=lambda _: [],
+        identity_encoder=MeanColour(12),
+    )
+    with pytest.raises(InputError, match="no face"):
+        no_face(RED, None)
+    only = AdapterSpec(folder / "adapter" / "identity.safetensors", None)
+    backbone = load_backbone(str(folder), "cpu", adapter=only)
+    one = PortraitPipeline(
+        backbone, backbone.load_adapter(), analyze=lambda _: [one_face()], identity_encoder=MeanColour(12)
+    )
+    one(RED, None, steps=1)
+    with pytest.raises(InputError, match="no expression branch"):
+        one(RED, GREEN)
+
+
+def test_bad_models(folder, tmp_path) -> None:
+    for name, match in (
+        ("midi", "no model 'midi'"),
+        ("./nowhere/at/all", "no model"),
+        (str(tmp_path), "model_index.json: is missing"),
+    ):
+        with pytest.raises(InputError, match=match):
+            load_backbone(name, "cpu")
+    with pytest.raises(InputError, match="no such adapter folder"):
+        load_backbone(str(folder), "cpu", adapter=tmp_path / "nothing")
+    with pytest.raises(InputError, match="holds neither"):
+        load_backbone(str(folder), "cpu", adapter=tmp_path)
+    with pytest.raises(InputError, match="no device"):
+        load_backbone(str(folder), "gpu7")
+    with pytest.raises(InputError, match="dtype 'half'"):
+        load_backbone(str(folder), "cpu", "half")
+
+
+def test_which_face_is_meant() -> None:
+    faces = [one_face((40, 0, 60, 20)), one_face((5, 0, 15, 10)), one_face((80, 0, 84, 4))]
+    with pytest.warns(UserWarning, match="3 faces, the largest"):
+        assert choose_face(faces, "largest", "x") is faces[0]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert choose_face(faces, "left", "x") is faces[1]
+        assert choose_face(faces, "right", "x") is faces[2]
+        assert choose_face(faces, 0, "x") is faces[0]
+        assert choose_face(faces[:1], "largest", "x") is faces[0]
+
+
+def test_latents_of_an_autoencoder_come_back(folder) -> None:
+    backbone = load_backbone(str(folder), "cpu")
+    x = torch.rand(2, 3, 16, 16) * 2 - 1
+    z = backbone.encode(x)
+    config = backbone.vae.config
+    mean = backbone.vae.encode(x).latent_dist.mode()
+    assert torch.allclose(z, mean * config.scaling_factor)
+    assert torch.allclose(backbone.decode(z), backbone.vae.decode(mean).sample, atol=1e-5)
+    assert backbone.decode(z).shape == x.shape
