@@ -41,7 +41,7 @@ def lms_differences(reference: FloatArray, result: FloatArray) -> FloatArray:
 
 
 def lms(reference: FloatArray, result: FloatArray) -> FloatArray:
-    """LMS, 0 or more: the five |r_ref - r_gen| of [..., 478, 2 or 3] px points, summed (EmojiDiff Eqs. 2-3)."""
+    """LMS, 0 or more: the sum of the five |r_ref - r_gen| (EmojiDiff Eqs. 2-3) of [..., 478, 2+] px points."""
     return lms_differences(reference, result).sum(axis=-1)
 
 

@@ -1,0 +1,146 @@
+"""Pictures in, numbers out: what a scorer sees in a picture, and how a result compares with its two inputs.
+
+A scorer is an analyser (expression, pose, landmarks) and a recogniser (identity). Which ones *score* is chosen
+apart from which ones *condition* a model: a model may please its own encoders without pleasing anybody else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+from mien.metrics import face as metrics
+from mien.types import Face, FloatArray, InputError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+ANALYSERS = ("embedded", "mediapipe")
+RECOGNISERS = ("embedded", "dlib")
+SAME_PERSON = 0.6  # both recognisers live in dlib's space, where this distance parts people
+
+Analyse = Callable[[Image.Image], Sequence[Face]]
+Recognise = Callable[[Image.Image, Face], "Tensor"]
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What a scorer keeps of a picture: its largest face, the recogniser's vector [d], the colours [192].
+
+    `faces` is how many there were.
+    """
+
+    face: Face
+    identity: FloatArray
+    appearance: FloatArray
+    faces: int
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """An analyser and a recogniser, with their names for reports.
+
+    Attributes:
+        analyse: PIL picture → faces, largest first. recognise: (picture, face) → embedding [d].
+        same_person: Euclidean distance of embeddings below which two faces are one person.
+    """
+
+    analyse: Analyse
+    recognise: Recognise
+    analyser: str
+    recogniser: str
+    same_person: float = SAME_PERSON
+
+    def observe(self, image: Image.Image) -> Observation | None:
+        """Look at a picture; None if there is no face in it."""
+        faces = self.analyse(image)
+        if not faces:
+            return None
+        vector = self.recognise(image, faces[0]).detach().cpu().double().numpy()
+        return Observation(faces[0], vector, metrics.appearance(image, faces[0]), len(faces))
+
+    def compare(self, result: Observation, identity: Observation, reference: Observation) -> dict[str, float]:
+        """Every metric of one result that needs no other picture, by its name in `mien.metrics.registry`.
+
+        Pose is against the identity picture: in EmojiDiff no input but that one has a claim on it.
+        """
+        id_distance = metrics.id_distance(result.identity, identity.identity)
+        to_reference = metrics.id_distance(result.identity, reference.identity)
+        return {
+            "exp": float(metrics.exp(reference.face.blendshapes, result.face.blendshapes)),
+            "exp_sum": float(metrics.exp_sum(reference.face.blendshapes, result.face.blendshapes)),
+            "lms": float(metrics.lms(reference.face.landmarks, result.face.landmarks)),
+            "id": float(metrics.id_similarity(result.identity, identity.identity)),
+            "id_distance": float(id_distance),
+            "same_person": float(id_distance < self.same_person),
+            "nearer_identity": float(id_distance < to_reference),
+            "pose": float(metrics.pose_error(result.face.pose, identity.face.pose)),
+            **_copied(result, identity, reference),
+        }
+
+
+def _copied(result: Observation, identity: Observation, reference: Observation) -> dict[str, float]:
+    def measure(
+        distance: Callable[[FloatArray, FloatArray], FloatArray],
+        of: Callable[[Observation], FloatArray],
+        smallest: float,
+        source: Observation,
+        wanted: Observation,
+    ) -> float:
+        to_wanted = distance(of(result), of(wanted))
+        to_source = distance(of(result), of(source))
+        return float(metrics.copy_paste(to_wanted, to_source, distance(of(wanted), of(source)), smallest))
+
+    return {
+        "copy_expression": measure(
+            metrics.exp, lambda o: o.face.blendshapes, metrics.SMALLEST_EXPRESSION, identity, reference
+        ),
+        "copy_identity": measure(
+            metrics.id_distance, lambda o: o.identity, metrics.SMALLEST_IDENTITY, reference, identity
+        ),
+        "copy_pose": measure(
+            metrics.pose_error, lambda o: o.face.pose, metrics.SMALLEST_POSE, reference, identity
+        ),
+        "copy_appearance": measure(
+            _root_mean_square, lambda o: o.appearance, metrics.SMALLEST_APPEARANCE, reference, identity
+        ),
+    }
+
+
+def _root_mean_square(a: FloatArray, b: FloatArray) -> FloatArray:
+    return np.sqrt(((a - b) ** 2).mean())
+
+
+def load_scorer(analyser: str = "embedded", recogniser: str = "embedded") -> Scorer:
+    """The scorer of these names, of `ANALYSERS` and `RECOGNISERS`.
+
+    Raises:
+        InputError: an unknown name, or what it needs is not installed.
+    """
+    if analyser not in ANALYSERS:
+        raise InputError(f"{analyser} is no analyser that scores: choose {' or '.join(ANALYSERS)}.")
+    if recogniser not in RECOGNISERS:
+        raise InputError(f"{recogniser} is no recogniser that scores: choose {' or '.join(RECOGNISERS)}.")
+    analyse: Analyse
+    recognise: Recognise
+    if analyser == "mediapipe":
+        from mien.face import mediapipe
+
+        analyse = mediapipe.load()
+    else:
+        from mien.face.analyze import analyze
+
+        analyse = analyze
+    if recogniser == "dlib":
+        from mien.encoders import dlib_recogniser
+
+        recognise = dlib_recogniser.load()
+    else:
+        from mien.encoders import identity
+
+        recognise = identity.load_recogniser()
+    return Scorer(analyse, recognise, analyser, recogniser)
