@@ -245,9 +245,9 @@ def albedo(head: IctHead, look: Look) -> tuple[FloatArray, FloatArray]:
     colour += cover[:, None] * (look.hair * strands[:, None] - colour)
     clothes = _smooth(-13.4, -13.8, place[:, 1] + 0.1 * place[:, 2]) * (np.arange(n) < PARTS["head"].stop)
     colour += clothes[:, None] * (look.clothes - colour)
-    colour[PARTS["mouth_socket"]] = linear(np.array([0.42, 0.16, 0.16]))
-    colour[PARTS["gums"]] = linear(np.array([0.70, 0.36, 0.36]))
-    colour[PARTS["teeth"]] = linear(np.array([0.90, 0.87, 0.80]) * rng.uniform(0.88, 1.0))
+    colour[PARTS["mouth_socket"]] = linear(np.array([0.30, 0.10, 0.10]))
+    colour[PARTS["gums"]] = linear(np.array([0.66, 0.33, 0.33]))
+    colour[PARTS["teeth"]] = linear(np.array([0.93, 0.89, 0.81]) * rng.uniform(0.9, 1.0))
     colour[PARTS["lashes"]] = 0.02
     return colour.astype(np.float32), cover
 

@@ -159,6 +159,8 @@ def _occlusion_of(neutral: bytes, solid: bytes, opened: bytes) -> FloatArray:
     combined = result[0].copy()
     for part in ("mouth_socket", "gums", "teeth"):
         combined[PARTS[part]] = open_share[PARTS[part]]
+    combined[PARTS["teeth"]] = 0.25 + 0.75 * np.sqrt(combined[PARTS["teeth"]])  # enamel scatters
+    combined[PARTS["mouth_socket"]] **= 1.5
     return np.clip(combined, 0.05, 1)
 
 
