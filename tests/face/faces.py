@@ -1,4 +1,6 @@
-"""A made-up face for geometry: 478 points of which the anchors, the oval and the five points are in their places."""
+"""A made-up face for geometry: 478 points of which the anchors, the oval and the five points are in their
+places.
+"""
 
 from __future__ import annotations
 

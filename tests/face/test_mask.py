@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.face.faces import flat_landmarks, rng_landmarks
 
 from mien.face import mask
 from mien.types import InputError
-from tests.face.faces import flat_landmarks, rng_landmarks
 
 
 def test_square_covers_its_area_exactly() -> None:
@@ -20,7 +20,7 @@ def test_face_is_inside_and_the_rest_is_not() -> None:
     landmarks = rng_landmarks()
     found = mask.face_mask(landmarks, 256, 256)
     assert found.dtype == np.float32 and found.shape == (256, 256)
-    assert 0 <= found.min() and found.max() == 1
+    assert found.min() >= 0 and found.max() == 1
     x, y = landmarks[2, :2].astype(int)
     assert found[y, x] == 1 and found[0, 0] == 0
 
@@ -37,7 +37,7 @@ def test_any_place_gives_a_mask(dx: float, dy: float, scale: float, width: int, 
     landmarks = flat_landmarks(64) * scale + [dx, dy, 0]
     found = mask.face_mask(landmarks, width, height)
     assert found.shape == (height, width) and np.isfinite(found).all()
-    assert 0 <= found.min() and found.max() <= 1
+    assert found.min() >= 0 and found.max() <= 1
 
 
 def test_broken_landmarks_raise() -> None:

@@ -10,10 +10,8 @@ from mien.face.parsing import FACE_PARTS, FaceParser
 from mien.types import InputError
 
 # jonathandinu/face-parsing, config.json: id2label.
-LABELS = (
-    "background skin nose eye_g l_eye r_eye l_brow r_brow l_ear r_ear mouth u_lip l_lip hair hat ear_r neck_l "
-    "neck cloth"
-).split()
+LABELS = """background skin nose eye_g l_eye r_eye l_brow r_brow l_ear r_ear mouth u_lip l_lip hair hat ear_r
+neck_l neck cloth""".split()  # noqa: SIM905
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +53,7 @@ def test_mask_of_the_pictures_size(folder: Path) -> None:
     picture = Image.effect_noise((50, 70), 60).convert("RGB")
     found = parser.mask(picture)
     assert found.shape == (70, 50) and found.dtype == np.float32
-    assert 0 <= found.min() and found.max() <= 1
+    assert found.min() >= 0 and found.max() <= 1
     everything = parser.mask(picture, LABELS)
     np.testing.assert_allclose(everything, 1, atol=1e-5)
 

@@ -21,7 +21,8 @@ def face_mask(landmarks: FloatArray, width: int, height: int, grow: float = 0.0)
     Args:
         landmarks: [478, 2 or 3] px of the picture.
         width, height: of the picture, px.
-        grow: moves the edge outwards (or, negative, inwards) by this share of the oval's radius at every point.
+        grow: moves the edge outwards (or, negative, inwards) by this share of the oval's radius at every
+            point.
 
     Returns:
         [height, width] float32 in [0, 1].
@@ -32,7 +33,8 @@ def face_mask(landmarks: FloatArray, width: int, height: int, grow: float = 0.0)
 
 
 def polygon_mask(polygon: FloatArray, width: int, height: int) -> FloatArray:
-    """A polygon [n, 2] px as an antialiased mask [height, width] float32 (64 samples a pixel; fewer where it is large).
+    """A polygon [n, 2] px as an antialiased mask [height, width] float32 (64 samples a pixel; fewer where
+    it is large).
 
     Raises:
         InputError: the polygon holds NaN or infinite numbers.

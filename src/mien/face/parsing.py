@@ -1,7 +1,8 @@
-"""A face parsing network (SegFormer, CelebAMask-HQ's 19 labels) through `transformers`, as a mask of chosen parts.
+"""A face parsing network (SegFormer, CelebAMask-HQ's 19 labels) through `transformers`, as a mask of chosen
+parts.
 
-Layout of jonathandinu/face-parsing: `config.json` names the labels, `preprocessor_config.json` the input. Optional:
-mien ships none, and works without one (``mask.face_mask``).
+Layout of jonathandinu/face-parsing: `config.json` names the labels, `preprocessor_config.json` the input.
+Optional: mien ships none, and works without one (``mask.face_mask``).
 """
 
 from __future__ import annotations
@@ -90,4 +91,5 @@ def _preprocessing(source: str | Path) -> tuple[tuple[int, int], FloatArray, Flo
     values, _ = ImageProcessingMixin.get_image_processor_dict(source)
     size = values["size"]
     height, width = (size["height"], size["width"]) if isinstance(size, dict) else (size, size)
-    return (int(height), int(width)), *(np.array(values[k], np.float32) for k in ("image_mean", "image_std"))
+    mean, deviation = (np.array(values[key], np.float32) for key in ("image_mean", "image_std"))
+    return (int(height), int(width)), mean, deviation

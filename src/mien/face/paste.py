@@ -1,4 +1,6 @@
-"""Laying a crop back into the photo it came from, under a soft mask. Pixels the mask does not touch stay as they are."""
+"""Laying a crop back into the photo it came from, under a soft mask. Pixels the mask does not touch stay as
+they are.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +13,11 @@ from mien.types import ByteImage, FloatArray
 
 
 def feather(mask: FloatArray, radius: float) -> FloatArray:
-    """Soften the edge of a mask [h, w] in [0, 1] inwards: it rises smoothly from 0 at the edge to its value `radius`
-    pixels inside.
+    """Soften the edge of a mask [h, w] in [0, 1] inwards: it rises smoothly from 0 at the edge to its value
+    `radius` pixels inside.
 
-    Nothing that was 0 becomes more than 0, and the crop's own border counts as an edge, so that no straight seam is
-    left where a face reaches it.
+    Nothing that was 0 becomes more than 0, and the crop's own border counts as an edge, so that no straight
+    seam is left where a face reaches it.
     """
     mask = np.asarray(mask, np.float32)
     if radius <= 0:
@@ -26,7 +28,9 @@ def feather(mask: FloatArray, radius: float) -> FloatArray:
 
 
 def border_mask(size: int, margin: float = 0.08) -> FloatArray:
-    """[size, size] float32: 1 in the middle of a crop, falling to 0 at its border over `margin` of its side."""
+    """[size, size] float32: 1 in the middle of a crop, falling to 0 at its border over `margin` of its
+    side.
+    """
     return feather(np.ones((size, size), np.float32), max(1.0, margin * size))
 
 

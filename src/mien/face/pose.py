@@ -1,8 +1,8 @@
 """A head's rotation as three angles, in degrees, and back.
 
-Frame (MediaPipe's facial transformation matrix): x to the image's right, y up, z towards the camera. A rotation
-R [3, 3] takes the head's own axes (crown +y, nose +z, +x to the right in the image of a frontal face) into that
-frame.
+Frame (MediaPipe's facial transformation matrix): x to the image's right, y up, z towards the camera. A
+rotation R [3, 3] takes the head's own axes (crown +y, nose +z, +x to the right in the image of a frontal
+face) into that frame.
 
     yaw > 0     the face turns to the image's right
     pitch > 0   the face looks up
@@ -12,9 +12,10 @@ Order: nod, then turn, then tilt, each about a fixed axis of the camera::
 
     R = Rz(-roll) · Ry(yaw) · Rx(-pitch)
 
-So roll is exactly the slope of the line between the eyes in the image, and turning the *image* clockwise by d degrees
-adds d to roll and leaves yaw and pitch alone. Yaw and pitch are the azimuth and the elevation of the nose once the
-tilt is undone. At yaw = ±90° nod and tilt are the same movement; roll is then reported as 0.
+So roll is exactly the slope of the line between the eyes in the image, and turning the *image* clockwise by
+d degrees adds d to roll and leaves yaw and pitch alone. Yaw and pitch are the azimuth and the elevation of
+the nose once the tilt is undone. At yaw = ±90° nod and tilt are the same movement; roll is then reported as
+0.
 """
 
 from __future__ import annotations
@@ -34,7 +35,8 @@ POLE = 1e-9  # cos(yaw) below this is a pole
 def angles(rotation: FloatArray) -> FloatArray:
     """(yaw, pitch, roll) in degrees [..., 3] of rotations [..., 3, 3].
 
-    Ranges: yaw [-90, 90], pitch and roll (-180, 180]. A small scale or shear (as in a fitted matrix) is removed
+    Ranges: yaw [-90, 90], pitch and roll (-180, 180]. A small scale or shear (as in a fitted matrix) is
+        removed
     first by taking the nearest rotation.
 
     Raises:
@@ -50,7 +52,8 @@ def angles(rotation: FloatArray) -> FloatArray:
     cos_yaw = np.hypot(r[..., 0, 0], r[..., 1, 0])
     pole = cos_yaw < POLE
     yaw = np.arctan2(-r[..., 2, 0], cos_yaw)
-    # R's first column is Rz(-roll) · (cos yaw, 0, -sin yaw); its last row is (-sin yaw, -cos yaw sin pitch, …).
+    # R's first column is Rz(-roll) · (cos yaw, 0, -sin yaw); its last row is (-sin yaw, -cos yaw sin pitch,
+    # …).
     roll = np.where(pole, 0.0, np.arctan2(-r[..., 1, 0], r[..., 0, 0]))
     pitch = np.where(pole, np.arctan2(r[..., 1, 2], r[..., 1, 1]), np.arctan2(-r[..., 2, 1], r[..., 2, 2]))
     return np.rad2deg(np.stack([yaw, pitch, roll], axis=-1))
@@ -106,8 +109,8 @@ def rotation_torch(pose: Tensor) -> Tensor:
 def tilt(matrix: FloatArray) -> float:
     """How far a similarity [2, 3] turns a picture clockwise, in degrees.
 
-    A face seen in a crop made by ``align.warp(photo, matrix)`` has roll r in the crop and r - tilt(matrix) in the
-    photo.
+    A face seen in a crop made by ``align.warp(photo, matrix)`` has roll r in the crop and r - tilt(matrix)
+    in the photo.
     """
     return float(np.rad2deg(np.arctan2(matrix[1, 0], matrix[0, 0])))
 

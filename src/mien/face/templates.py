@@ -13,14 +13,15 @@ from mien.types import FloatArray
 ARCFACE_SIZE = 112
 FFHQ_SIZE = 1024
 
-# insightface's `arcface_dst` (Deng et al. 2019): eyes, nose tip and mouth corners, from the picture's left to its
-# right, in pixels of the 112 x 112 crop.
+# insightface's `arcface_dst` (Deng et al. 2019): eyes, nose tip and mouth corners, from the picture's left
+# to its right, in pixels of the 112 x 112 crop.
 ARCFACE = np.array(
     [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]],
     dtype=np.float64,
 )
 
-# MediaPipe's points around each eye (on the picture's left, then right), the nose's tip, and the mouth's corners.
+# MediaPipe's points around each eye (on the picture's left, then right), the nose's tip, and the mouth's
+# corners.
 LEFT_EYE = (33, 160, 158, 133, 153, 144)
 RIGHT_EYE = (362, 385, 387, 263, 373, 380)
 NOSE_TIP = 1
@@ -28,7 +29,8 @@ MOUTH_CORNERS = (61, 291)
 
 
 def five_points(landmarks: FloatArray) -> FloatArray:
-    """ArcFace's five points [5, 2] px of landmarks [478, 2 or 3]: centres of the eyes, nose tip, mouth corners.
+    """ArcFace's five points [5, 2] px of landmarks [478, 2 or 3]: centres of the eyes, nose tip, mouth
+    corners.
 
     An eye's centre is the mean of six points of its outline, so that it does not follow the gaze.
     """
@@ -38,19 +40,20 @@ def five_points(landmarks: FloatArray) -> FloatArray:
 
 
 def arcface_matrix(landmarks: FloatArray, size: int = ARCFACE_SIZE) -> FloatArray:
-    """[2, 3]: photo px → px of ArcFace's crop of `size`, from landmarks [478, 2 or 3] or five points [5, 2]."""
+    """[2, 3]: photo px → px of ArcFace's crop of `size`, from landmarks [478, 2 or 3] or five points [5,
+    2].
+    """
     points = np.asarray(landmarks, np.float64)
-    if len(points) != len(ARCFACE):
-        points = five_points(points)
-    return similarity(points[:, :2], ARCFACE * (size / ARCFACE_SIZE))
+    five = points[:, :2] if len(points) == len(ARCFACE) else five_points(points)
+    return similarity(five, ARCFACE * (size / ARCFACE_SIZE))
 
 
 def ffhq_matrix(landmarks: FloatArray, size: int = FFHQ_SIZE) -> FloatArray:
     """[2, 3]: photo px → px of an FFHQ-style crop of `size`, from landmarks [478, 2 or 3].
 
-    The square of `align_faces` in NVlabs/ffhq-dataset (Karras et al. 2019, appendix A): its direction is the mean of
-    the line between the eyes and the perpendicular to eyes-mouth, its half side max(2 · eyes, 1.8 · eyes-mouth), its
-    centre a tenth of the way from the eyes to the mouth.
+    The square of `align_faces` in NVlabs/ffhq-dataset (Karras et al. 2019, appendix A): its direction is
+    the mean of the line between the eyes and the perpendicular to eyes-mouth, its half side max(2 · eyes,
+    1.8 · eyes-mouth), its centre a tenth of the way from the eyes to the mouth.
     """
     left, right, _, mouth_left, mouth_right = five_points(landmarks)
     between_eyes = right - left
