@@ -41,7 +41,7 @@ def lms_differences(reference: FloatArray, result: FloatArray) -> FloatArray:
 
 
 def lms(reference: FloatArray, result: FloatArray) -> FloatArray:
-    """LMS, 0 or more: the sum of the five |r_ref - r_gen| (EmojiDiff Eqs. 2-3) of [..., 478, 2+] px points."""
+    """LMS, 0 or more: the sum of the five |r_ref - r_gen| (EmojiDiff Eqs. 2-3) of [..., 478, 2+] px."""
     return lms_differences(reference, result).sum(axis=-1)
 
 

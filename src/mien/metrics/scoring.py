@@ -1,7 +1,7 @@
 """Pictures in, numbers out: what a scorer sees in a picture, and how a result compares with its two inputs.
 
-A scorer is an analyser (expression, pose, landmarks) and a recogniser (identity). Which ones *score* is chosen
-apart from which ones *condition* a model: a model may please its own encoders without pleasing anybody else.
+A scorer is an analyser (expression, pose, landmarks) and a recogniser (identity). Which ones *score* is
+chosen apart from which ones *condition* a model: it may please its own encoders and nobody else.
 """
 
 from __future__ import annotations

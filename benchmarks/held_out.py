@@ -1,0 +1,120 @@
+"""The pictures that the benchmarks use: photographs by the held-out rule, and renders of heads nobody
+trained on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from mien.data.coefficients import preset
+from mien.data.ict import load_head
+from mien.data.render import HOLDOUT_SEEDS, make_person, render, sample_view
+from mien.data.sources import read_label, read_pictures, shared_dir
+from mien.data.split import is_held_out
+
+Usable = Callable[[Image.Image], bool]
+
+# The expressions of group (b), at full strength; the one-sided ones on both sides.
+PRESETS = (
+    "jaw_open",
+    "wink_left",
+    "pucker",
+    "scowl",
+    "closed_eyes",
+    "grimace",
+    "smirk_left",
+    "shout",
+    "wink_right",
+    "smirk_right",
+)
+FIRST_HEAD = HOLDOUT_SEEDS + 500_000  # shapes of their own, apart from those used for tuning
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A held-out picture with where it is from, its name and its person."""
+
+    source: str
+    name: str
+    person: str
+    image: Image.Image
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One generation: whose face, whose expression; group "a" (photographs) or "b" (renders)."""
+
+    group: str
+    identity: Picture
+    reference: Picture
+
+
+def photographs(source: str) -> list[Picture]:
+    """All held-out pictures of a source, shuffled once and for all by a hash of their names."""
+    found = [
+        Picture(source, name, read_label(source, name).person, Image.fromarray(pixels))
+        for name, pixels in read_pictures(source, shared_dir())
+        if is_held_out(name)
+    ]
+    return sorted(found, key=lambda p: hashlib.sha256(f"benchmark {p.name}".encode()).hexdigest())
+
+
+def renders(count: int, usable: Usable) -> tuple[list[Picture], int]:
+    """Expressive renders, one head after another in one expression each; and how many were not usable."""
+    head = load_head()
+    chosen: list[Picture] = []
+    skipped = 0
+    while len(chosen) < count:
+        seed = FIRST_HEAD + len(chosen) + skipped
+        name = PRESETS[len(chosen) % len(PRESETS)]
+        view = sample_view(np.random.default_rng([seed, 2]))
+        image = Image.fromarray(render(head, make_person(head, seed), preset(name), view))
+        if usable(image):
+            chosen.append(Picture("renders", name, f"head {seed}", image))
+        else:
+            skipped += 1
+    return chosen, skipped
+
+
+def pairs(count: int, usable: Usable) -> tuple[list[Pair], int]:
+    """`count` pairs, half of them of each group, every identity used once; and how many pictures were
+    skipped.
+
+    Identities are UTKFace photographs. References of group (a) are UTKFace and LFW photographs by turns,
+    one a person; those of group (b) are renders. Pictures in which the scorer sees no face can calibrate
+    nothing and are skipped.
+    """
+    skipped = 0
+
+    def first(pictures: list[Picture], wanted: int) -> list[Picture]:
+        nonlocal skipped
+        chosen: list[Picture] = []
+        people: set[str] = set()
+        for picture in pictures:
+            if len(chosen) == wanted:
+                break
+            if picture.person in people:
+                continue
+            if usable(picture.image):
+                chosen.append(picture)
+                people.add(picture.person)
+            else:
+                skipped += 1
+        if len(chosen) < wanted:
+            raise ValueError(f"only {len(chosen)} held-out pictures can be used, {wanted} are needed")
+        return chosen
+
+    half = count // 2
+    utkface = first(photographs("utkface-adults"), count + (half + 1) // 2)
+    lfw = first(photographs("lfw-gray"), half // 2)
+    identities, rest = utkface[:count], utkface[count:]
+    references = [(rest if i % 2 == 0 else lfw)[i // 2] for i in range(half)]
+    rendered, unusable = renders(count - half, usable)
+    groups = ["a"] * half + ["b"] * (count - half)
+    made = [Pair(*row) for row in zip(groups, identities, [*references, *rendered], strict=True)]
+    return made, skipped + unusable
