@@ -129,3 +129,34 @@ def save_folder(folder: Path, family: str) -> Path:
         )
     pipe.save_pretrained(folder)
     return folder
+
+
+def full_unet(family: str) -> UNet2DConditionModel:
+    """The published configuration of "sd15" (0.86e9 parameters) or "sdxl" (2.6e9), random, float32."""
+    if family == "sd15":
+        settings = {"cross_attention_dim": 768, "attention_head_dim": 8, "sample_size": 64}
+    else:
+        settings = {
+            "block_out_channels": (320, 640, 1280),
+            "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+            "up_block_types": ("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
+            "transformer_layers_per_block": (1, 2, 10),
+            "attention_head_dim": (5, 10, 20),
+            "cross_attention_dim": 2048,
+            "use_linear_projection": True,
+            "addition_embed_type": "text_time",
+            "addition_time_embed_dim": 256,
+            "projection_class_embeddings_input_dim": 2816,
+            "sample_size": 128,
+        }
+    with torch.device("meta"):
+        unet = UNet2DConditionModel(**settings)
+    unet.to_empty(device="cpu")
+    generator = torch.Generator().manual_seed(0)
+    for name, parameter in unet.named_parameters():
+        if parameter.ndim == 1:
+            parameter.data.fill_(1.0 if "norm" in name and name.endswith("weight") else 0.0)
+        else:
+            bound = (3 / parameter[0].numel()) ** 0.5  # variance 1 / fan-in
+            parameter.data.uniform_(-bound, bound, generator=generator)
+    return unet.requires_grad_(False).eval()
