@@ -17,19 +17,19 @@ __all__ = ["__version__", "load"]
 
 
 def load(
-    backbone: str = "mini", device: str = "cpu", dtype: str = "float32", adapter: str | None = None
+    backbone: str = "mini", device: str = "auto", dtype: str = "auto", adapter: str | None = None
 ) -> PortraitPipeline:
     """The portrait pipeline: identity and expression pictures and a prompt in, PIL pictures out.
 
     Args:
         backbone: ``mini`` (ships with the package), ``sd15``, ``sdxl``, a diffusers folder or a hub id.
-        device: a torch device: ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
-        dtype: ``float32``, ``bfloat16`` or ``float16``.
-        adapter: folder or file of E-Adapter weights; None takes the backbone's own.
+        device: ``auto`` (CUDA, else Apple's GPU, else CPU) or a torch device: ``cpu``, ``cuda:1``, ``mps``.
+        dtype: ``auto``, ``float32``, ``bfloat16`` or ``float16``.
+        adapter: folder of E-Adapter weights; None takes the backbone's own.
 
     Raises:
         InputError: unknown backbone, device or dtype; weights that are missing or damaged.
     """
     from mien.pipelines.portrait import PortraitPipeline
 
-    return PortraitPipeline.load(backbone, device=device, dtype=dtype, adapter=adapter)
+    return PortraitPipeline.from_backbone(backbone, device, dtype, adapter)

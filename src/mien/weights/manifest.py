@@ -36,6 +36,7 @@ MODELS: dict[str, tuple[str, str]] = {
         "mini/face/analyser.safetensors",
         "478 landmarks, 52 blendshapes, pose and confidence of a crop",
     ),
+    "detector": ("mini/face/detector.safetensors", "finds faces in whole pictures: place, size, tilt"),
     "recogniser": ("mini/face/recogniser.safetensors", "identity embedding of a crop, 128 numbers"),
 }
 

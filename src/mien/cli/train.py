@@ -1,0 +1,29 @@
+"""`mien train`: run a recipe."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def train(
+    recipe: Annotated[Path, typer.Argument(help="A file of recipes/.")],
+    overrides: Annotated[
+        list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Replace settings, as loop.steps=100.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder of runs; a run that is there is resumed.")] = Path("runs"),
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Build the models, print sizes and memory, and stop.")
+    ] = False,
+) -> None:
+    """Train what RECIPE says; started again, it resumes from its last checkpoint."""
+    from mien.types import InputError
+
+    for override in overrides or []:
+        if "=" not in override:
+            raise InputError(f"{override} is not KEY=VALUE: write for instance loop.steps=100.")
+    from mien.training.recipe import run
+
+    print(run(recipe, overrides, out, dry_run))

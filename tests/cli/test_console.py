@@ -1,0 +1,184 @@
+"""How the command line speaks and fails, without any model."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from mien import __version__
+from mien.cli.batch import read_rows
+from mien.cli.console import Verbs, choice, nearest, print_json
+from mien.cli.generate import numbered, parse_face
+from mien.cli.main import app
+from mien.types import InputError
+
+run = CliRunner().invoke
+
+
+def test_help_lists_the_verbs_and_every_verb_has_help() -> None:
+    text = run(app, ["--help"]).output
+    for verb in ("generate", "models", "train"):
+        assert verb in text
+        assert run(app, [verb, "--help"]).exit_code == 0
+    assert run(app, ["--version"]).output.strip() == f"mien {__version__}"
+
+
+@pytest.mark.parametrize(
+    ("words", "answer"),
+    [
+        (["generat"], "generate"),
+        (["generate", "a", "b", "--sed", "1"], "--seed"),
+        (["generate", "a", "b", "--face", "lagest"], "largest"),
+        (["generate", "a", "b", "--dtype", "flaot32"], "float32"),
+        (["models", "lst"], "list"),
+        (["models", "fetch", "aurafac"], "auraface"),
+        (["models", "verify", "analyzer_of_faces"], "mien models list"),
+        (["train", "recipe.yaml", "loop.steps"], "KEY=VALUE"),
+        (["train", "recipe.yaml"], "recipe.yaml"),
+        (["generate"], "identity"),
+        (["generate", "a.png"], "identity"),
+        (["generate", "--pairs", "a.csv"], "--out-dir"),
+        (["generate", "a", "b", "--out-dir", "c"], "belong together"),
+        (["generate", "a", "b", "--pairs", "p.csv", "--out-dir", "c"], "or --pairs"),
+        (["generate", "a", "b", "-o", "portrait"], "end the name"),
+        (["generate", "a", "b", "-o", "absent/portrait.png"], "does not exist"),
+        (["generate", "absent.png", "b"], "absent.png does not exist"),
+        (["generate", "--pairs", "absent.csv", "--out-dir", "c"], "absent.csv does not exist"),
+    ],
+)
+def test_bad_words_are_answered(
+    words: list[str], answer: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = run(app, words)
+    assert result.exit_code == 2
+    assert answer in result.output
+    assert "Traceback" not in result.output
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_bad_input_in_a_verb_is_one_line_on_stderr() -> None:
+    bad = typer.Typer(cls=Verbs)
+
+    @bad.command("input")
+    def _input() -> None:
+        raise InputError("me.png is no picture: give another.")
+
+    @bad.command("bug")
+    def _bug() -> None:
+        raise ValueError("ours")
+
+    result = run(bad, ["input"])
+    assert (result.exit_code, result.stdout, result.stderr) == (
+        2,
+        "",
+        "mien: me.png is no picture: give another.\n",
+    )
+    assert isinstance(run(bad, ["bug"]).exception, ValueError)
+
+
+def test_words() -> None:
+    assert nearest("mni", ["mini", "sd15"]) == " (did you mean mini?)"
+    assert nearest("zzz", ["mini", "sd15"]) == ""
+    assert choice("mini", ["mini"], "model") == "mini"
+    assert [parse_face(word) for word in ("largest", "left", "right", "0", "12")] == [
+        "largest",
+        "left",
+        "right",
+        0,
+        12,
+    ]
+    for word in ("-1", "1.5", "", "²"):
+        with pytest.raises(InputError):
+            parse_face(word)
+    assert numbered(Path("a/b.png"), 1) == [Path("a/b.png")]
+    assert numbered(Path("a/b.png"), 2) == [Path("a/b-1.png"), Path("a/b-2.png")]
+
+
+def test_json_is_json(capsys: pytest.CaptureFixture[str]) -> None:
+    print_json({"name": "é", "value": None})
+    assert json.loads(capsys.readouterr().out) == {"name": "é", "value": None}
+    with pytest.raises(ValueError):
+        print_json({"value": float("nan")})
+
+
+def write(path: Path, text: str, encoding: str = "utf-8") -> Path:
+    path.write_bytes(text.encode(encoding))
+    return path
+
+
+def test_rows_of_a_csv(tmp_path: Path) -> None:
+    text = 'identity, expression,prompt,seed,out,notes\na.png,b.png,"red, blue",5,x/c.jpg,hi\n\n'
+    text += "c.png,d.png,,,,\n"
+    path = write(tmp_path / "pairs.csv", text, "utf-8-sig")
+    rows, bad = read_rows(path, tmp_path / "out", "default", 9)
+    assert bad == []
+    first, second = rows
+    assert (first.identity, first.expression) == (tmp_path / "a.png", tmp_path / "b.png")
+    assert (first.prompt, first.seed, first.out) == ("red, blue", 5, tmp_path / "out" / "x" / "c.jpg")
+    assert (second.prompt, second.seed, second.number, second.line) == ("default", 9, 2, 4)
+    assert second.out == tmp_path / "out" / "0002_c_d.png"
+
+
+def test_bad_rows_are_named_and_the_others_kept(tmp_path: Path) -> None:
+    lines = ["identity,expression,seed,out", "a,b,1,good.png", ",b,1,", "a,b,x,", "a,b,-1,", "a,b,1,good.png"]
+    lines += ["a,b,1,../up.png", "a,b,1,/etc/up.png", "a,b,1,c.txt", "a,b,1,d.png,extra", "a", "a,b,2,e.png"]
+    rows, bad = read_rows(write(tmp_path / "p.csv", "\n".join(lines)), tmp_path, "", 0)
+    assert [row.number for row in rows] == [1, 11]
+    reasons = {b.number: b.reason for b in bad}
+    assert sorted(reasons) == list(range(2, 11))
+    expected = {
+        2: "`identity` is empty", 3: "seed x", 4: "seed -1", 5: "row 1 writes good.png",
+        6: "leaves", 7: "leaves", 8: "end the name", 9: "quotes", 10: "`expression` is empty",
+    }  # fmt: skip
+    for number, words in expected.items():
+        assert words in reasons[number]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "no column `identity`"),
+        ("identity,expression\n", "no row"),
+        ("identty,expression\na,b\n", "did you mean identty"),
+        ("identity;expression\na;b\n", "no column"),
+        ("identity,expression,promt\na,b,c\n", "did you mean prompt"),
+        ('identity,expression\n"a,b\n', "no CSV file at line"),
+        ("identity,expression\n\0\0", "p.csv"),
+    ],
+)
+def test_files_that_are_no_table(tmp_path: Path, text: str, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        rows, bad = read_rows(write(tmp_path / "p.csv", text), tmp_path, "", 0)
+        raise InputError(f"p.csv: {rows} {bad}")
+    (tmp_path / "latin.csv").write_bytes("identity,expression\né.png,b.png\n".encode("latin-1"))
+    with pytest.raises(InputError, match="UTF-8"):
+        read_rows(tmp_path / "latin.csv", tmp_path, "", 0)
+
+
+def test_models_verbs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MIEN_MODELS", str(tmp_path))
+    rows = json.loads(run(app, ["models", "list", "--json"]).stdout)
+    assert {"name", "purpose", "file", "sha256", "licence", "source", "year", "commercial_use"} <= rows[
+        0
+    ].keys()
+    by_name = {row["name"]: row for row in rows}
+    assert by_name["face_landmarker"]["commercial_use"] and not by_name["arcface_w600k_r50"]["commercial_use"]
+    assert "NO commercial use" in run(app, ["models", "list"]).stdout
+
+    offline = run(app, ["models", "fetch", "arcface_ms1mv3_r100", "--quiet"])
+    assert (
+        offline.exit_code == 2
+        and str(tmp_path / "ms1mv3_arcface_r100_fp16" / "backbone.pth") in offline.stderr
+    )
+
+    (tmp_path / "face_landmarker.task").write_bytes(b"not it")
+    result = run(app, ["models", "verify", "face_landmarker"])
+    assert result.exit_code == 2
+    assert "damaged" in result.stdout and "mien models fetch face_landmarker" in result.stderr
+    states = json.loads(run(app, ["models", "verify", "--json"]).stdout)
+    assert [row["status"] for row in states if row["name"] == "face_landmarker"] == ["damaged"]
