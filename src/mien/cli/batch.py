@@ -9,21 +9,24 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 from tqdm import tqdm
 
 from mien.cli.console import BAD_INPUT, nearest, print_json, say
-from mien.cli.generate import numbered
-from mien.cli.portraits import SCORED_BY, Portraits, Subject
+from mien.cli.generate import SCORED_BY, numbered
 from mien.files import check_writable, write_text
 from mien.provenance import check_format, save_image
 from mien.types import InputError
 
+if TYPE_CHECKING:
+    from mien.cli.portraits import Portraits, Subject
+
+    Looked = tuple["Row", Subject, Subject]
+
 REQUIRED = ("identity", "expression")
 OPTIONAL = ("prompt", "seed", "out")
-Looked = tuple["Row", Subject, Subject]
 
 
 @dataclass(frozen=True)

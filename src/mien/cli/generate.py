@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from mien.pipelines.inputs import FaceChoice
 
 FACES = ("largest", "left", "right")
+SCORED_BY = {
+    "analyser": "embedded",
+    "recogniser": "embedded; it also conditions the portrait, so `id` flatters: judge with `mien evaluate`",
+}
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 
 
@@ -178,8 +182,6 @@ def _one(
         save_image(drawn, strip, {**settings, "seed": seed})
     total = time.perf_counter() - began
     if as_json:
-        from mien.cli.portraits import SCORED_BY
-
         result = {"images": made, "strip": str(strip) if strip else None, "settings": settings}
         print_json({**result, "scored_by": SCORED_BY, "seconds": seconds, "seconds_in_all": total})
         return

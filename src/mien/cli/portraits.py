@@ -21,11 +21,6 @@ from mien.pipelines.inputs import FaceChoice, choose_face
 from mien.pipelines.portrait import PortraitPipeline
 from mien.types import Face
 
-SCORED_BY = {
-    "analyser": "embedded",
-    "recogniser": "embedded; it also conditions the portrait, so `id` flatters: judge with `mien evaluate`",
-}
-
 
 @dataclass(frozen=True)
 class Subject:
