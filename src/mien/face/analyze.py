@@ -1,0 +1,266 @@
+"""A picture → its faces, by one of two backends that return the same `Face`: embedded or MediaPipe.
+
+Embedded (ships with mien): detect, cut the crop the detection asks for, read its landmarks, cut the canonical
+crop they ask for, read again. What the second reading says, moved back into the photo, is the face. A
+detection the network does not believe in is dropped, and if none is left the next way of looking is tried
+(``detect.attempts``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from mien.face import align, pose
+from mien.face.detect import Detection, attempts
+from mien.face.landmarks import bounding_box
+from mien.types import ByteImage, Face, FloatArray, InputError
+
+BACKENDS = ("embedded", "mediapipe")
+MIN_CONFIDENCE = 0.5
+PASSES = 2  # readings of a face: the detection's crop, then the canonical crop
+BATCH = 32  # crops that go through the network at once
+TOGETHER = 16  # pictures held in memory at once
+SAME_FACE = (
+    0.35  # two readings whose boxes' centres are nearer than this share of the smaller side are one face
+)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a network says of crops: `landmarks` [b, 478, 3] px of the crop, `blendshapes` [b, 52] in [0, 1],
+    `pose` [b, 3] degrees as seen in the crop, `confidence` [b] in [0, 1].
+    """
+
+    landmarks: FloatArray
+    blendshapes: FloatArray
+    pose: FloatArray
+    confidence: FloatArray
+
+
+Reader = Callable[[ByteImage], Reading]  # crops [b, 128, 128, 3] uint8 RGB → Reading
+Seeker = Callable[[Image.Image], Iterator[list[Detection]]]  # as `detect.attempts`
+
+
+def analyze(
+    image: Image.Image | str | Path, backend: str = "embedded", min_confidence: float = MIN_CONFIDENCE
+) -> list[Face]:
+    """Every face in a picture, largest first; an empty list for none.
+
+    Args:
+        image: PIL picture, or the path of one.
+        backend: "embedded", or "mediapipe" (needs the extra ``mien[mediapipe]`` and its model).
+        min_confidence: faces the embedded network believes in less are left out, in [0, 1].
+
+    Raises:
+        InputError: the file cannot be read, the backend is unknown or not installed.
+    """
+    return next(analyze_many([image], backend, min_confidence))
+
+
+def analyze_many(
+    images: Iterable[Image.Image | str | Path],
+    backend: str = "embedded",
+    min_confidence: float = MIN_CONFIDENCE,
+) -> Iterator[list[Face]]:
+    """`analyze` for many pictures, in their order; crops of different pictures share a batch.
+
+    Raises:
+        InputError: as `analyze`, when that picture's turn comes.
+    """
+    if backend not in BACKENDS:
+        raise InputError(f"There is no backend {backend!r}: choose {' or '.join(BACKENDS)}.")
+    if backend == "mediapipe":
+        from mien.face import mediapipe
+
+        return (mediapipe.analyze(_open(image)) for image in images)
+    return _embedded(images, min_confidence)
+
+
+def choose_face(faces: Sequence[Face], which: str | int = "largest") -> Face:
+    """The face that is meant.
+
+    Args:
+        faces: as `analyze` returned them, largest first.
+        which: "largest", "left" or "right" (in the picture), or a number: 0 is the largest, 1 the next.
+
+    Raises:
+        InputError: there is no face, or none of that number, or the word is unknown.
+    """
+    if not faces:
+        raise InputError("No face was found: give a picture in which one is larger and faces the camera.")
+    if which == "largest":
+        return faces[0]
+    if which in ("left", "right"):
+        by_place = sorted(faces, key=lambda face: float(face.box[0] + face.box[2]))
+        return by_place[0 if which == "left" else -1]
+    try:
+        number = int(which)
+    except ValueError:
+        raise InputError(
+            f"{which!r} names no face: choose largest, left, right or a number from 0."
+        ) from None
+    if not 0 <= number < len(faces):
+        count = "1 face was" if len(faces) == 1 else f"{len(faces)} faces were"
+        raise InputError(f"There is no face {number}: {count} found, counted from 0, largest first.")
+    return faces[number]
+
+
+def read_faces(
+    photos: Sequence[ByteImage], seen: Sequence[tuple[int, Detection]], reader: Reader, passes: int = PASSES
+) -> list[tuple[int, Face]]:
+    """Read every detection (index of its photo, detection) `passes` times, each time in the crop of the
+    last landmarks.
+
+    A reading whose landmarks ask for no sensible crop is left out. Nothing else is: look at ``confidence``.
+    """
+    matrices = [align.box_matrix(detection.box, detection.angle) for _, detection in seen]
+    rows = list(range(len(seen)))
+    found: list[tuple[int, Face]] = []
+    for number in range(passes):
+        faces: dict[int, Face] = {}
+        for start in range(0, len(rows), BATCH):
+            chunk = rows[start : start + BATCH]
+            crops = np.stack([align.warp(photos[seen[row][0]], matrices[row]) for row in chunk])
+            reading = reader(crops)
+            faces.update({row: _in_photo(reading, i, matrices[row]) for i, row in enumerate(chunk)})
+        if number == passes - 1:
+            found = [(seen[row][0], face) for row, face in faces.items()]
+            break
+        following = {row: _next_crop(faces[row].landmarks, matrices[row]) for row in rows}
+        rows = [row for row in rows if following[row] is not None]
+        matrices = [m if (f := following.get(row)) is None else f for row, m in enumerate(matrices)]
+    return found
+
+
+def find_faces(
+    images: Sequence[Image.Image], seek: Seeker, reader: Reader, min_confidence: float = MIN_CONFIDENCE
+) -> list[list[Face]]:
+    """`analyze` with its two networks as arguments: for every picture its faces, largest first."""
+    photos = [np.asarray(image.convert("RGB")) for image in images]
+    ways = [seek(image) for image in images]
+    faces: list[list[Face]] = [[] for _ in images]
+    waiting = list(range(len(images)))
+    while waiting:
+        seen: list[tuple[int, Detection]] = []
+        looking = []
+        for index in waiting:
+            detections = next(ways[index], None)
+            if detections is not None:
+                looking.append(index)
+                seen += [(index, detection) for detection in detections]
+        for index, face in read_faces(photos, seen, reader):
+            if face.confidence >= min_confidence:
+                faces[index].append(face)
+        waiting = [index for index in looking if not faces[index]]
+    return [_distinct(group) for group in faces]
+
+
+def _in_photo(reading: Reading, i: int, matrix: FloatArray) -> Face:
+    landmarks = align.transform_points(reading.landmarks[i], align.invert(matrix))
+    yaw, pitch, roll = (float(v) for v in reading.pose[i])
+    roll = 180 - (180 - roll + pose.tilt(matrix)) % 360  # in (-180, 180]
+    return Face(
+        box=bounding_box(landmarks),
+        landmarks=landmarks,
+        blendshapes=np.asarray(reading.blendshapes[i], np.float64),
+        pose=np.array([yaw, pitch, roll]),
+        confidence=float(reading.confidence[i]),
+    )
+
+
+def _next_crop(landmarks: FloatArray, matrix: FloatArray) -> FloatArray | None:
+    """The canonical crop of `landmarks`, or None if it is far from the crop they were read in: then it's no
+    face.
+    """
+    if not np.isfinite(landmarks).all() or np.ptp(landmarks[list(align.ANCHORS), :2], axis=0).max() < 1e-3:
+        return None
+    following = align.crop_matrix(landmarks)
+    zoom = np.sqrt(abs(np.linalg.det(following[:, :2]) / np.linalg.det(matrix[:, :2])))
+    half = align.CROP_SIZE / 2
+    middle = align.transform_points(np.array([[half, half]]), align.invert(following))
+    moved = np.abs(align.transform_points(middle, matrix) - half).max() / align.CROP_SIZE
+    return following if 1 / 3 < zoom < 3 and moved < 0.75 else None
+
+
+def _distinct(faces: list[Face]) -> list[Face]:
+    kept: list[Face] = []
+    for face in sorted(faces, key=lambda f: f.confidence, reverse=True):
+        if not any(_same(face.box, other.box) for other in kept):
+            kept.append(face)
+    return sorted(kept, key=lambda f: float(np.prod(f.box[2:] - f.box[:2])), reverse=True)
+
+
+def _same(a: FloatArray, b: FloatArray) -> bool:
+    apart = np.hypot(*((a[:2] + a[2:] - b[:2] - b[2:]) / 2))
+    return bool(apart < SAME_FACE * min((a[2:] - a[:2]).max(), (b[2:] - b[:2]).max()))
+
+
+def _open(image: Image.Image | str | Path) -> Image.Image:
+    from mien.images import read_image, to_rgb
+
+    return to_rgb(image) if isinstance(image, Image.Image) else read_image(image)
+
+
+def _embedded(images: Iterable[Image.Image | str | Path], min_confidence: float) -> Iterator[list[Face]]:
+    from mien.face.detect import load_finder
+
+    reader, finder = load_reader(), load_finder()
+
+    def seek(image: Image.Image) -> Iterator[list[Detection]]:
+        return attempts(image, finder.find)
+
+    queue = iter(images)
+    while group := list(islice(queue, TOGETHER)):
+        yield from find_faces([_open(image) for image in group], seek, reader, min_confidence)
+
+
+class NetworkReader:
+    """The analyser network as a `Reader`. It runs where its weights are."""
+
+    def __init__(self, network: Any) -> None:
+        self.network = network.eval().requires_grad_(False)
+
+    def __call__(self, crops: ByteImage) -> Reading:
+        import torch
+
+        device = next(self.network.parameters()).device
+        x = torch.from_numpy(crops).to(device).permute(0, 3, 1, 2).float() / 127.5 - 1
+        with torch.inference_mode():
+            out = self.network(x)
+        numbers = {key: value.float().cpu().numpy().astype(np.float64) for key, value in out.items()}
+        return Reading(
+            landmarks=numbers["landmarks"],
+            blendshapes=numbers["blendshapes"].clip(0, 1),
+            pose=numbers["pose"],
+            confidence=1 / (1 + np.exp(-numbers["confidence"].clip(-50, 50))),
+        )
+
+
+@lru_cache(maxsize=1)
+def load_reader() -> NetworkReader:
+    """The shipped analyser, checked and loaded once.
+
+    Raises:
+        InputError: its weights are missing or damaged.
+    """
+    import json
+
+    from safetensors import safe_open
+    from safetensors.torch import load_file
+
+    from mien import weights
+    from mien.face.network import AnalyserNet
+
+    path = weights.path("analyser")
+    with safe_open(path, framework="pt") as file:
+        network = AnalyserNet(**json.loads(file.metadata()["config"]))
+    network.load_state_dict(load_file(path))
+    return NetworkReader(network)
