@@ -21,24 +21,61 @@ PRESETS: dict[str, dict[str, float]] = {
     "jaw_open": {"jawOpen": 0.85},
     "wink_left": {"eyeBlinkLeft": 1.0, "cheekSquintLeft": 0.5, "mouthSmileLeft": 0.3},
     "pucker": {"mouthPucker": 1.0},
-    "scowl": {**_both("browDown", 1.0), **_both("eyeSquint", 0.5), **_both("noseSneer", 0.3), **_both("mouthFrown", 0.4)},
+    "scowl": {
+        **_both("browDown", 1.0),
+        **_both("eyeSquint", 0.5),
+        **_both("noseSneer", 0.3),
+        **_both("mouthFrown", 0.4),
+    },
     "closed_eyes": _both("eyeBlink", 1.0),
-    "grimace": {**_both("mouthStretch", 0.9), **_both("mouthLowerDown", 0.7), **_both("mouthUpperUp", 0.4),
-                **_both("eyeSquint", 0.4), "jawOpen": 0.05},
+    "grimace": {
+        **_both("mouthStretch", 0.9),
+        **_both("mouthLowerDown", 0.7),
+        **_both("mouthUpperUp", 0.4),
+        **_both("eyeSquint", 0.4),
+        "jawOpen": 0.05,
+    },
     "smirk_left": {"mouthSmileLeft": 0.95, "mouthLeft": 0.3, "cheekSquintLeft": 0.4, "mouthDimpleLeft": 0.3},
-    "shout": {"jawOpen": 0.9, **_both("mouthUpperUp", 0.5), **_both("mouthLowerDown", 0.6), **_both("browDown", 0.6),
-              **_both("mouthStretch", 0.4)},
+    "shout": {
+        "jawOpen": 0.9,
+        **_both("mouthUpperUp", 0.5),
+        **_both("mouthLowerDown", 0.6),
+        **_both("browDown", 0.6),
+        **_both("mouthStretch", 0.4),
+    },
     "smile": _SMILE,
-    "big_smile": {**_both("mouthSmile", 1.0), **_both("cheekSquint", 0.7), "jawOpen": 0.18, **_both("mouthUpperUp", 0.5),
-                  **_both("mouthLowerDown", 0.25), **_both("eyeSquint", 0.3)},
-    "laugh": {**_both("mouthSmile", 1.0), **_both("cheekSquint", 0.8), "jawOpen": 0.5, **_both("mouthUpperUp", 0.4),
-              **_both("eyeSquint", 0.6), **_both("eyeBlink", 0.3)},
+    "big_smile": {
+        **_both("mouthSmile", 1.0),
+        **_both("cheekSquint", 0.7),
+        "jawOpen": 0.18,
+        **_both("mouthUpperUp", 0.5),
+        **_both("mouthLowerDown", 0.25),
+        **_both("eyeSquint", 0.3),
+    },
+    "laugh": {
+        **_both("mouthSmile", 1.0),
+        **_both("cheekSquint", 0.8),
+        "jawOpen": 0.5,
+        **_both("mouthUpperUp", 0.4),
+        **_both("eyeSquint", 0.6),
+        **_both("eyeBlink", 0.3),
+    },
     "frown": {**_both("mouthFrown", 1.0), "mouthShrugLower": 0.4, "browInnerUp": 0.3},
-    "sad": {**_both("mouthFrown", 0.9), "browInnerUp": 0.9, "mouthShrugLower": 0.5, **_both("eyeLookDown", 0.3),
-            **_both("eyeBlink", 0.15)},
+    "sad": {
+        **_both("mouthFrown", 0.9),
+        "browInnerUp": 0.9,
+        "mouthShrugLower": 0.5,
+        **_both("eyeLookDown", 0.3),
+        **_both("eyeBlink", 0.15),
+    },
     "surprise": {**_BROWS_UP, **_both("eyeWide", 0.9), "jawOpen": 0.5},
     "fear": {"browInnerUp": 1.0, **_both("eyeWide", 1.0), **_both("mouthStretch", 0.6), "jawOpen": 0.2},
-    "disgust": {**_both("noseSneer", 1.0), **_both("mouthUpperUp", 0.6), **_both("browDown", 0.5), **_both("eyeSquint", 0.4)},
+    "disgust": {
+        **_both("noseSneer", 1.0),
+        **_both("mouthUpperUp", 0.6),
+        **_both("browDown", 0.5),
+        **_both("eyeSquint", 0.4),
+    },
     "cheek_puff": {"cheekPuff": 1.0, **_both("mouthPress", 0.3)},
     "look_left": {"eyeLookOutLeft": 0.9, "eyeLookInRight": 0.9},
     "look_up": _both("eyeLookUp", 0.9),
@@ -55,7 +92,11 @@ PRESETS: dict[str, dict[str, float]] = {
     "pout": {"mouthShrugLower": 0.9, "mouthPucker": 0.5, **_both("mouthFrown", 0.3)},
     "squint": {**_both("eyeSquint", 1.0), **_both("cheekSquint", 0.4)},
     "wide_eyes": _both("eyeWide", 1.0),
-    "bare_teeth": {**_both("mouthUpperUp", 0.9), **_both("mouthLowerDown", 0.9), **_both("mouthStretch", 0.3)},
+    "bare_teeth": {
+        **_both("mouthUpperUp", 0.9),
+        **_both("mouthLowerDown", 0.9),
+        **_both("mouthStretch", 0.3),
+    },
     "sleepy": {**_both("eyeBlink", 0.6), "browInnerUp": 0.3},
     "yawn": {"jawOpen": 1.0, **_both("eyeBlink", 0.9), "browInnerUp": 0.4},
     "kiss_wink_left": {"mouthPucker": 0.9, "eyeBlinkLeft": 1.0},
@@ -70,8 +111,18 @@ _EXCLUSIVE: tuple[tuple[str, ...], ...] = (
     ("mouthLeft", "mouthRight", "jawLeft", "jawRight"),
     ("jawOpen", "mouthPress", "mouthRollLower", "cheekPuff", "mouthShrugLower"),
 )
-_FREE = ("browInnerUp", "cheekSquint", "noseSneer", "mouthDimple", "mouthUpperUp", "mouthLowerDown", "jawForward",
-         "mouthRollUpper", "mouthShrugUpper", "gaze")
+_FREE = (
+    "browInnerUp",
+    "cheekSquint",
+    "noseSneer",
+    "mouthDimple",
+    "mouthUpperUp",
+    "mouthLowerDown",
+    "jawForward",
+    "mouthRollUpper",
+    "mouthShrugUpper",
+    "gaze",
+)
 
 
 def to_vector(weights: dict[str, float]) -> FloatArray:
@@ -88,7 +139,9 @@ def preset_names() -> tuple[str, ...]:
 
 
 def preset(name: str) -> FloatArray:
-    """Coefficients [52] in [0, 1] of a preset at full strength; ``…_right`` mirrors ``…_left``. Unknown: KeyError."""
+    """Coefficients [52] in [0, 1] of a preset at full strength; ``…_right`` mirrors ``…_left``. Unknown:
+    KeyError.
+    """
     if name.endswith("_right"):
         return to_vector(PRESETS[name.removesuffix("right") + "left"])[list(FLIP)]
     return to_vector(PRESETS[name])
@@ -104,7 +157,9 @@ def gaze(rng: np.random.Generator, spread: float) -> FloatArray:
 
 
 def combination(rng: np.random.Generator) -> FloatArray:
-    """Two to six blendshapes (pairs count once, three in ten of them one-sided), none against another. [52] in [0, 1]."""
+    """Two to six blendshapes (pairs count once, three in ten of them one-sided), none against another. [52]
+    in [0, 1].
+    """
     pool = list(_FREE) + [str(rng.choice(group)) for group in _EXCLUSIVE]
     vector = np.zeros(len(NAMES), np.float32)
     blocked: set[str] = set()
@@ -129,12 +184,12 @@ def combination(rng: np.random.Generator) -> FloatArray:
 def sample(rng: np.random.Generator, preset_share: float = 0.65) -> tuple[str, FloatArray]:
     """A random expression: (preset's name or ``"mixed"``, coefficients [52] float32 in [0, 1]).
 
-    Presets get a random strength (0.45 to 1), a jitter on each weight and at times a weaker side; every expression
-    gets a slightly wandering gaze, and faint traces of blinking and brow movement.
+    Presets get a random strength (0.45 to 1), a jitter on each weight and at times a weaker side; every
+    expression gets a slightly wandering gaze, and faint traces of blinking and brow movement.
     """
     if rng.random() < preset_share:
         name = "neutral" if rng.random() < 0.08 else str(rng.choice(preset_names()))
-        vector = preset(name) * rng.uniform(0.45, 1.05) * rng.uniform(0.8, 1.2, len(NAMES))
+        vector: FloatArray = preset(name) * rng.uniform(0.45, 1.05) * rng.uniform(0.8, 1.2, len(NAMES))
         if rng.random() < 0.3:
             side = str(rng.choice(["Left", "Right"]))
             weaker = np.array([n.endswith(side) and not n.startswith("eyeLook") for n in NAMES])

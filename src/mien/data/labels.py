@@ -1,6 +1,7 @@
 """MediaPipe's Face Landmarker as the teacher: landmarks, blendshapes and pose matrix of a picture's face.
 
-Needs ``mediapipe`` (optional) and ``face_landmarker.task`` in the shared models folder.
+Unlike `mien.face.mediapipe`, which returns `Face`, this keeps the pose matrix and reports a missing face as
+NaN rows. Needs ``mediapipe`` (optional) and its model file (`mien.face.mediapipe.find_model`).
 """
 
 from __future__ import annotations
@@ -10,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from mien.data.sources import shared_dir
-from mien.types import ByteImage, FloatArray, InputError
+from mien.face.mediapipe import find_model
+from mien.types import ByteImage, FloatArray
 
 
 @dataclass(frozen=True)
@@ -19,8 +20,8 @@ class Labels:
     """What MediaPipe saw; all NaN if it found no face.
 
     Attributes:
-        landmarks: [478, 3] float32 px (z in the scale of x). blendshapes: [52] float32 in [0, 1]. matrix: [4, 4]
-            float32, the facial transformation (cm; columns are the head's axes).
+        landmarks: [478, 3] float32 px (z in the scale of x). blendshapes: [52] float32 in [0, 1]. matrix:
+            [4, 4] float32, the facial transformation (cm; columns are the head's axes).
     """
 
     landmarks: FloatArray
@@ -41,12 +42,12 @@ class Labeller:
         from mediapipe.tasks import python
         from mediapipe.tasks.python import vision
 
-        model = model or shared_dir() / "models" / "face_landmarker.task"
-        if not model.is_file():
-            raise InputError(f"{model}: MediaPipe's face landmarker is not there; set MIEN_SHARED to the folder that has it.")
         options = vision.FaceLandmarkerOptions(
-            base_options=python.BaseOptions(model_asset_path=str(model)), output_face_blendshapes=True,
-            output_facial_transformation_matrixes=True, num_faces=1, min_face_detection_confidence=confidence,
+            base_options=python.BaseOptions(model_asset_path=str(find_model(model))),
+            output_face_blendshapes=True,
+            output_facial_transformation_matrixes=True,
+            num_faces=1,
+            min_face_detection_confidence=confidence,
         )
         self._mediapipe = mediapipe
         self._landmarker = vision.FaceLandmarker.create_from_options(options)
@@ -55,7 +56,8 @@ class Labeller:
         """Labels of the face in HWC uint8 RGB."""
         height, width = image.shape[:2]
         picture = self._mediapipe.Image(
-            image_format=self._mediapipe.ImageFormat.SRGB, data=np.ascontiguousarray(image))
+            image_format=self._mediapipe.ImageFormat.SRGB, data=np.ascontiguousarray(image)
+        )
         result = self._landmarker.detect(picture)
         if not result.face_landmarks:
             return Labels(*(np.full(shape, np.nan, np.float32) for shape in ((478, 3), (52,), (4, 4))))
@@ -65,6 +67,12 @@ class Labeller:
             np.array([category.score for category in result.face_blendshapes[0]], np.float32),
             np.asarray(result.facial_transformation_matrixes[0], np.float32),
         )
+
+    def __enter__(self) -> Labeller:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def close(self) -> None:
         """Free MediaPipe's graph."""

@@ -1,7 +1,9 @@
-"""What the rendered heads look like: skin, brows, lips, eyes, beard and hair, painted on vertices by their place.
+"""What the rendered heads look like: skin, brows, lips, eyes, beard and hair, painted on vertices by their
+place.
 
-The morphable head has no texture, so everything is painted procedurally on its mean shape: x, y, z there are "where on
-a face" a vertex is, whatever its person's shape. Colours are linear RGB in [0, 1] unless a name says sRGB.
+The morphable head has no texture, so everything is painted procedurally on its mean shape: x, y, z there
+are "where on a face" a vertex is, whatever its person's shape. Colours are linear RGB in [0, 1] unless a
+name says sRGB.
 """
 
 from __future__ import annotations
@@ -12,88 +14,15 @@ from functools import lru_cache
 import numpy as np
 
 from mien.data.ict import BROWS, EYE_LINES, OUTER_LIPS, PARTS, IctHead
+from mien.data.looks import Look, linear
 from mien.types import FloatArray
 
-# sRGB skin tones from light to dark; hair from black to white; irises. Values chosen by eye.
-_SKIN = np.array([[247, 221, 206], [236, 199, 177], [222, 177, 146], [200, 150, 116], [168, 117, 84], [126, 82, 57],
-                  [92, 60, 45], [74, 50, 40]]) / 255.0
-_HAIR = np.array([[18, 15, 14], [34, 25, 20], [58, 39, 27], [92, 61, 38], [140, 98, 58], [190, 152, 98], [120, 52, 28],
-                  [150, 147, 144], [225, 222, 216]]) / 255.0
-_IRIS = np.array([[52, 32, 20], [74, 46, 26], [104, 72, 40], [112, 104, 62], [84, 112, 86], [86, 118, 146],
-                  [128, 144, 156]]) / 255.0
 # Height (cm, mean head) above which hair grows, by z from the back of the head to the forehead.
-_HAIRLINE = np.array([[-9, -3.2, -2.4, 1.5, 3.5, 5, 7, 10], [-7, -5, 4.0, 4.2, 5.2, 7.0, 9.4, 10.3]], dtype=np.float32)
+_HAIRLINE = np.array(
+    [[-9, -3.2, -2.4, 1.5, 3.5, 5, 7, 10], [-7, -5, 4.0, 4.2, 5.2, 7.0, 9.4, 10.3]], dtype=np.float32
+)
 
 EYE_RINGS, EYE_SECTORS = 17, 28
-
-
-def linear(srgb: FloatArray) -> FloatArray:
-    """sRGB in [0, 1] → linear (IEC 61966-2-1, its power part alone)."""
-    return np.asarray(srgb, np.float32) ** 2.2
-
-
-@dataclass(frozen=True)
-class Look:
-    """One person's colours. All colours are linear RGB [3].
-
-    Attributes:
-        bald, brow, beard, stubble, moustache: strengths in [0, 1]. hairline: cm the hairline is moved up.
-        volume: thickness of the hair, cm. length: how far below the eyes long hair hangs, cm (0: short).
-    """
-
-    skin: FloatArray
-    lips: FloatArray
-    hair: FloatArray
-    brow_colour: FloatArray
-    iris: FloatArray
-    clothes: FloatArray
-    bald: float
-    brow: float
-    brow_thickness: float
-    beard: float
-    stubble: float
-    moustache: float
-    hairline: float
-    volume: float
-    length: float
-    blotches: float
-    freckles: float
-    shine: float
-    noise_seed: int
-
-
-def sample_look(rng: np.random.Generator) -> Look:
-    """A random person's colours: any human skin tone, hair that goes with it more often than not."""
-    tone = rng.beta(0.9, 1.15)
-    position = tone * (len(_SKIN) - 1)
-    low = min(int(position), len(_SKIN) - 2)
-    skin = _SKIN[low] + (position - low) * (_SKIN[low + 1] - _SKIN[low])
-    skin = np.clip(skin * rng.normal(1, 0.03) * (1 + rng.normal(0, [0.015, 0.02, 0.035])), 0.03, 0.98)
-    odds = np.array([0.3, 0.25, 0.2, 0.1, 0.06, 0.05, 0.04, 0.08, 0.05]) if tone < 0.55 else np.array(
-        [0.6, 0.2, 0.08, 0.02, 0.005, 0.005, 0.01, 0.06, 0.02])
-    hair = _HAIR[rng.choice(len(_HAIR), p=odds / odds.sum())] * rng.uniform(0.8, 1.2)
-    iris_odds = np.array([4, 4, 3, 1.5, 1.2, 2, 1.2]) if tone < 0.45 else np.array([6, 4, 1, 0.1, 0.05, 0.05, 0.05])
-    redness = rng.uniform(0.45, 1.0)
-    lips = linear(skin) * np.array([0.95 - 0.1 * redness, 0.78 - 0.25 * redness, 0.80 - 0.2 * redness])
-    male = rng.random() < 0.5
-    if not male and rng.random() < 0.4:  # lipstick
-        lips = lips * 0.5 + 0.5 * linear(np.array([rng.uniform(0.5, 0.8), rng.uniform(0.1, 0.3), rng.uniform(0.15, 0.4)]))
-    brow_colour = linear(np.clip(hair * 0.75, 0, 0.55))
-    return Look(
-        skin=linear(skin).astype(np.float32), lips=lips.astype(np.float32), hair=linear(hair).astype(np.float32),
-        brow_colour=brow_colour.astype(np.float32),
-        iris=linear(_IRIS[rng.choice(len(_IRIS), p=iris_odds / iris_odds.sum())]).astype(np.float32),
-        clothes=linear(rng.uniform(0.05, 0.9, 3) * rng.uniform(0.4, 1)).astype(np.float32),
-        bald=float(male and rng.random() < 0.2), brow=float(rng.uniform(0.55, 0.95)),
-        brow_thickness=float(rng.uniform(0.28, 0.5) + 0.1 * male),
-        beard=float(male and rng.random() < 0.22) * float(rng.uniform(0.5, 0.95)),
-        stubble=float(male) * float(rng.uniform(0, 0.25)),
-        moustache=float(male and rng.random() < 0.25) * float(rng.uniform(0.5, 0.95)),
-        hairline=float(rng.normal(0, 0.5) + male * rng.exponential(0.6)), volume=float(rng.uniform(0.4, 1.9)),
-        length=float((not male and rng.random() < 0.75) or (male and rng.random() < 0.07)) * float(rng.uniform(6, 18)),
-        blotches=float(rng.uniform(0.02, 0.09)), freckles=float(rng.exponential(0.03)),
-        shine=float(rng.uniform(0.03, 0.16)), noise_seed=int(rng.integers(2**31)),
-    )
 
 
 @dataclass(frozen=True)
@@ -146,8 +75,9 @@ def _inside(points: FloatArray, polygon: FloatArray) -> FloatArray:
 
 
 @lru_cache(maxsize=1)
-def _regions_of(head_id: int, neutral_bytes: bytes) -> Regions:
-    place = np.frombuffer(neutral_bytes, np.float32).reshape(-1, 3)
+def regions(head: IctHead) -> Regions:
+    """The regions of the mean head (computed once)."""
+    place = head.neutral
     flat = place[:, :2].astype(np.float64)
     face = np.zeros(len(place), bool)
     face[PARTS["face"]] = True
@@ -172,8 +102,14 @@ def _regions_of(head_id: int, neutral_bytes: bytes) -> Regions:
     beard = np.maximum(np.maximum(jaw, sides) * (1 - 0.8 * around_mouth * (y > -4.4)), 0) * face
     goatee = _smooth(2.3, 1.8, np.abs(x)) * _smooth(-4.5, -4.9, y) * (y > -9) * face
     beard = np.maximum(beard, goatee) * (1 - np.clip(lips * 2, 0, 1))
-    moustache = (_smooth(2.9, 2.2, np.abs(x)) * _smooth(-1.15, -1.5, y) * _smooth(-3.5, -3.0, y + 0.12 * np.abs(x))
-                 * (z > 9.5) * face * (1 - np.clip(lips * 2, 0, 1)))
+    moustache = (
+        _smooth(2.9, 2.2, np.abs(x))
+        * _smooth(-1.15, -1.5, y)
+        * _smooth(-3.5, -3.0, y + 0.12 * np.abs(x))
+        * (z > 9.5)
+        * face
+        * (1 - np.clip(lips * 2, 0, 1))
+    )
     cheeks = np.exp(-(((np.abs(x) - 4.2) / 1.6) ** 2) - ((y - 0.2) / 1.6) ** 2) * (z > 4)
     cheeks = np.maximum(cheeks, np.exp(-((x / 1.3) ** 2) - ((y - 0.3) / 1.0) ** 2) * (z > 11)) * face
     lids = np.full(len(place), 9.0)
@@ -183,15 +119,28 @@ def _regions_of(head_id: int, neutral_bytes: bytes) -> Regions:
         d, _ = _polyline(flat, np.concatenate([line, line[:1]]))
         lids = np.minimum(lids, d)
         centre = line.mean(0)
-        under = np.maximum(under, np.exp(-(((x - centre[0]) / 1.5) ** 2) - ((y - centre[1] + 0.9) / 0.5) ** 2))
+        under = np.maximum(
+            under, np.exp(-(((x - centre[0]) / 1.5) ** 2) - ((y - centre[1] + 0.9) / 0.5) ** 2)
+        )
     lid_line = _smooth(0.16, 0.03, lids) * face * (z > 7)
-    return Regions(place, *(part.astype(np.float32) for part in (
-        lips, distance, along, height, beard, moustache, cheeks, lid_line, under * face, ears)))
-
-
-def regions(head: IctHead) -> Regions:
-    """The regions of the mean head (computed once)."""
-    return _regions_of(0, head.neutral.tobytes())
+    return Regions(
+        place,
+        *(
+            part.astype(np.float32)
+            for part in (
+                lips,
+                distance,
+                along,
+                height,
+                beard,
+                moustache,
+                cheeks,
+                lid_line,
+                under * face,
+                ears,
+            )
+        ),
+    )
 
 
 def _waves(place: FloatArray, rng: np.random.Generator, wavelength: float, count: int = 12) -> FloatArray:
@@ -200,7 +149,9 @@ def _waves(place: FloatArray, rng: np.random.Generator, wavelength: float, count
     directions *= 2 * np.pi / wavelength / np.linalg.norm(directions, axis=1, keepdims=True)
     directions *= rng.uniform(0.6, 1.6, (count, 1))
     phases = rng.uniform(0, 2 * np.pi, count)
-    return np.cos(place @ directions.T.astype(np.float32) + phases.astype(np.float32)).sum(1) * np.sqrt(2 / count)
+    return np.cos(place @ directions.T.astype(np.float32) + phases.astype(np.float32)).sum(1) * np.sqrt(
+        2 / count
+    )
 
 
 def hair_cover(area: Regions, look: Look) -> FloatArray:
@@ -226,7 +177,9 @@ def albedo(head: IctHead, look: Look) -> tuple[FloatArray, FloatArray]:
     colour *= 1 - 0.3 * spots
     red = np.clip(area.cheeks * rng.uniform(0.3, 1) + 0.5 * area.ears, 0, 1)[:, None]
     colour *= 1 - red * np.array([0.02, 0.16, 0.13], np.float32)
-    colour *= 1 - area.under_eye[:, None] * float(rng.uniform(0.05, 0.25)) * np.array([0.9, 1.0, 0.8], np.float32)
+    colour *= 1 - area.under_eye[:, None] * float(rng.uniform(0.05, 0.25)) * np.array(
+        [0.9, 1.0, 0.8], np.float32
+    )
 
     def paint(amount: FloatArray, new: FloatArray) -> None:
         colour[:] += np.clip(amount, 0, 1)[:, None].astype(np.float32) * (new - colour)
@@ -237,8 +190,15 @@ def albedo(head: IctHead, look: Look) -> tuple[FloatArray, FloatArray]:
     paint(look.stubble * area.moustache, look.brow_colour)
     paint(look.beard * area.beard * hairs, look.hair)
     paint(max(look.moustache, look.beard) * area.moustache * hairs, look.hair)
-    thickness = look.brow_thickness * (1.0 - 0.55 * area.brow_along**1.5) * _smooth(-0.02, 0.12, 1.02 - area.brow_along)
-    paint(look.brow * _smooth(1.25, 0.55, area.brow_distance / np.maximum(thickness, 0.02)) * hairs, look.brow_colour)
+    thickness = (
+        look.brow_thickness
+        * (1.0 - 0.55 * area.brow_along**1.5)
+        * _smooth(-0.02, 0.12, 1.02 - area.brow_along)
+    )
+    paint(
+        look.brow * _smooth(1.25, 0.55, area.brow_distance / np.maximum(thickness, 0.02)) * hairs,
+        look.brow_colour,
+    )
     paint(0.55 * area.lid_line, 0.15 * look.skin)
     cover = hair_cover(area, look)
     strands = (1 + 0.18 * _waves(place, rng, 0.9) + rng.normal(0, 0.06, n)).astype(np.float32)
@@ -253,7 +213,9 @@ def albedo(head: IctHead, look: Look) -> tuple[FloatArray, FloatArray]:
 
 
 def eye_colours(look: Look, pupil: float) -> FloatArray:
-    """Linear RGB [EYE_RINGS * EYE_SECTORS, 3] of one eye's grid (`eye_angles`); `pupil` is its share of the iris."""
+    """Linear RGB [EYE_RINGS * EYE_SECTORS, 3] of one eye's grid (`eye_angles`); `pupil` is its share of the
+    iris.
+    """
     angles = eye_angles(pupil)
     ring = np.tile(linear(np.array([0.88, 0.86, 0.84])), (EYE_RINGS, 1))
     iris_edge, pupil_edge = np.sin(angles[8]), np.sin(angles[3])
@@ -268,8 +230,16 @@ def eye_colours(look: Look, pupil: float) -> FloatArray:
 
 
 def eye_angles(pupil: float) -> FloatArray:
-    """Angles [EYE_RINGS] from the eye's axis: 4 rings of pupil, 5 of iris (radius 0.58 cm of 1.5), the rest white."""
+    """Angles [EYE_RINGS] from the eye's axis: 4 rings of pupil, 5 of iris (radius 0.58 cm of 1.5), the rest
+    white.
+    """
     iris = np.arcsin(0.58 / 1.5)
     inner = np.linspace(0, iris * pupil, 4)
-    return np.concatenate([inner, np.linspace(iris * pupil + 0.01, iris * 0.93, 4), [iris],
-                           np.linspace(iris + 0.03, 1.5, EYE_RINGS - 9)])
+    return np.concatenate(
+        [
+            inner,
+            np.linspace(iris * pupil + 0.01, iris * 0.93, 4),
+            [iris],
+            np.linspace(iris + 0.03, 1.5, EYE_RINGS - 9),
+        ]
+    )

@@ -1,29 +1,43 @@
-"""A small software renderer: vertex normals, and a z-buffer triangle rasteriser with interpolated vertex values.
+"""A small software renderer: vertex normals, and a z-buffer triangle rasteriser with interpolated vertex
+values.
 
-Coordinates: camera space is x right, y up, z towards the viewer. Screen space is x right and y down in pixels (pixel
-(row, column) has its centre at column + 0.5, row + 0.5); depth is any number that grows towards the viewer.
-Everything here is compiled by numba (optional extra ``train``) when first used and knows nothing of faces.
+Coordinates: camera space is x right, y up, z towards the viewer. Screen space is x right and y down in
+pixels (pixel (row, column) has its centre at column + 0.5, row + 0.5); depth is any number that grows
+towards the viewer. Everything here is compiled by numba (optional extra ``train``) when first used and
+knows nothing of faces.
 """
 
 from __future__ import annotations
 
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
 from mien.types import FloatArray
+
+IndexArray = NDArray[np.integer]
 
 
 @njit(cache=True, fastmath=True)
 def vertex_normals(vertices, triangles):  # type: ignore[no-untyped-def]
-    """Unit normals [n, 3] float32 of `vertices` [n, 3] float32: area-weighted mean over `triangles` [m, 3] int32.
+    """Unit normals [n, 3] float32 of `vertices` [n, 3] float32: area-weighted mean over `triangles` [m, 3]
+    int32.
 
     Triangles are counter-clockwise seen from outside. A vertex of no triangle has the normal 0.
     """
     normals = np.zeros_like(vertices)
     for t in range(triangles.shape[0]):
         a, b, c = triangles[t, 0], triangles[t, 1], triangles[t, 2]
-        ux, uy, uz = vertices[b, 0] - vertices[a, 0], vertices[b, 1] - vertices[a, 1], vertices[b, 2] - vertices[a, 2]
-        vx, vy, vz = vertices[c, 0] - vertices[a, 0], vertices[c, 1] - vertices[a, 1], vertices[c, 2] - vertices[a, 2]
+        ux, uy, uz = (
+            vertices[b, 0] - vertices[a, 0],
+            vertices[b, 1] - vertices[a, 1],
+            vertices[b, 2] - vertices[a, 2],
+        )
+        vx, vy, vz = (
+            vertices[c, 0] - vertices[a, 0],
+            vertices[c, 1] - vertices[a, 1],
+            vertices[c, 2] - vertices[a, 2],
+        )
         nx, ny, nz = uy * vz - uz * vy, uz * vx - ux * vz, ux * vy - uy * vx
         for k in (a, b, c):
             normals[k, 0] += nx
@@ -39,7 +53,8 @@ def vertex_normals(vertices, triangles):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, fastmath=True)
 def rasterise(points, triangles, values, alpha, cull, image, depth):  # type: ignore[no-untyped-def]
-    """Draw `triangles` [m, 3] int32 into `image` [h, w, c] and `depth` [h, w] (both float32, changed in place).
+    """Draw `triangles` [m, 3] int32 into `image` [h, w, c] and `depth` [h, w] (both float32, changed in
+    place).
 
     Args:
         points: [n, 3] float32: screen x, screen y, depth (larger is nearer).
@@ -50,7 +65,14 @@ def rasterise(points, triangles, values, alpha, cull, image, depth):  # type: ig
     height, width, channels = image.shape
     for t in range(triangles.shape[0]):
         a, b, c = triangles[t, 0], triangles[t, 1], triangles[t, 2]
-        xa, ya, xb, yb, xc, yc = points[a, 0], points[a, 1], points[b, 0], points[b, 1], points[c, 0], points[c, 1]
+        xa, ya, xb, yb, xc, yc = (
+            points[a, 0],
+            points[a, 1],
+            points[b, 0],
+            points[b, 1],
+            points[c, 0],
+            points[c, 1],
+        )
         area = (xb - xa) * (yc - ya) - (xc - xa) * (yb - ya)  # y is down: a front has a negative area
         if area == 0 or (cull and area > 0):
             continue
@@ -89,12 +111,13 @@ def reduce_area(image: FloatArray, factor: int) -> FloatArray:
 
 
 def visibility(
-    vertices: FloatArray, triangles: FloatArray, direction: FloatArray, bias: float, size: int = 256
+    vertices: FloatArray, triangles: IndexArray, direction: FloatArray, bias: float, size: int = 256
 ) -> FloatArray:
-    """Share [n] float32 in [0, 1] of a parallel light from `direction` [3] (unit, towards the light) that each vertex sees.
+    """Share [n] float32 in [0, 1] of a parallel light from `direction` [3] (unit, towards the light) that
+    each vertex sees.
 
-    One shadow map (Williams 1978) with 3 x 3 percentage-closer filtering (Reeves 1987). `bias` is in the units of the
-    vertices: the depth by which something must lie nearer to the light to cast a shadow.
+    One shadow map (Williams 1978) with 3 x 3 percentage-closer filtering (Reeves 1987). `bias` is in the
+    units of the vertices: the depth by which something must lie nearer to the light to cast a shadow.
     """
     helper = np.array([0.0, 1.0, 0.0]) if abs(direction[1]) < 0.9 else np.array([1.0, 0.0, 0.0])
     right = np.cross(helper, direction)
@@ -113,5 +136,8 @@ def visibility(
     lit = np.zeros(len(vertices), np.float32)
     for dy in (-1, 0, 1):
         for dx in (-1, 0, 1):
-            lit += depth[np.clip(rows + dy, 0, size - 1), np.clip(columns + dx, 0, size - 1)] < points[:, 2] + bias
+            lit += (
+                depth[np.clip(rows + dy, 0, size - 1), np.clip(columns + dx, 0, size - 1)]
+                < points[:, 2] + bias
+            )
     return lit / 9.0

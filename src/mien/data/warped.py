@@ -1,4 +1,5 @@
-"""A set of warped photographs: UTKFace's faces given the expressions of rendered heads, labelled again by MediaPipe.
+"""A set of warped photographs: UTKFace's faces given the expressions of rendered heads, labelled again by
+MediaPipe.
 
     python -m mien.data.warped OUT.npz --labels raw_utkface.npz [...] --count 6000 --seed 0
 
@@ -9,17 +10,20 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import hashlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from mien.data.coefficients import combination, preset, preset_names, to_vector
+from mien.data.extras import NO_HAIR
 from mien.data.ict import IctHead, load_head
 from mien.data.labels import Labeller
-from mien.data.render import Person, View, make_person, render, sample_view
+from mien.data.render import Person, make_person, render
+from mien.data.scene import View, sample_view
 from mien.data.sources import read_pictures, shared_dir
+from mien.data.split import is_held_out
 from mien.data.warp import Example, target_landmarks, warp_expression
 from mien.face.blendshapes import INDEX
 from mien.face.pose import angles
@@ -27,13 +31,27 @@ from mien.files import check_writable, replacing
 from mien.types import ByteImage, FloatArray
 
 # A warp cannot turn eyes, and puffed cheeks or a pushed jaw are hardly seen from the front.
-UNSUITABLE = ("neutral", "look_left", "look_right", "look_up", "look_down", "cheek_puff", "jaw_forward", "dimple", "press")
+UNSUITABLE = (
+    "neutral",
+    "look_left",
+    "look_right",
+    "look_up",
+    "look_down",
+    "cheek_puff",
+    "jaw_forward",
+    "dimple",
+    "press",
+)
+# Identities from here on give expressions to photographs, and are never drawn as people.
 PLAIN_SEED = 20_000_000
+SAVE_EVERY = 1500  # rows, so that a long run can be used before it ends
 
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """An `Example` with what it shows: preset's name (or ``"mixed"``), coefficients [52], blendshapes before and after."""
+    """An `Example` with what it shows: preset's name (or ``"mixed"``), coefficients [52], blendshapes
+    before and after.
+    """
 
     example: Example
     preset: str
@@ -42,22 +60,24 @@ class Source:
     after: FloatArray
 
 
-def is_held_out(name: str) -> bool:
-    """Whether a photo's file name falls in the held-out twentieth."""
-    return int(hashlib.sha256(name.encode()).hexdigest(), 16) % 20 == 0
-
-
 def _plain(person: Person) -> Person:
     """The same head, without hair, beard or spots that a ratio image would carry over."""
     n = len(person.shape)
     skin = np.array([0.62, 0.40, 0.30], np.float32)
     colours = person.colours.copy()
     face = np.arange(n) < 11248
-    colours[face] = skin + 0.35 * (np.clip(person.colours[face], 0.3 * person.look.skin, 1.2 * person.look.skin)
-                                   / person.look.skin - 1) * skin
-    empty = np.zeros((0, 3), np.float32)
-    return dataclasses.replace(person, colours=colours.astype(np.float32), cover=np.zeros(n, np.float32),
-                               long_hair=(empty, np.zeros((0, 3), np.int32), empty, np.zeros(0, np.float32)))
+    colours[face] = (
+        skin
+        + 0.35
+        * (
+            np.clip(person.colours[face], 0.3 * person.look.skin, 1.2 * person.look.skin) / person.look.skin
+            - 1
+        )
+        * skin
+    )
+    return dataclasses.replace(
+        person, colours=colours.astype(np.float32), cover=np.zeros(n, np.float32), hair=NO_HAIR
+    )
 
 
 def _plain_view(seed: int) -> View:
@@ -66,13 +86,28 @@ def _plain_view(seed: int) -> View:
     ones = np.ones(3, np.float32)
     light = np.array([0.0, 0.55, 0.83])
     return dataclasses.replace(
-        view, pose=np.zeros(3, np.float32), shift=np.zeros(2, np.float32), scale=8.2, distance=70.0, key_direction=light,
-        fill_direction=np.array([0.0, 0.0, 1.0]), key=0.6 * ones, fill=0.3 * ones, ambient=0.5 * ones, exposure=0.75,
-        background=np.full_like(view.background, 0.3), noise=0.0)
+        view,
+        pose=np.zeros(3, np.float32),
+        shift=np.zeros(2, np.float32),
+        scale=8.2,
+        distance=70.0,
+        key_direction=light,
+        fill_direction=np.array([0.0, 0.0, 1.0]),
+        key=0.6 * ones,
+        fill=0.3 * ones,
+        ambient=0.5 * ones,
+        exposure=0.75,
+        background=np.full_like(view.background, 0.3),
+        noise=0.0,
+    )
 
 
-def expression_sources(head: IctHead, labeller: Labeller, heads: int, per_head: int, seed: int) -> list[Source]:
-    """Rendered examples of strong expressions on `heads` plain people; every preset comes about equally often."""
+def expression_sources(
+    head: IctHead, labeller: Labeller, heads: int, per_head: int, seed: int
+) -> list[Source]:
+    """Rendered examples of strong expressions on `heads` plain people; every preset comes about equally
+    often.
+    """
     rng = np.random.default_rng([seed, 3])
     names = [name for name in preset_names() if name not in UNSUITABLE] + ["mixed"] * 10
     sources = []
@@ -81,7 +116,11 @@ def expression_sources(head: IctHead, labeller: Labeller, heads: int, per_head: 
         view = _plain_view(k)
         neutral = render(head, person, to_vector({}), view)
         before = labeller(neutral)
-        for name in rng.choice(names, per_head, replace=False) if per_head <= len(names) else rng.choice(names, per_head):
+        for name in (
+            rng.choice(names, per_head, replace=False)
+            if per_head <= len(names)
+            else rng.choice(names, per_head)
+        ):
             if name == "mixed":
                 coefficients = combination(rng)
                 coefficients[[i for n, i in INDEX.items() if n.startswith("eyeLook")]] = 0
@@ -91,7 +130,9 @@ def expression_sources(head: IctHead, labeller: Labeller, heads: int, per_head: 
             after = labeller(picture)
             if before.found and after.found:
                 example = Example(neutral, picture, before.landmarks, after.landmarks)
-                sources.append(Source(example, str(name), coefficients, before.blendshapes, after.blendshapes))
+                sources.append(
+                    Source(example, str(name), coefficients, before.blendshapes, after.blendshapes)
+                )
     return sources
 
 
@@ -100,10 +141,21 @@ def suitable(landmarks: FloatArray, blendshapes: FloatArray, matrix: FloatArray)
     if not np.isfinite(blendshapes).all():
         return False
     yaw, pitch, _ = np.abs(angles(matrix[:3, :3]))
-    gap = np.linalg.norm(landmarks[13, :2] - landmarks[14, :2]) / np.linalg.norm(landmarks[33, :2] - landmarks[263, :2])
-    strong = {"jawOpen": 0.1, "mouthSmileLeft": 0.55, "mouthSmileRight": 0.55, "mouthUpperUpLeft": 0.25,
-              "eyeBlinkLeft": 0.5, "eyeBlinkRight": 0.5, "mouthPucker": 0.8}
-    return bool(yaw < 25 and pitch < 22 and gap < 0.05 and all(blendshapes[INDEX[n]] < v for n, v in strong.items()))
+    gap = np.linalg.norm(landmarks[13, :2] - landmarks[14, :2]) / np.linalg.norm(
+        landmarks[33, :2] - landmarks[263, :2]
+    )
+    strong = {
+        "jawOpen": 0.1,
+        "mouthSmileLeft": 0.55,
+        "mouthSmileRight": 0.55,
+        "mouthUpperUpLeft": 0.25,
+        "eyeBlinkLeft": 0.5,
+        "eyeBlinkRight": 0.5,
+        "mouthPucker": 0.8,
+    }
+    return bool(
+        yaw < 25 and pitch < 22 and gap < 0.05 and all(blendshapes[INDEX[n]] < v for n, v in strong.items())
+    )
 
 
 def clear(image: ByteImage) -> bool:
@@ -129,7 +181,9 @@ def agreement(change: FloatArray, wanted: FloatArray) -> float:
 
 
 def read_tables(paths: list[Path]) -> dict[str, tuple[FloatArray, FloatArray, FloatArray]]:
-    """Photo's name → landmarks [478, 3] px, blendshapes [52], matrix [4, 4], from .npz tables with these columns."""
+    """Photo's name → landmarks [478, 3] px, blendshapes [52], matrix [4, 4], from .npz tables with these
+    columns.
+    """
     known = {}
     for path in paths:
         with np.load(path, allow_pickle=False) as table:
@@ -138,20 +192,27 @@ def read_tables(paths: list[Path]) -> dict[str, tuple[FloatArray, FloatArray, Fl
     return known
 
 
-def warped_rows(labels: list[Path], count: int, seed: int, least_agreement: float = 0.3,
-                tries: int = 4) -> Iterator[dict[str, FloatArray]]:
-    """Rows of the set, about `count`; a warp that MediaPipe doesn't see as (partly) the wanted expression is tried again.
+def warped_rows(
+    labels: list[Path], count: int, seed: int, least_agreement: float = 0.3, tries: int = 4
+) -> Iterator[dict[str, Any]]:
+    """Rows of the set, about `count`; a warp that MediaPipe doesn't see as (partly) the wanted expression
+    is tried again.
 
-    A row: image uint8 [160, 160, 3], name, preset, and MediaPipe's landmarks, blendshapes and matrix of the warp.
+    A row: image uint8 [160, 160, 3], name, preset, and MediaPipe's landmarks, blendshapes and matrix of the
+    warp.
     """
     rng = np.random.default_rng([seed, 4])
     known = read_tables(labels)
     labeller = Labeller()
     sources = expression_sources(load_head(), labeller, 50, 36, seed)
     fit = {name for name, row in known.items() if not is_held_out(name) and suitable(*row)}
-    usable = [name for name, image in read_pictures("utkface-adults", shared_dir()) if name in fit and clear(image)]
+    usable = [
+        name for name, image in read_pictures("utkface-adults", shared_dir()) if name in fit and clear(image)
+    ]
     order = rng.permutation(len(usable))
-    wanted_times = {usable[k]: count // len(usable) + int(n < count % len(usable)) for n, k in enumerate(order)}
+    wanted_times = {
+        usable[k]: count // len(usable) + int(n < count % len(usable)) for n, k in enumerate(order)
+    }
     for name, image in read_pictures("utkface-adults", shared_dir()):
         if wanted_times.get(name, 0) == 0:
             continue
@@ -161,24 +222,42 @@ def warped_rows(labels: list[Path], count: int, seed: int, least_agreement: floa
                 source = sources[int(rng.integers(len(sources)))]
                 picture = apply(image, landmarks, source, float(rng.uniform(0.9, 1.25)))
                 seen = labeller(picture)
-                if seen.found and agreement(seen.blendshapes - blendshapes, source.after - source.before) >= least_agreement:
-                    yield {"image": picture, "name": np.str_(name), "landmarks": seen.landmarks,
-                           "blendshapes": seen.blendshapes, "matrix": seen.matrix, "preset": np.str_(source.preset)}
+                change = seen.blendshapes - blendshapes
+                if seen.found and agreement(change, source.after - source.before) >= least_agreement:
+                    yield {
+                        "image": picture,
+                        "name": np.str_(name),
+                        "landmarks": seen.landmarks,
+                        "blendshapes": seen.blendshapes,
+                        "matrix": seen.matrix,
+                        "preset": np.str_(source.preset),
+                    }
                     break
+
+
+def _write(path: Path, rows: list[dict[str, Any]]) -> None:
+    arrays = {key: np.stack([row[key] for row in rows]) for key in rows[0]}
+    with replacing(path) as temporary:
+        np.savez(temporary, allow_pickle=False, **arrays)
 
 
 def main() -> None:
     """Command line of this module."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("out", type=Path)
-    parser.add_argument("--labels", type=Path, nargs="+", required=True, help="tables: name, landmarks, blendshapes, matrix")
+    parser.add_argument(
+        "--labels", type=Path, nargs="+", required=True, help="tables: name, landmarks, blendshapes, matrix"
+    )
     parser.add_argument("--count", type=int, default=6000)
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     out = check_writable(given.out)
-    rows = list(warped_rows(given.labels, given.count, given.seed))
-    with replacing(out) as temporary:
-        np.savez(temporary, **{key: np.stack([row[key] for row in rows]) for key in rows[0]})
+    rows = []
+    for row in warped_rows(given.labels, given.count, given.seed):
+        rows.append(row)
+        if len(rows) % SAVE_EVERY == 0:
+            _write(out, rows)
+    _write(out, rows)
     print(f"{out}: {len(rows)} pictures")
 
 
