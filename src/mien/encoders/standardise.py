@@ -1,0 +1,29 @@
+"""Fixed means and deviations of the embedded encoders' numbers, so that every input of an adapter has unit scale.
+
+`statistics.json` is written by ``python -m mien.data.statistics`` from the training part of the prepared faces. Zero,
+which guidance uses for "no condition", is then the average face.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+LIMIT = 5.0  # standard deviations; further off is clamped
+
+
+@cache
+def _statistics() -> dict[str, tuple[Tensor, Tensor]]:
+    path = Path(__file__).with_name("statistics.json")
+    content = json.loads(path.read_text())
+    return {key: (torch.tensor(value["mean"]), torch.tensor(value["std"])) for key, value in content.items()}
+
+
+def standardise(values: Tensor, kind: str) -> Tensor:
+    """(values - mean) / std, clamped to ±5. `kind`: "identity" [b, 128] or "expression" [b, 57]."""
+    mean, std = (x.to(values) for x in _statistics()[kind])
+    return ((values - mean) / std).clamp(-LIMIT, LIMIT)

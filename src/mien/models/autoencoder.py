@@ -1,0 +1,124 @@
+"""The small autoencoder of the embedded default: a linear patch encoder and a convolutional decoder.
+
+The encoder projects 16 x 16 patches on their principal components (Turk & Pentland 1991, by patch), so it needs no
+training and a diffusion model can be trained on its latents while the decoder is still learning. Component k is
+scaled to standard deviation proportional to sqrt(its own): large structures keep more energy than details and are
+therefore settled earlier in the noise schedule, yet no channel vanishes.
+
+The decoder adds a residual network to the best linear decoder that sees the 3 x 3 neighbouring patches, which removes
+the grid that patches decoded alone leave.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from diffusers.configuration_utils import ConfigMixin, register_to_config
+from diffusers.models.modeling_utils import ModelMixin
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+@dataclass
+class Encoded:
+    """latents: [b, c, H/16, W/16]."""
+
+    latents: Tensor
+
+
+@dataclass
+class Decoded:
+    """sample: [b, 3, H, W], about [-1, 1] (not clamped)."""
+
+    sample: Tensor
+
+
+class ResidualBlock(nn.Module):
+    """GroupNorm → SiLU → 3 x 3 convolution, twice, around a skip; starts as the identity. [b, c, h, w] → same."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.norm1, self.norm2 = nn.GroupNorm(16, channels), nn.GroupNorm(16, channels)
+        self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
+        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
+        nn.init.zeros_(self.conv2.weight)
+        nn.init.zeros_(self.conv2.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.conv1(F.silu(self.norm1(x)))
+        return x + self.conv2(F.silu(self.norm2(h)))
+
+
+def _upsample(channels_in: int, channels_out: int) -> nn.Module:
+    return nn.Sequential(nn.Conv2d(channels_in, channels_out * 4, 3, padding=1), nn.PixelShuffle(2))
+
+
+class PatchAutoencoder(ModelMixin, ConfigMixin):
+    """x [b, 3, H, W] in [-1, 1] ↔ z [b, latent_channels, H/16, W/16]; H and W are multiples of 16.
+
+    Args:
+        latent_channels: components kept of each 16 x 16 patch (of 768).
+        widths: decoder channels at 1/16, 1/8, 1/4 and 1/2 of the picture's size.
+        blocks: residual blocks at each of those sizes.
+        scaling_factor, shift_factor: as in diffusers' autoencoders; z is stored at the scale the UNet works on.
+    """
+
+    @register_to_config
+    def __init__(
+        self,
+        latent_channels: int = 16,
+        widths: tuple[int, ...] = (256, 192, 128, 48),
+        blocks: tuple[int, ...] = (2, 2, 3, 1),
+        scaling_factor: float = 1.0,
+        shift_factor: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.patch_encoder = nn.Conv2d(3, latent_channels, 16, stride=16)
+        self.patch_decoder = nn.Conv2d(latent_channels, 768, 3, padding=1, padding_mode="replicate")
+        layers: list[nn.Module] = [nn.Conv2d(latent_channels, widths[0], 3, padding=1)]
+        for level, (width, count) in enumerate(zip(widths, blocks, strict=True)):
+            if level:
+                layers.append(_upsample(widths[level - 1], width))
+            layers += [ResidualBlock(width) for _ in range(count)]
+        layers += [nn.GroupNorm(16, widths[-1]), nn.SiLU()]
+        self.refiner = nn.Sequential(*layers)
+        self.refiner_out = nn.Conv2d(widths[-1], 12, 3, padding=1)
+        nn.init.zeros_(self.refiner_out.weight)
+        nn.init.zeros_(self.refiner_out.bias)  # type: ignore[arg-type]
+
+    def encode(self, x: Tensor) -> Encoded:
+        return Encoded(self.patch_encoder(x))
+
+    def decode(self, z: Tensor) -> Decoded:
+        smooth = F.pixel_shuffle(self.patch_decoder(z), 16)
+        detail = F.pixel_shuffle(self.refiner_out(self.refiner(z)), 2)
+        return Decoded(smooth + detail)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.decode(self.encode(x).latents).sample
+
+
+@torch.no_grad()
+def fit_linear(model: PatchAutoencoder, pictures: Tensor, ridge: float = 1e-3) -> None:
+    """Set the patch encoder and patch decoder of `model` in closed form, from `pictures` [n, 3, H, W] in [-1, 1].
+
+    Encoder: principal components of the patches, component k scaled by 1 / sqrt(std_k) and all by one number so that
+    the mean variance of a latent channel is 1. Decoder: ridge regression from 3 x 3 neighbouring latents to patches.
+    """
+    channels = model.config.latent_channels
+    patches = F.pixel_unshuffle(pictures, 16).permute(0, 2, 3, 1).reshape(-1, 768).double()
+    mean = patches.mean(0)
+    values, vectors = torch.linalg.eigh((patches - mean).T @ (patches - mean) / len(patches))
+    std = values.flip(0)[:channels].sqrt()
+    basis = vectors.flip(1)[:, :channels] / std.sqrt() / std.mean().sqrt()  # [768, c]
+    # pixel_unshuffle orders a patch as (colour, row, column), as a convolution kernel does.
+    model.patch_encoder.weight.copy_(basis.T.reshape(channels, 3, 16, 16))
+    model.patch_encoder.bias.copy_(-(mean @ basis))  # type: ignore[union-attr]
+    latents = F.pad(model.encode(pictures).latents, (1, 1, 1, 1), mode="replicate")
+    neighbours = F.unfold(latents, 3).transpose(1, 2).reshape(-1, 9 * channels).double()
+    inputs = torch.cat([neighbours, torch.ones_like(neighbours[:, :1])], dim=1)
+    gram = inputs.T @ inputs + ridge * torch.eye(inputs.shape[1], dtype=torch.float64)
+    solution = torch.linalg.solve(gram, inputs.T @ patches)  # [9c + 1, 768]
+    model.patch_decoder.weight.copy_(solution[:-1].T.reshape(768, channels, 3, 3))
+    model.patch_decoder.bias.copy_(solution[-1])  # type: ignore[union-attr]

@@ -1,0 +1,79 @@
+"""The embedded default's architecture: a Stable Diffusion of 128 x 128 pixels in small, in diffusers' own classes."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+
+from diffusers import DDPMScheduler, UNet2DConditionModel
+from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+TEXT_WIDTH = 256
+TEXT_LENGTH = 24
+START, END = "<|startoftext|>", "<|endoftext|>"
+
+
+def create_tokenizer(corpus: list[str]) -> CLIPTokenizer:
+    """A CLIP tokenizer (byte-level BPE) whose merges are learned from `corpus`; other words are spelt out."""
+    bpe = Tokenizer(models.BPE(end_of_word_suffix="</w>", unk_token=END))
+    bpe.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Whitespace(), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+    )
+    letters = [chr(code) for code in range(33, 127)]
+    trainer = trainers.BpeTrainer(
+        vocab_size=700,
+        special_tokens=[START, END],
+        initial_alphabet=letters,
+        end_of_word_suffix="</w>",
+        show_progress=False,
+    )
+    bpe.train_from_iterator(corpus, trainer)
+    with tempfile.TemporaryDirectory() as folder:
+        bpe.model.save(folder)
+        vocabulary = json.loads((Path(folder) / "vocab.json").read_text())
+        merges = (Path(folder) / "merges.txt").read_text().splitlines()[1:]
+    for letter in letters:  # so that any printable word can be spelt
+        vocabulary.setdefault(f"{letter}</w>", len(vocabulary))
+    pairs = [tuple(line.split(" ")) for line in merges]
+    return CLIPTokenizer(vocab=vocabulary, merges=pairs, model_max_length=TEXT_LENGTH)  # type: ignore[arg-type]
+
+
+def create_text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
+    """A small CLIP text encoder: [b, 24] ids → [b, 24, 256]."""
+    config = CLIPTextConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=TEXT_WIDTH,
+        intermediate_size=2 * TEXT_WIDTH,
+        projection_dim=TEXT_WIDTH,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        max_position_embeddings=TEXT_LENGTH,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    return CLIPTextModel(config)
+
+
+def create_unet(latent_channels: int = 16, widths: tuple[int, int] = (192, 320)) -> UNet2DConditionModel:
+    """A UNet on [b, c, 8, 8] latents with text cross-attention at both of its sizes."""
+    return UNet2DConditionModel(
+        sample_size=8,
+        in_channels=latent_channels,
+        out_channels=latent_channels,
+        block_out_channels=widths,
+        layers_per_block=2,
+        down_block_types=("CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D"),
+        cross_attention_dim=TEXT_WIDTH,
+        attention_head_dim=(widths[0] // 32, widths[1] // 32),  # diffusers' name for the number of heads
+    )
+
+
+def create_scheduler() -> DDPMScheduler:
+    """DDPM's linear schedule (Ho et al. 2020), epsilon-prediction: on so few latents SD's own leaves signal at t = T."""
+    return DDPMScheduler(
+        num_train_timesteps=1000, beta_start=1e-4, beta_end=0.02, beta_schedule="linear", clip_sample=False
+    )

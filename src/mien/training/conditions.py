@@ -1,0 +1,149 @@
+"""Training examples of the embedded default: a target, another picture of its person, its expression, its caption."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mien.data.captions import background_colour, caption, light_words
+from mien.data.dataset import Faces, load_faces, split_rows, to_pixels
+from mien.data.sources import read_label
+from mien.data.statistics import expression_numbers
+from mien.encoders.appearance import colours
+from mien.encoders.standardise import standardise
+from mien.face.blendshapes import FLIP
+from mien.types import ByteImage
+
+# Pairs of landmark indices that LMS uses and a mirror exchanges.
+_MIRROR = np.array([[133, 362], [33, 263], [145, 374], [159, 386], [468, 473], [61, 291]])
+_PICTURE_SIZE = {"utkface-adults": 160, "lfw-gray": 160, "portraits-of-nobody": 256, "warped-train": 160}
+_GREY = np.array([0.299, 0.587, 0.114], np.float32)
+
+
+@dataclass(frozen=True)
+class ConditionSet:
+    """One prepared set with what its rows condition on.
+
+    rows: row numbers of the training part. partners: for every row of the set, the rows that show the same person
+    (itself alone, if nobody else does). identity: [2, n, 224]. expression: [2, n, 57]; index 0 as it is, 1 mirrored.
+    valid: [n, 8, 8] share of each latent cell that shows the picture and not its repeated edge.
+    """
+
+    faces: Faces
+    rows: np.ndarray
+    partners: list[np.ndarray]
+    identity: Tensor
+    expression: Tensor
+    valid: Tensor
+    style: str
+
+
+def mirror_landmarks(landmarks: np.ndarray) -> np.ndarray:
+    """Landmarks [n, 478, 3] with the points of the LMS ratios exchanged as a mirror does (distances stay)."""
+    mirrored = landmarks.copy()
+    mirrored[:, _MIRROR[:, 0]], mirrored[:, _MIRROR[:, 1]] = landmarks[:, _MIRROR[:, 1]], landmarks[:, _MIRROR[:, 0]]
+    return mirrored
+
+
+def valid_cells(faces: Faces, cells: int = 8) -> Tensor:
+    """[n, cells, cells] float32: share of each cell of the crop that lies inside the source picture."""
+    size = _PICTURE_SIZE.get(faces.source, 10**6)
+    side = faces.crops.shape[1]
+    centres = (np.arange(4 * cells) + 0.5) * side / (4 * cells)
+    grid = np.stack(np.meshgrid(centres, centres), axis=-1).reshape(-1, 2)  # x, y
+    linear = np.linalg.inv(faces.crop_matrix[:, :, :2])  # [n, 2, 2]
+    points = (grid[None] - faces.crop_matrix[:, None, :, 2]) @ linear.transpose(0, 2, 1)
+    inside = ((points >= -1) & (points <= size + 1)).all(-1).astype(np.float32)
+    fine = torch.from_numpy(inside).view(len(faces), cells, 4, cells, 4)
+    return fine.mean(dim=(2, 4))
+
+
+def build_set(source: str, held_out: bool = False) -> ConditionSet:
+    """Load a prepared set and compute its conditions."""
+    faces = load_faces(source)
+    tint = torch.cat([colours(to_pixels(faces.crops[i : i + 512])) for i in range(0, len(faces), 512)])
+    flipped = torch.cat([colours(to_pixels(faces.crops[i : i + 512]).flip(3)) for i in range(0, len(faces), 512)])
+    embedding = standardise(torch.from_numpy(np.nan_to_num(faces.embedding.astype(np.float32))), "identity")
+    embedding[torch.from_numpy(np.isnan(faces.embedding[:, 0]))] = 0.0
+    plain = expression_numbers(faces.blendshapes, faces.landmarks)
+    mirrored = expression_numbers(faces.blendshapes[:, list(FLIP)], mirror_landmarks(faces.landmarks))
+    rows = split_rows(faces, held_out)
+    members: dict[int, list[int]] = {}
+    for row in rows:
+        members.setdefault(int(faces.person[row]), []).append(int(row))
+    partners = [np.array(members.get(int(person), [i])) for i, person in enumerate(faces.person)]
+    style = {"lfw-gray": "black and white photo", "renders-train": "3d render", "renders-holdout": "3d render"}
+    return ConditionSet(
+        faces=faces,
+        rows=rows,
+        partners=partners,
+        identity=torch.stack([torch.cat([embedding, t], dim=1) for t in (tint, flipped)]),
+        expression=torch.stack([standardise(torch.from_numpy(e), "expression") for e in (plain, mirrored)]),
+        valid=valid_cells(faces),
+        style=style.get(source, "colour photo"),
+    )
+
+
+class ConditionSampler:
+    """Draws batches from several sets by weight. Every choice comes from the generator it is given.
+
+    Args:
+        weights: set name → how often it is drawn, relative.
+        tokenizer: of the text encoder; captions are tokenised here.
+        partner: probability that the identity is taken from another picture of the person, where there is one.
+        grey: probability that a colour target is turned grey, with a caption that says so.
+    """
+
+    def __init__(self, weights: dict[str, float], tokenizer: Any, partner: float = 0.8, grey: float = 0.07) -> None:
+        self.sets = [build_set(source) for source in weights]
+        self.weights = torch.tensor([float(w) for w in weights.values()])
+        self.tokenizer, self.partner, self.grey = tokenizer, partner, grey
+
+    def __call__(self, size: int, rng: torch.Generator) -> dict[str, Tensor]:
+        """x [b, 3, 128, 128], identity [b, 224], expression [b, 57], ids [b, 24], valid [b, 8, 8]."""
+        chosen = torch.multinomial(self.weights, size, replacement=True, generator=rng).tolist()
+        draws = torch.rand(size, 10, generator=rng).numpy()
+        crops, parts, captions = [], [], []
+        for s, u in zip(chosen, draws, strict=True):
+            crop, part, text = self._example(self.sets[s], u)
+            crops.append(crop)
+            parts.append(part)
+            captions.append(text)
+        identity, expression, valid = (torch.stack(column) for column in zip(*parts, strict=True))
+        ids = self.tokenizer(captions, padding="max_length", truncation=True, return_tensors="pt").input_ids
+        return {
+            "x": to_pixels(np.stack(crops)),
+            "identity": identity,
+            "expression": expression,
+            "valid": valid,
+            "ids": ids,
+        }
+
+    def _example(self, part: ConditionSet, u: np.ndarray) -> tuple[ByteImage, tuple[Tensor, Tensor, Tensor], str]:
+        row = int(part.rows[int(u[0] * len(part.rows))])
+        others = part.partners[row]
+        source = int(others[int(u[2] * len(others))]) if u[1] < self.partner else row
+        flip, flip_source = int(u[3] < 0.5), int(u[4] < 0.5)
+        crop = np.asarray(part.faces.crops[row])
+        landmarks = part.faces.landmarks[row]
+        light, background = light_words(crop, landmarks), background_colour(crop)
+        if flip:
+            crop = crop[:, ::-1]
+            swap = {"light from the left": "light from the right", "light from the right": "light from the left"}
+            light = swap.get(light, light)
+        style = part.style
+        if style == "colour photo" and u[5] < self.grey:
+            crop = np.repeat((crop @ _GREY)[..., None].round().astype(np.uint8), 3, axis=2)
+            style, background = "black and white photo", background_colour(crop)
+        label = read_label(part.faces.source, str(part.faces.names[row]))
+        # A style that differs from the identity's must be told; the rest may be left unsaid.
+        keep = (u[6] < 0.7 or style != part.style, u[7] < 0.7, u[8] < 0.6, u[9] < 0.6)
+        text = caption(style, label, light, background, keep)
+        valid = part.valid[row].flip(1) if flip else part.valid[row]
+        return np.ascontiguousarray(crop), (part.identity[flip_source, source], part.expression[flip, row], valid), text
+
+

@@ -1,0 +1,100 @@
+"""Recipes: a YAML file says which stage, with which arguments, for how long. Unknown keys raise."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from mien.training.loop import LoopConfig, Stage, train
+from mien.types import InputError
+
+# Name in a recipe → where its class is; imported when it is used.
+STAGES: dict[str, str] = {
+    "autoencoder": "mien.training.stages.autoencoder:AutoencoderStage",
+    "analyser": "mien.training.stages.analyser:AnalyserStage",
+    "recogniser": "mien.training.stages.recogniser:RecogniserStage",
+    "pretrain": "mien.training.stages.pretrain:PretrainStage",
+    "base": "mien.training.stages.base:BaseStage",
+}
+
+
+def read_recipe(path: str | Path, overrides: list[str] | None = None) -> dict[str, Any]:
+    """Read a recipe and apply ``key=value`` overrides (dotted keys, as ``loop.steps=100``).
+
+    Returns:
+        A plain dictionary with the keys ``stage``, ``run`` (name of the run's folder), ``loop`` and ``args``.
+
+    Raises:
+        InputError: the file is missing or malformed, or a key is unknown.
+    """
+    path = Path(path)
+    try:
+        config = OmegaConf.load(path)
+        schema = OmegaConf.create(
+            {"stage": "???", "run": path.stem, "loop": OmegaConf.structured(LoopConfig), "args": {}}
+        )
+        OmegaConf.set_struct(schema, True)
+        OmegaConf.set_struct(schema.args, False)
+        merged = OmegaConf.merge(schema, config, OmegaConf.from_dotlist(overrides or []))
+        recipe = OmegaConf.to_container(merged, throw_on_missing=True)
+    except (OSError, OmegaConfBaseException) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"The recipe {path} cannot be used: {reason}.") from error
+    assert isinstance(recipe, dict)
+    _check_arguments(path, recipe)
+    return {str(key): value for key, value in recipe.items()}
+
+
+def stage_class(name: str) -> Callable[..., Stage]:
+    """The class of a stage by its recipe name."""
+    if name not in STAGES:
+        raise InputError(f"There is no stage {name!r}; choose one of {', '.join(sorted(STAGES))}.")
+    module, attribute = STAGES[name].split(":")
+    return getattr(import_module(module), attribute)
+
+
+def _check_arguments(path: Path, recipe: dict[Any, Any]) -> None:
+    known = inspect.signature(stage_class(recipe["stage"])).parameters
+    for key in recipe["args"]:
+        if key not in known:
+            raise InputError(
+                f"The recipe {path} gives {key!r}, which stage {recipe['stage']!r} does not take; it takes {', '.join(known)}."
+            )
+
+
+def run(
+    path: str | Path, overrides: list[str] | None = None, out: str | Path = "runs", dry_run: bool = False
+) -> str:
+    """Train what a recipe says and return where it lies; with `dry_run`, build the stage and describe it instead."""
+    recipe = read_recipe(path, overrides)
+    stage = stage_class(recipe["stage"])(**recipe["args"])
+    config = LoopConfig(**recipe["loop"])
+    folder = Path(out) / recipe["run"]
+    if dry_run:
+        return describe(stage, config, folder)
+    train(stage, config, folder, recipe)
+    return str(folder / "export")
+
+
+def describe(stage: Stage, config: LoopConfig, folder: Path) -> str:
+    """What would run: modules, parameters, steps and the memory that weights, gradients and AdamW's state take."""
+    wanted = {id(p) for p in stage.trainable()}
+    lines, total, trained = [], 0, 0
+    for name, module in stage.modules().items():
+        count = sum(p.numel() for p in module.parameters())
+        part = sum(p.numel() for p in module.parameters() if id(p) in wanted)
+        total, trained = total + count, trained + part
+        lines.append(f"{name:20s} {count:>13,} parameters, {part:>13,} trained")
+    memory = (4 * total + 4 * 4 * trained) / 2**30  # weights; gradient, two moments and the average
+    images = config.steps * config.batch_size * config.accumulation
+    lines.append(
+        f"{config.steps:,} steps x {config.batch_size * config.accumulation} = {images:,} images, to {folder}"
+    )
+    lines.append(f"about {memory:.2f} GiB for weights, gradients, optimiser and average, plus activations")
+    return "\n".join(lines)

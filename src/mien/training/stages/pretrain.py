@@ -1,0 +1,177 @@
+"""Trains the embedded default's base: UNet and text encoder, together with both adapter branches.
+
+Stable Diffusion's users start from a base and a FaceID adapter that others trained. The embedded default has neither,
+so this stage makes both at once: in part of the samples a branch is switched off (the UNet must work without it) or
+its embedding is zero (what guidance subtracts). The E-Adapter's own stages then start from a frozen base, as the paper
+does. The loss is DDPM's epsilon mean squared error (Ho et al. 2020, Eq. 14).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import DPMSolverMultistepScheduler
+from PIL import Image
+from torch import Tensor, nn
+
+from mien.data.captions import all_captions
+from mien.data.dataset import to_bytes, to_pixels
+from mien.encoders.appearance import WIDTH as APPEARANCE_WIDTH
+from mien.models.autoencoder import PatchAutoencoder
+from mien.models.e_adapter import EAdapter
+from mien.models.mini import create_scheduler, create_text_encoder, create_tokenizer, create_unet
+from mien.training.conditions import ConditionSampler, build_set
+
+IDENTITY_WIDTH, EXPRESSION_WIDTH = 128 + APPEARANCE_WIDTH, 57
+# Probabilities of what a sample is told: (text alone, nothing, identity, expression); the rest get everything.
+_MODES = (0.10, 0.06, 0.06, 0.06)
+
+
+class PretrainStage:
+    """See the module.
+
+    Args:
+        autoencoder: folder of the trained autoencoder.
+        weights: prepared set → how often it is drawn, relative.
+        widths: channels of the UNet's two levels.
+        identity_tokens, expression_tokens: of the adapter's branches.
+        sheet: whether validation draws pictures.
+    """
+
+    def __init__(
+        self,
+        autoencoder: str,
+        weights: dict[str, float],
+        widths: tuple[int, int] = (128, 256),
+        identity_tokens: int = 8,
+        expression_tokens: int = 4,
+        sheet: bool = True,
+    ) -> None:
+        torch.manual_seed(0)
+        self.vae = PatchAutoencoder.from_pretrained(autoencoder).requires_grad_(False)
+        self.tokenizer = create_tokenizer(all_captions())
+        self.text_encoder = create_text_encoder(self.tokenizer)
+        self.unet = create_unet(self.vae.config.latent_channels, (widths[0], widths[1]))
+        self.scheduler = create_scheduler()
+        self.adapter = EAdapter.create(
+            self.unet,
+            IDENTITY_WIDTH,
+            EXPRESSION_WIDTH,
+            identity_tokens=identity_tokens,
+            expression_tokens=expression_tokens,
+            expression_projection="mlp",
+        )
+        self.adapter.attach(self.unet)
+        self.sampler = ConditionSampler(dict(weights), self.tokenizer)
+        self.sheet = sheet
+        self.held = build_set("utkface-adults", held_out=True)
+        self.references = build_set("renders-holdout", held_out=False)
+
+    def modules(self) -> dict[str, nn.Module]:
+        return {"unet": self.unet, "text_encoder": self.text_encoder, "adapter": self.adapter}
+
+    def trainable(self) -> Iterable[nn.Parameter]:
+        self.adapter.trainable_parameters("all")
+        return [p for module in self.modules().values() for p in module.parameters()]
+
+    def batch(self, size: int, rng: torch.Generator) -> dict[str, Tensor]:
+        return self.sampler(size, rng)
+
+    def step(self, batch: dict[str, Tensor], rng: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+        x = batch["x"]
+        b, device = len(x), x.device
+        self.vae.to(device)  # type: ignore[arg-type]
+        mode = torch.bucketize(torch.rand(b, generator=rng), torch.tensor(_MODES).cumsum(0)).to(device)
+        with torch.no_grad():
+            z = self.vae.encode(x).latents.float()
+        t = torch.randint(0, 1000, (b,), generator=rng).to(device)
+        eps = torch.randn(z.shape, generator=rng).to(device)
+        z_t = self.scheduler.add_noise(z, eps, t)  # type: ignore[arg-type]
+        ids = batch["ids"].clone()
+        ids[mode == 1] = torch.tensor(self.tokenizer("", padding="max_length").input_ids, device=device)
+        text = self.text_encoder(ids)[0]
+        no_identity, no_expression = (mode == 1) | (mode == 3), (mode == 1) | (mode == 2)
+        conditions = self.adapter.project(
+            batch["identity"], batch["expression"], text, drop_identity=no_identity, drop_expression=no_expression
+        )
+        # A missing branch is sometimes zero (guidance), sometimes off (no adapter at all).
+        off = torch.rand(b, generator=rng).to(device) < 0.3
+        id_scale = 1.0 - ((mode == 0) | (no_identity & off)).float()
+        expression_scale = 1.0 - ((mode == 0) | (no_expression & off)).float()
+        predict = self.adapter.predict_noise(self.unet, id_scale, expression_scale)
+        error = (predict(z_t, t, conditions).float() - eps).square().mean(dim=1)  # [b, h, w]
+        weight = batch["valid"].clamp_min(0.1)
+        loss = (error * weight).sum() / weight.sum()
+        return loss, {"loss": loss.item()}
+
+    def validate(self) -> tuple[dict[str, float], Image.Image | None]:
+        rng = torch.Generator().manual_seed(7)
+        rows = self.held.rows[:256]
+        losses = []
+        for part in np.array_split(rows, 8):
+            x = to_pixels(np.stack([self.held.faces.crops[i] for i in part]))
+            z = self.vae.encode(x.to(self.unet.device)).latents.float()
+            t = torch.randint(0, 1000, (len(z),), generator=rng)
+            eps = torch.randn(z.shape, generator=rng)
+            z_t = self.scheduler.add_noise(z, eps.to(z), t)  # type: ignore[arg-type]
+            empty = self._encode([""] * len(z))
+            conditions = self.adapter.project(
+                self.held.identity[0, part].to(z), self.held.expression[0, part].to(z), empty
+            )
+            predicted = self.adapter.predict_noise(self.unet)(z_t, t.to(z.device), conditions)
+            losses.append((predicted.float().cpu() - eps).square().mean().item())
+        sheet = self._sheet() if self.sheet else None
+        return {"held_out_loss": float(np.mean(losses))}, sheet
+
+    def _encode(self, prompts: list[str]) -> Tensor:
+        ids = self.tokenizer(prompts, padding="max_length", return_tensors="pt").input_ids
+        return self.text_encoder(ids.to(self.text_encoder.device))[0]
+
+    def _sheet(self, people: int = 5, expressions: int = 8) -> Image.Image:
+        """Top row: expression references; left column: identities; the rest: what comes out."""
+        who = self.held.rows[:: max(1, len(self.held.rows) // people)][:people]
+        how = self.references.rows[:: max(1, len(self.references.rows) // (expressions - 2))][: expressions - 2]
+        other = self.held.rows[3:5]
+        expression = torch.cat([self.references.expression[0, how], self.held.expression[0, other]])
+        top = [np.asarray(self.references.faces.crops[i]) for i in how]
+        top += [np.asarray(self.held.faces.crops[i]) for i in other]
+        n = people * expressions
+        device = self.unet.device
+        conditions = self.adapter.project(
+            self.held.identity[0, who].repeat_interleave(expressions, 0).to(device),
+            expression.repeat(people, 1).to(device),
+            self._encode([""] * n),
+        )
+        nothing = self.adapter.project(
+            torch.zeros(n, IDENTITY_WIDTH, device=device),
+            torch.zeros(n, EXPRESSION_WIDTH, device=device),
+            self._encode([""] * n),
+        )
+        predict = self.adapter.predict_noise(self.unet)
+        solver = DPMSolverMultistepScheduler.from_config(self.scheduler.config)
+        solver.set_timesteps(15, device=device)
+        shape = (1, self.vae.config.latent_channels, 8, 8)
+        z = torch.randn(shape, generator=torch.Generator().manual_seed(0)).repeat(n, 1, 1, 1).to(device)
+        for t in solver.timesteps:
+            steps = t.repeat(n).to(device)
+            plain = predict(z, steps, nothing).float()
+            eps = plain + 2.0 * (predict(z, steps, conditions).float() - plain)
+            z = solver.step(eps, t, z).prev_sample
+        results = to_bytes(self.vae.decode(z).sample).reshape(people, expressions, 128, 128, 3)
+        corner = np.full((128, 128, 3), 255, np.uint8)
+        lines = [np.concatenate([corner, *top], axis=1)]
+        for i, person in enumerate(who):
+            lines.append(np.concatenate([np.asarray(self.held.faces.crops[person]), *results[i]], axis=1))
+        return Image.fromarray(np.concatenate(lines))
+
+    def export(self, folder: Path) -> None:
+        """An ordinary diffusers folder, plus ``adapter/`` with both branches."""
+        self.unet.save_pretrained(folder / "unet")
+        self.vae.save_pretrained(folder / "vae")
+        self.text_encoder.save_pretrained(folder / "text_encoder")
+        self.tokenizer.save_pretrained(folder / "tokenizer")
+        self.scheduler.save_pretrained(folder / "scheduler")
+        self.adapter.save(folder / "adapter")
