@@ -52,7 +52,7 @@ def test_settings_hold_no_pictures_or_paths(tmp_path: Path, picture: Image.Image
 def test_a_picture_without_its_provenance_is_not_written(
     tmp_path: Path, picture: Image.Image, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(provenance, "read_provenance", lambda path: None)
+    monkeypatch.setattr(provenance, "_read", lambda path, source_type: None)
     with pytest.raises(ValueError, match="provenance"):
         save_image(picture, tmp_path / "out.png", {})
     too_long = {"prompt": "a" * 100_000}  # a JPEG segment holds 64 kB
@@ -102,3 +102,12 @@ def test_replacing_keeps_the_old_file_when_the_block_fails(tmp_path: Path) -> No
         raise RuntimeError
     assert (tmp_path / "a.txt").read_text() == "old"
     assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_drawing_on_a_photo_does_not_claim_to_be_generated(tmp_path: Path) -> None:
+    path = provenance.save_image(
+        Image.new("RGB", (8, 8)), tmp_path / "drawn.png", {"analysis": {"faces": 1}}, provenance.COMPOSITE
+    )
+    assert provenance.COMPOSITE.encode() in path.read_bytes()
+    assert DIGITAL_SOURCE_TYPE.encode() not in path.read_bytes()
+    assert read_provenance(path) is None

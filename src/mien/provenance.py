@@ -19,6 +19,8 @@ from mien.files import replacing
 from mien.types import InputError
 
 DIGITAL_SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
+# A given picture with something drawn on or beside it: nothing in it was made by a model.
+COMPOSITE = "http://cv.iptc.org/newscodes/digitalsourcetype/composite"
 FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 
 _RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
@@ -44,7 +46,9 @@ def check_format(path: str | Path) -> str:
     return FORMATS[suffix]
 
 
-def save_image(image: Image.Image, path: str | Path, settings: dict[str, Any]) -> Path:
+def save_image(
+    image: Image.Image, path: str | Path, settings: dict[str, Any], source_type: str = DIGITAL_SOURCE_TYPE
+) -> Path:
     """Write `image` (PIL RGB) atomically, with its provenance; JPEG and WebP at quality 95.
 
     Args:
@@ -52,13 +56,14 @@ def save_image(image: Image.Image, path: str | Path, settings: dict[str, Any]) -
         path: where; the suffix chooses PNG, JPEG or WebP.
         settings: what made it, as JSON values (prompt, seed, steps, scales, scores…). The caller leaves out
             the people: no input picture, no embedding, no file path.
+        source_type: IPTC's word for how the picture came about, `DIGITAL_SOURCE_TYPE` or `COMPOSITE`.
 
     Raises:
         InputError: unknown suffix, or the place cannot be written to; nothing is left behind.
         ValueError: `settings` holds something that is not JSON, or the metadata could not be added.
     """
     kind = check_format(path)
-    packet = _packet(settings)
+    packet = _packet(settings, source_type)
     with replacing(path) as temporary:
         rgb = image.convert("RGB")
         if kind == "PNG":
@@ -67,7 +72,7 @@ def save_image(image: Image.Image, path: str | Path, settings: dict[str, Any]) -
             rgb.save(temporary, kind, pnginfo=chunks)
         else:
             rgb.save(temporary, kind, quality=95, xmp=packet.encode())
-        if read_provenance(temporary) != {
+        if _read(temporary, source_type) != {
             "software": _software(),
             "settings": json.loads(json.dumps(settings)),
         }:
@@ -76,11 +81,16 @@ def save_image(image: Image.Image, path: str | Path, settings: dict[str, Any]) -
 
 
 def read_provenance(path: str | Path) -> dict[str, Any] | None:
-    """What `save_image` wrote: ``{"software": str, "settings": dict}``, or None if the picture carries none.
+    """What `save_image` wrote of a generated picture: ``{"software": str, "settings": dict}``, or None if it
+    carries none.
 
     Raises:
         InputError: the file is not a picture.
     """
+    return _read(path, DIGITAL_SOURCE_TYPE)
+
+
+def _read(path: str | Path, source_type: str) -> dict[str, Any] | None:
     try:
         with Image.open(path) as image:
             packet = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp")
@@ -93,7 +103,7 @@ def read_provenance(path: str | Path) -> dict[str, Any] | None:
     try:
         root = ElementTree.fromstring(packet.encode() if isinstance(packet, str) else packet.rstrip(b"\0"))
         description = root.find(f".//{{{_RDF}}}Description")
-        if description is None or description.get(f"{{{_IPTC}}}DigitalSourceType") != DIGITAL_SOURCE_TYPE:
+        if description is None or description.get(f"{{{_IPTC}}}DigitalSourceType") != source_type:
             return None
         settings = json.loads(description.get(f"{{{_MIEN}}}settings", ""))
     except (ElementTree.ParseError, json.JSONDecodeError):
@@ -105,7 +115,7 @@ def _software() -> str:
     return f"mien {__version__}"
 
 
-def _packet(settings: dict[str, Any]) -> str:
+def _packet(settings: dict[str, Any], source_type: str) -> str:
     try:
         text = json.dumps(settings, ensure_ascii=True, allow_nan=False)
     except TypeError as error:
@@ -115,7 +125,7 @@ def _packet(settings: dict[str, Any]) -> str:
         ElementTree.SubElement(meta, f"{{{_RDF}}}RDF"), f"{{{_RDF}}}Description"
     )
     description.set(f"{{{_RDF}}}about", "")
-    description.set(f"{{{_IPTC}}}DigitalSourceType", DIGITAL_SOURCE_TYPE)
+    description.set(f"{{{_IPTC}}}DigitalSourceType", source_type)
     description.set(f"{{{_XMP}}}CreatorTool", _software())
     description.set(f"{{{_MIEN}}}settings", text)
     body = ElementTree.tostring(meta, encoding="unicode")

@@ -2,8 +2,8 @@
 
 The learned detector (``mien.face.detector``) looks at copies of the picture, each half the size of the one
 before; on one of them a face is 20 to 64 px wide. Where it finds nothing, more is tried, in order: dlib's
-frontal HOG detector, a finer copy (small faces), quarter turns (a photo without its EXIF orientation), a lower
-threshold. dlib is imported only then.
+frontal HOG detector, a finer copy (small faces), quarter turns (a photo without its EXIF orientation), a
+lower threshold. dlib is imported only then.
 """
 
 from __future__ import annotations

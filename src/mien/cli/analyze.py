@@ -1,0 +1,195 @@
+"""`mien analyze`: which faces are in pictures, where, how they are turned, and what they do."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mien.cli.console import choice, print_json, say
+
+if TYPE_CHECKING:
+    from mien.types import Face
+
+BACKENDS = ("embedded", "mediapipe")
+STRONGEST = 4
+
+
+def analyze(
+    images: Annotated[list[str], typer.Argument(help="Pictures, folders of pictures, or globs in quotes.")],
+    backend: Annotated[str, typer.Option(help="embedded, or mediapipe if it is installed.")] = "embedded",
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print JSON on stdout: one object a picture.")
+    ] = False,
+    csv_path: Annotated[
+        Path | None, typer.Option("--csv", help="Write a table here, one row a face; `-` for stdout.")
+    ] = None,
+    overlay: Annotated[
+        Path | None,
+        typer.Option(help="Draw what was found: a picture, or for several pictures a folder to fill."),
+    ] = None,
+    min_confidence: Annotated[
+        float, typer.Option(min=0, max=1, help="Faces the network believes in less are left out.")
+    ] = 0.5,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
+) -> None:
+    """Faces, largest first: box, pose in degrees, confidence, and how strong each of 52 blendshapes is.
+
+    Exit code 2 if a picture could not be read; the others are analysed all the same.
+    """
+    choice(backend, BACKENDS, "backend")
+    from mien.files import check_writable, write_text
+    from mien.images import find_images
+    from mien.types import InputError
+
+    paths = find_images(images)
+    drawings = _drawings(overlay, paths)
+    to_stdout = csv_path is not None and str(csv_path) == "-"
+    if csv_path is not None and not to_stdout:
+        check_writable(csv_path)
+    if as_json and to_stdout:
+        raise InputError("--json and --csv - both want stdout: give --csv a file.")
+    results, bad = _run(paths, backend, min_confidence, drawings, quiet)
+    if csv_path is not None:
+        table = _csv(results)
+        if to_stdout:
+            print(table, end="")
+        else:
+            write_text(csv_path, table)
+    if as_json:
+        print_json([_record(path, faces) for path, faces in results])
+    elif not to_stdout:
+        _print_table(results)
+    if len(paths) > 1:
+        for problem in bad[:-1]:
+            say(f"mien: {problem}")
+    if bad:
+        raise bad[-1]
+
+
+def _run(
+    paths: list[Path], backend: str, min_confidence: float, drawings: dict[Path, Path], quiet: bool
+) -> tuple[list[tuple[Path, list[Face]]], list[Any]]:
+    """Analyse pictures in groups; returns (path, faces) in order, and the InputError of each that was
+    unreadable.
+    """
+    from tqdm import tqdm
+
+    from mien.face.analyze import TOGETHER, analyze_many
+    from mien.face.overlay import draw_faces
+    from mien.images import read_image
+    from mien.provenance import COMPOSITE, save_image
+    from mien.types import InputError
+
+    results: list[tuple[Path, list[Face]]] = []
+    bad: list[InputError] = []
+    with tqdm(total=len(paths), unit="picture", disable=quiet or len(paths) == 1) as bar:
+        for start in range(0, len(paths), TOGETHER):
+            group = []
+            for path in paths[start : start + TOGETHER]:
+                try:
+                    group.append((path, read_image(path)))
+                except InputError as error:
+                    bad.append(error)
+                    bar.update()
+            found = analyze_many([image for _, image in group], backend, min_confidence)
+            for (path, image), faces in zip(group, found, strict=True):
+                results.append((path, faces))
+                if path in drawings:
+                    settings = {"analysis": {"backend": backend, "faces": len(faces)}}
+                    save_image(draw_faces(image, faces), drawings[path], settings, COMPOSITE)
+                bar.update()
+    return results, bad
+
+
+def _drawings(overlay: Path | None, paths: list[Path]) -> dict[Path, Path]:
+    """Where each picture's overlay goes; asked before any work is done."""
+    from mien.files import check_writable
+    from mien.provenance import check_format
+    from mien.types import InputError
+
+    if overlay is None:
+        return {}
+    if len(paths) == 1 and not overlay.is_dir():
+        check_format(overlay)
+        return {paths[0]: check_writable(overlay)}
+    if overlay.suffix or overlay.is_file():
+        raise InputError(f"--overlay {overlay} is one picture for {len(paths)}: give the name of a folder.")
+    places: dict[Path, Path] = {}
+    taken: set[Path] = set()
+    for path in paths:
+        place = overlay / f"{path.stem}.png"
+        number = 2
+        while place in taken:
+            place = overlay / f"{path.stem}-{number}.png"
+            number += 1
+        taken.add(place)
+        places[path] = place
+    if not overlay.exists():
+        try:
+            overlay.mkdir()
+        except OSError as error:
+            raise InputError(f"The folder {overlay} cannot be made: choose another place.") from error
+    check_writable(overlay / "overlay.png")
+    return places
+
+
+def _record(path: Path, faces: list[Face]) -> dict[str, Any]:
+    from mien.face.blendshapes import NAMES
+
+    return {
+        "path": str(path),
+        "faces": [
+            {
+                "box": [round(float(v), 2) for v in face.box],
+                "pose": {
+                    name: round(float(v), 2)
+                    for name, v in zip(("yaw", "pitch", "roll"), face.pose, strict=True)
+                },
+                "confidence": round(float(face.confidence), 4),
+                "blendshapes": {
+                    name: round(float(v), 4) for name, v in zip(NAMES, face.blendshapes, strict=True)
+                },
+            }
+            for face in faces
+        ],
+    }
+
+
+def _csv(results: list[tuple[Path, list[Face]]]) -> str:
+    """One row a face; a picture without one has a row with an empty `face`."""
+    from mien.face.blendshapes import NAMES
+
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    head = ["x0", "y0", "x1", "y1", "yaw", "pitch", "roll", "confidence", *NAMES]
+    writer.writerow(["path", "face", *head])
+    for path, faces in results:
+        if not faces:
+            writer.writerow([path, *[""] * (len(head) + 1)])
+        for number, face in enumerate(faces):
+            row = [f"{v:.2f}" for v in (*face.box, *face.pose)]
+            row += [f"{v:.4f}" for v in (face.confidence, *face.blendshapes)]
+            writer.writerow([path, number, *row])
+    return out.getvalue()
+
+
+def _print_table(results: list[tuple[Path, list[Face]]]) -> None:
+    from mien.face.overlay import strongest
+
+    for path, faces in results:
+        count = "no face" if not faces else "1 face" if len(faces) == 1 else f"{len(faces)} faces"
+        print(f"{path}: {count}")
+        for number, face in enumerate(faces):
+            x0, y0, x1, y1 = (round(float(v)) for v in face.box)
+            yaw, pitch, roll = face.pose
+            shapes = "  ".join(
+                f"{name} {value:.2f}" for name, value in strongest(face.blendshapes, STRONGEST)
+            )
+            print(
+                f"  {number}  box {x0},{y0} {x1 - x0}x{y1 - y0}  yaw {yaw:+.0f} pitch {pitch:+.0f} "
+                f"roll {roll:+.0f}  confidence {face.confidence:.2f}  {shapes}"
+            )
