@@ -49,6 +49,8 @@ class BadRow:
     number: int
     line: int
     reason: str
+    identity: str = ""
+    expression: str = ""
 
 
 def read_rows(path: Path, out_dir: Path, prompt: str, seed: int) -> tuple[list[Row], list[BadRow]]:
@@ -84,7 +86,8 @@ def read_rows(path: Path, out_dir: Path, prompt: str, seed: int) -> tuple[list[R
                 taken[row.out] = number
                 rows.append(row)
             except InputError as error:
-                bad.append(BadRow(number, reader.line_num, str(error)))
+                names = [str(cells.get(name) or "") for name in REQUIRED]
+                bad.append(BadRow(number, reader.line_num, str(error), *names))
     except csv.Error as error:
         raise InputError(f"{path} is no CSV file at line {reader.line_num} ({error}): correct it.") from error
     if not rows and not bad:
@@ -114,7 +117,8 @@ def run(
 
     def refuse(row: BadRow) -> None:
         tqdm.write(f"mien: {pairs} row {row.number} (line {row.line}): {row.reason}", file=sys.stderr)
-        table.append({"row": row.number, "error": row.reason})
+        pictures = {"identity": row.identity, "expression": row.expression}
+        table.append({"row": row.number, **pictures, "error": row.reason})
 
     for row in bad:
         refuse(row)
@@ -179,11 +183,11 @@ def _make(portraits: Portraits, rows: Sequence[Row]) -> Iterator[BadRow | list[d
     looked: list[Looked] = []
     for row in rows:
         try:
-            who = portraits.look(row.identity, portraits.wish.face)
-            how = portraits.look(row.expression, portraits.wish.expression_face)
+            who = portraits.look(row.identity, "face")
+            how = portraits.look(row.expression, "expression_face")
             looked.append((row, who, how))
         except InputError as error:
-            yield BadRow(row.number, row.line, str(error))
+            yield _bad(row, str(error))
     if looked:
         yield from _batch(portraits, looked)
 
@@ -201,7 +205,7 @@ def _batch(portraits: Portraits, looked: Sequence[Looked]) -> Iterator[BadRow | 
             for one in looked:
                 yield from _batch(portraits, [one])
         else:
-            yield BadRow(looked[0][0].number, looked[0][0].line, str(error))
+            yield _bad(looked[0][0], str(error))
         return
     seconds = (time.perf_counter() - began) / len(images)
     count = portraits.wish.num_images
@@ -219,11 +223,13 @@ def _batch(portraits: Portraits, looked: Sequence[Looked]) -> Iterator[BadRow | 
                 lines.append({**line, "face_found": scores["id"] is not None, "seconds": seconds})
             yield lines
         except OSError as error:
-            yield BadRow(
-                row.number, row.line, f"the folder {row.out.parent} cannot be made ({error.strerror})."
-            )
+            yield _bad(row, f"the folder {row.out.parent} cannot be made ({error.strerror}): free the name.")
         except InputError as error:
-            yield BadRow(row.number, row.line, str(error))
+            yield _bad(row, str(error))
+
+
+def _bad(row: Row, reason: str) -> BadRow:
+    return BadRow(row.number, row.line, reason, str(row.identity), str(row.expression))
 
 
 def _write_results(path: Path, table: Sequence[dict[str, Any]]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,6 +98,10 @@ def generate(
         expression_face=parse_face(expression_face),
     )
 
+    os.environ.setdefault(
+        "TRANSFORMERS_VERBOSITY", "error"
+    )  # it warns of torchvision, which nothing here needs
+
     def load() -> Portraits:
         from mien.cli.portraits import Portraits
 
@@ -159,8 +164,8 @@ def _one(
         check_writable(place)
     identity_image, expression_image = read_image(identity), read_image(expression)
     portraits = load()
-    who = portraits.look(identity, wish.face, identity_image)
-    how = portraits.look(expression, wish.expression_face, expression_image)
+    who = portraits.look(identity, "face", identity_image)
+    how = portraits.look(expression, "expression_face", expression_image)
     ready = time.perf_counter()
     with tqdm(desc="steps", leave=False, disable=True if quiet else None) as bar:
 

@@ -17,7 +17,7 @@ from mien.cli.generate import Wish
 from mien.images import read_image
 from mien.metrics.face import appearance
 from mien.metrics.scoring import Observation, load_scorer
-from mien.pipelines.inputs import FaceChoice, choose_face
+from mien.pipelines.inputs import choose_face
 from mien.pipelines.portrait import PortraitPipeline
 from mien.types import Face
 
@@ -45,7 +45,7 @@ class Portraits:
         self._analyse = scorer.analyse
         self._scorer = replace(scorer, analyse=self.faces)
         self._known: dict[bytes, Sequence[Face]] = {}
-        self._said: set[str] = set()
+        self._said: set[Path] = set()
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -69,20 +69,26 @@ class Portraits:
             self._known[key] = self._analyse(image)
         return self._known[key]
 
-    def look(self, path: Path, which: FaceChoice, image: Image.Image | None = None) -> Subject:
-        """Find the face that is meant in a picture (None: read it); says so where it had to choose.
+    def look(self, path: Path, option: str, image: Image.Image | None = None) -> Subject:
+        """Find the face that is meant in a picture; says so, once a picture, where the largest was taken.
+
+        Args:
+            path: of the picture. image: it, if it has been read.
+            option: the field of `Wish` that says which face: "face" or "expression_face".
 
         Raises:
             InputError: the picture cannot be read, or has no such face.
         """
         image = read_image(path) if image is None else image
-        with warnings.catch_warnings(record=True) as notes:
-            warnings.simplefilter("always")
+        which = getattr(self.wish, option)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the note below names the option of the command line
             face = choose_face(self.faces(image), which, str(path))
-        for note in notes:
-            if str(note.message) not in self._said:
-                say(f"mien: {note.message}")
-                self._said.add(str(note.message))
+        if which == "largest" and len(self.faces(image)) > 1 and path not in self._said:
+            self._said.add(path)
+            flag = f"--{option.replace('_', '-')}"
+            count = len(self.faces(image))
+            say(f"mien: {path} shows {count} faces, the largest is used: {flag} left, right or N chooses.")
         vector = self._scorer.recognise(image, face).detach().cpu().double().numpy()
         return Subject(image, Observation(face, vector, appearance(image, face), len(self.faces(image))))
 
@@ -95,7 +101,7 @@ class Portraits:
     ) -> list[Image.Image]:
         """Portraits of (identity, expression) pairs in one batch, `wish.num_images` of each side by side."""
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # `look` has said it, with the file's name
+            warnings.simplefilter("ignore")  # `look` has said it
             return self.pipe(
                 identity=[identity.image for identity, _ in pairs],
                 expression=[expression.image for _, expression in pairs],
