@@ -105,10 +105,13 @@ def chip(image: Image.Image, face: Face) -> ByteImage:
     own on average (UTKFace and LFW crops), as near as running dlib's detector and predictor again comes.
     Outside the picture its edge is repeated; dlib's black there is further off (0.15).
     """
-    points = face.landmarks[list(FIVE_POINTS), :2]
-    return np.ascontiguousarray(
-        warp(np.asarray(image.convert("RGB")), similarity(points, _PLACES), CHIP_SIZE)
-    )
+    return chip_of_pixels(np.asarray(image.convert("RGB")), face.landmarks)
+
+
+def chip_of_pixels(image: ByteImage, landmarks: FloatArray) -> ByteImage:
+    """`chip` of HWC uint8 RGB and landmarks [478, 3] px."""
+    points = landmarks[list(FIVE_POINTS), :2]
+    return np.ascontiguousarray(warp(image, similarity(points, _PLACES), CHIP_SIZE))
 
 
 @lru_cache(maxsize=1)

@@ -1,0 +1,54 @@
+"""What a face does: the expression input of the embedded default.
+
+What the paper takes from CLIP's image encoder is taken here from the embedded analyser: 52 blendshapes and the five
+LMS ratios (EmojiDiff Eqs. 2-3). 57 numbers about muscles carry next to nothing of the person.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from mien import weights
+from mien.encoders.identity import canonical_crop
+from mien.encoders.standardise import standardise
+from mien.face.landmarks import lms_ratios_torch
+from mien.face.network import AnalyserNet, load_analyser
+from mien.types import Face
+
+WIDTH = 57
+
+
+def expression_vector(blendshapes: Tensor, landmarks: Tensor) -> Tensor:
+    """[b, 52] and [b, 478, 2 or 3] px → [b, 57], standardised; differentiable."""
+    return standardise(torch.cat([blendshapes, lms_ratios_torch(landmarks)], dim=1), "expression")
+
+
+@cache
+def _shipped() -> AnalyserNet:
+    return load_analyser(weights.path("analyser"))
+
+
+class EmbeddedExpression:
+    """The expression input of the embedded default, read from the canonical crop by the analyser."""
+
+    name = "embedded"
+    width = WIDTH
+
+    def __init__(self, analyser: AnalyserNet | None = None, device: str | torch.device = "cpu") -> None:
+        """analyser: None is the shipped one."""
+        self.analyser = (analyser or _shipped()).to(device)
+        self.device = torch.device(device)
+
+    @torch.no_grad()
+    def __call__(self, image: Image.Image, face: Face) -> Tensor:
+        """[57] float32 of one face of a PIL picture."""
+        return self.embed(canonical_crop(image, face).to(self.device))[0].cpu()
+
+    def embed(self, crops: Tensor) -> Tensor:
+        """[b, 3, 128, 128] in [-1, 1] → [b, 57]; differentiable."""
+        out = self.analyser(crops)
+        return expression_vector(out["blendshapes"], out["landmarks"])

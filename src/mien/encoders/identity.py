@@ -1,0 +1,83 @@
+"""Who is in a picture: the embedded recogniser, and the vector the embedded default is conditioned on.
+
+The recogniser is distilled from dlib's (public domain) and lives in dlib's space, standardised: every one of the 128
+numbers has mean 0 and deviation 1 over the training faces, so the cosine of two embeddings is centred (dlib's own
+numbers share a large mean, which makes the cosine of any two people about 0.9).
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from mien import weights
+from mien.encoders import appearance
+from mien.face.align import crop_matrix, warp
+from mien.face.network import Trunk, read_network
+from mien.types import Face
+
+EMBEDDING = 128
+
+
+class Recogniser(nn.Module):
+    """Canonical crops [b, 3, 128, 128] in [-1, 1] → [b, 128], dlib's embedding standardised."""
+
+    def __init__(self, widths: tuple[int, ...] = (24, 48, 96, 192), blocks: tuple[int, ...] = (0, 1, 2, 3)) -> None:
+        super().__init__()
+        self.config = {"widths": list(widths), "blocks": list(blocks)}
+        self.trunk = Trunk(widths, blocks)
+        self.squeeze = nn.Sequential(nn.Conv2d(widths[-1], 64, 1, bias=False), nn.BatchNorm2d(64), nn.ReLU())
+        self.head = nn.Sequential(nn.Linear(64 * 64, 512), nn.BatchNorm1d(512), nn.ReLU(), nn.Linear(512, EMBEDDING))
+
+    def forward(self, crops: Tensor) -> Tensor:
+        return self.head(self.squeeze(self.trunk(crops)).flatten(1)).float()
+
+
+def load_recogniser(path: Path) -> Recogniser:
+    """The trained recogniser, in evaluation mode and frozen."""
+    config, tensors = read_network(path)
+    network = Recogniser(**config)
+    network.load_state_dict(tensors)
+    return network.requires_grad_(False).eval()
+
+
+@cache
+def _shipped() -> Recogniser:
+    return load_recogniser(weights.path("recogniser"))
+
+
+def canonical_crop(image: Image.Image, face: Face) -> Tensor:
+    """The canonical crop of one face, [1, 3, 128, 128] in [-1, 1]."""
+    pixels = warp(np.asarray(image.convert("RGB")), crop_matrix(face.landmarks))
+    return torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None].float() / 127.5 - 1
+
+
+class EmbeddedIdentity:
+    """The identity input of the embedded default: 128 numbers of the recogniser, then 96 of coarse colour."""
+
+    name = "embedded"
+    width = EMBEDDING + appearance.WIDTH
+
+    def __init__(self, recogniser: Recogniser | None = None, device: str | torch.device = "cpu") -> None:
+        """recogniser: None is the shipped one."""
+        self.recogniser = (recogniser or _shipped()).to(device)
+        self.device = torch.device(device)
+
+    @torch.no_grad()
+    def __call__(self, image: Image.Image, face: Face) -> Tensor:
+        """[224] float32 of one face of a PIL picture."""
+        return self.embed(canonical_crop(image, face).to(self.device))[0].cpu()
+
+    def embed(self, crops: Tensor) -> Tensor:
+        """[b, 3, 128, 128] in [-1, 1] → [b, 224]; differentiable."""
+        return torch.cat([self.recogniser(crops), appearance.colours(crops)], dim=1)
+
+    @torch.no_grad()
+    def recognise(self, image: Image.Image, face: Face) -> Tensor:
+        """[128] float32: the recogniser's part alone, for comparing people by cosine."""
+        return self.recogniser(canonical_crop(image, face).to(self.device))[0].cpu()
