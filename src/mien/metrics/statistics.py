@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from mien.types import FloatArray
 
 RESAMPLES = 2000
+BLOCK = 1_000_000  # indices drawn at a time
 
 
 class Interval(NamedTuple):
@@ -26,25 +27,32 @@ class Interval(NamedTuple):
 
 
 def bootstrap(
-    statistic: Callable[[NDArray[np.int64]], float], count: int, resamples: int = RESAMPLES, seed: int = 0
+    statistic: Callable[[NDArray[np.int64]], FloatArray],
+    count: int,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
 ) -> Interval:
     """Percentile bootstrap (Efron 1979) of a statistic of `count` pictures, drawn with replacement.
 
     Args:
-        statistic: of the chosen pictures' indices [count]; so pairs and ratios stay together.
+        statistic: chosen pictures' indices [r, count] → its r values; so pairs and ratios stay together.
     """
     if count == 0:
         return Interval(np.nan, np.nan, np.nan)
     rng = np.random.default_rng(seed)
-    draws = [statistic(rng.integers(0, count, count)) for _ in range(resamples)]
-    low, high = np.percentile(draws, [2.5, 97.5])
-    return Interval(float(statistic(np.arange(count))), float(low), float(high))
+    step = max(1, BLOCK // count)
+    draws = [
+        statistic(rng.integers(0, count, (min(step, resamples - first), count)))
+        for first in range(0, resamples, step)
+    ]
+    low, high = np.percentile(np.concatenate(draws), [2.5, 97.5])
+    return Interval(float(statistic(np.arange(count)[None])[0]), float(low), float(high))
 
 
 def mean(values: FloatArray, resamples: int = RESAMPLES, seed: int = 0) -> Interval:
     """Mean of [n] values; of True and False it is a share."""
     values = np.asarray(values, np.float64)
-    return bootstrap(lambda chosen: float(values[chosen].mean()), len(values), resamples, seed)
+    return bootstrap(lambda chosen: values[chosen].mean(axis=1), len(values), resamples, seed)
 
 
 def ratio_of_means(
@@ -55,8 +63,8 @@ def ratio_of_means(
     if above.shape != below.shape:
         raise ValueError(f"pairs needed, got {above.shape} and {below.shape}")
 
-    def ratio(chosen: NDArray[np.int64]) -> float:
-        bottom = below[chosen].mean()
-        return float(above[chosen].mean() / bottom) if bottom else float("nan")
+    def ratio(chosen: NDArray[np.int64]) -> FloatArray:
+        bottom = below[chosen].mean(axis=1)
+        return above[chosen].mean(axis=1) / np.where(bottom == 0, np.nan, bottom)
 
     return bootstrap(ratio, len(above), resamples, seed)

@@ -1,0 +1,93 @@
+"""`mien evaluate`: judge pictures of any method, side by side."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mien.cli.console import BAD_INPUT, print_json, say
+
+
+def evaluate(
+    pairs: Annotated[
+        Path | None,
+        typer.Option(
+            help="CSV: identity, expression, a column for each method, and same_person if you have it."
+        ),
+    ] = None,
+    folder: Annotated[
+        Path | None,
+        typer.Option(help="Or a folder that holds identity/, expression/ and one for each method."),
+    ] = None,
+    out_dir: Annotated[Path, typer.Option(help="Where the three files of the report go.")] = Path(
+        "evaluation"
+    ),
+    method: Annotated[
+        list[str] | None, typer.Option(help="Judge only this column or folder; may be repeated.")
+    ] = None,
+    analyser: Annotated[
+        str, typer.Option(help="Who scores expression and pose: embedded or mediapipe.")
+    ] = "embedded",
+    recogniser: Annotated[str, typer.Option(help="Who scores identity: embedded or dlib.")] = "embedded",
+    conditioned_by: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="An encoder that the methods were conditioned by; may be repeated. Draws a warning."
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON on stdout.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
+) -> None:
+    """Score pictures against their identity and their expression picture, whatever method made them.
+
+    Writes scores.csv, summary.json and report.html. Rows that cannot be judged are named, and the exit code
+    is then 2; a result without a face is counted.
+    """
+    from mien.types import InputError
+
+    if (pairs is None) == (folder is None):
+        raise InputError("Give --pairs FILE.csv or --folder DIR, one of them.")
+    from dataclasses import replace
+
+    from tqdm import tqdm
+
+    from mien.files import check_writable
+    from mien.metrics import report
+    from mien.metrics.evaluate import BAD_INPUTS, UNREADABLE
+    from mien.metrics.evaluate import evaluate as judge
+    from mien.metrics.pairs import read_csv, read_folder
+    from mien.metrics.scoring import load_scorer
+
+    if pairs is not None:
+        rows, wrong = read_csv(pairs)
+    else:
+        rows, wrong = read_folder(folder or Path()), []
+    if method:
+        unknown = [name for name in method if name not in rows[0].results]
+        if unknown:
+            known = ", ".join(rows[0].results)
+            raise InputError(f"There is no method called {unknown[0]}: choose of {known}.")
+        rows = [replace(row, results={name: row.results[name] for name in method}) for row in rows]
+    try:
+        out_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"The folder {out_dir} cannot be made: choose another --out-dir.") from error
+    check_writable(out_dir / "report.html")
+    scorer = load_scorer(analyser, recogniser)
+    with tqdm(total=len(rows), desc="judging", unit="row", disable=True if quiet else None) as bar:
+        evaluation = judge(rows, scorer, conditioned_by or (), bar.update)
+    evaluation.warnings = [*wrong, *evaluation.warnings]
+    for warning in evaluation.warnings:
+        say(f"mien: {warning}")
+    files = report.write(evaluation, out_dir)
+    if as_json:
+        print_json(report.summary(evaluation))
+    else:
+        print(report.table(evaluation))
+        print(f"scored by {scorer.analyser} (expression) and {scorer.recogniser} (identity); 95% intervals")
+        for path in files:
+            print(path)
+    if wrong or any(verdict.state in (BAD_INPUTS, UNREADABLE) for verdict in evaluation.verdicts):
+        raise typer.Exit(BAD_INPUT)

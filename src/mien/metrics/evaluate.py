@@ -1,0 +1,236 @@
+"""Judging pictures: every method on every row, and what the numbers look like without any method."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mien.images import read_image
+from mien.metrics import face as metrics
+from mien.metrics import statistics
+from mien.metrics.pairs import EvaluationRow
+from mien.metrics.retrieval import ranks
+from mien.metrics.scoring import Observation, Scorer
+from mien.metrics.statistics import Interval
+from mien.provenance import read_provenance
+from mien.types import FloatArray, InputError
+
+NO_CONTROL, COPY = "identity picture", "expression picture"
+OK, NO_RESULT, NO_FACE = "ok", "no result", "no face in the result"
+UNREADABLE, BAD_INPUTS = "unreadable result", "unusable input"
+SCORES = (
+    "exp", "exp_sum", "lms", "id", "id_distance", "same_person", "nearer_identity", "id_retrieval", "pose",
+    "copy_expression", "copy_identity", "copy_pose", "copy_appearance",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One method on one row. `state` is `OK`, or says why there are no scores (then empty)."""
+
+    row: EvaluationRow
+    method: str
+    state: str
+    scores: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def picture(self) -> Path | None:
+        """The picture that was judged."""
+        if self.method == NO_CONTROL:
+            return self.row.identity
+        return self.row.expression if self.method == COPY else self.row.results[self.method]
+
+
+@dataclass
+class Evaluation:
+    """All verdicts, and the identity score between pictures that no method made.
+
+    Attributes:
+        methods: names, in the order given; then the two baselines of `baselines`.
+        same_person, other_person: [n] id cosines of an identity picture with another photograph of its person
+            (empty without a column ``same_person``), and with other rows' identity and expression pictures.
+        warnings: sentences for people. analyser, recogniser: who scored.
+    """
+
+    methods: list[str]
+    verdicts: list[Verdict]
+    same_person: FloatArray
+    other_person: FloatArray
+    warnings: list[str]
+    analyser: str
+    recogniser: str
+    baselines: tuple[str, str] = (NO_CONTROL, COPY)
+
+    def of(self, method: str) -> list[Verdict]:
+        """A method's verdicts, in the order of the rows."""
+        return [verdict for verdict in self.verdicts if verdict.method == method]
+
+    def values(self, method: str, metric: str) -> FloatArray:
+        """[n] values over the rows where the method's result has a face."""
+        return np.array([v.scores[metric] for v in self.of(method) if v.state == OK])
+
+    def counts(self, method: str) -> dict[str, int]:
+        """How many rows came out how; `OK` and `NO_FACE` are always named."""
+        states = [verdict.state for verdict in self.of(method)]
+        return {state: states.count(state) for state in dict.fromkeys([OK, NO_FACE, *states])}
+
+    def ratio(self, method: str, metric: str) -> Interval:
+        """Mean over that of the untouched identity pictures, on the rows where the method's result has a
+        face.
+        """
+        both = [
+            (v, b)
+            for v, b in zip(self.of(method), self.of(NO_CONTROL), strict=True)
+            if v.state == b.state == OK
+        ]
+        return statistics.ratio_of_means(
+            np.array([v.scores[metric] for v, _ in both]), np.array([b.scores[metric] for _, b in both])
+        )
+
+    def difference(self, method: str, other: str, metric: str) -> tuple[Interval, int]:
+        """Mean of method - other over the rows where both results have a face, and how many these are."""
+        both = [
+            a.scores[metric] - b.scores[metric]
+            for a, b in zip(self.of(method), self.of(other), strict=True)
+            if a.state == b.state == OK
+        ]
+        return statistics.mean(np.array(both)), len(both)
+
+
+def evaluate(
+    rows: Sequence[EvaluationRow],
+    scorer: Scorer,
+    conditioned_by: Sequence[str] = (),
+    progress: Callable[[], Any] = lambda: None,
+) -> Evaluation:
+    """Judge every method on every row.
+
+    Args:
+        rows: from `pairs.read_csv` or `pairs.read_folder`.
+        conditioned_by: names of the encoders that the methods were conditioned by, as far as known; pictures
+            made by this software say it themselves. Scoring by one of them draws a warning.
+        progress: called once a row.
+
+    Raises:
+        InputError: no row can be used at all.
+    """
+    eyes = _Eyes(scorer)
+    methods = [*rows[0].results, NO_CONTROL, COPY]
+    verdicts: list[Verdict] = []
+    results: dict[str, list[tuple[Verdict, Observation]]] = {method: [] for method in methods}
+    gallery: dict[Path, Observation] = {}
+    same: list[float] = []
+    conditioned = set(conditioned_by)
+    for row in rows:
+        identity, reference = eyes(row.identity), eyes(row.expression)
+        if isinstance(identity, str) or isinstance(reference, str):
+            why = [str(look) for look in (identity, reference) if isinstance(look, str)]
+            eyes.warnings.append(f"Row {row.number} is left out of every mean: {' '.join(why)}")
+            verdicts += [Verdict(row, method, BAD_INPUTS) for method in methods]
+            progress()
+            continue
+        gallery[row.identity] = identity
+        if row.same_person is not None:
+            other = eyes(row.same_person)
+            if isinstance(other, str):
+                eyes.warnings.append(f"Row {row.number}: no same-person baseline: {other}")
+            else:
+                same.append(float(metrics.id_similarity(identity.identity, other.identity)))
+        for method in methods:
+            verdict = Verdict(row, method, NO_RESULT)
+            if (picture := verdict.picture) is not None:
+                seen = eyes(picture)
+                if isinstance(seen, str):
+                    verdict = Verdict(row, method, NO_FACE if seen == eyes.no_face(picture) else UNREADABLE)
+                    if verdict.state == UNREADABLE:
+                        eyes.warnings.append(f"Row {row.number}, {method}: {seen}")
+                else:
+                    verdict = Verdict(row, method, OK, scorer.compare(seen, identity, reference))
+                    results[method].append((verdict, seen))
+                if method not in (NO_CONTROL, COPY):
+                    conditioned |= _conditioned_by(picture)
+            verdicts.append(verdict)
+        progress()
+    if not gallery:
+        raise InputError(f"No row can be judged: {eyes.warnings[0]}")
+    for found in results.values():
+        _add_retrieval(found, gallery)
+    for role, name, flattered in (
+        ("recogniser", scorer.recogniser, "flatters ID"),
+        ("analyser", scorer.analyser, "flatters Exp and LMS"),
+    ):
+        if name in conditioned:
+            eyes.warnings.append(
+                f"The {role} that scores ({name}) also conditioned results, which {flattered}: use another."
+            )
+    others = _other_people(rows, eyes)
+    return Evaluation(
+        methods, verdicts, np.array(same), others, eyes.warnings, scorer.analyser, scorer.recogniser
+    )
+
+
+class _Eyes:
+    """Looks at every file once; a sentence stands for what could not be seen."""
+
+    def __init__(self, scorer: Scorer) -> None:
+        self.scorer = scorer
+        self.warnings: list[str] = []
+        self._seen: dict[Path, Observation | str] = {}
+
+    def __call__(self, path: Path) -> Observation | str:
+        if path not in self._seen:
+            try:
+                look = self.scorer.observe(read_image(path))
+            except InputError as error:
+                self._seen[path] = str(error)
+            else:
+                self._seen[path] = self.no_face(path) if look is None else look
+                if look is not None and look.faces > 1:
+                    self.warnings.append(f"{path} shows {look.faces} faces: the largest was judged.")
+        return self._seen[path]
+
+    @staticmethod
+    def no_face(path: Path) -> str:
+        return f"No face was found in {path}."
+
+
+def _conditioned_by(picture: Path) -> set[str]:
+    """Names of the encoders that a picture of ours says it was conditioned by."""
+    try:
+        provenance = read_provenance(picture)
+    except InputError:
+        return set()
+    settings = (provenance or {}).get("settings", {})
+    named = {str(settings[key]) for key in ("identity_encoder", "expression_encoder") if key in settings}
+    return named or ({"embedded"} if settings.get("backbone") == "mini" else set())
+
+
+def _add_retrieval(found: list[tuple[Verdict, Observation]], gallery: dict[Path, Observation]) -> None:
+    """`id_retrieval` is 1 where the nearest of all identity pictures is the row's own (DiffSFSR 5.1)."""
+    if not found:
+        return
+    people = [verdict.row.identity for verdict, _ in found]
+    queries = np.stack([seen.identity for _, seen in found])
+    places = ranks(
+        queries, np.stack([look.identity for look in gallery.values()]), people, list(gallery), "euclidean"
+    )
+    for (verdict, _), place in zip(found, places, strict=True):
+        verdict.scores["id_retrieval"] = float(place == 1)
+
+
+def _other_people(rows: Sequence[EvaluationRow], eyes: _Eyes, limit: int = 2000) -> FloatArray:
+    """ID of pairs of pictures from different files: an identity with an identity or expression picture."""
+    identities = list(dict.fromkeys(row.identity for row in rows))
+    everyone = list(dict.fromkeys([*identities, *(row.expression for row in rows)]))
+    pairs = [(a, b) for i, a in enumerate(identities) for b in everyone[i + 1 :] if a != b]
+    chosen = np.random.default_rng(0).permutation(len(pairs))[:limit]
+    scores = []
+    for index in chosen:
+        a, b = (eyes(path) for path in pairs[index])
+        if not isinstance(a, str) and not isinstance(b, str):
+            scores.append(float(metrics.id_similarity(a.identity, b.identity)))
+    return np.array(scores)

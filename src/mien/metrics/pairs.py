@@ -1,0 +1,131 @@
+"""What `mien evaluate` judges: rows of an identity, an expression, and one picture for every method."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+
+from mien.images import SUFFIXES
+from mien.types import InputError
+
+INPUTS = ("identity", "expression")
+SAME = "same_person"  # optional: another photograph of the identity's person, to calibrate the identity score
+NOT_METHODS = (*INPUTS, SAME, "prompt", "seed", "note")
+
+
+@dataclass(frozen=True)
+class EvaluationRow:
+    """One row. `number` counts from 1; `results` maps each method to its picture, None where it gave none."""
+
+    number: int
+    identity: Path
+    expression: Path
+    same_person: Path | None
+    results: dict[str, Path | None]
+
+
+def read_csv(path: str | Path) -> tuple[list[EvaluationRow], list[str]]:
+    """Rows of a CSV with the columns ``identity``, ``expression`` and one for each method.
+
+    Paths are relative to the CSV's folder. An optional column ``same_person`` names another photograph of
+    the identity's person; ``prompt``, ``seed`` and ``note`` are left alone. An empty cell of a method is a
+    picture that it failed to give.
+
+    Returns:
+        The rows, and one sentence for each that is wrong in itself and was left out.
+
+    Raises:
+        InputError: the file cannot be read, a column is missing, or there is no row.
+    """
+    path = Path(path)
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as handle:
+            table = list(csv.reader(handle))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path} cannot be read as CSV ({error}): give a UTF-8 file of pairs.") from error
+    if not table:
+        raise InputError(f"{path} is empty: its first line must name the columns.")
+    header = [name.strip() for name in table[0]]
+    repeated = [name for name in header if header.count(name) > 1]
+    if repeated:
+        raise InputError(f"{path} has the column {repeated[0]!r} twice: give every method a name of its own.")
+    for name in INPUTS:
+        if name not in header:
+            raise InputError(f"{path} has no column {name!r}: its first line must name it.")
+    methods = [name for name in header if name and name not in NOT_METHODS]
+    if not methods:
+        raise InputError(f"{path} has no column of results: add one for each method, named after it.")
+    rows, wrong = [], []
+    for number, cells in enumerate((cells for cells in table[1:] if any(cells)), start=1):
+        if len(cells) != len(header):
+            wrong.append(
+                f"{path}, row {number} has {len(cells)} cells under {len(header)} columns: correct it."
+            )
+            continue
+        row = dict(zip(header, (cell.strip() for cell in cells), strict=True))
+        empty = [name for name in INPUTS if not row[name]]
+        if empty:
+            wrong.append(f"{path}, row {number} has an empty {empty[0]}: name a picture.")
+            continue
+        rows.append(
+            EvaluationRow(
+                number,
+                path.parent / row["identity"],
+                path.parent / row["expression"],
+                path.parent / row[SAME] if row.get(SAME) else None,
+                {method: path.parent / row[method] if row[method] else None for method in methods},
+            )
+        )
+    if not rows:
+        raise InputError(wrong[0] if wrong else f"{path} has no rows: add one for each pair.")
+    return rows, wrong
+
+
+def read_folder(folder: str | Path) -> list[EvaluationRow]:
+    """The same from folders: ``identity/NAME.png``, ``expression/NAME.png`` and ``METHOD/NAME.png``.
+
+    Names are matched without their suffix; every other sub-folder with pictures is a method, but
+    ``same_person``.
+
+    Raises:
+        InputError: a folder is missing or empty, or an identity has no expression.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise InputError(
+            f"{folder} is not a folder: it must hold identity/, expression/ and one for each method."
+        )
+    found = {sub.name: _pictures(sub) for sub in sorted(folder.iterdir()) if sub.is_dir()}
+    for name in INPUTS:
+        if not found.get(name):
+            raise InputError(f"{folder / name} holds no picture: put one there for each pair.")
+    methods = [name for name, pictures in found.items() if pictures and name not in NOT_METHODS]
+    if not methods:
+        raise InputError(f"{folder} has no folder of results: add one for each method, named after it.")
+    rows = []
+    for number, (name, identity) in enumerate(sorted(found["identity"].items()), start=1):
+        if name not in found["expression"]:
+            raise InputError(
+                f"{folder / 'expression'} has no picture called {name}: every identity needs one."
+            )
+        rows.append(
+            EvaluationRow(
+                number,
+                identity,
+                found["expression"][name],
+                found.get(SAME, {}).get(name),
+                {method: found[method].get(name) for method in methods},
+            )
+        )
+    return rows
+
+
+def _pictures(folder: Path) -> dict[str, Path]:
+    pictures: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() in SUFFIXES:
+            if path.stem in pictures:
+                raise InputError(f"{path} and {pictures[path.stem].name} have one name: keep one of them.")
+            pictures[path.stem] = path
+    return pictures

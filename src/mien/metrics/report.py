@@ -1,0 +1,135 @@
+"""An evaluation as files: scores.csv (every verdict), summary.json (every mean with its interval),
+report.html.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from datetime import datetime, timezone
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+from mien import __version__
+from mien.files import write_text
+from mien.metrics import statistics
+from mien.metrics.evaluate import NO_CONTROL, OK, SCORES, Evaluation, Verdict
+from mien.metrics.registry import METRICS
+from mien.metrics.statistics import Interval
+
+RATIOS = ("exp", "lms")
+RANKED_BY = "exp"
+
+
+def summary(evaluation: Evaluation) -> dict[str, Any]:
+    """Everything but the single verdicts, as JSON values (NaN is None)."""
+    methods = {}
+    for method in evaluation.methods:
+        methods[method] = {
+            "baseline": method in evaluation.baselines,
+            "rows": evaluation.counts(method),
+            "metrics": {name: statistics.mean(evaluation.values(method, name))._asdict() for name in SCORES},
+            "against_no_control": {name: evaluation.ratio(method, name)._asdict() for name in RATIOS},
+        }
+    differences = []
+    for a, b in combinations([m for m in evaluation.methods if m not in evaluation.baselines], 2):
+        for name in SCORES:
+            interval, count = evaluation.difference(a, b, name)
+            differences.append({"methods": [a, b], "metric": name, "rows": count, **interval._asdict()})
+    return _plain(
+        {
+            "software": f"mien {__version__}",
+            "date": datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
+            "analyser": evaluation.analyser,
+            "recogniser": evaluation.recogniser,
+            "warnings": evaluation.warnings,
+            "methods": methods,
+            "paired_differences": differences,
+            "id_of_same_person": statistics.mean(evaluation.same_person)._asdict(),
+            "id_of_other_people": statistics.mean(evaluation.other_person)._asdict(),
+            "metrics": {
+                name: {"better": m.better, "low": m.low, "high": m.high, "unit": m.unit, "source": m.source}
+                for name, m in METRICS.items()
+                if name in SCORES
+            },
+        }
+    )
+
+
+def scores_csv(evaluation: Evaluation) -> str:
+    """One line a verdict: row, method, state, pictures, and every score (empty where there is no face)."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["row", "method", "state", "identity", "expression", "picture", *SCORES])
+    for verdict in evaluation.verdicts:
+        row = verdict.row
+        values = [f"{verdict.scores[name]:.6g}" if name in verdict.scores else "" for name in SCORES]
+        pictures = [row.identity, row.expression, verdict.picture or ""]
+        writer.writerow([row.number, verdict.method, verdict.state, *pictures, *values])
+    return text.getvalue()
+
+
+def examples(evaluation: Evaluation, method: str, metric: str = RANKED_BY) -> list[tuple[str, Verdict]]:
+    """The best, the median and the worst result of a method by one metric, where it has any."""
+    sign = -1 if METRICS[metric].better == "higher" else 1
+    ranked = sorted(
+        (verdict for verdict in evaluation.of(method) if verdict.state == OK),
+        key=lambda verdict: sign * verdict.scores[metric],
+    )
+    if not ranked:
+        return []
+    places = {"best": 0, "median": (len(ranked) - 1) // 2, "worst": len(ranked) - 1}
+    return [(name, ranked[place]) for name, place in places.items()]
+
+
+def write(evaluation: Evaluation, folder: str | Path) -> list[Path]:
+    """Write scores.csv, summary.json and report.html into `folder`, each atomically.
+
+    Raises:
+        InputError: the folder cannot be written to.
+    """
+    from mien.metrics.page import page
+
+    folder = Path(folder)
+    facts = summary(evaluation)
+    files = {
+        "scores.csv": scores_csv(evaluation),
+        "summary.json": json.dumps(facts, indent=1, ensure_ascii=False, allow_nan=False) + "\n",
+        "report.html": page(evaluation, facts),
+    }
+    for name, text in files.items():
+        write_text(folder / name, text)
+    return [folder / name for name in files]
+
+
+def table(evaluation: Evaluation, metrics: tuple[str, ...] = ("exp", "lms", "id", "same_person")) -> str:
+    """A short table for a terminal: a line a method."""
+    lines = [
+        ["method", "faces", *[f"{METRICS[m].title} {METRICS[m].arrow}" for m in metrics], "Exp/no control"]
+    ]
+    for method in evaluation.methods:
+        counts = evaluation.counts(method)
+        cells = [show(statistics.mean(evaluation.values(method, name))) for name in metrics]
+        ratio = "" if method == NO_CONTROL else show(evaluation.ratio(method, "exp"))
+        lines.append([method, f"{counts[OK]}/{sum(counts.values())}", *cells, ratio])
+    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
+    return "\n".join(
+        "  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip() for line in lines
+    )
+
+
+def show(interval: Interval) -> str:
+    """``0.812 [0.790, 0.833]``, or a dash where there is nothing."""
+    return "-" if math.isnan(interval.value) else f"{interval:.3f}"
+
+
+def _plain(value: Any) -> Any:
+    """JSON has no NaN and no infinity: they become null."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, (list, tuple)) else value

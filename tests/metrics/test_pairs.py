@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mien.metrics.pairs import read_csv, read_folder
+from mien.types import InputError
+
+
+def write(folder: Path, *lines: str) -> Path:
+    path = folder / "pairs.csv"
+    path.write_text("\n".join(lines), encoding="utf-8")
+    return path
+
+
+def test_rows_methods_and_what_is_left_alone(tmp_path: Path) -> None:
+    path = write(
+        tmp_path,
+        "\ufeffidentity, expression,ours,theirs,same_person,prompt,seed,note",
+        "a.png,b.png,o.png,,c.png,a man,3,x",
+        "",
+        "/deep/a.png,b.png,o.png,t.png,,,,",
+    )
+    (first, second), wrong = read_csv(path)
+    assert wrong == []
+    assert first.results == {"ours": tmp_path / "o.png", "theirs": None}
+    assert (first.identity, first.same_person) == (tmp_path / "a.png", tmp_path / "c.png")
+    assert (second.number, second.identity, second.same_person) == (2, Path("/deep/a.png"), None)
+
+
+def test_a_bad_row_is_named_and_the_others_stay(tmp_path: Path) -> None:
+    rows, wrong = read_csv(write(tmp_path, "identity,expression,m", "a,b", "a,,c", "a,b,c"))
+    assert [row.number for row in rows] == [3]
+    assert len(wrong) == 2
+    assert "row 1 has 2 cells under 3 columns" in wrong[0]
+    assert "row 2 has an empty expression" in wrong[1]
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        ([], "is empty"),
+        (["identity,method", "a,b"], "no column 'expression'"),
+        (["identity,expression,prompt", "a,b,c"], "no column of results"),
+        (["identity,expression,m,m", "a,b,c,d"], "column 'm' twice"),
+        (["identity,expression,m"], "has no rows"),
+        (["identity,expression,m", ",b,c"], "empty identity"),
+    ],
+)
+def test_a_file_that_cannot_be_used_says_why(tmp_path: Path, lines: list[str], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        read_csv(write(tmp_path, *lines))
+
+
+def test_not_text_and_not_there(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_bytes(b"\xff\xfe\x00\xd8")
+    for name in ("x.csv", "nowhere.csv"):
+        with pytest.raises(InputError, match=f"{name} cannot be read as CSV"):
+            read_csv(tmp_path / name)
+
+
+def test_folders(tmp_path: Path) -> None:
+    for name in ("identity/1.png", "identity/2.png", "expression/1.jpg", "expression/2.png", "ours/2.webp"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "notes").mkdir()
+    first, second = read_folder(tmp_path)
+    assert first.results == {"ours": None}
+    assert first.expression == tmp_path / "expression" / "1.jpg"
+    assert second.results == {"ours": tmp_path / "ours" / "2.webp"}
+    (tmp_path / "expression" / "1.png").touch()
+    with pytest.raises(InputError, match="have one name"):
+        read_folder(tmp_path)
+    (tmp_path / "expression" / "1.png").unlink()
+    (tmp_path / "expression" / "1.jpg").unlink()
+    with pytest.raises(InputError, match="no picture called 1"):
+        read_folder(tmp_path)
+    with pytest.raises(InputError, match="is not a folder"):
+        read_folder(tmp_path / "nowhere")
