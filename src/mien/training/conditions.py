@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from mien.data.statistics import expression_numbers
 from mien.encoders.appearance import colours
 from mien.encoders.standardise import standardise
 from mien.face.blendshapes import FLIP
+from mien.training.student import student_conditions
 from mien.types import ByteImage
 
 # Pairs of landmark indices that LMS uses and a mirror exchanges.
@@ -49,6 +51,16 @@ def mirror_landmarks(landmarks: np.ndarray) -> np.ndarray:
     return mirrored
 
 
+def teacher_conditions(faces: Faces) -> tuple[Tensor, Tensor]:
+    """Identity [n, 128] (zero where there is none) and expression [2, n, 57] by dlib and MediaPipe."""
+    embedding = standardise(torch.from_numpy(np.nan_to_num(faces.embedding.astype(np.float32))), "identity")
+    embedding[torch.from_numpy(np.isnan(faces.embedding[:, 0]))] = 0.0
+    plain = expression_numbers(faces.blendshapes, faces.landmarks)
+    mirrored = expression_numbers(faces.blendshapes[:, list(FLIP)], mirror_landmarks(faces.landmarks))
+    both = [standardise(torch.from_numpy(numbers), "expression") for numbers in (plain, mirrored)]
+    return embedding, torch.stack(both)
+
+
 def valid_cells(faces: Faces, cells: int = 8) -> Tensor:
     """[n, cells, cells] float32: share of each cell of the crop that lies inside the source picture."""
     size = _PICTURE_SIZE.get(faces.source, 10**6)
@@ -62,15 +74,12 @@ def valid_cells(faces: Faces, cells: int = 8) -> Tensor:
     return fine.mean(dim=(2, 4))
 
 
-def build_set(source: str, held_out: bool = False) -> ConditionSet:
-    """Load a prepared set and compute its conditions."""
+def build_set(source: str, held_out: bool = False, encoders: Path | None = None) -> ConditionSet:
+    """Load a prepared set and compute its conditions: by the teachers' labels, or by the embedded encoders in a folder."""
     faces = load_faces(source)
     tint = torch.cat([colours(to_pixels(faces.crops[i : i + 512])) for i in range(0, len(faces), 512)])
     flipped = torch.cat([colours(to_pixels(faces.crops[i : i + 512]).flip(3)) for i in range(0, len(faces), 512)])
-    embedding = standardise(torch.from_numpy(np.nan_to_num(faces.embedding.astype(np.float32))), "identity")
-    embedding[torch.from_numpy(np.isnan(faces.embedding[:, 0]))] = 0.0
-    plain = expression_numbers(faces.blendshapes, faces.landmarks)
-    mirrored = expression_numbers(faces.blendshapes[:, list(FLIP)], mirror_landmarks(faces.landmarks))
+    embedding, expression = teacher_conditions(faces) if encoders is None else student_conditions(faces, encoders)
     rows = split_rows(faces, held_out)
     members: dict[int, list[int]] = {}
     for row in rows:
@@ -82,7 +91,7 @@ def build_set(source: str, held_out: bool = False) -> ConditionSet:
         rows=rows,
         partners=partners,
         identity=torch.stack([torch.cat([embedding, t], dim=1) for t in (tint, flipped)]),
-        expression=torch.stack([standardise(torch.from_numpy(e), "expression") for e in (plain, mirrored)]),
+        expression=expression,
         valid=valid_cells(faces),
         style=style.get(source, "colour photo"),
     )
@@ -96,10 +105,18 @@ class ConditionSampler:
         tokenizer: of the text encoder; captions are tokenised here.
         partner: probability that the identity is taken from another picture of the person, where there is one.
         grey: probability that a colour target is turned grey, with a caption that says so.
+        encoders: folder of the embedded encoders; None: the teachers' labels.
     """
 
-    def __init__(self, weights: dict[str, float], tokenizer: Any, partner: float = 0.8, grey: float = 0.07) -> None:
-        self.sets = [build_set(source) for source in weights]
+    def __init__(
+        self,
+        weights: dict[str, float],
+        tokenizer: Any,
+        partner: float = 0.8,
+        grey: float = 0.07,
+        encoders: Path | None = None,
+    ) -> None:
+        self.sets = [build_set(source, encoders=encoders) for source in weights]
         self.weights = torch.tensor([float(w) for w in weights.values()])
         self.tokenizer, self.partner, self.grey = tokenizer, partner, grey
 

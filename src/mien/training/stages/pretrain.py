@@ -38,6 +38,8 @@ class PretrainStage:
         weights: prepared set → how often it is drawn, relative.
         widths: channels of the UNet's two levels.
         identity_tokens, expression_tokens: of the adapter's branches.
+        encoders: folder of the trained analyser and recogniser, whose numbers then are the conditions; None: the
+            teachers' labels, for a start before those two are trained.
         sheet: whether validation draws pictures.
     """
 
@@ -48,6 +50,7 @@ class PretrainStage:
         widths: tuple[int, int] = (128, 256),
         identity_tokens: int = 8,
         expression_tokens: int = 4,
+        encoders: str | None = None,
         sheet: bool = True,
     ) -> None:
         torch.manual_seed(0)
@@ -65,10 +68,11 @@ class PretrainStage:
             expression_projection="mlp",
         )
         self.adapter.attach(self.unet)
-        self.sampler = ConditionSampler(dict(weights), self.tokenizer)
+        folder = None if encoders is None else Path(encoders)
+        self.sampler = ConditionSampler(dict(weights), self.tokenizer, encoders=folder)
         self.sheet = sheet
-        self.held = build_set("utkface-adults", held_out=True)
-        self.references = build_set("renders-holdout", held_out=False)
+        self.held = build_set("utkface-adults", held_out=True, encoders=folder)
+        self.references = build_set("renders-holdout", held_out=False, encoders=folder)
 
     def modules(self) -> dict[str, nn.Module]:
         return {"unet": self.unet, "text_encoder": self.text_encoder, "adapter": self.adapter}
@@ -123,7 +127,8 @@ class PretrainStage:
             )
             predicted = self.adapter.predict_noise(self.unet)(z_t, t.to(z.device), conditions)
             losses.append((predicted.float().cpu() - eps).square().mean().item())
-        sheet = self._sheet() if self.sheet else None
+        with torch.autocast(self.unet.device.type, enabled=False):
+            sheet = self._sheet() if self.sheet else None
         return {"held_out_loss": float(np.mean(losses))}, sheet
 
     def _encode(self, prompts: list[str]) -> Tensor:
