@@ -18,6 +18,7 @@ from mien.types import InputError
 STAGES: dict[str, str] = {
     "autoencoder": "mien.training.stages.autoencoder:AutoencoderStage",
     "analyser": "mien.training.stages.analyser:AnalyserStage",
+    "detector": "mien.training.stages.detector:DetectorStage",
     "recogniser": "mien.training.stages.recogniser:RecogniserStage",
     "pretrain": "mien.training.stages.pretrain:PretrainStage",
     "base": "mien.training.stages.base:BaseStage",

@@ -4,20 +4,19 @@ face.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable
 from pathlib import Path
 
 import torch
 from PIL import Image
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
 from mien.data.composites import CANVAS, FacePile, Placed, compose, draw_boxes
 from mien.data.dataset import to_bytes, to_pixels
 from mien.face.detector import MAX_SIZE, MIN_SIZE, STRIDE, DetectorNet
+from mien.face.network import save_network
 
 CELLS = CANVAS // STRIDE
 NEAR_MISS = 1.4  # faces this much too large or too small are neither asked for nor forbidden
@@ -142,9 +141,7 @@ class DetectorStage:
         return {"recall": found / max(asked, 1), "false_alarms_per_canvas": false / 192}, sheet
 
     def export(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        tensors = {key: value.detach().cpu().contiguous() for key, value in self.net.state_dict().items()}
-        save_file(tensors, folder / "detector.safetensors", {"config": json.dumps(self.net.config)})
+        save_network(self.net, folder / "detector.safetensors", self.net.config)
 
 
 def _same(box: Placed, face: Placed) -> bool:

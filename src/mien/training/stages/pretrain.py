@@ -19,6 +19,8 @@ from torch import Tensor, nn
 
 from mien.data.captions import all_captions
 from mien.data.dataset import to_bytes, to_pixels
+from mien.diffusion.losses import noise_mse
+from mien.diffusion.schedule import Schedule
 from mien.encoders.appearance import WIDTH as APPEARANCE_WIDTH
 from mien.models.autoencoder import PatchAutoencoder
 from mien.models.e_adapter import EAdapter
@@ -59,6 +61,7 @@ class PretrainStage:
         self.text_encoder = create_text_encoder(self.tokenizer)
         self.unet = create_unet(self.vae.config.latent_channels, (widths[0], widths[1]))
         self.scheduler = create_scheduler()
+        self.schedule = Schedule.from_config(self.scheduler.config)
         self.adapter = EAdapter.create(
             self.unet,
             IDENTITY_WIDTH,
@@ -93,7 +96,6 @@ class PretrainStage:
             z = self.vae.encode(x).latents.float()
         t = torch.randint(0, 1000, (b,), generator=rng).to(device)
         eps = torch.randn(z.shape, generator=rng).to(device)
-        z_t = self.scheduler.add_noise(z, eps, t)  # type: ignore[arg-type]
         ids = batch["ids"].clone()
         ids[mode == 1] = torch.tensor(self.tokenizer("", padding="max_length").input_ids, device=device)
         text = self.text_encoder(ids)[0]
@@ -106,9 +108,7 @@ class PretrainStage:
         id_scale = 1.0 - ((mode == 0) | (no_identity & off)).float()
         expression_scale = 1.0 - ((mode == 0) | (no_expression & off)).float()
         predict = self.adapter.predict_noise(self.unet, id_scale, expression_scale)
-        error = (predict(z_t, t, conditions).float() - eps).square().mean(dim=1)  # [b, h, w]
-        weight = batch["valid"].clamp_min(0.1)
-        loss = (error * weight).sum() / weight.sum()
+        loss = noise_mse(predict, z, eps, t, conditions, self.schedule, batch["valid"].clamp_min(0.1))
         return loss, {"loss": loss.item()}
 
     def validate(self) -> tuple[dict[str, float], Image.Image | None]:
@@ -120,13 +120,12 @@ class PretrainStage:
             z = self.vae.encode(x.to(self.unet.device)).latents.float()
             t = torch.randint(0, 1000, (len(z),), generator=rng)
             eps = torch.randn(z.shape, generator=rng)
-            z_t = self.scheduler.add_noise(z, eps.to(z), t)  # type: ignore[arg-type]
             empty = self._encode([""] * len(z))
             conditions = self.adapter.project(
                 self.held.identity[0, part].to(z), self.held.expression[0, part].to(z), empty
             )
-            predicted = self.adapter.predict_noise(self.unet)(z_t, t.to(z.device), conditions)
-            losses.append((predicted.float().cpu() - eps).square().mean().item())
+            predict = self.adapter.predict_noise(self.unet)
+            losses.append(noise_mse(predict, z, eps.to(z), t.to(z.device), conditions, self.schedule).item())
         with torch.autocast(self.unet.device.type, enabled=False):
             sheet = self._sheet() if self.sheet else None
         return {"held_out_loss": float(np.mean(losses))}, sheet

@@ -1,0 +1,57 @@
+"""The noise schedule: alpha_bar and what derives from it (Ho et al. 2020, section 2).
+
+z_t = sqrt(alpha_bar_t) z_0 + sqrt(1 - alpha_bar_t) eps. EmojiDiff writes alpha_t for what is alpha_bar_t here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """alpha_bar: [T] float64, falling, in (0, 1)."""
+
+    alpha_bar: Tensor
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Schedule:
+        """From the configuration of any diffusers scheduler that has betas.
+
+        Raises:
+            ValueError: its ``beta_schedule`` is not one of linear, scaled_linear, squaredcos_cap_v2.
+        """
+        steps = int(config["num_train_timesteps"])
+        if config.get("trained_betas") is not None:
+            betas = torch.tensor(config["trained_betas"], dtype=torch.float64)
+        else:
+            betas = _betas(str(config["beta_schedule"]), float(config["beta_start"]), float(config["beta_end"]), steps)
+        return cls((1 - betas).cumprod(0))
+
+    def at(self, t: Tensor, like: Tensor) -> Tensor:
+        """alpha_bar at t [b], shaped [b, 1, …] and typed to multiply `like`."""
+        values = self.alpha_bar.to(like.device)[t]
+        return values.to(like.dtype).view(-1, *[1] * (like.ndim - 1))
+
+    def add_noise(self, z: Tensor, eps: Tensor, t: Tensor) -> Tensor:
+        """z_t of z_0 = `z` [b, …] and noise `eps` of its shape at timesteps t [b]."""
+        alpha_bar = self.at(t, z)
+        return alpha_bar.sqrt() * z + (1 - alpha_bar).sqrt() * eps
+
+
+def _betas(kind: str, start: float, end: float, steps: int) -> Tensor:
+    if kind == "linear":
+        return torch.linspace(start, end, steps, dtype=torch.float64)
+    if kind == "scaled_linear":
+        return torch.linspace(start**0.5, end**0.5, steps, dtype=torch.float64) ** 2
+    if kind == "squaredcos_cap_v2":  # Nichol & Dhariwal 2021, Eq. 17
+        share = torch.arange(steps + 1, dtype=torch.float64) / steps
+        alpha_bar = torch.cos((share + 0.008) / 1.008 * math.pi / 2) ** 2
+        return (1 - alpha_bar[1:] / alpha_bar[:-1]).clamp_max(0.999)
+    raise ValueError(f"unknown beta_schedule {kind!r}: linear, scaled_linear or squaredcos_cap_v2")
