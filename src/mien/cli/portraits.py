@@ -15,7 +15,6 @@ from mien.backbones import load_backbone
 from mien.cli.console import say
 from mien.cli.generate import Wish
 from mien.images import read_image
-from mien.metrics.face import appearance
 from mien.metrics.scoring import Observation, load_scorer
 from mien.pipelines.inputs import choose_face
 from mien.pipelines.portrait import PortraitPipeline
@@ -89,8 +88,7 @@ class Portraits:
             flag = f"--{option.replace('_', '-')}"
             count = len(self.faces(image))
             say(f"mien: {path} shows {count} faces, the largest is used: {flag} left, right or N chooses.")
-        vector = self._scorer.recognise(image, face).detach().cpu().double().numpy()
-        return Subject(image, Observation(face, vector, appearance(image, face), len(self.faces(image))))
+        return Subject(image, self._scorer.observe_face(image, face, len(self.faces(image))))
 
     def make(
         self,

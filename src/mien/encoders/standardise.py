@@ -27,3 +27,9 @@ def standardise(values: Tensor, kind: str) -> Tensor:
     """(values - mean) / std, clamped to ±5. `kind`: "identity" [b, 128] or "expression" [b, 57]."""
     mean, std = (x.to(values) for x in _statistics()[kind])
     return ((values - mean) / std).clamp(-LIMIT, LIMIT)
+
+
+def restore(values: Tensor, kind: str) -> Tensor:
+    """The inverse of `standardise`, but for what it clamped: values * std + mean."""
+    mean, std = (x.to(values) for x in _statistics()[kind])
+    return values * std + mean

@@ -139,7 +139,7 @@ def evaluate(
             if isinstance(other, str):
                 eyes.warnings.append(f"Row {row.number}: no same-person baseline: {other}")
             else:
-                same.append(float(metrics.id_similarity(identity.identity, other.identity)))
+                same.append(float(metrics.id_similarity(identity.direction, other.direction)))
         for method in methods:
             verdict = Verdict(row, method, NO_RESULT)
             if (picture := verdict.picture) is not None:
@@ -232,5 +232,5 @@ def _other_people(rows: Sequence[EvaluationRow], eyes: _Eyes, limit: int = 2000)
     for index in chosen:
         a, b = (eyes(path) for path in pairs[index])
         if not isinstance(a, str) and not isinstance(b, str):
-            scores.append(float(metrics.id_similarity(a.identity, b.identity)))
+            scores.append(float(metrics.id_similarity(a.direction, b.direction)))
     return np.array(scores)

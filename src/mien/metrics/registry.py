@@ -54,7 +54,7 @@ METRICS: dict[str, Metric] = {
         ),
         Metric(
             "id", "ID", "higher", -1, 1, "cosine", "EmojiDiff supplement, Table 1",
-            "Cosine of the recogniser's embeddings, result against identity.",
+            "Cosine of the recogniser's centred embeddings, result against identity.",
         ),
         Metric(
             "id_distance", "ID distance", "lower", 0, inf, "", "dlib",

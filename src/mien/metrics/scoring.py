@@ -29,13 +29,17 @@ Recognise = Callable[[Image.Image, Face], "Tensor"]
 
 @dataclass(frozen=True)
 class Observation:
-    """What a scorer keeps of a picture: its largest face, the recogniser's vector [d], the colours [192].
+    """What a scorer keeps of a picture.
 
-    `faces` is how many there were.
+    Attributes:
+        face: its largest. faces: how many there were. appearance: [192], the aligned face's coarse colours.
+        identity: [d] the recogniser's vector, whose Euclidean distances are compared with its threshold.
+        direction: [d] the same vector centred, whose cosines are the ID score.
     """
 
     face: Face
     identity: FloatArray
+    direction: FloatArray
     appearance: FloatArray
     faces: int
 
@@ -46,6 +50,8 @@ class Scorer:
 
     Attributes:
         analyse: PIL picture → faces, largest first. recognise: (picture, face) → embedding [d].
+        centre: embedding [d] → [d] with the mean of all people at 0; without it dlib's numbers, which share a
+            large mean, give any two people a cosine of about 0.9.
         same_person: Euclidean distance of embeddings below which two faces are one person.
     """
 
@@ -53,15 +59,20 @@ class Scorer:
     recognise: Recognise
     analyser: str
     recogniser: str
+    centre: Callable[[Tensor], Tensor] = lambda vector: vector
     same_person: float = SAME_PERSON
 
     def observe(self, image: Image.Image) -> Observation | None:
         """Look at a picture; None if there is no face in it."""
         faces = self.analyse(image)
-        if not faces:
-            return None
-        vector = self.recognise(image, faces[0]).detach().cpu().double().numpy()
-        return Observation(faces[0], vector, metrics.appearance(image, faces[0]), len(faces))
+        return self.observe_face(image, faces[0], len(faces)) if faces else None
+
+    def observe_face(self, image: Image.Image, face: Face, faces: int = 1) -> Observation:
+        """Look at one face of a picture; `faces` is how many it shows."""
+        vector = self.recognise(image, face).detach().cpu().double()
+        return Observation(
+            face, vector.numpy(), self.centre(vector).numpy(), metrics.appearance(image, face), faces
+        )
 
     def compare(self, result: Observation, identity: Observation, reference: Observation) -> dict[str, float]:
         """Every metric of one result that needs no other picture, by its name in `mien.metrics.registry`.
@@ -74,7 +85,7 @@ class Scorer:
             "exp": float(metrics.exp(reference.face.blendshapes, result.face.blendshapes)),
             "exp_sum": float(metrics.exp_sum(reference.face.blendshapes, result.face.blendshapes)),
             "lms": float(metrics.lms(reference.face.landmarks, result.face.landmarks)),
-            "id": float(metrics.id_similarity(result.identity, identity.identity)),
+            "id": float(metrics.id_similarity(result.direction, identity.direction)),
             "id_distance": float(id_distance),
             "same_person": float(id_distance < self.same_person),
             "nearer_identity": float(id_distance < to_reference),
@@ -125,6 +136,8 @@ def load_scorer(analyser: str = "embedded", recogniser: str = "embedded") -> Sco
         raise InputError(f"{analyser} is no analyser that scores: choose {' or '.join(ANALYSERS)}.")
     if recogniser not in RECOGNISERS:
         raise InputError(f"{recogniser} is no recogniser that scores: choose {' or '.join(RECOGNISERS)}.")
+    from mien.encoders.standardise import restore, standardise
+
     analyse: Analyse
     recognise: Recognise
     if analyser == "mediapipe":
@@ -140,7 +153,11 @@ def load_scorer(analyser: str = "embedded", recogniser: str = "embedded") -> Sco
 
         recognise = dlib_recogniser.load()
     else:
-        from mien.encoders import identity
+        from mien.encoders.identity import EmbeddedIdentity
 
-        recognise = identity.load_recogniser()
-    return Scorer(analyse, recognise, analyser, recogniser)
+        encoder = EmbeddedIdentity()
+
+        def recognise(image: Image.Image, face: Face) -> Tensor:
+            return restore(encoder.recognise(image, face), "identity")
+
+    return Scorer(analyse, recognise, analyser, recogniser, lambda v: standardise(v, "identity"))
