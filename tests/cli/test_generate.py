@@ -1,0 +1,186 @@
+"""`mien generate` with the shipped models, on the example pictures: what a user would do, and get wrong."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+import mien
+from mien.cli.main import app
+from mien.provenance import read_provenance
+
+EXAMPLES = Path(__file__).parent.parent.parent / "examples"
+IDENTITY, EXPRESSION = EXAMPLES / "identity.png", EXAMPLES / "expression.png"
+
+
+def generate(*words: Any) -> Any:
+    """Run it with two steps and no progress bar, as the shell would."""
+    return CliRunner().invoke(app, ["generate", *map(str, words), "--steps", "2", "--quiet"])
+
+
+def pixels(path: Path) -> np.ndarray:
+    return np.asarray(Image.open(path).convert("RGB"), float)
+
+
+@pytest.fixture(scope="module")
+def portrait(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The portrait of the two examples with seed 3."""
+    path = tmp_path_factory.mktemp("portrait") / "portrait.png"
+    result = generate(IDENTITY, EXPRESSION, "-o", path, "--seed", 3)
+    assert result.exit_code == 0, result.output
+    assert str(path) in result.stdout and "LMS" in result.stdout and " s to generate" in result.stdout
+    return path
+
+
+@pytest.fixture
+def crowd(tmp_path: Path) -> Path:
+    """Two people in one picture: the identity, large, on the left, and the other one on the right."""
+    picture = Image.new("RGB", (640, 360), (120, 130, 140))
+    picture.paste(Image.open(IDENTITY).convert("RGB").resize((300, 300)), (10, 30))
+    picture.paste(Image.open(EXPRESSION).convert("RGB").resize((200, 200)), (400, 80))
+    picture.save(tmp_path / "crowd.png")
+    return tmp_path / "crowd.png"
+
+
+def test_the_portrait_carries_its_settings_and_no_path(portrait: Path) -> None:
+    found = read_provenance(portrait)
+    assert found is not None
+    settings = found["settings"]
+    assert settings["seed"] == 3 and settings["steps"] == 2 and settings["backbone"] == "mini"
+    assert {"id", "exp", "lms"} <= settings["scores"].keys()
+    text = json.dumps(found)
+    assert "identity.png" not in text and str(portrait.parent) not in text
+
+
+def test_json_strip_and_several_images(tmp_path: Path, portrait: Path) -> None:
+    words = ["-o", tmp_path / "p.jpg", "--strip", tmp_path / "s.png", "-n", 2, "--json", "--seed", 3]
+    result = generate(IDENTITY, EXPRESSION, *words)
+    assert result.exit_code == 0, result.output
+    told = json.loads(result.stdout)
+    assert [image["seed"] for image in told["images"]] == [3, 4]
+    assert [Path(image["path"]).name for image in told["images"]] == ["p-1.jpg", "p-2.jpg"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["p-1.jpg", "p-2.jpg", "s.png"]
+    assert told["settings"]["guidance"] is not None and "flatters" in told["scored_by"]["recogniser"]
+    assert np.abs(pixels(tmp_path / "p-1.jpg") - pixels(portrait)).mean() < 6  # JPEG, batch of two
+    assert np.abs(pixels(tmp_path / "p-1.jpg") - pixels(tmp_path / "p-2.jpg")).mean() > 6
+    width, height = Image.open(tmp_path / "s.png").size
+    assert 3 < width / height < 4.2
+    assert read_provenance(tmp_path / "s.png") is not None
+
+
+def test_five_lines_of_python(portrait: Path) -> None:
+    pipe = mien.load("mini")
+    images = pipe(identity=IDENTITY, expression=EXPRESSION, seed=3, steps=2)
+    assert np.abs(np.asarray(images[0], float) - pixels(portrait)).max() <= 2
+
+
+def test_which_face(tmp_path: Path, crowd: Path, portrait: Path) -> None:
+    names = {"largest": "a.png", "left": "b.png", "right": "c.png", "1": "d.png"}
+    made = {}
+    for face, name in names.items():
+        result = generate(crowd, EXPRESSION, "-o", tmp_path / name, "--face", face)
+        assert result.exit_code == 0, result.output
+        assert ("2 faces" in result.stderr and "crowd.png" in result.stderr) == (face == "largest")
+        made[face] = pixels(tmp_path / name)
+    assert np.abs(made["largest"] - made["left"]).max() == 0
+    assert np.abs(made["right"] - made["1"]).max() == 0
+    assert np.abs(made["left"] - made["right"]).mean() > 2
+    missing = generate(crowd, EXPRESSION, "-o", tmp_path / "e.png", "--face", 2)
+    assert missing.exit_code == 2 and "crowd.png" in missing.stderr and not (tmp_path / "e.png").exists()
+
+
+def test_pictures_that_differ_in_their_files_alone_give_one_portrait(tmp_path: Path, portrait: Path) -> None:
+    original = Image.open(IDENTITY).convert("RGB")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    original.transpose(Image.Transpose.ROTATE_90).save(tmp_path / "turned.png", exif=exif)
+    original.convert("RGBA").save(tmp_path / "alpha.png")
+    for name in ("turned.png", "alpha.png"):
+        out = tmp_path / f"out_{name}"
+        assert generate(tmp_path / name, EXPRESSION, "-o", out, "--seed", 3).exit_code == 0
+        assert np.abs(pixels(out) - pixels(portrait)).max() == 0
+
+
+def test_print_and_deep_pictures_can_be_used(tmp_path: Path) -> None:
+    original = Image.open(IDENTITY)
+    original.convert("CMYK").save(tmp_path / "print.jpg", quality=95)
+    grey = np.asarray(original.convert("L"), np.uint16) * 257
+    Image.fromarray(grey).save(tmp_path / "deep.png")
+    for name in ("print.jpg", "deep.png"):
+        result = generate(tmp_path / name, EXPRESSION, "-o", tmp_path / f"out_{name}")
+        assert result.exit_code == 0, result.output
+
+
+@pytest.mark.parametrize("kind", ["nobody", "truncated", "words", "dot", "huge", "absent", "folder"])
+@pytest.mark.parametrize("role", ["identity", "expression"])
+def test_bad_pictures(tmp_path: Path, kind: str, role: str) -> None:
+    bad = tmp_path / "in" / "bad.jpg"
+    bad.parent.mkdir()
+    if kind == "nobody":
+        Image.new("RGB", (200, 200), (90, 120, 150)).save(bad)
+    elif kind == "truncated":
+        Image.open(IDENTITY).convert("RGB").save(bad)
+        bad.write_bytes(bad.read_bytes()[:1500])
+    elif kind == "words":
+        bad.write_text("no picture")
+    elif kind == "dot":
+        Image.new("RGB", (1, 1)).save(bad)
+    elif kind == "huge":
+        Image.new("1", (20_000, 20_000)).save(bad, "PNG")
+    elif kind == "folder":
+        bad.mkdir()
+    inputs = (bad, EXPRESSION) if role == "identity" else (IDENTITY, bad)
+    result = generate(*inputs, "-o", tmp_path / "out.png", "--strip", tmp_path / "strip.png")
+    assert result.exit_code == 2
+    assert result.stdout == "" and result.stderr.count("\n") == 1 and "bad.jpg" in result.stderr
+    assert [p.name for p in tmp_path.iterdir()] == ["in"]
+
+
+def test_a_csv_with_bad_rows(tmp_path: Path, crowd: Path) -> None:
+    Image.new("RGB", (200, 200), (90, 120, 150)).save(tmp_path / "nobody.png")
+    lines = ["identity,expression,prompt,seed,out"]
+    lines += [
+        f"{IDENTITY},{EXPRESSION},a photo,5,first.png",
+        f"nobody.png,{EXPRESSION},,,",
+        "absent.png,b.png,,,",
+    ]
+    lines += [f"{IDENTITY},{EXPRESSION},,five,", f"crowd.png,{EXPRESSION},,,sub/second.webp"]
+    (tmp_path / "pairs.csv").write_text("\n".join(lines))
+    out = tmp_path / "out"
+    result = generate("--pairs", tmp_path / "pairs.csv", "--out-dir", out, "--seed", 9)
+    assert result.exit_code == 2, result.output
+    for row, words in {2: "nobody.png", 3: "absent.png", 4: "five"}.items():
+        (said,) = [line for line in result.stderr.splitlines() if f"row {row} " in line]
+        assert words in said
+    assert "3 of the rows" in result.stderr and "crowd.png shows 2 faces" in result.stderr
+    rows = {row["row"]: row for row in csv.DictReader((out / "results.csv").open(encoding="utf-8"))}
+    assert list(rows) == ["1", "2", "3", "4", "5"]
+    assert rows["1"]["prompt"] == "a photo" and rows["1"]["seed"] == "5" and rows["5"]["seed"] == "9"
+    assert rows["1"]["steps"] == "2" and rows["1"]["backbone"] == "mini" and rows["1"]["error"] == ""
+    assert "nobody.png" in rows["2"]["identity"] and "no face" in rows["2"]["error"]
+    assert sorted(p.name for p in out.iterdir()) == ["first.png", "results.csv", "sub"]
+    assert Image.open(out / "sub" / "second.webp").size == (128, 128)
+    alone = tmp_path / "alone.png"
+    words = ["-o", alone, "--seed", 5, "--prompt", "a photo"]
+    assert generate(IDENTITY, EXPRESSION, *words).exit_code == 0
+    assert np.abs(pixels(alone) - pixels(out / "first.png")).max() <= 2, (
+        "company in a batch changed a portrait"
+    )
+
+
+def test_a_csv_without_bad_rows_ends_well(tmp_path: Path) -> None:
+    (tmp_path / "pairs.csv").write_text(
+        f"identity,expression\n{IDENTITY},{EXPRESSION}\n{EXPRESSION},{IDENTITY}\n"
+    )
+    result = generate("--pairs", tmp_path / "pairs.csv", "--out-dir", tmp_path / "out", "--json")
+    assert result.exit_code == 0, result.output
+    told = json.loads(result.stdout)
+    assert [row["row"] for row in told["rows"]] == [1, 2]
+    assert (tmp_path / "out" / "0001_identity_expression.png").exists()
