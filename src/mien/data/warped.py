@@ -44,7 +44,7 @@ UNSUITABLE = (
 )
 # Identities from here on give expressions to photographs, and are never drawn as people.
 PLAIN_SEED = 20_000_000
-SAVE_EVERY = 1500  # rows, so that a long run can be used before it ends
+SAVE_EVERY = 500  # rows, so that a long run can be used before it ends
 
 
 @dataclasses.dataclass(frozen=True)
@@ -193,7 +193,7 @@ def read_tables(paths: list[Path]) -> dict[str, tuple[FloatArray, FloatArray, Fl
 
 
 def warped_rows(
-    labels: list[Path], count: int, seed: int, least_agreement: float = 0.3, tries: int = 4
+    labels: list[Path], count: int, seed: int, heads: int = 50, least_agreement: float = 0.3, tries: int = 4
 ) -> Iterator[dict[str, Any]]:
     """Rows of the set, about `count`; a warp that MediaPipe doesn't see as (partly) the wanted expression
     is tried again.
@@ -204,7 +204,7 @@ def warped_rows(
     rng = np.random.default_rng([seed, 4])
     known = read_tables(labels)
     labeller = Labeller()
-    sources = expression_sources(load_head(), labeller, 50, 36, seed)
+    sources = expression_sources(load_head(), labeller, heads, 36, seed)
     fit = {name for name, row in known.items() if not is_held_out(name) and suitable(*row)}
     usable = [
         name for name, image in read_pictures("utkface-adults", shared_dir()) if name in fit and clear(image)
@@ -250,10 +250,11 @@ def main() -> None:
     )
     parser.add_argument("--count", type=int, default=6000)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--heads", type=int, default=50, help="rendered heads that lend 36 expressions each")
     given = parser.parse_args()
     out = check_writable(given.out)
     rows = []
-    for row in warped_rows(given.labels, given.count, given.seed):
+    for row in warped_rows(given.labels, given.count, given.seed, given.heads):
         rows.append(row)
         if len(rows) % SAVE_EVERY == 0:
             _write(out, rows)
