@@ -2,10 +2,10 @@
 
     python benchmarks/adapter_cost.py [--latent 64] [--rounds 7] [--device cpu]
 
-SD1.5's configuration with random weights, batch 2 (guidance), float32 on a CPU, float16 on a GPU. The three are
-run in turn in every round, in one process, and the table gives the median of the rounds' times and of their
-ratios. On a CPU processor time is counted, so that other work on the machine matters less. Limits (issue 4): at
-most 1.05 of the plain UNet, at most 1.0 of diffusers with two IP-Adapters.
+SD1.5's configuration with random weights, batch 2 (guidance), float32 on a CPU, float16 on a GPU. All three
+are run in turn in every round, in one process, and the table gives the median of the rounds' times and of
+their ratios. On a CPU processor time is counted, so that other work on the machine matters less. Limits
+(issue 4): at most 1.05 of the plain UNet, at most 1.0 of diffusers with two IP-Adapters.
 """
 
 from __future__ import annotations

@@ -327,6 +327,60 @@ def test_several_pictures_of_one_person_are_more_tokens() -> None:
     assert torch.allclose(tokens[:, :4], adapter.project(x["identity"]).identity, atol=1e-6)
 
 
+@torch.no_grad()
+@pytest.mark.parametrize("family", UNETS)
+def test_face_id_low_rank_layers_act_as_if_merged(family, tmp_path) -> None:
+    """FaceID files also add low-rank weights to every attention layer, which diffusers merges as a LoRA."""
+    from safetensors.torch import load_file, save_file
+
+    unet, adapter = make(family)
+    x = inputs(family)
+    path = adapter.save(tmp_path)[0]
+    weights = load_file(path)
+    merged = UNETS[family]()
+    for k, name in enumerate(unet.attn_processors):
+        attn = merged.get_submodule(name.removesuffix(".processor"))
+        linears = {"to_q": attn.to_q, "to_k": attn.to_k, "to_v": attn.to_v, "to_out": attn.to_out[0]}
+        for part, linear in linears.items():
+            down, up = torch.randn(3, linear.in_features) * 0.3, torch.randn(linear.out_features, 3) * 0.3
+            weights[f"ip_adapter.{k}.{part}_lora.down.weight"] = down
+            weights[f"ip_adapter.{k}.{part}_lora.up.weight"] = up
+            linear.weight += up @ down
+    save_file(weights, tmp_path / "face_id.safetensors")
+    face_id = EAdapter.load(unet, tmp_path / "face_id.safetensors", None)
+    assert {k: v.shape for k, v in face_id.identity.state_dict().items()} == {
+        k: v.shape for k, v in weights.items()
+    }
+    before = unet(x["z"], T, encoder_hidden_states=x["text"], **x["arguments"]).sample
+    face_id.attach(unet)
+    conditions = face_id.project(x["identity"], text=x["text"])
+    result = face_id.predict_noise(unet, **x["arguments"])(x["z"], T, conditions)
+    face_id.detach()
+    assert torch.equal(unet(x["z"], T, encoder_hidden_states=x["text"], **x["arguments"]).sample, before)
+    expected = stock(merged, [path], [x["identity"]], [1.0], x)
+    assert (result - expected).abs().max() <= 1e-5
+    assert all(
+        "lora" not in name
+        for name, p in face_id.named_parameters()
+        if p in set(face_id.trainable_parameters())
+    )
+
+    weights["ip_adapter.2.to_q_lora.up.weight"] = torch.zeros(5, 3)
+    save_file(weights, tmp_path / "misfit.safetensors")
+    with pytest.raises(InputError, match="ip_adapter.2.to_q_lora"):
+        EAdapter.load(unet, tmp_path / "misfit.safetensors", None)
+
+
+def test_one_set_of_tokens_serves_a_whole_batch() -> None:
+    unet, adapter = make("sd15")
+    x = inputs("sd15")
+    adapter.attach(unet)
+    x["expression"] = x["expression"][:1]
+    one = ours(unet, adapter, x)
+    x["expression"] = x["expression"].repeat(2, 1)
+    assert torch.allclose(ours(unet, adapter, x), one, atol=1e-6)
+
+
 def test_layers_are_counted_as_in_the_published_files() -> None:
     unet, adapter = make("sdxl")
     names = [name for name in unet.attn_processors if name.endswith("attn2.processor")]

@@ -30,6 +30,8 @@ BlockScale = LayerScale | Mapping[str, LayerScale]
 ``"up_blocks.0.attentions.2"``); the longest name that fits counts, a layer that none fits gets 0, ``""``
 fits all."""
 
+LINEAR = ("to_q", "to_k", "to_v", "to_out")
+
 Scale = BlockScale | Callable[[Tensor], BlockScale]
 """A :data:`BlockScale`, or a function of the timestep t [b] that gives one."""
 
@@ -47,6 +49,18 @@ class Injected(NamedTuple):
     expression: Tensor | None
     id_scale: BlockScale = 1.0
     expression_scale: BlockScale = 1.0
+
+
+class LowRank(nn.Module):
+    """A low-rank addition to a linear layer (LoRA), as FaceID has it: [.., width] -> [.., hidden]."""
+
+    def __init__(self, width: int, hidden: int, rank: int) -> None:
+        super().__init__()
+        self.down = nn.Linear(width, rank, bias=False)
+        self.up = nn.Linear(rank, hidden, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.up(self.down(x.to(self.down.weight.dtype))).to(x.dtype)
 
 
 class KeyValue(nn.Module):
@@ -70,7 +84,11 @@ class _Cached:
 
 
 class DecoupledAttention:
-    """One cross-attention layer's processor. Owns no parameters: the UNet's ``state_dict`` stays its own.
+    """One attention layer's processor. Owns no parameters: the UNet's ``state_dict`` stays its own.
+
+    ``identity`` and ``expression`` hold what the branches have for this layer: :class:`KeyValue` in a
+    cross-attention layer, and in any layer perhaps low-rank additions ``to_q_lora``, ``to_k_lora``,
+    ``to_v_lora``, ``to_out_lora`` (FaceID). The additions act in every call, the scales are not theirs.
 
     Without gradients, keys and values are kept while the very same token tensor comes back (one generation),
     and made anew when the tensor, its content or the weights change. A write through ``.data`` is invisible
@@ -78,12 +96,20 @@ class DecoupledAttention:
     """
 
     def __init__(
-        self, layer: str, base: Callable[..., Tensor], identity: KeyValue | None, expression: KeyValue | None
+        self,
+        layer: str,
+        base: Callable[..., Tensor],
+        identity: nn.Module | None,
+        expression: nn.Module | None,
     ) -> None:
         self.layer = layer
         self.base = base
         self.identity = identity
         self.expression = expression
+        self._additions: dict[str, list[LowRank]] = {
+            name: [getattr(w, f"{name}_lora") for w in (identity, expression) if hasattr(w, f"{name}_lora")]
+            for name in LINEAR
+        }
         self._cache: dict[int, _Cached] = {}
 
     def forget(self) -> None:
@@ -99,26 +125,29 @@ class DecoupledAttention:
         temb: Tensor | None = None,
     ) -> Tensor:
         """hidden_states [b, s, hidden] -> [b, s, hidden]; attention_mask is over the text tokens only."""
-        if not isinstance(encoder_hidden_states, Injected):
-            return self.base(attn, hidden_states, encoder_hidden_states, attention_mask, temb)
         given = encoder_hidden_states
+        if not isinstance(given, Injected):
+            if not any(self._additions.values()):
+                return self.base(attn, hidden_states, given, attention_mask, temb)
+            given = Injected(hidden_states if given is None else given, None, None)
         b, n_text, _ = given.text.shape
         if attention_mask is not None:
             attention_mask = attn.prepare_attention_mask(attention_mask, n_text, b)
             attention_mask = attention_mask.view(b, attn.heads, -1, attention_mask.shape[-1])
 
         def heads(x: Tensor) -> Tensor:  # [b, n, hidden] -> [b, h, n, hidden / h]
-            return x.view(b, -1, attn.heads, x.shape[-1] // attn.heads).transpose(1, 2)
+            return x.view(*x.shape[:2], attn.heads, -1).transpose(1, 2)
 
-        query = heads(attn.to_q(hidden_states))
-        key, value = heads(attn.to_k(given.text)), heads(attn.to_v(given.text))
+        query = heads(self._linear("to_q", attn.to_q, hidden_states))
+        key = heads(self._linear("to_k", attn.to_k, given.text))
+        value = heads(self._linear("to_v", attn.to_v, given.text))
         z = F.scaled_dot_product_attention(query, key, value, attn_mask=attention_mask)
         for weights, tokens, scale in (
             (self.identity, given.identity, given.id_scale),
             (self.expression, given.expression, given.expression_scale),
         ):
             scale = layer_scale(scale, self.layer)
-            if weights is None or tokens is None or (not isinstance(scale, Tensor) and scale == 0):
+            if tokens is None or not isinstance(weights, KeyValue) or is_zero(scale):
                 continue
             key, value = (heads(x.to(query.dtype)) for x in self._keys_values(weights, tokens, query.dtype))
             branch = F.scaled_dot_product_attention(query, key, value)
@@ -126,8 +155,14 @@ class DecoupledAttention:
                 z = z + scale.to(z).view(-1, 1, 1, 1) * branch  # [b] or [1] over [b, h, s, hidden / h]
             else:
                 z = torch.add(z, branch, alpha=scale)
-        z = z.transpose(1, 2).flatten(2).to(query.dtype)  # [b, s, hidden]
-        return attn.to_out[1](attn.to_out[0](z))
+        z = z.transpose(1, 2).flatten(2)  # [b, s, hidden]
+        return attn.to_out[1](self._linear("to_out", attn.to_out[0], z))
+
+    def _linear(self, name: str, linear: nn.Module, x: Tensor) -> Tensor:
+        y = linear(x)
+        for addition in self._additions[name]:
+            y = y + addition(x)
+        return y
 
     def _keys_values(self, weights: KeyValue, tokens: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
         k, v = weights.to_k_ip.weight, weights.to_v_ip.weight
@@ -138,6 +173,11 @@ class DecoupledAttention:
         if kept is None or kept.tokens() is not tokens or kept.stamp != stamp:
             kept = self._cache[id(weights)] = _Cached(weakref.ref(tokens), stamp, weights(tokens))
         return kept.key_value
+
+
+def is_zero(scale: LayerScale) -> bool:
+    """Whether a branch can be left out; a tensor's content is not looked at, which would wait for a GPU."""
+    return not isinstance(scale, Tensor) and scale == 0
 
 
 def layer_scale(scale: BlockScale, layer: str) -> LayerScale:

@@ -14,59 +14,22 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import torch
 from torch import Tensor, nn
 
-from mien.models.adapter_files import read_adapter, write_adapter
-from mien.models.attention import (
-    BlockScale,
-    DecoupledAttention,
-    Injected,
-    KeyValue,
-    Scale,
-    in_block,
-)
-from mien.models.projection import Projection, ProjectionKind, create_projection, projection_from_state
+from mien.models.adapter_files import write_adapter
+from mien.models.attention import BlockScale, DecoupledAttention, Injected, KeyValue, Scale, in_block
+from mien.models.branch import AdapterBranch, check_fit, cross_attention, load_branch
+from mien.models.projection import ProjectionKind, create_projection
 from mien.types import Conditions, InputError, NoisePredictor
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from diffusers import UNet2DConditionModel
-    from diffusers.models.attention_processor import Attention
 
 Stage = Literal["base", "refined", "ica", "all"]
 BRANCHES = ("identity", "expression")
 FILES = {branch: f"{branch}.safetensors" for branch in BRANCHES}
-
-
-class AdapterBranch(nn.Module):
-    """Projection and per-layer keys and values of one condition. Its ``state_dict`` is IP-Adapter's file."""
-
-    def __init__(self, projection: Projection, layers: list[KeyValue]) -> None:
-        super().__init__()
-        self.image_proj = projection
-        self.ip_adapter = nn.ModuleDict({str(2 * i + 1): layer for i, layer in enumerate(layers)})
-
-    @property
-    def width(self) -> int:
-        """Length of the embedding it takes."""
-        return self.image_proj.width
-
-    @property
-    def layers(self) -> list[KeyValue]:
-        """One a cross-attention layer, in the order of ``unet.attn_processors``."""
-        return list(self.ip_adapter.values())  # type: ignore[arg-type]
-
-    def tokens(self, embeds: Tensor) -> Tensor:
-        """[b, w] -> [b, n, d]; several pictures a sample, [b, k, w] -> [b, k n, d], as IP-Adapter does."""
-        if embeds.ndim not in (2, 3) or embeds.shape[-1] != self.width:
-            raise InputError(
-                f"an embedding of shape {tuple(embeds.shape)} does not fit an adapter for width "
-                f"{self.width}: use the encoder that the adapter was trained with"
-            )
-        tokens = self.image_proj(embeds.reshape(-1, self.width))  # [b k, n, d]
-        return tokens.reshape(embeds.shape[0], -1, tokens.shape[-1])
 
 
 class EAdapter(nn.Module):
@@ -106,9 +69,8 @@ class EAdapter(nn.Module):
                 layer.to_k_ip.weight.data.copy_(attn.to_k.weight)
                 layer.to_v_ip.weight.data.copy_(attn.to_v.weight)
                 layers.append(layer)
-            return AdapterBranch(
-                create_projection(kind, width, layers[0].to_k_ip.in_features, tokens), layers
-            )
+            projection = create_projection(kind, width, layers[0].to_k_ip.in_features, tokens)
+            return AdapterBranch(projection, layers)
 
         return cls(
             branch(identity_width, identity_projection, identity_tokens),
@@ -160,20 +122,18 @@ class EAdapter(nn.Module):
         """
         if self._unet:
             raise InputError("this adapter is attached already: detach() it first")
-        layers = cross_attention(unet)
         for name, branch in self.branches():
-            check_fit(branch, layers, f"the {name} branch")
+            check_fit(branch, unet, f"the {name} branch")
         base = unet.attn_processors
         if any(isinstance(processor, DecoupledAttention) for processor in base.values()):
             raise InputError("this UNet has an adapter already: detach() that one first")
-        identity = self.identity.layers if self.identity is not None else [None] * len(layers)
-        expression = self.expression.layers if self.expression is not None else [None] * len(layers)
         new = dict(base)
-        for layer, key_value_id, key_value_exp in zip(layers, identity, expression, strict=True):
-            name = f"{layer}.processor"
-            processor = DecoupledAttention(layer, base[name], key_value_id, key_value_exp)
-            self._processors.append(processor)
-            new[name] = processor
+        for k, (name, own) in enumerate(base.items()):
+            weights = [None if b is None else b.at(k) for b in (self.identity, self.expression)]
+            if weights != [None, None]:
+                processor = DecoupledAttention(name.removesuffix(".processor"), own, *weights)
+                self._processors.append(processor)
+                new[name] = processor
         unet.set_attn_processor(new)
         self._base_processors = base
         self._unet = [unet]
@@ -271,59 +231,3 @@ class EAdapter(nn.Module):
             return unet(z_t, t, encoder_hidden_states=given, return_dict=False, **unet_arguments)[0]
 
         return predict
-
-
-def cross_attention(unet: UNet2DConditionModel) -> dict[str, Attention]:
-    """Cross-attention layers by name, in the order of ``unet.attn_processors`` (down, up, mid)."""
-    names = [name.removesuffix(".processor") for name in unet.attn_processors]
-    layers: dict[str, Any] = {name: unet.get_submodule(name) for name in names if name.endswith("attn2")}
-    plain = all(
-        attn.group_norm is None
-        and attn.spatial_norm is None
-        and not attn.norm_cross
-        and attn.norm_q is None
-        and not attn.residual_connection
-        and attn.rescale_output_factor == 1.0
-        for attn in layers.values()
-    )
-    if not layers or not plain:
-        raise InputError(
-            "this UNet has no cross-attention of Stable Diffusion's kind: use an SD1.5 or SDXL family model"
-        )
-    return layers
-
-
-def check_fit(branch: AdapterBranch, layers: Mapping[str, Attention], source: str) -> None:
-    """Refuse a branch whose keys and values are not shaped for these layers."""
-    wants = [(attn.to_k.in_features, attn.to_k.out_features) for attn in layers.values()]
-    has = [(layer.to_k_ip.in_features, layer.to_k_ip.out_features) for layer in branch.layers]
-    if wants != has:
-        raise InputError(
-            f"{source} is made for {len(has)} layers of cross-attention width {has[0][0]}, this "
-            f"UNet has {len(wants)} of width {wants[0][0]}: use an adapter of this UNet's family"
-        )
-
-
-def load_branch(unet: UNet2DConditionModel, path: str | Path) -> AdapterBranch:
-    """One adapter file as a branch for this UNet, in float32."""
-    image_proj, ip_adapter = read_adapter(path)
-    projection = projection_from_state({k: v.float() for k, v in image_proj.items()}, str(path))
-    layers = []
-    count = sum(name.endswith(".to_k_ip.weight") for name in ip_adapter)
-    expected = {f"{2 * i + 1}.to_{x}_ip.weight" for i in range(count) for x in "kv"}
-    if wrong := sorted(expected ^ ip_adapter.keys()):
-        is_missing = "lacks" if wrong[0] in expected else "has the unexpected"
-        raise InputError(
-            f"{path}: {is_missing} ip_adapter.{wrong[0]}: it is not a whole adapter of a known kind"
-        )
-    for i in range(count):
-        key, value = (ip_adapter[f"{2 * i + 1}.to_{x}_ip.weight"].float() for x in "kv")
-        if key.ndim != 2 or key.shape != value.shape or key.shape[1] != projection.dim:
-            raise InputError(f"{path}: ip_adapter.{2 * i + 1} has the wrong shape {tuple(key.shape)}")
-        with torch.device("meta"):
-            layer = KeyValue(key.shape[1], key.shape[0])
-        layer.load_state_dict({"to_k_ip.weight": key, "to_v_ip.weight": value}, assign=True)
-        layers.append(layer)
-    branch = AdapterBranch(projection, layers)
-    check_fit(branch, cross_attention(unet), str(path))
-    return branch

@@ -1,0 +1,140 @@
+"""ArcFace (Deng et al. 2019) as an identity encoder: what IP-Adapter FaceID is conditioned on.
+
+A recogniser of ArcFace's contract takes the 112 x 112 crop of five points, RGB in [-1, 1], and gives 512
+numbers. Weights are a torch state dict of insightface's ``arcface_torch`` (differentiable) or an ONNX file (not).
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor, nn
+
+from mien import weights
+from mien.face.align import warp
+from mien.face.templates import ARCFACE_SIZE, arcface_matrix
+from mien.types import Face, InputError
+
+WIDTH = 512
+BLOCKS = {50: (3, 4, 14, 3), 100: (3, 13, 30, 3)}  # residual blocks at 1/2, 1/4, 1/8 and 1/16 of the crop
+
+
+class Block(nn.Module):
+    """BN, conv, BN, PReLU, strided conv, BN, around a skip: [b, c, h, w] -> [b, d, h/stride, w/stride]."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+        super().__init__()
+        self.bn1 = nn.BatchNorm2d(inputs)
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(outputs)
+        self.prelu = nn.PReLU(outputs)
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, stride=stride, padding=1, bias=False)
+        self.bn3 = nn.BatchNorm2d(outputs)
+        self.downsample = None
+        if stride != 1 or inputs != outputs:
+            skip = nn.Conv2d(inputs, outputs, 1, stride=stride, bias=False)
+            self.downsample = nn.Sequential(skip, nn.BatchNorm2d(outputs))
+
+    def forward(self, x: Tensor) -> Tensor:
+        skip = x if self.downsample is None else self.downsample(x)
+        return self.bn3(self.conv2(self.prelu(self.bn2(self.conv1(self.bn1(x)))))) + skip
+
+
+class IResNet(nn.Module):
+    """Crops [b, 3, 112, 112] in [-1, 1] RGB -> [b, 512]; named like ``arcface_torch``'s ``backbone.pth``."""
+
+    def __init__(self, blocks: tuple[int, ...] = BLOCKS[50]) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 64, 3, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(64)
+        self.prelu = nn.PReLU(64)
+        width = 64
+        for level, (outputs, count) in enumerate(zip((64, 128, 256, 512), blocks, strict=True), start=1):
+            layers = [Block(width if i == 0 else outputs, outputs, 2 if i == 0 else 1) for i in range(count)]
+            self.add_module(f"layer{level}", nn.Sequential(*layers))
+            width = outputs
+        self.bn2 = nn.BatchNorm2d(512)
+        self.fc = nn.Linear(512 * 7 * 7, WIDTH)
+        self.features = nn.BatchNorm1d(WIDTH)
+
+    def forward(self, crops: Tensor) -> Tensor:
+        x = self.prelu(self.bn1(self.conv1(crops)))
+        for level in range(1, 5):
+            x = self.get_submodule(f"layer{level}")(x)
+        return self.features(self.fc(self.bn2(x).flatten(1)))
+
+
+def load_iresnet(path: Path) -> IResNet:
+    """A ``backbone.pth`` of any depth; frozen, in evaluation mode. No pickled code is run."""
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
+        raise InputError(f"{path} is not a weights file that can be read: fetch it again.") from error
+    if not isinstance(state, dict) or "layer1.0.conv1.weight" not in state:
+        raise InputError(f"{path} is not an IResNet of arcface_torch: give its backbone.pth.")
+    depth = [
+        len({name.split(".")[1] for name in state if name.startswith(f"layer{level}.")})
+        for level in range(1, 5)
+    ]
+    network = IResNet(tuple(depth))
+    wrong = network.load_state_dict({k: v.float() for k, v in state.items()}, strict=False)
+    missing = [name for name in wrong.missing_keys if not name.endswith("num_batches_tracked")]
+    if missing or wrong.unexpected_keys:
+        raise InputError(
+            f"{path} lacks or does not expect {[*missing, *wrong.unexpected_keys][0]}: fetch it again."
+        )
+    return network.requires_grad_(False).eval()
+
+
+def load_onnx(path: Path) -> Callable[[Tensor], Tensor]:
+    """An ONNX recogniser of ArcFace's contract, on the CPU: [b, 3, 112, 112] in [-1, 1] -> [b, 512]."""
+    try:
+        import onnxruntime
+    except ModuleNotFoundError as error:
+        raise InputError("An ONNX recogniser needs onnxruntime: pip install onnxruntime.") from error
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    name = session.get_inputs()[0].name
+
+    def run(crops: Tensor) -> Tensor:
+        if crops.requires_grad:
+            raise InputError(f"{path.name} is an ONNX file, which has no gradients: use a backbone.pth.")
+        (embedding,) = session.run(None, {name: crops.cpu().float().numpy()})
+        return torch.from_numpy(embedding).to(crops.device)
+
+    return run
+
+
+class ArcFaceIdentity:
+    """One face as 512 numbers of length 1, as IP-Adapter FaceID takes them."""
+
+    name = "arcface"
+    width = WIDTH
+
+    def __init__(self, model: str | Path = "arcface_w600k_r50", device: str | torch.device = "cpu") -> None:
+        """model: a name in the registry of weights, or a ``.onnx`` or ``.pth`` file.
+
+        The default is what the published FaceID adapters were trained with (non-commercial); "auraface" has
+        the same contract under Apache-2.0, in an embedding space of its own.
+        """
+        path = Path(model) if Path(model).suffix in (".onnx", ".pth", ".pt") else weights.path(str(model))
+        if not path.is_file():
+            raise InputError(f"The recogniser {path} does not exist.")
+        self.device = torch.device(device)
+        self.network = load_onnx(path) if path.suffix == ".onnx" else load_iresnet(path).to(self.device)
+
+    @torch.no_grad()
+    def __call__(self, image: Image.Image, face: Face) -> Tensor:
+        """[512] float32 of one face of a PIL picture."""
+        pixels = warp(np.asarray(image.convert("RGB")), arcface_matrix(face.landmarks), ARCFACE_SIZE)
+        crops = torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None].float() / 127.5 - 1
+        return self.embed(crops.to(self.device))[0].cpu()
+
+    def embed(self, crops: Tensor) -> Tensor:
+        """ArcFace crops [b, 3, 112, 112] in [-1, 1] -> [b, 512] of length 1; differentiable unless ONNX."""
+        return F.normalize(self.network(crops).float(), dim=-1)

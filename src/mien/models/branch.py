@@ -1,0 +1,156 @@
+"""One condition's part of an E-Adapter: a projection and each layer's weights; IP-Adapter's file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from mien.models.adapter_files import State, read_adapter
+from mien.models.attention import LINEAR, KeyValue, LowRank
+from mien.models.projection import Projection, projection_from_state
+from mien.types import InputError
+
+if TYPE_CHECKING:
+    from diffusers import UNet2DConditionModel
+    from diffusers.models.attention_processor import Attention
+
+
+class AdapterBranch(nn.Module):
+    """Projection and per-layer weights of one condition. Its ``state_dict`` is IP-Adapter's file.
+
+    Args:
+        projection: embeddings -> tokens.
+        layers: keys and values, one a cross-attention layer, in the order of ``unet.attn_processors``.
+        additions: FaceID's low-rank additions by the layer's number in ``unet.attn_processors``, each a
+            module
+            with ``to_q_lora``, ``to_k_lora``, ``to_v_lora``, ``to_out_lora``.
+    """
+
+    def __init__(
+        self, projection: Projection, layers: list[KeyValue], additions: dict[int, nn.Module] | None = None
+    ) -> None:
+        super().__init__()
+        self.image_proj = projection
+        self.layers = layers
+        modules: dict[int, nn.Module] = {2 * i + 1: layer for i, layer in enumerate(layers)}
+        for k, addition in (additions or {}).items():
+            for name, low_rank in addition.named_children():
+                modules.setdefault(k, nn.Module()).add_module(name, low_rank)
+        self.ip_adapter = nn.ModuleDict({str(k): modules[k] for k in sorted(modules)})
+
+    @property
+    def width(self) -> int:
+        """Length of the embedding it takes."""
+        return self.image_proj.width
+
+    def at(self, k: int) -> nn.Module | None:
+        """What there is for layer number k of ``unet.attn_processors``."""
+        return dict(self.ip_adapter.items()).get(str(k))
+
+    def tokens(self, embeds: Tensor) -> Tensor:
+        """[b, w] -> [b, n, d]; several pictures a sample, [b, k, w] -> [b, k n, d], as IP-Adapter does."""
+        if embeds.ndim not in (2, 3) or embeds.shape[-1] != self.width:
+            raise InputError(
+                f"an embedding of shape {tuple(embeds.shape)} does not fit an adapter for width "
+                f"{self.width}: use the encoder that the adapter was trained with"
+            )
+        tokens = self.image_proj(embeds.reshape(-1, self.width))  # [b k, n, d]
+        return tokens.reshape(embeds.shape[0], -1, tokens.shape[-1])
+
+
+def cross_attention(unet: UNet2DConditionModel) -> dict[str, Attention]:
+    """Cross-attention layers by name, in the order of ``unet.attn_processors`` (down, up, mid)."""
+    names = [name.removesuffix(".processor") for name in unet.attn_processors]
+    layers: dict[str, Any] = {name: unet.get_submodule(name) for name in names}
+    plain = all(
+        attn.group_norm is None
+        and attn.spatial_norm is None
+        and not attn.norm_cross
+        and attn.norm_q is None
+        and not attn.residual_connection
+        and attn.rescale_output_factor == 1.0
+        for attn in layers.values()
+    )
+    # IP-Adapter's numbers mean what diffusers takes them for only if the two kinds alternate
+    alternate = names[1::2] == [name for name in names if name.endswith("attn2")]
+    if not layers or not plain or not alternate:
+        raise InputError(
+            "this UNet has no cross-attention of Stable Diffusion's kind: use an SD1.5 or SDXL family model"
+        )
+    return {name: layers[name] for name in names[1::2]}
+
+
+def check_fit(branch: AdapterBranch, unet: UNet2DConditionModel, source: str) -> None:
+    """Refuse a branch whose weights are not shaped for the UNet's layers."""
+    layers = cross_attention(unet).values()
+    wants = [(attn.to_k.in_features, attn.to_k.out_features) for attn in layers]
+    has = [(layer.to_k_ip.in_features, layer.to_k_ip.out_features) for layer in branch.layers]
+    if wants != has:
+        raise InputError(
+            f"{source} is made for {len(has)} layers of cross-attention width {has[0][0]}, this "
+            f"UNet has {len(wants)} of width {wants[0][0]}: use an adapter of this UNet's family"
+        )
+    names = [name.removesuffix(".processor") for name in unet.attn_processors]
+    for k, weights in branch.ip_adapter.items():
+        for name in LINEAR:
+            low_rank = getattr(weights, f"{name}_lora", None)
+            if low_rank is None:
+                continue
+            attn: Any = unet.get_submodule(names[int(k)]) if int(k) < len(names) else None
+            linear = None if attn is None else attn.to_out[0] if name == "to_out" else getattr(attn, name)
+            shape = (low_rank.down.in_features, low_rank.up.out_features)
+            if linear is None or (linear.in_features, linear.out_features) != shape:
+                raise InputError(f"{source}: ip_adapter.{k}.{name}_lora does not fit this UNet's layer")
+
+
+def load_branch(unet: UNet2DConditionModel, path: str | Path) -> AdapterBranch:
+    """One adapter file as a branch for this UNet, in float32.
+
+    Raises:
+        InputError: the file is damaged, of a kind that is not supported, incomplete, or for another UNet.
+    """
+    image_proj, ip_adapter = read_adapter(path)
+    projection = projection_from_state({k: v.float() for k, v in image_proj.items()}, str(path))
+    count = sum(name.endswith(".to_k_ip.weight") for name in ip_adapter)
+    numbers = {name.split(".")[0] for name in ip_adapter if "_lora." in name}
+    expected = {f"{2 * i + 1}.to_{x}_ip.weight" for i in range(count) for x in "kv"}
+    expected |= {f"{k}.{name}_lora.{x}.weight" for k in numbers for name in LINEAR for x in ("down", "up")}
+    if wrong := sorted(expected ^ ip_adapter.keys()):
+        is_missing = "lacks" if wrong[0] in expected else "has the unexpected"
+        raise InputError(
+            f"{path}: {is_missing} ip_adapter.{wrong[0]}: it is not a whole adapter of a known kind"
+        )
+    for name, value in ip_adapter.items():
+        if value.ndim != 2 or not name.split(".")[0].isdigit():
+            raise InputError(f"{path}: ip_adapter.{name} has the wrong shape {tuple(value.shape)}")
+    layers = [_key_value(ip_adapter, 2 * i + 1, projection.dim, path) for i in range(count)]
+    additions = {int(k): _additions(ip_adapter, int(k), path) for k in numbers}
+    branch = AdapterBranch(projection, layers, additions)
+    check_fit(branch, unet, str(path))
+    return branch
+
+
+def _key_value(state: State, k: int, dim: int, path: str | Path) -> KeyValue:
+    key, value = (state[f"{k}.to_{x}_ip.weight"].float() for x in "kv")
+    if key.shape != value.shape or key.shape[1] != dim:
+        raise InputError(f"{path}: ip_adapter.{k} has the wrong shape {tuple(key.shape)}")
+    with torch.device("meta"):
+        layer = KeyValue(key.shape[1], key.shape[0])
+    layer.load_state_dict({"to_k_ip.weight": key, "to_v_ip.weight": value}, assign=True)
+    return layer
+
+
+def _additions(state: State, k: int, path: str | Path) -> nn.Module:
+    module = nn.Module()
+    for name in LINEAR:
+        down, up = (state[f"{k}.{name}_lora.{x}.weight"].float() for x in ("down", "up"))
+        if up.shape[1] != down.shape[0]:
+            raise InputError(f"{path}: ip_adapter.{k}.{name}_lora has the wrong shape {tuple(up.shape)}")
+        with torch.device("meta"):
+            low_rank = LowRank(down.shape[1], up.shape[0], down.shape[0])
+        low_rank.load_state_dict({"down.weight": down, "up.weight": up}, assign=True)
+        module.add_module(f"{name}_lora", low_rank)
+    return module
