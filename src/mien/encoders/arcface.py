@@ -1,7 +1,8 @@
 """ArcFace (Deng et al. 2019) as an identity encoder: what IP-Adapter FaceID is conditioned on.
 
 A recogniser of ArcFace's contract takes the 112 x 112 crop of five points, RGB in [-1, 1], and gives 512
-numbers. Weights are a torch state dict of insightface's ``arcface_torch`` (differentiable) or an ONNX file (not).
+numbers. Weights are a torch state dict of insightface's ``arcface_torch`` (differentiable) or an ONNX file
+(not differentiable).
 """
 
 from __future__ import annotations
