@@ -251,16 +251,7 @@ def load_reader() -> NetworkReader:
     Raises:
         InputError: its weights are missing or damaged.
     """
-    import json
-
-    from safetensors import safe_open
-    from safetensors.torch import load_file
-
     from mien import weights
-    from mien.face.network import AnalyserNet
+    from mien.face.network import load_analyser
 
-    path = weights.path("analyser")
-    with safe_open(path, framework="pt") as file:
-        network = AnalyserNet(**json.loads(file.metadata()["config"]))
-    network.load_state_dict(load_file(path))
-    return NetworkReader(network)
+    return NetworkReader(load_analyser(weights.path("analyser")))

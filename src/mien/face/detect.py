@@ -123,7 +123,7 @@ class NetworkFinder:
     """The loaded detector network, as a function of pixels."""
 
     def __init__(self, network: Any) -> None:
-        self.network = network.eval()
+        self.network = network.eval().requires_grad_(False)
 
     def find(self, pixels: ByteImage, threshold: float) -> list[Detection]:
         """Faces of 20 to 64 px in [H, W, 3] uint8 with a score above `threshold`."""
@@ -159,18 +159,13 @@ def load_finder() -> NetworkFinder:
     Raises:
         InputError: its weights are missing or damaged.
     """
-    import json
-
-    from safetensors import safe_open
-    from safetensors.torch import load_file
-
     from mien import weights
     from mien.face.detector import DetectorNet
+    from mien.face.network import read_network
 
-    path = weights.path("detector")
-    with safe_open(path, framework="pt") as file:
-        network = DetectorNet(**json.loads(file.metadata()["config"]))
-    network.load_state_dict(load_file(path))
+    config, tensors = read_network(weights.path("detector"))
+    network = DetectorNet(**config)
+    network.load_state_dict(tensors)
     return NetworkFinder(network)
 
 
