@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -125,10 +125,8 @@ def read_network(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         with safe_open(path, framework="pt") as file:
             config = json.loads((file.metadata() or {})["config"])
         tensors = {k: v.float() if v.is_floating_point() else v for k, v in load_file(path).items()}
-    except (OSError, KeyError, ValueError) as error:
+    except (OSError, KeyError, ValueError, SafetensorError) as error:
         raise InputError(f"The network file {path} cannot be read ({error}); run `mien models verify`.") from error
-    except Exception as error:  # safetensors raises its own SafetensorError, which is no ValueError
-        raise InputError(f"The network file {path} is damaged ({error}); run `mien models verify`.") from error
     return config, tensors
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -85,7 +86,7 @@ def load_checkpoint(
         for key, value in load_file(checkpoint / "ema.safetensors").items():
             ema[key].copy_(value)
         load_optimizer(optimizer, load_file(checkpoint / "optimizer.safetensors"))
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise InputError(
             f"The checkpoint {checkpoint} cannot be resumed ({error}); remove it to start afresh."
         ) from error

@@ -1,0 +1,100 @@
+"""Puts what the recipes of the embedded default exported into the package: float16, in shards that a repository can hold.
+
+python -m mien.training.assemble --base runs/mini_pretrain/export --adapter runs/mini_base/export/adapter \\
+    --autoencoder runs/mini_autoencoder/export --analyser runs/mini_analyser/export --recogniser runs/mini_recogniser/export
+
+Parts that are not named stay as they are. Writes the manifest of the weights afterwards.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+from pathlib import Path
+
+import torch
+from diffusers import UNet2DConditionModel
+from transformers import CLIPTextModel
+
+from mien.models.adapter_files import read_adapter, write_adapter
+from mien.models.autoencoder import PatchAutoencoder
+from mien.weights import manifest
+from mien.weights.registry import SHIPPED_FOLDER
+
+SHARD = "14MB"
+INDEX = {
+    "_class_name": "StableDiffusionPipeline",
+    "_diffusers_version": "0.42.0",
+    "scheduler": ["diffusers", "DDPMScheduler"],
+    "text_encoder": ["transformers", "CLIPTextModel"],
+    "tokenizer": ["transformers", "CLIPTokenizer"],
+    "unet": ["diffusers", "UNet2DConditionModel"],
+    "vae": ["mien.models.autoencoder", "PatchAutoencoder"],
+    "safety_checker": [None, None],
+    "feature_extractor": [None, None],
+    "image_encoder": [None, None],
+    "requires_safety_checker": False,
+}
+
+
+def assemble_base(source: Path, target: Path) -> None:
+    """UNet, text encoder, tokenizer and schedule of a pretraining export."""
+    for part in ("unet", "text_encoder", "tokenizer", "scheduler"):
+        shutil.rmtree(target / part, ignore_errors=True)
+    unet = UNet2DConditionModel.from_pretrained(source / "unet", torch_dtype=torch.float16)
+    unet.save_pretrained(target / "unet", max_shard_size=SHARD)
+    CLIPTextModel.from_pretrained(source / "text_encoder", dtype=torch.float16).save_pretrained(target / "text_encoder")
+    for part in ("tokenizer", "scheduler"):
+        shutil.copytree(source / part, target / part)
+    (target / "model_index.json").write_text(json.dumps(INDEX, indent=1) + "\n")
+
+
+def assemble_autoencoder(source: Path, target: Path) -> None:
+    """The autoencoder; its encoder must be the one that the base was trained with."""
+    shutil.rmtree(target / "vae", ignore_errors=True)
+    vae = PatchAutoencoder.from_pretrained(source, torch_dtype=torch.float16)
+    vae.save_pretrained(target / "vae", max_shard_size=SHARD)
+
+
+def assemble_adapter(source: Path, target: Path, steps: int, guidance: float) -> None:
+    """Both branches in IP-Adapter's layout, with the encoders and settings they go with."""
+    for branch in ("identity", "expression"):
+        image_proj, ip_adapter = read_adapter(source / f"{branch}.safetensors")
+        state = {f"image_proj.{k}": v.half() for k, v in image_proj.items()}
+        state |= {f"ip_adapter.{k}": v.half() for k, v in ip_adapter.items()}
+        (target / "adapter").mkdir(parents=True, exist_ok=True)
+        write_adapter(target / "adapter" / f"{branch}.safetensors", state, None)
+    settings = {
+        "identity_encoder": "embedded",
+        "expression_encoder": "embedded",
+        "steps": steps,
+        "guidance": guidance,
+    }
+    (target / "adapter" / "adapter.json").write_text(json.dumps(settings, indent=1) + "\n")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Assemble the embedded default from exports.")
+    parser.add_argument("--target", type=Path, default=SHIPPED_FOLDER / "mini")
+    for name in ("base", "autoencoder", "adapter", "analyser", "recogniser", "detector"):
+        parser.add_argument(f"--{name}", type=Path)
+    parser.add_argument("--steps", type=int, default=20, help="default sampling steps")
+    parser.add_argument("--guidance", type=float, default=2.0, help="default guidance")
+    given = parser.parse_args()
+    if given.base:
+        assemble_base(given.base, given.target)
+    if given.autoencoder:
+        assemble_autoencoder(given.autoencoder, given.target)
+    if given.adapter:
+        assemble_adapter(given.adapter, given.target, given.steps, given.guidance)
+    for name in ("analyser", "recogniser", "detector"):
+        if getattr(given, name):
+            (given.target / "face").mkdir(parents=True, exist_ok=True)
+            shutil.copy(getattr(given, name) / f"{name}.safetensors", given.target / "face" / f"{name}.safetensors")
+    if given.target == SHIPPED_FOLDER / "mini":
+        manifest.main()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,100 @@
+"""The loop: it learns, resumes on the same curve after kill -9, averages, stops at NaN and keeps the last good state."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from mien.training.checkpoint import find_checkpoint
+from mien.training.loop import Ema, LoopConfig, learning_rate_factor, train
+from mien.types import InputError
+from tests.training.regression import CONFIG, TRUTH, Regression
+
+
+def losses(folder: Path) -> dict[int, float]:
+    rows = [line.split(",") for line in (folder / "log.csv").read_text().splitlines()]
+    return {int(step): float(value) for step, key, value in rows if key == "loss"}
+
+
+def run(folder: Path, **changes: object) -> Regression:
+    stage = Regression()
+    train(stage, LoopConfig(**{**CONFIG, **changes}), folder, {"stage": "test"})  # type: ignore[arg-type]
+    return stage
+
+
+def test_learns_and_exports_the_average(tmp_path: Path) -> None:
+    stage = run(tmp_path / "a")
+    curve = losses(tmp_path / "a")
+    assert curve[60] < 0.05 * curve[1]
+    exported = load_file(tmp_path / "a" / "export" / "model.safetensors")["weight"]
+    assert not torch.equal(exported, stage.model.weight)
+    assert (exported - TRUTH).abs().max() < 0.3
+    assert (tmp_path / "a" / "sheets" / "0000060.png").is_file()
+
+
+def test_killed_and_resumed_is_the_same_curve(tmp_path: Path) -> None:
+    run(tmp_path / "whole")
+    folder = tmp_path / "killed"
+    program = Path(__file__).with_name("regression.py")
+    root = Path(__file__).parents[2]
+    process = subprocess.Popen(
+        [sys.executable, str(program), str(folder), "60"], cwd=root, env={**os.environ, "PYTHONPATH": str(root)}
+    )
+    deadline = time.monotonic() + 120
+    while find_checkpoint(folder) is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert find_checkpoint(folder) is not None
+    run(folder)
+    whole, resumed = losses(tmp_path / "whole"), losses(folder)
+    assert resumed.keys() == whole.keys()
+    assert max(abs(resumed[k] - whole[k]) for k in whole) < 1e-6
+
+
+def test_accumulation_is_the_larger_batch_in_parts(tmp_path: Path) -> None:
+    run(tmp_path / "b", accumulation=2, batch_size=4)
+    assert losses(tmp_path / "b")[60] < 0.1
+
+
+def test_nan_stops_and_keeps_the_last_good_checkpoint(tmp_path: Path) -> None:
+    folder = tmp_path / "nan"
+    with pytest.raises(FloatingPointError, match="step 12"):
+        train(Regression(poison=12), LoopConfig(**CONFIG), folder, {})  # type: ignore[arg-type]
+    checkpoint = find_checkpoint(folder)
+    assert checkpoint is not None and '"step": 10' in (checkpoint / "state.json").read_text()
+    assert torch.isfinite(load_file(checkpoint / "model.safetensors")["weight"]).all()
+
+
+def test_damaged_checkpoint_is_one_sentence(tmp_path: Path) -> None:
+    run(tmp_path / "c", steps=10)
+    (tmp_path / "c" / "last" / "model.safetensors").write_bytes(b"half")
+    with pytest.raises(InputError, match="cannot be resumed"):
+        run(tmp_path / "c", steps=20)
+
+
+def test_ema_against_the_recursion() -> None:
+    parameter = torch.nn.Parameter(torch.tensor([1.0]))
+    ema = Ema({"p": parameter}, decay=0.5)
+    expected = 1.0
+    for step, value in enumerate([2.0, 3.0, -1.0]):
+        parameter.data.fill_(value)
+        ema.update(step)
+        decay = min(0.5, (1 + step) / (10 + step))
+        expected = decay * expected + (1 - decay) * value
+    assert abs(float(ema.values["p"]) - expected) < 1e-6
+
+
+@pytest.mark.parametrize(("schedule", "step", "factor"), [("constant", 900, 1.0), ("cosine", 500, 0.5), ("hold-decay", 750, 0.5)])
+def test_learning_rates(schedule: str, step: int, factor: float) -> None:
+    config = LoopConfig(steps=1000, warmup=10, schedule=schedule)
+    assert abs(learning_rate_factor(config, step) - factor) < 1e-9
+    assert learning_rate_factor(config, 0) == pytest.approx(0.1, rel=1e-3)
