@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 from typing import Annotated
 
 import typer
 
 from mien import __version__
+from mien.cli import models
+from mien.cli.analyze import analyze
 from mien.cli.console import Verbs
-
-VERBS = ("generate", "analyze", "evaluate", "models", "train")
+from mien.cli.evaluate import evaluate
+from mien.cli.generate import generate
+from mien.cli.train import train
 
 app = typer.Typer(
     name="mien",
@@ -40,14 +41,10 @@ def _root(
 ) -> None: ...
 
 
-for _verb in VERBS:
-    if importlib.util.find_spec(f"mien.cli.{_verb}") is None:
-        continue
-    _module = importlib.import_module(f"mien.cli.{_verb}")
-    if hasattr(_module, "app"):
-        app.add_typer(_module.app, name=_verb)
-    else:
-        app.command(_verb)(getattr(_module, _verb))
+for _verb in (generate, analyze, evaluate):
+    app.command()(_verb)
+app.add_typer(models.app, name="models")
+app.command()(train)
 
 
 def main() -> None:
