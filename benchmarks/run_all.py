@@ -1,0 +1,49 @@
+"""Every benchmark of the embedded default, one after another, and one page of tables.
+
+    python benchmarks/run_all.py [--out runs/bench] [--quick]
+
+A benchmark that cannot run is named, the others still run, and the exit code is then 2.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+
+from mien.files import write_text
+
+HERE = Path(__file__).resolve().parent
+BENCHMARKS = ("portrait_benchmark", "analyser_benchmark", "speed")
+QUICK = {"speed": ["--repeats", "1"]}
+
+
+def main() -> None:
+    """Command line of this script."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--out", type=Path, default=Path("runs/bench"))
+    parser.add_argument("--quick", action="store_true", help="few pictures: to see that it runs")
+    arguments = parser.parse_args()
+    failed = []
+    for name in BENCHMARKS:
+        command = [sys.executable, str(HERE / f"{name}.py"), "--out", str(arguments.out)]
+        if arguments.quick:
+            command += QUICK.get(name, ["--quick"])
+        (arguments.out / f"{name}.md").unlink(missing_ok=True)  # no table of an earlier day
+        if subprocess.run(command).returncode:
+            failed.append(name)
+    tables = [path.read_text() for name in BENCHMARKS if (path := arguments.out / f"{name}.md").is_file()]
+    page = arguments.out / "benchmarks.md"
+    if tables:
+        write_text(page, "\n".join(tables))
+        print(f"\n{'=' * 100}\n\n" + "\n".join(tables) + f"\nAll tables: {page}")
+    if failed:
+        print(f"could not run: {', '.join(failed)}", file=sys.stderr)
+        raise SystemExit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,118 @@
+"""How long a portrait takes and how much memory it needs, on this machine.
+
+    python benchmarks/speed.py [--out runs/bench] [--threads 2] [--repeats 5]
+
+Warm: one image at default steps, in a process that has made one before. Cold: the whole command, from the
+shell to the file, over the time that importing torch and diffusers takes by itself. Memory: the command's
+peak resident set. Other work on the machine makes every number worse; the load is printed with them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from mien.metrics.statistics import Interval
+from mien.types import InputError
+from table import Row, exact, publish, run
+
+EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
+PEAK = """
+import resource, sys
+from mien.cli.main import main
+sys.argv = ["mien", *sys.argv[1:]]
+try:
+    main()
+finally:
+    print("peak", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr)
+"""
+
+
+def seconds(command: list[str], repeats: int) -> tuple[Interval, str]:
+    """Median, shortest and longest wall time of a command, and what it last said on stderr."""
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        done = subprocess.run(command, capture_output=True, text=True)
+        times.append(time.perf_counter() - start)
+        if done.returncode:
+            raise InputError(f"{' '.join(command[:4])} … failed: {done.stderr.strip()[-400:]}")
+    return Interval(float(np.median(times)), min(times), max(times)), done.stderr
+
+
+def main() -> None:
+    """Command line of this benchmark."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--out", type=Path, default=Path("runs/bench"))
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--identity", type=Path, default=EXAMPLES / "identity.png")
+    parser.add_argument("--expression", type=Path, default=EXAMPLES / "expression.png")
+    arguments = parser.parse_args()
+    os.environ["OMP_NUM_THREADS"] = str(arguments.threads)  # of the commands below, and of torch here
+    load = os.getloadavg()[0]
+
+    imports, _ = seconds([sys.executable, "-c", "import torch, diffusers"], arguments.repeats)
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-c", PEAK, "generate", str(arguments.identity), str(arguments.expression)]
+        command += ["-o", str(Path(folder) / "out.png"), "--quiet"]
+        cold, said = seconds(command, arguments.repeats)
+    peak = float(said.rsplit("peak ", 1)[1].split()[0]) * 1024 / 1e9  # ru_maxrss is in KiB on Linux
+    ratios = (cold.value / imports.value, cold.low / imports.value, cold.high / imports.value)
+
+    import torch
+
+    import mien
+
+    torch.set_num_threads(arguments.threads)
+    pipe = mien.load("mini", device="cpu")
+    pipe(identity=arguments.identity, expression=arguments.expression)
+    times = []
+    for seed in range(arguments.repeats):
+        start = time.perf_counter()
+        pipe(identity=arguments.identity, expression=arguments.expression, seed=seed)
+        times.append(time.perf_counter() - start)
+    warm = Interval(float(np.median(times)), min(times), max(times))
+    note = f"median of {arguments.repeats} [shortest, longest]"
+    rows = [
+        Row(
+            "warm: seconds an image, default steps",
+            warm,
+            2.0,
+            False,
+            ".2f",
+            note=f"{note}, {pipe.steps} steps",
+        ),
+        Row(
+            "cold: `mien generate` / importing torch and diffusers",
+            Interval(*ratios),
+            3.0,
+            False,
+            ".2f",
+            note=note,
+        ),
+        Row("cold: `mien generate`, seconds", cold, None, False, ".2f", note=note),
+        Row("importing torch and diffusers, seconds", imports, None, False, ".2f", note=note),
+        Row("peak memory of `mien generate`, GB", exact(peak), 1.5, False, ".2f"),
+    ]
+    details = {"threads": arguments.threads, "load_average_at_start": load}
+    publish(
+        arguments.out,
+        "speed",
+        f"Speed, {arguments.threads} threads, load {load:.1f} at the start",
+        rows,
+        details,
+    )
+
+
+if __name__ == "__main__":
+    run(main)
