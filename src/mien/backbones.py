@@ -194,7 +194,8 @@ def load_backbone(
     place = choose_device(device)
     precision = choose_precision(dtype, place)
     folder = find_folder(name)
-    index = read_json(folder / "model_index.json")
+    index_file = folder / "model_index.json"  # names the parts, which we know, and one setting
+    index = read_json(index_file) if index_file.is_file() else {}
     unet = load_part(folder, "unet", precision, place)
     vae_precision = torch.float32 if precision == torch.float16 else precision
     vae = load_part(folder, "vae", vae_precision, place)

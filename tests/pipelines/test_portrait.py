@@ -247,7 +247,7 @@ def test_bad_models(folder, tmp_path) -> None:
     for name, match in (
         ("midi", "no model 'midi'"),
         ("./nowhere/at/all", "no model"),
-        (str(tmp_path), "model_index.json: is missing"),
+        (str(tmp_path), "config.json: is missing"),
     ):
         with pytest.raises(InputError, match=match):
             load_backbone(name, "cpu")
