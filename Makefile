@@ -37,7 +37,7 @@ format: setup
 
 # The judges of the benchmark, MediaPipe and dlib, share no weights with our models.
 bench: .venv/.bench
-	$(BIN)/python benchmarks/portrait.py
+	$(BIN)/python benchmarks/run_all.py
 
 clean:
 	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache portrait.png portrait_strip.png

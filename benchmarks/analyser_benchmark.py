@@ -19,7 +19,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from held_out import Picture, photographs
 from mien.data.sources import read_pictures, shared_dir
@@ -41,6 +41,7 @@ OVERLAP = 0.4  # of two boxes (intersection over union): they are one face
 PASTED_SIZE = (640, 480)
 PASTED_SIDES = (60, 320)  # px, of the pasted square crop
 PASTED_TILT = 20.0  # degrees, at most
+BLUR = 40.0  # px
 REPEATS = 3
 
 Backend = Callable[[Image.Image], list[Face]]
@@ -136,7 +137,8 @@ def pasted(
     """Held-out crops turned, scaled and pasted at random into larger pictures, and the box of each face
     there.
 
-    Backgrounds are by turns coarse coloured noise and held-out portraits of nobody, enlarged.
+    Backgrounds are by turns coarse coloured noise; a held-out portrait of nobody, blurred beyond recognition; and
+    the same with that portrait in it, so that two people are in the picture.
     """
     rng = np.random.default_rng(seed)
     nobody = [picture.image for picture in photographs("portraits-of-nobody")]
@@ -144,15 +146,20 @@ def pasted(
     made = []
     for i in range(count):
         picture, face = pictures[i % len(pictures)], seen[i % len(pictures)]
-        if i % 2:
-            background = nobody[i // 2 % len(nobody)].resize((width, width)).crop((0, 0, width, height))
+        left, largest = 0, PASTED_SIDES[1]
+        if i % 3:
+            portrait = nobody[i // 3 % len(nobody)]
+            background = portrait.resize(PASTED_SIZE).filter(ImageFilter.GaussianBlur(BLUR))
         else:
             noise = rng.integers(0, 256, (height // 40, width // 40, 3), dtype=np.uint8)
             background = Image.fromarray(noise).resize(PASTED_SIZE, Image.Resampling.BICUBIC)
-        side = float(np.exp(rng.uniform(*np.log(PASTED_SIDES))))
+        if i % 3 == 2:
+            left, largest = width // 2, PASTED_SIDES[1] // 2
+            background.paste(portrait.resize((left, left)), (0, height - left))
+        side = float(np.exp(rng.uniform(*np.log((PASTED_SIDES[0], largest)))))
         tilt = np.deg2rad(rng.uniform(-PASTED_TILT, PASTED_TILT))
         reach = side / 2 * (abs(np.cos(tilt)) + abs(np.sin(tilt)))
-        middle = np.array([rng.uniform(reach, width - reach), rng.uniform(reach, height - reach)])
+        middle = np.array([rng.uniform(left + reach, width - reach), rng.uniform(reach, height - reach)])
         across = side / 2 * np.array([np.cos(tilt), np.sin(tilt)])
         down = np.array([-across[1], across[0]])
         w, h = picture.image.size
