@@ -42,3 +42,16 @@ def test_noise_mse_of_the_best_predictor_of_a_gaussian() -> None:
     half = torch.zeros(4000, 4, 4)
     half[:, :2] = 1
     torch.testing.assert_close(noise_mse(predict, z, eps, t, Conditions(), schedule, half), share, rtol=0.03, atol=0)
+
+
+def test_velocity_weight_turns_eps_errors_into_v_errors() -> None:
+    oracle = DDPMScheduler(beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012)
+    schedule = Schedule.from_config(oracle.config)
+    t = torch.tensor([0, 200, 600])
+    z, eps, wrong = (torch.randn(3, 1, 2, 2) for _ in range(3))
+    z_t = oracle.add_noise(z, eps, t)
+    alpha_bar = oracle.alphas_cumprod[t].view(3, 1, 1, 1)
+    implied = (z_t - (1 - alpha_bar).sqrt() * wrong) / alpha_bar.sqrt()
+    v_error = oracle.get_velocity(z, eps, t) - oracle.get_velocity(implied, wrong, t)
+    weighted = schedule.velocity_weight(t, z) * (eps - wrong).square()
+    torch.testing.assert_close(weighted, v_error.square(), rtol=1e-3, atol=1e-5)

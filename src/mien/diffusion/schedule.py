@@ -39,6 +39,13 @@ class Schedule:
         values = self.alpha_bar.to(like.device)[t]
         return values.to(like.dtype).view(-1, *[1] * (like.ndim - 1))
 
+    def velocity_weight(self, t: Tensor, like: Tensor, limit: float = 20.0) -> Tensor:
+        """min(1 / alpha_bar, limit) at t [b], shaped as `at`: turns an eps error into the error of v.
+
+        ||v - v'||² = ||eps - eps'||² / alpha_bar (Salimans & Ho 2022, section 4: "SNR + 1" weighting).
+        """
+        return (1 / self.at(t, like)).clamp_max(limit)
+
     def add_noise(self, z: Tensor, eps: Tensor, t: Tensor) -> Tensor:
         """z_t of z_0 = `z` [b, …] and noise `eps` of its shape at timesteps t [b]."""
         alpha_bar = self.at(t, z)

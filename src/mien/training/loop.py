@@ -90,8 +90,7 @@ class Ema:
     @torch.no_grad()
     def update(self, step: int) -> None:
         weight = 1 - min(self.decay, (1 + step) / (10 + step))
-        for name, parameter in self.parameters.items():
-            self.values[name].lerp_(parameter.detach(), weight)
+        torch._foreach_lerp_(list(self.values.values()), [p.detach() for p in self.parameters.values()], weight)
 
     @torch.no_grad()
     def swap(self) -> None:
@@ -134,7 +133,7 @@ def train(
         module.to(accelerator.device)
     named = _named_trainable(stage)
     optimizer = torch.optim.AdamW(
-        named.values(), lr=config.lr, betas=tuple(config.betas), weight_decay=config.weight_decay
+        named.values(), lr=config.lr, betas=tuple(config.betas), weight_decay=config.weight_decay, fused=True
     )
     ema = Ema(named, config.ema)
     start = 0

@@ -3,7 +3,8 @@
 Stable Diffusion's users start from a base and a FaceID adapter that others trained. The embedded default has neither,
 so this stage makes both at once: in part of the samples a branch is switched off (the UNet must work without it) or
 its embedding is zero (what guidance subtracts). The E-Adapter's own stages then start from a frozen base, as the paper
-does. The loss is DDPM's epsilon mean squared error (Ho et al. 2020, Eq. 14).
+does. The loss is DDPM's epsilon mean squared error (Ho et al. 2020, Eq. 14), weighted towards high noise, where a
+face's structure is settled (`Schedule.velocity_weight`): a short run otherwise spends itself on texture.
 """
 
 from __future__ import annotations
@@ -108,7 +109,8 @@ class PretrainStage:
         id_scale = 1.0 - ((mode == 0) | (no_identity & off)).float()
         expression_scale = 1.0 - ((mode == 0) | (no_expression & off)).float()
         predict = self.adapter.predict_noise(self.unet, id_scale, expression_scale)
-        loss = noise_mse(predict, z, eps, t, conditions, self.schedule, batch["valid"].clamp_min(0.1))
+        weight = batch["valid"].clamp_min(0.1) * self.schedule.velocity_weight(t, z)[:, 0]
+        loss = noise_mse(predict, z, eps, t, conditions, self.schedule, weight)
         return loss, {"loss": loss.item()}
 
     def validate(self) -> tuple[dict[str, float], Image.Image | None]:

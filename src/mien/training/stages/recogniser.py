@@ -97,8 +97,8 @@ class RecogniserStage:
 
 def verification_accuracy(embedding: Tensor, people: np.ndarray) -> float:
     """Best accuracy over thresholds on as many random different-person pairs as there are same-person pairs."""
-    unit = F.normalize(embedding, dim=1)
-    cosines = (unit @ unit.T).numpy()
+    unit = F.normalize(embedding.float(), dim=1)
+    cosines = unit.numpy() @ unit.numpy().T
     upper = np.triu_indices(len(people), 1)
     same = people[upper[0]] == people[upper[1]]
     scores = cosines[upper]
