@@ -11,7 +11,7 @@ from mien.types import InputError
 
 # jonathandinu/face-parsing, config.json: id2label.
 LABELS = """background skin nose eye_g l_eye r_eye l_brow r_brow l_ear r_ear mouth u_lip l_lip hair hat ear_r
-neck_l neck cloth""".split()  # noqa: SIM905
+neck_l neck cloth""".split()
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,147 @@
+"""`mien analyze` from the outside, with the shipped networks where they are there."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from tests.face.faces import rng_landmarks
+from typer.testing import CliRunner
+
+from mien import weights
+from mien.cli import analyze as verb
+from mien.cli.main import app
+from mien.face.blendshapes import NAMES
+from mien.face.overlay import draw_faces, strongest
+from mien.provenance import read_provenance
+from mien.types import Face
+
+
+def _shipped() -> bool:
+    try:
+        weights.path("analyser")
+        weights.path("detector")
+    except ValueError:
+        return False
+    return True
+
+
+needs_weights = pytest.mark.skipif(
+    not _shipped(), reason="the analyser and detector are not in the package yet"
+)
+
+
+def face(confidence: float = 0.9, shift: float = 0.0) -> Face:
+    landmarks = rng_landmarks() + [shift, 0, 0]
+    shapes = np.linspace(0, 0.51, 52)
+    box = np.concatenate([landmarks[:, :2].min(0), landmarks[:, :2].max(0)])
+    return Face(box, landmarks, shapes, np.array([10.0, -5.0, 2.5]), confidence)
+
+
+@pytest.fixture
+def found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two faces in every picture, whatever it shows."""
+    two = [face(), face(0.7, 90)]
+    monkeypatch.setattr("mien.face.analyze.analyze_many", lambda images, *_: iter([two for _ in images]))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    place = tmp_path / "photos"
+    place.mkdir()
+    for name in ("b.png", "a.jpg"):
+        Image.new("RGB", (256, 240), (90, 120, 140)).save(place / name)
+    return place
+
+
+def run(*words: object) -> tuple[int, str, str]:
+    result = CliRunner().invoke(app, ["analyze", *map(str, words)])
+    return result.exit_code, result.stdout, result.stderr
+
+
+def test_table_json_and_csv(found: None, folder: Path, tmp_path: Path) -> None:
+    code, out, _ = run(folder, "-q")
+    assert code == 0
+    assert f"{folder / 'a.jpg'}: 2 faces" in out and "yaw +10 pitch -5" in out
+    code, out, _ = run(folder / "a.jpg", folder / "b.png", "--json", "-q")
+    assert code == 0
+    records = json.loads(out)
+    assert [Path(r["path"]).name for r in records] == ["a.jpg", "b.png"]
+    first = records[0]["faces"][0]
+    assert set(first) == {"box", "pose", "confidence", "blendshapes"}
+    assert list(first["blendshapes"]) == list(NAMES) and first["pose"]["pitch"] == -5
+    table = tmp_path / "faces.csv"
+    code, _, _ = run(folder, "-q", "--csv", table)
+    rows = list(csv.DictReader(table.open()))
+    assert code == 0 and len(rows) == 4 and rows[1]["face"] == "1" and rows[0]["jawOpen"] == "0.2500"
+    code, out, _ = run(folder, "-q", "--csv", "-")
+    assert out.startswith("path,face,x0") and len(out.splitlines()) == 5
+
+
+def test_overlay_of_one_and_of_many(found: None, folder: Path, tmp_path: Path) -> None:
+    code, _, _ = run(folder / "a.jpg", "--overlay", tmp_path / "o.png")
+    drawn = Image.open(tmp_path / "o.png")
+    assert code == 0 and drawn.width > 256
+    assert read_provenance(tmp_path / "o.png") is None  # a photo with lines on it is not a generated picture
+    code, _, _ = run(folder, "-q", "--overlay", tmp_path / "drawn")
+    assert code == 0 and sorted(p.name for p in (tmp_path / "drawn").iterdir()) == ["a.png", "b.png"]
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["missing.jpg"], "does not exist"),
+        (["photos", "--overlay", "one.png"], "name of a folder"),
+        (["photos/a.jpg", "--overlay", "one.gif"], "how to save"),
+        (["photos", "--backend", "mediapip"], "did you mean mediapipe"),
+        (["photos", "--json", "--csv", "-"], "stdout"),
+        (["photos", "--csv", "no/where.csv"], "does not exist"),
+        (["empty"], "holds no picture"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_code_2(
+    found: None, folder: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], sentence: str
+) -> None:
+    monkeypatch.chdir(folder.parent)
+    Path("empty").mkdir()
+    code, out, err = run(*words)
+    assert code == 2 and sentence in err and "Traceback" not in err and out == ""
+    assert sorted(p.name for p in folder.parent.iterdir()) == ["empty", "photos"]
+
+
+def test_a_bad_picture_does_not_stop_the_others(found: None, folder: Path) -> None:
+    (folder / "c.png").write_bytes(b"not a picture")
+    (folder / "d.png").write_bytes(b"")
+    code, out, err = run(folder, "-q", "--json")
+    assert code == 2 and len(json.loads(out)) == 2
+    assert "c.png" in err and "d.png" in err and len(err.strip().splitlines()) == 2
+
+
+def test_strongest_leaves_neutral_out() -> None:
+    shapes = np.zeros(52)
+    shapes[[0, 5, 9]] = 1.0, 0.2, 0.4
+    assert strongest(shapes, 2) == [(NAMES[9], 0.4), (NAMES[5], 0.2)]
+
+
+@pytest.mark.parametrize("size", [(16, 900), (3000, 200), (300, 300)])
+def test_drawing_fits_any_picture(size: tuple[int, int]) -> None:
+    picture = Image.new("RGB", size)
+    assert max(draw_faces(picture, []).size) <= 2048
+    drawn = draw_faces(picture, [face()] * 9)
+    assert drawn.height >= 200
+    far = face(shift=1e5)
+    assert draw_faces(picture, [far]).width > 0
+
+
+@needs_weights
+def test_shipped_networks_find_nobody_in_a_plain_picture(tmp_path: Path) -> None:
+    Image.new("RGB", (200, 150), (90, 120, 140)).save(tmp_path / "plain.png")
+    code, out, _ = run(tmp_path / "plain.png")
+    assert code == 0 and out.strip().endswith("no face")
+
+
+def test_every_option_is_explained() -> None:
+    code, out, _ = run("--help")
+    assert code == 0 and verb.__doc__ and "--overlay" in out
