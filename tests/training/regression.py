@@ -1,10 +1,11 @@
 """A tiny real stage for the loop's tests: a linear network learns a linear map. Run as a program, it trains slowly.
 
-python tests/training/regression.py FOLDER STEPS
+python tests/training/regression.py FOLDER STEPS PAUSE
 """
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Iterable
@@ -36,7 +37,7 @@ class Regression:
         return self.model.parameters()
 
     def batch(self, size: int, rng: torch.Generator) -> dict[str, Tensor]:
-        return {"x": torch.randn(size, 3, generator=rng)}
+        return {"x": torch.randn(size, 3, generator=rng)}  # each process draws its own
 
     def step(self, batch: dict[str, Tensor], rng: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         time.sleep(self.pause)
@@ -47,6 +48,7 @@ class Regression:
         return loss, {"loss": loss.item()}
 
     def validate(self) -> tuple[dict[str, float], Image.Image | None]:
+        """Only the main process validates."""
         error = (self.model.weight - TRUTH).abs().max()
         return {"error": float(error)}, Image.new("RGB", (4, 4))
 
@@ -59,5 +61,8 @@ CONFIG = {"steps": 60, "batch_size": 8, "lr": 0.05, "warmup": 5, "ema": 0.9, "pr
 
 
 if __name__ == "__main__":
-    where, count = Path(sys.argv[1]), int(sys.argv[2])
-    train(Regression(pause=0.05), LoopConfig(**{**CONFIG, "steps": count}), where, {})  # type: ignore[arg-type]
+    where, count, pause = Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
+    stage = Regression(pause=pause)
+    train(stage, LoopConfig(**{**CONFIG, "steps": count}), where, {})  # type: ignore[arg-type]
+    rank = os.environ.get("RANK", "0")
+    save_file(dict(stage.model.state_dict()), where / f"rank{rank}.safetensors")

@@ -46,7 +46,7 @@ def test_killed_and_resumed_is_the_same_curve(tmp_path: Path) -> None:
     program = Path(__file__).with_name("regression.py")
     root = Path(__file__).parents[2]
     process = subprocess.Popen(
-        [sys.executable, str(program), str(folder), "60"], cwd=root, env={**os.environ, "PYTHONPATH": str(root)}
+        [sys.executable, str(program), str(folder), "60", "0.05"], cwd=root, env={**os.environ, "PYTHONPATH": str(root)}
     )
     deadline = time.monotonic() + 120
     while find_checkpoint(folder) is None and time.monotonic() < deadline:
@@ -58,6 +58,20 @@ def test_killed_and_resumed_is_the_same_curve(tmp_path: Path) -> None:
     whole, resumed = losses(tmp_path / "whole"), losses(folder)
     assert resumed.keys() == whole.keys()
     assert max(abs(resumed[k] - whole[k]) for k in whole) < 1e-6
+
+
+@pytest.mark.slow
+def test_two_processes_stay_the_same_model(tmp_path: Path) -> None:
+    """Each sees its own batches; averaged gradients keep the weights equal, and the result is one process's of twice
+    the batch in distribution, so it learns."""
+    program = Path(__file__).with_name("regression.py")
+    root = Path(__file__).parents[2]
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", "29533"]
+    environment = {**os.environ, "PYTHONPATH": str(root), "ACCELERATE_USE_CPU": "1", "OMP_NUM_THREADS": "1"}
+    subprocess.run([*command, str(program), str(tmp_path), "60", "0"], cwd=root, env=environment, check=True)
+    first, second = (load_file(tmp_path / f"rank{rank}.safetensors")["weight"] for rank in (0, 1))
+    torch.testing.assert_close(first, second)
+    assert losses(tmp_path)[60] < 0.5
 
 
 def test_accumulation_is_the_larger_batch_in_parts(tmp_path: Path) -> None:
