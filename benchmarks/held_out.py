@@ -5,6 +5,8 @@ trained on.
 from __future__ import annotations
 
 import hashlib
+import io
+import tarfile
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -14,7 +16,7 @@ from PIL import Image
 from mien.data.coefficients import preset
 from mien.data.ict import load_head
 from mien.data.render import HOLDOUT_SEEDS, make_person, render, sample_view
-from mien.data.sources import read_label, read_pictures, shared_dir
+from mien.data.sources import ARCHIVES, read_label, shared_dir
 from mien.data.split import is_held_out
 
 Usable = Callable[[Image.Image], bool]
@@ -56,11 +58,14 @@ class Pair:
 
 def photographs(source: str) -> list[Picture]:
     """All held-out pictures of a source, shuffled once and for all by a hash of their names."""
-    found = [
-        Picture(source, name, read_label(source, name).person, Image.fromarray(pixels))
-        for name, pixels in read_pictures(source, shared_dir())
-        if is_held_out(name)
-    ]
+    found = []
+    for archive in ARCHIVES[source]:
+        with tarfile.open(shared_dir() / "data" / f"{archive}.tar") as tar:
+            for member in tar:
+                stream = tar.extractfile(member) if member.name.endswith(".jpg") else None
+                if stream is not None and is_held_out(member.name):
+                    image = Image.open(io.BytesIO(stream.read())).convert("RGB")
+                    found.append(Picture(source, member.name, read_label(source, member.name).person, image))
     return sorted(found, key=lambda p: hashlib.sha256(f"benchmark {p.name}".encode()).hexdigest())
 
 
