@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -25,23 +26,33 @@ def student_conditions(faces: Faces, folder: Path) -> tuple[Tensor, Tensor]:
     Args:
         folder: holds ``analyser.safetensors`` and ``recogniser.safetensors``.
     """
-    files = [folder / "recogniser.safetensors", folder / "analyser.safetensors"]
-    stamp = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12]
-    path = cache_dir() / f"{faces.source}.student-{stamp}.npz"
+    return student_identity(faces, folder), student_expression(faces, folder)
+
+
+def student_identity(faces: Faces, folder: Path) -> Tensor:
+    """[n, 128] by ``recogniser.safetensors``."""
+    path = folder / "recogniser.safetensors"
+    recogniser = load_recogniser(path)
+    return _kept(faces, path, lambda x: recogniser(x)[None])[0]
+
+
+def student_expression(faces: Faces, folder: Path) -> Tensor:
+    """[2, n, 57] by ``analyser.safetensors``: as it is, mirrored."""
+    path = folder / "analyser.safetensors"
+    expression = EmbeddedExpression(load_analyser(path))
+    return _kept(faces, path, lambda x: torch.stack([expression.embed(x), expression.embed(x.flip(3))]))
+
+
+def _kept(faces: Faces, weights: Path, compute: Callable[[Tensor], Tensor]) -> Tensor:
+    """What `compute` makes of all crops, [k, n, w], from the cache if these weights have seen these faces."""
+    stamp = hashlib.sha256(weights.read_bytes() + faces.names.tobytes()).hexdigest()[:12]
+    path = cache_dir() / f"{faces.source}.{weights.stem}-{stamp}.npy"
     if not path.is_file():
-        recogniser = load_recogniser(files[0])
-        expression = EmbeddedExpression(load_analyser(files[1]))
-        identity, plain, mirrored = [], [], []
+        parts = []
         with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
             for start in tqdm(range(0, len(faces), BATCH), desc=path.name, mininterval=5):
                 x = to_pixels(faces.crops[start : start + BATCH]).contiguous(memory_format=torch.channels_last)
-                identity.append(recogniser(x))
-                plain.append(expression.embed(x))
-                mirrored.append(expression.embed(x.flip(3)))
-        columns = {"identity": identity, "plain": plain, "mirrored": mirrored}
+                parts.append(compute(x).float())
         with replacing(path) as temporary:
-            arrays = {key: torch.cat(value).float().numpy() for key, value in columns.items()}
-            np.savez(temporary, allow_pickle=False, **arrays)
-    table = np.load(path)
-    both = torch.stack([torch.from_numpy(table["plain"]), torch.from_numpy(table["mirrored"])])
-    return torch.from_numpy(table["identity"]), both
+            np.save(temporary, torch.cat(parts, dim=1).numpy())
+    return torch.from_numpy(np.load(path))
