@@ -51,21 +51,21 @@ def from_arrays(path: Path) -> Iterator[tuple[str, str, ByteImage, Labels]]:
         yield name, person, image, Labels(landmarks, blendshapes, matrix)
 
 
-def given_embeddings(source: str) -> dict[str, FloatArray]:
-    """dlib's embeddings that lie beside the project, by file name; empty where there are none."""
-    if source not in ARCHIVES:
-        return {}
-    path = shared_dir() / "data" / f"{source}.dlib.npz"
-    if not path.is_file():
-        return {}
-    table = np.load(path)
-    return dict(zip(table["name"].tolist(), table["dlib_embedding"].astype(np.float32), strict=True))
+def given_embeddings() -> dict[str, FloatArray]:
+    """dlib's embeddings that lie beside the project, by file name. Warped pictures keep their photograph's name."""
+    found: dict[str, FloatArray] = {}
+    for source in ARCHIVES:
+        path = shared_dir() / "data" / f"{source}.dlib.npz"
+        if path.is_file():
+            table = np.load(path)
+            found |= dict(zip(table["name"].tolist(), table["dlib_embedding"].astype(np.float32), strict=True))
+    return found
 
 
 def prepare(source: str, path: Path | None, cache: Path) -> int:
     """Write one set and return how many faces it has; pictures without a face are left out."""
     pictures = from_archive(source) if path is None else from_arrays(path)
-    embeddings = given_embeddings(source)
+    embeddings = given_embeddings()
     recogniser = None
     columns: dict[str, list[Any]] = {key: [] for key in ("name", "person", "crop", "landmarks", "blendshapes")}
     columns |= {"matrix": [], "crop_matrix": [], "embedding": []}
