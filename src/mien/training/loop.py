@@ -194,9 +194,10 @@ def train(
 def _average_gradients(accelerator: Accelerator, parameters: Iterable[nn.Parameter]) -> None:
     if accelerator.num_processes == 1:
         return
-    for parameter in parameters:
-        if parameter.grad is not None:
-            parameter.grad.copy_(accelerator.reduce(parameter.grad, reduction="mean"))
+    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    flat: Tensor = accelerator.reduce(torch.cat([g.flatten() for g in gradients]), reduction="mean")  # one message
+    for gradient, averaged in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
+        gradient.copy_(averaged.view_as(gradient))
 
 
 def _log(accelerator: Accelerator, folder: Path, step: int, values: dict[str, float]) -> None:
