@@ -18,17 +18,23 @@ def test_equal_to_diffusers(kind: str) -> None:
     torch.testing.assert_close(schedule.alpha_bar.float(), oracle.alphas_cumprod, rtol=2e-5, atol=1e-7)
     z, eps = torch.randn(4, 3, 2, 2), torch.randn(4, 3, 2, 2)
     t = torch.tensor([0, 10, 500, 999])
-    torch.testing.assert_close(schedule.add_noise(z, eps, t), oracle.add_noise(z, eps, t), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(
+        schedule.add_noise(z, eps, t), oracle.add_noise(z, eps, t), rtol=1e-4, atol=1e-5
+    )
 
 
 def test_unknown_schedule_is_refused() -> None:
     with pytest.raises(ValueError, match="beta_schedule"):
-        Schedule.from_config({"num_train_timesteps": 10, "beta_schedule": "odd", "beta_start": 0.1, "beta_end": 0.2})
+        Schedule.from_config(
+            {"num_train_timesteps": 10, "beta_schedule": "odd", "beta_start": 0.1, "beta_end": 0.2}
+        )
 
 
 def test_noise_mse_of_the_best_predictor_of_a_gaussian() -> None:
     """For z ~ N(0, 1) the best eps is sqrt(1 - alpha_bar) z_t, and its error alpha_bar: known in closed form."""
-    schedule = Schedule.from_config({"num_train_timesteps": 1000, "beta_schedule": "linear", "beta_start": 1e-4, "beta_end": 0.02})
+    schedule = Schedule.from_config(
+        {"num_train_timesteps": 1000, "beta_schedule": "linear", "beta_start": 1e-4, "beta_end": 0.02}
+    )
     generator = torch.Generator().manual_seed(0)
     z, eps = (torch.randn(4000, 1, 4, 4, generator=generator) for _ in range(2))
     t = torch.full((4000,), 300)
@@ -41,7 +47,9 @@ def test_noise_mse_of_the_best_predictor_of_a_gaussian() -> None:
     torch.testing.assert_close(loss, share, rtol=0.02, atol=0)
     half = torch.zeros(4000, 4, 4)
     half[:, :2] = 1
-    torch.testing.assert_close(noise_mse(predict, z, eps, t, Conditions(), schedule, half), share, rtol=0.03, atol=0)
+    torch.testing.assert_close(
+        noise_mse(predict, z, eps, t, Conditions(), schedule, half), share, rtol=0.03, atol=0
+    )
 
 
 def test_velocity_weight_turns_eps_errors_into_v_errors() -> None:

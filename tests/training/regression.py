@@ -57,7 +57,16 @@ class Regression:
         save_file(dict(self.model.state_dict()), folder / "model.safetensors")
 
 
-CONFIG = {"steps": 60, "batch_size": 8, "lr": 0.05, "warmup": 5, "ema": 0.9, "precision": "no", "save_every": 5, "log_every": 1}
+CONFIG = {
+    "steps": 60,
+    "batch_size": 8,
+    "lr": 0.05,
+    "warmup": 5,
+    "ema": 0.9,
+    "precision": "no",
+    "save_every": 5,
+    "log_every": 1,
+}
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The loop: it learns, resumes on the same curve after kill -9, averages, stops at NaN and keeps the last good state."""
+"""The loop: learns, resumes on the same curve after kill -9, averages, stops at NaN with the last good state kept."""
 
 from __future__ import annotations
 
@@ -46,7 +46,9 @@ def test_killed_and_resumed_is_the_same_curve(tmp_path: Path) -> None:
     program = Path(__file__).with_name("regression.py")
     root = Path(__file__).parents[2]
     process = subprocess.Popen(
-        [sys.executable, str(program), str(folder), "60", "0.05"], cwd=root, env={**os.environ, "PYTHONPATH": str(root)}
+        [sys.executable, str(program), str(folder), "60", "0.05"],
+        cwd=root,
+        env={**os.environ, "PYTHONPATH": str(root)},
     )
     deadline = time.monotonic() + 120
     while find_checkpoint(folder) is None and time.monotonic() < deadline:
@@ -66,7 +68,15 @@ def test_two_processes_stay_the_same_model(tmp_path: Path) -> None:
     the batch in distribution, so it learns."""
     program = Path(__file__).with_name("regression.py")
     root = Path(__file__).parents[2]
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", "29533"]
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--nproc_per_node",
+        "2",
+        "--master_port",
+        "29533",
+    ]
     environment = {**os.environ, "PYTHONPATH": str(root), "ACCELERATE_USE_CPU": "1", "OMP_NUM_THREADS": "1"}
     subprocess.run([*command, str(program), str(tmp_path), "60", "0"], cwd=root, env=environment, check=True)
     first, second = (load_file(tmp_path / f"rank{rank}.safetensors")["weight"] for rank in (0, 1))
@@ -107,7 +117,9 @@ def test_ema_against_the_recursion() -> None:
     assert abs(float(ema.values["p"]) - expected) < 1e-6
 
 
-@pytest.mark.parametrize(("schedule", "step", "factor"), [("constant", 900, 1.0), ("cosine", 500, 0.5), ("hold-decay", 750, 0.5)])
+@pytest.mark.parametrize(
+    ("schedule", "step", "factor"), [("constant", 900, 1.0), ("cosine", 500, 0.5), ("hold-decay", 750, 0.5)]
+)
 def test_learning_rates(schedule: str, step: int, factor: float) -> None:
     config = LoopConfig(steps=1000, warmup=10, schedule=schedule)
     assert abs(learning_rate_factor(config, step) - factor) < 1e-9

@@ -1,4 +1,4 @@
-"""Captions of the embedded default's pictures, from what their names and pixels tell: style, age, gender, light, background."""
+"""Captions of the embedded default's pictures, from what their names and pixels tell."""
 
 from __future__ import annotations
 

@@ -58,13 +58,15 @@ def load_faces(source: str, cache: Path | None = None) -> Faces:
         )
     table = np.load(table_path)
     crops = np.load(cache / f"{source}.crops.npy", mmap_mode="r")
-    fields = ("landmarks", "blendshapes", "matrix", "crop_matrix")
     return Faces(
-        crops,
-        *(table[key] for key in fields),
-        table["name"],
-        table["person"],
-        table["embedding"],
+        crops=crops,
+        landmarks=table["landmarks"],
+        blendshapes=table["blendshapes"],
+        matrix=table["matrix"],
+        crop_matrix=table["crop_matrix"],
+        names=table["name"],
+        person=table["person"],
+        embedding=table["embedding"],
         source=source,
     )
 

@@ -42,7 +42,9 @@ def from_arrays(path: Path) -> Iterator[tuple[str, str, ByteImage, Labels]]:
         arrays = dict(np.load(path))
         columns = [arrays[key] for key in ("image", "landmarks", "blendshapes", "matrix")]
     except (OSError, KeyError, ValueError) as error:
-        raise InputError(f"The file {path} holds no labelled pictures ({error}); make it by mien.data.render.") from error
+        raise InputError(
+            f"The file {path} holds no labelled pictures ({error}); make it by mien.data.render."
+        ) from error
     for i, (image, landmarks, blendshapes, matrix) in enumerate(zip(*columns, strict=True)):
         if "head" in arrays:
             name, person = f"head{arrays['head'][i]:08d}-{i}", str(arrays["head"][i])
@@ -58,7 +60,9 @@ def given_embeddings() -> dict[str, FloatArray]:
         path = shared_dir() / "data" / f"{source}.dlib.npz"
         if path.is_file():
             table = np.load(path)
-            found |= dict(zip(table["name"].tolist(), table["dlib_embedding"].astype(np.float32), strict=True))
+            found |= dict(
+                zip(table["name"].tolist(), table["dlib_embedding"].astype(np.float32), strict=True)
+            )
     return found
 
 
@@ -67,7 +71,9 @@ def prepare(source: str, path: Path | None, cache: Path) -> int:
     pictures = from_archive(source) if path is None else from_arrays(path)
     embeddings = given_embeddings()
     recogniser = None
-    columns: dict[str, list[Any]] = {key: [] for key in ("name", "person", "crop", "landmarks", "blendshapes")}
+    columns: dict[str, list[Any]] = {
+        key: [] for key in ("name", "person", "crop", "landmarks", "blendshapes")
+    }
     columns |= {"matrix": [], "crop_matrix": [], "embedding": []}
     for name, person, image, labels in pictures:
         if not labels.found:

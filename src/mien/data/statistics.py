@@ -1,4 +1,4 @@
-"""Writes ``encoders/statistics.json``: mean and deviation of identity embeddings and expression numbers in training faces."""
+"""Writes ``encoders/statistics.json``: mean and deviation of the conditions' numbers over the training faces."""
 
 from __future__ import annotations
 

@@ -31,7 +31,9 @@ class Schedule:
         if config.get("trained_betas") is not None:
             betas = torch.tensor(config["trained_betas"], dtype=torch.float64)
         else:
-            betas = _betas(str(config["beta_schedule"]), float(config["beta_start"]), float(config["beta_end"]), steps)
+            betas = _betas(
+                str(config["beta_schedule"]), float(config["beta_start"]), float(config["beta_end"]), steps
+            )
         return cls((1 - betas).cumprod(0))
 
     def at(self, t: Tensor, like: Tensor) -> Tensor:

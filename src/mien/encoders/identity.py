@@ -27,12 +27,16 @@ EMBEDDING = 128
 class Recogniser(nn.Module):
     """Canonical crops [b, 3, 128, 128] in [-1, 1] → [b, 128], dlib's embedding standardised."""
 
-    def __init__(self, widths: tuple[int, ...] = (24, 48, 96, 192), blocks: tuple[int, ...] = (0, 1, 2, 3)) -> None:
+    def __init__(
+        self, widths: tuple[int, ...] = (24, 48, 96, 192), blocks: tuple[int, ...] = (0, 1, 2, 3)
+    ) -> None:
         super().__init__()
         self.config = {"widths": list(widths), "blocks": list(blocks)}
         self.trunk = Trunk(widths, blocks)
         self.squeeze = nn.Sequential(nn.Conv2d(widths[-1], 64, 1, bias=False), nn.BatchNorm2d(64), nn.ReLU())
-        self.head = nn.Sequential(nn.Linear(64 * 64, 512), nn.BatchNorm1d(512), nn.ReLU(), nn.Linear(512, EMBEDDING))
+        self.head = nn.Sequential(
+            nn.Linear(64 * 64, 512), nn.BatchNorm1d(512), nn.ReLU(), nn.Linear(512, EMBEDDING)
+        )
 
     def forward(self, crops: Tensor) -> Tensor:
         return self.head(self.squeeze(self.trunk(crops)).flatten(1)).float()

@@ -1,4 +1,4 @@
-"""The 52 blendshapes: MediaPipe's names in MediaPipe's order (ARKit's coefficients plus `_neutral`, less `tongueOut`)."""
+"""The 52 blendshapes: MediaPipe's names in its order (ARKit's plus `_neutral`, less `tongueOut`)."""
 
 from __future__ import annotations
 

@@ -38,7 +38,9 @@ class ConvBlock(nn.Module):
 class Trunk(nn.Module):
     """[b, 3, 128, 128] in [-1, 1] → [b, widths[-1], 8, 8]: halved once a width, `blocks` residual blocks at each."""
 
-    def __init__(self, widths: tuple[int, ...] = (24, 48, 96, 192), blocks: tuple[int, ...] = (0, 1, 2, 2)) -> None:
+    def __init__(
+        self, widths: tuple[int, ...] = (24, 48, 96, 192), blocks: tuple[int, ...] = (0, 1, 2, 2)
+    ) -> None:
         super().__init__()
         layers: list[nn.Module] = []
         previous = 3
@@ -84,7 +86,9 @@ class AnalyserNet(nn.Module):
         )
         self.to_pose = nn.Linear(features, 3)
         self.to_confidence = nn.Linear(features, 1)
-        mean = torch.zeros(LANDMARKS, 3) if mean_landmarks is None else torch.from_numpy(mean_landmarks).float()
+        mean = (
+            torch.zeros(LANDMARKS, 3) if mean_landmarks is None else torch.from_numpy(mean_landmarks).float()
+        )
         self.register_buffer("mean_landmarks", mean)
         nn.init.normal_(self.to_landmarks.weight, std=1e-3)
         nn.init.zeros_(self.to_landmarks.bias)
@@ -126,7 +130,9 @@ def read_network(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
             config = json.loads((file.metadata() or {})["config"])
         tensors = {k: v.float() if v.is_floating_point() else v for k, v in load_file(path).items()}
     except (OSError, KeyError, ValueError, SafetensorError) as error:
-        raise InputError(f"The network file {path} cannot be read ({error}); run `mien models verify`.") from error
+        raise InputError(
+            f"The network file {path} cannot be read ({error}); run `mien models verify`."
+        ) from error
     return config, tensors
 
 

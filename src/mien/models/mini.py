@@ -37,7 +37,7 @@ def create_tokenizer(corpus: list[str]) -> CLIPTokenizer:
     for letter in letters:  # so that any printable word can be spelt
         vocabulary.setdefault(f"{letter}</w>", len(vocabulary))
     pairs = [tuple(line.split(" ")) for line in merges]
-    return CLIPTokenizer(vocab=vocabulary, merges=pairs, model_max_length=TEXT_LENGTH)  # type: ignore[arg-type]
+    return CLIPTokenizer(vocab=vocabulary, merges=pairs, model_max_length=TEXT_LENGTH)
 
 
 def create_text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
@@ -76,5 +76,9 @@ def create_scheduler() -> DDPMScheduler:
     """Stable Diffusion's schedule, epsilon-prediction. Its alpha_bar ends at 0.0047, not nearer to 0: a small network's
     error in eps is divided by sqrt(alpha_bar) at the first step of sampling."""
     return DDPMScheduler(
-        num_train_timesteps=1000, beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", clip_sample=False
+        num_train_timesteps=1000,
+        beta_start=0.00085,
+        beta_end=0.012,
+        beta_schedule="scaled_linear",
+        clip_sample=False,
     )

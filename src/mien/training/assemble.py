@@ -1,7 +1,8 @@
-"""Puts what the recipes of the embedded default exported into the package: float16, in shards that a repository can hold.
+"""Puts what the recipes of the embedded default exported into the package: float16, in small shards.
 
 python -m mien.training.assemble --base runs/mini_pretrain/export --adapter runs/mini_base/export/adapter \\
-    --autoencoder runs/mini_autoencoder/export --analyser runs/mini_analyser/export --recogniser runs/mini_recogniser/export
+    --autoencoder runs/mini_autoencoder/export --analyser runs/mini_analyser/export \\
+    --recogniser runs/mini_recogniser/export
 
 Parts that are not named stay as they are. Writes the manifest of the weights afterwards.
 """
@@ -44,7 +45,9 @@ def assemble_base(source: Path, target: Path) -> None:
         shutil.rmtree(target / part, ignore_errors=True)
     unet = UNet2DConditionModel.from_pretrained(source / "unet", torch_dtype=torch.float16)
     unet.save_pretrained(target / "unet", max_shard_size=SHARD)
-    CLIPTextModel.from_pretrained(source / "text_encoder", dtype=torch.float16).save_pretrained(target / "text_encoder")
+    CLIPTextModel.from_pretrained(source / "text_encoder", dtype=torch.float16).save_pretrained(
+        target / "text_encoder"
+    )
     for part in ("tokenizer", "scheduler"):
         shutil.copytree(source / part, target / part)
     (target / "model_index.json").write_text(json.dumps(INDEX, indent=1) + "\n")
@@ -91,7 +94,9 @@ def main() -> None:
     for name in ("analyser", "recogniser", "detector"):
         if getattr(given, name):
             (given.target / "face").mkdir(parents=True, exist_ok=True)
-            shutil.copy(getattr(given, name) / f"{name}.safetensors", given.target / "face" / f"{name}.safetensors")
+            shutil.copy(
+                getattr(given, name) / f"{name}.safetensors", given.target / "face" / f"{name}.safetensors"
+            )
     if given.target == SHIPPED_FOLDER / "mini":
         manifest.main()
 

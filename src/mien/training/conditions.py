@@ -47,7 +47,10 @@ class ConditionSet:
 def mirror_landmarks(landmarks: np.ndarray) -> np.ndarray:
     """Landmarks [n, 478, 3] with the points of the LMS ratios exchanged as a mirror does (distances stay)."""
     mirrored = landmarks.copy()
-    mirrored[:, _MIRROR[:, 0]], mirrored[:, _MIRROR[:, 1]] = landmarks[:, _MIRROR[:, 1]], landmarks[:, _MIRROR[:, 0]]
+    mirrored[:, _MIRROR[:, 0]], mirrored[:, _MIRROR[:, 1]] = (
+        landmarks[:, _MIRROR[:, 1]],
+        landmarks[:, _MIRROR[:, 0]],
+    )
     return mirrored
 
 
@@ -75,17 +78,25 @@ def valid_cells(faces: Faces, cells: int = 8) -> Tensor:
 
 
 def build_set(source: str, held_out: bool = False, encoders: Path | None = None) -> ConditionSet:
-    """Load a prepared set and compute its conditions: by the teachers' labels, or by the embedded encoders in a folder."""
+    """Load a prepared set; its conditions are the teachers' labels, or come from the embedded encoders in a folder."""
     faces = load_faces(source)
     tint = torch.cat([colours(to_pixels(faces.crops[i : i + 512])) for i in range(0, len(faces), 512)])
-    flipped = torch.cat([colours(to_pixels(faces.crops[i : i + 512]).flip(3)) for i in range(0, len(faces), 512)])
-    embedding, expression = teacher_conditions(faces) if encoders is None else student_conditions(faces, encoders)
+    flipped = torch.cat(
+        [colours(to_pixels(faces.crops[i : i + 512]).flip(3)) for i in range(0, len(faces), 512)]
+    )
+    embedding, expression = (
+        teacher_conditions(faces) if encoders is None else student_conditions(faces, encoders)
+    )
     rows = split_rows(faces, held_out)
     members: dict[int, list[int]] = {}
     for row in rows:
         members.setdefault(int(faces.person[row]), []).append(int(row))
     partners = [np.array(members.get(int(person), [i])) for i, person in enumerate(faces.person)]
-    style = {"lfw-gray": "black and white photo", "renders-train": "3d render", "renders-holdout": "3d render"}
+    style = {
+        "lfw-gray": "black and white photo",
+        "renders-train": "3d render",
+        "renders-holdout": "3d render",
+    }
     return ConditionSet(
         faces=faces,
         rows=rows,
@@ -140,7 +151,9 @@ class ConditionSampler:
             "ids": ids,
         }
 
-    def _example(self, part: ConditionSet, u: np.ndarray) -> tuple[ByteImage, tuple[Tensor, Tensor, Tensor], str]:
+    def _example(
+        self, part: ConditionSet, u: np.ndarray
+    ) -> tuple[ByteImage, tuple[Tensor, Tensor, Tensor], str]:
         row = int(part.rows[int(u[0] * len(part.rows))])
         others = part.partners[row]
         source = int(others[int(u[2] * len(others))]) if u[1] < self.partner else row
@@ -150,7 +163,10 @@ class ConditionSampler:
         light, background = light_words(crop, landmarks), background_colour(crop)
         if flip:
             crop = crop[:, ::-1]
-            swap = {"light from the left": "light from the right", "light from the right": "light from the left"}
+            swap = {
+                "light from the left": "light from the right",
+                "light from the right": "light from the left",
+            }
             light = swap.get(light, light)
         style = part.style
         if style == "colour photo" and u[5] < self.grey:
@@ -161,6 +177,8 @@ class ConditionSampler:
         keep = (u[6] < 0.7 or style != part.style, u[7] < 0.7, u[8] < 0.6, u[9] < 0.6)
         text = caption(style, label, light, background, keep)
         valid = part.valid[row].flip(1) if flip else part.valid[row]
-        return np.ascontiguousarray(crop), (part.identity[flip_source, source], part.expression[flip, row], valid), text
-
-
+        return (
+            np.ascontiguousarray(crop),
+            (part.identity[flip_source, source], part.expression[flip, row], valid),
+            text,
+        )

@@ -90,7 +90,9 @@ class Ema:
     @torch.no_grad()
     def update(self, step: int) -> None:
         weight = 1 - min(self.decay, (1 + step) / (10 + step))
-        torch._foreach_lerp_(list(self.values.values()), [p.detach() for p in self.parameters.values()], weight)
+        torch._foreach_lerp_(
+            list(self.values.values()), [p.detach() for p in self.parameters.values()], weight
+        )
 
     @torch.no_grad()
     def swap(self) -> None:
@@ -133,7 +135,11 @@ def train(
         module.to(accelerator.device)
     named = _named_trainable(stage)
     optimizer = torch.optim.AdamW(
-        named.values(), lr=config.lr, betas=tuple(config.betas), weight_decay=config.weight_decay, fused=True
+        named.values(),
+        lr=config.lr,
+        betas=(config.betas[0], config.betas[1]),
+        weight_decay=config.weight_decay,
+        fused=True,
     )
     ema = Ema(named, config.ema)
     start = 0
@@ -195,7 +201,9 @@ def _average_gradients(accelerator: Accelerator, parameters: Iterable[nn.Paramet
     if accelerator.num_processes == 1:
         return
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-    flat: Tensor = accelerator.reduce(torch.cat([g.flatten() for g in gradients]), reduction="mean")  # one message
+    flat: Tensor = accelerator.reduce(
+        torch.cat([g.flatten() for g in gradients]), reduction="mean"
+    )  # one message
     for gradient, averaged in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
         gradient.copy_(averaged.view_as(gradient))
 

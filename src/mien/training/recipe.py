@@ -65,7 +65,7 @@ def _check_arguments(path: Path, recipe: dict[Any, Any]) -> None:
     for key in recipe["args"]:
         if key not in known:
             raise InputError(
-                f"The recipe {path} gives {key!r}, which stage {recipe['stage']!r} does not take; it takes {', '.join(known)}."
+                f"The recipe {path} gives {key!r}; stage {recipe['stage']!r} takes {', '.join(known)}."
             )
 
 

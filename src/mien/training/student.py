@@ -51,7 +51,9 @@ def _kept(faces: Faces, weights: Path, compute: Callable[[Tensor], Tensor]) -> T
         parts = []
         with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
             for start in tqdm(range(0, len(faces), BATCH), desc=path.name, mininterval=5):
-                x = to_pixels(faces.crops[start : start + BATCH]).contiguous(memory_format=torch.channels_last)
+                x = to_pixels(faces.crops[start : start + BATCH]).contiguous(
+                    memory_format=torch.channels_last
+                )
                 parts.append(compute(x).float())
         with replacing(path) as temporary:
             np.save(temporary, torch.cat(parts, dim=1).numpy())

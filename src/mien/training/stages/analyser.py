@@ -80,7 +80,9 @@ class AnalyserStage:
     def batch(self, size: int, rng: torch.Generator) -> dict[str, Tensor]:
         sets = torch.multinomial(self.weights, size, replacement=True, generator=rng).tolist()
         draws = torch.rand(size, generator=rng).tolist()
-        batch = self._rows([(s, int(self.rows[s][int(u * len(self.rows[s]))])) for s, u in zip(sets, draws, strict=True)])
+        batch = self._rows(
+            [(s, int(self.rows[s][int(u * len(self.rows[s]))])) for s, u in zip(sets, draws, strict=True)]
+        )
         flip = torch.rand(size, generator=rng) < 0.5
         self._flip(batch, flip)
         rough = similarity_matrices(size, CROP, 22, 0.22, 0.10, rng)
@@ -93,8 +95,14 @@ class AnalyserStage:
         near = torch.exp(uniform(count, 1.0, 1.8, rng))[:, None, None]
         slid = torch.rand(count, generator=rng) < 0.4
         about = torch.eye(2, 3).repeat(count, 1, 1)
-        about[:, :, 2] = torch.sign(uniform(count * 2, -1, 1, rng)).view(count, 2) * uniform(count * 2, 0.55, 0.9, rng).view(count, 2) * CROP
-        closer = torch.cat([torch.eye(2) * near, (1 - near) * (CROP * torch.rand(count, 2, 1, generator=rng))], dim=2)
+        about[:, :, 2] = (
+            torch.sign(uniform(count * 2, -1, 1, rng)).view(count, 2)
+            * uniform(count * 2, 0.55, 0.9, rng).view(count, 2)
+            * CROP
+        )
+        closer = torch.cat(
+            [torch.eye(2) * near, (1 - near) * (CROP * torch.rand(count, 2, 1, generator=rng))], dim=2
+        )
         matrices[:count] = torch.where(slid[:, None, None], about, closer)
         batch["x"] = colour_jitter(warp_pixels(batch["x"], matrices), rng)
         noise = torch.rand(count, generator=rng) < 0.15
@@ -108,9 +116,13 @@ class AnalyserStage:
 
     def _flip(self, batch: dict[str, Tensor], flip: Tensor) -> None:
         batch["x"] = torch.where(flip[:, None, None, None], batch["x"].flip(3), batch["x"])
-        mirrored = batch["landmarks"][:, self.mirror] * torch.tensor([-1.0, 1, 1]) + torch.tensor([float(CROP), 0, 0])
+        mirrored = batch["landmarks"][:, self.mirror] * torch.tensor([-1.0, 1, 1]) + torch.tensor(
+            [float(CROP), 0, 0]
+        )
         batch["landmarks"] = torch.where(flip[:, None, None], mirrored, batch["landmarks"])
-        batch["blendshapes"] = torch.where(flip[:, None], batch["blendshapes"][:, list(FLIP)], batch["blendshapes"])
+        batch["blendshapes"] = torch.where(
+            flip[:, None], batch["blendshapes"][:, list(FLIP)], batch["blendshapes"]
+        )
         batch["pose"] = torch.where(flip[:, None], batch["pose"] * torch.tensor([-1.0, 1, -1]), batch["pose"])
 
     def step(self, batch: dict[str, Tensor], rng: torch.Generator) -> tuple[Tensor, dict[str, float]]:
@@ -118,12 +130,18 @@ class AnalyserStage:
         out = self.model(batch["x"].contiguous(memory_format=torch.channels_last))
         face = batch["face"]
         share = face / face.sum().clamp_min(1)
-        distance = ((out["landmarks"] - batch["landmarks"]).abs() * self.point_weight.to(face)).mean(dim=(1, 2)) / 50
+        distance = ((out["landmarks"] - batch["landmarks"]).abs() * self.point_weight.to(face)).mean(
+            dim=(1, 2)
+        ) / 50
         difference = out["blendshapes"] - batch["blendshapes"]
         blend = difference.abs().mean(1) + 2 * difference.square().mean(1)
         pose = F.smooth_l1_loss(out["pose"] / 10, batch["pose"] / 10, reduction="none").mean(1)
         found = F.binary_cross_entropy_with_logits(out["confidence"], face)
-        losses = {"landmarks": (distance * share).sum(), "blendshapes": (blend * share).sum(), "pose": (pose * share).sum()}
+        losses = {
+            "landmarks": (distance * share).sum(),
+            "blendshapes": (blend * share).sum(),
+            "pose": (pose * share).sum(),
+        }
         loss = 10 * losses["landmarks"] + 4 * losses["blendshapes"] + losses["pose"] + 0.2 * found
         logs = {key: value.item() for key, value in losses.items()}
         return loss, {"loss": loss.item(), "confidence": found.item(), **logs}
@@ -140,7 +158,9 @@ class AnalyserStage:
             eyes = torch.from_numpy(eye_distance(truth["landmarks"].numpy())).float()
             error = (out["landmarks"] - truth["landmarks"])[..., :2].norm(dim=2).mean(1) / eyes
             numbers[f"{faces.source}_landmarks"] = float(error.mean())
-            numbers[f"{faces.source}_blendshapes"] = float((out["blendshapes"] - truth["blendshapes"]).abs().mean())
+            numbers[f"{faces.source}_blendshapes"] = float(
+                (out["blendshapes"] - truth["blendshapes"]).abs().mean()
+            )
             numbers[f"{faces.source}_pose"] = float((out["pose"] - truth["pose"]).abs().mean())
             numbers[f"{faces.source}_found"] = float((out["confidence"] > 0).float().mean())
             if s == 0:

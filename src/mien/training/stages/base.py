@@ -31,7 +31,11 @@ class BaseStage:
     """
 
     def __init__(
-        self, backbone: str, encoders: str, weights: dict[str, float], drop: tuple[float, float, float] = (0.05, 0.05, 0.05)
+        self,
+        backbone: str,
+        encoders: str,
+        weights: dict[str, float],
+        drop: tuple[float, float, float] = (0.05, 0.05, 0.05),
     ) -> None:
         self.backbone = load_backbone(backbone, device="cpu", dtype="float32")
         self.adapter = self.backbone.load_adapter()

@@ -91,7 +91,7 @@ class PretrainStage:
     def step(self, batch: dict[str, Tensor], rng: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         x = batch["x"]
         b, device = len(x), x.device
-        self.vae.to(device)  # type: ignore[arg-type]
+        self.vae.to(device)
         mode = torch.bucketize(torch.rand(b, generator=rng), torch.tensor(_MODES).cumsum(0)).to(device)
         with torch.no_grad():
             z = self.vae.encode(x).latents.float()
@@ -102,7 +102,11 @@ class PretrainStage:
         text = self.text_encoder(ids)[0]
         no_identity, no_expression = (mode == 1) | (mode == 3), (mode == 1) | (mode == 2)
         conditions = self.adapter.project(
-            batch["identity"], batch["expression"], text, drop_identity=no_identity, drop_expression=no_expression
+            batch["identity"],
+            batch["expression"],
+            text,
+            drop_identity=no_identity,
+            drop_expression=no_expression,
         )
         # A missing branch is sometimes zero (guidance), sometimes off (no adapter at all).
         off = torch.rand(b, generator=rng).to(device) < 0.3
@@ -139,7 +143,9 @@ class PretrainStage:
     def _sheet(self, people: int = 5, expressions: int = 8) -> Image.Image:
         """Top row: expression references; left column: identities; the rest: what comes out."""
         who = self.held.rows[:: max(1, len(self.held.rows) // people)][:people]
-        how = self.references.rows[:: max(1, len(self.references.rows) // (expressions - 2))][: expressions - 2]
+        how = self.references.rows[:: max(1, len(self.references.rows) // (expressions - 2))][
+            : expressions - 2
+        ]
         other = self.held.rows[3:5]
         expression = torch.cat([self.references.expression[0, how], self.held.expression[0, other]])
         top = [np.asarray(self.references.faces.crops[i]) for i in how]

@@ -21,7 +21,8 @@ from mien.training.augment import colour_jitter, similarity_matrices, warp_pixel
 
 class RecogniserStage:
     """Squared error to the teacher's standardised embedding, plus telling the batch's people apart by it: a softmax
-    over the cosines between each student's embedding and every teacher's in the batch (van den Oord et al. 2018, Eq. 4).
+    over the cosines between each student's embedding and every teacher's in the batch (van den Oord et al. 2018,
+    Eq. 4).
 
     Args:
         weights: prepared set → how often it is drawn, relative.
@@ -38,7 +39,8 @@ class RecogniserStage:
         self.sets = [load_faces(source) for source in weights]
         known = [np.isfinite(faces.embedding[:, 0]) for faces in self.sets]
         self.rows = [
-            rows[has[rows]] for rows, has in ((split_rows(f, False), k) for f, k in zip(self.sets, known, strict=True))
+            rows[has[rows]]
+            for rows, has in ((split_rows(f, False), k) for f, k in zip(self.sets, known, strict=True))
         ]
         self.targets = [
             standardise(torch.from_numpy(np.nan_to_num(faces.embedding.astype(np.float32))), "identity")
@@ -72,7 +74,9 @@ class RecogniserStage:
         target = batch["target"]
         error = F.mse_loss(embedding, target)
         cosines = F.normalize(embedding, dim=1) @ F.normalize(target, dim=1).T
-        contrast = F.cross_entropy(cosines / self.temperature, torch.arange(len(target), device=target.device))
+        contrast = F.cross_entropy(
+            cosines / self.temperature, torch.arange(len(target), device=target.device)
+        )
         loss = error + self.contrast * contrast
         return loss, {"loss": loss.item(), "error": error.item(), "contrast": contrast.item()}
 
