@@ -6,7 +6,7 @@ import pytest
 import torch
 from diffusers import DDPMScheduler
 
-from mien.diffusion.losses import noise_mse
+from mien.diffusion.losses import expression_loss, identity_loss, noise_mse
 from mien.diffusion.schedule import Schedule
 from mien.types import Conditions
 
@@ -63,3 +63,20 @@ def test_velocity_weight_turns_eps_errors_into_v_errors() -> None:
     v_error = oracle.get_velocity(z, eps, t) - oracle.get_velocity(implied, wrong, t)
     weighted = schedule.velocity_weight(t, z) * (eps - wrong).square()
     torch.testing.assert_close(weighted, v_error.square(), rtol=1e-3, atol=1e-5)
+
+
+def test_one_step_inverts_noising() -> None:
+    schedule = Schedule.from_config(DDPMScheduler().config)
+    z, eps = (torch.randn(3, 2, 2, 2, dtype=torch.float64) for _ in range(2))
+    t = torch.tensor([1, 500, 999])
+    torch.testing.assert_close(
+        schedule.one_step(schedule.add_noise(z, eps, t), eps, t), z, rtol=1e-9, atol=1e-9
+    )
+
+
+def test_face_losses_against_numpy() -> None:
+    a, b = torch.randn(5, 8), torch.randn(5, 8)
+    x, y = a.double().numpy(), b.double().numpy()
+    cosines = (x * y).sum(1) / ((x**2).sum(1) * (y**2).sum(1)) ** 0.5
+    assert abs(float(identity_loss(a, b)) - float((1 - cosines).mean())) < 1e-5
+    assert abs(float(expression_loss(a, b)) - float(((x - y) ** 2).mean())) < 1e-5

@@ -41,6 +41,11 @@ class Schedule:
         values = self.alpha_bar.to(like.device)[t]
         return values.to(like.dtype).view(-1, *[1] * (like.ndim - 1))
 
+    def one_step(self, z_t: Tensor, eps: Tensor, t: Tensor) -> Tensor:
+        """z_0* = (z_t - sqrt(1 - alpha_bar) eps) / sqrt(alpha_bar): `add_noise` solved for z (DiffSFSR Eq. 1)."""
+        alpha_bar = self.at(t, z_t)
+        return (z_t - (1 - alpha_bar).sqrt() * eps) / alpha_bar.sqrt()
+
     def velocity_weight(self, t: Tensor, like: Tensor, limit: float = 20.0) -> Tensor:
         """min(1 / alpha_bar, limit) at t [b], shaped as `at`: turns an eps error into the error of v.
 

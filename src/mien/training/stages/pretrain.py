@@ -20,15 +20,20 @@ from torch import Tensor, nn
 
 from mien.data.captions import all_captions
 from mien.data.dataset import to_bytes, to_pixels
-from mien.diffusion.losses import noise_mse
+from mien.diffusion.losses import expression_loss, identity_loss, noise_error, noise_mse
 from mien.diffusion.schedule import Schedule
 from mien.encoders.appearance import WIDTH as APPEARANCE_WIDTH
+from mien.encoders.expression import EmbeddedExpression
+from mien.encoders.identity import Recogniser, load_recogniser
+from mien.face.network import load_analyser
 from mien.models.autoencoder import PatchAutoencoder
 from mien.models.e_adapter import EAdapter
 from mien.models.mini import create_scheduler, create_text_encoder, create_tokenizer, create_unet
 from mien.training.conditions import ConditionSampler, build_set
 
-IDENTITY_WIDTH, EXPRESSION_WIDTH = 128 + APPEARANCE_WIDTH, 57
+IDENTITY = 128  # the recogniser's part of the identity's numbers
+IDENTITY_WIDTH, EXPRESSION_WIDTH = IDENTITY + APPEARANCE_WIDTH, 57
+FACE_LIMIT, FACE_SAMPLES = 500, 8  # where and on how many samples a step L_id and L_exp are measured
 # Probabilities of what a sample is told: (text alone, nothing, identity, expression); the rest get everything.
 _MODES = (0.10, 0.06, 0.06, 0.06)
 
@@ -43,6 +48,8 @@ class PretrainStage:
         identity_tokens, expression_tokens: of the adapter's branches.
         encoders: folder of the trained analyser and recogniser, whose numbers then are the conditions; None: the
             teachers' labels, for a start before those two are trained.
+        identity_weight, expression_weight: of L_id and L_exp (DiffSFSR Eqs. 5-6), measured by those two networks on
+            one-step estimates at t <= 500 of a few samples a step; need `encoders`.
         sheet: whether validation draws pictures.
     """
 
@@ -54,6 +61,8 @@ class PretrainStage:
         identity_tokens: int = 8,
         expression_tokens: int = 4,
         encoders: str | None = None,
+        identity_weight: float = 0.0,
+        expression_weight: float = 0.0,
         sheet: bool = True,
     ) -> None:
         torch.manual_seed(0)
@@ -74,6 +83,11 @@ class PretrainStage:
         self.adapter.attach(self.unet)
         folder = None if encoders is None else Path(encoders)
         self.sampler = ConditionSampler(dict(weights), self.tokenizer, encoders=folder)
+        self.judges: tuple[Recogniser, EmbeddedExpression] | None = None
+        if folder is not None and (identity_weight or expression_weight):
+            analyser = load_analyser(folder / "analyser.safetensors")
+            self.judges = load_recogniser(folder / "recogniser.safetensors"), EmbeddedExpression(analyser)
+        self.identity_weight, self.expression_weight = identity_weight, expression_weight
         self.sheet = sheet
         self.held = build_set("utkface-adults", held_out=True, encoders=folder)
         self.references = build_set("renders-holdout", held_out=False, encoders=folder)
@@ -112,10 +126,30 @@ class PretrainStage:
         off = torch.rand(b, generator=rng).to(device) < 0.3
         id_scale = 1.0 - ((mode == 0) | (no_identity & off)).float()
         expression_scale = 1.0 - ((mode == 0) | (no_expression & off)).float()
-        predict = self.adapter.predict_noise(self.unet, id_scale, expression_scale)
+        z_t = self.schedule.add_noise(z, eps, t)
+        predicted = self.adapter.predict_noise(self.unet, id_scale, expression_scale)(z_t, t, conditions)
         weight = batch["valid"].clamp_min(0.1) * self.schedule.velocity_weight(t, z)[:, 0]
-        loss = noise_mse(predict, z, eps, t, conditions, self.schedule, weight)
-        return loss, {"loss": loss.item()}
+        loss = noise_error(predicted, eps, weight)
+        logs = {"loss": loss.item()}
+        chosen = torch.nonzero((t <= FACE_LIMIT) & (mode == len(_MODES)))[:FACE_SAMPLES, 0]
+        if self.judges is not None and len(chosen):
+            z0 = self.schedule.one_step(z_t[chosen], predicted[chosen].float(), t[chosen])
+            identity, expression = self._judge(z0, batch, chosen)
+            loss = loss + self.identity_weight * identity + self.expression_weight * expression
+            logs |= {"identity": identity.item(), "expression": expression.item()}
+        return loss, logs
+
+    def _judge(self, z0: Tensor, batch: dict[str, Tensor], chosen: Tensor) -> tuple[Tensor, Tensor]:
+        """L_id and L_exp of estimated latents z0 [k, c, h, w], against what their samples were told."""
+        assert self.judges is not None
+        recogniser, expression = self.judges
+        recogniser.to(z0.device)
+        expression.analyser.to(z0.device)
+        x = self.vae.decode(z0).sample.clamp(-1.2, 1.2)
+        return (
+            identity_loss(recogniser(x), batch["identity"][chosen, :IDENTITY]),
+            expression_loss(expression.embed(x), batch["expression"][chosen]),
+        )
 
     def validate(self) -> tuple[dict[str, float], Image.Image | None]:
         rng = torch.Generator().manual_seed(7)
