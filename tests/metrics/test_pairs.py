@@ -78,3 +78,20 @@ def test_folders(tmp_path: Path) -> None:
         read_folder(tmp_path)
     with pytest.raises(InputError, match="is not a folder"):
         read_folder(tmp_path / "nowhere")
+
+
+def test_the_results_of_generate_can_be_judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "out").mkdir()
+    for name in ("a.png", "b.png", "out/1.png"):
+        (tmp_path / name).touch()
+    results = tmp_path / "out" / "results.csv"
+    results.write_text(
+        "row,identity,expression,out,steps\n1,a.png,b.png,out/1.png,9\n2,,,,", encoding="utf-8"
+    )
+    monkeypatch.chdir(tmp_path)
+    (row,), wrong = read_csv(results, ["out"])
+    assert row.results == {"out": Path("out/1.png")}
+    assert row.identity == Path("a.png")
+    assert len(wrong) == 1
+    with pytest.raises(InputError, match="no method called ours: choose of row, out, steps"):
+        read_csv(results, ["ours"])

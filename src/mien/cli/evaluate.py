@@ -49,8 +49,6 @@ def evaluate(
 
     if (pairs is None) == (folder is None):
         raise InputError("Give --pairs FILE.csv or --folder DIR, one of them.")
-    from dataclasses import replace
-
     from tqdm import tqdm
 
     from mien.files import check_writable
@@ -61,15 +59,9 @@ def evaluate(
     from mien.metrics.scoring import load_scorer
 
     if pairs is not None:
-        rows, wrong = read_csv(pairs)
+        rows, wrong = read_csv(pairs, method)
     else:
-        rows, wrong = read_folder(folder or Path()), []
-    if method:
-        unknown = [name for name in method if name not in rows[0].results]
-        if unknown:
-            known = ", ".join(rows[0].results)
-            raise InputError(f"There is no method called {unknown[0]}: choose of {known}.")
-        rows = [replace(row, results={name: row.results[name] for name in method}) for row in rows]
+        rows, wrong = read_folder(folder or Path(), method), []
     try:
         out_dir.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,12 +26,16 @@ class EvaluationRow:
     results: dict[str, Path | None]
 
 
-def read_csv(path: str | Path) -> tuple[list[EvaluationRow], list[str]]:
+def read_csv(path: str | Path, only: Sequence[str] | None = None) -> tuple[list[EvaluationRow], list[str]]:
     """Rows of a CSV with the columns ``identity``, ``expression`` and one for each method.
 
-    Paths are relative to the CSV's folder. An optional column ``same_person`` names another photograph of
-    the identity's person; ``prompt``, ``seed`` and ``note`` are left alone. An empty cell of a method is a
-    picture that it failed to give.
+    Pictures are looked for from the CSV's folder, then from the current one (as in the results.csv of `mien
+    generate --pairs`, whose method is the column ``out``). An optional column ``same_person`` names another
+    photograph of the identity's person; ``prompt``, ``seed`` and ``note`` are left alone. An empty cell of a method
+    is a picture that it failed to give.
+
+    Args:
+        path: the file. only: judge these columns alone; None: every other column is a method.
 
     Returns:
         The rows, and one sentence for each that is wrong in itself and was left out.
@@ -53,7 +58,7 @@ def read_csv(path: str | Path) -> tuple[list[EvaluationRow], list[str]]:
     for name in INPUTS:
         if name not in header:
             raise InputError(f"{path} has no column {name!r}: its first line must name it.")
-    methods = [name for name in header if name and name not in NOT_METHODS]
+    methods = _chosen([name for name in header if name and name not in NOT_METHODS], only)
     if not methods:
         raise InputError(f"{path} has no column of results: add one for each method, named after it.")
     rows, wrong = [], []
@@ -71,10 +76,10 @@ def read_csv(path: str | Path) -> tuple[list[EvaluationRow], list[str]]:
         rows.append(
             EvaluationRow(
                 number,
-                path.parent / row["identity"],
-                path.parent / row["expression"],
-                path.parent / row[SAME] if row.get(SAME) else None,
-                {method: path.parent / row[method] if row[method] else None for method in methods},
+                _place(path.parent, row["identity"]),
+                _place(path.parent, row["expression"]),
+                _place(path.parent, row[SAME]) if row.get(SAME) else None,
+                {method: _place(path.parent, row[method]) if row[method] else None for method in methods},
             )
         )
     if not rows:
@@ -82,7 +87,7 @@ def read_csv(path: str | Path) -> tuple[list[EvaluationRow], list[str]]:
     return rows, wrong
 
 
-def read_folder(folder: str | Path) -> list[EvaluationRow]:
+def read_folder(folder: str | Path, only: Sequence[str] | None = None) -> list[EvaluationRow]:
     """The same from folders: ``identity/NAME.png``, ``expression/NAME.png`` and ``METHOD/NAME.png``.
 
     Names are matched without their suffix; every other sub-folder with pictures is a method, but
@@ -100,7 +105,9 @@ def read_folder(folder: str | Path) -> list[EvaluationRow]:
     for name in INPUTS:
         if not found.get(name):
             raise InputError(f"{folder / name} holds no picture: put one there for each pair.")
-    methods = [name for name, pictures in found.items() if pictures and name not in NOT_METHODS]
+    methods = _chosen(
+        [name for name, pictures in found.items() if pictures and name not in NOT_METHODS], only
+    )
     if not methods:
         raise InputError(f"{folder} has no folder of results: add one for each method, named after it.")
     rows = []
@@ -119,6 +126,19 @@ def read_folder(folder: str | Path) -> list[EvaluationRow]:
             )
         )
     return rows
+
+
+def _chosen(methods: list[str], only: Sequence[str] | None) -> list[str]:
+    unknown = [name for name in only or () if name not in methods]
+    if unknown:
+        raise InputError(f"There is no method called {unknown[0]}: choose of {', '.join(methods) or 'none'}.")
+    return list(only) if only else methods
+
+
+def _place(folder: Path, cell: str) -> Path:
+    """Where a cell's picture is: from the CSV's folder; if it is not there, from where the command was given."""
+    near = folder / cell
+    return Path(cell) if not near.exists() and Path(cell).exists() else near
 
 
 def _pictures(folder: Path) -> dict[str, Path]:
