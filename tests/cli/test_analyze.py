@@ -1,6 +1,7 @@
 """`mien analyze` from the outside, with the shipped networks where they are there."""
 
 import csv
+import inspect
 import json
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from typer.testing import CliRunner
 from mien import weights
 from mien.cli import analyze as verb
 from mien.cli.main import app
+from mien.face.analyze import MIN_CONFIDENCE
 from mien.face.blendshapes import NAMES
 from mien.face.overlay import draw_faces, strongest
 from mien.provenance import read_provenance
@@ -143,5 +145,6 @@ def test_shipped_networks_find_nobody_in_a_plain_picture(tmp_path: Path) -> None
 
 
 def test_every_option_is_explained() -> None:
+    assert inspect.signature(verb.analyze).parameters["min_confidence"].default == MIN_CONFIDENCE
     code, out, _ = run("--help")
     assert code == 0 and verb.__doc__ and "--overlay" in out

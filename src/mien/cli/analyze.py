@@ -33,7 +33,7 @@ def analyze(
     ] = None,
     min_confidence: Annotated[
         float, typer.Option(min=0, max=1, help="Faces the network believes in less are left out.")
-    ] = 0.5,
+    ] = 0.8,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
 ) -> None:
     """Faces, largest first: box, pose in degrees, confidence, and how strong each of 52 blendshapes is.

@@ -22,7 +22,8 @@ from mien.types import ByteImage, FloatArray
 COARSE, FINE = 640, 1600  # longest sides at which a picture is searched
 SMALLEST = 40  # longest side of the last copy
 BORDER = 24  # px of edge pixels repeated around each copy, for faces that reach the edge
-THRESHOLD, LAST_RESORT = 0.35, 0.12
+# On held-out pictures 99.5% of the faces score above 0.6 and nine false alarms in ten below 0.55.
+THRESHOLD, TURNED_THRESHOLD, LAST_RESORT = 0.55, 0.6, 0.4
 SAME_FACE = 0.4  # two detections whose centres are nearer than this share of the smaller one's side are one
 
 # dlib's box → the canonical crop, measured on whole portraits: side as a share of the box's, shift of the
@@ -84,7 +85,7 @@ def attempts(image: Image.Image, find: Finder) -> Iterator[list[Detection]]:
         yield pyramid(picture, FINE, THRESHOLD)
     for quarter, how in _QUARTERS.items():
         turned = picture.transpose(how)
-        yield [_turned_back(d, quarter, turned.size) for d in pyramid(turned, COARSE, THRESHOLD)]
+        yield [_turned_back(d, quarter, turned.size) for d in pyramid(turned, COARSE, TURNED_THRESHOLD)]
     yield pyramid(picture, COARSE, LAST_RESORT)
 
 
