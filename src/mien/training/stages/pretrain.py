@@ -33,7 +33,7 @@ from mien.training.conditions import ConditionSampler, build_set
 
 IDENTITY = 128  # the recogniser's part of the identity's numbers
 IDENTITY_WIDTH, EXPRESSION_WIDTH = IDENTITY + APPEARANCE_WIDTH, 57
-FACE_LIMIT, FACE_SAMPLES = 500, 8  # where and on how many samples a step L_id and L_exp are measured
+FACE_TIMES, FACE_SAMPLES = (300, 850), 8  # where and on how many samples a step L_id and L_exp are measured
 # Probabilities of what a sample is told: (text alone, nothing, identity, expression); the rest get everything.
 _MODES = (0.10, 0.06, 0.06, 0.06)
 
@@ -49,7 +49,7 @@ class PretrainStage:
         encoders: folder of the trained analyser and recogniser, whose numbers then are the conditions; None: the
             teachers' labels, for a start before those two are trained.
         identity_weight, expression_weight: of L_id and L_exp (DiffSFSR Eqs. 5-6), measured by those two networks on
-            one-step estimates at t <= 500 of a few samples a step; need `encoders`.
+            one-step estimates at t in 300 to 850 of a few samples a step; need `encoders`.
         sheet: whether validation draws pictures.
     """
 
@@ -131,7 +131,8 @@ class PretrainStage:
         weight = batch["valid"].clamp_min(0.1) * self.schedule.velocity_weight(t, z)[:, 0]
         loss = noise_error(predicted, eps, weight)
         logs = {"loss": loss.item()}
-        chosen = torch.nonzero((t <= FACE_LIMIT) & (mode == len(_MODES)))[:FACE_SAMPLES, 0]
+        telling = (t >= FACE_TIMES[0]) & (t <= FACE_TIMES[1])  # below, z_t shows the face already
+        chosen = torch.nonzero(telling & (mode == len(_MODES)))[:FACE_SAMPLES, 0]
         if self.judges is not None and len(chosen):
             z0 = self.schedule.one_step(z_t[chosen], predicted[chosen].float(), t[chosen])
             identity, expression = self._judge(z0, batch, chosen)
