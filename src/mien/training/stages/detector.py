@@ -39,10 +39,10 @@ def targets(faces: list[list[Placed]]) -> dict[str, Tensor]:
             squared = (place - x)[None, :] ** 2 + (place - y)[:, None] ** 2
             if not MIN_SIZE <= side <= MAX_SIZE:
                 if MIN_SIZE / NEAR_MISS <= side <= MAX_SIZE * NEAR_MISS:
-                    weight[i][squared < (0.3 * side) ** 2] = 0
+                    weight[i][squared < max(0.3 * side, STRIDE) ** 2] = 0
                 continue
             if not (0 <= x < CANVAS and 0 <= y < CANVAS):
-                weight[i][squared < (0.3 * side) ** 2] = 0
+                weight[i][squared < max(0.3 * side, STRIDE) ** 2] = 0
                 continue
             bump = torch.exp(-squared / (2 * (0.13 * side) ** 2))
             column, row = int(x / STRIDE), int(y / STRIDE)
