@@ -1,0 +1,47 @@
+"""The embedded encoders: colours against NumPy, standardising, differentiability, widths."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+from tests.face.test_network import small
+
+import mien.encoders.standardise as standardise_module
+from mien.encoders.appearance import WIDTH, colours
+from mien.encoders.expression import EmbeddedExpression
+from mien.encoders.identity import EmbeddedIdentity, Recogniser
+from mien.encoders.standardise import LIMIT, standardise
+
+
+def test_colours_against_numpy() -> None:
+    x = torch.rand(2, 3, 128, 128) * 2 - 1
+    got = colours(x).numpy()
+    pixels = x.numpy()
+    coarse = pixels.reshape(2, 3, 4, 32, 4, 32).mean((3, 5)).reshape(2, -1)
+    fine = pixels[:, :, :32].reshape(2, 3, 2, 16, 8, 16).mean((3, 5)).reshape(2, -1)
+    np.testing.assert_allclose(got, np.concatenate([coarse, fine], 1), atol=1e-5)
+    assert got.shape == (2, WIDTH)
+
+
+def test_standardising_is_the_file_s_numbers() -> None:
+    path = Path(standardise_module.__file__).with_name("statistics.json")
+    content = json.loads(path.read_text())["expression"]
+    mean, std = torch.tensor(content["mean"]), torch.tensor(content["std"])
+    assert standardise(mean[None], "expression").abs().max() < 1e-4
+    torch.testing.assert_close(
+        standardise((mean + std)[None], "expression"), torch.ones(1, 57), atol=1e-3, rtol=0
+    )
+    assert standardise((mean + 1e3)[None], "expression").max() == LIMIT
+
+
+def test_encoders_are_differentiable_and_as_wide_as_they_say() -> None:
+    x = (torch.rand(2, 3, 128, 128) * 2 - 1).requires_grad_()
+    identity = EmbeddedIdentity(Recogniser(widths=(8, 8, 16, 16), blocks=(0, 0, 1, 1)).eval())
+    expression = EmbeddedExpression(small())
+    who, how = identity.embed(x), expression.embed(x)
+    assert who.shape == (2, identity.width) and how.shape == (2, expression.width)
+    (who.sum() + how.sum()).backward()
+    assert x.grad is not None and torch.isfinite(x.grad).all() and x.grad.abs().sum() > 0
