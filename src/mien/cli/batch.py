@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -116,7 +115,7 @@ def run(
     table: list[dict[str, Any]] = []
 
     def refuse(row: BadRow) -> None:
-        tqdm.write(f"mien: {pairs} row {row.number} (line {row.line}): {row.reason}", file=sys.stderr)
+        say(f"mien: {pairs} row {row.number} (line {row.line}): {row.reason}")
         pictures = {"identity": row.identity, "expression": row.expression}
         table.append({"row": row.number, **pictures, "error": row.reason})
 

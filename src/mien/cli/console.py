@@ -30,8 +30,10 @@ class Verbs(TyperGroup):
 
 
 def say(message: str) -> None:
-    """One line for a person, on stderr: stdout is kept for results."""
-    print(message, file=sys.stderr, flush=True)
+    """One line for a person, on stderr (stdout is kept for results), above a progress bar if there is one."""
+    from tqdm import tqdm
+
+    tqdm.write(message, file=sys.stderr)
 
 
 def print_json(value: Any) -> None:

@@ -11,8 +11,8 @@ from typing import Any
 
 from PIL import Image
 
-from mien.backbones import load_backbone
-from mien.cli.console import say
+from mien.backbones import SPECS, load_backbone
+from mien.cli.console import choice, say
 from mien.cli.generate import Wish
 from mien.images import read_image
 from mien.metrics.scoring import Observation, load_scorer
@@ -37,6 +37,8 @@ class Portraits:
     """
 
     def __init__(self, wish: Wish, backbone: str, device: str, dtype: str, adapter: str | None) -> None:
+        if "/" not in backbone and not Path(backbone).is_dir():
+            choice(backbone, SPECS, "backbone")
         loaded = load_backbone(backbone, device, dtype, adapter)
         self.wish = wish
         self.pipe = PortraitPipeline(loaded, loaded.load_adapter(), analyze=self.faces)
