@@ -21,6 +21,7 @@ from mien.types import ByteImage, FloatArray
 
 COARSE, FINE = 640, 1600  # longest sides at which a picture is searched
 SMALLEST = 40  # longest side of the last copy
+SMALLEST_FACE = 18  # px of the picture: less shows nothing, however it is enlarged
 BORDER = 24  # px of edge pixels repeated around each copy, for faces that reach the edge
 # On held-out pictures 99.5% of the faces score above 0.6 and nine false alarms in ten below 0.55.
 THRESHOLD, TURNED_THRESHOLD, LAST_RESORT = 0.55, 0.6, 0.4
@@ -105,9 +106,11 @@ def copies(picture: Image.Image, longest: int) -> Iterable[tuple[ByteImage, floa
 
 
 def unique(found: Iterable[Detection]) -> list[Detection]:
-    """Of detections that share a face the surest one (greedy non-maximum suppression), largest first."""
+    """Of detections that share a face the surest one (greedy suppression), largest first; none under 18 px."""
     kept: list[Detection] = []
     for detection in sorted(found, key=lambda d: d.score, reverse=True):
+        if detection.side < SMALLEST_FACE:
+            continue
         apart = [math.dist(detection.centre, other.centre) for other in kept]
         limits = [SAME_FACE * _reach(detection.side, other.side) for other in kept]
         if all(a >= limit for a, limit in zip(apart, limits, strict=True)):
