@@ -77,7 +77,7 @@ def test_bad_input_is_one_sentence_and_code_2(table: ModuleType, capsys: pytest.
 def test_the_acceptance_table_on_methods_whose_answers_are_known(portrait: ModuleType) -> None:
     count = 8
     inputs = [(observation(i), observation(100 + i)) for i in range(count)]
-    scorer = Scorer(lambda image: [], lambda image, face: None, "none", "none")  # type: ignore[arg-type, return-value]
+    scorer = Scorer(lambda image: [], lambda image, face: None, "none", "none", 0.6)  # type: ignore[arg-type, return-value]
 
     def judged(seen: list[Observation | None]) -> object:
         scores = [

@@ -50,4 +50,4 @@ def scorer(face: Callable[[int], Face]) -> Scorer:
     def recognise(image: Image.Image, found: Face) -> torch.Tensor:
         return torch.tensor(np.random.default_rng(number_of(image) + 1000).normal(size=8))
 
-    return Scorer(analyse, recognise, "world", "world")
+    return Scorer(analyse, recognise, "world", "world", 0.6)

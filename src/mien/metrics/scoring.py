@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
 ANALYSERS = ("embedded", "mediapipe")
 RECOGNISERS = ("embedded", "dlib")
-SAME_PERSON = 0.6  # both recognisers live in dlib's space, where this distance parts people
+# Below these Euclidean distances, in dlib's space, two faces are one person: dlib's own rule; and for our pupil of it,
+# whose distances are shorter, the best threshold on 2,104 pairs of LFW people it was trained on (right on 95.8% of
+# them, and on 92.1% of held-out pairs).
+SAME_PERSON = {"dlib": 0.6, "embedded": 0.478}
 
 Analyse = Callable[[Image.Image], Sequence[Face]]
 Recognise = Callable[[Image.Image, Face], "Tensor"]
@@ -59,8 +62,8 @@ class Scorer:
     recognise: Recognise
     analyser: str
     recogniser: str
+    same_person: float
     centre: Callable[[Tensor], Tensor] = lambda vector: vector
-    same_person: float = SAME_PERSON
 
     def observe(self, image: Image.Image) -> Observation | None:
         """Look at a picture; None if there is no face in it."""
@@ -160,4 +163,11 @@ def load_scorer(analyser: str = "embedded", recogniser: str = "embedded") -> Sco
         def recognise(image: Image.Image, face: Face) -> Tensor:
             return restore(encoder.recognise(image, face), "identity")
 
-    return Scorer(analyse, recognise, analyser, recogniser, lambda v: standardise(v, "identity"))
+    return Scorer(
+        analyse,
+        recognise,
+        analyser,
+        recogniser,
+        SAME_PERSON[recogniser],
+        lambda v: standardise(v, "identity"),
+    )
