@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import diffusers.utils.logging
 from PIL import Image
 
 from mien.backbones import SPECS, load_backbone
@@ -39,6 +40,7 @@ class Portraits:
     def __init__(self, wish: Wish, backbone: str, device: str, dtype: str, adapter: str | None) -> None:
         if "/" not in backbone and not Path(backbone).is_dir():
             choice(backbone, SPECS, "backbone")
+        diffusers.utils.logging.disable_progress_bar()  # loading takes a second
         loaded = load_backbone(backbone, device, dtype, adapter)
         self.wish = wish
         self.pipe = PortraitPipeline(loaded, loaded.load_adapter(), analyze=self.faces)
