@@ -43,7 +43,7 @@ def seconds(command: list[str], repeats: int) -> tuple[Interval, str]:
         done = subprocess.run(command, capture_output=True, text=True)
         times.append(time.perf_counter() - start)
         if done.returncode:
-            raise InputError(f"{' '.join(command[:4])} … failed: {done.stderr.strip()[-400:]}")
+            raise InputError(f"The timed command failed: {done.stderr.strip()[-400:]}")
     return Interval(float(np.median(times)), min(times), max(times)), done.stderr
 
 
@@ -60,6 +60,9 @@ def main() -> None:
     arguments = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = str(arguments.threads)  # of the commands below, and of torch here
     load = os.getloadavg()[0]
+    for picture in (arguments.identity, arguments.expression):
+        if not picture.is_file():
+            raise InputError(f"{picture} does not exist: give --identity and --expression pictures.")
 
     imports, _ = seconds([sys.executable, "-c", "import torch, diffusers"], arguments.repeats)
     with tempfile.TemporaryDirectory() as folder:
