@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -35,16 +36,23 @@ finally:
 """
 
 
-def seconds(command: list[str], repeats: int) -> tuple[Interval, str]:
-    """Median, shortest and longest wall time of a command, and what it last said on stderr."""
-    times = []
+def seconds(command: list[str], repeats: int) -> tuple[Interval, Interval, str]:
+    """Wall time and processor time of a command (median, shortest, longest), and what it last said on stderr."""
+    times, busy = [], []
     for _ in range(repeats):
-        start = time.perf_counter()
+        start, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
         done = subprocess.run(command, capture_output=True, text=True)
         times.append(time.perf_counter() - start)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        busy.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
         if done.returncode:
             raise InputError(f"The timed command failed: {done.stderr.strip()[-400:]}")
-    return Interval(float(np.median(times)), min(times), max(times)), done.stderr
+    return spread(times), spread(busy), done.stderr
+
+
+def spread(times: list[float]) -> Interval:
+    """Median, shortest and longest."""
+    return Interval(float(np.median(times)), min(times), max(times))
 
 
 def main() -> None:
@@ -64,11 +72,11 @@ def main() -> None:
         if not picture.is_file():
             raise InputError(f"{picture} does not exist: give --identity and --expression pictures.")
 
-    imports, _ = seconds([sys.executable, "-c", "import torch, diffusers"], arguments.repeats)
+    imports, imports_busy, _ = seconds([sys.executable, "-c", "import torch, diffusers"], arguments.repeats)
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-c", PEAK, "generate", str(arguments.identity), str(arguments.expression)]
         command += ["-o", str(Path(folder) / "out.png"), "--quiet"]
-        cold, said = seconds(command, arguments.repeats)
+        cold, cold_busy, said = seconds(command, arguments.repeats)
     peak = float(said.rsplit("peak ", 1)[1].split()[0]) * 1024 / 1e9  # ru_maxrss is in KiB on Linux
     ratios = (cold.value / imports.value, cold.low / imports.value, cold.high / imports.value)
 
@@ -84,7 +92,7 @@ def main() -> None:
         start = time.perf_counter()
         pipe(identity=arguments.identity, expression=arguments.expression, seed=seed)
         times.append(time.perf_counter() - start)
-    warm = Interval(float(np.median(times)), min(times), max(times))
+    warm = spread(times)
     note = f"median of {arguments.repeats} [shortest, longest]"
     rows = [
         Row(
@@ -103,6 +111,7 @@ def main() -> None:
             ".2f",
             note=note,
         ),
+        Row("the same in processor time", exact(cold_busy.value / imports_busy.value), spec=".2f", note=note),
         Row("cold: `mien generate`, seconds", cold, None, False, ".2f", note=note),
         Row("importing torch and diffusers, seconds", imports, None, False, ".2f", note=note),
         Row("peak memory of `mien generate`, GB", exact(peak), 1.5, False, ".2f"),
