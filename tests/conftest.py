@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch is imported: threads that wait, sleep
+
 ROOT = Path(__file__).parent.parent
 
 
