@@ -45,3 +45,11 @@ def test_encoders_are_differentiable_and_as_wide_as_they_say() -> None:
     assert who.shape == (2, identity.width) and how.shape == (2, expression.width)
     (who.sum() + how.sum()).backward()
     assert x.grad is not None and torch.isfinite(x.grad).all() and x.grad.abs().sum() > 0
+
+
+def test_a_face_and_its_mirror_image_are_one_person() -> None:
+    identity = EmbeddedIdentity(Recogniser(widths=(8, 8, 16, 16), blocks=(0, 0, 1, 1)).eval())
+    x = torch.rand(3, 3, 128, 128) * 2 - 1
+    torch.testing.assert_close(identity.person(x), identity.person(x.flip(3)), atol=1e-5, rtol=1e-4)
+    apart = (identity.recogniser(x) + identity.recogniser(x.flip(3))) / 2
+    torch.testing.assert_close(identity.person(x), apart, atol=1e-5, rtol=1e-4)

@@ -79,9 +79,14 @@ class EmbeddedIdentity:
 
     def embed(self, crops: Tensor) -> Tensor:
         """[b, 3, 128, 128] in [-1, 1] → [b, 224]; differentiable."""
-        return torch.cat([self.recogniser(crops), appearance.colours(crops)], dim=1)
+        return torch.cat([self.person(crops), appearance.colours(crops)], dim=1)
+
+    def person(self, crops: Tensor) -> Tensor:
+        """[b, 3, 128, 128] in [-1, 1] → [b, 128]: the mean of a face and its mirror image; differentiable."""
+        both = self.recogniser(torch.cat([crops, crops.flip(3)]))
+        return (both[: len(crops)] + both[len(crops) :]) / 2
 
     @torch.no_grad()
     def recognise(self, image: Image.Image, face: Face) -> Tensor:
         """[128] float32: the recogniser's part alone, for comparing people by cosine."""
-        return self.recogniser(canonical_crop(image, face).to(self.device))[0].cpu()
+        return self.person(canonical_crop(image, face).to(self.device))[0].cpu()

@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from mien.data.dataset import Faces, cache_dir, to_pixels
 from mien.encoders.expression import EmbeddedExpression
-from mien.encoders.identity import load_recogniser
+from mien.encoders.identity import EmbeddedIdentity, load_recogniser
 from mien.face.network import load_analyser
 from mien.files import replacing
 
@@ -32,8 +32,8 @@ def student_conditions(faces: Faces, folder: Path) -> tuple[Tensor, Tensor]:
 def student_identity(faces: Faces, folder: Path) -> Tensor:
     """[n, 128] by ``recogniser.safetensors``."""
     path = folder / "recogniser.safetensors"
-    recogniser = load_recogniser(path)
-    return _kept(faces, path, lambda x: recogniser(x)[None])[0]
+    identity = EmbeddedIdentity(load_recogniser(path))
+    return _kept(faces, path, lambda x: identity.person(x)[None])[0]
 
 
 def student_expression(faces: Faces, folder: Path) -> Tensor:
