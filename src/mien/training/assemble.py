@@ -97,6 +97,10 @@ def main() -> None:
             shutil.copy(
                 getattr(given, name) / f"{name}.safetensors", given.target / "face" / f"{name}.safetensors"
             )
+    for config in given.target.glob("*/config.json"):  # diffusers writes where it had loaded a model from
+        content = json.loads(config.read_text())
+        if content.pop("_name_or_path", None) is not None:
+            config.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n")
     if given.target == SHIPPED_FOLDER / "mini":
         manifest.main()
 
