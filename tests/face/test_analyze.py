@@ -11,7 +11,7 @@ from scipy.ndimage import center_of_mass
 from tests.face.faces import flat_landmarks
 
 from mien.face import align, pose
-from mien.face.analyze import Reading, analyze_many, choose_face, find_faces, read_faces
+from mien.face.analyze import Reading, analyze_many, find_faces, read_faces
 from mien.face.detect import Detection, make
 from mien.types import ByteImage, Face, InputError
 
@@ -134,22 +134,6 @@ def test_landmarks_without_a_crop_are_dropped() -> None:
 def _face(x0: float, x1: float) -> Face:
     side = x1 - x0
     return Face(np.array([x0, 0, x1, side]), np.zeros((478, 3)), np.zeros(52), np.zeros(3), 1.0)
-
-
-def test_choose_face() -> None:
-    large, left, right = _face(100, 200), _face(0, 50), _face(300, 340)
-    faces = [large, left, right]
-    assert choose_face(faces) is large
-    assert choose_face(faces, "left") is left and choose_face(faces, "right") is right
-    assert choose_face(faces, 1) is left and choose_face(faces, "2") is right
-    with pytest.raises(InputError, match="3 faces were found"):
-        choose_face(faces, 3)
-    with pytest.raises(InputError, match="no face -1"):
-        choose_face(faces, "-1")
-    with pytest.raises(InputError, match="'big' names no face"):
-        choose_face(faces, "big")
-    with pytest.raises(InputError, match="No face was found"):
-        choose_face([])
 
 
 def test_unknown_backend() -> None:

@@ -84,35 +84,6 @@ def analyze_many(
     return _embedded(images, min_confidence)
 
 
-def choose_face(faces: Sequence[Face], which: str | int = "largest") -> Face:
-    """The face that is meant.
-
-    Args:
-        faces: as `analyze` returned them, largest first.
-        which: "largest", "left" or "right" (in the picture), or a number: 0 is the largest, 1 the next.
-
-    Raises:
-        InputError: there is no face, or none of that number, or the word is unknown.
-    """
-    if not faces:
-        raise InputError("No face was found: give a picture in which one is larger and faces the camera.")
-    if which == "largest":
-        return faces[0]
-    if which in ("left", "right"):
-        by_place = sorted(faces, key=lambda face: float(face.box[0] + face.box[2]))
-        return by_place[0 if which == "left" else -1]
-    try:
-        number = int(which)
-    except ValueError:
-        raise InputError(
-            f"{which!r} names no face: choose largest, left, right or a number from 0."
-        ) from None
-    if not 0 <= number < len(faces):
-        count = "1 face was" if len(faces) == 1 else f"{len(faces)} faces were"
-        raise InputError(f"There is no face {number}: {count} found, counted from 0, largest first.")
-    return faces[number]
-
-
 def read_faces(
     photos: Sequence[ByteImage], seen: Sequence[tuple[int, Detection]], reader: Reader, passes: int = PASSES
 ) -> list[tuple[int, Face]]:
