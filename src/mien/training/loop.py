@@ -9,13 +9,12 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
 from accelerate import Accelerator
-from accelerate.tracking import GeneralTracker
 from PIL import Image
 from torch import Tensor, nn
 from tqdm import tqdm
@@ -113,9 +112,7 @@ def _named_trainable(stage: Stage) -> dict[str, nn.Parameter]:
     }
 
 
-def train(
-    stage: Stage, config: LoopConfig, folder: Path, recipe: dict[str, Any], tracker: str | None = None
-) -> None:
+def train(stage: Stage, config: LoopConfig, folder: Path, recipe: dict[str, Any]) -> None:
     """Run `stage` to `config.steps`, resuming from `folder` if a checkpoint is there, and export the averaged model.
 
     Raises:
@@ -125,12 +122,9 @@ def train(
         torch.set_num_threads(config.threads)
     accelerator = Accelerator(
         mixed_precision=config.precision,
-        log_with=tracker,
         project_dir=folder,
         cpu=not torch.cuda.is_available(),
     )
-    if tracker:
-        accelerator.init_trackers(folder.name, config={k: str(v) for k, v in asdict(config).items()})
     for module in stage.modules().values():
         module.to(accelerator.device)
     named = _named_trainable(stage)
@@ -215,8 +209,6 @@ def _log(accelerator: Accelerator, folder: Path, step: int, values: dict[str, fl
     path = folder / "log.csv"
     with path.open("a") as file:
         file.writelines(f"{step},{key},{value:.6g}\n" for key, value in values.items())
-    if accelerator.trackers and isinstance(accelerator.trackers[0], GeneralTracker):
-        accelerator.log(values, step=step)
 
 
 def _validate(accelerator: Accelerator, stage: Stage, ema: Ema, folder: Path, step: int) -> None:
