@@ -114,11 +114,15 @@ def load_onnx(path: Path) -> Callable[[Tensor], Tensor]:
 class ArcFaceIdentity:
     """One face as 512 numbers of length 1, as IP-Adapter FaceID takes them."""
 
-    name = "arcface"
     width = WIDTH
 
-    def __init__(self, model: str | Path = "arcface_w600k_r50", device: str | torch.device = "cpu") -> None:
-        """model: a name in the registry of weights, or a ``.onnx`` or ``.pth`` file.
+    def __init__(
+        self,
+        model: str | Path = "arcface_w600k_r50",
+        device: str | torch.device = "cpu",
+        name: str = "arcface",
+    ) -> None:
+        """model: a name in the registry of weights, or a ``.onnx`` or ``.pth`` file. name: for reports.
 
         The default is what the published FaceID adapters were trained with (non-commercial); "auraface" has
         the same contract under Apache-2.0, in an embedding space of its own.
@@ -126,6 +130,7 @@ class ArcFaceIdentity:
         path = Path(model) if Path(model).suffix in (".onnx", ".pth", ".pt") else weights.path(str(model))
         if not path.is_file():
             raise InputError(f"The recogniser {path} does not exist.")
+        self.name = name
         self.device = torch.device(device)
         self.network = load_onnx(path) if path.suffix == ".onnx" else load_iresnet(path).to(self.device)
 

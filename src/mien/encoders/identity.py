@@ -90,3 +90,22 @@ class EmbeddedIdentity:
     def recognise(self, image: Image.Image, face: Face) -> Tensor:
         """[128] float32: the recogniser's part alone, for comparing people by cosine."""
         return self.person(canonical_crop(image, face).to(self.device))[0].cpu()
+
+
+class EmbeddedRecogniser:
+    """The embedded recogniser alone, one of a compound's (`mien.encoders.compound`)."""
+
+    name = "recogniser"
+    width = EMBEDDING
+
+    def __init__(self, recogniser: Recogniser | None = None, device: str | torch.device = "cpu") -> None:
+        """recogniser: None is the shipped one."""
+        self.identity = EmbeddedIdentity(recogniser, device)
+
+    def __call__(self, image: Image.Image, face: Face) -> Tensor:
+        """[128] float32 of one face of a PIL picture, standardised."""
+        return self.identity.recognise(image, face)
+
+    def embed(self, crops: Tensor) -> Tensor:
+        """[b, 3, 128, 128] in [-1, 1] → [b, 128]; differentiable."""
+        return self.identity.person(crops)

@@ -1,0 +1,142 @@
+"""Compound identity: what several recognisers say of one face, kept apart by name (DiffSFSR, section 3.1, "Identity").
+
+One recogniser alone is too weak against the identity that is left in an expression embedding (DiffSFSR, Table 4).
+`models.compound.CompoundProjection` makes tokens of each embedding and lays them side by side::
+
+    who = compound(["recogniser", "dlib", "arcface"])
+    project = CompoundProjection(who.widths, dim=768)
+    tokens = project(stack([who(image, face)]))  # [1, 12, 768]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Protocol
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from mien.types import Face, InputError
+
+if TYPE_CHECKING:
+    from mien.encoders.dlib_recogniser import DlibRecogniser
+
+
+class IdentityEncoder(Protocol):
+    """A picture and the face meant in it -> [width] float32."""
+
+    name: str
+    width: int
+
+    def __call__(self, image: Image.Image, face: Face) -> Tensor: ...
+
+
+class DlibIdentity:
+    """dlib's 128 numbers as a condition: standardised over the training faces, so that each has unit scale."""
+
+    name = "dlib"
+    width = 128
+
+    def __init__(self, recogniser: DlibRecogniser | None = None) -> None:
+        """recogniser: None is the one that `dlib_recogniser.load` finds."""
+        from mien.encoders import dlib_recogniser
+
+        self.recogniser = recogniser or dlib_recogniser.load()
+
+    def __call__(self, image: Image.Image, face: Face) -> Tensor:
+        """[128] float32 of one face of a PIL picture."""
+        from mien.encoders.standardise import standardise
+
+        return standardise(self.recogniser(image, face), "identity")
+
+
+class CompoundIdentity:
+    """Several recognisers of one face.
+
+    Attributes:
+        encoders: in the order given. name: theirs, joined by "+". widths: name → numbers of its embedding.
+    """
+
+    def __init__(self, encoders: Sequence[IdentityEncoder]) -> None:
+        names = [encoder.name for encoder in encoders]
+        if not names:
+            raise InputError("A compound identity of no recogniser says nothing: name at least one.")
+        repeated = [name for name in names if names.count(name) > 1]
+        if repeated:
+            raise InputError(f"The recogniser {repeated[0]} is in the compound twice: name each once.")
+        self.encoders = tuple(encoders)
+        self.name = "+".join(names)
+        self.widths = {encoder.name: encoder.width for encoder in encoders}
+
+    def __call__(self, image: Image.Image, face: Face) -> dict[str, Tensor]:
+        """Of one face of a PIL picture: name → [width] float32, in the order of `widths`."""
+        return {encoder.name: encoder(image, face) for encoder in self.encoders}
+
+
+def compound(
+    encoders: Iterable[str | IdentityEncoder], device: str | torch.device = "cpu"
+) -> CompoundIdentity:
+    """Recognisers as one identity encoder whose embeddings stay apart.
+
+    Args:
+        encoders: names of `RECOGNISERS`, or encoders of your own (see `IdentityEncoder`). device: of those named.
+
+    Raises:
+        InputError: no name, an unknown one, the same one twice; or a recogniser's weights are missing.
+    """
+    return CompoundIdentity([_load(e, device) if isinstance(e, str) else e for e in encoders])
+
+
+def stack(embeddings: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """n faces' compound embeddings as one batch: name → [n, width].
+
+    Raises:
+        InputError: there are none, or they do not come from the same recognisers.
+    """
+    if not embeddings:
+        raise InputError("There is no embedding to stack: give at least one face.")
+    names = list(embeddings[0])
+    for other in embeddings:
+        if set(other) != set(names):
+            raise InputError(f"Embeddings by {sorted(names)} and by {sorted(other)} do not go together.")
+    return {name: torch.stack([one[name] for one in embeddings]) for name in names}
+
+
+def _embedded(device: str | torch.device) -> IdentityEncoder:
+    from mien.encoders.identity import EmbeddedIdentity
+
+    return EmbeddedIdentity(device=device)
+
+
+def _recogniser(device: str | torch.device) -> IdentityEncoder:
+    from mien.encoders.identity import EmbeddedRecogniser
+
+    return EmbeddedRecogniser(device=device)
+
+
+def _arcface(device: str | torch.device) -> IdentityEncoder:
+    from mien.encoders.arcface import ArcFaceIdentity
+
+    return ArcFaceIdentity(device=device)
+
+
+def _auraface(device: str | torch.device) -> IdentityEncoder:
+    from mien.encoders.arcface import ArcFaceIdentity
+
+    return ArcFaceIdentity("auraface", device, name="auraface")
+
+
+RECOGNISERS: dict[str, Callable[[str | torch.device], IdentityEncoder]] = {
+    "embedded": _embedded,  # recogniser and coarse colours, as the embedded default is conditioned
+    "recogniser": _recogniser,  # the embedded recogniser alone
+    "dlib": lambda device: DlibIdentity(),  # on the CPU
+    "arcface": _arcface,
+    "auraface": _auraface,
+}
+
+
+def _load(name: str, device: str | torch.device) -> IdentityEncoder:
+    if name not in RECOGNISERS:
+        raise InputError(f"There is no recogniser called {name}: choose of {', '.join(RECOGNISERS)}.")
+    return RECOGNISERS[name](device)
