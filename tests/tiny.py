@@ -8,6 +8,7 @@ import torch
 from diffusers import (
     AutoencoderKL,
     DDIMScheduler,
+    StableDiffusionInpaintPipeline,
     StableDiffusionPipeline,
     StableDiffusionXLPipeline,
     UNet2DConditionModel,
@@ -15,14 +16,14 @@ from diffusers import (
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
 
-def sd15_unet(seed: int = 0) -> UNet2DConditionModel:
+def sd15_unet(seed: int = 0, in_channels: int = 4) -> UNet2DConditionModel:
     """SD1.5's layout: cross-attention down, mid and up; sample 8x8, 4 channels, cross-attention width 32."""
     torch.manual_seed(seed)
     return UNet2DConditionModel(
         block_out_channels=(32, 64),
         layers_per_block=1,
         sample_size=8,
-        in_channels=4,
+        in_channels=in_channels,
         out_channels=4,
         down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
         up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
@@ -52,6 +53,11 @@ def sdxl_unet(seed: int = 0) -> UNet2DConditionModel:
         cross_attention_dim=64,
         norm_num_groups=8,
     ).eval()
+
+
+def inpainting_unet(seed: int = 0) -> UNet2DConditionModel:
+    """SD1.5-inpainting's layout: z_t, mask and background in (9 channels), 4 out."""
+    return sd15_unet(seed, in_channels=9)
 
 
 def sdxl_added(b: int) -> dict[str, torch.Tensor]:
@@ -101,14 +107,16 @@ def autoencoder() -> AutoencoderKL:
 
 
 def save_folder(folder: Path, family: str) -> Path:
-    """A whole model in the layout of "sd15" or "sdxl", as ``from_pretrained`` of stock diffusers reads it."""
+    """A whole model in the layout of "sd15", "sd15-inpainting" or "sdxl", as stock diffusers reads it."""
     scheduler = DDIMScheduler(
         beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", clip_sample=False
     )
     torch.manual_seed(13)
-    if family == "sd15":
-        pipe = StableDiffusionPipeline(
-            unet=sd15_unet(),
+    if family != "sdxl":
+        inpainting = family == "sd15-inpainting"
+        kind = StableDiffusionInpaintPipeline if inpainting else StableDiffusionPipeline
+        pipe = kind(
+            unet=inpainting_unet() if inpainting else sd15_unet(),
             vae=autoencoder(),
             text_encoder=CLIPTextModel(text_config(32)),
             tokenizer=tokenizer(),

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 from torch import Tensor
 
+from mien.models import latents
 from mien.models.e_adapter import FILES, EAdapter
 from mien.models.folder import (
     choose_device,
@@ -146,21 +147,20 @@ class Backbone:
 
         With a generator a variational autoencoder's latents are sampled, without it is their mean.
         """
-        encoded = self.vae.encode(x.to(self.vae.device, self.vae.dtype))
-        if hasattr(encoded, "latent_dist"):
-            distribution = encoded.latent_dist
-            z = distribution.mode() if generator is None else distribution.sample(generator)
-        else:
-            z = encoded.latents
-        return (z.float() - self._shift()) * self.vae.config.scaling_factor
+        return latents.encode(self.vae, x, generator)
 
     def decode(self, z: Tensor) -> Tensor:
         """Latents z [b, c, h, w] -> pixels x [b, 3, H, W] float32, about [-1, 1]."""
-        z = z.float() / self.vae.config.scaling_factor + self._shift()
-        return self.vae.decode(z.to(self.vae.device, self.vae.dtype)).sample.float()
+        return latents.decode(self.vae, z)
 
-    def _shift(self) -> float:
-        return self.vae.config.get("shift_factor") or 0.0
+    @property
+    def takes_background(self) -> bool:
+        """Whether the UNet is an inpainting one, which is also told a background and a mask."""
+        return latents.takes_background(self.unet)
+
+    def empty_background(self, b: int, height: int, width: int) -> tuple[Tensor, Tensor]:
+        """(background [b, c, h, w], mask [b, 1, h, w]) that leave everything to be generated."""
+        return latents.empty_background(self.vae, b, height, width)
 
     def added_conditions(self, text: EncodedText, height: int, width: int) -> dict[str, Any]:
         """What the UNet takes besides text tokens: for SDXL pooled text and (size, crop 0, size), else

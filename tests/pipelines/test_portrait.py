@@ -36,7 +36,7 @@ def one_face(box=(0, 0, 20, 20)) -> Face:
     return Face(np.array(box, float), np.zeros((478, 3)), np.zeros(52), np.zeros(3), 1.0)
 
 
-@pytest.fixture(scope="module", params=["sd15", "sdxl"])
+@pytest.fixture(scope="module", params=["sd15", "sdxl", "sd15-inpainting"])
 def folder(request, tmp_path_factory) -> Path:
     folder = tiny.save_folder(tmp_path_factory.mktemp(request.param), request.param)
     torch.manual_seed(1)
@@ -137,11 +137,9 @@ def test_any_scheduler(pipe, name) -> None:
 
 def test_equals_stock_diffusers(pipe, folder) -> None:
     """Same latents, embeddings and scheduler through the stock pipeline with both adapter files loaded."""
-    kind = {
-        False: diffusers.StableDiffusionPipeline,
-        True: diffusers.StableDiffusionXLPipeline,
-    }[pipe.backbone.is_sdxl]
-    stock = kind.from_pretrained(folder)
+    inpainting = pipe.backbone.takes_background
+    kind = f"StableDiffusion{'XL' if pipe.backbone.is_sdxl else 'Inpaint' if inpainting else ''}Pipeline"
+    stock = getattr(diffusers, kind).from_pretrained(folder)
     stock.scheduler = diffusers.DDIMScheduler.from_config(stock.scheduler.config)
     stock.set_progress_bar_config(disable=True)
     stock.load_ip_adapter(
@@ -155,10 +153,15 @@ def test_equals_stock_diffusers(pipe, folder) -> None:
     embeds = [torch.randn(1, 12), torch.randn(1, 9)]
     noise = torch.randn(4, 8, 8, generator=torch.Generator().manual_seed(5))
     both = [torch.stack([torch.zeros_like(e), e]) for e in embeds]  # [2, 1, w], the unconditional half first
-    negative = {} if pipe.backbone.is_sdxl else {"negative_prompt": ""}
+    given = {} if pipe.backbone.is_sdxl else {"negative_prompt": ""}
+    if inpainting:
+        background, mask = pipe.backbone.empty_background(1, 16, 16)
+        grey, everything = Image.new("RGB", (16, 16), (128, 128, 128)), Image.new("L", (16, 16), 255)
+        given |= {"image": grey, "mask_image": everything, "strength": 1.0}
+        given |= {"masked_image_latents": background}
     expected = stock(
         "a cat",
-        **negative,
+        **given,
         latents=noise[None],
         ip_adapter_image_embeds=both,
         num_inference_steps=4,

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from mien.models.adapter_files import write_adapter
 from mien.models.attention import BlockScale, DecoupledAttention, Injected, KeyValue, Scale, in_block
 from mien.models.branch import AdapterBranch, check_fit, cross_attention, load_branch
+from mien.models.latents import unet_input
 from mien.models.projection import ProjectionKind, create_projection
 from mien.types import Conditions, InputError, NoisePredictor
 
@@ -195,6 +196,8 @@ class EAdapter(nn.Module):
     ) -> NoisePredictor:
         """The contract's ``predict_noise(z_t, t, conditions) -> eps`` of the attached UNet.
 
+        An inpainting UNet also gets the conditions' background and mask (``mien.models.latents``).
+
         Args:
             unet: the attached UNet, or a wrapper of it (DistributedDataParallel, torch.compile).
             id_scale, expression_scale: lambda_id and lambda_exp: a number; [b], one a sample; by block name,
@@ -204,7 +207,7 @@ class EAdapter(nn.Module):
         """
         if not self._unet:
             raise InputError("the adapter is not attached to a UNet: attach(unet) first")
-        layers = [processor.layer for processor in self._processors]
+        layers, base = [processor.layer for processor in self._processors], self._unet[0]
 
         def at(scale: Scale, t: Tensor) -> BlockScale:
             value = scale(t) if callable(scale) and not isinstance(scale, Tensor) else scale
@@ -217,10 +220,6 @@ class EAdapter(nn.Module):
         def predict(z_t: Tensor, t: Tensor, conditions: Conditions) -> Tensor:
             if conditions.text is None:
                 raise InputError("the conditions hold no text tokens: encode the prompt, or an empty one")
-            if conditions.background is not None or conditions.mask is not None:
-                raise InputError(
-                    "this UNet takes no background: leave background and mask out of the conditions"
-                )
             given = Injected(
                 conditions.text,
                 conditions.identity,
@@ -228,6 +227,7 @@ class EAdapter(nn.Module):
                 at(id_scale, t),
                 at(expression_scale, t),
             )
-            return unet(z_t, t, encoder_hidden_states=given, return_dict=False, **unet_arguments)[0]
+            z_in = unet_input(base, z_t, conditions)
+            return unet(z_in, t, encoder_hidden_states=given, return_dict=False, **unet_arguments)[0]
 
         return predict

@@ -190,7 +190,7 @@ class PortraitPipeline:
         scheduler = copy.deepcopy(self.scheduler)  # its state belongs to this call
         scheduler.set_timesteps(steps, device=backbone.device)
         generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-        shape = (backbone.unet.config.in_channels, height // backbone.factor, width // backbone.factor)
+        shape = (backbone.unet.config.out_channels, height // backbone.factor, width // backbone.factor)
         z = torch.stack([torch.randn(shape, generator=generator) for generator in generators])
         z = z.to(backbone.device) * scheduler.init_noise_sigma
         takes = inspect.signature(scheduler.step).parameters
@@ -241,6 +241,8 @@ class PortraitPipeline:
             return embeds if negative_prompts is None else torch.cat([torch.zeros_like(embeds), embeds])
 
         conditions = self.adapter.project(both(identity_embeds), both(expression_embeds), text.tokens)
+        if backbone.takes_background:
+            conditions.background, conditions.mask = backbone.empty_background(1, height, width)
         return conditions, backbone.added_conditions(text, height, width)
 
     def _size(self, pixels: int | None) -> int:

@@ -1,0 +1,90 @@
+"""Pixels and latents of any autoencoder in diffusers' manner, and what an inpainting UNet is given beside z_t.
+
+An inpainting UNet (SD1.5-inpainting, the embedded default) takes [z_t (c), mask (1), background latent (c)] side by
+side: 2c + 1 channels in, c out (DiffSFSR, section "background"; diffusers' order). A portrait has no background: its
+mask is 1 everywhere and its background the latent of a mid-grey picture, which is what masking leaves of any picture.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mien.types import Conditions, InputError
+
+
+def encode(vae: Any, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    """Pixels x [b, 3, H, W] in [-1, 1] -> latents z [b, c, h, w] float32 at the UNet's scale.
+
+    With a generator a variational autoencoder's latents are sampled, without it they are its mean.
+    """
+    encoded = vae.encode(x.to(vae.device, vae.dtype))
+    if hasattr(encoded, "latent_dist"):
+        distribution = encoded.latent_dist
+        z = distribution.mode() if generator is None else distribution.sample(generator)
+    else:
+        z = encoded.latents
+    return (z.float() - _shift(vae)) * vae.config.scaling_factor
+
+
+def decode(vae: Any, z: Tensor) -> Tensor:
+    """Latents z [b, c, h, w] -> pixels x [b, 3, H, W] float32, about [-1, 1]."""
+    z = z.float() / vae.config.scaling_factor + _shift(vae)
+    return vae.decode(z.to(vae.device, vae.dtype)).sample.float()
+
+
+@torch.no_grad()
+def empty_background(vae: Any, b: int, height: int, width: int) -> tuple[Tensor, Tensor]:
+    """What an inpainting UNet is told when everything is to be generated.
+
+    Args:
+        b: batch. height, width: of the picture, in pixels.
+
+    Returns:
+        (background [b, c, h, w], mask [b, 1, h, w] of ones), float32 on the autoencoder's device.
+    """
+    grey = encode(vae, torch.zeros(1, 3, height, width, device=vae.device)).expand(b, -1, -1, -1)
+    return grey, torch.ones_like(grey[:, :1])
+
+
+def takes_background(unet: Any) -> bool:
+    """Whether this UNet is an inpainting one: 2c + 1 channels in, c out."""
+    return unet.config.in_channels == 2 * unet.config.out_channels + 1
+
+
+def unet_input(unet: Any, z_t: Tensor, conditions: Conditions) -> Tensor:
+    """What the UNet takes: z_t itself [b, c, h, w], or [b, 2c + 1, h, w] where it takes a background.
+
+    A missing mask is all ones, and then a missing background is zeros: give :func:`empty_background`'s, whose grey
+    is not the zero of every autoencoder. A background or mask of batch 1 serves the whole batch.
+
+    Raises:
+        InputError: a background for a UNet that takes none, a mask without a background, or sizes that do not fit.
+    """
+    background, mask = conditions.background, conditions.mask
+    if not takes_background(unet):
+        if background is not None or mask is not None:
+            raise InputError("this UNet takes no background: leave background and mask out of the conditions")
+        return z_t
+    if background is None and mask is not None:
+        raise InputError("the conditions hold a mask and no background: give the masked picture's latent too")
+    b, c, h, w = z_t.shape
+    ones, zeros = z_t.new_ones(1, 1, h, w), z_t.new_zeros(1, c, h, w)
+    parts = [z_t]
+    for name, part, channels in (
+        ("mask", ones if mask is None else mask, 1),
+        ("background", zeros if background is None else background, c),
+    ):
+        if part.ndim != 4 or part.shape[0] not in (1, b) or part.shape[1:] != (channels, h, w):
+            raise InputError(
+                f"a {name} of shape {tuple(part.shape)} does not fit latents of {tuple(z_t.shape)}: "
+                f"it must be {(b, channels, h, w)}"
+            )
+        parts.append(part.to(z_t).expand(b, -1, -1, -1))
+    return torch.cat(parts, dim=1)
+
+
+def _shift(vae: Any) -> float:
+    return vae.config.get("shift_factor") or 0.0
