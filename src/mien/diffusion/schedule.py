@@ -38,8 +38,7 @@ class Schedule:
 
     def at(self, t: Tensor, like: Tensor) -> Tensor:
         """alpha_bar at t [b], shaped [b, 1, …] and typed to multiply `like`."""
-        values = self.alpha_bar.to(like.device)[t]
-        return values.to(like.dtype).view(-1, *[1] * (like.ndim - 1))
+        return gather(self.alpha_bar, t, like)
 
     def one_step(self, z_t: Tensor, eps: Tensor, t: Tensor) -> Tensor:
         """z_0* = (z_t - sqrt(1 - alpha_bar) eps) / sqrt(alpha_bar): `add_noise` solved for z (DiffSFSR Eq. 1)."""
@@ -57,6 +56,13 @@ class Schedule:
         """z_t of z_0 = `z` [b, …] and noise `eps` of its shape at timesteps t [b]."""
         alpha_bar = self.at(t, z)
         return alpha_bar.sqrt() * z + (1 - alpha_bar).sqrt() * eps
+
+
+def gather(table: Tensor, t: Tensor, like: Tensor) -> Tensor:
+    """table [T] float64 at t [b], shaped [b, 1, …] and typed to multiply `like`; cast before it moves, for devices
+    without float64."""
+    values = table.to(like.dtype).to(like.device)[t.to(like.device)]
+    return values.view(-1, *[1] * (like.ndim - 1))
 
 
 def _betas(kind: str, start: float, end: float, steps: int) -> Tensor:
