@@ -8,14 +8,9 @@ import torch
 from diffusers import UNet2DConditionModel
 
 from mien.face.mask import OVAL, face_mask
+from mien.models.latents import empty_background, encode, takes_background
 from mien.models.mini import create_unet
-from mien.models.sfsr import (
-    background_conditions,
-    empty_background,
-    face_region,
-    takes_background,
-    widen_input,
-)
+from mien.models.sfsr import background_conditions, face_region, widen_input
 from mien.types import InputError
 from tests.tiny import autoencoder, sd15_unet
 
@@ -41,17 +36,17 @@ def test_widened_unet_equals_its_base_whatever_the_background(make) -> None:
     t, text = torch.tensor([3, 700]), torch.randn(2, 5, width, generator=generator)
     with torch.no_grad():
         before = unet(z, t, text).sample
-        assert widen_input(unet) is unet
+        assert widen_input(unet, c) is unet
         after = unet(torch.cat([z, 100 * more], 1), t, text).sample
     assert unet.config.in_channels == unet.conv_in.in_channels == 2 * c + 1
     assert torch.allclose(before, after, atol=1e-5)
 
 
 def test_widening_learns_and_is_idempotent_and_survives_a_save(tmp_path) -> None:
-    unet = widen_input(sd15_unet())
+    unet = widen_input(sd15_unet(), 4)
     unet.conv_in.weight.data[:, 4:] = 0.25
     first = unet.conv_in
-    assert widen_input(unet).conv_in is first
+    assert widen_input(unet, 4).conv_in is first
     unet.save_pretrained(tmp_path)
     loaded = UNet2DConditionModel.from_pretrained(tmp_path)
     assert takes_background(loaded) and torch.equal(loaded.conv_in.weight, first.weight)
@@ -65,7 +60,7 @@ def test_unet_of_another_kind_is_refused() -> None:
         in_channels=8, out_channels=4, mid_block_type=None, norm_num_groups=8,
     )  # fmt: skip
     with pytest.raises(InputError, match="takes 8 channels and gives 4"):
-        widen_input(unet)
+        widen_input(unet, 4)
 
 
 def test_region_without_growth_is_the_landmark_mask() -> None:
@@ -98,19 +93,18 @@ def test_region_beyond_the_crop_is_cut_and_far_away_is_empty() -> None:
 
 def test_background_hides_what_is_masked_and_tells_the_share() -> None:
     vae = autoencoder()
-    encode = lambda x: vae.encode(x).latent_dist.mode()  # noqa: E731
     generator = torch.Generator().manual_seed(0)
     x = torch.rand(1, 3, 16, 16, generator=generator) * 2 - 1
     mask = torch.zeros(1, 1, 16, 16)
     mask[..., 4:11, 4:12] = 1  # 2 pixels a cell: the last row is half covered
     other = torch.where(mask.bool(), torch.rand(1, 3, 16, 16, generator=generator), x)
     with torch.no_grad():
-        background, share = background_conditions(encode, x, mask)
-        again, _ = background_conditions(encode, other, mask)
-        plain, none = background_conditions(encode, x, torch.zeros_like(mask))
-        empty, full = background_conditions(encode, x, torch.ones_like(mask))
-        given, ones = empty_background(encode, 16, 16)
+        background, share = background_conditions(vae, x, mask)
+        again, _ = background_conditions(vae, other, mask)
+        plain, none = background_conditions(vae, x, torch.zeros_like(mask))
+        empty, full = background_conditions(vae, x, torch.ones_like(mask))
+        given, ones = empty_background(vae, 1, 16, 16)
     assert torch.equal(background, again)
     assert share.shape == (1, 1, 8, 8) and share[0, 0, 5, 3] == 0.5 and share[0, 0, 3, 3] == 1
-    assert torch.equal(plain, encode(x)) and none.max() == 0
+    assert torch.equal(plain, encode(vae, x)) and none.max() == 0
     assert torch.equal(empty, given) and torch.equal(full, ones) and full.min() == 1

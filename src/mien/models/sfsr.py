@@ -11,48 +11,43 @@ is left.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mien.face.mask import OVAL
+from mien.models.latents import encode, takes_background
 from mien.types import InputError
 
 if TYPE_CHECKING:
     from diffusers import UNet2DConditionModel
-
-Encode = Callable[[Tensor], Tensor]
-"""Pixels [b, 3, H, W] in [-1, 1] -> latents [b, c, h, w] at the UNet's scale: ``Backbone.encode``."""
 
 GROW = 0.06  # of the oval's radius: hair line, cheeks and the blurred rim that the old face leaves
 JAW = 0.10  # of the oval's height: how much lower a wide open mouth puts the chin (97% of 44,000 faces less)
 SUBROWS = 4  # samples of a pixel's height
 
 
-def takes_background(unet: UNet2DConditionModel) -> bool:
-    """Whether the UNet's input is z_t, mask and masked-image latent: in_channels = 2 c + 1."""
-    return unet.config.in_channels == 2 * unet.config.out_channels + 1
-
-
-def widen_input(unet: UNet2DConditionModel) -> UNet2DConditionModel:
+def widen_input(unet: UNet2DConditionModel, latent_channels: int) -> UNet2DConditionModel:
     """Let a UNet see the background: its input convolution gets c + 1 more channels, zero at the start, in place.
 
     A UNet so widened gives what it gave before, whatever the background is, so training starts from the base (from
     4 to 9 channels for SD1.x). One that takes a background already stays as it is.
 
+    Args:
+        unet: predicts latents of `latent_channels`. latent_channels: c, of the autoencoder.
+
     Raises:
-        InputError: the UNet's input is neither the latent nor an inpainting input.
+        InputError: the UNet's input is neither the latent nor an inpainting input, or its latents are others.
     """
-    c, old = unet.config.out_channels, unet.conv_in
-    if takes_background(unet):
+    c, old = latent_channels, unet.conv_in
+    if unet.config.out_channels == c and takes_background(unet):
         return unet
-    if unet.config.in_channels != c:
+    if (unet.config.in_channels, unet.config.out_channels) != (c, c):
         raise InputError(
-            f"this UNet takes {unet.config.in_channels} channels and gives {c}: only a text-to-image UNet "
-            f"({c}) can be made to take a background ({2 * c + 1})"
+            f"this UNet takes {unet.config.in_channels} channels and gives {unet.config.out_channels}: only a "
+            f"text-to-image UNet ({c} and {c}) can be made to take a background ({2 * c + 1})"
         )
     new = nn.Conv2d(
         2 * c + 1,
@@ -112,14 +107,14 @@ def face_region(
     return covered.view(b, size, SUBROWS, size).mean(2)[:, None]
 
 
-def background_conditions(encode: Encode, x: Tensor, face_mask: Tensor) -> tuple[Tensor, Tensor]:
+def background_conditions(vae: Any, x: Tensor, face_mask: Tensor) -> tuple[Tensor, Tensor]:
     """The fields ``background`` and ``mask`` of ``Conditions``.
 
     Args:
-        encode: ``Backbone.encode``, or an autoencoder's.
+        vae: the autoencoder, as ``mien.models.latents`` takes it.
         x: [b, 3, H, W] in [-1, 1], the pictures whose surroundings stay.
         face_mask: [b, 1, H, W] in [0, 1], 1 where to generate, as of :func:`face_region`; all 1 for a sample
-            is the empty background.
+            is the empty background (``mien.models.latents.empty_background``).
 
     Returns:
         background: [b, c, h, w], the latent of the pictures with the region filled with mid-grey (0);
@@ -127,14 +122,6 @@ def background_conditions(encode: Encode, x: Tensor, face_mask: Tensor) -> tuple
         inpainting models were shown 0 or 1 there; for 8 pixels a cell the difference is the rim alone.)
     """
     mask = face_mask.to(x)
-    background = encode(x * (1 - mask))
+    background = encode(vae, x * (1 - mask))
     cells = (background.shape[-2], background.shape[-1])
     return background, F.adaptive_avg_pool2d(mask.to(background), cells)
-
-
-def empty_background(
-    encode: Encode, height: int, width: int, device: torch.device | str = "cpu"
-) -> tuple[Tensor, Tensor]:
-    """Background [1, c, h, w] and mask [1, 1, h, w] of a picture of which nothing is given; expand them to b."""
-    grey = torch.zeros(1, 3, height, width, device=device)
-    return background_conditions(encode, grey, torch.ones_like(grey[:, :1]))
