@@ -17,12 +17,22 @@ from mien.data.statistics import expression_numbers
 from mien.encoders.appearance import colours
 from mien.encoders.standardise import standardise
 from mien.face.blendshapes import FLIP
+from mien.models.sfsr import face_region
+from mien.training.augment import uniform
 from mien.training.student import student_conditions
-from mien.types import ByteImage
+from mien.types import ByteImage, FloatArray
 
 # Pairs of landmark indices that LMS uses and a mirror exchanges.
 _MIRROR = np.array([[133, 362], [33, 263], [145, 374], [159, 386], [468, 473], [61, 291]])
-_PICTURE_SIZE = {"utkface-adults": 160, "lfw-gray": 160, "portraits-of-nobody": 256, "warped-train": 160}
+_PICTURE_SIZE = {
+    "utkface-adults": 160,
+    "lfw-gray": 160,
+    "portraits-of-nobody": 256,
+    "warped-train": 160,
+    "warped-train-2": 160,
+}
+# What a face's region is grown by, and its jaw lowered by: least and most. At use both are in the middle.
+_GROW, _JAW = (0.0, 0.15), (0.04, 0.18)
 _GREY = np.array([0.299, 0.587, 0.114], np.float32)
 
 
@@ -132,19 +142,25 @@ class ConditionSampler:
         self.tokenizer, self.partner, self.grey = tokenizer, partner, grey
 
     def __call__(self, size: int, rng: torch.Generator) -> dict[str, Tensor]:
-        """x [b, 3, 128, 128], identity [b, 224], expression [b, 57], ids [b, 24], valid [b, 8, 8]."""
+        """x [b, 3, 128, 128], face [b, 1, 128, 128] in [0, 1] (what SFSR blanks, its size at random), identity
+        [b, 224], expression [b, 57], ids [b, 24], valid [b, 8, 8]."""
         chosen = torch.multinomial(self.weights, size, replacement=True, generator=rng).tolist()
         draws = torch.rand(size, 10, generator=rng).numpy()
-        crops, parts, captions = [], [], []
+        crops, outlines, parts, captions = [], [], [], []
         for s, u in zip(chosen, draws, strict=True):
-            crop, part, text = self._example(self.sets[s], u)
+            crop, landmarks, part, text = self._example(self.sets[s], u)
             crops.append(crop)
+            outlines.append(landmarks)
             parts.append(part)
             captions.append(text)
+        side = crops[0].shape[0]
+        landmarks = torch.from_numpy(np.stack(outlines))
+        face = face_region(landmarks, side, uniform(size, *_GROW, rng), uniform(size, *_JAW, rng))
         identity, expression, valid = (torch.stack(column) for column in zip(*parts, strict=True))
         ids = self.tokenizer(captions, padding="max_length", truncation=True, return_tensors="pt").input_ids
         return {
             "x": to_pixels(np.stack(crops)),
+            "face": face,
             "identity": identity,
             "expression": expression,
             "valid": valid,
@@ -153,7 +169,7 @@ class ConditionSampler:
 
     def _example(
         self, part: ConditionSet, u: np.ndarray
-    ) -> tuple[ByteImage, tuple[Tensor, Tensor, Tensor], str]:
+    ) -> tuple[ByteImage, FloatArray, tuple[Tensor, Tensor, Tensor], str]:
         row = int(part.rows[int(u[0] * len(part.rows))])
         others = part.partners[row]
         source = int(others[int(u[2] * len(others))]) if u[1] < self.partner else row
@@ -163,6 +179,11 @@ class ConditionSampler:
         light, background = light_words(crop, landmarks), background_colour(crop)
         if flip:
             crop = crop[:, ::-1]
+            landmarks = landmarks * (-1, 1, 1) + (
+                crop.shape[1],
+                0,
+                0,
+            )  # as an outline: not the points' own names
             swap = {
                 "light from the left": "light from the right",
                 "light from the right": "light from the left",
@@ -179,6 +200,7 @@ class ConditionSampler:
         valid = part.valid[row].flip(1) if flip else part.valid[row]
         return (
             np.ascontiguousarray(crop),
+            landmarks,
             (part.identity[flip_source, source], part.expression[flip, row], valid),
             text,
         )

@@ -5,11 +5,15 @@ so this stage makes both at once: in part of the samples a branch is switched of
 its embedding is zero (what guidance subtracts). The E-Adapter's own stages then start from a frozen base, as the paper
 does. The loss is DDPM's epsilon mean squared error (Ho et al. 2020, Eq. 14), weighted towards high noise, where a
 face's structure is settled (`Schedule.velocity_weight`): a short run otherwise spends itself on texture.
+
+One UNet serves both methods: it is an inpainting UNet (DiffSFSR, background conditioning), told in part of the samples
+what surrounds the face, and in the rest that nothing is known (EmojiDiff's portraits).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +22,7 @@ from diffusers import DPMSolverMultistepScheduler
 from PIL import Image
 from torch import Tensor, nn
 
+from mien.backbones import load_backbone
 from mien.data.captions import all_captions
 from mien.data.dataset import to_bytes, to_pixels
 from mien.diffusion.losses import expression_loss, identity_loss, noise_error, noise_mse
@@ -28,14 +33,20 @@ from mien.encoders.identity import Recogniser, load_recogniser
 from mien.face.network import load_analyser
 from mien.models.autoencoder import PatchAutoencoder
 from mien.models.e_adapter import EAdapter
+from mien.models.latents import empty_background
 from mien.models.mini import create_scheduler, create_text_encoder, create_tokenizer, create_unet
+from mien.models.sfsr import background_conditions, widen_input
 from mien.training.conditions import ConditionSampler, build_set
+from mien.types import Conditions
 
 IDENTITY = 128  # the recogniser's part of the identity's numbers
 IDENTITY_WIDTH, EXPRESSION_WIDTH = IDENTITY + APPEARANCE_WIDTH, 57
 FACE_TIMES, FACE_SAMPLES = (300, 850), 8  # where and on how many samples a step L_id and L_exp are measured
-# Probabilities of what a sample is told: (text alone, nothing, identity, expression); the rest get everything.
-_MODES = (0.10, 0.06, 0.06, 0.06)
+# Probabilities of what a sample is told: (text alone, nothing, text and identity, text and expression); else all.
+_MODES = (0.15, 0.05, 0.06, 0.10)
+# Of samples with a background: share without a caption, and share whose identity has no colours, since a photograph's
+# own light and skin must then come from its surroundings.
+_UNTOLD, _COLOURLESS = 0.6, 0.5
 
 
 class PretrainStage:
@@ -44,6 +55,8 @@ class PretrainStage:
     Args:
         autoencoder: folder of the trained autoencoder.
         weights: prepared set → how often it is drawn, relative.
+        start: folder of an earlier result to go on from, instead of new networks.
+        background: share of the samples that are told what surrounds the face.
         widths: channels of the UNet's two levels.
         identity_tokens, expression_tokens: of the adapter's branches.
         encoders: folder of the trained analyser and recogniser, whose numbers then are the conditions; None: the
@@ -57,6 +70,8 @@ class PretrainStage:
         self,
         autoencoder: str,
         weights: dict[str, float],
+        start: str | None = None,
+        background: float = 0.4,
         widths: tuple[int, int] = (128, 256),
         identity_tokens: int = 8,
         expression_tokens: int = 4,
@@ -67,20 +82,28 @@ class PretrainStage:
     ) -> None:
         torch.manual_seed(0)
         self.vae = PatchAutoencoder.from_pretrained(autoencoder).requires_grad_(False)
-        self.tokenizer = create_tokenizer(all_captions())
-        self.text_encoder = create_text_encoder(self.tokenizer)
-        self.unet = create_unet(self.vae.config.latent_channels, (widths[0], widths[1]))
         self.scheduler = create_scheduler()
         self.schedule = Schedule.from_config(self.scheduler.config)
-        self.adapter = EAdapter.create(
-            self.unet,
-            IDENTITY_WIDTH,
-            EXPRESSION_WIDTH,
-            identity_tokens=identity_tokens,
-            expression_tokens=expression_tokens,
-            expression_projection="mlp",
-        )
+        channels = self.vae.config.latent_channels
+        if start is None:
+            self.tokenizer = create_tokenizer(all_captions())
+            self.text_encoder = create_text_encoder(self.tokenizer)
+            self.unet = create_unet(channels, (widths[0], widths[1]))
+            self.adapter = EAdapter.create(
+                self.unet,
+                IDENTITY_WIDTH,
+                EXPRESSION_WIDTH,
+                identity_tokens=identity_tokens,
+                expression_tokens=expression_tokens,
+                expression_projection="mlp",
+            )
+        else:
+            earlier = load_backbone(start, device="cpu", dtype="float32")
+            self.tokenizer, self.text_encoder = earlier.prompts.tokenizers[0], earlier.prompts.encoders[0]
+            self.unet, self.adapter = earlier.unet, earlier.load_adapter()
+        self.unet = widen_input(self.unet, channels)
         self.adapter.attach(self.unet)
+        self.background = background
         folder = None if encoders is None else Path(encoders)
         self.sampler = ConditionSampler(dict(weights), self.tokenizer, encoders=folder)
         self.judges: tuple[Recogniser, EmbeddedExpression] | None = None
@@ -107,21 +130,33 @@ class PretrainStage:
         b, device = len(x), x.device
         self.vae.to(device)
         mode = torch.bucketize(torch.rand(b, generator=rng), torch.tensor(_MODES).cumsum(0)).to(device)
+        surrounded = (torch.rand(b, generator=rng) < self.background).to(device) & (mode != 0)
+        told = torch.rand(b, 2, generator=rng).to(device) >= torch.tensor(
+            [_UNTOLD, _COLOURLESS], device=device
+        )
         with torch.no_grad():
             z = self.vae.encode(x).latents.float()
-        t = torch.randint(0, 1000, (b,), generator=rng).to(device)
+            region = torch.where(surrounded.view(b, 1, 1, 1), batch["face"], 1.0)
+            background, mask = background_conditions(self.vae, x, region)
+        # One t of each b-th of the range: less noise in the loss than b independent ones.
+        slot = torch.randperm(b, generator=rng)
+        t = ((slot + torch.rand(b, generator=rng)) * (1000 / b)).long().clamp_max(999).to(device)
         eps = torch.randn(z.shape, generator=rng).to(device)
         ids = batch["ids"].clone()
-        ids[mode == 1] = torch.tensor(self.tokenizer("", padding="max_length").input_ids, device=device)
+        empty = torch.tensor(self.tokenizer("", padding="max_length").input_ids, device=device)
+        ids[(mode == 1) | (surrounded & ~told[:, 0])] = empty
         text = self.text_encoder(ids)[0]
+        identity = batch["identity"].clone()
+        identity[surrounded & ~told[:, 1], IDENTITY:] = 0.0
         no_identity, no_expression = (mode == 1) | (mode == 3), (mode == 1) | (mode == 2)
         conditions = self.adapter.project(
-            batch["identity"],
+            identity,
             batch["expression"],
             text,
             drop_identity=no_identity,
             drop_expression=no_expression,
         )
+        conditions = replace(conditions, background=background, mask=mask)
         # A missing branch is sometimes zero (guidance), sometimes off (no adapter at all).
         off = torch.rand(b, generator=rng).to(device) < 0.3
         id_scale = 1.0 - ((mode == 0) | (no_identity & off)).float()
@@ -162,7 +197,7 @@ class PretrainStage:
             t = torch.randint(0, 1000, (len(z),), generator=rng)
             eps = torch.randn(z.shape, generator=rng)
             empty = self._encode([""] * len(z))
-            conditions = self.adapter.project(
+            conditions = self._portrait(
                 self.held.identity[0, part].to(z), self.held.expression[0, part].to(z), empty
             )
             predict = self.adapter.predict_noise(self.unet)
@@ -174,6 +209,13 @@ class PretrainStage:
     def _encode(self, prompts: list[str]) -> Tensor:
         ids = self.tokenizer(prompts, padding="max_length", return_tensors="pt").input_ids
         return self.text_encoder(ids.to(self.text_encoder.device))[0]
+
+    def _portrait(self, identity: Tensor, expression: Tensor, text: Tensor) -> Conditions:
+        """Of a portrait: everything is to be generated, nothing known of the surroundings."""
+        side = 16 * self.unet.config.sample_size
+        background, mask = empty_background(self.vae, len(identity), side, side)
+        conditions = self.adapter.project(identity, expression, text)
+        return replace(conditions, background=background, mask=mask)
 
     def _sheet(self, people: int = 5, expressions: int = 8) -> Image.Image:
         """Top row: expression references; left column: identities; the rest: what comes out."""
@@ -187,12 +229,12 @@ class PretrainStage:
         top += [np.asarray(self.held.faces.crops[i]) for i in other]
         n = people * expressions
         device = self.unet.device
-        conditions = self.adapter.project(
+        conditions = self._portrait(
             self.held.identity[0, who].repeat_interleave(expressions, 0).to(device),
             expression.repeat(people, 1).to(device),
             self._encode([""] * n),
         )
-        nothing = self.adapter.project(
+        nothing = self._portrait(
             torch.zeros(n, IDENTITY_WIDTH, device=device),
             torch.zeros(n, EXPRESSION_WIDTH, device=device),
             self._encode([""] * n),
