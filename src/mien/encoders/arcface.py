@@ -94,19 +94,47 @@ def load_iresnet(path: Path) -> IResNet:
 
 
 def load_onnx(path: Path) -> Callable[[Tensor], Tensor]:
-    """An ONNX recogniser of ArcFace's contract, on the CPU: [b, 3, 112, 112] in [-1, 1] -> [b, 512]."""
+    """An ONNX recogniser of ArcFace's contract, on the CPU: [b, 3, 112, 112] RGB in [-1, 1] -> [b, 512].
+
+    The contract is that of insightface's and AuraFace's files: one input and one output of those shapes. A file
+    whose batch is declared to be 1 is run crop by crop. Files that scale 0 to 255 themselves (MXNet's exports)
+    do not follow it, which their shapes do not tell.
+
+    Raises:
+        InputError: onnxruntime is not installed, or the file is damaged or of another contract.
+    """
     try:
         import onnxruntime
-    except ModuleNotFoundError as error:
-        raise InputError("An ONNX recogniser needs onnxruntime: pip install onnxruntime.") from error
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    name = session.get_inputs()[0].name
+    except ImportError as error:
+        raise InputError('An ONNX recogniser needs onnxruntime: pip install "mien[onnx]".') from error
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3  # what is wrong is raised, and said once
+    try:
+        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's own kinds, which share no class
+        raise InputError(f"{path} is not an ONNX file that can be read: fetch it again.") from error
+    inputs, outputs = session.get_inputs(), session.get_outputs()
+    if (
+        len(inputs) != 1
+        or len(outputs) != 1
+        or inputs[0].type != "tensor(float)"
+        or list(inputs[0].shape[1:]) != [3, ARCFACE_SIZE, ARCFACE_SIZE]
+        or list(outputs[0].shape[1:]) != [WIDTH]
+    ):
+        takes = ", ".join(f"{i.name} {i.shape}" for i in inputs)
+        gives = ", ".join(f"{o.name} {o.shape}" for o in outputs)
+        raise InputError(
+            f"{path} takes {takes} and gives {gives}: a recogniser of ArcFace's contract takes float crops "
+            f"[b, 3, {ARCFACE_SIZE}, {ARCFACE_SIZE}] and gives [b, {WIDTH}]."
+        )
+    single = 1 in (inputs[0].shape[0], outputs[0].shape[0])
 
     def run(crops: Tensor) -> Tensor:
         if crops.requires_grad:
             raise InputError(f"{path.name} is an ONNX file, which has no gradients: use a backbone.pth.")
-        (embedding,) = session.run(None, {name: crops.cpu().float().numpy()})
-        return torch.from_numpy(embedding).to(crops.device)
+        parts = crops.cpu().float().split(1 if single else max(1, len(crops)))
+        rows = [session.run(None, {inputs[0].name: part.numpy()})[0] for part in parts]
+        return torch.from_numpy(np.concatenate(rows)).to(crops.device)
 
     return run
 
