@@ -168,9 +168,14 @@ class PortraitPipeline:
         height: int | None = None,
         width: int | None = None,
         callback: Callback | None = None,
+        background: tuple[Tensor, Tensor] | None = None,
     ) -> Tensor:
         """One batch from embeddings [b, w] (or [b, k, w]): pixels [b, 3, H, W] float32 on the CPU, in [-1,
-        1]."""
+        1].
+
+        ``background``: latent [b, c, h, w] and mask [b, 1, h, w] of what surrounds the face, for a UNet that
+        takes them (``models.sfsr.background_conditions``); None: nothing is given.
+        """
         steps = self.steps if steps is None else steps
         guidance = self.guidance if guidance is None else guidance
         if steps < 1:
@@ -185,6 +190,7 @@ class PortraitPipeline:
             (negative_prompts or [""] * b) if guided else None,
             height,
             width,
+            background,
         )
         predict = self.adapter.predict_noise(backbone.unet, id_scale, expression_scale, **added)
         scheduler = copy.deepcopy(self.scheduler)  # its state belongs to this call
@@ -223,6 +229,7 @@ class PortraitPipeline:
         negative_prompts: Sequence[str] | None,
         height: int,
         width: int,
+        background: tuple[Tensor, Tensor] | None,
     ) -> tuple[Conditions, dict[str, Any]]:
         """Tokens of the batch; under guidance (negative prompts given) [2b, …], the unconditional half
         first."""
@@ -241,7 +248,10 @@ class PortraitPipeline:
             return embeds if negative_prompts is None else torch.cat([torch.zeros_like(embeds), embeds])
 
         conditions = self.adapter.project(both(identity_embeds), both(expression_embeds), text.tokens)
-        if backbone.takes_background:
+        if background is not None:
+            copies = (1 if negative_prompts is None else 2, 1, 1, 1)
+            conditions.background, conditions.mask = (part.repeat(copies) for part in background)
+        elif backbone.takes_background:
             conditions.background, conditions.mask = backbone.empty_background(1, height, width)
         return conditions, backbone.added_conditions(text, height, width)
 
