@@ -122,7 +122,7 @@ class PortraitPipeline:
         ):
             if pictures is None:
                 continue
-            embedder = Embedder(self._encoder(branch), self._analyzer(), which, branch)
+            embedder = Embedder(self.encoder(branch), self.analyzer(), which, branch)
             subjects = as_list(pictures, n, branch)
             embeds[branch] = embedder(subjects).repeat_interleave(num_images, dim=0)
         seeds = [s + j for s in as_list(seed, n, "seed") for j in range(num_images)]
@@ -265,7 +265,8 @@ class PortraitPipeline:
             )
         return pixels
 
-    def _encoder(self, branch: str) -> FaceEncoder:
+    def encoder(self, branch: str) -> FaceEncoder:
+        """The encoder of "identity" or "expression" that the adapter goes with."""
         fits = getattr(self.adapter, branch)
         if fits is None:
             raise InputError(f"the adapter has no {branch} branch: leave {branch} out (None)")
@@ -278,7 +279,8 @@ class PortraitPipeline:
             )
         return encoder
 
-    def _analyzer(self) -> Callable[[Image.Image], Sequence[Face]]:
+    def analyzer(self) -> Callable[[Image.Image], Sequence[Face]]:
+        """Picture -> faces, largest first."""
         if self._analyze is None:
             from mien.face.analyze import analyze
 
