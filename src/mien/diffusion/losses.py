@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -42,3 +44,37 @@ def identity_loss(embedding: Tensor, target: Tensor) -> Tensor:
 def expression_loss(embedding: Tensor, target: Tensor) -> Tensor:
     """L_exp = mean squared difference of expression embeddings [b, w] (DiffSFSR Eq. 6), a scalar."""
     return F.mse_loss(embedding.float(), target.float())
+
+
+class Contrast(NamedTuple):
+    """`contrast_alignment`'s loss and its parts, scalars."""
+
+    total: Tensor
+    diffusion: Tensor
+    identity: Tensor
+    expression: Tensor
+
+
+def contrast_alignment(
+    diffusion: Tensor,
+    face_with: Tensor,
+    face_without: Tensor,
+    expression: Tensor,
+    target: Tensor,
+    w_id: float = 0.08,
+    w_exp: float = 10.0,
+) -> Contrast:
+    """L = L_diffusion + w_id L_id + w_exp L_exp (EmojiDiff, ID-enhanced Contrast Alignment).
+
+    L_id = 1 - cos(φ(x̂0 with control), φ(x̂0 without)), L_exp the mean squared difference of expression numbers. The
+    paper names no distance for L_exp; DiffSFSR Eq. 6 does. Weights are the paper's.
+
+    Args:
+        diffusion: scalar, the noise error of the prediction with control.
+        face_with, face_without: [b, d] φ of the reconstructions with and without expression control. The second is
+            taken as it is: no gradient flows into it.
+        expression, target: [b, w] expression numbers of the reconstruction with control, and of the target.
+    """
+    l_id = identity_loss(face_with, face_without.detach())
+    l_exp = expression_loss(expression, target)
+    return Contrast(diffusion + w_id * l_id + w_exp * l_exp, diffusion, l_id, l_exp)

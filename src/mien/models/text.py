@@ -30,12 +30,20 @@ class PromptEncoder:
     @torch.no_grad()
     def __call__(self, prompts: Sequence[str]) -> EncodedText:
         """Encode b prompts. What is too long for the tokenizer is cut, with a warning that quotes it."""
+        return self.encode(self.ids(prompts))
+
+    def ids(self, prompts: Sequence[str]) -> list[Tensor]:
+        """[b, n_t] of each tokenizer, on the CPU."""
+        return [tokenize(tokenizer, list(prompts)) for tokenizer in self.tokenizers]
+
+    @torch.no_grad()
+    def encode(self, ids: Sequence[Tensor]) -> EncodedText:
+        """Encode what `ids` gave."""
         layers, pooled = [], None
-        for tokenizer, encoder in zip(self.tokenizers, self.encoders, strict=True):
-            ids = tokenize(tokenizer, list(prompts)).to(encoder.device)
+        for one, encoder in zip(ids, self.encoders, strict=True):
             if len(self.encoders) == 1:
-                return EncodedText(encoder(ids)[0], None)
-            output = encoder(ids, output_hidden_states=True)
+                return EncodedText(encoder(one.to(encoder.device))[0], None)
+            output = encoder(one.to(encoder.device), output_hidden_states=True)
             layers.append(output.hidden_states[-2])
             pooled = output[0]  # of the last encoder: CLIPTextModelWithProjection's text_embeds
         return EncodedText(torch.cat(layers, dim=-1), pooled)
@@ -51,7 +59,7 @@ def tokenize(tokenizer: Any, prompts: list[str]) -> Tensor:
             warnings.warn(
                 f'the prompt "{prompt[:40]}…" is longer than {length - 2} tokens, this part has no effect: '
                 f'"{lost}"',
-                stacklevel=3,
+                stacklevel=5,
             )
     padded = tokenizer(prompts, padding="max_length", max_length=length, truncation=True, return_tensors="pt")
     return padded.input_ids
