@@ -42,7 +42,7 @@ def test_gradients_reach_the_picture_through_both_judges() -> None:
     crops = canonical(x, torch.tensor([[[0.5, 0, -10], [0, 0.5, -10]]]))
     who, what = judge.identity(crops), judge.expression(crops)
     assert who.shape == (1, 128) and what.shape == (1, 57)
-    assert 0 <= float(what[:, :52].min()) and float(what[:, :52].max()) <= 1
+    assert float(what[:, :52].min()) >= 0 and float(what[:, :52].max()) <= 1
     for number in (who.square().sum(), what.sum()):
         (gradient,) = torch.autograd.grad(number, x, retain_graph=True)
         assert torch.isfinite(gradient).all() and gradient.abs().max() > 0
