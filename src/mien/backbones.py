@@ -80,7 +80,11 @@ HUB_FILES = [
 
 @dataclass(frozen=True)
 class AdapterSpec:
-    """Files of both branches (either may be None), the encoders they go with, and the generation defaults."""
+    """Files of both branches (either may be None), the encoders they go with, and the generation defaults.
+
+    Several recognisers are joined by "+": ``recogniser+arcface``. ``framing``: how the training pictures frame a
+    face, for refacing: "canonical" (``face.align``) or "ffhq" (``face.templates``).
+    """
 
     identity: Path | None
     expression: Path | None
@@ -88,6 +92,7 @@ class AdapterSpec:
     expression_encoder: str = "clip"
     steps: int = 20
     guidance: float = 5.0
+    framing: str = "canonical"
 
 
 @dataclass
@@ -124,6 +129,11 @@ class Backbone:
             raise InputError(f"{self.name} has no adapter: give one with adapter=FOLDER")
         if branch not in self._encoders:
             name = getattr(self.adapter, f"{branch}_encoder")
+            if branch == "identity" and "+" in name:
+                from mien.encoders.compound import JoinedIdentity, compound
+
+                self._encoders[branch] = JoinedIdentity(compound(name.split("+"), self.device))
+                return self._encoders[branch]
             if (branch, name) not in ENCODERS:
                 known = ", ".join(n for b, n in ENCODERS if b == branch)
                 raise InputError(f"the adapter asks for the {branch} encoder {name!r}: known are {known}")

@@ -8,10 +8,11 @@ import torch
 from diffusers import UNet2DConditionModel
 
 from mien.face.mask import OVAL, face_mask
+from mien.models.e_adapter import EAdapter
 from mien.models.latents import empty_background, encode, takes_background
 from mien.models.mini import create_unet
-from mien.models.sfsr import background_conditions, face_region, widen_input
-from mien.types import InputError
+from mien.models.sfsr import background_conditions, create_adapter, face_region, widen_input
+from mien.types import Conditions, InputError
 from tests.tiny import autoencoder, sd15_unet
 
 
@@ -108,3 +109,33 @@ def test_background_hides_what_is_masked_and_tells_the_share() -> None:
     assert share.shape == (1, 1, 8, 8) and share[0, 0, 5, 3] == 0.5 and share[0, 0, 3, 3] == 1
     assert torch.equal(plain, encode(vae, x)) and none.max() == 0
     assert torch.equal(empty, given) and torch.equal(full, ones) and full.min() == 1
+
+
+def test_adapter_for_a_compound_identity_goes_through_a_file(tmp_path) -> None:
+    unet = widen_input(sd15_unet(), 4)
+    unet.conv_in.weight.data[:, 4:] = 0.1
+    adapter = create_adapter(unet, {"recogniser": 6, "arcface": 10}, expression_width=7)
+    adapter.save(tmp_path)
+    loaded = EAdapter.load(unet, tmp_path / "identity.safetensors", tmp_path / "expression.safetensors")
+    generator = torch.Generator().manual_seed(0)
+    who, how = torch.randn(2, 16, generator=generator), torch.randn(2, 7, generator=generator)
+    text = torch.randn(2, 3, 32, generator=generator)
+    z, t = torch.randn(2, 4, 8, 8, generator=generator), torch.tensor([10, 500])
+    outs = []
+    for one in (adapter, loaded):
+        one.attach(unet)
+        conditions = one.project(who, how, text)
+        assert conditions.identity.shape == (2, 8, 32)  # 2 recognisers, 4 tokens each
+        conditions.background, conditions.mask = torch.randn(2, 4, 8, 8, generator=generator), None
+        with torch.no_grad():
+            noise = one.predict_noise(unet)
+            plain = Conditions(text, conditions.identity, conditions.expression)
+            outs.append(noise(z, t, plain))
+            assert not torch.allclose(noise(z, t, conditions), outs[-1])  # the background is seen
+        one.detach()
+    assert torch.allclose(*outs, atol=1e-5)  # tokens come in another order
+    # a vector is split by the names' alphabet, as JoinedIdentity joins: arcface's ten come first
+    by_name = loaded.identity.image_proj({"arcface": who[:, :10], "recogniser": who[:, 10:]})
+    assert sorted(map(tuple, by_name[0].tolist())) == sorted(
+        map(tuple, loaded.identity.tokens(who)[0].tolist())
+    )

@@ -74,6 +74,20 @@ class CompoundIdentity:
         return {encoder.name: encoder(image, face) for encoder in self.encoders}
 
 
+class JoinedIdentity:
+    """A compound identity as one vector [Σ C], its recognisers in alphabetical order of their names: what an adapter
+    whose projection is a `models.compound.CompoundProjection` takes. ``width``: Σ C."""
+
+    def __init__(self, who: CompoundIdentity) -> None:
+        self.who, self.name = who, who.name
+        self.width = sum(who.widths.values())
+
+    def __call__(self, image: Image.Image, face: Face) -> Tensor:
+        """[Σ C] float32 of one face of a PIL picture."""
+        parts = self.who(image, face)
+        return torch.cat([parts[name].detach().float().cpu() for name in sorted(parts)])
+
+
 def compound(
     encoders: Iterable[str | IdentityEncoder], device: str | torch.device = "cpu"
 ) -> CompoundIdentity:

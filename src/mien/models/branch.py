@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from mien.models.adapter_files import State, read_adapter
 from mien.models.attention import LINEAR, KeyValue, LowRank
+from mien.models.compound import CompoundProjection, compound_projection_from_state
 from mien.models.projection import Projection, projection_from_state
 from mien.types import InputError
 
@@ -30,7 +31,10 @@ class AdapterBranch(nn.Module):
     """
 
     def __init__(
-        self, projection: Projection, layers: list[KeyValue], additions: dict[int, nn.Module] | None = None
+        self,
+        projection: Projection | CompoundProjection,
+        layers: list[KeyValue],
+        additions: dict[int, nn.Module] | None = None,
     ) -> None:
         super().__init__()
         self.image_proj = projection
@@ -113,7 +117,10 @@ def load_branch(unet: UNet2DConditionModel, path: str | Path) -> AdapterBranch:
         InputError: the file is damaged, of a kind that is not supported, incomplete, or for another UNet.
     """
     image_proj, ip_adapter = read_adapter(path)
-    projection = projection_from_state({k: v.float() for k, v in image_proj.items()}, str(path))
+    state = {k: v.float() for k, v in image_proj.items()}
+    several = any(name.startswith("of.") for name in state)  # a compound identity's, one for each recogniser
+    make = compound_projection_from_state if several else projection_from_state
+    projection = make(state, str(path))
     count = sum(name.endswith(".to_k_ip.weight") for name in ip_adapter)
     numbers = {name.split(".")[0] for name in ip_adapter if "_lora." in name}
     expected = {f"{2 * i + 1}.to_{x}_ip.weight" for i in range(count) for x in "kv"}

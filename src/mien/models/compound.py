@@ -23,6 +23,9 @@ class CompoundProjection(nn.Module):
 
     Every recogniser has a projection of its own in FaceID's layout (`MLPProjection`), under ``of.NAME``. Attention
     does not see the order of tokens, so a file whose recognisers come in another order means the same.
+
+    In an adapter's branch the embeddings travel as one vector [b, Σ C], in alphabetical order of the names, as
+    `encoders.compound.JoinedIdentity` gives them. ``width``: Σ C.
     """
 
     def __init__(self, widths: Mapping[str, int], dim: int, tokens: int = 4, mult: int = 2) -> None:
@@ -34,16 +37,23 @@ class CompoundProjection(nn.Module):
             if not _NAME.fullmatch(name):
                 raise InputError(f"{name!r} cannot name a recogniser: use letters, digits, _ and -")
         self.widths = dict(widths)
+        self.width = sum(widths.values())
         self.dim, self.tokens = dim, tokens * len(widths)
         self.config: dict[str, Any] = {"widths": self.widths, "dim": dim, "tokens": tokens, "mult": mult}
         self.of = nn.ModuleDict({name: MLPProjection(c, dim, tokens, mult) for name, c in widths.items()})
 
-    def forward(self, embeds: Mapping[str, Tensor]) -> Tensor:
-        """{name: [b, C_k]} -> [b, Σ n, D]. A recogniser of zeros is one that says nothing, as guidance uses it.
+    def forward(self, embeds: Mapping[str, Tensor] | Tensor) -> Tensor:
+        """{name: [b, C_k]}, or [b, Σ C] in alphabetical order of the names -> [b, Σ n, D].
+
+        A recogniser of zeros is one that says nothing, as guidance uses it.
 
         Raises:
             InputError: a recogniser is missing, unknown, or of another width.
         """
+        if isinstance(embeds, Tensor):
+            names = sorted(self.widths)
+            parts = embeds.split([self.widths[name] for name in names], dim=-1)
+            embeds = dict(zip(names, parts, strict=True))
         if set(embeds) != set(self.widths):
             wrong = sorted(set(embeds) ^ set(self.widths))[0]
             raise InputError(

@@ -11,6 +11,7 @@ is left.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -18,6 +19,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mien.face.mask import OVAL
+from mien.models.branch import AdapterBranch
+from mien.models.compound import CompoundProjection
+from mien.models.e_adapter import EAdapter
 from mien.models.latents import encode, takes_background
 from mien.types import InputError
 
@@ -67,6 +71,32 @@ def widen_input(unet: UNet2DConditionModel, latent_channels: int) -> UNet2DCondi
     unet.conv_in = new
     unet.register_to_config(in_channels=2 * c + 1)
     return unet
+
+
+def create_adapter(
+    unet: UNet2DConditionModel, recognisers: Mapping[str, int], expression_width: int, tokens: int = 4
+) -> EAdapter:
+    """Cross-attention to the expression and to a compound identity (DiffSFSR, section 3.2), new, not attached.
+
+    A two-layer MLP makes tokens of the expression, and one of each recogniser's embedding. Keys and values start
+    as copies of the text's (``EAdapter.create``); the paper has no text beside them.
+
+    Args:
+        recognisers: name -> width of its embedding; one or more (DiffSFSR, Table 4). The identity embedding then
+            has their widths' sum, see ``encoders.compound.JoinedIdentity``.
+        expression_width: of the expression embedding. tokens: of each embedding.
+    """
+    adapter = EAdapter.create(
+        unet,
+        sum(recognisers.values()),
+        expression_width,
+        expression_tokens=tokens,
+        expression_projection="mlp",
+    )
+    assert adapter.identity is not None
+    dim = unet.config.cross_attention_dim
+    adapter.identity = AdapterBranch(CompoundProjection(recognisers, dim, tokens), adapter.identity.layers)
+    return adapter
 
 
 def face_region(

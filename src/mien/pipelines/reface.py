@@ -1,0 +1,338 @@
+"""DiffSFSR's generation: a photo + an identity and / or an expression -> the photo with that face (DiffSFSR, Fig. 2).
+
+What the photo gives is everything but the face: pose, hair, light, surroundings. Swap all: both are given. Face
+swapping: the identity is given, the expression is read off the photo. Reenactment: the expression is given, the person
+stays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from mien.backbones import AdapterSpec, Backbone, FaceEncoder, load_backbone
+from mien.face.align import crop_matrix, invert, transform_points, warp
+from mien.face.colour import match_colour
+from mien.face.paste import feather, paste_back
+from mien.face.templates import ffhq_matrix
+from mien.images import read_image, to_rgb
+from mien.models.sfsr import background_conditions, face_region
+from mien.pipelines.inputs import Embedder, FaceChoice, Picture, Wish, as_list, choose_face
+from mien.pipelines.portrait import Callback, PortraitPipeline, to_pil
+from mien.types import ByteImage, Face, FloatArray, InputError
+
+if TYPE_CHECKING:
+    from mien.models.attention import Scale
+    from mien.models.e_adapter import EAdapter
+
+STEPS = 50  # DiffSFSR, implementation details: PNDM, 50 steps
+FEATHER = 0.06  # of the crop's side: how wide the generated face fades into the photo
+LEAST_INSIDE = 0.75  # share of the face's region that must lie in the photo
+MIN_CONFIDENCE = 0.8  # a face believed in less is refused, not processed
+FRAMINGS: dict[str, Callable[[FloatArray, int], FloatArray]] = {"canonical": crop_matrix, "ffhq": ffhq_matrix}
+"""How an adapter's training data frame a face: landmarks [478, 3] px, side -> photo px to crop px [2, 3]."""
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A photo and the face in it that is to be replaced.
+
+    Attributes:
+        photo: [H, W, 3] uint8. face: in its pixels. matrix: [2, 3] photo px -> px of the crop.
+        crop: [s, s, 3] uint8. region: [s, s] float32 in [0, 1], where the crop is generated anew.
+    """
+
+    photo: ByteImage
+    face: Face
+    matrix: FloatArray
+    crop: ByteImage
+    region: FloatArray
+
+
+class RefacePipeline:
+    """Photos with another face, expression or both; the rest of the photo keeps every pixel.
+
+    ``scheduler`` may be set to any scheduler of diffusers. Pixels outside the feathered mask are those of the photo,
+    bit for bit. Noise is drawn as in ``PortraitPipeline``: same seed, same result, in any batch.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        adapter: EAdapter,
+        scheduler: Any = None,
+        analyze: Callable[[Image.Image], Sequence[Face]] | None = None,
+        identity_encoder: FaceEncoder | None = None,
+        expression_encoder: FaceEncoder | None = None,
+    ) -> None:
+        """Args:
+        backbone: a loaded model that takes a background. adapter: fits its UNet; is attached here.
+        scheduler: None: PNDM (Liu et al. 2022) on the schedule that the model was trained with.
+        analyze: picture -> faces, largest first; None: the embedded analyser.
+        identity_encoder, expression_encoder: None: those that the adapter names.
+
+        Raises:
+            InputError: the model takes no background, or its adapter lacks a branch.
+        """
+        if not backbone.takes_background:
+            raise InputError(
+                f"{backbone.name} takes no background, so it cannot put a face into a photo: use a model that "
+                "`mien train` made with the stage sfsr, or mini"
+            )
+        for branch in ("identity", "expression"):
+            if getattr(adapter, branch) is None:
+                raise InputError(
+                    f"refacing needs both branches: the adapter of {backbone.name} has no {branch}"
+                )
+        framing = backbone.adapter.framing if backbone.adapter else AdapterSpec.framing
+        if framing not in FRAMINGS:
+            raise InputError(f"the adapter asks for the framing {framing!r}: known are {', '.join(FRAMINGS)}")
+        self._matrix = FRAMINGS[framing]
+        self.backbone = backbone
+        self.portraits = PortraitPipeline(
+            backbone,
+            adapter,
+            pndm(backbone.scheduler) if scheduler is None else scheduler,
+            analyze,
+            identity_encoder,
+            expression_encoder,
+        )
+        self._own_analyser = analyze is None
+
+    @classmethod
+    def from_backbone(
+        cls,
+        name: str = "mini",
+        device: str = "auto",
+        dtype: str = "auto",
+        adapter: str | Path | AdapterSpec | None = None,
+    ) -> RefacePipeline:
+        """Load a model and its adapter; the arguments are those of ``mien.backbones.load_backbone``."""
+        backbone = load_backbone(name, device, dtype, adapter)
+        return cls(backbone, backbone.load_adapter())
+
+    @property
+    def scheduler(self) -> Any:
+        """Samples; may be set."""
+        return self.portraits.scheduler
+
+    @scheduler.setter
+    def scheduler(self, scheduler: Any) -> None:
+        self.portraits.scheduler = scheduler
+
+    def __call__(
+        self,
+        photo: Picture | Sequence[Picture] | None,
+        identity: Picture | Sequence[Picture | Sequence[Picture]] | None = None,
+        expression: Wish | Sequence[Wish] | None = None,
+        prompt: str | Sequence[str] = "",
+        seed: int | Sequence[int] = 0,
+        steps: int | None = None,
+        guidance: float | None = None,
+        id_scale: Scale = 1.0,
+        expression_scale: Scale = 1.0,
+        face: FaceChoice = "largest",
+        identity_face: FaceChoice = "largest",
+        expression_face: FaceChoice = "largest",
+        batch_size: int = 8,
+        callback: Callback | None = None,
+    ) -> list[Image.Image]:
+        """The photos with their new faces, PIL RGB of the photos' own sizes, n of them.
+
+        Args:
+            photo: a picture (path or PIL), or a list of n. None: a scene made from `prompt` by the same model
+                (DiffSFSR's converting module).
+            identity: whose face: a picture, or a list of n; an entry that is itself a list holds several pictures of
+                one person. None, or an entry of None: the photo's own.
+            expression: anything of ``mien.expressions.spec``, or a list of n. None: the photo's own.
+            prompt: what the scene shows; with a photo, what the face's picture should look like. One, or n.
+            seed: one for all n, or a list of n. steps: None: 50. guidance: None: the adapter's own.
+            id_scale, expression_scale: see ``EAdapter.predict_noise``.
+            face, identity_face, expression_face: which face is meant in a photo and in the others' pictures.
+            batch_size: photos in work at a time. callback: see ``Callback``.
+
+        Raises:
+            InputError: a picture shows no face (which one is said), the face leaves the photo, nothing is to be
+                changed, or arguments do not fit each other.
+        """
+        given = (photo, identity, expression, prompt, seed)
+        n = max((len(value) for value in given if isinstance(value, (list, tuple))), default=1)
+        if batch_size < 1:
+            raise InputError("batch_size must be at least 1")
+        photos, prompts = as_list(photo, n, "photo"), as_list(prompt, n, "prompt")
+        seeds = as_list(seed, n, "seed")
+        wishes = {
+            "identity": as_list(identity, n, "identity"),
+            "expression": as_list(expression, n, "expression"),
+        }
+        for who, how in zip(wishes["identity"], wishes["expression"], strict=True):
+            if who is None and how is None:
+                raise InputError("nothing is to be changed: give an identity, an expression or both")
+        choices = {"identity": identity_face, "expression": expression_face}
+        embedders = {
+            branch: Embedder(self.portraits.encoder(branch), self.portraits.analyzer(), which, branch)
+            for branch, which in choices.items()
+        }
+        results: list[Image.Image] = []
+        parts = [slice(i, i + batch_size) for i in range(0, n, batch_size)]
+        for k, part in enumerate(parts):
+
+            def report(step: int, total: int, latents: Tensor, k: int = k) -> None:
+                if callback is not None:
+                    callback(k * total + step, len(parts) * total, latents)
+
+            pictures = self._scenes(photos[part], prompts[part], seeds[part], guidance)
+            scenes = [self.look(picture, face, name) for picture, name in pictures]
+            embeds = {
+                branch: torch.stack(
+                    [
+                        embedder.encoder(picture, scene.face).detach().float().cpu()
+                        if wish is None
+                        else embedder([wish])[0]
+                        for wish, scene, (picture, _) in zip(
+                            wishes[branch][part], scenes, pictures, strict=True
+                        )
+                    ]
+                )
+                for branch, embedder in embedders.items()
+            }
+            crops = self.generate(
+                scenes,
+                embeds["identity"],
+                embeds["expression"],
+                prompts[part],
+                seeds[part],
+                steps,
+                guidance,
+                id_scale,
+                expression_scale,
+                report,
+            )
+            results += [
+                Image.fromarray(put_back(scene, crop)) for scene, crop in zip(scenes, crops, strict=True)
+            ]
+        return results
+
+    def look(self, photo: Image.Image, which: FaceChoice = "largest", name: str = "the photo") -> Scene:
+        """Find the face of a PIL RGB photo that is meant, and cut out what the model sees.
+
+        Raises:
+            InputError: there is no such face, it is believed in too little, or most of it lies outside the photo.
+        """
+        faces = self.portraits.analyzer()(photo)
+        if not faces and self._own_analyser:
+            from mien.face.analyze import analyze
+
+            faces = analyze(photo, min_confidence=0.3)
+        sure = [face for face in faces if face.confidence >= MIN_CONFIDENCE]
+        if faces and not sure:
+            best = max(face.confidence for face in faces)
+            raise InputError(
+                f"{name}: what looks most like a face is believed to be one by {best:.2f}, less than "
+                f"{MIN_CONFIDENCE}: use a photo in which the face is larger or clearer"
+            )
+        face = choose_face(sure, which, name)
+        size = self.backbone.size
+        pixels = np.asarray(photo)
+        matrix = self._matrix(face.landmarks, size)
+        landmarks = transform_points(face.landmarks, matrix)
+        region = face_region(torch.from_numpy(landmarks)[None], size)[0, 0].numpy()
+        _check_inside(region, matrix, pixels, name)
+        return Scene(pixels, face, matrix, warp(pixels, matrix, size), region)
+
+    @torch.no_grad()
+    def generate(
+        self,
+        scenes: Sequence[Scene],
+        identity_embeds: Tensor,
+        expression_embeds: Tensor,
+        prompts: Sequence[str],
+        seeds: Sequence[int],
+        steps: int | None = None,
+        guidance: float | None = None,
+        id_scale: Scale = 1.0,
+        expression_scale: Scale = 1.0,
+        callback: Callback | None = None,
+    ) -> list[ByteImage]:
+        """The crops [s, s, 3] uint8 of one batch of scenes, for embeddings [b, w], not yet pasted back."""
+        x = (
+            torch.from_numpy(np.stack([scene.crop for scene in scenes])).permute(0, 3, 1, 2).float() / 127.5
+            - 1
+        )
+        region = torch.from_numpy(np.stack([scene.region for scene in scenes]))[:, None]
+        device = self.backbone.device
+        pixels = self.portraits.generate(
+            identity_embeds,
+            expression_embeds,
+            prompts,
+            seeds,
+            steps=STEPS if steps is None else steps,
+            guidance=guidance,
+            id_scale=id_scale,
+            expression_scale=expression_scale,
+            height=self.backbone.size,
+            width=self.backbone.size,
+            callback=callback,
+            background=background_conditions(self.backbone.vae, x.to(device), region.to(device)),
+        )
+        return [np.asarray(image) for image in to_pil(pixels)]
+
+    def _scenes(
+        self, photos: Sequence[Any], prompts: Sequence[str], seeds: Sequence[int], guidance: float | None
+    ) -> list[tuple[Image.Image, str]]:
+        """Every photo read, or made from its prompt, with what to call it in messages."""
+        wanted = [i for i, photo in enumerate(photos) if photo is None]
+        if any(not prompts[i].strip() for i in wanted):
+            raise InputError("there is neither a photo nor a prompt: give one of them")
+        made: dict[int, Image.Image] = {}
+        if wanted:
+            pixels = self.portraits.generate(
+                None, None, [prompts[i] for i in wanted], [seeds[i] for i in wanted], guidance=guidance,
+                steps=STEPS,
+            )  # fmt: skip
+            made = dict(zip(wanted, to_pil(pixels), strict=True))
+        pictures: list[tuple[Image.Image, str]] = []
+        for i, photo in enumerate(photos):
+            if photo is None:
+                pictures.append((made[i], f"the scene made from {prompts[i]!r} (try another seed)"))
+            elif isinstance(photo, Image.Image):
+                pictures.append((to_rgb(photo, "the photo"), "the photo"))
+            elif isinstance(photo, (str, Path)):
+                pictures.append((read_image(photo), f"the photo {photo}"))
+            else:
+                raise InputError(f"{photo!r} was given as photo: give a file's path or a PIL image")
+        return pictures
+
+
+def put_back(scene: Scene, crop: ByteImage) -> ByteImage:
+    """The scene's photo [H, W, 3] uint8 with a generated crop [s, s, 3] in the place of its face: in the photo's
+    colours, fading out inside the region. Where the region is 0 the photo keeps every bit."""
+    matched = match_colour(crop, scene.crop, scene.region)
+    return paste_back(
+        scene.photo, matched, scene.matrix, feather(scene.region, FEATHER * scene.region.shape[0])
+    )
+
+
+def pndm(trained: Any) -> Any:
+    """PNDM without its Runge-Kutta start, as Stable Diffusion runs it, on the schedule of a trained model."""
+    from diffusers import PNDMScheduler
+
+    return PNDMScheduler.from_config(trained.config, skip_prk_steps=True)
+
+
+def _check_inside(region: FloatArray, matrix: FloatArray, photo: ByteImage, name: str) -> None:
+    rows, columns = np.nonzero(region > 0.5)
+    points = transform_points(np.stack([columns, rows], axis=1) + 0.5, invert(matrix))
+    inside = np.all((points >= 0) & (points <= (photo.shape[1], photo.shape[0])), axis=1)
+    share = float(inside.mean()) if len(points) else 0.0
+    if share < LEAST_INSIDE:
+        raise InputError(
+            f"{name}: only {share:.0%} of the face lies inside the picture: use a photo that shows all of it"
+        )
