@@ -35,7 +35,16 @@ def read_image(path: str | Path, max_pixels: int = MAX_PIXELS) -> Image.Image:
         InputError: the file is missing, unreadable, not a picture, damaged, too small or too large.
     """
     path = Path(path)
-    data = _read_bytes(path)
+    return decode_image(_read_bytes(path), path, max_pixels)
+
+
+def decode_image(data: bytes, name: str | Path, max_pixels: int = MAX_PIXELS) -> Image.Image:
+    """`read_image` of bytes that were read already; `name` is what messages call them.
+
+    Raises:
+        InputError: as `read_image`.
+    """
+    path = Path(name)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter(

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from mien import __version__
-from mien.cli import models
+from mien.cli import data, models
 from mien.cli.analyze import analyze
 from mien.cli.console import Verbs
 from mien.cli.evaluate import evaluate
@@ -45,6 +45,7 @@ def _root(
 for _verb in (generate, analyze, evaluate):
     app.command()(_verb)
 app.add_typer(models.app, name="models")
+app.add_typer(data.app, name="data")
 app.command()(train)
 
 

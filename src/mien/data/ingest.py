@@ -1,0 +1,280 @@
+"""Pictures of faces → a set: found, framed, analysed, embedded, judged, split by person, deduplicated.
+
+Every picture of the source gets a row in the manifest; one that cannot be used is rejected with its reason, and none
+stops the run. The set grows by shards (`growing`): started again, the run passes over what is there, so it survives a
+kill, and a source that has grown since is taken up where it ended.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from mien.data import records
+from mien.data.captions import background_colour, caption, light_words
+from mien.data.filters import MIN_QUALITY, Quality, crop_quality
+from mien.data.gather import Item, Source
+from mien.data.growing import Growing, alone
+from mien.data.observe import Observer, batches
+from mien.data.records import HELD_OUT, MANIFEST, TRAIN, Manifest, Record, face_columns
+from mien.data.shards import encode, write_shard
+from mien.data.sources import Label
+from mien.data.split import is_held_out, is_held_out_key
+from mien.face import align, pose, templates
+from mien.face.landmarks import bounding_box
+from mien.images import decode_image
+from mien.types import ByteImage, Face, FloatArray, InputError
+
+FRAMINGS = ("canonical", "ffhq", "none")
+WHICH = ("largest", "all", "single")
+TOGETHER = 16  # pictures decoded at once
+GREY = 6.0  # levels: mean distance of the channels below which a picture is black and white
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a set is made.
+
+    Attributes:
+        framing: "canonical" (the tight crop of the embedded models), "ffhq" (whole head) or "none" (the picture as
+            it is). size: px of the stored crop. faces: "largest", "all", or "single": pictures with several faces
+            are rejected. min_face: smallest face in the source, px of its longer side. min_quality: of the quality
+            measure; None: the measure's own. cluster: people are told apart by their embeddings.
+        shard: pictures in a shard; as many are lost at most when a run is killed.
+    """
+
+    framing: str = "canonical"
+    size: int = align.CROP_SIZE
+    faces: str = "largest"
+    min_face: int = 40
+    min_quality: float | None = None
+    cluster: bool = False
+    shard: int = 500
+
+    def __post_init__(self) -> None:
+        if self.framing not in FRAMINGS:
+            raise InputError(f"{self.framing} is no framing: choose {', '.join(FRAMINGS)}.")
+        if self.faces not in WHICH:
+            raise InputError(f"{self.faces} is no choice of faces: choose {', '.join(WHICH)}.")
+        if not 16 <= self.size <= 4096 or self.shard < 1 or self.min_face < 1:
+            raise InputError("Size is 16 to 4096 px; shard and min_face are at least 1: correct them.")
+
+
+def ingest(
+    source: Source,
+    root: str | Path,
+    observer: Observer,
+    quality: Quality,
+    options: Options | None = None,
+    progress: Callable[[int], object] = lambda count: None,
+) -> Manifest:
+    """Make or complete the set in `root`; returns its manifest.
+
+    Args:
+        progress: called with the number of pictures done, those that were there already included.
+
+    Raises:
+        InputError: the folder cannot be written, holds a set made with other options, or is being written.
+    """
+    options, root = options or Options(), Path(root)
+    limit = MIN_QUALITY[quality.name] if options.min_quality is None else options.min_quality
+    facts = {k: v for k, v in asdict(options).items() if k not in ("shard", "min_quality")}
+    facts |= {"kind": "faces", "analyser": observer.analyser, "recogniser": observer.recogniser}
+    facts |= {"quality": quality.name, "min_quality": limit}
+    growing = Growing(root, {MANIFEST: records.columns()}, facts, "mien data ingest")
+    with alone(root):
+        before = Manifest(growing.read(MANIFEST), root)
+        maker = _Maker(observer, quality, limit, options, _seen(before))
+        done = set(before.values("name"))
+        (root / "shards").mkdir(exist_ok=True)
+
+        def new() -> Iterator[Item]:
+            for item in source.items():
+                if item.name in done:
+                    progress(1)
+                else:
+                    yield item
+
+        for chunk in batches(new(), options.shard):
+            _add_part(growing, maker, chunk, progress)
+        table = growing.read(MANIFEST)
+        manifest = _split(Manifest(table, root), observer.same_person if options.cluster else None)
+        growing.finish({MANIFEST: manifest.table}, {"shards": set(manifest.values("path"))})
+    return Manifest.read(root)
+
+
+def _seen(manifest: Manifest) -> dict[str, str]:
+    """SHA-256 of every source that could be read → its name."""
+    columns = (manifest.values(name) for name in ("source_sha256", "name", "reason"))
+    seen: dict[str, str] = {}
+    for sha, name, reason in zip(*columns, strict=True):
+        if sha and not (reason or "").startswith("unreadable"):
+            seen.setdefault(sha, name)
+    return seen
+
+
+def _add_part(
+    growing: Growing, maker: _Maker, chunk: Sequence[Item], progress: Callable[[int], object]
+) -> None:
+    number = growing.next_part()
+    made = []
+    for batch in batches(iter(chunk), TOGETHER):
+        made += maker(batch)
+        progress(len(batch))
+    files = [(f"{row.key}.jpg", data) for row, data in made if data is not None]
+    path = f"shards/{number:06d}.tar"
+    places = write_shard(growing.root / path, files) if files else {}
+    rows = [
+        row if data is None else replace(row, path=path, **vars(places[f"{row.key}.jpg"]))
+        for row, data in made
+    ]
+    growing.add(number, {MANIFEST: rows})
+
+
+class _Maker:
+    """Items → rows with the bytes to store (None for a picture that was rejected before it was framed)."""
+
+    def __init__(
+        self, observer: Observer, quality: Quality, limit: float, options: Options, seen: dict[str, str]
+    ) -> None:
+        self.observer, self.quality, self.limit, self.options = observer, quality, limit, options
+        self.seen = seen
+
+    def __call__(self, items: Sequence[Item]) -> list[tuple[Record, bytes | None]]:
+        found: list[tuple[Record, bytes | None]] = []
+        readable: list[tuple[Item, str, Image.Image]] = []
+        for item in items:
+            sha = None
+            try:
+                data = item.read()
+                sha = hashlib.sha256(data).hexdigest()
+                if sha in self.seen:
+                    found.append((_rejected(item, f"duplicate: {self.seen[sha]}", sha), None))
+                    continue
+                readable.append((item, sha, decode_image(data, item.name)))
+                self.seen[sha] = item.name
+            except OSError as error:
+                reason = f"unreadable: {item.name}: {error.strerror or 'it cannot be read'}"
+                found.append((_rejected(item, reason, sha), None))
+            except InputError as error:
+                found.append((_rejected(item, f"unreadable: {error}", sha), None))
+        faces = self.observer.analyse([image for _, _, image in readable])
+        for (item, sha, image), group in zip(readable, faces, strict=True):
+            found += self._rows(item, sha, image, group)
+        return found
+
+    def _rows(
+        self, item: Item, sha: str, image: Image.Image, faces: Sequence[Face]
+    ) -> list[tuple[Record, bytes | None]]:
+        if not faces:
+            return [(_rejected(item, "no face", sha), None)]
+        if self.options.faces == "single" and len(faces) > 1:
+            return [(_rejected(item, f"several faces: {len(faces)}", sha), None)]
+        chosen = faces if self.options.faces == "all" else faces[:1]
+        return [self._row(item, sha, image, face, i, len(faces)) for i, face in enumerate(chosen)]
+
+    def _row(
+        self, item: Item, sha: str, image: Image.Image, face: Face, number: int, count: int
+    ) -> tuple[Record, bytes | None]:
+        pixels = np.asarray(image)
+        side = float((face.box[2:] - face.box[:2]).max())
+        if side < self.options.min_face:
+            name = item.name if number == 0 else f"{item.name}#{number}"
+            return _rejected(replace(item, name=name), f"small face: {side:.0f} px", sha), None
+        crop, framed = frame(pixels, face, self.options.framing, self.options.size)
+        canonical = align.warp(pixels, align.crop_matrix(face.landmarks))
+        quality = float(crop_quality(self.quality, [canonical])[0])
+        data = encode(Image.fromarray(crop))
+        row = Record(
+            key=_key(sha) if number == 0 else f"{_key(sha)}-{number}",
+            name=item.name if number == 0 else f"{item.name}#{number}",
+            width=crop.shape[1],
+            height=crop.shape[0],
+            sha256=hashlib.sha256(data).hexdigest(),
+            source_sha256=sha,
+            identity=item.identity if number == 0 else None,
+            prompt=item.prompt or describe(canonical, face.landmarks),
+            faces=count,
+            **face_columns(framed),
+            embedding=self.observer.recognise(image, face),
+            quality=quality,
+            reason=f"low quality: {quality:.3f}" if quality < self.limit else None,
+        )
+        return row, data
+
+
+def frame(pixels: ByteImage, face: Face, framing: str, size: int) -> tuple[ByteImage, Face]:
+    """The picture [H, W, 3] cut as `framing` says, and the face in pixels of the crop."""
+    if framing == "none":
+        return pixels, face
+    matrix = (align.crop_matrix if framing == "canonical" else templates.ffhq_matrix)(face.landmarks, size)
+    landmarks = align.transform_points(face.landmarks, matrix)
+    yaw, pitch, roll = face.pose
+    turned = 180 - (180 - roll - pose.tilt(matrix)) % 360  # in (-180, 180]
+    framed = replace(
+        face, box=bounding_box(landmarks), landmarks=landmarks, pose=np.array([yaw, pitch, turned])
+    )
+    return align.warp(pixels, matrix, size), framed
+
+
+def describe(canonical: ByteImage, landmarks: FloatArray) -> str:
+    """A caption of a canonical crop: its style, light and background. `landmarks` [478, 3] px of any picture."""
+    colour = np.ptp(canonical.astype(np.float32), axis=2).mean()
+    style = "colour photo" if colour > GREY else "black and white photo"
+    points = align.transform_points(landmarks, align.crop_matrix(landmarks))
+    light, background = light_words(canonical, points), background_colour(canonical)
+    return caption(style, Label(""), light, background, (True, True, True, True))
+
+
+def _key(sha: str) -> str:
+    return sha[:20]
+
+
+def _rejected(item: Item, reason: str, sha: str | None) -> Record:
+    name = hashlib.sha256(item.name.encode("utf-8", "surrogateescape")).hexdigest()
+    return Record(
+        key=f"x{_key(name)}", name=item.name, identity=item.identity, source_sha256=sha, reason=reason
+    )
+
+
+def _split(manifest: Manifest, same_person: float | None) -> Manifest:
+    """The manifest with its split by person; with `same_person`, people are clusters of embeddings first."""
+    pa = records.arrow()
+    table = manifest.table
+    if same_person is not None:
+        table = _set(table, "identity", clusters(manifest, same_person), pa.string())
+    pairs = zip(table.column("identity").to_pylist(), manifest.values("name"), strict=True)
+    held = [is_held_out_key(who) if who else is_held_out(name) for who, name in pairs]
+    return Manifest(
+        _set(table, "split", [HELD_OUT if h else TRAIN for h in held], pa.string()), manifest.root
+    )
+
+
+def clusters(manifest: Manifest, same_person: float) -> list[str | None]:
+    """A label for every row that was kept, by Chinese whispers (Biemann 2006) over the embeddings, as dlib has it.
+
+    A cluster is called after the first key in it; `same_person` is the distance below which two faces are linked.
+    """
+    import dlib
+
+    rows, embeddings = manifest.kept(), manifest.array("embedding")
+    vectors = [dlib.vector(embeddings[row].astype(float).tolist()) for row in rows]
+    numbers = list(dlib.chinese_whispers_clustering(vectors, same_person)) if vectors else []
+    keys = manifest.values("key")
+    first: dict[int, str] = {}
+    for row, number in zip(rows, numbers, strict=True):
+        first[number] = min(first.get(number, keys[row]), keys[row])
+    labels: list[str | None] = [None] * len(manifest)
+    for row, number in zip(rows, numbers, strict=True):
+        labels[row] = f"cluster-{first[number]}"
+    return labels
+
+
+def _set(table: Any, name: str, values: list[Any], kind: Any) -> Any:
+    return table.set_column(table.column_names.index(name), name, records.arrow().array(values, kind))

@@ -1,0 +1,56 @@
+"""Who looks at the pictures of a set: an analyser and a recogniser, for many pictures at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import TypeVar
+
+import numpy as np
+from PIL import Image
+
+from mien.types import Face, FloatArray
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Observer:
+    """Attributes:
+    analyse: pictures → the faces of each, largest first. recognise: (picture, face) → embedding [d] float32, compared
+        by Euclidean distance. analyser, recogniser: their names.
+    same_person: distance of embeddings below which two faces are one person.
+    """
+
+    analyse: Callable[[Sequence[Image.Image]], Sequence[Sequence[Face]]]
+    recognise: Callable[[Image.Image, Face], FloatArray]
+    analyser: str
+    recogniser: str
+    same_person: float
+
+
+def load_observer(analyser: str = "embedded", recogniser: str = "embedded") -> Observer:
+    """The observer of these names, of `mien.metrics.scoring`'s.
+
+    Raises:
+        InputError: an unknown name, or what it needs is not installed.
+    """
+    from mien.face.analyze import analyze_many
+    from mien.metrics.scoring import load_scorer
+
+    scorer = load_scorer(analyser, recogniser)
+
+    def analyse(images: Sequence[Image.Image]) -> list[list[Face]]:
+        return list(analyze_many(images, analyser))
+
+    def recognise(image: Image.Image, face: Face) -> FloatArray:
+        return scorer.recognise(image, face).detach().cpu().float().numpy().astype(np.float32)
+
+    return Observer(analyse, recognise, analyser, recogniser, scorer.same_person)
+
+
+def batches(values: Iterator[T], size: int) -> Iterator[list[T]]:
+    """Lists of `size`, the last one shorter."""
+    while batch := list(islice(values, size)):
+        yield batch
