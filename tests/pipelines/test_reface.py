@@ -1,0 +1,232 @@
+"""Refacing on a tiny inpainting model: what changes, what stays bit for bit, and what is refused."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from mien.backbones import AdapterSpec, Backbone, load_backbone
+from mien.face.align import box_matrix, invert, transform_points
+from mien.models.e_adapter import EAdapter
+from mien.pipelines.reface import RefacePipeline
+from mien.types import Face, InputError
+from tests import tiny
+from tests.face.faces import flat_landmarks
+
+
+class MeanColour:
+    """An encoder small enough to see through: the mean colour of the face's box."""
+
+    name = "mean-colour"
+
+    def __init__(self, width: int) -> None:
+        self.width = width
+
+    def __call__(self, image: Image.Image, face: Face) -> torch.Tensor:
+        colour = np.asarray(image.crop(tuple(int(v) for v in face.box))).mean((0, 1)) / 255
+        return torch.from_numpy(np.resize(colour, self.width)).float()
+
+
+def face_at(box: tuple[float, float, float, float], angle: float = 0.0, confidence: float = 1.0) -> Face:
+    points = transform_points(flat_landmarks(), invert(box_matrix(np.array(box), angle)))
+    return Face(np.array(box, float), points, np.zeros(52), np.zeros(3), confidence)
+
+
+BOX = (30.0, 20.0, 70.0, 60.0)
+
+
+@pytest.fixture(scope="module")
+def backbone(tmp_path_factory) -> Backbone:
+    folder = tiny.save_folder(tmp_path_factory.mktemp("model"), "sd15-inpainting")
+    torch.manual_seed(1)
+    adapter = EAdapter.create(load_backbone(str(folder), "cpu").unet, 12, 9)
+    for parameter in adapter.parameters():
+        parameter.data.add_(0.5 * torch.randn_like(parameter))
+    adapter.save(folder / "adapter")
+    (folder / "adapter" / "adapter.json").write_text('{"steps": 3, "guidance": 2.0}')
+    return load_backbone(str(folder), "cpu")
+
+
+def make(backbone: Backbone, faces=None) -> RefacePipeline:
+    analyze = (lambda image: [face_at(BOX)]) if faces is None else faces
+    adapter = backbone.load_adapter()
+    return RefacePipeline(
+        backbone, adapter, analyze=analyze, identity_encoder=MeanColour(12), expression_encoder=MeanColour(9)
+    )
+
+
+@pytest.fixture
+def pipe(backbone):
+    pipe = make(backbone)
+    yield pipe
+    pipe.portraits.adapter.detach()
+
+
+def noise(seed: int, size: tuple[int, int] = (100, 90)) -> Image.Image:
+    return Image.fromarray(
+        np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3)).astype(np.uint8)
+    )
+
+
+RED, GREEN, BLUE = (Image.new("RGB", (100, 90), colour) for colour in ("red", "green", "blue"))
+PHOTO = noise(0)
+
+
+def changed(a: Image.Image, b: Image.Image) -> np.ndarray:
+    return np.abs(np.asarray(a, int) - np.asarray(b, int)).max(-1)
+
+
+def test_the_photo_keeps_every_bit_outside_the_mask(pipe) -> None:
+    (result,) = pipe(PHOTO, RED, GREEN, steps=3)
+    assert (result.size, result.mode) == (PHOTO.size, "RGB")
+    difference = changed(result, PHOTO)
+    scene = pipe.look(PHOTO)
+    rows, columns = np.mgrid[0:90, 0:100]
+    centres = np.stack([columns.ravel(), rows.ravel()], 1) + 0.5
+    places = np.floor(transform_points(centres, scene.matrix)).astype(int)
+    inside = ((places >= 0) & (places < len(scene.region))).all(1)
+    near = np.zeros(len(places), bool)
+    for dx in (-1, 0, 1):
+        for dy in (-1, 0, 1):
+            x, y = (places + (dx, dy)).clip(0, len(scene.region) - 1).T
+            near |= inside & (scene.region[y, x] > 0)
+    assert difference.reshape(-1)[~near].max() == 0
+    assert (difference.reshape(-1)[near] > 0).mean() > 0.5 and 0.1 < near.mean() < 0.4
+
+
+def test_what_is_not_given_comes_from_the_photo(pipe) -> None:
+    reenacted = pipe(PHOTO, expression=GREEN, steps=3)[0]
+    swapped = pipe(PHOTO, identity=RED, steps=3)[0]
+    assert changed(reenacted, pipe(PHOTO, PHOTO, GREEN, steps=3)[0]).max() == 0
+    assert changed(swapped, pipe(PHOTO, RED, PHOTO, steps=3)[0]).max() == 0
+    assert changed(reenacted, swapped).max() > 0
+    both = pipe([PHOTO, PHOTO], [RED, None], [None, GREEN], steps=3)
+    assert changed(both[0], swapped).max() <= 1 and changed(both[1], reenacted).max() <= 1
+
+
+def test_every_input_and_the_seed_matter(pipe) -> None:
+    (first,) = pipe(PHOTO, RED, GREEN, seed=4, steps=3)
+    assert changed(pipe(PHOTO, RED, GREEN, seed=4, steps=3)[0], first).max() == 0
+    for other in (
+        pipe(PHOTO, BLUE, GREEN, seed=4, steps=3),
+        pipe(PHOTO, RED, BLUE, seed=4, steps=3),
+        pipe(PHOTO, RED, GREEN, "night", seed=4, steps=3),
+        pipe(PHOTO, RED, GREEN, seed=5, steps=3),
+        pipe(PHOTO, RED, GREEN, seed=4, steps=2),
+        pipe(PHOTO, RED, GREEN, seed=4, steps=3, guidance=1.0),
+        pipe(PHOTO, RED, GREEN, seed=4, steps=3, id_scale=0.0),
+        pipe(PHOTO, [[RED, BLUE]], GREEN, seed=4, steps=3),
+    ):
+        assert changed(other[0], first).max() > 0
+
+
+def test_the_surroundings_reach_the_model(pipe) -> None:
+    pixels = np.asarray(PHOTO).copy()
+    pixels[:24, :] = 0  # above the face, within its crop's corners
+    before, after = pipe(PHOTO, RED, GREEN, steps=3)[0], pipe(Image.fromarray(pixels), RED, GREEN, steps=3)[0]
+    assert changed(before, after)[35:45, 45:55].max() > 0  # in the middle of the face
+
+
+def test_company_in_a_batch_does_not_change_a_photo(pipe) -> None:
+    photos, people = [PHOTO, noise(1, (120, 80)), noise(2)], [RED, GREEN, BLUE]
+    together = pipe(photos, people, seed=[1, 2, 3], steps=3)
+    split = pipe(photos, people, seed=[1, 2, 3], steps=3, batch_size=2)
+    alone = [pipe(p, w, seed=s, steps=3)[0] for p, w, s in zip(photos, people, [1, 2, 3], strict=True)]
+    for image, other, single in zip(together, split, alone, strict=True):
+        assert image.size == other.size == single.size
+        assert changed(image, other).max() <= 1 and changed(image, single).max() <= 1
+
+
+def test_the_face_that_is_meant_is_the_one_that_changes(backbone) -> None:
+    boxes = ((4.0, 10.0, 40.0, 46.0), (60.0, 40.0, 90.0, 70.0))
+    pipe = make(backbone, lambda image: [face_at(box) for box in boxes])
+    try:
+        left, right = (
+            changed(pipe(PHOTO, RED, GREEN, face=w, identity_face=0, expression_face=0, steps=2)[0], PHOTO)
+            for w in ("left", 1)
+        )
+    finally:
+        pipe.portraits.adapter.detach()
+    assert left[20:36, 14:30].max() > 0 and left[:, 50:].max() == 0
+    assert right[48:62, 68:82].max() > 0 and right[:, :50].max() == 0
+
+
+def test_without_a_photo_the_scene_comes_from_the_prompt(backbone) -> None:
+    pipe = make(backbone, lambda image: [face_at((2, 1, 14, 13))])
+    try:
+        (result,) = pipe(None, RED, GREEN, prompt="a park", steps=3)
+        (other,) = pipe(None, RED, GREEN, prompt="a room", steps=3)
+        scene = pipe.portraits.generate(None, None, ["a park"], [0], steps=50)
+        with pytest.raises(InputError, match="neither a photo nor a prompt"):
+            pipe(None, RED, GREEN)
+    finally:
+        pipe.portraits.adapter.detach()
+    assert result.size == (16, 16) and changed(result, other).max() > 0
+    levels = ((scene[0] + 1) * 127.5).round().byte().permute(1, 2, 0).numpy()
+    assert changed(result, Image.fromarray(levels))[0, 0] == 0  # a corner of the scene stays
+
+
+def test_any_scheduler_and_progress(pipe) -> None:
+    from diffusers import DDIMScheduler, EulerDiscreteScheduler
+
+    assert type(pipe.scheduler).__name__ == "PNDMScheduler"
+    first = pipe(PHOTO, RED, steps=4)[0]
+    for kind in (DDIMScheduler, EulerDiscreteScheduler):
+        pipe.scheduler = kind.from_config(pipe.scheduler.config)
+        steps: list[tuple[int, int]] = []
+        (result,) = pipe(PHOTO, RED, steps=4, callback=lambda i, n, z, s=steps: s.append((i, n)))
+        assert changed(result, first).max() > 0 and steps == [(1, 4), (2, 4), (3, 4), (4, 4)]
+
+
+def test_missing_faces_are_named(backbone) -> None:
+    def faces(image: Image.Image):
+        return [] if image.getpixel((0, 0)) == (0, 0, 255) else [face_at(BOX)]
+
+    pipe = make(backbone, faces)
+    try:
+        for arguments, what in (
+            ((BLUE, RED, GREEN), "the photo: no face"),
+            ((PHOTO, BLUE, GREEN), "the identity picture: no face"),
+            ((PHOTO, RED, BLUE), "the expression picture: no face"),
+        ):
+            with pytest.raises(InputError, match=what):
+                pipe(*arguments, steps=1)
+    finally:
+        pipe.portraits.adapter.detach()
+
+
+def test_doubtful_and_cut_off_faces_are_refused(backbone) -> None:
+    doubtful = make(backbone, lambda image: [face_at(BOX, confidence=0.55)])
+    with pytest.raises(InputError, match="0.55, less than 0.8"):
+        doubtful.look(PHOTO)
+    doubtful.portraits.adapter.detach()
+    outside = make(backbone, lambda image: [face_at((85.0, 20.0, 125.0, 60.0))])
+    with pytest.raises(InputError, match="% of the face lies inside"):
+        outside.look(PHOTO)
+    outside.portraits.adapter.detach()
+
+
+def test_what_cannot_be_done_is_refused(pipe, backbone) -> None:
+    with pytest.raises(InputError, match="nothing is to be changed"):
+        pipe(PHOTO)
+    with pytest.raises(InputError, match="2 values of identity for 3"):
+        pipe([PHOTO] * 3, [RED] * 2)
+    with pytest.raises(InputError, match="batch_size"):
+        pipe(PHOTO, RED, batch_size=0)
+    with pytest.raises(InputError, match="given as photo"):
+        pipe(3, RED)
+    plain = replace(backbone, unet=tiny.sd15_unet())
+    with pytest.raises(InputError, match="takes no background"):
+        RefacePipeline(plain, pipe.portraits.adapter)
+    assert backbone.adapter is not None
+    odd = replace(backbone, adapter=replace(backbone.adapter, framing="round"))
+    with pytest.raises(InputError, match="framing 'round'"):
+        RefacePipeline(odd, pipe.portraits.adapter)
+    assert AdapterSpec(None, None).framing == "canonical"
+    one_branch = EAdapter.create(backbone.unet, 12, None)
+    with pytest.raises(InputError, match="has no expression"):
+        RefacePipeline(backbone, one_branch)
