@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from mien.pipelines.portrait import PortraitPipeline
+    from mien.pipelines.reface import RefacePipeline
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "load"]
+__all__ = ["__version__", "load", "load_reface"]
 
 
 def load(
@@ -33,3 +34,15 @@ def load(
     from mien.pipelines.portrait import PortraitPipeline
 
     return PortraitPipeline.from_backbone(backbone, device, dtype, adapter)
+
+
+def load_reface(
+    backbone: str = "mini", device: str = "auto", dtype: str = "auto", adapter: str | None = None
+) -> RefacePipeline:
+    """The refacing pipeline: a photo and an identity and / or an expression in, the photo with that face out.
+
+    Args and raises: as of `load`; the backbone must take a background.
+    """
+    from mien.pipelines.reface import RefacePipeline
+
+    return RefacePipeline.from_backbone(backbone, device, dtype, adapter)

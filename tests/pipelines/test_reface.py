@@ -84,7 +84,11 @@ def test_the_photo_keeps_every_bit_outside_the_mask(pipe) -> None:
     (result,) = pipe(PHOTO, RED, GREEN, steps=3)
     assert (result.size, result.mode) == (PHOTO.size, "RGB")
     difference = changed(result, PHOTO)
-    scene = pipe.look(PHOTO)
+    (again,) = pipe.reface(PHOTO, RED, GREEN, steps=3)
+    assert changed(again.image(), result).max() == 0
+    mask = again.mask()
+    assert mask.shape == (90, 100) and mask.max() == 1 and difference[mask == 0].max() == 0
+    scene = again.scene
     rows, columns = np.mgrid[0:90, 0:100]
     centres = np.stack([columns.ravel(), rows.ravel()], 1) + 0.5
     places = np.floor(transform_points(centres, scene.matrix)).astype(int)

@@ -56,6 +56,28 @@ class Scene:
     region: FloatArray
 
 
+@dataclass(frozen=True)
+class Refaced:
+    """A result: the photo's scene and the crop [s, s, 3] uint8 that was generated for it."""
+
+    scene: Scene
+    crop: ByteImage
+
+    def image(self) -> Image.Image:
+        """The photo with the new face, in the photo's colours and fading out inside the region. PIL RGB."""
+        matched = match_colour(self.crop, self.scene.crop, self.scene.region)
+        return Image.fromarray(paste_back(self.scene.photo, matched, self.scene.matrix, self._shown()))
+
+    def mask(self) -> FloatArray:
+        """[H, W] float32 in [0, 1]: how much of the new face shows. Where it is 0 the photo keeps every bit."""
+        white, black = np.full_like(self.crop, 255), np.zeros_like(self.scene.photo)
+        shown = paste_back(black, white, self.scene.matrix, self._shown())
+        return shown[..., 0].astype(np.float32) / 255
+
+    def _shown(self) -> FloatArray:
+        return feather(self.scene.region, FEATHER * self.scene.region.shape[0])
+
+
 class RefacePipeline:
     """Photos with another face, expression or both; the rest of the photo keeps every pixel.
 
@@ -127,7 +149,11 @@ class RefacePipeline:
     def scheduler(self, scheduler: Any) -> None:
         self.portraits.scheduler = scheduler
 
-    def __call__(
+    def __call__(self, *arguments: Any, **options: Any) -> list[Image.Image]:
+        """The photos with their new faces, PIL RGB of the photos' own sizes; the arguments are `reface`'s."""
+        return [result.image() for result in self.reface(*arguments, **options)]
+
+    def reface(
         self,
         photo: Picture | Sequence[Picture] | None,
         identity: Picture | Sequence[Picture | Sequence[Picture]] | None = None,
@@ -143,8 +169,8 @@ class RefacePipeline:
         expression_face: FaceChoice = "largest",
         batch_size: int = 8,
         callback: Callback | None = None,
-    ) -> list[Image.Image]:
-        """The photos with their new faces, PIL RGB of the photos' own sizes, n of them.
+    ) -> list[Refaced]:
+        """n photos with their new faces, not yet put together.
 
         Args:
             photo: a picture (path or PIL), or a list of n. None: a scene made from `prompt` by the same model
@@ -180,7 +206,7 @@ class RefacePipeline:
             branch: Embedder(self.portraits.encoder(branch), self.portraits.analyzer(), which, branch)
             for branch, which in choices.items()
         }
-        results: list[Image.Image] = []
+        results: list[Refaced] = []
         parts = [slice(i, i + batch_size) for i in range(0, n, batch_size)]
         for k, part in enumerate(parts):
 
@@ -215,9 +241,7 @@ class RefacePipeline:
                 expression_scale,
                 report,
             )
-            results += [
-                Image.fromarray(put_back(scene, crop)) for scene, crop in zip(scenes, crops, strict=True)
-            ]
+            results += [Refaced(scene, crop) for scene, crop in zip(scenes, crops, strict=True)]
         return results
 
     def look(self, photo: Image.Image, which: FaceChoice = "largest", name: str = "the photo") -> Scene:
@@ -309,15 +333,6 @@ class RefacePipeline:
             else:
                 raise InputError(f"{photo!r} was given as photo: give a file's path or a PIL image")
         return pictures
-
-
-def put_back(scene: Scene, crop: ByteImage) -> ByteImage:
-    """The scene's photo [H, W, 3] uint8 with a generated crop [s, s, 3] in the place of its face: in the photo's
-    colours, fading out inside the region. Where the region is 0 the photo keeps every bit."""
-    matched = match_colour(crop, scene.crop, scene.region)
-    return paste_back(
-        scene.photo, matched, scene.matrix, feather(scene.region, FEATHER * scene.region.shape[0])
-    )
 
 
 def pndm(trained: Any) -> Any:
