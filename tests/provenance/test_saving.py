@@ -12,7 +12,7 @@ from PIL import Image
 from mien import provenance
 from mien.files import check_writable, replacing, write_text
 from mien.images import read_image
-from mien.provenance import DIGITAL_SOURCE_TYPE, read_provenance, save_image
+from mien.provenance import DIGITAL_SOURCE_TYPE, read_provenance, save_image, watermark
 from mien.types import InputError
 
 SETTINGS = {
@@ -28,9 +28,12 @@ def test_every_format_says_a_model_made_it(tmp_path: Path, picture: Image.Image,
     path = save_image(picture, tmp_path / name, SETTINGS)
     found = read_provenance(path)
     assert found is not None and found["settings"] == SETTINGS and found["software"].startswith("mien ")
+    assert found["source_type"] == DIGITAL_SOURCE_TYPE and found["watermark"]["method"] == "mien-1"
     assert DIGITAL_SOURCE_TYPE.encode() in path.read_bytes()
     difference = np.abs(np.asarray(read_image(path), float) - np.asarray(picture, float)).mean()
-    assert difference < (0.001 if name.endswith("png") else 4)
+    assert difference < 4
+    if name.endswith("png"):
+        assert np.array_equal(np.asarray(read_image(path)), np.asarray(watermark.embed(picture)))
     assert [p.name for p in tmp_path.iterdir()] == [name]
 
 
@@ -52,13 +55,60 @@ def test_settings_hold_no_pictures_or_paths(tmp_path: Path, picture: Image.Image
 def test_a_picture_without_its_provenance_is_not_written(
     tmp_path: Path, picture: Image.Image, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(provenance, "_read", lambda path, source_type: None)
+    too_long = {"prompt": "a" * 100_000}  # a JPEG segment holds 64 kB
+    with pytest.raises(InputError, match="too long to be kept in a JPEG"):
+        save_image(picture, tmp_path / "out.jpg", too_long)
+    for name, size in (("out.webp", (16_384, 64)), ("out.jpg", (64, 65_501))):
+        with pytest.raises(InputError, match="pixels a side"):
+            save_image(Image.new("RGB", size), tmp_path / name, {})
+    monkeypatch.setattr(provenance, "read_metadata", lambda path: None)
     with pytest.raises(ValueError, match="provenance"):
         save_image(picture, tmp_path / "out.png", {})
-    too_long = {"prompt": "a" * 100_000}  # a JPEG segment holds 64 kB
-    with pytest.raises(ValueError):
-        save_image(picture, tmp_path / "out.jpg", too_long)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["out.png", "out.webp"])
+def test_long_prompts_are_kept_elsewhere(tmp_path: Path, picture: Image.Image, name: str) -> None:
+    prompt = "ä <b> & " * 10_000
+    found = read_provenance(save_image(picture, tmp_path / name, {"prompt": prompt}))
+    assert found is not None and found["settings"]["prompt"] == prompt
+
+
+def test_research_may_leave_the_watermark_out_and_the_metadata_says_so(
+    tmp_path: Path, picture: Image.Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MIEN_WATERMARK", "off")
+    path = save_image(picture, tmp_path / "out.png", {})
+    found = read_provenance(path)
+    assert found is not None and found["watermark"] == {"method": "none", "why": "MIEN_WATERMARK=off"}
+    assert np.array_equal(np.asarray(read_image(path)), np.asarray(picture))
+    monkeypatch.setenv("MIEN_WATERMARK", "no")
+    with pytest.raises(InputError, match="MIEN_WATERMARK is no"):
+        save_image(picture, tmp_path / "other.png", {})
+    assert [p.name for p in tmp_path.iterdir()] == ["out.png"]
+
+
+def test_a_picture_too_small_for_the_mark_says_so(tmp_path: Path) -> None:
+    found = read_provenance(save_image(Image.new("RGB", (63, 200), "grey"), tmp_path / "out.png", {}))
+    assert found is not None and found["watermark"]["method"] == "none" and "64" in found["watermark"]["why"]
+
+
+def test_a_part_that_was_generated(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    photo = Image.fromarray(rng.integers(0, 256, (60, 80, 3), np.uint8)).resize((400, 300))
+    mask = np.zeros((300, 400))
+    mask[100:250, 120:260] = 0.5
+    mask[110:240, 130:250] = 1
+    path = save_image(photo, tmp_path / "out.png", {"seed": 1}, mask=mask)
+    found = read_provenance(path)
+    assert found is not None and found["source_type"] == provenance.PARTLY_GENERATED
+    before, after = np.asarray(photo), np.asarray(read_image(path))
+    assert np.array_equal(before[mask == 0], after[mask == 0])
+    assert not np.array_equal(before[mask > 0], after[mask > 0])
+    x0, y0, x1, y1 = found["watermark"]["box"]
+    box = (x0 * 400, y0 * 300, x1 * 400, y1 * 300)
+    assert box == pytest.approx((115, 100, 265, 250), abs=0.001)
+    assert watermark.find(read_image(path), box).found and not watermark.find(read_image(path)).found
 
 
 def test_unwritable_places(tmp_path: Path, picture: Image.Image) -> None:

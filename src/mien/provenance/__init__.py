@@ -1,0 +1,172 @@
+"""The only way a picture is written: with metadata that says a model made it, and how, and a watermark.
+
+`docs/provenance.md` says what is written, what survives what, and what is never written.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, PngImagePlugin, features
+
+from mien.files import replacing
+from mien.provenance import signing, watermark
+from mien.provenance.metadata import (
+    COMPOSITE,
+    DIGITAL_SOURCE_TYPE,
+    GENERATED,
+    LONGEST_IN_JPEG,
+    PARTLY_GENERATED,
+    Metadata,
+    as_json,
+    read_packet,
+    write_packet,
+)
+from mien.types import InputError
+
+__all__ = [
+    "COMPOSITE",
+    "DIGITAL_SOURCE_TYPE",
+    "FORMATS",
+    "PARTLY_GENERATED",
+    "Metadata",
+    "check_format",
+    "check_surroundings",
+    "read_metadata",
+    "read_provenance",
+    "save_image",
+]
+
+FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
+MEDIA_TYPES = {"PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp"}
+LARGEST = {"PNG": 2**31 - 1, "JPEG": 65_500, "WEBP": 16_383}  # pixels of a side
+WATERMARK = "MIEN_WATERMARK"
+
+
+def check_format(path: str | Path) -> str:
+    """Pillow's name of the format that the suffix of `path` asks for.
+
+    Raises:
+        InputError: the suffix is not one of `FORMATS`, or this Pillow cannot write the format.
+    """
+    suffix = Path(path).suffix.lower()
+    if suffix not in FORMATS:
+        raise InputError(
+            f"{path} does not say how to save the picture: end the name in {', '.join(FORMATS)}."
+        )
+    if FORMATS[suffix] == "WEBP" and not features.check("webp"):
+        raise InputError(f"{path} asks for WebP, which the installed Pillow cannot write: end it in .png.")
+    return FORMATS[suffix]
+
+
+def check_surroundings() -> bool:
+    """Whether pictures get a watermark: they do unless `MIEN_WATERMARK` is "off". Ask before long work.
+
+    Raises:
+        InputError: `MIEN_WATERMARK` is neither "on" nor "off"; or a certificate for C2PA comes without its key.
+    """
+    signing.wanted()
+    value = os.environ.get(WATERMARK, "on").lower()
+    if value not in ("on", "off"):
+        raise InputError(f"{WATERMARK} is {value}: set it to off, for research, or leave it unset.")
+    return value == "on"
+
+
+def save_image(
+    image: Image.Image,
+    path: str | Path,
+    settings: dict[str, Any],
+    source_type: str | None = None,
+    mask: NDArray[np.floating] | None = None,
+) -> Path:
+    """Write `image` (PIL RGB) atomically, with its provenance; JPEG and WebP at quality 95.
+
+    Args:
+        image: the picture.
+        path: where; the suffix chooses PNG, JPEG or WebP.
+        settings: what made it, as JSON values (prompt, seed, steps, scales, scores…). The caller leaves out
+            the people: no input picture, no embedding, no file path.
+        source_type: IPTC's word for how the picture came about; None: `DIGITAL_SOURCE_TYPE`, or with a mask
+            `PARTLY_GENERATED`. `COMPOSITE`, in which nothing was generated, gets no watermark.
+        mask: [H, W] in [0, 1], where a model made the picture; pixels where it is 0 are not touched by the
+            watermark. None: everywhere.
+
+    Raises:
+        InputError: unknown suffix, a picture too large or settings too long for the format, or the place
+            cannot be written to; nothing is left behind.
+        ValueError: `settings` holds something that is not JSON, or the metadata could not be added.
+    """
+    kind = check_format(path)
+    source_type = source_type or (DIGITAL_SOURCE_TYPE if mask is None else PARTLY_GENERATED)
+    as_json(settings)
+    if max(image.size) > LARGEST[kind]:
+        raise InputError(f"{path}: {kind} holds at most {LARGEST[kind]} pixels a side: end the name in .png.")
+    rgb, mark = _marked(image.convert("RGB"), source_type, mask)
+    packet = write_packet(source_type, settings, mark)
+    if kind == "JPEG" and len(packet.encode()) > LONGEST_IN_JPEG:
+        raise InputError(f"{path}: the prompts are too long to be kept in a JPEG: end the name in .png.")
+    with replacing(path) as temporary:
+        if kind == "PNG":
+            chunks = PngImagePlugin.PngInfo()
+            chunks.add_itxt("XML:com.adobe.xmp", packet)
+            rgb.save(temporary, kind, pnginfo=chunks)
+        else:
+            rgb.save(temporary, kind, quality=95, xmp=packet.encode())
+        if signing.wanted():
+            signing.sign(temporary, MEDIA_TYPES[kind], source_type)
+        if read_metadata(temporary) != read_packet(packet):
+            raise ValueError(f"the provenance of {path} could not be added")
+    return Path(path)
+
+
+def read_metadata(path: str | Path) -> Metadata | None:
+    """What the XMP packet of any picture says, ours or not; None if it has none.
+
+    Raises:
+        InputError: the file is not a picture.
+    """
+    try:
+        with Image.open(path) as image:
+            return read_packet(image.info.get("xmp") or image.info.get("XML:com.adobe.xmp"))
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise InputError(
+            f"{path} is not a picture that can be read: give a JPEG, PNG or WebP file."
+        ) from error
+
+
+def read_provenance(path: str | Path) -> dict[str, Any] | None:
+    """What `save_image` wrote of a generated picture: ``{"software": str, "settings": dict, "watermark":
+    dict, "source_type": str}``, or None if it carries none of ours or nothing in it was generated.
+
+    Raises:
+        InputError: the file is not a picture.
+    """
+    said = read_metadata(path)
+    if said is None or not said.generated or said.settings is None:
+        return None
+    return {
+        "software": said.software,
+        "settings": said.settings,
+        "watermark": said.watermark,
+        "source_type": said.source_type,
+    }
+
+
+def _marked(
+    rgb: Image.Image, source_type: str, mask: NDArray[np.floating] | None
+) -> tuple[Image.Image, dict[str, Any]]:
+    """The picture with its watermark, and what the metadata say of it."""
+    if source_type not in GENERATED:
+        return rgb, {"method": "none", "why": "nothing was generated"}
+    if not check_surroundings():
+        return rgb, {"method": "none", "why": f"{WATERMARK}=off"}
+    width, height = rgb.size
+    box = watermark.whole_box(rgb) if mask is None else watermark.mask_box(mask)
+    if not watermark.room(box):
+        return rgb, {"method": "none", "why": f"smaller than {watermark.SMALLEST} pixels"}
+    place = [round(edge / size, 6) for edge, size in zip(box, (width, height, width, height), strict=True)]
+    return watermark.embed(rgb, mask), {"method": watermark.NAME, "box": place}

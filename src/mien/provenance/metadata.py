@@ -1,0 +1,129 @@
+"""What a picture says about itself: an XMP packet with IPTC's source type, the software and the settings.
+
+PNG, JPEG and WebP hold the same packet (XMP: ISO 16684-1); exiftool and photo libraries read it.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+from xml.etree import ElementTree
+
+from mien import __version__
+
+_TYPES = "http://cv.iptc.org/newscodes/digitalsourcetype/"
+DIGITAL_SOURCE_TYPE = _TYPES + "trainedAlgorithmicMedia"
+"""All of it was made by a trained model. https://cv.iptc.org/newscodes/digitalsourcetype/"""
+PARTLY_GENERATED = _TYPES + "compositeWithTrainedAlgorithmicMedia"
+"""A photograph of which a model made a part, or a generated picture beside given ones."""
+COMPOSITE = _TYPES + "composite"
+"""A given picture with something drawn on or beside it: nothing in it was made by a model."""
+GENERATED = (DIGITAL_SOURCE_TYPE, PARTLY_GENERATED)
+
+SOFTWARE = f"mien {__version__}"
+LONGEST_IN_JPEG = 65_000  # bytes; a JPEG segment holds 65,533 with its header
+
+_RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
+_IPTC = "http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
+_XMP = "http://ns.adobe.com/xap/1.0/"
+_MIEN = "urn:mien:settings:1"
+_META = "adobe:ns:meta/"
+for _prefix, _uri in (("x", _META), ("rdf", _RDF), ("Iptc4xmpExt", _IPTC), ("xmp", _XMP), ("mien", _MIEN)):
+    ElementTree.register_namespace(_prefix, _uri)
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """What an XMP packet says; every field may be None, as packets of other software say what they like.
+
+    Attributes:
+        source_type: IPTC's DigitalSourceType, a URL. software: XMP's CreatorTool.
+        settings: what made the picture; ours only. watermark: what `save_image` says of it; ours only.
+    """
+
+    source_type: str | None = None
+    software: str | None = None
+    settings: dict[str, Any] | None = None
+    watermark: dict[str, Any] | None = None
+
+    @property
+    def generated(self) -> bool:
+        """Whether it says that a model made the picture or a part of it."""
+        return self.source_type in GENERATED
+
+
+def as_json(settings: dict[str, Any]) -> str:
+    """`settings` as ASCII JSON.
+
+    Raises:
+        ValueError: they hold something else than JSON values: a picture, a path, NaN.
+    """
+    try:
+        return json.dumps(settings, ensure_ascii=True, allow_nan=False)
+    except TypeError as error:
+        raise ValueError(f"settings must be plain JSON, without pictures or paths: {error}") from error
+
+
+def write_packet(source_type: str, settings: dict[str, Any], watermark: dict[str, Any]) -> str:
+    """The XMP packet that `read_packet` reads."""
+    meta = ElementTree.Element(f"{{{_META}}}xmpmeta")
+    description = ElementTree.SubElement(
+        ElementTree.SubElement(meta, f"{{{_RDF}}}RDF"), f"{{{_RDF}}}Description"
+    )
+    description.set(f"{{{_RDF}}}about", "")
+    description.set(f"{{{_IPTC}}}DigitalSourceType", source_type)
+    if source_type in GENERATED:  # IPTC Photo Metadata Standard 2025.1
+        description.set(f"{{{_IPTC}}}AISystemUsed", "mien")
+        description.set(f"{{{_IPTC}}}AISystemVersionUsed", __version__)
+    description.set(f"{{{_XMP}}}CreatorTool", SOFTWARE)
+    description.set(f"{{{_MIEN}}}settings", as_json(settings))
+    description.set(f"{{{_MIEN}}}watermark", as_json(watermark))
+    body = ElementTree.tostring(meta, encoding="unicode")
+    return f'<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>\n{body}\n<?xpacket end="r"?>'
+
+
+def read_packet(packet: str | bytes | None) -> Metadata | None:
+    """What a packet says; None where there is none, or one that is no XMP.
+
+    Packets come from strangers: those that declare entities, which could grow without end, are not read.
+    """
+    if not packet:
+        return None
+    data = packet.encode() if isinstance(packet, str) else packet.strip(b"\0")
+    if b"<!" in data:
+        return None
+    try:
+        root = ElementTree.fromstring(data)
+    except (ElementTree.ParseError, ValueError, LookupError):  # LookupError: an unknown encoding
+        return None
+    said: dict[str, str | None] = {}
+    for uri, name in (
+        (_IPTC, "DigitalSourceType"),
+        (_XMP, "CreatorTool"),
+        (_MIEN, "settings"),
+        (_MIEN, "watermark"),
+    ):
+        said[name] = _property(root, f"{{{uri}}}{name}")
+    return Metadata(
+        said["DigitalSourceType"], said["CreatorTool"], _object(said["settings"]), _object(said["watermark"])
+    )
+
+
+def _property(root: ElementTree.Element, name: str) -> str | None:
+    """A simple property, which XMP allows as an attribute of any Description or as an element in it."""
+    for description in root.iter(f"{{{_RDF}}}Description"):
+        if description.get(name) is not None:
+            return description.get(name)
+        element = description.find(name)
+        if element is not None:
+            return element.text or element.get(f"{{{_RDF}}}resource")
+    return None
+
+
+def _object(text: str | None) -> dict[str, Any] | None:
+    try:
+        value = json.loads(text or "")
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None

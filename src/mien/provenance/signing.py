@@ -1,0 +1,150 @@
+"""A C2PA manifest (Content Credentials), for users who have a certificate; needs ``mien[c2pa]``.
+
+`MIEN_C2PA_CERT` names the PEM file of the certificate and its chain, the signer's first, `MIEN_C2PA_KEY` that
+of the private key, `MIEN_C2PA_ALG` the algorithm (es256 if it is not set). All that is written is then signed.
+No time-stamping service is asked, and none of the manifests that pictures point to is fetched: nothing here
+uses the network. https://spec.c2pa.org
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from mien.provenance.metadata import SOFTWARE
+from mien.types import InputError
+
+CERT, KEY, ALGORITHM = "MIEN_C2PA_CERT", "MIEN_C2PA_KEY", "MIEN_C2PA_ALG"
+_ALGORITHMS = ("es256", "es384", "es512", "ps256", "ps384", "ps512", "ed25519")
+_SETTINGS = {
+    "verify": {"remote_manifest_fetch": False, "ocsp_fetch": False},
+    "builder": {"thumbnail": {"enabled": False}},  # it would be larger than the picture
+}
+
+
+def wanted() -> bool:
+    """Whether the user gave a certificate.
+
+    Raises:
+        InputError: a certificate without its key, or a key without its certificate.
+    """
+    given = [name for name in (CERT, KEY) if os.environ.get(name)]
+    if len(given) == 1:
+        raise InputError(f"{given[0]} is set alone: a signature needs {CERT} and {KEY}.")
+    return len(given) == 2
+
+
+def sign(path: Path, media_type: str, source_type: str) -> None:
+    """Add a signed manifest to the picture at `path`, in place.
+
+    Args:
+        path: the picture, whole but for the manifest. media_type: "image/png", … source_type: IPTC's.
+
+    Raises:
+        InputError: the library is missing, or the certificate or key cannot be used.
+    """
+    c2pa = _library()
+    algorithm = os.environ.get(ALGORITHM, "es256").lower()
+    if algorithm not in _ALGORITHMS:
+        raise InputError(f"{ALGORITHM} is {algorithm}: choose {', '.join(_ALGORITHMS)}.")
+    name, version = SOFTWARE.split()
+    manifest = {
+        "claim_generator_info": [{"name": name, "version": version}],
+        "assertions": [
+            {
+                "label": "c2pa.actions.v2",
+                "data": {"actions": [{"action": "c2pa.created", "digitalSourceType": source_type}]},
+            }
+        ],
+    }
+    signed = path.with_name(f"{path.stem}.c2pa{path.suffix}")
+    try:
+        info = c2pa.C2paSignerInfo(algorithm, _pem(CERT), _pem(KEY), None)
+        context = c2pa.Context(c2pa.Settings.from_dict(_SETTINGS))
+        with (
+            c2pa.Signer.from_info(info) as signer,
+            c2pa.Builder(json.dumps(manifest), context) as builder,
+            path.open("rb") as source,
+            signed.open("w+b") as target,
+        ):
+            builder.sign(signer, media_type, source, target)
+        os.replace(signed, path)
+    except c2pa.C2paError as error:
+        raise InputError(
+            f"{os.environ[CERT]} and {os.environ[KEY]} cannot sign ({_line(error)}): check that they belong "
+            f"together, that {ALGORITHM} fits them, and that the file holds the whole chain."
+        ) from error
+    finally:
+        signed.unlink(missing_ok=True)
+
+
+def read_manifest(path: Path, media_type: str) -> dict[str, Any] | None:
+    """What the picture's C2PA manifest says: who signed, by what software, how it came about, whether it is
+    valid; None if it has none.
+
+    Returns:
+        ``state``: "Valid" (intact, signed by somebody we have no reason to trust), "Trusted" or "Invalid";
+        ``problems``: codes of what is wrong; ``signer``, ``software``, ``source_types``.
+
+    Raises:
+        InputError: the library is missing.
+    """
+    c2pa = _library()
+    context = c2pa.Context(c2pa.Settings.from_dict(_SETTINGS))
+    with path.open("rb") as handle:
+        try:
+            reader = c2pa.Reader.try_create(media_type, handle, context=context)
+        except c2pa.C2paError as error:
+            return {"state": "Invalid", "problems": [_line(error)]}
+        if reader is None:
+            return None
+        with reader:
+            store = json.loads(reader.json())
+    active = store.get("manifests", {}).get(store.get("active_manifest"), {})
+    signature = active.get("signature_info", {})
+    generator: dict[str, Any] = next(iter(active.get("claim_generator_info") or []), {})
+    actions = [
+        action
+        for assertion in active.get("assertions", [])
+        if assertion.get("label", "").startswith("c2pa.actions")
+        for action in assertion.get("data", {}).get("actions", [])
+    ]
+    return {
+        "state": store.get("validation_state", "Invalid"),
+        "problems": sorted({one.get("code", "") for one in store.get("validation_status", [])}),
+        "signer": signature.get("common_name") or signature.get("issuer"),
+        "software": generator.get("name"),
+        "source_types": [a["digitalSourceType"] for a in actions if "digitalSourceType" in a],
+    }
+
+
+def available() -> bool:
+    """Whether the library is installed."""
+    from importlib.util import find_spec
+
+    return find_spec("c2pa") is not None
+
+
+def _library() -> Any:
+    try:
+        import c2pa
+    except ImportError as error:
+        raise InputError('C2PA manifests need a library: pip install "mien[c2pa]".') from error
+    return c2pa
+
+
+def _pem(variable: str) -> bytes:
+    path = os.environ[variable]
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}, named by {variable}, cannot be read: check its name.") from error
+    if b"-----BEGIN" not in data:
+        raise InputError(f"{path}, named by {variable}, is not a PEM file: convert it with openssl.")
+    return data
+
+
+def _line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
