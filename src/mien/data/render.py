@@ -51,8 +51,14 @@ def make_person(head: IctHead, seed: int) -> Person:
     return Person(shape, look, colours, cover, long_hair(shape, look))
 
 
-def render(head: IctHead, person: Person, coefficients: FloatArray, view: View) -> ByteImage:
-    """One picture [192, 192, 3] uint8 sRGB of `person` with `coefficients` [52] seen in `view`."""
+def render(
+    head: IctHead, person: Person, coefficients: FloatArray, view: View, size: int = SIZE
+) -> ByteImage:
+    """One picture [size, size, 3] uint8 sRGB of `person` with `coefficients` [52] seen in `view`.
+
+    A view is for 192 px; `size` scales all of it.
+    """
+    zoom = size / SIZE
     rng = np.random.default_rng(view.seed)
     vertices = head.expressed(person.shape, coefficients)
     normals = vertex_normals(vertices, head.solid)
@@ -83,14 +89,16 @@ def render(head: IctHead, person: Person, coefficients: FloatArray, view: View) 
     )
     lit = shade(vertices, normals, triangles, colours, open_sky, person.look.shine, view)
 
-    scale = view.scale * SUPERSAMPLING
-    middle = SIZE * SUPERSAMPLING / 2
+    scale = view.scale * zoom * SUPERSAMPLING
+    middle = size * SUPERSAMPLING / 2
+    shift = view.shift * zoom * SUPERSAMPLING
     near = view.distance - (vertices[:, 2] - 6.0)
     points = np.empty_like(vertices)
-    points[:, 0] = middle + view.shift[0] * SUPERSAMPLING + scale * vertices[:, 0] * view.distance / near
-    points[:, 1] = middle + view.shift[1] * SUPERSAMPLING - scale * vertices[:, 1] * view.distance / near
+    points[:, 0] = middle + shift[0] + scale * vertices[:, 0] * view.distance / near
+    points[:, 1] = middle + shift[1] - scale * vertices[:, 1] * view.distance / near
     points[:, 2] = vertices[:, 2]
-    image = np.repeat(np.repeat(view.background, SUPERSAMPLING, 0), SUPERSAMPLING, 1)
+    nearest = np.arange(size * SUPERSAMPLING) * SIZE // (size * SUPERSAMPLING)
+    image = view.background[nearest][:, nearest]
     depth = np.full(image.shape[:2], -1e9, np.float32)
     rasterise(points, triangles, lit, 1.0, True, image, depth)
     rasterise(points, head.lashes, lit, 0.35, False, image, depth)

@@ -1,9 +1,18 @@
-"""What a caller gives a pipeline, made into pictures with the one face that is meant in each."""
+"""What a caller gives a pipeline, made into the vectors that its model is conditioned on.
+
+An identity is a picture with one face that is meant. An expression is anything of `mien.expressions.spec`:
+
+    e = sum_i w_i e_i + (1 - sum_i w_i) e_neutral
+
+with e_i the encoder's vector of a picture; of a word or of blendshapes, for the embedded encoder, the numbers it
+would read of them (`mien.expressions.reading`), and for encoders that look at pictures (CLIP) the vector of the word's
+shipped face, or of the mix of words nearest to the blendshapes.
+"""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +21,15 @@ from PIL import Image
 from torch import Tensor
 
 from mien.backbones import FaceEncoder
+from mien.expressions import faces as shipped
+from mien.expressions import reading
+from mien.expressions.spec import Expression, Part, parse
 from mien.images import read_image, to_rgb
 from mien.types import Face, InputError
 
 Picture = str | Path | Image.Image
+Wish = Picture | Mapping[str, float] | Expression
+"""An expression as it can be given to a pipeline: what `mien.expressions.spec.parse` takes."""
 FaceChoice = str | int
 """Which face of a picture is meant: "largest", "left", "right", or a number counted from 0, the largest."""
 
@@ -57,11 +71,11 @@ def choose_face(faces: Sequence[Face], which: FaceChoice, name: str) -> Face:
 
 
 class Embedder:
-    """Pictures to embeddings with one encoder; a picture that comes again is looked at once.
+    """Pictures, and of expressions whatever the language knows, to embeddings; a picture is looked at once.
 
     Args:
         encoder: see ``FaceEncoder``. analyze: picture -> faces, largest first. face: which one is meant.
-        kind: "identity" or "expression", for messages about pictures that have no file name.
+        kind: "identity" or "expression"; only the latter is read by `mien.expressions.spec.parse`.
     """
 
     def __init__(
@@ -75,10 +89,10 @@ class Embedder:
         self.analyze = analyze
         self.face = face
         self.kind = kind
-        self._seen: dict[str | int, Tensor] = {}
+        self._seen: dict[str | int, tuple[Any, Tensor]] = {}
 
-    def __call__(self, subjects: Sequence[Picture | Sequence[Picture]]) -> Tensor:
-        """n pictures -> [n, w] float32; of a list of pictures of one person, the mean of their embeddings."""
+    def __call__(self, subjects: Sequence[Wish | Sequence[Wish]]) -> Tensor:
+        """n subjects -> [n, w] float32; of a list of pictures of one person, the mean of their embeddings."""
         rows = []
         for subject in subjects:
             pictures: list[Any] = list(subject) if isinstance(subject, (list, tuple)) else [subject]
@@ -87,7 +101,28 @@ class Embedder:
             rows.append(torch.stack([self._one(picture) for picture in pictures]).mean(0))
         return torch.stack(rows)
 
-    def _one(self, picture: Picture) -> Tensor:
+    def _one(self, subject: Any) -> Tensor:
+        if self.kind == "expression":
+            return self.express(parse(subject))
+        return self._look(subject)
+
+    def express(self, expression: Expression) -> Tensor:
+        """[w] float32 of an expression."""
+        parts = [*expression.parts, *([Part(expression.rest)] if expression.rest else [])]
+        return torch.stack([part.weight * self._part(part) for part in parts]).sum(0)
+
+    def _part(self, part: Part) -> Tensor:
+        if part.picture is not None:
+            return self._look(part.picture)
+        blendshapes = shipped.blendshapes(part)
+        if self.encoder.name == "embedded":
+            return reading.numbers(blendshapes)
+        words = {part.word: 1.0} if part.word else shipped.mix(blendshapes - reading.at_rest())
+        return torch.stack(
+            [w * self._look(shipped.picture(word), "largest") for word, w in words.items()]
+        ).sum(0)
+
+    def _look(self, picture: Picture, which: FaceChoice | None = None) -> Tensor:
         key = id(picture) if isinstance(picture, Image.Image) else str(picture)
         if key not in self._seen:
             if isinstance(picture, Image.Image):
@@ -98,6 +133,7 @@ class Embedder:
                 image = read_image(picture)
             else:
                 raise InputError(f"{picture!r} was given as {self.kind}: give a file's path or a PIL image")
-            face = choose_face(self.analyze(image), self.face, name)
-            self._seen[key] = self.encoder(image, face).detach().float().cpu()
-        return self._seen[key]
+            face = choose_face(self.analyze(image), self.face if which is None else which, name)
+            # The picture is kept too: its id must not be another's while this lives.
+            self._seen[key] = (picture, self.encoder(image, face).detach().float().cpu())
+        return self._seen[key][1]

@@ -1,0 +1,175 @@
+"""The 135 words, their emoji, and what a face does for each: its prototype of blendshapes.
+
+The words and their clusters are those of Shaver et al. (1987), which DiffSFSR takes as its 135 labels. A
+prototype is written in ``labels.json`` as action units of the Facial Action Coding System with strengths in [0, 1],
+with a reason and its sources; ``UNITS`` says what blendshapes a unit is, on the scale on which MediaPipe reads them
+(strength 1 is about the strongest reading in a thousand faces; ``noseSneer`` and ``cheekSquint``, which it hardly
+ever reports, are kept faint for those who drive ARKit's rigs with a prototype):
+
+    prototype_j = min(1, sum over units u of strength_u * UNITS[u]_j)
+
+Where units 1 and 4 meet (the oblique brows of grief and fear), MediaPipe reads ``browInnerUp`` alone, so
+``browDown`` is shortened by the strength of unit 1.
+
+FACS describes muscles. For some words (alienation, homesickness) no face of their own is known; there the prototype
+is the cluster's face with a difference, and `Label.why` says which.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from os.path import commonprefix
+from pathlib import Path
+
+import numpy as np
+
+from mien.face.blendshapes import INDEX, NAMES
+from mien.types import FloatArray, InputError
+
+# Action unit -> blendshapes at full strength; a stem stands for its Left and Right. Units 61 and 62 (eyes left,
+# right) are the person's own left and right.
+UNITS: dict[str, dict[str, float]] = {
+    "1": {"browInnerUp": 0.95},
+    "2": {"browOuterUp": 0.9, "browInnerUp": 0.2},
+    "4": {"browDown": 0.9},
+    "5": {"eyeWide": 0.35},
+    "6": {"eyeSquint": 0.6, "cheekSquint": 0.1},
+    "7": {"eyeSquint": 0.85},
+    "9": {"noseSneer": 0.2, "browDown": 0.4, "mouthUpperUp": 0.4, "eyeSquint": 0.3},
+    "10": {"mouthUpperUp": 0.85},
+    "12": {"mouthSmile": 0.95},
+    "14": {"mouthDimple": 0.5, "mouthPress": 0.4},
+    "15": {"mouthFrown": 0.5, "mouthShrugLower": 0.2},
+    "16": {"mouthLowerDown": 0.85},
+    "17": {"mouthShrugLower": 0.9, "mouthShrugUpper": 0.4},
+    "18": {"mouthPucker": 1.0},
+    "20": {"mouthStretch": 0.7, "mouthLowerDown": 0.3},
+    "22": {"mouthFunnel": 0.5, "mouthPucker": 0.5},
+    "23": {"mouthPress": 0.4, "mouthRollUpper": 0.2, "mouthRollLower": 0.2},
+    "24": {"mouthPress": 0.65, "mouthRollUpper": 0.2, "mouthRollLower": 0.2},
+    "25": {"mouthLowerDown": 0.5, "mouthUpperUp": 0.3},
+    "26": {"jawOpen": 0.5},
+    "27": {"jawOpen": 0.8, "mouthLowerDown": 0.2},
+    "28": {"mouthRollLower": 0.8, "mouthRollUpper": 0.7},
+    "43": {"eyeBlink": 0.75, "eyeLookDown": 0.6, "eyeSquint": 0.2},
+    "61": {"eyeLookOutLeft": 0.9, "eyeLookInRight": 0.9},
+    "62": {"eyeLookInLeft": 0.9, "eyeLookOutRight": 0.9},
+    "63": {"eyeLookUp": 0.65},
+    "64": {"eyeLookDown": 0.85, "eyeBlink": 0.2},
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Label:
+    """One word.
+
+    Attributes:
+        word: lower case. cluster: one of the 25 of Shaver et al.; basic: the emotion it belongs to (love, joy,
+        surprise, anger, sadness, fear). emoji: those that mean it. units: action unit -> strength in (0, 1];
+        a unit may end in L or R, the person's own side. why: the reason, in one line. sources: in full.
+        prototype: [52] float64 in [0, 1], in the order of `mien.face.blendshapes.NAMES`; read-only.
+    """
+
+    word: str
+    cluster: str
+    basic: str
+    emoji: tuple[str, ...]
+    units: Mapping[str, float]
+    why: str
+    sources: tuple[str, ...]
+    prototype: FloatArray
+
+
+@cache
+def labels() -> dict[str, Label]:
+    """Every word's label, alphabetically."""
+    content = json.loads(Path(__file__).with_name("labels.json").read_text(encoding="utf-8"))
+    basic = {cluster: name for name, clusters in content["clusters"].items() for cluster in clusters}
+    return {
+        word: Label(
+            word=word,
+            cluster=entry["cluster"],
+            basic=basic[entry["cluster"]],
+            emoji=tuple(entry["emoji"]),
+            units=entry["units"],
+            why=entry["why"],
+            sources=tuple(content["sources"][key] for key in entry["sources"]),
+            prototype=prototype(entry["units"]),
+        )
+        for word, entry in content["words"].items()
+    }
+
+
+def prototype(units: Mapping[str, float]) -> FloatArray:
+    """Blendshapes [52] in [0, 1], read-only, of action units with strengths; an unknown unit: KeyError."""
+    vector = np.zeros(len(NAMES))
+    for name, strength in units.items():
+        sides = {"L": ("Left",), "R": ("Right",)}.get(name[-1], ("Left", "Right"))
+        for stem, weight in UNITS[name.rstrip("LR")].items():
+            for target in (stem,) if stem in INDEX else (f"{stem}{side}" for side in sides):
+                vector[INDEX[target]] += strength * weight
+    vector[[INDEX["browDownLeft"], INDEX["browDownRight"]]] *= 1 - units.get("1", 0.0)
+    vector = vector.clip(0, 1)
+    vector.setflags(write=False)
+    return vector
+
+
+@cache
+def emoji() -> dict[str, str]:
+    """Emoji (without variation selectors) -> word, or "neutral"."""
+    known = {plain(symbol): label.word for label in labels().values() for symbol in label.emoji}
+    return {**known, "😐": "neutral", "😶": "neutral"}
+
+
+def plain(symbol: str) -> str:
+    """An emoji without what only varies its drawing: presentation selectors and skin tones."""
+    return "".join(c for c in symbol if c not in "\ufe0e\ufe0f" and not "\U0001f3fb" <= c <= "\U0001f3ff")
+
+
+def get(word: str) -> Label:
+    """The label of a word.
+
+    Raises:
+        InputError: it is none of the 135; the nearest ones are named.
+    """
+    known = labels()
+    if word not in known:
+        raise InputError(
+            f"{word!r} is no word for an expression{nearest(word, known)}: "
+            "`mien expressions list` prints all 135."
+        )
+    return known[word]
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """ " (did you mean X, Y or Z?)", or nothing if none is near. A shared beginning counts: sad, sadness."""
+    from difflib import SequenceMatcher
+
+    def likeness(other: str) -> float:
+        shared = len(commonprefix([word, other])) / max(1, len(word))
+        return max(SequenceMatcher(None, word, other).ratio(), 0.9 * shared)
+
+    ranked = sorted(((likeness(other), other) for other in known), reverse=True)
+    near = [other for score, other in ranked[:3] if score >= max(0.6, ranked[0][0] - 0.15)]
+    if not near:
+        return ""
+    return f" (did you mean {', '.join(near[:-1])}{' or ' if near[1:] else ''}{near[-1]}?)"
+
+
+def similar(word: str, count: int = 5) -> list[tuple[str, float]]:
+    """The words whose prototypes correlate most with this one's: (word, Pearson's r), best first."""
+    known = labels()
+    names = [name for name in known if name != word]
+    r = correlations(get(word).prototype, np.stack([known[name].prototype for name in names]))
+    return [(names[i], float(r[i])) for i in np.argsort(-r)[:count]]
+
+
+def correlations(vector: FloatArray, others: FloatArray) -> FloatArray:
+    """Pearson's r [n] of blendshapes [52] with each of [n, 52]; 0 where one of the two is constant."""
+    a = vector - vector.mean()
+    b = others - others.mean(axis=1, keepdims=True)
+    lengths = np.linalg.norm(a) * np.linalg.norm(b, axis=1)
+    return np.divide(b @ a, lengths, out=np.zeros(len(b)), where=lengths > 0)

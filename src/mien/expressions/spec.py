@@ -1,0 +1,291 @@
+"""The expression language: whatever a person wrote, as an `Expression`.
+
+    smile.jpg                        a picture
+    joy                              one of the 135 words
+    😏                                an emoji that means one of them
+    neutral                          a face at rest
+    anger:0.5                        half of the way from neutral to anger
+    joy:0.6+surprise:0.4             a mix; its parts are words, emoji, pictures or neutral
+    {"jawOpen": 0.8, "browInnerUp": 0.4}    blendshapes by MediaPipe's (ARKit's) names, inline or a .json file
+
+Weights: the parts of a mix have weights in (0, 1] that sum to 1, or none of them has one and all count alike.
+One part alone may have any weight from 0 to 1: what is missing to 1 is neutral. Blendshapes that JSON leaves out
+are those of a face at rest. A word wins over a file of that name: write ``./joy`` for the file.
+
+What is parsed is untrusted: sizes are bounded, nothing is evaluated, and every mistake is one `InputError`.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import stat
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from PIL import Image
+
+from mien.expressions import labels
+from mien.face.blendshapes import INDEX
+from mien.images import SUFFIXES
+from mien.types import InputError
+
+Kind = Literal["picture", "word", "blendshapes", "neutral"]
+Given = str | Path | Image.Image | Mapping[str, float]
+
+MAX_LENGTH = 65_536  # characters of a specification, inline or in a file
+MAX_PARTS = 16
+TOLERANCE = 0.01  # of a mix's sum, for weights like 0.33
+_WEIGHT = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?(nan|inf|infinity)", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Part:
+    """One ingredient. Exactly one of `word`, `picture` and `shapes` is set, or none for neutral.
+
+    Attributes:
+        weight: in [0, 1]. word: one of the 135. picture: a file's path, or a PIL picture.
+        shapes: (name, value in [0, 1]) of the blendshapes that were given, in MediaPipe's order.
+    """
+
+    weight: float
+    word: str | None = None
+    picture: Path | Image.Image | None = None
+    shapes: tuple[tuple[str, float], ...] | None = None
+
+    @property
+    def kind(self) -> Kind:
+        """What this is."""
+        if self.word is not None:
+            return "word"
+        if self.picture is not None:
+            return "picture"
+        return "neutral" if self.shapes is None else "blendshapes"
+
+
+@dataclass(frozen=True)
+class Expression:
+    """An expression that was asked for.
+
+    Attributes:
+        parts: at least one; what their weights lack to 1 is neutral.
+        text: how to write it again; of a picture its file's name alone, for provenance tells no paths.
+    """
+
+    parts: tuple[Part, ...]
+    text: str
+
+    @property
+    def rest(self) -> float:
+        """How much of it is neutral beyond what the parts say, in [0, 1]."""
+        missing = 1.0 - sum(part.weight for part in self.parts)
+        return missing if missing > TOLERANCE else 0.0
+
+    @property
+    def picture(self) -> Path | Image.Image | None:
+        """The picture, if one picture at full strength is all there is."""
+        return self.parts[0].picture if len(self.parts) == 1 and not self.rest else None
+
+    @property
+    def word(self) -> str | None:
+        """The word, if one word at full strength is all there is."""
+        return self.parts[0].word if len(self.parts) == 1 and not self.rest else None
+
+
+def parse(given: Given | Expression) -> Expression:
+    """Read a specification.
+
+    Args:
+        given: a string or path of the language above, a PIL picture, or blendshapes by name.
+
+    Raises:
+        InputError: it says nothing that is known; the sentence names what is near.
+    """
+    if isinstance(given, Expression):
+        return given
+    if isinstance(given, Image.Image):
+        return Expression((Part(1.0, picture=given),), "a picture")
+    if isinstance(given, Mapping):
+        return _blendshapes(dict(given), "the blendshapes")
+    if not isinstance(given, (str, Path)):
+        raise InputError(
+            f"{type(given).__name__} is no expression: give a picture, a word, an emoji, or blendshapes."
+        )
+    text = str(given).strip()
+    if not text:
+        raise InputError("The expression is empty: give a picture, a word such as joy, or blendshapes.")
+    if len(text) > MAX_LENGTH:
+        raise InputError(f"The expression has {len(text)} characters, and the limit is {MAX_LENGTH}.")
+    if text[0] in "{[":
+        return _blendshapes(_json(text, "The expression"), "the expression")
+    whole = _known(text)
+    if whole is None and _is_file(text):
+        return _file(Path(text))
+    if whole is not None:
+        return Expression((whole,), text)
+    return _mix(text)
+
+
+def _mix(text: str) -> Expression:
+    items = [item.strip() for item in text.split("+")]
+    if len(items) > MAX_PARTS:
+        raise InputError(f"{_short(text)} has {len(items)} parts, and the limit is {MAX_PARTS}.")
+    if "" in items:
+        raise InputError(f"{_short(text)} has an empty part: write a mix as joy:0.6+surprise:0.4.")
+    split = [_weighted(item) for item in items]
+    weights = [weight for _, weight in split]
+    for (name, _), weight in zip(split, weights, strict=True):
+        if weight is not None and not 0 <= weight <= 1:  # also refuses nan
+            raise InputError(f"The weight {weight:g} of {name} is out of range: give one from 0 to 1.")
+    if len(items) > 1:
+        given = [weight for weight in weights if weight is not None]
+        if 0 < len(given) < len(items):
+            raise InputError(
+                f"{_short(text)} weighs some of its parts only: give a weight to all or to none."
+            )
+        if given and abs(math.fsum(given) - 1) > TOLERANCE:
+            raise InputError(
+                f"The weights of {_short(text)} sum to {math.fsum(given):g}: make it 1, if need be by +neutral:x."
+            )
+    total = math.fsum(weight for weight in weights if weight is not None)
+    parts = []
+    for (name, _), weight in zip(split, weights, strict=True):
+        share = 1 / len(items) if weight is None else weight if len(items) == 1 else weight / total
+        parts.append(_part(name, share))
+    return Expression(tuple(parts), "+".join(_text(part, len(parts)) for part in parts))
+
+
+def _weighted(item: str) -> tuple[str, float | None]:
+    name, colon, number = item.rpartition(":")
+    if not colon or _is_file(item):
+        return item, None
+    number = number.strip()
+    if not _WEIGHT.fullmatch(number):
+        if Path(item).suffix.lower() in SUFFIXES:  # C:\smile.jpg
+            return item, None
+        raise InputError(f"{number!r} is no weight of {name.strip() or 'nothing'}: write it as joy:0.5.")
+    if not name.strip():
+        raise InputError(f"{item!r} weighs nothing: write it as joy:0.5.")
+    return name.strip(), float(number)
+
+
+def _part(name: str, weight: float) -> Part:
+    known = _known(name)
+    if known is not None:
+        return Part(weight, word=known.word)
+    if _is_file(name):
+        if Path(name).suffix.lower() == ".json":
+            raise InputError(f"{name} cannot be part of a mix: give blendshapes alone.")
+        return Part(weight, picture=Path(name))
+    if Path(name).suffix.lower() in (*SUFFIXES, ".json") or "/" in name or "\\" in name:
+        raise InputError(f"{_short(name)} does not exist: check the name.")
+    if _mode(name, stat.S_ISDIR):
+        raise InputError(f"{_short(name)} is a folder: give a picture in it.")
+    if not any(c.isascii() and c.isalpha() for c in name):
+        raise InputError(
+            f"{_short(name)} means none of the words known here: `mien expressions list` shows each word's emoji."
+        )
+    near = labels.nearest(name.casefold()[:40], (*labels.labels(), "neutral"))
+    raise InputError(
+        f"{_short(name)} is neither a word for an expression nor a file{near}: "
+        "`mien expressions list` prints all words."
+    )
+
+
+def _known(name: str) -> Part | None:
+    word = labels.emoji().get(labels.plain(name), name.casefold())
+    if word == "neutral":
+        return Part(1.0)
+    return Part(1.0, word=word) if word in labels.labels() else None
+
+
+def _file(path: Path) -> Expression:
+    if path.suffix.lower() != ".json":
+        return Expression((Part(1.0, picture=path),), path.name)
+    try:
+        with path.open("rb") as handle:
+            data = handle.read(MAX_LENGTH * 16 + 1)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({str(error.strerror).lower()}).") from error
+    if len(data) > MAX_LENGTH * 16:
+        raise InputError(f"{path} is over {MAX_LENGTH * 16} bytes: give one face's blendshapes.")
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not UTF-8 text: save the JSON again.") from error
+    return _blendshapes(_json(text, str(path)), str(path))
+
+
+def _json(text: str, name: str) -> Any:
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        keys = [key for key, _ in pairs]
+        if len(set(keys)) < len(keys):
+            double = next(key for key in keys if keys.count(key) > 1)
+            raise InputError(f"{name} says {double} twice: give each blendshape once.")
+        return dict(pairs)
+
+    try:
+        return json.loads(text, object_pairs_hook=once)
+    except json.JSONDecodeError as error:
+        raise InputError(
+            f"{name} is no valid JSON (line {error.lineno}, column {error.colno}: {error.msg}): "
+            'write it as {"jawOpen": 0.8}.'
+        ) from error
+    except (RecursionError, ValueError) as error:  # nested too deep; a number of thousands of digits
+        raise (
+            error
+            if isinstance(error, InputError)
+            else InputError(f"{name} is no JSON of blendshapes: write it as" + ' {"jawOpen": 0.8}.')
+        ) from error
+
+
+def _blendshapes(content: Any, name: str) -> Expression:
+    """Also what `mien analyze --json` prints of one picture: its largest face."""
+    if isinstance(content, list) and len(content) == 1 and isinstance(content[0], dict):
+        faces = content[0].get("faces")
+        if isinstance(faces, list) and faces:
+            content = faces[0]
+    if isinstance(content, dict) and isinstance(content.get("blendshapes"), dict):
+        content = content["blendshapes"]
+    if not isinstance(content, dict) or not content:
+        raise InputError(f"{_short(name)} holds no blendshapes: write them as" + ' {"jawOpen": 0.8}.')
+    shapes = {}
+    for key, value in content.items():
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise InputError(f"The blendshape {_short(str(key))} is no number: give one from 0 to 1.")
+        if not 0 <= value <= 1:  # also refuses nan
+            raise InputError(f"The blendshape {_short(str(key))} is out of range: give a number from 0 to 1.")
+        if key == "tongueOut" and value == 0:  # ARKit always sends it, MediaPipe does not have it
+            continue
+        shape = re.sub("_[LR]$", lambda m: {"_L": "Left", "_R": "Right"}[m[0]], str(key))
+        if shape not in INDEX:
+            raise InputError(f"{_short(str(key))} is no blendshape{labels.nearest(shape, INDEX)}.")
+        if shape in shapes:
+            raise InputError(f"{_short(name)} says {shape} twice: give each blendshape once.")
+        shapes[shape] = float(value)
+    ordered = tuple((key, shapes[key]) for key in INDEX if key in shapes)
+    return Expression((Part(1.0, shapes=ordered),), json.dumps(dict(ordered)))
+
+
+def _text(part: Part, count: int) -> str:
+    name = part.word or ("neutral" if part.picture is None else Path(str(part.picture)).name)
+    return name if part.weight == 1 and count == 1 else f"{name}:{part.weight:.4g}"
+
+
+def _is_file(name: str) -> bool:
+    return _mode(name, stat.S_ISREG)
+
+
+def _mode(name: str, check: Callable[[int], bool]) -> bool:
+    try:
+        return check(Path(name).stat().st_mode)
+    except (OSError, ValueError):  # not there, too long, or no name at all
+        return False
+
+
+def _short(text: str) -> str:
+    shown = text if text.isprintable() else repr(text)
+    return shown if len(shown) <= 60 else f"{shown[:57]}…"
