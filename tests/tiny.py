@@ -15,8 +15,10 @@ from diffusers import (
 )
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
+from mien.models.autoencoder import PatchAutoencoder
 
-def sd15_unet(seed: int = 0, in_channels: int = 4) -> UNet2DConditionModel:
+
+def sd15_unet(seed: int = 0, in_channels: int = 4, channels: int = 4) -> UNet2DConditionModel:
     """SD1.5's layout: cross-attention down, mid and up; sample 8x8, 4 channels, cross-attention width 32."""
     torch.manual_seed(seed)
     return UNet2DConditionModel(
@@ -24,7 +26,7 @@ def sd15_unet(seed: int = 0, in_channels: int = 4) -> UNet2DConditionModel:
         layers_per_block=1,
         sample_size=8,
         in_channels=in_channels,
-        out_channels=4,
+        out_channels=channels,
         down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
         up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
         cross_attention_dim=32,
@@ -58,6 +60,11 @@ def sdxl_unet(seed: int = 0) -> UNet2DConditionModel:
 def inpainting_unet(seed: int = 0) -> UNet2DConditionModel:
     """SD1.5-inpainting's layout: z_t, mask and background in (9 channels), 4 out."""
     return sd15_unet(seed, in_channels=9)
+
+
+def mini_unet(seed: int = 0) -> UNet2DConditionModel:
+    """The embedded default's layout: an inpainting UNet on 16 latent channels (33 in)."""
+    return sd15_unet(seed, in_channels=33, channels=16)
 
 
 def sdxl_added(b: int) -> dict[str, torch.Tensor]:
@@ -106,18 +113,24 @@ def autoencoder() -> AutoencoderKL:
     ).eval()
 
 
+def patch_autoencoder() -> PatchAutoencoder:
+    """The embedded default's autoencoder in small: 128x128 pixels <-> latents [16, 8, 8]."""
+    torch.manual_seed(11)
+    return PatchAutoencoder(widths=(16, 16, 16, 16), blocks=(1, 1, 1, 1)).eval()
+
+
 def save_folder(folder: Path, family: str) -> Path:
-    """A whole model in the layout of "sd15", "sd15-inpainting" or "sdxl", as stock diffusers reads it."""
+    """A whole model in the layout of "sd15", "sd15-inpainting", "mini" or "sdxl", as stock diffusers reads it."""
     scheduler = DDIMScheduler(
         beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", clip_sample=False
     )
     torch.manual_seed(13)
     if family != "sdxl":
-        inpainting = family == "sd15-inpainting"
-        kind = StableDiffusionInpaintPipeline if inpainting else StableDiffusionPipeline
+        kind = StableDiffusionInpaintPipeline if family == "sd15-inpainting" else StableDiffusionPipeline
+        unet = {"sd15": sd15_unet, "sd15-inpainting": inpainting_unet, "mini": mini_unet}[family]
         pipe = kind(
-            unet=inpainting_unet() if inpainting else sd15_unet(),
-            vae=autoencoder(),
+            unet=unet(),
+            vae=patch_autoencoder() if family == "mini" else autoencoder(),
             text_encoder=CLIPTextModel(text_config(32)),
             tokenizer=tokenizer(),
             scheduler=scheduler,

@@ -212,11 +212,7 @@ def load_backbone(
     texts = [part for part in ("text_encoder", "text_encoder_2") if (folder / part).is_dir()]
     encoders = [load_part(folder, part, precision, place) for part in texts]
     tokenizers = [load_tokenizer(folder / part.replace("text_encoder", "tokenizer")) for part in texts]
-    with torch.no_grad():
-        probe = torch.zeros(1, 3, 64, 64, device=place, dtype=vae_precision)
-        encoded = vae.encode(probe)
-        z = encoded.latent_dist.mean if hasattr(encoded, "latent_dist") else encoded.latents
-    factor = 64 // z.shape[-1]
+    factor = latents.pixels_per_cell(vae)
     if isinstance(adapter, AdapterSpec):
         spec: AdapterSpec | None = adapter
     elif adapter is not None:

@@ -7,28 +7,29 @@ therefore settled earlier in the noise schedule, yet no channel vanishes.
 
 The decoder adds a residual network to the best linear decoder that sees the 3 x 3 neighbouring patches, which removes
 the grid that patches decoded alone leave.
+
+Stock pipelines of diffusers run it: ``import mien.models.autoencoder`` before their ``from_pretrained``, which does
+not import by itself what a folder names.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
-from diffusers.configuration_utils import ConfigMixin, register_to_config
+from diffusers.configuration_utils import ConfigMixin, FrozenDict, register_to_config
 from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 
-@dataclass
-class Encoded:
+class Encoded(NamedTuple):
     """latents: [b, c, H/16, W/16]."""
 
     latents: Tensor
 
 
-@dataclass
-class Decoded:
+class Decoded(NamedTuple):
     """sample: [b, 3, H, W], about [-1, 1] (not clamped)."""
 
     sample: Tensor
@@ -87,10 +88,20 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):
         nn.init.zeros_(self.refiner_out.weight)
         nn.init.zeros_(self.refiner_out.bias)  # type: ignore[arg-type]
 
-    def encode(self, x: Tensor) -> Encoded:
+    @property
+    def config(self) -> FrozenDict:
+        """Its arguments, and ``block_out_channels``: diffusers' pipelines take from how many they are how much an
+        autoencoder shrinks a picture (5: by 2^4)."""
+        return FrozenDict({**self._internal_dict, "block_out_channels": (*self._internal_dict["widths"][::-1], 3)})
+
+    def encode(self, x: Tensor, return_dict: bool = True) -> Encoded:
+        """x [b, 3, H, W] in [-1, 1] → z [b, c, H/16, W/16]; a named tuple is both what `return_dict` may ask for."""
         return Encoded(self.patch_encoder(x))
 
-    def decode(self, z: Tensor) -> Decoded:
+    def decode(
+        self, z: Tensor, return_dict: bool = True, generator: torch.Generator | None = None
+    ) -> Decoded:
+        """z [b, c, h, w] → [b, 3, 16 h, 16 w]. Nothing is sampled: diffusers' `generator` has no effect."""
         smooth = F.pixel_shuffle(self.patch_decoder(z), 16)
         detail = F.pixel_shuffle(self.refiner_out(self.refiner(z)), 2)
         return Decoded(smooth + detail)

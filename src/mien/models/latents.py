@@ -86,5 +86,31 @@ def unet_input(unet: Any, z_t: Tensor, conditions: Conditions) -> Tensor:
     return torch.cat(parts, dim=1)
 
 
+def as_text_to_image(unet: Any, vae: Any) -> None:
+    """Let an inpainting UNet be called with z_t alone, as stock text-to-image pipelines do, in place.
+
+    Its inputs [b, c, h, w] get the empty background; its config says c channels, in memory. For
+    ``StableDiffusionPipeline`` on the embedded default, whose 33 channels diffusers' own inpainting pipeline refuses.
+    Without effect on a UNet that takes no background.
+    """
+    if not takes_background(unet):
+        return
+    scale = pixels_per_cell(vae)
+
+    def complete(_: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        z_t, *rest = args
+        b, _, h, w = z_t.shape
+        background, mask = (part.to(z_t) for part in empty_background(vae, b, h * scale, w * scale))
+        return (torch.cat([z_t, mask, background], dim=1), *rest)
+
+    unet.register_forward_pre_hook(complete)
+    unet.register_to_config(in_channels=unet.config.out_channels)
+
+
+def pixels_per_cell(vae: Any) -> int:
+    """How many pixels of a side a latent cell stands for: 8 of Stable Diffusion, 16 of the embedded default."""
+    return 2 ** (len(vae.config.block_out_channels) - 1)
+
+
 def _shift(vae: Any) -> float:
     return vae.config.get("shift_factor") or 0.0
