@@ -1,0 +1,127 @@
+"""Expression travel (DiffSFSR, Fig. 6): one person from expression to expression.
+
+Between two stops the expression embedding moves in a straight line, e(s) = (1 - s) e_a + s e_b; identity, prompt and
+noise are the same in every frame, so nothing else moves. A sweep is travel between neutral and an expression.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from mien.expressions.spec import Expression, parse
+from mien.pipelines.inputs import Embedder, FaceChoice, Picture, Wish
+from mien.pipelines.portrait import Callback, PortraitPipeline, to_pil
+from mien.types import InputError
+
+if TYPE_CHECKING:
+    from mien.models.attention import Scale
+
+MAX_FRAMES = 1000
+
+
+def positions(stops: int, frames: int) -> Tensor:
+    """Where each frame is: [frames] float64 from 0 to stops - 1, at even speed; the stops at both ends are met.
+
+    Raises:
+        InputError: fewer than two stops, fewer frames than stops, or more than `MAX_FRAMES`.
+    """
+    if stops < 2:
+        raise InputError("A journey has at least two expressions: give where it starts and where it ends.")
+    if not stops <= frames <= MAX_FRAMES:
+        raise InputError(
+            f"{frames} frames for {stops} expressions: give at least {stops}, and at most {MAX_FRAMES}."
+        )
+    return torch.linspace(0, stops - 1, frames, dtype=torch.float64)
+
+
+def interpolate(embeds: Tensor, frames: int) -> Tensor:
+    """Embeddings of the stops [k, w] -> of the frames [frames, w], linear between neighbours."""
+    place = positions(len(embeds), frames)
+    before = place.floor().long().clamp(max=len(embeds) - 2)
+    share = (place - before).to(embeds)[:, None]
+    return (1 - share) * embeds[before] + share * embeds[before + 1]
+
+
+def names(stops: Sequence[Expression], frames: int) -> list[str]:
+    """What each frame shows, for people: ``joy``, ``joy 70% surprise 30%``."""
+    said = []
+    for place in positions(len(stops), frames).tolist():
+        before = min(int(place), len(stops) - 2)
+        share = round(100 * (place - before))
+        pair = ((stops[before].text, 100 - share), (stops[before + 1].text, share))
+        shown = [(text[:24], percent) for text, percent in pair if percent]
+        said.append(
+            shown[0][0] if len(shown) == 1 else " ".join(f"{text} {percent}%" for text, percent in shown)
+        )
+    return said
+
+
+def sweep(wishes: Sequence[Wish]) -> list[Expression]:
+    """The stops that lead from neutral to each expression in turn, and back between two."""
+    stops = []
+    for wish in wishes:
+        stops += [parse("neutral"), parse(wish)]
+    return [*stops, parse("neutral")] if len(wishes) > 1 else stops
+
+
+def travel(
+    pipe: PortraitPipeline,
+    identity: Picture | Sequence[Picture],
+    stops: Sequence[Wish],
+    frames: int = 16,
+    prompt: str = "",
+    negative_prompt: str = "",
+    seed: int = 0,
+    steps: int | None = None,
+    guidance: float | None = None,
+    id_scale: Scale = 1.0,
+    expression_scale: Scale = 1.0,
+    face: FaceChoice = "largest",
+    expression_face: FaceChoice = "largest",
+    batch_size: int = 8,
+    callback: Callback | None = None,
+) -> list[Image.Image]:
+    """`frames` portraits of one person, PIL RGB, on the way through `stops` in their order.
+
+    Args:
+        pipe: makes them. identity: a picture of the person, or several.
+        stops: two or more expressions (`mien.expressions.spec`).
+        The others are those of ``PortraitPipeline``; every frame has the same `seed`.
+
+    Raises:
+        InputError: an expression or picture cannot be used, or there are too few stops or frames.
+    """
+    positions(len(stops), frames)
+    who = Embedder(pipe.encoder("identity"), pipe.analyzer(), face, "identity")
+    how = Embedder(pipe.encoder("expression"), pipe.analyzer(), expression_face, "expression")
+    one = list(identity) if isinstance(identity, (list, tuple)) else identity
+    identity_embeds = who([one])
+    expression_embeds = interpolate(how(list(stops)), frames)
+    images: list[Image.Image] = []
+    count = -(-frames // batch_size)
+    for k, part in enumerate(expression_embeds.split(batch_size)):
+
+        def report(step: int, total: int, latents: Tensor, k: int = k) -> None:
+            if callback is not None:
+                callback(k * total + step, count * total, latents)
+
+        b = len(part)
+        pixels = pipe.generate(
+            identity_embeds.expand(b, *identity_embeds.shape[1:]),
+            part,
+            prompts=[prompt] * b,
+            negative_prompts=[negative_prompt] * b,
+            seeds=[seed] * b,
+            steps=steps,
+            guidance=guidance,
+            id_scale=id_scale,
+            expression_scale=expression_scale,
+            callback=report,
+        )
+        images += to_pil(pixels)
+    return images

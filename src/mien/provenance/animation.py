@@ -1,0 +1,136 @@
+"""Moving pictures, GIF and MP4: every frame has the watermark, and the file's comment says what made it.
+
+Neither format has a place for XMP that common players keep, so what `save_image` puts there stands in the comment,
+as JSON: ``{"digital_source_type", "software", "settings", "watermark"}``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from mien.files import check_writable, replacing
+from mien.provenance import DIGITAL_SOURCE_TYPE, _marked
+from mien.provenance.metadata import SOFTWARE, as_json
+from mien.types import InputError
+
+SUFFIXES = (".gif", ".mp4")
+QUALITY = 16  # x264's constant rate factor; below 18 no difference is seen
+
+
+def check_animation(path: str | Path) -> Path:
+    """`path`, if a moving picture can be written there: ask before long work.
+
+    Raises:
+        InputError: the suffix is neither of `SUFFIXES`, MP4 is asked for without ``mien[video]``, or the place
+            cannot be written to.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in SUFFIXES:
+        raise InputError(f"{path} is no moving picture: end the name in {' or '.join(SUFFIXES)}.")
+    if path.suffix.lower() == ".mp4":
+        _import_av()
+    return check_writable(path)
+
+
+def save_animation(
+    frames: Sequence[Image.Image], path: str | Path, settings: dict[str, Any], fps: float = 12.0
+) -> Path:
+    """Write frames (PIL RGB of one size, at least one) atomically as a GIF that repeats, or an H.264 MP4.
+
+    Args:
+        frames: in order. path: .gif or .mp4. fps: above 0; a GIF's is rounded to hundredths of a second a frame.
+        settings: what made them, as JSON values; no people, no paths.
+
+    Raises:
+        InputError: as `check_animation`. ValueError: the comment could not be added.
+    """
+    path = check_animation(path)
+    marked = [_marked(frame.convert("RGB"), DIGITAL_SOURCE_TYPE, None) for frame in frames]
+    comment = json.dumps(
+        {
+            "digital_source_type": DIGITAL_SOURCE_TYPE,
+            "software": SOFTWARE,
+            "settings": json.loads(as_json(settings)),
+            "watermark": marked[0][1],
+        },
+        ensure_ascii=True,
+    )
+    pictures = [picture for picture, _ in marked]
+    with replacing(path) as temporary:
+        if path.suffix.lower() == ".gif":
+            _write_gif(pictures, temporary, comment, fps)
+        else:
+            _write_mp4(pictures, temporary, comment, fps)
+        if read_animation(temporary) != json.loads(comment):
+            raise ValueError(f"the provenance of {path} could not be added")
+    return path
+
+
+def read_animation(path: str | Path) -> dict[str, Any] | None:
+    """What `save_animation` wrote in the comment of a GIF or MP4; None if there is nothing of ours.
+
+    Raises:
+        InputError: the file cannot be read as what its suffix says.
+    """
+    path = Path(path)
+    try:
+        if path.suffix.lower() == ".gif":
+            with Image.open(path) as image:
+                comment = image.info.get("comment", b"").decode("ascii", "replace")
+        else:
+            av = _import_av()
+            with av.open(str(path)) as container:
+                comment = container.metadata.get("comment", "")
+    except (OSError, SyntaxError, ValueError) as error:
+        raise InputError(f"{path} cannot be read as a moving picture: give a GIF or MP4 file.") from error
+    try:
+        said = json.loads(comment)
+    except (ValueError, RecursionError):
+        return None
+    return said if isinstance(said, dict) and "digital_source_type" in said else None
+
+
+def _write_gif(frames: list[Image.Image], path: Path, comment: str, fps: float) -> None:
+    first, *others = [frame.quantize(256, Image.Quantize.MEDIANCUT) for frame in frames]
+    first.save(
+        path,
+        "GIF",
+        save_all=True,
+        append_images=others,
+        duration=max(20, round(100 / fps) * 10),  # ms; players slow down what is shorter
+        loop=0,
+        comment=comment.encode("ascii"),
+        optimize=False,
+    )
+
+
+def _write_mp4(frames: list[Image.Image], path: Path, comment: str, fps: float) -> None:
+    from fractions import Fraction
+
+    av = _import_av()
+    width, height = frames[0].size
+    with av.open(str(path), "w", format="mp4") as container:
+        container.metadata["comment"] = comment
+        stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1000))
+        stream.width, stream.height = width - width % 2, height - height % 2  # what 4:2:0 asks for
+        stream.pix_fmt = "yuv420p"
+        stream.options = {"crf": str(QUALITY)}
+        for frame in frames:
+            cut = frame.crop((0, 0, stream.width, stream.height))
+            container.mux(stream.encode(av.VideoFrame.from_image(cut)))
+        container.mux(stream.encode())
+
+
+def _import_av() -> Any:
+    try:
+        import av
+    except ImportError as error:
+        raise InputError(
+            f'An MP4 needs PyAV, which cannot be imported ({error}): pip install "mien[video]", or write a .gif.'
+        ) from error
+    return av
