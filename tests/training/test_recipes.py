@@ -21,6 +21,9 @@ def test_there_are_as_many_as_we_know_of() -> None:
         "mini_detector",
         "mini_pretrain",
         "mini_recogniser",
+        "mini_sfsr",
+        "sd14_sfsr",
+        "sd15_sfsr",
     ]
 
 

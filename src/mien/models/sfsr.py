@@ -11,23 +11,28 @@ is left.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mien.face.align import crop_matrix
 from mien.face.mask import OVAL
+from mien.face.templates import ffhq_matrix
 from mien.models.branch import AdapterBranch
 from mien.models.compound import CompoundProjection
 from mien.models.e_adapter import EAdapter
 from mien.models.latents import encode, takes_background
-from mien.types import InputError
+from mien.types import FloatArray, InputError
 
 if TYPE_CHECKING:
     from diffusers import UNet2DConditionModel
 
+FRAMINGS: dict[str, Callable[[FloatArray, int], FloatArray]] = {"canonical": crop_matrix, "ffhq": ffhq_matrix}
+"""How training pictures frame a face: landmarks [478, 3] px, side -> photo px to crop px [2, 3]. "canonical" is the
+embedded models' tight crop, "ffhq" that of FFHQ and CelebA-HQ, with hair and shoulders."""
 GROW = 0.06  # of the oval's radius: hair line, cheeks and the blurred rim that the old face leaves
 JAW = 0.10  # of the oval's height: how much lower a wide open mouth puts the chin (97% of 44,000 faces less)
 SUBROWS = 4  # samples of a pixel's height

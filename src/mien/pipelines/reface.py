@@ -18,12 +18,11 @@ from PIL import Image
 from torch import Tensor
 
 from mien.backbones import AdapterSpec, Backbone, FaceEncoder, load_backbone
-from mien.face.align import crop_matrix, invert, transform_points, warp
+from mien.face.align import invert, transform_points, warp
 from mien.face.colour import match_colour
 from mien.face.paste import feather, paste_back
-from mien.face.templates import ffhq_matrix
 from mien.images import read_image, to_rgb
-from mien.models.sfsr import background_conditions, face_region
+from mien.models.sfsr import FRAMINGS, background_conditions, face_region
 from mien.pipelines.inputs import Embedder, FaceChoice, Picture, Wish, as_list, choose_face
 from mien.pipelines.portrait import Callback, PortraitPipeline, to_pil
 from mien.types import ByteImage, Face, FloatArray, InputError
@@ -36,8 +35,6 @@ STEPS = 50  # DiffSFSR, implementation details: PNDM, 50 steps
 FEATHER = 0.06  # of the crop's side: how wide the generated face fades into the photo
 LEAST_INSIDE = 0.75  # share of the face's region that must lie in the photo
 MIN_CONFIDENCE = 0.8  # a face believed in less is refused, not processed
-FRAMINGS: dict[str, Callable[[FloatArray, int], FloatArray]] = {"canonical": crop_matrix, "ffhq": ffhq_matrix}
-"""How an adapter's training data frame a face: landmarks [478, 3] px, side -> photo px to crop px [2, 3]."""
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ STAGES: dict[str, str] = {
     "recogniser": "mien.training.stages.recogniser:RecogniserStage",
     "pretrain": "mien.training.stages.pretrain:PretrainStage",
     "base": "mien.training.stages.base:BaseStage",
+    "sfsr": "mien.training.stages.sfsr:SfsrStage",
 }
 
 

@@ -1,0 +1,242 @@
+"""DiffSFSR's training: the UNet learns to put a face of given identity and expression into given surroundings.
+
+L = L_DM + λ1 L_id + λ2 L_exp (DiffSFSR Eq. 7), λ1 = 0.003, λ2 = 0.01. L_DM is the noise error (Eq. 3). L_id and L_exp
+(Eqs. 5-6) judge the picture decoded from an estimate z0* (``diffusion.x0``; the paper's: improved midpoint). Their
+target is the training picture itself, which has the person and the expression that the conditions name. E_id is the
+embedded recogniser, E_exp the embedded analyser's 57 standardised numbers: the networks of our texts that a gradient
+goes through. Everything is trained: UNet, projections, their keys and values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from mien.backbones import load_backbone
+from mien.diffusion.losses import expression_loss, identity_loss, noise_error
+from mien.diffusion.schedule import Schedule
+from mien.diffusion.x0 import ESTIMATORS
+from mien.encoders.expression import expression_vector
+from mien.encoders.identity import EMBEDDING
+from mien.files import write_text
+from mien.models.branch import AdapterBranch
+from mien.models.compound import CompoundProjection
+from mien.models.e_adapter import EAdapter
+from mien.models.sfsr import FRAMINGS, background_conditions, create_adapter, widen_input
+from mien.training.judge import FaceJudge, canonical
+from mien.training.surroundings import Surroundings, from_manifest, from_prepared
+from mien.types import Conditions, InputError
+
+TRAINED = 4  # tokens of each new embedding
+
+
+class SfsrStage:
+    """See the module.
+
+    Args:
+        backbone: folder or name of a text-to-image or inpainting model; where it has no adapter, or `recognisers` are
+            named, new branches are made (``models.sfsr.create_adapter``).
+        weights: prepared set → how often it is drawn (the embedded default's crops); or
+        manifest: folder of a face set (``mien data ingest``), at the backbone's own resolution. One of the two.
+        encoders: folder of the analyser and recogniser that condition and judge; None: the shipped ones.
+        recognisers: names of a compound identity's parts (``encoders.compound``); None: the adapter's own encoder.
+            For prepared sets: "recogniser", or a name of which `tables` holds the embeddings.
+        tables: folder of ``SET.NAME.npy`` [2, n, w], embeddings of prepared sets by other recognisers (as it is,
+            mirrored).
+        background: False: the model is told where the face is, and not what surrounds it (DiffSFSR, Table 4).
+        estimator: of ``diffusion.x0.ESTIMATORS``; None: no L_id and L_exp (DiffSFSR, Table 3).
+        identity_weight, expression_weight: λ1, λ2.
+        judged: samples of a step on which L_id and L_exp are measured (the paper's: all); 0: all. Fewer cost less.
+        framing: of a manifest's faces, of ``models.sfsr.FRAMINGS``; prepared sets are canonical crops.
+        drop: probability of dropping the identity, the expression, both: what guidance compares with.
+    """
+
+    def __init__(
+        self,
+        backbone: str,
+        weights: dict[str, float] | None = None,
+        manifest: str | None = None,
+        encoders: str | None = None,
+        recognisers: Sequence[str] | None = None,
+        tables: str | None = None,
+        background: bool = True,
+        estimator: str | None = "improved-midpoint",
+        identity_weight: float = 0.003,
+        expression_weight: float = 0.01,
+        judged: int = 0,
+        framing: str = "canonical",
+        drop: tuple[float, float, float] = (0.05, 0.05, 0.05),
+    ) -> None:
+        if estimator is not None and estimator not in ESTIMATORS:
+            raise InputError(f"there is no estimator {estimator!r}: choose one of {', '.join(ESTIMATORS)}")
+        if framing not in FRAMINGS or (manifest is None and framing != "canonical"):
+            raise InputError(f"the framing {framing!r} does not fit: choose {' or '.join(FRAMINGS)} for a manifest")
+        if (weights is None) == (manifest is None):
+            raise InputError(
+                "give the stage sfsr prepared sets (weights) or a face set (manifest), one of them"
+            )
+        self.backbone = load_backbone(backbone, device="cpu", dtype="float32")
+        unet = widen_input(self.backbone.unet, self.backbone.unet.config.out_channels)
+        self.unet = unet.requires_grad_(True)
+        self.data: Surroundings
+        names = None if recognisers is None else list(recognisers)
+        if weights is not None:
+            folder = None if encoders is None else Path(encoders)
+            self.data = from_prepared(dict(weights), self.backbone, folder, names, tables)
+        else:
+            assert manifest is not None
+            self.data = from_manifest(manifest, self.backbone, names, framing)
+        self.adapter = self._adapter(self.data.recognisers, self.data.expression_width)
+        self.adapter.attach(self.unet)
+        self.schedule = Schedule.from_config(self.backbone.scheduler.config)
+        self.judge = None if estimator is None else FaceJudge(encoders)
+        self.background, self.estimator, self.judged = background, estimator, judged
+        self.identity_weight, self.expression_weight = identity_weight, expression_weight
+        self.drop = torch.tensor([float(p) for p in drop]).cumsum(0)
+        self.settings = {
+            "identity_encoder": "+".join(names) if names else self.data.identity_encoder,
+            "expression_encoder": self.data.expression_encoder,
+            "framing": framing,
+        }
+        with torch.no_grad():
+            self.empty = self.backbone.prompts([""]).tokens  # [1, n, d]: the paper has no text beside faces
+
+    def modules(self) -> dict[str, nn.Module]:
+        return {"unet": self.unet, "adapter": self.adapter}
+
+    def trainable(self) -> Iterable[nn.Parameter]:
+        self.adapter.trainable_parameters("all")
+        return [p for module in self.modules().values() for p in module.parameters()]
+
+    def batch(self, size: int, rng: torch.Generator) -> dict[str, Tensor]:
+        return self.data(size, rng)
+
+    def step(self, batch: dict[str, Tensor], rng: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+        x = batch["x"]
+        b = len(x)
+        self.backbone.vae.to(x.device)
+        mode = torch.bucketize(torch.rand(b, generator=rng), self.drop).to(x.device)  # 3: nothing is dropped
+        z, conditions = self._conditions(batch, (mode == 0) | (mode == 2), (mode == 1) | (mode == 2))
+        t = torch.randint(0, len(self.schedule.alpha_bar), (b,), generator=rng).to(x.device)
+        eps = torch.randn(z.shape, generator=rng).to(x.device)
+        predict = self.adapter.predict_noise(self.unet)
+        z_t = self.schedule.add_noise(z, eps, t)
+        predicted = predict(z_t, t, conditions)
+        valid = batch.get("valid")
+        loss = noise_error(predicted, eps, None if valid is None else valid.clamp_min(0.1))
+        logs = {"noise": loss.item()}
+        told = torch.nonzero(mode == len(self.drop))[:, 0]
+        if self.judged:
+            told = told[: self.judged]
+        if self.estimator is not None and len(told):
+            z0 = ESTIMATORS[self.estimator](
+                predict,
+                z_t[told],
+                t[told],
+                _rows(conditions, told),
+                self.schedule,
+                eps=eps[told],
+                rng=rng,
+                predicted=predicted[told],
+            )
+            matrices = batch.get("face_matrix")
+            at = None if matrices is None else matrices[told]
+            identity, expression = self._judge(self.backbone.decode(z0), x[told], at)
+            loss = loss + self.identity_weight * identity + self.expression_weight * expression
+            logs |= {"identity": identity.item(), "expression": expression.item()}
+        return loss, logs | {"loss": loss.item()}
+
+    def validate(self) -> tuple[dict[str, float], Image.Image | None]:
+        """Noise error on held-out pictures, from the same noise at every call."""
+        rng = torch.Generator().manual_seed(7)
+        losses = []
+        for batch in self.data.held_out():
+            batch = {name: value.to(self.unet.device) for name, value in batch.items()}
+            none = torch.zeros(len(batch["x"]), dtype=torch.bool, device=self.unet.device)
+            z, conditions = self._conditions(batch, none, none)
+            t = torch.randint(0, len(self.schedule.alpha_bar), (len(z),), generator=rng).to(z.device)
+            eps = torch.randn(z.shape, generator=rng).to(z.device)
+            predict = self.adapter.predict_noise(self.unet)
+            predicted = predict(self.schedule.add_noise(z, eps, t), t, conditions)
+            losses.append(noise_error(predicted, eps).item())
+        return ({"held_out_loss": float(np.mean(losses))} if losses else {}), None
+
+    def export(self, folder: Path) -> None:
+        """An ordinary diffusers folder of an inpainting model, plus ``adapter/`` with both branches."""
+        import json
+
+        backbone = self.backbone
+        self.unet.save_pretrained(folder / "unet")
+        backbone.vae.save_pretrained(folder / "vae")
+        backbone.scheduler.save_pretrained(folder / "scheduler")
+        for number, (tokenizer, encoder) in enumerate(
+            zip(backbone.prompts.tokenizers, backbone.prompts.encoders, strict=True)
+        ):
+            suffix = f"_{number + 1}" if number else ""
+            tokenizer.save_pretrained(folder / f"tokenizer{suffix}")
+            encoder.save_pretrained(folder / f"text_encoder{suffix}")
+        self.adapter.save(folder / "adapter")
+        write_text(folder / "adapter" / "adapter.json", json.dumps(self.settings, indent=1) + "\n")
+
+    def _adapter(self, recognisers: Mapping[str, int] | None, expression_width: int) -> EAdapter:
+        """The backbone's own, or, for named recognisers, one with a new identity projection."""
+        own = self.backbone.load_adapter() if self.backbone.adapter is not None else None
+        if recognisers is None:
+            if own is None:
+                raise InputError(f"{self.backbone.name} has no adapter to start from: name recognisers")
+            return own
+        if own is None or own.identity is None or own.expression is None:
+            return create_adapter(self.unet, recognisers, expression_width, TRAINED)
+        dim = self.unet.config.cross_attention_dim
+        own.identity = AdapterBranch(CompoundProjection(recognisers, dim, TRAINED), own.identity.layers)
+        return own
+
+    def _conditions(
+        self, batch: dict[str, Tensor], no_identity: Tensor, no_expression: Tensor
+    ) -> tuple[Tensor, Conditions]:
+        """Latents of the pictures, and what the model is told of them (DiffSFSR Eq. 4)."""
+        x, region = batch["x"], batch["face"]
+        with torch.no_grad():
+            z = self.backbone.encode(x)
+            background, mask = background_conditions(self.backbone.vae, x, region)
+            if not self.background:
+                background = self.backbone.encode(torch.zeros_like(x))
+        conditions = self.adapter.project(
+            batch["identity"],
+            batch["expression"],
+            self.empty.to(x.device).expand(len(x), -1, -1),
+            drop_identity=no_identity,
+            drop_expression=no_expression,
+        )
+        conditions.background, conditions.mask = background, mask
+        return z, conditions
+
+    def _judge(self, made: Tensor, x: Tensor, matrices: Tensor | None) -> tuple[Tensor, Tensor]:
+        """L_id and L_exp of decoded estimates against the pictures they estimate, [k, 3, H, W] both."""
+        assert self.judge is not None
+        judge = self.judge
+        judge.analyser.to(x.device)
+        judge.recogniser.to(x.device)
+
+        def look(pixels: Tensor) -> tuple[Tensor, Tensor]:
+            crops = canonical(pixels, matrices).clamp(-1.2, 1.2)
+            out: Any = judge.analyser(crops)
+            return judge.identity(crops)[:, :EMBEDDING], expression_vector(
+                out["blendshapes"], out["landmarks"]
+            )
+
+        with torch.no_grad():
+            wanted = look(x)
+        seen = look(made)
+        return identity_loss(seen[0], wanted[0]), expression_loss(seen[1], wanted[1])
+
+
+def _rows(conditions: Conditions, rows: Tensor) -> Conditions:
+    fields = {name: getattr(conditions, name) for name in Conditions.__dataclass_fields__}
+    return Conditions(**{name: None if value is None else value[rows] for name, value in fields.items()})
