@@ -93,11 +93,119 @@ def ingest(
 
 
 @app.command()
+def idi(
+    root: Annotated[Path, typer.Argument(help="The set the targets and the other people come from.")],
+    out: Annotated[Path, typer.Argument(help="Folder of the pairs; one that is there is completed.")],
+    count: Annotated[
+        int | None,
+        typer.Option(help="How many references to make; default: one of each method for each target."),
+    ] = None,
+    method: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="restruct, faceswap:warp, faceswap:reface, faceswap:facefusion or faceswap:command; may be "
+            "repeated. Default: restruct and faceswap:warp."
+        ),
+    ] = None,
+    swap_command: Annotated[
+        str,
+        typer.Option(
+            help="Of the swapper command (or facefusion): a line with {target}, {identity}, {output}."
+        ),
+    ] = "",
+    backbone: Annotated[str, typer.Option(help="mini, sd15, sdxl, a folder or a hub id.")] = "mini",
+    adapter: Annotated[str | None, typer.Option(help="Folder of E-Adapter weights.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps.")] = "auto",
+    dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16, float16.")] = "auto",
+    steps: Annotated[int | None, typer.Option(help="Denoising steps; default: the adapter's own.")] = None,
+    guidance: Annotated[float | None, typer.Option(help="Guidance; default: the adapter's own.")] = None,
+    id_scale: Annotated[float, typer.Option(help="Strength of the identity in restruct.")] = 1.0,
+    expression_scale: Annotated[float, typer.Option(help="Strength of the expression in restruct.")] = 1.0,
+    max_exp: Annotated[float, typer.Option(help="Keep pairs with at most this Exp.")] = 0.05,
+    max_lms: Annotated[float, typer.Option(help="Keep pairs with at most this LMS.")] = 0.18,
+    min_id_distance: Annotated[
+        float | None,
+        typer.Option(help="Keep pairs at least this far apart; default: the recogniser's threshold. 0: any."),
+    ] = None,
+    quality: Annotated[str, typer.Option(help="Measure: auto, liqe, plain, none.")] = "auto",
+    min_quality: Annotated[float | None, typer.Option(help="Keep at least this; default: its own.")] = None,
+    split: Annotated[str, typer.Option(help="train, held_out, or all.")] = "train",
+    seed: Annotated[int, typer.Option(help="Chooses targets, people and noise.")] = 0,
+    ray: Annotated[
+        str, typer.Option(help="off, local, auto (the cluster this machine is in), or a cluster's address.")
+    ] = "off",
+    workers: Annotated[int, typer.Option(help="Workers on the cluster.")] = 2,
+    gpus: Annotated[float, typer.Option(help="Share of a GPU each of them holds.")] = 0.0,
+    chunk: Annotated[
+        int, typer.Option(help="Pairs a worker does at once; a kill loses as many at most.")
+    ] = 64,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Make ID-irrelevant pairs: for each target, its expression on another person's face (EmojiDiff's IDI).
+
+    Started again, it takes up where it ended. Rejected pairs are kept apart, with their reasons; look at
+    OUT/summary.html.
+    """
+    from functools import partial
+
+    from tqdm import tqdm
+
+    from mien.data import idi_page, spread
+    from mien.data.filters import Limits
+    from mien.data.idi import plan
+    from mien.data.idi_run import run
+    from mien.data.records import Manifest
+    from mien.metrics.scoring import SAME_PERSON
+    from mien.pipelines.idi import Recipe
+    from mien.types import InputError
+
+    if (count is not None and count < 1) or chunk < 1 or workers < 1:
+        raise InputError("count, chunk and workers are at least 1: correct them.")
+    if split not in ("train", "held_out", "all"):
+        raise InputError(f"{split} is no split: choose train, held_out or all.")
+    manifest = Manifest.read(root)
+    for name in ("analyser", "recogniser"):
+        if name not in manifest.facts:
+            raise InputError(f"{root} does not say its {name}: make it by `mien data ingest`.")
+    recipe = Recipe(
+        root.resolve(),
+        tuple(method or ("restruct", "faceswap:warp")),
+        backbone,
+        adapter,
+        device,
+        dtype,
+        steps,
+        guidance,
+        id_scale,
+        expression_scale,
+        swap_command,
+        quality,
+        Limits(max_exp, max_lms, min_id_distance, min_quality),
+    )
+    same_person = SAME_PERSON[manifest.facts["recogniser"]]
+    jobs = plan(manifest, recipe.methods, count, seed, None if split == "all" else split, same_person)
+    if ray == "off":
+        do = partial(spread.here, recipe.make)
+    else:
+        do = partial(spread.on_ray, recipe.make, address=ray, workers=workers, gpus=gpus)
+    with tqdm(total=len(jobs), desc="making pairs", unit="pair", disable=quiet or None) as bar:
+        state = run(manifest, jobs, out, recipe.facts(manifest, seed), do, chunk, bar.update)
+    files = idi_page.write(out, manifest)
+    if as_json:
+        print(files[0].read_text(encoding="utf-8"), end="")
+        return
+    print(f"{state.kept} pairs kept of {state.done + state.made}, in {out} ({state.made} made now)")
+    for path in files:
+        print(path)
+
+
+@app.command()
 def show(
     root: Annotated[Path, typer.Argument(help="A set's folder, or its manifest.parquet.")],
     as_json: Json = False,
 ) -> None:
-    """What is in a set: pictures, people, splits, reasons; of pairs, their scores too."""
+    """What is in a set: pictures, people, splits, and why some were rejected."""
     from mien.data.records import Manifest
 
     _tell(Manifest.read(root), as_json)

@@ -1,0 +1,303 @@
+"""ID-irrelevant Data Iteration: for a target T_i^e a reference R_¬i^e, the same expression on another face.
+
+EmojiDiff makes it in two ways: *restruct*, the Base E-Adapter generates with the target as expression reference and
+another person's identity; and *faceswap*, a swapper lays another person's face onto the target. What is blurred, whose
+expression drifted, or who still is the target's person, is rejected (`filters`). The Refined E-Adapter then learns
+from {S_i^¬e, R_¬i^e, T_i^e}: its reference no longer tells who the target is.
+
+Here is what one worker does: jobs in, references out. `idi_run` spreads the jobs and writes the set.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from PIL import Image
+
+from mien.data.filters import MIN_QUALITY, Limits, Quality, Seen, crop_quality, distances, judge
+from mien.data.observe import Memory, Observer
+from mien.data.pairs import Triple
+from mien.data.records import Manifest, Record, face_columns
+from mien.data.swap import Swapper
+from mien.face.align import crop_matrix, warp
+from mien.metrics import face as metrics
+from mien.provenance import COMPOSITE, DIGITAL_SOURCE_TYPE, save_image
+from mien.types import Face, FloatArray, InputError
+
+RESTRUCT, FACESWAP = "restruct", "faceswap"
+BATCH = 16  # portraits generated at once
+CANDIDATES = 8  # of as many people the one whose pose is nearest lends the face that is swapped in
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A picture and the face in it that is meant."""
+
+    image: Image.Image
+    face: Face
+
+
+class Generator(Protocol):
+    """Portraits of these people with these expressions, one for each; the Base E-Adapter in a pipeline."""
+
+    name: str
+
+    def __call__(
+        self,
+        identities: Sequence[Subject],
+        expressions: Sequence[Subject],
+        prompts: Sequence[str],
+        seeds: Sequence[int],
+    ) -> list[Image.Image]: ...
+
+
+@dataclass(frozen=True)
+class Job:
+    """One reference to make. target, source and other are keys of the set; `Triple` says what they are."""
+
+    key: str
+    target: str
+    source: str
+    other: str
+    method: str
+    prompt: str
+    other_prompt: str
+    seed: int
+
+
+@dataclass(frozen=True)
+class Made:
+    """What became of a job: its triple, and the reference's row and JPEG if a picture was made."""
+
+    triple: Triple
+    record: Record | None = None
+    data: bytes | None = None
+
+
+def plan(
+    manifest: Manifest,
+    methods: Sequence[str],
+    count: int | None,
+    seed: int = 0,
+    split: str | None = "train",
+    same_person: float = 0.0,
+) -> list[Job]:
+    """The jobs of a set, in an order that depends on `seed` alone: a smaller count is the beginning of a larger one.
+
+    Every target is done by all `methods` before the next; when all targets are done, another round begins with other
+    people. The source is the picture of the target's person whose expression is farthest from the target's (the
+    target itself, where there is no other).
+
+    Args:
+        methods: "restruct", "faceswap:NAME". count: how many; None: one round. same_person: where people have no
+            labels, another person is one whose embedding is at least this far.
+
+    Raises:
+        InputError: there is no picture, or only one person.
+    """
+    rows = manifest.kept(split)
+    if not rows:
+        raise InputError(
+            f"{manifest.root} holds no picture of the split {split}: choose another set or split."
+        )
+    people = _People(manifest, rows, same_person)
+    keys, prompts = manifest.values("key"), manifest.values("prompt")
+    order = sorted(rows, key=lambda row: _number(seed, keys[row]))
+    total = len(order) * len(methods) if count is None else count
+    jobs = []
+    for number in range(total):
+        turn, method = divmod(number, len(methods))
+        turn, place = divmod(turn, len(order))
+        row, how = order[place], methods[method]
+        draw = _number(seed, keys[row], how, turn)
+        other = people.other(row, draw, CANDIDATES if how.startswith(FACESWAP) else 1)
+        jobs.append(
+            Job(
+                key=hashlib.sha256(f"{keys[row]}/{keys[other]}/{how}/{seed}/{turn}".encode()).hexdigest()[
+                    :20
+                ],
+                target=keys[row],
+                source=keys[people.source(row)],
+                other=keys[other],
+                method=how,
+                prompt=prompts[row],
+                other_prompt=prompts[other],
+                seed=draw % 2**31,
+            )
+        )
+    return jobs
+
+
+class _People:
+    """Who is another person, and who is the same."""
+
+    def __init__(self, manifest: Manifest, rows: list[int], same_person: float) -> None:
+        self.rows, self.same_person = rows, same_person
+        self.identity = manifest.values("identity")
+        self.embedding, self.pose = manifest.array("embedding"), manifest.array("pose")
+        self.blendshapes = manifest.array("blendshapes")
+        self.members: dict[str, list[int]] = {}
+        for row in rows:
+            if self.identity[row]:
+                self.members.setdefault(self.identity[row], []).append(row)
+
+    def other(self, row: int, draw: int, candidates: int) -> int:
+        """A row of somebody else: of some drawn by `draw` the one whose pose is nearest."""
+        rng = np.random.default_rng(draw)
+        found: list[int] = []
+        for index in rng.integers(0, len(self.rows), 64 * candidates):
+            if not self._same(row, self.rows[index]):
+                found.append(self.rows[index])
+                if len(found) == candidates:
+                    break
+        if not found:
+            raise InputError("The set shows one person only: pairs need others, add their pictures.")
+        return min(found, key=lambda other: float(metrics.pose_error(self.pose[row], self.pose[other])))
+
+    def source(self, row: int) -> int:
+        """The picture of the same person whose expression is farthest."""
+        others = [m for m in self.members.get(self.identity[row] or "", []) if m != row]
+        if not others:
+            return row
+        return others[int(metrics.exp(self.blendshapes[row], self.blendshapes[others]).argmax())]
+
+    def _same(self, a: int, b: int) -> bool:
+        if self.identity[a] and self.identity[b]:
+            return self.identity[a] == self.identity[b]
+        return bool(metrics.id_distance(self.embedding[a], self.embedding[b]) < self.same_person) or a == b
+
+
+def _number(*parts: Any) -> int:
+    return int.from_bytes(hashlib.sha256("/".join(map(str, parts)).encode()).digest()[:8], "big")
+
+
+class Worker:
+    """Does jobs. What it needs is loaded once; the set's folder must be readable where it runs.
+
+    Args:
+        manifest: the set that jobs speak of. generator: for "restruct", None if no job asks. swappers: they have names.
+        limits: `None`s in it are filled from the observer and the quality measure. memory: what swappers look at
+            pictures with; it is told the set's faces.
+    """
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        observer: Observer,
+        quality: Quality,
+        limits: Limits,
+        generator: Generator | None = None,
+        swappers: Sequence[Swapper] = (),
+        memory: Memory | None = None,
+    ) -> None:
+        self.manifest, self.observer, self.quality, self.generator = manifest, observer, quality, generator
+        self.memory = memory or Memory(observer)
+        self.limits = complete(limits, observer.same_person, quality.name)
+        self.swappers = {f"{FACESWAP}:{swapper.name}": swapper for swapper in swappers}
+
+    def __call__(self, jobs: Sequence[Job]) -> list[Made]:
+        """What became of each job, in their order. A job that fails is a triple with a reason."""
+        made: dict[str, Made] = {}
+        pictures: list[tuple[Job, Image.Image]] = []
+        restruct = [job for job in jobs if job.method == RESTRUCT]
+        for start in range(0, len(restruct), BATCH):
+            pictures += self._generate(restruct[start : start + BATCH], made)
+        for job in jobs:
+            if job.method != RESTRUCT:
+                try:
+                    target, other = self._subject(job.target), self._subject(job.other)
+                    self.memory.tell([(target.image, target.face), (other.image, other.face)])
+                    pictures.append((job, self.swappers[job.method](target.image, other.image)))
+                except InputError as error:
+                    made[job.key] = Made(rejected(job, f"not swapped: {error}"))
+        faces = self.observer.analyse([image for _, image in pictures])
+        for (job, image), found in zip(pictures, faces, strict=True):
+            made[job.key] = self._judge(job, image, found)
+        return [made[job.key] for job in jobs]
+
+    def _subject(self, key: str) -> Subject:
+        row = self.manifest.index[key]
+        return Subject(self.manifest.picture(row), self.manifest.face(row))
+
+    def _generate(self, jobs: Sequence[Job], made: dict[str, Made]) -> list[tuple[Job, Image.Image]]:
+        assert self.generator is not None, "a job asks for a generator"
+        try:
+            images = self.generator(
+                [self._subject(job.other) for job in jobs],
+                [self._subject(job.target) for job in jobs],
+                [job.other_prompt for job in jobs],
+                [job.seed for job in jobs],
+            )
+        except InputError as error:
+            if len(jobs) > 1:  # one of them spoilt the batch: each alone, so that it can be named
+                return [pair for job in jobs for pair in self._generate([job], made)]
+            made[jobs[0].key] = Made(rejected(jobs[0], f"not generated: {error}"))
+            return []
+        return list(zip(jobs, images, strict=True))
+
+    def _judge(self, job: Job, image: Image.Image, faces: Sequence[Face]) -> Made:
+        data = self._encode(job, image)
+        key = f"r{job.key}"
+        record = Record(
+            key=key,
+            name=f"{job.method}/{job.key}",
+            width=image.width,
+            height=image.height,
+            sha256=hashlib.sha256(data).hexdigest(),
+            prompt=job.other_prompt,
+            faces=len(faces),
+        )
+        triple = replace(rejected(job, "no face"), reference=key)
+        if not faces:
+            return Made(triple, replace(record, reason="no face"), data)
+        face = faces[0]
+        crop = warp(np.asarray(image), crop_matrix(face.landmarks))
+        quality = float(crop_quality(self.quality, [crop])[0])
+        embedding = self.observer.recognise(image, face)
+        scores = distances(self._target(job.target), Seen(face.landmarks, face.blendshapes, embedding))
+        reason = judge(scores, quality, self.limits)
+        record = replace(record, **face_columns(face), embedding=embedding, quality=quality, reason=reason)
+        values: dict[str, Any] = {**scores, "quality": quality, "reason": reason}
+        return Made(replace(triple, **values), record, data)
+
+    def _target(self, key: str) -> Seen:
+        row = self.manifest.index[key]
+        face = self.manifest.face(row)
+        embedding: FloatArray = np.array(self.manifest.table.column("embedding")[row].as_py(), np.float32)
+        return Seen(face.landmarks, face.blendshapes, embedding)
+
+    def _encode(self, job: Job, image: Image.Image) -> bytes:
+        """JPEG with its provenance, by the only function that may write a generated picture."""
+        kind = COMPOSITE if job.method == f"{FACESWAP}:warp" else DIGITAL_SOURCE_TYPE
+        settings = {"method": f"IDI {job.method}", "prompt": job.other_prompt, "seed": job.seed}
+        with tempfile.TemporaryDirectory(prefix="mien-idi-") as folder:
+            return save_image(image, Path(folder) / "reference.jpg", settings, kind).read_bytes()
+
+
+def rejected(job: Job, reason: str) -> Triple:
+    """The triple of a job without a result."""
+    return Triple(
+        key=job.key,
+        target=job.target,
+        source=job.source,
+        reference=None,
+        prompt=job.prompt,
+        method=job.method,
+        other=job.other,
+        reason=reason,
+    )
+
+
+def complete(limits: Limits, same_person: float, quality: str) -> Limits:
+    """`limits` with its `None`s filled."""
+    return replace(
+        limits,
+        id_distance=same_person if limits.id_distance is None else limits.id_distance,
+        quality=MIN_QUALITY[quality] if limits.quality is None else limits.quality,
+    )

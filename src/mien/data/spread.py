@@ -1,0 +1,104 @@
+"""Work spread over one process, or over a Ray cluster: the same worker, the same chunks, the same results.
+
+A worker is made once a process by a function that can be pickled. Results come back as they are done; who asks writes
+them down, so a worker holds nothing that could be lost: a chunk whose worker is killed is done again by another.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
+
+from mien.types import InputError
+
+Chunk = TypeVar("Chunk")
+Result = TypeVar("Result")
+Make = Callable[[], Callable[[Chunk], Result]]
+RETRIES = 5  # of a chunk whose worker died; one that kills every worker must end
+
+
+def here(make: Make[Chunk, Result], chunks: Sequence[Chunk]) -> Iterator[Result]:
+    """The result of every chunk, in this process, in order."""
+    if chunks:
+        worker = make()
+        for chunk in chunks:
+            yield worker(chunk)
+
+
+def on_ray(
+    make: Make[Chunk, Result],
+    chunks: Sequence[Chunk],
+    address: str = "local",
+    workers: int = 2,
+    gpus: float = 0.0,
+) -> Iterator[Result]:
+    """The result of every chunk, from actors of Ray Data, as they are done.
+
+    Args:
+        make: is pickled to the workers. address: "local" starts Ray on this machine with as many CPUs as workers;
+            "auto" finds the cluster this machine is part of; else a cluster's address. workers: how many actors, one
+            CPU each. gpus: share of a GPU each worker holds.
+
+    Raises:
+        InputError: Ray isn't installed, the cluster isn't there, or a worker found its input wanting.
+    """
+    if not chunks:
+        return
+    try:
+        import ray
+        from ray.data import ActorPoolStrategy, DataContext
+    except ImportError as error:
+        raise InputError('Clusters need Ray: pip install "mien[ray]".') from error
+    started = not ray.is_initialized()
+    try:
+        if started:
+            where: dict[str, Any] = {"num_cpus": workers} if address == "local" else {"address": address}
+            ray.init(**where, include_dashboard=False if address == "local" else None, log_to_driver=False)
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(
+            f"The Ray cluster {address} cannot be reached ({reason}): start it, or use local."
+        ) from error
+    try:
+        DataContext.get_current().enable_progress_bars = False
+        items = [{"chunk": pickle.dumps(chunk)} for chunk in chunks]
+        results = ray.data.from_items(items, override_num_blocks=len(items)).map_batches(
+            _Actor,
+            fn_constructor_args=(make,),
+            batch_size=1,
+            compute=ActorPoolStrategy(size=min(workers, len(items))),
+            num_cpus=1,
+            num_gpus=gpus or None,
+            max_restarts=-1,
+            max_task_retries=RETRIES,
+        )
+        for row in results.iter_rows():
+            yield pickle.loads(row["result"])
+    except ray.exceptions.RayError as error:
+        raise InputError(_reason(error)) from error
+    finally:
+        if started:
+            ray.shutdown()
+
+
+class _Actor:
+    """A worker in one of Ray's processes."""
+
+    def __init__(self, make: Make[Any, Any]) -> None:
+        self.worker = make()
+
+    def __call__(self, batch: dict[str, Any]) -> dict[str, list[bytes]]:
+        return {"result": [pickle.dumps(self.worker(pickle.loads(chunk))) for chunk in batch["chunk"]]}
+
+
+def _reason(error: BaseException) -> str:
+    """One sentence of what a worker raised."""
+    causes: list[BaseException] = [error]
+    while (inner := getattr(causes[-1], "cause", None) or causes[-1].__cause__) and inner not in causes:
+        causes.append(inner)
+    for cause in causes:
+        if isinstance(cause, InputError):
+            return str(cause)
+    lines = str(error).strip().splitlines()
+    return f"A worker of the cluster failed ({lines[-1] if lines else type(error).__name__}): see Ray's logs."

@@ -1,0 +1,184 @@
+"""What IDI asks of the pipelines: *restruct* by the portraits, *faceswap* by the refacing, and the worker of both."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from PIL import Image
+
+from mien.data.filters import Limits, load_quality
+from mien.data.idi import FACESWAP, RESTRUCT, Subject, Worker, complete
+from mien.data.observe import Memory, load_observer
+from mien.data.records import Manifest
+from mien.data.swap import FACEFUSION, CommandSwapper, Swapper, WarpSwapper
+from mien.metrics.scoring import SAME_PERSON
+from mien.types import InputError
+
+if TYPE_CHECKING:
+    from mien.pipelines.portrait import PortraitPipeline
+
+SWAPPERS = ("warp", "reface", "facefusion", "command")
+HEAD = 2**20  # bytes of a weight file that its fingerprint looks at: headers and the first layers
+
+
+class PortraitGenerator:
+    """*Restruct*: the Base E-Adapter's portraits. steps, guidance: None: the adapter's own."""
+
+    name = RESTRUCT
+
+    def __init__(
+        self,
+        pipe: PortraitPipeline,
+        steps: int | None = None,
+        guidance: float | None = None,
+        id_scale: float = 1.0,
+        expression_scale: float = 1.0,
+    ) -> None:
+        self.pipe, self.steps, self.guidance = pipe, steps, guidance
+        self.id_scale, self.expression_scale = id_scale, expression_scale
+
+    def __call__(
+        self,
+        identities: Sequence[Subject],
+        expressions: Sequence[Subject],
+        prompts: Sequence[str],
+        seeds: Sequence[int],
+    ) -> list[Image.Image]:
+        from mien.pipelines.portrait import to_pil
+
+        embeds = {}
+        for branch, subjects in (("identity", identities), ("expression", expressions)):
+            encoder = self.pipe.encoder(branch)
+            embeds[branch] = torch.stack([encoder(one.image, one.face).float().cpu() for one in subjects])
+        pixels = self.pipe.generate(
+            embeds["identity"],
+            embeds["expression"],
+            prompts,
+            seeds,
+            steps=self.steps,
+            guidance=self.guidance,
+            id_scale=self.id_scale,
+            expression_scale=self.expression_scale,
+        )
+        return to_pil(pixels)
+
+
+class RefaceSwapper:
+    """*Faceswap* by our own refacing model: the target's photo with the identity's face (DiffSFSR, face swapping)."""
+
+    name = "reface"
+
+    def __init__(self, backbone: str, device: str, dtype: str, steps: int | None = None) -> None:
+        from mien.pipelines.reface import RefacePipeline
+
+        self.pipe = RefacePipeline.from_backbone(backbone, device, dtype)
+        self.steps = steps
+
+    def __call__(self, target: Image.Image, identity: Image.Image) -> Image.Image:
+        return self.pipe(target, identity=identity, steps=self.steps)[0]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that decides what IDI makes of a set. It can be pickled: a cluster's workers are made by it.
+
+    Attributes:
+        root: the set. methods: "restruct", "faceswap:NAME" with a name of `SWAPPERS`.
+        backbone, adapter, device, dtype: of the pipelines, as for ``mien.load``. steps, guidance: None: the adapter's.
+        id_scale, expression_scale: of restruct. command: of the swapper "command".
+        quality: of `filters.QUALITIES`. limits: what is kept.
+    """
+
+    root: Path
+    methods: tuple[str, ...] = (RESTRUCT,)
+    backbone: str = "mini"
+    adapter: str | None = None
+    device: str = "auto"
+    dtype: str = "auto"
+    steps: int | None = None
+    guidance: float | None = None
+    id_scale: float = 1.0
+    expression_scale: float = 1.0
+    command: str = ""
+    quality: str = "auto"
+    limits: Limits = field(default_factory=Limits)
+
+    def __post_init__(self) -> None:
+        known = [RESTRUCT, *(f"{FACESWAP}:{name}" for name in SWAPPERS)]
+        for method in self.methods:
+            if method not in known:
+                raise InputError(f"{method} is no way to make a reference: choose {', '.join(known)}.")
+        if not self.methods or len(set(self.methods)) != len(self.methods):
+            raise InputError("Give each way to make references once, and at least one.")
+        if f"{FACESWAP}:command" in self.methods and not self.command:
+            raise InputError("The swapper command needs a command line: give one.")
+
+    def make(self) -> Worker:
+        """The worker, everything loaded.
+
+        Raises:
+            InputError: the set or a model cannot be read.
+        """
+        manifest = Manifest.read(self.root)
+        facts = manifest.facts
+        observer = load_observer(facts["analyser"], facts["recogniser"])
+        memory = Memory(observer)
+        generator = None
+        if RESTRUCT in self.methods:
+            from mien.backbones import load_backbone
+            from mien.pipelines.portrait import PortraitPipeline
+
+            backbone = load_backbone(self.backbone, self.device, self.dtype, self.adapter)
+            pipe = PortraitPipeline(backbone, backbone.load_adapter())
+            generator = PortraitGenerator(
+                pipe, self.steps, self.guidance, self.id_scale, self.expression_scale
+            )
+        makers: dict[str, Callable[[], Swapper]] = {
+            "warp": lambda: WarpSwapper(memory),
+            "reface": lambda: RefaceSwapper(self.backbone, self.device, self.dtype, self.steps),
+            "facefusion": lambda: CommandSwapper(self.command or FACEFUSION, "facefusion"),
+            "command": lambda: CommandSwapper(self.command),
+        }
+        names = [method.partition(":")[2] for method in self.methods if method != RESTRUCT]
+        swappers = [makers[name]() for name in names]
+        return Worker(
+            manifest, observer, load_quality(self.quality), self.limits, generator, swappers, memory
+        )
+
+    def facts(self, manifest: Manifest, seed: int) -> dict[str, Any]:
+        """What is written beside the pairs, and compared when a run is resumed: no path, weights by fingerprint."""
+        quality = load_quality(self.quality).name
+        recogniser = manifest.facts["recogniser"]
+        found: dict[str, Any] = {
+            "analyser": manifest.facts["analyser"],
+            "recogniser": recogniser,
+            "methods": list(self.methods),
+            "seed": seed,
+            "quality": quality,
+            "limits": asdict(complete(self.limits, SAME_PERSON[recogniser], quality)),
+        }
+        if any(method in (RESTRUCT, f"{FACESWAP}:reface") for method in self.methods):
+            from mien.backbones import find_folder
+
+            folder = find_folder(self.backbone)
+            found["backbone"] = Path(self.backbone).name
+            found["weights"] = fingerprint([folder, *([Path(self.adapter)] if self.adapter else [])])
+            for name in ("steps", "guidance", "id_scale", "expression_scale"):
+                found[name] = getattr(self, name)
+        return found
+
+
+def fingerprint(folders: Sequence[Path]) -> str:
+    """Of the weight files in these folders: names, sizes and first mebibytes, as 16 hexadecimal digits."""
+    digest = hashlib.sha256()
+    for folder in folders:
+        for path in sorted(folder.rglob("*.safetensors")):
+            digest.update(f"{path.relative_to(folder).as_posix()} {path.stat().st_size}".encode())
+            with path.open("rb") as handle:
+                digest.update(handle.read(HEAD))
+    return digest.hexdigest()[:16]
