@@ -96,9 +96,21 @@ def test_scoring_by_the_conditioning_encoder_draws_a_warning(
     assert not [w for w in evaluate(rows, scorer).warnings if "flatters" in w]
     warned = [w for w in evaluate(rows, scorer, conditioned_by=["world"]).warnings if "flatters" in w]
     assert len(warned) == 2
-    save_image(picture(40), pairs.parent / "40.png", {"identity_encoder": "world"})
-    warned = [w for w in evaluate(rows, scorer).warnings if "flatters ID" in w]
-    assert len(warned) == 1
+    assert all("conditioned half, <poor>," in w for w in warned)
+    save_image(picture(40), pairs.parent / "40.png", {"identity_encoder": "arcface+world"})
+    (warned,) = [w for w in evaluate(rows, scorer).warnings if "flatters" in w]
+    assert "recogniser that scores (world) also conditioned <poor>, which flatters ID" in warned
+
+
+def test_a_column_may_name_the_conditioning_encoder(pairs: Path, scorer: Scorer) -> None:
+    lines = pairs.read_text().splitlines()
+    lines = [f"{lines[0]},expression_encoder", *(f"{line},world" for line in lines[1:])]
+    pairs.write_text("\n".join(lines))
+    judged = evaluate(read_csv(pairs)[0], scorer)
+    assert [w for w in judged.warnings if "flatters" in w] == [
+        "The analyser that scores (world) also conditioned half, <poor>, which flatters Exp and LMS: score with "
+        "another --analyser."
+    ]
 
 
 class Balanced(HTMLParser):

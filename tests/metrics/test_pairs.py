@@ -29,6 +29,18 @@ def test_rows_methods_and_what_is_left_alone(tmp_path: Path) -> None:
     assert (second.number, second.identity, second.same_person) == (2, Path("/deep/a.png"), None)
 
 
+def test_what_conditioned_a_row_and_what_gives_its_pose(tmp_path: Path) -> None:
+    (row,), _ = read_csv(
+        write(
+            tmp_path,
+            "identity,expression,background,identity_encoder,expression_encoder,m",
+            "a,b,g,arcface+dlib,,c",
+        )
+    )
+    assert (row.background, row.encoders) == (tmp_path / "g", {"identity_encoder": "arcface+dlib"})
+    assert list(row.results) == ["m"]
+
+
 def test_a_bad_row_is_named_and_the_others_stay(tmp_path: Path) -> None:
     rows, wrong = read_csv(write(tmp_path, "identity,expression,m", "a,b", "a,,c", "a,b,c"))
     assert [row.number for row in rows] == [3]
@@ -65,10 +77,17 @@ def test_folders(tmp_path: Path) -> None:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     (tmp_path / "notes").mkdir()
-    first, second = read_folder(tmp_path)
+    (first, second), wrong = read_folder(tmp_path)
+    assert wrong == []
     assert first.results == {"ours": None}
     assert first.expression == tmp_path / "expression" / "1.jpg"
     assert second.results == {"ours": tmp_path / "ours" / "2.webp"}
+    for name in ("ours/3.png", "ours/4.png", "background/2.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    (_, second), wrong = read_folder(tmp_path)
+    assert second.background == tmp_path / "background" / "2.png"
+    assert len(wrong) == 1 and "has 3 and 1 more, which no identity goes with" in wrong[0]
     (tmp_path / "expression" / "1.png").touch()
     with pytest.raises(InputError, match="have one name"):
         read_folder(tmp_path)

@@ -14,7 +14,7 @@ def evaluate(
     pairs: Annotated[
         Path | None,
         typer.Option(
-            help="CSV: identity, expression, a column for each method, and same_person if you have it."
+            help="CSV: identity, expression, a column for each method; same_person and background if you have them."
         ),
     ] = None,
     folder: Annotated[
@@ -30,7 +30,12 @@ def evaluate(
     analyser: Annotated[
         str, typer.Option(help="Who scores expression and pose: embedded or mediapipe.")
     ] = "embedded",
-    recogniser: Annotated[str, typer.Option(help="Who scores identity: embedded or dlib.")] = "embedded",
+    recogniser: Annotated[
+        str,
+        typer.Option(
+            help="Who scores identity: embedded, dlib, arcface, auraface, or an .onnx or .pth file."
+        ),
+    ] = "embedded",
     conditioned_by: Annotated[
         list[str] | None,
         typer.Option(
@@ -61,7 +66,7 @@ def evaluate(
     if pairs is not None:
         rows, wrong = read_csv(pairs, method)
     else:
-        rows, wrong = read_folder(folder or Path(), method), []
+        rows, wrong = read_folder(folder or Path(), method)
     try:
         out_dir.mkdir(parents=True, exist_ok=True)
     except OSError as error:

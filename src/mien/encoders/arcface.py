@@ -23,6 +23,7 @@ from mien.face.templates import ARCFACE_SIZE, arcface_matrix
 from mien.types import Face, InputError
 
 WIDTH = 512
+DEFAULT = "arcface_w600k_r50"  # of the registry of weights
 BLOCKS = {50: (3, 4, 14, 3), 100: (3, 13, 30, 3)}  # residual blocks at 1/2, 1/4, 1/8 and 1/16 of the crop
 
 
@@ -146,7 +147,7 @@ class ArcFaceIdentity:
 
     def __init__(
         self,
-        model: str | Path = "arcface_w600k_r50",
+        model: str | Path = DEFAULT,
         device: str | torch.device = "cpu",
         name: str = "arcface",
     ) -> None:

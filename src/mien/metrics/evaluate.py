@@ -12,7 +12,7 @@ import numpy as np
 from mien.images import read_image
 from mien.metrics import face as metrics
 from mien.metrics import statistics
-from mien.metrics.pairs import EvaluationRow
+from mien.metrics.pairs import ENCODERS, EvaluationRow
 from mien.metrics.retrieval import ranks
 from mien.metrics.scoring import Observation, Scorer
 from mien.metrics.statistics import Interval
@@ -23,8 +23,8 @@ NO_CONTROL, COPY = "identity picture", "expression picture"
 OK, NO_RESULT, NO_FACE = "ok", "no result", "no face in the result"
 UNREADABLE, BAD_INPUTS = "unreadable result", "unusable input"
 SCORES = (
-    "exp", "exp_sum", "lms", "id", "id_distance", "same_person", "nearer_identity", "id_retrieval", "pose",
-    "copy_expression", "copy_identity", "copy_pose", "copy_appearance",
+    "exp", "exp_sum", "lms", "expression_distance", "id", "id_distance", "same_person", "nearer_identity",
+    "id_retrieval", "pose", "copy_expression", "copy_identity", "copy_pose", "copy_appearance",
 )  # fmt: skip
 
 
@@ -124,11 +124,13 @@ def evaluate(
     results: dict[str, list[tuple[Verdict, Observation]]] = {method: [] for method in methods}
     gallery: dict[Path, Observation] = {}
     same: list[float] = []
-    conditioned = set(conditioned_by)
+    # {column of ENCODERS: {method: names}}
+    conditioned = {column: {method: set(conditioned_by) for method in rows[0].results} for column in ENCODERS}
     for row in rows:
         identity, reference = eyes(row.identity), eyes(row.expression)
-        if isinstance(identity, str) or isinstance(reference, str):
-            why = [str(look) for look in (identity, reference) if isinstance(look, str)]
+        background = eyes(row.background) if row.background is not None else None
+        if isinstance(identity, str) or isinstance(reference, str) or isinstance(background, str):
+            why = [str(look) for look in (identity, reference, background) if isinstance(look, str)]
             eyes.warnings.append(f"Row {row.number} is left out of every mean: {' '.join(why)}")
             verdicts += [Verdict(row, method, BAD_INPUTS) for method in methods]
             progress()
@@ -149,23 +151,26 @@ def evaluate(
                     if verdict.state == UNREADABLE:
                         eyes.warnings.append(f"Row {row.number}, {method}: {seen}")
                 else:
-                    verdict = Verdict(row, method, OK, scorer.compare(seen, identity, reference))
+                    verdict = Verdict(row, method, OK, scorer.compare(seen, identity, reference, background))
                     results[method].append((verdict, seen))
-                if method not in (NO_CONTROL, COPY):
-                    conditioned |= _conditioned_by(picture)
+                if method in row.results:
+                    for column, name in {**_conditioned_by(picture), **row.encoders}.items():
+                        conditioned[column][method] |= _single(name)
             verdicts.append(verdict)
         progress()
     if not gallery:
         raise InputError(f"No row can be judged: {eyes.warnings[0]}")
     for found in results.values():
         _add_retrieval(found, gallery)
-    for role, name, flattered in (
-        ("recogniser", scorer.recogniser, "flatters ID"),
-        ("analyser", scorer.analyser, "flatters Exp and LMS"),
+    for column, role, name, flattered in (
+        ("identity_encoder", "recogniser", scorer.recogniser, "flatters ID"),
+        ("expression_encoder", "analyser", scorer.analyser, "flatters Exp and LMS"),
     ):
-        if name in conditioned:
+        pleased = [method for method, encoders in conditioned[column].items() if name in encoders]
+        if pleased:
             eyes.warnings.append(
-                f"The {role} that scores ({name}) also conditioned results, which {flattered}: use another."
+                f"The {role} that scores ({name}) also conditioned {', '.join(pleased)}, which {flattered}: "
+                f"score with another --{role}."
             )
     others = _other_people(rows, eyes)
     return Evaluation(
@@ -198,15 +203,21 @@ class _Eyes:
         return f"No face was found in {path}."
 
 
-def _conditioned_by(picture: Path) -> set[str]:
-    """Names of the encoders that a picture of ours says it was conditioned by."""
+def _single(encoder: str) -> set[str]:
+    """Names one by one: a compound's are joined by "+", and the embedded recogniser is one by either name."""
+    names = {part.strip() for part in encoder.split("+")}
+    return names | {"embedded"} if "recogniser" in names else names
+
+
+def _conditioned_by(picture: Path) -> dict[str, str]:
+    """The encoders that a picture of ours says it was conditioned by, by the names of `ENCODERS`."""
     try:
         provenance = read_provenance(picture)
     except InputError:
-        return set()
+        return {}
     settings = (provenance or {}).get("settings", {})
-    named = {str(settings[key]) for key in ("identity_encoder", "expression_encoder") if key in settings}
-    return named or ({"embedded"} if settings.get("backbone") == "mini" else set())
+    named = {column: str(settings[column]) for column in ENCODERS if settings.get(column)}
+    return named or (dict.fromkeys(ENCODERS, "embedded") if settings.get("backbone") == "mini" else {})
 
 
 def _add_retrieval(found: list[tuple[Verdict, Observation]], gallery: dict[Path, Observation]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from mien.images import SUFFIXES
@@ -12,27 +12,35 @@ from mien.types import InputError
 
 INPUTS = ("identity", "expression")
 SAME = "same_person"  # optional: another photograph of the identity's person, to calibrate the identity score
-NOT_METHODS = (*INPUTS, SAME, "prompt", "seed", "note")
+BACKGROUND = "background"  # optional: the picture that gives the pose and all the rest (DiffSFSR's I_bkg)
+ENCODERS = ("identity_encoder", "expression_encoder")  # optional: what conditioned the row's results
+NOT_METHODS = (*INPUTS, SAME, BACKGROUND, *ENCODERS, "prompt", "seed", "note")
 
 
 @dataclass(frozen=True)
 class EvaluationRow:
-    """One row. `number` counts from 1; `results` maps each method to its picture, None where it gave none."""
+    """One row. `number` counts from 1; `results` maps each method to its picture, None where it gave none.
+
+    `background` gives the pose, None: the identity picture does. `encoders`: those of `ENCODERS` that the row names.
+    """
 
     number: int
     identity: Path
     expression: Path
     same_person: Path | None
     results: dict[str, Path | None]
+    background: Path | None = None
+    encoders: dict[str, str] = field(default_factory=dict)
 
 
 def read_csv(path: str | Path, only: Sequence[str] | None = None) -> tuple[list[EvaluationRow], list[str]]:
     """Rows of a CSV with the columns ``identity``, ``expression`` and one for each method.
 
     Pictures are looked for from the CSV's folder, then from the current one (as in the results.csv of `mien
-    generate --pairs`, whose method is the column ``out``). An optional column ``same_person`` names another
-    photograph of the identity's person; ``prompt``, ``seed`` and ``note`` are left alone. An empty cell of a method
-    is a picture that it failed to give.
+    generate --pairs`, whose method is the column ``out``). Optional columns: ``same_person``, another photograph of
+    the identity's person; ``background``, the picture whose pose the result should have (else the identity's);
+    ``identity_encoder`` and ``expression_encoder``, names of what conditioned the results. ``prompt``, ``seed`` and
+    ``note`` are left alone. An empty cell of a method is a picture that it failed to give.
 
     Args:
         path: the file. only: judge these columns alone; None: every other column is a method.
@@ -80,6 +88,8 @@ def read_csv(path: str | Path, only: Sequence[str] | None = None) -> tuple[list[
                 _place(path.parent, row["expression"]),
                 _place(path.parent, row[SAME]) if row.get(SAME) else None,
                 {method: _place(path.parent, row[method]) if row[method] else None for method in methods},
+                _place(path.parent, row[BACKGROUND]) if row.get(BACKGROUND) else None,
+                {column: row[column] for column in ENCODERS if row.get(column)},
             )
         )
     if not rows:
@@ -87,11 +97,16 @@ def read_csv(path: str | Path, only: Sequence[str] | None = None) -> tuple[list[
     return rows, wrong
 
 
-def read_folder(folder: str | Path, only: Sequence[str] | None = None) -> list[EvaluationRow]:
+def read_folder(
+    folder: str | Path, only: Sequence[str] | None = None
+) -> tuple[list[EvaluationRow], list[str]]:
     """The same from folders: ``identity/NAME.png``, ``expression/NAME.png`` and ``METHOD/NAME.png``.
 
     Names are matched without their suffix; every other sub-folder with pictures is a method, but
-    ``same_person``.
+    ``same_person`` and ``background``, which are as the columns of `read_csv`.
+
+    Returns:
+        The rows, and one sentence for each folder with pictures that belong to no identity and are left out.
 
     Raises:
         InputError: a folder is missing or empty, or an identity has no expression.
@@ -123,9 +138,15 @@ def read_folder(folder: str | Path, only: Sequence[str] | None = None) -> list[E
                 found["expression"][name],
                 found.get(SAME, {}).get(name),
                 {method: found[method].get(name) for method in methods},
+                found.get(BACKGROUND, {}).get(name),
             )
         )
-    return rows
+    wrong = []
+    for sub in (*INPUTS[1:], SAME, BACKGROUND, *methods):
+        if lost := sorted(found.get(sub, {}).keys() - found["identity"].keys()):
+            others = f" and {len(lost) - 1} more" if len(lost) > 1 else ""
+            wrong.append(f"{folder / sub} has {lost[0]}{others}, which no identity goes with: left out.")
+    return rows, wrong
 
 
 def _chosen(methods: list[str], only: Sequence[str] | None) -> list[str]:

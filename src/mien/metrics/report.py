@@ -13,6 +13,8 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from mien import __version__
 from mien.files import write_text
 from mien.metrics import statistics
@@ -66,7 +68,7 @@ def scores_csv(evaluation: Evaluation) -> str:
     writer.writerow(["row", "method", "state", "identity", "expression", "picture", *SCORES])
     for verdict in evaluation.verdicts:
         row = verdict.row
-        values = [f"{verdict.scores[name]:.6g}" if name in verdict.scores else "" for name in SCORES]
+        values = ["" if np.isnan(v := verdict.scores.get(name, np.nan)) else f"{v:.6g}" for name in SCORES]
         pictures = [row.identity, row.expression, verdict.picture or ""]
         writer.writerow([row.number, verdict.method, verdict.state, *pictures, *values])
     return text.getvalue()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,10 +21,12 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 ANALYSERS = ("embedded", "mediapipe")
-RECOGNISERS = ("embedded", "dlib")
+RECOGNISERS = ("embedded", "dlib", "arcface", "auraface")
+FILES = (".onnx", ".pth", ".pt")
 # Below these Euclidean distances, in dlib's space, two faces are one person: dlib's own rule; and for our pupil of it,
 # whose distances are shorter, the best threshold on 2,104 pairs of LFW people it was trained on (right on 95.8% of
 # them, and on 92.1% of held-out pairs).
+# Nobody has published a distance for ArcFace's files on these crops, and we have not measured one.
 SAME_PERSON = {"dlib": 0.6, "embedded": 0.478}
 
 Analyse = Callable[[Image.Image], Sequence[Face]]
@@ -55,14 +58,14 @@ class Scorer:
         analyse: PIL picture → faces, largest first. recognise: (picture, face) → embedding [d].
         centre: embedding [d] → [d] with the mean of all people at 0; without it dlib's numbers, which share a
             large mean, give any two people a cosine of about 0.9.
-        same_person: Euclidean distance of embeddings below which two faces are one person.
+        same_person: Euclidean distance of embeddings below which two faces are one person; None: not known.
     """
 
     analyse: Analyse
     recognise: Recognise
     analyser: str
     recogniser: str
-    same_person: float
+    same_person: float | None
     centre: Callable[[Tensor], Tensor] = lambda vector: vector
 
     def observe(self, image: Image.Image) -> Observation | None:
@@ -77,11 +80,19 @@ class Scorer:
             face, vector.numpy(), self.centre(vector).numpy(), metrics.appearance(image, face), faces
         )
 
-    def compare(self, result: Observation, identity: Observation, reference: Observation) -> dict[str, float]:
+    def compare(
+        self,
+        result: Observation,
+        identity: Observation,
+        reference: Observation,
+        background: Observation | None = None,
+    ) -> dict[str, float]:
         """Every metric of one result that needs no other picture, by its name in `mien.metrics.registry`.
 
-        Pose is against the identity picture: in EmojiDiff no input but that one has a claim on it.
+        Pose and coarse colours should be those of `background` (DiffSFSR); where there is none, those of the
+        identity picture: in EmojiDiff no input but that one has a claim on them. A number that cannot be told is nan.
         """
+        given = background or identity
         id_distance = metrics.id_distance(result.identity, identity.identity)
         to_reference = metrics.id_distance(result.identity, reference.identity)
         return {
@@ -90,14 +101,29 @@ class Scorer:
             "lms": float(metrics.lms(reference.face.landmarks, result.face.landmarks)),
             "id": float(metrics.id_similarity(result.direction, identity.direction)),
             "id_distance": float(id_distance),
-            "same_person": float(id_distance < self.same_person),
+            "same_person": np.nan if self.same_person is None else float(id_distance < self.same_person),
             "nearer_identity": float(id_distance < to_reference),
-            "pose": float(metrics.pose_error(result.face.pose, identity.face.pose)),
-            **_copied(result, identity, reference),
+            "expression_distance": float(
+                metrics.expression_distance(_expression(result.face), _expression(reference.face))
+            ),
+            "pose": float(metrics.pose_error(result.face.pose, given.face.pose)),
+            **_copied(result, identity, reference, given),
         }
 
 
-def _copied(result: Observation, identity: Observation, reference: Observation) -> dict[str, float]:
+def _expression(face: Face) -> FloatArray:
+    """The embedding whose distances DiffSFSR calls Exp: ours is 52 blendshapes and 5 ratios, standardised."""
+    import torch
+
+    from mien.encoders.expression import expression_vector
+
+    numbers = [torch.from_numpy(np.array(values)[None]) for values in (face.blendshapes, face.landmarks)]
+    return expression_vector(*numbers)[0].numpy()
+
+
+def _copied(
+    result: Observation, identity: Observation, reference: Observation, given: Observation
+) -> dict[str, float]:
     def measure(
         distance: Callable[[FloatArray, FloatArray], FloatArray],
         of: Callable[[Observation], FloatArray],
@@ -117,10 +143,10 @@ def _copied(result: Observation, identity: Observation, reference: Observation) 
             metrics.id_distance, lambda o: o.identity, metrics.SMALLEST_IDENTITY, reference, identity
         ),
         "copy_pose": measure(
-            metrics.pose_error, lambda o: o.face.pose, metrics.SMALLEST_POSE, reference, identity
+            metrics.pose_error, lambda o: o.face.pose, metrics.SMALLEST_POSE, reference, given
         ),
         "copy_appearance": measure(
-            _root_mean_square, lambda o: o.appearance, metrics.SMALLEST_APPEARANCE, reference, identity
+            _root_mean_square, lambda o: o.appearance, metrics.SMALLEST_APPEARANCE, reference, given
         ),
     }
 
@@ -132,17 +158,16 @@ def _root_mean_square(a: FloatArray, b: FloatArray) -> FloatArray:
 def load_scorer(analyser: str = "embedded", recogniser: str = "embedded") -> Scorer:
     """The scorer of these names, of `ANALYSERS` and `RECOGNISERS`.
 
+    Args:
+        recogniser: also the path of a ``.onnx`` or ``.pth`` file of ArcFace's contract, and then called by its stem.
+
     Raises:
         InputError: an unknown name, or what it needs is not installed.
     """
     if analyser not in ANALYSERS:
         raise InputError(f"{analyser} is no analyser that scores: choose {' or '.join(ANALYSERS)}.")
-    if recogniser not in RECOGNISERS:
-        raise InputError(f"{recogniser} is no recogniser that scores: choose {' or '.join(RECOGNISERS)}.")
-    from mien.encoders.standardise import restore, standardise
-
+    recognise, centre, name = _recogniser(recogniser)
     analyse: Analyse
-    recognise: Recognise
     if analyser == "mediapipe":
         from mien.face import mediapipe
 
@@ -151,23 +176,32 @@ def load_scorer(analyser: str = "embedded", recogniser: str = "embedded") -> Sco
         from mien.face.analyze import analyze
 
         analyse = analyze
-    if recogniser == "dlib":
+    return Scorer(analyse, recognise, analyser, name, SAME_PERSON.get(recogniser), centre)
+
+
+def _recogniser(name: str) -> tuple[Recognise, Callable[[Tensor], Tensor], str]:
+    """Picture and face → embedding; embedding → the same centred; and the name for reports."""
+    from mien.encoders.standardise import restore, standardise
+
+    def centre(vector: Tensor) -> Tensor:
+        return standardise(vector, "identity")  # statistics of dlib's numbers, which the embedded one learned
+
+    if name == "dlib":
         from mien.encoders import dlib_recogniser
 
-        recognise = dlib_recogniser.load()
-    else:
+        return dlib_recogniser.load(), centre, name
+    if name == "embedded":
         from mien.encoders.identity import EmbeddedIdentity
 
         encoder = EmbeddedIdentity()
+        return lambda image, face: restore(encoder.recognise(image, face), "identity"), centre, name
+    path = Path(name)
+    if name not in RECOGNISERS and path.suffix not in FILES:
+        raise InputError(
+            f"{name} is no recogniser that scores: choose {', '.join(RECOGNISERS)} or a file ({', '.join(FILES)})."
+        )
+    from mien.encoders.arcface import DEFAULT, ArcFaceIdentity
 
-        def recognise(image: Image.Image, face: Face) -> Tensor:
-            return restore(encoder.recognise(image, face), "identity")
-
-    return Scorer(
-        analyse,
-        recognise,
-        analyser,
-        recogniser,
-        SAME_PERSON[recogniser],
-        lambda v: standardise(v, "identity"),
-    )
+    model = DEFAULT if name == "arcface" else name
+    # ArcFace's numbers are centred as they are: its loss spreads people over the whole sphere.
+    return ArcFaceIdentity(model), lambda vector: vector, path.stem if path.suffix else name
