@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -13,16 +14,20 @@ from typing import TYPE_CHECKING, Any
 import typer
 from tqdm import tqdm
 
+from mien.cli.consent import remind
 from mien.cli.console import BAD_INPUT, nearest, print_json, say
 from mien.cli.generate import SCORED_BY, numbered
+from mien.expressions.spec import parse
 from mien.files import check_writable, write_text
-from mien.provenance import check_format, save_image
+from mien.images import SUFFIXES
+from mien.provenance import check_format, check_surroundings, save_image
+from mien.provenance.hashes import new_salt
 from mien.types import InputError
 
 if TYPE_CHECKING:
-    from mien.cli.portraits import Portraits, Subject
+    from mien.cli.portraits import Portraits, Subject, Target
 
-    Looked = tuple["Row", Subject, Subject]
+    Looked = tuple["Row", Subject, Target]
 
 REQUIRED = ("identity", "expression")
 OPTIONAL = ("prompt", "seed", "out")
@@ -30,12 +35,15 @@ OPTIONAL = ("prompt", "seed", "out")
 
 @dataclass(frozen=True)
 class Row:
-    """One row of the file: its number (from 1), its line as an editor counts, and what it asks for."""
+    """One row of the file: its number (from 1), its line as an editor counts, and what it asks for.
+
+    `expression` is as `mien.expressions.spec.parse` takes it, with the places of its pictures.
+    """
 
     number: int
     line: int
     identity: Path
-    expression: Path
+    expression: str
     prompt: str
     seed: int
     out: Path
@@ -112,6 +120,7 @@ def run(
     except OSError as error:
         raise InputError(f"The folder {out_dir} cannot be made: choose another --out-dir.") from error
     check_writable(results)
+    check_surroundings()
     table: list[dict[str, Any]] = []
 
     def refuse(row: BadRow) -> None:
@@ -123,6 +132,7 @@ def run(
         refuse(row)
     if rows:
         portraits = load()
+        remind(quiet)
         share = max(1, batch_size // portraits.wish.num_images)
         with tqdm(total=len(rows), desc="portraits", unit="row", disable=quiet) as bar:
             for start in range(0, len(rows), share):
@@ -165,16 +175,38 @@ def _row(
     for name in REQUIRED:
         if not values[name]:
             raise InputError(f"the cell `{name}` is empty: name a picture.")
-    identity, expression = (folder / values[name] for name in REQUIRED)
+    identity, expression = folder / values["identity"], located(values["expression"], folder)
     if values.get("seed"):
         if not (values["seed"].isascii() and values["seed"].isdigit()):
             raise InputError(f"the seed {values['seed']} is not a whole number from 0: correct it.")
         seed = int(values["seed"])
-    out = Path(values.get("out") or f"{number:04d}_{identity.stem}_{expression.stem}.png")
+    out = Path(values.get("out") or f"{number:04d}_{identity.stem}_{_stem(expression)}.png")
     check_format(out)
     if out.is_absolute() or ".." in out.parts:
         raise InputError(f"out {out} leaves the output folder: give a name below it.")
     return Row(number, line, identity, expression, values.get("prompt") or prompt, seed, out_dir / out)
+
+
+def located(expression: str, folder: Path) -> str:
+    """An expression with the pictures (or the JSON file) it names looked for from `folder`; words stay."""
+    if (folder / expression).is_file() or _names_file(expression):
+        return str(folder / expression)
+    if expression[0] in "{[":
+        return expression
+    items = []
+    for item in (item.strip() for item in expression.split("+")):
+        name, colon, weight = item.rpartition(":") if ":" in item else (item, "", "")
+        items.append(f"{folder / name}{colon}{weight}" if _names_file(name) else item)
+    return "+".join(items)
+
+
+def _names_file(text: str) -> bool:
+    return Path(text).suffix.lower() in (*SUFFIXES, ".json")
+
+
+def _stem(expression: str) -> str:
+    name = Path(expression).stem if _names_file(expression) else expression
+    return re.sub(r"[^\w.-]+", "-", name)[:40].strip("-") or "expression"
 
 
 def _make(portraits: Portraits, rows: Sequence[Row]) -> Iterator[BadRow | list[dict[str, Any]]]:
@@ -183,7 +215,7 @@ def _make(portraits: Portraits, rows: Sequence[Row]) -> Iterator[BadRow | list[d
     for row in rows:
         try:
             who = portraits.look(row.identity, "face")
-            how = portraits.look(row.expression, "expression_face")
+            how = portraits.express(parse(row.expression))
             looked.append((row, who, how))
         except InputError as error:
             yield _bad(row, str(error))
@@ -209,14 +241,15 @@ def _batch(portraits: Portraits, looked: Sequence[Looked]) -> Iterator[BadRow | 
     seconds = (time.perf_counter() - began) / len(images)
     count = portraits.wish.num_images
     for index, (row, who, how) in enumerate(looked):
-        lines = []
+        lines, salt = [], new_salt()
         try:
             row.out.parent.mkdir(parents=True, exist_ok=True)
             mine = images[index * count : (index + 1) * count]
             for number, (place, image) in enumerate(zip(numbered(row.out, count), mine, strict=True)):
                 scores = portraits.score(image, who, how)
                 own = {"prompt": row.prompt, "seed": row.seed + number}
-                save_image(image, place, {**portraits.settings, **own, "scores": scores})
+                record = portraits.record(who, how, image, salt, index * count + number, len(images))
+                save_image(image, place, {**portraits.settings, **own, **record, "scores": scores})
                 pictures = {"identity": str(row.identity), "expression": str(row.expression)}
                 line = {"row": row.number, **pictures, "out": str(place), **own, **scores}
                 lines.append({**line, "face_found": scores["id"] is not None, "seconds": seconds})

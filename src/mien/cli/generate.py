@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,7 +15,9 @@ import typer
 from mien.cli.console import choice, nearest, print_json, say
 
 if TYPE_CHECKING:
-    from mien.cli.portraits import Portraits
+    from PIL.Image import Image
+
+    from mien.cli.portraits import Portraits, Subject, Target
     from mien.pipelines.inputs import FaceChoice
 
 FACES = ("largest", "left", "right")
@@ -21,6 +25,10 @@ SCORED_BY = {
     "analyser": "embedded",
     "recogniser": "embedded; it also conditions the portrait, so `id` flatters: judge with `mien evaluate`",
 }
+WITH_FROM = (
+    "source", "identity", "expression", "output", "strip", "backbone", "adapter", "device", "force", "as_json",
+    "quiet",
+)  # fmt: skip
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 
 
@@ -39,8 +47,15 @@ class Wish:
 
 
 def generate(
+    context: typer.Context,
     identity: Annotated[Path | None, typer.Argument(help="A picture of the person.")] = None,
-    expression: Annotated[Path | None, typer.Argument(help="A picture of the expression; anybody's.")] = None,
+    expression: Annotated[
+        str | None,
+        typer.Argument(
+            help="The expression: a picture of anybody's, a word (joy), an emoji, a mix (joy:0.6+surprise:0.4) "
+            "or blendshapes as JSON."
+        ),
+    ] = None,
     output: Annotated[
         Path, typer.Option("--output", "-o", help="The portrait: .png, .jpg or .webp; replaced if it exists.")
     ] = Path("portrait.png"),
@@ -70,6 +85,13 @@ def generate(
     ] = None,
     out_dir: Annotated[Path | None, typer.Option(help="With --pairs: the folder to write to.")] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="With --pairs: portraits in work at a time.")] = 8,
+    source: Annotated[
+        Path | None,
+        typer.Option("--from", help="Make this picture again, from its metadata and the same IDENTITY."),
+    ] = None,
+    force: Annotated[
+        bool, typer.Option(help="With --from: go on where models or pictures are others than then.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
 ) -> None:
@@ -78,15 +100,31 @@ def generate(
     With --pairs FILE --out-dir DIR: a portrait of each row, different people in one batch, and
     DIR/results.csv with every setting and score. Pictures named in the CSV are looked for from the CSV's
     own folder.
+
+    With --from PICTURE IDENTITY [EXPRESSION]: that picture again, bit for bit on the same kind of machine. The
+    pictures it was made from are not in it and have to be given; words are.
+
+    Other people's faces need their consent. Portraits are marked as generated, in their metadata and by an
+    invisible watermark: see `mien inspect`.
     """
     began = time.perf_counter()
     choice(dtype, DTYPES, "precision")
     from mien.types import InputError
 
-    if (pairs is None) == (identity is None or expression is None):
-        raise InputError("Give an identity and an expression picture, or --pairs FILE.csv and --out-dir DIR.")
     if (pairs is None) != (out_dir is None):
         raise InputError("--pairs FILE.csv and --out-dir DIR belong together: give both.")
+    if source is not None:
+        from mien.cli.repeat import repeat
+
+        _check_alone(context)
+        repeat(source, identity, expression, output, strip, backbone, adapter, device, force, as_json, quiet)
+        return
+    if force:
+        raise InputError("--force belongs to --from PICTURE: leave it out.")
+    if (pairs is None) == (identity is None or expression is None):
+        raise InputError(
+            "Give an identity picture and an expression, or --pairs FILE.csv and --out-dir DIR, or --from PICTURE."
+        )
     wish = Wish(
         negative_prompt=negative_prompt,
         steps=steps,
@@ -138,10 +176,21 @@ def numbered(path: Path, count: int) -> list[Path]:
     return [path.with_name(f"{path.stem}-{number}{path.suffix}") for number in range(1, count + 1)]
 
 
+def _check_alone(context: typer.Context) -> None:
+    """With --from the settings are the picture's own: none may be given beside it."""
+    from mien.types import InputError
+
+    for name in context.params:
+        given = context.get_parameter_source(name)
+        if name not in WITH_FROM and given is not None and given.name == "COMMANDLINE":
+            option = f"--{name.replace('_', '-')}"
+            raise InputError(f"{option} is the picture's own with --from: leave it out.")
+
+
 def _one(
     load: Any,
     identity: Path,
-    expression: Path,
+    expression: str,
     output: Path,
     strip: Path | None,
     prompt: str,
@@ -151,45 +200,83 @@ def _one(
     quiet: bool,
     began: float,
 ) -> None:
-    from tqdm import tqdm
-
-    from mien.files import check_writable
+    from mien.cli.consent import remind
+    from mien.expressions.spec import parse
     from mien.images import read_image
-    from mien.provenance import check_format, save_image
-    from mien.sheets import sheet
+    from mien.provenance import save_image
+    from mien.provenance.hashes import new_salt
 
     places = numbered(output, wish.num_images)
-    for place in [*places, *([strip] if strip else [])]:
-        check_format(place)
-        check_writable(place)
-    identity_image, expression_image = read_image(identity), read_image(expression)
+    check_places([*places, *([strip] if strip else [])])
+    identity_image, wanted = read_image(identity), parse(expression)
+    for part in wanted.parts:
+        if isinstance(part.picture, Path):
+            read_image(part.picture)  # a bad one is named before the models are loaded
     portraits = load()
     who = portraits.look(identity, "face", identity_image)
-    how = portraits.look(expression, "expression_face", expression_image)
+    how = portraits.express(wanted)
+    remind(quiet)
     ready = time.perf_counter()
+    with steps_bar(quiet) as progress:
+        images = portraits.make([(who, how)], [prompt], [seed], progress)
+    seconds = time.perf_counter() - ready
+    settings = {**portraits.settings, "prompt": prompt}
+    salt = new_salt()
+    made = []
+    for number, (place, image) in enumerate(zip(places, images, strict=True)):
+        scores = portraits.score(image, who, how)
+        record = portraits.record(who, how, image, salt, number, len(images))
+        save_image(image, place, {**settings, "seed": seed + number, **record, "scores": scores})
+        made.append({"path": str(place), "seed": seed + number, **scores})
+    if strip:
+        save_strip(strip, who, how, images, {**settings, "seed": seed})
+    total = time.perf_counter() - began
+    if as_json:
+        result = {"images": made, "strip": str(strip) if strip else None, "settings": settings}
+        print_json({**result, "scored_by": SCORED_BY, "seconds": seconds, "seconds_in_all": total})
+        return
+    report(made, strip, seconds, total)
+
+
+def check_places(places: Sequence[Path]) -> None:
+    """Before long work: whether these pictures could be written, and `InputError` if not."""
+    from mien.files import check_writable
+    from mien.provenance import check_format, check_surroundings
+
+    check_surroundings()
+    for place in places:
+        check_format(place)
+        check_writable(place)
+
+
+@contextmanager
+def steps_bar(quiet: bool) -> Iterator[Callable[[int, int, Any], None]]:
+    """A progress bar of denoising steps, as a callback for the pipeline."""
+    from tqdm import tqdm
+
     with tqdm(desc="steps", leave=False, disable=True if quiet else None) as bar:
 
         def progress(step: int, total: int, _: Any) -> None:
             bar.total = total
             bar.update(step - bar.n)
 
-        images = portraits.make([(who, how)], [prompt], [seed], progress)
-    seconds = time.perf_counter() - ready
-    settings = {**portraits.settings, "prompt": prompt}
-    made = []
-    for number, (place, image) in enumerate(zip(places, images, strict=True)):
-        scores = portraits.score(image, who, how)
-        save_image(image, place, {**settings, "seed": seed + number, "scores": scores})
-        made.append({"path": str(place), "seed": seed + number, **scores})
-    if strip:
-        pictures = [("identity", who.image), ("expression", how.image)]
-        drawn = sheet([[*pictures, *[("result", image) for image in images]]])
-        save_image(drawn, strip, {**settings, "seed": seed})
-    total = time.perf_counter() - began
-    if as_json:
-        result = {"images": made, "strip": str(strip) if strip else None, "settings": settings}
-        print_json({**result, "scored_by": SCORED_BY, "seconds": seconds, "seconds_in_all": total})
-        return
+        yield progress
+
+
+def save_strip(
+    place: Path, who: Subject, how: Target, images: Sequence[Image], settings: dict[str, Any]
+) -> None:
+    """Write identity | expression | result; it says of itself that a part of it was generated."""
+    from mien.provenance import PARTLY_GENERATED, save_image
+    from mien.sheets import sheet
+
+    pictures = [("identity", who.image), ("expression", how.image)]
+    drawn = sheet([[*pictures, *[("result", image) for image in images]]])
+    save_image(drawn, place, {**settings, "kind": "strip"}, PARTLY_GENERATED)
+
+
+def report(made: Sequence[dict[str, Any]], strip: Path | None, seconds: float, total: float) -> None:
+    """What a person wants to know of the portraits just made."""
     for one in made:
         print(f"{one['path']}  {in_words(one)}")
     if strip:
@@ -201,9 +288,8 @@ def _one(
 
 
 def in_words(scores: dict[str, Any]) -> str:
-    """The three scores of a portrait for a line of text."""
+    """The three scores of a portrait for a line of text; LMS needs a picture of the expression."""
     if scores["id"] is None:
         return "no face found"
-    return (
-        f"ID {scores['id']:.2f} (best 1)  Exp {scores['exp']:.3f} (best 0)  LMS {scores['lms']:.2f} (best 0)"
-    )
+    words = f"ID {scores['id']:.2f} (best 1)  Exp {scores['exp']:.3f} (best 0)"
+    return words if scores["lms"] is None else f"{words}  LMS {scores['lms']:.2f} (best 0)"

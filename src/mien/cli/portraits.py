@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
-import hashlib
+import platform
 import warnings
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import diffusers.utils.logging
+import torch
 from PIL import Image
 
-from mien.backbones import SPECS, load_backbone
+from mien.backbones import SPECS, find_folder, load_backbone
 from mien.cli.console import choice, say
 from mien.cli.generate import Wish
+from mien.expressions import faces as shipped
+from mien.expressions.reading import complete
+from mien.expressions.spec import Expression
 from mien.images import read_image
+from mien.metrics import face as metrics
 from mien.metrics.scoring import Observation, load_scorer
 from mien.pipelines.inputs import choose_face
 from mien.pipelines.portrait import PortraitPipeline
-from mien.types import Face
+from mien.provenance.hashes import hash_files, hash_folder, hash_pixels
+from mien.types import Face, FloatArray
+from mien.weights import path as weights_path
+
+PARTS = ("unet", "vae", "text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2", "scheduler")
 
 
 @dataclass(frozen=True)
@@ -28,6 +39,39 @@ class Subject:
 
     image: Image.Image
     seen: Observation
+
+
+@dataclass(frozen=True)
+class Target:
+    """An expression that is wanted.
+
+    Attributes:
+        expression: what the pipeline is given; its pictures are read.
+        image: shows it: the picture itself, or the shipped face that is nearest.
+        blendshapes: [52] in [0, 1], what its parts come to.
+        seen: of the picture, if one picture is all there is.
+    """
+
+    expression: Expression
+    image: Image.Image
+    blendshapes: FloatArray
+    seen: Observation | None
+
+
+def describe(expression: Expression, salt: str) -> list[dict[str, Any]]:
+    """The parts of an expression as JSON values; of a picture nothing but its salted fingerprint."""
+    parts: list[dict[str, Any]] = []
+    for part in expression.parts:
+        entry: dict[str, Any] = {"weight": part.weight}
+        if part.picture is not None:
+            image = part.picture if isinstance(part.picture, Image.Image) else read_image(part.picture)
+            entry["picture"] = hash_pixels(image, salt)
+        elif part.word is not None:
+            entry["word"] = part.word
+        elif part.shapes is not None:
+            entry["blendshapes"] = dict(part.shapes)
+        parts.append(entry)
+    return parts
 
 
 class Portraits:
@@ -41,33 +85,82 @@ class Portraits:
         if "/" not in backbone and not Path(backbone).is_dir():
             choice(backbone, SPECS, "backbone")
         diffusers.utils.logging.disable_progress_bar()  # loading takes a second
-        loaded = load_backbone(backbone, device, dtype, adapter)
+        self._folder = find_folder(backbone)
+        loaded = load_backbone(str(self._folder), device, dtype, adapter)
+        loaded.name = Path(backbone).name if Path(backbone).is_dir() else backbone
         self.wish = wish
         self.pipe = PortraitPipeline(loaded, loaded.load_adapter(), analyze=self.faces)
+        self._adapter_name = None if adapter is None else Path(adapter).resolve().name
         scorer = load_scorer()
         self._analyse = scorer.analyse
         self._scorer = replace(scorer, analyse=self.faces)
-        self._known: dict[bytes, Sequence[Face]] = {}
-        self._said: set[Path] = set()
+        self._known: dict[str, Sequence[Face]] = {}
+        self._said: set[str] = set()
+        # The weights are hashed beside the first portrait: large ones take seconds.
+        self._hashing = ThreadPoolExecutor(1).submit(self._hash)
 
     @property
     def settings(self) -> dict[str, Any]:
         """Every setting that all portraits of the run share, as JSON values; folders without their path."""
-        loaded = self.pipe.backbone
+        loaded, spec = self.pipe.backbone, self.pipe.backbone.adapter
         steps, guidance = self.wish.steps, self.wish.guidance
         return {
+            "kind": "portrait",
             **asdict(self.wish),
             "steps": self.pipe.steps if steps is None else steps,
             "guidance": self.pipe.guidance if guidance is None else guidance,
-            "backbone": Path(loaded.name).name if Path(loaded.name).is_dir() else loaded.name,
+            "backbone": loaded.name,
+            "adapter": self._adapter_name,
+            "identity_encoder": spec.identity_encoder if spec else None,
+            "expression_encoder": spec.expression_encoder if spec else None,
             "scheduler": type(self.pipe.scheduler).__name__,
             "device": loaded.device.type,
             "dtype": str(loaded.precision).removeprefix("torch."),
         }
 
+    @cached_property
+    def environment(self) -> dict[str, Any]:
+        """What the last bits of a portrait depend on beside its settings."""
+        device = self.pipe.backbone.device
+        name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
+        return {"torch": torch.__version__, "threads": torch.get_num_threads(), "processor": name}
+
+    @property
+    def hashes(self) -> dict[str, str]:
+        """sha256 of the model, of its adapter and of the networks that look at faces."""
+        return self._hashing.result()
+
+    def _hash(self) -> dict[str, str]:
+        found = {"backbone": hash_folder(self._folder, PARTS)}
+        if spec := self.pipe.backbone.adapter:
+            files = (file for file in (spec.identity, spec.expression) if file is not None)
+            found["adapter"] = hash_files((file.stem, file) for file in files)
+        names = ("detector", "analyser", "recogniser")
+        found["face"] = hash_files((name, weights_path(name)) for name in names)
+        return found
+
+    def record(self, who: Subject, how: Target, image: Image.Image, salt: str, slot: int, batch: int) -> dict:
+        """What a portrait's metadata say beyond `settings`, for it to be made again.
+
+        Args:
+            who, how: what it was made of; their pictures leave nothing but salted fingerprints.
+            image: the portrait. slot, batch: which image of how many in one batch it was.
+        """
+        return {
+            "inputs": {
+                "salt": salt,
+                "identity": hash_pixels(who.image, salt),
+                "expression": describe(how.expression, salt),
+            },
+            "models": self.hashes,
+            "environment": self.environment,
+            "batch": {"size": batch, "slot": slot},
+            "pixels": hash_pixels(image),
+        }
+
     def faces(self, image: Image.Image) -> Sequence[Face]:
         """The faces of a PIL RGB picture, largest first."""
-        key = hashlib.sha256(repr(image.size).encode() + image.tobytes()).digest()
+        key = hash_pixels(image)
         if key not in self._known:
             self._known[key] = self._analyse(image)
         return self._known[key]
@@ -87,16 +180,37 @@ class Portraits:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the note below names the option of the command line
             face = choose_face(self.faces(image), which, str(path))
-        if which == "largest" and len(self.faces(image)) > 1 and path not in self._said:
-            self._said.add(path)
+        if which == "largest" and len(self.faces(image)) > 1 and str(path) not in self._said:
+            self._said.add(str(path))
             flag = f"--{option.replace('_', '-')}"
             count = len(self.faces(image))
             say(f"mien: {path} shows {count} faces, the largest is used: {flag} left, right or N chooses.")
         return Subject(image, self._scorer.observe_face(image, face, len(self.faces(image))))
 
+    def express(self, expression: Expression) -> Target:
+        """Read the pictures of an expression and find their faces.
+
+        Raises:
+            InputError: a picture cannot be read, or has no such face.
+        """
+        parts, seen = [], None
+        total = expression.rest * complete({})
+        for part in expression.parts:
+            if isinstance(part.picture, Path):
+                subject = self.look(part.picture, "expression_face")
+                part, seen = replace(part, picture=subject.image), subject.seen
+                total = total + part.weight * seen.face.blendshapes
+            else:
+                total = total + part.weight * shipped.blendshapes(part)
+            parts.append(part)
+        read = replace(expression, parts=tuple(parts))
+        drawn = shipped.illustrate(read)
+        image = drawn if isinstance(drawn, Image.Image) else read_image(drawn)
+        return Target(read, image, total, seen if read.picture else None)
+
     def make(
         self,
-        pairs: Sequence[tuple[Subject, Subject]],
+        pairs: Sequence[tuple[Subject, Target]],
         prompts: Sequence[str],
         seeds: Sequence[int],
         callback: Callable[[int, int, Any], None] | None = None,
@@ -106,7 +220,7 @@ class Portraits:
             warnings.simplefilter("ignore")  # `look` has said it
             return self.pipe(
                 identity=[identity.image for identity, _ in pairs],
-                expression=[expression.image for _, expression in pairs],
+                expression=[target.expression for _, target in pairs],
                 prompt=list(prompts),
                 seed=list(seeds),
                 batch_size=len(pairs) * self.wish.num_images,
@@ -114,10 +228,22 @@ class Portraits:
                 **asdict(self.wish),
             )
 
-    def score(self, portrait: Image.Image, identity: Subject, expression: Subject) -> dict[str, float | None]:
-        """Its metrics, by their names in ``mien.metrics.registry``; all None if it shows no face."""
+    def score(self, portrait: Image.Image, identity: Subject, target: Target) -> dict[str, float | None]:
+        """Its metrics, by their names in ``mien.metrics.registry``; all None if it shows no face.
+
+        An expression that is not a picture has no landmarks to compare with: what needs them is None.
+        """
         seen = self._scorer.observe(portrait)
+        reference = target.seen or identity.seen
+        scores: dict[str, float | None] = dict(
+            self._scorer.compare(seen or identity.seen, identity.seen, reference)
+        )
         if seen is None:
-            itself = self._scorer.compare(identity.seen, identity.seen, expression.seen)
-            return dict.fromkeys(itself)
-        return dict(self._scorer.compare(seen, identity.seen, expression.seen))
+            return dict.fromkeys(scores)
+        if target.seen is None:
+            of_both = [name for name in scores if name.startswith("copy_")]
+            scores |= dict.fromkeys(["lms", "nearer_identity", *of_both])
+            shapes = seen.face.blendshapes
+            scores["exp"] = float(metrics.exp(target.blendshapes, shapes))
+            scores["exp_sum"] = float(metrics.exp_sum(target.blendshapes, shapes))
+        return scores

@@ -18,8 +18,10 @@ from mien.provenance import signing, watermark
 from mien.provenance.metadata import (
     COMPOSITE,
     DIGITAL_SOURCE_TYPE,
+    FORMATS,
     GENERATED,
     LONGEST_IN_JPEG,
+    MEDIA_TYPES,
     PARTLY_GENERATED,
     Metadata,
     as_json,
@@ -39,10 +41,9 @@ __all__ = [
     "read_metadata",
     "read_provenance",
     "save_image",
+    "with_mark",
 ]
 
-FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
-MEDIA_TYPES = {"PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp"}
 LARGEST = {"PNG": 2**31 - 1, "JPEG": 65_500, "WEBP": 16_383}  # pixels of a side
 WATERMARK = "MIEN_WATERMARK"
 
@@ -105,7 +106,7 @@ def save_image(
     as_json(settings)
     if max(image.size) > LARGEST[kind]:
         raise InputError(f"{path}: {kind} holds at most {LARGEST[kind]} pixels a side: end the name in .png.")
-    rgb, mark = _marked(image.convert("RGB"), source_type, mask)
+    rgb, mark = with_mark(image.convert("RGB"), source_type, mask)
     packet = write_packet(source_type, settings, mark)
     if kind == "JPEG" and len(packet.encode()) > LONGEST_IN_JPEG:
         raise InputError(f"{path}: the prompts are too long to be kept in a JPEG: end the name in .png.")
@@ -156,10 +157,15 @@ def read_provenance(path: str | Path) -> dict[str, Any] | None:
     }
 
 
-def _marked(
+def with_mark(
     rgb: Image.Image, source_type: str, mask: NDArray[np.floating] | None
 ) -> tuple[Image.Image, dict[str, Any]]:
-    """The picture with its watermark, and what the metadata say of it."""
+    """A picture (PIL RGB) with its watermark, and what the metadata say of it; arguments as for `save_image`.
+
+    Returns:
+        The picture, and ``{"method": "mien-1", "box": [x0, y0, x1, y1] as fractions of width and height}`` or
+        ``{"method": "none", "why": str}``.
+    """
     if source_type not in GENERATED:
         return rgb, {"method": "none", "why": "nothing was generated"}
     if not check_surroundings():

@@ -14,7 +14,7 @@ from typing import Any
 from PIL import Image
 
 from mien.files import check_writable, replacing
-from mien.provenance import DIGITAL_SOURCE_TYPE, _marked
+from mien.provenance import DIGITAL_SOURCE_TYPE, with_mark
 from mien.provenance.metadata import SOFTWARE, as_json
 from mien.types import InputError
 
@@ -50,7 +50,7 @@ def save_animation(
         InputError: as `check_animation`. ValueError: the comment could not be added.
     """
     path = check_animation(path)
-    marked = [_marked(frame.convert("RGB"), DIGITAL_SOURCE_TYPE, None) for frame in frames]
+    marked = [with_mark(frame.convert("RGB"), DIGITAL_SOURCE_TYPE, None) for frame in frames]
     comment = json.dumps(
         {
             "digital_source_type": DIGITAL_SOURCE_TYPE,

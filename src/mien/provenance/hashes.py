@@ -11,6 +11,9 @@ from pathlib import Path
 from PIL import Image
 
 from mien.types import InputError
+from mien.weights.registry import sha256
+
+KINDS = (".safetensors", ".json", ".txt", ".model")  # what a model's folder is read from
 
 
 def hash_files(files: Iterable[tuple[str, Path]]) -> str:
@@ -27,8 +30,8 @@ def hash_files(files: Iterable[tuple[str, Path]]) -> str:
 
 
 def hash_folder(folder: Path, parts: Iterable[str]) -> str:
-    """`hash_files` of all files in those sub-folders of a model's folder that are there."""
-    files = (path for part in parts for path in (folder / part).glob("**/*") if path.is_file())
+    """`hash_files` of the files of `KINDS` in those sub-folders of a model's folder that are there."""
+    files = (path for part in parts for path in (folder / part).glob("**/*") if path.suffix in KINDS)
     return hash_files((path.relative_to(folder).as_posix(), path) for path in files)
 
 
@@ -52,10 +55,7 @@ def _hash_file(path: Path) -> str:
     if path.is_symlink() and target.parent.name == "blobs" and len(target.name) == 64:
         return target.name
     try:
-        digest = hashlib.sha256()
-        with path.open("rb") as handle:
-            while block := handle.read(1 << 20):
-                digest.update(block)
-        return digest.hexdigest()
+        facts = path.stat()
+        return sha256(path, facts.st_size, facts.st_mtime_ns)
     except OSError as error:
         raise InputError(f"{path} cannot be read ({(error.strerror or str(error)).lower()}).") from error

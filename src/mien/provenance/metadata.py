@@ -21,6 +21,8 @@ COMPOSITE = _TYPES + "composite"
 """A given picture with something drawn on or beside it: nothing in it was made by a model."""
 GENERATED = (DIGITAL_SOURCE_TYPE, PARTLY_GENERATED)
 
+FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
+MEDIA_TYPES = {"PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp"}
 SOFTWARE = f"mien {__version__}"
 LONGEST_IN_JPEG = 65_000  # bytes; a JPEG segment holds 65,533 with its header
 

@@ -1,0 +1,33 @@
+"""What is said once about other people's faces."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from mien.cli.console import say
+
+NOTICE = (
+    "Other people's faces need their consent. What is made here says so: metadata and an invisible watermark "
+    "mark it as generated (`mien inspect` shows them)."
+)
+
+
+def remind(quiet: bool = False) -> None:
+    """Say `NOTICE` on stderr the first time that a picture is made on this account; `--help` always says it.
+
+    Args:
+        quiet: say nothing now; the next run that is not quiet will.
+    """
+    if quiet:
+        return
+    state = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
+    mark = Path(state).expanduser() / "mien" / "consent"
+    if mark.exists():
+        return
+    say(f"mien: {NOTICE}")
+    try:
+        mark.parent.mkdir(parents=True, exist_ok=True)
+        mark.touch()
+    except OSError:
+        return  # an account that cannot be written to is told every time
