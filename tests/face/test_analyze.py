@@ -2,7 +2,7 @@
 known.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ from tests.face.faces import flat_landmarks
 
 from mien.face import align, pose
 from mien.face.analyze import Reading, analyze_many, find_faces, read_faces
-from mien.face.detect import Detection, make
+from mien.face.detect import Way, make
 from mien.types import ByteImage, Face, InputError
 
 MARKS = [(255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 0), (0, 255, 255)]  # one colour an anchor
@@ -53,6 +53,11 @@ def read_marks(crops: ByteImage) -> Reading:
     return Reading(np.array(landmarks), np.full((n, 52), 0.25), np.array(poses), np.array(confidence))
 
 
+def always(*detections: tuple[float, ...]) -> Callable[[Sequence[Image.Image]], Iterable[Way]]:
+    """A seeker with one way of looking, which sees the same in every picture."""
+    return lambda images: [lambda which: [[make(*d) for d in detections] for _ in which]]
+
+
 def test_a_rough_detection_becomes_an_exact_face() -> None:
     true = (210.0, 140.0, 150.0, 24.0)
     photo = np.asarray(paint([true]))
@@ -85,9 +90,7 @@ def test_many_pictures_share_a_batch_and_keep_their_order() -> None:
         batches.append(len(crops))
         return read_marks(crops)
 
-    def seek(image: Image.Image) -> Iterator[list[Detection]]:
-        yield [make(x + 3, y - 2, side * 1.1, tilt, 0.8) for x, y, side, tilt in places]
-
+    seek = always(*((x + 3, y - 2, side * 1.2, tilt, 0.8) for x, y, side, tilt in places))
     found = find_faces(pictures, seek, reader)
     assert [len(faces) for faces in found] == [2, 0, 1]
     assert batches[0] == 6
@@ -97,24 +100,48 @@ def test_many_pictures_share_a_batch_and_keep_their_order() -> None:
 
 def test_the_next_way_of_looking_is_taken_only_when_needed() -> None:
     true = (200.0, 150.0, 120.0, 0.0)
-    asked: list[int] = []
+    asked: list[tuple[int, list[int]]] = []
 
-    def seek(image: Image.Image) -> Iterator[list[Detection]]:
+    def seek(images: Sequence[Image.Image]) -> Iterable[Way]:
         for number, detections in enumerate([[], [make(40, 40, 60, 0, 0.9)], [make(*true, 0.5)], []]):
-            asked.append(number)
-            yield detections
 
-    [faces] = find_faces([paint([true])], seek, read_marks)
-    assert len(faces) == 1 and faces[0].confidence > 0.9
-    assert asked == [0, 1, 2]
-    [none] = find_faces([paint([])], seek, read_marks)
-    assert none == [] and asked[3:] == [0, 1, 2, 3]
+            def way(which: Sequence[int]) -> list:
+                asked.append((number, list(which)))  # noqa: B023
+                return [detections for _ in which]  # noqa: B023
+
+            yield way
+
+    [faces, none] = find_faces([paint([true]), paint([])], seek, read_marks)
+    assert len(faces) == 1 and faces[0].confidence > 0.9 and none == []
+    assert asked == [(0, [0, 1]), (1, [0, 1]), (2, [0, 1]), (3, [1])]
+    asked.clear()
+    find_faces([paint([true])], seek, read_marks)
+    assert [number for number, _ in asked] == [0, 1, 2]
+
+
+def test_a_nearly_canonical_crop_is_read_once() -> None:
+    crops = []
+
+    def reader(batch: ByteImage) -> Reading:
+        crops.append(len(batch))
+        return read_marks(batch)
+
+    photo = np.asarray(paint([(200.0, 150.0, 120.0, 8.0)]))
+    near = [
+        make(201, 149, 124, 10, 1),
+        make(200, 150, 120, 2, 1),
+        make(200, 150, 136, 8, 1),
+        make(206, 150, 120, 8, 1),
+    ]
+    found = read_faces([photo], [(0, detection) for detection in near], reader)
+    assert crops == [4, 3]
+    for _, face in found:
+        moved = face.landmarks - found[0][1].landmarks
+        assert np.abs(moved[list(align.ANCHORS)]).max() < 0.8
 
 
 def test_two_detections_of_one_face_are_one() -> None:
-    def seek(image: Image.Image) -> Iterator[list[Detection]]:
-        yield [make(190, 150, 130, 5, 0.9), make(215, 160, 160, -5, 0.6)]
-
+    seek = always((190, 150, 130, 5, 0.9), (215, 160, 160, -5, 0.6))
     [faces] = find_faces([paint([(200.0, 150.0, 140.0, 0.0)])], seek, read_marks)
     assert len(faces) == 1
 

@@ -1,9 +1,9 @@
 """A picture → its faces, by one of two backends that return the same `Face`: embedded or MediaPipe.
 
-Embedded (ships with mien): detect, cut the crop the detection asks for, read its landmarks, cut the canonical
-crop they ask for, read again. What the second reading says, moved back into the photo, is the face. A
-detection the network does not believe in is dropped, and if none is left the next way of looking is tried
-(``detect.attempts``).
+Embedded (ships with mien): detect, cut the crop the detection asks for, read its landmarks. If the canonical crop
+they ask for is another one, cut that and read again. What the last reading says, moved back into the photo, is the
+face. A detection the network does not believe in is dropped, and if none is left the next way of looking is tried
+(``detect.ways``).
 """
 
 from __future__ import annotations
@@ -19,13 +19,15 @@ import numpy as np
 from PIL import Image
 
 from mien.face import align, pose
-from mien.face.detect import Detection, attempts
+from mien.face.detect import Detection, Way, ways
 from mien.face.landmarks import bounding_box
 from mien.types import ByteImage, Face, FloatArray, InputError
 
 BACKENDS = ("embedded", "mediapipe")
 MIN_CONFIDENCE = 0.8  # 99% of held-out faces are believed in by more than 0.99
-PASSES = 2  # readings of a face: the detection's crop, then the canonical crop
+PASSES = 2  # readings of a face, at most: the detection's crop, then the canonical crop
+# A crop turned, scaled (log) and moved (sides) less than this from the canonical one is read as well as that.
+NEARLY_CANONICAL = (5.0, 0.1, 0.035)
 BATCH = 32  # crops that go through the network at once
 TOGETHER = 16  # pictures held in memory at once
 SAME_FACE = (
@@ -46,7 +48,7 @@ class Reading:
 
 
 Reader = Callable[[ByteImage], Reading]  # crops [b, 128, 128, 3] uint8 RGB → Reading
-Seeker = Callable[[Image.Image], Iterator[list[Detection]]]  # as `detect.attempts`
+Seeker = Callable[[Sequence[Image.Image]], Iterable[Way]]  # as `detect.ways`
 
 
 def analyze(
@@ -87,14 +89,14 @@ def analyze_many(
 def read_faces(
     photos: Sequence[ByteImage], seen: Sequence[tuple[int, Detection]], reader: Reader, passes: int = PASSES
 ) -> list[tuple[int, Face]]:
-    """Read every detection (index of its photo, detection) `passes` times, each time in the crop of the
-    last landmarks.
+    """Read every detection (index of its photo, detection) up to `passes` times, each time in the crop of the
+    last landmarks; a crop that was nearly canonical is not read again.
 
     A reading whose landmarks ask for no sensible crop is left out. Nothing else is: look at ``confidence``.
     """
     matrices = [align.box_matrix(detection.box, detection.angle) for _, detection in seen]
     rows = list(range(len(seen)))
-    found: list[tuple[int, Face]] = []
+    found: dict[int, Face] = {}
     for number in range(passes):
         faces: dict[int, Face] = {}
         for start in range(0, len(rows), BATCH):
@@ -102,13 +104,18 @@ def read_faces(
             crops = np.stack([align.warp(photos[seen[row][0]], matrices[row]) for row in chunk])
             reading = reader(crops)
             faces.update({row: _in_photo(reading, i, matrices[row]) for i, row in enumerate(chunk)})
-        if number == passes - 1:
-            found = [(seen[row][0], face) for row, face in faces.items()]
-            break
-        following = {row: _next_crop(faces[row].landmarks, matrices[row]) for row in rows}
-        rows = [row for row in rows if following[row] is not None]
-        matrices = [m if (f := following.get(row)) is None else f for row, m in enumerate(matrices)]
-    return found
+        again = []
+        for row in rows:
+            following = _next_crop(faces[row].landmarks, matrices[row])
+            if number < passes - 1 and following is None:
+                continue
+            if number == passes - 1 or following is None or _nearly(matrices[row], following):
+                found[row] = faces[row]
+                continue
+            matrices[row] = following
+            again.append(row)
+        rows = again
+    return [(seen[row][0], found[row]) for row in sorted(found)]
 
 
 def find_faces(
@@ -116,21 +123,17 @@ def find_faces(
 ) -> list[list[Face]]:
     """`analyze` with its two networks as arguments: for every picture its faces, largest first."""
     photos = [np.asarray(image.convert("RGB")) for image in images]
-    ways = [seek(image) for image in images]
     faces: list[list[Face]] = [[] for _ in images]
     waiting = list(range(len(images)))
-    while waiting:
-        seen: list[tuple[int, Detection]] = []
-        looking = []
-        for index in waiting:
-            detections = next(ways[index], None)
-            if detections is not None:
-                looking.append(index)
-                seen += [(index, detection) for detection in detections]
+    for way in seek(images):
+        looked = zip(waiting, way(waiting), strict=True)
+        seen = [(index, detection) for index, detections in looked for detection in detections]
         for index, face in read_faces(photos, seen, reader):
             if face.confidence >= min_confidence:
                 faces[index].append(face)
-        waiting = [index for index in looking if not faces[index]]
+        waiting = [index for index in waiting if not faces[index]]
+        if not waiting:
+            break
     return [_distinct(group) for group in faces]
 
 
@@ -161,6 +164,15 @@ def _next_crop(landmarks: FloatArray, matrix: FloatArray) -> FloatArray | None:
     return following if 1 / 3 < zoom < 3 and moved < 0.75 else None
 
 
+def _nearly(matrix: FloatArray, canonical: FloatArray) -> bool:
+    turn = abs(180 - (180 - pose.tilt(canonical) + pose.tilt(matrix)) % 360)
+    zoom = abs(np.log(np.linalg.det(canonical[:, :2]) / np.linalg.det(matrix[:, :2]))) / 2
+    middle = np.full((1, 2), align.CROP_SIZE / 2)
+    back = align.transform_points(align.transform_points(middle, align.invert(matrix)), canonical)
+    moved = np.abs(back - middle).max() / align.CROP_SIZE
+    return bool(turn < NEARLY_CANONICAL[0] and zoom < NEARLY_CANONICAL[1] and moved < NEARLY_CANONICAL[2])
+
+
 def _distinct(faces: list[Face]) -> list[Face]:
     kept: list[Face] = []
     for face in sorted(faces, key=lambda f: f.confidence, reverse=True):
@@ -185,8 +197,8 @@ def _embedded(images: Iterable[Image.Image | str | Path], min_confidence: float)
 
     reader, finder = load_reader(), load_finder()
 
-    def seek(image: Image.Image) -> Iterator[list[Detection]]:
-        return attempts(image, finder.find)
+    def seek(images: Sequence[Image.Image]) -> Iterator[Way]:
+        return ways(images, finder.find)
 
     queue = iter(images)
     while group := list(islice(queue, TOGETHER)):
@@ -197,7 +209,9 @@ class NetworkReader:
     """The analyser network as a `Reader`. It runs where its weights are."""
 
     def __init__(self, network: Any) -> None:
-        self.network = network.eval().requires_grad_(False)
+        from mien.face.network import fold
+
+        self.network = fold(network)
 
     def __call__(self, crops: ByteImage) -> Reading:
         import torch

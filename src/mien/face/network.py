@@ -6,6 +6,7 @@ Distilled from MediaPipe (`training/stages/analyser.py`). Everything is differen
 from __future__ import annotations
 
 import json
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,16 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
 from mien.types import InputError
 
 LANDMARKS, BLENDSHAPES = 478, 52
 CROP = 128
+SMALLEST_EYE_DISTANCE = 8.0  # px of the crop; a guess below it is no face, and its patches would show nothing
+# Patches, height and width in px; their width and shift in distances between the eyes.
+EYE_PATCH, EYE_WIDTH, EYE_RAISED = (40, 48), 0.9, 0.06
+MOUTH_PATCH, MOUTH_WIDTH, MOUTH_LOWERED = (48, 48), 1.3, 0.0
 
 
 class ConvBlock(nn.Module):
@@ -59,13 +65,44 @@ class Trunk(nn.Module):
         return self.layers(x)
 
 
+class PartNet(nn.Module):
+    """A patch around an eye or the mouth → how far each of its points lies from the first guess, and what it looks
+    like. Like the attention mesh (Grishchenko et al. 2020), which refines eyes and lips from regions of their own.
+
+    Args:
+        height, width: of the patches in px, multiples of 8. points: how many points are moved. features: width of
+            the description.
+    """
+
+    def __init__(self, height: int, width: int, points: int, features: int = 128) -> None:
+        super().__init__()
+        self.trunk = Trunk((32, 64, 96), (1, 1, 1))
+        self.squeeze = nn.Sequential(nn.Conv2d(96, 48, 1, bias=False), nn.BatchNorm2d(48), nn.ReLU())
+        self.shared = nn.Sequential(
+            nn.Linear(48 * height * width // 64, features), nn.BatchNorm1d(features), nn.ReLU()
+        )
+        self.to_offsets = nn.Linear(features, points * 2)
+        nn.init.zeros_(self.to_offsets.weight)
+        nn.init.zeros_(self.to_offsets.bias)
+
+    def forward(self, patches: Tensor) -> tuple[Tensor, Tensor]:
+        """[b, 3, height, width] → features [b, f] and offsets [b, n, 2], in tenths of the patch's width."""
+        h = self.shared(self.squeeze(self.trunk(patches)).flatten(1))
+        return h, self.to_offsets(h).float().unflatten(1, (-1, 2))
+
+
 class AnalyserNet(nn.Module):
     """Crops [b, 3, 128, 128] in [-1, 1], near the canonical crop → what is in the face.
+
+    A first reading of the whole crop; then each eye and the mouth are cut out of the crop where that reading saw
+    them, and their points and the blendshapes are corrected.
 
     Args:
         widths, blocks: of the trunk.
         features: width of the layer that all heads share.
         mean_landmarks: [478, 3] px of the crop; what the landmark head starts from.
+        eye_points: [2][n] landmarks corrected around the eye on the picture's left, and their mirror images in the
+            same order; mouth_points: [m] around the mouth. Without them there is only the first reading.
     """
 
     def __init__(
@@ -74,9 +111,11 @@ class AnalyserNet(nn.Module):
         blocks: tuple[int, ...] = (0, 1, 2, 2),
         features: int = 320,
         mean_landmarks: np.ndarray | None = None,
+        eye_points: list[list[int]] | None = None,
+        mouth_points: list[int] | None = None,
     ) -> None:
         super().__init__()
-        self.config = {"widths": list(widths), "blocks": list(blocks), "features": features}
+        self.config: dict[str, Any] = {"widths": list(widths), "blocks": list(blocks), "features": features}
         self.trunk = Trunk(widths, blocks)
         self.squeeze = nn.Sequential(nn.Conv2d(widths[-1], 48, 1, bias=False), nn.BatchNorm2d(48), nn.ReLU())
         self.shared = nn.Sequential(nn.Linear(48 * 64, features), nn.BatchNorm1d(features), nn.ReLU())
@@ -92,21 +131,111 @@ class AnalyserNet(nn.Module):
         self.register_buffer("mean_landmarks", mean)
         nn.init.normal_(self.to_landmarks.weight, std=1e-3)
         nn.init.zeros_(self.to_landmarks.bias)
+        self.eye_points, self.mouth_points = eye_points, mouth_points
+        if eye_points is not None and mouth_points is not None:
+            self.config |= {"eye_points": eye_points, "mouth_points": mouth_points}
+            count = len(eye_points[0])
+            self.eye = PartNet(*EYE_PATCH, count)
+            self.mouth = PartNet(*MOUTH_PATCH, len(mouth_points))
+            part = 3 * 128 + 2 * (2 * count + len(mouth_points)) + features
+            last = nn.Linear(256, BLENDSHAPES)
+            nn.init.zeros_(last.weight)
+            nn.init.zeros_(last.bias)
+            self.correct_blendshapes = nn.Sequential(nn.Linear(part, 256), nn.ReLU(), last)
 
     def forward(self, crops: Tensor) -> dict[str, Tensor]:
         """landmarks [b, 478, 3] px of the crop; blendshapes [b, 52] in [0, 1]; pose [b, 3] degrees (yaw, pitch, roll
-        in the crop); confidence [b], a logit."""
+        in the crop); confidence [b], a logit; while training also coarse [b, 478, 3], the first reading's
+        landmarks."""
         h = self.shared(self.squeeze(self.trunk(crops)).flatten(1))
         offsets = self.to_landmarks(h).float()  # in tenths of the crop's side
-        landmarks = self.mean_landmarks + offsets.view(-1, LANDMARKS, 3) * (CROP / 10)
-        blendshapes = self.to_blendshapes(torch.cat([h, offsets.to(h.dtype)], dim=1)).float().sigmoid()
-        pose = self.to_pose(h).float() * 10
-        return {
+        coarse = self.mean_landmarks + offsets.view(-1, LANDMARKS, 3) * (CROP / 10)
+        logits = self.to_blendshapes(torch.cat([h, offsets.to(h.dtype)], dim=1)).float()
+        landmarks = coarse
+        if self.eye_points is not None and self.mouth_points is not None:
+            landmarks, parts = self._refine(crops, coarse)
+            logits = logits + self.correct_blendshapes(torch.cat([parts, h.to(parts.dtype)], dim=1)).float()
+        out = {
             "landmarks": landmarks,
-            "blendshapes": blendshapes,
-            "pose": pose,
+            "blendshapes": logits.sigmoid(),
+            "pose": self.to_pose(h).float() * 10,
             "confidence": self.to_confidence(h)[:, 0].float(),
         }
+        return out | {"coarse": coarse} if self.training else out
+
+    def _refine(self, crops: Tensor, coarse: Tensor) -> tuple[Tensor, Tensor]:
+        """Corrected landmarks [b, 478, 3], and what the three patches show [b, p]."""
+        assert self.eye_points is not None and self.mouth_points is not None
+        seen = coarse.detach()[..., :2]
+        left, right = seen[:, [33, 133]].mean(1), seen[:, [263, 362]].mean(1)
+        mouth = seen[:, [0, 17, 61, 291]].mean(1)
+        across = right - left  # [b, 2]: the patches' horizontal and unit of length
+        apart = across.norm(dim=1, keepdim=True)
+        across = across * (apart.clamp_min(SMALLEST_EYE_DISTANCE) / apart.clamp_min(1e-3))
+        down = torch.stack([-across[:, 1], across[:, 0]], dim=1)
+        frames = [
+            (left - EYE_RAISED * down, across * EYE_WIDTH, EYE_PATCH),
+            (right - EYE_RAISED * down, -across * EYE_WIDTH, EYE_PATCH),  # mirrored
+            (mouth + MOUTH_LOWERED * down, across * MOUTH_WIDTH, MOUTH_PATCH),
+        ]
+        down = down / across.norm(dim=1, keepdim=True)
+        b = len(crops)
+        eyes = torch.cat([_patches(crops, c, w, down, size) for c, w, size in frames[:2]])
+        eye_features, eye_offsets = self.eye(eyes)
+        mouth_features, mouth_offsets = self.mouth(
+            _patches(crops, frames[2][0], frames[2][1], down, MOUTH_PATCH)
+        )
+        landmarks = coarse.clone()
+        places = [eye_features[:b], eye_features[b:], mouth_features]
+        groups = [self.eye_points[0], self.eye_points[1], self.mouth_points]
+        for (centre, wide, _), group, offset in zip(
+            frames, groups, (eye_offsets[:b], eye_offsets[b:], mouth_offsets), strict=True
+        ):
+            length = wide.norm(dim=1)[:, None, None]
+            tall = down[:, None] * length
+            moved = (offset[..., :1] * wide[:, None] + offset[..., 1:] * tall) / 10
+            landmarks[:, group, :2] = coarse[:, group, :2] + moved
+            apart = landmarks[:, group, :2] - centre[:, None]
+            here = torch.stack([(apart * wide[:, None]).sum(-1), (apart * tall).sum(-1)], -1) / length**2
+            places.append((here * 4).flatten(1).to(mouth_features.dtype))
+        return landmarks, torch.cat(places, dim=1)
+
+
+def _patches(crops: Tensor, centre: Tensor, wide: Tensor, down: Tensor, size: tuple[int, int]) -> Tensor:
+    """[b, 3, height, width] resampled around `centre` [b, 2] px, `wide` [b, 2] px from the left edge to the right."""
+    height, width = size
+    x = (torch.arange(width, device=crops.device) + 0.5) / width - 0.5
+    y = ((torch.arange(height, device=crops.device) + 0.5) - height / 2) / width
+    tall = down * wide.norm(dim=1, keepdim=True)
+    grid = (
+        centre[:, None, None]
+        + x[None, None, :, None] * wide[:, None, None]
+        + y[None, :, None, None] * tall[:, None, None]
+    )
+    return F.grid_sample(
+        crops, grid * (2 / CROP) - 1, mode="bilinear", padding_mode="border", align_corners=False
+    )
+
+
+def fold(network: nn.Module) -> nn.Module:
+    """A copy of a network in evaluation mode whose batch normalisations have become part of the convolutions and
+    linear layers before them: the same function, frozen, in fewer passes over memory."""
+    network = deepcopy(network).requires_grad_(False).eval()
+    for module in network.modules():
+        names = [name for name, _ in module.named_children()] if isinstance(module, nn.Sequential) else []
+        pairs = list(zip(names, names[1:], strict=False))
+        pairs += [("conv1", "norm1"), ("conv2", "norm2")] if isinstance(module, ConvBlock) else []
+        for before, norm in pairs:
+            layer, scaling = getattr(module, before), getattr(module, norm)
+            if isinstance(layer, nn.Conv2d) and isinstance(scaling, nn.BatchNorm2d):
+                setattr(module, before, fuse_conv_bn_eval(layer, scaling))
+            elif isinstance(layer, nn.Linear) and isinstance(scaling, nn.BatchNorm1d):
+                setattr(module, before, fuse_linear_bn_eval(layer, scaling))
+            else:
+                continue
+            setattr(module, norm, nn.Identity())
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return network
 
 
 def save_network(network: nn.Module, path: Path, config: dict[str, Any]) -> None:

@@ -14,10 +14,38 @@ from torch.nn import functional as F
 
 from mien.data.dataset import load_faces, split_rows, to_bytes, to_pixels
 from mien.face.blendshapes import FLIP
-from mien.face.landmarks import eye_distance
-from mien.face.network import CROP, AnalyserNet, save_network
+from mien.face.landmarks import LMS_NAMES, LMS_RATIOS, eye_distance, lms_ratios_torch
+from mien.face.network import (
+    CROP,
+    EYE_PATCH,
+    EYE_RAISED,
+    EYE_WIDTH,
+    MOUTH_LOWERED,
+    MOUTH_PATCH,
+    MOUTH_WIDTH,
+    AnalyserNet,
+    read_network,
+    save_network,
+)
 from mien.face.pose import angles
 from mien.training.augment import colour_jitter, similarity_matrices, uniform, warp_pixels, warp_points
+
+# Of MediaPipe's mesh: the rims of both eyes, and the lips, outside and inside.
+EYELIDS_AND_LIPS = [
+    *(33, 246, 161, 160, 159, 158, 157, 173, 133, 155, 154, 153, 145, 144, 163, 7),
+    *(263, 466, 388, 387, 386, 385, 384, 398, 362, 382, 381, 380, 374, 373, 390, 249),
+    *(61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291, 375, 321, 405, 314, 17, 84, 181, 91, 146),
+    *(78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308, 324, 318, 402, 317, 14, 87, 178, 88, 95),
+]
+WEIGHTS = {
+    "landmarks": 12.0,
+    "blendshapes": 4.0,
+    "pose": 1.0,
+    "coarse": 4.0,
+    "ratios": 2.0,
+    "exp": 4.0,
+    "lms": 2.0,
+}
 
 
 def mirror_order(landmarks: np.ndarray) -> np.ndarray:
@@ -29,11 +57,79 @@ def mirror_order(landmarks: np.ndarray) -> np.ndarray:
     return linear_sum_assignment(cost)[1]
 
 
+def points_around(mean: np.ndarray) -> tuple[list[int], list[int]]:
+    """Which of the mean face's [478, 3] landmarks lie in the patch around the eye on the picture's left, and around
+    the mouth."""
+    left, right = mean[[33, 133], :2].mean(0), mean[[263, 362], :2].mean(0)
+    across = np.linalg.norm(right - left)
+    from_eye = np.abs(mean[:, :2] - left + [0, EYE_RAISED * across]) / (EYE_WIDTH * across)
+    mouth = mean[[0, 17, 61, 291], :2].mean(0) + [0, MOUTH_LOWERED * across]
+    from_mouth = np.abs(mean[:, :2] - mouth) / (MOUTH_WIDTH * across)
+
+    def inside(apart: np.ndarray, size: tuple[int, int]) -> list[int]:
+        near = (apart[:, 0] < 0.46) & (apart[:, 1] < 0.46 * size[0] / size[1])
+        return [int(i) for i in np.flatnonzero(near)]
+
+    eye = inside(from_eye, EYE_PATCH)
+    return eye, [i for i in inside(from_mouth, MOUTH_PATCH) if i not in eye]
+
+
+def pretend(x: Tensor, rng: torch.Generator) -> Tensor:
+    """What is no face, from faces [b, 3, S, S]: their tiles shuffled, their skin and hair enlarged, cloth-like
+    stripes and folds, coloured noise of every coarseness."""
+    b, _, side, _ = x.shape
+    tiles = 4
+    cut = side // tiles
+    parts = x.view(b, 3, tiles, cut, tiles, cut).permute(0, 2, 4, 1, 3, 5).flatten(1, 2)
+    order = torch.rand(b, tiles * tiles, generator=rng).argsort(1)
+    parts = torch.gather(parts, 1, order[:, :, None, None, None].expand_as(parts))
+    shuffled = parts.view(b, tiles, tiles, 3, cut, cut).permute(0, 3, 1, 4, 2, 5).reshape(x.shape)
+    corners = F.interpolate(x[:, :, : side // 5, : side // 5], size=(side, side), mode="bilinear")
+    colour = uniform(b * 6, -1, 1, rng).view(b, 2, 3, 1, 1)
+    field = torch.zeros(b, 1, side, side)
+    for n in (3, 6, 12, 24):
+        bumps = F.interpolate(torch.randn(b, 1, n, n, generator=rng), size=(side, side), mode="bicubic")
+        field += bumps * uniform(b, 0, 1, rng).view(b, 1, 1, 1)
+    lines = torch.linspace(-1, 1, side)
+    direction = uniform(b, 0, 2 * np.pi, rng).view(b, 1, 1, 1)
+    along = direction.cos() * lines[None, None, None, :] + direction.sin() * lines[None, None, :, None]
+    waves = torch.sin(along * torch.exp(uniform(b, 1.5, 4.5, rng)).view(b, 1, 1, 1) + 1.5 * field)
+    share = (
+        torch.where(torch.rand(b, generator=rng).view(b, 1, 1, 1) < 0.5, waves, field.clamp(-1, 1)) / 2 + 0.5
+    )
+    cloth = colour[:, 0] * share + colour[:, 1] * (1 - share)
+    kind = torch.rand(b, generator=rng).view(b, 1, 1, 1)
+    return torch.where(kind < 0.4, cloth, torch.where(kind < 0.75, shuffled, corners)).clamp(-1, 1)
+
+
+def _apart(values: Tensor) -> Tensor:
+    """Mean absolute difference of each row of [b, n] and the one before it."""
+    return (values - values.roll(1, dims=0)).abs().mean(1)
+
+
+def metric_correlations(out: dict[str, Tensor], truth: dict[str, Tensor]) -> dict[str, float]:
+    """Exp, LMS and its five ratios, read and true: correlations (of differences between random pairs, and of the
+    ratios themselves)."""
+    first, second = np.random.default_rng(0).integers(0, len(out["landmarks"]), (2, 4000))
+
+    def agree(a: Tensor, b: Tensor) -> float:
+        return float(np.corrcoef(a.numpy(), b.numpy())[0, 1])
+
+    sides = [(side["blendshapes"], lms_ratios_torch(side["landmarks"])) for side in (out, truth)]
+    exp, lms = (agree(*((side[k][first] - side[k][second]).abs().mean(1) for side in sides)) for k in (0, 1))
+    each = {name: agree(sides[0][1][:, i], sides[1][1][:, i]) for i, name in enumerate(LMS_NAMES)}
+    return {"Exp": exp, "LMS": lms, **each}
+
+
 class AnalyserStage:
     """Args:
     weights: prepared set → how often it is drawn, relative.
     negatives: share of pictures without a whole face in them (for the confidence).
-    rough: share of faces cropped as loosely as a detector does; the rest is nearly canonical.
+    rough: share of faces cropped as loosely as a detector does at its worst; the rest is nearly canonical.
+    near: how nearly: turned by up to ± degrees, scaled by up to e^±, moved by up to ± sides.
+    exact: share of faces that are not moved at all, so that nothing of their sharpness is lost.
+    init: weights to start from, a file made by `export`; what they lack starts anew.
+    emphasis: weights of terms of the loss, where they differ from `WEIGHTS`.
     """
 
     def __init__(
@@ -41,8 +137,12 @@ class AnalyserStage:
         weights: dict[str, float],
         negatives: float = 0.12,
         rough: float = 0.4,
+        exact: float = 0.0,
+        near: tuple[float, float, float] = (3.0, 0.04, 0.02),
         widths: tuple[int, ...] = (24, 48, 96, 192),
         features: int = 320,
+        init: str | None = None,
+        emphasis: dict[str, float] | None = None,
     ) -> None:
         self.sets = [load_faces(source) for source in weights]
         self.rows = [split_rows(faces, held_out=False) for faces in self.sets]
@@ -54,14 +154,29 @@ class AnalyserStage:
             pose[:, 2] += turn.astype(np.float32)
         first = self.sets[0].landmarks
         self.mirror = torch.from_numpy(mirror_order(first))
-        self.negatives, self.rough = negatives, rough
+        self.negatives, self.rough, self.exact = negatives, rough, exact
+        self.near = near
+        self.loss_weights = WEIGHTS | (emphasis or {})
         torch.manual_seed(0)
-        self.model = AnalyserNet(widths=tuple(widths), features=features, mean_landmarks=first.mean(0))
+        mean = first.mean(0)
+        eye, mouth = points_around(mean)
+        self.refined = torch.zeros(478, dtype=torch.bool)
+        self.refined[[*eye, *self.mirror[eye].tolist(), *mouth]] = True
+        self.model = AnalyserNet(
+            widths=tuple(widths),
+            features=features,
+            mean_landmarks=mean,
+            eye_points=[eye, self.mirror[eye].tolist()],
+            mouth_points=mouth,
+        )
+        if init is not None:
+            self.model.load_state_dict(read_network(Path(init))[1], strict=False)
         self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         weight = torch.ones(478)
-        for low, high in ((468, 478),):
-            weight[low:high] = 3.0
-        weight[[0, 17, 61, 291, 13, 14, 33, 133, 145, 159, 263, 362, 374, 386, 78, 308]] = 4.0
+        weight[self.refined] = 1.5
+        weight[EYELIDS_AND_LIPS] = 3.0
+        weight[468:478] = 5.0
+        weight[np.unique([ends for _, *pair in LMS_RATIOS for ends in pair]).tolist()] = 6.0
         self.point_weight = (weight / weight.mean())[None, :, None]
 
     def modules(self) -> dict[str, nn.Module]:
@@ -86,9 +201,10 @@ class AnalyserStage:
         flip = torch.rand(size, generator=rng) < 0.5
         self._flip(batch, flip)
         rough = similarity_matrices(size, CROP, 22, 0.22, 0.10, rng)
-        fine = similarity_matrices(size, CROP, 3, 0.04, 0.02, rng)
-        loose = (torch.rand(size, generator=rng) < self.rough)[:, None, None]
-        matrices = torch.where(loose, rough, fine)
+        fine = similarity_matrices(size, CROP, *self.near, rng)
+        kind = torch.rand(size, generator=rng)[:, None, None]
+        matrices = torch.where(kind < self.rough, rough, fine)
+        matrices = torch.where(kind > 1 - self.exact, torch.eye(2, 3), matrices)
         # Without a face: far too near, or slid out of the frame.
         count = int(self.negatives * size)
         matrices[:count] = similarity_matrices(count, CROP, 40, 0.1, 0.1, rng)
@@ -104,11 +220,20 @@ class AnalyserStage:
             [torch.eye(2) * near, (1 - near) * (CROP * torch.rand(count, 2, 1, generator=rng))], dim=2
         )
         matrices[:count] = torch.where(slid[:, None, None], about, closer)
-        batch["x"] = colour_jitter(warp_pixels(batch["x"], matrices), rng)
-        noise = torch.rand(count, generator=rng) < 0.15
-        blank = torch.randn(count, 3, CROP // 8, CROP // 8, generator=rng) * 0.5
-        blank = F.interpolate(blank, scale_factor=8.0, mode="bilinear")
-        batch["x"][:count] = torch.where(noise[:, None, None, None], blank.clamp(-1, 1), batch["x"][:count])
+        # A face that lies on its side or stands on its head: a turned copy of the picture will show it upright.
+        turned = similarity_matrices(count, CROP, 0, 0.2, 0.08, rng)
+        angle = torch.deg2rad(uniform(count, 75, 285, rng))
+        spin = torch.stack([angle.cos(), -angle.sin(), angle.sin(), angle.cos()], 1).view(count, 2, 2)
+        middle = torch.full((count, 2, 1), CROP / 2)
+        turned = torch.cat([spin @ turned[:, :, :2], spin @ (turned[:, :, 2:] - middle) + middle], dim=2)
+        lying = torch.rand(count, generator=rng)[:, None, None] < 0.3
+        matrices[:count] = torch.where(lying, turned, matrices[:count])
+        x = warp_pixels(batch["x"], matrices)
+        faceless = torch.rand(count, generator=rng)[:, None, None, None] < 0.45
+        x[:count] = torch.where(faceless & ~lying[..., None], pretend(x[:count], rng), x[:count])
+        plain = torch.rand(size, generator=rng)[:, None, None, None] < 0.35
+        batch["x"] = torch.where(plain, x, colour_jitter(x, rng))
+        batch["fine"] = (kind[:, 0, 0] >= self.rough).float()
         batch["landmarks"] = warp_points(batch["landmarks"], matrices)
         batch["pose"][:, 2] += torch.rad2deg(torch.atan2(matrices[:, 1, 0], matrices[:, 0, 0]))
         batch["face"] = (torch.arange(size) >= count).float()
@@ -130,19 +255,31 @@ class AnalyserStage:
         out = self.model(batch["x"].contiguous(memory_format=torch.channels_last))
         face = batch["face"]
         share = face / face.sum().clamp_min(1)
-        distance = ((out["landmarks"] - batch["landmarks"]).abs() * self.point_weight.to(face)).mean(
-            dim=(1, 2)
-        ) / 50
+        weight = self.point_weight.to(face)
+        distance = ((out["landmarks"] - batch["landmarks"]).abs() * weight).mean(dim=(1, 2)) / 50
+        first = ((out["coarse"] - batch["landmarks"]).abs() * weight).mean(dim=(1, 2)) / 50
         difference = out["blendshapes"] - batch["blendshapes"]
         blend = difference.abs().mean(1) + 2 * difference.square().mean(1)
+        ratios, wanted = lms_ratios_torch(out["landmarks"]), lms_ratios_torch(batch["landmarks"])
+        ratio = (ratios - wanted).abs().clamp_max(1).mean(1)
+        # Exp and LMS (EmojiDiff Eqs. 2-3) of neighbours in the batch, as they are and as they should be.
+        fine = face * batch["fine"]
+        both = fine * fine.roll(1)
+        exp = (_apart(out["blendshapes"]) - _apart(batch["blendshapes"])).abs().mul(both).sum()
+        lms = (_apart(ratios) - _apart(wanted)).abs().clamp_max(1).mul(both).sum()
+        pairs = both.sum().clamp_min(1)
         pose = F.smooth_l1_loss(out["pose"] / 10, batch["pose"] / 10, reduction="none").mean(1)
         found = F.binary_cross_entropy_with_logits(out["confidence"], face)
         losses = {
             "landmarks": (distance * share).sum(),
             "blendshapes": (blend * share).sum(),
             "pose": (pose * share).sum(),
+            "coarse": (first * share).sum(),
+            "ratios": (ratio * fine).sum() / fine.sum().clamp_min(1),
+            "exp": exp / pairs,
+            "lms": lms / pairs,
         }
-        loss = 10 * losses["landmarks"] + 4 * losses["blendshapes"] + losses["pose"] + 0.2 * found
+        loss = sum(self.loss_weights[key] * value for key, value in losses.items()) + 0.2 * found
         logs = {key: value.item() for key, value in losses.items()}
         return loss, {"loss": loss.item(), "confidence": found.item(), **logs}
 
@@ -161,6 +298,8 @@ class AnalyserStage:
             numbers[f"{faces.source}_blendshapes"] = float(
                 (out["blendshapes"] - truth["blendshapes"]).abs().mean()
             )
+            for what, read in metric_correlations(out, truth).items():
+                numbers[f"{faces.source}_{what}"] = read
             numbers[f"{faces.source}_pose"] = float((out["pose"] - truth["pose"]).abs().mean())
             numbers[f"{faces.source}_found"] = float((out["confidence"] > 0).float().mean())
             if s == 0:
