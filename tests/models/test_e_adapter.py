@@ -8,7 +8,8 @@ import pytest
 import torch
 from diffusers.loaders import IPAdapterMixin
 
-from mien.models.e_adapter import EAdapter, cross_attention
+from mien.models.branch import attention_layers
+from mien.models.e_adapter import EAdapter
 from mien.types import Conditions, InputError
 from tests import tiny
 
@@ -384,7 +385,7 @@ def test_one_set_of_tokens_serves_a_whole_batch() -> None:
 def test_layers_are_counted_as_in_the_published_files() -> None:
     unet, adapter = make("sdxl")
     names = [name for name in unet.attn_processors if name.endswith("attn2.processor")]
-    assert [f"{name}.processor" for name in cross_attention(unet)] == names
+    assert [f"{name}.processor" for name in attention_layers(unet)] == names
     assert list(adapter.identity.ip_adapter) == [str(2 * i + 1) for i in range(len(names))]
     assert adapter.identity.image_proj.proj[0].weight.shape == (48, 24)
 

@@ -19,42 +19,56 @@ from mien.types import InputError
 State = dict[str, Tensor]
 
 
-def read_adapter(path: str | Path) -> tuple[State, State]:
-    """(image_proj, ip_adapter) of a ``.safetensors`` or ``.bin`` file. Pickled code is never run."""
+def read_adapter(path: str | Path, part: str = "ip_adapter") -> tuple[State, State]:
+    """(image_proj, ip_adapter) of a ``.safetensors`` or ``.bin`` file. Pickled code is never run.
+
+    ``part``: another name for the second, in the files of controllers that IP-Adapter's layout does not know.
+    """
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path}: there is no such adapter file")
     if path.suffix == ".safetensors":
-        image_proj, ip_adapter = _read_safetensors(path)
+        image_proj, weights = _split(path, _read_safetensors(path)[0], part)
     elif path.suffix in (".bin", ".pt", ".pth"):
-        image_proj, ip_adapter = _read_pickle(path)
+        image_proj, weights = _read_pickle(path)
     else:
         raise InputError(f"{path}: an adapter is a .safetensors or .bin file")
-    if not image_proj or not ip_adapter:
-        raise InputError(f"{path}: holds no image_proj and ip_adapter weights: it is not an IP-Adapter file")
-    for name, value in [*image_proj.items(), *ip_adapter.items()]:
+    if not image_proj or not weights:
+        raise InputError(f"{path}: holds no image_proj and {part} weights: it is not an IP-Adapter file")
+    for name, value in [*image_proj.items(), *weights.items()]:
         if not torch.isfinite(value).all():
             raise InputError(
                 f"{path}: {name} holds NaN or infinite weights: the file is damaged, use another copy"
             )
-    return image_proj, ip_adapter
+    return image_proj, weights
 
 
-def _read_safetensors(path: Path) -> tuple[State, State]:
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
+def read_controller(path: str | Path) -> str:
+    """Which controller the weights of this file are for, by its metadata: "parallel" if it says nothing."""
+    path = Path(path)
+    if path.suffix != ".safetensors" or not path.is_file():
+        return "parallel"
+    return _read_safetensors(path)[1].get("controller", "parallel")
+
+
+def _read_safetensors(path: Path) -> tuple[State, dict[str, str]]:
+    from safetensors import SafetensorError, safe_open
 
     try:
-        flat = load_file(path)
+        with safe_open(path, framework="pt") as file:
+            return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise InputError(f"{path}: is not a complete safetensors file ({error})") from error
-    parts: dict[str, State] = {"image_proj": {}, "ip_adapter": {}}
+
+
+def _split(path: Path, flat: State, part: str) -> tuple[State, State]:
+    parts: dict[str, State] = {"image_proj": {}, part: {}}
     for key, value in flat.items():
-        part, _, rest = key.partition(".")
-        if part not in parts:
+        first, _, rest = key.partition(".")
+        if first not in parts:
             raise InputError(f"{path}: has the key {key}, which no IP-Adapter file has")
-        parts[part][rest] = value
-    return parts["image_proj"], parts["ip_adapter"]
+        parts[first][rest] = value
+    return parts["image_proj"], parts[part]
 
 
 def _read_pickle(path: Path) -> tuple[State, State]:
@@ -69,8 +83,8 @@ def _read_pickle(path: Path) -> tuple[State, State]:
     if not isinstance(content, dict) or not {"image_proj", "ip_adapter"} <= content.keys():
         raise InputError(f"{path}: holds no image_proj and ip_adapter weights: it is not an IP-Adapter file")
     for part in ("image_proj", "ip_adapter"):
-        values = content[part].values() if isinstance(content[part], dict) else [None]
-        if not all(isinstance(value, Tensor) for value in values):
+        items = content[part].items() if isinstance(content[part], dict) else [(None, None)]
+        if not all(isinstance(name, str) and isinstance(value, Tensor) for name, value in items):
             raise InputError(f"{path}: {part} is not a dictionary of tensors: it is not an IP-Adapter file")
     return content["image_proj"], content["ip_adapter"]
 

@@ -1,6 +1,9 @@
-"""Parallel decoupled cross-attention: text + identity + expression (PAPERS 1.1, EmojiDiff; after IP-Adapter).
+"""Decoupled cross-attention: text + identity + expression (EmojiDiff, section 3.1; after IP-Adapter).
 
     Z = Attn(Q, K_text, V_text) + lambda_id * Attn(Q, K_id, V_id) + lambda_exp * Attn(Q, K_exp, V_exp)
+
+That is the method, ``"parallel"``. Of the ablation's other injections (EmojiDiff, supplement, Fig. 1) two live here
+as well: ``"serial"`` and ``"self_attention"``, whose formulas :class:`DecoupledAttention` states.
 
 The conditions travel through the UNet as one :class:`Injected` value in the place of
 ``encoder_hidden_states``, so they are part of the call and not of some shared state: two calls with
@@ -11,13 +14,15 @@ A UNet called with a plain text tensor runs its own processor.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from mien.types import InputError
 
 if TYPE_CHECKING:
     from diffusers.models.attention_processor import Attention
@@ -34,6 +39,10 @@ LINEAR = ("to_q", "to_k", "to_v", "to_out")
 
 Scale = BlockScale | Callable[[Tensor], BlockScale]
 """A :data:`BlockScale`, or a function of the timestep t [b] that gives one."""
+
+
+Injection = Literal["parallel", "serial", "self_attention"]
+"""How the expression enters a UNet's attention."""
 
 
 class Injected(NamedTuple):
@@ -90,9 +99,20 @@ class DecoupledAttention:
     cross-attention layer, and in any layer perhaps low-rank additions ``to_q_lora``, ``to_k_lora``,
     ``to_v_lora``, ``to_out_lora`` (FaceID). The additions act in every call, the scales are not theirs.
 
+    The identity is always parallel. With Z_id = Attn(Q, K_text, V_text) + lambda_id * Attn(Q, K_id, V_id), of h:
+
+    - ``"parallel"``: Z = Z_id + lambda_exp * Attn(Q, K_exp, V_exp).
+    - ``"serial"``: Z = Z_id + lambda_exp * Attn(Q', K_exp, V_exp), Q' = W_q (h + W_out Z_id): the expression is
+      asked for by what the identity's attention has made of h.
+    - ``"self_attention"``, in the self-attention layers, where :class:`KeyValue` then is:
+      Z = softmax([Q K^T, Q K_exp^T + log lambda_exp]) [V; V_exp]: the expression's tokens stand beside the
+      picture's own, and lambda_exp >= 0 is how often each counts. Scores here are already divided by sqrt(d).
+
     Without gradients, keys and values are kept while the very same token tensor comes back (one generation),
     and made anew when the tensor, its content or the weights change. A write through ``.data`` is invisible
     to autograd's version counter: call :meth:`forget` after one.
+
+    Where ``base`` is diffusers' sliced attention, this too goes through the heads a slice at a time.
     """
 
     def __init__(
@@ -101,15 +121,18 @@ class DecoupledAttention:
         base: Callable[..., Tensor],
         identity: nn.Module | None,
         expression: nn.Module | None,
+        injection: Injection = "parallel",
     ) -> None:
         self.layer = layer
         self.base = base
         self.identity = identity
         self.expression = expression
+        self.injection = injection
         self._additions: dict[str, list[LowRank]] = {
             name: [getattr(w, f"{name}_lora") for w in (identity, expression) if hasattr(w, f"{name}_lora")]
             for name in LINEAR
         }
+        self._slice: int | None = getattr(base, "slice_size", None)
         self._cache: dict[int, _Cached] = {}
 
     def forget(self) -> None:
@@ -123,13 +146,23 @@ class DecoupledAttention:
         encoder_hidden_states: Injected | Tensor | None = None,
         attention_mask: Tensor | None = None,
         temb: Tensor | None = None,
+        ip_hidden_states: Injected | None = None,
     ) -> Tensor:
-        """hidden_states [b, s, hidden] -> [b, s, hidden]; attention_mask is over the text tokens only."""
+        """hidden_states [b, s, hidden] -> [b, s, hidden].
+
+        Args:
+            encoder_hidden_states: the conditions in a cross-attention layer, None in a self-attention layer.
+            attention_mask: over the text tokens, or the picture's own, only.
+            ip_hidden_states: the conditions for a self-attention layer (a name that diffusers lets through).
+        """
         given = encoder_hidden_states
         if not isinstance(given, Injected):
-            if not any(self._additions.values()):
+            if ip_hidden_states is None and not any(self._additions.values()):
                 return self.base(attn, hidden_states, given, attention_mask, temb)
+            beside = ip_hidden_states if given is None else None
             given = Injected(hidden_states if given is None else given, None, None)
+            if beside is not None and self.injection == "self_attention":
+                given = given._replace(expression=beside.expression, expression_scale=beside.expression_scale)
         b, n_text, _ = given.text.shape
         if attention_mask is not None:
             attention_mask = attn.prepare_attention_mask(attention_mask, n_text, b)
@@ -138,25 +171,51 @@ class DecoupledAttention:
         def heads(x: Tensor) -> Tensor:  # [b, n, hidden] -> [b, h, n, hidden / h]
             return x.view(*x.shape[:2], attn.heads, -1).transpose(1, 2)
 
+        def branch(
+            weights: nn.Module | None, tokens: Tensor | None, scale: LayerScale
+        ) -> list[Tensor] | None:
+            if tokens is None or not isinstance(weights, KeyValue) or is_zero(scale):
+                return None
+            return [heads(x.to(query.dtype)) for x in self._keys_values(weights, tokens, query.dtype)]
+
         query = heads(self._linear("to_q", attn.to_q, hidden_states))
         key = heads(self._linear("to_k", attn.to_k, given.text))
         value = heads(self._linear("to_v", attn.to_v, given.text))
-        z = F.scaled_dot_product_attention(query, key, value, attn_mask=attention_mask)
-        for weights, tokens, scale in (
-            (self.identity, given.identity, given.id_scale),
-            (self.expression, given.expression, given.expression_scale),
-        ):
-            scale = layer_scale(scale, self.layer)
-            if tokens is None or not isinstance(weights, KeyValue) or is_zero(scale):
-                continue
-            key, value = (heads(x.to(query.dtype)) for x in self._keys_values(weights, tokens, query.dtype))
-            branch = F.scaled_dot_product_attention(query, key, value)
-            if isinstance(scale, Tensor):
-                z = z + scale.to(z).view(-1, 1, 1, 1) * branch  # [b] or [1] over [b, h, s, hidden / h]
-            else:
-                z = torch.add(z, branch, alpha=scale)
+        id_scale = layer_scale(given.id_scale, self.layer)
+        expression_scale = layer_scale(given.expression_scale, self.layer)
+        expression = branch(self.expression, given.expression, expression_scale)
+        if expression is not None and self.injection == "self_attention":
+            tokens = expression[0].shape[2]
+            attention_mask = _beside(attention_mask, expression_scale, n_text, tokens, query)
+            key, value = (
+                torch.cat([own, new.expand(b, -1, -1, -1)], dim=2)
+                for own, new in zip((key, value), expression, strict=True)
+            )
+            expression = None
+        z = self._attend(query, key, value, attention_mask)
+        identity = branch(self.identity, given.identity, id_scale)
+        if identity is not None:
+            z = _add(z, self._attend(query, *identity), id_scale)
+        if expression is not None:
+            if self.injection == "serial":
+                seen = hidden_states + self._linear("to_out", attn.to_out[0], z.transpose(1, 2).flatten(2))
+                query = heads(self._linear("to_q", attn.to_q, seen))
+            z = _add(z, self._attend(query, *expression), expression_scale)
         z = z.transpose(1, 2).flatten(2)  # [b, s, hidden]
         return attn.to_out[1](self._linear("to_out", attn.to_out[0], z))
+
+    def _attend(self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None) -> Tensor:
+        """softmax(Q K^T / sqrt(d) + mask) V: [b, h, s, d] of query [b, h, s, d], key and value [b or 1, h, n, d]."""
+        if self._slice is None:
+            return F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+        parts = []
+        for i in range(0, query.shape[1], self._slice):
+            part = slice(i, i + self._slice)
+            masked = mask if mask is None or mask.shape[1] == 1 else mask[:, part]
+            parts.append(
+                F.scaled_dot_product_attention(query[:, part], key[:, part], value[:, part], attn_mask=masked)
+            )
+        return torch.cat(parts, dim=1)
 
     def _linear(self, name: str, linear: nn.Module, x: Tensor) -> Tensor:
         y = linear(x)
@@ -173,6 +232,45 @@ class DecoupledAttention:
         if kept is None or kept.tokens() is not tokens or kept.stamp != stamp:
             kept = self._cache[id(weights)] = _Cached(weakref.ref(tokens), stamp, weights(tokens))
         return kept.key_value
+
+
+def _add(z: Tensor, branch: Tensor, scale: LayerScale) -> Tensor:
+    """z + scale * branch; a scale [b] or [1] is over [b, h, s, d]."""
+    if isinstance(scale, Tensor):
+        return z + scale.to(z).view(-1, 1, 1, 1) * branch
+    return torch.add(z, branch, alpha=scale)
+
+
+def _beside(mask: Tensor | None, scale: LayerScale, own: int, tokens: int, query: Tensor) -> Tensor | None:
+    """The mask [b or 1, h or 1, s or 1, own + tokens] that lets `tokens` beside `own` count `scale` times."""
+    if mask is None and not isinstance(scale, Tensor) and scale == 1:
+        return None
+    if not isinstance(scale, Tensor) and scale < 0:
+        raise InputError(f"the expression's scale must be at least 0 in self-attention, not {scale}")
+    # in float32: log(0) = -inf is "not there"
+    weight = (
+        torch.as_tensor(scale, dtype=torch.float32, device=query.device)
+        .log()
+        .view(-1, 1, 1, 1)
+        .to(query.dtype)
+    )
+    before = query.new_zeros(1, 1, 1, own) if mask is None else mask
+    shape = torch.broadcast_shapes(before.shape[:3], weight.shape[:3])
+    return torch.cat([before.expand(*shape, -1), weight.expand(*shape, tokens)], dim=-1)
+
+
+def resolve_scale(scale: Scale, t: Tensor, layers: Sequence[str]) -> BlockScale:
+    """The scale of this step. t: [b].
+
+    Raises:
+        InputError: it names a block in which none of the layers is.
+    """
+    value = scale(t) if callable(scale) and not isinstance(scale, Tensor) else scale
+    if isinstance(value, Mapping):
+        for block in value:
+            if not any(in_block(layer, block) for layer in layers):
+                raise InputError(f"no layer that the adapter acts on is in the block {block!r} of this UNet")
+    return value
 
 
 def is_zero(scale: LayerScale) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from mien.models.adapter_files import State, read_adapter
 from mien.models.attention import LINEAR, KeyValue, LowRank
 from mien.models.compound import CompoundProjection, compound_projection_from_state
-from mien.models.projection import Projection, projection_from_state
-from mien.types import InputError
+from mien.models.projection import Projection, embed_tokens, projection_from_state
+from mien.types import Conditions, InputError
 
 if TYPE_CHECKING:
     from diffusers import UNet2DConditionModel
@@ -26,8 +26,8 @@ class AdapterBranch(nn.Module):
         projection: embeddings -> tokens.
         layers: keys and values, one a cross-attention layer, in the order of ``unet.attn_processors``.
         additions: FaceID's low-rank additions by the layer's number in ``unet.attn_processors``, each a
-            module
-            with ``to_q_lora``, ``to_k_lora``, ``to_v_lora``, ``to_out_lora``.
+            module with ``to_q_lora``, ``to_k_lora``, ``to_v_lora``, ``to_out_lora``.
+        first: 1, the layers are the cross-attention's; 0, the self-attention's.
     """
 
     def __init__(
@@ -35,11 +35,13 @@ class AdapterBranch(nn.Module):
         projection: Projection | CompoundProjection,
         layers: list[KeyValue],
         additions: dict[int, nn.Module] | None = None,
+        first: int = 1,
     ) -> None:
         super().__init__()
         self.image_proj = projection
         self.layers = layers
-        modules: dict[int, nn.Module] = {2 * i + 1: layer for i, layer in enumerate(layers)}
+        self.first = first
+        modules: dict[int, nn.Module] = {2 * i + first: layer for i, layer in enumerate(layers)}
         for k, addition in (additions or {}).items():
             for name, low_rank in addition.named_children():
                 modules.setdefault(k, nn.Module()).add_module(name, low_rank)
@@ -56,17 +58,44 @@ class AdapterBranch(nn.Module):
 
     def tokens(self, embeds: Tensor) -> Tensor:
         """[b, w] -> [b, n, d]; several pictures a sample, [b, k, w] -> [b, k n, d], as IP-Adapter does."""
-        if embeds.ndim not in (2, 3) or embeds.shape[-1] != self.width:
-            raise InputError(
-                f"an embedding of shape {tuple(embeds.shape)} does not fit an adapter for width "
-                f"{self.width}: use the encoder that the adapter was trained with"
-            )
-        tokens = self.image_proj(embeds.reshape(-1, self.width))  # [b k, n, d]
-        return tokens.reshape(embeds.shape[0], -1, tokens.shape[-1])
+        return embed_tokens(self.image_proj, embeds)
 
 
-def cross_attention(unet: UNet2DConditionModel) -> dict[str, Attention]:
-    """Cross-attention layers by name, in the order of ``unet.attn_processors`` (down, up, mid)."""
+class Tokeniser(Protocol):
+    """A branch as far as ``project`` needs it."""
+
+    def tokens(self, embeds: Tensor) -> Tensor: ...
+
+
+def project(
+    identity: Tokeniser | None,
+    expression: Tokeniser | None,
+    identity_embeds: Tensor | None,
+    expression_embeds: Tensor | None,
+    text: Tensor | None,
+    drop_identity: Tensor | None,
+    drop_expression: Tensor | None,
+) -> Conditions:
+    """Embeddings to tokens with these branches; see ``EAdapter.project``."""
+    tokens: list[Tensor | None] = []
+    for name, branch, embeds, drop in (
+        ("identity", identity, identity_embeds, drop_identity),
+        ("expression", expression, expression_embeds, drop_expression),
+    ):
+        if embeds is None:
+            tokens.append(None)
+            continue
+        if branch is None:
+            raise InputError(f"the adapter has no {name} branch: leave the {name} embedding out")
+        if drop is not None:
+            embeds = embeds.masked_fill(drop.view(-1, *[1] * (embeds.ndim - 1)), 0.0)
+        tokens.append(branch.tokens(embeds))
+    return Conditions(text=text, identity=tokens[0], expression=tokens[1])
+
+
+def attention_layers(unet: UNet2DConditionModel, first: int = 1) -> dict[str, Attention]:
+    """Cross-attention layers by name (first = 1), or self-attention layers (0), in the order of
+    ``unet.attn_processors`` (down, up, mid)."""
     names = [name.removesuffix(".processor") for name in unet.attn_processors]
     layers: dict[str, Any] = {name: unet.get_submodule(name) for name in names}
     plain = all(
@@ -84,13 +113,13 @@ def cross_attention(unet: UNet2DConditionModel) -> dict[str, Attention]:
         raise InputError(
             "this UNet has no cross-attention of Stable Diffusion's kind: use an SD1.5 or SDXL family model"
         )
-    return {name: layers[name] for name in names[1::2]}
+    return {name: layers[name] for name in names[first::2]}
 
 
 def check_fit(branch: AdapterBranch, unet: UNet2DConditionModel, source: str) -> None:
     """Refuse a branch whose weights are not shaped for the UNet's layers."""
-    layers = cross_attention(unet).values()
-    wants = [(attn.to_k.in_features, attn.to_k.out_features) for attn in layers]
+    pairs = zip(attention_layers(unet).values(), attention_layers(unet, branch.first).values(), strict=True)
+    wants = [(cross.to_k.in_features, attn.to_k.out_features) for cross, attn in pairs]
     has = [(layer.to_k_ip.in_features, layer.to_k_ip.out_features) for layer in branch.layers]
     if wants != has:
         raise InputError(
@@ -122,8 +151,9 @@ def load_branch(unet: UNet2DConditionModel, path: str | Path) -> AdapterBranch:
     make = compound_projection_from_state if several else projection_from_state
     projection = make(state, str(path))
     count = sum(name.endswith(".to_k_ip.weight") for name in ip_adapter)
+    first = 0 if "0.to_k_ip.weight" in ip_adapter else 1
     numbers = {name.split(".")[0] for name in ip_adapter if "_lora." in name}
-    expected = {f"{2 * i + 1}.to_{x}_ip.weight" for i in range(count) for x in "kv"}
+    expected = {f"{2 * i + first}.to_{x}_ip.weight" for i in range(count) for x in "kv"}
     expected |= {f"{k}.{name}_lora.{x}.weight" for k in numbers for name in LINEAR for x in ("down", "up")}
     if wrong := sorted(expected ^ ip_adapter.keys()):
         is_missing = "lacks" if wrong[0] in expected else "has the unexpected"
@@ -133,9 +163,9 @@ def load_branch(unet: UNet2DConditionModel, path: str | Path) -> AdapterBranch:
     for name, value in ip_adapter.items():
         if value.ndim != 2 or not name.split(".")[0].isdigit():
             raise InputError(f"{path}: ip_adapter.{name} has the wrong shape {tuple(value.shape)}")
-    layers = [_key_value(ip_adapter, 2 * i + 1, projection.dim, path) for i in range(count)]
+    layers = [_key_value(ip_adapter, 2 * i + first, projection.dim, path) for i in range(count)]
     additions = {int(k): _additions(ip_adapter, int(k), path) for k in numbers}
-    branch = AdapterBranch(projection, layers, additions)
+    branch = AdapterBranch(projection, layers, additions, first)
     check_fit(branch, unet, str(path))
     return branch
 

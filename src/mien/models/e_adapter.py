@@ -1,4 +1,4 @@
-"""The E-Adapter: identity and expression as two more sources of cross-attention (PAPERS 1.1, EmojiDiff).
+"""The E-Adapter: identity and expression as two more sources of cross-attention (EmojiDiff, section 3.1).
 
 A plug-in for any UNet of Stable Diffusion's kind. The base stays frozen and unchanged: nothing is registered
 in it, :meth:`EAdapter.detach` gives every attention layer its own processor back. Each branch is saved as
@@ -6,19 +6,21 @@ one file in IP-Adapter's layout, so ``pipe.load_ip_adapter([folder, folder], wei
 diffusers runs it too.
 
 What the paper leaves open, and our choice: 4 tokens a branch, as in both adapters it starts from.
+
+The same class serves the ablation's injections "serial" and "self_attention" (``mien.models.controllers``).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from torch import Tensor, nn
 
-from mien.models.adapter_files import write_adapter
-from mien.models.attention import BlockScale, DecoupledAttention, Injected, KeyValue, Scale, in_block
-from mien.models.branch import AdapterBranch, check_fit, cross_attention, load_branch
+from mien.models.adapter_files import read_controller, write_adapter
+from mien.models.attention import DecoupledAttention, Injected, Injection, KeyValue, Scale, resolve_scale
+from mien.models.branch import AdapterBranch, attention_layers, check_fit, load_branch, project
 from mien.models.latents import unet_input
 from mien.models.projection import ProjectionKind, create_projection
 from mien.types import Conditions, InputError, NoisePredictor
@@ -34,12 +36,21 @@ FILES = {branch: f"{branch}.safetensors" for branch in BRANCHES}
 
 
 class EAdapter(nn.Module):
-    """Both branches; either may be absent. Make it by :meth:`create` or :meth:`load`, then attach it."""
+    """Both branches; either may be absent. Make it by :meth:`create` or :meth:`load`, then attach it.
 
-    def __init__(self, identity: AdapterBranch | None, expression: AdapterBranch | None) -> None:
+    ``controller``: how the expression enters, see ``mien.models.attention.DecoupledAttention``.
+    """
+
+    def __init__(
+        self,
+        identity: AdapterBranch | None,
+        expression: AdapterBranch | None,
+        controller: Injection = "parallel",
+    ) -> None:
         super().__init__()
         self.identity = identity
         self.expression = expression
+        self.controller: Injection = controller
         self._unet: list[UNet2DConditionModel] = []  # in a list: the UNet must not become a submodule
         self._base_processors: dict[str, Any] = {}
         self._processors: list[DecoupledAttention] = []
@@ -54,28 +65,28 @@ class EAdapter(nn.Module):
         expression_tokens: int = 4,
         identity_projection: ProjectionKind = "mlp",
         expression_projection: ProjectionKind = "linear",
+        controller: Injection = "parallel",
     ) -> EAdapter:
         """A new adapter for this UNet; a width of None leaves the branch out.
 
         Projections start at random (torch's global generator), keys and values as copies of the text's in
-        the same layer, as IP-Adapter's training does.
+        the same layer, as IP-Adapter's training does; those of self-attention layers at random.
         """
+        first = 0 if controller == "self_attention" else 1
+        dim = next(iter(attention_layers(unet).values())).to_k.in_features
 
-        def branch(width: int | None, kind: ProjectionKind, tokens: int) -> AdapterBranch | None:
+        def branch(
+            width: int | None, kind: ProjectionKind, tokens: int, first: int = 1
+        ) -> AdapterBranch | None:
             if width is None:
                 return None
-            layers = []
-            for attn in cross_attention(unet).values():
-                layer = KeyValue(attn.to_k.in_features, attn.to_k.out_features)
-                layer.to_k_ip.weight.data.copy_(attn.to_k.weight)
-                layer.to_v_ip.weight.data.copy_(attn.to_v.weight)
-                layers.append(layer)
-            projection = create_projection(kind, width, layers[0].to_k_ip.in_features, tokens)
-            return AdapterBranch(projection, layers)
+            projection = create_projection(kind, width, dim, tokens)
+            return AdapterBranch(projection, create_layers(unet, first), first=first)
 
         return cls(
             branch(identity_width, identity_projection, identity_tokens),
-            branch(expression_width, expression_projection, expression_tokens),
+            branch(expression_width, expression_projection, expression_tokens, first),
+            controller,
         )
 
     @classmethod
@@ -84,15 +95,37 @@ class EAdapter(nn.Module):
     ) -> EAdapter:
         """From one file a branch (``.safetensors`` or ``.bin``), for instance IP-Adapter FaceID as identity
         and the image-prompt IP-Adapter as expression; None leaves the branch out. The files must fit the
-        UNet."""
-        return cls(*(None if path is None else load_branch(unet, path) for path in (identity, expression)))
+        UNet. How the expression enters is what its file says, else parallel.
+
+        Raises:
+            InputError: a file is damaged, of a kind that is not supported, or for another UNet or controller.
+        """
+        controller = "parallel" if expression is None else read_controller(expression)
+
+        def branch(path: str | Path | None, first: int) -> AdapterBranch | None:
+            if path is None:
+                return None
+            loaded = load_branch(unet, path)
+            if loaded.first != first or controller not in get_args(Injection):
+                raise InputError(
+                    f"{path}: its weights are not for cross-attention as a {controller!r} controller: "
+                    "use the file that was saved with its metadata"
+                )
+            return loaded
+
+        first = 0 if controller == "self_attention" else 1
+        return cls(branch(identity, 1), branch(expression, first), controller)  # type: ignore[arg-type]
 
     def save(self, folder: str | Path, metadata: Mapping[str, str] | None = None) -> list[Path]:
-        """Write ``identity.safetensors`` and ``expression.safetensors`` (those there are) into the folder."""
+        """Write ``identity.safetensors`` and ``expression.safetensors`` (those there are) into the folder.
+
+        The expression's metadata names the controller; stock diffusers runs what is parallel.
+        """
         written = []
         for name, branch in self.branches():
             path = Path(folder) / FILES[name]
-            write_adapter(path, branch.state_dict(), metadata)
+            extra = {"controller": self.controller} if name == "expression" else {}
+            write_adapter(path, branch.state_dict(), {**extra, **(metadata or {})})
             written.append(path)
         return written
 
@@ -106,7 +139,7 @@ class EAdapter(nn.Module):
     def trainable_parameters(self, stage: Stage = "base") -> list[nn.Parameter]:
         """Choose and return what the stage trains; the rest gets ``requires_grad = False``.
 
-        "base", "refined", "ica": the whole expression branch and the identity's projection (PAPERS 1.1).
+        "base", "refined", "ica": the whole expression branch and the identity's projection (EmojiDiff, supplement A.1).
         "all": the identity's keys and values too, for a backbone that has no FaceID adapter to start from.
         """
         if stage not in ("base", "refined", "ica", "all"):
@@ -130,9 +163,10 @@ class EAdapter(nn.Module):
             raise InputError("this UNet has an adapter already: detach() that one first")
         new = dict(base)
         for k, (name, own) in enumerate(base.items()):
-            weights = [None if b is None else b.at(k) for b in (self.identity, self.expression)]
-            if weights != [None, None]:
-                processor = DecoupledAttention(name.removesuffix(".processor"), own, *weights)
+            identity, expression = (None if b is None else b.at(k) for b in (self.identity, self.expression))
+            if k % 2 or identity is not None or expression is not None:
+                layer = name.removesuffix(".processor")
+                processor = DecoupledAttention(layer, own, identity, expression, self.controller)
                 self._processors.append(processor)
                 new[name] = processor
         unet.set_attn_processor(new)
@@ -172,20 +206,15 @@ class EAdapter(nn.Module):
             drop_identity, drop_expression: [b] bool, True where the embedding is replaced by zeros, which is
                 what the unconditional side of guidance sees (IP-Adapter).
         """
-        tokens: list[Tensor | None] = []
-        for name, embeds, drop in zip(
-            BRANCHES, (identity_embeds, expression_embeds), (drop_identity, drop_expression), strict=True
-        ):
-            if embeds is None:
-                tokens.append(None)
-                continue
-            branch = getattr(self, name)
-            if branch is None:
-                raise InputError(f"the adapter has no {name} branch: leave the {name} embedding out")
-            if drop is not None:
-                embeds = embeds.masked_fill(drop.view(-1, *[1] * (embeds.ndim - 1)), 0.0)
-            tokens.append(branch.tokens(embeds))
-        return Conditions(text=text, identity=tokens[0], expression=tokens[1])
+        return project(
+            self.identity,
+            self.expression,
+            identity_embeds,
+            expression_embeds,
+            text,
+            drop_identity,
+            drop_expression,
+        )
 
     def predict_noise(
         self,
@@ -209,14 +238,6 @@ class EAdapter(nn.Module):
             raise InputError("the adapter is not attached to a UNet: attach(unet) first")
         layers, base = [processor.layer for processor in self._processors], self._unet[0]
 
-        def at(scale: Scale, t: Tensor) -> BlockScale:
-            value = scale(t) if callable(scale) and not isinstance(scale, Tensor) else scale
-            if isinstance(value, dict):
-                for block in value:
-                    if not any(in_block(layer, block) for layer in layers):
-                        raise InputError(f"no cross-attention layer of this UNet is in block {block!r}")
-            return value
-
         def predict(z_t: Tensor, t: Tensor, conditions: Conditions) -> Tensor:
             if conditions.text is None:
                 raise InputError("the conditions hold no text tokens: encode the prompt, or an empty one")
@@ -224,10 +245,29 @@ class EAdapter(nn.Module):
                 conditions.text,
                 conditions.identity,
                 conditions.expression,
-                at(id_scale, t),
-                at(expression_scale, t),
+                resolve_scale(id_scale, t, layers),
+                resolve_scale(expression_scale, t, layers),
             )
+            arguments = unet_arguments
+            if self.controller == "self_attention":  # whose layers do not see encoder_hidden_states
+                beside = {**(arguments.get("cross_attention_kwargs") or {}), "ip_hidden_states": given}
+                arguments = {**arguments, "cross_attention_kwargs": beside}
             z_in = unet_input(base, z_t, conditions)
-            return unet(z_in, t, encoder_hidden_states=given, return_dict=False, **unet_arguments)[0]
+            return unet(z_in, t, encoder_hidden_states=given, return_dict=False, **arguments)[0]
 
         return predict
+
+
+def create_layers(unet: UNet2DConditionModel, first: int) -> list[KeyValue]:
+    """New keys and values for a branch in the UNet's cross-attention (first = 1, copies of the text's) or
+    self-attention layers (0, at random)."""
+    layers = []
+    for cross, attn in zip(
+        attention_layers(unet).values(), attention_layers(unet, first).values(), strict=True
+    ):
+        layer = KeyValue(cross.to_k.in_features, attn.to_k.out_features)
+        if first:
+            layer.to_k_ip.weight.data.copy_(attn.to_k.weight)
+            layer.to_v_ip.weight.data.copy_(attn.to_v.weight)
+        layers.append(layer)
+    return layers

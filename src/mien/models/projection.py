@@ -6,11 +6,14 @@ Glossary: C embedding width, n tokens, D the UNet's cross-attention width.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from torch import Tensor, nn
 
 from mien.types import InputError
+
+if TYPE_CHECKING:
+    from mien.models.compound import CompoundProjection
 
 ProjectionKind = Literal["linear", "mlp"]
 LINEAR_TOKENS = 4  # fixed by the image-prompt layout: readers take D as rows / 4
@@ -55,6 +58,17 @@ class MLPProjection(nn.Module):
 
 
 Projection = LinearProjection | MLPProjection
+
+
+def embed_tokens(projection: Projection | CompoundProjection, embeds: Tensor) -> Tensor:
+    """[b, w] -> [b, n, d]; several pictures a sample, [b, k, w] -> [b, k n, d], as IP-Adapter does."""
+    if embeds.ndim not in (2, 3) or embeds.shape[-1] != projection.width:
+        raise InputError(
+            f"an embedding of shape {tuple(embeds.shape)} does not fit an adapter for width "
+            f"{projection.width}: use the encoder that the adapter was trained with"
+        )
+    tokens = projection(embeds.reshape(-1, projection.width))  # [b k, n, d]
+    return tokens.reshape(embeds.shape[0], -1, tokens.shape[-1])
 
 
 def create_projection(kind: ProjectionKind, width: int, dim: int, tokens: int = 4) -> Projection:

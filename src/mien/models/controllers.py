@@ -1,0 +1,321 @@
+"""The four expression controllers of the ablation, by name (EmojiDiff, supplement A.2 and Fig. 1).
+
+    (a) "self_attention"  the expression's tokens beside the picture's own in every self-attention layer
+    (b) "controlnet"      a ControlNet (Zhang et al. 2023, arXiv 2302.05543) that is told the expression's tokens
+    (c) "serial"          cross-attention with the expression after that with the identity
+    (d) "parallel"        cross-attention with both side by side: the method
+
+The figure's drawing is not in the text we have, so the formulas are our reading of its four names: those of (a), (c)
+and (d) stand in ``mien.models.attention``, that of (b) at :class:`ControlNetAdapter`. In all four the identity enters
+by parallel cross-attention, the paper's parameters are trained (the whole expression controller and the identity's
+projection), and at scale 0 the expression changes nothing. One interface, so that a stage takes any of them.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, get_args
+
+from torch import Tensor, nn
+
+from mien.models.adapter_files import read_adapter, read_controller, write_adapter
+from mien.models.attention import Injection, Scale, is_zero, layer_scale, resolve_scale
+from mien.models.branch import AdapterBranch, attention_layers, load_branch, project
+from mien.models.compound import CompoundProjection
+from mien.models.e_adapter import FILES, EAdapter, Stage, create_layers
+from mien.models.latents import unet_input
+from mien.models.projection import (
+    Projection,
+    ProjectionKind,
+    embed_tokens,
+    projection_from_state,
+)
+from mien.types import Conditions, InputError, NoisePredictor
+
+if TYPE_CHECKING:
+    from diffusers import ControlNetModel, UNet2DConditionModel
+
+CONTROLLERS = ("self_attention", "controlnet", "serial", "parallel")
+
+
+class Controller(Protocol):
+    """What stages and pipelines ask of an adapter; the methods are documented at ``EAdapter``. It is also an
+    ``nn.Module``, whose state is what a checkpoint keeps."""
+
+    @property
+    def controller(self) -> str: ...
+    def attach(self, unet: UNet2DConditionModel) -> None: ...
+    def detach(self) -> None: ...
+    def forget(self) -> None: ...
+    def project(
+        self,
+        identity_embeds: Tensor | None = None,
+        expression_embeds: Tensor | None = None,
+        text: Tensor | None = None,
+        drop_identity: Tensor | None = None,
+        drop_expression: Tensor | None = None,
+    ) -> Conditions: ...
+    def predict_noise(
+        self,
+        unet: Callable[..., Any],
+        id_scale: Scale = 1.0,
+        expression_scale: Scale = 1.0,
+        **unet_arguments: Any,
+    ) -> NoisePredictor: ...
+    def trainable_parameters(self, stage: Stage = "base") -> list[nn.Parameter]: ...
+    def save(self, folder: str | Path, metadata: Mapping[str, str] | None = None) -> list[Path]: ...
+
+
+def create_controller(
+    name: str,
+    unet: UNet2DConditionModel,
+    identity_width: int | None,
+    expression_width: int,
+    identity_tokens: int = 4,
+    expression_tokens: int = 4,
+    identity_projection: ProjectionKind = "mlp",
+    expression_projection: ProjectionKind = "linear",
+) -> EAdapter | ControlNetAdapter:
+    """A new adapter for this UNet, as ``EAdapter.create``, under the controller of this name."""
+    check_name(name)
+    adapter = EAdapter.create(
+        unet,
+        identity_width,
+        expression_width,
+        identity_tokens,
+        expression_tokens,
+        identity_projection,
+        expression_projection,
+        name if name in get_args(Injection) else "parallel",  # type: ignore[arg-type]
+    )
+    return adapter if adapter.controller == name else change_controller(name, unet, adapter)
+
+
+def change_controller(
+    name: str, unet: UNet2DConditionModel, adapter: EAdapter
+) -> EAdapter | ControlNetAdapter:
+    """The adapter's identity branch (shared) and expression projection (copied) under another controller.
+
+    Weights of cross-attention go over from parallel to serial and back; what the other has no place for starts as
+    :func:`create_controller` does. So an ablation starts all four from the same adapter. Neither is attached.
+    """
+    check_name(name)
+    old = adapter.expression
+    if old is None:
+        raise InputError(f"the adapter has no expression branch that could be a {name} controller")
+    projection = copy.deepcopy(old.image_proj)
+    if name == "controlnet":
+        return ControlNetAdapter(adapter.identity, ControlNetBranch.create(projection, unet))
+    first = 0 if name == "self_attention" else 1
+    layers = copy.deepcopy(old.layers) if old.first == first else create_layers(unet, first)
+    return EAdapter(adapter.identity, AdapterBranch(projection, layers, first=first), name)  # type: ignore[arg-type]
+
+
+def load_controller(
+    unet: UNet2DConditionModel, identity: str | Path | None, expression: str | Path | None
+) -> EAdapter | ControlNetAdapter:
+    """From one file a branch, as ``EAdapter.load``; the expression's file says which controller it is for.
+
+    Raises:
+        InputError: a file is damaged, of a kind that is not supported, incomplete, or for another UNet.
+    """
+    if expression is None or read_controller(expression) != "controlnet":
+        return EAdapter.load(unet, identity, expression)
+    image_proj, weights = read_adapter(expression, part="controlnet")
+    projection = projection_from_state({k: v.float() for k, v in image_proj.items()}, str(expression))
+    branch = ControlNetBranch.create(projection, unet)
+    branch.load_controlnet(weights, str(expression))
+    return ControlNetAdapter(None if identity is None else load_branch(unet, identity), branch)
+
+
+def check_name(name: str) -> None:
+    """Refuse what is no controller."""
+    if name not in CONTROLLERS:
+        raise InputError(f"controller {name!r} is unknown: choose {', '.join(CONTROLLERS)}")
+
+
+class ControlNetBranch(nn.Module):
+    """The expression's projection and a ControlNet. Make it by :meth:`create`."""
+
+    def __init__(self, projection: Projection | CompoundProjection, controlnet: ControlNetModel) -> None:
+        super().__init__()
+        self.image_proj = projection
+        self.controlnet = controlnet
+        # an embedding has no place in the picture: the control picture's network is left out, see `residuals`
+        controlnet.controlnet_cond_embedding = nn.Identity()
+
+    @classmethod
+    def create(
+        cls, projection: Projection | CompoundProjection, unet: UNet2DConditionModel
+    ) -> ControlNetBranch:
+        """diffusers' ControlNet: a copy of the UNet's encoder whose outputs pass convolutions that start at zero."""
+        from diffusers import ControlNetModel
+
+        dim = next(iter(attention_layers(unet).values())).to_k.in_features
+        if projection.dim != dim:
+            raise InputError(
+                f"an expression projection to width {projection.dim} does not fit a UNet of "
+                f"cross-attention width {dim}: use an adapter of this UNet's family"
+            )
+        controlnet = ControlNetModel.from_unet(unet).requires_grad_(True)
+        return cls(projection, controlnet)
+
+    def load_controlnet(self, weights: Mapping[str, Tensor], source: str) -> None:
+        """Take the ControlNet's weights. ``source``: the file's name, for errors."""
+        expected = {name: tuple(value.shape) for name, value in self.controlnet.state_dict().items()}
+        found = {name: tuple(value.shape) for name, value in weights.items()}
+        if expected != found:
+            wrong = sorted(set(expected.items()) ^ set(found.items()))[0]
+            raise InputError(
+                f"{source}: controlnet.{wrong[0]} is missing, unexpected or of the wrong shape {wrong[1]}: "
+                "use a file that was trained with a UNet of this size"
+            )
+        self.controlnet.load_state_dict(dict(weights))
+
+    @property
+    def width(self) -> int:
+        """Length of the embedding it takes."""
+        return self.image_proj.width
+
+    def tokens(self, embeds: Tensor) -> Tensor:
+        """[b, w] or [b, k, w] -> [b, n, d]."""
+        return embed_tokens(self.image_proj, embeds)
+
+    def blocks(self) -> list[str]:
+        """Which of the UNet's blocks each residual goes to."""
+        names = ["conv_in"]
+        for i, block in enumerate(self.controlnet.down_blocks):
+            names += [f"down_blocks.{i}"] * (len(block.resnets) + bool(block.downsamplers))
+        return [*names, "mid_block"]
+
+    def residuals(self, z_in: Tensor, t: Tensor, tokens: Tensor, **arguments: Any) -> list[Tensor]:
+        """What is added to the UNet's skip connections and, the last, to its middle.
+
+        Args:
+            z_in: [b, c_in, h, w] the UNet's input. t: [b]. tokens: [b or 1, n, d]. arguments: SDXL's
+                ``added_cond_kwargs``.
+        """
+        dtype = next(self.controlnet.parameters()).dtype
+        no_picture = z_in.new_zeros(1, 1, 1, 1, dtype=dtype)
+        down, mid = self.controlnet(
+            z_in.to(dtype),
+            t,
+            encoder_hidden_states=tokens.to(dtype).expand(len(z_in), -1, -1),
+            controlnet_cond=no_picture,
+            return_dict=False,
+            **arguments,
+        )
+        return [*down, mid]
+
+
+class ControlNetAdapter(nn.Module):
+    """Controller (b): eps = UNet(z_t, t, text, identity; residuals lambda_exp * ControlNet(z_t, t, tokens_exp)).
+
+    The ControlNet attends to the expression's tokens in the place of text. Its files are ``identity.safetensors``
+    as of ``EAdapter`` and ``expression.safetensors`` with ``image_proj.*`` and ``controlnet.*``.
+    """
+
+    controller = "controlnet"
+
+    def __init__(self, identity: AdapterBranch | None, expression: ControlNetBranch) -> None:
+        super().__init__()
+        self.parallel = EAdapter(identity, None)
+        self.expression = expression
+        self._unet: list[UNet2DConditionModel] = []  # in a list: the UNet must not become a submodule
+
+    @property
+    def identity(self) -> AdapterBranch | None:
+        """The identity branch, in parallel cross-attention."""
+        return self.parallel.identity
+
+    def save(self, folder: str | Path, metadata: Mapping[str, str] | None = None) -> list[Path]:
+        """Write ``identity.safetensors`` (if there is one) and ``expression.safetensors`` into the folder."""
+        written = self.parallel.save(folder, metadata)
+        path = Path(folder) / FILES["expression"]
+        write_adapter(path, self.expression.state_dict(), {"controller": self.controller, **(metadata or {})})
+        return [*written, path]
+
+    def branches(self) -> Iterator[tuple[str, nn.Module]]:
+        """("identity", …) if there is one, ("expression", …)."""
+        yield from self.parallel.branches()
+        yield "expression", self.expression
+
+    def trainable_parameters(self, stage: Stage = "base") -> list[nn.Parameter]:
+        """As ``EAdapter.trainable_parameters``; the whole ControlNet belongs to the expression."""
+        identity = self.parallel.trainable_parameters(stage)
+        self.expression.requires_grad_(True)
+        return [*identity, *self.expression.parameters()]
+
+    def attach(self, unet: UNet2DConditionModel) -> None:
+        """As ``EAdapter.attach``."""
+        self.parallel.attach(unet)
+        self._unet = [unet]
+
+    def detach(self) -> None:
+        """As ``EAdapter.detach``."""
+        self.parallel.detach()
+        self._unet = []
+
+    def forget(self) -> None:
+        """As ``EAdapter.forget``."""
+        self.parallel.forget()
+
+    def train(self, mode: bool = True) -> ControlNetAdapter:
+        """As ``EAdapter.train``."""
+        self.forget()
+        return super().train(mode)
+
+    def project(
+        self,
+        identity_embeds: Tensor | None = None,
+        expression_embeds: Tensor | None = None,
+        text: Tensor | None = None,
+        drop_identity: Tensor | None = None,
+        drop_expression: Tensor | None = None,
+    ) -> Conditions:
+        """As ``EAdapter.project``."""
+        return project(
+            self.identity,
+            self.expression,
+            identity_embeds,
+            expression_embeds,
+            text,
+            drop_identity,
+            drop_expression,
+        )
+
+    def predict_noise(
+        self,
+        unet: Callable[..., Any],
+        id_scale: Scale = 1.0,
+        expression_scale: Scale = 1.0,
+        **unet_arguments: Any,
+    ) -> NoisePredictor:
+        """As ``EAdapter.predict_noise``. A block's ``expression_scale`` is that of the residuals which go there:
+        ``"conv_in"``, ``"down_blocks.0"`` …, ``"mid_block"``."""
+        if not self._unet:
+            raise InputError("the adapter is not attached to a UNet: attach(unet) first")
+        base, blocks = self._unet[0], self.expression.blocks()
+        shared = {k: v for k, v in unet_arguments.items() if k in ("added_cond_kwargs", "timestep_cond")}
+
+        def predict(z_t: Tensor, t: Tensor, conditions: Conditions) -> Tensor:
+            arguments = dict(unet_arguments)
+            scale = resolve_scale(expression_scale, t, blocks)
+            scales = [layer_scale(scale, block) for block in blocks]
+            if conditions.expression is not None and not all(is_zero(s) for s in scales):
+                z_in = unet_input(base, z_t, conditions)
+                residuals = [
+                    (s.to(r).view(-1, 1, 1, 1) if isinstance(s, Tensor) else s) * r.to(z_t.dtype)
+                    for s, r in zip(
+                        scales,
+                        self.expression.residuals(z_in, t, conditions.expression, **shared),
+                        strict=True,
+                    )
+                ]
+                arguments["down_block_additional_residuals"] = residuals[:-1]
+                arguments["mid_block_additional_residual"] = residuals[-1]
+            return self.parallel.predict_noise(unet, id_scale, **arguments)(z_t, t, conditions)
+
+        return predict
