@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file
 
 from mien.training.checkpoint import find_checkpoint
-from mien.training.loop import Ema, LoopConfig, learning_rate_factor, train
+from mien.training.loop import Ema, LoopConfig, learning_rate_factor, make_rng, train
 from mien.types import InputError
 from tests.training.regression import CONFIG, TRUTH, Regression
 
@@ -96,6 +96,104 @@ def test_nan_stops_and_keeps_the_last_good_checkpoint(tmp_path: Path) -> None:
     checkpoint = find_checkpoint(folder)
     assert checkpoint is not None and '"step": 10' in (checkpoint / "state.json").read_text()
     assert torch.isfinite(load_file(checkpoint / "model.safetensors")["weight"]).all()
+
+
+def test_gradient_that_is_not_finite_is_named(tmp_path: Path) -> None:
+    stage = Regression()
+    stage.model.weight.register_hook(lambda gradient: gradient * float("inf") if stage.seen > 7 else gradient)
+    with pytest.raises(FloatingPointError, match="model.weight is not finite at step 7.*is good"):
+        train(stage, LoopConfig(**CONFIG), tmp_path / "inf", {})  # type: ignore[arg-type]
+    assert torch.isfinite(stage.model.weight).all()
+
+
+def test_full_disk_is_one_sentence_and_nothing_is_lost(tmp_path: Path) -> None:
+    """A process that may write files of 2 kB at most, by the system's own limit, once it has a checkpoint."""
+    run(tmp_path, steps=5)
+    last = {path.name: path.read_bytes() for path in (tmp_path / "last").iterdir()}
+    program = (
+        "import resource, signal, sys; from pathlib import Path; import torch\n"
+        "from mien.training.loop import LoopConfig, train\n"
+        "from tests.training.regression import CONFIG, Regression\n"
+        "stage = Regression()\n"
+        "stage.frozen.register_buffer('large', torch.zeros(4096))\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (2048, 2048))\n"
+        "from mien.training import loop\n"
+        "loop.load_checkpoint = lambda *given: (5, {})\n"
+        "train(stage, LoopConfig(**CONFIG), Path(sys.argv[1]), {})\n"
+    )
+    root = Path(__file__).parents[2]
+    process = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path)],
+        cwd=root,
+        env={**os.environ, "PYTHONPATH": f"{root}:{root / 'src'}"},
+        capture_output=True,
+        text=True,
+    )
+    assert process.returncode == 1
+    assert "InputError: Cannot write into" in process.stderr and "free some space" in process.stderr
+    assert {path.name: path.read_bytes() for path in (tmp_path / "last").iterdir()} == last
+    assert not (tmp_path / "writing").exists()
+    run(tmp_path)
+    assert losses(tmp_path)[60] < 0.1
+
+
+def test_batches_made_ahead_give_the_same_curve(tmp_path: Path) -> None:
+    run(tmp_path / "inline", accumulation=2)
+    run(tmp_path / "ahead", accumulation=2, workers=3)
+    assert losses(tmp_path / "ahead") == losses(tmp_path / "inline")
+
+
+def test_logs_of_a_resumed_run_are_those_of_a_whole_one(tmp_path: Path) -> None:
+    """Checkpoints every 5 steps, means over 7: a run cut at a checkpoint reports the same means, each step once."""
+    run(tmp_path / "whole", log_every=7)
+    folder = tmp_path / "cut"
+    with pytest.raises(FloatingPointError):
+        train(Regression(poison=13), LoopConfig(**{**CONFIG, "log_every": 7}), folder, {})  # type: ignore[arg-type]
+    run(folder, log_every=7)
+    whole, cut = losses(tmp_path / "whole"), losses(folder)
+    assert cut.keys() == whole.keys() and 14 in whole
+    assert max(abs(cut[k] - whole[k]) for k in whole) < 1e-6
+    steps = [line.split(",")[0] for line in (folder / "log.csv").read_text().splitlines() if ",loss," in line]
+    assert len(steps) == len(set(steps))
+
+
+@pytest.mark.parametrize("kind", ["adam", "adamw"])
+def test_optimizers_against_torch(tmp_path: Path, kind: str) -> None:
+    """Three steps with decay, by the paper's betas, against torch's own class on the same gradients."""
+    changes = {"steps": 3, "optimizer": kind, "weight_decay": 0.1, "betas": (0.5, 0.999), "warmup": 0}
+    stage = run(tmp_path, **changes)
+    twin = Regression()
+    make = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[kind]
+    optimizer = make(twin.model.parameters(), lr=0.05, betas=(0.5, 0.999), weight_decay=0.1)
+    for step in range(3):
+        rng = make_rng(0, 0, step)
+        loss, _ = twin.step(twin.batch(8, rng), rng)
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(twin.model.parameters(), 1.0)
+        optimizer.step()
+    torch.testing.assert_close(stage.model.weight, twin.model.weight)
+
+
+def test_tensorboard_has_the_curves_and_the_sheet(tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    run(tmp_path, steps=4, tracker="tensorboard", validate_every=4)
+    events = EventAccumulator(str(tmp_path / "tensorboard"), size_guidance={"images": 1})
+    events.Reload()
+    assert [event.step for event in events.Scalars("loss")] == [1, 2, 3, 4]
+    assert "error" in events.Tags()["scalars"] and "sheet" in events.Tags()["images"]
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [("precision", "fp8"), ("tracker", "diary"), ("optimizer", "sgd"), ("schedule", "odd")],
+)
+def test_unknown_settings_are_refused(tmp_path: Path, setting: str, value: str) -> None:
+    with pytest.raises(InputError, match=value):
+        run(tmp_path, **{setting: value})
 
 
 def test_damaged_checkpoint_is_one_sentence(tmp_path: Path) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -44,23 +46,62 @@ def save_checkpoint(
     ema: dict[str, Tensor],
     optimizer: Optimizer,
     recipe: Any,
+    sums: dict[str, tuple[float, int]] | None = None,
 ) -> Path:
-    """Write ``folder/last`` in one rename; the one before becomes ``folder/previous``."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Write ``folder/last`` in one rename; the one before becomes ``folder/previous``.
+
+    Args:
+        sums: what the logs have added up since they were last written.
+
+    Raises:
+        InputError: the disk is full or cannot be written to; the checkpoint before is kept.
+    """
     fresh, last, previous = folder / "writing", folder / "last", folder / "previous"
-    shutil.rmtree(fresh, ignore_errors=True)
-    fresh.mkdir()
+    try:
+        with told(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            shutil.rmtree(fresh, ignore_errors=True)
+            fresh.mkdir()
+            state = {"step": step, "recipe": recipe, "sums": sums or {}}
+            _write(fresh, state, modules, ema, optimizer)
+            if last.exists():
+                shutil.rmtree(previous, ignore_errors=True)
+                os.replace(last, previous)
+            os.replace(fresh, last)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+    return last
+
+
+@contextmanager
+def told(folder: Path) -> Iterator[None]:
+    """What the system says when it cannot write becomes one sentence.
+
+    Raises:
+        InputError: in place of the system's own errors and safetensors'.
+    """
+    try:
+        yield
+    except (OSError, SafetensorError) as error:
+        raise InputError(
+            f"Cannot write into {folder} ({error}): free some space and start the same command again; it goes on from "
+            f"the last checkpoint, which is kept."
+        ) from error
+
+
+def _write(
+    fresh: Path,
+    state: dict[str, Any],
+    modules: dict[str, nn.Module],
+    ema: dict[str, Tensor],
+    optimizer: Optimizer,
+) -> None:
     for name, module in modules.items():
         tensors = {key: value.detach().cpu().contiguous() for key, value in module.state_dict().items()}
         save_file(tensors, fresh / f"{name}.safetensors")
     save_file({key: value.cpu().contiguous() for key, value in ema.items()}, fresh / "ema.safetensors")
     save_file(optimizer_tensors(optimizer), fresh / "optimizer.safetensors")
-    (fresh / "state.json").write_text(json.dumps({"step": step, "recipe": recipe}, indent=1))
-    if last.exists():
-        shutil.rmtree(previous, ignore_errors=True)
-        os.replace(last, previous)
-    os.replace(fresh, last)
-    return last
+    (fresh / "state.json").write_text(json.dumps(state, indent=1))
 
 
 def find_checkpoint(folder: Path) -> Path | None:
@@ -73,21 +114,23 @@ def find_checkpoint(folder: Path) -> Path | None:
 
 def load_checkpoint(
     checkpoint: Path, modules: dict[str, nn.Module], ema: dict[str, Tensor], optimizer: Optimizer
-) -> int:
-    """Restore everything in place and return the step reached.
+) -> tuple[int, dict[str, tuple[float, int]]]:
+    """Restore everything in place and return the step reached, and the logs' sums (`save_checkpoint`).
 
     Raises:
         InputError: a file of the checkpoint is missing, damaged, or of another model.
     """
     try:
-        step = int(json.loads((checkpoint / "state.json").read_text())["step"])
+        state = json.loads((checkpoint / "state.json").read_text())
+        step = int(state["step"])
+        sums = {key: (float(total), int(count)) for key, (total, count) in state.get("sums", {}).items()}
         for name, module in modules.items():
             module.load_state_dict(load_file(checkpoint / f"{name}.safetensors"))
         for key, value in load_file(checkpoint / "ema.safetensors").items():
             ema[key].copy_(value)
         load_optimizer(optimizer, load_file(checkpoint / "optimizer.safetensors"))
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         raise InputError(
             f"The checkpoint {checkpoint} cannot be resumed ({error}); remove it to start afresh."
         ) from error
-    return step
+    return step, sums

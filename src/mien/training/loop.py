@@ -1,14 +1,15 @@
 """One loop for every stage: accumulation, EMA, mixed precision, logs, sheets, resume. No maths of its own.
 
 Every random choice of step k comes from generators seeded by (seed, process, k), so a run that was killed and resumed
-sees the same batches and noise as one that was not.
+sees the same batches and noise as one that was not; batches made ahead by other threads are the same, too.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,12 +17,15 @@ from typing import Any, Protocol
 
 import torch
 from accelerate import Accelerator
+from accelerate.utils import is_tensorboard_available
 from PIL import Image
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from tqdm import tqdm
 
-from mien.training.checkpoint import find_checkpoint, load_checkpoint, save_checkpoint
+from mien.training.checkpoint import find_checkpoint, load_checkpoint, save_checkpoint, told
+from mien.training.journal import Journal, Means
+from mien.types import InputError
 
 
 class Stage(Protocol):
@@ -42,11 +46,24 @@ class Stage(Protocol):
 
 @dataclass
 class LoopConfig:
-    """Settings of a run. `schedule`: constant, cosine (to 0) or hold-decay (constant, then linear to 0 from half)."""
+    """Settings of a run.
+
+    Attributes:
+        steps: of the optimiser. batch_size: of one process and one part; accumulation: parts a step.
+        optimizer: "adamw" or "adam"; lr, betas, weight_decay: its own.
+        warmup: steps of linear rise. schedule: constant, cosine (to 0) or hold-decay (constant, then linear to 0 from
+            half). clip: largest norm of the gradient.
+        ema: decay of the average that is validated and exported.
+        precision: "bf16" (autocast) or "no".
+        save_every, validate_every, log_every: steps.
+        tracker: "tensorboard" writes curves and sheets for it too; "": only log.csv and sheets/.
+        workers: threads that make batches ahead. threads: of torch on the CPU, 0: as many as it likes.
+    """
 
     steps: int = 1000
     batch_size: int = 32
     accumulation: int = 1
+    optimizer: str = "adamw"
     lr: float = 1e-4
     betas: tuple[float, float] = (0.9, 0.999)
     weight_decay: float = 0.0
@@ -58,7 +75,9 @@ class LoopConfig:
     save_every: int = 500
     validate_every: int = 1000
     log_every: int = 50
+    tracker: str = ""
     seed: int = 0
+    workers: int = 0
     threads: int = 0
 
 
@@ -71,7 +90,7 @@ def learning_rate_factor(config: LoopConfig, step: int) -> float:
     if config.schedule == "hold-decay":
         return warm * min(1.0, max(0.0, 2 * (1 - share)))
     if config.schedule != "constant":
-        raise ValueError(f"unknown schedule {config.schedule!r}: constant, cosine or hold-decay")
+        raise InputError(f"unknown schedule {config.schedule!r}: constant, cosine or hold-decay")
     return warm
 
 
@@ -118,79 +137,142 @@ def train(stage: Stage, config: LoopConfig, folder: Path, recipe: dict[str, Any]
     """Run `stage` to `config.steps`, resuming from `folder` if a checkpoint is there, and export the averaged model.
 
     Raises:
-        FloatingPointError: the loss became NaN or infinite; the last good checkpoint is kept.
+        FloatingPointError: the loss or a gradient became NaN or infinite; the last good checkpoint is kept.
+        InputError: a setting is unknown, the checkpoint is not whole, or the disk is full; checkpoints are kept.
     """
+    accelerator = _accelerator(config, folder)
+    for module in stage.modules().values():
+        module.to(accelerator.device)
+    named = _named_trainable(stage)
+    optimizer = make_optimizer(config, list(named.values()))
+    ema = Ema(named, config.ema)
+    means = Means()
+    start = 0
+    if (checkpoint := find_checkpoint(folder)) is not None:
+        start, means.sums = load_checkpoint(checkpoint, stage.modules(), ema.values, optimizer)
+        accelerator.print(f"resumed {checkpoint} at step {start}")
+    journal = Journal(accelerator, folder, start)
+
+    def save(step: int) -> None:
+        if accelerator.is_main_process:
+            save_checkpoint(folder, step, stage.modules(), ema.values, optimizer, recipe, means.sums)
+
+    parts = range(start * config.accumulation, config.steps * config.accumulation)
+    batches = make_batches(stage, config, accelerator.process_index, parts)
+    progress = tqdm(
+        range(start, config.steps), initial=start, total=config.steps, mininterval=10, desc=folder.name
+    )
+    began, since = time.monotonic(), start
+    for step in progress:
+        for group in optimizer.param_groups:
+            group["lr"] = config.lr * learning_rate_factor(config, step)
+        for _ in range(config.accumulation):
+            batch, rng = next(batches)
+            batch = {k: v.to(accelerator.device) for k, v in batch.items()}
+            with _attention(accelerator.device):  # the backward pass may recompute parts of the forward pass
+                with accelerator.autocast():
+                    loss, logs = stage.step(batch, rng)
+                if not math.isfinite(loss.item()):
+                    parts_of_it = ", ".join(f"{key} {value:.4g}" for key, value in logs.items())
+                    raise FloatingPointError(
+                        _not_finite(f"the loss is not finite ({parts_of_it})", step, folder)
+                    )
+                accelerator.backward(loss / config.accumulation)
+            means.add(logs)
+        _average_gradients(accelerator, named.values())
+        norm = torch.nn.utils.clip_grad_norm_(list(named.values()), config.clip)
+        if not torch.isfinite(norm):
+            bad = next(n for n, p in named.items() if p.grad is not None and not p.grad.isfinite().all())
+            raise FloatingPointError(_not_finite(f"the gradient of {bad} is not finite", step, folder))
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        ema.update(step)
+        means.add({"grad_norm": float(norm)})
+        done = step + 1
+        if done % config.log_every == 0:
+            found = means.take()
+            pictures = (done - since) * config.batch_size * config.accumulation
+            found["images_per_second"] = pictures / (time.monotonic() - began)
+            journal.write(done, found)
+            progress.set_postfix({k: f"{v:.4g}" for k, v in found.items() if k != "grad_norm"})
+            began, since = time.monotonic(), done
+        if done % config.save_every == 0 and done < config.steps:
+            save(done)
+        if (done % config.validate_every == 0 or done == config.steps) and accelerator.is_main_process:
+            ema.swap()
+            try:
+                with torch.no_grad(), accelerator.autocast():
+                    numbers, sheet = stage.validate()
+            finally:
+                ema.swap()
+            journal.write(done, numbers, sheet)
+            tqdm.write(f"{folder.name} step {done}: " + ", ".join(f"{k} {v:.4g}" for k, v in numbers.items()))
+    save(max(start, config.steps))
+    if accelerator.is_main_process:
+        ema.swap()
+        with told(folder / "export"):
+            stage.export(folder / "export")
+        ema.swap()
+    accelerator.end_training()
+
+
+def make_optimizer(config: LoopConfig, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
+    """Adam (Kingma & Ba 2015) or AdamW (Loshchilov & Hutter 2019), by `config.optimizer`."""
+    kinds = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
+    if config.optimizer not in kinds:
+        raise InputError(f"there is no optimizer {config.optimizer!r}: choose {' or '.join(kinds)}")
+    make = kinds[config.optimizer]
+    betas = (config.betas[0], config.betas[1])
+    return make(parameters, lr=config.lr, betas=betas, weight_decay=config.weight_decay, fused=True)
+
+
+def make_batches(
+    stage: Stage, config: LoopConfig, process: int, parts: range
+) -> Iterator[tuple[dict[str, Tensor], torch.Generator]]:
+    """Each part's batch with the generator that goes on into its step; made ahead by `config.workers` threads."""
+
+    def make(part: int) -> tuple[dict[str, Tensor], torch.Generator]:
+        rng = make_rng(config.seed, process, part)
+        return stage.batch(config.batch_size, rng), rng
+
+    if config.workers == 0:
+        yield from map(make, parts)
+        return
+    with ThreadPoolExecutor(config.workers) as pool:
+        ahead = [pool.submit(make, part) for part in parts[: 2 * config.workers]]
+        for part in parts:
+            following = part + 2 * config.workers
+            if following in parts:
+                ahead.append(pool.submit(make, following))
+            yield ahead.pop(0).result()
+
+
+def _accelerator(config: LoopConfig, folder: Path) -> Accelerator:
+    if config.precision not in ("no", "bf16"):
+        raise InputError(f"precision {config.precision!r} is unknown: choose bf16 or no")
+    if config.tracker not in ("", "tensorboard"):
+        raise InputError(f"tracker {config.tracker!r} is unknown: choose tensorboard, or none")
+    if config.tracker and not is_tensorboard_available():
+        raise InputError('tensorboard is not installed: pip install "mien[train]", or set loop.tracker=""')
     if config.threads:
         torch.set_num_threads(config.threads)
     accelerator = Accelerator(
         mixed_precision=config.precision,
         project_dir=folder,
+        log_with=config.tracker or None,
         cpu=not torch.cuda.is_available(),
     )
-    for module in stage.modules().values():
-        module.to(accelerator.device)
-    named = _named_trainable(stage)
-    optimizer = torch.optim.AdamW(
-        named.values(),
-        lr=config.lr,
-        betas=(config.betas[0], config.betas[1]),
-        weight_decay=config.weight_decay,
-        fused=True,
-    )
-    ema = Ema(named, config.ema)
-    start = 0
-    if (checkpoint := find_checkpoint(folder)) is not None:
-        start = load_checkpoint(checkpoint, stage.modules(), ema.values, optimizer)
-        accelerator.print(f"resumed {checkpoint} at step {start}")
+    if config.tracker:
+        accelerator.init_trackers("tensorboard")
+    return accelerator
 
-    def save(step: int) -> None:
-        if accelerator.is_main_process:
-            save_checkpoint(folder, step, stage.modules(), ema.values, optimizer, recipe)
 
-    progress = tqdm(
-        range(start, config.steps), initial=start, total=config.steps, mininterval=10, desc=folder.name
+def _not_finite(what: str, step: int, folder: Path) -> str:
+    checkpoint = find_checkpoint(folder)
+    kept = (
+        "there is no checkpoint yet" if checkpoint is None else f"the last checkpoint, {checkpoint}, is good"
     )
-    sums: dict[str, float] = {}
-    began = time.monotonic()
-    for step in progress:
-        for group in optimizer.param_groups:
-            group["lr"] = config.lr * learning_rate_factor(config, step)
-        for micro in range(config.accumulation):
-            rng = make_rng(config.seed, accelerator.process_index, step * config.accumulation + micro)
-            batch = {k: v.to(accelerator.device) for k, v in stage.batch(config.batch_size, rng).items()}
-            with accelerator.autocast(), _attention(accelerator.device):
-                loss, logs = stage.step(batch, rng)
-            if not math.isfinite(loss.item()):
-                raise FloatingPointError(
-                    f"the loss is {loss.item()} at step {step}; the last checkpoint in {folder} is good"
-                )
-            accelerator.backward(loss / config.accumulation)
-        _average_gradients(accelerator, named.values())
-        norm = torch.nn.utils.clip_grad_norm_(list(named.values()), config.clip)
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-        ema.update(step)
-        for key, value in {**logs, "grad_norm": float(norm)}.items():
-            sums[key] = sums.get(key, 0.0) + value
-        done = step + 1
-        if done % config.log_every == 0:
-            means = {key: value / config.log_every for key, value in sums.items()}
-            means["images_per_second"] = (
-                config.log_every * config.batch_size * config.accumulation / (time.monotonic() - began)
-            )
-            _log(accelerator, folder, done, means)
-            progress.set_postfix({k: f"{v:.4g}" for k, v in means.items() if k != "grad_norm"})
-            sums, began = {}, time.monotonic()
-        if done % config.save_every == 0 and done < config.steps:
-            save(done)
-        if done % config.validate_every == 0 or done == config.steps:
-            _validate(accelerator, stage, ema, folder, done)
-    save(max(start, config.steps))
-    if accelerator.is_main_process:
-        ema.swap()
-        stage.export(folder / "export")
-        ema.swap()
-    accelerator.end_training()
+    return f"{what} at step {step}; {kept}: lower loop.lr, or look at the examples of that step"
 
 
 def _attention(device: torch.device) -> AbstractContextManager[object]:
@@ -208,28 +290,3 @@ def _average_gradients(accelerator: Accelerator, parameters: Iterable[nn.Paramet
     )  # one message
     for gradient, averaged in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
         gradient.copy_(averaged.view_as(gradient))
-
-
-def _log(accelerator: Accelerator, folder: Path, step: int, values: dict[str, float]) -> None:
-    if not accelerator.is_main_process:
-        return
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "log.csv"
-    with path.open("a") as file:
-        file.writelines(f"{step},{key},{value:.6g}\n" for key, value in values.items())
-
-
-def _validate(accelerator: Accelerator, stage: Stage, ema: Ema, folder: Path, step: int) -> None:
-    if not accelerator.is_main_process:
-        return
-    ema.swap()
-    try:
-        with torch.no_grad(), accelerator.autocast():
-            numbers, sheet = stage.validate()
-    finally:
-        ema.swap()
-    _log(accelerator, folder, step, numbers)
-    tqdm.write(f"{folder.name} step {step}: " + ", ".join(f"{k} {v:.4g}" for k, v in numbers.items()))
-    if sheet is not None:
-        (folder / "sheets").mkdir(parents=True, exist_ok=True)
-        sheet.save(folder / "sheets" / f"{step:07d}.png")
