@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import os
+import re
+import secrets
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 
 from mien.types import InputError
+
+_PART = re.compile(r"\..+\.[0-9a-f]{16}\.part(\.\w+)?")
+FORGOTTEN = (
+    24 * 3600
+)  # seconds after which a temporary file is taken for one that a killed process left behind
 
 
 def check_writable(path: str | Path) -> Path:
@@ -30,13 +39,15 @@ def check_writable(path: str | Path) -> Path:
 def replacing(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; what was written there replaces `path` when the block ends well.
 
-    The temporary name keeps the suffix, for writers that go by it. When the block fails, nothing is left.
+    The temporary name keeps the suffix, for writers that go by it. When the block fails, nothing is left. A
+    process that is killed may leave the temporary file, never half of `path`; a later one removes it a day after.
 
     Raises:
         InputError: the folder is missing or cannot be written to, or the disk is full.
     """
     path = check_writable(path)
-    temporary = path.with_name(f".{path.stem[:80]}.{os.getpid()}.part{path.suffix}")
+    temporary = path.with_name(f".{path.stem[:80]}.{secrets.token_hex(8)}.part{path.suffix}")
+    _sweep(path.parent.resolve())
     try:
         try:
             yield temporary
@@ -55,6 +66,17 @@ def write_text(path: str | Path, text: str) -> None:
     """Write UTF-8 `text` atomically."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="")
+
+
+@cache
+def _sweep(folder: Path) -> None:
+    """Once a process and folder: remove the temporary files that were left there more than a day ago."""
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if _PART.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
+                with suppress(OSError):
+                    if time.time() - entry.stat(follow_symlinks=False).st_mtime > FORGOTTEN:
+                        os.unlink(entry.path)
 
 
 def _reason(error: OSError) -> str:

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from mien import provenance
-from mien.files import check_writable, replacing, write_text
+from mien.files import check_writable
 from mien.images import read_image
 from mien.provenance import DIGITAL_SOURCE_TYPE, read_provenance, save_image, watermark
 from mien.types import InputError
@@ -143,15 +143,6 @@ def test_a_full_disk_leaves_the_old_file_and_nothing_else(
     assert [p.name for p in tmp_path.iterdir()] == ["out.png"]
     found = read_provenance(tmp_path / "out.png")
     assert found is not None and found["settings"] == {"seed": 1}
-
-
-def test_replacing_keeps_the_old_file_when_the_block_fails(tmp_path: Path) -> None:
-    write_text(tmp_path / "a.txt", "old")
-    with pytest.raises(RuntimeError), replacing(tmp_path / "a.txt") as temporary:
-        temporary.write_text("new")
-        raise RuntimeError
-    assert (tmp_path / "a.txt").read_text() == "old"
-    assert len(list(tmp_path.iterdir())) == 1
 
 
 def test_a_drawing_on_a_photo_does_not_claim_to_be_generated(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from pathlib import Path
 from typing import Any
@@ -110,13 +111,15 @@ def save_image(
     packet = write_packet(source_type, settings, mark)
     if kind == "JPEG" and len(packet.encode()) > LONGEST_IN_JPEG:
         raise InputError(f"{path}: the prompts are too long to be kept in a JPEG: end the name in .png.")
+    encoded = io.BytesIO()  # Pillow's own writing to a file misses a disk that fills up in the last block
+    if kind == "PNG":
+        chunks = PngImagePlugin.PngInfo()
+        chunks.add_itxt("XML:com.adobe.xmp", packet)
+        rgb.save(encoded, kind, pnginfo=chunks)
+    else:
+        rgb.save(encoded, kind, quality=95, xmp=packet.encode())
     with replacing(path) as temporary:
-        if kind == "PNG":
-            chunks = PngImagePlugin.PngInfo()
-            chunks.add_itxt("XML:com.adobe.xmp", packet)
-            rgb.save(temporary, kind, pnginfo=chunks)
-        else:
-            rgb.save(temporary, kind, quality=95, xmp=packet.encode())
+        temporary.write_bytes(encoded.getbuffer())
         if signing.wanted():
             signing.sign(temporary, MEDIA_TYPES[kind], source_type)
         if read_metadata(temporary) != read_packet(packet):
