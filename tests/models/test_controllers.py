@@ -234,10 +234,12 @@ def test_misuse_is_told(tmp_path) -> None:
     save_file(weights, path)
     refused("has the key controlnet")
     save_file(weights, path, {"controller": "telepathy"})
-    refused("controlnet")
+    refused("for the controller 'telepathy'")
     own = create_controller("self_attention", unet, 24, 20).save(tmp_path)[1]
     save_file(load_file(own), own)
-    refused("not for cross-attention", own)
+    refused("of self-attention, not cross-attention", own)
+    with pytest.raises(InputError, match="controlnet.*known here"):
+        EAdapter.load(unet, None, create_controller("controlnet", unet, None, 20).save(tmp_path)[0])
     other = EAdapter.create(unet, 24, 20).save(tmp_path)[1]
     save_file(load_file(other), other, {"controller": "telepathy"})
     refused("'telepathy'", other)

@@ -101,15 +101,20 @@ class EAdapter(nn.Module):
             InputError: a file is damaged, of a kind that is not supported, or for another UNet or controller.
         """
         controller = "parallel" if expression is None else read_controller(expression)
+        if controller not in get_args(Injection):
+            known = ", ".join(get_args(Injection))
+            raise InputError(f"{expression}: is for the controller {controller!r}, known here are {known}")
 
         def branch(path: str | Path | None, first: int) -> AdapterBranch | None:
             if path is None:
                 return None
             loaded = load_branch(unet, path)
-            if loaded.first != first or controller not in get_args(Injection):
+            if loaded.first != first:
+                kind = (
+                    "self-attention, not cross-attention" if first else "cross-attention, not self-attention"
+                )
                 raise InputError(
-                    f"{path}: its weights are not for cross-attention as a {controller!r} controller: "
-                    "use the file that was saved with its metadata"
+                    f"{path}: holds weights of {kind}: use the file that was saved, metadata and all"
                 )
             return loaded
 
