@@ -19,7 +19,7 @@ from mien.types import ByteImage, FloatArray, InputError
 
 QUALITIES = ("auto", "liqe", "plain", "none")
 SHARP = 0.22  # what photographs of faces (UTKFace, 128 px crops) reach at the median
-MIN_QUALITY = {"liqe": 3.0, "plain": 0.2, "none": 0.0}
+MIN_QUALITY = {"liqe": 3.0, "plain": 0.35, "none": 0.0}
 
 
 class Quality(Protocol):

@@ -161,7 +161,7 @@ def _dataset(name: str, identity: str, prompt: str, label: Label) -> Source:
         raise InputError('Hugging Face datasets need datasets: pip install "mien[datasets]".') from error
     place, _, split = name.partition(":") if not Path(name).exists() else (name, "", "")
     try:
-        if Path(place).is_dir() and not split and _saved(Path(place)):
+        if _saved(Path(place)):
             data = datasets.load_from_disk(place)
         else:
             data = datasets.load_dataset(place)

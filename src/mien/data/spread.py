@@ -6,6 +6,7 @@ them down, so a worker holds nothing that could be lost: a chunk whose worker is
 
 from __future__ import annotations
 
+import logging
 import pickle
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
@@ -54,14 +55,17 @@ def on_ray(
     try:
         if started:
             where: dict[str, Any] = {"num_cpus": workers} if address == "local" else {"address": address}
-            ray.init(**where, include_dashboard=False if address == "local" else None, log_to_driver=False)
+            if address == "local":
+                where["include_dashboard"] = False
+            ray.init(**where, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, ValueError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(
             f"The Ray cluster {address} cannot be reached ({reason}): start it, or use local."
         ) from error
     try:
-        DataContext.get_current().enable_progress_bars = False
+        DataContext.get_current().enable_progress_bars = False  # the caller counts pairs
+        logging.getLogger("ray.data").setLevel(logging.WARNING)
         items = [{"chunk": pickle.dumps(chunk)} for chunk in chunks]
         results = ray.data.from_items(items, override_num_blocks=len(items)).map_batches(
             _Actor,
