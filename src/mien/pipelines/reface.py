@@ -152,9 +152,9 @@ class RefacePipeline:
 
     def reface(
         self,
-        photo: Picture | Sequence[Picture] | None,
-        identity: Picture | Sequence[Picture | Sequence[Picture]] | None = None,
-        expression: Wish | Sequence[Wish] | None = None,
+        photo: Picture | Sequence[Picture | None] | None,
+        identity: Picture | Sequence[Picture | Sequence[Picture] | None] | None = None,
+        expression: Wish | Sequence[Wish | None] | None = None,
         prompt: str | Sequence[str] = "",
         seed: int | Sequence[int] = 0,
         steps: int | None = None,

@@ -1,0 +1,215 @@
+"""`mien reface`: another face, another expression or both, in a photo that otherwise stays as it is."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mien.cli.consent import remind
+from mien.cli.console import choice, print_json, say
+from mien.cli.generate import DTYPES, numbered, parse_face
+
+if TYPE_CHECKING:
+    from mien.cli.refaces import Refaces
+    from mien.pipelines.inputs import FaceChoice
+
+SCORED_BY = {
+    "analyser": "embedded",
+    "recogniser": "embedded; both also condition the result, which flatters: judge with `mien evaluate`",
+}
+
+
+@dataclass(frozen=True)
+class RefaceWish:
+    """What is wanted of every photo of a run."""
+
+    steps: int | None = None
+    guidance: float | None = None
+    id_scale: float = 1.0
+    expression_scale: float = 1.0
+    face: FaceChoice = "largest"
+    identity_face: FaceChoice = "largest"
+    expression_face: FaceChoice = "largest"
+
+
+@dataclass(frozen=True)
+class Request:
+    """One photo to be made: pictures by their paths; what is None comes from the photo, the photo from the prompt."""
+
+    photo: Path | None
+    identity: Path | None
+    expression: str | None
+    prompt: str
+    seed: int
+
+
+def reface(
+    photo: Annotated[Path | None, typer.Argument(help="The photo; only one face in it changes.")] = None,
+    identity: Annotated[
+        Path | None, typer.Option(help="Whose face it gets: a picture.  [default: stays the same person]")
+    ] = None,
+    expression: Annotated[
+        str | None,
+        typer.Option(
+            help="Its expression: a picture, a word, an emoji, a mix, blendshapes.  [default: stays]"
+        ),
+    ] = None,
+    prompt: Annotated[
+        str,
+        typer.Option(
+            help="Without PHOTO: the scene, which is generated first. With it: what the face shows."
+        ),
+    ] = "",
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="The result: .png, .jpg or .webp; replaced if it exists.")
+    ] = Path("refaced.png"),
+    seed: Annotated[int, typer.Option(min=0, help="Same seed, same picture.")] = 0,
+    steps: Annotated[int | None, typer.Option(min=1, help="Denoising steps.  [default: 50]")] = None,
+    scheduler: Annotated[
+        str, typer.Option(help="A scheduler of diffusers: PNDM, DDIM, DPMSolverMultistep, UniPC ...")
+    ] = "PNDM",
+    guidance: Annotated[
+        float | None, typer.Option(min=0, help="How strictly to obey.  [default: the model's]")
+    ] = None,
+    id_scale: Annotated[float, typer.Option(min=0, help="Weight of the identity.")] = 1.0,
+    expression_scale: Annotated[float, typer.Option(min=0, help="Weight of the expression.")] = 1.0,
+    num_images: Annotated[
+        int, typer.Option("--num-images", "-n", min=1, help="Results, of seed, seed + 1 ...")
+    ] = 1,
+    face: Annotated[
+        str, typer.Option(help="Which face of the photo: largest, left, right, or N from 0, the largest.")
+    ] = "largest",
+    identity_face: Annotated[str, typer.Option(help="The same for the identity's picture.")] = "largest",
+    expression_face: Annotated[str, typer.Option(help="The same for the expression's picture.")] = "largest",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16, float16.")] = "auto",
+    backbone: Annotated[
+        str, typer.Option(help="mini, or a folder or hub id that takes a background.")
+    ] = "mini",
+    adapter: Annotated[
+        str | None, typer.Option(help="Folder of an E-Adapter.  [default: the backbone's own]")
+    ] = None,
+    strip: Annotated[
+        Path | None, typer.Option(help="Also draw photo | identity | expression | result here.")
+    ] = None,
+    pairs: Annotated[
+        Path | None, typer.Option(help="CSV with the columns photo,identity,expression,prompt,seed,out.")
+    ] = None,
+    out_dir: Annotated[Path | None, typer.Option(help="With --pairs: the folder to write to.")] = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="With --pairs: photos in work at a time.")] = 8,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
+) -> None:
+    """Give a face in PHOTO another identity (swap), another expression (reenact), or both; the rest stays.
+
+    With --pairs FILE --out-dir DIR: every row of a CSV file, and DIR/results.csv with every setting and score.
+    Pictures named in the CSV are looked for from the CSV's own folder.
+
+    Other people's faces need their consent. Results say that they were generated.
+    """
+    choice(dtype, DTYPES, "precision")
+    from mien.types import InputError
+
+    if (pairs is None) != (out_dir is None):
+        raise InputError("--pairs FILE.csv and --out-dir DIR belong together: give both.")
+    if pairs is None and photo is None and not prompt.strip():
+        raise InputError("Give a photo, or --prompt with the scene to put the face in.")
+    if pairs is None and identity is None and expression is None:
+        raise InputError("Nothing is to be changed: give --identity, --expression or both.")
+    if pairs is not None and (photo or identity or expression):
+        raise InputError(
+            "With --pairs the CSV names the pictures: leave PHOTO, --identity and --expression out."
+        )
+    wish = RefaceWish(
+        steps=steps,
+        guidance=guidance,
+        id_scale=id_scale,
+        expression_scale=expression_scale,
+        face=parse_face(face),
+        identity_face=parse_face(identity_face),
+        expression_face=parse_face(expression_face),
+    )
+    os.environ.setdefault(
+        "TRANSFORMERS_VERBOSITY", "error"
+    )  # it warns of torchvision, which nothing here needs
+    remind(quiet)
+
+    def load() -> Refaces:
+        from mien.cli.refaces import Refaces
+
+        return Refaces(wish, backbone, device, dtype, adapter, scheduler)
+
+    if pairs is not None and out_dir is not None:
+        from mien.cli.reface_batch import run
+
+        run(load, pairs, out_dir, prompt, seed, num_images, batch_size, as_json, quiet)
+    else:
+        requests = [Request(photo, identity, expression, prompt, seed + j) for j in range(num_images)]
+        _one(load, requests, numbered(output, num_images), strip, as_json, quiet)
+
+
+def _one(
+    load: Any, requests: list[Request], places: list[Path], strip: Path | None, as_json: bool, quiet: bool
+) -> None:
+    from PIL import Image
+    from tqdm import tqdm
+
+    from mien.files import check_writable
+    from mien.provenance import check_format, save_image
+    from mien.sheets import sheet
+
+    began = time.perf_counter()
+    for place in [*places, *([strip] if strip else [])]:
+        check_format(place)
+        check_writable(place)
+    refaces = load()
+    ready = time.perf_counter()
+    with tqdm(desc="steps", leave=False, disable=True if quiet else None) as bar:
+
+        def progress(step: int, total: int, _: Any) -> None:
+            bar.total = total
+            bar.update(step - bar.n)
+
+        results = refaces.make(requests, progress)
+    seconds = time.perf_counter() - ready
+    made = []
+    for request, place, result in zip(requests, places, results, strict=True):
+        image = result.image()
+        scores = refaces.score(image, result.scene, request)
+        own = {"prompt": request.prompt, "seed": request.seed, "task": refaces.task(request)}
+        mask = result.mask() if request.photo is not None else None  # a scene of ours is generated as a whole
+        save_image(image, place, {**refaces.settings, **own, "scores": scores}, mask=mask)
+        made.append({"path": str(place), **own, **scores})
+    if strip:
+        shown = Image.fromarray(results[0].scene.photo)
+        pictures = [("photo" if requests[0].photo else "scene", shown), *refaces.given(requests[0])]
+        drawn = sheet([[*pictures, *[("result", result.image()) for result in results]]])
+        save_image(drawn, strip, {**refaces.settings, "seed": requests[0].seed})
+    total = time.perf_counter() - began
+    if as_json:
+        answer = {"images": made, "strip": str(strip) if strip else None, "settings": refaces.settings}
+        print_json({**answer, "scored_by": SCORED_BY, "seconds": seconds, "seconds_in_all": total})
+        return
+    for one in made:
+        print(f"{one['path']}  {in_words(one)}")
+    if strip:
+        print(f"{strip}  photo | what was given | result")
+    print("scores by the embedded analyser and recogniser")
+    print(f"{seconds:.1f} s to generate, {total:.1f} s in all")
+    if any(one["pose"] is None for one in made):
+        say("mien: no face was found in a result: try another --seed.")
+
+
+def in_words(scores: dict[str, Any]) -> str:
+    """The scores of a result for a line of text."""
+    if scores["pose"] is None:
+        return "no face found"
+    words = [f"ID {scores['id']:.2f} (best 1)"]
+    if scores["exp"] is not None:
+        words.append(f"Exp {scores['exp']:.3f} (best 0)")
+    return "  ".join([*words, f"pose {scores['pose']:.1f} degrees off"])

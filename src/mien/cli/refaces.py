@@ -1,0 +1,167 @@
+"""The refacing pipeline as the command line uses it: one model for many photos, and scores of what it made."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import diffusers
+import numpy as np
+from PIL import Image
+
+from mien.backbones import SPECS, find_folder, load_backbone
+from mien.cli.console import choice, nearest, say
+from mien.cli.reface import RefaceWish, Request
+from mien.expressions.spec import parse
+from mien.images import read_image
+from mien.metrics import face as metrics
+from mien.metrics.scoring import load_scorer
+from mien.pipelines.inputs import choose_face
+from mien.pipelines.reface import STEPS, Refaced, RefacePipeline, Scene
+from mien.types import Face, InputError
+
+
+class Refaces:
+    """One pipeline for many photos.
+
+    Args:
+        wish: of every photo. scheduler: the name of a diffusers scheduler without its ending. The others are those of
+            ``mien.load_reface``.
+
+    Raises:
+        InputError: no such backbone or scheduler, or the backbone takes no background.
+    """
+
+    def __init__(
+        self, wish: RefaceWish, backbone: str, device: str, dtype: str, adapter: str | None, scheduler: str
+    ) -> None:
+        if "/" not in backbone and not Path(backbone).is_dir():
+            choice(backbone, SPECS, "backbone")
+        kind = find_scheduler(scheduler)
+        diffusers.utils.logging.disable_progress_bar()  # loading takes a second
+        loaded = load_backbone(str(find_folder(backbone)), device, dtype, adapter)
+        loaded.name = Path(backbone).name if Path(backbone).is_dir() else backbone
+        self.wish = wish
+        self.pipe = RefacePipeline(loaded, loaded.load_adapter())
+        if not isinstance(self.pipe.scheduler, kind):
+            self.pipe.scheduler = kind.from_config(loaded.scheduler.config)
+        self._scorer = load_scorer()
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Every setting that all photos of the run share, as JSON values."""
+        loaded, portraits = self.pipe.backbone, self.pipe.portraits
+        steps, guidance = self.wish.steps, self.wish.guidance
+        return {
+            "kind": "reface",
+            **asdict(self.wish),
+            "steps": STEPS if steps is None else steps,
+            "guidance": portraits.guidance if guidance is None else guidance,
+            "backbone": loaded.name,
+            "scheduler": type(self.pipe.scheduler).__name__,
+            "device": loaded.device.type,
+            "dtype": str(loaded.precision).removeprefix("torch."),
+        }
+
+    def task(self, request: Request) -> str:
+        """What is done, by the paper's names."""
+        if request.identity is None:
+            return "reenactment"
+        return "face swapping" if request.expression is None else "swap all"
+
+    def make(
+        self, requests: Sequence[Request], callback: Callable[[int, int, Any], None] | None = None
+    ) -> list[Refaced]:
+        """The results of requests, in one batch.
+
+        Raises:
+            InputError: a picture cannot be used.
+        """
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            results = self.pipe.reface(
+                [request.photo for request in requests],
+                [request.identity for request in requests],
+                [request.expression for request in requests],
+                prompt=[request.prompt for request in requests],
+                seed=[request.seed for request in requests],
+                batch_size=len(requests),
+                callback=callback,
+                **asdict(self.wish),
+            )
+        for message in dict.fromkeys(str(warning.message) for warning in told):
+            if "faces" in message:  # the pipeline's notes on which face was taken
+                say(f"mien: {message}")
+        return results
+
+    def given(self, request: Request) -> list[tuple[str, Image.Image]]:
+        """The pictures of a request beside its photo, labelled for a contact sheet."""
+        pictures = []
+        if request.identity is not None:
+            pictures.append(("identity", read_image(request.identity)))
+        if request.expression is not None and (shown := _picture(request.expression)) is not None:
+            pictures.append(("expression", shown))
+        return pictures
+
+    def score(self, image: Image.Image, scene: Scene, request: Request) -> dict[str, float | None]:
+        """id: cosine against the wanted person; exp: against the wanted expression (None if it is no picture); pose:
+        degrees against the photo. All None if the result shows no face there."""
+        place = (scene.face.box[:2] + scene.face.box[2:]) / 2
+        near = [face for face in self._scorer.analyse(image) if _holds(face, place)]
+        if not near:
+            return {"id": None, "exp": None, "pose": None}
+        photo = Image.fromarray(scene.photo)
+        seen = self._scorer.observe_face(image, near[0])
+        who = (photo, scene.face)
+        if request.identity is not None:
+            who = self._face(read_image(request.identity), self.wish.identity_face)
+        how: tuple[Image.Image, Face] | None = (photo, scene.face)
+        if request.expression is not None:
+            shown = _picture(request.expression)
+            how = None if shown is None else self._face(shown, self.wish.expression_face)
+        wanted = self._scorer.observe_face(*who)
+        exp = None if how is None else float(metrics.exp(how[1].blendshapes, seen.face.blendshapes))
+        return {
+            "id": float(metrics.id_similarity(seen.direction, wanted.direction)),
+            "exp": exp,
+            "pose": float(metrics.pose_error(seen.face.pose, scene.face.pose)),
+        }
+
+    def _face(self, image: Image.Image, which: Any) -> tuple[Image.Image, Face]:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the pipeline has said it
+            return image, choose_face(self._scorer.analyse(image), which, "the picture")
+
+
+def find_scheduler(name: str) -> Any:
+    """A scheduler class of diffusers by its name, with or without "Scheduler" at the end, in any case.
+
+    Raises:
+        InputError: there is none of that name.
+    """
+    known = {
+        kind.removesuffix("Scheduler").lower(): kind
+        for kind in dir(diffusers)
+        if kind.endswith("Scheduler") and not kind.startswith("Flax")
+    }
+    wanted = name.lower().removesuffix("scheduler")
+    if wanted not in known:
+        hint = nearest(wanted, known)
+        raise InputError(f"There is no scheduler {name}{hint}: PNDM, DDIM, DPMSolverMultistep are some.")
+    return getattr(diffusers, known[wanted])
+
+
+def _picture(expression: str) -> Image.Image | None:
+    """The picture of an expression that is one picture and nothing else."""
+    parts = parse(expression).parts
+    if len(parts) != 1 or parts[0].picture is None or parts[0].weight != 1.0:
+        return None
+    picture = parts[0].picture
+    return picture if isinstance(picture, Image.Image) else read_image(picture)
+
+
+def _holds(face: Face, place: Any) -> bool:
+    return bool(np.all(place >= face.box[:2]) and np.all(place <= face.box[2:]))
