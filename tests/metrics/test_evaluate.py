@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+import re
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
@@ -13,7 +14,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from mien.cli.main import app
-from mien.metrics import report
+from mien.metrics import chart, report
 from mien.metrics.evaluate import BAD_INPUTS, COPY, NO_CONTROL, NO_FACE, NO_RESULT, OK, Evaluation, evaluate
 from mien.metrics.pairs import read_csv
 from mien.metrics.scoring import Scorer
@@ -61,6 +62,13 @@ def test_scores_and_baselines(judged: Evaluation) -> None:
     assert judged.ratio("half", "exp").value == pytest.approx(untouched[1::2].sum() / untouched.sum())
     assert len(judged.same_person) == ROWS
     assert len(judged.other_person) == 6 * 5 // 2 + 6 * 6
+
+
+def test_a_result_without_a_face_fails_every_share_and_is_in_no_mean(judged: Evaluation) -> None:
+    assert len(judged.values("<poor>", "exp")) == 4
+    for share in ("same_person", "nearer_identity", "id_retrieval"):
+        assert judged.values("<poor>", share)[:2].tolist() == [0, 0]  # no face; nothing given
+        assert len(judged.values("<poor>", share)) == ROWS
 
 
 def test_paired_differences_use_common_rows_only(judged: Evaluation) -> None:
@@ -187,3 +195,18 @@ def test_command(pairs: Path, scorer: Scorer, tmp_path: Path, monkeypatch: pytes
     assert partly.exit_code == 2
     assert "nowhere.png does not exist" in partly.output
     assert (out / "report.html").is_file()
+
+
+def test_ridges_share_an_axis_and_stand_on_the_right_values() -> None:
+    series = [("low", "red", np.zeros(5)), ("<high>", "blue", np.ones(3))]
+    drawn = chart.ridges(series, "ID")
+    parser = Balanced()
+    parser.feed(drawn)
+    assert parser.open == [] and parser.seen.count("polyline") == 2
+    assert "&lt;high&gt;" in drawn and "<high>" not in drawn and "n = 3" in drawn
+    means = [float(x) for x in re.findall(r'<line x1="([\d.]+)"[^>]*stroke-width="2.5"', drawn)]
+    assert means == pytest.approx([0.04 / 1.08 * chart.WIDTH, 1.04 / 1.08 * chart.WIDTH], abs=0.1)
+    ticks = dict(re.findall(r'left:([\d.]+)%">(-?[\d.]+)</span>', drawn))
+    assert set(ticks.values()) >= {"0", "0.5", "1"}
+    assert {value: float(place) for place, value in ticks.items()}["0.5"] == pytest.approx(50)
+    assert chart.ridges([], "ID") == ""

@@ -13,6 +13,7 @@ from mien.images import read_image
 from mien.metrics import face as metrics
 from mien.metrics import statistics
 from mien.metrics.pairs import ENCODERS, EvaluationRow
+from mien.metrics.registry import METRICS
 from mien.metrics.retrieval import ranks
 from mien.metrics.scoring import Observation, Scorer
 from mien.metrics.statistics import Interval
@@ -70,7 +71,12 @@ class Evaluation:
         return [verdict for verdict in self.verdicts if verdict.method == method]
 
     def values(self, method: str, metric: str) -> FloatArray:
-        """[n] values over the rows where the method's result has a face."""
+        """[n] values over the rows where the method's result has a face.
+
+        Shares are over all rows whose inputs can be used: a result without a face is a failure.
+        """
+        if METRICS[metric].unit == "share":
+            return np.array([v.scores.get(metric, 0.0) for v in self.of(method) if v.state != BAD_INPUTS])
         return np.array([v.scores[metric] for v in self.of(method) if v.state == OK])
 
     def counts(self, method: str) -> dict[str, int]:

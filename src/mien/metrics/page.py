@@ -8,97 +8,171 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from PIL import Image
 
 from mien.images import read_image
-from mien.metrics.evaluate import NO_CONTROL, OK, SCORES, Evaluation, Verdict
+from mien.metrics import chart
+from mien.metrics.evaluate import COPY, NO_CONTROL, OK, SCORES, Evaluation, Verdict
 from mien.metrics.registry import METRICS
-from mien.metrics.report import examples
-from mien.types import FloatArray, InputError
+from mien.metrics.report import RATIOS, examples
+from mien.types import InputError
 
 THUMBNAIL = 160
-BINS = 40
-COLOURS = ("#3366cc", "#dc7f0e", "#2a9d4a", "#b13bb1", "#c23b3b", "#11889c")
 EXAMPLES_BY = ("exp", "id")
+SHOWN_LOST = 50
+NAMES = {NO_CONTROL: "no control", COPY: "the reference itself"}
+TABLES = {
+    "Expression": ("exp", "exp_sum", "lms", "expression_distance", "copy_expression"),
+    "Identity": ("id", "id_distance", "same_person", "nearer_identity", "id_retrieval", "copy_identity"),
+    "Pose and appearance": ("pose", "copy_pose", "copy_appearance"),
+}
 
 STYLE = """
-body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:1100px;padding:0 1rem;color:#1c1c1c}
-h1{font-size:1.5rem}h2{font-size:1.15rem;margin-top:2.2rem}
-.wide{overflow-x:auto}table{border-collapse:collapse;font-variant-numeric:tabular-nums}
-th,td{padding:.3rem .7rem;border-bottom:1px solid #ddd;text-align:right;white-space:nowrap}
-th:first-child,td:first-child{text-align:left}tr.baseline{color:#6a6a6a}small{color:#6a6a6a}
-.strip{display:inline-block;margin:.4rem 1rem .4rem 0}.strip img{display:block;height:160px}
-.warning{background:#fff4d6;border-left:4px solid #d9a400;padding:.4rem .8rem;margin:.4rem 0}
+:root{color-scheme:light dark;--ink:#1b1f24;--faint:#626a73;--paper:#fff;--line:#dfe3e7;--card:#f5f7f9;
+--note:#fff5da;--edge:#c98f00;--base:#9aa1a9;--same:#1b1f24;LIGHT}
+@media (prefers-color-scheme:dark){:root{--ink:#e6e8ea;--faint:#9aa3ad;--paper:#14171a;--line:#31373d;--card:#1d2125;
+--note:#352c14;--edge:#e0ad2e;--base:#7d858e;--same:#e6e8ea;DARK}}
+*{box-sizing:border-box}
+body{font:15px/1.55 system-ui,sans-serif;margin:0 auto;max-width:1120px;padding:1.5rem 1rem 4rem;color:var(--ink);
+background:var(--paper)}
+h1{font-size:1.6rem;margin:.2rem 0 .4rem}h2{font-size:1.2rem;margin:2.6rem 0 .4rem}
+h3{font-size:1rem;margin:1.6rem 0 .3rem}
+p{margin:.4rem 0;max-width:76ch}small,.faint{color:var(--faint);font-size:.82rem}
+.wide{overflow-x:auto;margin:.5rem 0}
+table{border-collapse:collapse;font-variant-numeric:tabular-nums;line-height:1.3}
+th,td{padding:.4rem .8rem;border-bottom:1px solid var(--line);text-align:right;vertical-align:top;white-space:nowrap}
+th{font-size:.82rem;font-weight:600;vertical-align:bottom;white-space:normal}th.text{text-align:left}
+th:first-child,td:first-child{text-align:left;position:sticky;left:0;background:var(--paper);padding-left:0;
+white-space:normal;overflow-wrap:anywhere;min-width:7.5rem;max-width:14rem}
+tr.baseline td{color:var(--faint)}td.best{font-weight:700}td small{font-weight:400}
+td.text{text-align:left;white-space:normal;min-width:16rem}
+.warning{background:var(--note);border-left:4px solid var(--edge);padding:.5rem .8rem;margin:.5rem 0;
+overflow-wrap:anywhere}
+.strips{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,300px),1fr));gap:.8rem;margin:.5rem 0}
+figure{margin:0;background:var(--card);border-radius:6px;overflow:hidden}
+figure img{display:block;width:100%;height:auto}figcaption{padding:.35rem .6rem;font-size:.82rem}
+summary{cursor:pointer;padding:.3rem 0}
 """
 
 
 def page(evaluation: Evaluation, facts: dict[str, Any]) -> str:
     """The whole page. `facts` is `report.summary` of the evaluation."""
+    methods = [method for method in evaluation.methods if method not in evaluation.baselines]
+    style = (
+        STYLE.replace("LIGHT", _palette(chart.COLOURS)).replace("DARK", _palette(chart.DARK)) + chart.STYLE
+    )
     parts = [
-        f"<p>Scored by the <b>{escape(facts['analyser'])}</b> analyser (expression, pose) and the "
-        f"<b>{escape(facts['recogniser'])}</b> recogniser (identity), {escape(facts['date'])}, "
-        f"{escape(facts['software'])}. Means with 95% bootstrap intervals. Results without a face have no "
-        "scores: they are counted in the table, and are in no mean.</p>",
+        f"<p>Expression and pose scored by <b>{escape(facts['analyser'])}</b>, identity by "
+        f"<b>{escape(facts['recogniser'])}</b>. Means with 95% bootstrap intervals.</p>"
+        f'<p class="faint">{escape(facts["date"])}, {escape(facts["software"])}</p>',
         *[f'<div class="warning">{escape(warning)}</div>' for warning in facts["warnings"]],
         "<h2>Methods</h2>",
-        _table(facts),
+        _faces(facts),
+        *[_table(facts, title, names) for title, names in TABLES.items()],
         _differences(facts),
-        "<h2>Identity score</h2>",
-        _chart(evaluation),
-        "<h2>Examples</h2><p>identity | expression | result</p>",
-        *[
-            _examples(evaluation, method)
-            for method in evaluation.methods
-            if method not in evaluation.baselines
-        ],
+        "<h2>Distribution of the identity score</h2>",
+        _distributions(evaluation, methods),
+        '<h2>Examples</h2><p class="faint">Each strip: identity, expression, result.</p>',
+        *[_examples(evaluation, method) for method in methods],
         "<h2>What the numbers are</h2>",
         _glossary(),
     ]
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>mien evaluate</title>'
-        f"<style>{STYLE}</style></head><body><h1>Evaluation of portraits</h1>{''.join(parts)}</body></html>\n"
+        '<meta name="viewport" content="width=device-width,initial-scale=1">'
+        f"<style>{style}</style></head><body><h1>Evaluation of portraits</h1>{''.join(parts)}</body></html>\n"
     )
 
 
-def _table(facts: dict[str, Any]) -> str:
-    heads = [f"<th>{escape(METRICS[name].title)} {METRICS[name].arrow}</th>" for name in SCORES]
+def _palette(colours: tuple[str, ...]) -> str:
+    return ";".join(f"--m{i}:{colour}" for i, colour in enumerate(colours))
+
+
+def _name(method: str) -> str:
+    note = f"<br><small>{NAMES[method]}</small>" if method in NAMES else ""
+    return f"<td>{escape(method)}{note}</td>"
+
+
+def _faces(facts: dict[str, Any]) -> str:
+    """What came of every row: nothing is left out here."""
+    states = list(dict.fromkeys(state for of in facts["methods"].values() for state in of["rows"]))
+    heads = "".join(f"<th>{escape('face found' if state == OK else state)}</th>" for state in states)
     lines = []
     for method, of in facts["methods"].items():
+        cells = "".join(f"<td>{of['rows'].get(state, 0)}</td>" for state in states)
         kind = ' class="baseline"' if of["baseline"] else ""
-        states = "; ".join(f"{count} {state}" for state, count in of["rows"].items() if count and state != OK)
-        found = f"{of['rows'][OK]} of {sum(of['rows'].values())}"
-        cells = [f"<td>{_interval(of['metrics'][name])}</td>" for name in SCORES]
-        ratios = [f"<td>{_interval(of['against_no_control'][name])}</td>" for name in ("exp", "lms")]
-        name = f"{escape(method)}{' <small>(no control)</small>' if method == NO_CONTROL else ''}"
-        lines.append(
-            f"<tr{kind}><td>{name}</td><td>{found}<br><small>{escape(states)}</small></td>"
-            f"{''.join(ratios)}{''.join(cells)}</tr>"
-        )
+        lines.append(f"<tr{kind}>{_name(method)}<td>{sum(of['rows'].values())}</td>{cells}</tr>")
     return (
-        '<div class="wide"><table><tr><th>method</th><th>faces found</th><th>Exp ÷ no control</th>'
-        f"<th>LMS ÷ no control</th>{''.join(heads)}</tr>{''.join(lines)}</table></div>"
+        "<h3>Rows</h3><p>A result without a face has no scores: it is counted here, fails every share (same person, "
+        "nearer to identity, ID retrieval), and is in no mean.</p>"
+        f'<div class="wide"><table><tr><th>method</th><th>rows</th>{heads}</tr>{"".join(lines)}</table></div>'
     )
+
+
+def _table(facts: dict[str, Any], title: str, names: tuple[str, ...]) -> str:
+    """One topic's means. The best mean of the methods, where several differ, is bold."""
+    heads, lines, best = [], [], {name: _best(facts, name) for name in names}
+    for name in names:
+        heads.append(f"<th>{escape(METRICS[name].title)} {METRICS[name].arrow}</th>")
+        if name in RATIOS:
+            heads.append(f"<th>÷ no control {METRICS[name].arrow}</th>")
+    for method, of in facts["methods"].items():
+        cells = []
+        for name in names:
+            kind = ' class="best"' if method in best[name] else ""
+            cells.append(f"<td{kind}>{_interval(of['metrics'][name])}</td>")
+            if name in RATIOS:
+                cells.append(f"<td>{_interval(of['against_no_control'][name])}</td>")
+        kind = ' class="baseline"' if of["baseline"] else ""
+        lines.append(f"<tr{kind}>{_name(method)}{''.join(cells)}</tr>")
+    return (
+        f'<h3>{escape(title)}</h3><div class="wide"><table><tr><th>method</th>{"".join(heads)}</tr>'
+        f"{''.join(lines)}</table></div>"
+    )
+
+
+def _best(facts: dict[str, Any], name: str) -> list[str]:
+    better = METRICS[name].better
+    values = {
+        method: of["metrics"][name]["value"]
+        for method, of in facts["methods"].items()
+        if not of["baseline"] and of["metrics"][name]["value"] is not None
+    }
+    if len(set(values.values())) < 2 or better == "neither":
+        return []
+    goal = max(values.values()) if better == "higher" else min(values.values())
+    return [method for method, value in values.items() if value == goal]
 
 
 def _differences(facts: dict[str, Any]) -> str:
-    rows = facts["paired_differences"]
-    if not rows:
-        return ""
-    lines = []
-    for row in rows:
-        sure = row["low"] is not None and (row["low"] > 0 or row["high"] < 0)
-        text = _interval(row)
-        lines.append(
-            f"<tr><td>{escape(row['methods'][0])} − {escape(row['methods'][1])}</td>"
-            f"<td>{escape(METRICS[row['metric']].title)} {METRICS[row['metric']].arrow}</td>"
-            f"<td>{f'<b>{text}</b>' if sure else text}</td><td>{row['rows']}</td></tr>"
+    pairs: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    for row in facts["paired_differences"]:
+        pairs.setdefault(tuple(row["methods"]), []).append(row)
+    parts = []
+    for number, ((a, b), rows) in enumerate(pairs.items()):
+        lines = []
+        for row in rows:
+            metric = METRICS[row["metric"]]
+            sure = row["low"] is not None and (row["low"] > 0 or row["high"] < 0)
+            winner = ""
+            if sure and metric.better != "neither":
+                winner = escape(a if (row["value"] > 0) == (metric.better == "higher") else b)
+            kind = ' class="best"' if sure else ""
+            lines.append(
+                f"<tr><td>{escape(metric.title)} {metric.arrow}</td><td{kind}>{_interval(row)}</td>"
+                f'<td class="text">{winner or "–"}</td></tr>'
+            )
+        parts.append(
+            f"<details{' open' if number == 0 else ''}><summary><b>{escape(a)}</b> minus <b>{escape(b)}</b>, "
+            f"{rows[0]['rows']} rows</summary>"
+            '<div class="wide"><table><tr><th>metric</th><th>difference</th><th class="text">better</th></tr>'
+            f"{''.join(lines)}</table></div></details>"
         )
+    if not parts:
+        return ""
     return (
-        "<h2>Paired differences</h2><p>Over the rows where both have a face; bold where the interval leaves "
-        'out 0.</p><div class="wide"><table><tr><th>methods</th><th>metric</th><th>difference</th>'
-        "<th>rows</th></tr>"
-        f"{''.join(lines)}</table></div>"
+        "<h2>Paired differences</h2><p>Row by row, over the rows where both have a face. Bold, and with a better "
+        f"one named, where the 95% interval leaves out 0.</p>{''.join(parts)}"
     )
 
 
@@ -108,47 +182,20 @@ def _interval(of: dict[str, Any]) -> str:
     return f"{of['value']:.3f}<br><small>{of['low']:.3f} to {of['high']:.3f}</small>"
 
 
-def _chart(evaluation: Evaluation) -> str:
-    """Distributions of the identity score as outlined histograms: methods and the two baselines."""
-    series: list[tuple[str, str, FloatArray]] = [("other people", "#999999", evaluation.other_person)]
-    if len(evaluation.same_person):
-        series.append(("same person, other photograph", "#222222", evaluation.same_person))
-    for index, method in enumerate(m for m in evaluation.methods if m not in evaluation.baselines):
-        series.append((method, COLOURS[index % len(COLOURS)], evaluation.values(method, "id")))
-    series = [(name, colour, values) for name, colour, values in series if len(values)]
-    if not series:
+def _distributions(evaluation: Evaluation, methods: list[str]) -> str:
+    series = [("other people", "var(--base)", evaluation.other_person)]
+    for index, method in enumerate(methods):
+        colour = f"var(--m{index % len(chart.COLOURS)})"
+        series.append((method, colour, evaluation.values(method, "id")))
+    series.append(("same person, other photograph", "var(--same)", evaluation.same_person))
+    drawn = chart.ridges([one for one in series if len(one[2])], METRICS["id"].title)
+    if not drawn:
         return "<p>No identity score could be measured.</p>"
-    low = min(values.min() for _, _, values in series)
-    high = max(values.max() for _, _, values in series)
-    edges = np.linspace(low, high if high > low else low + 1e-3, BINS + 1)
-    width, height, left, bottom = 900, 260, 10, 30
-    step = (width - 2 * left) / BINS
-    drawn, legend = [], []
-    for name, colour, values in series:
-        share = np.histogram(values, edges)[0] / len(values)
-        tops = height - bottom - share / max(share.max(), 1e-9) * (height - bottom - 10)
-        points = [f"{left},{height - bottom}"]
-        for i, top in enumerate(tops):
-            points += [f"{left + i * step:.1f},{top:.1f}", f"{left + (i + 1) * step:.1f},{top:.1f}"]
-        points.append(f"{width - left},{height - bottom}")
-        drawn.append(
-            f'<polyline points="{" ".join(points)}" fill="{colour}" fill-opacity=".08" stroke="{colour}" '
-            'stroke-width="2"/>'
-        )
-        legend.append(
-            f'<span style="color:{colour}">■</span> {escape(name)} (n = {len(values)}, '
-            f"mean {values.mean():.3f})"
-        )
-    ticks = [
-        f'<text x="{left + (value - edges[0]) / (edges[-1] - edges[0]) * (width - 2 * left):.1f}" '
-        f'y="{height - 10}" font-size="12" text-anchor="middle">{value:.2f}</text>'
-        for value in np.linspace(edges[0], edges[-1], 9)[1:-1]
-    ]
+    missing = "" if len(evaluation.same_person) else " No row names another photograph of the same person."
     return (
-        "<p>Cosine of embeddings with the identity picture, each curve scaled to its own height. Other "
-        "people: pictures of different rows, taken to show different people.</p>"
-        f'<svg viewBox="0 0 {width} {height}" width="100%" role="img" aria-label="identity score">'
-        f"{''.join(drawn)}{''.join(ticks)}</svg><p>{' &nbsp; '.join(legend)}</p>"
+        "<p>Cosine of each result's embedding with the identity picture's, beside what pictures that no method made "
+        "score. Other people: pictures of different rows, taken to show different people. The line is the mean."
+        f"{missing}</p>{drawn}"
     )
 
 
@@ -157,49 +204,58 @@ def _examples(evaluation: Evaluation, method: str) -> str:
     for metric in EXAMPLES_BY:
         strips = [_strip(name, verdict, metric) for name, verdict in examples(evaluation, method, metric)]
         parts.append(
-            f"<p>by {escape(METRICS[metric].title)} {METRICS[metric].arrow}</p><div>{''.join(strips)}</div>"
+            f"<p>By {escape(METRICS[metric].title)} {METRICS[metric].arrow}</p>"
+            f'<div class="strips">{"".join(strips)}</div>'
         )
-    lost = [verdict for verdict in evaluation.of(method) if verdict.state != OK]
-    if lost:
-        rows = ", ".join(f"{verdict.row.number} ({escape(verdict.state)})" for verdict in lost[:50])
-        parts.append(f"<p>Rows without scores: {rows}{' …' if len(lost) > 50 else ''}</p>")
+    lost: dict[str, list[int]] = {}
+    for verdict in evaluation.of(method):
+        if verdict.state != OK:
+            lost.setdefault(verdict.state, []).append(verdict.row.number)
+    for state, rows in lost.items():
+        named = ", ".join(map(str, rows[:SHOWN_LOST]))
+        more = f" and {len(rows) - SHOWN_LOST} more" if len(rows) > SHOWN_LOST else ""
+        parts.append(f"<p>No scores, {escape(state)}: row {named}{more}.</p>")
     return "".join(parts)
 
 
 def _strip(name: str, verdict: Verdict, metric: str) -> str:
     pictures = [verdict.row.identity, verdict.row.expression, verdict.picture]
-    thumbnails = [_thumbnail(path) for path in pictures if path is not None]
-    strip = Image.new("RGB", (sum(t.width for t in thumbnails), THUMBNAIL))
-    x = 0
-    for thumbnail in thumbnails:
-        strip.paste(thumbnail, (x, 0))
-        x += thumbnail.width
+    strip = Image.new("RGB", (3 * THUMBNAIL, THUMBNAIL))
+    for place, path in enumerate(path for path in pictures if path is not None):
+        strip.paste(_thumbnail(path), (place * THUMBNAIL, 0))
     data = io.BytesIO()
     strip.save(data, "JPEG", quality=88)
     source = base64.b64encode(data.getvalue()).decode("ascii")
     caption = f"{name}: row {verdict.row.number}, {METRICS[metric].title} {verdict.scores[metric]:.3f}"
     return (
-        f'<div class="strip"><img src="data:image/jpeg;base64,{source}" alt="{escape(caption)}">'
-        f"<small>{escape(caption)}</small></div>"
+        f'<figure><img src="data:image/jpeg;base64,{source}" alt="{escape(caption)}">'
+        f"<figcaption>{escape(caption)}</figcaption></figure>"
     )
 
 
 def _thumbnail(path: Path) -> Image.Image:
-    """A picture at the strip's height; grey if it has gone since it was judged."""
+    """A square of the strip's height with the whole picture in it; grey if it has gone since it was judged."""
+    square = Image.new("RGB", (THUMBNAIL, THUMBNAIL), "grey")
     try:
         image = read_image(path)
     except InputError:
-        return Image.new("RGB", (THUMBNAIL, THUMBNAIL), "grey")
-    return image.resize(
-        (max(1, round(image.width * THUMBNAIL / image.height)), THUMBNAIL), Image.Resampling.LANCZOS
-    )
+        return square
+    image.thumbnail((THUMBNAIL, THUMBNAIL), Image.Resampling.LANCZOS)
+    if max(image.size) < THUMBNAIL:
+        scale = THUMBNAIL / max(image.size)
+        image = image.resize((max(1, round(image.width * scale)), max(1, round(image.height * scale))))
+    square.paste(image, ((THUMBNAIL - image.width) // 2, (THUMBNAIL - image.height) // 2))
+    return square
 
 
 def _glossary() -> str:
     lines = [
-        f"<tr><td>{escape(m.title)} {m.arrow}</td><td>{escape(m.unit) or '–'}</td>"
-        f'<td>{m.low:g} to {m.high:.4g}</td><td style="text-align:left;white-space:normal">'
-        f"{escape(m.meaning)} <small>{escape(m.source)}</small></td></tr>"
+        f'<tr><td>{escape(m.title)} {m.arrow}</td><td class="text">{escape(m.meaning)} '
+        f"<small>{escape(m.source)}</small></td><td>{m.low:g} to {'∞' if m.high == float('inf') else f'{m.high:.4g}'}"
+        f"</td><td>{escape(m.unit) or '–'}</td></tr>"
         for m in (METRICS[name] for name in SCORES)
     ]
-    return f"<table><tr><th>metric</th><th>unit</th><th>range</th><th></th></tr>{''.join(lines)}</table>"
+    return (
+        '<div class="wide"><table><tr><th>metric</th><th class="text">what it is</th><th>range</th>'
+        f"<th>unit</th></tr>{''.join(lines)}</table></div>"
+    )
