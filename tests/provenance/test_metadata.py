@@ -98,9 +98,6 @@ def test_exiftool_reads_it(tmp_path: Path, picture: Image.Image, name: str) -> N
     assert read["XMP-iptcExt:DigitalSourceType"] == DIGITAL_SOURCE_TYPE
     assert read["XMP-xmp:CreatorTool"].startswith("mien ")
     assert json.loads(read["XMP-mien:Settings"]) == {"seed": 5}
-        None,
-        {"seed": 5},
-    )
     assert "ExifTool:Warning" not in read
 
 
