@@ -171,7 +171,9 @@ class AnalyserNet(nn.Module):
         mouth = seen[:, [0, 17, 61, 291]].mean(1)
         across = right - left  # [b, 2]: the patches' horizontal and unit of length
         apart = across.norm(dim=1, keepdim=True)
-        across = across * (apart.clamp_min(SMALLEST_EYE_DISTANCE) / apart.clamp_min(1e-3))
+        level = torch.tensor([SMALLEST_EYE_DISTANCE, 0.0]).to(across)
+        longer = across * (SMALLEST_EYE_DISTANCE / apart.clamp_min(1e-3)).clamp_min(1)
+        across = torch.where(apart > 1e-3, longer, level)
         down = torch.stack([-across[:, 1], across[:, 0]], dim=1)
         frames = [
             (left - EYE_RAISED * down, across * EYE_WIDTH, EYE_PATCH),
@@ -212,9 +214,9 @@ def _patches(crops: Tensor, centre: Tensor, wide: Tensor, down: Tensor, size: tu
         + x[None, None, :, None] * wide[:, None, None]
         + y[None, :, None, None] * tall[:, None, None]
     )
-    return F.grid_sample(
-        crops, grid * (2 / CROP) - 1, mode="bilinear", padding_mode="border", align_corners=False
-    )
+    # Places that are no number, or far off, make torch's backward pass leave the picture's memory.
+    grid = torch.nan_to_num(grid * (2 / CROP) - 1).clamp(-2, 2)
+    return F.grid_sample(crops.float(), grid, mode="bilinear", padding_mode="border", align_corners=False)
 
 
 def fold(network: nn.Module) -> nn.Module:
