@@ -28,7 +28,9 @@ from mien.face.network import (
     save_network,
 )
 from mien.face.pose import angles
-from mien.training.augment import colour_jitter, similarity_matrices, uniform, warp_pixels, warp_points
+from mien.training.augment import colour_jitter, similarity_matrices, warp_pixels, warp_points
+from mien.training.negatives import misplaced, pretend
+from mien.types import InputError
 
 # Of MediaPipe's mesh: the rims of both eyes, and the lips, outside and inside.
 EYELIDS_AND_LIPS = [
@@ -37,6 +39,8 @@ EYELIDS_AND_LIPS = [
     *(61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291, 375, 321, 405, 314, 17, 84, 181, 91, 146),
     *(78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308, 324, 318, 402, 317, 14, 87, 178, 88, 95),
 ]
+PLAIN = 0.35  # share of pictures whose colours and sharpness are left as they are
+# Of the terms of the loss, see `AnalyserStage.step`.
 WEIGHTS = {
     "landmarks": 12.0,
     "blendshapes": 4.0,
@@ -74,34 +78,6 @@ def points_around(mean: np.ndarray) -> tuple[list[int], list[int]]:
     return eye, [i for i in inside(from_mouth, MOUTH_PATCH) if i not in eye]
 
 
-def pretend(x: Tensor, rng: torch.Generator) -> Tensor:
-    """What is no face, from faces [b, 3, S, S]: their tiles shuffled, their skin and hair enlarged, cloth-like
-    stripes and folds, coloured noise of every coarseness."""
-    b, _, side, _ = x.shape
-    tiles = 4
-    cut = side // tiles
-    parts = x.view(b, 3, tiles, cut, tiles, cut).permute(0, 2, 4, 1, 3, 5).flatten(1, 2)
-    order = torch.rand(b, tiles * tiles, generator=rng).argsort(1)
-    parts = torch.gather(parts, 1, order[:, :, None, None, None].expand_as(parts))
-    shuffled = parts.view(b, tiles, tiles, 3, cut, cut).permute(0, 3, 1, 4, 2, 5).reshape(x.shape)
-    corners = F.interpolate(x[:, :, : side // 5, : side // 5], size=(side, side), mode="bilinear")
-    colour = uniform(b * 6, -1, 1, rng).view(b, 2, 3, 1, 1)
-    field = torch.zeros(b, 1, side, side)
-    for n in (3, 6, 12, 24):
-        bumps = F.interpolate(torch.randn(b, 1, n, n, generator=rng), size=(side, side), mode="bicubic")
-        field += bumps * uniform(b, 0, 1, rng).view(b, 1, 1, 1)
-    lines = torch.linspace(-1, 1, side)
-    direction = uniform(b, 0, 2 * np.pi, rng).view(b, 1, 1, 1)
-    along = direction.cos() * lines[None, None, None, :] + direction.sin() * lines[None, None, :, None]
-    waves = torch.sin(along * torch.exp(uniform(b, 1.5, 4.5, rng)).view(b, 1, 1, 1) + 1.5 * field)
-    share = (
-        torch.where(torch.rand(b, generator=rng).view(b, 1, 1, 1) < 0.5, waves, field.clamp(-1, 1)) / 2 + 0.5
-    )
-    cloth = colour[:, 0] * share + colour[:, 1] * (1 - share)
-    kind = torch.rand(b, generator=rng).view(b, 1, 1, 1)
-    return torch.where(kind < 0.4, cloth, torch.where(kind < 0.75, shuffled, corners)).clamp(-1, 1)
-
-
 def _apart(values: Tensor) -> Tensor:
     """Mean absolute difference of each row of [b, n] and the one before it."""
     return (values - values.roll(1, dims=0)).abs().mean(1)
@@ -111,6 +87,7 @@ def metric_correlations(out: dict[str, Tensor], truth: dict[str, Tensor]) -> dic
     """Exp, LMS and its five ratios, read and true: correlations (of differences between random pairs, and of the
     ratios themselves)."""
     first, second = np.random.default_rng(0).integers(0, len(out["landmarks"]), (2, 4000))
+    first, second = first[first != second], second[first != second]
 
     def agree(a: Tensor, b: Tensor) -> float:
         return float(np.corrcoef(a.numpy(), b.numpy())[0, 1])
@@ -170,7 +147,12 @@ class AnalyserStage:
             mouth_points=mouth,
         )
         if init is not None:
-            self.model.load_state_dict(read_network(Path(init))[1], strict=False)
+            try:
+                self.model.load_state_dict(read_network(Path(init))[1], strict=False)
+            except RuntimeError as error:
+                raise InputError(
+                    f"The weights {init} are of a network of other widths or features."
+                ) from error
         self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         weight = torch.ones(478)
         weight[self.refined] = 1.5
@@ -205,33 +187,12 @@ class AnalyserStage:
         kind = torch.rand(size, generator=rng)[:, None, None]
         matrices = torch.where(kind < self.rough, rough, fine)
         matrices = torch.where(kind > 1 - self.exact, torch.eye(2, 3), matrices)
-        # Without a face: far too near, or slid out of the frame.
         count = int(self.negatives * size)
-        matrices[:count] = similarity_matrices(count, CROP, 40, 0.1, 0.1, rng)
-        near = torch.exp(uniform(count, 1.0, 1.8, rng))[:, None, None]
-        slid = torch.rand(count, generator=rng) < 0.4
-        about = torch.eye(2, 3).repeat(count, 1, 1)
-        about[:, :, 2] = (
-            torch.sign(uniform(count * 2, -1, 1, rng)).view(count, 2)
-            * uniform(count * 2, 0.55, 0.9, rng).view(count, 2)
-            * CROP
-        )
-        closer = torch.cat(
-            [torch.eye(2) * near, (1 - near) * (CROP * torch.rand(count, 2, 1, generator=rng))], dim=2
-        )
-        matrices[:count] = torch.where(slid[:, None, None], about, closer)
-        # A face that lies on its side or stands on its head: a turned copy of the picture will show it upright.
-        turned = similarity_matrices(count, CROP, 0, 0.2, 0.08, rng)
-        angle = torch.deg2rad(uniform(count, 75, 285, rng))
-        spin = torch.stack([angle.cos(), -angle.sin(), angle.sin(), angle.cos()], 1).view(count, 2, 2)
-        middle = torch.full((count, 2, 1), CROP / 2)
-        turned = torch.cat([spin @ turned[:, :, :2], spin @ (turned[:, :, 2:] - middle) + middle], dim=2)
-        lying = torch.rand(count, generator=rng)[:, None, None] < 0.3
-        matrices[:count] = torch.where(lying, turned, matrices[:count])
+        matrices[:count], lying = misplaced(count, CROP, rng)
         x = warp_pixels(batch["x"], matrices)
-        faceless = torch.rand(count, generator=rng)[:, None, None, None] < 0.45
-        x[:count] = torch.where(faceless & ~lying[..., None], pretend(x[:count], rng), x[:count])
-        plain = torch.rand(size, generator=rng)[:, None, None, None] < 0.35
+        faceless = (torch.rand(count, generator=rng) < 0.45) & ~lying
+        x[:count] = torch.where(faceless[:, None, None, None], pretend(x[:count], rng), x[:count])
+        plain = torch.rand(size, generator=rng)[:, None, None, None] < PLAIN
         batch["x"] = torch.where(plain, x, colour_jitter(x, rng))
         batch["fine"] = (kind[:, 0, 0] >= self.rough).float()
         batch["landmarks"] = warp_points(batch["landmarks"], matrices)
