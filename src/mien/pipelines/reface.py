@@ -80,6 +80,9 @@ class RefacePipeline:
 
     ``scheduler`` may be set to any scheduler of diffusers. Pixels outside the feathered mask are those of the photo,
     bit for bit. Noise is drawn as in ``PortraitPipeline``: same seed, same result, in any batch.
+
+    ``background`` may be set to False for a model that was trained without (DiffSFSR, Table 4): it is then told where
+    the face is, and what surrounds it comes from the photo alone, at the end.
     """
 
     def __init__(
@@ -124,6 +127,7 @@ class RefacePipeline:
             expression_encoder,
         )
         self._own_analyser = analyze is None
+        self.background = True
 
     @classmethod
     def from_backbone(
@@ -288,7 +292,11 @@ class RefacePipeline:
             - 1
         )
         region = torch.from_numpy(np.stack([scene.region for scene in scenes]))[:, None]
-        device = self.backbone.device
+        background, mask = background_conditions(
+            self.backbone.vae, x.to(self.backbone.device), region.to(self.backbone.device)
+        )
+        if not self.background:
+            background = self.backbone.encode(torch.zeros_like(x)).to(background)
         pixels = self.portraits.generate(
             identity_embeds,
             expression_embeds,
@@ -301,7 +309,7 @@ class RefacePipeline:
             height=self.backbone.size,
             width=self.backbone.size,
             callback=callback,
-            background=background_conditions(self.backbone.vae, x.to(device), region.to(device)),
+            background=(background, mask),
         )
         return [np.asarray(image) for image in to_pil(pixels)]
 
