@@ -1,13 +1,17 @@
 """Blendshapes as the numbers that the embedded analyser would read of a photograph showing them.
 
-The embedded expression encoder gives 52 blendshapes and the five LMS ratios of a face (EmojiDiff Eqs. 2-3).
-Someone who asks for ``{"jawOpen": 0.8}`` names one of them. What is left out is as in a face at rest, and the
-ratios follow from the blendshapes by a regression over photographs and renders:
+The embedded expression encoder gives 57 numbers x of a face: 52 blendshapes and the five LMS ratios (EmojiDiff
+Eqs. 2-3). Someone who asks for ``{"jawOpen": 0.8}`` names one of them, and as a whole vector that is a face no camera
+has seen: an open jaw moves other readings too. So what is asked is taken as an observation y = x_b + noise of the first
+52, and the numbers are the mean of the Gaussian that faces make, given it (Bishop, Pattern Recognition and Machine
+Learning, Eq. 2.96):
 
-    b_j = given_j, or rest_j;        r = W [b; b_blink^2, b_jaw^2; 1]
+    x = mu + S_b (S_bb + diag(sigma^2))^-1 (y - mu_b)
 
-``reading.json`` holds rest and W. ``python -m mien.expressions.reading`` fits them on the training part of the
-prepared faces, and prints how well the ratios are foretold on the held-out part.
+y: what was named, and what a face at rest shows for the others; sigma: `SURE` for what was named, `LOOSE` for the
+others. ``reading.json`` holds mu, S and rest; ``python -m mien.expressions.reading`` computes them from the training
+part of the prepared faces, and prints how well it foretells held-out faces. Generated faces follow such numbers better
+than the bare vector, or the reading of a rendered face: see docs/expressions.md.
 """
 
 from __future__ import annotations
@@ -21,13 +25,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mien.encoders.standardise import standardise
+from mien.encoders.expression import WIDTH
+from mien.encoders.standardise import LIMIT, restore, standardise
 from mien.face.blendshapes import FLIP, INDEX, NAMES
 from mien.face.landmarks import LMS_NAMES
 from mien.types import FloatArray
 
-RIDGE = 1.0  # on the sum of squares, with blendshapes in [0, 1]
-_SQUARED = [INDEX[name] for name in ("eyeBlinkLeft", "eyeBlinkRight", "jawOpen")]
+SURE, LOOSE = 0.05, 0.15  # standard deviations of what was named, and of what is taken to rest
 # Moving one of these says that its opposites do not rest where they were.
 _OPPOSITES = (
     ("eyeWide", ("eyeSquint", "eyeBlink")),
@@ -45,10 +49,13 @@ MOVED = 0.15  # a blendshape from here on is a movement
 
 
 @cache
-def _fitted() -> tuple[FloatArray, FloatArray]:
+def _fitted() -> tuple[FloatArray, FloatArray, FloatArray]:
+    """rest [52], mu [57] and S [57, 57], the last two of standardised numbers."""
     content = json.loads(Path(__file__).with_name("reading.json").read_text())
     rest = np.array([content["rest"].get(name, 0.0) for name in NAMES])
-    return rest, np.array([content["ratios"][name] for name in LMS_NAMES])
+    covariance = np.zeros((WIDTH, WIDTH))
+    covariance[np.tril_indices(WIDTH)] = content["covariance"]
+    return rest, np.array(content["mean"]), covariance + np.tril(covariance, -1).T
 
 
 def at_rest() -> FloatArray:
@@ -71,52 +78,52 @@ def complete(shapes: Mapping[str, float]) -> FloatArray:
     return vector
 
 
-def ratios(blendshapes: FloatArray) -> FloatArray:
-    """The five LMS ratios [n, 5] that faces with blendshapes [n, 52] have on average."""
-    return (_features(np.asarray(blendshapes, np.float64)) @ _fitted()[1].T).clip(0)
-
-
-def numbers(blendshapes: FloatArray) -> Tensor:
-    """Blendshapes [52] -> [57] float32, standardised: what the embedded default is conditioned on."""
-    values = np.concatenate([blendshapes, ratios(blendshapes[None])[0]])
-    return standardise(torch.from_numpy(values.astype(np.float32))[None], "expression")[0]
-
-
-def _features(blendshapes: FloatArray) -> FloatArray:
-    ones = np.ones((len(blendshapes), 1))
-    return np.concatenate([blendshapes, blendshapes[:, _SQUARED] ** 2, ones], axis=1)
+def numbers(shapes: Mapping[str, float]) -> Tensor:
+    """Some blendshapes by name, in [0, 1] -> [57] float32, standardised: what the embedded default is told."""
+    _, mean, covariance = _fitted()
+    told = torch.zeros(1, WIDTH)
+    told[0, :52] = torch.from_numpy(complete(shapes))
+    y = standardise(told, "expression")[0, :52].double().numpy()
+    unit = (standardise(told + 1e-3, "expression") - standardise(told, "expression"))[
+        0, :52
+    ].double().numpy() / 1e-3
+    noise = np.array([SURE if name in shapes else LOOSE for name in NAMES]) * unit
+    gain = covariance[:, :52] @ np.linalg.inv(covariance[:52, :52] + np.diag(noise**2))
+    return torch.from_numpy((mean + gain @ (y - mean[:52])).clip(-LIMIT, LIMIT).astype(np.float32))
 
 
 def main() -> None:
-    """Fit and write ``reading.json``."""
+    """Compute and write ``reading.json``."""
     from mien.data.dataset import load_faces, split_rows
-    from mien.face.landmarks import lms_ratios
+    from mien.data.statistics import expression_numbers
     from mien.files import write_text
 
-    parts: dict[bool, list[tuple[FloatArray, FloatArray]]] = {False: [], True: []}
+    parts: dict[bool, list[FloatArray]] = {False: [], True: []}
     resting = []
     for source in ("utkface-adults", "lfw-gray", "renders-train"):
         faces = load_faces(source)
         for held_out in (False, True):
             rows = split_rows(faces, held_out=held_out)
-            b = faces.blendshapes[rows].astype(np.float64)
-            parts[held_out].append((b, lms_ratios(faces.landmarks[rows])))
+            told = expression_numbers(faces.blendshapes[rows], faces.landmarks[rows])
+            parts[held_out].append(standardise(torch.from_numpy(told), "expression").double().numpy())
             if not held_out and source != "renders-train":
-                resting.append(b[_rests(b)])
-    x, y = (np.concatenate(column) for column in zip(*parts[False], strict=True))
-    features = _features(x)
-    weights = np.linalg.solve(features.T @ features + RIDGE * np.eye(features.shape[1]), features.T @ y).T
+                resting.append(told[_rests(told), :52])
+    x = np.concatenate(parts[False])
     still = np.median(np.concatenate(resting), axis=0)
     still = (still + still[list(FLIP)]) / 2
     content = {
         "rest": {name: round(float(v), 3) for name, v in zip(NAMES, still, strict=True) if v >= 0.005},
-        "ratios": {name: row.round(4).tolist() for name, row in zip(LMS_NAMES, weights, strict=True)},
+        "mean": x.mean(0).round(4).tolist(),
+        "covariance": np.cov(x.T)[np.tril_indices(WIDTH)].round(4).tolist(),
     }
     write_text(Path(__file__).with_name("reading.json"), json.dumps(content) + "\n")
-    x, y = (np.concatenate(column) for column in zip(*parts[True], strict=True))
-    residual = ((y - _features(x) @ weights.T) ** 2).mean(0) / y.var(0)
-    print(f"{sum(map(len, resting))} faces at rest; held-out R² of the ratios:")
-    print("  ".join(f"{name} {1 - r:.2f}" for name, r in zip(LMS_NAMES, residual, strict=True)))
+    _fitted.cache_clear()
+    x = np.concatenate(parts[True])[:2000]
+    named = restore(torch.from_numpy(x), "expression").numpy()[:, :52]
+    foretold = np.stack([numbers(dict(zip(NAMES, row, strict=True))).numpy() for row in named])
+    r2 = 1 - ((x - foretold) ** 2).mean(0)[52:] / x.var(0)[52:]
+    print(f"{sum(map(len, resting))} faces at rest; held-out R² of the ratios, all 52 named:")
+    print("  ".join(f"{name} {r:.2f}" for name, r in zip(LMS_NAMES, r2, strict=True)))
 
 
 def _rests(b: FloatArray) -> FloatArray:

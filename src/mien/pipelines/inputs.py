@@ -114,10 +114,10 @@ class Embedder:
     def _part(self, part: Part) -> Tensor:
         if part.picture is not None:
             return self._look(part.picture)
-        blendshapes = shipped.blendshapes(part)
+        shapes = shipped.named(part)
         if self.encoder.name == "embedded":
-            return reading.numbers(blendshapes)
-        words = {part.word: 1.0} if part.word else shipped.mix(blendshapes - reading.at_rest())
+            return reading.numbers(shapes)
+        words = {part.word: 1.0} if part.word else shipped.mix(shapes)
         return torch.stack(
             [w * self._look(shipped.picture(word), "largest") for word, w in words.items()]
         ).sum(0)

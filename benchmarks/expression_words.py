@@ -1,0 +1,162 @@
+"""The 135 words: does each shipped face do what its word's prototype says, and does a generated one?
+
+    python benchmarks/expression_words.py [--out runs/bench]
+    python benchmarks/expression_words.py --generated [--identity examples/identity.png] [--words joy,anger,…]
+
+MediaPipe reads the blendshapes of each word's picture (the shipped face; with `--generated` a portrait of one invented
+person by the embedded model). Pearson's r over the 52 is against the word's prototype. A word counts as told apart if
+the prototype nearest (by r) to what is read belongs to its own cluster of the 25 of Shaver et al. (1987).
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+from mien.expressions.faces import blendshapes, picture
+from mien.expressions.labels import Label, correlations, labels
+from mien.expressions.spec import Part
+from mien.face.analyze import analyze
+from mien.metrics import statistics
+from mien.sheets import sheet
+from mien.types import FloatArray
+from table import Row, exact, publish, run
+
+LEAST = 0.7  # r of a shipped face with its prototype
+TOLD_APART = 0.9
+COLUMNS = 8
+
+
+def main() -> None:
+    """Command line of this benchmark."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--generated", action="store_true", help="judge generated portraits")
+    parser.add_argument("--identity", type=Path, default=Path("examples/identity.png"))
+    parser.add_argument("--words", help="with --generated: comma-separated; default all")
+    parser.add_argument("--seeds", type=int, default=1, help="with --generated: portraits a word")
+    parser.add_argument("--backend", choices=["mediapipe", "embedded"], default="mediapipe")
+    parser.add_argument("--out", type=Path, default=Path("runs/bench"))
+    given = parser.parse_args()
+    known = labels()
+    words = given.words.split(",") if given.words else list(known)
+    look = partial(analyze, backend=given.backend)
+    if given.generated:
+        generated(look, [known[word] for word in words], given.identity, given.seeds, given.out)
+    else:
+        shipped(look, given.backend, given.out)
+
+
+def shipped(look: Callable[..., list], backend: str, out: Path) -> None:
+    """The shipped faces against their prototypes."""
+    known = list(labels().values())
+    read = [_read(look, picture(label.word)) for label in tqdm(known, desc="faces")]
+    table = judge(known, read)
+    r = np.array([row["r"] for row in table])
+    for row in sorted(table, key=lambda row: row["r"]):
+        mark = "" if row["r"] >= LEAST else "   below 0.7"
+        nearest = f"{row['nearest']} ({row['nearest_cluster']})"
+        print(f"{row['word']:<16} r {row['r']:.3f}  cluster {row['cluster']:<14} nearest {nearest}{mark}")
+    rows = [
+        Row(f"words whose face has r ≥ {LEAST} by {backend}", exact((r >= LEAST).mean()), 1.0, spec=".1%"),
+        Row("lowest r", exact(r.min()), LEAST),
+        Row("mean r", statistics.mean(r)),
+        *_told_apart(table),
+    ]
+    publish(
+        out, "expression_words", "The 135 words: shipped faces", rows, {"words": table, "backend": backend}
+    )
+
+
+def generated(look: Callable[..., list], known: list[Label], identity: Path, seeds: int, out: Path) -> None:
+    """Portraits of one person against the prototypes; beside them the same person without any expression asked for."""
+    import mien
+    from mien.provenance import save_image
+
+    pipe = mien.load("mini")
+    cells, read = [], []
+    for label in tqdm(known, desc="portraits"):
+        images = pipe(identity=identity, expression=label.word, num_images=seeds)
+        cells.append((label.word, images[0]))
+        read.append(np.mean([_read(look, image) for image in images], axis=0))
+    still = _read(look, pipe(identity=identity, expression="neutral")[0])
+    out.mkdir(parents=True, exist_ok=True)
+    rows_of_cells = [cells[i : i + COLUMNS] for i in range(0, len(cells), COLUMNS)]
+    save_image(
+        sheet(rows_of_cells, 128), out / "expression_words.png", {"words": [label.word for label in known]}
+    )
+    table = judge(known, read)
+    found = np.array([np.isfinite(row["r"]) for row in table])
+    r = np.array([row["r"] for row in table])[found]
+    wanted = np.stack([blendshapes(Part(1.0, word=label.word)) for label in known])
+    exp = np.abs(np.stack(read) - wanted).mean(1)[found]
+    untouched = np.abs(still - wanted).mean(1)[found]
+    before = np.array([correlations(still, label.prototype[None])[0] for label in known])[found]
+    for row in sorted(table, key=lambda row: -row["r"]):
+        print(f"{row['word']:<16} r {row['r']:.3f}  nearest {row['nearest']} ({row['nearest_cluster']})")
+    rows = [
+        Row("MediaPipe finds a face", statistics.mean(found.astype(float)), spec=".1%", note=str(len(known))),
+        Row("r with the prototype", statistics.mean(r), baselines={"neutral": statistics.mean(before)}),
+        Row(
+            "Exp to the prototype on a resting face",
+            statistics.mean(exp),
+            baselines={"neutral": statistics.mean(untouched)},
+        ),
+        *_told_apart([row for row in table if np.isfinite(row["r"])]),
+    ]
+    publish(out, "expression_words_generated", "The 135 words: generated portraits", rows, {"words": table})
+
+
+def judge(known: list[Label], read: list[FloatArray]) -> list[dict]:
+    """For each word r with its prototype, and the word whose prototype is nearest to what was read (NaN: no face)."""
+    everything = list(labels().values())
+    prototypes = np.stack([label.prototype for label in everything])
+    table = []
+    for label, seen in zip(known, read, strict=True):
+        if not np.isfinite(seen).all():
+            table.append(
+                {"word": label.word, "r": float("nan"), "nearest": "", "nearest_cluster": "", **_kind(label)}
+            )
+            continue
+        r = correlations(seen, prototypes)
+        best = everything[int(np.argmax(r))]
+        own = float(correlations(seen, label.prototype[None])[0])
+        near = {"nearest": best.word, "nearest_cluster": best.cluster, "nearest_emotion": best.basic}
+        table.append({"word": label.word, "r": own, **near, **_kind(label)})
+    return table
+
+
+def _told_apart(table: list[dict]) -> list[Row]:
+    def share(a: str, b: str) -> FloatArray:
+        return np.array([float(row[a] == row[b]) for row in table])
+
+    return [
+        Row(
+            "nearest prototype is of the same cluster (25)",
+            statistics.mean(share("nearest_cluster", "cluster")),
+            TOLD_APART,
+            spec=".1%",
+        ),
+        Row("… of the same emotion (6)", statistics.mean(share("nearest_emotion", "emotion")), spec=".1%"),
+        Row("… is the word itself (135)", statistics.mean(share("nearest", "word")), spec=".1%"),
+    ]
+
+
+def _kind(label: Label) -> dict:
+    return {"cluster": label.cluster, "emotion": label.basic}
+
+
+def _read(look: Callable[..., list], image: Image.Image) -> FloatArray:
+    faces = look(image)
+    return faces[0].blendshapes if faces else np.full(52, np.nan)
+
+
+if __name__ == "__main__":
+    run(main)

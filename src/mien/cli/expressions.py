@@ -1,0 +1,245 @@
+"""`mien expressions`: the 135 words, what each does to a face, and libraries of labelled pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mien.cli.console import choice, print_json
+
+if TYPE_CHECKING:
+    from mien.expressions.labels import Label
+    from mien.expressions.library import Library
+
+app = typer.Typer(
+    help="The 135 words for a face, and libraries of labelled expression pictures.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+HOW = ("random", "typical", "nearest")
+COLUMNS = 12
+Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
+Place = Annotated[Path, typer.Argument(help="The library: its folder, or its expressions.parquet.")]
+
+
+@app.command("list")
+def list_words(
+    cluster: Annotated[str | None, typer.Option(help="Only words of this cluster or basic emotion.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Every word with its cluster, its emoji and the strongest blendshapes of its prototype."""
+    from mien.expressions.labels import labels
+
+    chosen = list(labels().values())
+    if cluster is not None:
+        known = sorted({label.cluster for label in chosen} | {label.basic for label in chosen})
+        choice(cluster, known, "cluster")
+        chosen = [label for label in chosen if cluster in (label.cluster, label.basic)]
+    if as_json:
+        print_json([_record(label) for label in chosen])
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for head in ("word", "emoji", "emotion", "cluster", "strongest blendshapes"):
+        table.add_column(head, no_wrap=head != "strongest blendshapes")
+    for label in sorted(chosen, key=lambda label: (label.basic, label.cluster, label.word)):
+        shapes = ", ".join(f"{name} {value:.2f}" for name, value in _pairs(label)[:3])
+        table.add_row(label.word, " ".join(label.emoji), label.basic, label.cluster, shapes)
+    Console().print(table)
+
+
+@app.command()
+def show(
+    word: Annotated[str, typer.Argument(help="One of the 135, or an emoji.")],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Also write its shipped face here (.png, .jpg, .webp)."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """What a word does to a face, why, by which source, and which words are like it."""
+    from mien.expressions.faces import RENDERED, picture
+    from mien.expressions.labels import emoji, get, plain, similar
+    from mien.provenance import save_image
+    from mien.types import InputError
+
+    word = emoji().get(plain(word.strip()), word.strip().casefold())
+    if word == "neutral":
+        raise InputError("neutral is a face at rest, without a prototype: show one of the 135 words.")
+    label = get(word)
+    like = similar(label.word)
+    if output is not None:
+        settings = {"rendered": "ICT-FaceKit head of nobody", "expression": label.word}
+        save_image(picture(label.word), output, settings, RENDERED)
+    if as_json:
+        print_json({**_record(label), "similar": dict(like), "picture": str(output) if output else None})
+        return
+    print(f"{label.word}  {' '.join(label.emoji)}".rstrip())
+    print(f"  {label.basic} / {label.cluster}")
+    print(f"  {label.why}")
+    for source in label.sources:
+        print(f"  source: {source}")
+    print("  action units: " + "  ".join(f"{unit} {value:g}" for unit, value in label.units.items()))
+    for name, value in _strongest(label, 52):
+        print(f"  {name:<20} {value:.2f} {'#' * round(20 * value)}")
+    print("  like it: " + ", ".join(f"{other} {r:.2f}" for other, r in like))
+    if output is not None:
+        print(output)
+
+
+@app.command()
+def sheet(
+    output: Annotated[Path, typer.Option("--output", "-o", help="The picture: .png, .jpg or .webp.")] = Path(
+        "expressions.png"
+    ),
+    cluster: Annotated[str | None, typer.Option(help="Only words of this cluster or basic emotion.")] = None,
+    side: Annotated[int, typer.Option(min=32, max=256, help="Pixels of a face.")] = 128,
+) -> None:
+    """One picture with the shipped face of every word."""
+    from mien.expressions.faces import NEUTRAL, RENDERED, picture
+    from mien.expressions.labels import labels
+    from mien.files import check_writable
+    from mien.provenance import check_format, save_image
+    from mien.sheets import sheet as drawn
+
+    check_format(output)
+    check_writable(output)
+    words = [NEUTRAL, *labels()]
+    if cluster is not None:
+        known = sorted(
+            {label.cluster for label in labels().values()} | {label.basic for label in labels().values()}
+        )
+        choice(cluster, known, "cluster")
+        words = [word for word, label in labels().items() if cluster in (label.cluster, label.basic)]
+    cells = [(word, picture(word)) for word in words]
+    rows = [cells[i : i + COLUMNS] for i in range(0, len(cells), COLUMNS)]
+    save_image(drawn(rows, side), output, {"rendered": "ICT-FaceKit heads of nobody"}, RENDERED)
+    print(output)
+
+
+@app.command()
+def build(
+    place: Annotated[Path, typer.Argument(help="A folder with a folder for each word, or a CSV: path,word.")],
+    as_json: Json = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
+) -> None:
+    """Index labelled pictures into expressions.parquet beside them; run it again after adding some."""
+    from collections import Counter
+
+    from tqdm import tqdm
+
+    from mien.expressions import library
+
+    with tqdm(unit="picture", disable=True if quiet else None, leave=False) as bar:
+
+        def progress(done: int, of: int) -> None:
+            bar.total = of
+            bar.update(done - bar.n)
+
+        made = library.build(place, progress=progress)
+    words = Counter(entry.word for entry in made.usable)
+    bad = [entry for entry in made.entries if entry.reason]
+    if as_json:
+        rejected = [{"path": entry.path, "reason": entry.reason} for entry in bad]
+        print_json({"index": str(made.root / library.INDEX), "words": dict(words), "rejected": rejected})
+        return
+    print(f"{made.root / library.INDEX}  {len(made.usable)} pictures of {len(words)} words")
+    for entry in bad[:10]:
+        print(f"  left out: {entry.path}: {entry.reason}")
+    if len(bad) > 10:
+        print(f"  and {len(bad) - 10} more, in --json")
+
+
+@app.command()
+def draw(
+    place: Place,
+    word: Annotated[str | None, typer.Argument(help="The word; without one, of all pictures.")] = None,
+    how: Annotated[str, typer.Option(help="random (by --seed), typical, or nearest to --near.")] = "random",
+    seed: Annotated[int, typer.Option(min=0, help="Same seed, same picture.")] = 0,
+    count: Annotated[int, typer.Option("--count", "-n", min=1, help="Pictures.")] = 1,
+    near: Annotated[
+        str | None, typer.Option(help="A word, emoji or blendshapes; implies --how nearest.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Print the path of a picture of a word, for instance for `mien generate`."""
+    choice(how, HOW, "way to draw")
+    from mien.expressions.faces import blendshapes
+    from mien.expressions.spec import parse
+    from mien.types import InputError
+
+    target = None
+    if near is not None:
+        wanted = parse(near)
+        if len(wanted.parts) != 1 or wanted.rest or wanted.picture is not None:
+            raise InputError("--near takes one word, one emoji or blendshapes at full strength.")
+        target, how = blendshapes(wanted.parts[0]), "nearest"
+    library = _read(place)
+    drawn = library.draw(word.casefold() if word else None, how, seed, count, target)  # type: ignore[arg-type]
+    if as_json:
+        print_json([{"path": str(library.root / entry.path), "word": entry.word} for entry in drawn])
+        return
+    for entry in drawn:
+        print(library.root / entry.path)
+
+
+@app.command()
+def mislabelled(
+    place: Place,
+    top: Annotated[int, typer.Option(min=1, help="At most so many.")] = 50,
+    as_json: Json = False,
+) -> None:
+    """Pictures that are nearer to a word of another cluster than to their own, most doubtful first."""
+    library = _read(place)
+    doubts = library.mislabelled()
+    if as_json:
+        names = ("path", "word", "nearest", "to_word", "to_nearest", "ratio")
+        print_json([{name: getattr(doubt, name) for name in names} for doubt in doubts[:top]])
+        return
+    for doubt in doubts[:top]:
+        far = f"{doubt.to_word:.2f} from it, {doubt.to_nearest:.2f} from {doubt.nearest}"
+        print(f"{library.root / doubt.path}  labelled {doubt.word}: {far}")
+    print(f"{len(doubts)} of {len(library.usable)} pictures are nearer to a word of another cluster")
+
+
+def _read(place: Path) -> Library:
+    from mien.expressions.library import Library
+
+    return Library.read(place)
+
+
+def _strongest(label: Label, count: int) -> list[tuple[str, float]]:
+    from mien.face.blendshapes import NAMES
+
+    pairs = sorted(zip(NAMES, label.prototype, strict=True), key=lambda pair: -pair[1])
+    return [(name, float(value)) for name, value in pairs[:count] if value > 0]
+
+
+def _pairs(label: Label) -> list[tuple[str, float]]:
+    """The same with a shape's two even sides as one."""
+    shapes = dict(_strongest(label, 52))
+    found = []
+    for name, value in shapes.items():
+        stem = name.removesuffix("Left").removesuffix("Right")
+        if stem == name or shapes.get(f"{stem}Left") != shapes.get(f"{stem}Right"):
+            found.append((name, value))
+        elif name.endswith("Left"):
+            found.append((stem, value))
+    return found
+
+
+def _record(label: Label) -> dict[str, Any]:
+    return {
+        "word": label.word,
+        "emotion": label.basic,
+        "cluster": label.cluster,
+        "emoji": list(label.emoji),
+        "why": label.why,
+        "sources": list(label.sources),
+        "action_units": dict(label.units),
+        "blendshapes": dict(_strongest(label, 52)),
+    }

@@ -1,0 +1,186 @@
+"""`mien travel`: one person from expression to expression, as a moving picture or a contact sheet."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mien.cli.console import choice, print_json
+from mien.cli.generate import DTYPES, parse_face
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+MOVING = (".gif", ".mp4")
+COLUMNS = 8
+BATCH = 8
+
+
+def travel(
+    identity: Annotated[Path, typer.Argument(help="A picture of the person.")],
+    stops: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="FROM TO [VIA...]",
+            help="Expressions in the order of the journey: words, emoji, mixes, pictures, blendshapes.",
+        ),
+    ],
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", help="A film (.gif, .mp4) or a contact sheet (.png, .jpg, .webp)."),
+    ] = Path("travel.gif"),
+    frames: Annotated[int, typer.Option(min=2, help="Portraits in all.")] = 16,
+    sweep: Annotated[
+        bool, typer.Option("--sweep", help="Intensity: from neutral to each expression, and back between.")
+    ] = False,
+    sheet: Annotated[
+        Path | None, typer.Option(help="Beside a film, also draw its contact sheet here.")
+    ] = None,
+    fps: Annotated[float, typer.Option(min=0.1, max=60, help="Frames a second of a film.")] = 8.0,
+    back: Annotated[
+        bool, typer.Option("--back", help="The film also runs backwards, so that it joins.")
+    ] = False,
+    prompt: Annotated[str, typer.Option(help="What the picture should look like.")] = "",
+    negative_prompt: Annotated[str, typer.Option(help="What it should not look like.")] = "",
+    seed: Annotated[int, typer.Option(min=0, help="Same seed, same film.")] = 0,
+    steps: Annotated[int | None, typer.Option(min=1, help="Denoising steps.  [default: the model's]")] = None,
+    guidance: Annotated[
+        float | None, typer.Option(min=0, help="How strictly to obey.  [default: the model's]")
+    ] = None,
+    id_scale: Annotated[float, typer.Option(min=0, help="Weight of the identity.")] = 1.0,
+    expression_scale: Annotated[float, typer.Option(min=0, help="Weight of the expression.")] = 1.0,
+    face: Annotated[str, typer.Option(help="Whose face: largest, left, right, or N from 0.")] = "largest",
+    expression_face: Annotated[str, typer.Option(help="The same for pictures of expressions.")] = "largest",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16, float16.")] = "auto",
+    backbone: Annotated[str, typer.Option(help="mini, sd15, sdxl, a diffusers folder or a hub id.")] = "mini",
+    adapter: Annotated[
+        str | None, typer.Option(help="Folder of an E-Adapter.  [default: the backbone's own]")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
+) -> None:
+    """Take the person in IDENTITY from one expression to the next: same noise, only the expression moves.
+
+    mien travel me.jpg neutral joy surprise -o film.gif --sheet film.png
+    """
+    began = time.perf_counter()
+    choice(dtype, DTYPES, "precision")
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    from tqdm import tqdm
+
+    from mien.expressions.spec import parse
+    from mien.files import check_writable
+    from mien.images import read_image
+    from mien.pipelines import travel as journeys
+    from mien.provenance import check_format
+    from mien.provenance.animation import check_animation
+    from mien.types import InputError
+
+    if output.suffix.lower() in MOVING:
+        check_animation(output)
+    else:
+        check_format(output)
+        check_writable(output)
+        if sheet or back:
+            raise InputError(
+                f"{output} is a contact sheet itself: --sheet and --back go with a .gif or .mp4."
+            )
+    if sheet:
+        check_format(sheet)
+        check_writable(sheet)
+    places = journeys.sweep(stops) if sweep else [parse(stop) for stop in stops]
+    said = journeys.names(places, frames)  # also refuses too few frames
+    person = read_image(identity)
+    pipe = _load(backbone, device, dtype, adapter)
+    with tqdm(desc="steps", leave=False, disable=True if quiet else None) as bar:
+
+        def progress(step: int, total: int, _: Any) -> None:
+            bar.total = total
+            bar.update(step - bar.n)
+
+        images = journeys.travel(
+            pipe,
+            person,
+            places,
+            frames,
+            prompt=prompt,
+            negative_prompt=negative_prompt,
+            seed=seed,
+            steps=steps,
+            guidance=guidance,
+            id_scale=id_scale,
+            expression_scale=expression_scale,
+            face=parse_face(face),
+            expression_face=parse_face(expression_face),
+            batch_size=BATCH,
+            callback=progress,
+        )
+    settings = {
+        "expressions": [stop.text for stop in places],
+        "frames": frames,
+        "prompt": prompt,
+        "negative_prompt": negative_prompt,
+        "seed": seed,
+        "steps": pipe.steps if steps is None else steps,
+        "guidance": pipe.guidance if guidance is None else guidance,
+        "id_scale": id_scale,
+        "expression_scale": expression_scale,
+        "backbone": Path(backbone).name if Path(backbone).is_dir() else backbone,
+    }
+    written = _write(images, said, output, sheet, settings, fps, back)
+    seconds = time.perf_counter() - began
+    if as_json:
+        print_json(
+            {
+                "files": [str(path) for path in written],
+                "frames": said,
+                "settings": settings,
+                "seconds": seconds,
+            }
+        )
+        return
+    for path in written:
+        print(path)
+    print(f"{frames} frames, {' -> '.join(stop.text for stop in places)}, {seconds:.1f} s in all")
+
+
+def _load(backbone: str, device: str, dtype: str, adapter: str | None) -> Any:
+    import diffusers.utils.logging
+
+    import mien
+    from mien.backbones import SPECS
+
+    if "/" not in backbone and not Path(backbone).is_dir():
+        choice(backbone, SPECS, "backbone")
+    diffusers.utils.logging.disable_progress_bar()
+    return mien.load(backbone, device, dtype, adapter)
+
+
+def _write(
+    images: list[Image.Image],
+    said: list[str],
+    output: Path,
+    sheet: Path | None,
+    settings: dict[str, Any],
+    fps: float,
+    back: bool,
+) -> list[Path]:
+    from mien.provenance import save_image
+    from mien.provenance.animation import save_animation
+    from mien.sheets import sheet as drawn
+
+    written = []
+    if output.suffix.lower() in MOVING:
+        film = [*images, *images[-2:0:-1]] if back else images
+        written.append(save_animation(film, output, settings, fps))
+    place = sheet if written else output
+    if place is not None:
+        cells = list(zip(said, images, strict=True))
+        rows = [cells[i : i + COLUMNS] for i in range(0, len(cells), COLUMNS)]
+        written.append(save_image(drawn(rows, max(128, images[0].height // 2)), place, settings))
+    return written

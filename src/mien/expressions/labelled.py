@@ -1,0 +1,75 @@
+"""Which pictures of a folder or a CSV file carry which word."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from pathlib import Path
+
+from mien.expressions import labels
+from mien.expressions.faces import NEUTRAL
+from mien.images import SUFFIXES
+from mien.types import InputError
+
+
+def find_labelled(place: str | Path) -> tuple[Path, list[tuple[str, str]]]:
+    """The root and (path relative to it, word) of every picture of a CSV file or folder, sorted.
+
+    A CSV file has the columns path and word; paths start at its folder. In a folder, a picture's word is the name of
+    the nearest folder around it, also as ``012_joy`` or ``joy-3`` and also below ``train/`` or ``test/``, which is
+    how the 135-class set is laid out.
+
+    Raises:
+        InputError: nothing is there, a word is unknown, or a folder's name holds none.
+    """
+    place = Path(place)
+    if place.is_file() and place.suffix.lower() == ".csv":
+        return place.parent, _read_csv(place)
+    if not place.is_dir():
+        raise InputError(f"{place} is neither a folder nor a .csv file: give labelled pictures.")
+    found = []
+    for path in sorted(place.rglob("*")):
+        if path.suffix.lower() in SUFFIXES and path.is_file():
+            inside = path.relative_to(place)
+            word = next((w for folder in reversed(inside.parts[:-1]) if (w := _word_of(folder))), None)
+            if word is None:
+                stem = inside.parts[-2] if len(inside.parts) > 1 else place.name
+                near = labels.nearest(stem.casefold()[:40], labels.labels())
+                raise InputError(
+                    f"{path} lies in no folder named by a word{near}: rename it, or give a .csv."
+                )
+            found.append((inside.as_posix(), word))
+    if not found:
+        raise InputError(f"{place} holds no pictures: put them into a folder for each word.")
+    return place, found
+
+
+def _word_of(folder: str) -> str | None:
+    name = re.sub(r"^[\d\W_]+|[\d\W_]+$", "", folder).casefold()
+    return name if name == NEUTRAL or name in labels.labels() else None
+
+
+def _read_csv(place: Path) -> list[tuple[str, str]]:
+    try:
+        text = place.read_bytes().decode("utf-8-sig")
+        rows = list(csv.DictReader(io.StringIO(text, newline=""), strict=True))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(
+            f"{place} is not a CSV file that can be read ({error}): save it as UTF-8."
+        ) from error
+    found = []
+    for line, row in enumerate(rows, 2):
+        if row.get("path") is None or row.get("word") is None:
+            raise InputError(f"{place} line {line}: give the columns path and word.")
+        word = row["word"].strip().casefold()
+        if word != NEUTRAL and word not in labels.labels():
+            raise InputError(
+                f"{place} line {line}: {word!r} is no word{labels.nearest(word, labels.labels())}."
+            )
+        found.append((Path(row["path"]).as_posix(), word))
+    if not found:
+        raise InputError(f"{place} has no rows: give the columns path and word.")
+    if len({path for path, _ in found}) < len(found):
+        raise InputError(f"{place} names a picture twice: give each once.")
+    return found
