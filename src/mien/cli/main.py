@@ -8,18 +8,21 @@ from typing import Annotated
 import typer
 
 from mien import __version__
-from mien.cli import data, models
+from mien.cli import data, expressions, models
 from mien.cli.analyze import analyze
 from mien.cli.console import Verbs
 from mien.cli.evaluate import evaluate
 from mien.cli.generate import generate
+from mien.cli.inspect import inspect
+from mien.cli.reface import reface
 from mien.cli.train import train
+from mien.cli.travel import travel
 
 app = typer.Typer(
     name="mien",
     cls=Verbs,
     help="A portrait of this person, with that expression. Offline, on a laptop.",
-    epilog="Example: mien generate me.jpg smile.jpg -o portrait.png",
+    epilog="Example: mien generate me.jpg smile.jpg -o portrait.png. Other people's faces need their consent.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
@@ -42,8 +45,9 @@ def _root(
 ) -> None: ...
 
 
-for _verb in (generate, analyze, evaluate):
+for _verb in (generate, reface, inspect, travel, analyze, evaluate):
     app.command()(_verb)
+app.add_typer(expressions.app, name="expressions")
 app.add_typer(models.app, name="models")
 app.add_typer(data.app, name="data")
 app.command()(train)
