@@ -115,6 +115,24 @@ def test_without_labels_people_are_told_apart_by_embeddings(tmp_path: Path) -> N
         plan(unlabelled, METHODS, 1, split="held_out")
 
 
+def test_targets_may_be_asked_to_have_a_source(tmp_path: Path) -> None:
+    manifest = make(tmp_path, 5, people=4)
+    jobs = plan(manifest, METHODS, None, with_source=True)
+    assert {(job.target, job.source) for job in jobs} == {("k0", "k4"), ("k4", "k0")}
+    with pytest.raises(InputError, match="has two pictures"):
+        plan(make(tmp_path / "lone", 3, people=3), METHODS, None, with_source=True)
+
+
+def test_the_other_person_is_of_the_same_split(tmp_path: Path) -> None:
+    manifest = make(tmp_path, 40, people=20)
+    records = [manifest.record(row) for row in manifest.kept()]
+    halves = [replace(r, split="held_out") if int(r.key[1:]) % 20 < 10 else r for r in records]
+    split = Manifest.of(halves, tmp_path, manifest.facts)
+    of = dict(zip(split.values("key"), split.values("split"), strict=True))
+    jobs = plan(split, METHODS, None, split=None)
+    assert len(jobs) == 80 and all(of[job.target] == of[job.other] for job in jobs)
+
+
 def test_the_swapped_in_face_has_a_near_pose(tmp_path: Path) -> None:
     manifest = make(tmp_path, 60, people=60)
     poses = dict(zip(manifest.values("key"), manifest.array("pose"), strict=True))

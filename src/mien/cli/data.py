@@ -130,6 +130,9 @@ def idi(
     quality: Annotated[str, typer.Option(help="Measure: auto, liqe, plain, none.")] = "auto",
     min_quality: Annotated[float | None, typer.Option(help="Keep at least this; default: its own.")] = None,
     split: Annotated[str, typer.Option(help="train, held_out, or all.")] = "train",
+    with_source: Annotated[
+        bool, typer.Option("--with-source", help="Only targets whose person has another picture.")
+    ] = False,
     seed: Annotated[int, typer.Option(help="Chooses targets, people and noise.")] = 0,
     ray: Annotated[
         str, typer.Option(help="off, local, auto (the cluster this machine is in), or a cluster's address.")
@@ -184,7 +187,9 @@ def idi(
         Limits(max_exp, max_lms, min_id_distance, min_quality),
     )
     same_person = SAME_PERSON[manifest.facts["recogniser"]]
-    jobs = plan(manifest, recipe.methods, count, seed, None if split == "all" else split, same_person)
+    jobs = plan(
+        manifest, recipe.methods, count, seed, None if split == "all" else split, same_person, with_source
+    )
     if ray == "off":
         do = partial(spread.here, recipe.make)
     else:

@@ -32,7 +32,7 @@ from mien.types import Face
 def from_prepared(
     name: str, root: str | Path, quality: Quality, progress: Callable[[int], object] = lambda count: None
 ) -> Manifest:
-    """Make or complete the set in `root` of the prepared set `name`.
+    """Make or complete the set in `root` with the prepared set `name`; several may be put into one root.
 
     Raises:
         InputError: the faces were not prepared, or `root` cannot be written or holds another set.
@@ -40,7 +40,7 @@ def from_prepared(
     faces, root = load_faces(name), Path(root)
     limit = MIN_QUALITY[quality.name]
     facts: dict[str, Any] = {"kind": "faces", "analyser": "mediapipe", "recogniser": "dlib"}
-    facts |= {"framing": "canonical", "size": faces.crops.shape[1], "prepared": name}
+    facts |= {"framing": "canonical", "size": faces.crops.shape[1]}
     facts |= {"quality": quality.name, "min_quality": limit}
     growing = Growing(root, {MANIFEST: records.columns()}, facts, "mien data ingest")
     with alone(root):

@@ -87,6 +87,7 @@ def plan(
     seed: int = 0,
     split: str | None = "train",
     same_person: float = 0.0,
+    with_source: bool = False,
 ) -> list[Job]:
     """The jobs of a set, in an order that depends on `seed` alone: a smaller count is the beginning of a larger one.
 
@@ -95,8 +96,9 @@ def plan(
     target itself, where there is no other).
 
     Args:
-        methods: "restruct", "faceswap:NAME". count: how many; None: one round. same_person: where people have no
-            labels, another person is one whose embedding is at least this far.
+        methods: "restruct", "faceswap:NAME". count: how many; None: one round. split: whose targets; None: of all.
+            The other person is of the target's split. same_person: where people have no labels, another person is one
+            whose embedding is at least this far. with_source: leave out targets whose person has no other picture.
 
     Raises:
         InputError: there is no picture, or only one person.
@@ -107,6 +109,10 @@ def plan(
             f"{manifest.root} holds no picture of the split {split}: choose another set or split."
         )
     people = _People(manifest, rows, same_person)
+    if with_source and not (rows := [row for row in rows if people.source(row) != row]):
+        raise InputError(
+            f"No person in {manifest.root} has two pictures: label them, or do without --with-source."
+        )
     keys, prompts = manifest.values("key"), manifest.values("prompt")
     order = sorted(rows, key=lambda row: _number(seed, keys[row]))
     total = len(order) * len(methods) if count is None else count
@@ -139,7 +145,7 @@ class _People:
 
     def __init__(self, manifest: Manifest, rows: list[int], same_person: float) -> None:
         self.rows, self.same_person = rows, same_person
-        self.identity = manifest.values("identity")
+        self.identity, self.split = manifest.values("identity"), manifest.values("split")
         self.embedding, self.pose = manifest.array("embedding"), manifest.array("pose")
         self.blendshapes = manifest.array("blendshapes")
         self.members: dict[str, list[int]] = {}
@@ -152,7 +158,7 @@ class _People:
         rng = np.random.default_rng(draw)
         found: list[int] = []
         for index in rng.integers(0, len(self.rows), 64 * candidates):
-            if not self._same(row, self.rows[index]):
+            if self.split[self.rows[index]] == self.split[row] and not self._same(row, self.rows[index]):
                 found.append(self.rows[index])
                 if len(found) == candidates:
                     break

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import pickle
+import socket
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
@@ -16,6 +17,7 @@ from mien.types import InputError
 Chunk = TypeVar("Chunk")
 Result = TypeVar("Result")
 Make = Callable[[], Callable[[Chunk], Result]]
+PATIENCE = 10.0  # seconds to wait for a cluster's first answer
 RETRIES = 5  # of a chunk whose worker died; one that kills every worker must end
 
 
@@ -52,17 +54,8 @@ def on_ray(
     except ImportError as error:
         raise InputError('Clusters need Ray: pip install "mien[ray]".') from error
     started = not ray.is_initialized()
-    try:
-        if started:
-            where: dict[str, Any] = {"num_cpus": workers} if address == "local" else {"address": address}
-            if address == "local":
-                where["include_dashboard"] = False
-            ray.init(**where, log_to_driver=False, logging_level=logging.ERROR)
-    except (ConnectionError, ValueError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(
-            f"The Ray cluster {address} cannot be reached ({reason}): start it, or use local."
-        ) from error
+    if started:
+        _start(ray, address, workers)
     try:
         DataContext.get_current().enable_progress_bars = False  # the caller counts pairs
         logging.getLogger("ray.data").setLevel(logging.WARNING)
@@ -78,31 +71,51 @@ def on_ray(
             max_task_retries=RETRIES,
         )
         for row in results.iter_rows():
-            yield pickle.loads(row["result"])
+            result = pickle.loads(row["result"])
+            if isinstance(result, InputError):
+                raise result
+            yield result
     except ray.exceptions.RayError as error:
-        raise InputError(_reason(error)) from error
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        raise InputError(f"The Ray cluster failed ({lines[-1]}): see its logs.") from error
     finally:
         if started:
             ray.shutdown()
 
 
+def _start(ray: Any, address: str, workers: int) -> None:
+    if address == "local":
+        ray.init(num_cpus=workers, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+        return
+    try:
+        if address != "auto":
+            host, _, port = address.rpartition("/")[2].rpartition(":")
+            socket.create_connection((host, int(port)), PATIENCE).close()  # Ray itself would end the process
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+    except (OSError, ValueError, RuntimeError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(
+            f"The Ray cluster {address} cannot be reached ({reason}): start it, or choose local."
+        ) from error
+
+
 class _Actor:
-    """A worker in one of Ray's processes."""
+    """A worker in one of Ray's processes. What it raises is its result: Ray repeats only what died."""
 
     def __init__(self, make: Make[Any, Any]) -> None:
-        self.worker = make()
+        self.make = make
+        self.worker: Callable[[Any], Any] | None = None
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, list[bytes]]:
-        return {"result": [pickle.dumps(self.worker(pickle.loads(chunk))) for chunk in batch["chunk"]]}
+        return {"result": [pickle.dumps(self._do(pickle.loads(chunk))) for chunk in batch["chunk"]]}
 
-
-def _reason(error: BaseException) -> str:
-    """One sentence of what a worker raised."""
-    causes: list[BaseException] = [error]
-    while (inner := getattr(causes[-1], "cause", None) or causes[-1].__cause__) and inner not in causes:
-        causes.append(inner)
-    for cause in causes:
-        if isinstance(cause, InputError):
-            return str(cause)
-    lines = str(error).strip().splitlines()
-    return f"A worker of the cluster failed ({lines[-1] if lines else type(error).__name__}): see Ray's logs."
+    def _do(self, chunk: Any) -> Any:
+        try:
+            self.worker = self.worker or self.make()
+            return self.worker(chunk)
+        except InputError as error:
+            return error
+        except Exception as error:  # any other would be lost in Ray's own traceback
+            return InputError(
+                f"A worker of the cluster failed ({type(error).__name__}: {error}): mend it, run again."
+            )
