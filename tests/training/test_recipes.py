@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from mien.training.loop import LoopConfig
-from mien.training.recipe import read_recipe, stage_class
+from mien.training.recipe import read_recipe, run, stage_class
 from mien.types import InputError
+from tests.training.tiny_set import save_model, save_set
 
 RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("*.yaml"))
 
@@ -19,11 +20,19 @@ def test_there_are_as_many_as_we_know_of() -> None:
         "mini_autoencoder",
         "mini_base",
         "mini_detector",
+        "mini_ica",
         "mini_pretrain",
         "mini_recogniser",
+        "mini_refined",
         "mini_sfsr",
         "sd14_sfsr",
+        "sd15_base",
+        "sd15_ica",
+        "sd15_refined",
         "sd15_sfsr",
+        "sdxl_base",
+        "sdxl_ica",
+        "sdxl_refined",
     ]
 
 
@@ -44,3 +53,55 @@ def test_unknown_keys_are_refused(tmp_path: Path) -> None:
         read_recipe(RECIPES[0], ["stage=nothing"])
     with pytest.raises(InputError, match="missing.yaml"):
         read_recipe(tmp_path / "missing.yaml")
+
+
+@pytest.mark.parametrize("stage", ["base", "refined", "ica"])
+@pytest.mark.parametrize("family", ["sd15", "sdxl"])
+def test_the_papers_numbers_are_the_default(family: str, stage: str) -> None:
+    """EmojiDiff, training details: Adam β = (0.5, 0.999), 2e-5, for ICA 5e-6; 512 and 1024 px."""
+    recipe = read_recipe(RECIPES[0].with_name(f"{family}_{stage}.yaml"))
+    loop = LoopConfig(**recipe["loop"])
+    assert (loop.optimizer, list(loop.betas)) == ("adam", [0.5, 0.999])
+    assert loop.lr == (5e-6 if stage == "ica" else 2e-5)
+    assert recipe["args"]["data"]["size"] == {"sd15": 512, "sdxl": 1024}[family]
+    assert ("scaling" in recipe["args"]["data"]) == (family == "sdxl")
+    assert read_recipe(RECIPES[0].with_name("sd15_base.yaml"), ["loop.lr=1e-3"])["loop"]["lr"] == 1e-3
+
+
+@pytest.mark.parametrize(
+    "path", [p for p in RECIPES if p.stem.startswith("sd15_") and "sfsr" not in p.stem], ids=lambda p: p.stem
+)
+def test_adapter_recipes_run_on_a_tiny_model(path: Path, tmp_path: Path) -> None:
+    """The recipe itself, but for the model, the folder and the sizes: two steps, from its start to its export."""
+    model, root = save_model(tmp_path / "model", "sd15"), save_set(tmp_path / "set")
+    overrides = [f"args.backbone={model}", f"args.data.root={root}", "args.data.size=16", "loop.steps=2"]
+    overrides += [
+        f"args.adapter={model / 'adapter'}",
+        "loop.batch_size=2",
+        "loop.precision=fp32",
+        "args.people=0",
+    ]
+    exported = run(path, overrides, out=tmp_path / "runs")
+    assert (Path(exported) / "adapter" / "expression.safetensors").is_file()
+    assert (tmp_path / "runs" / path.stem / "tensorboard").is_dir()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", [p for p in RECIPES if p.stem.startswith("sdxl_")], ids=lambda p: p.stem)
+def test_random_scaling_recipes_run_on_a_tiny_model(path: Path, tmp_path: Path) -> None:
+    model, root = save_model(tmp_path / "model", "sdxl"), save_set(tmp_path / "set")
+    overrides = [f"args.backbone={model}", f"args.data.root={root}", "args.data.size=16", "loop.steps=1"]
+    overrides += [
+        f"args.adapter={model / 'adapter'}",
+        "loop.batch_size=2",
+        "loop.precision=fp32",
+        "args.people=0",
+    ]
+    assert Path(run(path, overrides, out=tmp_path / "runs")).is_dir()
+
+
+def test_what_is_missing_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "base.yaml"
+    path.write_text("stage: base\nargs: {backbone: mini}\n")
+    with pytest.raises(InputError, match="data"):
+        run(path, out=tmp_path)

@@ -27,6 +27,8 @@ from mien.training.checkpoint import find_checkpoint, load_checkpoint, save_chec
 from mien.training.journal import Journal, Means
 from mien.types import InputError
 
+PRECISIONS = {"bf16": "bf16", "fp32": "no", "no": "no"}  # accelerate's "no" is also what YAML reads as false
+
 
 class Stage(Protocol):
     """What is trained. `modules` are saved; `trainable` may be a part of their parameters."""
@@ -54,7 +56,7 @@ class LoopConfig:
         warmup: steps of linear rise. schedule: constant, cosine (to 0) or hold-decay (constant, then linear to 0 from
             half). clip: largest norm of the gradient.
         ema: decay of the average that is validated and exported.
-        precision: "bf16" (autocast) or "no".
+        precision: "bf16" (autocast) or "fp32".
         save_every, validate_every, log_every: steps.
         tracker: "tensorboard" writes curves and sheets for it too; "": only log.csv and sheets/.
         workers: threads that make batches ahead. threads: of torch on the CPU, 0: as many as it likes.
@@ -248,8 +250,8 @@ def make_batches(
 
 
 def _accelerator(config: LoopConfig, folder: Path) -> Accelerator:
-    if config.precision not in ("no", "bf16"):
-        raise InputError(f"precision {config.precision!r} is unknown: choose bf16 or no")
+    if config.precision not in PRECISIONS:
+        raise InputError(f"precision {config.precision!r} is unknown: choose bf16 or fp32")
     if config.tracker not in ("", "tensorboard"):
         raise InputError(f"tracker {config.tracker!r} is unknown: choose tensorboard, or none")
     if config.tracker and not is_tensorboard_available():
@@ -257,7 +259,7 @@ def _accelerator(config: LoopConfig, folder: Path) -> Accelerator:
     if config.threads:
         torch.set_num_threads(config.threads)
     accelerator = Accelerator(
-        mixed_precision=config.precision,
+        mixed_precision=PRECISIONS[config.precision],
         project_dir=folder,
         log_with=config.tracker or None,
         cpu=not torch.cuda.is_available(),

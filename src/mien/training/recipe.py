@@ -12,6 +12,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from mien.training.loop import LoopConfig, Stage, train
+from mien.training.plan import ADAPTER_STAGES, plan_adapter, work
 from mien.types import InputError
 
 # Name in a recipe → where its class is; imported when it is used.
@@ -22,6 +23,8 @@ STAGES: dict[str, str] = {
     "recogniser": "mien.training.stages.recogniser:RecogniserStage",
     "pretrain": "mien.training.stages.pretrain:PretrainStage",
     "base": "mien.training.stages.base:BaseStage",
+    "refined": "mien.training.stages.refined:RefinedStage",
+    "ica": "mien.training.stages.ica:IcaStage",
     "sfsr": "mien.training.stages.sfsr:SfsrStage",
 }
 
@@ -43,7 +46,11 @@ def read_recipe(path: str | Path, overrides: list[str] | None = None) -> dict[st
         )
         OmegaConf.set_struct(schema, True)
         OmegaConf.set_struct(schema.args, False)
-        merged = OmegaConf.merge(schema, config, OmegaConf.from_dotlist(overrides or []))
+        given = OmegaConf.merge(schema, config, OmegaConf.from_dotlist(overrides or []))
+        own = getattr(
+            stage_class(str(given.stage)), "LOOP", {}
+        )  # a paper's numbers, where the recipe is silent
+        merged = OmegaConf.merge(schema, {"loop": own}, config, OmegaConf.from_dotlist(overrides or []))
         recipe = OmegaConf.to_container(merged, throw_on_missing=True)
     except (OSError, OmegaConfBaseException) as error:
         reason = str(error).splitlines()[0]
@@ -75,13 +82,23 @@ def run(
 ) -> str:
     """Train what a recipe says and return where it lies; with `dry_run`, build the stage and describe it instead."""
     recipe = read_recipe(path, overrides)
-    stage = stage_class(recipe["stage"])(**recipe["args"])
+    make = stage_class(recipe["stage"])
     config = LoopConfig(**recipe["loop"])
     folder = Path(out) / recipe["run"]
     if dry_run:
-        return describe(stage, config, folder)
-    train(stage, config, folder, recipe)
+        if recipe["stage"] in ADAPTER_STAGES:
+            return plan_adapter(recipe["stage"], recipe["args"], config, folder)
+        return describe(_make(path, make, recipe["args"]), config, folder)
+    train(_make(path, make, recipe["args"]), config, folder, recipe)
     return str(folder / "export")
+
+
+def _make(path: str | Path, make: Callable[..., Stage], arguments: dict[str, Any]) -> Stage:
+    try:
+        inspect.signature(make).bind(**arguments)
+    except TypeError as error:
+        raise InputError(f"The recipe {path} is not complete: args has {error}.") from error
+    return make(**arguments)
 
 
 def describe(stage: Stage, config: LoopConfig, folder: Path) -> str:
@@ -94,9 +111,6 @@ def describe(stage: Stage, config: LoopConfig, folder: Path) -> str:
         total, trained = total + count, trained + part
         lines.append(f"{name:20s} {count:>13,} parameters, {part:>13,} trained")
     memory = (4 * total + 4 * 4 * trained) / 2**30  # weights; gradient, two moments and the average
-    images = config.steps * config.batch_size * config.accumulation
-    lines.append(
-        f"{config.steps:,} steps x {config.batch_size * config.accumulation} = {images:,} images, to {folder}"
-    )
+    lines.append(work(config, folder))
     lines.append(f"about {memory:.2f} GiB for weights, gradients, optimiser and average, plus activations")
     return "\n".join(lines)

@@ -164,4 +164,19 @@ FOREIGN: tuple[Entry, ...] = (
         source=f"{_HUB}/h94/IP-Adapter",
         year=2023,
     ),
+    Entry(
+        name="ip_adapter_sdxl",
+        purpose="IP-Adapter for SDXL: tokens from the image embedding of CLIP ViT-H",
+        root="ip-adapter_sdxl_vit-h.safetensors",
+        files=(
+            WeightFile(
+                "ip-adapter_sdxl_vit-h.safetensors",
+                url=f"{_HUB}/h94/IP-Adapter/resolve/main/sdxl_models/ip-adapter_sdxl_vit-h.safetensors",
+            ),
+        ),
+        licence="Apache-2.0",
+        commercial=True,
+        source=f"{_HUB}/h94/IP-Adapter",
+        year=2023,
+    ),
 )

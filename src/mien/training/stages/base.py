@@ -1,104 +1,73 @@
-"""EmojiDiff's first stage, the Base E-Adapter (PAPERS 1.2): same-identity triples {S_i^¬e, R_i^e, T_i^e}, base frozen.
+"""Base E-Adapter, EmojiDiff's first stage: same-identity triples {S_i^¬e, R_i^e, T_i^e}, the base model frozen.
 
-Trained are the whole expression branch and the identity branch's projection (PAPERS 1.1). The reference R is another
-view of T's expression: T itself, mirrored and re-read by the expression encoder. Learning rate and betas of the paper
-(Adam, β = (0.5, 0.999), 2e-5) are what the recipe says.
+Trained are the whole expression branch and the identity branch's projection (EmojiDiff, E-Adapter), with DDPM's noise
+error, by Adam with β = (0.5, 0.999) at 2e-5 unless a recipe says otherwise. What it learns leaks the reference's
+identity; the next stage is there for that.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from mien.backbones import load_backbone
-from mien.data.dataset import to_pixels
-from mien.diffusion.losses import noise_mse
-from mien.diffusion.schedule import Schedule
-from mien.training.conditions import ConditionSampler, build_set
+from mien.diffusion.losses import noise_error
+from mien.training.adapter import PAPER_LOOP, AdapterStart, AdapterTraining, open_backbone
+from mien.training.examples import DataConfig
 
 
 class BaseStage:
-    """Args:
-    backbone: folder of a trained base with an ``adapter/`` to start from.
-    encoders: folder of the trained analyser and recogniser.
-    weights: prepared set → how often it is drawn, relative. Sets with several pictures of a person make triples.
-    drop: probability of dropping the identity, of dropping the expression, and of dropping both and the text.
+    """See the module.
+
+    Args:
+        backbone: "mini", "sd15", "sdxl", a diffusers folder or a hub id.
+        data: see `DataConfig`.
+        adapter: where the adapter starts: None: the backbone's own; a folder; or identity and expression as files or
+            names of `mien models` (IP-Adapter FaceID and the image-prompt IP-Adapter, as in the paper).
+        encoders: folder of the analyser and recogniser that read prepared sets and judge; None: the shipped ones.
+        dtype: precision of the frozen base: "float32", "bfloat16", "float16" or "auto"; the adapter is float32.
+        drop, checkpointing, people: see `AdapterTraining`.
     """
+
+    LOOP = PAPER_LOOP
+    another = False
 
     def __init__(
         self,
         backbone: str,
-        encoders: str,
-        weights: dict[str, float],
+        data: dict[str, Any],
+        adapter: AdapterStart = None,
+        encoders: str | None = None,
+        dtype: str = "float32",
         drop: tuple[float, float, float] = (0.05, 0.05, 0.05),
+        checkpointing: bool = False,
+        people: int = 5,
     ) -> None:
-        self.backbone = load_backbone(backbone, device="cpu", dtype="float32")
-        self.adapter = self.backbone.load_adapter()
-        self.adapter.attach(self.backbone.unet)
-        self.schedule = Schedule.from_config(self.backbone.scheduler.config)
-        self.drop = torch.tensor([float(p) for p in drop]).cumsum(0)
-        folder = Path(encoders)
-        self.tokenizer = self.backbone.prompts.tokenizers[0]
-        self.text_encoder = self.backbone.prompts.encoders[0]
-        self.sampler = ConditionSampler(dict(weights), self.tokenizer, partner=1.0, encoders=folder)
-        self.held = build_set("lfw-gray", held_out=True, encoders=folder)
+        config = DataConfig.read(data)
+        opened = open_backbone(backbone, adapter, dtype)
+        examples = config.open(opened, encoders, self.another)
+        self.training = AdapterTraining(opened, examples, drop, checkpointing, people)
 
     def modules(self) -> dict[str, nn.Module]:
-        return {"adapter": self.adapter}
+        return {"adapter": self.training.adapter}
 
     def trainable(self) -> Iterable[nn.Parameter]:
-        return self.adapter.trainable_parameters("base")
+        return self.training.trainable()
 
     def batch(self, size: int, rng: torch.Generator) -> dict[str, Tensor]:
-        return self.sampler(size, rng)
+        return self.training.examples(size, rng)
 
     def step(self, batch: dict[str, Tensor], rng: torch.Generator) -> tuple[Tensor, dict[str, float]]:
-        x = batch["x"]
-        b = len(x)
-        for module in (self.backbone.unet, self.backbone.vae, self.text_encoder):
-            module.to(x.device)
-        mode = torch.bucketize(torch.rand(b, generator=rng), self.drop).to(x.device)  # 3: nothing is dropped
-        with torch.no_grad():
-            z = self.backbone.encode(x)
-            ids = batch["ids"].clone()
-            ids[mode == 2] = torch.tensor(self.tokenizer("", padding="max_length").input_ids, device=x.device)
-            text = self.text_encoder(ids)[0]
-        t = torch.randint(0, len(self.schedule.alpha_bar), (b,), generator=rng).to(x.device)
-        eps = torch.randn(z.shape, generator=rng).to(x.device)
-        conditions = self.adapter.project(
-            batch["identity"],
-            batch["expression"],
-            text,
-            drop_identity=(mode == 0) | (mode == 2),
-            drop_expression=(mode == 1) | (mode == 2),
-        )
-        predict = self.adapter.predict_noise(self.backbone.unet)
-        loss = noise_mse(predict, z, eps, t, conditions, self.schedule, batch["valid"].clamp_min(0.1))
+        noised = self.training.noised(batch, rng)
+        loss = noise_error(self.training.predict(noised), noised.eps, noised.weight)
         return loss, {"loss": loss.item()}
 
     def validate(self) -> tuple[dict[str, float], Image.Image | None]:
-        """Noise error on held-out people, identity from another picture of theirs."""
-        rng = torch.Generator().manual_seed(7)
-        losses = []
-        for part in np.array_split(self.held.rows[:256], 8):
-            others = [int(self.held.partners[i][-1]) for i in part]
-            x = to_pixels(np.stack([self.held.faces.crops[i] for i in part])).to(self.backbone.unet.device)
-            z = self.backbone.encode(x)
-            t = torch.randint(0, len(self.schedule.alpha_bar), (len(z),), generator=rng).to(z.device)
-            eps = torch.randn(z.shape, generator=rng).to(z.device)
-            text = self.backbone.prompts(["black and white photo"] * len(z)).tokens
-            conditions = self.adapter.project(
-                self.held.identity[0, others].to(z), self.held.expression[0, part].to(z), text
-            )
-            predict = self.adapter.predict_noise(self.backbone.unet)
-            weight = self.held.valid[part].to(z).clamp_min(0.1)
-            losses.append(noise_mse(predict, z, eps, t, conditions, self.schedule, weight).item())
-        return {"held_out_loss": float(np.mean(losses))}, None
+        return self.training.validate()
 
     def export(self, folder: Path) -> None:
-        self.adapter.save(folder / "adapter")
+        self.training.export(folder)

@@ -1,0 +1,347 @@
+"""Examples for the adapter's stages: pictures of a manifest, or the prepared sets of the embedded default.
+
+A batch is a dictionary of tensors:
+
+- ``x`` [b, 3, S, S] in [-1, 1], or ``z`` [b, c, h, w], the same as latents made before: the target T.
+- ``identity`` [b, w] of the source S; ``expression`` [b, w] of the reference R; ``ids``, ``ids_2`` the caption.
+- ``expression_target`` [b, 57]: what the target's face does, in the units of `judge.FaceJudge.expression`.
+- ``time_ids`` [b, 6]: original height and width, crop's top and left, size and size (SDXL, Podell et al. 2023).
+- ``face_matrix`` [b, 2, 3]: x's pixels → canonical crop; absent where x is the canonical crop.
+- ``valid`` [b, h, w]: weight of each latent cell; absent: all 1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from mien.data.dataset import to_pixels
+from mien.data.pairs import TRIPLES, Pairs
+from mien.data.records import TRAIN, Manifest
+from mien.encoders.standardise import restore
+from mien.face.align import CROP_SIZE, crop_matrix, invert, warp
+from mien.training.conditions import ConditionSampler, build_set
+from mien.training.judge import FaceJudge
+from mien.training.kept import Kept, Numbers
+from mien.types import FloatArray, InputError
+
+if TYPE_CHECKING:
+    from mien.backbones import Backbone
+
+Framing = Literal["whole", "canonical"]
+Batch = dict[str, Tensor]
+HELD = 64
+MIDDLE = np.array([0.0, 0.5, 0.5])  # draws of the one crop that a latent made before has
+
+
+class Examples(Protocol):
+    """Draws batches; every choice comes from the generator. `held_out`: one fixed batch, None if nothing is held."""
+
+    def __call__(self, size: int, rng: torch.Generator) -> Batch: ...
+
+    def held_out(self, size: int = HELD) -> Batch | None: ...
+
+
+class PreparedExamples:
+    """Same-identity triples of prepared sets of canonical crops; R is T itself, mirrored with it.
+
+    Args:
+        weights: set → how often it is drawn, relative. tokenizer: of the text encoder.
+        encoders: folder of the analyser and the recogniser. held: set whose held-out part validates.
+    """
+
+    def __init__(
+        self, weights: dict[str, float], tokenizer: Any, encoders: Path, held: str = "lfw-gray"
+    ) -> None:
+        self.tokenizer = tokenizer
+        self.sampler = ConditionSampler(weights, tokenizer, partner=1.0, encoders=encoders)
+        self.held = build_set(held, held_out=True, encoders=encoders)
+
+    def __call__(self, size: int, rng: torch.Generator) -> Batch:
+        return self._finish(self.sampler(size, rng))
+
+    def held_out(self, size: int = HELD) -> Batch | None:
+        rows = self.held.rows[:size]
+        others = [int(self.held.partners[i][-1]) for i in rows]
+        captions = [self.held.style] * len(rows)
+        ids = self.tokenizer(captions, padding="max_length", truncation=True, return_tensors="pt").input_ids
+        return self._finish(
+            {
+                "x": to_pixels(np.stack([self.held.faces.crops[i] for i in rows])),
+                "identity": self.held.identity[0, others],
+                "expression": self.held.expression[0, rows],
+                "valid": self.held.valid[rows],
+                "ids": ids,
+            }
+        )
+
+    def _finish(self, batch: Batch) -> Batch:
+        keys = ("x", "identity", "expression", "ids")
+        kept = {key: batch[key] for key in keys}
+        kept["valid"] = batch["valid"].clamp_min(0.1)
+        kept["expression_target"] = restore(batch["expression"], "expression")
+        return kept
+
+
+class ManifestExamples:
+    """Triples of a folder: those of IDI (``triples.parquet``), or same-identity ones of its manifest.
+
+    Without IDI a target's source is another picture of its person (itself where there is none), and its reference
+    the target itself: EmojiDiff's {S_i^¬e, R_i^e, T_i^e}. With it they are {S_i^¬e, R_¬i^e, T_i^e}.
+
+    Embeddings are made once and kept in the folder (`kept.Kept`), latents too where `latents` is set (the
+    autoencoder's mean; every picture then has one fixed crop).
+
+    Args:
+        root: the folder. backbone: whose encoders, tokenizers and autoencoder are used.
+        judge: of ``expression_target``.
+        another: whether references must be of another person (IDI).
+        size: S. framing: "whole": the picture, resized and cut to a square with the face in it; "canonical": the
+            aligned face, as the embedded default has it.
+        scaling: least and largest factor of the resized picture's shorter side over `size`, drawn per example
+            (IP-Adapter's random scaling, for SDXL, which is told of it).
+        latents: whether to make latents once.
+
+    Raises:
+        InputError: the folder holds nothing to train on, or an encoder's width does not fit the adapter.
+    """
+
+    def __init__(
+        self,
+        root: str | Path,
+        backbone: Backbone,
+        judge: FaceJudge,
+        another: bool,
+        size: int,
+        framing: Framing = "whole",
+        scaling: tuple[float, float] = (1.0, 1.0),
+        latents: bool = False,
+    ) -> None:
+        if framing not in ("whole", "canonical"):
+            raise InputError(f'framing {framing!r} is unknown: choose "whole" or "canonical"')
+        if not 1.0 <= scaling[0] <= scaling[1]:
+            raise InputError(f"scaling {tuple(scaling)} must be two factors from 1 up, the smaller first")
+        if latents and tuple(scaling) != (1.0, 1.0):
+            raise InputError("latents made before have one scale each: set scaling=[1,1] or latents=false")
+        self.root, self.backbone = Path(root), backbone
+        self.size, self.framing, self.scaling = size, framing, scaling
+        self.manifest, self.triples = read_rows(self.root, another)
+        train = np.array(self.manifest.values("split")) == TRAIN
+        targets = np.array([triple.target for triple in self.triples])
+        self.train, self.held = np.flatnonzero(train[targets]), np.flatnonzero(~train[targets])
+        if not len(self.train):
+            raise InputError(f"{self.root} holds no example to train on: all its pictures are held out.")
+        sources = sorted({row for triple in self.triples for row in triple.sources})
+        references = sorted({triple.reference for triple in self.triples})
+        shown = sorted(set(targets.tolist()))
+        landmarks = self.manifest.array("landmarks").astype(np.float64)
+        self._matrices = {row: crop_matrix(landmarks[row]) for row in shown}
+        self._boxes = self.manifest.array("box")
+        sizes = zip(self.manifest.values("height"), self.manifest.values("width"), strict=True)
+        self._sizes = [(int(height or 0), int(width or 0)) for height, width in sizes]
+
+        once = replace(backbone, _encoders={})  # its encoders are large, and go when this is done
+
+        def encode(branch: str) -> Numbers:
+            encoder = once.encoder(branch)
+            return lambda row, image: encoder(image, self.manifest.face(row))
+
+        def look(row: int, image: Image.Image) -> Tensor:
+            x = to_pixels(warp(np.asarray(image), self._matrices[row])[None].copy())
+            with torch.no_grad():
+                return judge.expression(x.to(backbone.device))[0].cpu()
+
+        names = {branch: once.encoder(branch).name for branch in ("identity", "expression")}
+        keep = Kept(self.manifest)
+        self._identity = keep(f"identity-{names['identity']}", sources, encode("identity"))
+        self._expression = keep(f"expression-{names['expression']}", references, encode("expression"))
+        self._judged = keep("judged", shown, look)
+        self._latents = None
+        if latents:
+            self._latents = keep(f"latents-{Path(backbone.name).name}-{framing}-{size}", shown, self._latent)
+
+    def __call__(self, size: int, rng: torch.Generator) -> Batch:
+        return self._batch(self.train[torch.randint(len(self.train), (size,), generator=rng).numpy()], rng)
+
+    def held_out(self, size: int = HELD) -> Batch | None:
+        if not len(self.held):
+            return None
+        return self._batch(self.held[:size], torch.Generator().manual_seed(7))
+
+    def _batch(self, chosen: np.ndarray, rng: torch.Generator) -> Batch:
+        draws = torch.rand(len(chosen), 4, generator=rng).numpy()
+        prompts, columns = [], []
+        for i, u in zip(chosen.tolist(), draws, strict=True):
+            triple = self.triples[i]
+            example = {
+                "identity": self._identity[triple.sources[int(u[0] * len(triple.sources))]],
+                "expression": self._expression[triple.reference],
+                "expression_target": self._judged[triple.target],
+            }
+            prompts.append(triple.prompt)
+            columns.append({**example, **self._target(triple.target, u[1:])})
+        batch = {key: torch.stack([column[key] for column in columns]) for key in columns[0]}
+        ids = self.backbone.prompts.ids(prompts)
+        return batch | dict(zip(("ids", "ids_2"), ids, strict=False))
+
+    def _target(self, row: int, u: FloatArray) -> Batch:
+        """The target's picture (or latent), with where its face and its crop are."""
+        resize, top, left = self._place(row, u if self._latents is None else MIDDLE)
+        height, width = self._sizes[row]
+        told = (height, width, top, left) if self.framing == "whole" else (self.size, self.size, 0, 0)
+        out = {"time_ids": torch.tensor([*told, self.size, self.size], dtype=torch.float32)}
+        if self.framing == "whole":
+            to_x = np.array([[resize, 0, -left], [0, resize, -top]])
+            linear = self._matrices[row][:, :2] / resize
+            shift = self._matrices[row] @ np.append(invert(to_x)[:, 2], 1.0)
+            out["face_matrix"] = torch.from_numpy(np.concatenate([linear, shift[:, None]], 1)).float()
+        if self._latents is not None:
+            out["z"] = self._latents[row]
+        else:
+            out["x"] = self._pixels(row, self.manifest.picture(row), resize, top, left)
+        return out
+
+    def _pixels(self, row: int, image: Image.Image, resize: float, top: int, left: int) -> Tensor:
+        if self.framing == "canonical":
+            pixels = warp(np.asarray(image), self._matrices[row] * (self.size / CROP_SIZE), self.size)
+        else:
+            smaller = (round(image.width * resize), round(image.height * resize))
+            image = image.resize(smaller, Image.Resampling.LANCZOS)
+            pixels = np.asarray(image.crop((left, top, left + self.size, top + self.size)))
+        return to_pixels(pixels[None].copy())[0]
+
+    def _latent(self, row: int, image: Image.Image) -> Tensor:
+        x = self._pixels(row, image, *self._place(row, MIDDLE))
+        with torch.no_grad():
+            return self.backbone.encode(x[None].to(self.backbone.device))[0].cpu()
+
+    def _place(self, row: int, u: FloatArray) -> tuple[float, int, int]:
+        """(factor, top, left) of the square that is cut out of the resized picture; the face's box lies in it."""
+        height, width = self._sizes[row]
+        low, high = self.scaling
+        resize = self.size / min(height, width) * (low + float(u[0]) * (high - low))
+        corner = []
+        for side, near, far, v in (
+            (round(height * resize), self._boxes[row][1], self._boxes[row][3], float(u[1])),
+            (round(width * resize), self._boxes[row][0], self._boxes[row][2], float(u[2])),
+        ):
+            slack = side - self.size
+            least, most = (
+                float(np.clip(edge, 0, slack)) for edge in (far * resize - self.size, near * resize)
+            )
+            corner.append(round(least + v * (most - least)))
+        return resize, corner[0], corner[1]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A triple by rows of its manifest; `sources`: any of them may be S."""
+
+    target: int
+    sources: tuple[int, ...]
+    reference: int
+    prompt: str
+
+
+def read_rows(root: Path, another: bool) -> tuple[Manifest, list[Rows]]:
+    """The manifest of a folder and its triples: IDI's if references must be of `another` person, else its own."""
+    if another:
+        if not (root / TRIPLES).is_file():
+            raise InputError(
+                f"{root} holds no {TRIPLES}, whose references show other people: run `mien data idi`."
+            )
+        pairs = Pairs.read(root)
+        roles = ("target", "source", "reference")
+        triples = []
+        for i, triple in enumerate(pairs):
+            target, source, reference = (pairs.row(i, role) for role in roles)
+            triples.append(Rows(target, (source,), reference, triple.prompt))
+        return pairs.manifest, triples
+    manifest = Manifest.read(root)
+    kept = manifest.kept()
+    identities, prompts = manifest.values("identity"), manifest.values("prompt")
+    people: dict[str, list[int]] = {}
+    for row in kept:
+        if identities[row] is not None:
+            people.setdefault(identities[row], []).append(row)
+    triples = []
+    for row in kept:
+        others = tuple(other for other in people.get(identities[row], ()) if other != row)
+        triples.append(Rows(row, others or (row,), row, prompts[row] or ""))
+    if not triples:
+        raise InputError(f"{root} holds no picture that was kept: look at the reasons in its manifest.")
+    return manifest, triples
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Which examples: the key ``data`` of a stage's arguments.
+
+    Attributes:
+        root: folder of `ManifestExamples`; size (None: the backbone's), framing, scaling, latents: see there.
+        weights: of `PreparedExamples`, in place of a root; held: see there.
+    """
+
+    root: str | None = None
+    size: int | None = None
+    framing: Framing = "whole"
+    scaling: tuple[float, float] = (1.0, 1.0)
+    latents: bool = False
+    weights: dict[str, float] | None = None
+    held: str = "lfw-gray"
+
+    @classmethod
+    def read(cls, data: dict[str, Any]) -> DataConfig:
+        """Raises InputError for an unknown key, or if not exactly one of `root` and `weights` is given."""
+        if unknown := sorted(data.keys() - cls.__dataclass_fields__.keys()):
+            raise InputError(
+                f"data has no key {unknown[0]!r}: known are {', '.join(cls.__dataclass_fields__)}"
+            )
+        config = cls(**data)
+        if (config.root is None) == (not config.weights):
+            raise InputError(
+                "name the examples: data.root=FOLDER (made by mien data), or data.weights of prepared sets"
+            )
+        return config
+
+    def open(self, backbone: Backbone, encoders: str | None, another: bool) -> Examples:
+        """The examples; `encoders`: folder of the analyser and recogniser (None: the shipped ones); `another`:
+        references must show another person (IDI).
+
+        Raises:
+            InputError: prepared sets, which have no such references; or what `ManifestExamples` raises.
+        """
+        if self.root is None:
+            assert self.weights is not None
+            if another:
+                raise InputError(
+                    "prepared sets have no references of other people: run `mien data idi`, give data.root"
+                )
+            return PreparedExamples(
+                dict(self.weights), backbone.prompts.tokenizers[0], encoder_folder(encoders), self.held
+            )
+        return ManifestExamples(
+            self.root,
+            backbone,
+            FaceJudge(encoders, backbone.device),
+            another=another,
+            size=self.size or backbone.size,
+            framing=self.framing,
+            scaling=(self.scaling[0], self.scaling[1]),
+            latents=self.latents,
+        )
+
+
+def encoder_folder(encoders: str | None) -> Path:
+    """The folder of the analyser and recogniser; None: the shipped ones."""
+    if encoders is not None:
+        return Path(encoders)
+    from mien import weights
+
+    return weights.path("analyser").parent

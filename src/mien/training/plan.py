@@ -1,0 +1,173 @@
+"""What a run of the adapter's stages would take: parameters and memory, without weights, data or a GPU.
+
+Networks are built on the meta device, from a folder's configurations or the published ones; one training step is
+traced there, and the tensors that its backward pass would keep are added up. Attention is taken to be fused, and what
+the device's libraries set aside is not counted: expect some tenths more.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mien.backbones import SPECS, AdapterSpec, find_folder, read_adapter_spec
+from mien.models.e_adapter import EAdapter
+from mien.models.families import UNETS, of_folder, published
+from mien.training.loop import LoopConfig
+from mien.types import InputError
+
+ADAPTER_STAGES = ("base", "refined", "ica")
+GIB = 2**30
+FACEID, IMAGE_PROMPT = 512, 1024  # widths of what the paper starts from
+
+
+def plan_adapter(stage: str, arguments: dict[str, Any], config: LoopConfig, folder: Path) -> str:
+    """Lines for a person: every network with its parameters and those trained, images, memory."""
+    name = str(arguments.get("backbone"))
+    parts = network_parts(name)
+    unet: Any = parts["unet"]
+    adapter, guessed = _adapter(unet, name, arguments.get("adapter"))
+    trained = {id(p) for p in adapter.trainable_parameters("base")}
+    adapter.attach(unet)
+    for part in parts.values():
+        part.requires_grad_(False)
+    lines, frozen = [], 0
+    for part_name, part in {**parts, "adapter": adapter}.items():
+        count = sum(p.numel() for p in part.parameters())
+        learned = sum(p.numel() for p in part.parameters() if id(p) in trained)
+        frozen += 0 if part is adapter else count
+        lines.append(f"{part_name:20s} {count:>13,} parameters, {learned:>13,} trained")
+    if guessed:
+        lines.append(f"adapter: {guessed}")
+    own = sum(p.numel() for p in adapter.parameters())
+    learned = sum(p.numel() for p in adapter.parameters() if p.requires_grad)
+    half = arguments.get("dtype", "float32") != "float32"
+    weights = (2 if half else 4) * frozen + 4 * own
+    state = 4 * 4 * learned  # gradient, two moments and the average
+    data = arguments.get("data") or {}
+    side = int(data.get("size") or unet.config.sample_size * _factor(parts["vae"]))
+    kept = _kept(parts, adapter, side, bool(arguments.get("checkpointing")), stage == "ica")
+    if half or config.precision == "bf16":
+        kept = {key: value / 2 for key, value in kept.items()}
+    judged = min(int(arguments.get("judged") or config.batch_size), config.batch_size)
+    activations = config.batch_size * kept["unet"] + judged * kept["decoder"]
+    total = weights + state + activations
+    lines.append(work(config, folder))
+    lines.append(
+        f"about {total / GIB:.1f} GiB a process at {side} px: weights {weights / GIB:.2f}, gradients, moments and "
+        f"average {state / GIB:.2f}, activations {activations / GIB:.2f}"
+        + (" (recomputed by blocks)" if arguments.get("checkpointing") else "")
+    )
+    return "\n".join(lines)
+
+
+def work(config: LoopConfig, folder: Path) -> str:
+    """One line: steps and images, and where they go."""
+    part = config.batch_size * config.accumulation
+    return f"{config.steps:,} steps x {part} = {config.steps * part:,} images a process, to {folder}"
+
+
+def network_parts(name: str) -> dict[str, nn.Module]:
+    """The networks of a backbone on the meta device.
+
+    Raises:
+        InputError: the model's configurations are not on this machine.
+    """
+    if name in UNETS:
+        return published(name)
+    spec = SPECS.get(name)
+    if (spec is not None and spec.folder is not None) or Path(name).expanduser().is_dir():
+        return of_folder(find_folder(name))
+    raise InputError(f"{name} is not on this machine: a plan needs a diffusers folder, or {', '.join(SPECS)}")
+
+
+def _adapter(unet: Any, name: str, start: Any) -> tuple[EAdapter, str]:
+    """The adapter that the run starts from, and what was assumed about it where it isn't there yet."""
+    spec: AdapterSpec | None = None
+    if isinstance(start, str) and Path(start).is_dir():
+        spec = read_adapter_spec(Path(start))
+    elif start is None and name not in UNETS:
+        own = find_folder(name) / "adapter"
+        if not own.is_dir():
+            raise InputError(
+                f"{name} has no adapter to start from: name a folder, or a file a branch, as adapter"
+            )
+        spec = read_adapter_spec(own)
+    elif start is not None and name not in UNETS and (find_folder(name) / "adapter").is_dir():
+        spec = read_adapter_spec(find_folder(name) / "adapter")
+    if spec is not None:
+        return EAdapter.load(unet, spec.identity, spec.expression), ""
+    with torch.device("meta"):
+        adapter = EAdapter.create(unet, FACEID, IMAGE_PROMPT)
+    return adapter, "taken to be FaceID and image prompt, as in the paper, without FaceID's low-rank layers"
+
+
+def _factor(vae: Any) -> int:
+    return (
+        16 if not hasattr(vae.config, "block_out_channels") else 2 ** (len(vae.config.block_out_channels) - 1)
+    )
+
+
+def _kept(
+    parts: dict[str, nn.Module], adapter: EAdapter, side: int, checkpointing: bool, decode: bool
+) -> dict[str, float]:
+    """Bytes that one sample's backward pass keeps, in float32: of the UNet with the adapter, and of the decoder."""
+    unet: Any = parts["unet"]
+    vae: Any = parts["vae"]
+    if checkpointing:
+        for part in (unet, vae):
+            if getattr(part, "_supports_gradient_checkpointing", False):
+                part.enable_gradient_checkpointing()
+    adapter = adapter.to("meta")
+    cells = side // _factor(vae)
+    config = unet.config
+    added = {}
+    if config.addition_embed_type == "text_time":
+        pooled = config.projection_class_embeddings_input_dim - 6 * config.addition_time_embed_dim
+        added = {
+            "text_embeds": torch.zeros(1, pooled, device="meta"),
+            "time_ids": torch.zeros(1, 6, device="meta"),
+        }
+    embeds = [torch.zeros(1, branch.width, device="meta") for _, branch in adapter.branches()]
+    text = torch.zeros(1, 77, config.cross_attention_dim, device="meta")
+    z = torch.zeros(1, config.out_channels, cells, cells, device="meta")
+    t = torch.zeros(1, dtype=torch.long, device="meta")
+    found = {"unet": 0.0, "decoder": 0.0}
+    with _Saved([*parts.values(), adapter]) as saved:
+        predict = adapter.predict_noise(unet, added_cond_kwargs=added)
+        predict(z, t, adapter.project(*embeds, text))
+    found["unet"] = saved.bytes
+    if decode:
+        with _Saved([vae]) as saved:
+            vae.decode(z.clone().requires_grad_(True))
+        found["decoder"] = saved.bytes
+    return found
+
+
+class _Saved:
+    """Adds up the storages that autograd keeps within the block, parameters apart."""
+
+    def __init__(self, modules: list[nn.Module]) -> None:
+        self._own = {p.untyped_storage()._cdata for module in modules for p in module.parameters()}
+        self._seen: dict[int, Tensor] = {}
+
+    def __enter__(self) -> _Saved:
+        self._hooks = torch.autograd.graph.saved_tensors_hooks(self._pack, lambda tensor: tensor)
+        self._hooks.__enter__()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._hooks.__exit__(*error)
+
+    def _pack(self, tensor: Tensor) -> Tensor:
+        key = tensor.untyped_storage()._cdata
+        if key not in self._own:
+            self._seen[key] = tensor  # held, so that no other storage gets its number
+        return tensor
+
+    @property
+    def bytes(self) -> float:
+        return float(sum(tensor.untyped_storage().nbytes() for tensor in self._seen.values()))

@@ -1,0 +1,151 @@
+"""ICA, ID-enhanced Contrast Alignment, EmojiDiff's fine-tuning: the noise error and two losses on pictures.
+
+ε is predicted with expression control and without it (λ_exp = 0, no gradient); both pictures are reconstructed by one
+call each with Adaptive Noise Inversion (EmojiDiff Eq. 8) and decoded; then
+L = L_diffusion + 0.08 L_id + 10 L_exp (`diffusion.losses.contrast_alignment`): the person must be who they would be
+without control, the expression the target's. What φ and the expression numbers are: `training.judge`. lr 5e-6.
+
+Another estimator of `diffusion.x0` may stand in for ANI, which is how the papers' comparison is made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from mien.diffusion.losses import Contrast, contrast_alignment, noise_error
+from mien.diffusion.x0 import ESTIMATORS, R_TMAX, Estimator, adaptive_noise_inversion
+from mien.training.adapter import EVERYTHING, PAPER_LOOP, AdapterStart, AdapterTraining, Noised, open_backbone
+from mien.training.examples import DataConfig
+from mien.training.judge import FaceJudge, canonical
+from mien.types import Conditions, InputError
+
+
+class IcaStage:
+    """See the module.
+
+    Args:
+        backbone, data, adapter, encoders, dtype, drop, checkpointing, people: as `BaseStage`'s. `data` may be IDI's
+            triples (the paper's) or same-identity ones.
+        w_id, w_exp: of the loss. r_tmax: above it f(t) of EmojiDiff Eq. 8 is constant.
+        estimator: name in `diffusion.x0.ESTIMATORS`.
+        judged: at most so many samples of a step are reconstructed and judged, for decoders that need much memory;
+            None: all of which nothing was dropped.
+    """
+
+    LOOP = {**PAPER_LOOP, "lr": 5e-6}
+
+    def __init__(
+        self,
+        backbone: str,
+        data: dict[str, Any],
+        adapter: AdapterStart = None,
+        encoders: str | None = None,
+        dtype: str = "float32",
+        drop: tuple[float, float, float] = (0.05, 0.05, 0.05),
+        checkpointing: bool = False,
+        people: int = 5,
+        w_id: float = 0.08,
+        w_exp: float = 10.0,
+        r_tmax: int = R_TMAX,
+        estimator: str = "ani",
+        judged: int | None = None,
+    ) -> None:
+        if estimator not in ESTIMATORS:
+            raise InputError(f"there is no estimator {estimator!r}: choose {', '.join(ESTIMATORS)}")
+        if judged is not None and judged < 1:
+            raise InputError(f"judged must be at least 1, not {judged}: leave it out to judge all")
+        config = DataConfig.read(data)
+        opened = open_backbone(backbone, adapter, dtype)
+        examples = config.open(opened, encoders, another=config.root is not None)
+        self.training = AdapterTraining(opened, examples, drop, checkpointing, people)
+        self.judge = FaceJudge(encoders, opened.device)
+        self.w_id, self.w_exp, self.judged = w_id, w_exp, judged
+        self.estimate: Estimator = ESTIMATORS[estimator]
+        if estimator == "ani":
+            self.estimate = partial(adaptive_noise_inversion, r_tmax=r_tmax)
+
+    def modules(self) -> dict[str, nn.Module]:
+        return {"adapter": self.training.adapter}
+
+    def trainable(self) -> Iterable[nn.Parameter]:
+        return self.training.trainable()
+
+    def batch(self, size: int, rng: torch.Generator) -> dict[str, Tensor]:
+        return self.training.examples(size, rng)
+
+    def step(self, batch: dict[str, Tensor], rng: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+        training = self.training
+        noised = training.noised(batch, rng)
+        predicted = training.predict(noised)
+        diffusion = noise_error(predicted, noised.eps, noised.weight)
+        chosen = torch.nonzero(noised.mode == EVERYTHING)[: self.judged, 0]
+        if len(chosen) == 0:  # every sample lost a condition: there is nothing to contrast
+            return diffusion, {"loss": diffusion.item()}
+        found = self.contrast(noised.of(chosen), predicted[chosen], batch, chosen, diffusion, rng)
+        logs = {"loss": found.total, "diffusion": diffusion, "id": found.identity, "exp": found.expression}
+        return found.total, {key: value.item() for key, value in logs.items()}
+
+    def contrast(
+        self,
+        noised: Noised,
+        predicted: Tensor,
+        batch: dict[str, Tensor],
+        chosen: Tensor,
+        diffusion: Tensor,
+        rng: torch.Generator,
+    ) -> Contrast:
+        """The losses of the chosen samples; `predicted`: ε_θ with control, of them."""
+        matrices = batch["face_matrix"].to(chosen.device)[chosen] if "face_matrix" in batch else None
+        with torch.no_grad():
+            without = self.reconstruct(noised, self.training.predict(noised, 0.0), 0.0, matrices, rng)
+            face_without = self.judge.identity(without)
+        made = self.reconstruct(noised, predicted, 1.0, matrices, rng)
+        return contrast_alignment(
+            diffusion,
+            self.judge.identity(made),
+            face_without,
+            self.judge.expression(made),
+            batch["expression_target"].to(chosen.device)[chosen],
+            self.w_id,
+            self.w_exp,
+        )
+
+    def reconstruct(
+        self,
+        noised: Noised,
+        predicted: Tensor,
+        expression_scale: float,
+        matrices: Tensor | None,
+        rng: torch.Generator,
+    ) -> Tensor:
+        """Canonical crops [k, 3, 128, 128] of x̂0 with (1) or without (0) expression control."""
+        predict = self.training.predictor(noised, expression_scale)
+        precision = self.training.backbone.precision
+
+        def typed(z_t: Tensor, t: Tensor, conditions: Conditions) -> Tensor:
+            return predict(z_t.to(precision), t, conditions).float()
+
+        z0 = self.estimate(
+            typed,
+            noised.z_t,
+            noised.t,
+            noised.conditions,
+            self.training.schedule,
+            eps=noised.eps,
+            rng=rng,
+            predicted=predicted,
+        )
+        return canonical(self.training.backbone.decode(z0), matrices)
+
+    def validate(self) -> tuple[dict[str, float], Image.Image | None]:
+        return self.training.validate()
+
+    def export(self, folder: Path) -> None:
+        self.training.export(folder)

@@ -1,0 +1,83 @@
+"""Plans count the published networks right, and say what memory they take, without any weights."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from mien.models.families import published
+from mien.training.plan import _Saved, network_parts
+from mien.training.recipe import run
+from mien.types import InputError
+from tests.training.tiny_set import save_model
+
+RECIPES = Path(__file__).parents[2] / "recipes"
+
+
+def count(module: nn.Module) -> int:
+    return sum(p.numel() for p in module.parameters())
+
+
+def gib(text: str, what: str) -> float:
+    found = re.search(rf"{what} (?:average )?([\d.]+)", text)
+    assert found is not None, text
+    return float(found[1])
+
+
+def test_published_sizes_of_sd15() -> None:
+    """The sizes that the checkpoints themselves have."""
+    parts = published("sd15")
+    assert {name: count(part) for name, part in parts.items()} == {
+        "unet": 859_520_964,
+        "vae": 83_653_863,
+        "text_encoder": 123_060_480,
+    }
+    assert all(p.is_meta for part in parts.values() for p in part.parameters())
+
+
+@pytest.mark.slow
+def test_published_sizes_of_sdxl() -> None:
+    parts = published("sdxl")
+    assert {name: count(part) for name, part in parts.items()} == {
+        "unet": 2_567_463_684,
+        "vae": 83_653_863,
+        "text_encoder": 123_060_480,
+        "text_encoder_2": 694_659_840,
+    }
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["sd15_base", "sdxl_refined", "sdxl_ica"])
+def test_a_plan_needs_no_weights(name: str, tmp_path: Path) -> None:
+    text = run(RECIPES / f"{name}.yaml", out=tmp_path, dry_run=True)
+    assert ("859,520,964" if name.startswith("sd15") else "2,567,463,684") in text
+    weights, state, activations = (gib(text, what) for what in ("weights", "moments and", "activations"))
+    assert weights > 2 and state > 0.3 and activations > 1
+    assert gib(text, "about") == pytest.approx(weights + state + activations, abs=0.1)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_is_planned_by_its_own_files(tmp_path: Path) -> None:
+    model = save_model(tmp_path / "model", "sd15")
+    arguments = [f"args.backbone={model}", "args.adapter=null", "args.data.size=16"]
+    plain = run(RECIPES / "sd15_base.yaml", arguments, dry_run=True)
+    unet = network_parts(str(model))["unet"]
+    assert f"{count(unet):,}" in plain and "100,000 steps x 8" in plain
+    with pytest.raises(InputError, match="not on this machine"):
+        run(RECIPES / "sd15_base.yaml", ["args.backbone=somebody/model"], dry_run=True)
+
+
+def test_saved_bytes_by_hand() -> None:
+    """exp keeps its output, a product both factors, a frozen layer nothing but what its input's gradient needs."""
+    x = torch.zeros(1000, requires_grad=True, device="meta")
+    with _Saved([]) as saved:
+        (x.exp() * torch.zeros(1000, device="meta")).sum()
+    assert saved.bytes == 2 * 4000
+    layer = nn.Linear(1000, 10, device="meta").requires_grad_(False)
+    with _Saved([layer]) as saved:
+        layer(x)
+    assert saved.bytes == 0

@@ -1,0 +1,268 @@
+"""The adapter's stages on tiny SD1.5, SD1.5-inpainting and SDXL: trainable set, learning, what stays frozen."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from mien.diffusion.losses import noise_error
+from mien.training.examples import DataConfig
+from mien.training.loop import LoopConfig, make_rng, train
+from mien.training.stages.base import BaseStage
+from mien.training.stages.ica import IcaStage
+from mien.training.stages.refined import RefinedStage
+from mien.types import InputError
+from tests.training.tiny_set import save_model, save_set
+
+FAMILIES = ("sd15", "sd15-inpainting", "sdxl")
+STAGES = {"base": BaseStage, "refined": RefinedStage, "ica": IcaStage}
+
+
+@pytest.fixture(scope="module")
+def places(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    root = tmp_path_factory.mktemp("stages")
+    models = {family: save_model(root / family, family) for family in FAMILIES}
+    return {**models, "set": save_set(root / "set")}
+
+
+def make(places: dict[str, Path], stage: str = "base", family: str = "sd15", **arguments: Any) -> Any:
+    data = {"root": str(places["set"]), **arguments.pop("data", {})}
+    return STAGES[stage](backbone=str(places[family]), data=data, people=0, **arguments)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("stage", STAGES)
+def test_trains_what_the_paper_trains_and_nothing_else(
+    places: dict[str, Path], stage: str, family: str
+) -> None:
+    """One optimiser step: the expression branch and the identity's projection move; all else is bit-for-bit."""
+    made = make(places, stage, family)
+    adapter, unet = made.training.adapter, made.training.backbone.unet
+    before = {name: value.clone() for name, value in adapter.state_dict().items()}
+    frozen = {name: value.clone() for name, value in unet.state_dict().items()}
+    optimizer = torch.optim.Adam(list(made.trainable()), 1e-2, betas=(0.5, 0.999))
+    for step in range(2):  # a second one, since a part may start where its gradient is zero
+        rng = make_rng(0, 0, step)
+        loss, logs = made.step(made.batch(3, rng), rng)
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    assert torch.isfinite(loss) and logs["loss"] == pytest.approx(loss.item())
+    moved = {name for name, value in adapter.state_dict().items() if not torch.equal(value, before[name])}
+    assert moved == {name for name in before if not name.startswith("identity.ip_adapter")}
+    assert all(torch.equal(value, frozen[name]) for name, value in unet.state_dict().items())
+
+
+def test_ica_has_the_terms_of_the_paper(places: dict[str, Path]) -> None:
+    made = make(places, "ica", drop=(0.0, 0.0, 0.0))
+    rng = make_rng(0, 0, 0)
+    loss, logs = made.step(made.batch(4, rng), rng)
+    assert logs["loss"] == pytest.approx(logs["diffusion"] + 0.08 * logs["id"] + 10 * logs["exp"], rel=1e-4)
+    assert (made.w_id, made.w_exp, made.estimate.keywords) == (0.08, 10.0, {"r_tmax": 600})
+    assert logs["id"] > 0 and logs["exp"] > 0
+
+
+def test_ica_with_everything_dropped_is_plain_training(places: dict[str, Path]) -> None:
+    made = make(places, "ica", drop=(0.0, 0.0, 1.0))
+    rng = make_rng(0, 0, 0)
+    _, logs = made.step(made.batch(2, rng), rng)
+    assert set(logs) == {"loss"}
+
+
+def test_no_gradient_reaches_the_branch_without_control(places: dict[str, Path]) -> None:
+    """What is predicted without expression control is outside the graph."""
+    made = make(places, "ica", drop=(0.0, 0.0, 0.0))
+    calls: list[tuple[float, bool]] = []
+    predict = made.training.predict
+
+    def watched(noised: Any, expression_scale: float = 1.0) -> Tensor:
+        eps = predict(noised, expression_scale)
+        calls.append((expression_scale, eps.requires_grad))
+        return eps
+
+    made.training.predict = watched
+    list(made.trainable())
+    rng = make_rng(0, 0, 0)
+    made.step(made.batch(2, rng), rng)
+    assert calls == [(1.0, True), (0.0, False)]
+
+
+def test_without_control_is_without_the_expression_branch(places: dict[str, Path]) -> None:
+    made = make(places)
+    rng = make_rng(0, 0, 0)
+    noised = made.training.noised(made.batch(2, rng), rng)
+    absent = replace(noised, conditions=replace(noised.conditions, expression=None))
+    with torch.no_grad():
+        torch.testing.assert_close(made.training.predict(noised, 0.0), made.training.predict(absent))
+        assert not torch.allclose(made.training.predict(noised), made.training.predict(absent))
+
+
+def test_a_few_samples_may_be_judged(places: dict[str, Path]) -> None:
+    made = make(places, "ica", drop=(0.0, 0.0, 0.0), judged=1)
+    sizes = []
+    decode = made.training.backbone.vae.decode
+    made.training.backbone.vae.decode = lambda z: (sizes.append(len(z)), decode(z))[1]
+    rng = make_rng(0, 0, 0)
+    made.step(made.batch(3, rng), rng)
+    assert sizes == [1, 1]
+
+
+@pytest.mark.parametrize("estimator", ["one-step", "midpoint", "improved-midpoint"])
+def test_other_estimators_stand_in(places: dict[str, Path], estimator: str) -> None:
+    made = make(places, "ica", drop=(0.0, 0.0, 0.0), estimator=estimator)
+    parameters = list(made.trainable())
+    rng = make_rng(0, 0, 0)
+    loss, _ = made.step(made.batch(2, rng), rng)
+    loss.backward()
+    assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in parameters)
+
+
+def test_dropped_conditions_are_zeros_and_the_empty_text(places: dict[str, Path]) -> None:
+    made = make(places, drop=(0.0, 0.0, 1.0))
+    rng = make_rng(0, 0, 0)
+    batch = made.batch(2, rng)
+    noised = made.training.noised(batch, rng)
+    adapter, prompts = made.training.adapter, made.training.backbone.prompts
+    zeros = adapter.project(torch.zeros(2, 224), torch.zeros(2, 57))
+    assert torch.equal(noised.conditions.identity, zeros.identity)
+    assert torch.equal(noised.conditions.expression, zeros.expression)
+    torch.testing.assert_close(noised.conditions.text, prompts(["", ""]).tokens)
+    kept = make(places, drop=(0.0, 0.0, 0.0)).training.noised(batch, make_rng(0, 0, 0))
+    torch.testing.assert_close(kept.conditions.text, prompts(["a portrait"] * 2).tokens)
+
+
+@pytest.mark.parametrize("family", ["sd15", "sdxl"])
+def test_checkpointing_changes_no_gradient(places: dict[str, Path], family: str) -> None:
+    gradients = []
+    for checkpointing in (False, True):
+        made = make(places, "ica", family, checkpointing=checkpointing, drop=(0.0, 0.0, 0.0))
+        parameters = list(made.trainable())
+        rng = make_rng(0, 0, 0)
+        loss, _ = made.step(made.batch(2, rng), rng)
+        loss.backward()
+        gradients.append([p.grad for p in parameters])
+        assert made.training.backbone.unet.is_gradient_checkpointing == checkpointing
+    for plain, recomputed in zip(*gradients, strict=True):
+        torch.testing.assert_close(plain, recomputed, rtol=1e-3, atol=1e-6)
+
+
+def test_latents_made_before_give_the_same_step(places: dict[str, Path], tmp_path: Path) -> None:
+    """With one fixed crop, pixels and kept latents (float16) agree, and the second start makes nothing anew."""
+    root = save_set(tmp_path / "set")
+    data = {"root": str(root), "size": 16}
+    made = BaseStage(str(places["sd15"]), {**data, "latents": True}, people=0)
+    rng = make_rng(0, 0, 0)
+    batch = made.batch(4, rng)
+    assert batch["z"].shape == (4, 4, 8, 8) and "x" not in batch
+    files = sorted((root / "kept").iterdir())
+    stamps = [path.stat().st_mtime_ns for path in files]
+    again = BaseStage(str(places["sd15"]), {**data, "latents": True}, people=0)
+    assert torch.equal(again.batch(4, make_rng(0, 0, 0))["z"], batch["z"])
+    assert [path.stat().st_mtime_ns for path in files] == stamps
+    examples = made.training.examples
+    triple = examples.triples[int(examples.train[0])]
+    z = examples._latent(triple.target, examples.manifest.picture(triple.target))
+    torch.testing.assert_close(examples._latents[triple.target], z, rtol=2e-3, atol=2e-3)
+
+
+def test_whole_pictures_keep_the_face_and_say_where_they_were_cut(places: dict[str, Path]) -> None:
+    made = make(places, "base", "sdxl", data={"size": 64, "scaling": [1.0, 1.5]})
+    rng = make_rng(3, 0, 0)
+    batch = made.batch(16, rng)
+    examples = made.training.examples
+    assert batch["x"].shape == (16, 3, 64, 64)
+    assert batch["time_ids"][:, :2].unique(dim=0).tolist() == [[288.0, 256.0]]
+    assert len(batch["time_ids"][:, 2].unique()) > 3  # crops differ, and the model is told
+    assert (batch["time_ids"][:, 4:] == 64).all()
+    for i in range(
+        16
+    ):  # the matrix leads from the crop's pixels to the canonical crop: the eyes come to their places
+        inverse = torch.linalg.inv(torch.cat([batch["face_matrix"][i], torch.tensor([[0.0, 0, 1]])]).double())
+        corners = inverse @ torch.tensor(
+            [[32.0, 96], [38, 38], [1, 1]], dtype=torch.float64
+        )  # of the eyes' line
+        assert ((corners[:2] > -8) & (corners[:2] < 72)).all()
+    added = made.training.noised(batch, rng).added["added_cond_kwargs"]
+    assert torch.equal(added["time_ids"], batch["time_ids"])
+    assert examples.scaling == (1.0, 1.5)
+
+
+def test_references_of_idi_show_somebody_else(places: dict[str, Path]) -> None:
+    refined, base = make(places, "refined").training.examples, make(places).training.examples
+    people = refined.manifest.values("identity")
+    assert all(people[t.reference] != people[t.target] for t in refined.triples)
+    assert all(people[s] == people[t.target] for t in refined.triples for s in t.sources)
+    assert all(t.reference == t.target and t.target not in t.sources for t in base.triples)
+    assert {people[base.triples[i].target] for i in base.held} == {"2"}  # the person held out
+
+
+def test_a_run_from_end_to_end(places: dict[str, Path], tmp_path: Path) -> None:
+    """Loop, validation with a sheet, export; what is exported loads and differs from the start."""
+    stage = RefinedStage(str(places["sd15"]), {"root": str(places["set"])}, people=1)
+    config = LoopConfig(steps=2, batch_size=2, lr=1e-3, precision="no", log_every=1, validate_every=2)
+    train(stage, config, tmp_path / "run", {})
+    assert (tmp_path / "run" / "sheets" / "0000002.png").is_file()
+    adapter = tmp_path / "run" / "export" / "adapter"
+    settings = json.loads((adapter / "adapter.json").read_text())
+    assert settings["identity_encoder"] == "embedded" and settings["steps"] == 2
+    started = make(places, adapter=str(adapter)).training.adapter
+    was = make(places).training.adapter
+    assert not torch.equal(
+        started.expression.image_proj.proj[0].weight, was.expression.image_proj.proj[0].weight
+    )
+
+
+def test_weight_of_cells_is_used(places: dict[str, Path]) -> None:
+    made = make(places)
+    rng = make_rng(0, 0, 0)
+    batch = made.batch(2, rng)
+    valid = torch.rand(2, *(8,) * 2) + 0.1
+    side = made.training.noised(batch, make_rng(0, 0, 1)).z.shape[-1]
+    valid = torch.nn.functional.interpolate(valid[:, None], (side, side))[:, 0]
+    noised = made.training.noised({**batch, "valid": valid}, make_rng(0, 0, 1))
+    loss, _ = made.step({**batch, "valid": valid}, make_rng(0, 0, 1))
+    error = (made.training.predict(noised) - noised.eps).square().mean(1)
+    torch.testing.assert_close(loss, (error * valid).sum() / valid.sum())
+    assert not torch.isclose(loss, noise_error(made.training.predict(noised), noised.eps))
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        ({}, "data.root"),
+        ({"root": "nowhere", "weights": {"a": 1}}, "data.root"),
+        ({"roof": "x"}, "roof"),
+        ({"root": "nowhere"}, "does not exist"),
+        ({"framing": "tight"}, "framing"),
+        ({"scaling": [2.0, 1.0]}, "scaling"),
+        ({"scaling": [1.0, 2.0], "latents": True}, "latents"),
+    ],
+)
+def test_bad_data_is_one_sentence(places: dict[str, Path], data: dict[str, Any], words: str) -> None:
+    if "framing" in data or "scaling" in data:
+        data = {"root": str(places["set"]), **data}
+    with pytest.raises(InputError, match=words):
+        BaseStage(str(places["sd15"]), data)
+
+
+def test_stages_refuse_what_does_not_suit_them(places: dict[str, Path], tmp_path: Path) -> None:
+    plain = save_set(tmp_path / "plain", triples=False)
+    with pytest.raises(InputError, match="mien data idi"):
+        RefinedStage(str(places["sd15"]), {"root": str(plain)})
+    with pytest.raises(InputError, match="other people"):
+        RefinedStage(str(places["sd15"]), {"weights": {"lfw-gray": 1.0}})
+    with pytest.raises(InputError, match="estimator"):
+        make(places, "ica", estimator="two-step")
+    with pytest.raises(InputError, match="judged"):
+        make(places, "ica", judged=0)
+    with pytest.raises(InputError, match="probabilities"):
+        make(places, drop=(0.9, 0.9, 0.0))
+    with pytest.raises(InputError, match="embeds"):
+        make(places, adapter={"embeds": "x"})
+    assert DataConfig.read({"root": "x"}).framing == "whole"
