@@ -47,15 +47,19 @@ class Target:
 
     Attributes:
         expression: what the pipeline is given; its pictures are read.
-        image: shows it: the picture itself, or the shipped face that is nearest.
         blendshapes: [52] in [0, 1], what its parts come to.
         seen: of the picture, if one picture is all there is.
     """
 
     expression: Expression
-    image: Image.Image
     blendshapes: FloatArray
     seen: Observation | None
+
+    @property
+    def image(self) -> Image.Image:
+        """Shows it: the picture itself, or the shipped face that is nearest."""
+        drawn = shipped.illustrate(self.expression)
+        return drawn if isinstance(drawn, Image.Image) else read_image(drawn)
 
 
 def describe(expression: Expression, salt: str) -> list[dict[str, Any]]:
@@ -204,9 +208,7 @@ class Portraits:
                 total = total + part.weight * shipped.blendshapes(part)
             parts.append(part)
         read = replace(expression, parts=tuple(parts))
-        drawn = shipped.illustrate(read)
-        image = drawn if isinstance(drawn, Image.Image) else read_image(drawn)
-        return Target(read, image, total, seen if read.picture else None)
+        return Target(read, total, seen if read.picture else None)
 
     def make(
         self,

@@ -114,7 +114,7 @@ def read_settings(source: Path) -> Settings:
         )
     settings = found["settings"]
     if settings.get("kind") != "portrait":
-        raise InputError(f"{source} is no single portrait: give the picture that `mien generate -o` wrote.")
+        raise InputError(f"{source} is no portrait of `mien generate`: give the picture that its -o wrote.")
     wrong = next((name for name, right in _CHECKS.items() if not right(settings.get(name))), None)
     if wrong is not None:
         raise InputError(
@@ -230,7 +230,10 @@ def _expression(
         )
     parts = []
     for part in recorded:
-        known = parse(part.get("word") or part.get("blendshapes") or "neutral").parts[0]
+        given_part = part.get("word", part.get("blendshapes", "neutral"))
+        known = None if given_part == {} else parse(given_part).parts[0]
+        if known is None or known.word != part.get("word"):
+            raise InputError(f"{source} names an expression that is none of ours: it was edited.")
         parts.append(replace(known, weight=part["weight"]))
     return Expression(tuple(parts), "as recorded")
 
