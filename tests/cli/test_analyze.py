@@ -1,7 +1,6 @@
 """`mien analyze` from the outside, with the shipped networks where they are there."""
 
 import csv
-import inspect
 import json
 from pathlib import Path
 
@@ -101,6 +100,10 @@ def test_overlay_of_one_and_of_many(found: None, folder: Path, tmp_path: Path) -
         (["photos", "--json", "--csv", "-"], "stdout"),
         (["photos", "--csv", "no/where.csv"], "does not exist"),
         (["empty"], "holds no picture"),
+        (["photos/b.png", "--overlay", "photos/../photos/b.png"], "would be overwritten"),
+        (["photos", "--overlay", "photos"], "would be overwritten"),
+        (["photos/a.jpg", "--csv", "photos/a.jpg"], "would be overwritten"),
+        (["photos", "--backend", "mediapipe", "--min-confidence", "0.9"], "of the embedded backend"),
     ],
 )
 def test_bad_input_is_one_sentence_and_code_2(
@@ -108,8 +111,10 @@ def test_bad_input_is_one_sentence_and_code_2(
 ) -> None:
     monkeypatch.chdir(folder.parent)
     Path("empty").mkdir()
+    before = {path: path.read_bytes() for path in folder.iterdir()}
     code, out, err = run(*words)
     assert code == 2 and sentence in err and "Traceback" not in err and out == ""
+    assert {path: path.read_bytes() for path in folder.iterdir()} == before
     assert sorted(p.name for p in folder.parent.iterdir()) == ["empty", "photos"]
 
 
@@ -145,6 +150,5 @@ def test_shipped_networks_find_nobody_in_a_plain_picture(tmp_path: Path) -> None
 
 
 def test_every_option_is_explained() -> None:
-    assert inspect.signature(verb.analyze).parameters["min_confidence"].default == MIN_CONFIDENCE
     code, out, _ = run("--help")
-    assert code == 0 and verb.__doc__ and "--overlay" in out
+    assert code == 0 and verb.__doc__ and "--overlay" in out and f"{MIN_CONFIDENCE} if not given" in out

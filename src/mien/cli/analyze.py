@@ -32,8 +32,11 @@ def analyze(
         typer.Option(help="Draw what was found: a picture, or for several pictures a folder to fill."),
     ] = None,
     min_confidence: Annotated[
-        float, typer.Option(min=0, max=1, help="Faces the network believes in less are left out.")
-    ] = 0.8,
+        float | None,
+        typer.Option(
+            min=0, max=1, help="Faces the embedded network believes in less are left out; 0.8 if not given."
+        ),
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
 ) -> None:
     """Faces, largest first: box, pose in degrees, confidence, and how strong each of 52 blendshapes is.
@@ -41,18 +44,25 @@ def analyze(
     Exit code 2 if a picture could not be read; the others are analysed all the same.
     """
     choice(backend, BACKENDS, "backend")
+    from mien.face.analyze import MIN_CONFIDENCE
     from mien.files import check_writable, write_text
     from mien.images import find_images
     from mien.types import InputError
 
+    if min_confidence is not None and backend != "embedded":
+        raise InputError(
+            "--min-confidence is of the embedded backend: MediaPipe does not say how sure it is."
+        )
     paths = find_images(images)
     drawings = _drawings(overlay, paths)
+    _spare(paths, [*drawings.values(), *([csv_path] if csv_path else [])])
     to_stdout = csv_path is not None and str(csv_path) == "-"
     if csv_path is not None and not to_stdout:
         check_writable(csv_path)
     if as_json and to_stdout:
         raise InputError("--json and --csv - both want stdout: give --csv a file.")
-    results, bad = _run(paths, backend, min_confidence, drawings, quiet)
+    threshold = MIN_CONFIDENCE if min_confidence is None else min_confidence
+    results, bad = _run(paths, backend, threshold, drawings, quiet)
     if csv_path is not None:
         table = _csv(results)
         if to_stdout:
@@ -135,6 +145,18 @@ def _drawings(overlay: Path | None, paths: list[Path]) -> dict[Path, Path]:
             raise InputError(f"The folder {overlay} cannot be made: choose another place.") from error
     check_writable(overlay / "overlay.png")
     return places
+
+
+def _spare(paths: list[Path], outputs: list[Path]) -> None:
+    """Nothing that is written may take a picture's place."""
+    from mien.types import InputError
+
+    given = {path.resolve() for path in paths}
+    for output in outputs:
+        if output.resolve() in given:
+            raise InputError(
+                f"{output} is one of the pictures, and would be overwritten: choose another name."
+            )
 
 
 def _record(path: Path, faces: list[Face]) -> dict[str, Any]:
