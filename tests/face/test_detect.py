@@ -10,9 +10,10 @@ import torch
 from PIL import Image
 from scipy.ndimage import center_of_mass, label
 
-from mien.face import align, detect
-from mien.face.detect import Detection, NetworkFinder, copy, make, pyramid, scales, unique, ways
+from mien.face import align, detect, finder
+from mien.face.detect import Detection, copy, make, pyramid, scales, unique, ways
 from mien.face.detector import MAX_SIZE, MIN_SIZE, DetectorNet
+from mien.face.finder import NetworkFinder
 from mien.types import ByteImage
 
 
@@ -136,25 +137,25 @@ def test_copies_halve_and_small_pictures_grow() -> None:
 
 def test_network_speaks_in_pixels_of_the_picture() -> None:
     assert (detect.MIN_FACE, detect.MAX_FACE) == (MIN_SIZE, MAX_SIZE)
-    finder = NetworkFinder(DetectorNet(width=8, dilations=(1,)))
+    net = NetworkFinder(DetectorNet(width=8, dilations=(1,)))
     blank = np.zeros((50, 70, 3), np.uint8)
-    [found] = finder.find([blank], 0.0)  # untrained: everywhere a little
+    [found] = net.find([blank], 0.0)  # untrained: everywhere a little
     assert found
     for detection in found:
         assert 0 <= detection.centre[0] <= 70 and 0 <= detection.centre[1] <= 50
         assert detection.side == pytest.approx(np.sqrt(MIN_SIZE * MAX_SIZE), rel=0.3)
-    assert finder.find([blank], 0.99) == [[]]
+    assert net.find([blank], 0.99) == [[]]
 
 
 def test_pictures_searched_together_are_searched_alike(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(1)
-    finder = NetworkFinder(DetectorNet(width=8, dilations=(1,)))
+    net = NetworkFinder(DetectorNet(width=8, dilations=(1,)))
     rng = np.random.default_rng(0)
     shapes = [(50, 70, 3), (40, 40, 3), (50, 70, 3), (50, 70, 3)]
     pictures = [rng.integers(0, 256, shape, dtype=np.uint8) for shape in shapes]
-    alone = [finder.find([picture], 0.0)[0] for picture in pictures]
-    monkeypatch.setattr(detect, "TOGETHER", 25_000)  # two of the larger ones
-    together = finder.find(pictures, 0.0)
+    alone = [net.find([picture], 0.0)[0] for picture in pictures]
+    monkeypatch.setattr(finder, "TOGETHER", 25_000)  # two of the larger ones
+    together = net.find(pictures, 0.0)
     assert all(alone)
     for one, other in zip(alone, together, strict=True):
         np.testing.assert_allclose([d.box for d in one], [d.box for d in other], atol=1e-3)

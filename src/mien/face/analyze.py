@@ -193,7 +193,7 @@ def _open(image: Image.Image | str | Path) -> Image.Image:
 
 
 def _embedded(images: Iterable[Image.Image | str | Path], min_confidence: float) -> Iterator[list[Face]]:
-    from mien.face.detect import load_finder
+    from mien.face.finder import load_finder
 
     reader, finder = load_reader(), load_finder()
 

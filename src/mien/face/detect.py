@@ -31,7 +31,6 @@ BORDER = 24  # px of edge pixels repeated around each copy, for faces that reach
 # On held-out pictures 99.5% of the faces score above 0.6 and nine false alarms in ten below 0.55.
 THRESHOLD, TURNED_THRESHOLD, LAST_RESORT = 0.55, 0.6, 0.4
 ROOM = 0.75  # a strip beside a face narrower than this share of the smallest face has no room for another
-TOGETHER = 500_000  # pixels that go through the network at once
 SAME_FACE = 0.4  # two detections whose centres are nearer than this share of the smaller one's side are one
 
 # dlib's box → the canonical crop, measured on whole portraits: side as a share of the box's, shift of the
@@ -71,6 +70,8 @@ Way = Callable[[Sequence[int]], list[list[Detection]]]
 
 def detect(image: Image.Image) -> list[Detection]:
     """All faces in a PIL RGB picture, largest first; an empty list for none."""
+    from mien.face.finder import load_finder
+
     looks = (way([0])[0] for way in ways([image], load_finder().find))
     return next((found for found in looks if found), [])
 
@@ -79,7 +80,7 @@ def ways(images: Sequence[Image.Image], find: Finder) -> Iterator[Way]:
     """The ways of looking for faces in some pictures, the quickest and surest first.
 
     A caller that can tell a face from a mistake takes the next way for the pictures it wants more of; nothing is
-    computed before. `find` finds faces of 20 to 64 px, as ``NetworkFinder.find`` does.
+    computed before. `find` finds faces of 20 to 64 px, as ``finder.NetworkFinder.find`` does.
     """
     pictures = [image.convert("RGB") for image in images]
     left_out: set[int] = set()
@@ -188,73 +189,6 @@ def unique(found: Iterable[Detection]) -> list[Detection]:
 def _reach(side: float, other: float) -> float:
     # A small detection inside a face (an eye, a mouth) goes; a small face beside a large one stays.
     return min(side, other) if max(side, other) < 2 * min(side, other) else 0.8 * max(side, other)
-
-
-class NetworkFinder:
-    """The detector network, as a function of pixels."""
-
-    def __init__(self, network: Any) -> None:
-        from mien.face.network import fold
-
-        self.network = fold(network)
-
-    def find(self, pictures: Sequence[ByteImage], threshold: float) -> list[list[Detection]]:
-        """For each of some [H, W, 3] uint8 its faces of 20 to 64 px with a score above `threshold`; pictures of one
-        size go through the network together.
-        """
-        found: list[list[Detection]] = [[] for _ in pictures]
-        sizes: dict[tuple[int, ...], list[int]] = {}
-        for i, picture in enumerate(pictures):
-            sizes.setdefault(picture.shape, []).append(i)
-        for shape, members in sizes.items():
-            count = max(1, TOGETHER // ((shape[0] + 2 * BORDER) * (shape[1] + 2 * BORDER)))
-            for start in range(0, len(members), count):
-                part = members[start : start + count]
-                for i, group in zip(part, self._find([pictures[i] for i in part], threshold), strict=True):
-                    found[i] = group
-        return found
-
-    def _find(self, pictures: list[ByteImage], threshold: float) -> list[list[Detection]]:
-        import torch
-        from torch.nn import functional
-
-        from mien.face.detector import STRIDE
-
-        height, width = pictures[0].shape[:2]
-        below, right = (-(side + 2 * BORDER) % STRIDE + BORDER for side in (height, width))
-        frame = ((0, 0), (BORDER, below), (BORDER, right), (0, 0))
-        framed = torch.from_numpy(np.pad(np.stack(pictures), frame, mode="edge"))
-        found: list[list[Detection]] = [[] for _ in pictures]
-        with torch.inference_mode():
-            out = self.network(framed.permute(0, 3, 1, 2).float() / 127.5 - 1)
-            score = torch.sigmoid(out["score"])
-            peak = (score == functional.max_pool2d(score[:, None], 3, 1, 1)[:, 0]) & (score > threshold)
-            which, rows, columns = torch.nonzero(peak, as_tuple=True)
-            places = (out["centre"][which, :, rows, columns] - BORDER).tolist()
-            sides = out["size"][which, rows, columns].tolist()
-            angles = torch.rad2deg(torch.atan2(*out["angle"][which, :, rows, columns].flip(1).T)).tolist()
-            scores = score[which, rows, columns].tolist()
-        for i, (x, y), side, angle, sure in zip(which.tolist(), places, sides, angles, scores, strict=True):
-            if MIN_FACE * 0.8 <= side <= MAX_FACE * 1.4 and 0 <= x <= width and 0 <= y <= height:
-                found[i].append(make(x, y, side, angle, sure))
-        return found
-
-
-@lru_cache(maxsize=1)
-def load_finder() -> NetworkFinder:
-    """The shipped detector, checked and loaded once.
-
-    Raises:
-        InputError: its weights are missing or damaged.
-    """
-    from mien import weights
-    from mien.face.detector import DetectorNet
-    from mien.face.network import read_network
-
-    config, tensors = read_network(weights.path("detector"))
-    network = DetectorNet(**config)
-    network.load_state_dict(tensors)
-    return NetworkFinder(network)
 
 
 def hog(image: Image.Image) -> list[Detection]:
