@@ -18,7 +18,12 @@ __all__ = ["__version__", "load", "load_reface"]
 
 
 def load(
-    backbone: str = "mini", device: str = "auto", dtype: str = "auto", adapter: str | None = None
+    backbone: str = "mini",
+    device: str = "auto",
+    dtype: str = "auto",
+    adapter: str | None = None,
+    offload: str = "none",
+    scheduler: object = None,
 ) -> PortraitPipeline:
     """The portrait pipeline: identity and expression pictures and a prompt in, PIL pictures out.
 
@@ -27,13 +32,15 @@ def load(
         device: ``auto`` (CUDA, else Apple's GPU, else CPU) or a torch device: ``cpu``, ``cuda:1``, ``mps``.
         dtype: ``auto``, ``float32``, ``bfloat16`` or ``float16``.
         adapter: folder of E-Adapter weights; None takes the backbone's own.
+        offload: ``none``; ``model`` or ``sequential``: what is not in use waits in the CPU's memory.
+        scheduler: a name (``ddim``, ``EulerAncestralDiscrete``, …) or an object of diffusers; None: DPM-Solver++.
 
     Raises:
-        InputError: unknown backbone, device or dtype; weights that are missing or damaged.
+        InputError: unknown backbone, device, dtype or scheduler; weights that are missing or damaged.
     """
     from mien.pipelines.portrait import PortraitPipeline
 
-    return PortraitPipeline.from_backbone(backbone, device, dtype, adapter)
+    return PortraitPipeline.from_backbone(backbone, device, dtype, adapter, offload, scheduler)
 
 
 def load_reface(

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from mien.models import latents
+from mien.models.controllers import ControlNetAdapter, load_controller
 from mien.models.e_adapter import FILES, EAdapter
 from mien.models.folder import (
     choose_device,
@@ -63,6 +64,7 @@ SPECS = {
 
 ENCODERS = {
     ("identity", "embedded"): "mien.encoders.identity:EmbeddedIdentity",
+    ("identity", "recogniser"): "mien.encoders.identity:EmbeddedRecogniser",
     ("identity", "arcface"): "mien.encoders.arcface:ArcFaceIdentity",
     ("expression", "embedded"): "mien.encoders.expression:EmbeddedExpression",
     ("expression", "clip"): "mien.encoders.clip:ClipExpression",
@@ -76,6 +78,8 @@ HUB_FILES = [
     *(f"{part}/diffusion_pytorch_model.safetensors" for part in ("unet", "vae")),
     *(f"{part}/model.safetensors" for part in ("text_encoder", "text_encoder_2")),
 ]
+
+OFFLOADS = {"none": "", "model": "enable_model_cpu_offload", "sequential": "enable_sequential_cpu_offload"}
 
 
 @dataclass(frozen=True)
@@ -101,7 +105,7 @@ class Backbone:
     and text.
 
     The autoencoder stays in float32 where the rest is float16, whose range its activations leave (black
-    images).
+    images), unless its config says ``force_upcast: false``, as SDXL's repaired one does.
     """
 
     name: str
@@ -116,6 +120,7 @@ class Backbone:
     empty_negative_is_zero: bool = False
     adapter: AdapterSpec | None = None
     _encoders: dict[str, FaceEncoder] = field(default_factory=dict)
+    _stock: Any = None
 
     @property
     def is_sdxl(self) -> bool:
@@ -147,9 +152,19 @@ class Backbone:
 
     def load_adapter(self) -> EAdapter:
         """The E-Adapter of ``adapter``, in this backbone's precision and on its device, not yet attached."""
+        identity, expression = self._files()
+        return self._ready(EAdapter.load(self.unet, identity, expression))
+
+    def load_controller(self) -> EAdapter | ControlNetAdapter:
+        """As :meth:`load_adapter`, under whichever controller of the ablation the expression's file is for."""
+        return self._ready(load_controller(self.unet, *self._files()))
+
+    def _files(self) -> tuple[Path | None, Path | None]:
         if self.adapter is None:
             raise InputError(f"{self.name} has no adapter: give one with adapter=FOLDER")
-        adapter = EAdapter.load(self.unet, self.adapter.identity, self.adapter.expression)
+        return self.adapter.identity, self.adapter.expression
+
+    def _ready(self, adapter: Any) -> Any:
         return adapter.requires_grad_(False).eval().to(self.device, self.precision)
 
     def encode(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
@@ -172,6 +187,30 @@ class Backbone:
         """(background [b, c, h, w], mask [b, 1, h, w]) that leave everything to be generated."""
         return latents.empty_background(self.vae, b, height, width)
 
+    def as_diffusers(self) -> Any:
+        """A stock pipeline of the same parts: what is loaded into it (LoRA, …) or enabled in it acts here too."""
+        if self._stock is None:
+            import diffusers
+
+            parts = {"unet": self.unet, "vae": self.vae, "scheduler": self.scheduler}
+            for i, (tokenizer, encoder) in enumerate(
+                zip(self.prompts.tokenizers, self.prompts.encoders, strict=True)
+            ):
+                suffix = f"_{i + 1}" if i else ""
+                parts |= {f"tokenizer{suffix}": tokenizer, f"text_encoder{suffix}": encoder}
+            if not self.is_sdxl:
+                parts |= dict.fromkeys(("safety_checker", "feature_extractor"))
+                parts["requires_safety_checker"] = False
+            inpaint = "Inpaint" if self.takes_background else ""
+            kind = f"StableDiffusion{'XL' if self.is_sdxl else ''}{inpaint}Pipeline"
+            self._stock = getattr(diffusers, kind)(**parts)
+        return self._stock
+
+    def release(self) -> None:
+        """At the end of a generation: offloaded parts go back to where they wait."""
+        if self._stock is not None:
+            self._stock.maybe_free_model_hooks()
+
     def added_conditions(self, text: EncodedText, height: int, width: int) -> dict[str, Any]:
         """What the UNet takes besides text tokens: for SDXL pooled text and (size, crop 0, size), else
         nothing."""
@@ -188,6 +227,7 @@ def load_backbone(
     device: str = "auto",
     dtype: str = "auto",
     adapter: str | Path | AdapterSpec | None = None,
+    offload: str = "none",
 ) -> Backbone:
     """Load a model, frozen and in evaluation mode.
 
@@ -197,18 +237,24 @@ def load_backbone(
         dtype: "float32", "bfloat16", "float16", or "auto": bfloat16 or float16 on CUDA, float32 elsewhere.
         adapter: folder of ``identity.safetensors`` and ``expression.safetensors`` (or ``.bin``); None: the
             folder ``adapter`` of the model, if there is one.
+        offload: "none"; "model": each network waits on the CPU until it is needed (diffusers'
+            ``enable_model_cpu_offload``); "sequential": each layer does (least memory, slow).
 
     Raises:
-        InputError: no such model, an incomplete folder, or a precision that the device cannot run.
+        InputError: no such model, an incomplete folder, or a precision or offloading that the device cannot do.
     """
-    place = choose_device(device)
-    precision = choose_precision(dtype, place)
+    target = choose_device(device)
+    precision = choose_precision(dtype, target)
+    if offload not in OFFLOADS:
+        raise InputError(f"offload {offload!r} is unknown: choose {', '.join(OFFLOADS)}")
+    if offload != "none" and target.type == "cpu":
+        raise InputError(f'offload="{offload}" saves a GPU\'s memory: with device="cpu" leave it out')
+    place = target if offload == "none" else torch.device("cpu")
     folder = find_folder(name)
     index_file = folder / "model_index.json"  # names the parts, which we know, and one setting
     index = read_json(index_file) if index_file.is_file() else {}
     unet = load_part(folder, "unet", precision, place)
-    vae_precision = torch.float32 if precision == torch.float16 else precision
-    vae = load_part(folder, "vae", vae_precision, place)
+    vae = load_part(folder, "vae", autoencoder_precision(folder / "vae", precision), place)
     texts = [part for part in ("text_encoder", "text_encoder_2") if (folder / part).is_dir()]
     encoders = [load_part(folder, part, precision, place) for part in texts]
     tokenizers = [load_tokenizer(folder / part.replace("text_encoder", "tokenizer")) for part in texts]
@@ -219,7 +265,7 @@ def load_backbone(
         spec = read_adapter_spec(Path(adapter))
     else:
         spec = read_adapter_spec(folder / "adapter") if (folder / "adapter").is_dir() else None
-    return Backbone(
+    backbone = Backbone(
         name=name,
         unet=unet,
         vae=vae,
@@ -227,11 +273,24 @@ def load_backbone(
         scheduler=load_scheduler(folder / "scheduler"),
         size=unet.config.sample_size * factor,
         factor=factor,
-        device=place,
+        device=target,
         precision=precision,
         empty_negative_is_zero=bool(index.get("force_zeros_for_empty_prompt", False)),
         adapter=spec,
     )
+    if offload != "none":
+        getattr(backbone.as_diffusers(), OFFLOADS[offload])(device=target)
+    return backbone
+
+
+def autoencoder_precision(folder: Path, precision: torch.dtype) -> torch.dtype:
+    """What an autoencoder runs in beside a UNet of this precision.
+
+    Activations of Stable Diffusion's leave float16's range, which gives black pictures; one that was repaired says
+    ``force_upcast: false`` in its config (sdxl-vae-fp16-fix).
+    """
+    upcast = read_json(folder / "config.json").get("force_upcast", True)
+    return torch.float32 if precision == torch.float16 and upcast else precision
 
 
 def find_folder(name: str) -> Path:

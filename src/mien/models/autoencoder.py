@@ -19,6 +19,7 @@ from typing import NamedTuple
 import torch
 from diffusers.configuration_utils import ConfigMixin, FrozenDict, register_to_config
 from diffusers.models.modeling_utils import ModelMixin
+from diffusers.utils.accelerate_utils import apply_forward_hook
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -92,12 +93,16 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):
     def config(self) -> FrozenDict:
         """Its arguments, and ``block_out_channels``: diffusers' pipelines take from how many they are how much an
         autoencoder shrinks a picture (5: by 2^4)."""
-        return FrozenDict({**self._internal_dict, "block_out_channels": (*self._internal_dict["widths"][::-1], 3)})
+        return FrozenDict(
+            {**self._internal_dict, "block_out_channels": (*self._internal_dict["widths"][::-1], 3)}
+        )
 
+    @apply_forward_hook  # so that offloading brings it to its device
     def encode(self, x: Tensor, return_dict: bool = True) -> Encoded:
         """x [b, 3, H, W] in [-1, 1] → z [b, c, H/16, W/16]; a named tuple is both what `return_dict` may ask for."""
         return Encoded(self.patch_encoder(x))
 
+    @apply_forward_hook
     def decode(
         self, z: Tensor, return_dict: bool = True, generator: torch.Generator | None = None
     ) -> Decoded:

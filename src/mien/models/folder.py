@@ -37,6 +37,15 @@ def choose_device(device: str) -> torch.device:
     return place
 
 
+def place(module: Any) -> torch.device:
+    """Where a network computes: on its own device, or on the one that accelerate's offloading brings it to."""
+    for part in module.modules():
+        device = getattr(getattr(part, "_hf_hook", None), "execution_device", None)
+        if device is not None:
+            return torch.device(device)
+    return next(module.parameters()).device
+
+
 def choose_precision(dtype: str, device: torch.device) -> torch.dtype:
     """The precision of UNet and text encoders; refuses float16 where it gives black images."""
     if dtype == "auto":

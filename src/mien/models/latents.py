@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mien.models.folder import place
 from mien.types import Conditions, InputError
 
 
@@ -20,7 +21,7 @@ def encode(vae: Any, x: Tensor, generator: torch.Generator | None = None) -> Ten
 
     With a generator a variational autoencoder's latents are sampled, without it they are its mean.
     """
-    encoded = vae.encode(x.to(vae.device, vae.dtype))
+    encoded = vae.encode(x.to(place(vae), vae.dtype))
     if hasattr(encoded, "latent_dist"):
         distribution = encoded.latent_dist
         z = distribution.mode() if generator is None else distribution.sample(generator)
@@ -32,7 +33,7 @@ def encode(vae: Any, x: Tensor, generator: torch.Generator | None = None) -> Ten
 def decode(vae: Any, z: Tensor) -> Tensor:
     """Latents z [b, c, h, w] -> pixels x [b, 3, H, W] float32, about [-1, 1]."""
     z = z.float() / vae.config.scaling_factor + _shift(vae)
-    return vae.decode(z.to(vae.device, vae.dtype)).sample.float()
+    return vae.decode(z.to(place(vae), vae.dtype)).sample.float()
 
 
 @torch.no_grad()
@@ -45,7 +46,7 @@ def empty_background(vae: Any, b: int, height: int, width: int) -> tuple[Tensor,
     Returns:
         (background [b, c, h, w], mask [b, 1, h, w] of ones), float32 on the autoencoder's device.
     """
-    grey = encode(vae, torch.zeros(1, 3, height, width, device=vae.device)).expand(b, -1, -1, -1)
+    grey = encode(vae, torch.zeros(1, 3, height, width)).expand(b, -1, -1, -1)
     return grey, torch.ones_like(grey[:, :1])
 
 

@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mien.models.folder import place
+
 
 @dataclass(frozen=True)
 class EncodedText:
@@ -42,8 +44,8 @@ class PromptEncoder:
         layers, pooled = [], None
         for one, encoder in zip(ids, self.encoders, strict=True):
             if len(self.encoders) == 1:
-                return EncodedText(encoder(one.to(encoder.device))[0], None)
-            output = encoder(one.to(encoder.device), output_hidden_states=True)
+                return EncodedText(encoder(one.to(place(encoder)))[0], None)
+            output = encoder(one.to(place(encoder)), output_hidden_states=True)
             layers.append(output.hidden_states[-2])
             pooled = output[0]  # of the last encoder: CLIPTextModelWithProjection's text_embeds
         return EncodedText(torch.cat(layers, dim=-1), pooled)

@@ -1,9 +1,8 @@
-"""EmojiDiff's generation: identity + expression + prompt -> portraits (PAPERS 1)."""
+"""EmojiDiff's generation: identity + expression + prompt -> portraits (EmojiDiff, section 3)."""
 
 from __future__ import annotations
 
 import copy
-import inspect
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,25 +13,25 @@ from PIL import Image
 from torch import Tensor
 
 from mien.backbones import AdapterSpec, Backbone, FaceEncoder, load_backbone
-from mien.pipelines.inputs import Embedder, FaceChoice, Picture, as_list
+from mien.pipelines.inputs import Embedder, FaceChoice, Picture, Wish, as_list
+from mien.pipelines.lora import load_lora
+from mien.pipelines.schedulers import choose_scheduler, guidance_embedding, own_noise
 from mien.types import Conditions, Face, InputError
 
 if TYPE_CHECKING:
     from mien.models.attention import Scale
-    from mien.models.e_adapter import EAdapter
+    from mien.models.controllers import Controller
 
 Callback = Callable[[int, int, Tensor], None]
 """``callback(step, total, latents)``: after step 1 … total of the whole call; latents [b, c, h, w] of the
 batch in work, which ``pipe.backbone.decode`` turns into pixels for a preview."""
 
-PLAIN_SCHEDULERS = ("DDPMScheduler", "DDIMScheduler", "PNDMScheduler", "EulerDiscreteScheduler")
-
 
 class PortraitPipeline:
     """Portraits of people with expressions.
 
-    ``scheduler`` may be set to any scheduler of diffusers; the default is DPM-Solver++ (2M), which needs few
-    steps.
+    ``scheduler`` may be set to any scheduler of diffusers, by name ("ddim") or as an object; the default is
+    DPM-Solver++ (2M), which needs few steps.
 
     An image depends on its own inputs and its own seed only: noise is drawn on the CPU, one generator an
     image, so the same seed gives the same image in any batch, at batch size 1 bit for bit, in larger batches
@@ -42,7 +41,7 @@ class PortraitPipeline:
     def __init__(
         self,
         backbone: Backbone,
-        adapter: EAdapter,
+        adapter: Controller,
         scheduler: Any = None,
         analyze: Callable[[Image.Image], Sequence[Face]] | None = None,
         identity_encoder: FaceEncoder | None = None,
@@ -50,14 +49,15 @@ class PortraitPipeline:
     ) -> None:
         """Args:
         backbone: a loaded model. adapter: fits its UNet; is attached here.
-        scheduler: None: from the backbone's.
+        scheduler: see ``pipelines.schedulers.choose_scheduler``; None: from the backbone's.
         analyze: picture -> faces, largest first; None: the embedded analyser.
         identity_encoder, expression_encoder: None: those that the adapter names.
         """
         self.backbone = backbone
         self.adapter = adapter
         adapter.attach(backbone.unet)
-        self.scheduler = default_scheduler(backbone.scheduler) if scheduler is None else scheduler
+        self.scheduler = scheduler
+        self._loras: dict[str, float] = {}
         self.steps = backbone.adapter.steps if backbone.adapter else AdapterSpec.steps
         self.guidance = backbone.adapter.guidance if backbone.adapter else AdapterSpec.guidance
         self._analyze = analyze
@@ -70,15 +70,72 @@ class PortraitPipeline:
         device: str = "auto",
         dtype: str = "auto",
         adapter: str | Path | AdapterSpec | None = None,
+        offload: str = "none",
+        scheduler: Any = None,
     ) -> PortraitPipeline:
-        """Load a model and its adapter; the arguments are those of ``mien.backbones.load_backbone``."""
-        backbone = load_backbone(name, device, dtype, adapter)
-        return cls(backbone, backbone.load_adapter())
+        """Load a model and its adapter; the arguments are those of ``mien.backbones.load_backbone``, and a
+        scheduler as of the class."""
+        backbone = load_backbone(name, device, dtype, adapter, offload)
+        return cls(backbone, backbone.load_controller(), scheduler)
+
+    @property
+    def scheduler(self) -> Any:
+        """An object of diffusers; every call works on a copy of it."""
+        return self._scheduler
+
+    @scheduler.setter
+    def scheduler(self, which: Any) -> None:
+        self._scheduler = choose_scheduler(which, self.backbone.scheduler)
+
+    def enable_attention_slicing(self, slice_size: str | int | None = "auto") -> None:
+        """Attention in slices of heads, for less memory (diffusers' "auto", "max" or a number; None: off)."""
+        self.adapter.detach()
+        try:
+            self.backbone.unet.set_attention_slice(slice_size)
+        except ValueError as error:
+            raise InputError(
+                f"attention slices of {slice_size!r} do not fit this UNet: use 'auto'"
+            ) from error
+        finally:
+            self.adapter.attach(self.backbone.unet)
+
+    def enable_vae_slicing(self) -> None:
+        """Decode one picture of a batch at a time, for less memory."""
+        self._enable_vae("slicing")
+
+    def enable_vae_tiling(self) -> None:
+        """Decode a picture tile by tile, for less memory at large sizes."""
+        self._enable_vae("tiling")
+
+    def _enable_vae(self, what: str) -> None:
+        enable = getattr(self.backbone.vae, f"enable_{what}", None)
+        if enable is None:
+            raise InputError(
+                f"the autoencoder of {self.backbone.name} has no {what}, it is small: leave it out"
+            )
+        enable()
+
+    def load_lora(self, path: str | Path, weight: float = 1.0) -> None:
+        """Add a LoRA of the ecosystem (diffusers', kohya's or peft's layout), LCM's too; several add up.
+
+        Args:
+            path: a ``.safetensors`` file, a folder or a hub id.
+
+        Raises:
+            InputError: it is not there, not whole, for another model, or the extra ``lora`` is not installed.
+        """
+        load_lora(self.backbone.as_diffusers(), path, weight, self._loras)
+
+    def unload_loras(self) -> None:
+        """Take all LoRAs out again."""
+        if self._loras:
+            self.backbone.as_diffusers().unload_lora_weights()
+            self._loras.clear()
 
     def __call__(
         self,
         identity: Picture | Sequence[Picture | Sequence[Picture]] | None,
-        expression: Picture | Sequence[Picture] | None,
+        expression: Wish | Sequence[Wish] | None,
         prompt: str | Sequence[str] = "",
         negative_prompt: str | Sequence[str] = "",
         seed: int | Sequence[int] = 0,
@@ -99,7 +156,8 @@ class PortraitPipeline:
         Args:
             identity: a picture (path or PIL), or a list of n; an entry that is itself a list holds several
                 pictures of one person, whose embeddings are averaged. None: nobody in particular.
-            expression: a picture, or a list of n. None: no expression control.
+            expression: a picture, a word, blendshapes … (``mien.expressions.spec``), or a list of n. None: no
+                expression control.
             prompt, negative_prompt, seed: one for all n, or a list of n. Image j of a pair has seed + j.
             steps, guidance: None: the adapter's own. Guidance above 1 costs a second UNet evaluation a step;
                 its unconditional side has the negative prompt and zero embeddings, as in IP-Adapter.
@@ -182,7 +240,8 @@ class PortraitPipeline:
             raise InputError(f"steps must be at least 1, not {steps}")
         height, width = self._size(height), self._size(width)
         b, backbone = len(prompts), self.backbone
-        guided = guidance > 1.0
+        distilled = backbone.unet.config.time_cond_proj_dim  # under guidance, whose strength it is told
+        guided = guidance > 1.0 and distilled is None
         conditions, added = self._conditions(
             identity_embeds,
             expression_embeds,
@@ -192,6 +251,9 @@ class PortraitPipeline:
             width,
             background,
         )
+        if distilled is not None:
+            told = guidance_embedding(guidance, b, distilled)
+            added["timestep_cond"] = told.to(backbone.device, backbone.precision)
         predict = self.adapter.predict_noise(backbone.unet, id_scale, expression_scale, **added)
         scheduler = copy.deepcopy(self.scheduler)  # its state belongs to this call
         scheduler.set_timesteps(steps, device=backbone.device)
@@ -199,8 +261,7 @@ class PortraitPipeline:
         shape = (backbone.unet.config.out_channels, height // backbone.factor, width // backbone.factor)
         z = torch.stack([torch.randn(shape, generator=generator) for generator in generators])
         z = z.to(backbone.device) * scheduler.init_noise_sigma
-        takes = inspect.signature(scheduler.step).parameters
-        extra = {"generator": generators} if "generator" in takes else {}
+        extra = own_noise(scheduler, list(seeds), generators)
         try:
             for i, t in enumerate(scheduler.timesteps):
                 z_in = scheduler.scale_model_input(torch.cat([z, z]) if guided else z, t)
@@ -211,9 +272,10 @@ class PortraitPipeline:
                 z = scheduler.step(eps, t, z, **extra, return_dict=False)[0]
                 if callback is not None:
                     callback(i + 1, len(scheduler.timesteps), z)
+            pixels = backbone.decode(z).cpu()
         finally:
             self.adapter.forget()
-        pixels = backbone.decode(z).cpu()
+            backbone.release()
         if not torch.isfinite(pixels).all():
             precision = str(backbone.precision).removeprefix("torch.")
             raise InputError(
@@ -286,20 +348,6 @@ class PortraitPipeline:
 
             self._analyze = analyze
         return self._analyze
-
-
-def default_scheduler(trained: Any) -> Any:
-    """DPM-Solver++ (2M) (Lu et al. 2022, arXiv 2211.01095) on the schedule that the model was trained with.
-
-    A model that comes with a sampler of its own kind (LCM, TCD, …) keeps it.
-    """
-    if type(trained).__name__ not in PLAIN_SCHEDULERS:
-        return trained
-    from diffusers import DPMSolverMultistepScheduler
-
-    return DPMSolverMultistepScheduler.from_config(
-        trained.config, algorithm_type="dpmsolver++", solver_order=2
-    )
 
 
 def to_pil(pixels: Tensor) -> list[Image.Image]:

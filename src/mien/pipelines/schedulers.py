@@ -1,0 +1,122 @@
+"""Which of diffusers' schedulers walks from noise to a picture: by name, by object, or the default."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mien.types import InputError
+
+PLAIN_SCHEDULERS = ("DDPMScheduler", "DDIMScheduler", "PNDMScheduler", "EulerDiscreteScheduler")
+
+OTHERS = ("CogVideoX", "Inverse", "UnCLIP")  # of other models, or from a picture to noise
+NEED_PACKAGES = ("DPMSolverSDEScheduler",)  # torchsde
+
+
+def choose_scheduler(which: Any, trained: Any) -> Any:
+    """A scheduler on the schedule that the model was trained with.
+
+    Args:
+        which: None: :func:`default_scheduler`. A name of diffusers' class, with or without "Scheduler" and in any
+            case ("DDIM", "ddim", "EulerAncestralDiscreteScheduler"). Or a scheduler, taken as it is.
+        trained: the model's own.
+
+    Raises:
+        InputError: there is no such scheduler, it is for other kinds of models, or its package is missing.
+    """
+    if which is None:
+        return default_scheduler(trained)
+    if not isinstance(which, str):
+        check_scheduler(which)
+        return which
+    known = scheduler_names()
+    name = known.get(which.lower().removesuffix("scheduler"))
+    if name is None:
+        short = ", ".join(sorted(name.removesuffix("Scheduler") for name in known.values()))
+        raise InputError(f"scheduler {which!r} is unknown: choose one of {short}")
+    import diffusers
+
+    try:
+        return getattr(diffusers, name).from_config(trained.config)
+    except ImportError as error:
+        reason = str(error).strip().splitlines()[0]
+        raise InputError(f"the scheduler {name} needs a package that is not installed: {reason}") from error
+    except ValueError as error:  # settings that do not go together
+        reason = str(error).strip().splitlines()[0]
+        raise InputError(f"the scheduler {name} does not take this model's schedule: {reason}") from error
+
+
+def scheduler_names() -> dict[str, str]:
+    """Short lower-case name -> class, of diffusers' schedulers that sample from a model of noise or v on a schedule
+    of betas, as all of Stable Diffusion's kind are."""
+    import diffusers
+
+    names = {}
+    for name in dir(diffusers):
+        if not name.endswith("Scheduler") or any(other in name for other in OTHERS):
+            continue
+        kind = getattr(diffusers, name)
+        # a class whose package is missing is a dummy that says so when it is made
+        if name in NEED_PACKAGES or ("beta_schedule" in inspect.signature(kind).parameters and _steps(kind)):
+            names[name.lower().removesuffix("scheduler")] = name
+    return names
+
+
+def check_scheduler(scheduler: Any) -> None:
+    """Refuse what does not step like Stable Diffusion's schedulers.
+
+    Raises:
+        InputError: it is another kind of object, or a scheduler for another kind of model.
+    """
+    if not _steps(type(scheduler)):
+        raise InputError(
+            f"{type(scheduler).__name__} is no scheduler for this model: use a name, or an object of diffusers' "
+            "DDIM, Euler, DPM-Solver … kinds"
+        )
+
+
+def _steps(kind: type) -> bool:
+    """Whether a class has ``step(model_output, timestep, sample)`` and what goes before it."""
+    if not all(hasattr(kind, name) for name in ("set_timesteps", "scale_model_input", "step")):
+        return False
+    takes = list(inspect.signature(kind.step).parameters.values())[1:]  # type: ignore[attr-defined]
+    needed = [p.name for p in takes if p.default is p.empty and p.kind is not p.VAR_KEYWORD]
+    return needed == ["model_output", "timestep", "sample"] and "return_dict" in [p.name for p in takes]
+
+
+def default_scheduler(trained: Any) -> Any:
+    """DPM-Solver++ (2M) (Lu et al. 2022, arXiv 2211.01095) on the schedule that the model was trained with.
+
+    A model that comes with a sampler of its own kind (LCM, TCD, …) keeps it.
+    """
+    if type(trained).__name__ not in PLAIN_SCHEDULERS:
+        return trained
+    from diffusers import DPMSolverMultistepScheduler
+
+    return DPMSolverMultistepScheduler.from_config(
+        trained.config, algorithm_type="dpmsolver++", solver_order=2
+    )
+
+
+def own_noise(scheduler: Any, seeds: list[int], generators: list[torch.Generator]) -> dict[str, Any]:
+    """What makes a scheduler's own noise depend on an image's seed alone: arguments for its ``step``.
+
+    Schedulers draw from generators given to ``step``, or from a Brownian tree seeded before (DPM-Solver SDE).
+    """
+    if hasattr(scheduler, "noise_sampler_seed"):
+        scheduler.noise_sampler_seed = list(seeds)
+    takes = inspect.signature(scheduler.step).parameters
+    return {"generator": generators} if "generator" in takes else {}
+
+
+def guidance_embedding(guidance: float, b: int, width: int) -> Tensor:
+    """[b, width] float32: how a model distilled under guidance is told its strength w = guidance - 1 (LCM, Luo et
+    al. 2023, arXiv 2310.04378, section 4.2): sin and cos of 1000 w at geometric frequencies."""
+    half = width // 2
+    frequencies = torch.exp(-torch.arange(half) * (torch.log(torch.tensor(10000.0)) / (half - 1)))
+    angles = 1000.0 * (guidance - 1.0) * frequencies
+    both = torch.cat([angles.sin(), angles.cos(), torch.zeros(width % 2)])
+    return both.expand(b, -1)
