@@ -163,7 +163,9 @@ class _People:
                 if len(found) == candidates:
                     break
         if not found:
-            raise InputError("The set shows one person only: pairs need others, add their pictures.")
+            raise InputError(
+                "The set shows one person only in a split: pairs need others, add their pictures."
+            )
         return min(found, key=lambda other: float(metrics.pose_error(self.pose[row], self.pose[other])))
 
     def source(self, row: int) -> int:
