@@ -168,7 +168,17 @@ def test_models_verbs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ].keys()
     by_name = {row["name"]: row for row in rows}
     assert by_name["face_landmarker"]["commercial_use"] and not by_name["arcface_w600k_r50"]["commercial_use"]
-    assert "NO commercial use" in run(app, ["models", "list"]).stdout
+    table = run(app, ["models", "list"]).stdout.splitlines()
+    at = table[0].index("commercial use")
+    terms = {
+        line.split()[0]: line[at:].split()[0] for line in table[1:] if line and "mien models" not in line
+    }
+    assert terms["face_landmarker"] == "allowed" and terms["arcface_w600k_r50"] == terms["mini-unet"] == "NO"
+    assert terms.keys() == by_name.keys()
+    in_full = run(app, ["models", "list", "arcface_w600k_r50"]).stdout
+    assert "NO commercial use" in in_full and by_name["arcface_w600k_r50"]["sha256"] in in_full
+    assert str(tmp_path / "w600k_r50.onnx") in in_full and "analyser" not in in_full
+    assert by_name["analyser"]["sha256"] in run(app, ["models", "list", "--long"]).stdout
 
     offline = run(app, ["models", "fetch", "arcface_ms1mv3_r100", "--quiet"])
     assert (

@@ -22,32 +22,75 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 
 
 @app.command("list")
-def list_models(as_json: Json = False) -> None:
-    """Every model: purpose, file, sha256, licence, source, year, and whether commercial use is allowed."""
+def list_models(
+    names: Names = None,
+    long: Annotated[
+        bool, typer.Option("--long", "-l", help="Also source, file, sha256 and model card of each.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Every model: whether it is here, whether commercial use is allowed, year, size, licence and purpose.
+
+    Named models are shown in full.
+    """
     from mien import weights
 
-    rows = [(model, file, weights.check(model, file)) for model in weights.entries() for file in model.files]
+    models = [weights.entry(name) for name in names] if names else list(weights.entries())
+    rows = [(model, file, weights.check(model, file)) for model in models for file in model.files]
     if as_json:
         print_json([_row(*row) for row in rows])
         return
-    for model in weights.entries():
-        states = {status.value for owner, _, status in rows if owner is model}
-        size = sum(file.size or 0 for file in model.files)
-        terms = "commercial use allowed" if model.commercial else "NO commercial use"
-        print(
-            f"{model.name}  [{'ships with mien' if model.shipped else 'fetch'}: {', '.join(sorted(states))}]"
+    states = {model.name: _state([status for owner, _, status in rows if owner is model]) for model in models}
+    if names or long:
+        for model in models:
+            _print_in_full(model, states[model.name])
+        return
+    lines = [["name", "state", "commercial use", "year", "MB", "licence", "purpose"]]
+    for model in models:
+        state = f"{'ships' if model.shipped else 'fetch'}: {states[model.name]}"
+        allowed = "allowed" if model.commercial else "NO"
+        size = sum(file.size or 0 for file in model.files) / 1e6
+        terms = model.licence.split(" (")[0]
+        lines.append(
+            [
+                model.name,
+                state,
+                allowed,
+                str(model.year),
+                f"{size:.1f}" if size else "?",
+                terms,
+                model.purpose,
+            ]
         )
-        print(f"    {model.purpose}")
-        print(f"    {model.licence}; {terms}; {model.year}; {model.source}")
-        if model.card:
-            print(f"    {model.card}")
-        for file in model.files if len(model.files) == 1 else ():
-            print(f"    {weights.place(model, file)}")
-            print(f"    sha256 {file.sha256 or 'unknown (unverified)'}")
-        if len(model.files) != 1:
-            print(f"    {len(model.files)} files, sha256 of each in --json")
-        if size:
-            print(f"    {size / 1e6:.1f} MB")
+    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
+    for line in lines:
+        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+    print("\nSource, file, sha256 and model card: mien models list --long, or with names.")
+
+
+def _state(found: list[Status]) -> str:
+    """One word for all files of a model: the worst of them."""
+    from mien.weights import Status
+
+    worst = (Status.DAMAGED, Status.MISSING, Status.UNVERIFIED, Status.OK)
+    return next(state for state in worst if state in found).value
+
+
+def _print_in_full(model: Entry, state: str) -> None:
+    from mien import weights
+
+    size = sum(file.size or 0 for file in model.files)
+    print(f"{model.name}  [{'ships with mien' if model.shipped else 'fetch'}: {state}]")
+    print(f"    {model.purpose}")
+    terms = "commercial use allowed" if model.commercial else "NO commercial use"
+    print(f"    {model.licence}; {terms}; {model.year}; {model.source}")
+    if model.card:
+        print(f"    {model.card}")
+    for file in model.files:
+        print(f"    {weights.place(model, file)}")
+        print(f"    sha256 {file.sha256 or 'unknown (unverified)'}")
+    if size:
+        print(f"    {size / 1e6:.1f} MB")
 
 
 @app.command()
@@ -57,25 +100,41 @@ def fetch(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
 ) -> None:
     """Download models into MIEN_MODELS (else the user's cache), check them, and put them in place whole."""
-    from tqdm import tqdm
-
     from mien import weights
     from mien.weights.fetch import fetch as download
 
     for model in [weights.entry(name) for name in names]:
-        with tqdm(desc=model.name, unit="B", unit_scale=True, disable=quiet) as bar:
-
-            def progress(received: int, expected: int | None, bar: Any = bar) -> None:
-                bar.total = expected
-                bar.update(received - bar.n)
-
-            done = download(model, progress, force)
+        with _Bar(model.name, quiet) as bar:
+            done = download(model, bar, force)
         for place, digest, checked in done:
             print(place)
             if not checked:
                 say(f"{place.name} is unverified: no checksum is known for it (its sha256 is {digest}).")
         if not model.commercial:
             say(f"{model.name} must not be used commercially: {model.licence}.")
+
+
+class _Bar:
+    """A progress bar in bytes that appears with the first of them."""
+
+    def __init__(self, name: str, quiet: bool) -> None:
+        self.name, self.quiet = name, quiet
+        self.bar: Any = None
+
+    def __call__(self, received: int, expected: int | None) -> None:
+        from tqdm import tqdm
+
+        if self.bar is None:
+            self.bar = tqdm(desc=self.name, unit="B", unit_scale=True, disable=self.quiet)
+        self.bar.total = expected
+        self.bar.update(received - self.bar.n)
+
+    def __enter__(self) -> _Bar:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self.bar is not None:
+            self.bar.close()
 
 
 @app.command()
