@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import bz2
+import errno
 import hashlib
+import io
 import json
+import os
+import ssl
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -140,6 +144,12 @@ def server() -> Iterator[str]:
                 self.end_headers()
                 self.wfile.write(CONTENT[:500])
                 return
+            if self.path == "/chunks":  # announces a piece of 500 bytes and sends 100
+                self.send_response(200)
+                self.send_header("Transfer-Encoding", "chunked")
+                self.end_headers()
+                self.wfile.write(b"1f4\r\n" + CONTENT[:100])
+                return
             self.send_response(200 if self.path in answers else 404)
             self.end_headers()
             self.wfile.write(answers.get(self.path, b""))
@@ -175,6 +185,7 @@ def test_fetch_without_a_known_checksum_says_so(models: Path, server: str) -> No
     [
         ("flipped", "not the expected file"),
         ("cut", "broke off"),
+        ("chunks", "could not be fetched"),
         ("half.bz2", "broke off"),
         ("page.bz2", "not a bz2"),
         ("absent", "Not Found"),
@@ -183,6 +194,31 @@ def test_fetch_without_a_known_checksum_says_so(models: Path, server: str) -> No
 def test_what_is_not_whole_is_never_put_in_place(models: Path, server: str, name: str, words: str) -> None:
     with pytest.raises(InputError, match=words):
         fetch(foreign(f"{server}/{name}"), lambda *_: None)
+    assert list(models.iterdir()) == []
+
+
+def test_a_connection_that_breaks_is_not_taken_for_a_full_disk(
+    models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Broken(io.BytesIO):
+        headers = {"Content-Length": str(len(CONTENT))}
+
+        def read(self, size: int | None = -1) -> bytes:
+            raise ssl.SSLError("record layer failure")
+
+    monkeypatch.setattr("urllib.request.urlopen", lambda *_, **__: Broken())
+    with pytest.raises(InputError, match="could not be fetched.*record layer failure") as caught:
+        fetch(foreign("http://127.0.0.1:9/other.bin"), lambda *_: None)
+    assert str(models / "other.bin") in str(caught.value) and "space" not in str(caught.value)
+    assert list(models.iterdir()) == []
+
+
+def test_a_full_disk_is_told(models: Path, server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(received: int, expected: int | None) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # as a write would
+
+    with pytest.raises(InputError, match="other.bin: no space left on device; free some space"):
+        fetch(foreign(f"{server}/good"), full)
     assert list(models.iterdir()) == []
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import bz2
 import hashlib
-import urllib.error
+import http.client
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from mien import __version__
@@ -65,21 +65,14 @@ def _download(model: Entry, file: WeightFile, location: Path, progress: Progress
     unpack = bz2.BZ2Decompressor() if file.url.endswith(".bz2") else None
     digest = hashlib.sha256()
     received = 0
+    expected: int | None = None
     with replacing(location) as temporary, temporary.open("wb") as out:
-        try:
-            with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as response:
-                expected = (
-                    int(response.headers["Content-Length"]) if response.headers["Content-Length"] else None
-                )
-                while block := response.read(1 << 18):
-                    received += len(block)
-                    content = _unpacked(unpack, block, file) if unpack else block
-                    digest.update(content)
-                    out.write(content)
-                    progress(received, expected)
-        except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
-            reason = getattr(error, "reason", None) or error
-            raise InputError(f"{model.name} could not be fetched ({reason}): {by_hand}.") from error
+        for block, expected in _blocks(request, model.name, by_hand):
+            received += len(block)
+            content = _unpacked(unpack, block, file) if unpack else block
+            digest.update(content)
+            out.write(content)
+            progress(received, expected)
         if (expected is not None and received != expected) or (unpack and not unpack.eof):
             raise InputError(
                 f"The download of {model.name} broke off after {received} bytes: try again, or {by_hand}."
@@ -90,6 +83,22 @@ def _download(model: Entry, file: WeightFile, location: Path, progress: Progress
                 f"{file.sha256}): nothing was kept; {by_hand}."
             )
     return digest.hexdigest()
+
+
+def _blocks(request: urllib.request.Request, name: str, by_hand: str) -> Iterator[tuple[bytes, int | None]]:
+    """The answer piece by piece, with its length as announced.
+
+    Raises:
+        InputError: offline, refused or broken off. (What goes wrong with the disk is raised by whoever writes.)
+    """
+    try:
+        with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as response:
+            length = response.headers["Content-Length"]
+            while block := response.read(1 << 18):
+                yield block, int(length) if length else None
+    except (OSError, http.client.HTTPException) as error:  # URLError, TimeoutError and SSLError are OSErrors
+        reason = getattr(error, "reason", None) or error
+        raise InputError(f"{name} could not be fetched ({reason}): {by_hand}.") from error
 
 
 def _unpacked(unpack: bz2.BZ2Decompressor, block: bytes, file: WeightFile) -> bytes:
