@@ -173,16 +173,10 @@ class PortraitPipeline:
         n = max((len(value) for value in lists), default=1)  # type: ignore[arg-type]
         if num_images < 1 or batch_size < 1:
             raise InputError("num_images and batch_size must be at least 1")
-        embeds = {}
-        for branch, pictures, which in (
-            ("identity", identity, face),
-            ("expression", expression, expression_face),
-        ):
-            if pictures is None:
-                continue
-            embedder = Embedder(self.encoder(branch), self.analyzer(), which, branch)
-            subjects = as_list(pictures, n, branch)
-            embeds[branch] = embedder(subjects).repeat_interleave(num_images, dim=0)
+        embeds = {
+            branch: vectors.repeat_interleave(num_images, dim=0)
+            for branch, vectors in self.embed(identity, expression, n, face, expression_face).items()
+        }
         seeds = [s + j for s in as_list(seed, n, "seed") for j in range(num_images)]
         prompts = [p for p in as_list(prompt, n, "prompt") for _ in range(num_images)]
         negatives = [p for p in as_list(negative_prompt, n, "negative_prompt") for _ in range(num_images)]
@@ -210,6 +204,28 @@ class PortraitPipeline:
             )
             images += to_pil(pixels)
         return images
+
+    def embed(
+        self,
+        identity: Picture | Sequence[Picture | Sequence[Picture]] | None,
+        expression: Wish | Sequence[Wish] | None,
+        n: int = 1,
+        face: FaceChoice = "largest",
+        expression_face: FaceChoice = "largest",
+    ) -> dict[str, Tensor]:
+        """"identity" and "expression" as the adapter takes them, those that are given: [n, w] float32.
+
+        Stock diffusers takes each as ``ip_adapter_image_embeds``: ``torch.stack([0 * e, e])``, unconditional first.
+        """
+        embeds = {}
+        for branch, given, which in (
+            ("identity", identity, face),
+            ("expression", expression, expression_face),
+        ):
+            if given is not None:
+                embedder = Embedder(self.encoder(branch), self.analyzer(), which, branch)
+                embeds[branch] = embedder(as_list(given, n, branch))
+        return embeds
 
     @torch.no_grad()
     def generate(
