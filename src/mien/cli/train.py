@@ -24,6 +24,11 @@ def train(
     for override in overrides or []:
         if "=" not in override:
             raise InputError(f"{override} is not KEY=VALUE: write for instance loop.steps=100.")
+    from mien.cli.console import say
     from mien.training.recipe import run
 
-    print(run(recipe, overrides, out, dry_run))
+    try:
+        print(run(recipe, overrides, out, dry_run))
+    except FloatingPointError as error:
+        say(f"mien: {error}.")
+        raise typer.Exit(1) from error
