@@ -172,12 +172,25 @@ def full_unet(family: str) -> UNet2DConditionModel:
         }
     with torch.device("meta"):
         unet = UNet2DConditionModel(**settings)
-    unet.to_empty(device="cpu")
+    # Weights are slices, each at its own place, of a few random arrays (one a fan-in): values of all layers
+    # differ, and 2.6e9 of them take the memory of the largest layers only.
     generator = torch.Generator().manual_seed(0)
-    for name, parameter in unet.named_parameters():
-        if parameter.ndim == 1:
-            parameter.data.fill_(1.0 if "norm" in name and name.endswith("weight") else 0.0)
+    shapes = {name: p.shape for name, p in unet.named_parameters()}
+    largest: dict[int, int] = {}
+    for shape in shapes.values():
+        if len(shape) > 1:
+            fan_in = shape[1:].numel()
+            largest[fan_in] = max(largest.get(fan_in, 0), shape.numel())
+    pools = {
+        fan_in: torch.empty(size + 4096).uniform_(-1, 1, generator=generator) * (3 / fan_in) ** 0.5
+        for fan_in, size in largest.items()  # variance 1 / fan-in
+    }
+    weights = {}
+    for name, shape in shapes.items():
+        if len(shape) == 1:
+            weights[name] = torch.full(shape, 1.0 if "norm" in name and name.endswith("weight") else 0.0)
         else:
-            bound = (3 / parameter[0].numel()) ** 0.5  # variance 1 / fan-in
-            parameter.data.uniform_(-bound, bound, generator=generator)
+            start = 16 * int(torch.randint(256, (1,), generator=generator))
+            weights[name] = pools[shape[1:].numel()][start : start + shape.numel()].view(shape)
+    unet.load_state_dict(weights, assign=True)
     return unet.requires_grad_(False).eval()

@@ -16,7 +16,7 @@ from tests import tiny
 from tests.models.test_e_adapter import StockPipeline
 
 GIB = 2**30
-NEEDED = {"sd15": 7, "sdxl": 17}
+NEEDED = {"sd15": 3, "sdxl": 11}
 LAYERS = {"sd15": 16, "sdxl": 70}
 
 
