@@ -1,4 +1,4 @@
-"""Expression embedding by CLIP's image encoder, as in EmojiDiff (PAPERS 1.1) and IP-Adapter."""
+"""Expression embedding by CLIP's image encoder, as in EmojiDiff, section 3.1, and IP-Adapter."""
 
 from __future__ import annotations
 

@@ -145,7 +145,7 @@ def remedy(model: Entry, file: WeightFile, state: Status) -> str:
         return f"{location} of {model.name} {wrong}: get it from {model.source} and put it there."
     return (
         f"{location} of {model.name} {wrong}: run `mien models fetch {model.name}`, "
-        f"or download {file.url} and put it there."
+        f"or download {file.url} and put it there{' unpacked' if file.url.endswith('.bz2') else ''}."
     )
 
 
