@@ -81,13 +81,14 @@ def complete(shapes: Mapping[str, float]) -> FloatArray:
 def numbers(shapes: Mapping[str, float]) -> Tensor:
     """Some blendshapes by name, in [0, 1] -> [57] float32, standardised: what the embedded default is told."""
     _, mean, covariance = _fitted()
-    told = torch.zeros(1, WIDTH)
-    told[0, :52] = torch.from_numpy(complete(shapes))
-    y = standardise(told, "expression")[0, :52].double().numpy()
-    unit = (standardise(told + 1e-3, "expression") - standardise(told, "expression"))[
-        0, :52
-    ].double().numpy() / 1e-3
-    noise = np.array([SURE if name in shapes else LOOSE for name in NAMES]) * unit
+    zero, one = (
+        restore(torch.full((1, WIDTH), v), "expression")[0, :52].double().numpy() for v in (0.0, 1.0)
+    )
+    unit = (
+        one - zero
+    )  # of a standardised number; what was asked is not clamped, for noise is measured against it
+    y = (complete(shapes) - zero) / unit
+    noise = np.array([SURE if name in shapes else LOOSE for name in NAMES]) / unit
     gain = covariance[:, :52] @ np.linalg.inv(covariance[:52, :52] + np.diag(noise**2))
     return torch.from_numpy((mean + gain @ (y - mean[:52])).clip(-LIMIT, LIMIT).astype(np.float32))
 

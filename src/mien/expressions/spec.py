@@ -82,7 +82,7 @@ class Expression:
     def rest(self) -> float:
         """How much of it is neutral beyond what the parts say, in [0, 1]."""
         missing = 1.0 - sum(part.weight for part in self.parts)
-        return missing if missing > TOLERANCE else 0.0
+        return missing if missing > 1e-9 else 0.0
 
     @property
     def picture(self) -> Path | Image.Image | None:
@@ -146,7 +146,7 @@ def _mix(text: str) -> Expression:
             raise InputError(
                 f"{_short(text)} weighs some of its parts only: give a weight to all or to none."
             )
-        if given and abs(math.fsum(given) - 1) > TOLERANCE:
+        if given and abs(math.fsum(given) - 1) > TOLERANCE + 1e-9:
             raise InputError(
                 f"The weights of {_short(text)} sum to {math.fsum(given):g}: make it 1, if need be by +neutral:x."
             )
