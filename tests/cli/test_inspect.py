@@ -145,3 +145,20 @@ def test_consent_is_said_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, c
     assert NOTICE in capsys.readouterr().err
     for verb in ([], ["generate"]):
         assert "consent" in CliRunner().invoke(app, [*verb, "--help"]).output
+
+
+def test_moving_pictures(tmp_path: Path, large: Image.Image) -> None:
+    from mien.provenance.animation import save_animation
+
+    path = save_animation([large, large.rotate(5)], tmp_path / "a.gif", {"prompt": "a photo"})
+    record = examine(path, faces=False)
+    assert record["generated"] == "yes" and record["metadata"]["settings"] == {"prompt": "a photo"}
+    assert record["watermark"]["found"]
+    large.save(tmp_path / "b.gif", comment=b'{"digital_source_type": [1], "settings": 5}')
+    assert examine(tmp_path / "b.gif", faces=False)["generated"] == "unknown"
+    pytest.importorskip("av", reason='MP4 needs pip install "mien[video]"')
+    path = save_animation([large] * 3, tmp_path / "a.mp4", {"prompt": "a photo"})
+    record = examine(path, faces=False)
+    assert record["generated"] == "yes" and record["watermark"]["found"]
+    (tmp_path / "b.mp4").write_bytes(b"no film")
+    assert inspect(tmp_path / "b.mp4").exit_code == 2

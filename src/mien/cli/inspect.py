@@ -22,7 +22,9 @@ SETTINGS_SHOWN = (
 
 
 def inspect(
-    pictures: Annotated[list[str], typer.Argument(help="Pictures, folders or globs; anybody's.")],
+    pictures: Annotated[
+        list[str], typer.Argument(help="Pictures, folders or globs, GIF and MP4 too; anybody's.")
+    ],
     faces: Annotated[
         bool,
         typer.Option(help="Where nothing else is found, look for the watermark on each face (slower)."),
@@ -67,9 +69,13 @@ def examine(path: Path, faces: bool = True) -> dict[str, Any]:
     """
     from mien.images import read_image
     from mien.provenance import DIGITAL_SOURCE_TYPE, PARTLY_GENERATED, read_metadata
+    from mien.provenance.animation import SUFFIXES, first_frame, read_animation
 
-    image = read_image(path)
-    said = read_metadata(path)
+    image = first_frame(path) if path.suffix.lower() == ".mp4" else read_image(path)
+    if path.suffix.lower() in SUFFIXES:
+        said: Metadata | None = from_comment(read_animation(path) or {})
+    else:
+        said = read_metadata(path)
     found = look_for_mark(image, said, faces)
     manifest = read_c2pa(path)
     types = {said.source_type} if said else set()
@@ -90,6 +96,20 @@ def examine(path: Path, faces: bool = True) -> dict[str, Any]:
         },
         "c2pa": manifest,
     }
+
+
+def from_comment(comment: dict[str, Any]) -> Metadata:
+    """What the comment of a moving picture says, in the form of a still one's; a stranger may have written it."""
+    from mien.provenance import Metadata
+
+    kind, software = (comment.get(name) for name in ("digital_source_type", "software"))
+    settings, mark = (comment.get(name) for name in ("settings", "watermark"))
+    return Metadata(
+        kind if isinstance(kind, str) else None,
+        software if isinstance(software, str) else None,
+        settings if isinstance(settings, dict) else None,
+        mark if isinstance(mark, dict) else None,
+    )
 
 
 def look_for_mark(image: Image, said: Metadata | None, faces: bool) -> Found:

@@ -6,6 +6,7 @@ as JSON: ``{"digital_source_type", "software", "settings", "watermark"}``.
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -71,6 +72,21 @@ def save_animation(
     return path
 
 
+def first_frame(path: Path) -> Image.Image:
+    """The first frame of an MP4, PIL RGB.
+
+    Raises:
+        InputError: it has none that can be read, or ``mien[video]`` is not installed.
+    """
+    av = _import_av()
+    try:
+        with av.open(str(path)) as container:
+            frame = next(container.decode(video=0))
+            return frame.to_image()
+    except (OSError, ValueError, IndexError, StopIteration) as error:
+        raise InputError(f"{path} cannot be read as a moving picture: give a GIF or MP4 file.") from error
+
+
 def read_animation(path: str | Path) -> dict[str, Any] | None:
     """What `save_animation` wrote in the comment of a GIF or MP4; None if there is nothing of ours.
 
@@ -97,8 +113,9 @@ def read_animation(path: str | Path) -> dict[str, Any] | None:
 
 def _write_gif(frames: list[Image.Image], path: Path, comment: str, fps: float) -> None:
     first, *others = [frame.quantize(256, Image.Quantize.MEDIANCUT) for frame in frames]
+    encoded = io.BytesIO()  # as in `save_image`: Pillow's own writing misses a disk that fills up
     first.save(
-        path,
+        encoded,
         "GIF",
         save_all=True,
         append_images=others,
@@ -107,6 +124,7 @@ def _write_gif(frames: list[Image.Image], path: Path, comment: str, fps: float) 
         comment=comment.encode("ascii"),
         optimize=False,
     )
+    path.write_bytes(encoded.getbuffer())
 
 
 def _write_mp4(frames: list[Image.Image], path: Path, comment: str, fps: float) -> None:
