@@ -27,7 +27,7 @@ BACKENDS = ("embedded", "mediapipe")
 MIN_CONFIDENCE = 0.8  # 99% of held-out faces are believed in by more than 0.99
 PASSES = 2  # readings of a face, at most: the detection's crop, then the canonical crop
 # A crop turned, scaled (log) and moved (sides) less than this from the canonical one is read as well as that.
-NEARLY_CANONICAL = (5.0, 0.1, 0.035)
+NEARLY_CANONICAL = (3.0, 0.06, 0.02)
 BATCH = 32  # crops that go through the network at once
 TOGETHER = 16  # pictures held in memory at once
 SAME_FACE = (
