@@ -34,7 +34,7 @@ FRAMINGS: dict[str, Callable[[FloatArray, int], FloatArray]] = {"canonical": cro
 """How training pictures frame a face: landmarks [478, 3] px, side -> photo px to crop px [2, 3]. "canonical" is the
 embedded models' tight crop, "ffhq" that of FFHQ and CelebA-HQ, with hair and shoulders."""
 GROW = 0.06  # of the oval's radius: hair line, cheeks and the blurred rim that the old face leaves
-JAW = 0.10  # of the oval's height: how much lower a wide open mouth puts the chin (98% of 42,000 faces have it less low)
+JAW = 0.10  # of the oval's height: how much lower a wide open mouth puts the chin (98% of 42,000 faces: less)
 SUBROWS = 4  # samples of a pixel's height
 
 
