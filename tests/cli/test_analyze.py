@@ -45,7 +45,9 @@ def face(confidence: float = 0.9, shift: float = 0.0) -> Face:
 def found(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two faces in every picture, whatever it shows."""
     two = [face(), face(0.7, 90)]
-    monkeypatch.setattr("mien.face.analyze.analyze_many", lambda images, *_: iter([two for _ in images]))
+    monkeypatch.setattr(
+        "mien.face.analyze.analyze_many", lambda images, *_, **__: iter([two for _ in images])
+    )
 
 
 @pytest.fixture
@@ -104,6 +106,10 @@ def test_overlay_of_one_and_of_many(found: None, folder: Path, tmp_path: Path) -
         (["photos", "--overlay", "photos"], "would be overwritten"),
         (["photos/a.jpg", "--csv", "photos/a.jpg"], "would be overwritten"),
         (["photos", "--backend", "mediapipe", "--min-confidence", "0.9"], "of the embedded backend"),
+        (["photos", "--model", "face.task"], "add --backend mediapipe"),
+        (["photos", "--backend", "mediapipe", "--model", "face.task"], "face.task does not exist"),
+        (["photos", "--parser", "folder"], "add --overlay"),
+        (["photos", "--parser", "./folder", "--overlay", "drawn.d"], "name of a folder"),
     ],
 )
 def test_bad_input_is_one_sentence_and_code_2(
@@ -116,6 +122,21 @@ def test_bad_input_is_one_sentence_and_code_2(
     assert code == 2 and sentence in err and "Traceback" not in err and out == ""
     assert {path: path.read_bytes() for path in folder.iterdir()} == before
     assert sorted(p.name for p in folder.parent.iterdir()) == ["empty", "photos"]
+
+
+def test_a_parser_s_mask_is_drawn_in_place_of_the_ovals(
+    found: None, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Half:
+        def mask(self, image: Image.Image) -> np.ndarray:
+            return np.repeat(np.arange(image.width) < image.width // 2, image.height).reshape(image.size).T
+
+    monkeypatch.setattr("mien.face.parsing.load_parser", lambda source: Half())
+    run(folder / "b.png", "--overlay", tmp_path / "plain.png")
+    code, _, _ = run(folder / "b.png", "--overlay", tmp_path / "parsed.png", "--parser", "any")
+    plain, parsed = (np.asarray(Image.open(tmp_path / f"{name}.png"))[5:20] for name in ("plain", "parsed"))
+    changed = (plain != parsed).any(axis=(0, 2))  # the first rows of the photo hold no face
+    assert code == 0 and changed[5:300].all() and not changed[330:640].any()
 
 
 def test_a_bad_picture_does_not_stop_the_others(found: None, folder: Path) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,7 +14,12 @@ import typer
 from mien.cli.console import choice, print_json, say
 
 if TYPE_CHECKING:
-    from mien.types import Face
+    from PIL import Image
+
+    from mien.types import Face, FloatArray
+
+    Look = Callable[[list[Image.Image]], Iterable[list[Face]]]
+    Parse = Callable[[Image.Image], FloatArray]
 
 BACKENDS = ("embedded", "mediapipe")
 STRONGEST = 4
@@ -37,6 +44,13 @@ def analyze(
             min=0, max=1, help="Faces the embedded network believes in less are left out; 0.8 if not given."
         ),
     ] = None,
+    model: Annotated[
+        Path | None, typer.Option(help="MediaPipe's face_landmarker.task, if it is not in MIEN_MODELS.")
+    ] = None,
+    parser: Annotated[
+        str | None,
+        typer.Option(help="Folder or hub id of a SegFormer face parser, whose mask the overlay shows."),
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
 ) -> None:
     """Faces, largest first: box, pose in degrees, confidence, and how strong each of 52 blendshapes is.
@@ -44,7 +58,7 @@ def analyze(
     Exit code 2 if a picture could not be read; the others are analysed all the same.
     """
     choice(backend, BACKENDS, "backend")
-    from mien.face.analyze import MIN_CONFIDENCE
+    from mien.face.analyze import MIN_CONFIDENCE, analyze_many
     from mien.files import check_writable, write_text
     from mien.images import find_images
     from mien.types import InputError
@@ -53,6 +67,10 @@ def analyze(
         raise InputError(
             "--min-confidence is of the embedded backend: MediaPipe does not say how sure it is."
         )
+    if model is not None and backend != "mediapipe":
+        raise InputError("--model is of MediaPipe: add --backend mediapipe.")
+    if parser is not None and overlay is None:
+        raise InputError("--parser draws the face mask of a parsing network: add --overlay.")
     paths = find_images(images)
     drawings = _drawings(overlay, paths)
     _spare(paths, [*drawings.values(), *([csv_path] if csv_path else [])])
@@ -62,7 +80,18 @@ def analyze(
     if as_json and to_stdout:
         raise InputError("--json and --csv - both want stdout: give --csv a file.")
     threshold = MIN_CONFIDENCE if min_confidence is None else min_confidence
-    results, bad = _run(paths, backend, threshold, drawings, quiet)
+    if backend == "mediapipe":
+        from mien.face import mediapipe
+
+        look: Look = partial(map, mediapipe.load(model))
+    else:
+        look = partial(analyze_many, backend=backend, min_confidence=threshold)
+    parse: Parse | None = None
+    if parser is not None:
+        from mien.face.parsing import load_parser
+
+        parse = load_parser(parser).mask
+    results, bad = _run(paths, look, parse, drawings, backend, quiet)
     if csv_path is not None:
         table = _csv(results)
         if to_stdout:
@@ -81,14 +110,19 @@ def analyze(
 
 
 def _run(
-    paths: list[Path], backend: str, min_confidence: float, drawings: dict[Path, Path], quiet: bool
+    paths: list[Path],
+    look: Look,
+    parse: Parse | None,
+    drawings: dict[Path, Path],
+    backend: str,
+    quiet: bool,
 ) -> tuple[list[tuple[Path, list[Face]]], list[Any]]:
     """Analyse pictures in groups; returns (path, faces) in order, and the InputError of each that was
     unreadable.
     """
     from tqdm import tqdm
 
-    from mien.face.analyze import TOGETHER, analyze_many
+    from mien.face.analyze import TOGETHER
     from mien.face.overlay import draw_faces
     from mien.images import read_image
     from mien.provenance import COMPOSITE, save_image
@@ -105,12 +139,13 @@ def _run(
                 except InputError as error:
                     bad.append(error)
                     bar.update()
-            found = analyze_many([image for _, image in group], backend, min_confidence)
+            found = look([image for _, image in group])
             for (path, image), faces in zip(group, found, strict=True):
                 results.append((path, faces))
                 if path in drawings:
                     settings = {"analysis": {"backend": backend, "faces": len(faces)}}
-                    save_image(draw_faces(image, faces), drawings[path], settings, COMPOSITE)
+                    drawn = draw_faces(image, faces, parse(image) if parse else None)
+                    save_image(drawn, drawings[path], settings, COMPOSITE)
                 bar.update()
     return results, bad
 

@@ -13,24 +13,31 @@ from mien.face.blendshapes import NAMES
 from mien.face.mask import OVAL, face_mask
 from mien.types import Face, FloatArray
 
+MASK_TINT = 46  # of 255
 BARS = 8  # blendshapes drawn for each face
 LONGEST, SHORTEST = 2048, 640  # px: larger pictures are reduced and smaller ones enlarged before drawing
 INK, PAPER, FAINT = (35, 38, 42), (255, 255, 255), (228, 231, 235)
 COLOURS = ((0, 150, 255), (255, 120, 0), (0, 175, 90), (200, 60, 200), (220, 170, 0), (230, 50, 70))
 
 
-def draw_faces(image: Image.Image, faces: Sequence[Face]) -> Image.Image:
+def draw_faces(image: Image.Image, faces: Sequence[Face], mask: FloatArray | None = None) -> Image.Image:
     """A PIL RGB picture: the photo with every face marked, and beside it each face's numbers.
 
     Faces are numbered from 0 as in `faces`. The photo is brought to between 640 and 2048 px first.
+
+    Args:
+        mask: [H, W] in [0, 1] of the photo, drawn in place of the masks from landmarks.
     """
     scale = min(LONGEST / max(image.size), max(1.0, SHORTEST / max(image.size)))
     size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
     photo = image.convert("RGB").resize(size, Image.Resampling.LANCZOS)
     colours = [COLOURS[number % len(COLOURS)] for number in range(len(faces))]
-    for face, colour in zip(faces, colours, strict=True):
-        tint = (face_mask(face.landmarks * scale, *size) * 46).round().astype(np.uint8)
-        photo.paste(colour, (0, 0), Image.fromarray(tint))
+    if mask is not None:
+        tint = Image.fromarray((np.asarray(mask) * MASK_TINT * 2).round().clip(0, 255).astype(np.uint8))
+        photo.paste(COLOURS[0], (0, 0), tint.resize(size, Image.Resampling.BILINEAR))
+    for face, colour in zip(faces, colours, strict=True) if mask is None else ():
+        oval = (face_mask(face.landmarks * scale, *size) * MASK_TINT).round().astype(np.uint8)
+        photo.paste(colour, (0, 0), Image.fromarray(oval))
     draw = ImageDraw.Draw(photo)
     font = ImageFont.load_default(max(14, max(size) // 48))
     for number, (face, colour) in enumerate(zip(faces, colours, strict=True)):
