@@ -53,7 +53,7 @@ def errors(folder: str, held: ConditionSet, rows: np.ndarray) -> dict[str, Float
         if backbone.takes_background:
             region = face_region(torch.from_numpy(held.faces.landmarks[part]), x.shape[-1])
             conditions.background, conditions.mask = background_conditions(backbone.vae, x, region)
-        predict = adapter.predict_noise(backbone.unet)
+        predict = schedule.as_noise(adapter.predict_noise(backbone.unet))
         for k, time in enumerate(TIMES):
             rng = torch.Generator().manual_seed(1000 * start + time)
             t = torch.full((len(part),), time)

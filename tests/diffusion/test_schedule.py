@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from diffusers import DDPMScheduler
+from torch import Tensor
 
 from mien.diffusion.losses import expression_loss, identity_loss, noise_mse
 from mien.diffusion.schedule import Schedule
@@ -52,17 +53,48 @@ def test_noise_mse_of_the_best_predictor_of_a_gaussian() -> None:
     )
 
 
-def test_velocity_weight_turns_eps_errors_into_v_errors() -> None:
-    oracle = DDPMScheduler(beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012)
-    schedule = Schedule.from_config(oracle.config)
-    t = torch.tensor([0, 200, 600])
-    z, eps, wrong = (torch.randn(3, 1, 2, 2) for _ in range(3))
+@pytest.fixture
+def velocity() -> tuple[DDPMScheduler, Schedule, Tensor, Tensor, Tensor]:
+    """diffusers' scheduler as oracle, ours, t, z and eps."""
+    oracle = DDPMScheduler(
+        beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012, prediction_type="v_prediction"
+    )
+    z, eps = (torch.randn(3, 1, 2, 2) for _ in range(2))
+    return oracle, Schedule.from_config(oracle.config), torch.tensor([0, 200, 600]), z, eps
+
+
+def test_velocity_is_diffusers(velocity: tuple[DDPMScheduler, Schedule, Tensor, Tensor, Tensor]) -> None:
+    oracle, schedule, t, z, eps = velocity
+    torch.testing.assert_close(schedule.velocity(z, eps, t), oracle.get_velocity(z, eps, t))
+
+
+def test_a_network_of_v_becomes_one_of_eps(
+    velocity: tuple[DDPMScheduler, Schedule, Tensor, Tensor, Tensor],
+) -> None:
+    oracle, schedule, t, z, eps = velocity
+    predict = schedule.as_noise(lambda z_t, t, c: oracle.get_velocity(z, eps, t))
     z_t = oracle.add_noise(z, eps, t)
+    torch.testing.assert_close(predict(z_t, t, Conditions()), eps, rtol=1e-4, atol=1e-5)
+    plain = Schedule.from_config(DDPMScheduler().config)
+    assert plain.as_noise(predict) is predict
+
+
+def test_error_weight_turns_eps_errors_into_v_errors(
+    velocity: tuple[DDPMScheduler, Schedule, Tensor, Tensor, Tensor],
+) -> None:
+    oracle, schedule, t, z, eps = velocity
+    wrong = torch.randn_like(eps)
     alpha_bar = oracle.alphas_cumprod[t].view(3, 1, 1, 1)
-    implied = (z_t - (1 - alpha_bar).sqrt() * wrong) / alpha_bar.sqrt()
+    implied = (oracle.add_noise(z, eps, t) - (1 - alpha_bar).sqrt() * wrong) / alpha_bar.sqrt()
     v_error = oracle.get_velocity(z, eps, t) - oracle.get_velocity(implied, wrong, t)
-    weighted = schedule.velocity_weight(t, z) * (eps - wrong).square()
+    weighted = schedule.error_weight(t, z) * (eps - wrong).square()
     torch.testing.assert_close(weighted, v_error.square(), rtol=1e-3, atol=1e-5)
+    assert Schedule.from_config(DDPMScheduler().config).error_weight(t, z).eq(1).all()
+
+
+def test_unknown_prediction_is_refused() -> None:
+    with pytest.raises(ValueError, match="sample"):
+        Schedule.from_config(DDPMScheduler(prediction_type="sample").config)
 
 
 def test_one_step_inverts_noising() -> None:

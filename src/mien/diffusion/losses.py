@@ -23,6 +23,14 @@ def noise_error(predicted: Tensor, eps: Tensor, weight: Tensor | None = None) ->
     return (error * weight).sum() / weight.sum()
 
 
+def network_error(
+    predicted: Tensor, eps: Tensor, t: Tensor, schedule: Schedule, weight: Tensor | None = None
+) -> Tensor:
+    """`noise_error` as an error of what the network gives: eps itself, or v where `schedule` says so; t: [b]."""
+    scale = schedule.error_weight(t, eps).sqrt()
+    return noise_error(scale * predicted.float(), scale * eps, weight)
+
+
 def noise_mse(
     predict_noise: NoisePredictor,
     z: Tensor,

@@ -13,20 +13,27 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mien.types import Conditions, NoisePredictor
+
 
 @dataclass(frozen=True)
 class Schedule:
-    """alpha_bar: [T] float64, falling, in (0, 1)."""
+    """alpha_bar: [T] float64, falling, in (0, 1). prediction: what the network gives, epsilon or v_prediction."""
 
     alpha_bar: Tensor
+    prediction: str = "epsilon"
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Schedule:
         """From the configuration of any diffusers scheduler that has betas.
 
         Raises:
-            ValueError: its ``beta_schedule`` is not one of linear, scaled_linear, squaredcos_cap_v2.
+            ValueError: its ``beta_schedule`` is not one of linear, scaled_linear, squaredcos_cap_v2, or its
+                ``prediction_type`` is neither epsilon nor v_prediction.
         """
+        prediction = str(config.get("prediction_type", "epsilon"))
+        if prediction not in ("epsilon", "v_prediction"):
+            raise ValueError(f"unknown prediction_type {prediction!r}: epsilon or v_prediction")
         steps = int(config["num_train_timesteps"])
         if config.get("trained_betas") is not None:
             betas = torch.tensor(config["trained_betas"], dtype=torch.float64)
@@ -34,7 +41,7 @@ class Schedule:
             betas = _betas(
                 str(config["beta_schedule"]), float(config["beta_start"]), float(config["beta_end"]), steps
             )
-        return cls((1 - betas).cumprod(0))
+        return cls((1 - betas).cumprod(0), prediction)
 
     def at(self, t: Tensor, like: Tensor) -> Tensor:
         """alpha_bar at t [b], shaped [b, 1, …] and typed to multiply `like`."""
@@ -45,12 +52,33 @@ class Schedule:
         alpha_bar = self.at(t, z_t)
         return (z_t - (1 - alpha_bar).sqrt() * eps) / alpha_bar.sqrt()
 
-    def velocity_weight(self, t: Tensor, like: Tensor, limit: float = 20.0) -> Tensor:
-        """min(1 / alpha_bar, limit) at t [b], shaped as `at`: turns an eps error into the error of v.
+    def velocity(self, z: Tensor, eps: Tensor, t: Tensor) -> Tensor:
+        """v = sqrt(alpha_bar) eps - sqrt(1 - alpha_bar) z_0 (Salimans & Ho 2022, appendix D); shapes as `add_noise`."""
+        alpha_bar = self.at(t, z)
+        return alpha_bar.sqrt() * eps - (1 - alpha_bar).sqrt() * z
 
-        ||v - v'||² = ||eps - eps'||² / alpha_bar (Salimans & Ho 2022, section 4: "SNR + 1" weighting).
+    def as_noise(self, predict: NoisePredictor) -> NoisePredictor:
+        """`predict`, whose network gives what `prediction` says, as a predictor of eps (float32).
+
+        eps = sqrt(1 - alpha_bar) z_t + sqrt(alpha_bar) v.
         """
-        return (1 / self.at(t, like)).clamp_max(limit)
+        if self.prediction == "epsilon":
+            return predict
+
+        def noise(z_t: Tensor, t: Tensor, conditions: Conditions) -> Tensor:
+            alpha_bar, z = self.at(t, z_t.float()), z_t.float()
+            return (1 - alpha_bar).sqrt() * z + alpha_bar.sqrt() * predict(z_t, t, conditions).float()
+
+        return noise
+
+    def error_weight(self, t: Tensor, like: Tensor) -> Tensor:
+        """What an error of eps at t [b] counts, shaped as `at`: 1, or 1 / alpha_bar for a network that predicts v.
+
+        ||v - v'||² = ||eps - eps'||² / alpha_bar (Salimans & Ho 2022, section 4), so a network is trained on the error
+        of what it gives.
+        """
+        alpha_bar = self.at(t, like)
+        return 1 / alpha_bar if self.prediction == "v_prediction" else torch.ones_like(alpha_bar)
 
     def add_noise(self, z: Tensor, eps: Tensor, t: Tensor) -> Tensor:
         """z_t of z_0 = `z` [b, …] and noise `eps` of its shape at timesteps t [b]."""

@@ -21,6 +21,7 @@ from mien.backbones import AdapterSpec, Backbone, load_backbone
 from mien.diffusion.losses import noise_error
 from mien.diffusion.schedule import Schedule
 from mien.files import write_text
+from mien.models.controllers import change_controller
 from mien.pipelines.portrait import PortraitPipeline, to_pil
 from mien.sheets import sheet as draw_sheet
 from mien.training.examples import Batch, Examples
@@ -74,6 +75,8 @@ class AdapterTraining:
             is what guidance needs (IP-Adapter's 5% each).
         checkpointing: recompute activations in the backward pass instead of keeping them.
         people: of the validation sheet's sides; 0: no sheet.
+        controller: how the expression enters, of ``models.controllers`` (the paper's ablation); None: as the adapter's
+            files say. Where they are for another, the identity and the expression's projection are taken from them.
     """
 
     def __init__(
@@ -83,11 +86,15 @@ class AdapterTraining:
         drop: tuple[float, float, float] = (0.05, 0.05, 0.05),
         checkpointing: bool = False,
         people: int = 5,
+        controller: str | None = None,
     ) -> None:
         if min(drop) < 0 or sum(drop) > 1:
             raise InputError(f"drop {tuple(drop)} must be three probabilities whose sum is at most 1")
         self.backbone, self.examples, self.people = backbone, examples, people
-        self.adapter = backbone.load_adapter().float()
+        adapter = backbone.load_controller()
+        if controller is not None:
+            adapter = change_controller(controller, backbone.unet, adapter)
+        self.adapter = adapter.to(backbone.device, torch.float32)
         self.pipeline = PortraitPipeline(backbone, self.adapter)
         self.schedule = Schedule.from_config(backbone.scheduler.config)
         self.drop = torch.tensor([float(p) for p in drop]).cumsum(0)
@@ -117,9 +124,10 @@ class AdapterTraining:
 
     def predictor(self, noised: Noised, expression_scale: float = 1.0) -> NoisePredictor:
         """The UNet with the adapter; 0 is without expression control."""
-        return self.adapter.predict_noise(
+        predict = self.adapter.predict_noise(
             self.backbone.unet, expression_scale=expression_scale, **noised.added
         )
+        return self.schedule.as_noise(predict)
 
     def predict(self, noised: Noised, expression_scale: float = 1.0) -> Tensor:
         """ε_θ(z_t, t, C), [b, c, h, w] float32."""

@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from mien.diffusion.losses import noise_error
+from mien.diffusion.losses import network_error
 from mien.training.adapter import PAPER_LOOP, AdapterStart, AdapterTraining, open_backbone
 from mien.training.examples import DataConfig
 
@@ -30,7 +30,7 @@ class BaseStage:
             names of `mien models` (IP-Adapter FaceID and the image-prompt IP-Adapter, as in the paper).
         encoders: folder of the analyser and recogniser that read prepared sets and judge; None: the shipped ones.
         dtype: precision of the frozen base: "float32", "bfloat16", "float16" or "auto"; the adapter is float32.
-        drop, checkpointing, people: see `AdapterTraining`.
+        drop, checkpointing, people, controller: see `AdapterTraining`.
     """
 
     LOOP = PAPER_LOOP
@@ -46,11 +46,12 @@ class BaseStage:
         drop: tuple[float, float, float] = (0.05, 0.05, 0.05),
         checkpointing: bool = False,
         people: int = 5,
+        controller: str | None = None,
     ) -> None:
         config = DataConfig.read(data)
         opened = open_backbone(backbone, adapter, dtype)
         examples = config.open(opened, encoders, self.another)
-        self.training = AdapterTraining(opened, examples, drop, checkpointing, people)
+        self.training = AdapterTraining(opened, examples, drop, checkpointing, people, controller)
 
     def modules(self) -> dict[str, nn.Module]:
         return {"adapter": self.training.adapter}
@@ -63,7 +64,9 @@ class BaseStage:
 
     def step(self, batch: dict[str, Tensor], rng: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         noised = self.training.noised(batch, rng)
-        loss = noise_error(self.training.predict(noised), noised.eps, noised.weight)
+        loss = network_error(
+            self.training.predict(noised), noised.eps, noised.t, self.training.schedule, noised.weight
+        )
         return loss, {"loss": loss.item()}
 
     def validate(self) -> tuple[dict[str, float], Image.Image | None]:

@@ -19,7 +19,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from mien.diffusion.losses import Contrast, contrast_alignment, noise_error
+from mien.diffusion.losses import Contrast, contrast_alignment, network_error
 from mien.diffusion.x0 import ESTIMATORS, R_TMAX, Estimator, adaptive_noise_inversion
 from mien.training.adapter import EVERYTHING, PAPER_LOOP, AdapterStart, AdapterTraining, Noised, open_backbone
 from mien.training.examples import DataConfig
@@ -31,8 +31,8 @@ class IcaStage:
     """See the module.
 
     Args:
-        backbone, data, adapter, encoders, dtype, drop, checkpointing, people: as `BaseStage`'s. `data` may be IDI's
-            triples (the paper's) or same-identity ones.
+        backbone, data, adapter, encoders, dtype, drop, checkpointing, people, controller: as `BaseStage`'s. `data` may
+            be IDI's triples (the paper's) or same-identity ones.
         w_id, w_exp: of the loss. r_tmax: above it f(t) of EmojiDiff Eq. 8 is constant.
         estimator: name in `diffusion.x0.ESTIMATORS`.
         judged: at most so many samples of a step are reconstructed and judged, for decoders that need much memory;
@@ -56,6 +56,7 @@ class IcaStage:
         r_tmax: int = R_TMAX,
         estimator: str = "ani",
         judged: int | None = None,
+        controller: str | None = None,
     ) -> None:
         if estimator not in ESTIMATORS:
             raise InputError(f"there is no estimator {estimator!r}: choose {', '.join(ESTIMATORS)}")
@@ -64,7 +65,7 @@ class IcaStage:
         config = DataConfig.read(data)
         opened = open_backbone(backbone, adapter, dtype)
         examples = config.open(opened, encoders, another=config.root is not None)
-        self.training = AdapterTraining(opened, examples, drop, checkpointing, people)
+        self.training = AdapterTraining(opened, examples, drop, checkpointing, people, controller)
         self.judge = FaceJudge(encoders, opened.device)
         self.w_id, self.w_exp, self.judged = w_id, w_exp, judged
         self.estimate: Estimator = ESTIMATORS[estimator]
@@ -84,7 +85,7 @@ class IcaStage:
         training = self.training
         noised = training.noised(batch, rng)
         predicted = training.predict(noised)
-        diffusion = noise_error(predicted, noised.eps, noised.weight)
+        diffusion = network_error(predicted, noised.eps, noised.t, self.training.schedule, noised.weight)
         chosen = torch.nonzero(noised.mode == EVERYTHING)[: self.judged, 0]
         if len(chosen) == 0:  # every sample lost a condition: there is nothing to contrast
             return diffusion, {"loss": diffusion.item()}

@@ -19,7 +19,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from mien.backbones import load_backbone
-from mien.diffusion.losses import expression_loss, identity_loss, noise_error
+from mien.diffusion.losses import expression_loss, identity_loss, network_error, noise_error
 from mien.diffusion.schedule import Schedule
 from mien.diffusion.x0 import ESTIMATORS
 from mien.encoders.expression import expression_vector
@@ -76,7 +76,9 @@ class SfsrStage:
         if estimator is not None and estimator not in ESTIMATORS:
             raise InputError(f"there is no estimator {estimator!r}: choose one of {', '.join(ESTIMATORS)}")
         if framing not in FRAMINGS or (manifest is None and framing != "canonical"):
-            raise InputError(f"the framing {framing!r} does not fit: choose {' or '.join(FRAMINGS)} for a manifest")
+            raise InputError(
+                f"the framing {framing!r} does not fit: choose {' or '.join(FRAMINGS)} for a manifest"
+            )
         if (weights is None) == (manifest is None):
             raise InputError(
                 "give the stage sfsr prepared sets (weights) or a face set (manifest), one of them"
@@ -127,11 +129,13 @@ class SfsrStage:
         z, conditions = self._conditions(batch, (mode == 0) | (mode == 2), (mode == 1) | (mode == 2))
         t = torch.randint(0, len(self.schedule.alpha_bar), (b,), generator=rng).to(x.device)
         eps = torch.randn(z.shape, generator=rng).to(x.device)
-        predict = self.adapter.predict_noise(self.unet)
+        predict = self.schedule.as_noise(self.adapter.predict_noise(self.unet))
         z_t = self.schedule.add_noise(z, eps, t)
         predicted = predict(z_t, t, conditions)
         valid = batch.get("valid")
-        loss = noise_error(predicted, eps, None if valid is None else valid.clamp_min(0.1))
+        loss = network_error(
+            predicted, eps, t, self.schedule, None if valid is None else valid.clamp_min(0.1)
+        )
         logs = {"noise": loss.item()}
         told = torch.nonzero(mode == len(self.drop))[:, 0]
         if self.judged:
@@ -164,7 +168,7 @@ class SfsrStage:
             z, conditions = self._conditions(batch, none, none)
             t = torch.randint(0, len(self.schedule.alpha_bar), (len(z),), generator=rng).to(z.device)
             eps = torch.randn(z.shape, generator=rng).to(z.device)
-            predict = self.adapter.predict_noise(self.unet)
+            predict = self.schedule.as_noise(self.adapter.predict_noise(self.unet))
             predicted = predict(self.schedule.add_noise(z, eps, t), t, conditions)
             losses.append(noise_error(predicted, eps).item())
         return ({"held_out_loss": float(np.mean(losses))} if losses else {}), None
