@@ -138,6 +138,13 @@ def test_full_disk_is_one_sentence_and_nothing_is_lost(tmp_path: Path) -> None:
     assert losses(tmp_path)[60] < 0.1
 
 
+def test_no_step_at_all_is_a_start_that_can_be_resumed(tmp_path: Path) -> None:
+    run(tmp_path, steps=0)
+    assert (tmp_path / "export" / "model.safetensors").is_file()
+    run(tmp_path)
+    assert losses(tmp_path)[60] < 0.1
+
+
 def test_batches_made_ahead_give_the_same_curve(tmp_path: Path) -> None:
     run(tmp_path / "inline", accumulation=2)
     run(tmp_path / "ahead", accumulation=2, workers=3)
