@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 from tqdm import tqdm
 
+from mien.cli.batch import located
 from mien.cli.console import BAD_INPUT, nearest, print_json, say
 from mien.cli.generate import numbered
 from mien.cli.reface import SCORED_BY, Request
@@ -160,13 +161,11 @@ def _row(
     values = {key: (value or "").strip() for key, value in cells.items() if key is not None}
     told = values.get("prompt") or prompt
     photo, identity = (folder / values[name] if values.get(name) else None for name in ("photo", "identity"))
-    expression = values.get("expression") or None
+    expression = located(values["expression"], folder) if values.get("expression") else None
     if photo is None and not told.strip():
         raise InputError("there is neither a photo nor a prompt: name one of them.")
     if identity is None and expression is None:
         raise InputError("nothing is to be changed: name an identity, an expression or both.")
-    if expression is not None and (folder / expression).is_file():
-        expression = str(folder / expression)
     if values.get("seed"):
         if not (values["seed"].isascii() and values["seed"].isdigit()):
             raise InputError(f"the seed {values['seed']} is not a whole number from 0: correct it.")
