@@ -94,14 +94,17 @@ def create_controller(
 
 
 def change_controller(
-    name: str, unet: UNet2DConditionModel, adapter: EAdapter
+    name: str, unet: UNet2DConditionModel, adapter: EAdapter | ControlNetAdapter
 ) -> EAdapter | ControlNetAdapter:
-    """The adapter's identity branch (shared) and expression projection (copied) under another controller.
+    """The adapter's identity branch (shared) and expression projection (copied) under the controller of this name.
 
     Weights of cross-attention go over from parallel to serial and back; what the other has no place for starts as
-    :func:`create_controller` does. So an ablation starts all four from the same adapter. Neither is attached.
+    :func:`create_controller` does. So an ablation starts all four from the same adapter. The result is on the CPU or
+    the UNet's device, and not attached; an adapter that has this controller already is given back as it is.
     """
     check_name(name)
+    if adapter.controller == name:
+        return adapter
     old = adapter.expression
     if old is None:
         raise InputError(f"the adapter has no expression branch that could be a {name} controller")
@@ -109,7 +112,8 @@ def change_controller(
     if name == "controlnet":
         return ControlNetAdapter(adapter.identity, ControlNetBranch.create(projection, unet))
     first = 0 if name == "self_attention" else 1
-    layers = copy.deepcopy(old.layers) if old.first == first else create_layers(unet, first)
+    keep = isinstance(old, AdapterBranch) and old.first == first
+    layers = copy.deepcopy(old.layers) if keep else create_layers(unet, first)
     return EAdapter(adapter.identity, AdapterBranch(projection, layers, first=first), name)  # type: ignore[arg-type]
 
 
