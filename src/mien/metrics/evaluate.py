@@ -227,7 +227,7 @@ def _conditioned_by(picture: Path) -> dict[str, str]:
 
 
 def _add_retrieval(found: list[tuple[Verdict, Observation]], gallery: dict[Path, Observation]) -> None:
-    """`id_retrieval` is 1 where the nearest of all identity pictures is the row's own (DiffSFSR 5.1)."""
+    """`id_retrieval` is 1 where the nearest of all identity pictures is the row's own (DiffSFSR 4)."""
     if not found:
         return
     people = [verdict.row.identity for verdict, _ in found]

@@ -65,18 +65,18 @@ def id_distance(a: FloatArray, b: FloatArray) -> FloatArray:
 
 
 def expression_distance(a: FloatArray, b: FloatArray) -> FloatArray:
-    """Euclidean distance of expression embeddings [..., d], 0 or more (DiffSFSR 5.1: Exp)."""
+    """Euclidean distance of expression embeddings [..., d], 0 or more (DiffSFSR 4: Exp)."""
     a, b = _vectors(a, b)
     return np.linalg.norm(a - b, axis=-1)
 
 
 def pose_error(a: FloatArray, b: FloatArray) -> FloatArray:
-    """Distance of (yaw, pitch, roll) [..., 3] in degrees, each the short way round (DiffSFSR 5.1: Pose)."""
+    """Distance of (yaw, pitch, roll) [..., 3] in degrees, each the short way round (DiffSFSR 4: Pose)."""
     return np.linalg.norm(difference(a, b), axis=-1)
 
 
 def mse(a: FloatArray, b: FloatArray) -> FloatArray:
-    """Mean squared difference of pictures [..., H, W, 3] in [0, 255] (DiffSFSR 5.1: MSE).
+    """Mean squared difference of pictures [..., H, W, 3] in [0, 255] (DiffSFSR 4: MSE).
 
     Raises:
         ValueError: the pictures' shapes differ.

@@ -69,19 +69,19 @@ METRICS: dict[str, Metric] = {
             "Share of results whose embedding is nearer to the identity than to the reference's person.",
         ),
         Metric(
-            "id_retrieval", "ID retrieval", "higher", 0, 1, "share", "DiffSFSR 5.1, Table 1",
+            "id_retrieval", "ID retrieval", "higher", 0, 1, "share", "DiffSFSR 4, Table 1",
             "Share of results whose nearest identity picture, among all of the run's, is their own.",
         ),
         Metric(
-            "pose", "Pose", "lower", 0, 180 * 3**0.5, "degrees", "DiffSFSR 5.1, Table 1",
+            "pose", "Pose", "lower", 0, 180 * 3**0.5, "degrees", "DiffSFSR 4, Table 1",
             "Euclidean distance of (yaw, pitch, roll), result against the picture that gives the pose.",
         ),
         Metric(
-            "mse", "MSE", "lower", 0, 255**2, "grey levels²", "DiffSFSR 5.1, Table 4",
+            "mse", "MSE", "lower", 0, 255**2, "grey levels²", "DiffSFSR 4, Table 4",
             "Mean squared difference of pixels.",
         ),
         Metric(
-            "expression_distance", "Expression distance", "lower", 0, inf, "", "DiffSFSR 5.1, Table 1",
+            "expression_distance", "Expression distance", "lower", 0, inf, "", "DiffSFSR 4, Table 1",
             "Euclidean distance of expression embeddings, result against expression reference.",
         ),
         Metric(

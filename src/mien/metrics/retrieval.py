@@ -59,7 +59,7 @@ def id_retrieval(
     k: int = 1,
     distance: Distance = "cosine",
 ) -> float:
-    """Rank-k accuracy in [0, 1]: share of queries whose person is among the k nearest (DiffSFSR 5.1: ID).
+    """Rank-k accuracy in [0, 1]: share of queries whose person is among the k nearest (DiffSFSR 4: ID).
 
     Args:
         queries: [n, d] embeddings of results. gallery: [m, d] embeddings of identity pictures.
