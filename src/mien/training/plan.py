@@ -131,14 +131,14 @@ def _kept(
             "text_embeds": torch.zeros(1, pooled, device="meta"),
             "time_ids": torch.zeros(1, 6, device="meta"),
         }
-    embeds = [torch.zeros(1, branch.width, device="meta") for _, branch in adapter.branches()]
+    embeds = {name: torch.zeros(1, branch.width, device="meta") for name, branch in adapter.branches()}
     text = torch.zeros(1, 77, config.cross_attention_dim, device="meta")
     z = torch.zeros(1, config.out_channels, cells, cells, device="meta")
     t = torch.zeros(1, dtype=torch.long, device="meta")
     found = {"unet": 0.0, "decoder": 0.0}
     with _Saved([*parts.values(), adapter]) as saved:
         predict = adapter.predict_noise(unet, added_cond_kwargs=added)
-        predict(z, t, adapter.project(*embeds, text))
+        predict(z, t, adapter.project(embeds.get("identity"), embeds.get("expression"), text))
     found["unet"] = saved.bytes
     if decode:
         with _Saved([vae]) as saved:
