@@ -18,7 +18,7 @@ Chunk = TypeVar("Chunk")
 Result = TypeVar("Result")
 Make = Callable[[], Callable[[Chunk], Result]]
 PATIENCE = 10.0  # seconds to wait for a cluster's first answer
-RETRIES = 5  # of a chunk whose worker died; one that kills every worker must end
+RETRIES = 3  # of a chunk whose worker died; one that kills every worker must end
 
 
 def here(make: Make[Chunk, Result], chunks: Sequence[Chunk]) -> Iterator[Result]:
