@@ -154,8 +154,8 @@ class ConditionSampler:
             parts.append(part)
             captions.append(text)
         side = crops[0].shape[0]
-        landmarks = torch.from_numpy(np.stack(outlines))
-        face = face_region(landmarks, side, uniform(size, *_GROW, rng), uniform(size, *_JAW, rng))
+        outline = torch.from_numpy(np.stack(outlines))
+        face = face_region(outline, side, uniform(size, *_GROW, rng), uniform(size, *_JAW, rng))
         identity, expression, valid = (torch.stack(column) for column in zip(*parts, strict=True))
         ids = self.tokenizer(captions, padding="max_length", truncation=True, return_tensors="pt").input_ids
         return {
