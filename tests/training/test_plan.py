@@ -61,6 +61,15 @@ def test_a_plan_needs_no_weights(name: str, tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("name", ["mini_base", "mini_refined", "mini_ica"])
+def test_the_embedded_default_is_planned_by_its_own_adapter(name: str, tmp_path: Path) -> None:
+    text = run(RECIPES / f"{name}.yaml", out=tmp_path, dry_run=True)
+    adapter = re.search(r"adapter +([\d,]+) parameters, +([\d,]+) trained", text)
+    assert adapter is not None and "FaceID" not in text
+    whole, trained = (int(number.replace(",", "")) for number in adapter.groups())
+    assert 0 < trained < whole
+
+
 def test_a_folder_is_planned_by_its_own_files(tmp_path: Path) -> None:
     model = save_model(tmp_path / "model", "sd15")
     arguments = [f"args.backbone={model}", "args.adapter=null", "args.data.size=16"]

@@ -1,8 +1,8 @@
 """What a run of the adapter's stages would take: parameters and memory, without weights, data or a GPU.
 
 Networks are built on the meta device, from a folder's configurations or the published ones; one training step is
-traced there, and the tensors that its backward pass would keep are added up. Attention is taken to be fused, and what
-the device's libraries set aside is not counted: expect some tenths more.
+traced there, and the tensors that its backward pass would keep are added up. Attention is taken to be fused. What the
+device's libraries set aside is not counted, nor, with checkpointing, the block that is being recomputed: expect more.
 """
 
 from __future__ import annotations
