@@ -42,6 +42,8 @@ def main() -> None:
     parser.add_argument("--identity", type=Path, default=Path("examples/identity.png"))
     parser.add_argument("--words", help="with --generated: comma-separated; default all")
     parser.add_argument("--seeds", type=int, default=1, help="with --generated: portraits a word")
+    parser.add_argument("--steps", type=int, help="with --generated; default the model's")
+    parser.add_argument("--backbone", default="mini", help="with --generated")
     parser.add_argument("--backend", choices=["mediapipe", "embedded"], default="mediapipe")
     parser.add_argument("--out", type=Path, default=Path("runs/bench"))
     given = parser.parse_args()
@@ -49,7 +51,7 @@ def main() -> None:
     words = given.words.split(",") if given.words else list(known)
     look = partial(analyze, backend=given.backend)
     if given.generated:
-        generated(look, [known[word] for word in words], given.identity, given.seeds, given.out)
+        generated(look, [known[word] for word in words], given)
     else:
         shipped(look, given.backend, given.out)
 
@@ -75,18 +77,19 @@ def shipped(look: Callable[..., list], backend: str, out: Path) -> None:
     )
 
 
-def generated(look: Callable[..., list], known: list[Label], identity: Path, seeds: int, out: Path) -> None:
-    """Portraits of one person against the prototypes; beside them the same person without any expression asked for."""
+def generated(look: Callable[..., list], known: list[Label], given: argparse.Namespace) -> None:
+    """Portraits of one person against the prototypes; beside them the same person told to be neutral."""
     import mien
     from mien.provenance import save_image
 
-    pipe = mien.load("mini")
-    cells, read = [], []
-    for label in tqdm(known, desc="portraits"):
-        images = pipe(identity=identity, expression=label.word, num_images=seeds)
-        cells.append((label.word, images[0]))
-        read.append(np.mean([_read(look, image) for image in images], axis=0))
-    still = _read(look, pipe(identity=identity, expression="neutral")[0])
+    out: Path = given.out / "generated"
+    pipe = mien.load(given.backbone)
+    wishes = [*(label.word for label in known), "neutral"]
+    images = pipe(given.identity, wishes, num_images=given.seeds, steps=given.steps)
+    seen = np.stack([_read(look, image) for image in tqdm(images, desc="portraits")])
+    seen = seen.reshape(len(wishes), given.seeds, 52).mean(axis=1)
+    read, still = list(seen[:-1]), seen[-1]
+    cells = [(word, images[i * given.seeds]) for i, word in enumerate(wishes[:-1])]
     out.mkdir(parents=True, exist_ok=True)
     rows_of_cells = [cells[i : i + COLUMNS] for i in range(0, len(cells), COLUMNS)]
     save_image(
@@ -111,7 +114,7 @@ def generated(look: Callable[..., list], known: list[Label], identity: Path, see
         ),
         *_told_apart([row for row in table if np.isfinite(row["r"])]),
     ]
-    publish(out, "expression_words_generated", "The 135 words: generated portraits", rows, {"words": table})
+    publish(out, "expression_words", "The 135 words: generated portraits", rows, {"words": table})
 
 
 def judge(known: list[Label], read: list[FloatArray]) -> list[dict]:
