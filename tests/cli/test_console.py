@@ -10,7 +10,7 @@ import typer
 from typer.testing import CliRunner
 
 from mien import __version__
-from mien.cli.batch import read_rows
+from mien.cli.batch import located, read_rows
 from mien.cli.console import Verbs, choice, nearest, print_json
 from mien.cli.generate import numbered, parse_face
 from mien.cli.main import app
@@ -44,6 +44,11 @@ def test_help_lists_the_verbs_and_every_verb_has_help() -> None:
         (["generate", "--pairs", "a.csv"], "--out-dir"),
         (["generate", "a", "b", "--out-dir", "c"], "belong together"),
         (["generate", "a", "b", "--pairs", "p.csv", "--out-dir", "c"], "or --pairs"),
+        (
+            ["generate", "--from", "a.png", "b", "--pairs", "p.csv", "--out-dir", "c"],
+            "--pairs is the picture's own",
+        ),
+        (["generate", "--from", "a.png"], "a.png"),
         (["generate", "a", "b", "-o", "portrait"], "end the name"),
         (["generate", "a", "b", "-o", "absent/portrait.png"], "does not exist"),
         (["generate", "absent.png", "b"], "absent.png does not exist"),
@@ -118,10 +123,31 @@ def test_rows_of_a_csv(tmp_path: Path) -> None:
     rows, bad = read_rows(path, tmp_path / "out", "default", 9)
     assert bad == []
     first, second = rows
-    assert (first.identity, first.expression) == (tmp_path / "a.png", tmp_path / "b.png")
+    assert (first.identity, first.expression) == (tmp_path / "a.png", str(tmp_path / "b.png"))
     assert (first.prompt, first.seed, first.out) == ("red, blue", 5, tmp_path / "out" / "x" / "c.jpg")
     assert (second.prompt, second.seed, second.number, second.line) == ("default", 9, 2, 4)
     assert second.out == tmp_path / "out" / "0002_c_d.png"
+
+
+@pytest.mark.parametrize(
+    ("cell", "located_at"),
+    [
+        ("joy", "joy"),
+        ("joy:0.5", "joy:0.5"),
+        ("😏", "😏"),
+        ('{"jawOpen": 0.5}', '{"jawOpen": 0.5}'),
+        ("a.png", "PLACE/a.png"),
+        ("sub/a.JPG", "PLACE/sub/a.JPG"),
+        ("face.json", "PLACE/face.json"),
+        ("a.png:0.5+joy:0.5", "PLACE/a.png:0.5+joy:0.5"),
+        ("joy + a.png", "joy+PLACE/a.png"),
+        ("one+two.png", "PLACE/one+two.png"),
+    ],
+)
+def test_where_a_rows_pictures_are(tmp_path: Path, cell: str, located_at: str) -> None:
+    """From the CSV's own folder; words stay words. A file of that very name wins over a mix."""
+    (tmp_path / "one+two.png").touch()
+    assert located(cell, tmp_path) == located_at.replace("PLACE", str(tmp_path))
 
 
 def test_bad_rows_are_named_and_the_others_kept(tmp_path: Path) -> None:

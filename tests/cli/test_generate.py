@@ -188,3 +188,41 @@ def test_a_csv_without_bad_rows_ends_well(tmp_path: Path) -> None:
     told = json.loads(result.stdout)
     assert [row["row"] for row in told["rows"]] == [1, 2]
     assert (tmp_path / "out" / "0001_identity_expression.png").exists()
+
+
+def test_words_as_expressions(tmp_path: Path, portrait: Path) -> None:
+    """A word needs no second picture; it has no landmarks, so no LMS, and the strip shows its shipped face."""
+    made = {}
+    for number, words in enumerate(("joy", "joy:0.5", '{"jawOpen": 0.9}')):
+        place, strip = tmp_path / f"{number}.png", tmp_path / f"{number}_strip.png"
+        result = generate(IDENTITY, words, "-o", place, "--seed", 3, "--strip", strip)
+        assert result.exit_code == 0, result.output
+        assert "Exp" in result.stdout and "LMS" not in result.stdout
+        made[words] = pixels(place)
+        assert Image.open(strip).width > 700
+        found = read_provenance(place)
+        assert found is not None and found["settings"]["scores"]["lms"] is None
+        assert found["settings"]["scores"]["exp"] is not None
+    assert np.abs(made["joy"] - made["joy:0.5"]).mean() > 0.5
+    told = generate(IDENTITY, "joyy", "-o", tmp_path / "no.png")
+    assert told.exit_code == 2 and "joy" in told.stderr and told.stderr.count("\n") == 1
+
+
+def test_a_csv_with_words(tmp_path: Path) -> None:
+    for source, name in ((IDENTITY, "me.png"), (EXPRESSION, "smile.png")):
+        (tmp_path / name).write_bytes(source.read_bytes())
+    rows = ["me.png,joy", 'me.png,"smile.png:0.5+surprise:0.5"', "me.png,smile.png", "me.png,joyy"]
+    rows.append('me.png,"{""jawOpen"": 0.7}"')
+    (tmp_path / "pairs.csv").write_text("\n".join(["identity,expression", *rows]))
+    result = generate("--pairs", tmp_path / "pairs.csv", "--out-dir", tmp_path / "out")
+    assert result.exit_code == 2 and "row 4" in result.stderr and "joyy" in result.stderr
+    made = sorted(p.name for p in (tmp_path / "out").glob("*.png"))
+    assert made == [
+        "0001_me_joy.png",
+        "0002_me_smile.png-0.5-surprise-0.5.png",
+        "0003_me_smile.png",
+        "0005_me_jawOpen-0.7.png",
+    ]
+    lines = list(csv.DictReader((tmp_path / "out" / "results.csv").open(encoding="utf-8")))
+    assert [line["error"] == "" for line in lines] == [True, True, True, False, True]
+    assert lines[0]["expression"] == "joy" and lines[0]["lms"] == "" and lines[2]["lms"] != ""

@@ -180,7 +180,7 @@ def _row(
         if not (values["seed"].isascii() and values["seed"].isdigit()):
             raise InputError(f"the seed {values['seed']} is not a whole number from 0: correct it.")
         seed = int(values["seed"])
-    out = Path(values.get("out") or f"{number:04d}_{identity.stem}_{_stem(expression)}.png")
+    out = Path(values.get("out") or f"{number:04d}_{identity.stem}_{_stem(values['expression'])}.png")
     check_format(out)
     if out.is_absolute() or ".." in out.parts:
         raise InputError(f"out {out} leaves the output folder: give a name below it.")
@@ -189,7 +189,7 @@ def _row(
 
 def located(expression: str, folder: Path) -> str:
     """An expression with the pictures (or the JSON file) it names looked for from `folder`; words stay."""
-    if (folder / expression).is_file() or _names_file(expression):
+    if (folder / expression).is_file():
         return str(folder / expression)
     if expression[0] in "{[":
         return expression
