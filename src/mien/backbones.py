@@ -9,7 +9,9 @@ and its defaults:
 
 from __future__ import annotations
 
+import copy
 import importlib
+import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -192,7 +194,8 @@ class Backbone:
         if self._stock is None:
             import diffusers
 
-            parts = {"unet": self.unet, "vae": self.vae, "scheduler": self.scheduler}
+            # a copy: old configs are changed by the pipeline, with a warning
+            parts = {"unet": self.unet, "vae": self.vae, "scheduler": copy.deepcopy(self.scheduler)}
             for i, (tokenizer, encoder) in enumerate(
                 zip(self.prompts.tokenizers, self.prompts.encoders, strict=True)
             ):
@@ -203,7 +206,9 @@ class Backbone:
                 parts["requires_safety_checker"] = False
             inpaint = "Inpaint" if self.takes_background else ""
             kind = f"StableDiffusion{'XL' if self.is_sdxl else ''}{inpaint}Pipeline"
-            self._stock = getattr(diffusers, kind)(**parts)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", FutureWarning)
+                self._stock = getattr(diffusers, kind)(**parts)
         return self._stock
 
     def release(self) -> None:
