@@ -70,6 +70,7 @@ def examine(path: Path, faces: bool = True) -> dict[str, Any]:
     from mien.images import read_image
     from mien.provenance import DIGITAL_SOURCE_TYPE, PARTLY_GENERATED, read_metadata
     from mien.provenance.animation import SUFFIXES, first_frame, read_animation
+    from mien.provenance.watermark import whole_box
 
     image = first_frame(path) if path.suffix.lower() == ".mp4" else read_image(path)
     if path.suffix.lower() in SUFFIXES:
@@ -80,10 +81,11 @@ def examine(path: Path, faces: bool = True) -> dict[str, Any]:
     manifest = read_c2pa(path)
     types = {said.source_type} if said else set()
     types |= set((manifest or {}).get("source_types", ()))
-    if DIGITAL_SOURCE_TYPE in types or (found.found and PARTLY_GENERATED not in types):
+    whole = found.found and found.box == whole_box(image)
+    if DIGITAL_SOURCE_TYPE in types or (whole and PARTLY_GENERATED not in types):
         generated = "yes"
     else:
-        generated = "partly" if PARTLY_GENERATED in types else "unknown"
+        generated = "partly" if PARTLY_GENERATED in types or found.found else "unknown"
     return {
         "path": str(path),
         "generated": generated,
