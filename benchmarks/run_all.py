@@ -15,7 +15,14 @@ from pathlib import Path
 from mien.files import write_text
 
 HERE = Path(__file__).resolve().parent
-BENCHMARKS = ("portrait_benchmark", "analyser_benchmark", "analyser_speed", "render_truth", "speed", "watermark")
+BENCHMARKS = (
+    "portrait_benchmark",
+    "analyser_benchmark",
+    "analyser_speed",
+    "render_truth",
+    "speed",
+    "watermark",
+)
 QUICK = {"analyser_speed": ["--rounds", "1"], "render_truth": ["--n", "40"], "speed": ["--repeats", "1"]}
 
 
