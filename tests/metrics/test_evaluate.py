@@ -90,6 +90,15 @@ def test_an_unusable_input_is_named_and_leaves_every_mean(pairs: Path, scorer: S
     assert "nowhere.png does not exist" in left_out[1]
 
 
+def test_a_word_is_no_picture_to_compare_with(pairs: Path, scorer: Scorer) -> None:
+    with pairs.open("a", encoding="utf-8") as handle:
+        handle.write("\n1.png,joy,,1.png,1.png")
+    judged = evaluate(read_csv(pairs)[0], scorer)
+    assert judged.counts("half")[BAD_INPUTS] == 1
+    (warning,) = [w for w in judged.warnings if "left out of every mean" in w]
+    assert "joy does not exist" in warning and "`mien generate --pairs` scores them itself" in warning
+
+
 def test_no_row_at_all_is_bad_input(tmp_path: Path, scorer: Scorer) -> None:
     path = tmp_path / "pairs.csv"
     path.write_text("identity,expression,m\nx.png,y.png,z.png", encoding="utf-8")

@@ -105,12 +105,14 @@ def test_the_results_of_generate_can_be_judged(tmp_path: Path, monkeypatch: pyte
         (tmp_path / name).touch()
     results = tmp_path / "out" / "results.csv"
     results.write_text(
-        "row,identity,expression,out,steps\n1,a.png,b.png,out/1.png,9\n2,,,,", encoding="utf-8"
+        "row,identity,expression,out,steps,same_person\n1,a.png,b.png,out/1.png,9,1.0\n2,,,,,",
+        encoding="utf-8",
     )
     monkeypatch.chdir(tmp_path)
     (row,), wrong = read_csv(results, ["out"])
     assert row.results == {"out": Path("out/1.png")}
     assert row.identity == Path("a.png")
+    assert row.same_person is None  # there it is a score
     assert len(wrong) == 1
     with pytest.raises(InputError, match="no method called ours: choose of row, out, steps"):
         read_csv(results, ["ours"])

@@ -10,7 +10,7 @@ from typing import TypeVar
 import numpy as np
 from PIL import Image
 
-from mien.types import Face, FloatArray
+from mien.types import Face, FloatArray, InputError
 
 T = TypeVar("T")
 
@@ -37,9 +37,14 @@ def load_observer(analyser: str = "embedded", recogniser: str = "embedded") -> O
         InputError: an unknown name, or what it needs is not installed.
     """
     from mien.face.analyze import analyze_many
-    from mien.metrics.scoring import load_scorer
+    from mien.metrics.scoring import SAME_PERSON, load_scorer
 
     scorer = load_scorer(analyser, recogniser)
+    if scorer.same_person is None:
+        raise InputError(
+            f"Nobody knows how near two pictures of one person are to {recogniser}: "
+            f"choose {' or '.join(SAME_PERSON)}."
+        )
 
     def analyse(images: Sequence[Image.Image]) -> list[list[Face]]:
         return list(analyze_many(images, analyser))

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from mien.images import read_image
+from mien.images import SUFFIXES, read_image
 from mien.metrics import face as metrics
 from mien.metrics import statistics
 from mien.metrics.pairs import ENCODERS, EvaluationRow
@@ -137,6 +137,10 @@ def evaluate(
         background = eyes(row.background) if row.background is not None else None
         if isinstance(identity, str) or isinstance(reference, str) or isinstance(background, str):
             why = [str(look) for look in (identity, reference, background) if isinstance(look, str)]
+            if row.expression.suffix.lower() not in SUFFIXES:
+                why.append(
+                    "Words and blendshapes are no pictures: `mien generate --pairs` scores them itself."
+                )
             eyes.warnings.append(f"Row {row.number} is left out of every mean: {' '.join(why)}")
             verdicts += [Verdict(row, method, BAD_INPUTS) for method in methods]
             progress()

@@ -86,7 +86,7 @@ def read_csv(path: str | Path, only: Sequence[str] | None = None) -> tuple[list[
                 number,
                 _place(path.parent, row["identity"]),
                 _place(path.parent, row["expression"]),
-                _place(path.parent, row[SAME]) if row.get(SAME) else None,
+                _place(path.parent, row[SAME]) if row.get(SAME) and not _is_number(row[SAME]) else None,
                 {method: _place(path.parent, row[method]) if row[method] else None for method in methods},
                 _place(path.parent, row[BACKGROUND]) if row.get(BACKGROUND) else None,
                 {column: row[column] for column in ENCODERS if row.get(column)},
@@ -154,6 +154,15 @@ def _chosen(methods: list[str], only: Sequence[str] | None) -> list[str]:
     if unknown:
         raise InputError(f"There is no method called {unknown[0]}: choose of {', '.join(methods) or 'none'}.")
     return list(only) if only else methods
+
+
+def _is_number(cell: str) -> bool:
+    """Whether a cell is a score: `mien generate --pairs` writes one of the same name, ``same_person``."""
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
 
 
 def _place(folder: Path, cell: str) -> Path:
