@@ -87,7 +87,8 @@ def test_error_weight_turns_eps_errors_into_v_errors(
     alpha_bar = oracle.alphas_cumprod[t].view(3, 1, 1, 1)
     implied = (oracle.add_noise(z, eps, t) - (1 - alpha_bar).sqrt() * wrong) / alpha_bar.sqrt()
     v_error = oracle.get_velocity(z, eps, t) - oracle.get_velocity(implied, wrong, t)
-    weighted = schedule.error_weight(t, z) * (eps - wrong).square()
+    assert torch.equal(schedule.error_weight(t, z), schedule.velocity_weight(t, z))
+    weighted = schedule.velocity_weight(t, z) * (eps - wrong).square()
     torch.testing.assert_close(weighted, v_error.square(), rtol=1e-3, atol=1e-5)
     assert Schedule.from_config(DDPMScheduler().config).error_weight(t, z).eq(1).all()
 

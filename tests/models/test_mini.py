@@ -39,4 +39,4 @@ def test_text_unet_and_schedule_fit() -> None:
     with torch.no_grad():
         eps = unet(torch.randn(2, 4, 8, 8), torch.tensor([1, 999]), encoder_hidden_states=text).sample
     assert eps.shape == (2, 4, 8, 8)
-    assert create_scheduler().config.prediction_type == "v_prediction"
+    assert create_scheduler().config.prediction_type == "epsilon"

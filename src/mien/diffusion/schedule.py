@@ -71,14 +71,17 @@ class Schedule:
 
         return noise
 
-    def error_weight(self, t: Tensor, like: Tensor) -> Tensor:
-        """What an error of eps at t [b] counts, shaped as `at`: 1, or 1 / alpha_bar for a network that predicts v.
+    def velocity_weight(self, t: Tensor, like: Tensor, limit: float = math.inf) -> Tensor:
+        """min(1 / alpha_bar, limit) at t [b], shaped as `at`: turns an eps error into the error of v.
 
-        ||v - v'||² = ||eps - eps'||² / alpha_bar (Salimans & Ho 2022, section 4), so a network is trained on the error
-        of what it gives.
+        ||v - v'||² = ||eps - eps'||² / alpha_bar (Salimans & Ho 2022, section 4: "SNR + 1" weighting).
         """
-        alpha_bar = self.at(t, like)
-        return 1 / alpha_bar if self.prediction == "v_prediction" else torch.ones_like(alpha_bar)
+        return (1 / self.at(t, like)).clamp_max(limit)
+
+    def error_weight(self, t: Tensor, like: Tensor) -> Tensor:
+        """What an error of eps at t [b] counts if a network is trained on the error of what it gives, as `at`."""
+        weight = self.velocity_weight(t, like)
+        return weight if self.prediction == "v_prediction" else torch.ones_like(weight)
 
     def add_noise(self, z: Tensor, eps: Tensor, t: Tensor) -> Tensor:
         """z_t of z_0 = `z` [b, …] and noise `eps` of its shape at timesteps t [b]."""

@@ -3,9 +3,8 @@
 Stable Diffusion's users start from a base and a FaceID adapter that others trained. The embedded default has neither,
 so this stage makes both at once: in part of the samples a branch is switched off (the UNet must work without it) or
 its embedding is zero (what guidance subtracts). The E-Adapter's own stages then start from a frozen base, as the paper
-does. The network predicts v and its loss is the mean squared error of v, which at high noise is one of the face
-itself (Salimans & Ho 2022): with eps and the same weighting, 240,000 pictures left the first step's estimate so noisy
-that the noise stayed in the portrait.
+does. The loss is DDPM's epsilon mean squared error (Ho et al. 2020, Eq. 14), weighted towards high noise, where a
+face's structure is settled (`Schedule.velocity_weight`): a short run otherwise spends itself on texture.
 
 One UNet serves both methods: it is an inpainting UNet (DiffSFSR, background conditioning), told in part of the samples
 what surrounds the face, and in the rest that nothing is known (EmojiDiff's portraits).
@@ -43,6 +42,7 @@ from mien.types import Conditions
 IDENTITY = 128  # the recogniser's part of the identity's numbers
 IDENTITY_WIDTH, EXPRESSION_WIDTH = IDENTITY + APPEARANCE_WIDTH, 57
 FACE_TIMES, FACE_SAMPLES = (300, 850), 8  # where and on how many samples a step L_id and L_exp are measured
+WEIGHT_LIMIT = 80.0  # of the error of v: reached at t = 905
 # Probabilities of what a sample is told: (text alone, nothing, text and identity, text and expression); else all.
 _MODES = (0.15, 0.05, 0.06, 0.10)
 # Of samples with a background: share without a caption, and share whose identity has no colours, since a photograph's
@@ -164,13 +164,13 @@ class PretrainStage:
         expression_scale = 1.0 - ((mode == 0) | (no_expression & off)).float()
         z_t = self.schedule.add_noise(z, eps, t)
         predicted = self.adapter.predict_noise(self.unet, id_scale, expression_scale)(z_t, t, conditions)
-        loss = noise_error(predicted, self.schedule.velocity(z, eps, t), batch["valid"].clamp_min(0.1))
+        weight = self.schedule.velocity_weight(t, z, WEIGHT_LIMIT)[:, 0]
+        loss = noise_error(predicted, eps, batch["valid"].clamp_min(0.1) * weight)
         logs = {"loss": loss.item()}
         telling = (t >= FACE_TIMES[0]) & (t <= FACE_TIMES[1])  # below, z_t shows the face already
         chosen = torch.nonzero(telling & (mode == len(_MODES)))[:FACE_SAMPLES, 0]
         if self.judges is not None and len(chosen):
-            alpha_bar = self.schedule.at(t[chosen], z)
-            z0 = alpha_bar.sqrt() * z_t[chosen] - (1 - alpha_bar).sqrt() * predicted[chosen].float()
+            z0 = self.schedule.one_step(z_t[chosen], predicted[chosen].float(), t[chosen])
             identity, expression = self._judge(z0, batch, chosen)
             loss = loss + self.identity_weight * identity + self.expression_weight * expression
             logs |= {"identity": identity.item(), "expression": expression.item()}
@@ -201,7 +201,7 @@ class PretrainStage:
             conditions = self._portrait(
                 self.held.identity[0, part].to(z), self.held.expression[0, part].to(z), empty
             )
-            predict = self.schedule.as_noise(self.adapter.predict_noise(self.unet))
+            predict = self.adapter.predict_noise(self.unet)
             losses.append(noise_mse(predict, z, eps.to(z), t.to(z.device), conditions, self.schedule).item())
         with torch.autocast(self.unet.device.type, enabled=False):
             sheet = self._sheet() if self.sheet else None
@@ -248,8 +248,8 @@ class PretrainStage:
         for t in solver.timesteps:
             steps = t.repeat(n).to(device)
             plain = predict(z, steps, nothing).float()
-            v = plain + 2.0 * (predict(z, steps, conditions).float() - plain)
-            z = solver.step(v, t, z).prev_sample
+            eps = plain + 2.0 * (predict(z, steps, conditions).float() - plain)
+            z = solver.step(eps, t, z).prev_sample
         results = to_bytes(self.vae.decode(z).sample).reshape(people, expressions, 128, 128, 3)
         corner = np.full((128, 128, 3), 255, np.uint8)
         lines = [np.concatenate([corner, *top], axis=1)]
