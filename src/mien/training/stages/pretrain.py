@@ -121,6 +121,8 @@ class PretrainStage:
 
     def trainable(self) -> Iterable[nn.Parameter]:
         self.adapter.trainable_parameters("all")
+        for module in (self.unet, self.text_encoder):  # a loaded model comes frozen
+            module.requires_grad_(True)
         return [p for module in self.modules().values() for p in module.parameters()]
 
     def batch(self, size: int, rng: torch.Generator) -> dict[str, Tensor]:
