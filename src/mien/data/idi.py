@@ -144,12 +144,14 @@ class _People:
     """Who is another person, and who is the same."""
 
     def __init__(self, manifest: Manifest, rows: list[int], same_person: float) -> None:
-        self.rows, self.same_person = rows, same_person
+        self.same_person = same_person
         self.identity, self.split = manifest.values("identity"), manifest.values("split")
         self.embedding, self.pose = manifest.array("embedding"), manifest.array("pose")
         self.blendshapes = manifest.array("blendshapes")
         self.members: dict[str, list[int]] = {}
+        self.together: dict[str, list[int]] = {}
         for row in rows:
+            self.together.setdefault(self.split[row], []).append(row)
             if self.identity[row]:
                 self.members.setdefault(self.identity[row], []).append(row)
 
@@ -157,9 +159,10 @@ class _People:
         """A row of somebody else: of some drawn by `draw` the one whose pose is nearest."""
         rng = np.random.default_rng(draw)
         found: list[int] = []
-        for index in rng.integers(0, len(self.rows), 64 * candidates):
-            if self.split[self.rows[index]] == self.split[row] and not self._same(row, self.rows[index]):
-                found.append(self.rows[index])
+        rows = self.together[self.split[row]]
+        for index in rng.integers(0, len(rows), 64 * candidates):
+            if not self._same(row, rows[index]):
+                found.append(rows[index])
                 if len(found) == candidates:
                     break
         if not found:
