@@ -288,4 +288,4 @@ def _mode(name: str, check: Callable[[int], bool]) -> bool:
 
 def _short(text: str) -> str:
     shown = text if text.isprintable() else repr(text)
-    return shown if len(shown) <= 60 else f"{shown[:57]}…"
+    return shown if len(shown) <= 60 else f"{shown[:24]}…{shown[-35:]}"  # a path's name is at its end
