@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup portrait test lint types format bench clean
+.PHONY: setup portrait studio test lint types format bench clean
 
 setup: .venv/.dev
 
@@ -20,6 +20,13 @@ setup: .venv/.dev
 
 portrait: setup
 	$(BIN)/mien generate examples/identity.png examples/expression.png -o portrait.png --strip portrait_strip.png
+
+studio: .venv/.studio
+	$(BIN)/mien studio
+
+.venv/.studio: pyproject.toml constraints.txt | .venv/.dev
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev,studio]"
+	touch $@
 
 test: setup
 	$(BIN)/python -m pytest

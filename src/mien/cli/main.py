@@ -15,6 +15,7 @@ from mien.cli.evaluate import evaluate
 from mien.cli.generate import generate
 from mien.cli.inspect import inspect
 from mien.cli.reface import reface
+from mien.cli.studio import studio
 from mien.cli.train import train
 from mien.cli.travel import travel
 
@@ -45,7 +46,7 @@ def _root(
 ) -> None: ...
 
 
-for _verb in (generate, reface, inspect, travel, analyze, evaluate):
+for _verb in (generate, reface, inspect, travel, studio, analyze, evaluate):
     app.command()(_verb)
 app.add_typer(expressions.app, name="expressions")
 app.add_typer(models.app, name="models")

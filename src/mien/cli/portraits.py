@@ -162,6 +162,11 @@ class Portraits:
             "pixels": hash_pixels(image),
         }
 
+    def forget(self) -> None:
+        """Forget the faces that were seen: for a server, whose next picture is somebody else's."""
+        self._known.clear()
+        self._said.clear()
+
     def faces(self, image: Image.Image) -> Sequence[Face]:
         """The faces of a PIL RGB picture, largest first."""
         key = hash_pixels(image)

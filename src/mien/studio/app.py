@@ -1,0 +1,145 @@
+"""Assembles the panels into one page, and serves it from a folder of its own that goes when it stops."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from PIL import Image
+from starlette.middleware import Middleware
+
+from mien import __version__
+from mien.cli.consent import NOTICE
+from mien.expressions.faces import FOLDER
+from mien.studio import expressions, history, measure, portrait, reface, travel
+from mien.studio.engine import SESSION_AGE, Engine
+from mien.studio.gate import Gate
+from mien.studio.inputs import MAX_BYTES, MAX_PIXELS
+
+SWEEP_EVERY = 600  # seconds
+SESSIONS = 500  # remembered at a time; the one that was seen first is forgotten
+DARK = "() => { document.body.classList.toggle('dark'); }"
+CSS = """
+.note { min-height: 1.5em }
+footer { opacity: .8 }
+#words img { object-fit: contain }
+@media (max-width: 640px) { .gradio-container { padding: 8px !important } }
+button:focus-visible, input:focus-visible, textarea:focus-visible, [role=tab]:focus-visible
+  { outline: 3px solid #f97316 !important; outline-offset: 2px }
+"""
+# Fonts of the system: none is fetched.
+THEME = {"font": ["system-ui", "sans-serif"], "font_mono": ["ui-monospace", "monospace"]}
+
+
+def build(engine: Engine, queue: int) -> gr.Blocks:
+    """The page. `queue`: how many jobs may wait."""
+    with gr.Blocks(
+        title="mien studio", analytics_enabled=False, delete_cache=(SWEEP_EVERY, SESSION_AGE)
+    ) as page:
+        gr.Markdown(
+            f"# mien studio\nA portrait of this person, with that expression.\n\n**Consent.** {NOTICE}"
+        )
+        with gr.Row():
+            backbone = gr.Dropdown(
+                list(engine.backbones), value=next(iter(engine.backbones)), label="Model", filterable=False
+            )
+            dark = gr.Button("Light or dark", size="sm", scale=0, min_width=140)
+            dark.click(None, js=DARK, api_visibility="private")
+        past = history.state(engine)
+        with gr.Tabs() as tabs:
+            with gr.Tab("Portrait", id="portrait"):
+                one = portrait.panel(engine, backbone, past)
+            with gr.Tab("Reface", id="reface"):
+                two = reface.panel(engine, backbone, past)
+            with gr.Tab("Travel", id="travel"):
+                three = travel.panel(engine, backbone, past)
+            with gr.Tab("Expressions", id="expressions"):
+                expressions.panel(one, tabs)
+            with gr.Tab("Measure", id="measure"):
+                measure.panel(engine)
+            with gr.Tab("History", id="history"):
+                history.panel(past, [one, two, three], tabs)
+        gr.Markdown(
+            f"mien {__version__}. One job at a time; up to {queue} wait, then the queue says that it is full. "
+            f"A job may take {engine.seconds:g} seconds, a picture have {MAX_BYTES // 10**6} MB and "
+            f"{MAX_PIXELS // 10**6} million pixels. Pictures are removed after {SESSION_AGE // 60} minutes, and "
+            "when the studio stops; nobody else on this page sees yours.",
+            elem_classes="note",
+        )
+    page.queue(max_size=queue, default_concurrency_limit=8)
+    return page
+
+
+@contextmanager
+def serve(
+    backbones: dict[str, str],
+    host: str = "127.0.0.1",
+    port: int | None = None,
+    device: str = "auto",
+    seconds: float = 300.0,
+    queue: int = 20,
+    inbrowser: bool = False,
+) -> Iterator[tuple[str, Engine, Any]]:
+    """The studio running in threads of its own: its address, engine and page, until the block ends.
+
+    Args:
+        backbones: name to choose -> what `load_backbone` takes; the first is chosen at first.
+        port: None: the first free one from 7860. seconds: limit of a job. queue: jobs that may wait.
+
+    Raises:
+        InputError: the port is taken.
+    """
+    from mien.types import InputError
+
+    limit = Image.MAX_IMAGE_PIXELS
+    with tempfile.TemporaryDirectory(prefix="mien-studio-", ignore_cleanup_errors=True) as folder:
+        results, cache = Path(folder) / "results", Path(folder) / "uploads"
+        results.mkdir(mode=0o700)
+        cache.mkdir(mode=0o700)
+        surroundings = {"GRADIO_TEMP_DIR": str(cache), "GRADIO_ANALYTICS_ENABLED": "False"}
+        before = {name: os.environ.get(name) for name in surroundings}
+        os.environ.update(surroundings)
+        Image.MAX_IMAGE_PIXELS = MAX_PIXELS  # Gradio opens pictures too; Pillow refuses twice as many pixels
+        engine = Engine(results, backbones, device, seconds)
+        page = build(engine, queue)
+        try:
+            try:
+                _, address, _ = page.launch(
+                    server_name=host,
+                    server_port=port,
+                    share=False,
+                    inbrowser=inbrowser,
+                    prevent_thread_lock=True,
+                    show_error=True,
+                    quiet=True,
+                    max_file_size=MAX_BYTES,
+                    allowed_paths=[str(FOLDER)],
+                    enable_monitoring=False,
+                    run_history=False,
+                    ssr_mode=False,
+                    mcp_server=False,
+                    state_session_capacity=SESSIONS,
+                    footer_links=["api", "settings"],
+                    app_kwargs={"middleware": [Middleware(Gate)]},
+                    theme=gr.themes.Default(**THEME),
+                    css=CSS,
+                )
+            except OSError as error:
+                raise InputError(
+                    f"The studio cannot listen on {host}:{port or 7860}: give another --port."
+                ) from error
+            yield address, engine, page
+        finally:
+            page.close(verbose=False)
+            engine.close()
+            Image.MAX_IMAGE_PIXELS = limit
+            for name, value in before.items():
+                if value is None:
+                    os.environ.pop(name, None)
+                else:
+                    os.environ[name] = value

@@ -1,0 +1,139 @@
+"""Groups of controls that several panels have, and what a panel hands on."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from mien.expressions.spec import Expression, parse
+from mien.provenance import save_image
+from mien.studio.engine import Engine, Step
+from mien.studio.inputs import MAX_TEXT, SLIDERS, picture, words
+from mien.types import InputError
+
+GALLERY = {
+    "columns": 4,
+    "height": "auto",
+    "object_fit": "contain",
+    "format": "png",
+    "buttons": ["download", "fullscreen"],
+}
+MODEL = {"concurrency_id": "model", "concurrency_limit": 1}
+"""Of every event that needs a model: one at a time for everybody, the others wait in the queue."""
+HOW = ("words", "picture", "sliders")
+WRITE = (
+    "(...values) => { const names = " + json.dumps(list(SLIDERS.values())) + "; const shapes = {}; "
+    "names.forEach((list, i) => { if (values[i] > 0) list.forEach(name => { shapes[name] = values[i]; }); }); "
+    "return Object.keys(shapes).length ? JSON.stringify(shapes) : 'neutral'; }"
+)
+
+
+@dataclass
+class Panel:
+    """What a tab hands on.
+
+    Attributes:
+        kind: of its history entries. tab: its id. fields: setting's name -> the control that holds it.
+    """
+
+    kind: str
+    tab: str
+    fields: dict[str, Any] = field(default_factory=dict)
+
+
+def photo(label: str, **options: Any) -> gr.Image:
+    """A picture from a file, the clipboard or the camera, kept as it was sent: `inputs.picture` reads it."""
+    return gr.Image(
+        label=label,
+        type="filepath",
+        image_mode=None,  # the reader of ours decides; Gradio only looks at the file's head
+        sources=["upload", "webcam", "clipboard"],
+        height=options.pop("height", 260),
+        buttons=[],
+        **options,
+    )
+
+
+def expression_fields(none: bool = False) -> dict[str, Any]:
+    """How the expression is given, and the controls for each way."""
+    how = gr.Radio(list(HOW), value="words", label="Expression by")
+    text = gr.Textbox(
+        value="" if none else "joy",
+        label="Words, emoji or a mix",
+        info="joy · 😏 · anger:0.5 · joy:0.6+surprise:0.4 · the tab Expressions shows all words",
+        max_lines=2,
+        max_length=MAX_TEXT,
+    )
+    image = photo("Expression's picture (anybody's)", visible=False)
+    with gr.Accordion("Sliders", open=True, visible=False) as box:
+        moved = [gr.Slider(0, 1, 0, step=0.05, label=name) for name in SLIDERS]
+
+    def show(which: str) -> list[Any]:
+        return [
+            gr.update(visible=which != "picture"),
+            *(gr.update(visible=which == name) for name in HOW[1:]),
+        ]
+
+    how.change(show, how, [text, image, box], api_visibility="private", queue=False)
+    for slider in moved:  # in the browser: the sliders write what a person could have typed
+        slider.input(None, moved, text, js=WRITE, api_visibility="private")
+    return {"how": how, "text": text, "picture": image, "sliders": moved}
+
+
+def wanted(how: str, text: str, path: str | None) -> Expression:
+    """The expression that the fields of `expression_fields` say; its picture is read.
+
+    Raises:
+        InputError: it cannot be used.
+    """
+    if how not in HOW:
+        raise InputError(f"An expression is given by one of: {', '.join(HOW)}.")
+    return parse(picture(path, "expression's picture")) if how == "picture" else words(text)
+
+
+def sampling_fields(guidance: bool = True) -> dict[str, Any]:
+    """Seed, steps and scales."""
+    with gr.Accordion("Settings", open=False):
+        with gr.Row():
+            seed = gr.Number(0, label="Seed", info="same seed, same picture", precision=0, minimum=0)
+            steps = gr.Slider(0, 100, 0, step=1, label="Steps", info="0: the model's own")
+        with gr.Row():
+            id_scale = gr.Slider(0, 2, 1, step=0.05, label="Identity's weight")
+            expression_scale = gr.Slider(0, 2, 1, step=0.05, label="Expression's weight")
+        scale = gr.Slider(0, 15, 0, step=0.5, label="Guidance", info="0: the model's own", visible=guidance)
+    return {
+        "seed": seed,
+        "steps": steps,
+        "id_scale": id_scale,
+        "expression_scale": expression_scale,
+        "guidance": scale,
+    }
+
+
+def buttons(what: str) -> tuple[gr.Button, gr.Button]:
+    """The button that starts, and the one that stops."""
+    with gr.Row():
+        return gr.Button(what, variant="primary", scale=3), gr.Button("Stop", variant="stop", scale=1)
+
+
+def stop_by(button: gr.Button, engine: Engine) -> None:
+    """`button` stops the session's jobs at their next step."""
+
+    def stop(request: gr.Request) -> None:
+        if not engine.stop(str(request.session_hash)):
+            gr.Info("Nothing is running.")
+
+    button.click(stop, queue=False, api_visibility="private")
+
+
+def on_the_way(update: Step, place: Path, progress: Any) -> tuple[Any, ...] | None:
+    """Tell the progress bar; with a preview, what a panel's outputs (preview, result, files, note, history) become."""
+    progress((update.step, update.total), unit="steps")
+    if update.preview is None:
+        return None
+    shown = save_image(update.preview, place / "preview.png", {"kind": "preview"})
+    return str(shown), gr.skip(), gr.skip(), f"Step {update.step} of {update.total}", gr.skip()

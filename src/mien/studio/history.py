@@ -1,0 +1,64 @@
+"""The tab History: what this page has made, and its settings again with one click. It ends with the page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from mien.studio.engine import Engine
+from mien.studio.fields import Panel
+from mien.studio.inputs import positions
+
+LONGEST = 40  # entries kept
+
+
+def remember(history: list[dict[str, Any]], entry: dict[str, Any]) -> list[dict[str, Any]]:
+    """The history with one more entry, the newest first."""
+    return [entry, *history][:LONGEST]
+
+
+def state(engine: Engine) -> gr.State:
+    """A history of one session; its pictures are removed when the page is closed."""
+
+    def forget(entries: list[dict[str, Any]]) -> None:
+        engine.remove([Path(entry["picture"]).parent.name for entry in entries])
+
+    return gr.State([], delete_callback=forget)
+
+
+def panel(history: gr.State, panels: Sequence[Panel], tabs: gr.Tabs) -> None:
+    """Build the tab's content inside the open tab."""
+    gr.Markdown("Click a picture to take its settings again. Pictures that you gave stay where they are.")
+    gallery = gr.Gallery(
+        label="Made on this page", columns=6, height="auto", interactive=False, allow_preview=False
+    )
+    said = gr.JSON(label="Settings of the chosen one", value=None)
+    fields = [(page, name, control) for page in panels for name, control in page.fields.items()]
+    controls = [one for _, _, control in fields for one in _listed(control)]
+
+    def show(entries: list[dict[str, Any]]) -> list[tuple[str, str]]:
+        there = [entry for entry in entries if Path(entry["picture"]).is_file()]
+        return [(entry["picture"], f"{entry['kind']}: {entry['label']}") for entry in there]
+
+    def reuse(entries: list[dict[str, Any]], event: gr.SelectData) -> list[Any]:
+        there = [entry for entry in entries if Path(entry["picture"]).is_file()]
+        entry = there[int(event.index)]
+        known = {**entry["settings"], **{key: entry[key] for key in ("how", "text") if key in entry}}
+        known["sliders"] = positions(known.get("text", ""))
+        page = next(page for page in panels if page.kind == entry["kind"])
+        updates: list[Any] = []
+        for owner, name, control in fields:
+            mine = owner is page and known.get(name) is not None
+            values = _listed(known[name]) if mine else [None] * len(_listed(control))
+            updates += [gr.update(value=value) if mine else gr.skip() for value in values]
+        return [gr.Tabs(selected=page.tab), entry["settings"], *updates]
+
+    history.change(show, history, gallery, api_visibility="private", queue=False)
+    gallery.select(reuse, history, [tabs, said, *controls], api_visibility="private", queue=False)
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
