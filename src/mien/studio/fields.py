@@ -15,9 +15,9 @@ from mien.studio.engine import Engine, Step
 from mien.studio.inputs import MAX_TEXT, SLIDERS, picture, words
 from mien.types import InputError
 
-GALLERY = {
-    "columns": 4,
-    "height": "auto",
+GALLERY: dict[str, Any] = {
+    "columns": 2,
+    "height": 420,
     "object_fit": "contain",
     "format": "png",
     "buttons": ["download", "fullscreen"],

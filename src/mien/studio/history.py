@@ -33,7 +33,12 @@ def panel(history: gr.State, panels: Sequence[Panel], tabs: gr.Tabs) -> None:
     """Build the tab's content inside the open tab."""
     gr.Markdown("Click a picture to take its settings again. Pictures that you gave stay where they are.")
     gallery = gr.Gallery(
-        label="Made on this page", columns=6, height="auto", interactive=False, allow_preview=False
+        label="Made on this page",
+        columns=6,
+        height="auto",
+        interactive=False,
+        allow_preview=False,
+        fit_columns=False,
     )
     said = gr.JSON(label="Settings of the chosen one", value=None)
     fields = [(page, name, control) for page in panels for name, control in page.fields.items()]

@@ -24,9 +24,7 @@ def panel(engine: Engine) -> None:
     """Build the tab's content inside the open tab."""
     given = gr.Files(label=f"Pictures, at most {MOST}", file_types=["image"])
     start = gr.Button("Measure", variant="primary")
-    gallery = gr.Gallery(
-        label="Landmarks and strongest blendshapes", interactive=False, **{**GALLERY, "columns": 2}
-    )
+    gallery = gr.Gallery(label="Landmarks and strongest blendshapes", interactive=False, **GALLERY)
     table = gr.Dataframe(headers=HEADERS, label="Faces", interactive=False, wrap=True)
     scores = gr.Dataframe(headers=SCORES, label="Compared with the first picture", interactive=False)
     numbers = gr.JSON(label="All numbers", open=False)

@@ -106,7 +106,7 @@ def panel(engine: Engine, backbone: gr.Dropdown, history: gr.State) -> Panel:
         chosen["seed"], chosen["steps"], chosen["id_scale"], chosen["expression_scale"], chosen["guidance"],
         backbone, history,
     ]  # fmt: skip
-    start.click(make, inputs, outputs, api_name="portrait", **MODEL)
+    start.click(make, inputs, outputs, api_name="portrait", show_progress_on=preview, **MODEL)
     stop_by(stop, engine)
     return Panel(
         "portrait",

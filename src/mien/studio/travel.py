@@ -127,7 +127,7 @@ def panel(engine: Engine, backbone: gr.Dropdown, history: gr.State) -> Panel:
         chosen["expression_scale"], chosen["guidance"], backbone, history,
     ]  # fmt: skip
     outputs = [preview, film, files, note, history]
-    start.click(make, inputs, outputs, api_name="travel", **MODEL)
+    start.click(make, inputs, outputs, api_name="travel", show_progress_on=preview, **MODEL)
     stop_by(stop, engine)
     return Panel("travel", "travel", {"text": stops, "frames": frames, "prompt": said, **chosen})
 
