@@ -245,13 +245,13 @@ class PretrainStage:
         predict = self.adapter.predict_noise(self.unet)
         solver = DPMSolverMultistepScheduler.from_config(self.scheduler.config)
         solver.set_timesteps(15, device=device)
-        shape = (1, self.vae.config.latent_channels, 8, 8)
-        z = torch.randn(shape, generator=torch.Generator().manual_seed(0)).repeat(n, 1, 1, 1).to(device)
+        shape, rng = (1, self.vae.config.latent_channels, 8, 8), torch.Generator().manual_seed(0)
+        z = torch.randn(shape, generator=rng).repeat(n, 1, 1, 1).to(device)
         for t in solver.timesteps:
             steps = t.repeat(n).to(device)
             plain = predict(z, steps, nothing).float()
             eps = plain + 2.0 * (predict(z, steps, conditions).float() - plain)
-            z = solver.step(eps, t, z).prev_sample
+            z = solver.step(eps, t, z, generator=rng).prev_sample
         results = to_bytes(self.vae.decode(z).sample).reshape(people, expressions, 128, 128, 3)
         corner = np.full((128, 128, 3), 255, np.uint8)
         lines = [np.concatenate([corner, *top], axis=1)]
