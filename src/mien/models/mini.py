@@ -76,8 +76,8 @@ def create_scheduler() -> DPMSolverMultistepScheduler:
     """Stable Diffusion's schedule, epsilon-prediction, and the sampler that goes with a network so small.
 
     Its error in eps is divided by sqrt(alpha_bar), 0.07 at t = 999, and what it gets wrong in the first steps stays in
-    a picture as blotches: so the noisiest times are skipped ("leading" spacing, as Stable Diffusion's), and the solver is
-    the stochastic one (SDE-DPM-Solver++, Lu et al. 2022, arXiv 2211.01095), whose fresh noise buries old errors.
+    a picture as blotches: so the noisiest times are skipped ("leading" spacing, as Stable Diffusion's), and the solver
+    is the stochastic one (SDE-DPM-Solver++, Lu et al. 2022, arXiv 2211.01095), whose fresh noise buries old errors.
     """
     return DPMSolverMultistepScheduler(
         num_train_timesteps=1000,
