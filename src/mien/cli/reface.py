@@ -71,8 +71,11 @@ def reface(
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same picture.")] = 0,
     steps: Annotated[int | None, typer.Option(min=1, help="Denoising steps.  [default: 50]")] = None,
     scheduler: Annotated[
-        str, typer.Option(help="A scheduler of diffusers: PNDM, DDIM, DPMSolverMultistep, UniPC ...")
-    ] = "PNDM",
+        str | None,
+        typer.Option(
+            help="A scheduler of diffusers: PNDM, DDIM, UniPC ...  [default: the model's own, or PNDM]"
+        ),
+    ] = None,
     guidance: Annotated[
         float | None, typer.Option(min=0, help="How strictly to obey.  [default: the model's]")
     ] = None,

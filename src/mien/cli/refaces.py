@@ -28,25 +28,31 @@ class Refaces:
     """One pipeline for many photos.
 
     Args:
-        wish: of every photo. scheduler: the name of a diffusers scheduler without its ending. The others are those of
-            ``mien.load_reface``.
+        wish: of every photo. scheduler: the name of a diffusers scheduler without its ending; None: the model's. The
+            others are those of ``mien.load_reface``.
 
     Raises:
         InputError: no such backbone or scheduler, or the backbone takes no background.
     """
 
     def __init__(
-        self, wish: RefaceWish, backbone: str, device: str, dtype: str, adapter: str | None, scheduler: str
+        self,
+        wish: RefaceWish,
+        backbone: str,
+        device: str,
+        dtype: str,
+        adapter: str | None,
+        scheduler: str | None,
     ) -> None:
         if "/" not in backbone and not Path(backbone).is_dir():
             choice(backbone, SPECS, "backbone")
-        kind = find_scheduler(scheduler)
+        kind = None if scheduler is None else find_scheduler(scheduler)
         diffusers.utils.logging.disable_progress_bar()  # loading takes a second
         loaded = load_backbone(str(find_folder(backbone)), device, dtype, adapter)
         loaded.name = Path(backbone).name if Path(backbone).is_dir() else backbone
         self.wish = wish
         self.pipe = RefacePipeline(loaded, loaded.load_adapter())
-        if not isinstance(self.pipe.scheduler, kind):
+        if kind is not None and not isinstance(self.pipe.scheduler, kind):
             self.pipe.scheduler = kind.from_config(loaded.scheduler.config)
         self._scorer = load_scorer()
 

@@ -25,6 +25,7 @@ from mien.images import read_image, to_rgb
 from mien.models.sfsr import FRAMINGS, background_conditions, face_region
 from mien.pipelines.inputs import Embedder, FaceChoice, Picture, Wish, as_list, choose_face
 from mien.pipelines.portrait import Callback, PortraitPipeline, to_pil
+from mien.pipelines.schedulers import PLAIN_SCHEDULERS
 from mien.types import ByteImage, Face, FloatArray, InputError
 
 if TYPE_CHECKING:
@@ -96,7 +97,8 @@ class RefacePipeline:
     ) -> None:
         """Args:
         backbone: a loaded model that takes a background. adapter: fits its UNet; is attached here.
-        scheduler: None: PNDM (Liu et al. 2022) on the schedule that the model was trained with.
+        scheduler: None: PNDM (Liu et al. 2022) on the schedule that the model was trained with, as the paper; a model
+            that comes with a sampler of its own kind (mini) keeps it.
         analyze: picture -> faces, largest first; None: the embedded analyser.
         identity_encoder, expression_encoder: None: those that the adapter names.
 
@@ -121,7 +123,7 @@ class RefacePipeline:
         self.portraits = PortraitPipeline(
             backbone,
             adapter,
-            pndm(backbone.scheduler) if scheduler is None else scheduler,
+            reface_scheduler(backbone.scheduler) if scheduler is None else scheduler,
             analyze,
             identity_encoder,
             expression_encoder,
@@ -340,8 +342,11 @@ class RefacePipeline:
         return pictures
 
 
-def pndm(trained: Any) -> Any:
-    """PNDM without its Runge-Kutta start, as Stable Diffusion runs it, on the schedule of a trained model."""
+def reface_scheduler(trained: Any) -> Any:
+    """PNDM without its Runge-Kutta start, as Stable Diffusion runs it, on the schedule of a trained model; the model's
+    own sampler where it comes with one."""
+    if type(trained).__name__ not in PLAIN_SCHEDULERS:
+        return trained
     from diffusers import PNDMScheduler
 
     return PNDMScheduler.from_config(trained.config, skip_prk_steps=True)
