@@ -213,7 +213,7 @@ class PortraitPipeline:
         face: FaceChoice = "largest",
         expression_face: FaceChoice = "largest",
     ) -> dict[str, Tensor]:
-        """"identity" and "expression" as the adapter takes them, those that are given: [n, w] float32.
+        """ "identity" and "expression" as the adapter takes them, those that are given: [n, w] float32.
 
         Stock diffusers takes each as ``ip_adapter_image_embeds``: ``torch.stack([0 * e, e])``, unconditional first.
         """
