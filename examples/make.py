@@ -22,8 +22,8 @@ from mien.sheets import sheet
 
 HERE = Path(__file__).parent
 DOCS = HERE.parent / "docs"
-PERSON = {"prompt": "colour photo of a young woman", "seed": 205, "steps": 20, "guidance": 2.5}
-OTHERS = (201, 213, 206)
+PERSON = {"prompt": "colour photo of a woman", "seed": 303, "steps": 20, "guidance": 2.5}
+OTHERS = (300, 306, 301)
 EXPRESSIONS = ("big_smile", "surprise", "jaw_open", "closed_eyes", "frown", "smirk_left")
 HEAD = HOLDOUT_SEEDS + 900_003
 
@@ -57,6 +57,20 @@ def main() -> None:
     labels = ("identity", "expression", "result")
     tiles = list(zip(labels, (people[0], pictures[0], strip[0]), strict=True))
     save_image(sheet([tiles]), DOCS / "strip.png", {"backbone": "mini", "seed": 0, "guidance": pipe.guidance})
+    refaced(people[1], people[0], pictures[0])
+
+
+def refaced(photo: Image.Image, identity: Image.Image, expression: Image.Image) -> None:
+    """A strip of the three tasks of refacing."""
+    pipe = mien.load_reface("mini", device="cpu")
+    tiles = [("photo", photo), ("identity", identity), ("expression", expression)]
+    for task, given in (
+        ("swap", {"identity": identity}),
+        ("reenact", {"expression": expression}),
+        ("both", {"identity": identity, "expression": expression}),
+    ):
+        tiles.append((task, pipe(photo, **given, seed=0)[0]))
+    save_image(sheet([tiles]), DOCS / "reface.png", {"backbone": "mini", "seed": 0})
 
 
 if __name__ == "__main__":
