@@ -21,6 +21,7 @@ from mien.metrics import face as metrics
 from mien.metrics.scoring import load_scorer
 from mien.pipelines.inputs import choose_face
 from mien.pipelines.reface import STEPS, Refaced, RefacePipeline, Scene
+from mien.pipelines.schedulers import scheduler_names
 from mien.types import Face, InputError
 
 
@@ -148,11 +149,7 @@ def find_scheduler(name: str) -> Any:
     Raises:
         InputError: there is none of that name.
     """
-    known = {
-        kind.removesuffix("Scheduler").lower(): kind
-        for kind in dir(diffusers)
-        if kind.endswith("Scheduler") and not kind.startswith("Flax")
-    }
+    known = scheduler_names()
     wanted = name.lower().removesuffix("scheduler")
     if wanted not in known:
         hint = nearest(wanted, known)

@@ -126,7 +126,10 @@ class Ema:
 
 
 def _named_trainable(stage: Stage) -> dict[str, nn.Parameter]:
-    wanted = {id(parameter) for parameter in stage.trainable()}
+    parameters = list(stage.trainable())
+    if not all(parameter.requires_grad for parameter in parameters):  # a loaded model comes frozen
+        raise ValueError("the stage wants to train parameters that are frozen: unfreeze them in trainable()")
+    wanted = {id(parameter) for parameter in parameters}
     return {
         f"{module_name}.{name}": parameter
         for module_name, module in stage.modules().items()
