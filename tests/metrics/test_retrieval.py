@@ -76,3 +76,23 @@ def test_verification() -> None:
     assert 0.4 < noise < 0.6
     with pytest.raises(ValueError, match="both"):
         retrieval.auc(distance, np.ones(100, bool))
+
+
+def test_rank_1_among_fewer_is_the_mean_over_random_galleries() -> None:
+    queries, gallery, names = scene(people=12)
+    places = retrieval.ranks(queries, gallery, names, names, "euclidean")
+    expected = retrieval.rank_1_among(places, 12, 4)
+    hits = np.zeros(12)
+    for _ in range(1500):
+        for i in range(12):
+            others = RNG.choice(np.delete(np.arange(12), i), 3, replace=False)
+            kept = [i, *others]
+            chosen = [names[j] for j in kept]
+            hits[i] += (
+                retrieval.ranks(queries[i : i + 1], gallery[kept], [names[i]], chosen, "euclidean")[0] == 1
+            )
+    assert hits / 1500 == pytest.approx(expected, abs=0.06)
+    assert retrieval.rank_1_among(places, 12, 12) == pytest.approx((places == 1).astype(float))
+    assert retrieval.rank_1_among(places, 12, 1) == pytest.approx(np.ones(12))
+    with pytest.raises(ValueError, match="gallery"):
+        retrieval.rank_1_among(places, 12, 13)

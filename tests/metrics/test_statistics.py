@@ -30,3 +30,13 @@ def test_nothing_gives_nan_and_says_so_in_text() -> None:
     assert all(math.isnan(v) for v in statistics.mean(np.array([])))
     assert f"{statistics.mean(np.array([1.0, 1.0]))}" == "1.000 [1.000, 1.000]"
     assert f"{statistics.mean(np.array([0.5])):.1%}" == "50.0% [50.0%, 50.0%]"
+
+
+def test_jackknife_of_a_mean_is_the_normal_interval() -> None:
+    values = np.random.default_rng(0).normal(3, 2, 2000)
+    interval = statistics.jackknife(lambda chosen: float(values[chosen].mean()), len(values), groups=200)
+    half = 1.96 * values.std() / len(values) ** 0.5
+    assert interval.value == pytest.approx(values.mean())
+    assert interval.high - interval.value == pytest.approx(half, rel=0.15)
+    assert interval.value - interval.low == pytest.approx(half, rel=0.15)
+    assert math.isnan(statistics.jackknife(lambda chosen: 0.0, 1).value)

@@ -101,5 +101,13 @@ METRICS: dict[str, Metric] = {
             "Of the coarse colours of the aligned face: "
             + _COPY.format(source="reference", wanted="identity picture"),
         ),
+        Metric(
+            "frechet", "Frechet distance", "lower", 0, inf, "", "Heusel et al. 2017 (FID), on the recogniser's numbers",
+            "Of Gaussians fitted to the results' and to photographs' features: for equal numbers of pictures only.",
+        ),
+        Metric(
+            "kid", "KID", "lower", -inf, inf, "", "Binkowski et al. 2018, on the recogniser's numbers",
+            "Squared kernel distance of the results' features to photographs', unbiased: 0 for more of the same.",
+        ),
     )
 }  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Literal
 
@@ -69,6 +70,23 @@ def id_retrieval(
     if k < 1:
         raise ValueError(f"k must be 1 or more, not {k}")
     return float((ranks(queries, gallery, query_people, gallery_people, distance) <= k).mean())
+
+
+def rank_1_among(places: NDArray[np.int64], people: int, size: int) -> FloatArray:
+    """Each query's chance [n] of being nearest to its own person in a random gallery of `size` of `people` people.
+
+    The gallery holds the query's person and size - 1 of the others, so with place p among all (from `ranks`) the
+    chance is C(people - p, size - 1) / C(people - 1, size - 1): none of the p - 1 nearer ones was drawn.
+
+    Raises:
+        ValueError: a gallery larger than all people, or places beyond them.
+    """
+    places = np.asarray(places)
+    if not 1 <= size <= people or (len(places) and not (places.min() >= 1 and places.max() <= people)):
+        raise ValueError(f"a gallery of {size} of {people} people, and places from 1 to {people}, are needed")
+    return np.array(
+        [math.comb(people - int(p), size - 1) / math.comb(people - 1, size - 1) for p in places], np.float64
+    )
 
 
 def auc(distance: FloatArray, same: NDArray[np.bool_]) -> float:
