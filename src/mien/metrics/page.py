@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -12,6 +10,7 @@ from PIL import Image
 
 from mien.images import read_image
 from mien.metrics import chart
+from mien.metrics.document import document, figure
 from mien.metrics.evaluate import COPY, NO_CONTROL, OK, SCORES, Evaluation, Verdict
 from mien.metrics.registry import METRICS
 from mien.metrics.report import RATIOS, examples
@@ -27,40 +26,10 @@ TABLES = {
     "Pose and appearance": ("pose", "copy_pose", "copy_appearance"),
 }
 
-STYLE = """
-:root{color-scheme:light dark;--ink:#1b1f24;--faint:#626a73;--paper:#fff;--line:#dfe3e7;--card:#f5f7f9;
---note:#fff5da;--edge:#c98f00;--base:#9aa1a9;--same:#1b1f24;LIGHT}
-@media (prefers-color-scheme:dark){:root{--ink:#e6e8ea;--faint:#9aa3ad;--paper:#14171a;--line:#31373d;--card:#1d2125;
---note:#352c14;--edge:#e0ad2e;--base:#7d858e;--same:#e6e8ea;DARK}}
-*{box-sizing:border-box}
-body{font:15px/1.55 system-ui,sans-serif;margin:0 auto;max-width:1120px;padding:1.5rem 1rem 4rem;color:var(--ink);
-background:var(--paper)}
-h1{font-size:1.6rem;margin:.2rem 0 .4rem}h2{font-size:1.2rem;margin:2.6rem 0 .4rem}
-h3{font-size:1rem;margin:1.6rem 0 .3rem}
-p{margin:.4rem 0;max-width:76ch}small,.faint{color:var(--faint);font-size:.82rem}
-.wide{overflow-x:auto;margin:.5rem 0}
-table{border-collapse:collapse;font-variant-numeric:tabular-nums;line-height:1.3}
-th,td{padding:.4rem .8rem;border-bottom:1px solid var(--line);text-align:right;vertical-align:top;white-space:nowrap}
-th{font-size:.82rem;font-weight:600;vertical-align:bottom;white-space:normal}th.text{text-align:left}
-th:first-child,td:first-child{text-align:left;position:sticky;left:0;background:var(--paper);padding-left:0;
-white-space:normal;overflow-wrap:anywhere;min-width:7.5rem;max-width:14rem}
-tr.baseline td{color:var(--faint)}td.best{font-weight:700}td small{font-weight:400}
-td.text{text-align:left;white-space:normal;min-width:16rem}
-.warning{background:var(--note);border-left:4px solid var(--edge);padding:.5rem .8rem;margin:.5rem 0;
-overflow-wrap:anywhere}
-.strips{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,300px),1fr));gap:.8rem;margin:.5rem 0}
-figure{margin:0;background:var(--card);border-radius:6px;overflow:hidden}
-figure img{display:block;width:100%;height:auto}figcaption{padding:.35rem .6rem;font-size:.82rem}
-summary{cursor:pointer;padding:.3rem 0}
-"""
-
 
 def page(evaluation: Evaluation, facts: dict[str, Any]) -> str:
     """The whole page. `facts` is `report.summary` of the evaluation."""
     methods = [method for method in evaluation.methods if method not in evaluation.baselines]
-    style = (
-        STYLE.replace("LIGHT", _palette(chart.COLOURS)).replace("DARK", _palette(chart.DARK)) + chart.STYLE
-    )
     parts = [
         f"<p>Expression and pose scored by <b>{escape(facts['analyser'])}</b>, identity by "
         f"<b>{escape(facts['recogniser'])}</b>. Means with 95% bootstrap intervals.</p>"
@@ -77,15 +46,7 @@ def page(evaluation: Evaluation, facts: dict[str, Any]) -> str:
         "<h2>What the numbers are</h2>",
         _glossary(),
     ]
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>mien evaluate</title>'
-        '<meta name="viewport" content="width=device-width,initial-scale=1">'
-        f"<style>{style}</style></head><body><h1>Evaluation of portraits</h1>{''.join(parts)}</body></html>\n"
-    )
-
-
-def _palette(colours: tuple[str, ...]) -> str:
-    return ";".join(f"--m{i}:{colour}" for i, colour in enumerate(colours))
+    return document("mien evaluate", "Evaluation of portraits", "".join(parts))
 
 
 def _name(method: str) -> str:
@@ -223,14 +184,8 @@ def _strip(name: str, verdict: Verdict, metric: str) -> str:
     strip = Image.new("RGB", (3 * THUMBNAIL, THUMBNAIL))
     for place, path in enumerate(path for path in pictures if path is not None):
         strip.paste(_thumbnail(path), (place * THUMBNAIL, 0))
-    data = io.BytesIO()
-    strip.save(data, "JPEG", quality=88)
-    source = base64.b64encode(data.getvalue()).decode("ascii")
     caption = f"{name}: row {verdict.row.number}, {METRICS[metric].title} {verdict.scores[metric]:.3f}"
-    return (
-        f'<figure><img src="data:image/jpeg;base64,{source}" alt="{escape(caption)}">'
-        f"<figcaption>{escape(caption)}</figcaption></figure>"
-    )
+    return figure(strip, caption)
 
 
 def _thumbnail(path: Path) -> Image.Image:
