@@ -232,10 +232,41 @@ def test_weight_of_cells_is_used(places: dict[str, Path]) -> None:
     assert not torch.isclose(loss, noise_error(made.training.predict(noised), noised.eps))
 
 
+def test_high_noise_can_count_as_in_the_bases_training(places: dict[str, Path]) -> None:
+    made = make(places, weight_limit=80.0, drop=(0.0, 0.0, 0.0))
+    batch = made.batch(6, make_rng(0, 0, 0))
+    loss, _ = made.step(batch, make_rng(0, 0, 1))
+    noised = made.training.noised(batch, make_rng(0, 0, 1))
+    error = (made.training.predict(noised) - noised.eps).square().mean((1, 2, 3))
+    weight = (1 / made.training.schedule.alpha_bar[noised.t]).clamp_max(80).float()
+    torch.testing.assert_close(loss, (error * weight).sum() / weight.sum())
+
+
+def test_captions_alone_can_be_left_out(places: dict[str, Path]) -> None:
+    made, told = make(places, untold=1.0, drop=(0.0, 0.0, 0.0)), make(places, drop=(0.0, 0.0, 0.0))
+    batch = made.batch(2, make_rng(0, 0, 0))
+    noised, usual = (m.training.noised(batch, make_rng(0, 0, 1)).conditions for m in (made, told))
+    torch.testing.assert_close(noised.text, made.training.backbone.prompts(["", ""]).tokens)
+    assert torch.equal(noised.identity, usual.identity) and torch.equal(noised.expression, usual.expression)
+
+
+@pytest.mark.parametrize("framing", ["canonical", "whole"])
+def test_surroundings_can_count_less(places: dict[str, Path], framing: str) -> None:
+    """Of a latent cell, what lies in the face's region counts 1, what lies outside as much as was asked."""
+    data = {"framing": framing, "surroundings": 0.25, "size": 128}
+    examples = make(places, data=data).training.examples
+    valid = examples(2, make_rng(0, 0, 0))["valid"]
+    assert valid.shape == (2, 64, 64) and valid.min() == 0.25 and valid.max() == 1.0
+    assert (valid[:, 0] < 0.5).all()  # the corners and the hair are no face
+    if framing == "canonical":
+        assert (valid[:, 32, 32] == 1.0).all()
+
+
 @pytest.mark.parametrize(
     ("data", "words"),
     [
         ({}, "data.root"),
+        ({"surroundings": 2.0}, "surroundings"),
         ({"root": "nowhere", "weights": {"a": 1}}, "data.root"),
         ({"roof": "x"}, "roof"),
         ({"root": "nowhere"}, "does not exist"),
@@ -245,7 +276,7 @@ def test_weight_of_cells_is_used(places: dict[str, Path]) -> None:
     ],
 )
 def test_bad_data_is_one_sentence(places: dict[str, Path], data: dict[str, Any], words: str) -> None:
-    if "framing" in data or "scaling" in data:
+    if {"framing", "scaling", "surroundings"} & set(data):
         data = {"root": str(places["set"]), **data}
     with pytest.raises(InputError, match=words):
         BaseStage(str(places["sd15"]), data)
@@ -263,6 +294,10 @@ def test_stages_refuse_what_does_not_suit_them(places: dict[str, Path], tmp_path
         make(places, "ica", judged=0)
     with pytest.raises(InputError, match="probabilities"):
         make(places, drop=(0.9, 0.9, 0.0))
+    with pytest.raises(InputError, match="untold"):
+        make(places, untold=-0.1)
+    with pytest.raises(InputError, match="weight_limit"):
+        make(places, weight_limit=0.0)
     with pytest.raises(InputError, match="embeds"):
         make(places, adapter={"embeds": "x"})
     assert DataConfig.read({"root": "x"}).framing == "whole"

@@ -77,6 +77,9 @@ class AdapterTraining:
         people: of the validation sheet's sides; 0: no sheet.
         controller: how the expression enters, of ``models.controllers`` (the paper's ablation); None: as the adapter's
             files say. Where they are for another, the identity and the expression's projection are taken from them.
+        untold: how often the caption alone is left out, for bases that were trained with terse captions.
+        weight_limit: weight the noise error as one of v, min(1 / ᾱ_t, weight_limit) (`Schedule.velocity_weight`), as
+            the embedded base was trained; None: the papers' plain error.
     """
 
     def __init__(
@@ -87,9 +90,18 @@ class AdapterTraining:
         checkpointing: bool = False,
         people: int = 5,
         controller: str | None = None,
+        untold: float = 0.0,
+        weight_limit: float | None = None,
     ) -> None:
         if min(drop) < 0 or sum(drop) > 1:
             raise InputError(f"drop {tuple(drop)} must be three probabilities whose sum is at most 1")
+        if not 0 <= untold <= 1:
+            raise InputError(f"untold must be a probability, not {untold}")
+        if weight_limit is not None and weight_limit < 1:
+            raise InputError(
+                f"weight_limit must be at least 1, not {weight_limit}: no error counts less than that"
+            )
+        self.untold, self.weight_limit = untold, weight_limit
         self.backbone, self.examples, self.people = backbone, examples, people
         adapter = backbone.load_controller()
         if controller is not None:
@@ -118,9 +130,16 @@ class AdapterTraining:
         mode = torch.bucketize(torch.rand(b, generator=rng), self.drop, right=True).to(device)
         t = torch.randint(0, len(self.schedule.alpha_bar), (b,), generator=rng).to(device)
         eps = torch.randn(z.shape, generator=rng).to(device)
-        conditions, added = self._conditions(batch, z, mode)
+        silent = mode == 2
+        if self.untold:
+            silent |= (torch.rand(b, generator=rng) < self.untold).to(device)
+        conditions, added = self._conditions(batch, z, mode, silent)
         z_t = self.schedule.add_noise(z, eps, t)
-        return Noised(z, eps, t, z_t, conditions, added, batch.get("valid"), mode)
+        weight = batch.get("valid")
+        if self.weight_limit is not None:
+            of_t = self.schedule.velocity_weight(t, z, self.weight_limit)[:, 0]  # [b, 1, 1]
+            weight = of_t.expand_as(z[:, 0]) if weight is None else of_t * weight
+        return Noised(z, eps, t, z_t, conditions, added, weight, mode)
 
     def predictor(self, noised: Noised, expression_scale: float = 1.0) -> NoisePredictor:
         """The UNet with the adapter; 0 is without expression control."""
@@ -134,12 +153,14 @@ class AdapterTraining:
         predict = self.predictor(noised, expression_scale)
         return predict(noised.z_t.to(self.backbone.precision), noised.t, noised.conditions).float()
 
-    def _conditions(self, batch: Batch, z: Tensor, mode: Tensor) -> tuple[Conditions, dict[str, Any]]:
+    def _conditions(
+        self, batch: Batch, z: Tensor, mode: Tensor, silent: Tensor
+    ) -> tuple[Conditions, dict[str, Any]]:
         backbone = self.backbone
         empty = backbone.prompts.ids([""])
         ids = []
         for name, nothing in zip(("ids", "ids_2"), empty, strict=False):
-            ids.append(torch.where((mode == 2).view(-1, 1), nothing.to(mode.device), batch[name]))
+            ids.append(torch.where(silent.view(-1, 1), nothing.to(mode.device), batch[name]))
         text = backbone.prompts.encode(ids)
         conditions = self.adapter.project(
             batch["identity"],
@@ -163,14 +184,15 @@ class AdapterTraining:
         if batch is None:
             return {}, None
         rng = torch.Generator().manual_seed(7)
-        drop, self.drop = self.drop, torch.zeros(3)  # of held-out examples nothing is dropped
+        drop, untold = self.drop, self.untold
+        self.drop, self.untold = torch.zeros(3), 0.0  # of held-out examples nothing is dropped
         try:
             errors = []
             for first in range(0, len(batch["identity"]), 8):
                 noised = self.noised({key: value[first : first + 8] for key, value in batch.items()}, rng)
                 errors.append(noise_error(self.predict(noised), noised.eps, noised.weight))
         finally:
-            self.drop = drop
+            self.drop, self.untold = drop, untold
         numbers = {"held_out_loss": torch.stack(errors).mean().item()}
         with torch.autocast(self.backbone.device.type, enabled=False):
             return numbers, self._sheet(batch)

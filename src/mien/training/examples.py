@@ -7,7 +7,7 @@ A batch is a dictionary of tensors:
 - ``expression_target`` [b, 57]: what the target's face does, in the units of `judge.FaceJudge.expression`.
 - ``time_ids`` [b, 6]: original height and width, crop's top and left, size and size (SDXL, Podell et al. 2023).
 - ``face_matrix`` [b, 2, 3]: x's pixels → canonical crop; absent where x is the canonical crop.
-- ``valid`` [b, h, w]: weight of each latent cell; absent: all 1.
+- ``valid`` [b, h, w]: weight of each latent cell in the noise error; absent: all 1.
 """
 
 from __future__ import annotations
@@ -20,12 +20,14 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
+from torch.nn import functional as F
 
 from mien.data.dataset import to_pixels
 from mien.data.pairs import TRIPLES, Pairs
 from mien.data.records import TRAIN, Manifest
 from mien.encoders.standardise import restore
 from mien.face.align import CROP_SIZE, crop_matrix, invert, warp
+from mien.models.sfsr import face_region
 from mien.training.conditions import ConditionSampler, build_set
 from mien.training.judge import FaceJudge
 from mien.training.kept import Kept, Numbers
@@ -107,6 +109,8 @@ class ManifestExamples:
         scaling: least and largest factor of the resized picture's shorter side over `size`, drawn per example
             (IP-Adapter's random scaling, for SDXL, which is told of it).
         latents: whether to make latents once.
+        surroundings: how much a latent cell outside the target's face counts in the noise error, against 1 inside;
+            under 1 where pictures end near the face, whose repeated edges are not to be learned.
 
     Raises:
         InputError: the folder holds nothing to train on, or an encoder's width does not fit the adapter.
@@ -122,7 +126,10 @@ class ManifestExamples:
         framing: Framing = "whole",
         scaling: tuple[float, float] = (1.0, 1.0),
         latents: bool = False,
+        surroundings: float = 1.0,
     ) -> None:
+        if not 0 <= surroundings <= 1:
+            raise InputError(f"surroundings must be between 0 and 1, not {surroundings}")
         if framing not in ("whole", "canonical"):
             raise InputError(f'framing {framing!r} is unknown: choose "whole" or "canonical"')
         if not 1.0 <= scaling[0] <= scaling[1]:
@@ -130,7 +137,7 @@ class ManifestExamples:
         if latents and tuple(scaling) != (1.0, 1.0):
             raise InputError("latents made before have one scale each: set scaling=[1,1] or latents=false")
         self.root, self.backbone = Path(root), backbone
-        self.size, self.framing, self.scaling = size, framing, scaling
+        self.size, self.framing, self.scaling, self.surroundings = size, framing, scaling, surroundings
         self.manifest, self.triples = read_rows(self.root, another)
         train = np.array(self.manifest.values("split")) == TRAIN
         targets = np.array([triple.target for triple in self.triples])
@@ -140,7 +147,7 @@ class ManifestExamples:
         sources = sorted({row for triple in self.triples for row in triple.sources})
         references = sorted({triple.reference for triple in self.triples})
         shown = sorted(set(targets.tolist()))
-        landmarks = self.manifest.array("landmarks").astype(np.float64)
+        self._landmarks = landmarks = self.manifest.array("landmarks").astype(np.float64)
         self._matrices = {row: crop_matrix(landmarks[row]) for row in shown}
         self._boxes = self.manifest.array("box")
         sizes = zip(self.manifest.values("height"), self.manifest.values("width"), strict=True)
@@ -201,6 +208,13 @@ class ManifestExamples:
             linear = self._matrices[row][:, :2] / resize
             shift = self._matrices[row] @ np.append(invert(to_x)[:, 2], 1.0)
             out["face_matrix"] = torch.from_numpy(np.concatenate([linear, shift[:, None]], 1)).float()
+        else:
+            to_x = self._matrices[row] * (self.size / CROP_SIZE)
+        if self.surroundings < 1:
+            points = torch.from_numpy(self._landmarks[row, :, :2] @ to_x[:, :2].T + to_x[:, 2])[None]
+            cells = self.size // self.backbone.factor
+            inside = F.adaptive_avg_pool2d(face_region(points, self.size), (cells, cells))[0, 0]
+            out["valid"] = self.surroundings + (1 - self.surroundings) * inside
         if self._latents is not None:
             out["z"] = self._latents[row]
         else:
@@ -284,7 +298,8 @@ class DataConfig:
     """Which examples: the key ``data`` of a stage's arguments.
 
     Attributes:
-        root: folder of `ManifestExamples`; size (None: the backbone's), framing, scaling, latents: see there.
+        root: folder of `ManifestExamples`; size (None: the backbone's), framing, scaling, latents, surroundings: see
+            there.
         weights: of `PreparedExamples`, in place of a root; held: see there.
     """
 
@@ -293,6 +308,7 @@ class DataConfig:
     framing: Framing = "whole"
     scaling: tuple[float, float] = (1.0, 1.0)
     latents: bool = False
+    surroundings: float = 1.0
     weights: dict[str, float] | None = None
     held: str = "lfw-gray"
 
@@ -335,6 +351,7 @@ class DataConfig:
             framing=self.framing,
             scaling=(self.scaling[0], self.scaling[1]),
             latents=self.latents,
+            surroundings=self.surroundings,
         )
 
 

@@ -30,7 +30,7 @@ class BaseStage:
             names of `mien models` (IP-Adapter FaceID and the image-prompt IP-Adapter, as in the paper).
         encoders: folder of the analyser and recogniser that read prepared sets and judge; None: the shipped ones.
         dtype: precision of the frozen base: "float32", "bfloat16", "float16" or "auto"; the adapter is float32.
-        drop, checkpointing, people, controller: see `AdapterTraining`.
+        drop, checkpointing, people, controller, untold, weight_limit: see `AdapterTraining`.
     """
 
     LOOP = PAPER_LOOP
@@ -47,11 +47,15 @@ class BaseStage:
         checkpointing: bool = False,
         people: int = 5,
         controller: str | None = None,
+        untold: float = 0.0,
+        weight_limit: float | None = None,
     ) -> None:
         config = DataConfig.read(data)
         opened = open_backbone(backbone, adapter, dtype)
         examples = config.open(opened, encoders, self.another)
-        self.training = AdapterTraining(opened, examples, drop, checkpointing, people, controller)
+        self.training = AdapterTraining(
+            opened, examples, drop, checkpointing, people, controller, untold, weight_limit
+        )
 
     def modules(self) -> dict[str, nn.Module]:
         return {"adapter": self.training.adapter}

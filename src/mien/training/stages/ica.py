@@ -31,8 +31,8 @@ class IcaStage:
     """See the module.
 
     Args:
-        backbone, data, adapter, encoders, dtype, drop, checkpointing, people, controller: as `BaseStage`'s. `data` may
-            be IDI's triples (the paper's) or same-identity ones.
+        backbone, data, adapter, encoders, dtype, drop, checkpointing, people, controller, untold, weight_limit: as
+            `BaseStage`'s. `data` may be IDI's triples (the paper's) or same-identity ones.
         w_id, w_exp: of the loss. r_tmax: above it f(t) of EmojiDiff Eq. 8 is constant.
         estimator: name in `diffusion.x0.ESTIMATORS`.
         judged: at most so many samples of a step are reconstructed and judged, for decoders that need much memory;
@@ -57,6 +57,8 @@ class IcaStage:
         estimator: str = "ani",
         judged: int | None = None,
         controller: str | None = None,
+        untold: float = 0.0,
+        weight_limit: float | None = None,
     ) -> None:
         if estimator not in ESTIMATORS:
             raise InputError(f"there is no estimator {estimator!r}: choose {', '.join(ESTIMATORS)}")
@@ -65,7 +67,9 @@ class IcaStage:
         config = DataConfig.read(data)
         opened = open_backbone(backbone, adapter, dtype)
         examples = config.open(opened, encoders, another=config.root is not None)
-        self.training = AdapterTraining(opened, examples, drop, checkpointing, people, controller)
+        self.training = AdapterTraining(
+            opened, examples, drop, checkpointing, people, controller, untold, weight_limit
+        )
         self.judge = FaceJudge(encoders, opened.device)
         self.w_id, self.w_exp, self.judged = w_id, w_exp, judged
         self.estimate: Estimator = ESTIMATORS[estimator]
