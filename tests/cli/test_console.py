@@ -10,10 +10,11 @@ import typer
 from typer.testing import CliRunner
 
 from mien import __version__
-from mien.cli.batch import located, read_rows
 from mien.cli.console import Verbs, choice, nearest, print_json
 from mien.cli.generate import numbered, parse_face
 from mien.cli.main import app
+from mien.cli.portrait_rows import Pair, PairFormat
+from mien.cli.rows import located, read_rows
 from mien.types import InputError
 
 run = CliRunner().invoke
@@ -120,12 +121,13 @@ def test_rows_of_a_csv(tmp_path: Path) -> None:
     text = 'identity, expression,prompt,seed,out,notes\na.png,b.png,"red, blue",5,x/c.jpg,hi\n\n'
     text += "c.png,d.png,,,,\n"
     path = write(tmp_path / "pairs.csv", text, "utf-8-sig")
-    rows, bad = read_rows(path, tmp_path / "out", "default", 9)
+    rows, bad = read_rows(path, tmp_path / "out", PairFormat(tmp_path, "default", 9))
     assert bad == []
     first, second = rows
-    assert (first.identity, first.expression) == (tmp_path / "a.png", str(tmp_path / "b.png"))
-    assert (first.prompt, first.seed, first.out) == ("red, blue", 5, tmp_path / "out" / "x" / "c.jpg")
-    assert (second.prompt, second.seed, second.number, second.line) == ("default", 9, 2, 4)
+    assert first.asked == Pair(tmp_path / "a.png", str(tmp_path / "b.png"), "red, blue", 5)
+    assert second.asked == Pair(tmp_path / "c.png", str(tmp_path / "d.png"), "default", 9)
+    assert (second.number, second.line) == (2, 4)
+    assert first.out == tmp_path / "out" / "x" / "c.jpg"
     assert second.out == tmp_path / "out" / "0002_c_d.png"
 
 
@@ -153,7 +155,7 @@ def test_where_a_rows_pictures_are(tmp_path: Path, cell: str, located_at: str) -
 def test_bad_rows_are_named_and_the_others_kept(tmp_path: Path) -> None:
     lines = ["identity,expression,seed,out", "a,b,1,good.png", ",b,1,", "a,b,x,", "a,b,-1,", "a,b,1,good.png"]
     lines += ["a,b,1,../up.png", "a,b,1,/etc/up.png", "a,b,1,c.txt", "a,b,1,d.png,extra", "a", "a,b,2,e.png"]
-    rows, bad = read_rows(write(tmp_path / "p.csv", "\n".join(lines)), tmp_path, "", 0)
+    rows, bad = read_rows(write(tmp_path / "p.csv", "\n".join(lines)), tmp_path, PairFormat(tmp_path, "", 0))
     assert [row.number for row in rows] == [1, 11]
     reasons = {b.number: b.reason for b in bad}
     assert sorted(reasons) == list(range(2, 11))
@@ -179,11 +181,11 @@ def test_bad_rows_are_named_and_the_others_kept(tmp_path: Path) -> None:
 )
 def test_files_that_are_no_table(tmp_path: Path, text: str, words: str) -> None:
     with pytest.raises(InputError, match=words):
-        rows, bad = read_rows(write(tmp_path / "p.csv", text), tmp_path, "", 0)
+        rows, bad = read_rows(write(tmp_path / "p.csv", text), tmp_path, PairFormat(tmp_path, "", 0))
         raise InputError(f"p.csv: {rows} {bad}")
     (tmp_path / "latin.csv").write_bytes("identity,expression\né.png,b.png\n".encode("latin-1"))
     with pytest.raises(InputError, match="UTF-8"):
-        read_rows(tmp_path / "latin.csv", tmp_path, "", 0)
+        read_rows(tmp_path / "latin.csv", tmp_path, PairFormat(tmp_path, "", 0))
 
 
 def test_models_verbs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -146,9 +146,9 @@ def generate(
         return Portraits(wish, backbone, device, dtype, adapter)
 
     if pairs is not None and out_dir is not None:
-        from mien.cli.batch import run
+        from mien.cli.portrait_rows import run
 
-        run(load, pairs, out_dir, prompt, seed, batch_size, as_json, quiet)
+        run(load, pairs, out_dir, prompt, seed, num_images, batch_size, as_json, quiet)
     elif identity is not None and expression is not None:
         _one(load, identity, expression, output, strip, prompt, seed, wish, as_json, quiet, began)
 

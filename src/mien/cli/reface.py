@@ -148,7 +148,7 @@ def reface(
         return Refaces(wish, backbone, device, dtype, adapter, scheduler)
 
     if pairs is not None and out_dir is not None:
-        from mien.cli.reface_batch import run
+        from mien.cli.reface_rows import run
 
         run(load, pairs, out_dir, prompt, seed, num_images, batch_size, as_json, quiet)
     else:

@@ -1,0 +1,280 @@
+"""What `--pairs` is to every verb: a CSV file's rows, made in batches, and an account of every one."""
+
+from __future__ import annotations
+
+import csv
+import io
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Generic, Protocol, TypeVar
+
+import typer
+from tqdm import tqdm
+
+from mien.cli.console import BAD_INPUT, print_json, say
+from mien.files import check_writable, write_text
+from mien.images import SUFFIXES
+from mien.provenance import check_format, check_surroundings
+from mien.types import InputError
+
+Asked = TypeVar("Asked")
+Asked_co = TypeVar("Asked_co", covariant=True)
+Cells = Mapping[str, str]
+Line = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Row(Generic[Asked]):
+    """One row of the file: its number (from 1), its line as an editor counts, where it goes, what it asks for."""
+
+    number: int
+    line: int
+    out: Path
+    asked: Asked
+
+
+@dataclass(frozen=True)
+class BadRow:
+    """A row that cannot be made, and why; `shown`: cells that say in the results which one it was."""
+
+    number: int
+    line: int
+    reason: str
+    shown: Line = field(default_factory=dict)
+
+
+class Format(Protocol[Asked_co]):
+    """A verb's columns."""
+
+    def check(self, path: Path, columns: Sequence[str]) -> None:
+        """`InputError` if the header of `path` will not do."""
+
+    def ask(self, cells: Cells, number: int) -> tuple[Asked_co, str]:
+        """What a row asks for, and the name of its file if the row gives no `out`; `InputError` if it will not do."""
+
+    def shown(self, cells: Cells) -> Line:
+        """What the results repeat of a row that could not be read."""
+
+
+class Maker(Protocol[Asked]):
+    """A verb's loaded models. What `look` and `make` return is the maker's own affair."""
+
+    @property
+    def settings(self) -> Line:
+        """What all results share."""
+
+    def look(self, row: Row[Asked]) -> Any:
+        """A row's pictures, seen; `InputError` if one cannot be used."""
+
+    def make(self, looked: Sequence[Any]) -> Sequence[Any]:
+        """Results of rows in one batch, in their order; `InputError` if one row spoils it."""
+
+    def save(self, row: Row[Asked], looked: Any, made: Any) -> list[Line]:
+        """Write a row's results; their lines for the table."""
+
+    def shown(self, row: Row[Asked]) -> Line:
+        """What the results repeat of a row that could not be made."""
+
+
+@dataclass(frozen=True)
+class Account:
+    """How a verb reports: what it makes, which columns come first, and who gave the scores."""
+
+    things: str
+    first: tuple[str, ...]
+    scored_by: Mapping[str, str]
+
+
+def read_rows(path: Path, out_dir: Path, form: Format[Asked]) -> tuple[list[Row[Asked]], list[BadRow]]:
+    """The rows that can be tried, and those that are wrong in themselves.
+
+    Args:
+        path: CSV in UTF-8 with a header.
+        out_dir: where results go.
+
+    Raises:
+        InputError: the file cannot be read, its header will not do, or it has no rows.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError as error:
+        raise InputError(f"{path} does not exist: check the name.") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} cannot be read as UTF-8 text ({error}): save it as CSV.") from error
+    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+    rows: list[Row[Asked]] = []
+    bad: list[BadRow] = []
+    taken: dict[Path, int] = {}
+    try:
+        reader.fieldnames = [(name or "").strip() for name in reader.fieldnames or []]
+        form.check(path, reader.fieldnames)
+        for number, line in enumerate(reader, 1):
+            cells = {key: (value or "").strip() for key, value in line.items() if key is not None}
+            try:
+                if line.get(None):  # where DictReader puts cells without a column
+                    raise InputError(
+                        "has more cells than the header has columns: put texts with commas in quotes."
+                    )
+                asked, name = form.ask(cells, number)
+                row = Row(number, reader.line_num, out_dir / _below(cells.get("out") or name), asked)
+                if row.out in taken:
+                    raise InputError(
+                        f"row {taken[row.out]} writes {row.out.name} already: give another `out`."
+                    )
+                taken[row.out] = number
+                rows.append(row)
+            except InputError as error:
+                bad.append(BadRow(number, reader.line_num, str(error), form.shown(cells)))
+    except csv.Error as error:
+        raise InputError(f"{path} is no CSV file at line {reader.line_num} ({error}): correct it.") from error
+    if not rows and not bad:
+        raise InputError(f"{path} has no row below its header: add one.")
+    return rows, bad
+
+
+def seed_of(cells: Cells, otherwise: int) -> int:
+    """The row's seed, or the run's where the cell is empty.
+
+    Raises:
+        InputError: it is no whole number from 0.
+    """
+    seed = cells.get("seed")
+    if not seed:
+        return otherwise
+    if not (seed.isascii() and seed.isdigit()):
+        raise InputError(f"the seed {seed} is not a whole number from 0: correct it.")
+    return int(seed)
+
+
+def located(expression: str, folder: Path) -> str:
+    """An expression with the pictures (or the JSON file) it names looked for from `folder`; words stay."""
+    if (folder / expression).is_file():
+        return str(folder / expression)
+    if expression[0] in "{[":
+        return expression
+    items = []
+    for item in (item.strip() for item in expression.split("+")):
+        name, colon, weight = item.rpartition(":") if ":" in item else (item, "", "")
+        items.append(f"{folder / name}{colon}{weight}" if names_file(name) else item)
+    return "+".join(items)
+
+
+def names_file(text: str) -> bool:
+    """Whether an expression is a picture or a JSON file rather than words."""
+    return Path(text).suffix.lower() in (*SUFFIXES, ".json")
+
+
+def make_rows(
+    load: Callable[[], Maker[Asked]],
+    read: tuple[list[Row[Asked]], list[BadRow]],
+    count: int,
+    batch_size: int,
+    pairs: Path,
+    out_dir: Path,
+    account: Account,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Make every row that can be made, `count` results each; bad ones are named. Exit code 2 if any was bad.
+
+    Raises:
+        InputError: nothing can be written to `out_dir`.
+    """
+    rows, bad = read[0], list(read[1])
+    results = out_dir / "results.csv"
+    try:
+        out_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"The folder {out_dir} cannot be made: choose another --out-dir.") from error
+    check_writable(results)
+    check_surroundings()
+    table: list[Line] = []
+
+    def refuse(row: BadRow) -> None:
+        say(f"mien: {pairs} row {row.number} (line {row.line}): {row.reason}")
+        table.append({"row": row.number, **row.shown, "error": row.reason})
+
+    for row in bad:
+        refuse(row)
+    if rows:
+        maker = load()
+        share = max(1, batch_size // count)
+        with tqdm(total=len(rows), desc=account.things, unit="row", disable=quiet) as bar:
+            for start in range(0, len(rows), share):
+                for outcome in _make(maker, rows[start : start + share], count):
+                    if isinstance(outcome, BadRow):
+                        bad.append(outcome)
+                        refuse(outcome)
+                    else:
+                        table += [{**maker.settings, **line} for line in outcome]
+                    bar.update()
+                _write_results(results, table, account.first)
+    table.sort(key=lambda line: line["row"])
+    _write_results(results, table, account.first)
+    if as_json:
+        print_json({"results": str(results), "scored_by": account.scored_by, "rows": table})
+    else:
+        print(f"{sum(1 for line in table if 'out' in line)} {account.things} in {out_dir}")
+        print(f"{results}  every setting and score (by the embedded analyser and recogniser)")
+    if bad:
+        say(f"mien: {len(bad)} of the rows could not be made: see `error` in {results}.")
+        raise typer.Exit(BAD_INPUT)
+
+
+def _make(maker: Maker[Asked], rows: Sequence[Row[Asked]], count: int) -> Iterator[BadRow | list[Line]]:
+    """What became of each row: the lines of its results, or why there is none."""
+    looked = []
+    for row in rows:
+        try:
+            looked.append((row, maker.look(row)))
+        except InputError as error:
+            yield BadRow(row.number, row.line, str(error), maker.shown(row))
+    if looked:
+        yield from _batch(maker, looked, count)
+
+
+def _batch(
+    maker: Maker[Asked], looked: Sequence[tuple[Row[Asked], Any]], count: int
+) -> Iterator[BadRow | list[Line]]:
+    began = time.perf_counter()
+    try:
+        made = maker.make([pictures for _, pictures in looked])
+    except InputError as error:
+        if len(looked) > 1:  # one of them spoilt the batch: each alone, so that it can be named
+            for one in looked:
+                yield from _batch(maker, [one], count)
+        else:
+            row = looked[0][0]
+            yield BadRow(row.number, row.line, str(error), maker.shown(row))
+        return
+    seconds = (time.perf_counter() - began) / (len(looked) * count)
+    for (row, pictures), results in zip(looked, made, strict=True):
+        try:
+            row.out.parent.mkdir(parents=True, exist_ok=True)
+            lines = maker.save(row, pictures, results)
+            yield [{"row": row.number, **line, "seconds": seconds} for line in lines]
+        except (OSError, InputError) as error:
+            reason = str(error)
+            if isinstance(error, OSError):
+                reason = f"the folder {row.out.parent} cannot be made ({error.strerror}): free the name."
+            yield BadRow(row.number, row.line, reason, maker.shown(row))
+
+
+def _below(out: str) -> Path:
+    """`out`, if it is a picture's name below the output folder."""
+    path = Path(out)
+    check_format(path)
+    if path.is_absolute() or ".." in path.parts:
+        raise InputError(f"out {out} leaves the output folder: give a name below it.")
+    return path
+
+
+def _write_results(path: Path, table: Sequence[Line], first: Sequence[str]) -> None:
+    names = dict.fromkeys([*first, *(name for line in table for name in line if name != "error"), "error"])
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(names), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(table)
+    write_text(path, text.getvalue())
