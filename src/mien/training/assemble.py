@@ -82,8 +82,8 @@ def main() -> None:
     parser.add_argument("--target", type=Path, default=SHIPPED_FOLDER / "mini")
     for name in ("base", "autoencoder", "adapter", "analyser", "recogniser", "detector"):
         parser.add_argument(f"--{name}", type=Path)
-    parser.add_argument("--steps", type=int, default=20, help="default sampling steps")
-    parser.add_argument("--guidance", type=float, default=2.5, help="default guidance")
+    parser.add_argument("--steps", type=int, default=8, help="default sampling steps")
+    parser.add_argument("--guidance", type=float, default=2.0, help="default guidance")
     given = parser.parse_args()
     if given.base:
         assemble_base(given.base, given.target)
