@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mien.cli import options
 from mien.cli.console import choice, print_json, say
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def analyze(
         str | None,
         typer.Option(help="Folder or hub id of a SegFormer face parser, whose mask the overlay shows."),
     ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
+    quiet: options.Quiet = False,
 ) -> None:
     """Faces, largest first: box, pose in degrees, confidence, and how strong each of 52 blendshapes is.
 

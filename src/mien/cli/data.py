@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mien.cli import options
 from mien.cli.console import print_json
 
 if TYPE_CHECKING:
@@ -18,8 +19,6 @@ app = typer.Typer(
     rich_markup_mode=None,
     add_completion=False,
 )
-Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")]
 PREPARED = "prepared:"
 
 
@@ -59,8 +58,8 @@ def ingest(
     analyser: Annotated[str, typer.Option(help="embedded or mediapipe.")] = "embedded",
     recogniser: Annotated[str, typer.Option(help="embedded or dlib.")] = "embedded",
     shard_size: Annotated[int, typer.Option(help="Pictures in a shard; a kill loses as many at most.")] = 500,
-    as_json: Json = False,
-    quiet: Quiet = False,
+    as_json: options.Json = False,
+    quiet: options.Quiet = False,
 ) -> None:
     """Find, frame, analyse, embed and split the faces of SOURCE into a set, rejected ones kept with reasons.
 
@@ -113,14 +112,14 @@ def idi(
             help="Of the swapper command (or facefusion): a line with {target}, {identity}, {output}."
         ),
     ] = "",
-    backbone: Annotated[str, typer.Option(help="mini, sd15, sdxl, a folder or a hub id.")] = "mini",
-    adapter: Annotated[str | None, typer.Option(help="Folder of E-Adapter weights.")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps.")] = "auto",
-    dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16, float16.")] = "auto",
-    steps: Annotated[int | None, typer.Option(help="Denoising steps; default: the adapter's own.")] = None,
-    guidance: Annotated[float | None, typer.Option(help="Guidance; default: the adapter's own.")] = None,
-    id_scale: Annotated[float, typer.Option(help="Strength of the identity in restruct.")] = 1.0,
-    expression_scale: Annotated[float, typer.Option(help="Strength of the expression in restruct.")] = 1.0,
+    backbone: options.Backbone = "mini",
+    adapter: options.Adapter = None,
+    device: options.Device = "auto",
+    dtype: options.Dtype = "auto",
+    steps: options.Steps = None,
+    guidance: options.Guidance = None,
+    id_scale: options.IdScale = 1.0,
+    expression_scale: options.ExpressionScale = 1.0,
     max_exp: Annotated[float, typer.Option(help="Keep pairs with at most this Exp.")] = 0.05,
     max_lms: Annotated[float, typer.Option(help="Keep pairs with at most this LMS.")] = 0.18,
     min_id_distance: Annotated[
@@ -133,7 +132,7 @@ def idi(
     with_source: Annotated[
         bool, typer.Option("--with-source", help="Only targets whose person has another picture.")
     ] = False,
-    seed: Annotated[int, typer.Option(help="Chooses targets, people and noise.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Chooses targets, people and noise.")] = 0,
     ray: Annotated[
         str, typer.Option(help="off, local, auto (the cluster this machine is in), or a cluster's address.")
     ] = "off",
@@ -142,8 +141,8 @@ def idi(
     chunk: Annotated[
         int, typer.Option(help="Pairs a worker does at once; a kill loses as many at most.")
     ] = 64,
-    as_json: Json = False,
-    quiet: Quiet = False,
+    as_json: options.Json = False,
+    quiet: options.Quiet = False,
 ) -> None:
     """Make ID-irrelevant pairs: for each target, its expression on another person's face (EmojiDiff's IDI).
 
@@ -208,7 +207,7 @@ def idi(
 @app.command()
 def show(
     root: Annotated[Path, typer.Argument(help="A set's folder, or its manifest.parquet.")],
-    as_json: Json = False,
+    as_json: options.Json = False,
 ) -> None:
     """What is in a set: pictures, people, splits, and why some were rejected."""
     from mien.data.records import Manifest

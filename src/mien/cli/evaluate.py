@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from mien.cli import options
 from mien.cli.console import BAD_INPUT, print_json, say
 
 
@@ -43,7 +44,7 @@ def evaluate(
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON on stdout.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
+    quiet: options.Quiet = False,
 ) -> None:
     """Score pictures against their identity and their expression picture, whatever method made them.
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mien.cli import options
 from mien.cli.console import choice, print_json
 
 if TYPE_CHECKING:
@@ -20,14 +21,13 @@ app = typer.Typer(
 )
 HOW = ("random", "typical", "nearest")
 COLUMNS = 12
-Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 Place = Annotated[Path, typer.Argument(help="The library: its folder, or its expressions.parquet.")]
 
 
 @app.command("list")
 def list_words(
     cluster: Annotated[str | None, typer.Option(help="Only words of this cluster or basic emotion.")] = None,
-    as_json: Json = False,
+    as_json: options.Json = False,
 ) -> None:
     """Every word with its cluster, its emoji and the strongest blendshapes of its prototype."""
     from mien.expressions.labels import labels
@@ -59,7 +59,7 @@ def show(
         Path | None,
         typer.Option("--output", "-o", help="Also write its shipped face here (.png, .jpg, .webp)."),
     ] = None,
-    as_json: Json = False,
+    as_json: options.Json = False,
 ) -> None:
     """What a word does to a face, why, by which source, and which words are like it."""
     from mien.expressions.faces import RENDERED, picture
@@ -124,8 +124,8 @@ def sheet(
 @app.command()
 def build(
     place: Annotated[Path, typer.Argument(help="A folder with a folder for each word, or a CSV: path,word.")],
-    as_json: Json = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
+    as_json: options.Json = False,
+    quiet: options.Quiet = False,
 ) -> None:
     """Index labelled pictures into expressions.parquet beside them; run it again after adding some."""
     from collections import Counter
@@ -164,7 +164,7 @@ def draw(
     near: Annotated[
         str | None, typer.Option(help="A word, emoji or blendshapes; implies --how nearest.")
     ] = None,
-    as_json: Json = False,
+    as_json: options.Json = False,
 ) -> None:
     """Print the path of a picture of a word, for instance for `mien generate`."""
     choice(how, HOW, "way to draw")
@@ -191,7 +191,7 @@ def draw(
 def mislabelled(
     place: Place,
     top: Annotated[int, typer.Option(min=1, help="At most so many.")] = 50,
-    as_json: Json = False,
+    as_json: options.Json = False,
 ) -> None:
     """Pictures that are nearer to a word of another cluster than to their own, most doubtful first."""
     library = _read(place)

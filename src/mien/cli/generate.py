@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mien.cli import options
 from mien.cli.console import choice, nearest, print_json, say
 
 if TYPE_CHECKING:
@@ -59,31 +60,27 @@ def generate(
     output: Annotated[
         Path, typer.Option("--output", "-o", help="The portrait: .png, .jpg or .webp; replaced if it exists.")
     ] = Path("portrait.png"),
-    prompt: Annotated[str, typer.Option(help="What the picture should look like.")] = "",
-    negative_prompt: Annotated[str, typer.Option(help="What it should not look like.")] = "",
-    seed: Annotated[int, typer.Option(min=0, help="Same seed, same picture.")] = 0,
-    steps: Annotated[int | None, typer.Option(min=1, help="Denoising steps.  [default: the model's]")] = None,
-    guidance: Annotated[
-        float | None, typer.Option(min=0, help="How strictly to obey.  [default: the model's]")
-    ] = None,
-    id_scale: Annotated[float, typer.Option(min=0, help="Weight of the identity.")] = 1.0,
-    expression_scale: Annotated[float, typer.Option(min=0, help="Weight of the expression.")] = 1.0,
+    prompt: options.Prompt = "",
+    negative_prompt: options.NegativePrompt = "",
+    seed: options.Seed = 0,
+    steps: options.Steps = None,
+    guidance: options.Guidance = None,
+    id_scale: options.IdScale = 1.0,
+    expression_scale: options.ExpressionScale = 1.0,
     num_images: Annotated[int, typer.Option("--num-images", "-n", min=1, help="Portraits of each pair.")] = 1,
     face: Annotated[
         str, typer.Option(help="Whose face: largest, left, right, or N, counted from 0, the largest.")
     ] = "largest",
     expression_face: Annotated[str, typer.Option(help="The same for the expression picture.")] = "largest",
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
-    dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16, float16.")] = "auto",
-    backbone: Annotated[str, typer.Option(help="mini, sd15, sdxl, a diffusers folder or a hub id.")] = "mini",
-    adapter: Annotated[
-        str | None, typer.Option(help="Folder of an E-Adapter.  [default: the backbone's own]")
-    ] = None,
+    device: options.Device = "auto",
+    dtype: options.Dtype = "auto",
+    backbone: options.Backbone = "mini",
+    adapter: options.Adapter = None,
     strip: Annotated[Path | None, typer.Option(help="Also draw identity | expression | result here.")] = None,
     pairs: Annotated[
         Path | None, typer.Option(help="CSV with the columns identity,expression[,prompt,seed,out].")
     ] = None,
-    out_dir: Annotated[Path | None, typer.Option(help="With --pairs: the folder to write to.")] = None,
+    out_dir: options.OutDir = None,
     batch_size: Annotated[int, typer.Option(min=1, help="With --pairs: portraits in work at a time.")] = 8,
     source: Annotated[
         Path | None,
@@ -92,8 +89,8 @@ def generate(
     force: Annotated[
         bool, typer.Option(help="With --from: go on where models or pictures are others than then.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
+    as_json: options.Json = False,
+    quiet: options.Quiet = False,
 ) -> None:
     """Make a portrait of the person in IDENTITY with the expression in EXPRESSION.
 

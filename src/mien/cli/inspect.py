@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mien.cli import options
 from mien.cli.console import BAD_INPUT, print_json, say
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def inspect(
         bool,
         typer.Option(help="Where nothing else is found, look for the watermark on each face (slower)."),
     ] = True,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")] = False,
+    as_json: options.Json = False,
 ) -> None:
     """Show whether a picture says that it was generated, and how: metadata, invisible watermark, C2PA manifest.
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mien.cli import options
 from mien.cli.console import print_json, say
 
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ app = typer.Typer(
     add_completion=False,
 )
 Names = Annotated[list[str] | None, typer.Argument(help="Names from `mien models list`; none means all.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 
 
 @app.command("list")
@@ -27,7 +27,7 @@ def list_models(
     long: Annotated[
         bool, typer.Option("--long", "-l", help="Also source, file, sha256 and model card of each.")
     ] = False,
-    as_json: Json = False,
+    as_json: options.Json = False,
 ) -> None:
     """Every model: whether it is here, whether commercial use is allowed, year, size, licence and purpose.
 
@@ -97,7 +97,7 @@ def _print_in_full(model: Entry, state: str) -> None:
 def fetch(
     names: Annotated[list[str], typer.Argument(help="Names from `mien models list`.")],
     force: Annotated[bool, typer.Option("--force", help="Fetch again what is here already.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
+    quiet: options.Quiet = False,
 ) -> None:
     """Download models into MIEN_MODELS (else the user's cache), check them, and put them in place whole."""
     from mien import weights
@@ -138,7 +138,7 @@ class _Bar:
 
 
 @app.command()
-def verify(names: Names = None, as_json: Json = False) -> None:
+def verify(names: Names = None, as_json: options.Json = False) -> None:
     """Read every byte of the models that are here and compare with the known checksums."""
     from mien import weights
     from mien.types import InputError

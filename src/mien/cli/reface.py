@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mien.cli import options
 from mien.cli.consent import remind
 from mien.cli.console import choice, print_json, say
 from mien.cli.generate import DTYPES, numbered, parse_face
@@ -68,7 +69,7 @@ def reface(
     output: Annotated[
         Path, typer.Option("--output", "-o", help="The result: .png, .jpg or .webp; replaced if it exists.")
     ] = Path("refaced.png"),
-    seed: Annotated[int, typer.Option(min=0, help="Same seed, same picture.")] = 0,
+    seed: options.Seed = 0,
     steps: Annotated[int | None, typer.Option(min=1, help="Denoising steps.  [default: 50]")] = None,
     scheduler: Annotated[
         str | None,
@@ -76,11 +77,9 @@ def reface(
             help="A scheduler of diffusers: PNDM, DDIM, UniPC ...  [default: the model's own, or PNDM]"
         ),
     ] = None,
-    guidance: Annotated[
-        float | None, typer.Option(min=0, help="How strictly to obey.  [default: the model's]")
-    ] = None,
-    id_scale: Annotated[float, typer.Option(min=0, help="Weight of the identity.")] = 1.0,
-    expression_scale: Annotated[float, typer.Option(min=0, help="Weight of the expression.")] = 1.0,
+    guidance: options.Guidance = None,
+    id_scale: options.IdScale = 1.0,
+    expression_scale: options.ExpressionScale = 1.0,
     num_images: Annotated[
         int, typer.Option("--num-images", "-n", min=1, help="Results, of seed, seed + 1 ...")
     ] = 1,
@@ -89,24 +88,22 @@ def reface(
     ] = "largest",
     identity_face: Annotated[str, typer.Option(help="The same for the identity's picture.")] = "largest",
     expression_face: Annotated[str, typer.Option(help="The same for the expression's picture.")] = "largest",
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
-    dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16, float16.")] = "auto",
+    device: options.Device = "auto",
+    dtype: options.Dtype = "auto",
     backbone: Annotated[
         str, typer.Option(help="mini, or a folder or hub id that takes a background.")
     ] = "mini",
-    adapter: Annotated[
-        str | None, typer.Option(help="Folder of an E-Adapter.  [default: the backbone's own]")
-    ] = None,
+    adapter: options.Adapter = None,
     strip: Annotated[
         Path | None, typer.Option(help="Also draw photo | identity | expression | result here.")
     ] = None,
     pairs: Annotated[
         Path | None, typer.Option(help="CSV with the columns photo,identity,expression,prompt,seed,out.")
     ] = None,
-    out_dir: Annotated[Path | None, typer.Option(help="With --pairs: the folder to write to.")] = None,
+    out_dir: options.OutDir = None,
     batch_size: Annotated[int, typer.Option(min=1, help="With --pairs: photos in work at a time.")] = 8,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
+    as_json: options.Json = False,
+    quiet: options.Quiet = False,
 ) -> None:
     """Give a face in PHOTO another identity (swap), another expression (reenact), or both; the rest stays.
 

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from mien.cli import options
 from mien.cli.console import say
 
 
@@ -24,7 +25,7 @@ def studio(
             help="Another model to choose: a name, a diffusers folder or a hub id; may be repeated."
         ),
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    device: options.Device = "auto",
     seconds: Annotated[float, typer.Option(min=1, help="How long one job may take.")] = 300.0,
     queue: Annotated[int, typer.Option(min=1, help="How many jobs may wait.")] = 20,
     browser: Annotated[bool, typer.Option(help="Open the page in the browser.")] = True,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mien.cli import options
 from mien.cli.console import choice, print_json
 from mien.cli.generate import DTYPES, parse_face
 
@@ -44,25 +45,21 @@ def travel(
     back: Annotated[
         bool, typer.Option("--back", help="The film also runs backwards, so that it joins.")
     ] = False,
-    prompt: Annotated[str, typer.Option(help="What the picture should look like.")] = "",
-    negative_prompt: Annotated[str, typer.Option(help="What it should not look like.")] = "",
-    seed: Annotated[int, typer.Option(min=0, help="Same seed, same film.")] = 0,
-    steps: Annotated[int | None, typer.Option(min=1, help="Denoising steps.  [default: the model's]")] = None,
-    guidance: Annotated[
-        float | None, typer.Option(min=0, help="How strictly to obey.  [default: the model's]")
-    ] = None,
-    id_scale: Annotated[float, typer.Option(min=0, help="Weight of the identity.")] = 1.0,
-    expression_scale: Annotated[float, typer.Option(min=0, help="Weight of the expression.")] = 1.0,
+    prompt: options.Prompt = "",
+    negative_prompt: options.NegativePrompt = "",
+    seed: options.Seed = 0,
+    steps: options.Steps = None,
+    guidance: options.Guidance = None,
+    id_scale: options.IdScale = 1.0,
+    expression_scale: options.ExpressionScale = 1.0,
     face: Annotated[str, typer.Option(help="Whose face: largest, left, right, or N from 0.")] = "largest",
     expression_face: Annotated[str, typer.Option(help="The same for pictures of expressions.")] = "largest",
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
-    dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16, float16.")] = "auto",
-    backbone: Annotated[str, typer.Option(help="mini, sd15, sdxl, a diffusers folder or a hub id.")] = "mini",
-    adapter: Annotated[
-        str | None, typer.Option(help="Folder of an E-Adapter.  [default: the backbone's own]")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
+    device: options.Device = "auto",
+    dtype: options.Dtype = "auto",
+    backbone: options.Backbone = "mini",
+    adapter: options.Adapter = None,
+    as_json: options.Json = False,
+    quiet: options.Quiet = False,
 ) -> None:
     """Take the person in IDENTITY from one expression to the next: same noise, only the expression moves.
 
