@@ -14,8 +14,6 @@ from __future__ import annotations
 import argparse
 import statistics
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -23,6 +21,7 @@ from diffusers import UNet2DConditionModel
 from diffusers.loaders import IPAdapterMixin
 
 from mien.models.e_adapter import EAdapter
+from timing import seconds
 
 
 class StockPipeline(IPAdapterMixin):
@@ -32,19 +31,6 @@ class StockPipeline(IPAdapterMixin):
 
     def __init__(self, unet: UNet2DConditionModel) -> None:
         self.unet = unet
-
-
-def timed(call: Callable[[], object], device: torch.device) -> float:
-    """Seconds of one call: a GPU's queue included; on a CPU the process's own, all threads together."""
-    if device.type == "cpu":
-        start = time.process_time()
-        call()
-        return time.process_time() - start
-    torch.cuda.synchronize()
-    start = time.perf_counter()
-    call()
-    torch.cuda.synchronize()
-    return time.perf_counter() - start
 
 
 @torch.no_grad()
@@ -108,7 +94,7 @@ def main() -> None:
         order = list(contenders)
         for name in order if round_ % 2 else reversed(order):
             install(name)
-            elapsed = timed(contenders[name], device)
+            elapsed = seconds(contenders[name], device)
             if round_ >= 0:
                 times[name].append(elapsed)
 

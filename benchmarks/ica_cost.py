@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import statistics
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -33,6 +32,7 @@ from mien.training.stages.ica import IcaStage
 from mien.training.stages.refined import RefinedStage
 from mien.types import Conditions, NoisePredictor
 from table import run
+from timing import seconds
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 SAMPLING = 50
@@ -109,22 +109,11 @@ def main() -> None:
         f"ICA, {SAMPLING}-step sampling": step(ica, sampled),
     }
 
-    def seconds(call: Callable[[], None]) -> float:
-        if device.type == "cpu":
-            start = time.process_time()
-            call()
-            return time.process_time() - start
-        torch.cuda.synchronize()
-        start = time.perf_counter()
-        call()
-        torch.cuda.synchronize()
-        return time.perf_counter() - start
-
     times: dict[str, list[float]] = {name: [] for name in contenders}
     for round_ in range(-1, given.rounds):  # round -1 warms up, all but the longest
         for name, call in contenders.items():
             if round_ >= 0:
-                times[name].append(seconds(call))
+                times[name].append(seconds(call, device))
             elif "sampling" not in name:
                 call()
 

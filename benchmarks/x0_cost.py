@@ -4,15 +4,13 @@
 
 Both start from the same z_t and z_0 (DiffSFSR Eq. 2, z_0 held), run in turn in one process; the table gives medians of
 the times and of their ratio. Equal result: with the noise off, the largest difference of the two in float64; with it,
-mean and standard deviation of the difference from that mean. Limit (issue 5): at least 50 times faster.
+mean and standard deviation of the difference from that mean. Limit: at least 50 times faster.
 """
 
 from __future__ import annotations
 
 import argparse
 import statistics
-import time
-from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -21,6 +19,7 @@ from mien.diffusion.schedule import Schedule
 from mien.diffusion.x0 import posterior_step
 from mien.types import InputError
 from table import run
+from timing import seconds
 
 
 def walk(z: Tensor, z_0: Tensor, t: int, schedule: Schedule, rng: torch.Generator | None) -> Tensor:
@@ -33,12 +32,6 @@ def walk(z: Tensor, z_0: Tensor, t: int, schedule: Schedule, rng: torch.Generato
             noise = torch.randn(z.shape, generator=rng, dtype=z.dtype)
             z = z + ((1 - alpha) * (1 - before) / (1 - bar)) ** 0.5 * noise
     return z
-
-
-def seconds(call: Callable[[], Tensor]) -> float:
-    start = time.process_time()
-    call()
-    return time.process_time() - start
 
 
 def main() -> None:

@@ -16,6 +16,7 @@ from diffusers import (
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
 from mien.models.autoencoder import PatchAutoencoder
+from mien.models.families import UNETS
 
 
 def sd15_unet(seed: int = 0, in_channels: int = 4, channels: int = 4) -> UNet2DConditionModel:
@@ -154,24 +155,8 @@ def save_folder(folder: Path, family: str) -> Path:
 
 def full_unet(family: str) -> UNet2DConditionModel:
     """The published configuration of "sd15" (0.86e9 parameters) or "sdxl" (2.6e9), random, float32."""
-    if family == "sd15":
-        settings = {"cross_attention_dim": 768, "attention_head_dim": 8, "sample_size": 64}
-    else:
-        settings = {
-            "block_out_channels": (320, 640, 1280),
-            "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
-            "up_block_types": ("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
-            "transformer_layers_per_block": (1, 2, 10),
-            "attention_head_dim": (5, 10, 20),
-            "cross_attention_dim": 2048,
-            "use_linear_projection": True,
-            "addition_embed_type": "text_time",
-            "addition_time_embed_dim": 256,
-            "projection_class_embeddings_input_dim": 2816,
-            "sample_size": 128,
-        }
     with torch.device("meta"):
-        unet = UNet2DConditionModel(**settings)
+        unet = UNet2DConditionModel(**UNETS[family])
     # Weights are slices, each at its own place, of a few random arrays (one a fan-in): values of all layers
     # differ, and 2.6e9 of them take the memory of the largest layers only.
     generator = torch.Generator().manual_seed(0)

@@ -63,11 +63,6 @@ def velocity() -> tuple[DDPMScheduler, Schedule, Tensor, Tensor, Tensor]:
     return oracle, Schedule.from_config(oracle.config), torch.tensor([0, 200, 600]), z, eps
 
 
-def test_velocity_is_diffusers(velocity: tuple[DDPMScheduler, Schedule, Tensor, Tensor, Tensor]) -> None:
-    oracle, schedule, t, z, eps = velocity
-    torch.testing.assert_close(schedule.velocity(z, eps, t), oracle.get_velocity(z, eps, t))
-
-
 def test_a_network_of_v_becomes_one_of_eps(
     velocity: tuple[DDPMScheduler, Schedule, Tensor, Tensor, Tensor],
 ) -> None:

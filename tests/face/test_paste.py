@@ -35,16 +35,15 @@ def test_pasting_what_was_cut_changes_little() -> None:
     photo = np.repeat(photo[..., :1], 3, -1)
     matrix = align.box_matrix(np.array([40.0, 30, 140, 130]), 20.0)
     crop = align.warp(photo, matrix)
-    out = paste.paste_back(photo, crop, matrix, paste.border_mask(128))
+    out = paste.paste_back(photo, crop, matrix, paste.feather(np.ones((128, 128)), 10))
     assert np.abs(out.astype(int) - photo).max() <= 2
 
 
 def test_crop_fully_shows_in_the_middle() -> None:
     photo = _photo()
     crop = np.full((64, 64, 3), (9, 200, 77), np.uint8)
-    out = paste.paste_back(
-        photo, crop, align.box_matrix(np.array([50, 40, 114, 104]), size=64), paste.border_mask(64)
-    )
+    matrix = align.box_matrix(np.array([50, 40, 114, 104]), size=64)
+    out = paste.paste_back(photo, crop, matrix, paste.feather(np.ones((64, 64)), 5))
     np.testing.assert_array_equal(out[60:84, 70:94], np.broadcast_to(crop[:24, :24], (24, 24, 3)))
 
 

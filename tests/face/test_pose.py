@@ -1,6 +1,5 @@
 import numpy as np
 import pytest
-import torch
 
 from mien.face import align, pose
 
@@ -47,16 +46,6 @@ def test_scale_is_removed_and_reflections_raise() -> None:
         pose.angles(np.diag([1.0, 1.0, -1.0]))
     with pytest.raises(ValueError, match="finite"):
         pose.angles(np.full((3, 3), np.nan))
-
-
-def test_torch_agrees_and_has_gradients() -> None:
-    given = torch.tensor([[20.0, -10.0, 30.0], [-60.0, 15.0, -5.0]], dtype=torch.float64, requires_grad=True)
-    matrices = pose.rotation_torch(given)
-    np.testing.assert_allclose(matrices.detach().numpy(), pose.rotation(given.detach().numpy()), atol=1e-12)
-    back = pose.angles_torch(matrices)
-    torch.testing.assert_close(back, given)
-    (gradient,) = torch.autograd.grad(back.sum(), given)
-    torch.testing.assert_close(gradient, torch.ones_like(given))
 
 
 def test_tilt_of_a_crop() -> None:

@@ -17,7 +17,7 @@ from mien.face import align
 from mien.types import ByteImage, FloatArray
 
 CANVAS = 192
-TIGHT_SIZE, WHOLE_SIZE = 96, 256  # sides at which tight crops and whole portraits are kept
+TIGHT_SIZE = 96  # side at which tight crops are kept
 # A canonical crop in a picture: centre x, y and side in px, clockwise tilt in degrees.
 Placed = tuple[float, float, float, float]
 

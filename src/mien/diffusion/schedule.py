@@ -52,15 +52,10 @@ class Schedule:
         alpha_bar = self.at(t, z_t)
         return (z_t - (1 - alpha_bar).sqrt() * eps) / alpha_bar.sqrt()
 
-    def velocity(self, z: Tensor, eps: Tensor, t: Tensor) -> Tensor:
-        """v = sqrt(alpha_bar) eps - sqrt(1 - alpha_bar) z_0 (Salimans & Ho 2022, appendix D); shapes as `add_noise`."""
-        alpha_bar = self.at(t, z)
-        return alpha_bar.sqrt() * eps - (1 - alpha_bar).sqrt() * z
-
     def as_noise(self, predict: NoisePredictor) -> NoisePredictor:
         """`predict`, whose network gives what `prediction` says, as a predictor of eps (float32).
 
-        eps = sqrt(1 - alpha_bar) z_t + sqrt(alpha_bar) v.
+        eps = sqrt(1 - alpha_bar) z_t + sqrt(alpha_bar) v  (Salimans & Ho 2022, appendix D).
         """
         if self.prediction == "epsilon":
             return predict

@@ -16,7 +16,6 @@ from mien.types import FloatArray
 if TYPE_CHECKING:
     from torch import Tensor
 
-COUNT = 478
 LEFT_IRIS, RIGHT_IRIS = 468, 473  # centres
 
 # Outer corner, inner corner of the eye on the picture's right, then on its left; then the base of the nose:

@@ -27,13 +27,6 @@ def feather(mask: FloatArray, radius: float) -> FloatArray:
     return (mask * depth * depth * (3 - 2 * depth)).astype(np.float32)
 
 
-def border_mask(size: int, margin: float = 0.08) -> FloatArray:
-    """[size, size] float32: 1 in the middle of a crop, falling to 0 at its border over `margin` of its
-    side.
-    """
-    return feather(np.ones((size, size), np.float32), max(1.0, margin * size))
-
-
 def paste_back(photo: ByteImage, crop: ByteImage, matrix: FloatArray, mask: FloatArray) -> ByteImage:
     """The photo with the crop blended in.
 

@@ -20,14 +20,9 @@ the nose once the tilt is undone. At yaw = ±90° nod and tilt are the same move
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from mien.types import FloatArray
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 POLE = 1e-9  # cos(yaw) below this is a pole
 
@@ -35,8 +30,7 @@ POLE = 1e-9  # cos(yaw) below this is a pole
 def angles(rotation: FloatArray) -> FloatArray:
     """(yaw, pitch, roll) in degrees [..., 3] of rotations [..., 3, 3].
 
-    Ranges: yaw [-90, 90], pitch and roll (-180, 180]. A small scale or shear (as in a fitted matrix) is
-        removed
+    Ranges: yaw [-90, 90], pitch and roll (-180, 180]. A small scale or shear (as in a fitted matrix) is removed
     first by taking the nearest rotation.
 
     Raises:
@@ -52,8 +46,7 @@ def angles(rotation: FloatArray) -> FloatArray:
     cos_yaw = np.hypot(r[..., 0, 0], r[..., 1, 0])
     pole = cos_yaw < POLE
     yaw = np.arctan2(-r[..., 2, 0], cos_yaw)
-    # R's first column is Rz(-roll) · (cos yaw, 0, -sin yaw); its last row is (-sin yaw, -cos yaw sin pitch,
-    # …).
+    # R's first column is Rz(-roll) · (cos yaw, 0, -sin yaw); its last row is (-sin yaw, -cos yaw sin pitch, …).
     roll = np.where(pole, 0.0, np.arctan2(-r[..., 1, 0], r[..., 0, 0]))
     pitch = np.where(pole, np.arctan2(r[..., 1, 2], r[..., 1, 1]), np.arctan2(-r[..., 2, 1], r[..., 2, 2]))
     return np.rad2deg(np.stack([yaw, pitch, roll], axis=-1))
@@ -76,34 +69,6 @@ def rotation(pose: FloatArray) -> FloatArray:
         [-sy, -cy * sp, cy * cp],
     ]
     return np.stack([np.stack(row, axis=-1) for row in entries], axis=-2)
-
-
-def angles_torch(rotation: Tensor) -> Tensor:
-    """`angles` for torch: [..., 3, 3] rotations → [..., 3] degrees, differentiable away from yaw = ±90°.
-
-    The matrices must already be rotations; nothing is projected.
-    """
-    import torch
-
-    r = rotation
-    yaw = torch.atan2(-r[..., 2, 0], torch.sqrt(r[..., 0, 0] ** 2 + r[..., 1, 0] ** 2))
-    pitch = torch.atan2(-r[..., 2, 1], r[..., 2, 2])
-    roll = torch.atan2(-r[..., 1, 0], r[..., 0, 0])
-    return torch.rad2deg(torch.stack([yaw, pitch, roll], dim=-1))
-
-
-def rotation_torch(pose: Tensor) -> Tensor:
-    """`rotation` for torch: (yaw, pitch, roll) degrees [..., 3] → [..., 3, 3], differentiable everywhere."""
-    import torch
-
-    yaw, pitch, roll = torch.deg2rad(pose).unbind(-1)
-    cy, sy, cp, sp, cr, sr = yaw.cos(), yaw.sin(), pitch.cos(), pitch.sin(), roll.cos(), roll.sin()
-    rows = [
-        torch.stack([cr * cy, sr * cp - cr * sy * sp, sr * sp + cr * sy * cp], dim=-1),
-        torch.stack([-sr * cy, cr * cp + sr * sy * sp, cr * sp - sr * sy * cp], dim=-1),
-        torch.stack([-sy, -cy * sp, cy * cp], dim=-1),
-    ]
-    return torch.stack(rows, dim=-2)
 
 
 def tilt(matrix: FloatArray) -> float:
