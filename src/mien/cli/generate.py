@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -132,10 +131,6 @@ def generate(
         face=parse_face(face),
         expression_face=parse_face(expression_face),
     )
-
-    os.environ.setdefault(
-        "TRANSFORMERS_VERBOSITY", "error"
-    )  # it warns of torchvision, which nothing here needs
 
     def load() -> Portraits:
         from mien.cli.portraits import Portraits

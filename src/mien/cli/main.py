@@ -43,7 +43,9 @@ def _root(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
-) -> None: ...
+) -> None:
+    # transformers warns of torchvision, which nothing here needs
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 
 
 for _verb in (generate, reface, inspect, travel, studio, analyze, evaluate):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -134,9 +133,6 @@ def reface(
         identity_face=parse_face(identity_face),
         expression_face=parse_face(expression_face),
     )
-    os.environ.setdefault(
-        "TRANSFORMERS_VERBOSITY", "error"
-    )  # it warns of torchvision, which nothing here needs
     remind(quiet)
 
     def load() -> Refaces:

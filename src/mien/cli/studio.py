@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import time
 from pathlib import Path
@@ -34,7 +33,6 @@ def studio(
 
     Other people's faces need their consent. Nothing leaves this machine.
     """
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     try:
         from mien.studio.app import serve
     except ModuleNotFoundError as error:

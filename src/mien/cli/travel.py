@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,7 +10,7 @@ import typer
 
 from mien.cli import options
 from mien.cli.console import choice, print_json
-from mien.cli.generate import DTYPES, parse_face
+from mien.cli.generate import DTYPES, check_places, parse_face, steps_bar
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -67,39 +66,27 @@ def travel(
     """
     began = time.perf_counter()
     choice(dtype, DTYPES, "precision")
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    from tqdm import tqdm
-
     from mien.expressions.spec import parse
-    from mien.files import check_writable
     from mien.images import read_image
     from mien.pipelines import travel as journeys
-    from mien.provenance import check_format
     from mien.provenance.animation import check_animation
     from mien.types import InputError
 
     if output.suffix.lower() in MOVING:
         check_animation(output)
     else:
-        check_format(output)
-        check_writable(output)
+        check_places([output])
         if sheet or back:
             raise InputError(
                 f"{output} is a contact sheet itself: --sheet and --back go with a .gif or .mp4."
             )
     if sheet:
-        check_format(sheet)
-        check_writable(sheet)
+        check_places([sheet])
     places = journeys.sweep(stops) if sweep else [parse(stop) for stop in stops]
     said = journeys.names(places, frames)  # also refuses too few frames
     person = read_image(identity)
     pipe = _load(backbone, device, dtype, adapter)
-    with tqdm(desc="steps", leave=False, disable=True if quiet else None) as bar:
-
-        def progress(step: int, total: int, _: Any) -> None:
-            bar.total = total
-            bar.update(step - bar.n)
-
+    with steps_bar(quiet) as progress:
         images = journeys.travel(
             pipe,
             person,
