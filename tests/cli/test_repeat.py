@@ -12,7 +12,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from mien.cli.main import app
-from mien.cli.repeat import read_settings
+from mien.cli.recorded import read_settings
 from mien.provenance import read_provenance, save_image
 from mien.types import InputError
 
@@ -112,8 +112,8 @@ def test_nothing_of_the_people_is_in_the_metadata(made: Path) -> None:
         (["two-1.png", IDENTITY, "joy"], "another expression than joy"),
         (["word.webp", IDENTITY, "anger"], "another expression than anger"),
         (["two-1.png", "absent.png", EXPRESSION], "absent.png does not exist"),
-        (["strip.png", IDENTITY, EXPRESSION], "no portrait of `mien generate`"),
-        (["me.png", IDENTITY, EXPRESSION], "no portrait of `mien generate`"),
+        (["strip.png", IDENTITY, EXPRESSION], "no picture of `mien generate`: give the picture"),
+        (["me.png", IDENTITY, EXPRESSION], "no picture of `mien generate`"),
         (["pairs.csv", IDENTITY, EXPRESSION], "not a picture"),
         (["absent.png", IDENTITY, EXPRESSION], "absent.png"),
         (["two-1.png", IDENTITY, EXPRESSION, "--seed", 8], "--seed is the picture's own"),
@@ -182,7 +182,7 @@ def test_another_person_by_force_is_said(tmp_path: Path, made: Path) -> None:
 def test_edited_metadata_are_refused(tmp_path: Path, made: Path, change: dict[str, Any]) -> None:
     source = edited(made / "word.webp", tmp_path / "edited.webp", **change)
     with pytest.raises(InputError, match=r"edited\.webp"):
-        read_settings(source)
+        read_settings(source, "portrait")
 
 
 @pytest.mark.parametrize(

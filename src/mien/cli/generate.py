@@ -112,7 +112,7 @@ def generate(
     if source is not None:
         from mien.cli.repeat import repeat
 
-        _check_alone(context)
+        check_alone(context, WITH_FROM)
         repeat(source, identity, expression, output, strip, backbone, adapter, device, force, as_json, quiet)
         return
     if force:
@@ -168,13 +168,13 @@ def numbered(path: Path, count: int) -> list[Path]:
     return [path.with_name(f"{path.stem}-{number}{path.suffix}") for number in range(1, count + 1)]
 
 
-def _check_alone(context: typer.Context) -> None:
-    """With --from the settings are the picture's own: none may be given beside it."""
+def check_alone(context: typer.Context, allowed: Sequence[str]) -> None:
+    """With --from the settings are the picture's own: `InputError` if another than `allowed` is given beside it."""
     from mien.types import InputError
 
     for name in context.params:
         given = context.get_parameter_source(name)
-        if name not in WITH_FROM and given is not None and given.name == "COMMANDLINE":
+        if name not in allowed and given is not None and given.name == "COMMANDLINE":
             option = f"--{name.replace('_', '-')}"
             raise InputError(f"{option} is the picture's own with --from: leave it out.")
 

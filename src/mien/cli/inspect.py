@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from mien.provenance.watermark import Box, Found
 
 SETTINGS_SHOWN = (
-    "prompt", "negative_prompt", "seed", "steps", "guidance", "id_scale", "expression_scale", "backbone",
-    "adapter", "scheduler", "device", "dtype", "identity_encoder", "expression_encoder",
+    "kind", "task", "prompt", "negative_prompt", "seed", "steps", "guidance", "id_scale", "expression_scale",
+    "backbone", "adapter", "scheduler", "device", "dtype", "identity_encoder", "expression_encoder",
 )  # fmt: skip
 
 

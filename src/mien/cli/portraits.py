@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import platform
 import warnings
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import diffusers.utils.logging
-import torch
 from PIL import Image
 
 from mien.backbones import SPECS, find_folder, load_backbone
 from mien.cli.console import choice, say
 from mien.cli.generate import Wish
+from mien.cli.records import Maker, describe
 from mien.expressions import faces as shipped
 from mien.expressions.reading import complete
 from mien.expressions.spec import Expression
@@ -26,11 +23,8 @@ from mien.metrics import face as metrics
 from mien.metrics.scoring import Observation, load_scorer
 from mien.pipelines.inputs import choose_face
 from mien.pipelines.portrait import PortraitPipeline
-from mien.provenance.hashes import hash_files, hash_folder, hash_pixels
+from mien.provenance.hashes import hash_pixels
 from mien.types import Face, FloatArray
-from mien.weights import path as weights_path
-
-PARTS = ("unet", "vae", "text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2", "scheduler")
 
 
 @dataclass(frozen=True)
@@ -62,22 +56,6 @@ class Target:
         return drawn if isinstance(drawn, Image.Image) else read_image(drawn)
 
 
-def describe(expression: Expression, salt: str) -> list[dict[str, Any]]:
-    """The parts of an expression as JSON values; of a picture nothing but its salted fingerprint."""
-    parts: list[dict[str, Any]] = []
-    for part in expression.parts:
-        entry: dict[str, Any] = {"weight": part.weight}
-        if part.picture is not None:
-            image = part.picture if isinstance(part.picture, Image.Image) else read_image(part.picture)
-            entry["picture"] = hash_pixels(image, salt)
-        elif part.word is not None:
-            entry["word"] = part.word
-        elif part.shapes is not None:
-            entry["blendshapes"] = dict(part.shapes)
-        parts.append(entry)
-    return parts
-
-
 class Portraits:
     """One pipeline for many portraits; a picture that comes again is analysed once.
 
@@ -89,59 +67,30 @@ class Portraits:
         if "/" not in backbone and not Path(backbone).is_dir():
             choice(backbone, SPECS, "backbone")
         diffusers.utils.logging.disable_progress_bar()  # loading takes a second
-        self._folder = find_folder(backbone)
-        loaded = load_backbone(str(self._folder), device, dtype, adapter)
+        folder = find_folder(backbone)
+        loaded = load_backbone(str(folder), device, dtype, adapter)
         loaded.name = Path(backbone).name if Path(backbone).is_dir() else backbone
         self.wish = wish
         self.pipe = PortraitPipeline(loaded, loaded.load_adapter(), analyze=self.faces)
-        self._adapter_name = None if adapter is None else Path(adapter).resolve().name
+        self.maker = Maker(loaded, folder, adapter)
         scorer = load_scorer()
         self._analyse = scorer.analyse
         self._scorer = replace(scorer, analyse=self.faces)
         self._known: dict[str, Sequence[Face]] = {}
         self._said: set[str] = set()
-        # The weights are hashed beside the first portrait: large ones take seconds.
-        self._hashing = ThreadPoolExecutor(1).submit(self._hash)
 
     @property
     def settings(self) -> dict[str, Any]:
         """Every setting that all portraits of the run share, as JSON values; folders without their path."""
-        loaded, spec = self.pipe.backbone, self.pipe.backbone.adapter
         steps, guidance = self.wish.steps, self.wish.guidance
         return {
             "kind": "portrait",
             **asdict(self.wish),
             "steps": self.pipe.steps if steps is None else steps,
             "guidance": self.pipe.guidance if guidance is None else guidance,
-            "backbone": loaded.name,
-            "adapter": self._adapter_name,
-            "identity_encoder": spec.identity_encoder if spec else None,
-            "expression_encoder": spec.expression_encoder if spec else None,
+            **self.maker.settings,
             "scheduler": type(self.pipe.scheduler).__name__,
-            "device": loaded.device.type,
-            "dtype": str(loaded.precision).removeprefix("torch."),
         }
-
-    @cached_property
-    def environment(self) -> dict[str, Any]:
-        """What the last bits of a portrait depend on beside its settings."""
-        device = self.pipe.backbone.device
-        name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
-        return {"torch": torch.__version__, "threads": torch.get_num_threads(), "processor": name}
-
-    @property
-    def hashes(self) -> dict[str, str]:
-        """sha256 of the model, of its adapter and of the networks that look at faces."""
-        return self._hashing.result()
-
-    def _hash(self) -> dict[str, str]:
-        found = {"backbone": hash_folder(self._folder, PARTS)}
-        if spec := self.pipe.backbone.adapter:
-            files = (file for file in (spec.identity, spec.expression) if file is not None)
-            found["adapter"] = hash_files((file.stem, file) for file in files)
-        names = ("detector", "analyser", "recogniser")
-        found["face"] = hash_files((name, weights_path(name)) for name in names)
-        return found
 
     def record(self, who: Subject, how: Target, image: Image.Image, salt: str, slot: int, batch: int) -> dict:
         """What a portrait's metadata say beyond `settings`, for it to be made again.
@@ -150,17 +99,12 @@ class Portraits:
             who, how: what it was made of; their pictures leave nothing but salted fingerprints.
             image: the portrait. slot, batch: which image of how many in one batch it was.
         """
-        return {
-            "inputs": {
-                "salt": salt,
-                "identity": hash_pixels(who.image, salt),
-                "expression": describe(how.expression, salt),
-            },
-            "models": self.hashes,
-            "environment": self.environment,
-            "batch": {"size": batch, "slot": slot},
-            "pixels": hash_pixels(image),
+        inputs = {
+            "salt": salt,
+            "identity": hash_pixels(who.image, salt),
+            "expression": describe(how.expression, salt),
         }
+        return self.maker.record(inputs, image, slot, batch)
 
     def forget(self) -> None:
         """Forget the faces that were seen: for a server, whose next picture is somebody else's."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,16 +13,25 @@ import typer
 from mien.cli import options
 from mien.cli.consent import remind
 from mien.cli.console import choice, print_json, say
-from mien.cli.generate import DTYPES, numbered, parse_face
+from mien.cli.generate import DTYPES, check_alone, check_places, numbered, parse_face, steps_bar
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
+
     from mien.cli.refaces import Refaces
+    from mien.expressions.spec import Expression
     from mien.pipelines.inputs import FaceChoice
+    from mien.pipelines.reface import Refaced
 
 SCORED_BY = {
     "analyser": "embedded",
     "recogniser": "embedded; both also condition the result, which flatters: judge with `mien evaluate`",
 }
+
+WITH_FROM = (
+    "source", "photo", "identity", "expression", "output", "strip", "backbone", "adapter", "device", "force",
+    "as_json", "quiet",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -39,16 +49,17 @@ class RefaceWish:
 
 @dataclass(frozen=True)
 class Request:
-    """One photo to be made: pictures by their paths; what is None comes from the photo, the photo from the prompt."""
+    """One photo to be made: pictures, or their paths; what is None comes from the photo, the photo from the prompt."""
 
-    photo: Path | None
-    identity: Path | None
-    expression: str | None
+    photo: Path | Image | None
+    identity: Path | Image | None
+    expression: str | Expression | None
     prompt: str
     seed: int
 
 
 def reface(
+    context: typer.Context,
     photo: Annotated[Path | None, typer.Argument(help="The photo; only one face in it changes.")] = None,
     identity: Annotated[
         Path | None, typer.Option(help="Whose face it gets: a picture.  [default: stays the same person]")
@@ -101,6 +112,13 @@ def reface(
     ] = None,
     out_dir: options.OutDir = None,
     batch_size: Annotated[int, typer.Option(min=1, help="With --pairs: photos in work at a time.")] = 8,
+    source: Annotated[
+        Path | None,
+        typer.Option("--from", help="Make this picture again, from its metadata and the same pictures."),
+    ] = None,
+    force: Annotated[
+        bool, typer.Option(help="With --from: go on where models or pictures are others than then.")
+    ] = False,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
@@ -109,6 +127,9 @@ def reface(
     With --pairs FILE --out-dir DIR: every row of a CSV file, and DIR/results.csv with every setting and score.
     Pictures named in the CSV are looked for from the CSV's own folder.
 
+    With --from PICTURE PHOTO: that picture again, bit for bit on the same kind of machine. The pictures it was made
+    from are not in it and have to be given, as then; words are.
+
     Other people's faces need their consent. Results say that they were generated.
     """
     choice(dtype, DTYPES, "precision")
@@ -116,6 +137,15 @@ def reface(
 
     if (pairs is None) != (out_dir is None):
         raise InputError("--pairs FILE.csv and --out-dir DIR belong together: give both.")
+    if source is not None:
+        from mien.cli.repeat_reface import repeat
+
+        check_alone(context, WITH_FROM)
+        request = (photo, identity, expression)
+        repeat(source, *request, output, strip, backbone, adapter, device, force, as_json, quiet)
+        return
+    if force:
+        raise InputError("--force belongs to --from PICTURE: leave it out.")
     if pairs is None and photo is None and not prompt.strip():
         raise InputError("Give a photo, or --prompt with the scene to put the face in.")
     if pairs is None and identity is None and expression is None:
@@ -152,45 +182,60 @@ def reface(
 def _one(
     load: Any, requests: list[Request], places: list[Path], strip: Path | None, as_json: bool, quiet: bool
 ) -> None:
-    from PIL import Image
-    from tqdm import tqdm
-
-    from mien.files import check_writable
-    from mien.provenance import check_format, save_image
-    from mien.sheets import sheet
+    from mien.provenance import save_image
+    from mien.provenance.hashes import new_salt
 
     began = time.perf_counter()
-    for place in [*places, *([strip] if strip else [])]:
-        check_format(place)
-        check_writable(place)
+    check_places([*places, *([strip] if strip else [])])
     refaces = load()
     ready = time.perf_counter()
-    with tqdm(desc="steps", leave=False, disable=True if quiet else None) as bar:
-
-        def progress(step: int, total: int, _: Any) -> None:
-            bar.total = total
-            bar.update(step - bar.n)
-
+    with steps_bar(quiet) as progress:
         results = refaces.make(requests, progress)
     seconds = time.perf_counter() - ready
-    made = []
-    for request, place, result in zip(requests, places, results, strict=True):
+    salt, made = new_salt(), []
+    for slot, (request, place, result) in enumerate(zip(requests, places, results, strict=True)):
         image = result.image()
         scores = refaces.score(image, result.scene, request)
-        own = {"prompt": request.prompt, "seed": request.seed, "task": refaces.task(request)}
-        mask = result.mask() if request.photo is not None else None  # a scene of ours is generated as a whole
-        save_image(image, place, {**refaces.settings, **own, "scores": scores}, mask=mask)
+        record = refaces.record(request, result, image, salt, slot, len(requests))
+        save_image(
+            image,
+            place,
+            {**refaces.settings, **record, "scores": scores},
+            mask=generated_part(request, result),
+        )
+        own = {name: record[name] for name in ("prompt", "seed", "task")}
         made.append({"path": str(place), **own, **scores})
     if strip:
-        shown = Image.fromarray(results[0].scene.photo)
-        pictures = [("photo" if requests[0].photo else "scene", shown), *refaces.given(requests[0])]
-        drawn = sheet([[*pictures, *[("result", result.image()) for result in results]]])
-        save_image(drawn, strip, {**refaces.settings, "seed": requests[0].seed})
+        save_strip(strip, refaces, requests[0], results)
     total = time.perf_counter() - began
     if as_json:
         answer = {"images": made, "strip": str(strip) if strip else None, "settings": refaces.settings}
         print_json({**answer, "scored_by": SCORED_BY, "seconds": seconds, "seconds_in_all": total})
         return
+    report(made, strip, seconds, total)
+
+
+def generated_part(request: Request, result: Refaced) -> Any:
+    """The mask [H, W] of what was generated, None for a scene of ours, which was generated as a whole."""
+    return None if request.photo is None else result.mask()
+
+
+def save_strip(place: Path, refaces: Refaces, request: Request, results: Sequence[Refaced]) -> None:
+    """Write photo | what was given | result; it says of itself that a part of it was generated."""
+    from PIL import Image
+
+    from mien.provenance import PARTLY_GENERATED, save_image
+    from mien.sheets import sheet
+
+    photo = Image.fromarray(results[0].scene.photo)
+    pictures = [("photo" if request.photo else "scene", photo), *refaces.given(request)]
+    drawn = sheet([[*pictures, *[("result", result.image()) for result in results]]])
+    settings = {**refaces.settings, "kind": "strip", "prompt": request.prompt, "seed": request.seed}
+    save_image(drawn, place, settings, PARTLY_GENERATED)
+
+
+def report(made: Sequence[dict[str, Any]], strip: Path | None, seconds: float, total: float) -> None:
+    """What a person wants to know of the photos just made."""
     for one in made:
         print(f"{one['path']}  {in_words(one)}")
     if strip:

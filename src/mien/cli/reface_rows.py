@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 from mien.cli.console import nearest
 from mien.cli.generate import numbered
-from mien.cli.reface import SCORED_BY, Request
+from mien.cli.reface import SCORED_BY, Request, generated_part
 from mien.cli.rows import Account, Cells, Line, Row, located, make_rows, read_rows, seed_of
 from mien.provenance import save_image
+from mien.provenance.hashes import new_salt
 from mien.types import InputError
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 COLUMNS = ("photo", "identity", "expression", "prompt", "seed", "out")
 ACCOUNT = Account("photos", ("row", "out", "task", "prompt", "seed", "id", "exp", "pose"), SCORED_BY)
 Requests = tuple[Request, ...]
+Made = tuple["Refaced", int, int]  # a result; which of how many in its batch
 
 
 @dataclass(frozen=True)
@@ -75,18 +77,21 @@ class RefaceRows:
     def look(self, row: Row[Requests]) -> Requests:
         return row.asked  # the pipeline reads the pictures of a batch itself
 
-    def make(self, looked: Sequence[Requests]) -> list[list[Refaced]]:
-        results = iter(self._refaces.make([request for requests in looked for request in requests]))
+    def make(self, looked: Sequence[Requests]) -> list[list[Made]]:
+        batch = self._refaces.make([request for requests in looked for request in requests])
+        results = ((result, slot, len(batch)) for slot, result in enumerate(batch))
         return [[next(results) for _ in requests] for requests in looked]
 
-    def save(self, row: Row[Requests], looked: Requests, made: list[Refaced]) -> list[Line]:
-        lines = []
-        for request, place, result in zip(looked, numbered(row.out, len(looked)), made, strict=True):
+    def save(self, row: Row[Requests], looked: Requests, made: list[Made]) -> list[Line]:
+        lines, salt = [], new_salt()
+        for request, place, one in zip(looked, numbered(row.out, len(looked)), made, strict=True):
+            result, slot, size = one
             image = result.image()
             scores = self._refaces.score(image, result.scene, request)
-            own = {"prompt": request.prompt, "seed": request.seed, "task": self._refaces.task(request)}
-            mask = result.mask() if request.photo is not None else None
-            save_image(image, place, {**self.settings, **own, "scores": scores}, mask=mask)
+            record = self._refaces.record(request, result, image, salt, slot, size)
+            settings = {**self.settings, **record, "scores": scores}
+            save_image(image, place, settings, mask=generated_part(request, result))
+            own = {name: record[name] for name in ("prompt", "seed", "task")}
             lines.append({"out": str(place), **own, **scores})
         return lines
 

@@ -14,14 +14,16 @@ from PIL import Image
 
 from mien.backbones import SPECS, find_folder, load_backbone
 from mien.cli.console import choice, nearest, say
+from mien.cli.records import Maker, describe
 from mien.cli.reface import RefaceWish, Request
-from mien.expressions.spec import parse
+from mien.expressions.spec import Expression, parse
 from mien.images import read_image
 from mien.metrics import face as metrics
 from mien.metrics.scoring import load_scorer
 from mien.pipelines.inputs import choose_face
 from mien.pipelines.reface import STEPS, Refaced, RefacePipeline, Scene
 from mien.pipelines.schedulers import scheduler_names
+from mien.provenance.hashes import hash_pixels
 from mien.types import Face, InputError
 
 
@@ -49,9 +51,11 @@ class Refaces:
             choice(backbone, SPECS, "backbone")
         kind = None if scheduler is None else find_scheduler(scheduler)
         diffusers.utils.logging.disable_progress_bar()  # loading takes a second
-        loaded = load_backbone(str(find_folder(backbone)), device, dtype, adapter)
+        folder = find_folder(backbone)
+        loaded = load_backbone(str(folder), device, dtype, adapter)
         loaded.name = Path(backbone).name if Path(backbone).is_dir() else backbone
         self.wish = wish
+        self.maker = Maker(loaded, folder, adapter)
         self.pipe = RefacePipeline(loaded, loaded.load_adapter())
         if kind is not None and not isinstance(self.pipe.scheduler, kind):
             self.pipe.scheduler = kind.from_config(loaded.scheduler.config)
@@ -60,18 +64,34 @@ class Refaces:
     @property
     def settings(self) -> dict[str, Any]:
         """Every setting that all photos of the run share, as JSON values."""
-        loaded, portraits = self.pipe.backbone, self.pipe.portraits
         steps, guidance = self.wish.steps, self.wish.guidance
         return {
             "kind": "reface",
             **asdict(self.wish),
             "steps": STEPS if steps is None else steps,
-            "guidance": portraits.guidance if guidance is None else guidance,
-            "backbone": loaded.name,
+            "guidance": self.pipe.portraits.guidance if guidance is None else guidance,
+            **self.maker.settings,
             "scheduler": type(self.pipe.scheduler).__name__,
-            "device": loaded.device.type,
-            "dtype": str(loaded.precision).removeprefix("torch."),
         }
+
+    def record(
+        self, request: Request, result: Refaced, image: Image.Image, salt: str, slot: int, batch: int
+    ) -> dict[str, Any]:
+        """What a photo's metadata say beyond `settings`, for it to be made again.
+
+        Args:
+            request, result: what it was made of; pictures leave nothing but salted fingerprints.
+            image: the photo with its new face. slot, batch: which image of how many in one batch it was.
+        """
+        photo, who, how = request.photo, request.identity, request.expression
+        inputs = {
+            "salt": salt,
+            "photo": None if photo is None else hash_pixels(Image.fromarray(result.scene.photo), salt),
+            "identity": None if who is None else hash_pixels(_read(who), salt),
+            "expression": None if how is None else describe(parse(how), salt),
+        }
+        own = {"prompt": request.prompt, "seed": request.seed, "task": self.task(request)}
+        return {**own, **self.maker.record(inputs, image, slot, batch)}
 
     def task(self, request: Request) -> str:
         """What is done, by the paper's names."""
@@ -108,7 +128,7 @@ class Refaces:
         """The pictures of a request beside its photo, labelled for a contact sheet."""
         pictures = []
         if request.identity is not None:
-            pictures.append(("identity", read_image(request.identity)))
+            pictures.append(("identity", _read(request.identity)))
         if request.expression is not None and (shown := _picture(request.expression)) is not None:
             pictures.append(("expression", shown))
         return pictures
@@ -124,7 +144,7 @@ class Refaces:
         seen = self._scorer.observe_face(image, near[0])
         who = (photo, scene.face)
         if request.identity is not None:
-            who = self._face(read_image(request.identity), self.wish.identity_face)
+            who = self._face(_read(request.identity), self.wish.identity_face)
         how: tuple[Image.Image, Face] | None = (photo, scene.face)
         if request.expression is not None:
             shown = _picture(request.expression)
@@ -157,13 +177,16 @@ def find_scheduler(name: str) -> Any:
     return getattr(diffusers, known[wanted])
 
 
-def _picture(expression: str) -> Image.Image | None:
+def _read(picture: Path | Image.Image) -> Image.Image:
+    return picture if isinstance(picture, Image.Image) else read_image(picture)
+
+
+def _picture(expression: str | Expression) -> Image.Image | None:
     """The picture of an expression that is one picture and nothing else."""
     parts = parse(expression).parts
     if len(parts) != 1 or parts[0].picture is None or parts[0].weight != 1.0:
         return None
-    picture = parts[0].picture
-    return picture if isinstance(picture, Image.Image) else read_image(picture)
+    return _read(parts[0].picture)
 
 
 def _holds(face: Face, place: Any) -> bool:
