@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup portrait studio test lint types format bench clean
+.PHONY: setup portrait studio test lint types format bench lab clean
 
 setup: .venv/.dev
 
@@ -45,6 +45,10 @@ format: setup
 # The judges of the benchmark, MediaPipe and dlib, share no weights with our models.
 bench: .venv/.bench
 	$(BIN)/python benchmarks/run_all.py
+
+# What the two papers claim, tried on the embedded model: hours; stopped and started again, it goes on (docs/lab.md).
+lab: .venv/.bench
+	$(BIN)/python benchmarks/lab.py
 
 clean:
 	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache portrait.png portrait_strip.png

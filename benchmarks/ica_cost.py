@@ -31,7 +31,7 @@ from mien.training.loop import make_rng
 from mien.training.stages.ica import IcaStage
 from mien.training.stages.refined import RefinedStage
 from mien.types import Conditions, NoisePredictor
-from table import run
+from table import Row, exact, publish, run
 from timing import seconds
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
@@ -81,6 +81,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--framing", default="canonical", choices=("canonical", "whole"))
+    parser.add_argument("--out", type=Path, default=Path("runs/bench"))
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         data = {"root": str(save_examples(Path(folder))), "framing": given.framing}
@@ -120,12 +121,14 @@ def main() -> None:
     def ratio(a: str, b: str) -> float:
         return statistics.median(x / y for x, y in zip(times[a], times[b], strict=True))
 
-    print(f"{given.backbone}, batch {given.batch}, float32, {device}, {torch.get_num_threads()} threads,")
-    print(f"median of {given.rounds} interleaved rounds, torch {torch.__version__}\n")
-    print("| one step, forward and backward | ms | ÷ plain | ÷ ICA with ANI |\n|---|---|---|---|")
+    rows = []
     for name, own in times.items():
-        against = [f"{ratio(name, other):.2f}" for other in ("plain training step", "ICA, ANI")]
-        print(f"| {name} | {1000 * statistics.median(own):.0f} | {' | '.join(against)} |")
+        rows.append(Row(f"{name}: ms", exact(1000 * statistics.median(own)), spec=".0f"))
+        for other in ("plain training step", "ICA, ANI"):
+            rows.append(Row(f"{name}: ÷ {other}", exact(ratio(name, other)), spec=".2f"))
+    title = f"One step, forward and backward: {given.backbone}, batch {given.batch}, float32, {device}"
+    details = {"settings": {key: str(value) for key, value in vars(given).items()}, "seconds": times}
+    publish(given.out, "ica_cost", title, rows, details)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import json
 import math
 import os
 import platform
+import shlex
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -94,14 +95,20 @@ def environment() -> dict[str, Any]:
 
 
 def publish(out: Path, name: str, title: str, rows: list[Row], details: dict[str, Any]) -> str:
-    """Write ``<name>.md`` and ``<name>.json`` into `out`, print the table, and return it."""
+    """Write ``<name>.md`` and ``<name>.json`` into `out`, print the table, and return it.
+
+    `details` go into the JSON as they are. Of a key ``samples``, arm → measure → a number an example (None: none),
+    the laboratory makes paired comparisons.
+    """
     out.mkdir(parents=True, exist_ok=True)
     facts = environment()
     made = f"{facts['date']}, {facts['machine']}, torch {facts['torch']}"
-    text = markdown(title, rows) + f"\nMeasured {made}, by `python benchmarks/{name}.py`.\n"
+    script = f"benchmarks/{Path(sys.argv[0]).name}"
+    text = markdown(title, rows) + f"\nMeasured {made}, by `python {script}`.\n"
     content = {
         "title": title,
         "environment": facts,
+        "command": shlex.join(["python", script, *sys.argv[1:]]),
         "rows": [{**asdict(row), "met": row.met} for row in rows],
         **details,
     }

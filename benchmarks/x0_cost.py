@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import statistics
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -18,7 +19,7 @@ from torch import Tensor
 from mien.diffusion.schedule import Schedule
 from mien.diffusion.x0 import posterior_step
 from mien.types import InputError
-from table import run
+from table import Row, exact, publish, run
 from timing import seconds
 
 
@@ -41,6 +42,7 @@ def main() -> None:
     parser.add_argument("--t", type=int, default=999)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--shape", type=int, nargs=4, default=[8, 4, 64, 64], metavar=("B", "C", "H", "W"))
+    parser.add_argument("--out", type=Path, default=Path("runs/bench"))
     given = parser.parse_args()
     if not 2 <= given.t <= 999:
         raise InputError(f"t = {given.t} has no walk: give 2 to 999.")
@@ -73,17 +75,19 @@ def main() -> None:
         times["loop"].append(seconds(loop))
         times["closed"].append(seconds(lambda: [closed() for _ in range(many)][-1]) / many)
     ratio = statistics.median(a / b for a, b in zip(times["loop"], times["closed"], strict=True))
-    print(
-        f"{given.t} -> {given.t // 2}, latents {given.shape}, float32, torch {torch.__version__}, CPU time\n"
-    )
-    print("| walk | ms | ÷ closed | mean - loop's mean | deviation |\n|---|---|---|---|---|")
+    rows = [
+        Row("loop ÷ closed form", exact(ratio), 50.0, spec=".0f"),
+        Row("largest difference of the means, float64", exact(difference), 1e-9, at_least=False, spec=".1e"),
+    ]
     for name, label in (("loop", f"loop of {given.t - given.t // 2} steps"), ("closed", "closed form")):
-        own = statistics.median(times[name])
-        against = ratio if name == "loop" else 1.0
         noise = spread[name]
-        print(f"| {label} | {1000 * own:.2f} | {against:.0f} | {noise.mean():+.4f} | {noise.std():.4f} |")
-    print(f"\nlargest difference of the means in float64: {difference:.1e}; limit: ratio at least 50")
-    print("met" if ratio >= 50 and difference < 1e-9 else "NOT met")
+        rows += [
+            Row(f"{label}: ms", exact(1000 * statistics.median(times[name])), spec=".2f"),
+            Row(f"{label}: noise, mean", exact(noise.mean().item()), spec="+.4f"),
+            Row(f"{label}: noise, deviation", exact(noise.std().item()), spec=".4f"),
+        ]
+    title = f"Walk from t = {given.t} to {given.t // 2}, latents {'x'.join(map(str, given.shape))}, CPU time"
+    publish(given.out, "x0_cost", title, rows, {"settings": {k: str(v) for k, v in vars(given).items()}})
 
 
 if __name__ == "__main__":

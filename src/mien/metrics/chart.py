@@ -88,14 +88,16 @@ def ridges(series: Sequence[tuple[str, str, FloatArray]], axis: str) -> str:
 def lines(curves: Sequence[Curve], x_axis: str, y_axis: str, log: bool = False) -> str:
     """Curves on common axes, the first in the pages' first colour and so on; "" if no curve has a point.
 
+    One of a single point is a dot with its interval.
+
     Args:
         log: y on a logarithmic scale; all of it must be above 0.
     """
-    curves = [curve for curve in curves if len(curve.x)]
-    if not curves:
+    coloured = [(f"var(--m{i % len(COLOURS)})", curve) for i, curve in enumerate(curves) if len(curve.x)]
+    if not coloured:
         return ""
-    across = _scale(np.concatenate([np.asarray(curve.x, float) for curve in curves]))
-    heights = [part for curve in curves for part in (curve.y, curve.low, curve.high) if part is not None]
+    across = _scale(np.concatenate([np.asarray(curve.x, float) for _, curve in coloured]))
+    heights = [part for _, curve in coloured for part in (curve.y, curve.low, curve.high) if part is not None]
     up = _scale(np.concatenate([np.asarray(part, float) for part in heights]), log)
 
     def points(x: Sequence[float], y: Sequence[float]) -> str:
@@ -108,11 +110,11 @@ def lines(curves: Sequence[Curve], x_axis: str, y_axis: str, log: bool = False) 
         f'<line x1="0" x2="{WIDTH}" y1="{y:.2f}" y2="{y:.2f}" stroke="var(--line)"/>'
         for y in ((1 - up.share(tick)) * HEIGHT for tick in up.ticks)
     ]
-    for index, curve in enumerate(curves):
-        colour = f"var(--m{index % len(COLOURS)})"
+    for colour, curve in coloured:
         if curve.low is not None and curve.high is not None:
             band = f"{points(curve.x, curve.high)} {points(curve.x[::-1], curve.low[::-1])}"
-            drawn.append(f'<polygon points="{band}" fill="{colour}" fill-opacity=".15"/>')
+            edge = f'stroke="{colour}"' if len(curve.x) == 1 else 'stroke="none"'
+            drawn.append(f'<polygon points="{band}" fill="{colour}" fill-opacity=".15" {edge}/>')
         path = points(curve.x, curve.y)
         drawn.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"/>')
         if len(curve.x) <= MARKED:
@@ -121,8 +123,7 @@ def lines(curves: Sequence[Curve], x_axis: str, y_axis: str, log: bool = False) 
                 f'<path d="{dots}" stroke="{colour}" stroke-width="6" stroke-linecap="round" fill="none"/>'
             )
     legend = "".join(
-        f'<span><i style="background:var(--m{index % len(COLOURS)})"></i>{escape(curve.name)}</span>'
-        for index, curve in enumerate(curves)
+        f'<span><i style="background:{colour}"></i>{escape(curve.name)}</span>' for colour, curve in coloured
     )
     left = "".join(f'<span style="top:{1 - up.share(tick):.2%}">{tick:g}</span>' for tick in up.ticks)
     below = "".join(f'<span style="left:{across.share(tick):.2%}">{tick:g}</span>' for tick in across.ticks)
