@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
-SOURCE = Path(__file__).parent.parent / "src" / "mien"
+ROOT = Path(__file__).parent.parent
+SOURCE = ROOT / "src" / "mien"
 ROOMS = sorted(SOURCE.rglob("*.py"))
+OUTSIDE = sorted(path for name in ("tests", "benchmarks", "examples") for path in (ROOT / name).rglob("*.py"))
 LONGEST = 400
 
 # Floors of docs/architecture.md. A room may import rooms of its own floor and of those below.
@@ -92,6 +94,40 @@ def test_rooms_are_small_and_say_what_they_are(path: Path) -> None:
     assert len(text.splitlines()) <= LONGEST, f"{path.name} is two rooms"
     assert path.name != "utils.py"
     assert not text.strip() or ast.get_docstring(ast.parse(text)), f"{path.name} does not say what it is"
+
+
+@pytest.mark.parametrize("path", OUTSIDE, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_what_surrounds_the_house_is_small_too(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= LONGEST, f"{path.name} is two files"
+    assert path.name != "utils.py"
+
+
+# The only rooms that may name pickle: two read foreign weights, and mean its errors; one sends our own objects to
+# workers that it started itself.
+PICKLES = {"models/adapter_files.py", "encoders/arcface.py", "data/spread.py"}
+
+
+@pytest.mark.parametrize("path", ROOMS, ids=lambda path: path.relative_to(SOURCE).as_posix())
+def test_files_of_strangers_are_never_unpickled(path: Path) -> None:
+    name = path.relative_to(SOURCE).as_posix()
+    tops = {module.split(".")[0] for module in imports(path)}
+    assert tops.isdisjoint({"dill", "cloudpickle", "joblib", "marshal", "shelve"})
+    assert "pickle" not in tops or name in PICKLES
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if not isinstance(node, ast.Call):
+            continue
+        called = ast.unparse(node.func)
+        assert called not in ("eval", "exec", "yaml.load", "os.system"), called
+        assert called not in ("pickle.load", "pickle.loads") or name == "data/spread.py", called
+        given = {keyword.arg: ast.unparse(keyword.value) for keyword in node.keywords}
+        assert called != "torch.load" or given.get("weights_only") == "True", ast.unparse(node)
+        assert given.get("allow_pickle", "False") == "False", ast.unparse(node)
+
+
+@pytest.mark.parametrize("path", ROOMS, ids=lambda path: path.relative_to(SOURCE).as_posix())
+def test_no_room_needs_torchvision(path: Path) -> None:
+    assert "torchvision" not in {module.split(".")[0] for module in imports(path)}
 
 
 def loaded_by(code: str) -> set[str]:

@@ -1,18 +1,65 @@
-"""What the documents name is there."""
+"""What the documents name is there: files, links, commands with their options, Python that parses."""
 
 from __future__ import annotations
 
+import ast
+import importlib.util
 import re
+import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
+
+from mien.cli.main import app
 
 ROOT = Path(__file__).parent.parent
-PLAN = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+PROSE = re.compile(r"```.*?```", re.DOTALL)
+FILE = re.compile(r"`((?:[\w.-]+/)+[\w.-]+\.(?:py|md|yaml|json|png|npz))`")
+
+pages = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+
+
+def commands(page: Path) -> list[list[str]]:
+    """Every command of a page, in words: lines of its fenced blocks, and what stands in backticks."""
+    text = page.read_text(encoding="utf-8")
+    fenced = [
+        block
+        for language, block in re.findall(r"```(\w*)\n(.*?)```", text, re.DOTALL)
+        if language != "python"
+    ]
+    lines = [line for block in fenced for line in re.sub(r"\\\n", " ", block).splitlines()]
+    lines += [quoted.replace("\n", " ") for quoted in re.findall(r"`([^`]+)`", PROSE.sub("", text))]
+    found = []
+    for line in lines:
+        try:
+            words = shlex.split(line, comments=True)
+        except ValueError:
+            continue  # prose, or a picture of a folder
+        while words and re.fullmatch(r"[A-Z_]+=\S*", words[0]):
+            words = words[1:]
+        if words and re.fullmatch(r"(benchmarks|examples)/\w+\.py", words[0]):
+            words = ["python", *words]
+        if len(words) > 1 and Path(words[0]).name in ("mien", "python", "make"):
+            found.append(words)
+    return found
+
+
+def find_verb(words: list[str]) -> tuple[Any, list[str]]:
+    """The click command that words after `mien` name, and what follows its name."""
+    command: Any = typer.main.get_command(app)
+    while hasattr(command, "commands") and words and not words[0].startswith("-"):
+        assert words[0] in command.commands, f"there is no verb {words[0]}"
+        command, words = command.commands[words[0]], words[1:]
+    return command, words
 
 
 def test_the_plan_names_every_room_and_no_other() -> None:
-    rooms = PLAN.split("## Rooms")[1].split("```")[1]
+    rooms = (
+        (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8").split("## Rooms")[1].split("```")[1]
+    )
     named = set(re.findall(r"[\w]+\.py", rooms)) - {"__init__.py"}
     there = {p.name for p in (ROOT / "src" / "mien").rglob("*.py")}
     assert named <= there, f"the plan names rooms that are not there: {sorted(named - there)}"
@@ -20,17 +67,48 @@ def test_the_plan_names_every_room_and_no_other() -> None:
         assert f"{folder.name}/" in rooms, f"the plan does not know {folder.name}/"
 
 
-@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "docs/architecture.md"])
-def test_files_that_documents_name_exist(name: str) -> None:
-    text = (ROOT / name).read_text(encoding="utf-8")
-    for target in re.findall(r"\]\(([^)#:]+)\)", text):
-        assert (ROOT / name).parent.joinpath(target).exists(), f"{name} points to {target}"
-    for target in re.findall(r"`((?:docs|src|tests|recipes|benchmarks|examples)/[\w./-]+\.\w+)`", text):
-        assert (ROOT / target).exists(), f"{name} names {target}"
+@pages
+def test_files_and_links_are_there(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    for link in re.findall(r"\]\((?!https?:)([^)#]+)", text):
+        assert (page.parent / link).exists(), link
+    for name in FILE.findall(PROSE.sub("", text)):
+        places = (ROOT, page.parent, ROOT / "src" / "mien", ROOT / "src")
+        assert any((place / name).exists() for place in places), name
 
 
-def test_make_knows_what_the_documents_say() -> None:
-    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    for name in ("README.md", "CONTRIBUTING.md"):
-        for target in re.findall(r"make (\w+)", (ROOT / name).read_text(encoding="utf-8")):
-            assert f"\n{target}:" in makefile or target in ("it",), f"{name} says make {target}"
+@pages
+def test_commands_are_as_printed(page: Path) -> None:
+    for words in commands(page):
+        program, rest = Path(words[0]).name, words[1:]
+        given = [word.partition("=")[0] for word in rest if re.match(r"--?[a-z]", word)]
+        if program == "mien":
+            if "|" in " ".join(rest) or "…" in rest or "..." in rest:
+                continue  # a list of verbs
+            command, _ = find_verb(rest)
+            known = {
+                option
+                for parameter in command.params
+                for option in (*parameter.opts, *parameter.secondary_opts)
+            }
+            assert set(given) <= known | {"--help", "-h"}, words
+            for recipe in (word for word in rest if word.startswith("recipes/")):
+                assert (ROOT / recipe).exists(), words
+        elif program == "make":
+            targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+            assert rest[0] in targets, words
+        elif program == "python" and rest[0] == "-m":
+            assert importlib.util.find_spec(rest[1]), words
+        elif program == "python" and rest[0].endswith(".py"):
+            script = (ROOT / rest[0]).read_text(encoding="utf-8")
+            assert all(f'"{option}"' in script for option in given), words
+
+
+@pages
+def test_snippets_are_python(page: Path) -> None:
+    for snippet in re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL):
+        ast.parse(snippet)
+
+
+def test_the_pages_hold_commands() -> None:
+    assert sum(len(commands(page)) for page in PAGES) > 80
