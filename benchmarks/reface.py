@@ -1,6 +1,6 @@
 """DiffSFSR's Table 1 on a benchmark of ours: swap all, swap ID, swap expression, on held-out photographs.
 
-    python benchmarks/reface.py [--n 200] [--out runs/bench] [--quick] [--backbone mini]
+    python benchmarks/reface.py [--n 200] [--out runs/bench] [--quick] [--backbone mini] [--as-read]
 
 ID: share of results whose nearest of all n identities, by dlib, is the right one (DiffSFSR: retrieval accuracy). Exp:
 mean blendshape difference by MediaPipe, and the distance of expression embeddings. Pose: Euclidean distance of yaw,
@@ -91,11 +91,16 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=10)
     parser.add_argument("--steps", type=int)
     parser.add_argument("--guidance", type=float)
+    parser.add_argument(
+        "--as-read", action="store_true", help="expressions with what the reference's pose put there"
+    )
     parser.add_argument("--tasks", nargs="+", choices=TASKS, default=list(TASKS))
     arguments = parser.parse_args()
     import mien
 
+    arguments.out.mkdir(parents=True, exist_ok=True)
     pipe = mien.load_reface(arguments.backbone, device=arguments.device)
+    pipe.turn = not arguments.as_read
     scorer = load_scorer("mediapipe", "dlib")
     chosen = triples(12 if arguments.quick else arguments.n, lambda image: bool(scorer.analyse(image)))
     looks = look_at(scorer, chosen)

@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 
 from mien.backbones import AdapterSpec, Backbone, load_backbone
+from mien.expressions.turning import turned
 from mien.face.align import box_matrix, invert, transform_points
 from mien.models.e_adapter import EAdapter
 from mien.pipelines.reface import RefacePipeline
@@ -112,6 +113,37 @@ def test_what_is_not_given_comes_from_the_photo(pipe) -> None:
     assert changed(both[0], swapped).max() <= 1 and changed(both[1], reenacted).max() <= 1
 
 
+def test_an_embedded_expression_is_told_at_the_photos_pose(backbone) -> None:
+    """A reference that differs from another by its pose alone gives the same picture; the photo's own stays as read."""
+
+    class Read(MeanColour):
+        name = "embedded"
+
+        def __call__(self, image: Image.Image, face: Face) -> torch.Tensor:
+            return turned(torch.linspace(-1, 1, self.width), face.pose, np.zeros(3))
+
+    def faces(image: Image.Image) -> list[Face]:
+        return [replace(face_at(BOX), pose=np.array([image.getpixel((0, 0))[0] / 10, -3.0, 0.0]))]
+
+    adapter = EAdapter.create(backbone.unet, 12, 57)
+    encoders = {"identity_encoder": MeanColour(12), "expression_encoder": Read(57)}
+    pipe = RefacePipeline(backbone, adapter, analyze=faces, **encoders)
+    told: list[torch.Tensor] = []
+    generate = pipe.generate
+    pipe.generate = lambda scenes, who, how, *rest: told.append(how) or generate(scenes, who, how, *rest)
+    try:
+        for wish in (RED, GREEN, None):
+            pipe(PHOTO, BLUE, wish, steps=2)
+        pipe.turn = False
+        pipe(PHOTO, BLUE, RED, steps=2)
+    finally:
+        adapter.detach()
+    red, green, own, as_read = (how[0] for how in told)
+    assert torch.equal(own, pipe.portraits.encoder("expression")(PHOTO, faces(PHOTO)[0]))
+    assert torch.equal(as_read, pipe.portraits.encoder("expression")(RED, faces(RED)[0]))
+    assert torch.allclose(red, green, atol=1e-5) and not torch.allclose(as_read, green, atol=0.1)
+
+
 def test_every_input_and_the_seed_matter(pipe) -> None:
     (first,) = pipe(PHOTO, RED, GREEN, seed=4, steps=3)
     assert changed(pipe(PHOTO, RED, GREEN, seed=4, steps=3)[0], first).max() == 0
@@ -164,7 +196,7 @@ def test_without_a_photo_the_scene_comes_from_the_prompt(backbone) -> None:
     try:
         (result,) = pipe(None, RED, GREEN, prompt="a park", steps=3)
         (other,) = pipe(None, RED, GREEN, prompt="a room", steps=3)
-        scene = pipe.portraits.generate(None, None, ["a park"], [0], steps=50)
+        scene = pipe.portraits.generate(None, None, ["a park"], [0], steps=3)
         with pytest.raises(InputError, match="neither a photo nor a prompt"):
             pipe(None, RED, GREEN)
     finally:

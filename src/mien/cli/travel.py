@@ -69,12 +69,17 @@ def travel(
     from mien.expressions.spec import parse
     from mien.images import read_image
     from mien.pipelines import travel as journeys
+    from mien.provenance import FORMATS
     from mien.provenance.animation import check_animation
     from mien.types import InputError
 
     if output.suffix.lower() in MOVING:
         check_animation(output)
     else:
+        if output.suffix.lower() not in FORMATS:
+            raise InputError(
+                f"{output} is neither a film nor a picture: end the name in {', '.join((*MOVING, *FORMATS))}."
+            )
         check_places([output])
         if sheet or back:
             raise InputError(
@@ -84,12 +89,12 @@ def travel(
         check_places([sheet])
     places = journeys.sweep(stops) if sweep else [parse(stop) for stop in stops]
     said = journeys.names(places, frames)  # also refuses too few frames
-    person = read_image(identity)
+    read_image(identity)  # a mistake is told before the model is loaded
     pipe = _load(backbone, device, dtype, adapter)
     with steps_bar(quiet) as progress:
         images = journeys.travel(
             pipe,
-            person,
+            identity,
             places,
             frames,
             prompt=prompt,

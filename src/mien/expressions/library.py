@@ -222,7 +222,7 @@ def _open(root: Path, path: str, word: str, known: Entry | None) -> tuple[Entry,
     except OSError as error:
         return Entry(path, word, reason=f"cannot be read ({str(error.strerror).lower()})"), None
     except InputError as error:
-        return Entry(path, word, sha, reason=str(error).replace(str(root / path), path)), None
+        return Entry(path, word, sha, reason=str(error).removeprefix(f"{root / path} ")), None
 
 
 def _described(entry: Entry, found: Sequence[Face]) -> Entry:

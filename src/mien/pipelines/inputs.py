@@ -24,8 +24,9 @@ from mien.backbones import FaceEncoder
 from mien.expressions import faces as shipped
 from mien.expressions import reading
 from mien.expressions.spec import Expression, Part, parse
+from mien.expressions.turning import turned
 from mien.images import read_image, to_rgb
-from mien.types import Face, InputError
+from mien.types import Face, FloatArray, InputError
 
 Picture = str | Path | Image.Image
 Wish = Picture | Mapping[str, float] | Expression
@@ -89,40 +90,48 @@ class Embedder:
         self.analyze = analyze
         self.face = face
         self.kind = kind
-        self._seen: dict[str | int, tuple[Any, Tensor]] = {}
+        self._seen: dict[str | int, tuple[Any, Tensor, FloatArray]] = {}
 
-    def __call__(self, subjects: Sequence[Wish | Sequence[Wish]]) -> Tensor:
-        """n subjects -> [n, w] float32; of a list of pictures of one person, the mean of their embeddings."""
+    def __call__(self, subjects: Sequence[Wish | Sequence[Wish]], pose: FloatArray | None = None) -> Tensor:
+        """n subjects -> [n, w] float32; of a list of pictures of one person, the mean of their embeddings.
+
+        `pose` (yaw, pitch, roll, degrees): embedded expressions are told as a head so turned shows them
+        (`mien.expressions.turning`); None: as they were read.
+        """
         rows = []
         for subject in subjects:
             pictures: list[Any] = list(subject) if isinstance(subject, (list, tuple)) else [subject]
             if not pictures:
                 raise InputError(f"an empty list was given as {self.kind}: give at least one picture")
-            rows.append(torch.stack([self._one(picture) for picture in pictures]).mean(0))
+            rows.append(torch.stack([self._one(picture, pose) for picture in pictures]).mean(0))
         return torch.stack(rows)
 
-    def _one(self, subject: Any) -> Tensor:
+    def _one(self, subject: Any, pose: FloatArray | None) -> Tensor:
         if self.kind == "expression":
-            return self.express(parse(subject))
-        return self._look(subject)
+            return self.express(parse(subject), pose)
+        return self._look(subject)[0]
 
-    def express(self, expression: Expression) -> Tensor:
-        """[w] float32 of an expression."""
+    def express(self, expression: Expression, pose: FloatArray | None = None) -> Tensor:
+        """[w] float32 of an expression, at `pose` as in a call."""
         parts = [*expression.parts, *([Part(expression.rest)] if expression.rest else [])]
-        return torch.stack([part.weight * self._part(part) for part in parts]).sum(0)
+        return torch.stack([part.weight * self._part(part, pose) for part in parts]).sum(0)
 
-    def _part(self, part: Part) -> Tensor:
+    def _part(self, part: Part, pose: FloatArray | None) -> Tensor:
+        embedded = self.encoder.name == "embedded"
         if part.picture is not None:
-            return self._look(part.picture)
+            vector, own = self._look(part.picture)
+            return turned(vector, pose, own) if embedded and pose is not None else vector
         shapes = shipped.named(part)
-        if self.encoder.name == "embedded":
-            return reading.numbers(shapes)
+        if embedded:
+            vector = reading.numbers(shapes)
+            return vector if pose is None else turned(vector, pose)
         words = {part.word: 1.0} if part.word else shipped.mix(shapes)
         return torch.stack(
-            [w * self._look(shipped.picture(word), "largest") for word, w in words.items()]
+            [w * self._look(shipped.picture(word), "largest")[0] for word, w in words.items()]
         ).sum(0)
 
-    def _look(self, picture: Picture, which: FaceChoice | None = None) -> Tensor:
+    def _look(self, picture: Picture, which: FaceChoice | None = None) -> tuple[Tensor, FloatArray]:
+        """The vector of a picture's face, and its pose."""
         key = id(picture) if isinstance(picture, Image.Image) else str(picture)
         if key not in self._seen:
             if isinstance(picture, Image.Image):
@@ -135,5 +144,5 @@ class Embedder:
                 raise InputError(f"{picture!r} was given as {self.kind}: give a file's path or a PIL image")
             face = choose_face(self.analyze(image), self.face if which is None else which, name)
             # The picture is kept too: its id must not be another's while this lives.
-            self._seen[key] = (picture, self.encoder(image, face).detach().float().cpu())
-        return self._seen[key][1]
+            self._seen[key] = (picture, self.encoder(image, face).detach().float().cpu(), face.pose)
+        return self._seen[key][1:]

@@ -83,7 +83,8 @@ class RefacePipeline:
     bit for bit. Noise is drawn as in ``PortraitPipeline``: same seed, same result, in any batch.
 
     ``background`` may be set to False for a model that was trained without (DiffSFSR, Table 4): it is then told where
-    the face is, and what surrounds it comes from the photo alone, at the end.
+    the face is, and what surrounds it comes from the photo alone, at the end. ``turn`` set to False leaves in the
+    embedded expression what the reference's own pose put there (``mien.expressions.turning``).
     """
 
     def __init__(
@@ -130,6 +131,7 @@ class RefacePipeline:
         )
         self._own_analyser = analyze is None
         self.background = True
+        self.turn = True
 
     @classmethod
     def from_backbone(
@@ -217,14 +219,12 @@ class RefacePipeline:
                 if callback is not None:
                     callback(k * total + step, len(parts) * total, latents)
 
-            pictures = self._scenes(photos[part], prompts[part], seeds[part], guidance)
+            pictures = self._scenes(photos[part], prompts[part], seeds[part], steps, guidance)
             scenes = [self.look(picture, face, name) for picture, name in pictures]
             embeds = {
                 branch: torch.stack(
                     [
-                        embedder.encoder(picture, scene.face).detach().float().cpu()
-                        if wish is None
-                        else embedder([wish])[0]
+                        self._embed(embedder, wish, scene, picture)
                         for wish, scene, (picture, _) in zip(
                             wishes[branch][part], scenes, pictures, strict=True
                         )
@@ -246,6 +246,12 @@ class RefacePipeline:
             )
             results += [Refaced(scene, crop) for scene, crop in zip(scenes, crops, strict=True)]
         return results
+
+    def _embed(self, embedder: Embedder, wish: Any, scene: Scene, picture: Image.Image) -> Tensor:
+        """[w] float32 of a wish, an expression at the pose of the scene's face; of None what the photo itself says."""
+        if wish is None:
+            return embedder.encoder(picture, scene.face).detach().float().cpu()
+        return embedder([wish], scene.face.pose if self.turn else None)[0]
 
     def look(self, photo: Image.Image, which: FaceChoice = "largest", name: str = "the photo") -> Scene:
         """Find the face of a PIL RGB photo that is meant, and cut out what the model sees.
@@ -316,7 +322,12 @@ class RefacePipeline:
         return [np.asarray(image) for image in to_pil(pixels)]
 
     def _scenes(
-        self, photos: Sequence[Any], prompts: Sequence[str], seeds: Sequence[int], guidance: float | None
+        self,
+        photos: Sequence[Any],
+        prompts: Sequence[str],
+        seeds: Sequence[int],
+        steps: int | None,
+        guidance: float | None,
     ) -> list[tuple[Image.Image, str]]:
         """Every photo read, or made from its prompt, with what to call it in messages."""
         wanted = [i for i, photo in enumerate(photos) if photo is None]
@@ -326,7 +337,7 @@ class RefacePipeline:
         if wanted:
             pixels = self.portraits.generate(
                 None, None, [prompts[i] for i in wanted], [seeds[i] for i in wanted], guidance=guidance,
-                steps=STEPS,
+                steps=STEPS if steps is None else steps,
             )  # fmt: skip
             made = dict(zip(wanted, to_pil(pixels), strict=True))
         pictures: list[tuple[Image.Image, str]] = []
