@@ -19,6 +19,7 @@ def test_there_are_as_many_as_we_know_of() -> None:
         "mini_analyser",
         "mini_autoencoder",
         "mini_base",
+        "mini_decoder",
         "mini_detector",
         "mini_ica",
         "mini_pretrain",

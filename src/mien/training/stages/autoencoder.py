@@ -1,4 +1,8 @@
-"""Trains the decoder of the embedded autoencoder; its encoder is fitted in closed form (`models.autoencoder`)."""
+"""Trains the decoder of the embedded autoencoder; its encoder is fitted in closed form (`models.autoencoder`).
+
+First on pixels alone; then, given a recogniser and a base, to look like photographs: with a perceptual and an
+adversarial term, and in part on what the base makes of noisy latents, which is what it gets when portraits are drawn.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +15,15 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mien.backbones import load_backbone
 from mien.data.dataset import load_faces, split_rows, to_bytes, to_pixels
+from mien.diffusion.schedule import Schedule
+from mien.encoders.identity import load_recogniser
 from mien.models.autoencoder import PatchAutoencoder, fit_linear
+from mien.models.latents import unet_input
+from mien.training.adversary import Discriminator, contest
+from mien.training.features import FeatureDistance
+from mien.types import Conditions, InputError
 
 
 def gradient_loss(x: Tensor, y: Tensor) -> Tensor:
@@ -28,12 +39,19 @@ def gradient_loss(x: Tensor, y: Tensor) -> Tensor:
 class AutoencoderStage:
     """L1 + L2 + gradient loss on decoded latents with a little noise, so that imperfect latents decode well too.
 
+    The discriminator is trained beside the decoder, in the same step and by the same optimiser.
+
     Args:
         sources: prepared sets to draw from.
         latent_channels: of the autoencoder.
         noise: largest standard deviation of the noise added to the latents (uniform from 0).
         gradient_weight: weight of `gradient_loss`.
         fit_pictures: pictures for the closed-form fit.
+        start: folder of an earlier result to go on from, instead of a fit.
+        recogniser: file of the trained recogniser, whose features are compared. feature_weight: of that term.
+        adversarial_weight: of the decoder's side of `training.adversary.contest`; 0: no adversary.
+        base: folder of a base, whose one-step estimates (DDPM, Ho et al. 2020, Eq. 15) of latents noised to t below
+            `estimate_until` take the place of half of the latents.
     """
 
     def __init__(
@@ -43,6 +61,12 @@ class AutoencoderStage:
         noise: float = 0.15,
         gradient_weight: float = 0.5,
         fit_pictures: int = 2000,
+        start: str | None = None,
+        recogniser: str | None = None,
+        feature_weight: float = 0.0,
+        adversarial_weight: float = 0.0,
+        base: str | None = None,
+        estimate_until: int = 250,
     ) -> None:
         self.sets = [load_faces(source) for source in sources]
         self.rows = [
@@ -52,19 +76,31 @@ class AutoencoderStage:
         self.held = to_pixels(self._crops(held))
         self.noise, self.gradient_weight = noise, gradient_weight
         torch.manual_seed(0)
-        self.model = PatchAutoencoder(latent_channels=latent_channels)
-        chosen = np.random.default_rng(0).permutation(len(self.rows))[:fit_pictures]
-        fit_linear(self.model, to_pixels(self._crops([self.rows[i] for i in sorted(chosen)])))
+        if start is None:
+            self.model = PatchAutoencoder(latent_channels=latent_channels)
+            chosen = np.random.default_rng(0).permutation(len(self.rows))[:fit_pictures]
+            fit_linear(self.model, to_pixels(self._crops([self.rows[i] for i in sorted(chosen)])))
+        else:
+            self.model = PatchAutoencoder.from_pretrained(start, torch_dtype=torch.float32)
+        self.model.requires_grad_(True)
         self.model.patch_encoder.requires_grad_(False)
+        if feature_weight and recogniser is None:
+            raise InputError("feature_weight needs recogniser=FILE, whose features are compared")
+        self.features = FeatureDistance(load_recogniser(Path(recogniser))) if recogniser else None
+        self.feature_weight, self.adversarial_weight = feature_weight, adversarial_weight
+        self.discriminator = Discriminator() if adversarial_weight else None
+        self.base = None if base is None else load_backbone(base, dtype="float32")
+        self.estimate_until = estimate_until
 
     def _crops(self, rows: list[tuple[int, int]]) -> np.ndarray:
         return np.stack([self.sets[s].crops[i] for s, i in rows])
 
     def modules(self) -> dict[str, nn.Module]:
-        return {"vae": self.model}
+        adversary = {} if self.discriminator is None else {"discriminator": self.discriminator}
+        return {"vae": self.model, **adversary}
 
     def trainable(self) -> Iterable[nn.Parameter]:
-        return (p for p in self.model.parameters() if p.requires_grad)
+        return (p for m in self.modules().values() for p in m.parameters() if p.requires_grad)
 
     def batch(self, size: int, rng: torch.Generator) -> dict[str, Tensor]:
         chosen = torch.randint(len(self.rows), (size,), generator=rng).tolist()
@@ -74,14 +110,43 @@ class AutoencoderStage:
 
     def step(self, batch: dict[str, Tensor], rng: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         x = batch["x"]
-        with torch.no_grad():
-            z = self.model.encode(x).latents.float()
-        sigma = self.noise * torch.rand(len(z), 1, 1, 1, generator=rng)
-        z = z + (sigma * torch.randn(z.shape, generator=rng)).to(z)
+        z = self.latents(x, rng)
         y = self.model.decode(z).sample.float()
         l1, l2, gradient = F.l1_loss(y, x), F.mse_loss(y, x), gradient_loss(y, x)
         loss = l1 + l2 + self.gradient_weight * gradient
-        return loss, {"loss": loss.item(), "l1": l1.item(), "gradient": gradient.item()}
+        logs = {"l1": l1.item(), "gradient": gradient.item()}
+        if self.features is not None:
+            distance = self.features.to(x.device)(y, x)
+            loss = loss + self.feature_weight * distance
+            logs["features"] = distance.item()
+        if self.discriminator is not None:
+            found = contest(self.discriminator, x, y)
+            loss = loss + self.adversarial_weight * found.generator + found.adversary
+            logs |= {"generator": found.generator.item(), "adversary": found.adversary.item()}
+        return loss, {"loss": loss.item(), **logs}
+
+    @torch.no_grad()
+    def latents(self, x: Tensor, rng: torch.Generator) -> Tensor:
+        """What is decoded for pictures x [b, 3, H, W]: [b, c, h, w] float32."""
+        z = self.model.encode(x).latents.float()
+        sigma = self.noise * torch.rand(len(z), 1, 1, 1, generator=rng)
+        noisy = z + (sigma * torch.randn(z.shape, generator=rng)).to(z)
+        if self.base is None:
+            return noisy
+        half = len(z) // 2
+        return torch.cat([self._estimates(z[:half], rng), noisy[half:]])
+
+    def _estimates(self, z: Tensor, rng: torch.Generator) -> Tensor:
+        assert self.base is not None
+        schedule = Schedule.from_config(self.base.scheduler.config)
+        t = torch.randint(1, self.estimate_until, (len(z),), generator=rng).to(z.device)
+        z_t = schedule.add_noise(z, torch.randn(z.shape, generator=rng).to(z), t)
+        side = 16 * z.shape[-1]
+        text = self.base.prompts([""]).tokens.expand(len(z), -1, -1)
+        background, mask = self.base.empty_background(len(z), side, side)
+        given = unet_input(self.base.unet, z_t, Conditions(text=text, background=background, mask=mask))
+        predicted = self.base.unet(given, t, encoder_hidden_states=text, return_dict=False)[0]
+        return schedule.one_step(z_t, predicted.float(), t)
 
     def validate(self) -> tuple[dict[str, float], Image.Image | None]:
         decoded = (
