@@ -92,7 +92,9 @@ class Portraits:
             "scheduler": type(self.pipe.scheduler).__name__,
         }
 
-    def record(self, who: Subject, how: Target, image: Image.Image, salt: str, slot: int, batch: int) -> dict:
+    def record(
+        self, who: Subject, how: Target, image: Image.Image, salt: str, slot: int, batch: int
+    ) -> dict[str, Any]:
         """What a portrait's metadata say beyond `settings`, for it to be made again.
 
         Args:

@@ -17,6 +17,7 @@ from __future__ import annotations
 import json
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -54,7 +55,7 @@ def turned(embedding: Tensor, pose: FloatArray, own: FloatArray | None = None) -
     return embedding + (there - here) @ _fitted()[0].T
 
 
-def fit(numbers: FloatArray, pose: FloatArray) -> dict[str, list]:
+def fit(numbers: FloatArray, pose: FloatArray) -> dict[str, list[Any]]:
     """Both regressions by least squares: numbers [n, 57], and their heads' (yaw, pitch) [n, 2] in degrees."""
 
     def regress(x: FloatArray, y: FloatArray) -> tuple[FloatArray, FloatArray]:

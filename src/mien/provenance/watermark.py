@@ -26,6 +26,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -269,7 +270,7 @@ def _rehearsal(image: Image.Image) -> Image.Image:
     return Image.open(buffer)
 
 
-def _padded(pixels: NDArray, left: int, top: int, right: int, bottom: int) -> NDArray:
+def _padded(pixels: NDArray[Any], left: int, top: int, right: int, bottom: int) -> NDArray[Any]:
     """pixels[top:bottom, left:right], the picture's edges drawn out where that reaches past them."""
     height, width = pixels.shape[:2]
     part = pixels[max(top, 0) : min(bottom, height), max(left, 0) : min(right, width)]
