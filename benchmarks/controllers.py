@@ -29,8 +29,7 @@ from tqdm import tqdm
 
 from held_out import Pair, pairs
 from mien.backbones import load_backbone
-from mien.data.dataset import load_faces, split_rows
-from mien.files import replacing, write_text
+from mien.files import write_text
 from mien.metrics import statistics
 from mien.metrics.face import id_similarity
 from mien.metrics.scoring import Observation, Scorer, load_scorer
@@ -42,6 +41,7 @@ from mien.training.recipe import read_recipe
 from mien.training.stages.base import BaseStage
 from mien.types import InputError
 from portrait_benchmark import contact_sheet, judge
+from small_sets import few
 from table import Row, exact, publish, run
 
 RECIPE = Path(__file__).resolve().parent.parent / "recipes" / "mini_base.yaml"
@@ -50,31 +50,6 @@ TRAINED_ON, VALIDATED_ON = 600, 64  # pictures of each set
 METHOD = "parallel"
 MEASURES = ("id", "exp", "lms", "leak")
 BATCH, SHOWN = 8, 15
-
-
-def few(source: str, folder: Path) -> None:
-    """A part of a prepared set, in `folder`: the embedded encoders need not look at all of it for short runs.
-
-    Raises:
-        InputError: the set has not been prepared.
-    """
-    if (folder / f"{source}.table.npz").is_file():
-        return
-    faces = load_faces(source)
-    several = np.isin(faces.person, np.flatnonzero(np.bincount(faces.person) > 1))
-    train, held = (split_rows(faces, held_out) for held_out in (False, True))
-    train = train[
-        np.argsort(~several[train], kind="stable")
-    ]  # people of whom there are several pictures first
-    rows = np.concatenate([train[:TRAINED_ON], held[:VALIDATED_ON]])
-    table = {
-        name: getattr(faces, name)[rows]
-        for name in ("landmarks", "blendshapes", "matrix", "crop_matrix", "person", "embedding")
-    }
-    folder.mkdir(parents=True, exist_ok=True)
-    np.save(folder / f"{source}.crops.npy", faces.crops[rows])
-    with replacing(folder / f"{source}.table.npz") as path:
-        np.savez(path, **table, name=faces.names[rows])
 
 
 def start(backbone: str, folder: Path) -> Path:
@@ -118,20 +93,21 @@ def make(controller: str, given: argparse.Namespace, begin: Path) -> Path:
     return export
 
 
-def portraits(given: argparse.Namespace, adapter: Path, chosen: list[Pair]) -> list[Image.Image | None]:
-    """A controller's portraits, None where the pipeline refuses an input; pair i has seed i under each."""
-    pipe = PortraitPipeline.from_backbone(given.backbone, "cpu", "float32", adapter)
+def portraits(
+    pipe: PortraitPipeline, chosen: list[Pair], label: str, **options: Any
+) -> list[Image.Image | None]:
+    """Portraits with these options, None where the pipeline refuses an input; pair i has seed i."""
 
     def call(part: list[Pair], first: int) -> list[Image.Image]:
         return pipe(
             identity=[pair.identity.image for pair in part],
             expression=[pair.reference.image for pair in part],
             seed=list(range(first, first + len(part))),
-            steps=given.steps,
+            **options,
         )
 
     images: list[Image.Image | None] = []
-    for first in tqdm(range(0, len(chosen), BATCH), desc=adapter.parts[-3], unit="batch"):
+    for first in tqdm(range(0, len(chosen), BATCH), desc=label, unit="batch"):
         part = chosen[first : first + BATCH]
         try:
             images += call(part, first)
@@ -216,7 +192,7 @@ def main() -> None:
     if given.quick:
         given.n, given.train_steps, given.batch_size, given.steps = 4, 2, 4, 4
     for source in WEIGHTS:
-        few(source, given.out / "prepared")
+        few(source, given.out / "prepared", TRAINED_ON, VALIDATED_ON)
     os.environ["MIEN_CACHE"] = str(given.out / "prepared")  # for this process
     begin = start(given.backbone, given.out / "start")
     folders = {name: make(name, given, begin) for name in CONTROLLERS}
@@ -228,7 +204,8 @@ def main() -> None:
         inputs = [(a, b) for a, b in looks if a is not None and b is not None]  # all: see `pairs`
         samples = {}
         for name, adapter in folders.items():
-            images = portraits(given, adapter, chosen)
+            pipe = PortraitPipeline.from_backbone(given.backbone, "cpu", "float32", adapter)
+            images = portraits(pipe, chosen, name, steps=given.steps)
             samples[name] = scores_of(scorer, inputs, images)
             sheet = contact_sheet(chosen[-SHOWN:], images[-SHOWN:])  # the last are renders' expressions
             save_image(sheet, given.out / f"sheet_{name}.png", {"benchmark": "controllers", "arm": name})

@@ -22,10 +22,13 @@ from rich.console import Console
 from laboratory import diffsfsr, emojidiff
 from laboratory.report import BADGES, counted, write
 from laboratory.runner import look, run_all
+from small_sets import few
 from table import run
 
 EXPERIMENTS = (*emojidiff.EXPERIMENTS, *diffsfsr.EXPERIMENTS)
 NAMES = [experiment.name for experiment in EXPERIMENTS]
+SETS = ("utkface-adults", "lfw-gray", "renders-train", "warped-train")  # that trainings draw from
+FEW = (120, 24)  # of which a quick run sees a part: pictures to train on and held out
 
 
 def main() -> None:
@@ -51,7 +54,12 @@ def main() -> None:
             )
         return
     chosen = [] if given.report else [e for e in EXPERIMENTS if e.name in {*given.only, *given.again}]
-    ran = {o.experiment.name: o for o in run_all(chosen, runs, given.quick, given.again, console)}
+    prepared = runs / "prepared" if given.quick else None
+    if prepared is not None and chosen:
+        for source in SETS:
+            few(source, prepared, *FEW)
+    found = run_all(chosen, runs, given.quick, given.again, console, prepared)
+    ran = {outcome.experiment.name: outcome for outcome in found}
     outcomes = [ran.get(e.name) or look(e, runs, given.quick) for e in EXPERIMENTS]
     page, _ = write(outcomes, runs / "lab", given.quick)
     counts = counted([verdict for outcome in outcomes for verdict in outcome.verdicts])

@@ -31,6 +31,8 @@ TABLE_1 = {  # supplement, Table 1: ID, Exp, LMS
     "SkyReels-A1": ("0.277", "0.104", "0.387"),
     "EmojiDiff": ("0.304", "0.095", "0.359"),
 }
+KNOBS = {"guidance": (1.0, 1.5, 2.5, 4.0), "expression_scale": (0.0, 0.5, 1.0, 1.5)}  # of `tradeoff`
+NAMES = {"guidance": "guidance", "expression_scale": "λ_exp"}
 STEPS = (100, 300, 500, 700, 900, 999)  # of the story's reconstructions
 R_TMAX = 600
 
@@ -214,8 +216,52 @@ def portrait_pictures(folder: Path) -> Pictures:
     found = []
     for key, label in (("a", "photograph"), ("b", "render")):
         strips = pictures.arms(folder, {key: "result"}, range(6))
-        found += [(f"expression of a {label}, {name}", picture) for name, picture in strips]
+        found += [(f"{label} {name}", picture) for name, picture in strips]
     return found
+
+
+def _setting(knob: str, value: float, measure: str) -> Cell:
+    name = f"{knob} = {value:g}"
+    return Cell(f"{measure}, {name}", sample=(name, measure))
+
+
+def tradeoff_claims(result: Result | None) -> list[Claim]:
+    source = "supplement A.1: λ_exp = 1"
+    knob = "expression_scale"
+    return [
+        Claim(
+            f"The expression is nearer with λ_exp = 1 than with {value:g}",
+            source, _setting(knob, 1.0, "exp"), "<", _setting(knob, value, "exp"),
+        )
+        for value in (0.0, 0.5, 1.5)
+    ] + [
+        Claim(
+            "λ_exp = 1 keeps at least 90% of the identity that is there without expression control",
+            "abstract: high identity preservation; the 90% is ours",
+            _setting(knob, 1.0, "id"), ">", _setting(knob, 0.0, "id"), factor=0.9,
+        )
+    ]  # fmt: skip
+
+
+def tradeoff_tables(result: Result) -> list[Table]:
+    lines = [
+        Line(f"{NAMES[knob]} {value:g}", tuple(_setting(knob, value, m) for m in MEASURES), (None,) * 4)
+        for knob, values in KNOBS.items()
+        for value in values
+    ]
+    return [Table("Guidance and the expression's scale", tuple(MEASURES.values()), tuple(lines))]
+
+
+def tradeoff_charts(result: Result, folder: Path) -> list[Chart]:
+    charts = []
+    across = []
+    for knob, values in KNOBS.items():
+        exp, identity = ([result.number(_setting(knob, v, m)) for v in values] for m in ("exp", "id"))
+        across.append(
+            measured(f"{NAMES[knob]} {', '.join(f'{v:g}' for v in values)}", [n.value for n in exp], identity)
+        )
+        charts.append(Chart([measured("Exp ↓", values, exp)], NAMES[knob], f"Exp over {NAMES[knob]}"))
+    return [Chart(across, "Exp ↓", "ID ↑ against Exp"), *charts]
 
 
 EXPERIMENTS: Sequence[Experiment] = (
@@ -253,6 +299,14 @@ EXPERIMENTS: Sequence[Experiment] = (
             "Some hundred steps instead of the paper's training, on about a thousand triples instead of 100,000. The "
             "expression is 57 numbers, which hold little identity to begin with; CLIP's embedding holds much."
         ),
+    ),
+    Experiment(
+        name="tradeoff",
+        title="What expression costs identity",
+        paper="EmojiDiff, E-Adapter: λ_id = λ_exp = 1",
+        question="Is the paper's scale of the expression a good place to be?",
+        script="tradeoff", folder="tradeoff", result="tradeoff.json", minutes=5,
+        claims=tradeoff_claims, tables=tradeoff_tables, charts=tradeoff_charts,
     ),
     Experiment(
         name="ica-cost",

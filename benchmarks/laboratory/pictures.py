@@ -8,7 +8,6 @@ from pathlib import Path
 from PIL import Image
 
 from mien.images import read_image
-from mien.sheets import strip
 
 SIDE, GAP = 128, 6  # of `portrait_benchmark.contact_sheet`
 PAIRS, QUADS = 5, 3  # to a row: identity, expression, result; and of `reface`'s sheets, with a background
@@ -32,10 +31,9 @@ def arms(folder: Path, names: Mapping[str, str], chosen: Sequence[int]) -> list[
     found = []
     for i in (i for i in chosen if i < rows * PAIRS):
         identity, expression, _ = pair(sheets[0], i)
-        results = [(label, pair(sheet, i)[2]) for label, sheet in zip(names.values(), sheets, strict=True)]
-        found.append(
-            (f"pair {i + 1}", strip([("identity", identity), ("expression", expression), *results], SIDE))
-        )
+        results = [pair(sheet, i)[2] for sheet in sheets]
+        labels = ", ".join(["identity", "expression", *names.values()])
+        found.append((f"{i + 1}: {labels}", _strip([identity, expression, *results])))
     return found
 
 
@@ -48,6 +46,13 @@ def quads(path: Path, title: str, chosen: Sequence[int]) -> list[tuple[str, Imag
     for i in (i for i in chosen if i < sheet.height // SIDE * QUADS):
         x, y = i % QUADS * (4 * SIDE + QUAD_GAP), i // QUADS * SIDE
         parts = [sheet.crop((x + k * SIDE, y, x + (k + 1) * SIDE, y + SIDE)) for k in range(4)]
-        labels = ("background", "identity", "expression", "result")
-        found.append((f"{title}, {i + 1}", strip(list(zip(labels, parts, strict=True)), SIDE)))
+        found.append((f"{title}, {i + 1}: background, identity, expression, result", _strip(parts)))
     return found
+
+
+def _strip(parts: Sequence[Image.Image]) -> Image.Image:
+    """Side by side without a gap; the caption says what they are, which on a phone a picture could not."""
+    joined = Image.new("RGB", (len(parts) * SIDE, SIDE))
+    for place, part in enumerate(parts):
+        joined.paste(part, (place * SIDE, 0))
+    return joined

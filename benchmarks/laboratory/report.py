@@ -156,8 +156,8 @@ def _table(table: Table, result: Result) -> dict[str, Any]:
                 }
             )
         lines.append({"name": line.name, "cells": cells})
-    told = [any(line.paper[i] for line in table.lines) for i in range(len(table.columns))]
-    return {"title": table.title, "columns": list(zip(table.columns, told, strict=True)), "lines": lines}
+    both = [any(line.ours[i] and line.paper[i] for line in table.lines) for i in range(len(table.columns))]
+    return {"title": table.title, "columns": list(zip(table.columns, both, strict=True)), "lines": lines}
 
 
 def number(of: Interval, spec: str) -> str:

@@ -51,9 +51,17 @@ def _judged(experiment: Experiment, result: Result | None) -> list[Verdict]:
 
 
 def run_all(
-    experiments: Sequence[Experiment], runs: Path, quick: bool, again: Sequence[str], console: Console
+    experiments: Sequence[Experiment],
+    runs: Path,
+    quick: bool,
+    again: Sequence[str],
+    console: Console,
+    prepared: Path | None = None,
 ) -> list[Outcome]:
-    """Measure what is not there (or is named in `again`), and judge everything."""
+    """Measure what is not there (or is named in `again`), and judge everything.
+
+    `prepared`: folder of the prepared sets (None: as the environment says).
+    """
     outcomes: list[Outcome] = []
     ended: dict[tuple[str, ...], str] = {}  # command → how it failed; two experiments may share a command
     for number, experiment in enumerate(experiments, 1):
@@ -66,12 +74,10 @@ def run_all(
             found = replace(found, failure=ended[tuple(words)])
             console.print(f"{place}: failed with the one before", highlight=False, markup=False)
         else:
-            console.print(
-                f"{place}: python {' '.join(words)} (about {experiment.minutes} minutes of processor time)",
-                highlight=False,
-                markup=False,
-            )
-            failure = _run(words, runs / "lab" / "logs" / f"{experiment.name}.log", console)
+            cost = "" if quick else f" (about {experiment.minutes} minutes of processor time)"
+            console.print(f"{place}: python {' '.join(words)}{cost}", highlight=False, markup=False)
+            cache = {"MIEN_CACHE": str(prepared.resolve())} if prepared is not None else {}
+            failure = _run(words, cache, runs / "lab" / "logs" / f"{experiment.name}.log", console)
             ended[tuple(words)] = failure
             found = look(experiment, runs, quick, failure)
             if not found.failure and found.result is None:
@@ -82,12 +88,16 @@ def run_all(
     return outcomes
 
 
-def _run(words: list[str], log: Path, console: Console) -> str:
+def _run(words: list[str], environment: dict[str, str], log: Path, console: Console) -> str:
     """Run a benchmark, its output into `log`; why it failed, "" if it did not."""
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, *words], cwd=ROOT, stdout=output, stderr=subprocess.STDOUT
+            [sys.executable, *words],
+            cwd=ROOT,
+            env={**os.environ, **environment},
+            stdout=output,
+            stderr=subprocess.STDOUT,
         )
         try:
             with console.status("") as status:

@@ -144,6 +144,20 @@ def test_controllers_are_judged_by_rows_that_their_benchmark_writes() -> None:
         assert room("claims").judge(claim, found).outcome == "undecided"
 
 
+def test_the_tradeoff_is_judged_by_rows_that_its_benchmark_writes() -> None:
+    pytest.importorskip("numba")
+    tradeoff, emojidiff = importlib.import_module("tradeoff"), room("emojidiff")
+    assert emojidiff.KNOBS == tradeoff.KNOBS
+    settings = [tradeoff.label(knob, value) for knob, values in tradeoff.KNOBS.items() for value in values]
+    samples = {name: {m: [0.2, 0.2] for m in tradeoff.MEASURES} for name in settings}
+    samples["expression_scale = 0"] = {m: [0.4, 0.5] for m in tradeoff.MEASURES}
+    rows = {one.what: {"value": one.value._asdict()} for one in tradeoff.rows_of(samples)}
+    found = room("claims").Result("", rows, samples=samples)
+    verdicts = [room("claims").judge(claim, found) for claim in emojidiff.tradeoff_claims(found)]
+    assert [verdict.outcome for verdict in verdicts] == ["agrees", "undecided", "undecided", "contradicts"]
+    assert all(verdict.paired for verdict in verdicts)
+
+
 def test_tables_3_and_4_are_judged_by_rows_that_their_benchmark_writes() -> None:
     pytest.importorskip("sklearn")
     pytest.importorskip("numba")

@@ -1,0 +1,37 @@
+"""Parts of prepared sets for short runs: the embedded encoders look at all of a set before it is trained on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from mien.data.dataset import load_faces, split_rows
+from mien.files import replacing
+
+TABLE = ("landmarks", "blendshapes", "matrix", "crop_matrix", "person", "embedding")
+
+
+def few(source: str, folder: Path, trained_on: int, validated_on: int) -> None:
+    """A part of a prepared set, in `folder`, which is a ``MIEN_CACHE``; nothing is done where it is there.
+
+    Args:
+        trained_on, validated_on: pictures of the training and of the held-out part, people of whom there are several
+            pictures first.
+
+    Raises:
+        InputError: the set has not been prepared.
+    """
+    if (folder / f"{source}.table.npz").is_file():
+        return
+    faces = load_faces(source)
+    several = np.isin(faces.person, np.flatnonzero(np.bincount(faces.person) > 1))
+    parts = []
+    for held_out, count in ((False, trained_on), (True, validated_on)):
+        rows = split_rows(faces, held_out)
+        parts.append(rows[np.argsort(~several[rows], kind="stable")][:count])
+    rows = np.concatenate(parts)
+    folder.mkdir(parents=True, exist_ok=True)
+    np.save(folder / f"{source}.crops.npy", faces.crops[rows])
+    with replacing(folder / f"{source}.table.npz") as path:
+        np.savez(path, **{name: getattr(faces, name)[rows] for name in TABLE}, name=faces.names[rows])
