@@ -20,13 +20,30 @@ class Studio:
     @property
     def folder(self) -> Path:
         """Holds results and uploads, and nothing else."""
-        return self.engine.folder.parent
+        return self.engine.folder.parent.parent
 
     def client(self) -> Any:
         """A client with a session of its own."""
         from gradio_client import Client
 
         return Client(self.address, verbose=False)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Any]:
+    """Debian's Chromium without a window, driven by Playwright."""
+    import shutil
+
+    api = pytest.importorskip(
+        "playwright.sync_api", reason="the browser is driven by Playwright: mien[browser]"
+    )
+    program = shutil.which("chromium")
+    if program is None:
+        pytest.skip("Debian's chromium is not installed")
+    with api.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield browser
+        browser.close()
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import time
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from tests.studio.pages import wide
 
 pytest.importorskip("gradio", reason="the studio needs Gradio: pip install mien[studio]")
 pytestmark = pytest.mark.slow
@@ -73,22 +75,51 @@ def test_travel_makes_a_film(client: Any) -> None:
     assert note == "3 frames." and Path(film).is_file()
 
 
-def test_reface_keeps_the_rest_of_the_photo(client: Any, studio: Any) -> None:
-    from mien.backbones import load_backbone
+def reface(client: Any, **options: Any) -> Any:
+    given = {"photo": file(FACE), "identity": None, "expression_picture": None, "steps": 2, **options}
+    return client.predict(api_name="/reface", **given)
 
-    if not load_backbone("mini", "cpu").takes_background:
-        pytest.skip("the embedded model in this checkout takes no background")
+
+@pytest.mark.parametrize(
+    ("task", "name"), [("reenact", "reenactment"), ("swap", "face swapping"), ("both", "swap all")]
+)
+def test_reface_keeps_the_rest_of_the_photo(client: Any, tmp_path: Path, task: str, name: str) -> None:
     from mien.provenance import PARTLY_GENERATED, read_provenance
 
-    _, (before, after), files, _ = client.predict(
-        photo=file(FACE), task="reenact", identity=None, expression="surprise", expression_picture=None,
-        steps=2, api_name="/reface",
-    )  # fmt: skip
-    old, new = (np.asarray(Image.open(path).convert("RGB")) for path in (FACE, files[0]))
-    assert old.shape == new.shape and (old[0] == new[0]).all() and (old != new).any()
+    identity = None if task == "reenact" else file(SMILE)
+    _, (before, after), files, note = reface(
+        client, photo=file(wide(tmp_path)), task=task, identity=identity, expression="surprise", seed=3
+    )
+    old, new = (np.asarray(Image.open(path).convert("RGB")) for path in (tmp_path / "wide.png", files[0]))
+    assert old.shape == new.shape and (old[:, -100:] == new[:, -100:]).all() and (old != new).any()
     said = read_provenance(files[0])
     assert said is not None and said["source_type"] == PARTLY_GENERATED
-    assert before and after
+    assert said["settings"]["task"] == name and said["settings"]["seed"] == 3
+    assert before and after and note.startswith("Done. ")
+
+
+def test_pictures_of_the_studio_are_made_again_by_the_command_line(client: Any, tmp_path: Path) -> None:
+    from typer.testing import CliRunner
+
+    from mien.cli.main import app
+    from mien.provenance import read_provenance
+
+    given = {"how": "picture", "expression_picture": file(SMILE)}
+    for source, words in (
+        (portrait(client, seed=3, variations=2, **given)[2][1], ["generate", FACE, SMILE]),
+        (portrait(client, expression="joy:0.5", guidance=2)[2][0], ["generate", FACE]),
+        (
+            reface(client, task="both", identity=file(SMILE), **given)[2][0],
+            ["reface", FACE, "--identity", SMILE, "--expression", SMILE],
+        ),
+        (reface(client, expression="anger", id_scale=0.8)[2][0], ["reface", FACE]),
+    ):
+        again = tmp_path / "again.png"
+        command = [words[0], "--from", source, *words[1:], "-o", again, "-q"]
+        result = CliRunner().invoke(app, list(map(str, command)))
+        assert result.exit_code == 0 and "bit for bit" in result.stdout, result.output
+        assert read_provenance(again) == read_provenance(source)
+        assert again.read_bytes() == Path(source).read_bytes()
 
 
 def test_faces_are_found_and_boxed(client: Any) -> None:
@@ -158,7 +189,7 @@ def test_uploads_stay_in_the_folder(studio: Any) -> None:
         if status == 200:
             place = Path(json.loads(said)[0]).resolve()
             assert place.is_relative_to((studio.folder / "uploads").resolve())
-    assert {path.name for path in studio.folder.iterdir()} == {"results", "uploads"}
+    assert {path.name for path in studio.folder.iterdir()} == {"lock", "uploads"}
     assert not (studio.folder.parent / "evil.png").exists() and not Path("/tmp/evil.png").exists()
 
 
@@ -202,6 +233,29 @@ def test_users_do_not_see_each_others_pictures(studio: Any) -> None:
     config = json.loads(get(studio, "../config")[1])
     assert "portrait_0.png" not in json.dumps(config)
     assert get(studio, f"file={studio.engine.folder}")[0] in (403, 404)
+
+
+def test_pictures_go_when_the_page_is_closed(
+    studio: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(studio.engine.sessions, "_grace", 0.01)
+    mine = tmp_path / "mine.png"
+    with Image.open(FACE) as face:
+        face.rotate(3).save(mine)
+    before = {path for path in studio.folder.rglob("*") if path.is_file()}
+    one = studio.client()
+    one.predict(api_name="/portrait", identity=file(mine), expression_picture=None, steps=2)
+    one.predict(file(mine), api_name="/faces")
+    made = {path for path in studio.folder.rglob("*") if path.is_file()} - before
+    assert {"mine.png", "portrait_0.png", "faces.png"} <= {path.name for path in made}
+    assert len([path for path in made if path.name == "portrait_0.png"]) == 1  # no copies
+    one.close()
+    for _ in range(300):
+        left = [path for path in made if path.exists()]
+        if not left:
+            break
+        time.sleep(0.1)
+    assert left == []
 
 
 def test_a_models_error_is_survived(studio: Any, client: Any, monkeypatch: pytest.MonkeyPatch) -> None:

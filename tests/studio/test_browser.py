@@ -3,44 +3,43 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
+from tests.studio.pages import (
+    FACE,
+    SMILE,
+    TABS,
+    WAIT,
+    download,
+    give,
+    give_files,
+    open_page,
+    open_tab,
+    panel,
+    press,
+    see,
+    set_steps,
+    wide,
+)
 
 pytest.importorskip("gradio", reason="the studio needs Gradio: pip install mien[studio]")
-api = pytest.importorskip("playwright.sync_api", reason="the browser is driven by playwright")
-CHROMIUM = shutil.which("chromium")
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(CHROMIUM is None, reason="Debian's chromium is not installed"),
-]
-ROOT = Path(__file__).parent.parent.parent
-FACE = ROOT / "examples" / "identity.png"
-WAIT = 20_000  # ms
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    with api.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(params=[1200, 390])
 def page(request: pytest.FixtureRequest, chromium: Any, studio: Any) -> Iterator[Any]:
     """The page at two widths; it asks nobody but the studio, and no error is in its console."""
     context = chromium.new_context(viewport={"width": request.param, "height": 900}, accept_downloads=True)
-    page = context.new_page()
     elsewhere: list[str] = []
     errors: list[str] = []
-    page.on("request", lambda asked: elsewhere.append(asked.url) if _is_elsewhere(asked.url) else None)
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    page.goto(studio.address)
-    page.get_by_role("button", name="Make the portrait").wait_for(timeout=WAIT)
+    context.on("request", lambda asked: elsewhere.append(asked.url) if _is_elsewhere(asked.url) else None)
+    context.on("weberror", lambda error: errors.append(str(error.error)))
+    page = open_page(context, studio.address)
     yield page
     assert elsewhere == [] and errors == []
     assert page.evaluate("document.documentElement.scrollWidth") <= request.param
@@ -51,37 +50,8 @@ def _is_elsewhere(url: str) -> bool:
     return not url.startswith(("http://127.0.0.1", "data:", "blob:"))
 
 
-def open_tab(page: Any, name: str) -> None:
-    tab = page.get_by_role("tab", name=name, exact=True)
-    if tab.count() and tab.first.is_visible():
-        tab.first.click()
-    else:  # on a phone the tabs that do not fit are in a menu
-        page.locator(".overflow-menu > button").first.click()
-        page.locator(".overflow-dropdown button", has_text=name).click()
-    page.wait_for_timeout(300)
-
-
-def panel(page: Any) -> Any:
-    return page.locator("[role=tabpanel]:visible").first
-
-
-def give(page: Any, number: int, path: Path = FACE) -> None:
-    panel(page).locator("input[type=file]").nth(number).set_input_files(str(path))
-    page.wait_for_timeout(700)
-
-
-def fewer_steps(page: Any, number: str = "2") -> None:
-    here = panel(page)
-    here.get_by_role("button", name="Settings").click()
-    here.get_by_label("number input for Steps").fill(number)
-
-
-def download(page: Any, tmp_path: Path) -> Path:
-    with page.expect_download() as waiting:
-        panel(page).locator("a[download]:visible").first.click()
-    place = tmp_path / waiting.value.suggested_filename
-    waiting.value.save_as(place)
-    return place
+def prompt(page: Any) -> Any:
+    return panel(page).get_by_label("Prompt")
 
 
 def test_a_portrait_its_history_and_a_word(page: Any, tmp_path: Path) -> None:
@@ -94,19 +64,24 @@ def test_a_portrait_its_history_and_a_word(page: Any, tmp_path: Path) -> None:
     page.get_by_role("button", name="Make the portrait").wait_for(timeout=WAIT)
     assert panel(page).get_by_label("Words, emoji or a mix").input_value() == "amazement"
     give(page, 0)
-    fewer_steps(page)
-    panel(page).get_by_label("Prompt").fill("a photo")
-    page.get_by_role("button", name="Make the portrait").click()
-    panel(page).get_by_text("Seed 0:").wait_for(timeout=WAIT)
+    set_steps(page)
+    prompt(page).fill("a photo")
+    press(page, "Make the portrait")
+    see(page, "Seed 0:")
     said = read_provenance(download(page, tmp_path))
     assert said is not None and said["settings"]["prompt"] == "a photo"
     assert said["settings"]["inputs"]["expression"][0]["word"] == "amazement"
-    panel(page).get_by_label("Prompt").fill("something else")
+    prompt(page).fill("something else")
+    reuse(page)
+    page.get_by_role("button", name="Make the portrait").wait_for(timeout=WAIT)
+    assert prompt(page).input_value() == "a photo"
+
+
+def reuse(page: Any) -> None:
+    """Take the settings of the newest picture of the history again."""
     open_tab(page, "History")
     panel(page).locator(".thumbnail-item").first.click()
-    page.get_by_role("button", name="Make the portrait").wait_for(timeout=WAIT)
-    page.wait_for_timeout(500)
-    assert panel(page).get_by_label("Prompt").input_value() == "a photo"
+    page.wait_for_timeout(1500)
 
 
 def test_sliders_write_blendshapes(page: Any) -> None:
@@ -121,40 +96,126 @@ def test_sliders_write_blendshapes(page: Any) -> None:
 def test_travel(page: Any, tmp_path: Path) -> None:
     open_tab(page, "Travel")
     give(page, 0)
-    fewer_steps(page)
+    set_steps(page)
     panel(page).get_by_label("number input for Frames", exact=True).fill("3")
-    panel(page).get_by_role("button", name="Travel").click()
-    panel(page).get_by_text("3 frames.").wait_for(timeout=WAIT)
+    press(page, "Travel")
+    see(page, "3 frames.")
     assert download(page, tmp_path).read_bytes().startswith(b"GIF8")
+    panel(page).get_by_label("Expressions on the way").fill("anger, fear")
+    reuse(page)
+    assert panel(page).get_by_label("Expressions on the way").input_value() == "neutral, joy, surprise"
 
 
-def test_reface_finds_faces_and_says_what_is_wrong(page: Any) -> None:
+def test_reface_to_the_downloaded_picture(page: Any, tmp_path: Path) -> None:
+    from mien.provenance import PARTLY_GENERATED, read_provenance
+
+    photo = wide(tmp_path)
+    open_tab(page, "Reface")
+    give(page, 0, photo)
+    see(page, "1 face(s) found.")
+    panel(page).get_by_role("radio", name="Both").check()
+    give(page, 1, SMILE)
+    set_steps(page)
+    prompt(page).fill("a photo")
+    press(page, "Reface the photo")
+    see(page, "Done.")
+    page.wait_for_timeout(500)
+    place = download(page, tmp_path)
+    said = read_provenance(place)
+    assert said is not None and said["source_type"] == PARTLY_GENERATED
+    old, new = (np.asarray(Image.open(path).convert("RGB")) for path in (photo, place))
+    assert old.shape == new.shape and (old[:, -100:] == new[:, -100:]).all() and (old != new).any()
+    assert panel(page).locator("img[src*='refaced']").count()
+    prompt(page).fill("something else")
+    panel(page).get_by_role("radio", name="Another expression").check()
+    reuse(page)
+    assert prompt(page).input_value() == "a photo"
+    assert panel(page).get_by_role("radio", name="Both").is_checked()
+
+
+def test_reface_says_what_is_wrong(page: Any) -> None:
     open_tab(page, "Reface")
     give(page, 0)
-    panel(page).get_by_text("1 face(s) found.").wait_for(timeout=WAIT)
+    see(page, "1 face(s) found.")
     panel(page).get_by_role("radio", name="Another person").check()
-    panel(page).get_by_role("button", name="Reface the photo").click()
+    press(page, "Reface the photo")
     page.get_by_text("There is no other person's picture").first.wait_for(timeout=WAIT)
 
 
-def test_measuring(page: Any) -> None:
+def test_measuring(page: Any, tmp_path: Path) -> None:
     open_tab(page, "Measure")
-    give(page, 0)
-    panel(page).get_by_role("button", name="Measure").click()
-    panel(page).get_by_text("1 face(s)").first.wait_for(timeout=WAIT)
+    give_files(page, FACE)
+    press(page, "Measure")
+    see(page, "1 face(s)")
+    panel(page).locator(".thumbnail-item, .thumbnail-lg").first.click()
+    with page.expect_download(timeout=WAIT) as waiting:
+        panel(page).get_by_label("Download").first.click()
+    place = tmp_path / "measured.png"
+    waiting.value.save_as(place)
+    with Image.open(place) as shown, Image.open(FACE) as given:
+        assert shown.size == given.size
 
 
 def test_a_job_is_stopped(page: Any) -> None:
     give(page, 0)
-    fewer_steps(page, "100")
-    page.get_by_role("button", name="Make the portrait").click()
+    set_steps(page, "100")
+    press(page, "Make the portrait")
     page.wait_for_timeout(800)
-    panel(page).get_by_role("button", name="Stop").click()
+    press(page, "Stop")
     page.get_by_text("The job was stopped.").first.wait_for(timeout=WAIT)
 
 
+FOCUSED = (
+    "() => { const e = document.activeElement; return (e.getAttribute('aria-label') || e.innerText || e.value || '')"
+    " + '|' + ((e.labels && e.labels[0] && e.labels[0].innerText) || '') + '|' + e.tagName; }"
+)
+
+
+def test_a_portrait_by_the_keyboard_alone(page: Any) -> None:
+    """From the head of the page by Tab, Space and Enter: a picture is given and a portrait made; no key is lost."""
+    page.locator("body").press("Home")
+    passed, given = [], False
+    for _ in range(120):
+        page.keyboard.press("Tab")
+        passed.append(page.evaluate(FOCUSED))
+        here = passed[-1]
+        if not given and "BUTTON" in here and "Click to upload" in here:
+            with page.expect_file_chooser(timeout=WAIT) as chooser:
+                page.keyboard.press("Enter")
+            chooser.value.set_files(str(FACE))
+            panel(page).locator("img[src*='identity']").first.wait_for(timeout=WAIT)
+            given = True
+        elif "Settings" in here and "BUTTON" in here:
+            page.keyboard.press("Enter")
+        elif here.startswith("number input for Steps"):
+            page.keyboard.press("Control+a")
+            page.keyboard.type("2")
+        elif here.startswith("Make the portrait"):
+            page.keyboard.press("Enter")
+            break
+    see(page, "Seed 0:")
+    heard = "\n".join(passed)
+    for name in (
+        "Model",
+        "Light or dark",
+        "Words, emoji or a mix",
+        "Prompt",
+        "Not wanted",
+        "Variations",
+        "Seed",
+    ):
+        assert name in heard, (name, passed)
+
+
+def test_tabs_by_the_keyboard(page: Any) -> None:
+    tab = page.get_by_role("tab", name="Reface", exact=True)
+    tab.focus()
+    page.keyboard.press("Enter")
+    panel(page).get_by_role("button", name="Reface the photo").wait_for(timeout=WAIT)
+
+
 def test_controls_have_names(page: Any) -> None:
-    for name in ("Portrait", "Reface", "Travel", "Expressions", "Measure", "History"):
+    for name in TABS:
         open_tab(page, name)
         for control in panel(page).locator("input:visible, textarea:visible, button:visible").all():
             named = control.evaluate(

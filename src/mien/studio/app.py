@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -18,22 +16,14 @@ from mien.cli.consent import NOTICE
 from mien.expressions.faces import FOLDER
 from mien.studio import expressions, history, measure, portrait, reface, travel
 from mien.studio.engine import SESSION_AGE, Engine
+from mien.studio.folders import own_folder
 from mien.studio.gate import Gate
 from mien.studio.inputs import MAX_BYTES, MAX_PIXELS
+from mien.studio.looks import CSS, DARK, ROLES, theme
+from mien.studio.sessions import Presence
 
 SWEEP_EVERY = 600  # seconds
 SESSIONS = 500  # remembered at a time; the one that was seen first is forgotten
-DARK = "() => { document.body.classList.toggle('dark'); }"
-CSS = """
-.note { min-height: 1.5em }
-footer { opacity: .8 }
-#words img { object-fit: contain }
-@media (max-width: 640px) { .gradio-container { padding: 8px !important } }
-button:focus-visible, input:focus-visible, textarea:focus-visible, [role=tab]:focus-visible
-  { outline: 3px solid #f97316 !important; outline-offset: 2px }
-"""
-# Fonts of the system: none is fetched.
-THEME = {"font": ["system-ui", "sans-serif"], "font_mono": ["ui-monospace", "monospace"]}
 
 
 def build(engine: Engine, queue: int) -> gr.Blocks:
@@ -50,7 +40,7 @@ def build(engine: Engine, queue: int) -> gr.Blocks:
             )
             dark = gr.Button("Light or dark", size="sm", scale=0, min_width=140)
             dark.click(None, js=DARK, api_visibility="private")
-        past = history.state(engine)
+        past = gr.State([])  # of one page; its pictures go with the session
         with gr.Tabs() as tabs:
             with gr.Tab("Portrait", id="portrait"):
                 one = portrait.panel(engine, backbone, past)
@@ -68,7 +58,7 @@ def build(engine: Engine, queue: int) -> gr.Blocks:
             f"mien {__version__}. One job at a time; up to {queue} wait, then the queue says that it is full. "
             f"A job may take {engine.seconds:g} seconds, a picture have {MAX_BYTES // 10**6} MB and "
             f"{MAX_PIXELS // 10**6} million pixels. Pictures are removed after {SESSION_AGE // 60} minutes, and "
-            "when the studio stops; nobody else on this page sees yours.",
+            "when the page is closed or the studio stops; nobody else on this page sees yours.",
             elem_classes="note",
         )
     page.queue(max_size=queue, default_concurrency_limit=8)
@@ -97,10 +87,10 @@ def serve(
     from mien.types import InputError
 
     limit = Image.MAX_IMAGE_PIXELS
-    with tempfile.TemporaryDirectory(prefix="mien-studio-", ignore_cleanup_errors=True) as folder:
-        results, cache = Path(folder) / "results", Path(folder) / "uploads"
-        results.mkdir(mode=0o700)
-        cache.mkdir(mode=0o700)
+    with own_folder() as folder:
+        cache = folder / "uploads"
+        results = cache / "results"  # within Gradio's own folder: it copies what lies elsewhere
+        results.mkdir(mode=0o700, parents=True)
         surroundings = {"GRADIO_TEMP_DIR": str(cache), "GRADIO_ANALYTICS_ENABLED": "False"}
         before = {name: os.environ.get(name) for name in surroundings}
         os.environ.update(surroundings)
@@ -125,14 +115,18 @@ def serve(
                     mcp_server=False,
                     state_session_capacity=SESSIONS,
                     footer_links=["api", "settings"],
-                    app_kwargs={"middleware": [Middleware(Gate)]},
-                    theme=gr.themes.Default(**THEME),
+                    app_kwargs={
+                        "middleware": [Middleware(Gate), Middleware(Presence, sessions=engine.sessions)]
+                    },
+                    theme=theme(),
                     css=CSS,
+                    js=ROLES,
                 )
             except OSError as error:
                 raise InputError(
                     f"The studio cannot listen on {host}:{port or 7860}: give another --port."
                 ) from error
+            engine.kept = frozenset(path for path in cache.rglob("*") if path.is_file())
             yield address, engine, page
         finally:
             page.close(verbose=False)

@@ -18,6 +18,7 @@ from typing import Any
 
 from PIL import Image
 
+from mien.studio.sessions import Sessions
 from mien.types import InputError
 
 LOADED = 2  # pipelines kept in memory; the one that was not used for longest goes
@@ -92,7 +93,7 @@ class Engine:
     """The models, and the folder that results are written to.
 
     Args:
-        folder: exists, and is this server's own: what lies in it is removed when it is old.
+        folder: exists, and is this server's own: what lies in it is removed when it is old. Uploads lie beside it.
         backbones: name that people choose -> what `load_backbone` takes. seconds: a job's limit.
     """
 
@@ -104,6 +105,8 @@ class Engine:
         self._loaded: OrderedDict[tuple[str, str], Any] = OrderedDict()
         self._jobs: set[Job] = set()
         self._guard = threading.Lock()
+        self.sessions = Sessions(self._forget)
+        self.kept: frozenset[Path] = frozenset()
 
     def run(self, session: str, work: Callable[[Job], Any]) -> Iterator[Any]:
         """Do `work` in the model's thread: yields each `Step`, then what it returned.
@@ -150,10 +153,13 @@ class Engine:
         )
 
     def refaces(self, backbone: str) -> Any:
-        """The refacing pipeline of a backbone (`RefacePipeline`); only in the model's thread."""
-        import mien
+        """The refacing pipeline of a backbone (`mien.cli.refaces.Refaces`); only in the model's thread."""
+        from mien.cli.reface import RefaceWish
+        from mien.cli.refaces import Refaces
 
-        return self._get("reface", backbone, lambda name: mien.load_reface(name, self.device))
+        return self._get(
+            "reface", backbone, lambda name: Refaces(RefaceWish(), name, self.device, "auto", None, None)
+        )
 
     def _get(self, kind: str, backbone: str, load: Callable[[str], Any]) -> Any:
         if backbone not in self.backbones:
@@ -166,28 +172,35 @@ class Engine:
         self._loaded.move_to_end(key)
         return self._loaded[key]
 
-    def new_folder(self) -> Path:
+    def new_folder(self, session: str) -> Path:
         """A new folder for one job's results, whose name nobody can guess; old ones are removed."""
         self.sweep()
         place = self.folder / secrets.token_hex(16)
         place.mkdir(mode=0o700)
+        self.sessions.hold(session, place)
         return place
 
     def sweep(self, age: float = SESSION_AGE) -> None:
-        """Remove what was last written more than `age` seconds ago, uploads too."""
+        """Remove results that were last written more than `age` seconds ago."""
+        self.sessions.prune()
         with suppress(OSError), os.scandir(self.folder) as entries:
             for entry in entries:
                 with suppress(OSError):
                     if time.time() - entry.stat(follow_symlinks=False).st_mtime > age:
                         remove(Path(entry.path))
 
-    def remove(self, folders: list[str]) -> None:
-        """Remove results of a session that is over; names outside the folder are left alone."""
-        for name in folders:
-            remove(self.folder / Path(name).name)
+    def _forget(self, path: Path) -> None:
+        """Remove a file or folder of a session that is over, if it lies where the server's own do.
+
+        Gradio names uploads by their content, so somebody's may be one of the page's own, `kept`.
+        """
+        home = self.folder.parent.resolve()
+        if path.resolve().is_relative_to(home) and path not in (home, self.folder, *self.kept):
+            remove(path)
 
     def close(self) -> None:
         """Stop every job and let the models go."""
+        self.sessions.close()
         with self._guard:
             for job in self._jobs:
                 job.cancelled.set()

@@ -45,9 +45,9 @@ class Panel:
     fields: dict[str, Any] = field(default_factory=dict)
 
 
-def photo(label: str, **options: Any) -> gr.Image:
+def photo(engine: Engine, label: str, **options: Any) -> gr.Image:
     """A picture from a file, the clipboard or the camera, kept as it was sent: `inputs.picture` reads it."""
-    return gr.Image(
+    image = gr.Image(
         label=label,
         type="filepath",
         image_mode=None,  # the reader of ours decides; Gradio only looks at the file's head
@@ -56,9 +56,20 @@ def photo(label: str, **options: Any) -> gr.Image:
         buttons=[],
         **options,
     )
+    hold(engine, image)
+    return image
 
 
-def expression_fields(none: bool = False) -> dict[str, Any]:
+def hold(engine: Engine, given: gr.Image | gr.Files) -> None:
+    """What is given here goes with the session."""
+
+    def note(files: str | list[str] | None, request: gr.Request) -> None:
+        engine.sessions.hold(str(request.session_hash), *([files] if isinstance(files, str) else files or []))
+
+    given.change(note, given, queue=False, api_visibility="private", show_progress="hidden")
+
+
+def expression_fields(engine: Engine, none: bool = False) -> dict[str, Any]:
     """How the expression is given, and the controls for each way."""
     how = gr.Radio(list(HOW), value="words", label="Expression by")
     text = gr.Textbox(
@@ -68,7 +79,7 @@ def expression_fields(none: bool = False) -> dict[str, Any]:
         max_lines=2,
         max_length=MAX_TEXT,
     )
-    image = photo("Expression's picture (anybody's)", visible=False)
+    image = photo(engine, "Expression's picture (anybody's)", visible=False)
     with gr.Accordion("Sliders", open=True, visible=False) as box:
         moved = [gr.Slider(0, 1, 0, step=0.05, label=name) for name in SLIDERS]
 
@@ -135,5 +146,5 @@ def on_the_way(update: Step, place: Path, progress: Any) -> tuple[Any, ...] | No
     progress((update.step, update.total), unit="steps")
     if update.preview is None:
         return None
-    shown = save_image(update.preview, place / "preview.png", {"kind": "preview"})
+    shown = save_image(update.preview, place / f"preview_{update.step}.png", {"kind": "preview"})
     return str(shown), gr.skip(), gr.skip(), f"Step {update.step} of {update.total}", gr.skip()

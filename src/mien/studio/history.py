@@ -8,7 +8,6 @@ from typing import Any
 
 import gradio as gr
 
-from mien.studio.engine import Engine
 from mien.studio.fields import Panel
 from mien.studio.inputs import positions
 
@@ -18,15 +17,6 @@ LONGEST = 40  # entries kept
 def remember(history: list[dict[str, Any]], entry: dict[str, Any]) -> list[dict[str, Any]]:
     """The history with one more entry, the newest first."""
     return [entry, *history][:LONGEST]
-
-
-def state(engine: Engine) -> gr.State:
-    """A history of one session; its pictures are removed when the page is closed."""
-
-    def forget(entries: list[dict[str, Any]]) -> None:
-        engine.remove([Path(entry["picture"]).parent.name for entry in entries])
-
-    return gr.State([], delete_callback=forget)
 
 
 def panel(history: gr.State, panels: Sequence[Panel], tabs: gr.Tabs) -> None:

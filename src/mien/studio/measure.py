@@ -11,7 +11,7 @@ from mien.face.blendshapes import NAMES
 from mien.face.overlay import draw_faces, strongest
 from mien.provenance import COMPOSITE, save_image
 from mien.studio.engine import Engine, Job
-from mien.studio.fields import GALLERY, MODEL
+from mien.studio.fields import GALLERY, MODEL, hold
 from mien.studio.inputs import picture, told
 from mien.types import InputError
 
@@ -23,16 +23,20 @@ SCORES = ["picture", "Exp (best 0)", "LMS (best 0)", "ID (best 1)", "pose°"]
 def panel(engine: Engine) -> None:
     """Build the tab's content inside the open tab."""
     given = gr.Files(label=f"Pictures, at most {MOST}", file_types=["image"])
+    hold(engine, given)
     start = gr.Button("Measure", variant="primary")
     gallery = gr.Gallery(label="Landmarks and strongest blendshapes", interactive=False, **GALLERY)
     table = gr.Dataframe(headers=HEADERS, label="Faces", interactive=False, wrap=True)
-    scores = gr.Dataframe(headers=SCORES, label="Compared with the first picture", interactive=False)
+    scores = gr.Dataframe(
+        headers=SCORES, label="Compared with the first picture", interactive=False, wrap=True
+    )
     numbers = gr.JSON(label="All numbers", open=False)
 
     def measure(pictures: list[str] | None, request: gr.Request) -> tuple[Any, ...]:
         """Faces of pictures: drawn, in a table, scored against the first one, and all 52 blendshapes as JSON."""
         with told():
             paths = pictures or []
+            engine.sessions.hold(str(request.session_hash), *paths)
             if not 1 <= len(paths) <= MOST:
                 raise InputError(f"{len(paths)} pictures were given: give from 1 to {MOST}.")
             images = [picture(path, f"picture {number}") for number, path in enumerate(paths, 1)]
@@ -48,7 +52,7 @@ def panel(engine: Engine) -> None:
                 return [scorer, seen]
 
             scorer, seen = list(engine.run(str(request.session_hash), work))[-1]
-            place = engine.new_folder()
+            place = engine.new_folder(str(request.session_hash))
             shown, rows, compared, said = [], [], [], []
             first = seen[0][1]
             for number, (image, (faces, observed)) in enumerate(zip(images, seen, strict=True), 1):

@@ -35,8 +35,8 @@ def panel(engine: Engine, backbone: gr.Dropdown, history: gr.State) -> Panel:
     """Build the tab's content inside the open tab."""
     with gr.Row():
         with gr.Column(min_width=300):
-            identity = photo("The person")
-            expression = expression_fields()
+            identity = photo(engine, "The person")
+            expression = expression_fields(engine)
             said = gr.Textbox(
                 "", label="Prompt", info="what the picture should look like", max_lines=4, max_length=MAX_TEXT
             )
@@ -77,10 +77,11 @@ def panel(engine: Engine, backbone: gr.Dropdown, history: gr.State) -> Panel:
                 "expression_scale": expression_scale,
                 "num_images": number(variations, 1, MOST, "number of variations"),
             }
+            engine.sessions.hold(str(request.session_hash), identity, expression_picture)
             who = picture(identity, "person's picture")
             what = wanted(how, expression, expression_picture)
             words, first = prompt(prompt_text), number(seed, 0, MAX_SEED, "seed")
-            place = engine.new_folder()
+            place = engine.new_folder(str(request.session_hash))
 
             def work(job: Job) -> Any:
                 return portraits(engine, job, place, backbone, wish, who, what, words, first)

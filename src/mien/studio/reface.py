@@ -9,7 +9,9 @@ from typing import Any
 import gradio as gr
 from PIL import Image, ImageDraw, ImageFont
 
+from mien.cli.reface import RefaceWish, Request, in_words
 from mien.provenance import COMPOSITE, save_image
+from mien.provenance.hashes import new_salt
 from mien.studio.engine import Engine, Job, Step
 from mien.studio.fields import (
     MODEL,
@@ -36,7 +38,7 @@ def panel(engine: Engine, backbone: gr.Dropdown, history: gr.State) -> Panel:
     """Build the tab's content inside the open tab."""
     with gr.Row():
         with gr.Column(min_width=300):
-            given = photo("The photo")
+            given = photo(engine, "The photo")
             boxed = gr.Image(
                 label="Its faces: click one", interactive=False, type="filepath", format="png", buttons=[]
             )
@@ -53,9 +55,9 @@ def panel(engine: Engine, backbone: gr.Dropdown, history: gr.State) -> Panel:
                 value="reenact",
                 label="What changes",
             )
-            identity = photo("The other person", visible=False)
+            identity = photo(engine, "The other person", visible=False)
             with gr.Group() as express:
-                expression = expression_fields()
+                expression = expression_fields(engine)
             said = gr.Textbox("", label="Prompt", info="what the face should look like", max_length=MAX_TEXT)
             chosen = sampling_fields()
             start, stop = buttons("Reface the photo")
@@ -71,27 +73,31 @@ def panel(engine: Engine, backbone: gr.Dropdown, history: gr.State) -> Panel:
         with told():
             if path is None:
                 return None, [], 0, ""
-            image = picture(path, "photo")
+            image, session = picture(path, "photo"), str(request.session_hash)
+            engine.sessions.hold(session, path)
 
             def work(job: Job) -> Sequence[Face]:
                 from mien.face.analyze import analyze
 
                 return analyze(image)
 
-            faces = list(engine.run(str(request.session_hash), work))[-1][: MOST_FACES + 1]
+            faces = list(engine.run(session, work))[-1][: MOST_FACES + 1]
             found = [[round(float(v), 1) for v in face.box] for face in faces]
             drawn = draw_boxes(image, found, 0)
-            file = save_image(drawn, engine.new_folder() / "faces.png", {"kind": "faces"}, COMPOSITE)
+            file = save_image(drawn, engine.new_folder(session) / "faces.png", {"kind": "faces"}, COMPOSITE)
             words = "No face was found in the photo." if not found else f"{len(found)} face(s) found."
             return str(file), found, 0, words
 
-    def click(path: str | None, found: list[list[float]], event: gr.SelectData) -> tuple[Any, int]:
+    def click(
+        path: str | None, found: list[list[float]], event: gr.SelectData, request: gr.Request
+    ) -> tuple[Any, int]:
         with told():
+            session = str(request.session_hash)
             image = picture(path, "photo")
             scale = max(1.0, max(image.size) / SHOWN)
             chosen_face = nearest(found, float(event.index[0]) * scale, float(event.index[1]) * scale)
             drawn = draw_boxes(image, found, chosen_face)
-            file = save_image(drawn, engine.new_folder() / "faces.png", {"kind": "faces"}, COMPOSITE)
+            file = save_image(drawn, engine.new_folder(session) / "faces.png", {"kind": "faces"}, COMPOSITE)
             return str(file), chosen_face
 
     def show(task: str) -> list[Any]:
@@ -119,24 +125,22 @@ def panel(engine: Engine, backbone: gr.Dropdown, history: gr.State) -> Panel:
         with told():
             if task not in TASKS:
                 raise InputError(f"What changes is one of: {', '.join(TASKS)}.")
+            engine.sessions.hold(str(request.session_hash), photo, identity, expression_picture)
             before = picture(photo, "photo")
             who = None if task == "reenact" else picture(identity, "other person's picture")
             what = None if task == "swap" else wanted(how, expression, expression_picture)
-            wish = {
-                "steps": own(steps),
-                "guidance": guidance or None,
-                "id_scale": id_scale,
-                "expression_scale": expression_scale,
-                "face": number(face, 0, MOST_FACES, "face's number"),
-                "seed": number(seed, 0, MAX_SEED, "seed"),
-                "prompt": prompt(prompt_text),
-            }
-            place = engine.new_folder()
+            wish = RefaceWish(
+                steps=own(steps),
+                guidance=guidance or None,
+                id_scale=id_scale,
+                expression_scale=expression_scale,
+                face=number(face, 0, MOST_FACES, "face's number"),
+            )
+            asked = Request(before, who, what, prompt(prompt_text), number(seed, 0, MAX_SEED, "seed"))
+            place = engine.new_folder(str(request.session_hash))
 
-            def work(job: Job) -> Any:
-                pipe = engine.refaces(backbone)
-                callback = job.watch(pipe.backbone)
-                return pipe, pipe.reface(before, who, what, callback=callback, **wish)[0]
+            def work(job: Job) -> tuple[str, dict[str, Any]]:
+                return refaced(engine, job, place, backbone, wish, asked)
 
             yield None, None, None, "", history
             for update in engine.run(str(request.session_hash), work):
@@ -144,13 +148,12 @@ def panel(engine: Engine, backbone: gr.Dropdown, history: gr.State) -> Panel:
                     if shown := on_the_way(update, place, progress):
                         yield shown
                     continue
-                settings: dict[str, Any] = {"kind": "reface", "task": task, **described(update[0], wish)}
-                settings["backbone"] = backbone
-                settings["expression"] = None if what is None or what.picture else what.text
-                after = write(update[1], place, settings)
+                after, settings = update
+                words = in_words(settings["scores"])
                 entry: dict[str, Any] = {"kind": "reface", "how": how, "text": expression}
-                entry |= {"picture": after, "label": f"{task} · seed {wish['seed']}", "settings": settings}
-                yield None, (photo, after), [after], "Done.", remember(history, entry)
+                entry |= {"picture": after, "label": f"{task} · seed {asked.seed}"}
+                entry["settings"] = {**settings, "task": task}
+                yield None, (photo, after), [after], f"Done. {words}", remember(history, entry)
 
     given.change(find, given, [boxed, boxes, which, note], api_name="faces", **MODEL)
     boxed.select(click, [given, boxes], [boxed, which], api_visibility="private")
@@ -173,24 +176,18 @@ def panel(engine: Engine, backbone: gr.Dropdown, history: gr.State) -> Panel:
     )  # fmt: skip
 
 
-def write(result: Any, place: Path, settings: dict[str, Any]) -> str:
-    """Put a `pipelines.reface.Refaced` together and write it: its path."""
-    return str(save_image(result.image(), place / "refaced.png", settings, mask=result.mask()))
-
-
-def described(pipe: Any, wish: dict[str, Any]) -> dict[str, Any]:
-    """`wish` with what the pipeline chose where it leaves the choice."""
-    from mien.pipelines.reface import STEPS
-
-    guidance = pipe.portraits.guidance if wish["guidance"] is None else wish["guidance"]
-    return {
-        **wish,
-        "steps": STEPS if wish["steps"] is None else wish["steps"],
-        "guidance": guidance,
-        "scheduler": type(pipe.scheduler).__name__,
-        "device": pipe.backbone.device.type,
-        "dtype": str(pipe.backbone.precision).removeprefix("torch."),
-    }
+def refaced(
+    engine: Engine, job: Job, place: Path, backbone: str, wish: RefaceWish, request: Request
+) -> tuple[str, dict[str, Any]]:
+    """Make it and write it: its path, and the settings that it carries. They hold what `mien reface --from` needs."""
+    maker = engine.refaces(backbone)
+    maker.wish = wish
+    result = maker.make([request], job.watch(maker.pipe.backbone))[0]
+    image = result.image()
+    settings = {**maker.settings, "backbone": backbone}
+    settings |= maker.record(request, result, image, new_salt(), 0, 1)
+    settings["scores"] = maker.score(image, result.scene, request)
+    return str(save_image(image, place / "refaced.png", settings, mask=result.mask())), settings
 
 
 def draw_boxes(image: Image.Image, boxes: Sequence[Sequence[float]], chosen: int) -> Image.Image:

@@ -26,7 +26,7 @@ def panel(engine: Engine, backbone: gr.Dropdown, history: gr.State) -> Panel:
     """Build the tab's content inside the open tab."""
     with gr.Row():
         with gr.Column(min_width=300):
-            identity = photo("The person")
+            identity = photo(engine, "The person")
             stops = gr.Textbox(
                 "neutral, joy, surprise",
                 label="Expressions on the way",
@@ -67,6 +67,7 @@ def panel(engine: Engine, backbone: gr.Dropdown, history: gr.State) -> Panel:
         from mien.pipelines import travel as journeys
 
         with told():
+            engine.sessions.hold(str(request.session_hash), identity)
             who = picture(identity, "person's picture")
             places = [words(stop) for stop in split(prompt(expressions, "list of expressions"))]
             count = number(frames, 2, MOST_FRAMES, "number of frames")
@@ -79,7 +80,7 @@ def panel(engine: Engine, backbone: gr.Dropdown, history: gr.State) -> Panel:
                 "expression_scale": expression_scale,
             }
             names = journeys.names(places, count)
-            place = engine.new_folder()
+            place = engine.new_folder(str(request.session_hash))
 
             def work(job: Job) -> Any:
                 maker = engine.portraits(backbone)

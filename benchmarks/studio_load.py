@@ -1,0 +1,196 @@
+"""Many users at once at one studio: does each get their own picture or a clear "queue full", and is memory given back?
+
+    python benchmarks/studio_load.py [--users 20] [--jobs 10] [--queue 20] [--out runs/bench]
+
+The studio runs in a process of its own on loopback; every user is a client with a session, a picture and seeds of
+their own. A result is theirs if its metadata hold their seed, their word and the fingerprint of their picture, and if
+the same job, asked for again when all is quiet, gives the same pixels. Linux alone (/proc).
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageEnhance
+
+from mien.expressions import labels
+from mien.images import read_image
+from mien.metrics.statistics import Interval
+from mien.provenance import read_provenance
+from mien.provenance.hashes import hash_pixels
+from table import Row, exact, publish, run
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+WARM_UP = 10  # jobs before the memory is looked at: the allocator's own reserves have filled by then
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a job: "picture", "full", "swapped" or another error's text; its pixels' hash; its seconds."""
+
+    kind: str
+    pixels: str
+    seconds: float
+
+
+@contextmanager
+def studio(queue: int) -> Iterator[tuple[str, int]]:
+    """A studio in a process of its own: its address and process id."""
+    command = ["studio", "--no-browser", "--device", "cpu", "--queue", str(queue)]
+    program = "from mien.cli.main import main; main()"
+    process = subprocess.Popen(
+        [sys.executable, "-c", program, *command],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert process.stdout is not None
+    try:
+        line = process.stdout.readline()
+        yield line.split()[2], process.pid
+    finally:
+        process.terminate()
+        process.wait(60)
+        process.stdout.close()
+
+
+def memory(process: int, field: str = "VmRSS") -> float:
+    """MB of a process, now ("VmRSS") or at most so far ("VmHWM")."""
+    for line in Path(f"/proc/{process}/status").read_text().splitlines():
+        if line.startswith(f"{field}:"):
+            return int(line.split()[1]) / 1024
+    raise RuntimeError(f"/proc/{process}/status has no {field}")
+
+
+def faces(count: int, folder: Path) -> list[Path]:
+    """A picture for each user: the examples, brighter or darker, mirrored or not; no two the same."""
+    places = []
+    for user in range(count):
+        picture = read_image(EXAMPLES / ("identity.png", "expression.png")[user % 2])
+        picture = ImageEnhance.Brightness(picture).enhance(0.8 + 0.02 * user)
+        picture = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if user % 3 == 0 else picture
+        places.append(folder / f"user_{user}.png")
+        picture.save(places[-1])
+    return places
+
+
+def job(client: Any, picture: Path, seed: int, word: str) -> Outcome:
+    """Ask for a portrait, wait for it and look whose it is."""
+    from gradio_client import handle_file
+
+    began = time.perf_counter()
+    try:
+        _, _, files, _ = client.predict(
+            identity=handle_file(str(picture)),
+            expression=word,
+            expression_picture=None,
+            seed=seed,
+            api_name="/portrait",
+        )
+    except Exception as error:
+        full = "queue" in str(error).lower() and "full" in str(error).lower()
+        return Outcome("full" if full else f"error: {error}", "", time.perf_counter() - began)
+    seconds = time.perf_counter() - began
+    said = read_provenance(files[0])
+    if said is None:
+        return Outcome("error: no metadata", "", seconds)
+    settings = said["settings"]
+    inputs = settings["inputs"]
+    mine = (
+        settings["seed"] == seed
+        and inputs["expression"] == [{"weight": 1.0, "word": word}]
+        and inputs["identity"] == hash_pixels(read_image(picture), inputs["salt"])
+    )
+    return Outcome("picture" if mine else "swapped", settings["pixels"], seconds)
+
+
+def main() -> None:
+    """Command line of this script."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--out", type=Path, default=Path("runs/bench"))
+    parser.add_argument("--users", type=int, default=20)
+    parser.add_argument("--jobs", type=int, default=10, help="of each user, one after another")
+    parser.add_argument("--queue", type=int, default=20, help="jobs that may wait")
+    arguments = parser.parse_args()
+    words = list(labels.labels())
+    with tempfile.TemporaryDirectory() as name, studio(arguments.queue) as (address, process):
+        from gradio_client import Client
+
+        folder = Path(name)
+        pictures = faces(arguments.users, folder)
+
+        def client(user: int) -> Any:
+            return Client(address, verbose=False, download_files=str(folder / f"downloads_{user}"))
+
+        first = client(-1)
+        for number in range(WARM_UP):
+            job(first, pictures[number % arguments.users], number, "joy")
+        before = memory(process)
+        start = threading.Barrier(arguments.users)
+        clients = [client(user) for user in range(arguments.users)]
+
+        def user(number: int) -> list[Outcome]:
+            start.wait()
+            return [
+                job(
+                    clients[number], pictures[number], 1000 * number + k, words[(7 * number + k) % len(words)]
+                )
+                for k in range(arguments.jobs)
+            ]
+
+        began = time.perf_counter()
+        with ThreadPoolExecutor(arguments.users) as pool:
+            outcomes = list(pool.map(user, range(arguments.users)))
+        minutes = (time.perf_counter() - began) / 60
+        for one in clients:
+            one.close()
+        again, same = 0, 0
+        for number, mine in enumerate(outcomes):
+            for k, outcome in enumerate(mine):
+                if outcome.kind == "picture":
+                    word = words[(7 * number + k) % len(words)]
+                    same += job(first, pictures[number], 1000 * number + k, word).pixels == outcome.pixels
+                    again += 1
+                    break
+        time.sleep(5)
+        after, most = memory(process), memory(process, "VmHWM")
+    every = [outcome for mine in outcomes for outcome in mine]
+    count = {kind: sum(o.kind == kind for o in every) for kind in ("picture", "full", "swapped")}
+    errors = [o.kind for o in every if o.kind not in count]
+    for error in sorted(set(errors)):
+        print(error)
+    seconds = np.array([o.seconds for o in every if o.kind == "picture"])
+    wait = Interval(*(float(np.quantile(seconds, q)) for q in (0.5, 0.05, 0.95)))
+    total = arguments.users * arguments.jobs
+    crowd = f"{arguments.users} users x {arguments.jobs} jobs, queue of {arguments.queue}"
+    lost = total - sum(count.values()) - len(errors)
+    rows = [
+        Row("jobs that ended with the user's own picture", exact(count["picture"]), None, spec=".0f", note=crowd),
+        Row('jobs that ended with "queue full"', exact(count["full"]), None, spec=".0f", note=crowd),
+        Row("jobs without an end, or with another error", exact(lost + len(errors)), 0, False, ".0f", note=crowd),
+        Row("jobs that ended with another user's picture", exact(count["swapped"]), 0, False, ".0f", note=crowd),
+        Row("same pixels when asked for again alone", exact(same / max(1, again)), 1, spec=".3f", note=str(again)),
+        Row("memory after / before", exact(after / before), 1.1, False, note=f"{before:.0f} -> {after:.0f} MB"),
+        Row("memory at most / before", exact(most / before), None, False, note=f"{most:.0f} MB"),
+        Row("seconds from asking to the picture", wait, None, False, ".1f", note="median [5%, 95%]"),
+        Row("pictures a minute", exact(count["picture"] / minutes), None, spec=".1f", note=f"{minutes:.1f} min"),
+    ]  # fmt: skip
+    publish(arguments.out, f"studio_load_{arguments.queue}", "Studio under load", rows, {"errors": errors})
+
+
+if __name__ == "__main__":
+    run(main)

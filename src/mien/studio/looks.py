@@ -1,0 +1,48 @@
+"""How the page looks: colours that can be read (WCAG 2.1 AA, 4.5:1), and roles that Gradio's markup leaves out."""
+
+from __future__ import annotations
+
+import gradio as gr
+
+DARK = "() => { document.body.classList.toggle('dark'); }"
+CSS = """
+.note { min-height: 1.5em }
+#words img { object-fit: contain }
+@media (max-width: 640px) { .gradio-container { padding: 8px !important } }
+button:focus-visible, input:focus-visible, textarea:focus-visible, [role=tab]:focus-visible, [tabindex]:focus-visible
+  { outline: 3px solid #c2410c !important; outline-offset: 2px }
+.dark :focus-visible { outline-color: #fb923c !important }
+.dark [role=tab].selected { color: #fb923c !important }
+"""
+# An empty place is a <div aria-label>, which needs a role to have a name; it comes and goes with what is shown.
+ROLES = """() => {
+  const mend = () => {
+    document.querySelectorAll('div.empty[aria-label]:not([role])').forEach(e => e.setAttribute('role', 'img'));
+  };
+  let waiting = false;
+  new MutationObserver(() => {
+    if (!waiting) { waiting = true; requestAnimationFrame(() => { waiting = false; mend(); }); }
+  }).observe(document.body, { childList: true, subtree: true });
+  mend();
+}"""
+
+
+def theme() -> gr.themes.Base:
+    """Gradio's own theme, with darker greys, orange and red; fonts of the system, so that none is fetched."""
+    strong, hovered = "*primary_700", "*primary_800"
+    stop, stop_hovered = "#b91c1c", "#991b1b"
+    return gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]).set(
+        body_text_color_subdued="*neutral_600",
+        body_text_color_subdued_dark="*neutral_400",
+        block_info_text_color="*neutral_600",
+        block_info_text_color_dark="*neutral_300",
+        color_accent=strong,
+        button_primary_background_fill=strong,
+        button_primary_background_fill_dark=strong,
+        button_primary_background_fill_hover=hovered,
+        button_primary_background_fill_hover_dark=hovered,
+        button_cancel_background_fill=stop,
+        button_cancel_background_fill_dark=stop,
+        button_cancel_background_fill_hover=stop_hovered,
+        button_cancel_background_fill_hover_dark=stop_hovered,
+    )
