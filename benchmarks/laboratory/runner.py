@@ -77,15 +77,23 @@ def run_all(
             cost = "" if quick else f" (about {experiment.minutes} minutes of processor time)"
             console.print(f"{place}: python {' '.join(words)}{cost}", highlight=False, markup=False)
             cache = {"MIEN_CACHE": str(prepared.resolve())} if prepared is not None else {}
+            before = os.times()
             failure = _run(words, cache, runs / "lab" / "logs" / f"{experiment.name}.log", console)
             ended[tuple(words)] = failure
             found = look(experiment, runs, quick, failure)
             if not found.failure and found.result is None:
                 found = replace(found, failure=f"wrote no {experiment.folder}/{experiment.result}")
-            if found.failure:
-                console.print(f"{place}: failed: {found.failure}", highlight=False, markup=False)
+            said = f"failed: {found.failure}" if found.failure else f"done in {_spent(before)}"
+            console.print(f"{place}: {said}", highlight=False, markup=False)
         outcomes.append(found)
     return outcomes
+
+
+def _spent(before: os.times_result) -> str:
+    """Minutes since then, and those of the children's processor time."""
+    now = os.times()
+    used = now.children_user + now.children_system - before.children_user - before.children_system
+    return f"{(now.elapsed - before.elapsed) / 60:.1f} minutes, {used / 60:.1f} of processor time"
 
 
 def _run(words: list[str], environment: dict[str, str], log: Path, console: Console) -> str:
