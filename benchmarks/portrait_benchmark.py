@@ -163,16 +163,19 @@ def acceptance(methods: dict[str, Judged], groups: list[str], refused: int, peop
     return rows
 
 
-def generate(chosen: list[Pair], arguments: argparse.Namespace) -> tuple[list[Image.Image | None], float]:
+def generate(
+    chosen: list[Pair], arguments: argparse.Namespace, first_seed: int = 0, pipe: object = None
+) -> tuple[list[Image.Image | None], float]:
     """Our results, None where the pipeline refuses an input; and the seconds an image."""
-    import mien
+    if pipe is None:
+        import mien
 
-    pipe = mien.load(arguments.backbone, device=arguments.device)
+        pipe = mien.load(arguments.backbone, device=arguments.device)
     images: list[Image.Image | None] = []
     start = time.perf_counter()
-    for first in tqdm(range(0, len(chosen), arguments.batch), desc="generating", unit="batch"):
+    for first in tqdm(range(0, len(chosen), arguments.batch), desc="generating", unit="batch", disable=None):
         batch = chosen[first : first + arguments.batch]
-        seeds = list(range(first, first + len(batch)))
+        seeds = [first_seed + first + i for i in range(len(batch))]
         try:
             images += _call(pipe, batch, seeds, arguments)
         except InputError:

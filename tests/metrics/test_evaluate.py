@@ -64,6 +64,14 @@ def test_scores_and_baselines(judged: Evaluation) -> None:
     assert len(judged.other_person) == 6 * 5 // 2 + 6 * 6
 
 
+def test_kid_of_the_untouched_identities_is_none_and_is_told_in_the_summary(judged: Evaluation) -> None:
+    assert judged.kid[NO_CONTROL].value == pytest.approx(0)
+    assert judged.kid[COPY].value != pytest.approx(0)
+    facts = report.summary(judged)
+    assert facts["methods"]["half"]["kid"]["value"] == pytest.approx(judged.kid["half"].value)
+    assert facts["metrics"]["kid"]["better"] == "lower"
+
+
 def test_a_result_without_a_face_fails_every_share_and_is_in_no_mean(judged: Evaluation) -> None:
     assert len(judged.values("<poor>", "exp")) == 4
     for share in ("same_person", "nearer_identity", "id_retrieval"):

@@ -1,7 +1,7 @@
 """How real do pictures look as a crowd: distances between two sets of feature vectors. Pure functions of arrays.
 
 A distance is only as good as its features. Here they are a recogniser's numbers, standardised over the training faces
-(``Observation.direction``); dlib's come from a network that shares no weights with ours, though it taught our recogniser.
+(``Observation.direction``); dlib's network shares no weights with ours, though it taught our recogniser.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ import numpy as np
 from mien.images import SUFFIXES, read_image
 from mien.metrics import face as metrics
 from mien.metrics import statistics
+from mien.metrics.distribution import kid
 from mien.metrics.pairs import ENCODERS, EvaluationRow
 from mien.metrics.registry import METRICS
 from mien.metrics.retrieval import ranks
@@ -55,6 +56,7 @@ class Evaluation:
         same_person, other_person: [n] id cosines of an identity picture with another photograph of its person
             (empty without a column ``same_person``), and with other rows' identity and expression pictures.
         warnings: sentences for people. analyser, recogniser: who scored.
+        kid: how far each method's results are, as a crowd, from the run's identity pictures (`distribution.kid`).
     """
 
     methods: list[str]
@@ -65,6 +67,7 @@ class Evaluation:
     analyser: str
     recogniser: str
     baselines: tuple[str, str] = (NO_CONTROL, COPY)
+    kid: dict[str, Interval] = field(default_factory=dict)
 
     def of(self, method: str) -> list[Verdict]:
         """A method's verdicts, in the order of the rows."""
@@ -184,8 +187,9 @@ def evaluate(
             )
     others = _other_people(rows, eyes)
     return Evaluation(
-        methods, verdicts, np.array(same), others, eyes.warnings, scorer.analyser, scorer.recogniser
-    )
+        methods, verdicts, np.array(same), others, eyes.warnings, scorer.analyser, scorer.recogniser,
+        kid={method: _kid(found, gallery) for method, found in results.items()},
+    )  # fmt: skip
 
 
 class _Eyes:
@@ -241,6 +245,18 @@ def _add_retrieval(found: list[tuple[Verdict, Observation]], gallery: dict[Path,
     )
     for (verdict, _), place in zip(found, places, strict=True):
         verdict.scores["id_retrieval"] = float(place == 1)
+
+
+def _kid(found: list[tuple[Verdict, Observation]], gallery: dict[Path, Observation]) -> Interval:
+    """KID of results against all identity pictures, a result's own left out; nan with fewer than two of either."""
+    if min(len(found), len(gallery)) < 2:
+        return Interval(np.nan, np.nan, np.nan)
+    made = np.stack([seen.direction for _, seen in found])
+    real = np.stack([look.direction for look in gallery.values()])
+    own = np.array([[verdict.row.identity == path for path in gallery] for verdict, _ in found])
+    return statistics.jackknife(
+        lambda part: kid(made[part], real, own[part]) if len(part) > 1 else np.nan, len(found)
+    )
 
 
 def _other_people(rows: Sequence[EvaluationRow], eyes: _Eyes, limit: int = 2000) -> FloatArray:

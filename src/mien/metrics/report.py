@@ -34,6 +34,7 @@ def summary(evaluation: Evaluation) -> dict[str, Any]:
             "baseline": method in evaluation.baselines,
             "rows": evaluation.counts(method),
             "metrics": {name: statistics.mean(evaluation.values(method, name))._asdict() for name in SCORES},
+            "kid": evaluation.kid.get(method, Interval(math.nan, math.nan, math.nan))._asdict(),
             "against_no_control": {name: evaluation.ratio(method, name)._asdict() for name in RATIOS},
         }
     differences = []
@@ -55,7 +56,7 @@ def summary(evaluation: Evaluation) -> dict[str, Any]:
             "metrics": {
                 name: {"better": m.better, "low": m.low, "high": m.high, "unit": m.unit, "source": m.source}
                 for name, m in METRICS.items()
-                if name in SCORES
+                if name in (*SCORES, "kid")
             },
         }
     )
