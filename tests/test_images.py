@@ -15,13 +15,14 @@ from mien.images import find_images, read_image, to_rgb
 from mien.types import InputError
 
 
-def refuse(path: Path, *words: str) -> None:
+def refuse(path: Path, *words: str) -> str:
     with pytest.raises(InputError) as caught:
         read_image(path)
     message = str(caught.value)
     assert "\n" not in message and message.endswith(".")
     for word in (path.name, *words):
         assert word in message
+    return message
 
 
 def mean_error(left: Image.Image, right: Image.Image) -> float:
@@ -108,7 +109,7 @@ def test_floating_point_pictures_are_refused(tmp_path: Path) -> None:
 
 def test_files_that_are_no_pictures(tmp_path: Path) -> None:
     refuse(tmp_path / "absent.png", "does not exist")
-    refuse(tmp_path, "folder")
+    assert refuse(tmp_path, "folder") == f"{tmp_path} is a folder: give a picture in it."
     (tmp_path / "empty.png").touch()
     refuse(tmp_path / "empty.png", "empty")
     (tmp_path / "words.jpg").write_text("these are words")

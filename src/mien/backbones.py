@@ -318,7 +318,9 @@ def find_folder(name: str) -> Path:
         return Path(snapshot_download(hub, allow_patterns=HUB_FILES))
     except Exception as error:  # the hub's client raises its own, requests' and the system's kinds
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise InputError(f"the model {hub} could not be fetched from the hub: {reason}") from error
+        raise InputError(
+            f"the model {hub} could not be fetched ({reason}): give a folder, or check name and network."
+        ) from error
 
 
 def read_adapter_spec(folder: Path) -> AdapterSpec:

@@ -130,16 +130,16 @@ def find_images(patterns: list[str]) -> list[Path]:
 def _read_bytes(path: Path) -> bytes:
     try:
         mode = path.stat().st_mode
-        if stat.S_ISDIR(mode):
-            raise InputError(f"{path} is a folder: give a picture in it.")
-        if not stat.S_ISREG(mode):
-            raise InputError(f"{path} is not an ordinary file: give a picture.")
-        data = path.read_bytes()
+        data = path.read_bytes() if stat.S_ISREG(mode) else b""
     except FileNotFoundError as error:
         raise InputError(f"{path} does not exist: check the name.") from error
     except (OSError, ValueError) as error:
         reason = (getattr(error, "strerror", None) or str(error)).lower()
         raise InputError(f"{path} cannot be read ({reason}): check its name and permissions.") from error
+    if stat.S_ISDIR(mode):
+        raise InputError(f"{path} is a folder: give a picture in it.")
+    if not stat.S_ISREG(mode):
+        raise InputError(f"{path} is not an ordinary file: give a picture.")
     if not data:
         raise InputError(f"{path} is empty: save or copy the picture again.")
     return data

@@ -83,11 +83,11 @@ def ingest(
         from mien.data.ingest import ingest as make
         from mien.data.observe import load_observer
 
-        options = Options(framing, size, faces, min_face, min_quality, identity == "cluster", shard_size)
+        wishes = Options(framing, size, faces, min_face, min_quality, identity == "cluster", shard_size)
         pictures = open_source(source, identity, prompt)
         observer = load_observer(analyser, recogniser)
         with tqdm(total=pictures.count, desc="ingesting", unit="picture", disable=quiet or None) as bar:
-            manifest = make(pictures, out, observer, measure, options, bar.update)
+            manifest = make(pictures, out, observer, measure, wishes, bar.update)
     _tell(manifest, as_json)
 
 

@@ -14,6 +14,7 @@ import typer
 from tqdm import tqdm
 
 from mien.cli.console import BAD_INPUT, print_json, say
+from mien.cli.options import MAX_SEED
 from mien.files import check_writable, write_text
 from mien.images import SUFFIXES
 from mien.provenance import check_format, check_surroundings
@@ -138,13 +139,13 @@ def seed_of(cells: Cells, otherwise: int) -> int:
     """The row's seed, or the run's where the cell is empty.
 
     Raises:
-        InputError: it is no whole number from 0.
+        InputError: it is no whole number from 0, or too large for a generator.
     """
     seed = cells.get("seed")
     if not seed:
         return otherwise
-    if not (seed.isascii() and seed.isdigit()):
-        raise InputError(f"the seed {seed} is not a whole number from 0: correct it.")
+    if not (seed.isascii() and seed.isdigit() and len(seed) < 20 and int(seed) <= MAX_SEED):
+        raise InputError(f"the seed {seed} is not a whole number from 0 to {MAX_SEED}: correct it.")
     return int(seed)
 
 
