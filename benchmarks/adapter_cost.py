@@ -4,7 +4,7 @@
 
 SD1.5's configuration with random weights, batch 2 (guidance), float32 on a CPU, float16 on a GPU. All three are run
 in turn in every round, in one process. The table gives the best of the rounds, since other work on the machine can
-only add time, and in brackets the median of the rounds' ratios. Making the keys and values, needed once a generation,
+only add time, and the median of the rounds' ratios beside it. Making the keys and values, needed once a generation,
 is part of ours. On a CPU processor time is counted. Aims: at most 1.05 of the plain UNet, at most 1.0 of diffusers with
 two IP-Adapters.
 """
@@ -21,6 +21,7 @@ from diffusers import UNet2DConditionModel
 from diffusers.loaders import IPAdapterMixin
 
 from mien.models.e_adapter import EAdapter
+from table import Row, exact, publish, run
 from timing import seconds
 
 
@@ -42,6 +43,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--batch", type=int, default=2)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--out", type=Path, default=Path("runs/bench"))
     arguments = parser.parse_args()
     device = torch.device(arguments.device)
     dtype = torch.float32 if device.type == "cpu" else torch.float16
@@ -98,20 +100,22 @@ def main() -> None:
             if round_ >= 0:
                 times[name].append(elapsed)
 
-    def ratio(a: str, b: str) -> str:
-        median = statistics.median(x / y for x, y in zip(times[a], times[b], strict=True))
-        return f"{min(times[a]) / min(times[b]):.3f} ({median:.3f})"
-
-    threads = torch.get_num_threads()
-    print(f"SD1.5 configuration, latents [{b}, 4, {side}, {side}], {dtype}, {device}, {threads} threads,")
-    print(f"best of {arguments.rounds} interleaved rounds, torch {torch.__version__}\n")
-    print("| one UNet step | ms | ÷ plain | ÷ diffusers |\n|---|---|---|---|")
-    labels = {"plain": "plain", "mien": "both branches of mien", "diffusers": "diffusers, two IP-Adapters"}
+    rows = []
+    labels = {
+        "plain": "plain UNet",
+        "mien": "both branches of mien",
+        "diffusers": "diffusers, two IP-Adapters",
+    }
     for name, label in labels.items():
-        milliseconds = 1000 * min(times[name])
-        print(f"| {label} | {milliseconds:.1f} | {ratio(name, 'plain')} | {ratio(name, 'diffusers')} |")
-    print("\naims: 1.05 of plain, 1.0 of diffusers")
+        rows.append(Row(f"{label}: ms", exact(1000 * min(times[name])), spec=".1f"))
+    for other, aim in (("plain", 1.05), ("diffusers", 1.0)):
+        median = statistics.median(x / y for x, y in zip(times["mien"], times[other], strict=True))
+        best = exact(min(times["mien"]) / min(times[other]))
+        rows.append(Row(f"mien ÷ {labels[other]}", best, aim, at_least=False, note=f"median {median:.3f}"))
+    title = f"One UNet step, SD1.5's configuration, latents [{b}, 4, {side}, {side}], {dtype}, {device}"
+    details = {"settings": {key: str(value) for key, value in vars(arguments).items()}, "seconds": times}
+    publish(arguments.out, "adapter_cost", title, rows, details)
 
 
 if __name__ == "__main__":
-    main()
+    run(main)
