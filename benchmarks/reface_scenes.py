@@ -7,6 +7,7 @@ dlib (identity) judge: they share no weights with ours, and neither conditions t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -129,28 +130,49 @@ def judge(
     images: list[Image.Image | None],
     looks: dict[str, Observation],
 ) -> Outcome:
-    """Scores of one task's results. `looks`: what the scorer sees in the inputs, by their names."""
+    """Scores of one task's results, of the first triples. `looks`: what the scorer sees in the inputs, by name."""
     seen = [None if image is None else scorer.observe(image) for image in images]
+    return compare(scorer, task, chosen, images, seen, looks)
+
+
+def untouched(
+    scorer: Scorer, task: str, chosen: list[Triple], count: int, looks: dict[str, Observation]
+) -> Outcome:
+    """Scores of the first `count` backgrounds as they are, which is what somebody gets who does nothing."""
+    photos = [wanted(task, triple).background for triple in chosen[:count]]
+    images: list[Image.Image | None] = [photo.image for photo in photos]
+    return compare(scorer, task, chosen, images, [looks[photo.name] for photo in photos], looks)
+
+
+def compare(
+    scorer: Scorer,
+    task: str,
+    chosen: list[Triple],
+    images: list[Image.Image | None],
+    seen: Sequence[Observation | None],
+    looks: dict[str, Observation],
+) -> Outcome:
+    """Scores of what is `seen` in the first triples' pictures; retrieval is among the identities of all of them."""
     scores: list[dict[str, float] | None] = []
-    for result, triple in zip(seen, chosen, strict=True):
+    for result, triple in zip(seen, chosen, strict=False):
         aim = wanted(task, triple)
         parts = [looks[picture.name] for picture in (aim.identity, aim.expression, aim.background)]
         scores.append(None if result is None else scorer.compare(result, *parts))
     gallery = np.stack([looks[triple.identity.name].identity for triple in chosen])
     people = [triple.identity.person for triple in chosen]
     found = [i for i, result in enumerate(seen) if result is not None]
-    retrieved = np.zeros(len(chosen))
+    retrieved = np.zeros(len(seen))
     if found:
         results = np.stack([seen[i].identity for i in found])  # type: ignore[union-attr]
         place = ranks(results, gallery, [people[i] for i in found], people, distance="euclidean")
         retrieved[found] = place == 1
-    return Outcome(images, seen, scores, retrieved)
+    return Outcome(images, list(seen), scores, retrieved)
 
 
-def look_at(scorer: Scorer, chosen: list[Triple]) -> dict[str, Observation]:
-    """What the scorer sees in every input, by its name."""
-    pictures = {
-        p.name: p for triple in chosen for p in (triple.background, triple.identity, triple.expression)
-    }
+def look_at(scorer: Scorer, chosen: list[Triple], count: int | None = None) -> dict[str, Observation]:
+    """What the scorer sees in every identity and in all inputs of the first `count` triples (None: all), by name."""
+    needed = [triple.identity for triple in chosen]
+    needed += [p for triple in chosen[:count] for p in (triple.background, triple.expression)]
+    pictures = {picture.name: picture for picture in needed}
     found = {name: scorer.observe(picture.image) for name, picture in pictures.items()}
     return {name: seen for name, seen in found.items() if seen is not None}  # all: `triples` has made sure

@@ -79,6 +79,28 @@ def test_retrieval_and_pose_of_results_that_are_known(rooms: SimpleNamespace) ->
     assert outcome.mean("pose").value == 0 and outcome.scores[0]["id"] == pytest.approx(1)
 
 
+def test_some_results_are_sought_among_all_identities(rooms: SimpleNamespace) -> None:
+    """Two results of four triples: the second is nearest to the fourth's identity, which made nothing."""
+    chosen = scenes(rooms, 4)
+    looks = {
+        p.name: observation(k, turn=k) for k, p in enumerate(p for t in chosen for p in vars(t).values())
+    }
+    scorer = Scorer(lambda image: [], lambda image, face: torch.zeros(8), "none", "none", 0.6)
+    images = [triple.background.image for triple in chosen[:2]]
+    outcome = rooms.scenes.compare(scorer, "swap all", chosen, images, [looks["i0"], looks["i3"]], looks)
+    assert outcome.retrieved.tolist() == [1, 0] and len(outcome.scores) == 2
+    before = rooms.scenes.untouched(scorer, "swap all", chosen, 2, looks)
+    assert before.retrieved.tolist() == [0, 0] and before.images == images
+    assert before.mean("pose").value == 0 and before.mean("exp").value > 0
+
+
+def test_only_what_is_needed_is_looked_at(rooms: SimpleNamespace) -> None:
+    seen: list[int] = []
+    scorer = SimpleNamespace(observe=lambda image: seen.append(image.getpixel((0, 0))[0]) or observation(0))
+    assert set(rooms.scenes.look_at(scorer, scenes(rooms, 3), 1)) == {"i0", "i1", "i2", "b0", "e0"}
+    assert len(seen) == 5 and len(rooms.scenes.look_at(scorer, scenes(rooms, 3))) == 9
+
+
 def test_refused_inputs_do_not_stop_a_run(rooms: SimpleNamespace) -> None:
     from mien.types import InputError
 
