@@ -21,7 +21,7 @@ from rich.console import Console
 
 from laboratory import diffsfsr, emojidiff
 from laboratory.report import BADGES, counted, write
-from laboratory.runner import look, run_all
+from laboratory.runner import ROOT, look, run_all
 from small_sets import few
 from table import run
 
@@ -44,7 +44,8 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of all results")
     given = parser.parse_args()
     console = Console(soft_wrap=True)
-    runs = given.runs / "lab_quick" if given.quick else given.runs
+    runs = given.runs if Path.cwd() == ROOT else given.runs.resolve()  # benchmarks are run from the checkout
+    runs = runs / "lab_quick" if given.quick else runs
     if given.list:
         for experiment in EXPERIMENTS:
             found = look(experiment, runs, given.quick)

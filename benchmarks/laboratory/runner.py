@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 
 from laboratory.claims import Result, Verdict, judge
 from laboratory.experiments import Experiment
@@ -110,7 +111,7 @@ def _run(words: list[str], environment: dict[str, str], log: Path, console: Cons
         try:
             with console.status("") as status:
                 while process.poll() is None:
-                    status.update(_last_line(log))
+                    status.update(escape(_last_line(log)))
                     try:
                         process.wait(1.0)
                     except subprocess.TimeoutExpired:

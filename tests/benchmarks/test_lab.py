@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import json
 import sys
@@ -304,6 +305,19 @@ def test_one_that_fails_is_named_and_the_others_go_on(
     assert found["good"]["failure"] is None and found["good"]["claims"][0]["outcome"] == "agrees"
     assert "No such data: prepare it." in (runs / "lab" / "report.html").read_text()
     assert run_lab(monkeypatch, runs, two, "--only", "good") == 0
+
+
+def test_a_command_that_failed_is_not_tried_again_for_its_second_table(
+    two: tuple[Any, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bad, _ = two
+    counter = tmp_path / "count"
+    script = tmp_path / "benchmarks" / "bad.py"
+    script.write_text(f"open({str(counter)!r}, 'a').write('x')\n" + script.read_text())
+    second = dataclasses.replace(bad, name="second", result="s.json")
+    assert run_lab(monkeypatch, tmp_path / "runs", (bad, second)) == 2
+    assert counter.read_text() == "x"
+    assert capsys.readouterr().err == "failed: bad, second\n"
 
 
 def test_what_is_there_is_not_measured_again_unless_asked(
