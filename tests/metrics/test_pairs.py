@@ -67,8 +67,8 @@ def test_a_file_that_cannot_be_used_says_why(tmp_path: Path, lines: list[str], m
 
 def test_not_text_and_not_there(tmp_path: Path) -> None:
     (tmp_path / "x.csv").write_bytes(b"\xff\xfe\x00\xd8")
-    for name in ("x.csv", "nowhere.csv"):
-        with pytest.raises(InputError, match=f"{name} cannot be read as CSV"):
+    for name, words in (("x.csv", "cannot be read as CSV"), ("nowhere.csv", "does not exist")):
+        with pytest.raises(InputError, match=f"{name} {words}"):
             read_csv(tmp_path / name)
 
 

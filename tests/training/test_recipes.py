@@ -56,6 +56,24 @@ def test_unknown_keys_are_refused(tmp_path: Path) -> None:
         read_recipe(tmp_path / "missing.yaml")
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("a: [1\n", "line 2"),
+        ("stage: base: x\n", "line 1, mapping"),
+        ("- stage\n", "is a list"),
+        ("", "stage"),
+        ("stage: base\nargs: 5\n", "args is 5"),
+        ("stage: \xff\n", "utf-8"),
+    ],
+)
+def test_files_that_are_no_recipe_are_one_sentence(tmp_path: Path, text: str, words: str) -> None:
+    (tmp_path / "r.yaml").write_bytes(text.encode("latin-1"))
+    with pytest.raises(InputError, match=words) as caught:
+        read_recipe(tmp_path / "r.yaml")
+    assert "r.yaml" in str(caught.value) and "\n" not in str(caught.value)
+
+
 @pytest.mark.parametrize("stage", ["base", "refined", "ica"])
 @pytest.mark.parametrize("family", ["sd15", "sdxl"])
 def test_the_papers_numbers_are_the_default(family: str, stage: str) -> None:

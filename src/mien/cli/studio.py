@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from mien.cli import options
-from mien.cli.console import say
+from mien.cli.console import choice, say
 
 
 def studio(
@@ -59,6 +59,8 @@ def choices(more: list[str]) -> dict[str, str]:
     found = {"mini": "mini"}
     found |= {name: name for name, spec in SPECS.items() if spec.hub is not None and _installed(spec.hub)}
     for model in more:
+        if "/" not in model and not Path(model).is_dir():
+            choice(model, SPECS, "backbone")
         found[Path(model).name if Path(model).is_dir() else model] = model
     return found
 

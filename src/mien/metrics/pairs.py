@@ -55,6 +55,8 @@ def read_csv(path: str | Path, only: Sequence[str] | None = None) -> tuple[list[
     try:
         with path.open(newline="", encoding="utf-8-sig") as handle:
             table = list(csv.reader(handle))
+    except FileNotFoundError as error:
+        raise InputError(f"{path} does not exist: check the name.") from error
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path} cannot be read as CSV ({error}): give a UTF-8 file of pairs.") from error
     if not table:

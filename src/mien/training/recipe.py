@@ -10,6 +10,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from mien.training.loop import LoopConfig, Stage, train
 from mien.training.plan import ADAPTER_STAGES, plan_adapter, work
@@ -41,6 +42,8 @@ def read_recipe(path: str | Path, overrides: list[str] | None = None) -> dict[st
     path = Path(path)
     try:
         config = OmegaConf.load(path)
+        if not OmegaConf.is_dict(config):
+            raise InputError(f"The recipe {path} is a list: write keys and values, as stage: base.")
         schema = OmegaConf.create(
             {"stage": "???", "run": path.stem, "loop": OmegaConf.structured(LoopConfig), "args": {}}
         )
@@ -52,9 +55,8 @@ def read_recipe(path: str | Path, overrides: list[str] | None = None) -> dict[st
         )  # a paper's numbers, where the recipe is silent
         merged = OmegaConf.merge(schema, {"loop": own}, config, OmegaConf.from_dotlist(overrides or []))
         recipe = OmegaConf.to_container(merged, throw_on_missing=True)
-    except (OSError, OmegaConfBaseException) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"The recipe {path} cannot be used: {reason}.") from error
+    except (OSError, UnicodeDecodeError, YAMLError, OmegaConfBaseException) as error:
+        raise InputError(f"The recipe {path} cannot be used: {_reason(error)}.") from error
     assert isinstance(recipe, dict)
     _check_arguments(path, recipe)
     return {str(key): value for key, value in recipe.items()}
@@ -68,7 +70,17 @@ def stage_class(name: str) -> Callable[..., Stage]:
     return getattr(import_module(module), attribute)
 
 
+def _reason(error: Exception) -> str:
+    """What is wrong, in a few words: the system's own, the place in the YAML, or OmegaConf's first line."""
+    mark = getattr(error, "problem_mark", None)
+    if mark is not None:
+        return f"line {mark.line + 1}, {getattr(error, 'problem', None)}"
+    return getattr(error, "strerror", None) or str(error).splitlines()[0]
+
+
 def _check_arguments(path: Path, recipe: dict[Any, Any]) -> None:
+    if not isinstance(recipe["args"], dict):
+        raise InputError(f"{path}: args is {recipe['args']!r}: write keys and values below it.")
     known = inspect.signature(stage_class(recipe["stage"])).parameters
     for key in recipe["args"]:
         if key not in known:
