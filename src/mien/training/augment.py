@@ -33,7 +33,7 @@ def warp_pixels(x: Tensor, matrices: Tensor) -> Tensor:
     linear = torch.linalg.inv(matrices[:, :, :2])
     offset = -(linear @ matrices[:, :, 2:])
     half = side / 2
-    ones = torch.full((2, 1), half)
+    ones = torch.full((2, 1), half, device=x.device)
     theta = torch.cat([linear, (linear @ ones + offset - ones) / half], dim=2)
     grid = F.affine_grid(theta, list(x.shape), align_corners=False)
     return F.grid_sample(x, grid, mode="bilinear", padding_mode="border", align_corners=False)

@@ -24,15 +24,21 @@ from mien.types import ByteImage, FloatArray
 
 # Pairs of landmark indices that LMS uses and a mirror exchanges.
 _MIRROR = np.array([[133, 362], [33, 263], [145, 374], [159, 386], [468, 473], [61, 291]])
-_PICTURE_SIZE = {
+PICTURE_SIZE = {
     "utkface-adults": 160,
     "lfw-gray": 160,
     "portraits-of-nobody": 256,
     "warped-train": 160,
     "warped-train-2": 160,
 }
+# Of `captions.STYLES`; other sets are colour photographs.
+STYLES = {
+    "lfw-gray": "black and white photo",
+    "renders-train": "3d render",
+    "renders-holdout": "3d render",
+}
 # What a face's region is grown by, and its jaw lowered by: least and most. At use both are in the middle.
-_GROW, _JAW = (0.0, 0.15), (0.04, 0.18)
+GROW, JAW = (0.0, 0.15), (0.04, 0.18)
 _GREY = np.array([0.299, 0.587, 0.114], np.float32)
 
 
@@ -76,7 +82,7 @@ def teacher_conditions(faces: Faces) -> tuple[Tensor, Tensor]:
 
 def valid_cells(faces: Faces, cells: int = 8) -> Tensor:
     """[n, cells, cells] float32: share of each cell of the crop that lies inside the source picture."""
-    size = _PICTURE_SIZE.get(faces.source, 10**6)
+    size = PICTURE_SIZE.get(faces.source, 10**6)
     side = faces.crops.shape[1]
     centres = (np.arange(4 * cells) + 0.5) * side / (4 * cells)
     grid = np.stack(np.meshgrid(centres, centres), axis=-1).reshape(-1, 2)  # x, y
@@ -102,11 +108,6 @@ def build_set(source: str, held_out: bool = False, encoders: Path | None = None)
     for row in rows:
         members.setdefault(int(faces.person[row]), []).append(int(row))
     partners = [np.array(members.get(int(person), [i])) for i, person in enumerate(faces.person)]
-    style = {
-        "lfw-gray": "black and white photo",
-        "renders-train": "3d render",
-        "renders-holdout": "3d render",
-    }
     return ConditionSet(
         faces=faces,
         rows=rows,
@@ -114,7 +115,7 @@ def build_set(source: str, held_out: bool = False, encoders: Path | None = None)
         identity=torch.stack([torch.cat([embedding, t], dim=1) for t in (tint, flipped)]),
         expression=expression,
         valid=valid_cells(faces),
-        style=style.get(source, "colour photo"),
+        style=STYLES.get(source, "colour photo"),
     )
 
 
@@ -155,7 +156,7 @@ class ConditionSampler:
             captions.append(text)
         side = crops[0].shape[0]
         outline = torch.from_numpy(np.stack(outlines))
-        face = face_region(outline, side, uniform(size, *_GROW, rng), uniform(size, *_JAW, rng))
+        face = face_region(outline, side, uniform(size, *GROW, rng), uniform(size, *JAW, rng))
         identity, expression, valid = (torch.stack(column) for column in zip(*parts, strict=True))
         ids = self.tokenizer(captions, padding="max_length", truncation=True, return_tensors="pt").input_ids
         return {

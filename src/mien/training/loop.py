@@ -125,7 +125,12 @@ class Ema:
             self.values[name].copy_(trained)
 
 
-def _named_trainable(stage: Stage) -> dict[str, nn.Parameter]:
+def named_trainable(stage: Stage) -> dict[str, nn.Parameter]:
+    """What the stage trains, by ``{module}.{parameter}``.
+
+    Raises:
+        ValueError: some of it is frozen.
+    """
     parameters = list(stage.trainable())
     if not all(parameter.requires_grad for parameter in parameters):  # a loaded model comes frozen
         raise ValueError("the stage wants to train parameters that are frozen: unfreeze them in trainable()")
@@ -148,7 +153,7 @@ def train(stage: Stage, config: LoopConfig, folder: Path, recipe: dict[str, Any]
     accelerator = _accelerator(config, folder)
     for module in stage.modules().values():
         module.to(accelerator.device)
-    named = _named_trainable(stage)
+    named = named_trainable(stage)
     optimizer = make_optimizer(config, list(named.values()))
     ema = Ema(named, config.ema)
     means = Means()
@@ -174,7 +179,7 @@ def train(stage: Stage, config: LoopConfig, folder: Path, recipe: dict[str, Any]
         for _ in range(config.accumulation):
             batch, rng = next(batches)
             batch = {k: v.to(accelerator.device) for k, v in batch.items()}
-            with _attention(accelerator.device):  # the backward pass may recompute parts of the forward pass
+            with attention_on(accelerator.device):  # also in the backward pass, which may recompute parts
                 with accelerator.autocast():
                     loss, logs = stage.step(batch, rng)
                 if not math.isfinite(loss.item()):
@@ -280,7 +285,7 @@ def _not_finite(what: str, step: int, folder: Path) -> str:
     return f"{what} at step {step}; {kept}: lower loop.lr, or look at the examples of that step"
 
 
-def _attention(device: torch.device) -> AbstractContextManager[object]:
+def attention_on(device: torch.device) -> AbstractContextManager[object]:
     """On a CPU, attention in plain matrix products: its fused kernel's backward pass is 8 times slower (torch 2.13, 64
     tokens), which is 40% of a step."""
     return sdpa_kernel(SDPBackend.MATH) if device.type == "cpu" else nullcontext()

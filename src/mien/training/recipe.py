@@ -8,10 +8,6 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
-
 from mien.training.loop import LoopConfig, Stage, train
 from mien.training.plan import ADAPTER_STAGES, plan_adapter, work
 from mien.types import InputError
@@ -39,6 +35,10 @@ def read_recipe(path: str | Path, overrides: list[str] | None = None) -> dict[st
     Raises:
         InputError: the file is missing or malformed, or a key is unknown.
     """
+    from omegaconf import OmegaConf  # slices run where it is not installed
+    from omegaconf.errors import OmegaConfBaseException
+    from yaml import YAMLError
+
     path = Path(path)
     try:
         config = OmegaConf.load(path)

@@ -41,7 +41,7 @@ from mien.types import Conditions
 
 IDENTITY = 128  # the recogniser's part of the identity's numbers
 IDENTITY_WIDTH, EXPRESSION_WIDTH = IDENTITY + APPEARANCE_WIDTH, 57
-FACE_TIMES, FACE_SAMPLES = (300, 850), 8  # where and on how many samples a step L_id and L_exp are measured
+FACE_TIMES, FACE_SHARE = (300, 850), 6  # L_id and L_exp: where, and on one of how many samples of a step
 WEIGHT_LIMIT = 80.0  # of the error of v: reached at t = 905
 # Probabilities of what a sample is told: (text alone, nothing, text and identity, text and expression); else all.
 _MODES = (0.15, 0.05, 0.06, 0.10)
@@ -170,7 +170,7 @@ class PretrainStage:
         loss = noise_error(predicted, eps, batch["valid"].clamp_min(0.1) * weight)
         logs = {"loss": loss.item()}
         telling = (t >= FACE_TIMES[0]) & (t <= FACE_TIMES[1])  # below, z_t shows the face already
-        chosen = torch.nonzero(telling & (mode == len(_MODES)))[:FACE_SAMPLES, 0]
+        chosen = torch.nonzero(telling & (mode == len(_MODES)))[: max(1, b // FACE_SHARE), 0]
         if self.judges is not None and len(chosen):
             z0 = self.schedule.one_step(z_t[chosen], predicted[chosen].float(), t[chosen])
             identity, expression = self._judge(z0, batch, chosen)

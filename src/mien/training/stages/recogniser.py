@@ -15,7 +15,7 @@ from mien.data.dataset import load_faces, split_rows, to_pixels
 from mien.encoders.identity import Recogniser
 from mien.encoders.standardise import standardise
 from mien.face.align import CROP_SIZE
-from mien.face.network import save_network
+from mien.face.network import read_network, save_network
 from mien.metrics.retrieval import verification_accuracy
 from mien.training.augment import colour_jitter, similarity_matrices, warp_pixels
 
@@ -28,6 +28,7 @@ class RecogniserStage:
     Args:
         weights: prepared set → how often it is drawn, relative.
         contrast: weight of the second term. temperature: of its softmax.
+        init: weights to start from, a file made by `export`; its own sizes then count.
     """
 
     def __init__(
@@ -36,6 +37,7 @@ class RecogniserStage:
         contrast: float = 0.5,
         temperature: float = 0.08,
         blocks: tuple[int, ...] = (0, 1, 2, 3),
+        init: str | None = None,
     ) -> None:
         self.sets = [load_faces(source) for source in weights]
         known = [np.isfinite(faces.embedding[:, 0]) for faces in self.sets]
@@ -50,7 +52,12 @@ class RecogniserStage:
         self.weights = torch.tensor([float(w) for w in weights.values()])
         self.contrast, self.temperature = contrast, temperature
         torch.manual_seed(0)
-        self.model = Recogniser(blocks=tuple(blocks))
+        if init is None:
+            self.model = Recogniser(blocks=tuple(blocks))
+        else:
+            config, tensors = read_network(Path(init))
+            self.model = Recogniser(**config)
+            self.model.load_state_dict(tensors)
         self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def modules(self) -> dict[str, nn.Module]:
