@@ -31,19 +31,25 @@ PRECISIONS = {"bf16": "bf16", "fp32": "no", "no": "no"}  # accelerate's "no" is 
 
 
 class Stage(Protocol):
-    """What is trained. `modules` are saved; `trainable` may be a part of their parameters."""
+    """What is trained: its data, its loss, and what becomes of the result. The loop does the rest."""
 
-    def modules(self) -> dict[str, nn.Module]: ...
+    def modules(self) -> dict[str, nn.Module]:
+        """By name, what a checkpoint saves: all that changes."""
 
-    def trainable(self) -> Iterable[nn.Parameter]: ...
+    def trainable(self) -> Iterable[nn.Parameter]:
+        """What the optimiser changes: the modules' parameters, or a part of them."""
 
-    def batch(self, size: int, rng: torch.Generator) -> dict[str, Tensor]: ...
+    def batch(self, size: int, rng: torch.Generator) -> dict[str, Tensor]:
+        """`size` examples drawn by `rng`, on the CPU; called in threads of its own, ahead of `step`."""
 
-    def step(self, batch: dict[str, Tensor], rng: torch.Generator) -> tuple[Tensor, dict[str, float]]: ...
+    def step(self, batch: dict[str, Tensor], rng: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+        """The loss of a batch, which is on the modules' device, and numbers for the log; noise comes from `rng`."""
 
-    def validate(self) -> tuple[dict[str, float], Image.Image | None]: ...
+    def validate(self) -> tuple[dict[str, float], Image.Image | None]:
+        """Numbers on held-out examples, the same ones every time, and a sheet to look at."""
 
-    def export(self, folder: Path) -> None: ...
+    def export(self, folder: Path) -> None:
+        """Write the result, with averaged weights, as the package reads it."""
 
 
 @dataclass
