@@ -53,7 +53,8 @@ def over_all_tabs(page: Any) -> set[str]:
 
 def test_the_empty_page(chromium: Any, studio: Any) -> None:
     context = chromium.new_context(viewport={"width": 1200, "height": 900})
-    assert over_all_tabs(open_page(context, studio.address)) == set()
+    found = over_all_tabs(open_page(context, studio.address))
+    assert found == set(), "\n".join(sorted(found))
     context.close()
 
 
@@ -90,7 +91,8 @@ def test_the_page_after_work(chromium: Any, studio: Any) -> None:
     panel(page).locator(".thumbnail-item").first.click()
     page.wait_for_timeout(1500)
     press(page, "Travel")
-    assert over_all_tabs(page) == set()
+    found = over_all_tabs(page)
+    assert found == set(), "\n".join(sorted(found))
     context.close()
 
 

@@ -15,6 +15,7 @@ from mien import __version__
 from mien.cli.consent import NOTICE
 from mien.expressions.faces import FOLDER
 from mien.studio import expressions, history, measure, portrait, reface, travel
+from mien.studio.calls import Page
 from mien.studio.engine import SESSION_AGE, Engine
 from mien.studio.folders import own_folder
 from mien.studio.gate import Gate
@@ -28,9 +29,7 @@ SESSIONS = 500  # remembered at a time; the one that was seen first is forgotten
 
 def build(engine: Engine, queue: int) -> gr.Blocks:
     """The page. `queue`: how many jobs may wait."""
-    with gr.Blocks(
-        title="mien studio", analytics_enabled=False, delete_cache=(SWEEP_EVERY, SESSION_AGE)
-    ) as page:
+    with Page(title="mien studio", analytics_enabled=False, delete_cache=(SWEEP_EVERY, SESSION_AGE)) as page:
         gr.Markdown(
             f"# mien studio\nA portrait of this person, with that expression.\n\n**Consent.** {NOTICE}"
         )

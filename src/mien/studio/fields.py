@@ -11,6 +11,7 @@ import gradio as gr
 
 from mien.expressions.spec import Expression, parse
 from mien.provenance import save_image
+from mien.studio.calls import Picture
 from mien.studio.engine import Engine, Step
 from mien.studio.inputs import MAX_TEXT, SLIDERS, picture, words
 from mien.types import InputError
@@ -47,10 +48,9 @@ class Panel:
 
 def photo(engine: Engine, label: str, **options: Any) -> gr.Image:
     """A picture from a file, the clipboard or the camera, kept as it was sent: `inputs.picture` reads it."""
-    image = gr.Image(
+    image = Picture(
         label=label,
         type="filepath",
-        image_mode=None,  # the reader of ours decides; Gradio only looks at the file's head
         sources=["upload", "webcam", "clipboard"],
         height=options.pop("height", 260),
         buttons=[],

@@ -7,10 +7,12 @@ that fetches what strangers name can be sent anywhere.
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import unquote
 
+LOG = logging.getLogger("mien.studio")
 MAX_BODY = 1_000_000  # bytes of a call; pictures come by the upload route, which has a limit of its own
 MAX_DEPTH = 32
 
@@ -26,10 +28,26 @@ class Gate:
         self.app = app
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        """Pass a request on, or answer it with 4xx and one sentence."""
+        """Pass a request on, or answer it with 4xx and one sentence; with 500 and one if Gradio fails over it."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        begun = False
+
+        async def note(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await self._pass(scope, receive, note)
+        except Exception as error:
+            if begun:
+                raise
+            LOG.warning("a call failed: %s %r", type(error).__name__, str(error)[:300])
+            await _refuse(send, 500, "This call cannot be understood: the log says why.")
+
+    async def _pass(self, scope: Message, receive: Receive, send: Send) -> None:
         path = unquote(str(scope["path"]))
         if "proxy=" in path or "file=http:" in path.lower() or "file=https:" in path.lower():
             await _refuse(send, 403, "Addresses are not fetched here.")

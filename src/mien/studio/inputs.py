@@ -127,6 +127,13 @@ def shown(text: str) -> str:
     return repr(text if len(text) <= 60 else f"{text[:57]}…")
 
 
+class Told(gr.Error):
+    """One sentence for the page, which shows messages as HTML: without markup."""
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(html.escape(sentence, quote=False), print_exception=False)
+
+
 @contextmanager
 def told() -> Iterator[None]:
     """Bad input becomes a message on the page; any other error too, in words that tell nothing, and a line in the log.
@@ -138,16 +145,15 @@ def told() -> Iterator[None]:
     except gr.Error:
         raise
     except InputError as error:
-        raise gr.Error(html.escape(str(error), quote=False), print_exception=False) from None
+        raise Told(str(error)) from None
     except Exception as error:
         where = " < ".join(
             f"{Path(frame.filename).name}:{frame.lineno}"
             for frame in reversed(traceback.extract_tb(error.__traceback__)[-4:])
         )
         LOG.error("a job failed: %s %r at %s", type(error).__name__, str(error)[:300], where)
-        raise gr.Error(
-            "Something went wrong in the model; the log has the details. Try again, or other settings.",
-            print_exception=False,
+        raise Told(
+            "Something went wrong in the model; the log has the details. Try again, or other settings."
         ) from None
 
 

@@ -13,11 +13,31 @@ button:focus-visible, input:focus-visible, textarea:focus-visible, [role=tab]:fo
   { outline: 3px solid #c2410c !important; outline-offset: 2px }
 .dark :focus-visible { outline-color: #fb923c !important }
 .dark [role=tab].selected { color: #fb923c !important }
+a.download-link { color: var(--body-text-color) !important }
+.json-node { --text-color: #9a3412 !important; --string-color: #9a3412 !important; --number-color: #155e75 !important;
+  --bracket-color: #3f6212 !important; --square-bracket-color: #9f1239 !important;
+  --punctuation-color: #44403c !important; --line-number-color: #57534e !important }
+.dark .json-node { --text-color: #fdba74 !important; --string-color: #fdba74 !important;
+  --number-color: #67e8f9 !important; --bracket-color: #bef264 !important; --square-bracket-color: #fda4af !important;
+  --punctuation-color: #d6d3d1 !important; --line-number-color: #a8a29e !important }
 """
-# An empty place is a <div aria-label>, which needs a role to have a name; it comes and goes with what is shown.
+# What comes and goes with what is shown: an empty place is a <div aria-label>, which needs a role to have a name; a
+# picture that is a button has no words of its own; a button within a button, with its name untranslated.
 ROLES = """() => {
   const mend = () => {
     document.querySelectorAll('div.empty[aria-label]:not([role])').forEach(e => e.setAttribute('role', 'img'));
+    document.querySelectorAll('button > .image-frame > img[alt=""]').forEach(e => {
+      const label = e.closest('.block')?.querySelector('[data-testid=block-label]');
+      e.setAttribute('alt', label?.innerText.trim() || 'Picture');
+    });
+    document.querySelectorAll('button.icon-button[aria-label="common.upload"]').forEach(e => {
+      e.setAttribute('aria-label', 'More pictures'); e.setAttribute('title', 'More pictures');
+      const inner = e.querySelector('button');
+      if (inner) {
+        e.setAttribute('role', 'group'); e.setAttribute('tabindex', '-1');
+        inner.setAttribute('aria-label', 'More pictures');
+      }
+    });
   };
   let waiting = false;
   new MutationObserver(() => {
