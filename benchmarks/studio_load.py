@@ -1,6 +1,6 @@
 """Many users at once at one studio: does each get their own picture or a clear "queue full", and is memory given back?
 
-    python benchmarks/studio_load.py [--users 20] [--jobs 10] [--queue 20] [--out runs/bench]
+    python benchmarks/studio_load.py [--users 20] [--jobs 10] [--queue 20] [--steps 0] [--out runs/bench]
 
 The studio runs in a process of its own on loopback; every user is a client with a session, a picture and seeds of
 their own. A result is theirs if its metadata hold their seed, their word and the fingerprint of their picture, and if
@@ -86,7 +86,7 @@ def faces(count: int, folder: Path) -> list[Path]:
     return places
 
 
-def job(client: Any, picture: Path, seed: int, word: str) -> Outcome:
+def job(client: Any, picture: Path, seed: int, word: str, steps: int) -> Outcome:
     """Ask for a portrait, wait for it and look whose it is."""
     from gradio_client import handle_file
 
@@ -97,6 +97,7 @@ def job(client: Any, picture: Path, seed: int, word: str) -> Outcome:
             expression=word,
             expression_picture=None,
             seed=seed,
+            steps=steps,
             api_name="/portrait",
         )
     except Exception as error:
@@ -124,6 +125,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/bench"))
     parser.add_argument("--users", type=int, default=20)
     parser.add_argument("--jobs", type=int, default=10, help="of each user, one after another")
+    parser.add_argument("--steps", type=int, default=0, help="of each portrait; 0: the model's own")
     parser.add_argument("--queue", type=int, default=20, help="jobs that may wait")
     arguments = parser.parse_args()
     words = list(labels.labels())
@@ -134,21 +136,24 @@ def main() -> None:
         pictures = faces(arguments.users, folder)
 
         def client(user: int) -> Any:
-            return Client(address, verbose=False, download_files=str(folder / f"downloads_{user}"))
+            place = str(folder / f"downloads_{user}")
+            return Client(address, verbose=False, download_files=place, httpx_kwargs={"timeout": 600})
 
         first = client(-1)
         for number in range(WARM_UP):
-            job(first, pictures[number % arguments.users], number, "joy")
+            job(first, pictures[number % arguments.users], number, "joy", arguments.steps)
         before = memory(process)
         start = threading.Barrier(arguments.users)
-        clients = [client(user) for user in range(arguments.users)]
+        with ThreadPoolExecutor(arguments.users) as pool:
+            clients = list(pool.map(client, range(arguments.users)))
+
+        def order(number: int, k: int) -> tuple[int, str]:
+            return 1000 * number + k, words[(7 * number + k) % len(words)]
 
         def user(number: int) -> list[Outcome]:
             start.wait()
             return [
-                job(
-                    clients[number], pictures[number], 1000 * number + k, words[(7 * number + k) % len(words)]
-                )
+                job(clients[number], pictures[number], *order(number, k), arguments.steps)
                 for k in range(arguments.jobs)
             ]
 
@@ -162,8 +167,8 @@ def main() -> None:
         for number, mine in enumerate(outcomes):
             for k, outcome in enumerate(mine):
                 if outcome.kind == "picture":
-                    word = words[(7 * number + k) % len(words)]
-                    same += job(first, pictures[number], 1000 * number + k, word).pixels == outcome.pixels
+                    repeated = job(first, pictures[number], *order(number, k), arguments.steps)
+                    same += repeated.pixels == outcome.pixels
                     again += 1
                     break
         time.sleep(5)
@@ -177,6 +182,7 @@ def main() -> None:
     wait = Interval(*(float(np.quantile(seconds, q)) for q in (0.5, 0.05, 0.95)))
     total = arguments.users * arguments.jobs
     crowd = f"{arguments.users} users x {arguments.jobs} jobs, queue of {arguments.queue}"
+    crowd += f", {arguments.steps or 'own'} steps"
     lost = total - sum(count.values()) - len(errors)
     rows = [
         Row("jobs that ended with the user's own picture", exact(count["picture"]), None, spec=".0f", note=crowd),

@@ -29,9 +29,9 @@ class Studio:
         return Client(self.address, verbose=False)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
-    """Debian's Chromium without a window, driven by Playwright."""
+    """Debian's Chromium without a window, driven by Playwright, whose event loop must not outlive the module."""
     import shutil
 
     api = pytest.importorskip(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mien.cli import options
+from mien.cli.consent import remind
 from mien.cli.console import choice, print_json
 from mien.cli.generate import DTYPES, check_places, parse_face, steps_bar
 
@@ -63,6 +64,8 @@ def travel(
     """Take the person in IDENTITY from one expression to the next: same noise, only the expression moves.
 
     mien travel me.jpg neutral joy surprise -o film.gif --sheet film.png
+
+    Other people's faces need their consent. Films say that they were generated.
     """
     began = time.perf_counter()
     choice(dtype, DTYPES, "precision")
@@ -90,6 +93,7 @@ def travel(
     places = journeys.sweep(stops) if sweep else [parse(stop) for stop in stops]
     said = journeys.names(places, frames)  # also refuses too few frames
     read_image(identity)  # a mistake is told before the model is loaded
+    remind(quiet)
     pipe = _load(backbone, device, dtype, adapter)
     with steps_bar(quiet) as progress:
         images = journeys.travel(

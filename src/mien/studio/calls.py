@@ -31,11 +31,6 @@ class Page(gr.Blocks):
             ) from None
 
 
-class Picture(gr.Image):
-    """A picture that is not opened here: `inputs.picture` reads it, within its limits, or says why not."""
-
-    is_template = True  # it looks like its parent
-
-    def preprocess(self, payload: Any) -> str | None:
-        """The place of the upload, None if nothing was given."""
-        return None if payload is None else payload.path
+def place_of(given: Any) -> str | None:
+    """The place of an upload, None if nothing was given: Gradio's own way opens the picture before we can say no."""
+    return None if given is None else given.path

@@ -11,7 +11,7 @@ import gradio as gr
 
 from mien.expressions.spec import Expression, parse
 from mien.provenance import save_image
-from mien.studio.calls import Picture
+from mien.studio.calls import place_of
 from mien.studio.engine import Engine, Step
 from mien.studio.inputs import MAX_TEXT, SLIDERS, picture, words
 from mien.types import InputError
@@ -48,7 +48,7 @@ class Panel:
 
 def photo(engine: Engine, label: str, **options: Any) -> gr.Image:
     """A picture from a file, the clipboard or the camera, kept as it was sent: `inputs.picture` reads it."""
-    image = Picture(
+    image = gr.Image(
         label=label,
         type="filepath",
         sources=["upload", "webcam", "clipboard"],
@@ -56,6 +56,7 @@ def photo(engine: Engine, label: str, **options: Any) -> gr.Image:
         buttons=[],
         **options,
     )
+    image.preprocess = place_of  # a subclass would make Gradio write a stub beside our source
     hold(engine, image)
     return image
 
