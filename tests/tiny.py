@@ -16,6 +16,7 @@ from diffusers import (
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
 from mien.models.autoencoder import PatchAutoencoder
+from mien.models.e_adapter import EAdapter
 from mien.models.families import UNETS
 
 
@@ -150,6 +151,17 @@ def save_folder(folder: Path, family: str) -> Path:
             scheduler=scheduler,
         )
     pipe.save_pretrained(folder)
+    return folder
+
+
+def add_adapter(folder: Path) -> Path:
+    """Gives a saved model an adapter with random weights, for identities of 12 numbers and expressions of 9."""
+    torch.manual_seed(1)
+    adapter = EAdapter.create(UNet2DConditionModel.from_pretrained(folder / "unet"), 12, 9)
+    for parameter in adapter.parameters():
+        parameter.data.add_(0.5 * torch.randn_like(parameter))
+    adapter.save(folder / "adapter")
+    (folder / "adapter" / "adapter.json").write_text('{"steps": 3, "guidance": 2.0}')
     return folder
 
 

@@ -43,16 +43,6 @@ def portrait(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture
-def crowd(tmp_path: Path) -> Path:
-    """Two people in one picture: the identity, large, on the left, and the other one on the right."""
-    picture = Image.new("RGB", (640, 360), (120, 130, 140))
-    picture.paste(Image.open(IDENTITY).convert("RGB").resize((300, 300)), (10, 30))
-    picture.paste(Image.open(EXPRESSION).convert("RGB").resize((200, 200)), (400, 80))
-    picture.save(tmp_path / "crowd.png")
-    return tmp_path / "crowd.png"
-
-
 def test_the_portrait_carries_its_settings_and_no_path(portrait: Path) -> None:
     found = read_provenance(portrait)
     assert found is not None

@@ -31,16 +31,6 @@ def reface(model: Path, *words: Any) -> Any:
     return CliRunner().invoke(app, ["reface", *map(str, words), *options])
 
 
-@pytest.fixture
-def crowd(tmp_path: Path) -> Path:
-    """Two people in one picture, the larger on the left."""
-    picture = Image.new("RGB", (640, 360), (120, 130, 140))
-    picture.paste(Image.open(IDENTITY).convert("RGB").resize((300, 300)), (10, 30))
-    picture.paste(Image.open(EXPRESSION).convert("RGB").resize((200, 200)), (400, 80))
-    picture.save(tmp_path / "crowd.png")
-    return tmp_path / "crowd.png"
-
-
 def test_only_the_face_that_is_meant_changes_in_the_file(model: Path, crowd: Path, tmp_path: Path) -> None:
     out, strip = tmp_path / "out.png", tmp_path / "strip.png"
     result = reface(

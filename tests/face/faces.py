@@ -4,6 +4,8 @@ places.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -30,3 +32,18 @@ def rng_landmarks(seed: int = 0) -> NDArray[np.float64]:
     points = flat_landmarks() + rng.normal(0, 0.6, (478, 3))
     move = align.box_matrix(np.array([60, 50, 190, 180]), angle=float(rng.uniform(-30, 30)))
     return align.transform_points(points, align.invert(move))
+
+
+def lms_ratios(points: NDArray[np.float64]) -> list[float]:
+    """EmojiDiff Eqs. 2-3, transcribed point by point: an oracle."""
+
+    def length(a: int, b: int) -> float:
+        return math.hypot(points[a][0] - points[b][0], points[a][1] - points[b][1])
+
+    return [
+        length(145, 159) / max(1e-5, length(133, 33)),
+        length(133, 468) / max(1e-5, length(133, 33)),
+        length(374, 386) / max(1e-5, length(263, 362)),
+        length(263, 473) / max(1e-5, length(263, 362)),
+        length(17, 0) / max(1e-5, length(291, 61)),
+    ]

@@ -1,34 +1,18 @@
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import pytest
 import torch
+from tests.face.faces import lms_ratios
 
 from mien.face import landmarks as lm
-
-
-def by_hand(points: np.ndarray) -> list[float]:
-    """EmojiDiff Eqs. 2-3, transcribed."""
-
-    def length(a: int, b: int) -> float:
-        return math.hypot(points[a][0] - points[b][0], points[a][1] - points[b][1])
-
-    return [
-        length(145, 159) / max(1e-5, length(133, 33)),
-        length(133, 468) / max(1e-5, length(133, 33)),
-        length(374, 386) / max(1e-5, length(263, 362)),
-        length(263, 473) / max(1e-5, length(263, 362)),
-        length(17, 0) / max(1e-5, length(291, 61)),
-    ]
 
 
 def test_ratios_follow_the_equations() -> None:
     points = np.random.default_rng(0).uniform(0, 200, (3, 478, 3))
     got = lm.lms_ratios(points)
     assert got.shape == (3, 5)
-    np.testing.assert_allclose(got, [by_hand(p) for p in points], rtol=1e-12)
+    np.testing.assert_allclose(got, [lms_ratios(p) for p in points], rtol=1e-12)
     np.testing.assert_allclose(lm.lms_ratios_torch(torch.from_numpy(points)), got, rtol=1e-12)
 
 

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from tests.face.faces import lms_ratios
 
 from mien.metrics import face as metrics
 from mien.types import Face
@@ -19,21 +20,8 @@ def landmarks(count: int) -> np.ndarray:
 
 
 def lms_by_hand(a: np.ndarray, b: np.ndarray) -> float:
-    """EmojiDiff Eqs. 2-3, transcribed point by point."""
-
-    def ratios(p: np.ndarray) -> list[float]:
-        def length(i: int, j: int) -> float:
-            return math.sqrt((p[i][0] - p[j][0]) ** 2 + (p[i][1] - p[j][1]) ** 2)
-
-        return [
-            length(145, 159) / max(1e-5, length(133, 33)),
-            length(133, 468) / max(1e-5, length(133, 33)),
-            length(374, 386) / max(1e-5, length(263, 362)),
-            length(263, 473) / max(1e-5, length(263, 362)),
-            length(17, 0) / max(1e-5, length(291, 61)),
-        ]
-
-    return sum(abs(x - y) for x, y in zip(ratios(a), ratios(b), strict=True))
+    """EmojiDiff Eqs. 2-3 by an oracle."""
+    return sum(abs(x - y) for x, y in zip(lms_ratios(a), lms_ratios(b), strict=True))
 
 
 def test_exp_is_the_mean_and_exp_sum_the_sum() -> None:

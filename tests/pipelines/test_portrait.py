@@ -13,7 +13,6 @@ from PIL import Image
 
 from mien.backbones import AdapterSpec, load_backbone
 from mien.models.autoencoder import PatchAutoencoder
-from mien.models.e_adapter import EAdapter
 from mien.models.latents import as_text_to_image
 from mien.pipelines.inputs import choose_face
 from mien.pipelines.portrait import PortraitPipeline
@@ -40,14 +39,7 @@ def one_face(box=(0, 0, 20, 20)) -> Face:
 
 @pytest.fixture(scope="module", params=["sd15", "sdxl", "sd15-inpainting", "mini"])
 def folder(request, tmp_path_factory) -> Path:
-    folder = tiny.save_folder(tmp_path_factory.mktemp(request.param), request.param)
-    torch.manual_seed(1)
-    adapter = EAdapter.create(load_backbone(str(folder), "cpu").unet, 12, 9)
-    for parameter in adapter.parameters():
-        parameter.data.add_(0.5 * torch.randn_like(parameter))
-    adapter.save(folder / "adapter")
-    (folder / "adapter" / "adapter.json").write_text('{"steps": 3, "guidance": 2.0}')
-    return folder
+    return tiny.add_adapter(tiny.save_folder(tmp_path_factory.mktemp(request.param), request.param))
 
 
 @pytest.fixture

@@ -24,24 +24,14 @@ from tests import tiny
 from tests.pipelines.test_portrait import BLUE, GREEN, RED, MeanColour, different, one_face
 
 
-def add_adapter(folder: Path) -> Path:
-    torch.manual_seed(1)
-    adapter = EAdapter.create(load_backbone(str(folder), "cpu").unet, 12, 9)
-    for parameter in adapter.parameters():
-        parameter.data.add_(0.5 * torch.randn_like(parameter))
-    adapter.save(folder / "adapter")
-    (folder / "adapter" / "adapter.json").write_text('{"steps": 3, "guidance": 2.0}')
-    return folder
-
-
 @pytest.fixture(scope="module")
 def sd15(tmp_path_factory) -> Path:
-    return add_adapter(tiny.save_folder(tmp_path_factory.mktemp("sd15"), "sd15"))
+    return tiny.add_adapter(tiny.save_folder(tmp_path_factory.mktemp("sd15"), "sd15"))
 
 
 @pytest.fixture(scope="module")
 def sdxl(tmp_path_factory) -> Path:
-    return add_adapter(tiny.save_folder(tmp_path_factory.mktemp("sdxl"), "sdxl"))
+    return tiny.add_adapter(tiny.save_folder(tmp_path_factory.mktemp("sdxl"), "sdxl"))
 
 
 def load(folder: Path) -> PortraitPipeline:
@@ -211,7 +201,7 @@ def test_a_model_distilled_under_guidance_is_told_its_strength(sd15, tmp_path) -
     torch.manual_seed(6)
     config = dict(tiny.sd15_unet().config) | {"time_cond_proj_dim": 8}
     diffusers.UNet2DConditionModel.from_config(config).save_pretrained(tmp_path / "unet")
-    add_adapter(tmp_path)
+    tiny.add_adapter(tmp_path)
     pipe = load(tmp_path)
     pipe.scheduler = "ddim"
     pipe.adapter.detach()
@@ -232,7 +222,7 @@ def test_a_model_distilled_under_guidance_is_told_its_strength(sd15, tmp_path) -
 @pytest.mark.parametrize("family", ["sd15", "sdxl", "mini"])
 def test_offloaded_parts_give_the_same_picture(how, family, tmp_path) -> None:
     """The CPU stands for the accelerator here: the same hooks, and "meta" weights in between."""
-    pipe = load(add_adapter(tiny.save_folder(tmp_path, family)))
+    pipe = load(tiny.add_adapter(tiny.save_folder(tmp_path, family)))
     (expected,) = pipe(RED, GREEN, seed=2)
     if how == "model":
         pipe.backbone.as_diffusers().enable_model_cpu_offload(device="cpu")
@@ -287,7 +277,7 @@ def test_the_autoencoder_in_slices_and_tiles(sd15, tmp_path) -> None:
     assert pipe.backbone.vae.use_slicing and pipe.backbone.vae.use_tiling
     for image, before in zip(pipe([RED, BLUE], GREEN, seed=2), expected, strict=True):
         assert largest(image, before) <= 1
-    mini = load(add_adapter(tiny.save_folder(tmp_path, "mini")))
+    mini = load(tiny.add_adapter(tiny.save_folder(tmp_path, "mini")))
     with pytest.raises(InputError, match="has no tiling"):
         mini.enable_vae_tiling()
 

@@ -17,19 +17,7 @@ from mien.pipelines.reface import RefacePipeline
 from mien.types import Face, InputError
 from tests import tiny
 from tests.face.faces import flat_landmarks
-
-
-class MeanColour:
-    """An encoder small enough to see through: the mean colour of the face's box."""
-
-    name = "mean-colour"
-
-    def __init__(self, width: int) -> None:
-        self.width = width
-
-    def __call__(self, image: Image.Image, face: Face) -> torch.Tensor:
-        colour = np.asarray(image.crop(tuple(int(v) for v in face.box))).mean((0, 1)) / 255
-        return torch.from_numpy(np.resize(colour, self.width)).float()
+from tests.pipelines.test_portrait import MeanColour
 
 
 def face_at(box: tuple[float, float, float, float], angle: float = 0.0, confidence: float = 1.0) -> Face:
@@ -42,13 +30,7 @@ BOX = (30.0, 20.0, 70.0, 60.0)
 
 @pytest.fixture(scope="module")
 def backbone(tmp_path_factory) -> Backbone:
-    folder = tiny.save_folder(tmp_path_factory.mktemp("model"), "sd15-inpainting")
-    torch.manual_seed(1)
-    adapter = EAdapter.create(load_backbone(str(folder), "cpu").unet, 12, 9)
-    for parameter in adapter.parameters():
-        parameter.data.add_(0.5 * torch.randn_like(parameter))
-    adapter.save(folder / "adapter")
-    (folder / "adapter" / "adapter.json").write_text('{"steps": 3, "guidance": 2.0}')
+    folder = tiny.add_adapter(tiny.save_folder(tmp_path_factory.mktemp("model"), "sd15-inpainting"))
     return load_backbone(str(folder), "cpu")
 
 
