@@ -19,6 +19,7 @@ import json
 import os
 import shutil
 import time
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -135,6 +136,31 @@ def scores_of(
     return found
 
 
+@cache
+def held_out(count: int) -> tuple[Scorer, list[Pair], list[tuple[Observation, Observation]]]:
+    """The judges, the pairs, and what the judges see in each."""
+    scorer = load_scorer("mediapipe", "dlib")
+    chosen, _ = pairs(count, lambda image: bool(scorer.analyse(image)))
+    looks = [(scorer.observe(p.identity.image), scorer.observe(p.reference.image)) for p in chosen]
+    return scorer, chosen, [(a, b) for a, b in looks if a is not None and b is not None]  # all: see `pairs`
+
+
+def scores(name: str, adapter: Path | None, given: argparse.Namespace) -> dict[str, list[float | None]]:
+    """A controller's scores, kept in a file; of no adapter those of the identity's photograph."""
+    kept = given.out / "scores" / f"{name.replace(' ', '_')}_{given.n}_{given.steps}.json"
+    if not kept.is_file():
+        scorer, chosen, inputs = held_out(given.n)
+        images: list[Image.Image | None] = [pair.identity.image for pair in chosen]
+        if adapter is not None:
+            pipe = PortraitPipeline.from_backbone(given.backbone, "cpu", "float32", adapter)
+            images = portraits(pipe, chosen, name, steps=given.steps)
+            sheet = contact_sheet(chosen[-SHOWN:], images[-SHOWN:])  # the last are renders' expressions
+            save_image(sheet, given.out / f"sheet_{name}.png", {"benchmark": "controllers", "arm": name})
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        write_text(kept, json.dumps(scores_of(scorer, inputs, images)) + "\n")
+    return json.loads(kept.read_text())
+
+
 def rows_of(samples: dict[str, dict[str, list[float | None]]]) -> list[Row]:
     """One row a measure, one column a controller; over the pairs in which every controller shows a face."""
     count = len(next(iter(samples.values()))["id"])
@@ -196,22 +222,8 @@ def main() -> None:
     os.environ["MIEN_CACHE"] = str(given.out / "prepared")  # for this process
     begin = start(given.backbone, given.out / "start")
     folders = {name: make(name, given, begin) for name in CONTROLLERS}
-    kept = given.out / "scores.json"
-    if not kept.is_file():
-        scorer = load_scorer("mediapipe", "dlib")
-        chosen, _ = pairs(given.n, lambda image: bool(scorer.analyse(image)))
-        looks = [(scorer.observe(p.identity.image), scorer.observe(p.reference.image)) for p in chosen]
-        inputs = [(a, b) for a, b in looks if a is not None and b is not None]  # all: see `pairs`
-        samples = {}
-        for name, adapter in folders.items():
-            pipe = PortraitPipeline.from_backbone(given.backbone, "cpu", "float32", adapter)
-            images = portraits(pipe, chosen, name, steps=given.steps)
-            samples[name] = scores_of(scorer, inputs, images)
-            sheet = contact_sheet(chosen[-SHOWN:], images[-SHOWN:])  # the last are renders' expressions
-            save_image(sheet, given.out / f"sheet_{name}.png", {"benchmark": "controllers", "arm": name})
-        samples["no control"] = scores_of(scorer, inputs, [pair.identity.image for pair in chosen])
-        write_text(kept, json.dumps(samples) + "\n")
-    samples = json.loads(kept.read_text())
+    samples = {name: scores(name, adapter, given) for name, adapter in folders.items()}
+    samples["no control"] = scores("no control", None, given)
     details: dict[str, Any] = {"settings": {key: str(value) for key, value in vars(given).items()}}
     title = f"Four controllers: {given.n} held-out pairs, {given.train_steps} steps of training each"
     rows = rows_of(samples) + training_rows(folders)
