@@ -88,8 +88,6 @@ def ridges(series: Sequence[tuple[str, str, FloatArray]], axis: str) -> str:
 def lines(curves: Sequence[Curve], x_axis: str, y_axis: str, log: bool = False) -> str:
     """Curves on common axes, the first in the pages' first colour and so on; "" if no curve has a point.
 
-    One of a single point is a dot with its interval.
-
     Args:
         log: y on a logarithmic scale; all of it must be above 0.
     """
@@ -113,8 +111,7 @@ def lines(curves: Sequence[Curve], x_axis: str, y_axis: str, log: bool = False) 
     for colour, curve in coloured:
         if curve.low is not None and curve.high is not None:
             band = f"{points(curve.x, curve.high)} {points(curve.x[::-1], curve.low[::-1])}"
-            edge = f'stroke="{colour}"' if len(curve.x) == 1 else 'stroke="none"'
-            drawn.append(f'<polygon points="{band}" fill="{colour}" fill-opacity=".15" {edge}/>')
+            drawn.append(f'<polygon points="{band}" fill="{colour}" fill-opacity=".15"/>')
         path = points(curve.x, curve.y)
         drawn.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"/>')
         if len(curve.x) <= MARKED:
