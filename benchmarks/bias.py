@@ -19,6 +19,7 @@ from table import show
 
 BANDS = ((18, 29), (30, 44), (45, 59), (60, 200))
 SAME = 0.6
+SMALLEST = 10  # pictures a group must have to be compared
 
 
 @dataclass(frozen=True)
@@ -93,9 +94,12 @@ def markdown(scores: Scores, of: dict[str, list[int]]) -> str:
 
 def differing(scores: Scores, of: dict[str, list[int]]) -> str:
     """In words: which groups' shares differ from everybody else's by more than chance."""
-    said = []
+    said, compared = [], 0
     for name, part in of.items():
         rest = sorted(set(range(len(scores.found))) - set(part))
+        if min(len(part), len(rest)) < SMALLEST:
+            continue
+        compared += 2
         for what, values in (("same person", scores.same), ("face found", scores.found)):
             gap = _gap(values, part, rest)
             if gap.low > 0 or gap.high < 0:
@@ -104,8 +108,7 @@ def differing(scores: Scores, of: dict[str, list[int]]) -> str:
                 said.append(
                     f"{name}: {what} {word} often by {points}{max(abs(gap.low), abs(gap.high)) * 100:.0f}]"
                 )
-    count = 2 * len(of)
-    by_chance = f"Of {count} comparisons about {round(0.05 * count)} would differ by chance alone."
+    by_chance = f"Of {compared} comparisons about {round(0.05 * compared)} would differ by chance alone."
     if not said:
         return f"No group's shares differ from the others' by more than chance (95%). {by_chance}"
     return f"Differing from the others by more than chance (95%): {'; '.join(said)}. {by_chance}"

@@ -132,7 +132,7 @@ def pairs(count: int, usable: Usable) -> tuple[list[Pair], int]:
 
 
 def expressive_pairs(count: int, blendshapes: Callable[[Image.Image], FloatArray | None]) -> list[Pair]:
-    """`count` pairs, every identity used once: half of group "a", a quarter each of "b" and "c".
+    """`count` pairs, every identity used once: half of group "a", a quarter each of "b" and "c", by turns.
 
     Identities are UTKFace photographs. Of those that are none, and of LFW (one picture a person), the photographs
     farthest in Exp from the median face are the references of "c"; the first of the others are those of "a".
@@ -161,9 +161,16 @@ def expressive_pairs(count: int, blendshapes: Callable[[Image.Image], FloatArray
     if min(len(identities) - count, len(strong) - quarter, len(by_turns) - plain) < 0:
         raise ValueError(f"the held-out pictures do not give {count} pairs")
     rendered, _ = renders(quarter, lambda image: blendshapes(image) is not None, EXPRESSIVE)
-    groups = ["a"] * plain + ["b"] * quarter + ["c"] * quarter
-    references = [*by_turns[:plain], *rendered, *strong]
-    return [Pair(*row) for row in zip(groups, identities, references, strict=True)]
+    references = [("a", p) for p in by_turns[:plain]]
+    for i, both in enumerate(
+        zip(rendered, strong, strict=True)
+    ):  # a b a c a b a c …: any first part is like the whole
+        for place, one in enumerate(zip("bc", both, strict=True)):
+            references.insert(4 * i + 2 * place + 1, one)
+    return [
+        Pair(group, identity, reference)
+        for identity, (group, reference) in zip(identities, references, strict=True)
+    ]
 
 
 def _one_a_person(pictures: list[Picture]) -> list[Picture]:

@@ -95,7 +95,7 @@ def compare(
 
     count = len(chosen)
     return (
-        Interval(*np.exp(statistics.jackknife(log_ratio, count))),
+        Interval(*map(float, np.exp(statistics.jackknife(log_ratio, count)))),
         statistics.jackknife(lambda part: kid(made[part], rest[part]), count),
         statistics.jackknife(lambda part: kid(real[part], rest[part]), count),
         count,
@@ -118,7 +118,7 @@ def rows(
     table = []
     for name, of in (
         ("dlib", lambda images, seen: dlib_features(seen)),
-        ("our recogniser's texture", lambda images, seen: our_features(images)),
+        ("texture", lambda images, seen: our_features(images)),
     ):
         real, others = of(*identities), np.stack(list(of(*rest).values()))
         features = {method: of(*pictures) for method, pictures in judged.items()}
@@ -131,7 +131,7 @@ def rows(
             first = label == next(iter(parts))
             table.append(
                 Row(
-                    f"Frechet distance ÷ of two halves of the photographs, {name}, {label}",
+                    f"Frechet ÷ of two halves, {name}, {label}",
                     ratio,
                     TARGET if first else None,
                     at_least=False,

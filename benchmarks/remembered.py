@@ -15,11 +15,12 @@ from mien.files import replacing
 from mien.metrics.scoring import Observation, Scorer
 from mien.types import Face, FloatArray
 
+SAVED_EVERY = 100  # pictures, so that little is lost when a long run is stopped
 FACE = tuple(field.name for field in fields(Face))
 
 
 class Remembered:
-    """A scorer with a memory. `save` writes it down."""
+    """A scorer with a memory. `save` writes it down; it also happens now and then by itself."""
 
     def __init__(self, scorer: Scorer, folder: Path) -> None:
         """folder: where the memory lies; its file is named after the judges' versions."""
@@ -57,6 +58,8 @@ class Remembered:
         key = _key(image)
         if key not in self._known:
             self._known[key] = _numbers(self.scorer.observe(image))
+            if len(self._known) % SAVED_EVERY == 0:
+                self.save()
         numbers = self._known[key]
         if not numbers["faces"]:
             return None

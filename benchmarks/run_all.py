@@ -17,6 +17,7 @@ from mien.files import write_text
 HERE = Path(__file__).resolve().parent
 BENCHMARKS = (
     "portrait_benchmark",
+    "model_card",
     "analyser_benchmark",
     "analyser_speed",
     "render_truth",

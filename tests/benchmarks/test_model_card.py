@@ -59,6 +59,40 @@ def test_the_page_in_docs_has_every_marker(card: ModuleType, tmp_path: Path) -> 
     assert page.read_text(encoding="utf-8").count("filled") == len(names)
 
 
+def test_pairs_come_by_turns_and_the_strongest_are_group_c(
+    card: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import held_out
+
+    def picture(source: str, number: int, strength: int, person: str) -> object:
+        return held_out.Picture(
+            source, f"{source}{number}", person, Image.new("RGB", (4, 4), (strength, 0, number))
+        )
+
+    world = {
+        "utkface-adults": [picture("utkface-adults", i, i % 7, f"u{i}") for i in range(60)],
+        "lfw-gray": [picture("lfw-gray", i, 200 if i in (3, 4) else 1, f"l{i // 2}") for i in range(80)],
+    }
+    drawn = [held_out.Picture("renders", f"r{i}", f"head {i}", Image.new("RGB", (4, 4))) for i in range(5)]
+    monkeypatch.setattr(held_out, "photographs", world.__getitem__)
+    monkeypatch.setattr(held_out, "renders", lambda count, usable, presets: (drawn[:count], 0))
+
+    def blendshapes(image: Image.Image) -> np.ndarray | None:
+        red, _, blue = image.getpixel((0, 0))  # type: ignore[misc]
+        return None if blue == 1 else np.full(52, red / 255)  # nobody is seen in number 1
+
+    pairs = held_out.expressive_pairs(18, blendshapes)
+    assert "".join(p.group for p in pairs) == "abac" * 4 + "aa"
+    assert [p.identity.name for p in pairs[:3]] == [f"utkface-adults{i}" for i in (0, 2, 3)]
+    assert len({p.identity.person for p in pairs} | {p.reference.person for p in pairs}) == 36
+    strong = [p.reference for p in pairs if p.group == "c"]
+    assert [p.name for p in strong[:2]] == ["lfw-gray3", "lfw-gray4"]  # of two people
+    sources = [p.reference.source for p in pairs if p.group == "a"]
+    assert sources == ["utkface-adults", "lfw-gray"] * 5
+    with pytest.raises(ValueError, match="do not give 58"):
+        held_out.expressive_pairs(58, blendshapes)
+
+
 def test_groups_by_the_label_in_the_name() -> None:
     import bias
 
