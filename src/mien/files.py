@@ -14,9 +14,7 @@ from pathlib import Path
 from mien.types import InputError
 
 _PART = re.compile(r"\..+\.[0-9a-f]{16}\.part(\.\w+)?")
-FORGOTTEN = (
-    24 * 3600
-)  # seconds after which a temporary file is taken for one that a killed process left behind
+FORGOTTEN = 24 * 3600  # seconds after which a temporary file is one that a killed process left behind
 
 
 def check_writable(path: str | Path) -> Path:

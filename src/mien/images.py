@@ -47,9 +47,7 @@ def decode_image(data: bytes, name: str | Path, max_pixels: int = MAX_PIXELS) ->
     path = Path(name)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore"
-            )  # Pillow warns of large pictures and odd EXIF; both are dealt with here
+            warnings.simplefilter("ignore")  # of large pictures and odd EXIF: both are dealt with here
             image = Image.open(io.BytesIO(data))
             _check_size(image, path, max_pixels)
             image.load()

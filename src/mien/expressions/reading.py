@@ -84,9 +84,8 @@ def numbers(shapes: Mapping[str, float]) -> Tensor:
     zero, one = (
         restore(torch.full((1, WIDTH), v), "expression")[0, :52].double().numpy() for v in (0.0, 1.0)
     )
-    unit = (
-        one - zero
-    )  # of a standardised number; what was asked is not clamped, for noise is measured against it
+    unit = one - zero  # of a standardised number
+    # What was asked is not clamped: noise is measured against it.
     y = (complete(shapes) - zero) / unit
     noise = np.array([SURE if name in shapes else LOOSE for name in NAMES]) / unit
     gain = covariance[:, :52] @ np.linalg.inv(covariance[:52, :52] + np.diag(noise**2))

@@ -30,9 +30,7 @@ PASSES = 2  # readings of a face, at most: the detection's crop, then the canoni
 NEARLY_CANONICAL = (3.0, 0.06, 0.02)
 BATCH = 32  # crops that go through the network at once
 TOGETHER = 16  # pictures held in memory at once
-SAME_FACE = (
-    0.35  # two readings whose boxes' centres are nearer than this share of the smaller side are one face
-)
+SAME_FACE = 0.35  # boxes whose centres are nearer than this share of the smaller one's side are one face
 
 
 @dataclass(frozen=True)
@@ -151,9 +149,7 @@ def _in_photo(reading: Reading, i: int, matrix: FloatArray) -> Face:
 
 
 def _next_crop(landmarks: FloatArray, matrix: FloatArray) -> FloatArray | None:
-    """The canonical crop of `landmarks`, or None if it is far from the crop they were read in: then it's no
-    face.
-    """
+    """The canonical crop of `landmarks`, or None if it is far from the one they were read in: then it's no face."""
     if not np.isfinite(landmarks).all() or np.ptp(landmarks[list(align.ANCHORS), :2], axis=0).max() < 1e-3:
         return None
     following = align.crop_matrix(landmarks)

@@ -22,10 +22,7 @@ from mien.types import ByteImage, FloatArray
 
 COARSE, FINE = 640, 1600  # longest sides at which a picture is searched
 SMALLEST = 40  # longest side of the last copy
-MIN_FACE, MAX_FACE = (
-    20.0,
-    64.0,
-)  # px of a copy: what the network sees (`detector.MIN_SIZE`, `detector.MAX_SIZE`)
+MIN_FACE, MAX_FACE = 20.0, 64.0  # px of a copy: what the network sees (`detector.MIN_SIZE`, `MAX_SIZE`)
 SMALLEST_FACE = 18  # px of the picture: less shows nothing, however it is enlarged
 BORDER = 24  # px of edge pixels repeated around each copy, for faces that reach the edge
 # On held-out pictures 99.5% of the faces score above 0.6 and nine false alarms in ten below 0.55.

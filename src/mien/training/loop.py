@@ -301,8 +301,7 @@ def _average_gradients(accelerator: Accelerator, parameters: Iterable[nn.Paramet
     if accelerator.num_processes == 1:
         return
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-    flat: Tensor = accelerator.reduce(
-        torch.cat([g.flatten() for g in gradients]), reduction="mean"
-    )  # one message
+    together = torch.cat([g.flatten() for g in gradients])  # one message
+    flat: Tensor = accelerator.reduce(together, reduction="mean")
     for gradient, averaged in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
         gradient.copy_(averaged.view_as(gradient))
