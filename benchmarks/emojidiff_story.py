@@ -6,8 +6,9 @@
 Base is trained on same-identity triples, IDI's triples are made with it, Refined is trained on them from Base, ICA from
 Refined; and ICA once more with plain one-step in place of Adaptive Noise Inversion. Each of the four makes the same
 portraits of the same held-out pairs (`portrait_benchmark`) with the same seeds; MediaPipe and dlib judge, which share
-no weights with ours. Columns: ID (cosine to the identity), Exp and LMS (to the reference), leak (cosine of the result
-to the *reference's* person; 0 is a stranger's mean). Everything lies in --out; started again, it goes on.
+no weights with ours. Columns: ID (cosine to the identity), Exp and LMS (to the reference), leak (cosine of the
+result to the *reference's* person; 0 is a stranger's mean). Everything lies in --out (``examples.png``: the arms on the
+person of ``examples/``); started again, it goes on.
 
 Expected after the paper (issue 4): leak falls by at least a third from Base to Refined; ICA raises ID without losing
 more than 2% of Exp. Last, the mean squared error of both estimators' reconstructions over t, by the Base E-Adapter, on
@@ -20,6 +21,7 @@ import argparse
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,19 +30,31 @@ from tqdm import tqdm
 
 from held_out import Pair, pairs
 from mien.diffusion.x0 import ESTIMATORS
+from mien.images import read_image
 from mien.metrics import statistics
 from mien.metrics.face import id_similarity
 from mien.metrics.scoring import Observation, load_scorer
 from mien.metrics.statistics import Interval
 from mien.pipelines.portrait import PortraitPipeline
 from mien.provenance import save_image
+from mien.sheets import Labelled
+from mien.sheets import sheet as draw_sheet
 from mien.training.adapter import AdapterTraining, open_backbone
 from mien.training.examples import DataConfig
 from mien.types import FloatArray, InputError
 from portrait_benchmark import Judged, contact_sheet, judge
 from table import Row, publish, run
 
-RECIPES = Path(__file__).resolve().parent.parent / "recipes"
+ROOT = Path(__file__).resolve().parent.parent
+RECIPES, EXAMPLES = ROOT / "recipes", ROOT / "examples"
+WISHES: dict[str, Any] = {
+    "a picture": EXAMPLES / "expression.png",
+    "joy": "joy",
+    "surprise": "surprise",
+    "anger": "anger",
+    "jaw open": {"jawOpen": 0.8},
+    "wink": {"eyeBlinkLeft": 1.0, "mouthSmileLeft": 0.4},
+}
 ARMS = ("base", "refined", "ica", "one_step")
 BATCH = 10
 LIMITS = "--max-exp 0.06 --max-lms 0.25 --steps 12"  # docs/data.md: what they keep at this scale
@@ -92,18 +106,30 @@ def adapters(given: argparse.Namespace) -> tuple[dict[str, Path], Path]:
     return found, triples
 
 
+def sampling(given: argparse.Namespace) -> dict[str, Any]:
+    """How all arms sample; None: as the adapter says."""
+    return {"steps": given.steps, "guidance": given.guidance}
+
+
+def example_row(given: argparse.Namespace, arm: str, pipe: PortraitPipeline) -> list[Labelled]:
+    """The arm's portraits of the person of ``examples/``, whom nobody is, with the expressions of `WISHES`."""
+    who = read_image(EXAMPLES / "identity.png")
+    pictures = pipe(identity=who, expression=list(WISHES.values()), seed=0, **sampling(given))
+    return [(arm.replace("_", "-"), who), *zip(WISHES, pictures, strict=True)]
+
+
 def portraits(
-    given: argparse.Namespace, arm: str, folder: Path, chosen: list[Pair]
+    given: argparse.Namespace, arm: str, pipe: PortraitPipeline, chosen: list[Pair]
 ) -> list[Image.Image | None]:
     """The arm's portraits; pair i has seed i in every arm. A refused input is None."""
-    pipe = PortraitPipeline.from_backbone(given.backbone, "cpu", adapter=folder)
     images: list[Image.Image | None] = []
 
     def make(first: int, count: int) -> list[Image.Image | None]:
         batch = chosen[first : first + count]
         who, how = [pair.identity.image for pair in batch], [pair.reference.image for pair in batch]
+        seeds = list(range(first, first + len(batch)))
         try:
-            return list(pipe(identity=who, expression=how, seed=list(range(first, first + len(batch)))))
+            return list(pipe(identity=who, expression=how, seed=seeds, **sampling(given)))
         except InputError as error:
             if len(batch) > 1:  # one of them is refused: each alone
                 return [image for i in range(len(batch)) for image in make(first + i, 1)]
@@ -217,6 +243,8 @@ def main() -> None:
     parser.add_argument(
         "--sets", nargs="+", default=["lfw-gray", "utkface-adults"], help="prepared, of targets"
     )
+    parser.add_argument("--steps", type=int, help="denoising steps (default: the adapter's own)")
+    parser.add_argument("--guidance", type=float, help="(default: the adapter's own)")
     parser.add_argument("--count", type=int, default=1000, help="references that IDI makes")
     parser.add_argument("--idi", help="folder of triples that are there")
     parser.add_argument(
@@ -232,11 +260,15 @@ def main() -> None:
     looks = [(scorer.observe(p.identity.image), scorer.observe(p.reference.image)) for p in chosen]
     inputs = [(a, b) for a, b in looks if a is not None and b is not None]  # all, as `pairs` has made sure
     methods = {}
+    rows_of_examples = []
     for arm in ARMS:
-        images = portraits(given, arm, folders[arm], chosen)
+        pipe = PortraitPipeline.from_backbone(given.backbone, "cpu", adapter=folders[arm])
+        rows_of_examples.append(example_row(given, arm, pipe))
+        images = portraits(given, arm, pipe, chosen)
         methods[arm] = judge(scorer, inputs, images)
         sheet = contact_sheet(chosen[:20], images[:20])
         save_image(sheet, given.out / f"sheet_{arm}.png", {"benchmark": "story", "arm": arm})
+    save_image(draw_sheet(rows_of_examples, 128), given.out / "examples.png", {"benchmark": "story"})
     methods["no_control"] = judge(scorer, inputs, [pair.identity.image for pair in chosen])
     rows = story(methods, inputs, [p.group for p in chosen]) + reconstructions(
         given, folders["base"], triples

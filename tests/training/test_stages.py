@@ -7,11 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
+from mien.data.dataset import to_pixels
 from mien.diffusion.losses import noise_error
+from mien.face.align import warp
 from mien.training.examples import DataConfig
 from mien.training.loop import LoopConfig, make_rng, train
 from mien.training.stages.base import BaseStage
@@ -101,6 +104,25 @@ def test_without_control_is_without_the_expression_branch(places: dict[str, Path
     with torch.no_grad():
         torch.testing.assert_close(made.training.predict(noised, 0.0), made.training.predict(absent))
         assert not torch.allclose(made.training.predict(noised), made.training.predict(absent))
+
+
+def test_the_source_may_be_who_is_asked_for(places: dict[str, Path]) -> None:
+    """L_id against φ of the source's crop, one prediction instead of two."""
+    made = make(places, "ica", drop=(0.0, 0.0, 0.0), person="source")
+    decoded = []
+    decode = made.training.backbone.vae.decode
+    made.training.backbone.vae.decode = lambda z: (decoded.append(len(z)), decode(z))[1]
+    batch = made.batch(3, make_rng(0, 0, 0))
+    _, logs = made.step(batch, make_rng(0, 0, 1))
+    assert decoded == [3]
+    examples = made.training.examples
+    source = examples.triples[int(examples.train[0])].sources[0]
+    crop = warp(np.asarray(examples.manifest.picture(source)), examples._matrices[source])
+    says = made.judge.identity(to_pixels(crop[None].copy()))[0]
+    torch.testing.assert_close(examples._person[source], says, rtol=1e-2, atol=1e-2)
+    other = {**batch, "person_target": -batch["person_target"]}
+    _, opposite = made.step(other, make_rng(0, 0, 1))
+    assert logs["id"] + opposite["id"] == pytest.approx(2.0, abs=1e-4)  # 1 - cos and 1 + cos
 
 
 def test_a_few_samples_may_be_judged(places: dict[str, Path]) -> None:
@@ -290,6 +312,8 @@ def test_stages_refuse_what_does_not_suit_them(places: dict[str, Path], tmp_path
         RefinedStage(str(places["sd15"]), {"weights": {"lfw-gray": 1.0}})
     with pytest.raises(InputError, match="estimator"):
         make(places, "ica", estimator="two-step")
+    with pytest.raises(InputError, match="person"):
+        make(places, "ica", person="father")
     with pytest.raises(InputError, match="judged"):
         make(places, "ica", judged=0)
     with pytest.raises(InputError, match="probabilities"):

@@ -5,6 +5,7 @@ A batch is a dictionary of tensors:
 - ``x`` [b, 3, S, S] in [-1, 1], or ``z`` [b, c, h, w], the same as latents made before: the target T.
 - ``identity`` [b, w] of the source S; ``expression`` [b, w] of the reference R; ``ids``, ``ids_2`` the caption.
 - ``expression_target`` [b, 57]: what the target's face does, in the units of `judge.FaceJudge.expression`.
+- ``person_target`` [b, 128]: φ of the source's canonical crop, as `judge.FaceJudge.identity` has it; if asked for.
 - ``time_ids`` [b, 6]: original height and width, crop's top and left, size and size (SDXL, Podell et al. 2023).
 - ``face_matrix`` [b, 2, 3]: x's pixels → canonical crop; absent where x is the canonical crop.
 - ``valid`` [b, h, w]: weight of each latent cell in the noise error; absent: all 1.
@@ -12,6 +13,7 @@ A batch is a dictionary of tensors:
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -25,6 +27,7 @@ from torch.nn import functional as F
 from mien.data.dataset import to_pixels
 from mien.data.pairs import TRIPLES, Pairs
 from mien.data.records import TRAIN, Manifest
+from mien.encoders.identity import EMBEDDING
 from mien.encoders.standardise import restore
 from mien.face.align import CROP_SIZE, crop_matrix, invert, warp
 from mien.models.sfsr import face_region
@@ -87,6 +90,9 @@ class PreparedExamples:
         keys = ("x", "identity", "expression", "ids")
         kept = {key: batch[key] for key in keys}
         kept["valid"] = batch["valid"].clamp_min(0.1)
+        kept["person_target"] = batch["identity"][
+            :, :EMBEDDING
+        ]  # these sets are read by the judge's own recogniser
         kept["expression_target"] = restore(batch["expression"], "expression")
         return kept
 
@@ -111,6 +117,7 @@ class ManifestExamples:
         latents: whether to make latents once.
         surroundings: how much a latent cell outside the target's face counts in the noise error, against 1 inside;
             under 1 where pictures end near the face, whose repeated edges are not to be learned.
+        person: whether batches hold ``person_target``.
 
     Raises:
         InputError: the folder holds nothing to train on, or an encoder's width does not fit the adapter.
@@ -127,6 +134,7 @@ class ManifestExamples:
         scaling: tuple[float, float] = (1.0, 1.0),
         latents: bool = False,
         surroundings: float = 1.0,
+        person: bool = False,
     ) -> None:
         if not 0 <= surroundings <= 1:
             raise InputError(f"surroundings must be between 0 and 1, not {surroundings}")
@@ -148,7 +156,7 @@ class ManifestExamples:
         references = sorted({triple.reference for triple in self.triples})
         shown = sorted(set(targets.tolist()))
         self._landmarks = landmarks = self.manifest.array("landmarks").astype(np.float64)
-        self._matrices = {row: crop_matrix(landmarks[row]) for row in shown}
+        self._matrices = {row: crop_matrix(landmarks[row]) for row in {*shown, *sources}}
         self._boxes = self.manifest.array("box")
         sizes = zip(self.manifest.values("height"), self.manifest.values("width"), strict=True)
         self._sizes = [(int(height or 0), int(width or 0)) for height, width in sizes]
@@ -159,16 +167,20 @@ class ManifestExamples:
             encoder = once.encoder(branch)
             return lambda row, image: encoder(image, self.manifest.face(row))
 
-        def look(row: int, image: Image.Image) -> Tensor:
-            x = to_pixels(warp(np.asarray(image), self._matrices[row])[None].copy())
-            with torch.no_grad():
-                return judge.expression(x.to(backbone.device))[0].cpu()
+        def look(says: Callable[[Tensor], Tensor]) -> Numbers:
+            def numbers(row: int, image: Image.Image) -> Tensor:
+                x = to_pixels(warp(np.asarray(image), self._matrices[row])[None].copy())
+                with torch.no_grad():
+                    return says(x.to(backbone.device))[0].cpu()
+
+            return numbers
 
         names = {branch: once.encoder(branch).name for branch in ("identity", "expression")}
         keep = Kept(self.manifest)
         self._identity = keep(f"identity-{names['identity']}", sources, encode("identity"))
         self._expression = keep(f"expression-{names['expression']}", references, encode("expression"))
-        self._judged = keep("judged", shown, look)
+        self._judged = keep("judged", shown, look(judge.expression))
+        self._person = keep("judged-person", sources, look(judge.identity)) if person else None
         self._latents = None
         if latents:
             self._latents = keep(f"latents-{Path(backbone.name).name}-{framing}-{size}", shown, self._latent)
@@ -186,11 +198,14 @@ class ManifestExamples:
         prompts, columns = [], []
         for i, u in zip(chosen.tolist(), draws, strict=True):
             triple = self.triples[i]
+            source = triple.sources[int(u[0] * len(triple.sources))]
             example = {
-                "identity": self._identity[triple.sources[int(u[0] * len(triple.sources))]],
+                "identity": self._identity[source],
                 "expression": self._expression[triple.reference],
                 "expression_target": self._judged[triple.target],
             }
+            if self._person is not None:
+                example["person_target"] = self._person[source]
             prompts.append(triple.prompt)
             columns.append({**example, **self._target(triple.target, u[1:])})
         batch = {key: torch.stack([column[key] for column in columns]) for key in columns[0]}
@@ -326,9 +341,9 @@ class DataConfig:
             )
         return config
 
-    def open(self, backbone: Backbone, encoders: str | None, another: bool) -> Examples:
+    def open(self, backbone: Backbone, encoders: str | None, another: bool, person: bool = False) -> Examples:
         """The examples; `encoders`: folder of the analyser and recogniser (None: the shipped ones); `another`:
-        references must show another person (IDI).
+        references must show another person (IDI); `person`: see `ManifestExamples`.
 
         Raises:
             InputError: prepared sets, which have no such references; or what `ManifestExamples` raises.
@@ -352,6 +367,7 @@ class DataConfig:
             scaling=(self.scaling[0], self.scaling[1]),
             latents=self.latents,
             surroundings=self.surroundings,
+            person=person,
         )
 
 

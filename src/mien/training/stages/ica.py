@@ -35,6 +35,9 @@ class IcaStage:
             `BaseStage`'s. `data` may be IDI's triples (the paper's) or same-identity ones.
         w_id, w_exp: of the loss. r_tmax: above it f(t) of EmojiDiff Eq. 8 is constant.
         estimator: name in `diffusion.x0.ESTIMATORS`.
+        person: whom L_id asks for: "without", who is drawn without expression control (the paper's contrast), or
+            "source", the picture the identity is from (DiffSFSR Eq. 5), for bases where both draw the same person and
+            neither is quite the source. The second needs no prediction without control.
         judged: at most so many samples of a step are reconstructed and judged, for decoders that need much memory;
             None: all of which nothing was dropped.
     """
@@ -55,6 +58,7 @@ class IcaStage:
         w_exp: float = 10.0,
         r_tmax: int = R_TMAX,
         estimator: str = "ani",
+        person: str = "without",
         judged: int | None = None,
         controller: str | None = None,
         untold: float = 0.0,
@@ -62,16 +66,18 @@ class IcaStage:
     ) -> None:
         if estimator not in ESTIMATORS:
             raise InputError(f"there is no estimator {estimator!r}: choose {', '.join(ESTIMATORS)}")
+        if person not in ("without", "source"):
+            raise InputError(f'person {person!r} is unknown: choose "without" or "source"')
         if judged is not None and judged < 1:
             raise InputError(f"judged must be at least 1, not {judged}: leave it out to judge all")
         config = DataConfig.read(data)
         opened = open_backbone(backbone, adapter, dtype)
-        examples = config.open(opened, encoders, another=config.root is not None)
+        examples = config.open(opened, encoders, another=config.root is not None, person=person == "source")
         self.training = AdapterTraining(
             opened, examples, drop, checkpointing, people, controller, untold, weight_limit
         )
         self.judge = FaceJudge(encoders, opened.device)
-        self.w_id, self.w_exp, self.judged = w_id, w_exp, judged
+        self.w_id, self.w_exp, self.judged, self.person = w_id, w_exp, judged, person
         self.estimate: Estimator = ESTIMATORS[estimator]
         if estimator == "ani":
             self.estimate = partial(adaptive_noise_inversion, r_tmax=r_tmax)
@@ -108,14 +114,17 @@ class IcaStage:
     ) -> Contrast:
         """The losses of the chosen samples; `predicted`: ε_θ with control, of them."""
         matrices = batch["face_matrix"].to(chosen.device)[chosen] if "face_matrix" in batch else None
-        with torch.no_grad():
-            without = self.reconstruct(noised, self.training.predict(noised, 0.0), 0.0, matrices, rng)
-            face_without = self.judge.identity(without)
+        if self.person == "source":
+            face = batch["person_target"].to(chosen.device)[chosen]
+        else:
+            with torch.no_grad():
+                without = self.reconstruct(noised, self.training.predict(noised, 0.0), 0.0, matrices, rng)
+                face = self.judge.identity(without)
         made = self.reconstruct(noised, predicted, 1.0, matrices, rng)
         return contrast_alignment(
             diffusion,
             self.judge.identity(made),
-            face_without,
+            face,
             self.judge.expression(made),
             batch["expression_target"].to(chosen.device)[chosen],
             self.w_id,
