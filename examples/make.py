@@ -138,7 +138,7 @@ def reface() -> None:
         for task, wanted in tasks.items():
             tiles.append((task, pipe(photo, **{name: given[name] for name in wanted}, seed=0)[0]))
         rows.append(tiles)
-    save_image(sheet(rows), DOCS / "reface.png", {"backbone": "mini", "seed": 0})
+    save_image(sheet(rows), DOCS / "gallery_reface.webp", {"backbone": "mini", "seed": 0})
 
 
 def journey() -> None:
