@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -21,10 +22,15 @@ run = CliRunner().invoke
 
 
 def test_help_lists_the_verbs_and_every_verb_has_help() -> None:
-    text = run(app, ["--help"]).output
-    for verb in ("generate", "models", "train"):
-        assert verb in text
-        assert run(app, [verb, "--help"]).exit_code == 0
+    group: Any = typer.main.get_command(app)
+    assert set(group.commands) >= {"generate", "models", "train"}
+    for name, verb in group.commands.items():
+        for words in ([name], *([name, own] for own in getattr(verb, "commands", ()))):
+            result = run(app, [*words, "--help"])
+            assert result.exit_code == 0 and result.output.splitlines()[0].startswith("Usage:"), words
+            listed = result.output.partition("Commands:")[2]
+            assert "..." not in listed, f"the list of {name} cuts sentences short: give them short_help"
+    assert "..." not in run(app, ["--help"]).output.partition("Commands:")[2]
     assert run(app, ["--version"]).output.strip() == f"mien {__version__}"
 
 
@@ -35,6 +41,7 @@ def test_help_lists_the_verbs_and_every_verb_has_help() -> None:
         (["generate", "a", "b", "--sed", "1"], "--seed"),
         (["generate", "a", "b", "--face", "lagest"], "largest"),
         (["generate", "a", "b", "--dtype", "flaot32"], "float32"),
+        (["generate", "a", "b", "--seed", str(2**63)], "too large"),
         (["models", "lst"], "list"),
         (["models", "fetch", "aurafac"], "auraface"),
         (["models", "verify", "analyzer_of_faces"], "mien models list"),

@@ -27,7 +27,9 @@ STRONGEST = 4
 
 
 def analyze(
-    images: Annotated[list[str], typer.Argument(help="Pictures, folders of pictures, or globs in quotes.")],
+    images: Annotated[
+        list[str], typer.Argument(metavar="IMAGES", help="Pictures, folders of pictures, or globs in quotes.")
+    ],
     backend: Annotated[str, typer.Option(help="embedded, or mediapipe if it is installed.")] = "embedded",
     as_json: Annotated[
         bool, typer.Option("--json", help="Print JSON on stdout: one object a picture.")

@@ -22,16 +22,19 @@ app = typer.Typer(
 PREPARED = "prepared:"
 
 
-@app.command()
+@app.command(short_help="Pictures into a set of faces.")
 def ingest(
     source: Annotated[
         str,
         typer.Argument(
+            metavar="SOURCE",
             help="A folder of pictures, a .tar or a folder or glob of them (WebDataset), hf:NAME[:SPLIT] or a "
-            "saved Hugging Face dataset, or prepared:NAME."
+            "saved Hugging Face dataset, or prepared:NAME.",
         ),
     ],
-    out: Annotated[Path, typer.Argument(help="Folder of the set; one that is there is completed.")],
+    out: Annotated[
+        Path, typer.Argument(metavar="OUT", help="Folder of the set; one that is there is completed.")
+    ],
     identity: Annotated[
         str,
         typer.Option(
@@ -91,10 +94,14 @@ def ingest(
     _tell(manifest, as_json)
 
 
-@app.command()
+@app.command(short_help="ID-irrelevant pairs from a set, for training.")
 def idi(
-    root: Annotated[Path, typer.Argument(help="The set the targets and the other people come from.")],
-    out: Annotated[Path, typer.Argument(help="Folder of the pairs; one that is there is completed.")],
+    root: Annotated[
+        Path, typer.Argument(metavar="ROOT", help="The set the targets and the other people come from.")
+    ],
+    out: Annotated[
+        Path, typer.Argument(metavar="OUT", help="Folder of the pairs; one that is there is completed.")
+    ],
     count: Annotated[
         int | None,
         typer.Option(help="How many references to make; default: one of each method for each target."),
@@ -204,9 +211,9 @@ def idi(
         print(path)
 
 
-@app.command()
+@app.command(short_help="What is in a set, and why pictures were rejected.")
 def show(
-    root: Annotated[Path, typer.Argument(help="A set's folder, or its manifest.parquet.")],
+    root: Annotated[Path, typer.Argument(metavar="ROOT", help="A set's folder, or its manifest.parquet.")],
     as_json: options.Json = False,
 ) -> None:
     """What is in a set: pictures, people, splits, and why some were rejected."""

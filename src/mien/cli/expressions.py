@@ -21,10 +21,12 @@ app = typer.Typer(
 )
 HOW = ("random", "typical", "nearest")
 COLUMNS = 12
-Place = Annotated[Path, typer.Argument(help="The library: its folder, or its expressions.parquet.")]
+Place = Annotated[
+    Path, typer.Argument(metavar="LIBRARY", help="The library: its folder, or its expressions.parquet.")
+]
 
 
-@app.command("list")
+@app.command("list", short_help="Every word: cluster, emoji, strongest blendshapes.")
 def list_words(
     cluster: Annotated[str | None, typer.Option(help="Only words of this cluster or basic emotion.")] = None,
     as_json: options.Json = False,
@@ -52,9 +54,9 @@ def list_words(
     Console().print(table)
 
 
-@app.command()
+@app.command(short_help="What a word does to a face, why, and what is like it.")
 def show(
-    word: Annotated[str, typer.Argument(help="One of the 135, or an emoji.")],
+    word: Annotated[str, typer.Argument(metavar="WORD", help="One of the 135, or an emoji.")],
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", help="Also write its shipped face here (.png, .jpg, .webp)."),
@@ -91,7 +93,7 @@ def show(
         print(output)
 
 
-@app.command()
+@app.command(short_help="One picture with the face of every word.")
 def sheet(
     output: Annotated[Path, typer.Option("--output", "-o", help="The picture: .png, .jpg or .webp.")] = Path(
         "expressions.png"
@@ -121,9 +123,12 @@ def sheet(
     print(output)
 
 
-@app.command()
+@app.command(short_help="Index labelled pictures of your own.")
 def build(
-    place: Annotated[Path, typer.Argument(help="A folder with a folder for each word, or a CSV: path,word.")],
+    place: Annotated[
+        Path,
+        typer.Argument(metavar="PICTURES", help="A folder with a folder for each word, or a CSV: path,word."),
+    ],
     as_json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
@@ -154,10 +159,12 @@ def build(
         print(f"  and {len(bad) - 10} more, in --json")
 
 
-@app.command()
+@app.command(short_help="The path of a picture of a word.")
 def draw(
     place: Place,
-    word: Annotated[str | None, typer.Argument(help="The word; without one, of all pictures.")] = None,
+    word: Annotated[
+        str | None, typer.Argument(metavar="WORD", help="The word; without one, of all pictures.")
+    ] = None,
     how: Annotated[str, typer.Option(help="random (by --seed), typical, or nearest to --near.")] = "random",
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same picture.")] = 0,
     count: Annotated[int, typer.Option("--count", "-n", min=1, help="Pictures.")] = 1,
@@ -187,7 +194,7 @@ def draw(
         print(library.root / entry.path)
 
 
-@app.command()
+@app.command(short_help="Pictures nearer to another cluster's word than to theirs.")
 def mislabelled(
     place: Place,
     top: Annotated[int, typer.Option(min=1, help="At most so many.")] = 50,

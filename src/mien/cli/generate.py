@@ -48,12 +48,15 @@ class Wish:
 
 def generate(
     context: typer.Context,
-    identity: Annotated[Path | None, typer.Argument(help="A picture of the person.")] = None,
+    identity: Annotated[
+        Path | None, typer.Argument(metavar="IDENTITY", help="A picture of the person.")
+    ] = None,
     expression: Annotated[
         str | None,
         typer.Argument(
+            metavar="EXPRESSION",
             help="The expression: a picture of anybody's, a word (joy), an emoji, a mix (joy:0.6+surprise:0.4) "
-            "or blendshapes as JSON."
+            "or blendshapes as JSON.",
         ),
     ] = None,
     output: Annotated[

@@ -24,7 +24,8 @@ SETTINGS_SHOWN = (
 
 def inspect(
     pictures: Annotated[
-        list[str], typer.Argument(help="Pictures, folders or globs, GIF and MP4 too; anybody's.")
+        list[str],
+        typer.Argument(metavar="PICTURES", help="Pictures, folders or globs, GIF and MP4 too; anybody's."),
     ],
     faces: Annotated[
         bool,

@@ -48,12 +48,23 @@ def _root(
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 
 
-for _verb in (generate, reface, inspect, travel, studio, analyze, evaluate):
-    app.command()(_verb)
-app.add_typer(expressions.app, name="expressions")
+# In one line each, for the list that `mien --help` shows; the whole is each verb's own docstring.
+for _verb, _line in (
+    (generate, "Portraits of a person with an expression, one or many."),
+    (reface, "Another face, another expression or both, in a photo."),
+    (travel, "A person from expression to expression: film or sheet."),
+    (studio, "All of it in a browser."),
+    (inspect, "What pictures say of how they were made."),
+    (analyze, "Faces, pose and blendshapes of pictures."),
+    (evaluate, "Score pictures of any method: expression, identity, pose."),
+):
+    app.command(short_help=_line)(_verb)
+app.add_typer(
+    expressions.app, name="expressions", short_help="The 135 words for a face; labelled pictures of your own."
+)
 app.add_typer(models.app, name="models")
 app.add_typer(data.app, name="data")
-app.command()(train)
+app.command(short_help="Run a recipe; resumed after a kill.")(train)
 
 
 def main() -> None:

@@ -18,10 +18,12 @@ app = typer.Typer(
     rich_markup_mode=None,
     add_completion=False,
 )
-Names = Annotated[list[str] | None, typer.Argument(help="Names from `mien models list`; none means all.")]
+Names = Annotated[
+    list[str] | None, typer.Argument(metavar="NAMES", help="Names from `mien models list`; none means all.")
+]
 
 
-@app.command("list")
+@app.command("list", short_help="Every model: here or not, its terms, size and purpose.")
 def list_models(
     names: Names = None,
     long: Annotated[
@@ -93,9 +95,9 @@ def _print_in_full(model: Entry, state: str) -> None:
         print(f"    {size / 1e6:.1f} MB")
 
 
-@app.command()
+@app.command(short_help="Download models, check them, put them in place.")
 def fetch(
-    names: Annotated[list[str], typer.Argument(help="Names from `mien models list`.")],
+    names: Annotated[list[str], typer.Argument(metavar="NAMES", help="Names from `mien models list`.")],
     force: Annotated[bool, typer.Option("--force", help="Fetch again what is here already.")] = False,
     quiet: options.Quiet = False,
 ) -> None:
@@ -137,7 +139,7 @@ class _Bar:
             self.bar.close()
 
 
-@app.command()
+@app.command(short_help="Compare the models that are here with their checksums.")
 def verify(names: Names = None, as_json: options.Json = False) -> None:
     """Read every byte of the models that are here and compare with the known checksums."""
     from mien import weights

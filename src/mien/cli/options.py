@@ -9,9 +9,16 @@ import typer
 
 MAX_SEED = 2**63 - 1  # what torch's generators take, with room for the seeds of a pair's other pictures
 
+
+def _small(seed: int) -> int:
+    if seed > MAX_SEED:
+        raise typer.BadParameter(f"{seed} is too large: give a number up to {MAX_SEED}.")
+    return seed
+
+
 Prompt = Annotated[str, typer.Option(help="What the picture should look like.")]
 NegativePrompt = Annotated[str, typer.Option(help="What it should not look like.")]
-Seed = Annotated[int, typer.Option(min=0, max=MAX_SEED, help="Same seed, same picture.")]
+Seed = Annotated[int, typer.Option(min=0, callback=_small, help="Same seed, same picture.")]
 Steps = Annotated[int | None, typer.Option(min=1, help="Denoising steps.  [default: the model's]")]
 Guidance = Annotated[float | None, typer.Option(min=0, help="How strictly to obey.  [default: the model's]")]
 IdScale = Annotated[float, typer.Option(min=0, help="Weight of the identity.")]

@@ -60,7 +60,9 @@ class Request:
 
 def reface(
     context: typer.Context,
-    photo: Annotated[Path | None, typer.Argument(help="The photo; only one face in it changes.")] = None,
+    photo: Annotated[
+        Path | None, typer.Argument(metavar="PHOTO", help="The photo; only one face in it changes.")
+    ] = None,
     identity: Annotated[
         Path | None, typer.Option(help="Whose face it gets: a picture.  [default: stays the same person]")
     ] = None,
@@ -80,7 +82,9 @@ def reface(
         Path, typer.Option("--output", "-o", help="The result: .png, .jpg or .webp; replaced if it exists.")
     ] = Path("refaced.png"),
     seed: options.Seed = 0,
-    steps: Annotated[int | None, typer.Option(min=1, help="Denoising steps.  [default: 50]")] = None,
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="Denoising steps.  [default: 50, or the model's]")
+    ] = None,
     scheduler: Annotated[
         str | None,
         typer.Option(

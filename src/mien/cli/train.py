@@ -9,7 +9,7 @@ import typer
 
 
 def train(
-    recipe: Annotated[Path, typer.Argument(help="A file of recipes/.")],
+    recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="A file of recipes/.")],
     overrides: Annotated[
         list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Replace settings, as loop.steps=100.")
     ] = None,

@@ -22,7 +22,7 @@ BATCH = 8
 
 
 def travel(
-    identity: Annotated[Path, typer.Argument(help="A picture of the person.")],
+    identity: Annotated[Path, typer.Argument(metavar="IDENTITY", help="A picture of the person.")],
     stops: Annotated[
         list[str],
         typer.Argument(
