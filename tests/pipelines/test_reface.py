@@ -248,3 +248,12 @@ def test_what_cannot_be_done_is_refused(pipe, backbone) -> None:
     one_branch = EAdapter.create(backbone.unet, 12, None)
     with pytest.raises(InputError, match="has no expression"):
         RefacePipeline(backbone, one_branch)
+
+
+def test_steps_are_the_papers_or_the_models_own(pipe: RefacePipeline) -> None:
+    """50 with PNDM, unless a model comes with a sampler of its own, as mini does with its steps."""
+    assert pipe.portraits.steps == 50 and type(pipe.scheduler).__name__ == "PNDMScheduler"
+    mini = RefacePipeline.from_backbone("mini", device="cpu")
+    assert mini.backbone.adapter is not None
+    assert mini.portraits.steps == mini.backbone.adapter.steps < 50
+    assert mini.scheduler.config.algorithm_type == "sde-dpmsolver++"

@@ -21,7 +21,7 @@ from mien.images import read_image
 from mien.metrics import face as metrics
 from mien.metrics.scoring import load_scorer
 from mien.pipelines.inputs import choose_face
-from mien.pipelines.reface import STEPS, Refaced, RefacePipeline, Scene
+from mien.pipelines.reface import Refaced, RefacePipeline, Scene
 from mien.pipelines.schedulers import scheduler_names
 from mien.provenance.hashes import hash_pixels
 from mien.types import Face, InputError
@@ -68,7 +68,7 @@ class Refaces:
         return {
             "kind": "reface",
             **asdict(self.wish),
-            "steps": STEPS if steps is None else steps,
+            "steps": self.pipe.portraits.steps if steps is None else steps,
             "guidance": self.pipe.portraits.guidance if guidance is None else guidance,
             **self.maker.settings,
             "scheduler": type(self.pipe.scheduler).__name__,

@@ -99,7 +99,7 @@ class RefacePipeline:
         """Args:
         backbone: a loaded model that takes a background. adapter: fits its UNet; is attached here.
         scheduler: None: PNDM (Liu et al. 2022) on the schedule that the model was trained with, as the paper; a model
-            that comes with a sampler of its own kind (mini) keeps it.
+            that comes with a sampler of its own kind (mini) keeps it, and its number of steps.
         analyze: picture -> faces, largest first; None: the embedded analyser.
         identity_encoder, expression_encoder: None: those that the adapter names.
 
@@ -129,6 +129,10 @@ class RefacePipeline:
             identity_encoder,
             expression_encoder,
         )
+        if (
+            type(backbone.scheduler).__name__ in PLAIN_SCHEDULERS
+        ):  # else it comes with its sampler and its steps
+            self.portraits.steps = STEPS
         self._own_analyser = analyze is None
         self.background = True
         self.turn = True
@@ -184,7 +188,7 @@ class RefacePipeline:
                 one person. None, or an entry of None: the photo's own.
             expression: anything of ``mien.expressions.spec``, or a list of n. None: the photo's own.
             prompt: what the scene shows; with a photo, what the face's picture should look like. One, or n.
-            seed: one for all n, or a list of n. steps: None: 50. guidance: None: the adapter's own.
+            seed: one for all n, or a list of n. steps: None: 50, or the model's own. guidance: None: the adapter's own.
             id_scale, expression_scale: see ``EAdapter.predict_noise``.
             face, identity_face, expression_face: which face is meant in a photo and in the others' pictures.
             batch_size: photos in work at a time. callback: see ``Callback``.
@@ -310,7 +314,7 @@ class RefacePipeline:
             expression_embeds,
             prompts,
             seeds,
-            steps=STEPS if steps is None else steps,
+            steps=steps,
             guidance=guidance,
             id_scale=id_scale,
             expression_scale=expression_scale,
@@ -337,7 +341,7 @@ class RefacePipeline:
         if wanted:
             pixels = self.portraits.generate(
                 None, None, [prompts[i] for i in wanted], [seeds[i] for i in wanted], guidance=guidance,
-                steps=STEPS if steps is None else steps,
+                steps=steps,
             )  # fmt: skip
             made = dict(zip(wanted, to_pil(pixels), strict=True))
         pictures: list[tuple[Image.Image, str]] = []
