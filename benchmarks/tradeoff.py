@@ -3,7 +3,7 @@
     python benchmarks/tradeoff.py [--n 32] [--steps 12] [--out runs/tradeoff] [--quick]
 
 The same held-out pairs (`portrait_benchmark`) with the same seeds under every setting; what is not turned stays as the
-model comes (guidance 2.5; lambda_exp = 1, EmojiDiff's own). MediaPipe and dlib judge: ID is the cosine to the identity,
+model comes (lambda_exp = 1, EmojiDiff's own). MediaPipe and dlib judge: ID is the cosine to the identity,
 Exp and LMS the distance to the reference, leak the cosine to the *reference's* person.
 """
 
