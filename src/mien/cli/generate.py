@@ -3,47 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mien.cli import options
-from mien.cli.console import choice, nearest, print_json, say
+from mien.cli.console import choice, print_json
+from mien.cli.pictures import check_places, numbered, steps_bar
+from mien.cli.portrait import SCORED_BY, Wish, report
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
+    from mien.cli.portraits import Portraits
 
-    from mien.cli.portraits import Portraits, Subject, Target
-    from mien.pipelines.inputs import FaceChoice
-
-FACES = ("largest", "left", "right")
-SCORED_BY = {
-    "analyser": "embedded",
-    "recogniser": "embedded; it also conditions the portrait, so `id` flatters: judge with `mien evaluate`",
-}
 WITH_FROM = (
     "source", "identity", "expression", "output", "strip", "backbone", "adapter", "device", "force", "as_json",
     "quiet",
 )  # fmt: skip
-DTYPES = ("auto", "float32", "bfloat16", "float16")
-
-
-@dataclass(frozen=True)
-class Wish:
-    """What is wanted of every portrait of a run; pictures, prompts and seeds are each portrait's own."""
-
-    negative_prompt: str = ""
-    steps: int | None = None
-    guidance: float | None = None
-    id_scale: float = 1.0
-    expression_scale: float = 1.0
-    num_images: int = 1
-    face: FaceChoice = "largest"
-    expression_face: FaceChoice = "largest"
 
 
 def generate(
@@ -107,7 +83,7 @@ def generate(
     invisible watermark: see `mien inspect`.
     """
     began = time.perf_counter()
-    choice(dtype, DTYPES, "precision")
+    choice(dtype, options.DTYPES, "precision")
     from mien.types import InputError
 
     if (pairs is None) != (out_dir is None):
@@ -115,7 +91,7 @@ def generate(
     if source is not None:
         from mien.cli.repeat import repeat
 
-        check_alone(context, WITH_FROM)
+        options.check_alone(context, WITH_FROM)
         repeat(source, identity, expression, output, strip, backbone, adapter, device, force, as_json, quiet)
         return
     if force:
@@ -131,8 +107,8 @@ def generate(
         id_scale=id_scale,
         expression_scale=expression_scale,
         num_images=num_images,
-        face=parse_face(face),
-        expression_face=parse_face(expression_face),
+        face=options.parse_face(face),
+        expression_face=options.parse_face(expression_face),
     )
 
     def load() -> Portraits:
@@ -146,40 +122,6 @@ def generate(
         run(load, pairs, out_dir, prompt, seed, num_images, batch_size, as_json, quiet)
     elif identity is not None and expression is not None:
         _one(load, identity, expression, output, strip, prompt, seed, wish, as_json, quiet, began)
-
-
-def parse_face(word: str) -> FaceChoice:
-    """largest, left, right, or a number from 0.
-
-    Raises:
-        InputError: it is none of them.
-    """
-    if word.isascii() and word.isdigit():
-        return int(word)
-    if word in FACES:
-        return word
-    from mien.types import InputError
-
-    known = f"{', '.join(FACES)} or a number from 0"
-    raise InputError(f"--face {word} is unknown{nearest(word, FACES)}: choose {known}.")
-
-
-def numbered(path: Path, count: int) -> list[Path]:
-    """Where `count` portraits go: `path` itself for one, else name-1, name-2, …"""
-    if count == 1:
-        return [path]
-    return [path.with_name(f"{path.stem}-{number}{path.suffix}") for number in range(1, count + 1)]
-
-
-def check_alone(context: typer.Context, allowed: Sequence[str]) -> None:
-    """With --from the settings are the picture's own: `InputError` if another than `allowed` is given beside it."""
-    from mien.types import InputError
-
-    for name in context.params:
-        given = context.get_parameter_source(name)
-        if name not in allowed and given is not None and given.name == "COMMANDLINE":
-            option = f"--{name.replace('_', '-')}"
-            raise InputError(f"{option} is the picture's own with --from: leave it out.")
 
 
 def _one(
@@ -196,6 +138,7 @@ def _one(
     began: float,
 ) -> None:
     from mien.cli.consent import remind
+    from mien.cli.portraits import save_strip
     from mien.expressions.spec import parse
     from mien.images import read_image
     from mien.provenance import save_image
@@ -231,60 +174,3 @@ def _one(
         print_json({**result, "scored_by": SCORED_BY, "seconds": seconds, "seconds_in_all": total})
         return
     report(made, strip, seconds, total)
-
-
-def check_places(places: Sequence[Path]) -> None:
-    """Before long work: whether these pictures could be written, and `InputError` if not."""
-    from mien.files import check_writable
-    from mien.provenance import check_format, check_surroundings
-
-    check_surroundings()
-    for place in places:
-        check_format(place)
-        check_writable(place)
-
-
-@contextmanager
-def steps_bar(quiet: bool) -> Iterator[Callable[[int, int, Any], None]]:
-    """A progress bar of denoising steps, as a callback for the pipeline."""
-    from tqdm import tqdm
-
-    with tqdm(desc="steps", leave=False, disable=True if quiet else None) as bar:
-
-        def progress(step: int, total: int, _: Any) -> None:
-            bar.total = total
-            bar.update(step - bar.n)
-
-        yield progress
-
-
-def save_strip(
-    place: Path, who: Subject, how: Target, images: Sequence[Image], settings: dict[str, Any]
-) -> None:
-    """Write identity | expression | result; it says of itself that a part of it was generated."""
-    from mien.provenance import PARTLY_GENERATED, save_image
-    from mien.sheets import sheet
-
-    pictures = [("identity", who.image), ("expression", how.image)]
-    drawn = sheet([[*pictures, *[("result", image) for image in images]]])
-    save_image(drawn, place, {**settings, "kind": "strip"}, PARTLY_GENERATED)
-
-
-def report(made: Sequence[dict[str, Any]], strip: Path | None, seconds: float, total: float) -> None:
-    """What a person wants to know of the portraits just made."""
-    for one in made:
-        print(f"{one['path']}  {in_words(one)}")
-    if strip:
-        print(f"{strip}  identity | expression | result")
-    print("scores by the embedded analyser and recogniser")
-    print(f"{seconds:.1f} s to generate, {total:.1f} s in all")
-    if any(one["id"] is None for one in made):
-        say("mien: no face was found in a portrait: try another --seed.")
-
-
-def in_words(scores: dict[str, Any]) -> str:
-    """The three scores of a portrait for a line of text; LMS needs a picture of the expression."""
-    if scores["id"] is None:
-        return "no face found"
-    words = f"ID {scores['id']:.2f} (best 1)  Exp {scores['exp']:.3f} (best 0)"
-    return words if scores["lms"] is None else f"{words}  LMS {scores['lms']:.2f} (best 0)"

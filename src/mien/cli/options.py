@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mien.cli.console import nearest
+
+if TYPE_CHECKING:
+    from mien.pipelines.inputs import FaceChoice
+
+FACES = ("largest", "left", "right")
+DTYPES = ("auto", "float32", "bfloat16", "float16")
 MAX_SEED = 2**63 - 1  # what torch's generators take, with room for the seeds of a pair's other pictures
 
 
@@ -30,3 +38,30 @@ Adapter = Annotated[str | None, typer.Option(help="Folder of an E-Adapter.  [def
 OutDir = Annotated[Path | None, typer.Option(help="With --pairs: the folder to write to.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")]
+
+
+def parse_face(word: str) -> FaceChoice:
+    """largest, left, right, or a number from 0.
+
+    Raises:
+        InputError: it is none of them.
+    """
+    if word.isascii() and word.isdigit():
+        return int(word)
+    if word in FACES:
+        return word
+    from mien.types import InputError
+
+    known = f"{', '.join(FACES)} or a number from 0"
+    raise InputError(f"--face {word} is unknown{nearest(word, FACES)}: choose {known}.")
+
+
+def check_alone(context: typer.Context, allowed: Sequence[str]) -> None:
+    """With --from the settings are the picture's own: `InputError` if another than `allowed` is given beside it."""
+    from mien.types import InputError
+
+    for name in context.params:
+        given = context.get_parameter_source(name)
+        if name not in allowed and given is not None and given.name == "COMMANDLINE":
+            option = f"--{name.replace('_', '-')}"
+            raise InputError(f"{option} is the picture's own with --from: leave it out.")

@@ -13,7 +13,7 @@ from PIL import Image
 
 from mien.backbones import SPECS, find_folder, load_backbone
 from mien.cli.console import choice, say
-from mien.cli.generate import Wish
+from mien.cli.portrait import Wish
 from mien.cli.records import Maker, describe
 from mien.expressions import faces as shipped
 from mien.expressions.reading import complete
@@ -23,7 +23,9 @@ from mien.metrics import face as metrics
 from mien.metrics.scoring import Observation, load_scorer
 from mien.pipelines.inputs import choose_face
 from mien.pipelines.portrait import PortraitPipeline
+from mien.provenance import PARTLY_GENERATED, save_image
 from mien.provenance.hashes import hash_pixels
+from mien.sheets import sheet
 from mien.types import Face, FloatArray
 
 
@@ -200,3 +202,12 @@ class Portraits:
             scores["exp"] = float(metrics.exp(target.blendshapes, shapes))
             scores["exp_sum"] = float(metrics.exp_sum(target.blendshapes, shapes))
         return scores
+
+
+def save_strip(
+    place: Path, who: Subject, how: Target, images: Sequence[Image.Image], settings: dict[str, Any]
+) -> None:
+    """Write identity | expression | result; it says of itself that a part of it was generated."""
+    pictures = [("identity", who.image), ("expression", how.image)]
+    drawn = sheet([[*pictures, *[("result", image) for image in images]]])
+    save_image(drawn, place, {**settings, "kind": "strip"}, PARTLY_GENERATED)

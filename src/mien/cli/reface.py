@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,50 +10,17 @@ import typer
 
 from mien.cli import options
 from mien.cli.consent import remind
-from mien.cli.console import choice, print_json, say
-from mien.cli.generate import DTYPES, check_alone, check_places, numbered, parse_face, steps_bar
+from mien.cli.console import choice, print_json
+from mien.cli.pictures import check_places, numbered, steps_bar
+from mien.cli.refaced import SCORED_BY, RefaceWish, Request, generated_part, report
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
-
     from mien.cli.refaces import Refaces
-    from mien.expressions.spec import Expression
-    from mien.pipelines.inputs import FaceChoice
-    from mien.pipelines.reface import Refaced
-
-SCORED_BY = {
-    "analyser": "embedded",
-    "recogniser": "embedded; both also condition the result, which flatters: judge with `mien evaluate`",
-}
 
 WITH_FROM = (
     "source", "photo", "identity", "expression", "output", "strip", "backbone", "adapter", "device", "force",
     "as_json", "quiet",
 )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class RefaceWish:
-    """What is wanted of every photo of a run."""
-
-    steps: int | None = None
-    guidance: float | None = None
-    id_scale: float = 1.0
-    expression_scale: float = 1.0
-    face: FaceChoice = "largest"
-    identity_face: FaceChoice = "largest"
-    expression_face: FaceChoice = "largest"
-
-
-@dataclass(frozen=True)
-class Request:
-    """One photo to be made: pictures, or their paths; what is None comes from the photo, the photo from the prompt."""
-
-    photo: Path | Image | None
-    identity: Path | Image | None
-    expression: str | Expression | None
-    prompt: str
-    seed: int
 
 
 def reface(
@@ -136,7 +101,7 @@ def reface(
 
     Other people's faces need their consent. Results say that they were generated.
     """
-    choice(dtype, DTYPES, "precision")
+    choice(dtype, options.DTYPES, "precision")
     from mien.types import InputError
 
     if (pairs is None) != (out_dir is None):
@@ -144,7 +109,7 @@ def reface(
     if source is not None:
         from mien.cli.repeat_reface import repeat
 
-        check_alone(context, WITH_FROM)
+        options.check_alone(context, WITH_FROM)
         request = (photo, identity, expression)
         repeat(source, *request, output, strip, backbone, adapter, device, force, as_json, quiet)
         return
@@ -163,9 +128,9 @@ def reface(
         guidance=guidance,
         id_scale=id_scale,
         expression_scale=expression_scale,
-        face=parse_face(face),
-        identity_face=parse_face(identity_face),
-        expression_face=parse_face(expression_face),
+        face=options.parse_face(face),
+        identity_face=options.parse_face(identity_face),
+        expression_face=options.parse_face(expression_face),
     )
     remind(quiet)
 
@@ -210,6 +175,8 @@ def _one(
         own = {name: record[name] for name in ("prompt", "seed", "task")}
         made.append({"path": str(place), **own, **scores})
     if strip:
+        from mien.cli.refaces import save_strip
+
         save_strip(strip, refaces, requests[0], results)
     total = time.perf_counter() - began
     if as_json:
@@ -217,44 +184,3 @@ def _one(
         print_json({**answer, "scored_by": SCORED_BY, "seconds": seconds, "seconds_in_all": total})
         return
     report(made, strip, seconds, total)
-
-
-def generated_part(request: Request, result: Refaced) -> Any:
-    """The mask [H, W] of what was generated, None for a scene of ours, which was generated as a whole."""
-    return None if request.photo is None else result.mask()
-
-
-def save_strip(place: Path, refaces: Refaces, request: Request, results: Sequence[Refaced]) -> None:
-    """Write photo | what was given | result; it says of itself that a part of it was generated."""
-    from PIL import Image
-
-    from mien.provenance import PARTLY_GENERATED, save_image
-    from mien.sheets import sheet
-
-    photo = Image.fromarray(results[0].scene.photo)
-    pictures = [("photo" if request.photo else "scene", photo), *refaces.given(request)]
-    drawn = sheet([[*pictures, *[("result", result.image()) for result in results]]])
-    settings = {**refaces.settings, "kind": "strip", "prompt": request.prompt, "seed": request.seed}
-    save_image(drawn, place, settings, PARTLY_GENERATED)
-
-
-def report(made: Sequence[dict[str, Any]], strip: Path | None, seconds: float, total: float) -> None:
-    """What a person wants to know of the photos just made."""
-    for one in made:
-        print(f"{one['path']}  {in_words(one)}")
-    if strip:
-        print(f"{strip}  photo | what was given | result")
-    print("scores by the embedded analyser and recogniser")
-    print(f"{seconds:.1f} s to generate, {total:.1f} s in all")
-    if any(one["pose"] is None for one in made):
-        say("mien: no face was found in a result: try another --seed.")
-
-
-def in_words(scores: dict[str, Any]) -> str:
-    """The scores of a result for a line of text."""
-    if scores["pose"] is None:
-        return "no face found"
-    words = [f"ID {scores['id']:.2f} (best 1)"]
-    if scores["exp"] is not None:
-        words.append(f"Exp {scores['exp']:.3f} (best 0)")
-    return "  ".join([*words, f"pose {scores['pose']:.1f} degrees off"])

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mien.cli.console import nearest
-from mien.cli.generate import numbered
-from mien.cli.reface import SCORED_BY, Request, generated_part
+from mien.cli.pictures import numbered
+from mien.cli.refaced import SCORED_BY, Request, generated_part
 from mien.cli.rows import Account, Cells, Line, Row, located, make_rows, read_rows, seed_of
 from mien.provenance import save_image
 from mien.provenance.hashes import new_salt

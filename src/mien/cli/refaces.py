@@ -15,7 +15,7 @@ from PIL import Image
 from mien.backbones import SPECS, find_folder, load_backbone
 from mien.cli.console import choice, nearest, say
 from mien.cli.records import Maker, describe
-from mien.cli.reface import RefaceWish, Request
+from mien.cli.refaced import RefaceWish, Request
 from mien.expressions.spec import Expression, parse
 from mien.images import read_image
 from mien.metrics import face as metrics
@@ -23,7 +23,9 @@ from mien.metrics.scoring import load_scorer
 from mien.pipelines.inputs import choose_face
 from mien.pipelines.reface import Refaced, RefacePipeline, Scene
 from mien.pipelines.schedulers import scheduler_names
+from mien.provenance import PARTLY_GENERATED, save_image
 from mien.provenance.hashes import hash_pixels
+from mien.sheets import sheet
 from mien.types import Face, InputError
 
 
@@ -179,6 +181,15 @@ def find_scheduler(name: str) -> Any:
 
 def _read(picture: Path | Image.Image) -> Image.Image:
     return picture if isinstance(picture, Image.Image) else read_image(picture)
+
+
+def save_strip(place: Path, refaces: Refaces, request: Request, results: Sequence[Refaced]) -> None:
+    """Write photo | what was given | result; it says of itself that a part of it was generated."""
+    photo = Image.fromarray(results[0].scene.photo)
+    pictures = [("photo" if request.photo else "scene", photo), *refaces.given(request)]
+    drawn = sheet([[*pictures, *[("result", result.image()) for result in results]]])
+    settings = {**refaces.settings, "kind": "strip", "prompt": request.prompt, "seed": request.seed}
+    save_image(drawn, place, settings, PARTLY_GENERATED)
 
 
 def _picture(expression: str | Expression) -> Image.Image | None:

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from mien.cli.consent import remind
 from mien.cli.console import print_json, say
-from mien.cli.generate import SCORED_BY, Wish, check_places, report, save_strip, steps_bar
-from mien.cli.portraits import Portraits
+from mien.cli.pictures import check_places, steps_bar
+from mien.cli.portrait import SCORED_BY, Wish, report
+from mien.cli.portraits import Portraits, save_strip
 from mien.cli.recorded import (
     check_models,
     check_picture,

@@ -10,7 +10,7 @@ from PIL import Image
 
 from mien.cli.consent import remind
 from mien.cli.console import print_json, say
-from mien.cli.generate import check_places, steps_bar
+from mien.cli.pictures import check_places, steps_bar
 from mien.cli.recorded import (
     Settings,
     check_models,
@@ -21,8 +21,8 @@ from mien.cli.recorded import (
     same_threads,
     why,
 )
-from mien.cli.reface import SCORED_BY, RefaceWish, Request, generated_part, report, save_strip
-from mien.cli.refaces import Refaces
+from mien.cli.refaced import SCORED_BY, RefaceWish, Request, generated_part, report
+from mien.cli.refaces import Refaces, save_strip
 from mien.images import read_image
 from mien.provenance import save_image
 from mien.types import InputError

@@ -11,7 +11,7 @@ import typer
 from mien.cli import options
 from mien.cli.consent import remind
 from mien.cli.console import choice, print_json
-from mien.cli.generate import DTYPES, check_places, parse_face, steps_bar
+from mien.cli.pictures import check_places, steps_bar
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -68,7 +68,7 @@ def travel(
     Other people's faces need their consent. Films say that they were generated.
     """
     began = time.perf_counter()
-    choice(dtype, DTYPES, "precision")
+    choice(dtype, options.DTYPES, "precision")
     from mien.expressions.spec import parse
     from mien.images import read_image
     from mien.pipelines import travel as journeys
@@ -108,8 +108,8 @@ def travel(
             guidance=guidance,
             id_scale=id_scale,
             expression_scale=expression_scale,
-            face=parse_face(face),
-            expression_face=parse_face(expression_face),
+            face=options.parse_face(face),
+            expression_face=options.parse_face(expression_face),
             batch_size=BATCH,
             callback=progress,
         )

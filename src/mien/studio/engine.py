@@ -145,7 +145,7 @@ class Engine:
 
     def portraits(self, backbone: str) -> Any:
         """The portrait pipeline of a backbone (`mien.cli.portraits.Portraits`); only in the model's thread."""
-        from mien.cli.generate import Wish
+        from mien.cli.portrait import Wish
         from mien.cli.portraits import Portraits
 
         return self._get(
@@ -154,7 +154,7 @@ class Engine:
 
     def refaces(self, backbone: str) -> Any:
         """The refacing pipeline of a backbone (`mien.cli.refaces.Refaces`); only in the model's thread."""
-        from mien.cli.reface import RefaceWish
+        from mien.cli.refaced import RefaceWish
         from mien.cli.refaces import Refaces
 
         return self._get(

@@ -134,7 +134,7 @@ def portraits(
 
     They hold what `mien generate --from` needs.
     """
-    from mien.cli.generate import Wish, in_words
+    from mien.cli.portrait import Wish, in_words
     from mien.cli.portraits import Target
 
     maker = engine.portraits(backbone)
