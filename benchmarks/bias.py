@@ -51,7 +51,7 @@ def groups(source: str, names: list[str]) -> dict[str, list[int]]:
         values = [getattr(one, field) for one in labels]
         for value in sorted({v for v in values if v is not None}, key=lambda v: -values.count(v)):
             found[value] = [i for i, one in enumerate(values) if one == value]
-    return {name: places for name, places in found.items() if places}
+    return {name[:1].upper() + name[1:]: places for name, places in found.items() if places}
 
 
 def strangers(identities: FloatArray) -> float:
@@ -80,7 +80,7 @@ def markdown(scores: Scores, of: dict[str, list[int]]) -> str:
     """The table, and under it the groups that differ from everybody else."""
     everybody = list(range(len(scores.found)))
     lines = []
-    for name, part in {"everybody": everybody, **of}.items():
+    for name, part in {"Everybody": everybody, **of}.items():
         values = measures(scores, part)
         if not lines:
             lines = [["identity", "pictures", *values, "strangers taken for one person"]]
@@ -115,11 +115,10 @@ def differing(scores: Scores, of: dict[str, list[int]]) -> str:
 
 
 def _gap(values: FloatArray, part: list[int], rest: list[int]) -> Interval:
-    """mean(part) - mean(rest), each resampled by itself."""
-    rng = np.random.default_rng(0)
-    draws = [
-        np.asarray(values)[rng.choice(side, (statistics.RESAMPLES, len(side)))].mean(axis=1)
-        for side in (part, rest)
-    ]
-    low, high = np.percentile(draws[0] - draws[1], [2.5, 97.5])
-    return Interval(float(np.mean(values[part]) - np.mean(values[rest])), float(low), float(high))
+    """share(part) - share(rest) with the interval of Agresti and Caffo 2000: it does not vanish where all succeed."""
+    raw = [float(np.mean(values[side])) for side in (part, rest)]
+    moved = [(float(np.sum(values[side])) + 1, len(side) + 2) for side in (part, rest)]
+    shares = [hits / n for hits, n in moved]
+    deviation = math.sqrt(sum(p * (1 - p) / n for p, (_, n) in zip(shares, moved, strict=True)))
+    middle = shares[0] - shares[1]
+    return Interval(raw[0] - raw[1], middle - 1.96 * deviation, middle + 1.96 * deviation)

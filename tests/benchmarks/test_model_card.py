@@ -101,11 +101,11 @@ def test_groups_by_the_label_in_the_name() -> None:
         "18 to 29": [0, 1],
         "30 to 44": [2, 4],
         "60 and older": [3],
-        "man": [0, 2, 3],
-        "woman": [1],
-        "white": [0, 2],
-        "black": [1],
-        "asian": [3],
+        "Man": [0, 2, 3],
+        "Woman": [1],
+        "White": [0, 2],
+        "Black": [1],
+        "Asian": [3],
     }
 
 
