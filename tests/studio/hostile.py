@@ -22,6 +22,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -156,30 +157,23 @@ def filled(endpoint: str, picture: Any) -> list[Any]:
     return [picture if a == "PICTURE" else [picture] if a == ["PICTURE"] else a for a in CALLS[endpoint]]
 
 
-def bomb(rng: Random) -> tuple[str, bytes]:
-    """A file that grows: many pixels, many frames, a header that promises more, or no picture at all."""
-    out = io.BytesIO()
-    which = rng.randrange(6)
-    if which == 0:
-        Image.new("1", (rng.choice([6000, 20_000, 30_000]), 6000)).save(out, "PNG")
-        return "bomb.png", out.getvalue()
-    if which == 1:
-        frame = Image.new("P", (200, 200))
-        frame.save(out, "GIF", save_all=True, append_images=[frame] * 300)
-        return "bomb.gif", out.getvalue()
-    if which == 2:
-        return (
-            "bomb.svg",
-            b'<!DOCTYPE s [<!ENTITY a "aaaaaaaa">]><svg xmlns="http://www.w3.org/2000/svg">&a;</svg>',
-        )
-    if which == 3:
-        Image.new("L", (16_383, rng.choice([1500, 16_383]))).save(out, "WEBP", quality=1, method=0)
-        return "bomb.webp", out.getvalue()
-    if which == 4:
-        return "bomb.tiff", b"II*\0" + (8).to_bytes(4, "little") + b"\xff\xff" + rng.randbytes(4000)
-    data = bytearray(mutations.EXAMPLES[0].read_bytes())
-    data[16:24] = rng.choice([b"\x7f\xff\xff\xff" * 2, b"\0\1\0\0" * 2, b"\0" * 8])
-    return "bomb.png", bytes(data)
+@cache
+def bombs() -> tuple[tuple[str, bytes], ...]:
+    """Files that grow: many pixels, many frames, a header that promises more, or no picture at all."""
+    wide, moving, large = io.BytesIO(), io.BytesIO(), io.BytesIO()
+    Image.new("1", (30_000, 6000)).save(wide, "PNG")
+    frame = Image.new("P", (200, 200))
+    frame.save(moving, "GIF", save_all=True, append_images=[frame] * 300)
+    Image.new("L", (16_383, 1500)).save(large, "WEBP", quality=1, method=0)
+    found = [("bomb.png", wide.getvalue()), ("bomb.gif", moving.getvalue()), ("bomb.webp", large.getvalue())]
+    svg = b'<!DOCTYPE s [<!ENTITY a "aaaaaaaa">]><svg xmlns="http://www.w3.org/2000/svg">&a;</svg>'
+    tiff = b"II*\0" + (8).to_bytes(4, "little") + b"\xff\xff" + Random(0).randbytes(4000)
+    found += [("bomb.svg", svg), ("bomb.tiff", tiff)]
+    for size in (b"\x7f\xff\xff\xff" * 2, b"\0\1\0\0" * 2, b"\0" * 8):
+        data = bytearray(mutations.EXAMPLES[0].read_bytes())
+        data[16:24] = size
+        found.append(("bomb.png", bytes(data)))
+    return tuple(found)
 
 
 def nested(rng: Random) -> bytes:
@@ -241,7 +235,7 @@ def send(number: int, server: Server) -> tuple[str, int, str]:
     rng = Random(number)
     kind = KINDS[number % len(KINDS)]
     if kind in ("picture", "bomb"):
-        name, data = ("fuzz.png", mutations.make(number)[1]) if kind == "picture" else bomb(rng)
+        name, data = ("fuzz.png", mutations.make(number)[1]) if kind == "picture" else rng.choice(bombs())
         status, said = upload(server, name, data)
         if status != 200:
             return kind, status, said

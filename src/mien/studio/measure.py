@@ -16,7 +16,8 @@ from mien.studio.inputs import picture, told
 from mien.types import InputError
 
 MOST = 12  # pictures at a time
-HEADERS = ["picture", "face", "confidence", "yaw°", "pitch°", "roll°", "strongest blendshapes"]
+HEADERS = ["picture", "face", "sure", "yaw°", "pitch°", "roll°", "strongest blendshapes"]
+WIDTHS = ["18%", "8%", "8%", "9%", "9%", "9%", "39%"]
 SCORES = ["picture", "Exp (best 0)", "LMS (best 0)", "ID (best 1)", "pose°"]
 
 
@@ -26,7 +27,7 @@ def panel(engine: Engine) -> None:
     hold(engine, given)
     start = gr.Button("Measure", variant="primary")
     gallery = gr.Gallery(label="Landmarks and strongest blendshapes", interactive=False, **GALLERY)
-    table = gr.Dataframe(headers=HEADERS, label="Faces", interactive=False, wrap=True)
+    table = gr.Dataframe(headers=HEADERS, label="Faces", interactive=False, wrap=True, column_widths=WIDTHS)
     scores = gr.Dataframe(
         headers=SCORES, label="Compared with the first picture", interactive=False, wrap=True
     )
