@@ -115,6 +115,15 @@ def judged_rows(
             note=f"all {len(every)}, over all galleries of them",
         ),
     ]
+    for name in ("photographs (a)", "renders (b)", "strong photographs (c)"):
+        table.append(
+            Row(
+                f"the same person, {name}",
+                ours.share("same_person", part[name]),
+                spec=".1%",
+                note=f"all {len(part[name])}",
+            )
+        )
     for metric, name, target in (
         ("exp", "photographs (a)", 0.7),
         ("exp", "expressive (b, c)", 0.5),
