@@ -15,7 +15,17 @@ from typer.testing import CliRunner
 
 from mien.cli.main import app
 from mien.metrics import chart, report
-from mien.metrics.evaluate import BAD_INPUTS, COPY, NO_CONTROL, NO_FACE, NO_RESULT, OK, Evaluation, evaluate
+from mien.metrics.evaluate import (
+    BAD_INPUTS,
+    COPY,
+    NO_CONTROL,
+    NO_FACE,
+    NO_RESULT,
+    OK,
+    Evaluation,
+    evaluate,
+    examples,
+)
 from mien.metrics.pairs import read_csv
 from mien.metrics.scoring import Scorer
 from mien.provenance import save_image
@@ -180,10 +190,10 @@ def test_report(judged: Evaluation, tmp_path: Path) -> None:
 
 def test_examples_go_from_best_to_worst(judged: Evaluation) -> None:
     for metric, sign in (("exp", 1), ("id", -1)):
-        values = [sign * verdict.scores[metric] for _, verdict in report.examples(judged, "half", metric)]
+        values = [sign * verdict.scores[metric] for _, verdict in examples(judged, "half", metric)]
         assert values == sorted(values)
     nothing = Evaluation(["m"], [], np.array([]), np.array([]), [], "a", "b")
-    assert report.examples(nothing, "m") == []
+    assert examples(nothing, "m") == []
     assert math.isnan(nothing.ratio("m", "exp").value)
 
 

@@ -65,14 +65,6 @@ Finder = Callable[[Sequence[ByteImage], float], list[list[Detection]]]
 Way = Callable[[Sequence[int]], list[list[Detection]]]
 
 
-def detect(image: Image.Image) -> list[Detection]:
-    """All faces in a PIL RGB picture, largest first; an empty list for none."""
-    from mien.face.finder import load_finder
-
-    looks = (way([0])[0] for way in ways([image], load_finder().find))
-    return next((found for found in looks if found), [])
-
-
 def ways(images: Sequence[Image.Image], find: Finder) -> Iterator[Way]:
     """The ways of looking for faces in some pictures, the quickest and surest first.
 

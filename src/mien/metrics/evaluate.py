@@ -28,6 +28,7 @@ SCORES = (
     "exp", "exp_sum", "lms", "expression_distance", "id", "id_distance", "same_person", "nearer_identity",
     "id_retrieval", "pose", "copy_expression", "copy_identity", "copy_pose", "copy_appearance",
 )  # fmt: skip
+RATIOS = ("exp", "lms")  # what reports also give against no control
 
 
 @dataclass(frozen=True)
@@ -271,3 +272,16 @@ def _other_people(rows: Sequence[EvaluationRow], eyes: _Eyes, limit: int = 2000)
         if not isinstance(a, str) and not isinstance(b, str):
             scores.append(float(metrics.id_similarity(a.direction, b.direction)))
     return np.array(scores)
+
+
+def examples(evaluation: Evaluation, method: str, metric: str = "exp") -> list[tuple[str, Verdict]]:
+    """The best, the median and the worst result of a method by one metric, where it has any."""
+    sign = -1 if METRICS[metric].better == "higher" else 1
+    ranked = sorted(
+        (verdict for verdict in evaluation.of(method) if verdict.state == OK),
+        key=lambda verdict: sign * verdict.scores[metric],
+    )
+    if not ranked:
+        return []
+    places = {"best": 0, "median": (len(ranked) - 1) // 2, "worst": len(ranked) - 1}
+    return [(name, ranked[place]) for name, place in places.items()]

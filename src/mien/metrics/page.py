@@ -11,9 +11,8 @@ from PIL import Image
 from mien.images import read_image
 from mien.metrics import chart
 from mien.metrics.document import document, figure
-from mien.metrics.evaluate import COPY, NO_CONTROL, OK, SCORES, Evaluation, Verdict
+from mien.metrics.evaluate import COPY, NO_CONTROL, OK, RATIOS, SCORES, Evaluation, Verdict, examples
 from mien.metrics.registry import METRICS
-from mien.metrics.report import RATIOS, examples
 from mien.types import InputError
 
 THUMBNAIL = 160

@@ -18,12 +18,10 @@ import numpy as np
 from mien import __version__
 from mien.files import write_text
 from mien.metrics import statistics
-from mien.metrics.evaluate import NO_CONTROL, OK, SCORES, Evaluation, Verdict
+from mien.metrics.evaluate import NO_CONTROL, OK, RATIOS, SCORES, Evaluation
+from mien.metrics.page import page
 from mien.metrics.registry import METRICS
 from mien.metrics.statistics import Interval
-
-RATIOS = ("exp", "lms")
-RANKED_BY = "exp"
 
 
 def summary(evaluation: Evaluation) -> dict[str, Any]:
@@ -75,27 +73,12 @@ def scores_csv(evaluation: Evaluation) -> str:
     return text.getvalue()
 
 
-def examples(evaluation: Evaluation, method: str, metric: str = RANKED_BY) -> list[tuple[str, Verdict]]:
-    """The best, the median and the worst result of a method by one metric, where it has any."""
-    sign = -1 if METRICS[metric].better == "higher" else 1
-    ranked = sorted(
-        (verdict for verdict in evaluation.of(method) if verdict.state == OK),
-        key=lambda verdict: sign * verdict.scores[metric],
-    )
-    if not ranked:
-        return []
-    places = {"best": 0, "median": (len(ranked) - 1) // 2, "worst": len(ranked) - 1}
-    return [(name, ranked[place]) for name, place in places.items()]
-
-
 def write(evaluation: Evaluation, folder: str | Path) -> list[Path]:
     """Write scores.csv, summary.json and report.html into `folder`, each atomically.
 
     Raises:
         InputError: the folder cannot be written to.
     """
-    from mien.metrics.page import page
-
     folder = Path(folder)
     facts = summary(evaluation)
     files = {

@@ -6,14 +6,11 @@ Glossary: C embedding width, n tokens, D the UNet's cross-attention width.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Literal
+from typing import Any, Literal, Protocol
 
 from torch import Tensor, nn
 
 from mien.types import InputError
-
-if TYPE_CHECKING:
-    from mien.models.compound import CompoundProjection
 
 ProjectionKind = Literal["linear", "mlp"]
 LINEAR_TOKENS = 4  # fixed by the image-prompt layout: readers take D as rows / 4
@@ -60,7 +57,15 @@ class MLPProjection(nn.Module):
 Projection = LinearProjection | MLPProjection
 
 
-def embed_tokens(projection: Projection | CompoundProjection, embeds: Tensor) -> Tensor:
+class TokenMaker(Protocol):
+    """Makes tokens [b, n, d] of embeddings [b, width]: a `Projection`, or several side by side (`models.compound`)."""
+
+    width: int
+
+    def __call__(self, embeds: Tensor, /) -> Any: ...
+
+
+def embed_tokens(projection: TokenMaker, embeds: Tensor) -> Tensor:
     """[b, w] -> [b, n, d]; several pictures a sample, [b, k, w] -> [b, k n, d], as IP-Adapter does."""
     if embeds.ndim not in (2, 3) or embeds.shape[-1] != projection.width:
         raise InputError(

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+from mien.weights.entry import Entry, WeightFile
 from mien.weights.registry import (
-    Entry,
     Status,
-    WeightFile,
     check,
     entries,
     entry,

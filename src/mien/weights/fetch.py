@@ -12,7 +12,8 @@ from pathlib import Path
 from mien import __version__
 from mien.files import replacing
 from mien.types import InputError
-from mien.weights.registry import Entry, Status, WeightFile, check, place
+from mien.weights.entry import Entry, WeightFile
+from mien.weights.registry import Status, check, place
 
 Progress = Callable[[int, "int | None"], None]
 _TIMEOUT_SECONDS = 30

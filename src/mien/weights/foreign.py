@@ -7,7 +7,7 @@ unverified, and so it is.
 
 from __future__ import annotations
 
-from mien.weights.registry import Entry, WeightFile
+from mien.weights.entry import Entry, WeightFile
 
 _HUB = "https://huggingface.co"
 _FACEID = "h94/IP-Adapter-FaceID"

@@ -6,49 +6,17 @@ import difflib
 import hashlib
 import json
 import os
-from dataclasses import dataclass
 from enum import Enum
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
 from mien.types import InputError
+from mien.weights.entry import Entry, WeightFile
+from mien.weights.foreign import FOREIGN
 
 SHIPPED_FOLDER = Path(__file__).parent
 MANIFEST = SHIPPED_FOLDER / "manifest.json"
-
-
-@dataclass(frozen=True)
-class WeightFile:
-    """One file. `path` is relative to the package's weights (shipped) or to the models folder (fetched).
-
-    `sha256` and `size` (bytes) are of the file as it is used; None where nobody trustworthy has published
-    them. `url` is where it can be fetched; a URL that ends in .bz2 is unpacked on the way.
-    """
-
-    path: str
-    sha256: str | None = None
-    size: int | None = None
-    url: str | None = None
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One model. `root` is what `path(name)` returns: a file, or the folder that holds several.
-
-    `card` says in one line what it was trained on, for how long, and how it measures.
-    """
-
-    name: str
-    purpose: str
-    root: str
-    files: tuple[WeightFile, ...]
-    licence: str
-    commercial: bool
-    source: str
-    year: int
-    shipped: bool = False
-    card: str = ""
 
 
 class Status(Enum):
@@ -70,8 +38,6 @@ def models_folder() -> Path:
 
 def entries() -> tuple[Entry, ...]:
     """All models: the shipped ones of ``manifest.json``, then those that are fetched."""
-    from mien.weights.foreign import FOREIGN
-
     return (*_shipped(), *FOREIGN)
 
 
