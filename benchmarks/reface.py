@@ -93,6 +93,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=10)
     parser.add_argument("--steps", type=int)
     parser.add_argument("--guidance", type=float)
+    parser.add_argument("--id-scale", type=float, default=1.0)
     parser.add_argument(
         "--as-read", action="store_true", help="expressions with what the reference's pose put there"
     )
@@ -111,7 +112,8 @@ def main() -> None:
     seconds = {}
     for task in arguments.tasks:
         start = time.process_time()
-        images = reface(pipe, task, made, arguments.batch, steps=arguments.steps, guidance=arguments.guidance)
+        options = {name: getattr(arguments, name) for name in ("steps", "guidance", "id_scale")}
+        images = reface(pipe, task, made, arguments.batch, **options)
         seconds[task] = (time.process_time() - start) / len(made)
         ours = judge(scorer, task, chosen, images, looks)
         rows += rows_of(task, ours, untouched(scorer, task, chosen, len(made), looks), len(chosen))
