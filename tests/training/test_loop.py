@@ -203,6 +203,14 @@ def test_unknown_settings_are_refused(tmp_path: Path, setting: str, value: str) 
         run(tmp_path, **{setting: value})
 
 
+@pytest.mark.parametrize(
+    ("setting", "value"), [("batch_size", 0), ("log_every", 0), ("steps", -1), ("workers", -2)]
+)
+def test_counts_that_make_no_sense_are_refused(setting: str, value: int) -> None:
+    with pytest.raises(InputError, match=f"loop.{setting} must be at least"):
+        LoopConfig(**{setting: value})
+
+
 def test_damaged_checkpoint_is_one_sentence(tmp_path: Path) -> None:
     run(tmp_path / "c", steps=10)
     (tmp_path / "c" / "last" / "model.safetensors").write_bytes(b"half")

@@ -318,6 +318,8 @@ def test_stages_refuse_what_does_not_suit_them(places: dict[str, Path], tmp_path
         make(places, "ica", judged=0)
     with pytest.raises(InputError, match="probabilities"):
         make(places, drop=(0.9, 0.9, 0.0))
+    with pytest.raises(InputError, match="three"):
+        make(places, drop=[0.1])
     with pytest.raises(InputError, match="untold"):
         make(places, untold=-0.1)
     with pytest.raises(InputError, match="weight_limit"):

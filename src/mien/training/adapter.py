@@ -93,7 +93,7 @@ class AdapterTraining:
         untold: float = 0.0,
         weight_limit: float | None = None,
     ) -> None:
-        if min(drop) < 0 or sum(drop) > 1:
+        if len(drop) != 3 or min(drop) < 0 or sum(drop) > 1:
             raise InputError(f"drop {tuple(drop)} must be three probabilities whose sum is at most 1")
         if not 0 <= untold <= 1:
             raise InputError(f"untold must be a probability, not {untold}")

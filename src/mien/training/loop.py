@@ -88,6 +88,12 @@ class LoopConfig:
     workers: int = 0
     threads: int = 0
 
+    def __post_init__(self) -> None:
+        least = {"batch_size": 1, "accumulation": 1, "save_every": 1, "validate_every": 1, "log_every": 1}
+        for name, low in {**least, "steps": 0, "warmup": 0, "workers": 0, "threads": 0}.items():
+            if getattr(self, name) < low:
+                raise InputError(f"loop.{name} must be at least {low}, not {getattr(self, name)}")
+
 
 def learning_rate_factor(config: LoopConfig, step: int) -> float:
     """Multiplier of the learning rate at `step` (0-based)."""
