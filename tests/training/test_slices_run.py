@@ -119,13 +119,13 @@ def test_a_plan_is_made_from_the_first_steps(folder: Path, tmp_path: Path) -> No
     assert files(tmp_path / "same") == files(tmp_path / "out")
 
 
-def test_a_worse_state_is_not_handed_on(folder: Path, tmp_path: Path) -> None:
+def test_of_a_slices_states_the_best_is_handed_on(folder: Path, tmp_path: Path) -> None:
     settings = json.loads((folder / "recipe.json").read_text())
     settings["loop"]["lr"] = 0.0
     settings["loop"]["weight_decay"] = 0.0
     (folder / "recipe.json").write_text(json.dumps(settings))
-    entry = run(folder, tmp_path / "out", plan=2, seconds=600)
-    assert entry["kept_step"] == 0 and entry["steps"] == 2
+    entry = run(folder, tmp_path / "out", plan=4, seconds=600)
+    assert entry["kept_step"] == 2 and entry["steps"] == 4  # what is no better is not kept
     assert read_about(tmp_path / "out")["history"][-1] == entry
     before, after = tmp_path / "before", tmp_path / "after"
     unpack(folder / "state", before)
@@ -138,8 +138,12 @@ def test_a_worse_state_is_not_handed_on(folder: Path, tmp_path: Path) -> None:
 def test_a_state_of_another_run_is_refused(folder: Path, tmp_path: Path) -> None:
     run(folder, tmp_path / "a", plan=1, seconds=600)
     take(folder, tmp_path / "a")
+    run(folder, tmp_path / "c", start=tmp_path / "a", plan=1, seconds=600)
+    other = read_about(tmp_path / "c")
+    other["history"][0]["steps"] = 7
+    (tmp_path / "c" / "state.json").write_text(json.dumps(other))
     with pytest.raises(InputError, match="does not follow"):
-        take(folder, tmp_path / "a")
+        take(folder, tmp_path / "c")
     assert files(folder / "slices" / "0001") == files(tmp_path / "a") == files(folder / "state")
     part = tmp_path / "a" / "part-00.bin"
     part.write_bytes(b"x" + part.read_bytes()[1:])
@@ -148,6 +152,18 @@ def test_a_state_of_another_run_is_refused(folder: Path, tmp_path: Path) -> None
     part.unlink()
     with pytest.raises(InputError, match="not whole"):
         take(folder, tmp_path / "a")
+
+
+def test_going_back_to_an_earlier_state(folder: Path, tmp_path: Path) -> None:
+    for name, plan in (("one", 1), ("two", 1)):
+        run(folder, tmp_path / name, plan=plan, seconds=600)
+        take(folder, tmp_path / name)
+    assert take(folder, folder / "slices" / "0001")["slice"] == 1
+    assert files(folder / "state") == files(tmp_path / "one")
+    run(folder, tmp_path / "other", plan=2, seconds=600)
+    assert take(folder, tmp_path / "other")["slice"] == 2
+    assert files(folder / "slices" / "0002") == files(tmp_path / "other") == files(folder / "state")
+    assert files(folder / "slices" / "0002.left") == files(tmp_path / "two")
 
 
 def test_base_runs_from_its_loads_without_what_a_lent_machine_lacks(

@@ -54,7 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     loads = verbs.add_parser("loads", help="write the folders that travel")
     loads.add_argument("folder", type=Path)
     loads.add_argument("--out", type=Path, help="default: FOLDER/loads")
-    loads.add_argument("--limit", type=float, default=60.0, help="MB of each")
+    loads.add_argument("--limit", type=float, default=56.0, help="MB of each")
     loads.add_argument("--wheels", type=Path, help="folder of packages that the machine lacks")
     loads.add_argument("--skip", nargs="*", default=[], help="what lies there already: code, pictures, …")
     take = verbs.add_parser("take", help="go on from a state that came back")

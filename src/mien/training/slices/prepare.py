@@ -51,17 +51,24 @@ def prepare(
 def take(folder: Path, fetched: Path) -> dict[str, Any]:
     """Make a state that came back the one that the next slice goes on from; it is archived as ``slices/NNNN``, too.
 
+    An archived state is taken again, to go back to it; a later one of the same number is then kept as ``NNNN.left``.
+
     Raises:
-        InputError: it is not whole, or does not follow the state that is there.
+        InputError: it is not whole, or has nothing to do with the state that is there.
     """
     about = state.read_whole(fetched)
     history, known = about["history"], state.read_about(folder / STATE)["history"]
-    if len(history) <= len(known) or history[: len(known)] != known:
+    shared = min(len(history), len(known))
+    if not history or history[:shared] != known[:shared]:
         raise InputError(
             f"The state {fetched} has {len(history)} slices and does not follow the {len(known)} of {folder}: "
             "it was begun from another state."
         )
     archived = folder / "slices" / f"{len(history):04d}"
+    if archived.is_dir() and state.read_about(archived)["files"] != about["files"]:
+        left = archived.with_name(f"{archived.name}.left")
+        shutil.rmtree(left, ignore_errors=True)
+        archived.rename(left)
     for place in (archived, folder / STATE):
         if place.resolve() != fetched.resolve():
             state.copy(fetched, place, about)

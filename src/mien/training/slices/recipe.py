@@ -36,7 +36,7 @@ class SliceConfig:
         jitter: changes of `feed.Jitter` from its defaults.
         dropout: of the trained modules' dropout layers.
         watch: the validation's number that says how good a state is, and whether "lower" or "higher" is `better`.
-        keep: "best": a slice hands on its best state by that number; "last": its last.
+        keep: "best": a slice hands on its best state after the start by that number; "last": its last.
         validations: how many in a slice.
     """
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
@@ -98,9 +99,8 @@ def curve(history: Sequence[Mapping[str, Any]]) -> str:
         drawn.append(f'<text x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{value:.4g}</text>')
     for images in np.linspace(0, most, 5):
         x = place(images, low)[0]
-        drawn.append(
-            f'<text x="{x:.1f}" y="{HEIGHT - BOTTOM + 16}" text-anchor="middle">{images:,.0f}</text>'
-        )
+        anchor, y = "end" if images == most else "middle", HEIGHT - BOTTOM + 16
+        drawn.append(f'<text x="{x:.1f}" y="{y}" text-anchor="{anchor}">{images:,.0f}</text>')
     for entry in history:
         ours = known[known[:, 2] == entry["slice"]]
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in (place(n, v) for n, v, _ in ours))
@@ -110,11 +110,14 @@ def curve(history: Sequence[Mapping[str, Any]]) -> str:
         drawn.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4" fill="#fff" stroke="{INK}" stroke-width="2"/>')
         x = place(ours[:, 0].mean(), low)[0]
         drawn.append(f'<text x="{x:.1f}" y="14" text-anchor="middle">slice {entry["slice"]}</text>')
-    middle = (LEFT + WIDTH) / 2
-    drawn.append(f'<text x="{middle}" y="{HEIGHT - 2}" text-anchor="middle">pictures seen</text>')
+    middle, label = (
+        (LEFT + WIDTH) / 2,
+        f"{escape(watch)} over pictures seen; rings: what the next went on from",
+    )
+    drawn.append(f'<text x="{middle}" y="{HEIGHT - 2}" text-anchor="middle">{label}</text>')
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif" '
-        f'font-size="11" fill="{FAINT}" role="img" aria-label="{escape(watch)} over pictures seen">'
+        f'font-size="11" fill="{FAINT}" role="img" aria-label="{label}">'
         f'<rect width="{WIDTH}" height="{HEIGHT}" fill="#fff"/>{"".join(drawn)}</svg>\n'
     )
 
@@ -148,7 +151,8 @@ def write_page(history: Sequence[Mapping[str, Any]], archive: Path, name: str, p
     if begin not in text or end not in text.split(begin, 1)[1]:
         raise InputError(f"{page} has no lines {begin} and {end}: add them where the table should be.")
     picture = page.with_name(f"{page.stem}_{name}.svg")
-    inner = f"{table(history, archive)}\n![{name}]({picture.name})\n\nNext: {forecast(history)}\n"
+    next_one = textwrap.fill(f"Next: {forecast(history)}", 120)
+    inner = f"{table(history, archive)}\n![{name}]({picture.name})\n\n{next_one}\n"
     head, rest = text.split(begin, 1)
     write_text(picture, curve(history))
     write_text(page, f"{head}{begin}\n{inner}{end}{rest.split(end, 1)[1]}")

@@ -177,7 +177,10 @@ class _Runner:
         loop = self.settings.loop
         state.start_optimizer(self.optimizer, self.named, factors, self.before)
         self._dropout()
-        best = self._validate(own, 0, None)
+        self._validate(own, 0, None)
+        best = (
+            None  # where it began is no candidate: whether to take what a slice brought is its owner's choice
+        )
         began, counted, pace = self.clock.spent(), 0, math.inf  # pace: seconds a step
         ahead = range(self.before * loop.accumulation, 2**40)
         batches = make_batches(self.source, loop, 0, ahead)
