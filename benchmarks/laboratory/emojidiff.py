@@ -289,8 +289,8 @@ EXPERIMENTS: Sequence[Experiment] = (
         differs=(
             "The paper's numbers (main body, 4.3) are not in our texts. A short training of each on the frozen mini "
             "base, which was itself trained together with a parallel controller. The expression is 57 numbers, where "
-            "the paper has CLIP's embedding of the picture. Who follows the expression less keeps more of the identity: "
-            "read both columns together."
+            "the paper has CLIP's embedding of the picture. Who follows the expression less keeps more of the "
+            "identity: read both columns together."
         ),
     ),
     Experiment(

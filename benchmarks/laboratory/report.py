@@ -69,7 +69,7 @@ def compact(outcomes: Sequence[Outcome]) -> str:
     """Every claim with its numbers and its outcome, as JSON."""
 
     def plain(interval: Interval) -> list[float] | None:
-        return None if math.isnan(interval.value) else [round(part, 6) for part in interval]
+        return None if math.isnan(interval.value) else [float(f"{part:.6g}") for part in interval]
 
     found: dict[str, Any] = {}
     for outcome in outcomes:
