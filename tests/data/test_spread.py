@@ -56,6 +56,19 @@ def test_without_ray_there_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> Non
         list(spread.on_ray(refuse, CHUNKS))
 
 
+def test_a_node_that_does_not_start_gets_a_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    ray = pytest.importorskip("ray", reason="Ray is not installed (the extra mien[ray])")
+
+    def slow(**settings: object) -> None:
+        raise Exception("The current node timed out during startup.\nMore of it.")
+
+    monkeypatch.setattr(ray, "init", slow)
+    with pytest.raises(
+        InputError, match="did not start on this machine .*timed out during startup.*less busy"
+    ):
+        list(spread.on_ray(partial(make, tmp_path), CHUNKS, "local"))
+
+
 @pytest.mark.slow
 def test_a_killed_worker_loses_nothing(tmp_path: Path) -> None:
     ray = pytest.importorskip("ray", reason="Ray is not installed (the extra mien[ray])")

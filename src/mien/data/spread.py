@@ -85,7 +85,15 @@ def on_ray(
 
 def _start(ray: Any, address: str, workers: int) -> None:
     if address == "local":
-        ray.init(num_cpus=workers, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+        try:
+            ray.init(
+                num_cpus=workers, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR
+            )
+        except Exception as error:  # a plain Exception is what Ray raises when a node is too slow to start
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise InputError(
+                f"Ray did not start on this machine ({reason}): try again when it is less busy, or without --ray."
+            ) from error
         return
     try:
         if address != "auto":
