@@ -35,8 +35,8 @@ overflow-wrap:anywhere}
 figure{margin:0;background:var(--card);border-radius:6px;overflow:hidden}
 figure img{display:block;width:100%;height:auto}figcaption{padding:.35rem .6rem;font-size:.82rem}
 summary{cursor:pointer;padding:.3rem 0}
-@media print{body{font-size:11px;max-width:none;padding:0}h2,h3{break-after:avoid}figure,tr,.block{break-inside:avoid}
-.wide{overflow:visible}th:first-child,td:first-child{position:static}}
+@media print{:root{font-size:11px}body{font-size:1rem;max-width:none;padding:0}h2,h3{break-after:avoid}
+figure,table,.block{break-inside:avoid}.wide{overflow:visible}th:first-child,td:first-child{position:static}}
 """
 
 
