@@ -60,12 +60,19 @@ def assemble_autoencoder(source: Path, target: Path) -> None:
     vae.save_pretrained(target / "vae", max_shard_size=SHARD)
 
 
-def assemble_adapter(source: Path, target: Path, steps: int, guidance: float) -> None:
-    """Both branches in IP-Adapter's layout, with the encoders and settings they go with."""
+def assemble_adapter(source: Path, target: Path, steps: int, guidance: float, id_scale: float) -> None:
+    """Both branches in IP-Adapter's layout, with the encoders and settings they go with.
+
+    `id_scale` becomes part of the identity's values, so that a lambda_id of 1 means it: what a branch adds to attention
+    is linear in them.
+    """
     for branch in ("identity", "expression"):
         image_proj, ip_adapter = read_adapter(source / f"{branch}.safetensors")
         state = {f"image_proj.{k}": v.half() for k, v in image_proj.items()}
-        state |= {f"ip_adapter.{k}": v.half() for k, v in ip_adapter.items()}
+        scale = id_scale if branch == "identity" else 1.0
+        for key, value in ip_adapter.items():
+            folded = value.float() * scale if key.endswith("to_v_ip.weight") else value
+            state[f"ip_adapter.{key}"] = folded.half()
         (target / "adapter").mkdir(parents=True, exist_ok=True)
         write_adapter(target / "adapter" / f"{branch}.safetensors", state, None)
     settings = {
@@ -82,15 +89,16 @@ def main() -> None:
     parser.add_argument("--target", type=Path, default=SHIPPED_FOLDER / "mini")
     for name in ("base", "autoencoder", "adapter", "analyser", "recogniser", "detector"):
         parser.add_argument(f"--{name}", type=Path)
-    parser.add_argument("--steps", type=int, default=8, help="default sampling steps")
-    parser.add_argument("--guidance", type=float, default=2.0, help="default guidance")
+    parser.add_argument("--steps", type=int, default=6, help="default sampling steps")
+    parser.add_argument("--guidance", type=float, default=1.5, help="default guidance")
+    parser.add_argument("--id-scale", type=float, default=1.0, help="of the identity, into its weights")
     given = parser.parse_args()
     if given.base:
         assemble_base(given.base, given.target)
     if given.autoencoder:
         assemble_autoencoder(given.autoencoder, given.target)
     if given.adapter:
-        assemble_adapter(given.adapter, given.target, given.steps, given.guidance)
+        assemble_adapter(given.adapter, given.target, given.steps, given.guidance, given.id_scale)
     for name in ("analyser", "recogniser", "detector"):
         if getattr(given, name):
             (given.target / "face").mkdir(parents=True, exist_ok=True)
