@@ -120,6 +120,8 @@ def _run(words: list[str], environment: dict[str, str], log: Path, console: Cons
             if process.poll() is None:
                 process.terminate()
                 process.wait()
+    if process.returncode < 0:
+        return f"ended by signal {-process.returncode}"
     return "" if process.returncode == 0 else _last_line(log) or f"exit code {process.returncode}"
 
 

@@ -320,6 +320,16 @@ def test_a_command_that_failed_is_not_tried_again_for_its_second_table(
     assert capsys.readouterr().err == "failed: bad, second\n"
 
 
+def test_one_that_is_killed_is_said_to_be(
+    two: tuple[Any, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bad, _ = two
+    killed = "import os, signal\nprint('50%')\nos.kill(os.getpid(), signal.SIGKILL)\n"
+    (tmp_path / "benchmarks" / "bad.py").write_text(killed)
+    assert run_lab(monkeypatch, tmp_path / "runs", (bad,)) == 2
+    assert "bad: failed: ended by signal 9" in capsys.readouterr().out
+
+
 def test_what_is_there_is_not_measured_again_unless_asked(
     two: tuple[Any, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
