@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -188,3 +189,19 @@ def test_pixels_are_moved_and_mirrored_never_blurred(sets: list[Pictures]) -> No
             for dx in range(-3, 4)
         )
         assert best == 0.0
+
+
+def test_nothing_stays_on_another_device(
+    sets: list[Pictures], tokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On the device that computes nothing, where a tensor left on the CPU is refused as on a GPU."""
+    monkeypatch.setattr(torch, "autocast", lambda *_: nullcontext())
+    meta = torch.device("meta")
+    identity = EmbeddedIdentity(load_recogniser(FACE / "recogniser.safetensors"), meta)
+    expression = EmbeddedExpression(load_analyser(FACE / "analyser.safetensors"), meta)
+    portraits = Portraits(sets, WEIGHTS, tokenizer, identity, expression, meta)
+    for made in (portraits, Pixels(sets, WEIGHTS, meta)):
+        batch = made.batch(3, make_rng(0, 0, 0))
+        assert {value.device.type for value in batch.values()} == {"meta"}
+    with pytest.raises(RuntimeError, match="not on the expected device"):
+        batch["x"] + torch.ones(3, 3, 128, 128)

@@ -191,6 +191,7 @@ class PretrainStage:
         )
 
     def validate(self) -> tuple[dict[str, float], Image.Image | None]:
+        self.vae.to(self.unet.device)
         rng = torch.Generator().manual_seed(7)
         rows = self.held.rows[:256]
         losses = []
