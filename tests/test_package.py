@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -11,18 +14,31 @@ SOURCE = ROOT / "src" / "mien"
 LARGEST = 100e6  # bytes; what package indexes take
 
 
-def test_a_wheel_holds_every_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    pytest.importorskip("setuptools")
-    from setuptools import Distribution
-    from setuptools.config.pyprojecttoml import apply_configuration
+# In a process of its own: setuptools replaces distutils, which must not have been imported before.
+LISTING = """
+import sys
+from setuptools import Distribution
+from setuptools.config.pyprojecttoml import apply_configuration
 
-    monkeypatch.chdir(ROOT)
-    project = apply_configuration(Distribution({"script_name": "setup.py"}), "pyproject.toml")
-    project.include_package_data = False  # else a build from before, in src/*.egg-info, hides what is missing
-    build = project.get_command_obj("build_py")
-    build.build_lib = str(tmp_path)
-    build.ensure_finalized()
-    packed = {Path(name).relative_to(tmp_path / "mien") for name in build.get_outputs(include_bytecode=False)}
+project = apply_configuration(Distribution({"script_name": "setup.py"}), "pyproject.toml")
+project.include_package_data = False  # else a build from before, in src/*.egg-info, hides what is missing
+build = project.get_command_obj("build_py")
+build.build_lib = sys.argv[1]
+build.ensure_finalized()
+print(*build.get_outputs(include_bytecode=False), sep="\\n")
+"""
+
+
+def test_a_wheel_holds_every_file(tmp_path: Path) -> None:
+    if find_spec("setuptools") is None:
+        pytest.skip("setuptools is not installed")
+    command = [sys.executable, "-c", LISTING, str(tmp_path)]
+    listed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    packed = {
+        Path(name).relative_to(tmp_path / "mien")
+        for name in listed.splitlines()
+        if name.startswith(str(tmp_path))
+    }
     there = {
         path.relative_to(SOURCE)
         for path in SOURCE.rglob("*")

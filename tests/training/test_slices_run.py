@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,15 @@ from tests.training.slices_set import (
 ROOT = Path(__file__).parents[2]
 # Of the packages that the project needs, those that a machine with PyTorch does not usually have.
 ABSENT = ("omegaconf", "antlr4", "dlib", "_dlib_pybind11", "mediapipe")
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Sums of several threads differ in their last bits from those of one."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +93,6 @@ def test_killed_and_run_again_is_the_same_to_the_last_bit(folder: Path, tmp_path
         words = [sys.executable, "-m", "mien.training.slices", "run", str(folder), "--seconds", "600"]
         return [*words, "--start", str(start), "--out", str(out), "--plan", str(plan), "--threads", "1"]
 
-    torch.set_num_threads(1)
     subprocess.run(command(folder / "state", tmp_path / "own", 6), env=environment, check=True)
     assert files(tmp_path / "own") == files(tmp_path / "one")
     cut = subprocess.Popen(command(tmp_path / "own", tmp_path / "again", 100_000), env=environment)
