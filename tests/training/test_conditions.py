@@ -7,7 +7,14 @@ import torch
 
 from mien.data.dataset import Faces
 from mien.face.landmarks import lms_ratios
-from mien.training.conditions import mirror_landmarks, valid_cells
+from mien.training.conditions import (
+    ConditionSampler,
+    ConditionSet,
+    mirror_landmarks,
+    moved,
+    strongest,
+    valid_cells,
+)
 
 
 def test_mirror_exchanges_the_eyes() -> None:
@@ -35,3 +42,38 @@ def test_valid_cells_by_hand() -> None:
     valid = valid_cells(faces)
     assert torch.equal(valid[0], torch.ones(8, 8))
     assert torch.equal(valid[1], torch.cat([torch.ones(4, 8), torch.zeros(4, 8)]))
+
+
+def test_moving_repeats_the_edge() -> None:
+    crop = np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+    there = moved(crop, 2, -1)
+    assert np.array_equal(there[:7, 2:], crop[1:, :6])
+    assert np.array_equal(there[:7, 0], crop[1:, 0]) and np.array_equal(there[7], there[6])
+    assert np.array_equal(moved(crop, 0, 0), crop)
+
+
+def test_the_strongest_are_farthest_from_the_median() -> None:
+    expression = torch.zeros(100, 57)
+    expression[[7, 30], 3] = torch.tensor([4.0, -5.0])
+    expression[80, 3] = 9.0  # not of the training part
+    rows = np.arange(40)
+    assert strongest(rows, expression).tolist() == [30, 7]
+
+
+def sampler(style: str, emphasis: float) -> tuple[ConditionSampler, ConditionSet]:
+    """Without files: what `_row` needs."""
+    made = ConditionSampler.__new__(ConditionSampler)
+    made.emphasis = emphasis
+    rows = np.arange(100)
+    part = ConditionSet(None, rows, rows[:5], [], torch.empty(0), torch.empty(0), torch.empty(0), style)  # type: ignore[arg-type]
+    return made, part
+
+
+def test_strong_photographs_are_drawn_as_often_as_said() -> None:
+    draws = np.linspace(0, 1, 10_000, endpoint=False)
+    photographs = [sampler("colour photo", 0.25)[0]._row(sampler("colour photo", 0.25)[1], u) for u in draws]
+    # A quarter from the five strong ones, and those five in the rest as often as any.
+    assert np.mean(np.array(photographs) < 5) == 0.25 + 0.75 * 0.05
+    assert set(photographs) == set(range(100))
+    made, renders = sampler("3d render", 0.25)
+    assert np.mean([made._row(renders, u) < 5 for u in draws]) == 0.05

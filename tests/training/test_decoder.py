@@ -13,8 +13,9 @@ from torch.nn import functional as F
 
 from mien import weights
 from mien.encoders.identity import Recogniser, load_recogniser
+from mien.face.blendshapes import INDEX
 from mien.training.adversary import Discriminator, contest
-from mien.training.features import FeatureDistance
+from mien.training.features import FeatureDistance, energy_distance
 from mien.training.loop import make_rng
 from mien.training.stages.autoencoder import AutoencoderStage
 from mien.types import InputError
@@ -88,6 +89,68 @@ def test_the_distance_is_lpips_first_equation() -> None:
     torch.testing.assert_close(FeatureDistance(recogniser)(x, y), total, rtol=1e-4, atol=1e-5)
 
 
+def energy_by_loops(picture: np.ndarray, bands: int, windows: tuple[int, ...]) -> list[np.ndarray]:
+    """Local root mean squares of each band and window, in float64, window by window."""
+    found = []
+    for band in range(bands):
+        channels, height, width = picture.shape
+        half = picture.reshape(channels, height // 2, 2, width // 2, 2).mean(axis=(2, 4))
+        back = half
+        for axis in (1, 2):  # linear interpolation between the halves' middles, the edge repeated
+            n = back.shape[axis]
+            place = np.clip((np.arange(2 * n) + 0.5) / 2 - 0.5, 0, n - 1)
+            low = np.floor(place).astype(int)
+            high, share = np.minimum(low + 1, n - 1), place - low
+            share = share.reshape([-1 if a == axis else 1 for a in range(3)])
+            back = back.take(low, axis) * (1 - share) + back.take(high, axis) * share
+        detail = (picture - back) ** 2
+        for window in windows:
+            side = max(window >> band, 2)
+            starts = range(0, height - side + 1, side // 2)
+            found.append(
+                np.sqrt(
+                    1e-5
+                    + np.array(
+                        [
+                            [detail[:, i : i + side, j : j + side].mean(axis=(1, 2)) for j in starts]
+                            for i in starts
+                        ]
+                    )
+                )
+            )
+        picture = half
+    return found
+
+
+def test_energy_by_loops() -> None:
+    x, y = pictures(1)[:, :, :32, :32], pictures(2)[:1, :, :32, :32] * 0.3
+    of_x, of_y = (energy_by_loops(p[0].double().numpy(), 3, (4, 16)) for p in (x, y))
+    wanted = np.mean([np.abs(a - b).mean() for a, b in zip(of_x, of_y, strict=True)])
+    assert energy_distance(x, y).item() == pytest.approx(wanted, rel=1e-5)
+    assert energy_distance(x, x) == 0
+
+
+def test_energy_sees_blur_and_not_which_noise_it_is() -> None:
+    """Two fields of one noise are nearer by energy than by pixels; a smooth field of pixels' mean is not."""
+    a, b = torch.randn(2, 1, 3, 128, 128, generator=torch.Generator().manual_seed(0)) * 0.3
+    smooth = F.avg_pool2d(a, 5, 1, 2)
+    assert energy_distance(a, b) < 0.3 * energy_distance(a, smooth)
+    assert F.mse_loss(a, b) > F.mse_loss(a, smooth)
+
+
+def test_open_mouths_are_drawn_as_often_as_said(prepared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = dict(np.load(prepared / "noise.table.npz"))
+    table["blendshapes"][::10, INDEX["jawOpen"]] = 0.6
+    np.savez(prepared / "noise.table.npz", **table)
+    monkeypatch.setattr("mien.training.stages.autoencoder.PHOTOGRAPHS", ("noise",))
+    stage = AutoencoderStage(
+        sources={"noise": 2.0}, emphasis=0.25, start=str(SHIPPED_FOLDER / "mini" / "vae")
+    )
+    assert stage.shares.tolist() == [1.5, 0.5]
+    assert all(int(i) % 10 == 0 for i in stage.groups[1][1])
+    assert stage.batch(3, make_rng(0, 0, 0))["x"].shape == (3, 3, 128, 128)
+
+
 @pytest.fixture
 def prepared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A hundred noise pictures (one in twenty is held out) as a prepared set."""
@@ -114,7 +177,9 @@ def test_a_step_trains_decoder_and_adversary_and_nothing_else(prepared: Path) ->
         start=str(mini / "vae"),
         base=str(mini),
         recogniser=str(mini / "face" / "recogniser.safetensors"),
+        energy_weight=1.0,
         feature_weight=0.05,
+        identity_weight=0.1,
         adversarial_weight=0.03,
     )
     assert set(stage.modules()) == {"vae", "discriminator"}
@@ -131,9 +196,12 @@ def test_a_step_trains_decoder_and_adversary_and_nothing_else(prepared: Path) ->
     loss, logs = stage.step(stage.batch(2, rng), rng)
     loss.backward()
     optimizer.step()
-    assert {"l1", "gradient", "features", "generator", "adversary"} <= set(logs)
+    assert {"l1", "gradient", "energy", "features", "identity", "generator", "adversary"} <= set(logs)
     assert all(p.grad is None for p in frozen)
     still = {name for name, p in named.items() if torch.equal(p, before[name])}
+    still -= {
+        "discriminator.layers.8.bias"
+    }  # moves both sides alike: while both are within the hinge, not at all
     assert still == {"vae.patch_encoder.weight", "vae.patch_encoder.bias"}
 
 
@@ -152,5 +220,5 @@ def test_estimates_stand_where_their_pictures_do(prepared: Path) -> None:
 
 
 def test_features_need_a_recogniser(prepared: Path) -> None:
-    with pytest.raises(InputError, match="feature_weight needs recogniser"):
+    with pytest.raises(InputError, match="need recogniser=FILE"):
         AutoencoderStage(sources=("noise",), start=str(SHIPPED_FOLDER / "mini" / "vae"), feature_weight=0.1)

@@ -26,6 +26,7 @@ def test_there_are_as_many_as_we_know_of() -> None:
         "mini_recogniser",
         "mini_refined",
         "mini_sfsr",
+        "mini_tune",
         "sd14_sfsr",
         "sd15_base",
         "sd15_ica",

@@ -134,6 +134,25 @@ def test_compound_identity_exports_and_refaces(places: dict[str, Path], tmp_path
     assert not torch.equal(a, b)
 
 
+def test_a_known_recogniser_keeps_its_projection(places: dict[str, Path]) -> None:
+    """Beside it new ones say nothing yet, and can learn to."""
+    stage = make(places, recognisers=["embedded", "recogniser"])
+    assert stage.adapter.identity is not None
+    old = load_backbone(str(places["sd15"]), "cpu", "float32").load_adapter().identity
+    assert old is not None
+    who = torch.randn(2, 224, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        tokens = stage.adapter.identity.image_proj(torch.cat([who, torch.ones(2, 128)], dim=1))
+        known = old.image_proj(who)
+    count = known.shape[1]
+    torch.testing.assert_close(tokens[:, :count], known)
+    assert tokens.shape[1] == 2 * count and not tokens[:, count:].any()
+    stage.trainable()
+    loss, _ = one_step(stage)
+    loss.backward()
+    assert stage.adapter.identity.image_proj.of["recogniser"].norm.weight.grad.abs().max() > 0
+
+
 def test_bad_arguments_are_named(places: dict[str, Path]) -> None:
     with pytest.raises(InputError, match="no estimator 'two-step'"):
         make(places, estimator="two-step")

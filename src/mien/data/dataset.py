@@ -79,7 +79,7 @@ def split_rows(faces: Faces, held_out: bool) -> np.ndarray:
 
 def to_pixels(crops: np.ndarray) -> Tensor:
     """[b, H, W, 3] uint8 → [b, 3, H, W] float32 in [-1, 1]."""
-    return torch.from_numpy(np.ascontiguousarray(crops)).permute(0, 3, 1, 2).float() / 127.5 - 1
+    return torch.from_numpy(np.array(crops)).permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
 def to_bytes(x: Tensor) -> np.ndarray:

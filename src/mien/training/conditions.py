@@ -39,6 +39,7 @@ STYLES = {
 }
 # What a face's region is grown by, and its jaw lowered by: least and most. At use both are in the middle.
 GROW, JAW = (0.0, 0.15), (0.04, 0.18)
+STRONG = 0.05  # of a set's pictures
 _GREY = np.array([0.299, 0.587, 0.114], np.float32)
 
 
@@ -46,13 +47,15 @@ _GREY = np.array([0.299, 0.587, 0.114], np.float32)
 class ConditionSet:
     """One prepared set with what its rows condition on.
 
-    rows: row numbers of the training part. partners: for every row of the set, the rows that show the same person
-    (itself alone, if nobody else does). identity: [2, n, 224]. expression: [2, n, 57]; index 0 as it is, 1 mirrored.
-    valid: [n, 8, 8] share of each latent cell that shows the picture and not its repeated edge.
+    rows: row numbers of the training part. strong: those of them with the strongest expressions. partners: for every
+    row of the set, the rows that show the same person (itself alone, if nobody else does). identity: [2, n, 224].
+    expression: [2, n, 57]; index 0 as it is, 1 mirrored. valid: [n, 8, 8] share of each latent cell that shows the
+    picture and not its repeated edge.
     """
 
     faces: Faces
     rows: np.ndarray
+    strong: np.ndarray
     partners: list[np.ndarray]
     identity: Tensor
     expression: Tensor
@@ -111,12 +114,28 @@ def build_set(source: str, held_out: bool = False, encoders: Path | None = None)
     return ConditionSet(
         faces=faces,
         rows=rows,
+        strong=strongest(rows, expression[0]),
         partners=partners,
         identity=torch.stack([torch.cat([embedding, t], dim=1) for t in (tint, flipped)]),
         expression=expression,
         valid=valid_cells(faces),
         style=STYLES.get(source, "colour photo"),
     )
+
+
+def strongest(rows: np.ndarray, expression: Tensor) -> np.ndarray:
+    """The `STRONG` share of `rows` whose standardised expressions [n, 57] are farthest from their median."""
+    told = expression[torch.from_numpy(rows)]
+    strength = (told - told.median(dim=0).values).abs().mean(dim=1)
+    return rows[strength.topk(max(1, round(STRONG * len(rows)))).indices.numpy()]
+
+
+def moved(crop: ByteImage, x: int, y: int) -> ByteImage:
+    """The picture [H, W, 3] moved right by x and down by y pixels; its edge is repeated where it is gone from."""
+    height, width = crop.shape[:2]
+    rows = np.clip(np.arange(height) - y, 0, height - 1)
+    columns = np.clip(np.arange(width) - x, 0, width - 1)
+    return crop[rows][:, columns]
 
 
 class ConditionSampler:
@@ -128,6 +147,10 @@ class ConditionSampler:
         partner: probability that the identity is taken from another picture of the person, where there is one.
         grey: probability that a colour target is turned grey, with a caption that says so.
         encoders: folder of the embedded encoders; None: the teachers' labels.
+        emphasis: probability that a picture of photographs is one of the strong expressions. Photographs have few wide
+            open mouths and the renders many; drawn as often as they come, open mouths look rendered.
+        shift: a target is moved by at most so many whole pixels, across and down. A pixel is a sixteenth of a latent
+            cell, so the same photograph comes with many latents, and few photographs are not learned by heart.
     """
 
     def __init__(
@@ -137,7 +160,10 @@ class ConditionSampler:
         partner: float = 0.8,
         grey: float = 0.07,
         encoders: Path | None = None,
+        emphasis: float = 0.0,
+        shift: int = 0,
     ) -> None:
+        self.emphasis, self.shift = emphasis, shift
         self.sets = [build_set(source, encoders=encoders) for source in weights]
         self.weights = torch.tensor([float(w) for w in weights.values()])
         self.tokenizer, self.partner, self.grey = tokenizer, partner, grey
@@ -155,6 +181,10 @@ class ConditionSampler:
             parts.append(part)
             captions.append(text)
         side = crops[0].shape[0]
+        if self.shift:
+            moves = torch.randint(-self.shift, self.shift + 1, (size, 2), generator=rng).numpy()
+            crops = [moved(crop, *move) for crop, move in zip(crops, moves.tolist(), strict=True)]
+            outlines = [points + (*move, 0) for points, move in zip(outlines, moves, strict=True)]
         outline = torch.from_numpy(np.stack(outlines))
         face = face_region(outline, side, uniform(size, *GROW, rng), uniform(size, *JAW, rng))
         identity, expression, valid = (torch.stack(column) for column in zip(*parts, strict=True))
@@ -168,10 +198,16 @@ class ConditionSampler:
             "ids": ids,
         }
 
+    def _row(self, part: ConditionSet, u: float) -> int:
+        emphasis = 0.0 if part.style == "3d render" else self.emphasis
+        if u < emphasis:
+            return int(part.strong[int(u / emphasis * len(part.strong))])
+        return int(part.rows[int((u - emphasis) / (1 - emphasis) * len(part.rows))])
+
     def _example(
         self, part: ConditionSet, u: np.ndarray
     ) -> tuple[ByteImage, FloatArray, tuple[Tensor, Tensor, Tensor], str]:
-        row = int(part.rows[int(u[0] * len(part.rows))])
+        row = self._row(part, float(u[0]))
         others = part.partners[row]
         source = int(others[int(u[2] * len(others))]) if u[1] < self.partner else row
         flip, flip_source = int(u[3] < 0.5), int(u[4] < 0.5)

@@ -71,8 +71,8 @@ def identified(
     """
     found: dict[str, Tensor] = {}
     for name in recognisers:
-        if name == "recogniser":
-            found[name] = part.identity[..., :EMBEDDING]
+        if name in ("recogniser", "embedded"):
+            found[name] = part.identity[..., : EMBEDDING if name == "recogniser" else None]
             continue
         path = Path(tables or ".") / f"{part.faces.source}.{name}.npy"
         if not path.is_file():

@@ -1,12 +1,13 @@
 """Trains the decoder of the embedded autoencoder; its encoder is fitted in closed form (`models.autoencoder`).
 
-First on pixels alone; then, given a recogniser and a base, to look like photographs: with a perceptual and an
-adversarial term, and in part on what the base makes of noisy latents, which is what it gets when portraits are drawn.
+First on pixels alone; then, given a recogniser and a base, to look like photographs: as sharp as they are, place by
+place (`training.features.energy_distance`), alike to a network that knows faces, and in part from what the base makes
+of noisy latents, which is what it gets when portraits are drawn. An adversary may join.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,13 +18,19 @@ from torch.nn import functional as F
 
 from mien.backbones import load_backbone
 from mien.data.dataset import load_faces, split_rows, to_bytes, to_pixels
+from mien.diffusion.losses import identity_loss
 from mien.diffusion.schedule import Schedule
-from mien.encoders.identity import load_recogniser
+from mien.encoders.identity import EMBEDDING, load_recogniser
+from mien.face.blendshapes import INDEX
 from mien.models.autoencoder import PatchAutoencoder, fit_linear
 from mien.models.latents import unet_input
 from mien.training.adversary import Discriminator, contest
-from mien.training.features import FeatureDistance
+from mien.training.features import FeatureDistance, energy_distance
 from mien.types import Conditions, InputError
+
+SOURCES = ("utkface-adults", "lfw-gray", "portraits-of-nobody", "renders-train")
+PHOTOGRAPHS = ("utkface-adults", "lfw-gray")
+OPEN = 0.25  # jawOpen of an open mouth
 
 
 def gradient_loss(x: Tensor, y: Tensor) -> Tensor:
@@ -42,55 +49,73 @@ class AutoencoderStage:
     The discriminator is trained beside the decoder, in the same step and by the same optimiser.
 
     Args:
-        sources: prepared sets to draw from.
+        sources: prepared sets to draw from; with a mapping, how often each is, relative.
+        emphasis: share of a photographs' set that is drawn from those with open mouths (jawOpen above `OPEN`),
+            which are few and hard.
         latent_channels: of the autoencoder.
         noise: largest standard deviation of the noise added to the latents (uniform from 0).
         gradient_weight: weight of `gradient_loss`.
         fit_pictures: pictures for the closed-form fit.
         start: folder of an earlier result to go on from, instead of a fit.
-        recogniser: file of the trained recogniser, whose features are compared. feature_weight: of that term.
+        energy_weight: weight of `energy_distance`, without which what the latents do not tell is left smooth.
+        recogniser: file of the trained recogniser, whose features (`feature_weight`) and embeddings (`identity_weight`,
+            DiffSFSR Eq. 5) are compared.
         adversarial_weight: of the decoder's side of `training.adversary.contest`; 0: no adversary.
         base: folder of a base, whose one-step estimates (DDPM, Ho et al. 2020, Eq. 15) of latents noised to t below
-            `estimate_until` take the place of half of the latents.
+            `estimate_until` take the place of the share `estimated` of the latents.
     """
 
     def __init__(
         self,
-        sources: tuple[str, ...] = ("utkface-adults", "lfw-gray", "portraits-of-nobody", "renders-train"),
+        sources: Sequence[str] | Mapping[str, float] = SOURCES,
+        emphasis: float = 0.0,
         latent_channels: int = 16,
         noise: float = 0.15,
         gradient_weight: float = 0.5,
         fit_pictures: int = 2000,
         start: str | None = None,
+        energy_weight: float = 0.0,
         recogniser: str | None = None,
         feature_weight: float = 0.0,
+        identity_weight: float = 0.0,
         adversarial_weight: float = 0.0,
         base: str | None = None,
         estimate_until: int = 250,
+        estimated: float = 0.5,
     ) -> None:
         self.sets = [load_faces(source) for source in sources]
-        self.rows = [
-            (s, int(i)) for s, faces in enumerate(self.sets) for i in split_rows(faces, held_out=False)
-        ]
+        rows = [split_rows(faces, held_out=False) for faces in self.sets]
+        shares = list(sources.values()) if isinstance(sources, Mapping) else [float(len(r)) for r in rows]
+        self.groups: list[tuple[int, np.ndarray]] = list(enumerate(rows))
+        for s, faces in enumerate(self.sets):
+            wide = rows[s][faces.blendshapes[rows[s], INDEX["jawOpen"]] > OPEN]
+            if emphasis and len(wide) and faces.source in PHOTOGRAPHS:
+                self.groups.append((s, wide))
+                shares.append(shares[s] * emphasis)
+                shares[s] *= 1 - emphasis
+        self.shares = torch.tensor(shares)
         held = [(0, int(i)) for i in split_rows(self.sets[0], held_out=True)[:256]]
         self.held = to_pixels(self._crops(held))
         self.noise, self.gradient_weight = noise, gradient_weight
         torch.manual_seed(0)
         if start is None:
             self.model = PatchAutoencoder(latent_channels=latent_channels)
-            chosen = np.random.default_rng(0).permutation(len(self.rows))[:fit_pictures]
-            fit_linear(self.model, to_pixels(self._crops([self.rows[i] for i in sorted(chosen)])))
+            every = [(s, int(i)) for s, part in enumerate(rows) for i in part]
+            chosen = np.random.default_rng(0).permutation(len(every))[:fit_pictures]
+            fit_linear(self.model, to_pixels(self._crops([every[i] for i in sorted(chosen)])))
         else:
             self.model = PatchAutoencoder.from_pretrained(start, torch_dtype=torch.float32)
         self.model.requires_grad_(True)
         self.model.patch_encoder.requires_grad_(False)
-        if feature_weight and recogniser is None:
-            raise InputError("feature_weight needs recogniser=FILE, whose features are compared")
-        self.features = FeatureDistance(load_recogniser(Path(recogniser))) if recogniser else None
-        self.feature_weight, self.adversarial_weight = feature_weight, adversarial_weight
+        if (feature_weight or identity_weight) and recogniser is None:
+            raise InputError("feature_weight and identity_weight need recogniser=FILE, which compares")
+        self.recogniser = load_recogniser(Path(recogniser)) if recogniser else None
+        self.features = FeatureDistance(self.recogniser) if self.recogniser else None
+        self.energy_weight, self.feature_weight = energy_weight, feature_weight
+        self.identity_weight, self.adversarial_weight = identity_weight, adversarial_weight
         self.discriminator = Discriminator() if adversarial_weight else None
         self.base = None if base is None else load_backbone(base, dtype="float32")
-        self.estimate_until = estimate_until
+        self.estimate_until, self.estimated = estimate_until, estimated
 
     def _crops(self, rows: list[tuple[int, int]]) -> np.ndarray:
         return np.stack([self.sets[s].crops[i] for s, i in rows])
@@ -103,8 +128,14 @@ class AutoencoderStage:
         return (p for m in self.modules().values() for p in m.parameters() if p.requires_grad)
 
     def batch(self, size: int, rng: torch.Generator) -> dict[str, Tensor]:
-        chosen = torch.randint(len(self.rows), (size,), generator=rng).tolist()
-        x = to_pixels(self._crops([self.rows[i] for i in chosen]))
+        drawn = torch.multinomial(self.shares, size, replacement=True, generator=rng).tolist()
+        places = torch.rand(size, generator=rng).tolist()
+        groups = [self.groups[g] for g in drawn]
+        x = to_pixels(
+            self._crops(
+                [(s, int(rows[int(u * len(rows))])) for (s, rows), u in zip(groups, places, strict=True)]
+            )
+        )
         flip = torch.rand(size, generator=rng) < 0.5
         return {"x": torch.where(flip[:, None, None, None], x.flip(3), x)}
 
@@ -115,7 +146,16 @@ class AutoencoderStage:
         l1, l2, gradient = F.l1_loss(y, x), F.mse_loss(y, x), gradient_loss(y, x)
         loss = l1 + l2 + self.gradient_weight * gradient
         logs = {"l1": l1.item(), "gradient": gradient.item()}
-        if self.features is not None:
+        if self.energy_weight:
+            energy = energy_distance(y, x)
+            loss = loss + self.energy_weight * energy
+            logs["energy"] = energy.item()
+        if self.identity_weight and self.recogniser is not None:
+            who = self.recogniser.to(x.device)(torch.cat([y, x]))[:, :EMBEDDING].chunk(2)
+            identity = identity_loss(who[0], who[1].detach())
+            loss = loss + self.identity_weight * identity
+            logs["identity"] = identity.item()
+        if self.feature_weight and self.features is not None:
             distance = self.features.to(x.device)(y, x)
             loss = loss + self.feature_weight * distance
             logs["features"] = distance.item()
@@ -133,8 +173,8 @@ class AutoencoderStage:
         noisy = z + (sigma * torch.randn(z.shape, generator=rng)).to(z)
         if self.base is None:
             return noisy
-        half = len(z) // 2
-        return torch.cat([self._estimates(z[:half], rng), noisy[half:]])
+        count = round(self.estimated * len(z))
+        return torch.cat([self._estimates(z[:count], rng), noisy[count:]])
 
     def _estimates(self, z: Tensor, rng: torch.Generator) -> Tensor:
         assert self.base is not None

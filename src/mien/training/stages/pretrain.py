@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from diffusers import DPMSolverMultistepScheduler
+from diffusers.models.resnet import ResnetBlock2D
 from PIL import Image
 from torch import Tensor, nn
 
@@ -65,6 +66,9 @@ class PretrainStage:
         identity_weight, expression_weight: of L_id and L_exp (DiffSFSR Eqs. 5-6), measured by those two networks on
             one-step estimates at t in 300 to 850 of a few samples a step; need `encoders`.
         sheet: whether validation draws pictures.
+        emphasis, shift: see ``ConditionSampler``.
+        dropout: inside the UNet's residual blocks, in training alone (Dhariwal & Nichol 2021, arXiv 2105.05233).
+        identity_noise: standard deviation of what is added to the recogniser's numbers, whose own is about 1.
     """
 
     def __init__(
@@ -80,6 +84,10 @@ class PretrainStage:
         identity_weight: float = 0.0,
         expression_weight: float = 0.0,
         sheet: bool = True,
+        emphasis: float = 0.0,
+        shift: int = 0,
+        dropout: float = 0.0,
+        identity_noise: float = 0.0,
     ) -> None:
         torch.manual_seed(0)
         self.vae = PatchAutoencoder.from_pretrained(autoencoder).requires_grad_(False)
@@ -104,9 +112,14 @@ class PretrainStage:
             self.unet, self.adapter = earlier.unet, earlier.load_adapter()
         self.unet = widen_input(self.unet, channels)
         self.adapter.attach(self.unet)
-        self.background = background
+        for block in self.unet.modules():
+            if isinstance(block, ResnetBlock2D):
+                block.dropout.p = dropout
+        self.background, self.dropout, self.identity_noise = background, dropout, identity_noise
         folder = None if encoders is None else Path(encoders)
-        self.sampler = ConditionSampler(dict(weights), self.tokenizer, encoders=folder)
+        self.sampler = ConditionSampler(
+            dict(weights), self.tokenizer, encoders=folder, emphasis=emphasis, shift=shift
+        )
         self.judges: tuple[Recogniser, EmbeddedExpression] | None = None
         if folder is not None and (identity_weight or expression_weight):
             analyser = load_analyser(folder / "analyser.safetensors")
@@ -132,6 +145,9 @@ class PretrainStage:
         x = batch["x"]
         b, device = len(x), x.device
         self.vae.to(device)
+        if self.dropout:  # draws from the global generator
+            self.unet.train()
+            torch.manual_seed(int(torch.randint(2**31, (1,), generator=rng)))
         mode = torch.bucketize(torch.rand(b, generator=rng), torch.tensor(_MODES).cumsum(0)).to(device)
         surrounded = (torch.rand(b, generator=rng) < self.background).to(device) & (mode != 0)
         told = torch.rand(b, 2, generator=rng).to(device) >= torch.tensor(
@@ -150,6 +166,9 @@ class PretrainStage:
         ids[(mode == 1) | (surrounded & ~told[:, 0])] = empty
         text = self.text_encoder(ids)[0]
         identity = batch["identity"].clone()
+        if self.identity_noise:
+            noise = torch.randn(b, IDENTITY, generator=rng).to(device)
+            identity[:, :IDENTITY] += self.identity_noise * noise
         identity[surrounded & ~told[:, 1], IDENTITY:] = 0.0
         no_identity, no_expression = (mode == 1) | (mode == 3), (mode == 1) | (mode == 2)
         conditions = self.adapter.project(
@@ -192,6 +211,7 @@ class PretrainStage:
 
     def validate(self) -> tuple[dict[str, float], Image.Image | None]:
         self.vae.to(self.unet.device)
+        self.unet.eval()
         rng = torch.Generator().manual_seed(7)
         rows = self.held.rows[:256]
         losses = []

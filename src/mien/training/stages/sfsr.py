@@ -28,6 +28,7 @@ from mien.files import write_text
 from mien.models.branch import AdapterBranch
 from mien.models.compound import CompoundProjection
 from mien.models.e_adapter import EAdapter
+from mien.models.projection import MLPProjection
 from mien.models.sfsr import FRAMINGS, background_conditions, create_adapter, widen_input
 from mien.training.judge import FaceJudge, canonical
 from mien.training.surroundings import Surroundings, from_manifest, from_prepared
@@ -191,7 +192,11 @@ class SfsrStage:
         write_text(folder / "adapter" / "adapter.json", json.dumps(self.settings, indent=1) + "\n")
 
     def _adapter(self, recognisers: Mapping[str, int] | None, expression_width: int) -> EAdapter:
-        """The backbone's own, or, for named recognisers, one with a new identity projection."""
+        """The backbone's own, or, for named recognisers, one with a projection of each.
+
+        The recogniser that the backbone's adapter already takes keeps its projection. The others' tokens start at zero,
+        so that training starts from what the adapter can do.
+        """
         own = self.backbone.load_adapter() if self.backbone.adapter is not None else None
         if recognisers is None:
             if own is None:
@@ -199,8 +204,18 @@ class SfsrStage:
             return own
         if own is None or own.identity is None or own.expression is None:
             return create_adapter(self.unet, recognisers, expression_width, TRAINED)
-        dim = self.unet.config.cross_attention_dim
-        own.identity = AdapterBranch(CompoundProjection(recognisers, dim, TRAINED), own.identity.layers)
+        dim, known = self.unet.config.cross_attention_dim, own.identity.image_proj
+        told = self.backbone.adapter.identity_encoder if self.backbone.adapter else None
+        if not isinstance(known, MLPProjection) or recognisers.get(told or "") != known.width:
+            projection = CompoundProjection(recognisers, dim, TRAINED)
+        else:
+            projection = CompoundProjection(recognisers, dim, known.tokens)
+            for name, part in projection.of.items():
+                if name == told:
+                    part.load_state_dict(known.state_dict())
+                else:
+                    nn.init.zeros_(part.norm.weight)  # type: ignore[arg-type,union-attr]
+        own.identity = AdapterBranch(projection, own.identity.layers)
         return own
 
     def _conditions(

@@ -1,0 +1,92 @@
+"""Going on from a trained base: what keeps it from learning its photographs by heart."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from mien.training.loop import make_rng
+from mien.training.stages.pretrain import IDENTITY, PretrainStage
+from tests.training.slices_set import FACE, save_base, save_prepared, save_sets
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("tuning")
+    save_sets(root / "sets")
+    save_prepared(root / "sets", "renders-holdout", [f"head{i:08d}-0" for i in range(2)])
+    return save_base(root / "base")
+
+
+def make(base: Path, monkeypatch: pytest.MonkeyPatch, **arguments: float) -> PretrainStage:
+    monkeypatch.setenv("MIEN_CACHE", str(base.parent / "sets"))
+    sets = {"utkface-adults": 0.7, "lfw-gray": 0.3}
+    return PretrainStage(
+        str(base / "vae"), sets, start=str(base), encoders=str(FACE), sheet=False, **arguments
+    )  # type: ignore[arg-type]
+
+
+def loss_of(stage: PretrainStage, step: int = 0) -> float:
+    rng = make_rng(0, 0, step)
+    with torch.no_grad():
+        return stage.step(stage.batch(4, rng), rng)[0].item()
+
+
+def test_dropout_is_of_training_alone_and_of_the_step(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain, dropped = make(base, monkeypatch), make(base, monkeypatch, dropout=0.3)
+    assert loss_of(plain) != loss_of(dropped)
+    torch.manual_seed(5)
+    first = loss_of(dropped, 1)
+    torch.manual_seed(6)  # what was drawn before does not matter: a resumed run is the same run
+    assert loss_of(dropped, 1) == first
+    with torch.no_grad():
+        assert plain.validate()[0] == dropped.validate()[0]
+    assert loss_of(dropped, 1) == first
+
+
+def test_noise_reaches_the_person_and_not_the_colours(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = make(base, monkeypatch, identity_noise=0.5)
+    told = []
+    project = stage.adapter.project
+    monkeypatch.setattr(
+        stage.adapter,
+        "project",
+        lambda identity, *a, **k: (told.append(identity), project(identity, *a, **k))[1],
+    )
+    rng = make_rng(0, 0, 0)
+    batch = stage.batch(64, rng)
+    stage.background = 0.0  # else some come without colours
+    with torch.no_grad():
+        stage.step(batch, rng)
+    difference = told[0] - batch["identity"]
+    assert difference[:, :IDENTITY].std() == pytest.approx(0.5, rel=0.05)
+    assert not difference[:, IDENTITY:].any()
+
+
+def test_moved_pictures_take_their_outline_along(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the same draws, moved and not: each picture by at most 3 pixels, its face's region as far."""
+    for name, value in (("GROW", 0.1), ("JAW", 0.1)):  # the same region in both
+        monkeypatch.setattr(f"mien.training.conditions.{name}", (value, value))
+    still, shifted = make(base, monkeypatch), make(base, monkeypatch, shift=3)
+    a, b = (stage.batch(6, make_rng(0, 0, 0)) for stage in (still, shifted))
+
+    def middle(region: torch.Tensor) -> torch.Tensor:
+        places = torch.arange(128).float()
+        return torch.stack([(region.sum(axis) * places).sum(1) / region.sum((1, 2)) for axis in (1, 2)])
+
+    seen = set()
+    for x, y, at_x, at_y in zip(
+        a["x"], b["x"], middle(a["face"][:, 0]).T, middle(b["face"][:, 0]).T, strict=True
+    ):
+        moves = [
+            (right, down)
+            for right in range(-3, 4)
+            for down in range(-3, 4)
+            if torch.equal(x[:, 3:-3, 3:-3].roll((down, right), (1, 2))[:, 6:-6, 6:-6], y[:, 9:-9, 9:-9])
+        ]
+        assert len(moves) == 1
+        assert torch.allclose(at_y - at_x, torch.tensor(moves[0]).float(), atol=0.6)
+        seen.add(moves[0])
+    assert len(seen) > 2
