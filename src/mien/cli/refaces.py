@@ -16,6 +16,7 @@ from mien.backbones import SPECS, find_folder, load_backbone
 from mien.cli.console import choice, nearest, say
 from mien.cli.records import Maker, describe
 from mien.cli.refaced import RefaceWish, Request
+from mien.expressions.faces import illustrate
 from mien.expressions.spec import Expression, parse
 from mien.images import read_image
 from mien.metrics import face as metrics
@@ -127,12 +128,12 @@ class Refaces:
         return results
 
     def given(self, request: Request) -> list[tuple[str, Image.Image]]:
-        """The pictures of a request beside its photo, labelled for a contact sheet."""
+        """The pictures of a request beside its photo, labelled for a contact sheet; a word's is the shipped one."""
         pictures = []
         if request.identity is not None:
             pictures.append(("identity", _read(request.identity)))
-        if request.expression is not None and (shown := _picture(request.expression)) is not None:
-            pictures.append(("expression", shown))
+        if request.expression is not None:
+            pictures.append(("expression", _read(illustrate(parse(request.expression)))))
         return pictures
 
     def score(self, image: Image.Image, scene: Scene, request: Request) -> dict[str, float | None]:

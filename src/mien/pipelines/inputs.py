@@ -56,8 +56,8 @@ def choose_face(faces: Sequence[Face], which: FaceChoice, name: str) -> Face:
     if which == "largest":
         if len(faces) > 1:
             warnings.warn(
-                f"{name}: shows {len(faces)} faces, the largest is used: choose another by "
-                'face="left", "right" or its number',
+                f"{name}: shows {len(faces)} faces, the largest is used: choose another face "
+                "by left, right or its number",
                 stacklevel=2,
             )
         return faces[0]
