@@ -15,7 +15,7 @@ from mien import weights
 from mien.encoders.identity import Recogniser, load_recogniser
 from mien.face.blendshapes import INDEX
 from mien.training.adversary import Discriminator, contest
-from mien.training.features import FeatureDistance, energy_distance
+from mien.training.features import FeatureDistance, energy_distance, periodic_error
 from mien.training.loop import make_rng
 from mien.training.stages.autoencoder import AutoencoderStage
 from mien.types import InputError
@@ -138,6 +138,17 @@ def test_energy_sees_blur_and_not_which_noise_it_is() -> None:
     assert F.mse_loss(a, b) > F.mse_loss(a, smooth)
 
 
+def test_a_pattern_is_found_and_noise_is_not() -> None:
+    noise = torch.randn(4, 3, 128, 128, generator=torch.Generator().manual_seed(0)) * 0.1
+    pattern = torch.randn(3, 4, 4, generator=torch.Generator().manual_seed(1)) * 0.01
+    pattern = pattern - pattern.mean((1, 2), keepdim=True)
+    x = torch.zeros_like(noise)
+    assert periodic_error(x, noise + 0.3).item() == pytest.approx(0.01 * 16 / 128**2, rel=0.2)
+    assert periodic_error(x, x + pattern.tile(32, 32)).item() == pytest.approx(
+        pattern.square().mean().item(), rel=1e-4
+    )
+
+
 def test_open_mouths_are_drawn_as_often_as_said(prepared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     table = dict(np.load(prepared / "noise.table.npz"))
     table["blendshapes"][::10, INDEX["jawOpen"]] = 0.6
@@ -178,6 +189,7 @@ def test_a_step_trains_decoder_and_adversary_and_nothing_else(prepared: Path) ->
         base=str(mini),
         recogniser=str(mini / "face" / "recogniser.safetensors"),
         energy_weight=1.0,
+        periodic_weight=1.0,
         feature_weight=0.05,
         identity_weight=0.1,
         adversarial_weight=0.03,
@@ -196,7 +208,9 @@ def test_a_step_trains_decoder_and_adversary_and_nothing_else(prepared: Path) ->
     loss, logs = stage.step(stage.batch(2, rng), rng)
     loss.backward()
     optimizer.step()
-    assert {"l1", "gradient", "energy", "features", "identity", "generator", "adversary"} <= set(logs)
+    assert {"l1", "gradient", "energy", "periodic", "features", "identity", "generator", "adversary"} <= set(
+        logs
+    )
     assert all(p.grad is None for p in frozen)
     still = {name for name, p in named.items() if torch.equal(p, before[name])}
     still -= {

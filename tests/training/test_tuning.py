@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
+from mien.diffusion.losses import noise_error
 from mien.training.loop import make_rng
-from mien.training.stages.pretrain import IDENTITY, PretrainStage
+from mien.training.stages.pretrain import IDENTITY, NEAR, PretrainStage
 from tests.training.slices_set import FACE, save_base, save_prepared, save_sets
 
 
@@ -20,30 +22,50 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save_base(root / "base")
 
 
-def make(base: Path, monkeypatch: pytest.MonkeyPatch, **arguments: float) -> PretrainStage:
+def make(base: Path, monkeypatch: pytest.MonkeyPatch, **arguments: Any) -> PretrainStage:
     monkeypatch.setenv("MIEN_CACHE", str(base.parent / "sets"))
     sets = {"utkface-adults": 0.7, "lfw-gray": 0.3}
     return PretrainStage(
         str(base / "vae"), sets, start=str(base), encoders=str(FACE), sheet=False, **arguments
-    )  # type: ignore[arg-type]
+    )
 
 
-def loss_of(stage: PretrainStage, step: int = 0) -> float:
-    rng = make_rng(0, 0, step)
+def test_half_of_the_samples_are_where_the_sampler_is(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    times = (853, 500, 143)
+    stage = make(base, monkeypatch, times=times)
+    seen: list[torch.Tensor] = []
+    add_noise = stage.schedule.add_noise
+    monkeypatch.setattr(
+        type(stage.schedule), "add_noise", lambda self, z, e, t: (seen.append(t), add_noise(z, e, t))[1]
+    )
+    rng = make_rng(0, 0, 0)
+    batch = stage.batch(60, rng)
     with torch.no_grad():
-        return stage.step(stage.batch(4, rng), rng)[0].item()
+        stage.step(batch, rng)
+    off = (seen[0][:, None] - torch.tensor(times)).abs().amin(1)
+    near = (off <= NEAR).float().mean()
+    assert 0.4 < near < 0.8 and off.max() > 2 * NEAR  # half of them, and of the others who happen to be there
+    counts = [int(((seen[0] - t).abs() <= NEAR).sum()) for t in times]
+    assert min(counts) >= 5
 
 
-def test_dropout_is_of_training_alone_and_of_the_step(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    plain, dropped = make(base, monkeypatch), make(base, monkeypatch, dropout=0.3)
-    assert loss_of(plain) != loss_of(dropped)
-    torch.manual_seed(5)
-    first = loss_of(dropped, 1)
-    torch.manual_seed(6)  # what was drawn before does not matter: a resumed run is the same run
-    assert loss_of(dropped, 1) == first
+def test_perturbed_noise_is_not_what_is_asked_for(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """z_t has γ ξ more in it than the noise it is compared with."""
+    stage = make(base, monkeypatch, perturbation=0.5)
+    applied, asked = [], []
+    add_noise = stage.schedule.add_noise
+    monkeypatch.setattr(
+        type(stage.schedule), "add_noise", lambda self, z, e, t: (applied.append(e), add_noise(z, e, t))[1]
+    )
+    monkeypatch.setattr(
+        "mien.training.stages.pretrain.noise_error",
+        lambda p, e, w: (asked.append(e), noise_error(p, e, w))[1],
+    )
+    rng = make_rng(0, 0, 0)
     with torch.no_grad():
-        assert plain.validate()[0] == dropped.validate()[0]
-    assert loss_of(dropped, 1) == first
+        stage.step(stage.batch(8, rng), rng)
+    assert (applied[0] - asked[0]).std() == pytest.approx(0.5, rel=0.05)
+    assert asked[0].std() == pytest.approx(1.0, rel=0.05)
 
 
 def test_noise_reaches_the_person_and_not_the_colours(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,7 +25,7 @@ from mien.face.blendshapes import INDEX
 from mien.models.autoencoder import PatchAutoencoder, fit_linear
 from mien.models.latents import unet_input
 from mien.training.adversary import Discriminator, contest
-from mien.training.features import FeatureDistance, energy_distance
+from mien.training.features import FeatureDistance, energy_distance, periodic_error
 from mien.types import Conditions, InputError
 
 SOURCES = ("utkface-adults", "lfw-gray", "portraits-of-nobody", "renders-train")
@@ -58,6 +58,7 @@ class AutoencoderStage:
         fit_pictures: pictures for the closed-form fit.
         start: folder of an earlier result to go on from, instead of a fit.
         energy_weight: weight of `energy_distance`, without which what the latents do not tell is left smooth.
+        periodic_weight: of `periodic_error`, without which energy comes as a pattern.
         recogniser: file of the trained recogniser, whose features (`feature_weight`) and embeddings (`identity_weight`,
             DiffSFSR Eq. 5) are compared.
         adversarial_weight: of the decoder's side of `training.adversary.contest`; 0: no adversary.
@@ -75,6 +76,7 @@ class AutoencoderStage:
         fit_pictures: int = 2000,
         start: str | None = None,
         energy_weight: float = 0.0,
+        periodic_weight: float = 0.0,
         recogniser: str | None = None,
         feature_weight: float = 0.0,
         identity_weight: float = 0.0,
@@ -111,7 +113,8 @@ class AutoencoderStage:
             raise InputError("feature_weight and identity_weight need recogniser=FILE, which compares")
         self.recogniser = load_recogniser(Path(recogniser)) if recogniser else None
         self.features = FeatureDistance(self.recogniser) if self.recogniser else None
-        self.energy_weight, self.feature_weight = energy_weight, feature_weight
+        self.energy_weight, self.periodic_weight = energy_weight, periodic_weight
+        self.feature_weight = feature_weight
         self.identity_weight, self.adversarial_weight = identity_weight, adversarial_weight
         self.discriminator = Discriminator() if adversarial_weight else None
         self.base = None if base is None else load_backbone(base, dtype="float32")
@@ -150,6 +153,10 @@ class AutoencoderStage:
             energy = energy_distance(y, x)
             loss = loss + self.energy_weight * energy
             logs["energy"] = energy.item()
+        if self.periodic_weight:
+            periodic = periodic_error(y, x)
+            loss = loss + self.periodic_weight * periodic
+            logs["periodic"] = periodic.item()
         if self.identity_weight and self.recogniser is not None:
             who = self.recogniser.to(x.device)(torch.cat([y, x]))[:, :EMBEDDING].chunk(2)
             identity = identity_loss(who[0], who[1].detach())

@@ -12,14 +12,13 @@ what surrounds the face, and in the rest that nothing is known (EmojiDiff's port
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from diffusers import DPMSolverMultistepScheduler
-from diffusers.models.resnet import ResnetBlock2D
 from PIL import Image
 from torch import Tensor, nn
 
@@ -43,6 +42,7 @@ from mien.types import Conditions
 IDENTITY = 128  # the recogniser's part of the identity's numbers
 IDENTITY_WIDTH, EXPRESSION_WIDTH = IDENTITY + APPEARANCE_WIDTH, 57
 FACE_TIMES, FACE_SHARE = (300, 850), 6  # L_id and L_exp: where, and on one of how many samples of a step
+NEAR = 20  # steps of `times`
 WEIGHT_LIMIT = 80.0  # of the error of v: reached at t = 905
 # Probabilities of what a sample is told: (text alone, nothing, text and identity, text and expression); else all.
 _MODES = (0.15, 0.05, 0.06, 0.10)
@@ -67,8 +67,10 @@ class PretrainStage:
             one-step estimates at t in 300 to 850 of a few samples a step; need `encoders`.
         sheet: whether validation draws pictures.
         emphasis, shift: see ``ConditionSampler``.
-        dropout: inside the UNet's residual blocks, in training alone (Dhariwal & Nichol 2021, arXiv 2105.05233).
         identity_noise: standard deviation of what is added to the recogniser's numbers, whose own is about 1.
+        perturbation: γ of input perturbation (Ning et al. 2023, arXiv 2301.11706): z_t is noised by eps + γ ξ, and eps
+            is asked for, since a sampler's z_t are off by what it did before.
+        times: the steps t of the sampler that will be used; half of the samples are noised to within `NEAR` of one.
     """
 
     def __init__(
@@ -86,8 +88,9 @@ class PretrainStage:
         sheet: bool = True,
         emphasis: float = 0.0,
         shift: int = 0,
-        dropout: float = 0.0,
         identity_noise: float = 0.0,
+        perturbation: float = 0.0,
+        times: Sequence[int] = (),
     ) -> None:
         torch.manual_seed(0)
         self.vae = PatchAutoencoder.from_pretrained(autoencoder).requires_grad_(False)
@@ -112,10 +115,8 @@ class PretrainStage:
             self.unet, self.adapter = earlier.unet, earlier.load_adapter()
         self.unet = widen_input(self.unet, channels)
         self.adapter.attach(self.unet)
-        for block in self.unet.modules():
-            if isinstance(block, ResnetBlock2D):
-                block.dropout.p = dropout
-        self.background, self.dropout, self.identity_noise = background, dropout, identity_noise
+        self.background, self.identity_noise, self.perturbation = background, identity_noise, perturbation
+        self.times = torch.tensor(times, dtype=torch.long)
         folder = None if encoders is None else Path(encoders)
         self.sampler = ConditionSampler(
             dict(weights), self.tokenizer, encoders=folder, emphasis=emphasis, shift=shift
@@ -145,9 +146,6 @@ class PretrainStage:
         x = batch["x"]
         b, device = len(x), x.device
         self.vae.to(device)
-        if self.dropout:  # draws from the global generator
-            self.unet.train()
-            torch.manual_seed(int(torch.randint(2**31, (1,), generator=rng)))
         mode = torch.bucketize(torch.rand(b, generator=rng), torch.tensor(_MODES).cumsum(0)).to(device)
         surrounded = (torch.rand(b, generator=rng) < self.background).to(device) & (mode != 0)
         told = torch.rand(b, 2, generator=rng).to(device) >= torch.tensor(
@@ -159,8 +157,15 @@ class PretrainStage:
             background, mask = background_conditions(self.vae, x, region)
         # One t of each b-th of the range: less noise in the loss than b independent ones.
         slot = torch.randperm(b, generator=rng)
-        t = ((slot + torch.rand(b, generator=rng)) * (1000 / b)).long().clamp_max(999).to(device)
+        t = ((slot + torch.rand(b, generator=rng)) * (1000 / b)).long().clamp_max(999)
+        if len(self.times):
+            near = self.times[slot % len(self.times)] + torch.randint(-NEAR, NEAR + 1, (b,), generator=rng)
+            t = torch.where(torch.rand(b, generator=rng) < 0.5, near.clamp(0, 999), t)
+        t = t.to(device)
         eps = torch.randn(z.shape, generator=rng).to(device)
+        applied = eps
+        if self.perturbation:
+            applied = eps + self.perturbation * torch.randn(z.shape, generator=rng).to(device)
         ids = batch["ids"].clone()
         empty = torch.tensor(self.tokenizer("", padding="max_length").input_ids, device=device)
         ids[(mode == 1) | (surrounded & ~told[:, 0])] = empty
@@ -183,7 +188,7 @@ class PretrainStage:
         off = torch.rand(b, generator=rng).to(device) < 0.3
         id_scale = 1.0 - ((mode == 0) | (no_identity & off)).float()
         expression_scale = 1.0 - ((mode == 0) | (no_expression & off)).float()
-        z_t = self.schedule.add_noise(z, eps, t)
+        z_t = self.schedule.add_noise(z, applied, t)
         predicted = self.adapter.predict_noise(self.unet, id_scale, expression_scale)(z_t, t, conditions)
         weight = self.schedule.velocity_weight(t, z, WEIGHT_LIMIT)[:, 0]
         loss = noise_error(predicted, eps, batch["valid"].clamp_min(0.1) * weight)
@@ -211,7 +216,6 @@ class PretrainStage:
 
     def validate(self) -> tuple[dict[str, float], Image.Image | None]:
         self.vae.to(self.unet.device)
-        self.unet.eval()
         rng = torch.Generator().manual_seed(7)
         rows = self.held.rows[:256]
         losses = []
