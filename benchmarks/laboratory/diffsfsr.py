@@ -260,7 +260,7 @@ EXPERIMENTS: Sequence[Experiment] = (
         title="Identity and expression losses, and where x0 comes from",
         paper="DiffSFSR, Table 3",
         question="Do L_id and L_exp pay, and does improved midpoint serve them best?",
-        script="sfsr_tables", folder="sfsr_tables", result="sfsr_table_3.json", minutes=240,
+        script="sfsr_tables", folder="sfsr_tables", result="sfsr_table_3.json", minutes=70,
         claims=loss_claims, tables=lambda result: [_ablation("Table 3", {**TABLE_3}, False)],
         charts=lambda result, folder: _variant_charts(list(TABLE_3), folder),
         samples=lambda folder: _variant_samples(list(TABLE_3), folder),

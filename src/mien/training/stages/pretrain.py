@@ -67,7 +67,6 @@ class PretrainStage:
             one-step estimates at t in 300 to 850 of a few samples a step; need `encoders`.
         sheet: whether validation draws pictures.
         emphasis, shift: see ``ConditionSampler``.
-        identity_noise: standard deviation of what is added to the recogniser's numbers, whose own is about 1.
         perturbation: γ of input perturbation (Ning et al. 2023, arXiv 2301.11706): z_t is noised by eps + γ ξ, and eps
             is asked for, since a sampler's z_t are off by what it did before.
         times: the steps t of the sampler that will be used; half of the samples are noised to within `NEAR` of one.
@@ -88,7 +87,6 @@ class PretrainStage:
         sheet: bool = True,
         emphasis: float = 0.0,
         shift: int = 0,
-        identity_noise: float = 0.0,
         perturbation: float = 0.0,
         times: Sequence[int] = (),
     ) -> None:
@@ -115,7 +113,7 @@ class PretrainStage:
             self.unet, self.adapter = earlier.unet, earlier.load_adapter()
         self.unet = widen_input(self.unet, channels)
         self.adapter.attach(self.unet)
-        self.background, self.identity_noise, self.perturbation = background, identity_noise, perturbation
+        self.background, self.perturbation = background, perturbation
         self.times = torch.tensor(times, dtype=torch.long)
         folder = None if encoders is None else Path(encoders)
         self.sampler = ConditionSampler(
@@ -171,9 +169,6 @@ class PretrainStage:
         ids[(mode == 1) | (surrounded & ~told[:, 0])] = empty
         text = self.text_encoder(ids)[0]
         identity = batch["identity"].clone()
-        if self.identity_noise:
-            noise = torch.randn(b, IDENTITY, generator=rng).to(device)
-            identity[:, :IDENTITY] += self.identity_noise * noise
         identity[surrounded & ~told[:, 1], IDENTITY:] = 0.0
         no_identity, no_expression = (mode == 1) | (mode == 3), (mode == 1) | (mode == 2)
         conditions = self.adapter.project(
