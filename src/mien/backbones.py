@@ -89,7 +89,8 @@ class AdapterSpec:
     """Files of both branches (either may be None), the encoders they go with, and the generation defaults.
 
     Several recognisers are joined by "+": ``recogniser+arcface``. ``framing``: how the training pictures frame a
-    face, for refacing: "canonical" (``face.align``) or "ffhq" (``face.templates``).
+    face, for refacing: "canonical" (``face.align``) or "ffhq" (``face.templates``). Refacing may have defaults of its
+    own: ``reface_steps``, ``reface_guidance`` (None: as portraits), and ``reface_identity``, what a lambda_id of 1 is.
     """
 
     identity: Path | None
@@ -99,6 +100,9 @@ class AdapterSpec:
     steps: int = 20
     guidance: float = 5.0
     framing: str = "canonical"
+    reface_steps: int | None = None
+    reface_guidance: float | None = None
+    reface_identity: float = 1.0
 
 
 @dataclass

@@ -12,6 +12,7 @@ from PIL import Image
 from mien.backbones import AdapterSpec, Backbone, load_backbone
 from mien.expressions.turning import turned
 from mien.face.align import box_matrix, invert, transform_points
+from mien.models.attention import times
 from mien.models.e_adapter import EAdapter
 from mien.pipelines.reface import RefacePipeline
 from mien.types import Face, InputError
@@ -255,5 +256,30 @@ def test_steps_are_the_papers_or_the_models_own(pipe: RefacePipeline) -> None:
     assert pipe.portraits.steps == 50 and type(pipe.scheduler).__name__ == "PNDMScheduler"
     mini = RefacePipeline.from_backbone("mini", device="cpu")
     assert mini.backbone.adapter is not None
-    assert mini.portraits.steps == mini.backbone.adapter.steps < 50
+    assert mini.portraits.steps == mini.backbone.adapter.reface_steps < 50
     assert mini.scheduler.config.algorithm_type == "sde-dpmsolver++"
+
+
+def test_refacing_has_settings_of_its_own(backbone: Backbone) -> None:
+    """What an adapter says of refacing holds there and not for portraits; its lambda_id of 1 is their 1.5."""
+    spec = backbone.adapter
+    assert spec is not None
+    own = replace(backbone, adapter=replace(spec, reface_steps=2, reface_guidance=1.25, reface_identity=1.5))
+    photo = Image.fromarray(np.random.default_rng(0).integers(0, 256, (90, 100, 3), dtype=np.uint8))
+    told = make(own)
+    assert (told.portraits.steps, told.portraits.guidance) == (2, 1.25)
+    (ours,) = told(photo, identity=photo, seed=3)
+    told.portraits.adapter.detach()
+    plain = make(backbone)
+    assert (plain.portraits.steps, plain.portraits.guidance) == (50, spec.guidance)
+    (theirs,) = plain(photo, identity=photo, seed=3, steps=2, guidance=1.25, id_scale=1.5)
+    (other,) = plain(photo, identity=photo, seed=3, steps=2, guidance=1.25)
+    plain.portraits.adapter.detach()
+    assert np.array_equal(ours, theirs) and not np.array_equal(ours, other)
+
+
+def test_a_scale_is_multiplied_in_every_form() -> None:
+    assert times(0.5, 3.0) == 1.5
+    assert times({"up": 0.5, "": 1.0}, 2.0) == {"up": 1.0, "": 2.0}
+    by_time = times(lambda t: {"": t}, 2.0)
+    assert callable(by_time) and torch.equal(by_time(torch.ones(2))[""], torch.full((2,), 2.0))  # type: ignore[index,arg-type]

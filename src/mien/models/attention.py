@@ -41,6 +41,19 @@ Scale = BlockScale | Callable[[Tensor], BlockScale]
 """A :data:`BlockScale`, or a function of the timestep t [b] that gives one."""
 
 
+def times(scale: Scale, factor: float) -> Scale:
+    """The scale, everywhere and at all times so much larger."""
+    if callable(scale):
+        return lambda t: _times(scale(t), factor)
+    return _times(scale, factor)
+
+
+def _times(scale: BlockScale, factor: float) -> BlockScale:
+    if isinstance(scale, Mapping):
+        return {block: value * factor for block, value in scale.items()}
+    return scale * factor
+
+
 Injection = Literal["parallel", "serial", "self_attention"]
 """How the expression enters a UNet's attention."""
 

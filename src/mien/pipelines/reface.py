@@ -22,6 +22,7 @@ from mien.face.align import invert, transform_points, warp
 from mien.face.colour import match_colour
 from mien.face.paste import feather, paste_back
 from mien.images import read_image, to_rgb
+from mien.models.attention import times
 from mien.models.sfsr import FRAMINGS, background_conditions, face_region
 from mien.pipelines.inputs import Embedder, FaceChoice, Picture, Wish, as_list, choose_face
 from mien.pipelines.portrait import Callback, PortraitPipeline, to_pil
@@ -133,6 +134,12 @@ class RefacePipeline:
             type(backbone.scheduler).__name__ in PLAIN_SCHEDULERS
         ):  # else it comes with its sampler and its steps
             self.portraits.steps = STEPS
+        spec = backbone.adapter
+        if spec is not None and spec.reface_steps is not None:
+            self.portraits.steps = spec.reface_steps
+        if spec is not None and spec.reface_guidance is not None:
+            self.portraits.guidance = spec.reface_guidance
+        self._identity = 1.0 if spec is None else spec.reface_identity
         self._own_analyser = analyze is None
         self.background = True
         self.turn = True
@@ -189,7 +196,7 @@ class RefacePipeline:
             expression: anything of ``mien.expressions.spec``, or a list of n. None: the photo's own.
             prompt: what the scene shows; with a photo, what the face's picture should look like. One, or n.
             seed: one for all n, or a list of n. steps: None: 50, or the model's own. guidance: None: the adapter's own.
-            id_scale, expression_scale: see ``EAdapter.predict_noise``.
+            id_scale, expression_scale: see ``EAdapter.predict_noise``; an id_scale of 1 is the adapter's own.
             face, identity_face, expression_face: which face is meant in a photo and in the others' pictures.
             batch_size: photos in work at a time. callback: see ``Callback``.
 
@@ -316,7 +323,7 @@ class RefacePipeline:
             seeds,
             steps=steps,
             guidance=guidance,
-            id_scale=id_scale,
+            id_scale=times(id_scale, self._identity),
             expression_scale=expression_scale,
             height=self.backbone.size,
             width=self.backbone.size,

@@ -24,6 +24,11 @@ from mien.weights import manifest
 from mien.weights.registry import SHIPPED_FOLDER
 
 SHARD = "14MB"
+REFACE = {
+    "reface_steps": 5,
+    "reface_guidance": 1.75,
+    "reface_identity": 1.2,
+}  # docs/reface.md, "Measuring it"
 INDEX = {
     "_class_name": "StableDiffusionPipeline",
     "_diffusers_version": "0.42.0",
@@ -80,6 +85,7 @@ def assemble_adapter(source: Path, target: Path, steps: int, guidance: float, id
         "expression_encoder": "embedded",
         "steps": steps,
         "guidance": guidance,
+        **REFACE,
     }
     (target / "adapter" / "adapter.json").write_text(json.dumps(settings, indent=1) + "\n")
 
