@@ -51,8 +51,8 @@ def test_every_cell_knows_its_own_place() -> None:
     assert out["score"].shape == (1, 64 // STRIDE, 96 // STRIDE)
     grid = out["centre"][0]
     assert (
-        abs(float(grid[0, 0, 5]) - 5.5 * STRIDE) < STRIDE
-        and abs(float(grid[1, 3, 0]) - 3.5 * STRIDE) < STRIDE
+        abs(grid[0, 0, 5].item() - 5.5 * STRIDE) < STRIDE
+        and abs(grid[1, 3, 0].item() - 3.5 * STRIDE) < STRIDE
     )
 
 
