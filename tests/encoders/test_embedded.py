@@ -13,7 +13,7 @@ import mien.encoders.standardise as standardise_module
 from mien.encoders.appearance import WIDTH, colours
 from mien.encoders.expression import EmbeddedExpression
 from mien.encoders.identity import EmbeddedIdentity, Recogniser
-from mien.encoders.standardise import LIMIT, standardise
+from mien.encoders.standardise import LIMITS, standardise
 
 
 def test_colours_against_numpy() -> None:
@@ -34,7 +34,7 @@ def test_standardising_is_the_file_s_numbers() -> None:
     torch.testing.assert_close(
         standardise((mean + std)[None], "expression"), torch.ones(1, 57), atol=1e-3, rtol=0
     )
-    assert standardise((mean + 1e3)[None], "expression").max() == LIMIT
+    assert standardise((mean + 1e3)[None], "expression").max() == LIMITS["expression"]
 
 
 def test_encoders_are_differentiable_and_as_wide_as_they_say() -> None:

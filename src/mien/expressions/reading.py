@@ -26,7 +26,7 @@ import torch
 from torch import Tensor
 
 from mien.encoders.expression import WIDTH
-from mien.encoders.standardise import LIMIT, restore, standardise
+from mien.encoders.standardise import LIMITS, restore, standardise
 from mien.face.blendshapes import FLIP, INDEX, NAMES
 from mien.face.landmarks import LMS_NAMES
 from mien.types import FloatArray
@@ -89,7 +89,8 @@ def numbers(shapes: Mapping[str, float]) -> Tensor:
     y = (complete(shapes) - zero) / unit
     noise = np.array([SURE if name in shapes else LOOSE for name in NAMES]) / unit
     gain = covariance[:, :52] @ np.linalg.inv(covariance[:52, :52] + np.diag(noise**2))
-    return torch.from_numpy((mean + gain @ (y - mean[:52])).clip(-LIMIT, LIMIT).astype(np.float32))
+    limit = LIMITS["expression"]
+    return torch.from_numpy((mean + gain @ (y - mean[:52])).clip(-limit, limit).astype(np.float32))
 
 
 def main() -> None:

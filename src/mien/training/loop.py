@@ -25,6 +25,7 @@ from tqdm import tqdm
 
 from mien.training.checkpoint import find_checkpoint, load_checkpoint, save_checkpoint, told
 from mien.training.journal import Journal, Means
+from mien.training.precision import bfloat16_pays
 from mien.types import InputError
 
 PRECISIONS = {"bf16": "bf16", "fp32": "no", "no": "no"}  # accelerate's "no" is also what YAML reads as false
@@ -62,7 +63,7 @@ class LoopConfig:
         warmup: steps of linear rise. schedule: constant, cosine (to 0) or hold-decay (constant, then linear to 0 from
             half). clip: largest norm of the gradient.
         ema: decay of the average that is validated and exported.
-        precision: "bf16" (autocast) or "fp32".
+        precision: "bf16" (autocast; float32 on CPUs that only emulate it) or "fp32".
         save_every, validate_every, log_every: steps.
         tracker: "tensorboard" writes curves and sheets for it too; "": only log.csv and sheets/.
         workers: threads that make batches ahead. threads: of torch on the CPU, 0: as many as it likes.
@@ -278,11 +279,12 @@ def _accelerator(config: LoopConfig, folder: Path) -> Accelerator:
         raise InputError('tensorboard is not installed: pip install "mien[train]", or set loop.tracker=""')
     if config.threads:
         torch.set_num_threads(config.threads)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
     accelerator = Accelerator(
-        mixed_precision=PRECISIONS[config.precision],
+        mixed_precision=PRECISIONS[config.precision] if bfloat16_pays(device) else "no",
         project_dir=folder,
         log_with=config.tracker or None,
-        cpu=not torch.cuda.is_available(),
+        cpu=device == "cpu",
     )
     if config.tracker:
         accelerator.init_trackers("tensorboard")

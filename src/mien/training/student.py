@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,8 +15,10 @@ from tqdm import tqdm
 from mien.data.dataset import Faces, cache_dir, to_pixels
 from mien.encoders.expression import EmbeddedExpression
 from mien.encoders.identity import EmbeddedIdentity, load_recogniser
+from mien.encoders.standardise import LIMITS
 from mien.face.network import load_analyser
 from mien.files import replacing
+from mien.training.precision import bfloat16_pays
 
 BATCH = 64
 
@@ -45,11 +48,12 @@ def student_expression(faces: Faces, folder: Path) -> Tensor:
 
 def _kept(faces: Faces, weights: Path, compute: Callable[[Tensor], Tensor]) -> Tensor:
     """What `compute` makes of all crops, [k, n, w], from the cache if these weights have seen these faces."""
-    stamp = hashlib.sha256(weights.read_bytes() + faces.names.tobytes()).hexdigest()[:12]
+    limits = json.dumps(LIMITS).encode()
+    stamp = hashlib.sha256(weights.read_bytes() + faces.names.tobytes() + limits).hexdigest()[:12]
     path = cache_dir() / f"{faces.source}.{weights.stem}-{stamp}.npy"
     if not path.is_file():
         parts = []
-        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=bfloat16_pays("cpu")):
             for start in tqdm(range(0, len(faces), BATCH), desc=path.name, mininterval=5):
                 x = to_pixels(faces.crops[start : start + BATCH]).contiguous(
                     memory_format=torch.channels_last

@@ -24,6 +24,7 @@ from mien.face.mask import OVAL
 from mien.models.sfsr import face_region
 from mien.training.augment import similarity_matrices, uniform, warp_pixels
 from mien.training.conditions import GROW, JAW, PICTURE_SIZE, STYLES
+from mien.training.precision import bfloat16_pays
 from mien.training.slices.pictures import BACKGROUNDS, LIGHTS, LUMA, Pictures
 
 COLOURED = "colour photo"
@@ -205,7 +206,7 @@ class Portraits:
         x = recolour(warp_pixels(gather(self.crops, sets, rows), frames[0].to(device)), *colour, self.luma)
         person = warp_pixels(gather(self.crops, sets, sources), frames[1].to(device))
         person = recolour(person, *colour, self.luma)
-        with torch.autocast(device.type, torch.bfloat16):
+        with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16_pays(device.type)):
             who, how = self.identity.person(person).float(), self.expression.embed(x).float()
         level = (x * self.luma.view(1, 3, 1, 1)).sum(1, keepdim=True).expand_as(x)
         x = torch.where(greyed.to(device)[:, None, None, None], level, x)

@@ -32,6 +32,7 @@ from mien.training.loop import (
     make_optimizer,
     named_trainable,
 )
+from mien.training.precision import bfloat16_pays
 from mien.training.slices import recipe, state
 from mien.training.slices.feed import Jitter, Pixels, Portraits
 from mien.training.slices.pictures import read_shards, write_prepared
@@ -247,7 +248,8 @@ class _Runner:
         self.ema.update(step)
 
     def _autocast(self) -> torch.autocast:
-        return torch.autocast(self.place.type, torch.bfloat16, enabled=self.settings.loop.precision == "bf16")
+        wanted = self.settings.loop.precision == "bf16" and bfloat16_pays(self.place.type)
+        return torch.autocast(self.place.type, torch.bfloat16, enabled=wanted)
 
     def _dropout(self) -> None:
         share = self.settings.slices.dropout
