@@ -43,15 +43,16 @@ def foretell(embedding: Tensor) -> Tensor:
 
 
 def turned(embedding: Tensor, pose: FloatArray, own: FloatArray | None = None) -> Tensor:
-    """[57] standardised numbers as a head of `pose` would give them.
+    """[..., 57] standardised numbers as a head of `pose` would give them.
 
     Args:
-        pose, own: (yaw, pitch and perhaps roll) in degrees, wanted and of the head that was read; own None: foretold.
+        pose, own: [..., 2 or 3], yaw, pitch and perhaps roll in degrees, wanted and of the head that was read; own
+            None: foretold.
     """
-    there = torch.as_tensor(np.asarray(pose)[:ANGLES], dtype=torch.float32)
+    there = torch.as_tensor(np.asarray(pose)[..., :ANGLES], dtype=torch.float32)
     here = foretell(embedding)
     if own is not None:
-        here = torch.as_tensor(np.asarray(own)[:ANGLES], dtype=torch.float32)
+        here = torch.as_tensor(np.asarray(own)[..., :ANGLES], dtype=torch.float32)
     return embedding + (there - here) @ _fitted()[0].T
 
 

@@ -19,6 +19,7 @@ STAGES: dict[str, str] = {
     "detector": "mien.training.stages.detector:DetectorStage",
     "recogniser": "mien.training.stages.recogniser:RecogniserStage",
     "pretrain": "mien.training.stages.pretrain:PretrainStage",
+    "reward": "mien.training.stages.reward:RewardStage",
     "base": "mien.training.stages.base:BaseStage",
     "refined": "mien.training.stages.refined:RefinedStage",
     "ica": "mien.training.stages.ica:IcaStage",

@@ -1,0 +1,208 @@
+"""Trains the embedded default on its own pictures: drawn as they are at use, judged, and the judgement taken back.
+
+A base that has only seen photographs noised has never been shown its own mistakes, which pile up over the steps of a
+sampler, and it has only been asked for people who are there and for the expressions they had. Here portraits are drawn
+by the shipped sampler, with gradients through its last steps (`training.rollout`, DRaFT: Clark et al. 2024, arXiv
+2309.17400), of people who may be mixtures of two, with somebody else's expression. They are judged by L_id and L_exp
+(DiffSFSR Eqs. 5-6), measured by the embedded recogniser and analyser, and as a crowd by how far the distributions of
+their latents and of their embeddings are from the photographs' (`training.crowd`): a portrait that is the mean of what
+it might be is too near to everybody.
+
+The noise error of `PretrainStage` stays in the loss, as ReFL's pretraining term (Xu et al. 2023, arXiv 2304.05977,
+Algorithm 1), and keeps what is not judged: prompts, surroundings, guidance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from mien.diffusion.losses import expression_loss, identity_loss
+from mien.expressions.turning import foretell, turned
+from mien.models.sfsr import background_conditions
+from mien.training.augment import similarity_matrices, warp_pixels
+from mien.training.conditions import ConditionSampler, build_set
+from mien.training.crowd import crowd_distance
+from mien.training.rollout import rollout
+from mien.training.stages.pretrain import IDENTITY, PretrainStage
+from mien.types import Conditions, InputError
+
+JITTER = (3.0, 0.03, 0.015)  # degrees, e-folds, sides: judges look twice at nothing
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is drawn: identity [b, 224], expression [b, 57], background [b, c, h, w], mask [b, 1, h, w]."""
+
+    identity: Tensor
+    expression: Tensor
+    background: Tensor
+    mask: Tensor
+
+
+class RewardStage:
+    """See the module.
+
+    Args:
+        base: arguments of `PretrainStage`, among them ``start`` and ``encoders``.
+        people: prepared set of photographs → how often its people are drawn, relative.
+        strong: prepared set of whose pictures the share `wild` of the expressions is.
+        mixed: share of the people who are mixtures of two.
+        surrounded: share of the portraits that are drawn into somebody's surroundings.
+        emphasis: see ``ConditionSampler``.
+        steps, guidance: of the sampler. depth: how many of its last steps gradients flow through; 0: all.
+        identity_weight, expression_weight, crowd_weight, noise_weight: of the losses.
+        judged: how many of a step's portraits are decoded and judged, and how many photographs noised, since both cost
+            more than drawing; None: all.
+    """
+
+    def __init__(
+        self,
+        base: dict[str, Any],
+        people: dict[str, float],
+        strong: str = "renders-train",
+        wild: float = 0.2,
+        mixed: float = 0.5,
+        surrounded: float = 0.3,
+        emphasis: float = 0.1,
+        steps: int = 6,
+        guidance: float = 1.5,
+        depth: int = 0,
+        identity_weight: float = 1.0,
+        expression_weight: float = 0.3,
+        crowd_weight: float = 0.3,
+        noise_weight: float = 4.0,
+        judged: int | None = None,
+    ) -> None:
+        if judged is not None and judged < 1:
+            raise InputError(f"judged must be at least 1, not {judged}: leave it out to judge all")
+        if not 0 <= depth <= steps:
+            raise InputError(
+                f"depth must be 0 to steps ({steps}), not {depth}: gradients flow through that many"
+            )
+        if not base.get("encoders") or not base.get("start"):
+            raise InputError(
+                "base needs start and encoders: folders of what is trained on and of what judges"
+            )
+        self.base = PretrainStage(**{**base, "identity_weight": 1.0})  # which loads the judges
+        assert self.base.judges is not None
+        self.recogniser, self.analyser = self.base.judges
+        self.base.judges = None  # they judge finished pictures here, and not estimates
+        encoders = Path(base["encoders"])
+        self.people = ConditionSampler(
+            dict(people), self.base.tokenizer, grey=0.0, encoders=encoders, emphasis=emphasis
+        )
+        part = build_set(strong, encoders=encoders)
+        self.strong = part.expression[:, torch.from_numpy(part.rows)].flatten(0, 1)
+        self.wild, self.mixed, self.surrounded = wild, mixed, surrounded
+        self.steps, self.guidance, self.depth = steps, guidance, depth or steps
+        self.identity_weight, self.expression_weight = identity_weight, expression_weight
+        self.crowd_weight, self.noise_weight = crowd_weight, noise_weight
+        self.judged = judged
+
+    def modules(self) -> dict[str, nn.Module]:
+        return self.base.modules()
+
+    def trainable(self) -> Iterable[nn.Parameter]:
+        return self.base.trainable()
+
+    def batch(self, size: int, rng: torch.Generator) -> dict[str, Tensor]:
+        """Of `PretrainStage`, and, as ``people.…``, those whose portraits are drawn."""
+        drawn = self.people(size, rng)
+        noised = self.base.batch(min(size, self.judged or size), rng)
+        return {**noised, **{f"people.{key}": value for key, value in drawn.items()}}
+
+    def step(self, batch: dict[str, Tensor], rng: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+        noise, _ = self.base.step(
+            {key: value for key, value in batch.items() if not key.startswith("people.")}, rng
+        )
+        people = {key.removeprefix("people."): value for key, value in batch.items() if key[:7] == "people."}
+        with torch.no_grad():
+            real = self.base.vae.encode(people["x"]).latents.float()
+            asked = self.ask(people, rng)
+        z = self.draw(asked, rng)
+        who, how = self.see(z[: self.judged], rng)
+        identity = identity_loss(who, asked.identity[: len(who), :IDENTITY])
+        expression = expression_loss(how, asked.expression[: len(how)])
+        valid = people["valid"][:, None]  # what repeats a photograph's edge is hidden on both sides
+        cells = [(latents * valid).flatten(2).permute(2, 0, 1) for latents in (z, real)]
+        crowd = crowd_distance(*cells) + crowd_distance(who, people["identity"][:, :IDENTITY])
+        loss = self.noise_weight * noise + self.crowd_weight * crowd
+        loss = loss + self.identity_weight * identity + self.expression_weight * expression
+        logs = {"loss": loss, "noise": noise, "identity": identity, "expression": expression, "crowd": crowd}
+        return loss, {key: value.item() for key, value in logs.items()}
+
+    def ask(self, people: dict[str, Tensor], rng: torch.Generator) -> Asked:
+        """Of a batch of photographs: its people or mixtures of them, with somebody else's expression each."""
+        x = people["x"]
+        b, device = len(x), x.device
+        identity = people["identity"].clone()
+        who = identity[:, :IDENTITY]
+        share = (0.2 + 0.6 * torch.rand(b, 1, generator=rng)).to(device)
+        mixture = (share * who + (1 - share) * who.roll(1, 0)) / (
+            share.square() + (1 - share).square()
+        ).sqrt()
+        chosen = (torch.rand(b, 1, generator=rng) < self.mixed).to(device)
+        identity[:, :IDENTITY] = torch.where(chosen, mixture, who)
+        expression = people["expression"].roll(2, 0)
+        rows = torch.randint(len(self.strong), (b,), generator=rng)
+        wild = (torch.rand(b, 1, generator=rng) < self.wild).to(device)
+        expression = torch.where(wild, self.strong[rows].to(device), expression)
+        inside = (torch.rand(b, generator=rng) < self.surrounded).to(device)
+        region = torch.where(inside.view(b, 1, 1, 1), people["face"], 1.0)
+        background, mask = background_conditions(self.base.vae, x, region)
+        # In a photograph: somebody else, at its pose and in its light.
+        identity = torch.where(inside[:, None], identity.roll(1, 0), identity)
+        identity[inside, IDENTITY:] = 0.0
+        at_pose = turned(expression.cpu(), foretell(people["expression"].cpu()).numpy()).to(expression)
+        expression = torch.where(inside[:, None], at_pose, expression)
+        return Asked(identity, expression, background, mask)
+
+    def draw(self, asked: Asked, rng: torch.Generator) -> Tensor:
+        """Their latents [b, c, 8, 8], as the portrait pipeline draws them with an empty prompt."""
+        base, b = self.base, len(asked.identity)
+        device = asked.identity.device
+        noise = torch.randn(asked.background.shape, generator=rng).to(device)
+        with torch.no_grad():
+            text = base._encode([""] * b)
+
+        def conditions(identity: Tensor, expression: Tensor) -> Conditions:
+            told = base.adapter.project(identity, expression, text)
+            return Conditions(text, told.identity, told.expression, asked.background, asked.mask)
+
+        given = conditions(asked.identity, asked.expression)
+        with torch.no_grad():
+            nothing = conditions(torch.zeros_like(asked.identity), torch.zeros_like(asked.expression))
+        return rollout(
+            base.adapter.predict_noise(base.unet),
+            base.scheduler,
+            self.steps,
+            self.guidance,
+            noise,
+            given,
+            nothing,
+            self.depth,
+            rng,
+        )
+
+    def see(self, z: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Who is in the pictures of z [k, c, 8, 8], [k, 128], and what they do, [k, 57]. The pictures are moved a
+        little, so that no single pixel is what pleases."""
+        x = self.base.vae.decode(z).sample.float().clamp(-1.2, 1.2)
+        x = warp_pixels(x, similarity_matrices(len(x), x.shape[-1], *JITTER, rng).to(x))
+        self.recogniser.to(x.device)
+        self.analyser.analyser.to(x.device)
+        flip = (torch.rand(len(x), 1, 1, 1, generator=rng) < 0.5).to(x.device)
+        return self.recogniser(torch.where(flip, x.flip(3), x)), self.analyser.embed(x)
+
+    def validate(self) -> tuple[dict[str, float], Image.Image | None]:
+        return self.base.validate()
+
+    def export(self, folder: Path) -> None:
+        self.base.export(folder)

@@ -1,0 +1,179 @@
+"""Training on one's own pictures: how they are drawn, of whom, and what the judgement reaches."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from mien.backbones import load_backbone
+from mien.expressions.turning import foretell
+from mien.pipelines.portrait import PortraitPipeline
+from mien.training.crowd import crowd_distance
+from mien.training.loop import make_rng
+from mien.training.rollout import rollout
+from mien.training.stages.pretrain import IDENTITY
+from mien.training.stages.reward import RewardStage
+from mien.types import Conditions, InputError
+from tests.training.slices_set import FACE, save_base, save_prepared, save_sets
+
+PEOPLE = {"utkface-adults": 0.7, "lfw-gray": 0.3}
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("reward")
+    save_sets(root / "sets")
+    for name in ("renders-holdout", "renders-train"):
+        save_prepared(root / "sets", name, [f"head{i:08d}-0" for i in range(3)])
+    return save_base(root / "base")
+
+
+def make(base: Path, monkeypatch: pytest.MonkeyPatch, **arguments: Any) -> RewardStage:
+    monkeypatch.setenv("MIEN_CACHE", str(base.parent / "sets"))
+    given = {
+        "autoencoder": str(base / "vae"),
+        "start": str(base),
+        "encoders": str(FACE),
+        "weights": PEOPLE,
+        "sheet": False,
+    }
+    return RewardStage(given, PEOPLE, **arguments)
+
+
+def test_the_crowd_distance_by_loops() -> None:
+    rng = np.random.default_rng(0)
+    made, real = rng.normal(size=(2, 5, 7)), rng.normal(0.5, 2, size=(2, 4, 7))
+
+    def mean(x: np.ndarray, y: np.ndarray, same: bool) -> float:
+        pairs = [(i, j) for i in range(len(x)) for j in range(len(y)) if not (same and i == j)]
+        return float(np.mean([np.sqrt(((x[i] - y[j]) ** 2).sum()) for i, j in pairs]))
+
+    wanted = [
+        (2 * mean(x, y, False) - mean(x, x, True) - mean(y, y, True)) / np.sqrt(7)
+        for x, y in zip(made, real, strict=True)
+    ]
+    got = crowd_distance(torch.from_numpy(made), torch.from_numpy(real))
+    assert float(got) == pytest.approx(np.mean(wanted), rel=1e-9)
+
+
+def test_the_crowd_distance_is_nothing_for_one_crowd_and_something_for_a_timid_one() -> None:
+    rng = torch.Generator().manual_seed(0)
+    draws = torch.randn(400, 2, 16, 8, generator=rng)
+    assert abs(crowd_distance(draws[:, 0], draws[:, 1])) < 0.005
+    assert crowd_distance(0.8 * draws[:, 0], draws[:, 1]) > 0.01
+    made = (0.5 * draws[0, 0]).requires_grad_()  # the way out of it is apart from each other
+    crowd_distance(made, draws[:8, 1].flatten(0, 1)).backward()
+    assert ((made.grad * (made - made.mean(0))).sum() < 0).item()
+
+
+def test_a_rollout_is_what_the_pipeline_draws(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = make(base, monkeypatch, steps=4)
+    asked = stage.ask(stage.people(1, make_rng(0, 0, 0)), make_rng(0, 0, 1))
+    with torch.no_grad():
+        z = stage.draw(asked, torch.Generator().manual_seed(5))
+    stage.export(tmp_path)
+    for name in ("model_index.json", "adapter/adapter.json"):
+        shutil.copy(base / name, tmp_path / name)
+    backbone = load_backbone(str(tmp_path), device="cpu", dtype="float32")
+    pipe = PortraitPipeline(backbone, backbone.load_controller())
+    pixels = pipe.generate(
+        asked.identity,
+        asked.expression,
+        [""],
+        [5],
+        steps=4,
+        guidance=1.5,
+        background=(asked.background, asked.mask),
+    )
+    torch.testing.assert_close(backbone.decode(z).clamp(-1, 1), pixels, atol=2e-4, rtol=0)
+
+
+def test_gradients_flow_through_the_last_steps(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which calls of the network a rollout differentiates, and that what guidance subtracts is taken as it is."""
+    scheduler = make(base, monkeypatch).base.scheduler
+    weight = torch.tensor(0.1, requires_grad=True)
+    seen: list[tuple[str, bool]] = []
+
+    def predict(z: torch.Tensor, t: torch.Tensor, conditions: Conditions) -> torch.Tensor:
+        assert conditions.text is not None
+        seen.append(("given" if conditions.text.any() else "nothing", torch.is_grad_enabled()))
+        return weight * z
+
+    given, nothing = (Conditions(text=torch.full((1, 1, 1), value)) for value in (1.0, 0.0))
+    noise = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(0))
+    z = rollout(predict, scheduler, 3, 1.5, noise, given, nothing, 2, torch.Generator().manual_seed(1))
+    assert seen == [("given", k > 0) if even else ("nothing", False) for k in range(3) for even in (1, 0)]
+    z.sum().backward()
+    assert weight.grad is not None and weight.grad.isfinite() and weight.grad != 0
+
+
+def test_mixtures_and_what_they_are_asked_to_do(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = make(base, monkeypatch, mixed=1.0, surrounded=0.0, wild=0.0)
+    people = stage.people(12, make_rng(0, 0, 0))
+    asked = stage.ask(people, make_rng(0, 0, 1))
+    who, made = people["identity"][:, :IDENTITY], asked.identity[:, :IDENTITY]
+    for i in range(12):  # a combination of oneself and the one before, both in it, as long as a person's
+        both = torch.stack([who[i], who[i - 1]])
+        if torch.equal(both[0], both[1]):
+            continue
+        share = torch.linalg.lstsq(both.T, made[i][:, None]).solution[:, 0]
+        assert (share > 0.1).all() and share.square().sum() == pytest.approx(1, abs=0.02)
+        torch.testing.assert_close(share @ both, made[i], atol=1e-3, rtol=0)
+    torch.testing.assert_close(asked.identity[:, IDENTITY:], people["identity"][:, IDENTITY:])
+    torch.testing.assert_close(asked.expression, people["expression"].roll(2, 0))
+    assert (asked.mask == 1).all()
+    wild = make(base, monkeypatch, wild=1.0, surrounded=0.0).ask(people, make_rng(0, 0, 1)).expression
+    assert all(any(torch.equal(row, one) for one in stage.strong) for row in wild)
+
+
+def test_in_a_photograph_it_is_somebody_else_at_its_pose(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = make(base, monkeypatch, mixed=0.0, surrounded=1.0, wild=0.0)
+    people = stage.people(6, make_rng(0, 0, 0))
+    asked = stage.ask(people, make_rng(0, 0, 1))
+    torch.testing.assert_close(asked.identity[:, :IDENTITY], people["identity"][:, :IDENTITY].roll(1, 0))
+    assert not asked.identity[:, IDENTITY:].any()
+    assert (asked.mask < 1).any() and (asked.mask > 0).any()
+    told = people["expression"].roll(2, 0)
+    pose = foretell(asked.expression)  # nearer to the photograph's than the reference's is
+    assert (pose - foretell(people["expression"])).norm() < (
+        foretell(told) - foretell(people["expression"])
+    ).norm()
+
+
+def test_a_step_trains_the_base_and_never_the_judges(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = make(base, monkeypatch, steps=2, judged=2)
+    parameters = list(stage.trainable())
+    rng = make_rng(0, 0, 0)
+    batch = stage.batch(4, rng)
+    assert len(batch["x"]) == 2 and len(batch["people.x"]) == 4
+    loss, logs = stage.step(batch, rng)
+    assert set(logs) == {"loss", "noise", "identity", "expression", "crowd"}
+    loss.backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in stage.base.unet.parameters())
+    assert sum(p.grad is not None for p in parameters) > 100
+    judges = [
+        *stage.recogniser.parameters(),
+        *stage.analyser.analyser.parameters(),
+        *stage.base.vae.parameters(),
+    ]
+    assert all(p.grad is None for p in judges)
+
+
+@pytest.mark.parametrize(("changes", "said"), [({"judged": 0}, "judged"), ({"depth": 9}, "depth")])
+def test_settings_that_cannot_be(
+    changes: dict[str, int], said: str, base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(InputError, match=said):
+        make(base, monkeypatch, **changes)
+
+
+def test_judges_are_needed() -> None:
+    with pytest.raises(InputError, match="encoders"):
+        RewardStage({"start": "somewhere"}, PEOPLE)
