@@ -89,7 +89,7 @@ def generate(
     if (pairs is None) != (out_dir is None):
         raise InputError("--pairs FILE.csv and --out-dir DIR belong together: give both.")
     if source is not None:
-        from mien.cli.repeat import repeat
+        from mien.cli.portrait_repeat import repeat
 
         options.check_alone(context, WITH_FROM)
         repeat(source, identity, expression, output, strip, backbone, adapter, device, force, as_json, quiet)

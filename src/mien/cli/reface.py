@@ -107,7 +107,7 @@ def reface(
     if (pairs is None) != (out_dir is None):
         raise InputError("--pairs FILE.csv and --out-dir DIR belong together: give both.")
     if source is not None:
-        from mien.cli.repeat_reface import repeat
+        from mien.cli.reface_repeat import repeat
 
         options.check_alone(context, WITH_FROM)
         request = (photo, identity, expression)

@@ -11,7 +11,9 @@ from PIL import Image
 from mien.cli.consent import remind
 from mien.cli.console import print_json, say
 from mien.cli.pictures import check_places, steps_bar
-from mien.cli.recorded import (
+from mien.cli.refaced import SCORED_BY, RefaceWish, Request, generated_part, report
+from mien.cli.refaces import Refaces, save_strip
+from mien.cli.repeat import (
     Settings,
     check_models,
     check_picture,
@@ -21,8 +23,6 @@ from mien.cli.recorded import (
     same_threads,
     why,
 )
-from mien.cli.refaced import SCORED_BY, RefaceWish, Request, generated_part, report
-from mien.cli.refaces import Refaces, save_strip
 from mien.images import read_image
 from mien.provenance import save_image
 from mien.types import InputError
@@ -70,7 +70,7 @@ def repeat(
     check_models(source, old, refaces.maker.hashes, force)
     remind(quiet)
     ready = time.perf_counter()
-    # As in `repeat`: the last bits depend on the batch's size and on the place in it.
+    # As in `portrait_repeat`: the last bits depend on the batch's size and on the place in it.
     size, slot = old["batch"]["size"], old["batch"]["slot"]
     with steps_bar(quiet) as progress:
         result = refaces.make([request] * size, progress)[slot]

@@ -12,7 +12,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from mien.cli.main import app
-from mien.cli.recorded import read_settings
+from mien.cli.repeat import read_settings
 from mien.provenance import read_provenance, save_image
 from mien.types import InputError
 
