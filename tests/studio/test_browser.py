@@ -149,6 +149,7 @@ def test_measuring(page: Any, tmp_path: Path) -> None:
     give_files(page, FACE)
     press(page, "Measure")
     see(page, "1 face(s)")
+    whole_words_to_the_last_column(page)
     panel(page).locator(".thumbnail-item, .thumbnail-lg").first.click()
     with page.expect_download(timeout=WAIT) as waiting:
         panel(page).get_by_label("Download").first.click()
@@ -156,6 +157,17 @@ def test_measuring(page: Any, tmp_path: Path) -> None:
     waiting.value.save_as(place)
     said = read_metadata(place)
     assert said is not None and said.source_type == COMPOSITE
+
+
+def whole_words_to_the_last_column(page: Any) -> None:
+    """No head of the table of faces is broken, and the wheel brings its last column into view."""
+    heads = page.locator("#faces [role=columnheader]")
+    lines = heads.locator(".text").evaluate_all("texts => texts.map(text => text.offsetHeight / 21)")
+    assert len(lines) == 7 and max(lines) < 2
+    heads.first.hover()
+    page.mouse.wheel(1000, 0)
+    last = heads.last.element_handle()
+    page.wait_for_function("e => e.getBoundingClientRect().right <= window.innerWidth", arg=last)
 
 
 def test_a_job_is_stopped(page: Any) -> None:

@@ -8,6 +8,9 @@ DARK = "() => { document.body.classList.toggle('dark'); }"
 CSS = """
 .note { min-height: 1.5em }
 #words img { object-fit: contain }
+/* The columns are shares of a width at which no word is broken; a narrower screen scrolls. */
+#faces .table-wrap { overflow-x: auto }
+#faces .upload-container { min-width: 700px }
 @media (max-width: 640px) { .gradio-container { padding: 8px !important } }
 button:focus-visible, input:focus-visible, textarea:focus-visible, [role=tab]:focus-visible, [tabindex]:focus-visible
   { outline: 3px solid #c2410c !important; outline-offset: 2px }

@@ -17,7 +17,7 @@ from mien.types import InputError
 
 MOST = 12  # pictures at a time
 HEADERS = ["picture", "face", "sure", "yaw°", "pitch°", "roll°", "strongest blendshapes"]
-WIDTHS = ["18%", "8%", "8%", "9%", "9%", "9%", "39%"]
+WIDTHS = ["20%", "8%", "8%", "9%", "10%", "9%", "36%"]
 SCORES = ["picture", "Exp (best 0)", "LMS (best 0)", "ID (best 1)", "pose°"]
 
 
@@ -27,7 +27,9 @@ def panel(engine: Engine) -> None:
     hold(engine, given)
     start = gr.Button("Measure", variant="primary")
     gallery = gr.Gallery(label="Landmarks and strongest blendshapes", interactive=False, **GALLERY)
-    table = gr.Dataframe(headers=HEADERS, label="Faces", interactive=False, wrap=True, column_widths=WIDTHS)
+    table = gr.Dataframe(
+        headers=HEADERS, label="Faces", interactive=False, wrap=True, column_widths=WIDTHS, elem_id="faces"
+    )
     scores = gr.Dataframe(
         headers=SCORES, label="Compared with the first picture", interactive=False, wrap=True
     )
