@@ -12,10 +12,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mien import weights
+from mien.diffusion.losses import identity_loss
 from mien.encoders.identity import Recogniser, load_recogniser
 from mien.face.blendshapes import INDEX
 from mien.training.adversary import Discriminator, contest
-from mien.training.features import FeatureDistance, energy_distance, periodic_error
+from mien.training.features import energy_distance, feature_distance, feature_maps, periodic_error
 from mien.training.loop import make_rng
 from mien.training.stages.autoencoder import AutoencoderStage
 from mien.types import InputError
@@ -54,6 +55,10 @@ def test_the_hinge_by_hand() -> None:
     torch.testing.assert_close(found.generator, -on_fake.mean())
 
 
+def distance(recogniser: Recogniser, x: Tensor, y: Tensor) -> Tensor:
+    return feature_distance(feature_maps(recogniser.trunk, torch.cat([x, y])))
+
+
 def test_blur_is_a_distance_and_sameness_is_none() -> None:
     face = (
         Image.open(SHIPPED_FOLDER.parents[2] / "examples" / "identity.png").convert("RGB").resize((128, 128))
@@ -62,11 +67,11 @@ def test_blur_is_a_distance_and_sameness_is_none() -> None:
         torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None] / 127.5 - 1
         for picture in (face, *(face.filter(ImageFilter.GaussianBlur(radius)) for radius in (1, 2)))
     )
-    distance = FeatureDistance(load_recogniser(weights.path("recogniser")))
-    assert distance(x, x) == 0
-    assert 0 < distance(x, soft) < distance(x, softer)
+    recogniser = load_recogniser(weights.path("recogniser"))
+    assert distance(recogniser, x, x) == 0
+    assert 0 < distance(recogniser, x, soft) < distance(recogniser, x, softer)
     y = soft.clone().requires_grad_()
-    assert torch.autograd.grad(distance(x, y), y)[0].abs().max() > 0
+    assert torch.autograd.grad(distance(recogniser, x, y), y)[0].abs().max() > 0
 
 
 def test_the_distance_is_lpips_first_equation() -> None:
@@ -86,7 +91,7 @@ def test_the_distance_is_lpips_first_equation() -> None:
     for side in (32, 16, 8):
         a, b = (F.normalize(of[side], dim=1) for of in maps)
         total += (a - b).square().sum(1).mean()
-    torch.testing.assert_close(FeatureDistance(recogniser)(x, y), total, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(distance(recogniser, x, y), total, rtol=1e-4, atol=1e-5)
 
 
 def energy_by_loops(picture: np.ndarray, bands: int, windows: tuple[int, ...]) -> list[np.ndarray]:
@@ -195,11 +200,11 @@ def test_a_step_trains_decoder_and_adversary_and_nothing_else(prepared: Path) ->
         adversarial_weight=0.03,
     )
     assert set(stage.modules()) == {"vae", "discriminator"}
-    assert stage.base is not None and stage.features is not None
+    assert stage.base is not None and stage.recogniser is not None
     frozen = [
         *stage.model.patch_encoder.parameters(),
         *stage.base.unet.parameters(),
-        *stage.features.parameters(),
+        *stage.recogniser.parameters(),
     ]
     optimizer = torch.optim.Adam(list(stage.trainable()), 1e-3)
     named = {f"{m}.{n}": p for m, module in stage.modules().items() for n, p in module.named_parameters()}
@@ -217,6 +222,30 @@ def test_a_step_trains_decoder_and_adversary_and_nothing_else(prepared: Path) ->
         "discriminator.layers.8.bias"
     }  # moves both sides alike: while both are within the hinge, not at all
     assert still == {"vae.patch_encoder.weight", "vae.patch_encoder.bias"}
+
+
+def test_the_recogniser_looks_once(prepared: Path) -> None:
+    """Its maps and its embeddings come from one pass, and are what a pass for each gives."""
+    mini = SHIPPED_FOLDER / "mini"
+    stage = AutoencoderStage(
+        sources=("noise",),
+        start=str(mini / "vae"),
+        recogniser=str(mini / "face" / "recogniser.safetensors"),
+        feature_weight=0.05,
+        identity_weight=0.1,
+    )
+    assert stage.recogniser is not None
+    passes: list[Tensor] = []
+    hook = stage.recogniser.trunk.layers[0].register_forward_hook(lambda _, __, out: passes.append(out))
+    x = stage.batch(2, make_rng(0, 0, 0))["x"]
+    _, logs = stage.step({"x": x}, make_rng(0, 0, 1))
+    hook.remove()
+    assert len(passes) == 1
+    with torch.no_grad():
+        y = stage.model.decode(stage.latents(x, make_rng(0, 0, 1))).sample
+        of_y, of_x = stage.recogniser(torch.cat([y, x])).chunk(2)
+        assert logs["features"] == pytest.approx(distance(stage.recogniser, y, x).item(), rel=1e-6)
+    assert logs["identity"] == pytest.approx(identity_loss(of_y, of_x).item(), rel=1e-6)
 
 
 def test_estimates_stand_where_their_pictures_do(prepared: Path) -> None:

@@ -2,32 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mien.encoders.identity import Recogniser
+from mien.face.network import Trunk
 
 _LEAST = 1e-5  # of an energy: bounds the root's gradient
 
 
-class FeatureDistance(nn.Module):
+def feature_maps(trunk: Trunk, x: Tensor) -> list[Tensor]:
+    """A trunk's maps of x [b, 3, 128, 128] in [-1, 1] at 1/4, 1/8 and 1/16: the last of each size, so that the last of
+    all is what the trunk gives."""
+    found, maps = [], x
+    for layer in trunk.layers:
+        if isinstance(layer, nn.Conv2d) and maps.shape[-1] <= x.shape[-1] // 4:
+            found.append(maps)
+        maps = layer(maps)
+    return [*found, maps]
+
+
+def feature_distance(maps: Sequence[Tensor]) -> Tensor:
     """Mean squared difference of feature maps, each place's features scaled to length 1 (LPIPS without its learned
-    weights, Zhang et al. 2018, arXiv 1801.03924, Eq. 1), over the recogniser's maps at 1/4, 1/8 and 1/16."""
+    weights, Zhang et al. 2018, arXiv 1801.03924, Eq. 1): a scalar.
 
-    def __init__(self, recogniser: Recogniser) -> None:
-        super().__init__()
-        self.layers = recogniser.trunk.layers.requires_grad_(False).eval()
-
-    def forward(self, x: Tensor, y: Tensor) -> Tensor:
-        """x, y: [b, 3, 128, 128] in [-1, 1] → a scalar."""
-        total = x.new_zeros(())
-        maps = torch.cat([x, y])
-        for layer in self.layers:
-            if isinstance(layer, nn.Conv2d) and maps.shape[-1] <= x.shape[-1] // 4:
-                total = total + _difference(maps)  # the last of a size
-            maps = layer(maps)
-        return total + _difference(maps)
+    Args:
+        maps: [2b, c, h, w] each, as of `feature_maps`; the first b are compared with the others.
+    """
+    return torch.stack([_difference(each) for each in maps]).sum()
 
 
 def _difference(maps: Tensor) -> Tensor:

@@ -20,12 +20,12 @@ from mien.backbones import load_backbone
 from mien.data.dataset import load_faces, split_rows, to_bytes, to_pixels
 from mien.diffusion.losses import identity_loss
 from mien.diffusion.schedule import Schedule
-from mien.encoders.identity import EMBEDDING, load_recogniser
+from mien.encoders.identity import load_recogniser
 from mien.face.blendshapes import INDEX
 from mien.models.autoencoder import PatchAutoencoder, fit_linear
 from mien.models.latents import unet_input
 from mien.training.adversary import Discriminator, contest
-from mien.training.features import FeatureDistance, energy_distance, periodic_error
+from mien.training.features import energy_distance, feature_distance, feature_maps, periodic_error
 from mien.types import Conditions, InputError
 
 SOURCES = ("utkface-adults", "lfw-gray", "portraits-of-nobody", "renders-train")
@@ -112,7 +112,6 @@ class AutoencoderStage:
         if (feature_weight or identity_weight) and recogniser is None:
             raise InputError("feature_weight and identity_weight need recogniser=FILE, which compares")
         self.recogniser = load_recogniser(Path(recogniser)) if recogniser else None
-        self.features = FeatureDistance(self.recogniser) if self.recogniser else None
         self.energy_weight, self.periodic_weight = energy_weight, periodic_weight
         self.feature_weight = feature_weight
         self.identity_weight, self.adversarial_weight = identity_weight, adversarial_weight
@@ -157,15 +156,18 @@ class AutoencoderStage:
             periodic = periodic_error(y, x)
             loss = loss + self.periodic_weight * periodic
             logs["periodic"] = periodic.item()
-        if self.identity_weight and self.recogniser is not None:
-            who = self.recogniser.to(x.device)(torch.cat([y, x]))[:, :EMBEDDING].chunk(2)
-            identity = identity_loss(who[0], who[1].detach())
-            loss = loss + self.identity_weight * identity
-            logs["identity"] = identity.item()
-        if self.feature_weight and self.features is not None:
-            distance = self.features.to(x.device)(y, x)
-            loss = loss + self.feature_weight * distance
-            logs["features"] = distance.item()
+        if self.recogniser is not None and (self.identity_weight or self.feature_weight):
+            recogniser = self.recogniser.to(x.device)
+            maps = feature_maps(recogniser.trunk, torch.cat([y, x]))
+            if self.identity_weight:
+                who = recogniser.head(recogniser.squeeze(maps[-1]).flatten(1)).float().chunk(2)
+                identity = identity_loss(who[0], who[1].detach())
+                loss = loss + self.identity_weight * identity
+                logs["identity"] = identity.item()
+            if self.feature_weight:
+                distance = feature_distance(maps)
+                loss = loss + self.feature_weight * distance
+                logs["features"] = distance.item()
         if self.discriminator is not None:
             found = contest(self.discriminator, x, y)
             loss = loss + self.adversarial_weight * found.generator + found.adversary
