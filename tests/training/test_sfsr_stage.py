@@ -85,7 +85,7 @@ def test_a_perfect_estimate_has_no_identity_or_expression_loss(places: dict[str,
     identity, expression = stage._judge(x.clone(), x, None)
     assert identity.item() == pytest.approx(0, abs=1e-6) and expression.item() == pytest.approx(0, abs=1e-6)
     other, moved = stage._judge(x.flip(2), x, None)
-    assert other.item() > 0.01 and moved.item() > 0.01
+    assert other.item() > 0.005 and moved.item() > 0.005
 
 
 def test_the_switches_of_tables_3_and_4(places: dict[str, Path]) -> None:
@@ -132,6 +132,24 @@ def test_compound_identity_exports_and_refaces(places: dict[str, Path], tmp_path
     one, two = (torch.zeros(1, 352), torch.ones(1, 352))
     a, b = (pipe.portraits.generate(who, torch.zeros(1, 57), [""], [0], steps=2) for who in (one, two))
     assert not torch.equal(a, b)
+
+
+def test_an_export_keeps_the_settings_of_its_start(places: dict[str, Path], tmp_path: Path) -> None:
+    start = save_model(tmp_path / "start", "sd15")
+    said = start / "adapter" / "adapter.json"
+    kept = {
+        "steps": 3,
+        "guidance": 1.25,
+        "reface_steps": 4,
+        "reface_guidance": 1.75,
+        "reface_identity": 1.2,
+    }
+    said.write_text(json.dumps({**json.loads(said.read_text()), "framing": "canonical", **kept}))
+    stage = SfsrStage(str(start), manifest=str(places["set"]), framing="ffhq")
+    stage.export(tmp_path / "export")
+    spec = load_backbone(str(tmp_path / "export"), "cpu").adapter
+    assert spec is not None and kept.items() <= spec.settings.items()
+    assert spec.framing == "ffhq"  # of this training
 
 
 def test_a_known_recogniser_keeps_its_projection(places: dict[str, Path]) -> None:

@@ -231,12 +231,7 @@ class AdapterTraining:
         self.adapter.save(folder / "adapter")
         spec = self.backbone.adapter
         assert spec is not None  # load_adapter has asked for it
-        settings = {
-            name: getattr(spec, name)
-            for name in AdapterSpec.__dataclass_fields__
-            if name not in ("identity", "expression")
-        }
-        write_text(folder / "adapter" / "adapter.json", json.dumps(settings, indent=1) + "\n")
+        write_text(folder / "adapter" / "adapter.json", json.dumps(spec.settings, indent=1) + "\n")
 
 
 def training_device() -> torch.device:

@@ -102,13 +102,13 @@ class SfsrStage:
         self.background, self.estimator, self.judged = background, estimator, judged
         self.identity_weight, self.expression_weight = identity_weight, expression_weight
         self.drop = torch.tensor([float(p) for p in drop]).cumsum(0)
-        self.settings: dict[str, str | int | float] = {
+        own = self.backbone.adapter
+        self.settings: dict[str, Any] = {
+            **({} if own is None else own.settings),
             "identity_encoder": "+".join(names) if names else self.data.identity_encoder,
             "expression_encoder": self.data.expression_encoder,
             "framing": framing,
         }
-        if (spec := self.backbone.adapter) is not None:
-            self.settings |= {"steps": spec.steps, "guidance": spec.guidance}
         with torch.no_grad():
             self.empty = self.backbone.prompts([""]).tokens  # [1, n, d]: the paper has no text beside faces
 
