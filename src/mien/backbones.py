@@ -12,6 +12,7 @@ from __future__ import annotations
 import copy
 import importlib
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -104,6 +105,11 @@ class AdapterSpec:
     reface_guidance: float | None = None
     reface_identity: float = 1.0
 
+    @property
+    def settings(self) -> dict[str, Any]:
+        """All but the files: what ``adapter.json`` says."""
+        return {name: value for name, value in vars(self).items() if name not in FILES}
+
 
 @dataclass
 class Backbone:
@@ -180,9 +186,9 @@ class Backbone:
         """
         return latents.encode(self.vae, x, generator)
 
-    def decode(self, z: Tensor) -> Tensor:
-        """Latents z [b, c, h, w] -> pixels x [b, 3, H, W] float32, about [-1, 1]."""
-        return latents.decode(self.vae, z)
+    def decode(self, z: Tensor, generators: Sequence[torch.Generator] | None = None) -> Tensor:
+        """Latents z [b, c, h, w] -> pixels x [b, 3, H, W] float32, about [-1, 1]; see ``models.latents.decode``."""
+        return latents.decode(self.vae, z, generators)
 
     @property
     def takes_background(self) -> bool:

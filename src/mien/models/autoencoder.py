@@ -14,6 +14,7 @@ not import by itself what a folder names.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -22,6 +23,8 @@ from diffusers.models.modeling_utils import ModelMixin
 from diffusers.utils.accelerate_utils import apply_forward_hook
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from mien.models.grain import add_grain
 
 
 class Encoded(NamedTuple):
@@ -64,6 +67,7 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):
         widths: decoder channels at 1/16, 1/8, 1/4 and 1/2 of the picture's size.
         blocks: residual blocks at each of those sizes.
         scaling_factor, shift_factor: as in diffusers' autoencoders; z is stored at the scale the UNet works on.
+        grain: share of `models.grain.add_grain`, where `decode` is given a generator to draw it with.
     """
 
     @register_to_config
@@ -74,6 +78,7 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):
         blocks: tuple[int, ...] = (2, 2, 3, 1),
         scaling_factor: float = 1.0,
         shift_factor: float = 0.0,
+        grain: float = 0.0,
     ) -> None:
         super().__init__()
         self.patch_encoder = nn.Conv2d(3, latent_channels, 16, stride=16)
@@ -104,12 +109,18 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):
 
     @apply_forward_hook
     def decode(
-        self, z: Tensor, return_dict: bool = True, generator: torch.Generator | None = None
+        self,
+        z: Tensor,
+        return_dict: bool = True,
+        generator: torch.Generator | Sequence[torch.Generator] | None = None,
     ) -> Decoded:
-        """z [b, c, h, w] → [b, 3, 16 h, 16 w]. Nothing is sampled: diffusers' `generator` has no effect."""
+        """z [b, c, h, w] → [b, 3, 16 h, 16 w]. Grain is drawn with `generator`, one or one a picture; None: none."""
         smooth = F.pixel_shuffle(self.patch_decoder(z), 16)
-        detail = F.pixel_shuffle(self.refiner_out(self.refiner(z)), 2)
-        return Decoded(smooth + detail)
+        sample = smooth + F.pixel_shuffle(self.refiner_out(self.refiner(z)), 2)
+        if generator is None or not self.config.grain:
+            return Decoded(sample)
+        each = [generator] * len(z) if isinstance(generator, torch.Generator) else generator
+        return Decoded(add_grain(sample, self.config.grain, each).to(sample.dtype))
 
     def forward(self, x: Tensor) -> Tensor:
         return self.decode(self.encode(x).latents).sample

@@ -7,6 +7,7 @@ mask is 1 everywhere and its background the latent of a mid-grey picture, which 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -30,10 +31,15 @@ def encode(vae: Any, x: Tensor, generator: torch.Generator | None = None) -> Ten
     return (z.float() - _shift(vae)) * vae.config.scaling_factor
 
 
-def decode(vae: Any, z: Tensor) -> Tensor:
-    """Latents z [b, c, h, w] -> pixels x [b, 3, H, W] float32, about [-1, 1]."""
+def decode(vae: Any, z: Tensor, generators: Sequence[torch.Generator] | None = None) -> Tensor:
+    """Latents z [b, c, h, w] -> pixels x [b, 3, H, W] float32, about [-1, 1].
+
+    Args:
+        generators: one a picture, for autoencoders that draw what latents do not tell; None: nothing is drawn.
+    """
     z = z.float() / vae.config.scaling_factor + _shift(vae)
-    return vae.decode(z.to(place(vae), vae.dtype)).sample.float()
+    drawn = {"generator": generators} if generators is not None and getattr(vae.config, "grain", 0) else {}
+    return vae.decode(z.to(place(vae), vae.dtype), **drawn).sample.float()
 
 
 @torch.no_grad()

@@ -288,7 +288,7 @@ class PortraitPipeline:
                 z = scheduler.step(eps, t, z, **extra, return_dict=False)[0]
                 if callback is not None:
                     callback(i + 1, len(scheduler.timesteps), z)
-            pixels = backbone.decode(z).cpu()
+            pixels = backbone.decode(z, generators).cpu()
         finally:
             self.adapter.forget()
             backbone.release()
