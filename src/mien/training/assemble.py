@@ -4,7 +4,9 @@ python -m mien.training.assemble --base runs/mini_pretrain/export --adapter runs
     --autoencoder runs/mini_autoencoder/export --analyser runs/mini_analyser/export \\
     --recogniser runs/mini_recogniser/export
 
-Parts that are not named stay as they are. Writes the manifest of the weights afterwards.
+Parts that are not named stay as they are. With ``--share`` what is written is a mean of what was there and of the
+export: where training went on from what ships, it is often better than either ("model soups", Wortsman et al. 2022,
+arXiv 2203.05482). Writes the manifest of the weights afterwards.
 """
 
 from __future__ import annotations
@@ -12,14 +14,17 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from diffusers import UNet2DConditionModel
+from torch import Tensor
 from transformers import CLIPTextModel
 
 from mien.models.adapter_files import read_adapter, write_adapter
 from mien.models.autoencoder import PatchAutoencoder
+from mien.types import InputError
 from mien.weights import manifest
 from mien.weights.registry import SHIPPED_FOLDER
 
@@ -44,28 +49,48 @@ INDEX = {
 }
 
 
-def assemble_base(source: Path, target: Path) -> None:
+def mean(new: Mapping[str, Tensor], old: Mapping[str, Tensor], share: float) -> dict[str, Tensor]:
+    """share * new + (1 - share) * old of two states with the same tensors, in new's order; float32.
+
+    Raises:
+        InputError: they are of different networks.
+    """
+    if {k: v.shape for k, v in new.items()} != {k: v.shape for k, v in old.items()}:
+        raise InputError(
+            "the export and what ships are different networks, which have no mean: leave out --share"
+        )
+    return {key: torch.lerp(old[key].float(), value.float(), share) for key, value in new.items()}
+
+
+def assemble_base(source: Path, target: Path, share: float = 1.0) -> None:
     """UNet, text encoder, tokenizer and schedule of a pretraining export."""
+    unet = UNet2DConditionModel.from_pretrained(source / "unet", torch_dtype=torch.float32)
+    text = CLIPTextModel.from_pretrained(source / "text_encoder", dtype=torch.float32)
+    if share != 1.0:
+        old = UNet2DConditionModel.from_pretrained(target / "unet", torch_dtype=torch.float32)
+        unet.load_state_dict(mean(unet.state_dict(), old.state_dict(), share))
+        before = CLIPTextModel.from_pretrained(target / "text_encoder", dtype=torch.float32)
+        text.load_state_dict(mean(text.state_dict(), before.state_dict(), share))
     for part in ("unet", "text_encoder", "tokenizer", "scheduler"):
         shutil.rmtree(target / part, ignore_errors=True)
-    unet = UNet2DConditionModel.from_pretrained(source / "unet", torch_dtype=torch.float16)
-    unet.save_pretrained(target / "unet", max_shard_size=SHARD)
-    CLIPTextModel.from_pretrained(source / "text_encoder", dtype=torch.float16).save_pretrained(
-        target / "text_encoder"
-    )
+    unet.half().save_pretrained(target / "unet", max_shard_size=SHARD)
+    text.half().save_pretrained(target / "text_encoder")
     for part in ("tokenizer", "scheduler"):
         shutil.copytree(source / part, target / part)
     (target / "model_index.json").write_text(json.dumps(INDEX, indent=1) + "\n")
 
 
-def assemble_autoencoder(source: Path, target: Path) -> None:
+def assemble_autoencoder(source: Path, target: Path, grain: float) -> None:
     """The autoencoder; its encoder must be the one that the base was trained with."""
-    shutil.rmtree(target / "vae", ignore_errors=True)
     vae = PatchAutoencoder.from_pretrained(source, torch_dtype=torch.float16)
+    vae.register_to_config(grain=grain)
+    shutil.rmtree(target / "vae", ignore_errors=True)
     vae.save_pretrained(target / "vae", max_shard_size=SHARD)
 
 
-def assemble_adapter(source: Path, target: Path, steps: int, guidance: float, id_scale: float) -> None:
+def assemble_adapter(
+    source: Path, target: Path, steps: int, guidance: float, id_scale: float, share: float = 1.0
+) -> None:
     """Both branches in IP-Adapter's layout, with the encoders and settings they go with.
 
     `id_scale` becomes part of the identity's values, so that a lambda_id of 1 means it: what a branch adds to attention
@@ -73,6 +98,9 @@ def assemble_adapter(source: Path, target: Path, steps: int, guidance: float, id
     """
     for branch in ("identity", "expression"):
         image_proj, ip_adapter = read_adapter(source / f"{branch}.safetensors")
+        if share != 1.0:
+            before = read_adapter(target / "adapter" / f"{branch}.safetensors")
+            image_proj, ip_adapter = mean(image_proj, before[0], share), mean(ip_adapter, before[1], share)
         state = {f"image_proj.{k}": v.half() for k, v in image_proj.items()}
         scale = id_scale if branch == "identity" else 1.0
         for key, value in ip_adapter.items():
@@ -98,13 +126,17 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=6, help="default sampling steps")
     parser.add_argument("--guidance", type=float, default=1.5, help="default guidance")
     parser.add_argument("--id-scale", type=float, default=1.0, help="of the identity, into its weights")
+    parser.add_argument("--share", type=float, default=1.0, help="of the base's and adapter's new weights")
+    parser.add_argument("--grain", type=float, default=1.0, help="of the autoencoder (mien.training.grain)")
     given = parser.parse_args()
     if given.base:
-        assemble_base(given.base, given.target)
+        assemble_base(given.base, given.target, given.share)
     if given.autoencoder:
-        assemble_autoencoder(given.autoencoder, given.target)
+        assemble_autoencoder(given.autoencoder, given.target, given.grain)
     if given.adapter:
-        assemble_adapter(given.adapter, given.target, given.steps, given.guidance, given.id_scale)
+        assemble_adapter(
+            given.adapter, given.target, given.steps, given.guidance, given.id_scale, given.share
+        )
     for name in ("analyser", "recogniser", "detector"):
         if getattr(given, name):
             (given.target / "face").mkdir(parents=True, exist_ok=True)
