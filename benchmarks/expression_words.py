@@ -43,6 +43,7 @@ def main() -> None:
     parser.add_argument("--words", help="with --generated: comma-separated; default all")
     parser.add_argument("--seeds", type=int, default=1, help="with --generated: portraits a word")
     parser.add_argument("--steps", type=int, help="with --generated; default the model's")
+    parser.add_argument("--guidance", type=float, help="with --generated; default the model's")
     parser.add_argument("--backbone", default="mini", help="with --generated")
     parser.add_argument("--backend", choices=["mediapipe", "embedded"], default="mediapipe")
     parser.add_argument("--out", type=Path, default=Path("runs/bench"))
@@ -85,7 +86,9 @@ def generated(look: Callable[..., list], known: list[Label], given: argparse.Nam
     out: Path = given.out / "generated"
     pipe = mien.load(given.backbone)
     wishes = [*(label.word for label in known), "neutral"]
-    images = pipe(given.identity, wishes, num_images=given.seeds, steps=given.steps)
+    images = pipe(
+        given.identity, wishes, num_images=given.seeds, steps=given.steps, guidance=given.guidance
+    )
     seen = np.stack([_read(look, image) for image in tqdm(images, desc="portraits")])
     seen = seen.reshape(len(wishes), given.seeds, 52).mean(axis=1)
     read, still = list(seen[:-1]), seen[-1]

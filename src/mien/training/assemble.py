@@ -63,7 +63,7 @@ def mean(new: Mapping[str, Tensor], old: Mapping[str, Tensor], share: float) -> 
 
 
 def assemble_base(source: Path, target: Path, share: float = 1.0) -> None:
-    """UNet, text encoder, tokenizer and schedule of a pretraining export."""
+    """UNet, text encoder, tokenizer and schedule of a pretraining export; a mean keeps the last two as they are."""
     unet = UNet2DConditionModel.from_pretrained(source / "unet", torch_dtype=torch.float32)
     text = CLIPTextModel.from_pretrained(source / "text_encoder", dtype=torch.float32)
     if share != 1.0:
@@ -71,11 +71,12 @@ def assemble_base(source: Path, target: Path, share: float = 1.0) -> None:
         unet.load_state_dict(mean(unet.state_dict(), old.state_dict(), share))
         before = CLIPTextModel.from_pretrained(target / "text_encoder", dtype=torch.float32)
         text.load_state_dict(mean(text.state_dict(), before.state_dict(), share))
-    for part in ("unet", "text_encoder", "tokenizer", "scheduler"):
+    copied = ("tokenizer", "scheduler") if share == 1.0 else ()
+    for part in ("unet", "text_encoder", *copied):
         shutil.rmtree(target / part, ignore_errors=True)
     unet.half().save_pretrained(target / "unet", max_shard_size=SHARD)
     text.half().save_pretrained(target / "text_encoder")
-    for part in ("tokenizer", "scheduler"):
+    for part in copied:
         shutil.copytree(source / part, target / part)
     (target / "model_index.json").write_text(json.dumps(INDEX, indent=1) + "\n")
 
@@ -124,7 +125,7 @@ def main() -> None:
     for name in ("base", "autoencoder", "adapter", "analyser", "recogniser", "detector"):
         parser.add_argument(f"--{name}", type=Path)
     parser.add_argument("--steps", type=int, default=6, help="default sampling steps")
-    parser.add_argument("--guidance", type=float, default=1.5, help="default guidance")
+    parser.add_argument("--guidance", type=float, default=1.25, help="default guidance")
     parser.add_argument("--id-scale", type=float, default=1.0, help="of the identity, into its weights")
     parser.add_argument("--share", type=float, default=1.0, help="of the base's and adapter's new weights")
     parser.add_argument("--grain", type=float, default=1.0, help="of the autoencoder (mien.training.grain)")
