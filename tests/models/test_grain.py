@@ -73,3 +73,25 @@ def test_only_a_generator_makes_grain() -> None:
         vae.register_to_config(grain=0.0)
         assert torch.equal(plain, latents.decode(vae, z, generators(1, 2)))
         assert torch.equal(plain, vae.decode(z, generator=generators(1)[0]).sample)
+
+
+def test_portraits_have_grain_and_refaced_photos_have_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the shipped model's pipelines hand to the autoencoder: a generator a picture, or nothing."""
+    import mien
+    from mien.backbones import Backbone
+
+    given: list[bool] = []
+    decode = Backbone.decode
+    monkeypatch.setattr(
+        Backbone, "decode", lambda self, z, g=None: (given.append(g is not None), decode(self, z, g))[1]
+    )
+    pipe = mien.load("mini", device="cpu")
+    assert pipe.backbone.vae.config.grain > 0
+    identity, expression = torch.zeros(1, 224), torch.zeros(1, 57)
+    portrait, plain = (
+        pipe.generate(identity, expression, [""], [3], steps=1, guidance=1.0, grain=grain)
+        for grain in (True, False)
+    )
+    assert given == [True, False] and not torch.equal(portrait, plain)
+    added = (portrait - plain)[..., 4:-4, 4:-4]
+    assert added.abs().max() < 0.5 and 0.002 < added.std() < 0.1

@@ -243,12 +243,14 @@ class PortraitPipeline:
         width: int | None = None,
         callback: Callback | None = None,
         background: tuple[Tensor, Tensor] | None = None,
+        grain: bool = True,
     ) -> Tensor:
         """One batch from embeddings [b, w] (or [b, k, w]): pixels [b, 3, H, W] float32 on the CPU, in [-1,
         1].
 
         ``background``: latent [b, c, h, w] and mask [b, 1, h, w] of what surrounds the face, for a UNet that
-        takes them (``models.sfsr.background_conditions``); None: nothing is given.
+        takes them (``models.sfsr.background_conditions``); None: nothing is given. ``grain``: whether an
+        autoencoder that leaves detail out may draw it (``models.grain``).
         """
         steps = self.steps if steps is None else steps
         guidance = self.guidance if guidance is None else guidance
@@ -288,7 +290,7 @@ class PortraitPipeline:
                 z = scheduler.step(eps, t, z, **extra, return_dict=False)[0]
                 if callback is not None:
                     callback(i + 1, len(scheduler.timesteps), z)
-            pixels = backbone.decode(z, generators).cpu()
+            pixels = backbone.decode(z, generators if grain else None).cpu()
         finally:
             self.adapter.forget()
             backbone.release()

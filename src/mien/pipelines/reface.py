@@ -329,6 +329,7 @@ class RefacePipeline:
             width=self.backbone.size,
             callback=callback,
             background=(background, mask),
+            grain=False,  # the photo has its own, at its own size
         )
         return [np.asarray(image) for image in to_pil(pixels)]
 
