@@ -38,7 +38,7 @@ def decode(vae: Any, z: Tensor, generators: Sequence[torch.Generator] | None = N
         generators: one a picture, for autoencoders that draw what latents do not tell; None: nothing is drawn.
     """
     z = z.float() / vae.config.scaling_factor + _shift(vae)
-    drawn = {"generator": generators} if generators is not None and getattr(vae.config, "grain", 0) else {}
+    drawn = {"generator": generators} if generators is not None and getattr(vae.config, "grain", None) else {}
     return vae.decode(z.to(place(vae), vae.dtype), **drawn).sample.float()
 
 
