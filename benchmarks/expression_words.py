@@ -86,9 +86,7 @@ def generated(look: Callable[..., list], known: list[Label], given: argparse.Nam
     out: Path = given.out / "generated"
     pipe = mien.load(given.backbone)
     wishes = [*(label.word for label in known), "neutral"]
-    images = pipe(
-        given.identity, wishes, num_images=given.seeds, steps=given.steps, guidance=given.guidance
-    )
+    images = pipe(given.identity, wishes, num_images=given.seeds, steps=given.steps, guidance=given.guidance)
     seen = np.stack([_read(look, image) for image in tqdm(images, desc="portraits")])
     seen = seen.reshape(len(wishes), given.seeds, 52).mean(axis=1)
     read, still = list(seen[:-1]), seen[-1]

@@ -25,6 +25,7 @@ def test_there_are_as_many_as_we_know_of() -> None:
         "mini_pretrain",
         "mini_recogniser",
         "mini_refined",
+        "mini_reward",
         "mini_sfsr",
         "mini_tune",
         "sd14_sfsr",

@@ -195,7 +195,7 @@ def test_nothing_stays_on_another_device(
     sets: list[Pictures], tokenizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On the device that computes nothing, where a tensor left on the CPU is refused as on a GPU."""
-    monkeypatch.setattr(torch, "autocast", lambda *_: nullcontext())
+    monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())
     meta = torch.device("meta")
     identity = EmbeddedIdentity(load_recogniser(FACE / "recogniser.safetensors"), meta)
     expression = EmbeddedExpression(load_analyser(FACE / "analyser.safetensors"), meta)

@@ -22,9 +22,9 @@ from mien.types import Face
 WIDTH = 57
 
 
-def expression_vector(blendshapes: Tensor, landmarks: Tensor) -> Tensor:
-    """[b, 52] and [b, 478, 2 or 3] px → [b, 57], standardised; differentiable."""
-    return standardise(torch.cat([blendshapes, lms_ratios_torch(landmarks)], dim=1), "expression")
+def expression_vector(blendshapes: Tensor, landmarks: Tensor, limit: float | None = None) -> Tensor:
+    """[b, 52] and [b, 478, 2 or 3] px → [b, 57], standardised, within ±limit (see `standardise`); differentiable."""
+    return standardise(torch.cat([blendshapes, lms_ratios_torch(landmarks)], dim=1), "expression", limit)
 
 
 @cache

@@ -25,10 +25,12 @@ def _statistics() -> dict[str, tuple[Tensor, Tensor]]:
     return {key: (torch.tensor(value["mean"]), torch.tensor(value["std"])) for key, value in content.items()}
 
 
-def standardise(values: Tensor, kind: str) -> Tensor:
-    """(values - mean) / std, clamped to ±``LIMITS[kind]``. `kind`: "identity" [b, 128] or "expression" [b, 57]."""
+def standardise(values: Tensor, kind: str, limit: float | None = None) -> Tensor:
+    """(values - mean) / std, clamped to ±limit. `kind`: "identity" [b, 128] or "expression" [b, 57]; limit None:
+    ``LIMITS[kind]``."""
+    limit = LIMITS[kind] if limit is None else limit
     mean, std = (x.to(values) for x in _statistics()[kind])
-    return ((values - mean) / std).clamp(-LIMITS[kind], LIMITS[kind])
+    return ((values - mean) / std).clamp(-limit, limit)
 
 
 def restore(values: Tensor, kind: str) -> Tensor:

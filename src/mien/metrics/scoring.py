@@ -28,6 +28,8 @@ FILES = (".onnx", ".pth", ".pt")
 # them, and on 92.1% of held-out pairs).
 # Nobody has published a distance for ArcFace's files on these crops, and we have not measured one.
 SAME_PERSON = {"dlib": 0.6, "embedded": 0.478}
+# Standard deviations in an expression's embedding, whatever a model can be told (`encoders.standardise.LIMITS`).
+FARTHEST = 5.0
 
 Analyse = Callable[[Image.Image], Sequence[Face]]
 Recognise = Callable[[Image.Image, Face], "Tensor"]
@@ -117,8 +119,10 @@ def _expression(face: Face) -> FloatArray:
 
     from mien.encoders.expression import expression_vector
 
-    numbers = [torch.from_numpy(np.array(values)[None]) for values in (face.blendshapes, face.landmarks)]
-    return expression_vector(*numbers)[0].numpy()
+    blendshapes, landmarks = (
+        torch.from_numpy(np.array(values)[None]) for values in (face.blendshapes, face.landmarks)
+    )
+    return expression_vector(blendshapes, landmarks, FARTHEST)[0].numpy()
 
 
 def _copied(
