@@ -84,8 +84,8 @@ def test_a_perfect_estimate_has_no_identity_or_expression_loss(places: dict[str,
     x = stage.batch(2, make_rng(0, 0, 0))["x"]
     identity, expression = stage._judge(x.clone(), x, None)
     assert identity.item() == pytest.approx(0, abs=1e-6) and expression.item() == pytest.approx(0, abs=1e-6)
-    other, moved = stage._judge(x.flip(2), x, None)
-    assert other.item() > 0.005 and moved.item() > 0.005
+    other, moved = stage._judge(x.transpose(2, 3), x, None)
+    assert other.item() > 0.01 and moved.item() > 0.01
 
 
 def test_the_switches_of_tables_3_and_4(places: dict[str, Path]) -> None:

@@ -24,7 +24,10 @@ from PIL import Image
 from torch import Tensor, nn
 
 from mien.diffusion.losses import expression_loss, identity_loss
+from mien.encoders.expression import EmbeddedExpression
+from mien.encoders.identity import load_recogniser
 from mien.expressions.turning import foretell, turned
+from mien.face.network import load_analyser
 from mien.models.sfsr import background_conditions
 from mien.training.augment import similarity_matrices, warp_pixels
 from mien.training.conditions import ConditionSampler, build_set
@@ -90,11 +93,10 @@ class RewardStage:
             raise InputError(
                 "base needs start and encoders: folders of what is trained on and of what judges"
             )
-        self.base = PretrainStage(**{**base, "identity_weight": 1.0})  # which loads the judges
-        assert self.base.judges is not None
-        self.recogniser, self.analyser = self.base.judges
-        self.base.judges = None  # they judge finished pictures here, and not estimates
+        self.base = PretrainStage(**base)
         encoders = Path(base["encoders"])
+        self.recogniser = load_recogniser(encoders / "recogniser.safetensors")
+        self.analyser = EmbeddedExpression(load_analyser(encoders / "analyser.safetensors"))
         self.people = ConditionSampler(
             dict(people), self.base.tokenizer, grey=0.0, encoders=encoders, emphasis=emphasis
         )
