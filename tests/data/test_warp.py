@@ -6,7 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.training.slices_set import save_prepared
 
+from mien.data.dataset import load_faces
 from mien.data.warp import (
     IRISES,
     LEFT_LOWER_LID,
@@ -20,6 +22,7 @@ from mien.data.warp import (
     target_landmarks,
     warp_expression,
 )
+from mien.data.warped import known_faces
 from mien.types import ByteImage, FloatArray
 
 
@@ -173,3 +176,16 @@ def test_mediapipe_sees_photographs_open_their_mouths_and_shut_their_eyes(
     jaw, blink = INDEX["jawOpen"], INDEX["eyeBlinkLeft"]
     assert np.nanmean(after["jaw_open"], 0)[jaw] > np.mean(before, 0)[jaw] + 0.15
     assert np.nanmean(after["closed_eyes"], 0)[blink] > np.mean(before, 0)[blink] + 0.2
+
+
+def test_what_is_known_of_prepared_photographs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Landmarks go back to the photograph's own pixels: the crop's matrix takes them where they were."""
+    save_prepared(tmp_path, "utkface-adults", ["a.jpg", "b.jpg"])
+    monkeypatch.setenv("MIEN_CACHE", str(tmp_path))
+    faces, known = load_faces("utkface-adults"), known_faces()
+    assert list(known) == ["a.jpg", "b.jpg"]
+    for i, (points, blendshapes, _) in enumerate(known.values()):
+        across = points[:, :2] @ faces.crop_matrix[i, :, :2].T + faces.crop_matrix[i, :, 2]
+        np.testing.assert_allclose(across, faces.landmarks[i, :, :2], atol=1e-3)
+        np.testing.assert_allclose(points[:, 2] * 0.85, faces.landmarks[i, :, 2], atol=1e-3)
+        np.testing.assert_array_equal(blendshapes, faces.blendshapes[i])

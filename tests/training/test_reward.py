@@ -11,7 +11,9 @@ import pytest
 import torch
 
 from mien.backbones import load_backbone
+from mien.expressions.labels import labels
 from mien.expressions.turning import foretell
+from mien.pipelines.inputs import Embedder
 from mien.pipelines.portrait import PortraitPipeline
 from mien.training.crowd import crowd_distance
 from mien.training.loop import make_rng
@@ -115,7 +117,7 @@ def test_gradients_flow_through_the_last_steps(base: Path, monkeypatch: pytest.M
 
 
 def test_mixtures_and_what_they_are_asked_to_do(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    stage = make(base, monkeypatch, mixed=1.0, surrounded=0.0, wild=0.0)
+    stage = make(base, monkeypatch, mixed=1.0, surrounded=0.0, wild=0.0, worded=0.0)
     people = stage.people(12, make_rng(0, 0, 0))
     asked = stage.ask(people, make_rng(0, 0, 1))
     who, made = people["identity"][:, :IDENTITY], asked.identity[:, :IDENTITY]
@@ -129,12 +131,32 @@ def test_mixtures_and_what_they_are_asked_to_do(base: Path, monkeypatch: pytest.
     torch.testing.assert_close(asked.identity[:, IDENTITY:], people["identity"][:, IDENTITY:])
     torch.testing.assert_close(asked.expression, people["expression"].roll(2, 0))
     assert (asked.mask == 1).all()
-    wild = make(base, monkeypatch, wild=1.0, surrounded=0.0).ask(people, make_rng(0, 0, 1)).expression
+    wild = (
+        make(base, monkeypatch, wild=1.0, worded=0.0, surrounded=0.0)
+        .ask(people, make_rng(0, 0, 1))
+        .expression
+    )
     assert all(any(torch.equal(row, one) for one in stage.strong) for row in wild)
 
 
+def test_words_are_told_as_a_pipeline_tells_them(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each is neutral and a word, by weights that the pipeline's own inputs make the same vector of."""
+    stage = make(base, monkeypatch, worded=1.0, surrounded=0.0)
+    told = stage.ask(stage.people(6, make_rng(0, 0, 0)), make_rng(0, 0, 1)).expression
+    inputs = Embedder(stage.analyser, lambda _: [], "largest", "expression")
+    whole = inputs(list(labels()))
+    for row in told:
+        direction, beyond = whole - inputs(["neutral"]), row - inputs(["neutral"])[0]
+        strength = (direction @ beyond) / direction.square().sum(1)
+        off = (strength[:, None] * direction - beyond).norm(dim=1)
+        best = int(off.argmin())
+        assert 0.5 <= strength[best] <= 1
+        word = list(labels())[best]
+        torch.testing.assert_close(inputs([f"{word}:{strength[best]:.6f}"])[0], row, atol=1e-3, rtol=0)
+
+
 def test_in_a_photograph_it_is_somebody_else_at_its_pose(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    stage = make(base, monkeypatch, mixed=0.0, surrounded=1.0, wild=0.0)
+    stage = make(base, monkeypatch, mixed=0.0, surrounded=1.0, wild=0.0, worded=0.0)
     people = stage.people(6, make_rng(0, 0, 0))
     asked = stage.ask(people, make_rng(0, 0, 1))
     torch.testing.assert_close(asked.identity[:, :IDENTITY], people["identity"][:, :IDENTITY].roll(1, 0))

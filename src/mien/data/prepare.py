@@ -26,6 +26,8 @@ from mien.face.align import crop_matrix, transform_points, warp
 from mien.files import replacing
 from mien.types import ByteImage, FloatArray, InputError
 
+EMBEDDING = 128  # dlib's
+
 
 def from_archive(source: str) -> Iterator[tuple[str, str, ByteImage, Labels]]:
     """(name, person, picture, labels) of every picture of a set beside the project."""
@@ -45,7 +47,10 @@ def from_arrays(path: Path) -> Iterator[tuple[str, str, ByteImage, Labels]]:
         raise InputError(
             f"The file {path} holds no labelled pictures ({error}); make it by mien.data.render."
         ) from error
-    for i, (image, landmarks, blendshapes, matrix) in enumerate(zip(*columns, strict=True)):
+    rows = zip(*columns, strict=True)
+    for i, (image, landmarks, blendshapes, matrix) in enumerate(
+        tqdm(rows, total=len(columns[0]), desc=path.name)
+    ):
         if "head" in arrays:
             name, person = f"head{arrays['head'][i]:08d}-{i}", str(arrays["head"][i])
         else:
@@ -66,8 +71,11 @@ def given_embeddings() -> dict[str, FloatArray]:
     return found
 
 
-def prepare(source: str, path: Path | None, cache: Path) -> int:
-    """Write one set and return how many faces it has; pictures without a face are left out."""
+def prepare(source: str, path: Path | None, cache: Path, recognise: bool = True) -> int:
+    """Write one set and return how many faces it has; pictures without a face are left out.
+
+    Without `recognise`, faces whose embedding does not lie beside the project get none (NaN).
+    """
     pictures = from_archive(source) if path is None else from_arrays(path)
     embeddings = given_embeddings()
     recogniser = None
@@ -78,6 +86,8 @@ def prepare(source: str, path: Path | None, cache: Path) -> int:
     for name, person, image, labels in pictures:
         if not labels.found:
             continue
+        if name not in embeddings and not recognise:
+            embeddings[name] = np.full(EMBEDDING, np.nan, np.float32)
         if name not in embeddings:
             recogniser = recogniser or DlibRecogniser()
             embeddings[name] = recogniser.embed_chip(chip_of_pixels(image, labels.landmarks))
@@ -107,11 +117,18 @@ def prepare(source: str, path: Path | None, cache: Path) -> int:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Prepare face sets for training.")
     parser.add_argument("sets", nargs="+", metavar="NAME[=FILE.npz]")
-    for item in parser.parse_args().sets:
+    parser.add_argument(
+        "--no-dlib",
+        action="store_true",
+        help="only the embeddings that lie beside the project: enough where the embedded encoders make the conditions",
+    )
+    given = parser.parse_args()
+    for item in given.sets:
         name, _, file = item.partition("=")
         if not file and name not in ARCHIVES:
             raise SystemExit(f"{name}: not one of {', '.join(ARCHIVES)}; or say {name}=FILE.npz")
-        print(f"{name}: {prepare(name, Path(file) if file else None, cache_dir())} faces in {cache_dir()}")
+        count = prepare(name, Path(file) if file else None, cache_dir(), not given.no_dlib)
+        print(f"{name}: {count} faces in {cache_dir()}")
 
 
 if __name__ == "__main__":

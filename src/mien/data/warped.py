@@ -1,7 +1,8 @@
 """A set of warped photographs: UTKFace's faces given the expressions of rendered heads, labelled again by
 MediaPipe.
 
-    python -m mien.data.warped OUT.npz --labels raw_utkface.npz [...] --count 6000 --seed 0
+    python -m mien.data.prepare utkface-adults
+    python -m mien.data.warped OUT.npz --count 6000 --seed 0
 
 Only faces that are near enough to neutral and to frontal are used, and of the training split alone.
 """
@@ -17,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from mien.data.coefficients import combination, preset, preset_names, to_vector
+from mien.data.dataset import load_faces
 from mien.data.extras import NO_HAIR
 from mien.data.ict import IctHead, load_head
 from mien.data.labels import Labeller
@@ -25,11 +27,13 @@ from mien.data.scene import View, sample_view
 from mien.data.sources import read_pictures, shared_dir
 from mien.data.split import is_held_out
 from mien.data.warp import Example, target_landmarks, warp_expression
+from mien.face.align import invert, transform_points
 from mien.face.blendshapes import INDEX
 from mien.face.pose import angles
 from mien.files import check_writable, replacing
 from mien.types import ByteImage, FloatArray
 
+PHOTOGRAPHS = "utkface-adults"
 # A warp cannot turn eyes, and puffed cheeks or a pushed jaw are hardly seen from the front.
 UNSUITABLE = (
     "neutral",
@@ -180,20 +184,24 @@ def agreement(change: FloatArray, wanted: FloatArray) -> float:
     return float(change @ wanted / max(float(np.linalg.norm(change) * np.linalg.norm(wanted)), 1e-9))
 
 
-def read_tables(paths: list[Path]) -> dict[str, tuple[FloatArray, FloatArray, FloatArray]]:
-    """Photo's name → landmarks [478, 3] px, blendshapes [52], matrix [4, 4], from .npz tables with these
-    columns.
+def known_faces() -> dict[str, tuple[FloatArray, FloatArray, FloatArray]]:
+    """Of the prepared photographs (`mien.data.prepare`): name → landmarks [478, 3] px of the photo, blendshapes [52],
+    matrix [4, 4].
+
+    Raises:
+        InputError: they have not been prepared.
     """
-    known = {}
-    for path in paths:
-        with np.load(path, allow_pickle=False) as table:
-            columns = (table["name"], table["landmarks"], table["blendshapes"], table["matrix"])
-        known.update({str(name): tuple(row) for name, *row in zip(*columns, strict=True)})
-    return known
+    faces = load_faces(PHOTOGRAPHS)
+    return {
+        str(name): (transform_points(points, invert(matrix)), shapes, pose)
+        for name, points, matrix, shapes, pose in zip(
+            faces.names, faces.landmarks, faces.crop_matrix, faces.blendshapes, faces.matrix, strict=True
+        )
+    }
 
 
 def warped_rows(
-    labels: list[Path], count: int, seed: int, heads: int = 50, least_agreement: float = 0.3, tries: int = 4
+    count: int, seed: int, heads: int = 50, least_agreement: float = 0.3, tries: int = 4
 ) -> Iterator[dict[str, Any]]:
     """Rows of the set, about `count`; a warp that MediaPipe doesn't see as (partly) the wanted expression
     is tried again.
@@ -202,18 +210,18 @@ def warped_rows(
     warp.
     """
     rng = np.random.default_rng([seed, 4])
-    known = read_tables(labels)
+    known = known_faces()
     labeller = Labeller()
     sources = expression_sources(load_head(), labeller, heads, 36, seed)
     fit = {name for name, row in known.items() if not is_held_out(name) and suitable(*row)}
     usable = [
-        name for name, image in read_pictures("utkface-adults", shared_dir()) if name in fit and clear(image)
+        name for name, image in read_pictures(PHOTOGRAPHS, shared_dir()) if name in fit and clear(image)
     ]
     order = rng.permutation(len(usable))
     wanted_times = {
         usable[k]: count // len(usable) + int(n < count % len(usable)) for n, k in enumerate(order)
     }
-    for name, image in read_pictures("utkface-adults", shared_dir()):
+    for name, image in read_pictures(PHOTOGRAPHS, shared_dir()):
         if wanted_times.get(name, 0) == 0:
             continue
         landmarks, blendshapes, _ = known[name]
@@ -245,16 +253,13 @@ def main() -> None:
     """Command line of this module."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("out", type=Path)
-    parser.add_argument(
-        "--labels", type=Path, nargs="+", required=True, help="tables: name, landmarks, blendshapes, matrix"
-    )
     parser.add_argument("--count", type=int, default=6000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--heads", type=int, default=50, help="rendered heads that lend 36 expressions each")
     given = parser.parse_args()
     out = check_writable(given.out)
     rows = []
-    for row in warped_rows(given.labels, given.count, given.seed, given.heads):
+    for row in warped_rows(given.count, given.seed, given.heads):
         rows.append(row)
         if len(rows) % SAVE_EVERY == 0:
             _write(out, rows)

@@ -3,10 +3,10 @@
 A base that has only seen photographs noised has never been shown its own mistakes, which pile up over the steps of a
 sampler, and it has only been asked for people who are there and for the expressions they had. Here portraits are drawn
 by the shipped sampler, with gradients through its last steps (`training.rollout`, DRaFT: Clark et al. 2024, arXiv
-2309.17400), of people who may be mixtures of two, with somebody else's expression. They are judged by L_id and L_exp
-(DiffSFSR Eqs. 5-6), measured by the embedded recogniser and analyser, and as a crowd by how far the distributions of
-their latents and of their embeddings are from the photographs' (`training.crowd`): a portrait that is the mean of what
-it might be is too near to everybody.
+2309.17400), of people who may be mixtures of two, with somebody else's expression or a word's. They are judged by L_id
+and L_exp (DiffSFSR Eqs. 5-6), measured by the embedded recogniser and analyser, and as a crowd by how far the
+distributions of their latents and of their embeddings are from the photographs' (`training.crowd`): a portrait that is
+the mean of what it might be is too near to everybody.
 
 The noise error of `PretrainStage` stays in the loss, as ReFL's pretraining term (Xu et al. 2023, arXiv 2304.05977,
 Algorithm 1), and keeps what is not judged: prompts, surroundings, guidance.
@@ -26,6 +26,10 @@ from torch import Tensor, nn
 from mien.diffusion.losses import expression_loss, identity_loss
 from mien.encoders.expression import EmbeddedExpression
 from mien.encoders.identity import load_recogniser
+from mien.expressions.faces import named
+from mien.expressions.labels import labels
+from mien.expressions.reading import numbers
+from mien.expressions.spec import Part
 from mien.expressions.turning import foretell, turned
 from mien.face.network import load_analyser
 from mien.models.sfsr import background_conditions
@@ -36,6 +40,7 @@ from mien.training.rollout import rollout
 from mien.training.stages.pretrain import IDENTITY, PretrainStage
 from mien.types import Conditions, InputError
 
+STRENGTH = 0.5
 JITTER = (3.0, 0.03, 0.015)  # degrees, e-folds, sides: judges look twice at nothing
 
 
@@ -56,6 +61,7 @@ class RewardStage:
         base: arguments of `PretrainStage`, among them ``start`` and ``encoders``.
         people: prepared set of photographs → how often its people are drawn, relative.
         strong: prepared set of whose pictures the share `wild` of the expressions is.
+        worded: share of the expressions that are told in words, at strengths of `STRENGTH` to 1.
         mixed: share of the people who are mixtures of two.
         surrounded: share of the portraits that are drawn into somebody's surroundings.
         emphasis: see ``ConditionSampler``.
@@ -71,6 +77,7 @@ class RewardStage:
         people: dict[str, float],
         strong: str = "renders-train",
         wild: float = 0.2,
+        worded: float = 0.2,
         mixed: float = 0.5,
         surrounded: float = 0.3,
         emphasis: float = 0.1,
@@ -102,7 +109,9 @@ class RewardStage:
         )
         part = build_set(strong, encoders=encoders)
         self.strong = part.expression[:, torch.from_numpy(part.rows)].flatten(0, 1)
-        self.wild, self.mixed, self.surrounded = wild, mixed, surrounded
+        self.words = torch.stack([numbers(named(Part(1.0, word=word))) for word in labels()])
+        self.rest = numbers({})
+        self.wild, self.worded, self.mixed, self.surrounded = wild, worded, mixed, surrounded
         self.steps, self.guidance, self.depth = steps, guidance, depth or steps
         self.identity_weight, self.expression_weight = identity_weight, expression_weight
         self.crowd_weight, self.noise_weight = crowd_weight, noise_weight
@@ -156,6 +165,8 @@ class RewardStage:
         rows = torch.randint(len(self.strong), (b,), generator=rng)
         wild = (torch.rand(b, 1, generator=rng) < self.wild).to(device)
         expression = torch.where(wild, self.strong[rows].to(device), expression)
+        worded = (torch.rand(b, 1, generator=rng) < self.worded).to(device)
+        expression = torch.where(worded, self.word(b, rng).to(device), expression)
         inside = (torch.rand(b, generator=rng) < self.surrounded).to(device)
         region = torch.where(inside.view(b, 1, 1, 1), people["face"], 1.0)
         background, mask = background_conditions(self.base.vae, x, region)
@@ -165,6 +176,12 @@ class RewardStage:
         at_pose = turned(expression.cpu(), foretell(people["expression"].cpu()).numpy()).to(expression)
         expression = torch.where(inside[:, None], at_pose, expression)
         return Asked(identity, expression, background, mask)
+
+    def word(self, size: int, rng: torch.Generator) -> Tensor:
+        """Expressions [size, 57] told in words, as `mien.pipelines.inputs` tells them: neutral and a word."""
+        rows = torch.randint(len(self.words), (size,), generator=rng)
+        strength = STRENGTH + (1 - STRENGTH) * torch.rand(size, 1, generator=rng)
+        return self.rest + strength * (self.words[rows] - self.rest)
 
     def draw(self, asked: Asked, rng: torch.Generator) -> Tensor:
         """Their latents [b, c, 8, 8], as the portrait pipeline draws them with an empty prompt."""
