@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -174,7 +175,7 @@ def test_a_job_is_stopped(page: Any) -> None:
     give(page, 0)
     set_steps(page, "100")
     press(page, "Make the portrait")
-    page.wait_for_timeout(800)
+    page.get_by_text(re.compile(r"\d+/100 steps")).first.wait_for(timeout=WAIT)
     press(page, "Stop")
     page.get_by_text("The job was stopped.").first.wait_for(timeout=WAIT)
 
