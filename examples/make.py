@@ -4,8 +4,8 @@ own base model, the expressions are words, blendshapes and renders of a syntheti
 
 python examples/make.py [inputs] [strip] [expressions] [people] [reface] [travel]
 
-Nothing is picked: the invented people are those of consecutive seeds, and every picture is the one of seed 0. A sample
-in which our own analyser sees no face cannot be an identity, and the next seed takes its place.
+Nothing is picked: the invented people are those of consecutive seeds (`mien invent`), and every picture is the one of
+seed 0. A sample in which our own analyser sees no face cannot be an identity, and the next seed takes its place.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import numpy as np
 from PIL import Image
 
 import mien
+from mien.pipelines.invent import invent
 from mien.pipelines.travel import names, travel
 from mien.provenance import COMPOSITE, save_image
 from mien.sheets import sheet
@@ -29,8 +30,6 @@ HERE = Path(__file__).parent
 DOCS = HERE.parent / "docs"
 PEOPLE = 12
 FIRST_SEED = 300
-PROMPTS = ("colour photo of a woman", "colour photo of a man")
-SAMPLE = {"steps": 20, "guidance": 2.5}
 # Ekman's seven and rest, then four that are no feelings: {label: expression}
 EXPRESSIONS: dict[str, Any] = {
     "neutral": "neutral",
@@ -59,17 +58,8 @@ def portraits() -> Any:
 
 @cache
 def people(count: int = PEOPLE) -> list[Image.Image]:
-    """The first `count` people who do not exist: of samples of our base model, portraits with a neutral expression."""
-    pipe = portraits()
-    samples: list[Image.Image] = []
-    seed = FIRST_SEED
-    while missing := count - len(samples):
-        seeds = range(seed, seed + missing)
-        prompts = [PROMPTS[s % len(PROMPTS)] for s in seeds]
-        made = pipe(identity=None, expression=None, prompt=prompts, seed=list(seeds), **SAMPLE)
-        samples += [sample for sample in made if pipe.analyzer()(sample)]
-        seed += missing
-    return pipe(identity=samples, expression="neutral", seed=list(range(count)))
+    """The first `count` people who do not exist."""
+    return [one.image for one in invent(portraits(), count, FIRST_SEED)]
 
 
 @cache
@@ -88,7 +78,7 @@ def smile() -> Image.Image:
 
 def inputs() -> None:
     """The pictures that `make portrait` starts from."""
-    save_image(people(1)[0], HERE / "identity.png", {"backbone": "mini", "seed": FIRST_SEED, **SAMPLE})
+    save_image(people(1)[0], HERE / "identity.png", {"backbone": "mini", "seed": FIRST_SEED})
     save_image(smile(), HERE / "expression.png", {"render": "big_smile"}, COMPOSITE)
 
 

@@ -9,37 +9,10 @@ import pytest
 import torch
 from PIL import Image
 
-from mien.backbones import load_backbone
 from mien.expressions.spec import parse
-from mien.models.e_adapter import EAdapter
 from mien.pipelines.portrait import PortraitPipeline
 from mien.pipelines.travel import interpolate, names, positions, sweep, travel
 from mien.types import InputError
-from tests import tiny
-from tests.pipelines.test_inputs import Looks, Numbers, one_face
-
-
-class Still(Looks):
-    """An identity encoder of the width that the tiny adapter takes."""
-
-    name, width = "still", 12
-
-    def __call__(self, image, face):
-        return torch.linspace(-1, 1, 12)
-
-
-@pytest.fixture(scope="module")
-def pipe(tmp_path_factory: pytest.TempPathFactory) -> PortraitPipeline:
-    folder = tiny.save_folder(tmp_path_factory.mktemp("sd15"), "sd15")
-    backbone = load_backbone(str(folder), "cpu")
-    torch.manual_seed(1)
-    adapter = EAdapter.create(backbone.unet, 12, 57)
-    for parameter in adapter.parameters():
-        parameter.data.add_(0.5 * torch.randn_like(parameter))
-    return PortraitPipeline(
-        backbone, adapter, analyze=one_face, identity_encoder=Still(), expression_encoder=Numbers()
-    )
-
 
 WHO = Image.new("RGB", (32, 32), (90, 80, 70))
 

@@ -171,6 +171,16 @@ def whole_words_to_the_last_column(page: Any) -> None:
     page.wait_for_function("e => e.getBoundingClientRect().right <= window.innerWidth", arg=last)
 
 
+def test_somebody_is_invented_and_drawn(page: Any, tmp_path: Path) -> None:
+    press(page, "No picture? Invent somebody")
+    panel(page).locator("img[src*='nobody.png']").first.wait_for(timeout=WAIT)
+    set_steps(page)
+    press(page, "Make the portrait")
+    see(page, "Seed 0:")
+    with Image.open(download(page, tmp_path)) as portrait:
+        assert portrait.size == (128, 128)
+
+
 def test_a_job_is_stopped(page: Any) -> None:
     give(page, 0)
     set_steps(page, "100")

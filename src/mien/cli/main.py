@@ -14,6 +14,7 @@ from mien.cli.console import Verbs
 from mien.cli.evaluate import evaluate
 from mien.cli.generate import generate
 from mien.cli.inspect import inspect
+from mien.cli.invent import invent
 from mien.cli.reface import reface
 from mien.cli.studio import studio
 from mien.cli.train import train
@@ -53,6 +54,7 @@ for _verb, _line in (
     (generate, "Portraits of a person with an expression, one or many."),
     (reface, "Another face, another expression or both, in a photo."),
     (travel, "A person from expression to expression: film or sheet."),
+    (invent, "People who do not exist, to try everything on."),
     (studio, "All of it in a browser."),
     (inspect, "What pictures say of how they were made."),
     (analyze, "Faces, pose and blendshapes of pictures."),

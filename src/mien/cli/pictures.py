@@ -38,3 +38,21 @@ def steps_bar(quiet: bool) -> Iterator[Callable[[int, int, Any], None]]:
             bar.update(step - bar.n)
 
         yield progress
+
+
+def load_pipeline(backbone: str, device: str, dtype: str, adapter: str | None = None) -> Any:
+    """The portrait pipeline, without diffusers' own progress bars.
+
+    Raises:
+        InputError: there is no such backbone.
+    """
+    import diffusers.utils.logging
+
+    import mien
+    from mien.backbones import SPECS
+    from mien.cli.console import choice
+
+    if "/" not in backbone and not Path(backbone).is_dir():
+        choice(backbone, SPECS, "backbone")
+    diffusers.utils.logging.disable_progress_bar()
+    return mien.load(backbone, device, dtype, adapter)

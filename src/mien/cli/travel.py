@@ -11,7 +11,7 @@ import typer
 from mien.cli import options
 from mien.cli.consent import remind
 from mien.cli.console import choice, print_json
-from mien.cli.pictures import check_places, steps_bar
+from mien.cli.pictures import check_places, load_pipeline, steps_bar
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -94,7 +94,7 @@ def travel(
     said = journeys.names(places, frames)  # also refuses too few frames
     read_image(identity)  # a mistake is told before the model is loaded
     remind(quiet)
-    pipe = _load(backbone, device, dtype, adapter)
+    pipe = load_pipeline(backbone, device, dtype, adapter)
     with steps_bar(quiet) as progress:
         images = journeys.travel(
             pipe,
@@ -140,18 +140,6 @@ def travel(
     for path in written:
         print(path)
     print(f"{frames} frames, {' -> '.join(stop.text for stop in places)}, {seconds:.1f} s in all")
-
-
-def _load(backbone: str, device: str, dtype: str, adapter: str | None) -> Any:
-    import diffusers.utils.logging
-
-    import mien
-    from mien.backbones import SPECS
-
-    if "/" not in backbone and not Path(backbone).is_dir():
-        choice(backbone, SPECS, "backbone")
-    diffusers.utils.logging.disable_progress_bar()
-    return mien.load(backbone, device, dtype, adapter)
 
 
 def _write(

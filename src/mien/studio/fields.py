@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,8 @@ import gradio as gr
 from mien.expressions.spec import Expression, parse
 from mien.provenance import save_image
 from mien.studio.calls import place_of
-from mien.studio.engine import Engine, Step
-from mien.studio.inputs import MAX_TEXT, SLIDERS, picture, words
+from mien.studio.engine import Engine, Job, Step
+from mien.studio.inputs import MAX_SEED, MAX_TEXT, SLIDERS, picture, told, words
 from mien.types import InputError
 
 GALLERY: dict[str, Any] = {
@@ -68,6 +69,36 @@ def hold(engine: Engine, given: gr.Image | gr.Files) -> None:
         engine.sessions.hold(str(request.session_hash), *([files] if isinstance(files, str) else files or []))
 
     given.change(note, given, queue=False, api_visibility="private", show_progress="hidden")
+
+
+def inventing(engine: Engine, backbone: gr.Dropdown, into: gr.Image) -> None:
+    """A button for those without a picture at hand: somebody who does not exist is put into `into`."""
+    button = gr.Button("No picture? Invent somebody", size="sm")
+
+    def make(
+        backbone: str,
+        request: gr.Request,
+        progress: Any = gr.Progress(),  # noqa: B008 - how Gradio knows that it is wanted
+    ) -> str:
+        with told():
+            session = str(request.session_hash)
+            place = engine.new_folder(session) / "nobody.png"
+
+            def work(job: Job) -> Path:
+                from mien.pipelines.invent import invent
+
+                pipe = engine.portraits(backbone).pipe
+                (one,) = invent(pipe, seed=secrets.randbelow(MAX_SEED), callback=job.watch(pipe.backbone))
+                return save_image(
+                    one.image, place, {"kind": "invented", "seed": one.seed, "backbone": backbone}
+                )
+
+            for update in engine.run(session, work):
+                if isinstance(update, Step):
+                    progress((update.step, update.total), unit="steps")
+            return str(place)
+
+    button.click(make, backbone, into, api_visibility="private", show_progress_on=into, **MODEL)
 
 
 def expression_fields(engine: Engine, none: bool = False) -> dict[str, Any]:

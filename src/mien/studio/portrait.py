@@ -19,6 +19,7 @@ from mien.studio.fields import (
     Panel,
     buttons,
     expression_fields,
+    inventing,
     on_the_way,
     photo,
     sampling_fields,
@@ -36,6 +37,7 @@ def panel(engine: Engine, backbone: gr.Dropdown, history: gr.State) -> Panel:
     with gr.Row():
         with gr.Column(min_width=300):
             identity = photo(engine, "The person")
+            inventing(engine, backbone, identity)
             expression = expression_fields(engine)
             said = gr.Textbox(
                 "", label="Prompt", info="what the picture should look like", max_lines=4, max_length=MAX_TEXT

@@ -18,6 +18,7 @@ from mien.studio.fields import (
     Panel,
     buttons,
     expression_fields,
+    inventing,
     on_the_way,
     photo,
     sampling_fields,
@@ -39,6 +40,7 @@ def panel(engine: Engine, backbone: gr.Dropdown, history: gr.State) -> Panel:
     with gr.Row():
         with gr.Column(min_width=300):
             given = photo(engine, "The photo")
+            inventing(engine, backbone, given)
             boxed = gr.Image(
                 label="Its faces: click one", interactive=False, type="filepath", format="png", buttons=[]
             )

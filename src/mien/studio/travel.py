@@ -12,7 +12,7 @@ from mien.provenance import save_image
 from mien.provenance.animation import save_animation
 from mien.sheets import sheet
 from mien.studio.engine import Engine, Job, Step
-from mien.studio.fields import MODEL, Panel, buttons, on_the_way, photo, sampling_fields, stop_by
+from mien.studio.fields import MODEL, Panel, buttons, inventing, on_the_way, photo, sampling_fields, stop_by
 from mien.studio.history import remember
 from mien.studio.inputs import MAX_SEED, MAX_TEXT, number, own, picture, prompt, told, words
 from mien.types import InputError
@@ -27,6 +27,7 @@ def panel(engine: Engine, backbone: gr.Dropdown, history: gr.State) -> Panel:
     with gr.Row():
         with gr.Column(min_width=300):
             identity = photo(engine, "The person")
+            inventing(engine, backbone, identity)
             stops = gr.Textbox(
                 "neutral, joy, surprise",
                 label="Expressions on the way",

@@ -1,0 +1,63 @@
+"""`mien invent`: people who do not exist, to try everything on."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mien.cli import options
+from mien.cli.console import choice, print_json
+from mien.cli.pictures import check_places, load_pipeline, numbered, steps_bar
+
+
+def invent(
+    output: Annotated[
+        Path, typer.Argument(metavar="[OUTPUT]", help="The picture: .png, .jpg or .webp.")
+    ] = Path("nobody.png"),
+    count: Annotated[
+        int, typer.Option("--num-images", "-n", min=1, help="People; several: OUTPUT-1, OUTPUT-2, …")
+    ] = 1,
+    prompt: Annotated[
+        str | None, typer.Option(help="What is drawn.  [default: a woman or a man, by the seed]")
+    ] = None,
+    seed: options.Seed = 0,
+    device: options.Device = "auto",
+    dtype: options.Dtype = "auto",
+    backbone: options.Backbone = "mini",
+    as_json: options.Json = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Invent somebody: a face that belongs to nobody, at rest, to try everything on.
+
+    mien invent nobody.png --seed 7 && mien generate nobody.png joy
+
+    Same seed, same person. A seed of which no face comes is passed over.
+    """
+    began = time.perf_counter()
+    choice(dtype, options.DTYPES, "precision")
+    places = numbered(output, count)
+    check_places(places)
+    from mien.pipelines.invent import invent as people
+    from mien.provenance import save_image
+
+    pipe = load_pipeline(backbone, device, dtype)
+    with steps_bar(quiet) as progress:
+        made = people(pipe, count, seed, prompt, progress)
+    name = Path(backbone).name if Path(backbone).is_dir() else backbone
+    for one, place in zip(made, places, strict=True):
+        save_image(
+            one.image,
+            place,
+            {"kind": "invented", "seed": one.seed, "prompt": prompt, "backbone": name},
+        )
+    seconds = time.perf_counter() - began
+    if as_json:
+        told = [{"path": str(place), "seed": one.seed} for one, place in zip(made, places, strict=True)]
+        print_json({"images": told, "seconds": seconds})
+        return
+    for one, place in zip(made, places, strict=True):
+        print(f"{place}  seed {one.seed}")
+    print(f"{len(made)} invented, {seconds:.1f} s in all")
