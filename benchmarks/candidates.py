@@ -18,6 +18,7 @@ import numpy as np
 from PIL import Image
 
 import realism
+import tones
 from expression_words import judge as judge_words
 from held_out import Pair, Picture, expressive_pairs, photographs
 from mien.expressions.labels import labels
@@ -143,6 +144,7 @@ def main() -> None:
                 (rest, seen_rest),
                 {"all": list(range(len(chosen)))},
             ),
+            *tones.rows(images, crops),
             *([words_r(eyes, pipe, candidate)] if given.words else []),
         ]
         eyes.save()

@@ -23,6 +23,7 @@ from PIL import Image
 import bias
 import realism
 import reconstruction
+import tones
 from held_out import Pair, expressive_pairs, photographs
 from mien.data.sources import read_label, shared_dir
 from mien.data.split import is_held_out
@@ -283,6 +284,7 @@ def main() -> None:
             "(a, c)": [i for i, g in enumerate(groups) if g != "b"],
         },
     )
+    tables["tones"] = tones.rows(images, crops)
     eyes.save()
     if not arguments.no_speed:
         tables["cost"] = cost_rows(arguments)

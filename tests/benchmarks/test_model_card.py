@@ -54,7 +54,7 @@ def test_a_page_without_the_markers_is_left_alone(card: ModuleType, tmp_path: Pa
 def test_the_page_in_docs_has_every_marker(card: ModuleType, tmp_path: Path) -> None:
     page = tmp_path / "model_card.md"
     page.write_text((FOLDER.parent / "docs" / "model_card.md").read_text(encoding="utf-8"), encoding="utf-8")
-    names = ("made", "judged", "autoencoder", "cost", "realism", "bias")
+    names = ("made", "judged", "autoencoder", "cost", "realism", "bias", "tones")
     card.fill(page, dict.fromkeys(names, "filled"))
     assert page.read_text(encoding="utf-8").count("filled") == len(names)
 
@@ -191,3 +191,15 @@ def test_what_was_seen_is_remembered(tmp_path: Path) -> None:
     for name in ("identity", "direction", "appearance"):
         np.testing.assert_array_equal(getattr(first[1], name), getattr(second[1], name))
     np.testing.assert_array_equal(first[1].face.landmarks, second[1].face.landmarks)
+
+
+def test_tones_tell_who_was_made_darker() -> None:
+    import tones
+
+    greys = np.linspace(40, 200, 40)
+    faces = [Image.new("RGB", (128, 128), (round(g),) * 3) for g in greys]
+    made = [Image.new("RGB", (128, 128), (round(g - 10 if g < 100 else g + 5),) * 3) for g in greys]
+    darkest, lightest, off = tones.rows([*made[:-1], None], faces)
+    assert darkest.value.value == pytest.approx(-10, abs=0.6)
+    assert lightest.value.value == pytest.approx(5, abs=0.6)
+    assert 5 < off.value.value < 10 and off.note == "39"

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from mien.backbones import load_backbone
+from mien.encoders.appearance import colours
 from mien.expressions.labels import labels
 from mien.expressions.turning import foretell
 from mien.pipelines.inputs import Embedder
@@ -19,7 +20,7 @@ from mien.training.crowd import crowd_distance
 from mien.training.loop import make_rng
 from mien.training.rollout import rollout
 from mien.training.stages.pretrain import IDENTITY
-from mien.training.stages.reward import RewardStage
+from mien.training.stages.reward import RewardStage, colour_loss
 from mien.types import Conditions, InputError
 from tests.training.slices_set import FACE, save_base, save_prepared, save_sets
 
@@ -71,6 +72,19 @@ def test_the_crowd_distance_is_nothing_for_one_crowd_and_something_for_a_timid_o
     made = (0.5 * draws[0, 0]).requires_grad_()  # the way out of it is apart from each other
     crowd_distance(made, draws[:8, 1].flatten(0, 1)).backward()
     assert ((made.grad * (made - made.mean(0))).sum() < 0).item()
+
+
+def test_colours_are_those_told_or_not_told() -> None:
+    rng = torch.Generator().manual_seed(0)
+    x = torch.rand(3, 3, 128, 128, generator=rng) * 2 - 1
+    told = colours(x)
+    told[1] = 0.0  # in a photograph
+    assert colour_loss(x, told).item() == pytest.approx(0, abs=1e-9)
+    assert colour_loss((x + 0.1), told).item() == pytest.approx(0.01, rel=1e-3)
+    assert colour_loss(x[1:2], told[1:2]).item() == 0
+    darker = (x - 0.1).requires_grad_()
+    colour_loss(darker, told).backward()
+    assert (darker.grad[[0, 2]].sum((1, 2, 3)) < 0).all() and not darker.grad[1].any()
 
 
 def test_a_rollout_is_what_the_pipeline_draws(
@@ -176,7 +190,7 @@ def test_a_step_trains_the_base_and_never_the_judges(base: Path, monkeypatch: py
     batch = stage.batch(4, rng)
     assert len(batch["x"]) == 2 and len(batch["people.x"]) == 4
     loss, logs = stage.step(batch, rng)
-    assert set(logs) == {"loss", "noise", "identity", "expression", "crowd"}
+    assert set(logs) == {"loss", "noise", "identity", "expression", "colour", "crowd"}
     loss.backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in stage.base.unet.parameters())
     assert sum(p.grad is not None for p in parameters) > 100

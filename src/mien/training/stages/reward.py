@@ -6,7 +6,7 @@ by the shipped sampler, with gradients through its last steps (`training.rollout
 2309.17400), of people who may be mixtures of two, with somebody else's expression or a word's. They are judged by L_id
 and L_exp (DiffSFSR Eqs. 5-6), measured by the embedded recogniser and analyser, and as a crowd by how far the
 distributions of their latents and of their embeddings are from the photographs' (`training.crowd`): a portrait that is
-the mean of what it might be is too near to everybody.
+the mean of what it might be is too near to everybody. And they have the colours that were told.
 
 The noise error of `PretrainStage` stays in the loss, as ReFL's pretraining term (Xu et al. 2023, arXiv 2304.05977,
 Algorithm 1), and keeps what is not judged: prompts, surroundings, guidance.
@@ -24,6 +24,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from mien.diffusion.losses import expression_loss, identity_loss
+from mien.encoders.appearance import colours
 from mien.encoders.expression import EmbeddedExpression
 from mien.encoders.identity import load_recogniser
 from mien.expressions.faces import named
@@ -54,6 +55,15 @@ class Asked:
     mask: Tensor
 
 
+def colour_loss(x: Tensor, told: Tensor) -> Tensor:
+    """Mean squared difference of the colours of x [k, 3, H, W] and those told, [k, 96]; a scalar. Who is told none (all
+    0), being in a photograph, does not count. Without it a recogniser is pleased by caricature: dark skin gets darker.
+    """
+    known = told.any(1)
+    error = (colours(x) - told).square().mean(1)
+    return (error * known).sum() / known.sum().clamp(min=1)
+
+
 class RewardStage:
     """See the module.
 
@@ -66,7 +76,7 @@ class RewardStage:
         surrounded: share of the portraits that are drawn into somebody's surroundings.
         emphasis: see ``ConditionSampler``.
         steps, guidance: of the sampler. depth: how many of its last steps gradients flow through; 0: all.
-        identity_weight, expression_weight, crowd_weight, noise_weight: of the losses.
+        identity_weight, expression_weight, crowd_weight, colour_weight, noise_weight: of the losses.
         judged: how many of a step's portraits are decoded and judged, and how many photographs noised, since both cost
             more than drawing; None: all.
     """
@@ -87,6 +97,7 @@ class RewardStage:
         identity_weight: float = 1.0,
         expression_weight: float = 0.3,
         crowd_weight: float = 0.3,
+        colour_weight: float = 3.0,
         noise_weight: float = 4.0,
         judged: int | None = None,
     ) -> None:
@@ -114,7 +125,7 @@ class RewardStage:
         self.wild, self.worded, self.mixed, self.surrounded = wild, worded, mixed, surrounded
         self.steps, self.guidance, self.depth = steps, guidance, depth or steps
         self.identity_weight, self.expression_weight = identity_weight, expression_weight
-        self.crowd_weight, self.noise_weight = crowd_weight, noise_weight
+        self.crowd_weight, self.colour_weight, self.noise_weight = crowd_weight, colour_weight, noise_weight
         self.judged = judged
 
     def modules(self) -> dict[str, nn.Module]:
@@ -138,15 +149,20 @@ class RewardStage:
             real = self.base.vae.encode(people["x"]).latents.float()
             asked = self.ask(people, rng)
         z = self.draw(asked, rng)
-        who, how = self.see(z[: self.judged], rng)
-        identity = identity_loss(who, asked.identity[: len(who), :IDENTITY])
-        expression = expression_loss(how, asked.expression[: len(how)])
+        x = self.base.vae.decode(z[: self.judged]).sample.float().clamp(-1.2, 1.2)
+        who, how = self.see(x, rng)
+        told = asked.identity[: len(x)]
+        identity = identity_loss(who, told[:, :IDENTITY])
+        expression = expression_loss(how, asked.expression[: len(x)])
+        colour = colour_loss(x, told[:, IDENTITY:])
         valid = people["valid"][:, None]  # what repeats a photograph's edge is hidden on both sides
         cells = [(latents * valid).flatten(2).permute(2, 0, 1) for latents in (z, real)]
         crowd = crowd_distance(*cells) + crowd_distance(who, people["identity"][:, :IDENTITY])
         loss = self.noise_weight * noise + self.crowd_weight * crowd
         loss = loss + self.identity_weight * identity + self.expression_weight * expression
-        logs = {"loss": loss, "noise": noise, "identity": identity, "expression": expression, "crowd": crowd}
+        loss = loss + self.colour_weight * colour
+        logs = {"loss": loss, "noise": noise, "identity": identity, "expression": expression}
+        logs |= {"colour": colour, "crowd": crowd}
         return loss, {key: value.item() for key, value in logs.items()}
 
     def ask(self, people: dict[str, Tensor], rng: torch.Generator) -> Asked:
@@ -210,10 +226,9 @@ class RewardStage:
             rng,
         )
 
-    def see(self, z: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Who is in the pictures of z [k, c, 8, 8], [k, 128], and what they do, [k, 57]. The pictures are moved a
+    def see(self, x: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Who is in the pictures x [k, 3, 128, 128], [k, 128], and what they do, [k, 57]. The pictures are moved a
         little, so that no single pixel is what pleases."""
-        x = self.base.vae.decode(z).sample.float().clamp(-1.2, 1.2)
         x = warp_pixels(x, similarity_matrices(len(x), x.shape[-1], *JITTER, rng).to(x))
         self.recogniser.to(x.device)
         self.analyser.analyser.to(x.device)
