@@ -90,10 +90,10 @@ def test_colours_are_those_told_or_not_told() -> None:
 def test_a_rollout_is_what_the_pipeline_draws(
     base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stage = make(base, monkeypatch, steps=4)
+    stage = make(base, monkeypatch)
     asked = stage.ask(stage.people(1, make_rng(0, 0, 0)), make_rng(0, 0, 1))
     with torch.no_grad():
-        z = stage.draw(asked, torch.Generator().manual_seed(5))
+        z = stage.draw(asked, 4, 1.5, torch.Generator().manual_seed(5))
     stage.export(tmp_path)
     for name in ("model_index.json", "adapter/adapter.json"):
         shutil.copy(base / name, tmp_path / name)
@@ -183,8 +183,15 @@ def test_in_a_photograph_it_is_somebody_else_at_its_pose(base: Path, monkeypatch
     ).norm()
 
 
+def test_the_sampler_s_settings_vary(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = make(base, monkeypatch, steps=(2, 4), guidance=(1.0, 2.0))
+    steps, guidance = zip(*(stage.settings_of(make_rng(0, 0, k)) for k in range(60)), strict=True)
+    assert set(steps) == {2, 3, 4}
+    assert min(guidance) < 1.1 and max(guidance) > 1.9 and all(1 <= one <= 2 for one in guidance)
+
+
 def test_a_step_trains_the_base_and_never_the_judges(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    stage = make(base, monkeypatch, steps=2, judged=2)
+    stage = make(base, monkeypatch, steps=(2, 3), judged=2)
     parameters = list(stage.trainable())
     rng = make_rng(0, 0, 0)
     batch = stage.batch(4, rng)
@@ -202,9 +209,17 @@ def test_a_step_trains_the_base_and_never_the_judges(base: Path, monkeypatch: py
     assert all(p.grad is None for p in judges)
 
 
-@pytest.mark.parametrize(("changes", "said"), [({"judged": 0}, "judged"), ({"depth": 9}, "depth")])
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"judged": 0}, "judged"),
+        ({"depth": 9}, "depth"),
+        ({"steps": (4, 3)}, "steps"),
+        ({"guidance": (0.5, 1)}, "guidance"),
+    ],
+)
 def test_settings_that_cannot_be(
-    changes: dict[str, int], said: str, base: Path, monkeypatch: pytest.MonkeyPatch
+    changes: dict[str, Any], said: str, base: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(InputError, match=said):
         make(base, monkeypatch, **changes)

@@ -75,7 +75,9 @@ class RewardStage:
         mixed: share of the people who are mixtures of two.
         surrounded: share of the portraits that are drawn into somebody's surroundings.
         emphasis: see ``ConditionSampler``.
-        steps, guidance: of the sampler. depth: how many of its last steps gradients flow through; 0: all.
+        steps, guidance: of the sampler, least and most; by chance any between them, since a base that is trained on one
+            number of steps alone fails with others, and with one guidance it exaggerates at another.
+        depth: how many of the sampler's last steps gradients flow through; 0: all.
         identity_weight, expression_weight, crowd_weight, colour_weight, noise_weight: of the losses.
         judged: how many of a step's portraits are decoded and judged, and how many photographs noised, since both cost
             more than drawing; None: all.
@@ -91,8 +93,8 @@ class RewardStage:
         mixed: float = 0.5,
         surrounded: float = 0.3,
         emphasis: float = 0.1,
-        steps: int = 6,
-        guidance: float = 1.5,
+        steps: tuple[int, int] = (5, 9),
+        guidance: tuple[float, float] = (1.0, 1.75),
         depth: int = 0,
         identity_weight: float = 1.0,
         expression_weight: float = 0.3,
@@ -103,9 +105,14 @@ class RewardStage:
     ) -> None:
         if judged is not None and judged < 1:
             raise InputError(f"judged must be at least 1, not {judged}: leave it out to judge all")
-        if not 0 <= depth <= steps:
+        for name, (least, most) in {"steps": steps, "guidance": guidance}.items():
+            if not 1 <= least <= most:
+                raise InputError(
+                    f"{name} must be two numbers from 1, the smaller first, not {least} and {most}"
+                )
+        if not 0 <= depth <= steps[0]:
             raise InputError(
-                f"depth must be 0 to steps ({steps}), not {depth}: gradients flow through that many"
+                f"depth must be 0 to steps ({steps[0]}), not {depth}: gradients flow through that many"
             )
         if not base.get("encoders") or not base.get("start"):
             raise InputError(
@@ -123,7 +130,7 @@ class RewardStage:
         self.words = torch.stack([numbers(named(Part(1.0, word=word))) for word in labels()])
         self.rest = numbers({})
         self.wild, self.worded, self.mixed, self.surrounded = wild, worded, mixed, surrounded
-        self.steps, self.guidance, self.depth = steps, guidance, depth or steps
+        self.steps, self.guidance, self.depth = steps, guidance, depth or steps[1]
         self.identity_weight, self.expression_weight = identity_weight, expression_weight
         self.crowd_weight, self.colour_weight, self.noise_weight = crowd_weight, colour_weight, noise_weight
         self.judged = judged
@@ -148,7 +155,7 @@ class RewardStage:
         with torch.no_grad():
             real = self.base.vae.encode(people["x"]).latents.float()
             asked = self.ask(people, rng)
-        z = self.draw(asked, rng)
+        z = self.draw(asked, *self.settings_of(rng), rng)
         x = self.base.vae.decode(z[: self.judged]).sample.float().clamp(-1.2, 1.2)
         who, how = self.see(x, rng)
         told = asked.identity[: len(x)]
@@ -199,7 +206,13 @@ class RewardStage:
         strength = STRENGTH + (1 - STRENGTH) * torch.rand(size, 1, generator=rng)
         return self.rest + strength * (self.words[rows] - self.rest)
 
-    def draw(self, asked: Asked, rng: torch.Generator) -> Tensor:
+    def settings_of(self, rng: torch.Generator) -> tuple[int, float]:
+        """With how many steps and what guidance is drawn, this time."""
+        steps = int(torch.randint(self.steps[0], self.steps[1] + 1, (), generator=rng))
+        least, most = self.guidance
+        return steps, least + (most - least) * float(torch.rand((), generator=rng))
+
+    def draw(self, asked: Asked, steps: int, guidance: float, rng: torch.Generator) -> Tensor:
         """Their latents [b, c, 8, 8], as the portrait pipeline draws them with an empty prompt."""
         base, b = self.base, len(asked.identity)
         device = asked.identity.device
@@ -217,8 +230,8 @@ class RewardStage:
         return rollout(
             base.adapter.predict_noise(base.unet),
             base.scheduler,
-            self.steps,
-            self.guidance,
+            steps,
+            guidance,
             noise,
             given,
             nothing,
