@@ -16,10 +16,8 @@ from mien.pipelines.portrait import Callback, PortraitPipeline
 from mien.types import InputError
 
 PROMPTS = ("colour photo of a woman", "colour photo of a man")  # by turns
-MINI = {
-    "steps": 20,
-    "guidance": 2.5,
-}  # of the embedded base without its adapter: its own few steps are tuned for both
+# Of the embedded base without its adapter; its own few steps are tuned for both together.
+MINI = {"steps": 20, "guidance": 2.5}
 TRIES = 10  # samples without a face, one after another
 
 
