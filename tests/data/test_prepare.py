@@ -47,7 +47,8 @@ def test_renders_become_a_set_without_being_recognised(
         np.testing.assert_allclose(faces.landmarks[row], there, atol=1e-3)
 
 
-def test_a_file_without_labels(tmp_path: Path) -> None:
+def test_a_file_without_labels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MIEN_SHARED", str(tmp_path))
     np.savez(tmp_path / "heads.npz", image=np.zeros((1, 160, 160, 3), np.uint8))
     with pytest.raises(InputError, match="no labelled pictures"):
         prepare("renders-train", tmp_path / "heads.npz", tmp_path / "cache")
