@@ -55,13 +55,14 @@ def parse(text: str) -> Candidate:
     """
     name, _, rest = text.partition("=")
     folder, _, settings = rest.partition("@")
+    wanted = "write NAME=FOLDER or NAME=FOLDER@STEPS,GUIDANCE"
+    if not name or not folder:
+        raise InputError(f"{text} is no candidate: {wanted}")
     try:
-        steps, guidance = settings.split(",") if settings else (None, None)
-        return Candidate(name, folder, steps and int(steps), guidance and float(guidance))
+        steps, guidance = settings.split(",") if settings else ("", "")
+        return Candidate(name, folder, int(steps) if steps else None, float(guidance) if guidance else None)
     except ValueError as error:
-        raise InputError(
-            f"{text} is no candidate: write NAME=FOLDER or NAME=FOLDER@STEPS,GUIDANCE"
-        ) from error
+        raise InputError(f"{settings} are no steps and guidance: {wanted}") from error
 
 
 def other_people(eyes: Remembered, count: int) -> list[Pair]:
