@@ -41,7 +41,7 @@ from mien.training.rollout import rollout
 from mien.training.stages.pretrain import IDENTITY, PretrainStage
 from mien.types import Conditions, InputError
 
-STRENGTH = 0.5
+STRENGTH = 0.5  # of a word, at least: weaker ones are hardly told from rest
 JITTER = (3.0, 0.03, 0.015)  # degrees, e-folds, sides: judges look twice at nothing
 
 
