@@ -16,6 +16,7 @@ from mien.expressions.labels import labels
 from mien.expressions.turning import foretell
 from mien.pipelines.inputs import Embedder
 from mien.pipelines.portrait import PortraitPipeline
+from mien.training.adversary import LatentDiscriminator, contest
 from mien.training.crowd import crowd_distance
 from mien.training.loop import make_rng
 from mien.training.rollout import rollout
@@ -207,6 +208,59 @@ def test_a_step_trains_the_base_and_never_the_judges(base: Path, monkeypatch: py
         *stage.base.vae.parameters(),
     ]
     assert all(p.grad is None for p in judges)
+
+
+def test_the_adversary_learns_what_is_timid_and_does_not_look_past_the_edge() -> None:
+    torch.manual_seed(0)
+    discriminator = LatentDiscriminator(4, width=16)
+    own = torch.ones(16, 1, 8, 8)
+    own[:, :, :, :2] = 0
+    optimizer = torch.optim.Adam(discriminator.parameters(), lr=2e-3)
+    for _ in range(60):
+        real = torch.randn(16, 4, 8, 8)
+        found = contest(discriminator, real, 0.5 * real.roll(1, 0), own)
+        optimizer.zero_grad()
+        found.adversary.backward()
+        optimizer.step()
+    z = torch.randn(16, 4, 8, 8)
+    on_real, on_fake = discriminator(z, own), discriminator(0.5 * z, own)
+    assert on_real.shape == (16, 1, 8, 8) and on_real.mean() > 0 > on_fake.mean()
+    fake = (0.5 * z).requires_grad_()
+    contest(discriminator, z, fake, own).generator.backward()
+    assert fake.grad is not None and not fake.grad[..., :2].any()
+    assert (fake.grad * fake).sum() < 0  # the way out of it is to be bolder
+    past = torch.where(own == 0, 9.0, z)
+    torch.testing.assert_close(discriminator(past, own), on_real)
+
+
+def test_a_step_with_an_adversary_trains_both_on_usual_expressions(
+    base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = make(base, monkeypatch, steps=(2, 2), judged=2, adversarial_weight=0.2, wild=0.3, worded=0.3)
+    assert stage.discriminator is stage.modules()["discriminator"]
+    assert {id(p) for p in stage.discriminator.parameters()} <= {id(p) for p in stage.trainable()}
+    rng = make_rng(0, 0, 0)
+    batch = stage.batch(8, rng)
+    people = {key.removeprefix("people."): value for key, value in batch.items() if key[:7] == "people."}
+    asked = stage.ask(people, make_rng(0, 0, 1))
+    told = people["expression"].roll(2, 0)
+    region = (asked.mask == 1).flatten(1).all(1)  # in a photograph the pose is another
+    assert asked.usual.any() and not asked.usual.all()
+    assert torch.equal((asked.expression == told).all(1)[region], asked.usual[region])
+    loss, logs = stage.step(batch, rng)
+    assert {"generator", "adversary"} <= set(logs)
+    loss.backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in stage.discriminator.parameters())
+    assert all(p.grad is not None for p in stage.base.unet.parameters())
+
+
+def test_without_usual_expressions_there_is_no_contest(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = make(base, monkeypatch, steps=(2, 2), judged=2, adversarial_weight=0.2, wild=1.0, worded=1.0)
+    parameters, rng = list(stage.trainable()), make_rng(0, 0, 0)
+    loss, logs = stage.step(stage.batch(4, rng), rng)
+    assert "adversary" not in logs
+    loss.backward()
+    assert any(p.grad is not None for p in parameters)
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,9 @@
-"""An adversary for decoders: is each part of a picture a photograph's? Training only.
+"""Adversaries: is each part of a picture, or of its latents, a photograph's? Training only.
 
 PatchGAN (Isola et al. 2017, arXiv 1611.07004) with the hinge loss (Lim & Ye 2017), as in VQGAN (Esser et al. 2021,
 arXiv 2012.09841), and with group instead of batch normalisation. Spectral normalisation was tried and shrank what tells
-a soft picture from a sharp one to nothing.
+a soft picture from a sharp one to nothing. Of latents as in LADD (Sauer et al. 2024, arXiv 2403.12015): nothing has to
+be decoded.
 """
 
 from __future__ import annotations
@@ -32,6 +33,21 @@ class Discriminator(nn.Module):
         return self.layers(x)
 
 
+class LatentDiscriminator(nn.Module):
+    """Latents [b, c, h, w] and which of them are a picture's own, [b, 1, h, w] in [0, 1] → [b, 1, h, w]: above 0 where
+    it takes what is within 3 cells for real. What is not a picture's own is not looked at."""
+
+    def __init__(self, channels: int, width: int = 128) -> None:
+        super().__init__()
+        layers: list[nn.Module] = [nn.Conv2d(channels + 1, width, 3, padding=1), nn.LeakyReLU(0.2)]
+        for _ in range(2):
+            layers += [nn.Conv2d(width, width, 3, padding=1), nn.GroupNorm(8, width), nn.LeakyReLU(0.2)]
+        self.layers = nn.Sequential(*layers, nn.Conv2d(width, 1, 1))
+
+    def forward(self, z: Tensor, own: Tensor) -> Tensor:
+        return self.layers(torch.cat([z * own, own.to(z)], dim=1))
+
+
 class Contest(NamedTuple):
     """generator: what the decoder minimises; adversary: what the discriminator does; scalars."""
 
@@ -39,16 +55,17 @@ class Contest(NamedTuple):
     adversary: Tensor
 
 
-def contest(discriminator: nn.Module, real: Tensor, fake: Tensor) -> Contest:
+def contest(discriminator: nn.Module, real: Tensor, fake: Tensor, *given: Tensor) -> Contest:
     """Hinge losses of both sides, so that one backward pass of their sum trains both.
 
     No gradient of ``generator`` reaches the discriminator, none of ``adversary`` reaches `fake`.
 
     Args:
-        real, fake: [b, 3, H, W] in about [-1, 1].
+        real, fake: [b, c, H, W], of what the discriminator knows. given: [b, ...], what it is told of both.
     """
-    judged = discriminator(torch.cat([real, fake.detach()])).float()
+    told = [torch.cat([each, each]) for each in given]
+    judged = discriminator(torch.cat([real, fake.detach()]), *told).float()
     on_real, on_fake = judged.chunk(2)
     adversary = (F.relu(1 - on_real).mean() + F.relu(1 + on_fake).mean()) / 2
     frozen = {name: value.detach() for name, value in discriminator.state_dict(keep_vars=True).items()}
-    return Contest(-functional_call(discriminator, frozen, (fake,)).float().mean(), adversary)
+    return Contest(-functional_call(discriminator, frozen, (fake, *given)).float().mean(), adversary)

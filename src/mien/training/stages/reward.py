@@ -6,7 +6,8 @@ by the shipped sampler, with gradients through its last steps (`training.rollout
 2309.17400), of people who may be mixtures of two, with somebody else's expression or a word's. They are judged by L_id
 and L_exp (DiffSFSR Eqs. 5-6), measured by the embedded recogniser and analyser, and as a crowd by how far the
 distributions of their latents and of their embeddings are from the photographs' (`training.crowd`): a portrait that is
-the mean of what it might be is too near to everybody. And they have the colours that were told.
+the mean of what it might be is too near to everybody. And they have the colours that were told. An adversary may join
+(`training.adversary`), which tells the latents of what was drawn from photographs'.
 
 The noise error of `PretrainStage` stays in the loss, as ReFL's pretraining term (Xu et al. 2023, arXiv 2304.05977,
 Algorithm 1), and keeps what is not judged: prompts, surroundings, guidance.
@@ -34,6 +35,7 @@ from mien.expressions.spec import Part
 from mien.expressions.turning import foretell, turned
 from mien.face.network import load_analyser
 from mien.models.sfsr import background_conditions
+from mien.training.adversary import LatentDiscriminator, contest
 from mien.training.augment import similarity_matrices, warp_pixels
 from mien.training.conditions import ConditionSampler, build_set
 from mien.training.crowd import crowd_distance
@@ -47,12 +49,14 @@ JITTER = (3.0, 0.03, 0.015)  # degrees, e-folds, sides: judges look twice at not
 
 @dataclass(frozen=True)
 class Asked:
-    """What is drawn: identity [b, 224], expression [b, 57], background [b, c, h, w], mask [b, 1, h, w]."""
+    """What is drawn: identity [b, 224], expression [b, 57], background [b, c, h, w], mask [b, 1, h, w]; usual [b]: the
+    expression is one that these photographs have, so that what is drawn may be held against them."""
 
     identity: Tensor
     expression: Tensor
     background: Tensor
     mask: Tensor
+    usual: Tensor
 
 
 def colour_loss(x: Tensor, told: Tensor) -> Tensor:
@@ -79,6 +83,7 @@ class RewardStage:
             number of steps alone fails with others, and with one guidance it exaggerates at another.
         depth: how many of the sampler's last steps gradients flow through; 0: all.
         identity_weight, expression_weight, crowd_weight, colour_weight, noise_weight: of the losses.
+        adversarial_weight: of the base's side of `training.adversary.contest`; 0: no adversary.
         judged: how many of a step's portraits are decoded and judged, and how many photographs noised, since both cost
             more than drawing; None: all.
     """
@@ -101,6 +106,7 @@ class RewardStage:
         crowd_weight: float = 0.3,
         colour_weight: float = 3.0,
         noise_weight: float = 4.0,
+        adversarial_weight: float = 0.0,
         judged: int | None = None,
     ) -> None:
         if judged is not None and judged < 1:
@@ -133,13 +139,18 @@ class RewardStage:
         self.steps, self.guidance, self.depth = steps, guidance, depth or steps[1]
         self.identity_weight, self.expression_weight = identity_weight, expression_weight
         self.crowd_weight, self.colour_weight, self.noise_weight = crowd_weight, colour_weight, noise_weight
+        self.adversarial_weight = adversarial_weight
+        channels = self.base.vae.config.latent_channels
+        self.discriminator = LatentDiscriminator(channels) if adversarial_weight else None
         self.judged = judged
 
     def modules(self) -> dict[str, nn.Module]:
-        return self.base.modules()
+        adversary = {} if self.discriminator is None else {"discriminator": self.discriminator}
+        return {**self.base.modules(), **adversary}
 
     def trainable(self) -> Iterable[nn.Parameter]:
-        return self.base.trainable()
+        adversary = [] if self.discriminator is None else self.discriminator.parameters()
+        return [*self.base.trainable(), *adversary]
 
     def batch(self, size: int, rng: torch.Generator) -> dict[str, Tensor]:
         """Of `PretrainStage`, and, as ``people.…``, those whose portraits are drawn."""
@@ -170,6 +181,10 @@ class RewardStage:
         loss = loss + self.colour_weight * colour
         logs = {"loss": loss, "noise": noise, "identity": identity, "expression": expression}
         logs |= {"colour": colour, "crowd": crowd}
+        if self.discriminator is not None and (usual := asked.usual).any():
+            found = contest(self.discriminator, real[usual], z[usual], valid[usual])
+            loss = loss + self.adversarial_weight * found.generator + found.adversary
+            logs |= {"loss": loss, "generator": found.generator, "adversary": found.adversary}
         return loss, {key: value.item() for key, value in logs.items()}
 
     def ask(self, people: dict[str, Tensor], rng: torch.Generator) -> Asked:
@@ -198,7 +213,7 @@ class RewardStage:
         identity[inside, IDENTITY:] = 0.0
         at_pose = turned(expression.cpu(), foretell(people["expression"].cpu()).numpy()).to(expression)
         expression = torch.where(inside[:, None], at_pose, expression)
-        return Asked(identity, expression, background, mask)
+        return Asked(identity, expression, background, mask, ~(wild | worded)[:, 0])
 
     def word(self, size: int, rng: torch.Generator) -> Tensor:
         """Expressions [size, 57] told in words, as `mien.pipelines.inputs` tells them: neutral and a word."""
