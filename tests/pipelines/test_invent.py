@@ -48,6 +48,14 @@ def test_everybody_comes_from_their_own_seed(pipe: PortraitPipeline, monkeypatch
     assert np.asarray(other.image).tobytes() != np.asarray(alone.image).tobytes()
 
 
+def test_both_halves_of_somebody_are_told_of(pipe: PortraitPipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(pipe._encoders, "identity", Pixels())
+    told: list[tuple[int, int]] = []
+    invent(pipe, 1, seed=5, callback=lambda step, total, _: told.append((step, total)))
+    total = told[0][1]
+    assert told == 2 * [(step, total) for step in range(1, total + 1)]
+
+
 def test_seeds_without_a_face_are_passed_over(
     pipe: PortraitPipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:

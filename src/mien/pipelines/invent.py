@@ -40,7 +40,7 @@ def invent(
 
     Args:
         prompt: of the sample; None: a woman and a man by turns of the seed. callback: see
-            ``mien.pipelines.portrait``; what it is told of is one person.
+            ``mien.pipelines.portrait``; it is told of a sample and then, from step 1 again, of the portrait.
 
     Raises:
         InputError: `count` is below 1, or the model draws no faces.
@@ -52,7 +52,12 @@ def invent(
     missed = 0
     for one in counted(seed):
         (sample,) = pipe(
-            identity=None, expression=None, prompt=prompt or PROMPTS[one % 2], seed=one, **settings
+            identity=None,
+            expression=None,
+            prompt=prompt or PROMPTS[one % 2],
+            seed=one,
+            callback=callback,
+            **settings,
         )
         if not pipe.analyzer()(sample):
             missed += 1
