@@ -233,6 +233,24 @@ def test_the_adversary_learns_what_is_timid_and_does_not_look_past_the_edge() ->
     torch.testing.assert_close(discriminator(past, own), on_real)
 
 
+def test_the_adversary_s_pace_is_five_times_adam_s() -> None:
+    """What it makes of a picture is a plain convolution's; an Adam step moves that convolution's weights by 5 rates."""
+    torch.manual_seed(0)
+    discriminator = LatentDiscriminator(4, width=16)
+    first = discriminator.layers[0]
+    z, own = torch.randn(2, 4, 8, 8), torch.ones(2, 1, 8, 8)
+    kernel, shift = (parameter.detach().clone() * 5 for parameter in (first.weight, first.bias))
+    assert kernel.std() == pytest.approx((3 * 45) ** -0.5, rel=0.1)  # as nn.Conv2d starts
+    x = torch.cat([z, own], 1)
+    torch.testing.assert_close(first(x), torch.nn.functional.conv2d(x, kernel, shift, padding=1))
+    optimizer = torch.optim.Adam(discriminator.parameters(), lr=1e-3)
+    contest(discriminator, z, 0.5 * z, own).adversary.backward()
+    optimizer.step()
+    torch.testing.assert_close(
+        (5 * first.weight - kernel).abs(), torch.full_like(kernel, 5e-3), rtol=1e-2, atol=0
+    )
+
+
 def test_a_step_with_an_adversary_trains_both_on_usual_expressions(
     base: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
