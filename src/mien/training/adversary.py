@@ -43,7 +43,7 @@ class _Quick(nn.Conv2d):
         super().__init__(before, after, side, padding=side // 2)
         with torch.no_grad():
             for parameter in self.parameters():
-                parameter /= PACE
+                parameter.div_(PACE)
 
     def forward(self, x: Tensor) -> Tensor:
         assert self.bias is not None
