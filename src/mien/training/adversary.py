@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
-PACE = 5  # of an adversary beside a base: at the base's rate it lags behind (two time-scales, Heusel et al. 2017)
+PACE = 5  # of an adversary beside a base, in the base's rates (two time-scales, Heusel et al. 2017, arXiv 1706.08500)
 
 
 class Discriminator(nn.Module):
@@ -66,7 +66,7 @@ class LatentDiscriminator(nn.Module):
 
 
 class Contest(NamedTuple):
-    """generator: what the decoder minimises; adversary: what the discriminator does; scalars."""
+    """generator: what the network that draws minimises; adversary: what the discriminator does; scalars."""
 
     generator: Tensor
     adversary: Tensor
