@@ -9,11 +9,12 @@ import sys
 import tempfile
 import threading
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 
 import mien
+from mien.studio import folders
 from mien.studio.engine import Engine
 from mien.studio.folders import own_folder
 from mien.studio.sessions import Presence, Sessions
@@ -145,3 +146,21 @@ def test_what_a_killed_server_left_is_removed_by_the_next(
     for server in servers:
         assert server.stdout is not None
         server.stdout.close()
+
+
+def test_a_server_that_starts_is_not_taken_for_a_killed_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    taken, others = folders._taken, []
+
+    def meanwhile(handle: IO[bytes]) -> bool:
+        if not others:
+            others.append(True)
+            with own_folder():  # another server, just before this one has its lock
+                pass
+        return taken(handle)
+
+    monkeypatch.setattr(folders, "_taken", meanwhile)
+    with own_folder() as mine:
+        assert others and mine.is_dir()

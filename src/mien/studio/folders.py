@@ -24,8 +24,11 @@ def own_folder() -> Iterator[Path]:
                 shutil.rmtree(left.parent, ignore_errors=True)
     with tempfile.TemporaryDirectory(prefix=PREFIX, ignore_cleanup_errors=True) as name:
         folder = Path(name)
-        with (folder / LOCK).open("wb") as handle:
-            _taken(handle)
+        unlocked = folder / f"{LOCK}.new"
+        with unlocked.open("wb") as handle:
+            if _taken(handle):
+                # Only now: one that others see before it is held looks like a killed server's.
+                unlocked.rename(folder / LOCK)
             yield folder
 
 
