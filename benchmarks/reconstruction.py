@@ -17,8 +17,8 @@ BATCH = 16
 PATCH = 16  # px, of the encoder; a grid would lie on its borders
 
 
-def reconstruct(backbone: Backbone, crops: Sequence[Image.Image]) -> list[Image.Image]:
-    """Encoded and decoded again."""
+def reconstruct(backbone: Backbone, crops: Sequence[Image.Image], grain: bool = False) -> list[Image.Image]:
+    """Encoded and decoded again; `grain`: with what is drawn for portraits, by the picture's place in `crops`."""
     import torch
 
     from mien.pipelines.portrait import to_pil
@@ -28,7 +28,9 @@ def reconstruct(backbone: Backbone, crops: Sequence[Image.Image]) -> list[Image.
         x = np.stack([np.asarray(crop) for crop in crops[first : first + BATCH]])
         with torch.no_grad():
             pixels = torch.from_numpy(x).permute(0, 3, 1, 2).float() / 127.5 - 1
-            made += to_pil(backbone.decode(backbone.encode(pixels)).clamp(-1, 1))
+            seeds = range(first, first + len(x))
+            drawn = [torch.Generator().manual_seed(seed) for seed in seeds] if grain else None
+            made += to_pil(backbone.decode(backbone.encode(pixels), drawn).clamp(-1, 1))
     return made
 
 

@@ -32,7 +32,7 @@ def test_each_side_has_its_own_gradient() -> None:
     discriminator = Discriminator()
     real, fake = pictures(2), pictures(3)[:2].requires_grad_()
     parameters = list(discriminator.parameters())
-    found = contest(discriminator, real, fake)
+    found = contest(discriminator, [real], [fake])
     assert all(
         g is None
         for g in torch.autograd.grad(found.generator, parameters, retain_graph=True, allow_unused=True)
@@ -47,7 +47,7 @@ def test_the_hinge_by_hand() -> None:
     torch.manual_seed(0)
     discriminator = Discriminator()
     real, fake = pictures(2), pictures(3)
-    found = contest(discriminator, real[:2], fake[:2])
+    found = contest(discriminator, [real[:2]], [fake[:2]])
     on_real, on_fake = discriminator(real[:2]), discriminator(fake[:2])
     assert on_real.shape == (2, 1, 16, 16)
     wanted = 0.5 * ((1 - on_real).clamp(min=0).mean() + (1 + on_fake).clamp(min=0).mean())

@@ -32,7 +32,7 @@ SHARD = "14MB"
 REFACE = {
     "reface_steps": 5,
     "reface_guidance": 1.75,
-    "reface_identity": 1.2,
+    "reface_identity": 1.3,
 }  # docs/reface.md, "Measuring it"
 INDEX = {
     "_class_name": "StableDiffusionPipeline",
@@ -128,7 +128,7 @@ def main() -> None:
     parser.add_argument("--guidance", type=float, default=1.25, help="default guidance")
     parser.add_argument("--id-scale", type=float, default=1.0, help="of the identity, into its weights")
     parser.add_argument("--share", type=float, default=1.0, help="of the base's and adapter's new weights")
-    parser.add_argument("--grain", type=float, default=1.0, help="of the autoencoder (mien.training.grain)")
+    parser.add_argument("--grain", type=float, default=0.5, help="of the autoencoder (mien.training.grain)")
     given = parser.parse_args()
     if given.base:
         assemble_base(given.base, given.target, given.share)

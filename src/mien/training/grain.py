@@ -2,15 +2,16 @@
 
 python -m mien.training.grain [SET …] [--autoencoder FOLDER] [--count 400]
 
-Prints, of each prepared set, the share (deviation of the missing detail ÷ that of the detail that is there) and how
-alike neighbouring pixels of the missing detail are, beside those of `soft_noise`. The share goes into the autoencoder's
-configuration.
+Prints, of each prepared set, the share with which all the detail's energy is back, the power of the detail that is
+there that the missing detail's deviation follows, and how alike neighbouring pixels are along edges and across them, in
+what is missing and in the grain. The share goes into the autoencoder's configuration.
 """
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -18,38 +19,78 @@ from torch import Tensor
 
 from mien.data.dataset import load_faces, split_rows, to_pixels
 from mien.models.autoencoder import PatchAutoencoder
-from mien.models.grain import detail, soft_noise
+from mien.models.grain import add_grain, detail, flow, local_detail
 from mien.weights import path as weights_path
 
 BATCH = 25
 EDGE = 16  # px at a crop's edge, which may repeat the photograph's
+STRAIGHT = 0.8  # of `flow`: there is an edge
+BINS = 12  # of the detail that is there, equally many places in each
+
+
+class Likeness(NamedTuple):
+    """Correlations of pixels one and two apart."""
+
+    along: tuple[float, float]
+    across: tuple[float, float]
+
+    def __str__(self) -> str:
+        return " and ".join(
+            f"{name} edges by {near:.2f}, {far:.2f}" for name, (near, far) in self._asdict().items()
+        )
 
 
 def missing_share(x: Tensor, y: Tensor) -> float:
-    """The share of E(detail of x)² - E(detail of y)² = share² E(detail of y)² E(detail of the noise)²: with so much,
-    all the energy is back.
+    """The share s of E(detail of x)² - E(detail of y)² = s² E(detail of `add_grain`'s noise)²: with so much, all the
+    energy is back.
 
     Args:
         x, y: [b, 3, H, W], photographs and what the autoencoder makes of them.
     """
-    wanted, there, noise = (energy(pictures) for pictures in (x, y, soft_noise(_white(x))))
-    return max((wanted / there - 1) / noise, 0.0) ** 0.5
+    wanted, there, noise = (energy(pictures).mean().item() for pictures in (x, y, drawn(y)))
+    return max((wanted - there) / noise, 0.0) ** 0.5
 
 
-def energy(pictures: Tensor) -> float:
-    """Mean square of the detail of [b, c, H, W]."""
-    return float(detail(pictures)[..., EDGE:-EDGE, EDGE:-EDGE].double().square().mean())
+def missing_power(x: Tensor, y: Tensor) -> float:
+    """The slope, between logarithms, of the missing detail's deviation in `local_detail` of y; x, y as above."""
+    there, missing = inner(local_detail(y)).flatten(), (energy(x) - energy(y)).flatten()
+    order = there.argsort().chunk(BINS)
+    levels = [(float(there[part].mean()), float(missing[part].mean())) for part in order]
+    there_by, missing_by = np.array([pair for pair in levels if pair[1] > 0]).T
+    return float(np.polyfit(np.log(there_by), np.log(missing_by) / 2, 1)[0])
 
 
-def _white(like: Tensor) -> Tensor:
-    """Noise of deviation 1, [b, 1, H, W]."""
-    return torch.randn((len(like), 1, *like.shape[-2:]), generator=torch.Generator().manual_seed(0))
+def likeness(noise: Tensor, y: Tensor) -> Likeness:
+    """How alike the detail of noise [b, 3, H, W] is to itself nearby, where the edges of y run straight to the right or
+    straight down."""
+    values, along = detail(noise), inner(flow(y))
+    rightward, downward = along[:, :1] > STRAIGHT, along[:, :1] < -STRAIGHT
+    here = inner(values)
+
+    def alike(axes: tuple[int, int], distance: int) -> float:
+        total, square = 0.0, 0.0
+        for places, axis in zip((rightward, downward), axes, strict=True):
+            there = inner(values.roll(-distance, axis))
+            total += float((here * there)[places].sum())
+            square += float(here[places].square().sum())
+        return total / square
+
+    return Likeness((alike((3, 2), 1), alike((3, 2), 2)), (alike((2, 3), 1), alike((2, 3), 2)))
 
 
-def likeness(pictures: Tensor) -> float:
-    """Correlation of horizontal neighbours in the detail of [b, c, H, W]."""
-    inner = detail(pictures)[..., EDGE:-EDGE, EDGE:-EDGE].double()
-    return float((inner[..., 1:] * inner[..., :-1]).mean() / inner.square().mean())
+def drawn(y: Tensor) -> Tensor:
+    """Grain for pictures [b, 3, H, W], with a share of 1."""
+    return add_grain(y, 1.0, [torch.Generator().manual_seed(i) for i in range(len(y))]) - y
+
+
+def energy(pictures: Tensor) -> Tensor:
+    """Square of the detail of [b, c, H, W], away from the edge."""
+    return inner(detail(pictures)).double().square()
+
+
+def inner(maps: Tensor) -> Tensor:
+    """Without `EDGE`."""
+    return maps[..., EDGE:-EDGE, EDGE:-EDGE]
 
 
 def main() -> None:
@@ -68,8 +109,9 @@ def main() -> None:
         with torch.no_grad():
             y = torch.cat([vae(part) for part in x.split(BATCH)]).clamp(-1, 1)
         print(
-            f"{name}, {len(x)} photographs: share {missing_share(x, y):.2f}; neighbours in what is missing are "
-            f"alike by {likeness(x - y):.2f}, in the grain by {likeness(soft_noise(_white(x))):.2f}"
+            f"{name}, {len(x)} photographs: share {missing_share(x, y):.2f}, power {missing_power(x, y):.2f}\n"
+            f"  what is missing is alike {likeness(x - y, y)}\n"
+            f"  the grain is alike       {likeness(drawn(y), y)}"
         )
 
 

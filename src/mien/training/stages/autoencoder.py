@@ -169,7 +169,7 @@ class AutoencoderStage:
                 loss = loss + self.feature_weight * distance
                 logs["features"] = distance.item()
         if self.discriminator is not None:
-            found = contest(self.discriminator, x, y)
+            found = contest(self.discriminator, [x], [y])
             loss = loss + self.adversarial_weight * found.generator + found.adversary
             logs |= {"generator": found.generator.item(), "adversary": found.adversary.item()}
         return loss, {"loss": loss.item(), **logs}
