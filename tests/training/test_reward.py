@@ -14,15 +14,17 @@ from mien.backbones import load_backbone
 from mien.encoders.appearance import colours
 from mien.expressions.labels import labels
 from mien.expressions.turning import foretell
+from mien.models.autoencoder import PatchAutoencoder
 from mien.pipelines.inputs import Embedder
 from mien.pipelines.portrait import PortraitPipeline
-from mien.training.adversary import LatentDiscriminator, contest
+from mien.training.adversary import LatentDiscriminator, LatentFeatures, contest
 from mien.training.crowd import crowd_distance
 from mien.training.loop import make_rng
 from mien.training.rollout import rollout
 from mien.training.stages.pretrain import IDENTITY
 from mien.training.stages.reward import RewardStage, colour_loss
 from mien.types import Conditions, InputError
+from mien.weights import path as weights_path
 from tests.training.slices_set import FACE, save_base, save_prepared, save_sets
 
 PEOPLE = {"utkface-adults": 0.7, "lfw-gray": 0.3}
@@ -210,27 +212,66 @@ def test_a_step_trains_the_base_and_never_the_judges(base: Path, monkeypatch: py
     assert all(p.grad is None for p in judges)
 
 
-def test_the_adversary_learns_what_is_timid_and_does_not_look_past_the_edge() -> None:
+def look(base: Path) -> LatentFeatures:
+    return LatentFeatures(load_backbone(str(base), device="cpu", dtype="float32"))
+
+
+@pytest.mark.parametrize("inpainting", [False, True])
+def test_an_adversary_s_eyes_are_the_base_s_own(base: Path, inpainting: bool) -> None:
+    """What the network gives follows from the last block's features, and each of them is about 1 in size."""
+    eyes, rng = look(weights_path("mini") if inpainting else base), torch.Generator().manual_seed(1)
+    unet = eyes.unet
+    c, side = unet.config.out_channels, unet.config.sample_size
+    z, eps = torch.randn(2, 32, c, side, side, generator=rng)
+    t, own = torch.arange(32) * 15, torch.ones(32, 1, side, side)
+    features = eyes(z, own, t, eps)
+    assert [x.shape[1] for x in features] == eyes.channels
+    assert all(0.5 < float(x.square().mean().sqrt()) < 2 for x in features)
+    z_in = eyes.schedule.add_noise(z, eps, t)
+    if inpainting:  # everything is to be made, and what is known is mid-grey
+        vae = PatchAutoencoder.from_pretrained(weights_path("mini") / "vae")
+        grey = vae.encode(torch.zeros(1, 3, 128, 128)).latents
+        z_in = torch.cat([z_in, own, grey.expand_as(z)], 1)
+    wanted = unet(z_in, t, eyes.text.expand(32, -1, -1)).sample
+    got = unet.conv_out(unet.conv_act(unet.conv_norm_out(features[-1] * eyes.sizes[-1])))
+    torch.testing.assert_close(got, wanted, atol=1e-5, rtol=0)
+    assert not any(parameter.requires_grad for parameter in eyes.parameters())
+
+
+@pytest.mark.parametrize("with_eyes", [False, True])
+def test_the_adversary_learns_what_is_timid_and_does_not_look_past_the_edge(
+    base: Path, with_eyes: bool
+) -> None:
     torch.manual_seed(0)
-    discriminator = LatentDiscriminator(4, width=16)
-    own = torch.ones(16, 1, 8, 8)
+    eyes = look(base)
+    c, side = eyes.unet.config.out_channels, eyes.unet.config.sample_size
+    discriminator = LatentDiscriminator(c, eyes.channels if with_eyes else (), width=16)
+    own = torch.ones(16, 1, side, side)
     own[:, :, :, :2] = 0
+    t, eps = torch.zeros(16, dtype=torch.long), torch.randn(16, c, side, side)
+
+    def given(z: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return z, own, *(eyes(z, own, t, eps) if with_eyes else ())
+
     optimizer = torch.optim.Adam(discriminator.parameters(), lr=2e-3)
     for _ in range(60):
-        real = torch.randn(16, 4, 8, 8)
-        found = contest(discriminator, real, 0.5 * real.roll(1, 0), own)
+        real = torch.randn_like(eps)
+        with torch.no_grad():
+            sides = given(real), given(0.5 * real.roll(1, 0))
+        found = contest(discriminator, *sides)
         optimizer.zero_grad()
         found.adversary.backward()
         optimizer.step()
-    z = torch.randn(16, 4, 8, 8)
-    on_real, on_fake = discriminator(z, own), discriminator(0.5 * z, own)
-    assert on_real.shape == (16, 1, 8, 8) and on_real.mean() > 0 > on_fake.mean()
+    z = torch.randn_like(eps)
+    on_real, on_fake = discriminator(*given(z)), discriminator(*given(0.5 * z))
+    cells = side**2 + sum(x[0, 0].numel() for x in given(z)[2:])
+    assert on_real.shape == (16, cells) and on_real.mean() > 0 > on_fake.mean()
     fake = (0.5 * z).requires_grad_()
-    contest(discriminator, z, fake, own).generator.backward()
+    contest(discriminator, given(z), given(fake)).generator.backward()
     assert fake.grad is not None and not fake.grad[..., :2].any()
     assert (fake.grad * fake).sum() < 0  # the way out of it is to be bolder
     past = torch.where(own == 0, 9.0, z)
-    torch.testing.assert_close(discriminator(past, own), on_real)
+    torch.testing.assert_close(discriminator(*given(past)), on_real)
 
 
 def test_the_adversary_s_pace_is_five_times_adam_s() -> None:
@@ -244,7 +285,7 @@ def test_the_adversary_s_pace_is_five_times_adam_s() -> None:
     x = torch.cat([z, own], 1)
     torch.testing.assert_close(first(x), torch.nn.functional.conv2d(x, kernel, shift, padding=1))
     optimizer = torch.optim.Adam(discriminator.parameters(), lr=1e-3)
-    contest(discriminator, z, 0.5 * z, own).adversary.backward()
+    contest(discriminator, (z, own), (0.5 * z, own)).adversary.backward()
     optimizer.step()
     torch.testing.assert_close(
         (5 * first.weight - kernel).abs(), torch.full_like(kernel, 5e-3), rtol=1e-2, atol=0

@@ -24,6 +24,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from mien.backbones import load_backbone
 from mien.diffusion.losses import expression_loss, identity_loss
 from mien.encoders.appearance import colours
 from mien.encoders.expression import EmbeddedExpression
@@ -35,7 +36,7 @@ from mien.expressions.spec import Part
 from mien.expressions.turning import foretell, turned
 from mien.face.network import load_analyser
 from mien.models.sfsr import background_conditions
-from mien.training.adversary import LatentDiscriminator, contest
+from mien.training.adversary import Contest, LatentDiscriminator, LatentFeatures, contest
 from mien.training.augment import similarity_matrices, warp_pixels
 from mien.training.conditions import ConditionSampler, build_set
 from mien.training.crowd import crowd_distance
@@ -43,6 +44,7 @@ from mien.training.rollout import rollout
 from mien.training.stages.pretrain import IDENTITY, PretrainStage
 from mien.types import Conditions, InputError
 
+NOISED = 150  # times below which an adversary looks: later ones show little of how a face is drawn
 STRENGTH = 0.5  # of a word, at least: weaker ones are hardly told from rest
 JITTER = (3.0, 0.03, 0.015)  # degrees, e-folds, sides: judges look twice at nothing
 
@@ -140,8 +142,11 @@ class RewardStage:
         self.identity_weight, self.expression_weight = identity_weight, expression_weight
         self.crowd_weight, self.colour_weight, self.noise_weight = crowd_weight, colour_weight, noise_weight
         self.adversarial_weight = adversarial_weight
-        channels = self.base.vae.config.latent_channels
-        self.discriminator = LatentDiscriminator(channels) if adversarial_weight else None
+        self.eyes: LatentFeatures | None = None
+        self.discriminator: LatentDiscriminator | None = None
+        if adversarial_weight:
+            self.eyes = LatentFeatures(load_backbone(base["start"], device="cpu", dtype="float32"))
+            self.discriminator = LatentDiscriminator(self.base.vae.config.latent_channels, self.eyes.channels)
         self.judged = judged
 
     def modules(self) -> dict[str, nn.Module]:
@@ -182,10 +187,20 @@ class RewardStage:
         logs = {"loss": loss, "noise": noise, "identity": identity, "expression": expression}
         logs |= {"colour": colour, "crowd": crowd}
         if self.discriminator is not None and (usual := asked.usual).any():
-            found = contest(self.discriminator, real[usual], z[usual], valid[usual])
+            found = self.contest(real[usual], z[usual], valid[usual], rng)
             loss = loss + self.adversarial_weight * found.generator + found.adversary
             logs |= {"loss": loss, "generator": found.generator, "adversary": found.adversary}
         return loss, {key: value.item() for key, value in logs.items()}
+
+    def contest(self, real: Tensor, fake: Tensor, valid: Tensor, rng: torch.Generator) -> Contest:
+        """Photographs' latents and drawn ones [b, c, 8, 8], noised alike, before the adversary."""
+        assert self.eyes is not None and self.discriminator is not None
+        self.eyes.to(real.device)
+        t = torch.randint(NOISED, (len(real),), generator=rng).to(real.device)
+        eps = torch.randn(real.shape, generator=rng).to(real)
+        with torch.no_grad():
+            photographs = real, valid, *self.eyes(real, valid, t, eps)
+        return contest(self.discriminator, photographs, (fake, valid, *self.eyes(fake, valid, t, eps)))
 
     def ask(self, people: dict[str, Tensor], rng: torch.Generator) -> Asked:
         """Of a batch of photographs: its people or mixtures of them, with somebody else's expression each."""
