@@ -267,7 +267,8 @@ def main() -> None:
 
     crops, rest = realism.halves(eyes, identities, [p.image for p in photographs("utkface-adults")])
     rest = rest[: max(count, 60)]
-    rebuilt = reconstruction.reconstruct(load_backbone("mini", device="cpu"), crops)
+    backbone = load_backbone("mini", device="cpu")
+    rebuilt, grained = (reconstruction.reconstruct(backbone, crops, grain) for grain in (False, True))
     seen_crops, seen_rebuilt = eyes.all(crops), eyes.all(rebuilt)
     tables["autoencoder"] = reconstruction.rows(crops, rebuilt, (seen_crops, seen_rebuilt))
     soft = [realism.blurred(c) for c in crops]
@@ -275,6 +276,7 @@ def main() -> None:
         {
             "mien": (images, ours.seen),
             "autoencoder alone": (rebuilt, seen_rebuilt),
+            "the same with grain": (grained, eyes.all(grained)),
             f"blurred by {realism.BLUR} px": (soft, eyes.all(soft)),
         },
         (crops, seen_crops),
