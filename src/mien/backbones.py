@@ -92,6 +92,7 @@ class AdapterSpec:
     Several recognisers are joined by "+": ``recogniser+arcface``. ``framing``: how the training pictures frame a
     face, for refacing: "canonical" (``face.align``) or "ffhq" (``face.templates``). Refacing may have defaults of its
     own: ``reface_steps``, ``reface_guidance`` (None: as portraits), and ``reface_identity``, what a lambda_id of 1 is.
+    ``spacing``: how much closer the steps of the model's own sampler get towards 0 (``diffusion.spacing``).
     """
 
     identity: Path | None
@@ -100,6 +101,7 @@ class AdapterSpec:
     expression_encoder: str = "clip"
     steps: int = 20
     guidance: float = 5.0
+    spacing: float = 1.0
     framing: str = "canonical"
     reface_steps: int | None = None
     reface_guidance: float | None = None

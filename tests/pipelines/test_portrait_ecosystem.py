@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import diffusers
@@ -76,6 +77,23 @@ def test_names_that_users_know_are_among_the_schedulers(sd15) -> None:
     flow = diffusers.FlowMatchEulerDiscreteScheduler()
     with pytest.raises(InputError, match="FlowMatchEulerDiscreteScheduler is no scheduler for this model"):
         pipe.scheduler = flow
+
+
+def test_an_adapter_s_spacing_goes_with_the_default_sampler_alone(sd15, tmp_path) -> None:
+    folder = tmp_path / "sd15"
+    shutil.copytree(sd15, folder)
+    settings = folder / "adapter" / "adapter.json"
+    settings.write_text(json.dumps({**json.loads(settings.read_text()), "spacing": 1.5}))
+    plain, bent = load(sd15), load(folder)
+    assert (plain.spacing, bent.spacing) == (1.0, 1.5)
+    here, there = (pipe(RED, GREEN, seed=1, steps=4)[0] for pipe in (plain, bent))
+    assert different(here, there) > 0
+    plain.spacing = 1.5
+    assert largest(plain(RED, GREEN, seed=1, steps=4)[0], there) == 0
+    bent.scheduler = "ddim"
+    assert bent.spacing == 1.0
+    bent.scheduler = None
+    assert bent.spacing == 1.5
 
 
 def kohya(unet, rank: int = 3, alpha: float = 6.0) -> tuple[dict, dict]:

@@ -14,6 +14,7 @@ from mien.models.adapter_files import read_adapter
 from mien.models.autoencoder import PatchAutoencoder
 from mien.models.e_adapter import EAdapter
 from mien.training.assemble import assemble_adapter, assemble_autoencoder, assemble_base, mean
+from mien.training.rollout import Settings
 from mien.types import InputError
 from tests import tiny
 from tests.training.slices_set import save_autoencoder, save_base
@@ -24,9 +25,9 @@ def test_a_folded_weight_is_lambda_id(tmp_path: Path) -> None:
     unet = tiny.sd15_unet()
     torch.manual_seed(0)
     EAdapter.create(unet, 24, 20).half().float().save(tmp_path / "source")
-    assemble_adapter(tmp_path / "source", tmp_path / "mini", steps=6, guidance=1.5, id_scale=2.0)
+    assemble_adapter(tmp_path / "source", tmp_path / "mini", Settings(6, 1.5, 1.2), id_scale=2.0)
     settings = json.loads((tmp_path / "mini" / "adapter" / "adapter.json").read_text())
-    assert settings["steps"] == 6 and settings["guidance"] == 1.5
+    assert settings["steps"] == 6 and settings["guidance"] == 1.5 and settings["spacing"] == 1.2
     z_t, text = torch.randn(2, 4, 8, 8), torch.randn(2, 7, 32)
     who, how, t = torch.randn(2, 24), torch.randn(2, 20), torch.tensor([10, 500])
 
@@ -66,7 +67,7 @@ def test_a_share_of_the_new_and_the_rest_of_the_old(tmp_path: Path) -> None:
 
     states = {"old": states_of(old), "new": states_of(new)}
     assemble_base(new, old, share=0.25)
-    assemble_adapter(new / "adapter", old, steps=6, guidance=1.5, id_scale=1.0, share=0.25)
+    assemble_adapter(new / "adapter", old, Settings(6, 1.5), id_scale=1.0, share=0.25)
     made = states_of(old)
     assert made.keys() == states["new"].keys()
     for key, value in made.items():

@@ -20,7 +20,7 @@ from mien.pipelines.portrait import PortraitPipeline
 from mien.training.adversary import LatentDiscriminator, LatentFeatures, contest
 from mien.training.crowd import crowd_distance
 from mien.training.loop import make_rng
-from mien.training.rollout import rollout
+from mien.training.rollout import Settings, rollout
 from mien.training.stages.pretrain import IDENTITY
 from mien.training.stages.reward import RewardStage, colour_loss
 from mien.types import Conditions, InputError
@@ -96,12 +96,13 @@ def test_a_rollout_is_what_the_pipeline_draws(
     stage = make(base, monkeypatch)
     asked = stage.ask(stage.people(1, make_rng(0, 0, 0)), make_rng(0, 0, 1))
     with torch.no_grad():
-        z = stage.draw(asked, 4, 1.5, torch.Generator().manual_seed(5))
+        z = stage.draw(asked, Settings(4, 1.5, 1.2), torch.Generator().manual_seed(5))
     stage.export(tmp_path)
     for name in ("model_index.json", "adapter/adapter.json"):
         shutil.copy(base / name, tmp_path / name)
     backbone = load_backbone(str(tmp_path), device="cpu", dtype="float32")
     pipe = PortraitPipeline(backbone, backbone.load_controller())
+    pipe.spacing = 1.2
     pixels = pipe.generate(
         asked.identity,
         asked.expression,
@@ -127,7 +128,9 @@ def test_gradients_flow_through_the_last_steps(base: Path, monkeypatch: pytest.M
 
     given, nothing = (Conditions(text=torch.full((1, 1, 1), value)) for value in (1.0, 0.0))
     noise = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(0))
-    z = rollout(predict, scheduler, 3, 1.5, noise, given, nothing, 2, torch.Generator().manual_seed(1))
+    z = rollout(
+        predict, scheduler, Settings(3, 1.5), noise, given, nothing, 2, torch.Generator().manual_seed(1)
+    )
     assert seen == [("given", k > 0) if even else ("nothing", False) for k in range(3) for even in (1, 0)]
     z.sum().backward()
     assert weight.grad is not None and weight.grad.isfinite() and weight.grad != 0
@@ -187,10 +190,11 @@ def test_in_a_photograph_it_is_somebody_else_at_its_pose(base: Path, monkeypatch
 
 
 def test_the_sampler_s_settings_vary(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    stage = make(base, monkeypatch, steps=(2, 4), guidance=(1.0, 2.0))
-    steps, guidance = zip(*(stage.settings_of(make_rng(0, 0, k)) for k in range(60)), strict=True)
+    stage = make(base, monkeypatch, steps=(2, 4), guidance=(1.0, 2.0), spacing=(1.5, 1.5))
+    steps, guidance, spacing = zip(*(stage.settings_of(make_rng(0, 0, k)) for k in range(60)), strict=True)
     assert set(steps) == {2, 3, 4}
     assert min(guidance) < 1.1 and max(guidance) > 1.9 and all(1 <= one <= 2 for one in guidance)
+    assert set(spacing) == {1.5}
 
 
 def test_a_step_trains_the_base_and_never_the_judges(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,6 +24,7 @@ from transformers import CLIPTextModel
 
 from mien.models.adapter_files import read_adapter, write_adapter
 from mien.models.autoencoder import PatchAutoencoder
+from mien.training.rollout import Settings
 from mien.types import InputError
 from mien.weights import manifest
 from mien.weights.registry import SHIPPED_FOLDER
@@ -90,7 +91,7 @@ def assemble_autoencoder(source: Path, target: Path, grain: float) -> None:
 
 
 def assemble_adapter(
-    source: Path, target: Path, steps: int, guidance: float, id_scale: float, share: float = 1.0
+    source: Path, target: Path, sampler: Settings, id_scale: float, share: float = 1.0
 ) -> None:
     """Both branches in IP-Adapter's layout, with the encoders and settings they go with.
 
@@ -112,8 +113,7 @@ def assemble_adapter(
     settings = {
         "identity_encoder": "embedded",
         "expression_encoder": "embedded",
-        "steps": steps,
-        "guidance": guidance,
+        **sampler._asdict(),
         **REFACE,
     }
     (target / "adapter" / "adapter.json").write_text(json.dumps(settings, indent=1) + "\n")
@@ -126,6 +126,7 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=Path)
     parser.add_argument("--steps", type=int, default=6, help="default sampling steps")
     parser.add_argument("--guidance", type=float, default=1.25, help="default guidance")
+    parser.add_argument("--spacing", type=float, default=1.3, help="of the default steps")
     parser.add_argument("--id-scale", type=float, default=1.0, help="of the identity, into its weights")
     parser.add_argument("--share", type=float, default=1.0, help="of the base's and adapter's new weights")
     parser.add_argument("--grain", type=float, default=0.5, help="of the autoencoder (mien.training.grain)")
@@ -135,9 +136,8 @@ def main() -> None:
     if given.autoencoder:
         assemble_autoencoder(given.autoencoder, given.target, given.grain)
     if given.adapter:
-        assemble_adapter(
-            given.adapter, given.target, given.steps, given.guidance, given.id_scale, given.share
-        )
+        sampler = Settings(given.steps, given.guidance, given.spacing)
+        assemble_adapter(given.adapter, given.target, sampler, given.id_scale, given.share)
     for name in ("analyser", "recogniser", "detector"):
         if getattr(given, name):
             (given.target / "face").mkdir(parents=True, exist_ok=True)

@@ -3,36 +3,45 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
+from mien.diffusion.spacing import set_timesteps
 from mien.types import Conditions, NoisePredictor
+
+
+class Settings(NamedTuple):
+    """Of a sampler; guidance 1: nothing is subtracted. spacing: see `mien.diffusion.spacing`."""
+
+    steps: int
+    guidance: float
+    spacing: float = 1.0
 
 
 def rollout(
     predict: NoisePredictor,
     scheduler: Any,
-    steps: int,
-    guidance: float,
+    settings: Settings,
     noise: Tensor,
     given: Conditions,
     nothing: Conditions,
     depth: int,
     rng: torch.Generator,
 ) -> Tensor:
-    """What `steps` steps of a scheduler make of noise: z_0 [b, c, h, w] float32.
+    """What a scheduler's steps make of noise: z_0 [b, c, h, w] float32.
 
     DRaFT-K (Clark et al. 2024, arXiv 2309.17400, section 4): gradients flow through the last `depth` steps, K there.
     The side that guidance subtracts is taken as it is.
 
     Args:
-        predict: ε_θ. scheduler: of diffusers; a copy of it steps. guidance: 1: `nothing` is not asked for.
+        predict: ε_θ. scheduler: of diffusers; a copy of it steps. settings: at guidance 1 `nothing` is not asked for.
         noise: [b, c, h, w]. given, nothing: conditions of both sides. rng: of the scheduler's own noise, on the CPU.
     """
     scheduler = copy.deepcopy(scheduler)
-    scheduler.set_timesteps(steps, device=noise.device)
+    steps, guidance, spacing = settings
+    set_timesteps(scheduler, steps, spacing, noise.device)
     z = noise * scheduler.init_noise_sigma
     for i, t in enumerate(scheduler.timesteps):
         with torch.set_grad_enabled(torch.is_grad_enabled() and i >= steps - depth):

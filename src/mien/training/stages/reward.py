@@ -40,7 +40,7 @@ from mien.training.adversary import Contest, LatentDiscriminator, LatentFeatures
 from mien.training.augment import similarity_matrices, warp_pixels
 from mien.training.conditions import ConditionSampler, build_set
 from mien.training.crowd import crowd_distance
-from mien.training.rollout import rollout
+from mien.training.rollout import Settings, rollout
 from mien.training.stages.pretrain import IDENTITY, PretrainStage
 from mien.types import Conditions, InputError
 
@@ -81,8 +81,8 @@ class RewardStage:
         mixed: share of the people who are mixtures of two.
         surrounded: share of the portraits that are drawn into somebody's surroundings.
         emphasis: see ``ConditionSampler``.
-        steps, guidance: of the sampler, least and most; by chance any between them, since a base that is trained on one
-            number of steps alone fails with others, and with one guidance it exaggerates at another.
+        steps, guidance, spacing: of the sampler, least and most; by chance any between them, since a base that is
+            trained on one number of steps alone fails with others, and with one guidance it exaggerates at another.
         depth: how many of the sampler's last steps gradients flow through; 0: all.
         identity_weight, expression_weight, crowd_weight, colour_weight, noise_weight: of the losses.
         adversarial_weight: of the base's side of `training.adversary.contest`; 0: no adversary.
@@ -102,6 +102,7 @@ class RewardStage:
         emphasis: float = 0.1,
         steps: tuple[int, int] = (5, 9),
         guidance: tuple[float, float] = (1.0, 1.75),
+        spacing: tuple[float, float] = (1.0, 1.5),
         depth: int = 0,
         identity_weight: float = 1.0,
         expression_weight: float = 0.3,
@@ -113,7 +114,7 @@ class RewardStage:
     ) -> None:
         if judged is not None and judged < 1:
             raise InputError(f"judged must be at least 1, not {judged}: leave it out to judge all")
-        for name, (least, most) in {"steps": steps, "guidance": guidance}.items():
+        for name, (least, most) in {"steps": steps, "guidance": guidance, "spacing": spacing}.items():
             if not 1 <= least <= most:
                 raise InputError(
                     f"{name} must be two numbers from 1, the smaller first, not {least} and {most}"
@@ -138,7 +139,7 @@ class RewardStage:
         self.words = torch.stack([numbers(named(Part(1.0, word=word))) for word in labels()])
         self.rest = numbers({})
         self.wild, self.worded, self.mixed, self.surrounded = wild, worded, mixed, surrounded
-        self.steps, self.guidance, self.depth = steps, guidance, depth or steps[1]
+        self.steps, self.guidance, self.spacing, self.depth = steps, guidance, spacing, depth or steps[1]
         self.identity_weight, self.expression_weight = identity_weight, expression_weight
         self.crowd_weight, self.colour_weight, self.noise_weight = crowd_weight, colour_weight, noise_weight
         self.adversarial_weight = adversarial_weight
@@ -171,7 +172,7 @@ class RewardStage:
         with torch.no_grad():
             real = self.base.vae.encode(people["x"]).latents.float()
             asked = self.ask(people, rng)
-        z = self.draw(asked, *self.settings_of(rng), rng)
+        z = self.draw(asked, self.settings_of(rng), rng)
         x = self.base.vae.decode(z[: self.judged]).sample.float().clamp(-1.2, 1.2)
         who, how = self.see(x, rng)
         told = asked.identity[: len(x)]
@@ -236,13 +237,16 @@ class RewardStage:
         strength = STRENGTH + (1 - STRENGTH) * torch.rand(size, 1, generator=rng)
         return self.rest + strength * (self.words[rows] - self.rest)
 
-    def settings_of(self, rng: torch.Generator) -> tuple[int, float]:
-        """With how many steps and what guidance is drawn, this time."""
+    def settings_of(self, rng: torch.Generator) -> Settings:
+        """How is drawn, this time."""
         steps = int(torch.randint(self.steps[0], self.steps[1] + 1, (), generator=rng))
-        least, most = self.guidance
-        return steps, least + (most - least) * float(torch.rand((), generator=rng))
+        guidance, spacing = (
+            least + (most - least) * float(torch.rand((), generator=rng))
+            for least, most in (self.guidance, self.spacing)
+        )
+        return Settings(steps, guidance, spacing)
 
-    def draw(self, asked: Asked, steps: int, guidance: float, rng: torch.Generator) -> Tensor:
+    def draw(self, asked: Asked, settings: Settings, rng: torch.Generator) -> Tensor:
         """Their latents [b, c, 8, 8], as the portrait pipeline draws them with an empty prompt."""
         base, b = self.base, len(asked.identity)
         device = asked.identity.device
@@ -260,8 +264,7 @@ class RewardStage:
         return rollout(
             base.adapter.predict_noise(base.unet),
             base.scheduler,
-            steps,
-            guidance,
+            settings,
             noise,
             given,
             nothing,
