@@ -12,10 +12,10 @@ from typer.testing import CliRunner
 
 from mien import __version__
 from mien.cli.console import Verbs, choice, nearest, print_json
+from mien.cli.generate.rows import Pair, PairFormat
 from mien.cli.main import app
 from mien.cli.options import parse_face
 from mien.cli.pictures import numbered
-from mien.cli.portrait_rows import Pair, PairFormat
 from mien.cli.rows import located, read_rows
 from mien.types import InputError
 

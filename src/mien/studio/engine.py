@@ -144,18 +144,18 @@ class Engine:
         return len(mine)
 
     def portraits(self, backbone: str) -> Any:
-        """The portrait pipeline of a backbone (`mien.cli.portraits.Portraits`); only in the model's thread."""
-        from mien.cli.portrait import Wish
-        from mien.cli.portraits import Portraits
+        """The portrait pipeline of a backbone (`mien.cli.generate.portraits.Portraits`); only in the model's thread."""
+        from mien.cli.generate.portraits import Portraits
+        from mien.cli.generate.wish import Wish
 
         return self._get(
             "portrait", backbone, lambda name: Portraits(Wish(), name, self.device, "auto", None)
         )
 
     def refaces(self, backbone: str) -> Any:
-        """The refacing pipeline of a backbone (`mien.cli.refaces.Refaces`); only in the model's thread."""
-        from mien.cli.refaced import RefaceWish
-        from mien.cli.refaces import Refaces
+        """The refacing pipeline of a backbone (`mien.cli.reface.refaces.Refaces`); only in the model's thread."""
+        from mien.cli.reface.refaces import Refaces
+        from mien.cli.reface.wish import RefaceWish
 
         return self._get(
             "reface", backbone, lambda name: Refaces(RefaceWish(), name, self.device, "auto", None, None)

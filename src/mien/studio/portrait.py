@@ -136,8 +136,8 @@ def portraits(
 
     They hold what `mien generate --from` needs.
     """
-    from mien.cli.portrait import Wish, in_words
-    from mien.cli.portraits import Target
+    from mien.cli.generate.portraits import Target
+    from mien.cli.generate.wish import Wish, in_words
 
     maker = engine.portraits(backbone)
     try:

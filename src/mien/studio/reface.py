@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 from PIL import Image, ImageDraw, ImageFont
 
-from mien.cli.refaced import RefaceWish, Request, in_words
+from mien.cli.reface.wish import RefaceWish, Request, in_words
 from mien.provenance import COMPOSITE, save_image
 from mien.provenance.hashes import new_salt
 from mien.studio.engine import Engine, Job, Step

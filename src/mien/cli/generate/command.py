@@ -10,11 +10,11 @@ import typer
 
 from mien.cli import options
 from mien.cli.console import choice, print_json
+from mien.cli.generate.wish import SCORED_BY, Wish, report
 from mien.cli.pictures import check_places, numbered, steps_bar
-from mien.cli.portrait import SCORED_BY, Wish, report
 
 if TYPE_CHECKING:
-    from mien.cli.portraits import Portraits
+    from mien.cli.generate.portraits import Portraits
 
 WITH_FROM = (
     "source", "identity", "expression", "output", "strip", "backbone", "adapter", "device", "force", "as_json",
@@ -89,7 +89,7 @@ def generate(
     if (pairs is None) != (out_dir is None):
         raise InputError("--pairs FILE.csv and --out-dir DIR belong together: give both.")
     if source is not None:
-        from mien.cli.portrait_repeat import repeat
+        from mien.cli.generate.repeat import repeat
 
         options.check_alone(context, WITH_FROM)
         repeat(source, identity, expression, output, strip, backbone, adapter, device, force, as_json, quiet)
@@ -112,12 +112,12 @@ def generate(
     )
 
     def load() -> Portraits:
-        from mien.cli.portraits import Portraits
+        from mien.cli.generate.portraits import Portraits
 
         return Portraits(wish, backbone, device, dtype, adapter)
 
     if pairs is not None and out_dir is not None:
-        from mien.cli.portrait_rows import run
+        from mien.cli.generate.rows import run
 
         run(load, pairs, out_dir, prompt, seed, num_images, batch_size, as_json, quiet)
     elif identity is not None and expression is not None:
@@ -138,7 +138,7 @@ def _one(
     began: float,
 ) -> None:
     from mien.cli.consent import remind
-    from mien.cli.portraits import save_strip
+    from mien.cli.generate.portraits import save_strip
     from mien.expressions.spec import parse
     from mien.images import read_image
     from mien.provenance import save_image

@@ -15,7 +15,7 @@ from PIL import Image
 from mien.backbones import SPECS, find_folder, load_backbone
 from mien.cli.console import choice, nearest, say
 from mien.cli.making import Maker, describe
-from mien.cli.refaced import RefaceWish, Request
+from mien.cli.reface.wish import RefaceWish, Request
 from mien.expressions.faces import illustrate
 from mien.expressions.spec import Expression, parse
 from mien.images import read_image

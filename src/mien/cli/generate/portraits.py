@@ -13,8 +13,8 @@ from PIL import Image
 
 from mien.backbones import SPECS, find_folder, load_backbone
 from mien.cli.console import choice, say
+from mien.cli.generate.wish import Wish
 from mien.cli.making import Maker, describe
-from mien.cli.portrait import Wish
 from mien.expressions import faces as shipped
 from mien.expressions.reading import complete
 from mien.expressions.spec import Expression

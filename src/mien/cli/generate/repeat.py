@@ -8,9 +8,9 @@ from pathlib import Path
 
 from mien.cli.consent import remind
 from mien.cli.console import print_json, say
+from mien.cli.generate.portraits import Portraits, save_strip
+from mien.cli.generate.wish import SCORED_BY, Wish, report
 from mien.cli.pictures import check_places, steps_bar
-from mien.cli.portrait import SCORED_BY, Wish, report
-from mien.cli.portraits import Portraits, save_strip
 from mien.cli.repeat import (
     check_models,
     check_picture,

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from mien.cli.consent import remind
 from mien.cli.console import nearest
+from mien.cli.generate.wish import SCORED_BY
 from mien.cli.pictures import numbered
-from mien.cli.portrait import SCORED_BY
 from mien.cli.rows import Account, Cells, Line, Row, located, make_rows, names_file, read_rows, seed_of
 from mien.expressions.spec import parse
 from mien.provenance import save_image
@@ -21,7 +21,7 @@ from mien.types import InputError
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from mien.cli.portraits import Portraits, Subject, Target
+    from mien.cli.generate.portraits import Portraits, Subject, Target
 
 REQUIRED = ("identity", "expression")
 OPTIONAL = ("prompt", "seed", "out")

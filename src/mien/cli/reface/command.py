@@ -12,10 +12,10 @@ from mien.cli import options
 from mien.cli.consent import remind
 from mien.cli.console import choice, print_json
 from mien.cli.pictures import check_places, numbered, steps_bar
-from mien.cli.refaced import SCORED_BY, RefaceWish, Request, generated_part, report
+from mien.cli.reface.wish import SCORED_BY, RefaceWish, Request, generated_part, report
 
 if TYPE_CHECKING:
-    from mien.cli.refaces import Refaces
+    from mien.cli.reface.refaces import Refaces
 
 WITH_FROM = (
     "source", "photo", "identity", "expression", "output", "strip", "backbone", "adapter", "device", "force",
@@ -107,7 +107,7 @@ def reface(
     if (pairs is None) != (out_dir is None):
         raise InputError("--pairs FILE.csv and --out-dir DIR belong together: give both.")
     if source is not None:
-        from mien.cli.reface_repeat import repeat
+        from mien.cli.reface.repeat import repeat
 
         options.check_alone(context, WITH_FROM)
         request = (photo, identity, expression)
@@ -135,12 +135,12 @@ def reface(
     remind(quiet)
 
     def load() -> Refaces:
-        from mien.cli.refaces import Refaces
+        from mien.cli.reface.refaces import Refaces
 
         return Refaces(wish, backbone, device, dtype, adapter, scheduler)
 
     if pairs is not None and out_dir is not None:
-        from mien.cli.reface_rows import run
+        from mien.cli.reface.rows import run
 
         run(load, pairs, out_dir, prompt, seed, num_images, batch_size, as_json, quiet)
     else:
@@ -175,7 +175,7 @@ def _one(
         own = {name: record[name] for name in ("prompt", "seed", "task")}
         made.append({"path": str(place), **own, **scores})
     if strip:
-        from mien.cli.refaces import save_strip
+        from mien.cli.reface.refaces import save_strip
 
         save_strip(strip, refaces, requests[0], results)
     total = time.perf_counter() - began

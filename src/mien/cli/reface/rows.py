@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 from mien.cli.console import nearest
 from mien.cli.pictures import numbered
-from mien.cli.refaced import SCORED_BY, Request, generated_part
+from mien.cli.reface.wish import SCORED_BY, Request, generated_part
 from mien.cli.rows import Account, Cells, Line, Row, located, make_rows, read_rows, seed_of
 from mien.provenance import save_image
 from mien.provenance.hashes import new_salt
 from mien.types import InputError
 
 if TYPE_CHECKING:
-    from mien.cli.refaces import Refaces
+    from mien.cli.reface.refaces import Refaces
     from mien.pipelines.reface import Refaced
 
 COLUMNS = ("photo", "identity", "expression", "prompt", "seed", "out")

@@ -11,8 +11,8 @@ from PIL import Image
 from mien.cli.consent import remind
 from mien.cli.console import print_json, say
 from mien.cli.pictures import check_places, steps_bar
-from mien.cli.refaced import SCORED_BY, RefaceWish, Request, generated_part, report
-from mien.cli.refaces import Refaces, save_strip
+from mien.cli.reface.refaces import Refaces, save_strip
+from mien.cli.reface.wish import SCORED_BY, RefaceWish, Request, generated_part, report
 from mien.cli.repeat import (
     Settings,
     check_models,
