@@ -2,7 +2,7 @@
 
     python benchmarks/candidates.py now=src/mien/weights/mini new=runs/mini_reward/mixed@8,1.5 [--n 200] [--words]
 
-A candidate is NAME=FOLDER, or NAME=FOLDER@STEPS,GUIDANCE. Identities are held-out UTKFace photographs that are no
+A candidate is NAME=FOLDER, or NAME=FOLDER@STEPS,GUIDANCE[,SPACING]. Identities are held-out UTKFace photographs that are no
 identities of `benchmarks/model_card.py`; references are its references, given to somebody else. So what is chosen here
 is not chosen by the pictures it is later measured on. MediaPipe and dlib judge. Frechet distances grow with fewer
 pictures; compare them within a table alone.
@@ -45,24 +45,28 @@ class Candidate:
     folder: str
     steps: int | None = None
     guidance: float | None = None
+    spacing: float | None = None
 
 
 def parse(text: str) -> Candidate:
-    """``NAME=FOLDER`` or ``NAME=FOLDER@STEPS,GUIDANCE``.
+    """``NAME=FOLDER`` or ``NAME=FOLDER@STEPS,GUIDANCE`` or that with ``,SPACING``.
 
     Raises:
         InputError: it is neither.
     """
-    name, _, rest = text.partition("=")
-    folder, _, settings = rest.partition("@")
-    wanted = "write NAME=FOLDER or NAME=FOLDER@STEPS,GUIDANCE"
+    name, _, place = text.partition("=")
+    folder, _, settings = place.partition("@")
+    wanted = "write NAME=FOLDER or NAME=FOLDER@STEPS,GUIDANCE[,SPACING]"
     if not name or not folder:
         raise InputError(f"{text} is no candidate: {wanted}")
     try:
-        steps, guidance = settings.split(",") if settings else ("", "")
-        return Candidate(name, folder, int(steps) if steps else None, float(guidance) if guidance else None)
+        if not settings:
+            return Candidate(name, folder)
+        steps, guidance, *rest = settings.split(",")
+        (spacing,) = map(float, rest) if rest else (None,)
+        return Candidate(name, folder, int(steps), float(guidance), spacing)
     except ValueError as error:
-        raise InputError(f"{settings} are no steps and guidance: {wanted}") from error
+        raise InputError(f"{settings} are no settings: {wanted}") from error
 
 
 def other_people(eyes: Remembered, count: int) -> list[Pair]:
@@ -106,7 +110,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("candidates", nargs="+", type=parse, help="NAME=FOLDER[@STEPS,GUIDANCE]")
+    parser.add_argument("candidates", nargs="+", type=parse, help="NAME=FOLDER[@STEPS,GUIDANCE[,SPACING]]")
     parser.add_argument("--n", type=int, default=200, help="pairs, at most as many as there are people")
     parser.add_argument("--words", action="store_true", help="portraits from the 135 words too")
     parser.add_argument("--out", type=Path, default=Path("runs/card"), help="where judges remember")
@@ -126,6 +130,8 @@ def main() -> None:
     tables: dict[str, list[Row]] = {}
     for candidate in given.candidates:
         pipe = PortraitPipeline.from_backbone(candidate.folder, "cpu")
+        if candidate.spacing is not None:
+            pipe.spacing = candidate.spacing
         settings = argparse.Namespace(
             batch=10,
             prompt="",

@@ -30,10 +30,12 @@ def test_candidates_are_named_with_their_settings(candidates: ModuleType) -> Non
         "folder": "a/b",
         "steps": None,
         "guidance": None,
+        "spacing": None,
     }
     new = candidates.parse("new=c@8,1.25")
-    assert (new.folder, new.steps, new.guidance) == ("c", 8, 1.25)
-    for wrong in ("now", "=a", "now=", "now=a@8", "now=a@x,1", "now=a@8,1,2"):
+    assert (new.folder, new.steps, new.guidance, new.spacing) == ("c", 8, 1.25, None)
+    assert candidates.parse("new=c@8,1.25,1.3").spacing == 1.3
+    for wrong in ("now", "=a", "now=", "now=a@8", "now=a@x,1", "now=a@8,1,x", "now=a@8,1,2,3"):
         with pytest.raises(InputError, match="NAME=FOLDER@STEPS,GUIDANCE"):
             candidates.parse(wrong)
 
