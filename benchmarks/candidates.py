@@ -2,10 +2,10 @@
 
     python benchmarks/candidates.py now=src/mien/weights/mini new=runs/mini_reward/mixed@8,1.5 [--n 200] [--words]
 
-A candidate is NAME=FOLDER, or NAME=FOLDER@STEPS,GUIDANCE[,SPACING]. Identities are held-out UTKFace photographs that are no
-identities of `benchmarks/model_card.py`; references are its references, given to somebody else. So what is chosen here
-is not chosen by the pictures it is later measured on. MediaPipe and dlib judge. Frechet distances grow with fewer
-pictures; compare them within a table alone.
+A candidate is NAME=FOLDER, or NAME=FOLDER@STEPS,GUIDANCE[,SPACING]. Identities are held-out UTKFace photographs that
+are no identities of `benchmarks/model_card.py`; references are its references, given to somebody else. So what is
+chosen here is not chosen by the pictures it is later measured on. MediaPipe and dlib judge. Frechet distances grow with
+fewer pictures; compare them within a table alone.
 """
 
 from __future__ import annotations
