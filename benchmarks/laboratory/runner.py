@@ -104,7 +104,8 @@ def _run(words: list[str], environment: dict[str, str], log: Path, console: Cons
         process = subprocess.Popen(
             [sys.executable, *words],
             cwd=ROOT,
-            env={**os.environ, **environment},
+            # Unbuffered, or what goes to stdout comes into the log after the error that it was said before.
+            env={**os.environ, "PYTHONUNBUFFERED": "1", **environment},
             stdout=output,
             stderr=subprocess.STDOUT,
         )

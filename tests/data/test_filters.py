@@ -6,7 +6,7 @@ import importlib.util
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageFilter
 from tests.data.sets import face
@@ -83,6 +83,7 @@ def test_plain_quality_falls_with_blur_with_clipping_and_without_contrast() -> N
     assert scores[1] < 0.55 * scores[0] and scores[2] == 0.0
 
 
+@settings(deadline=None)
 @given(st.integers(0, 255), st.integers(0, 255))
 def test_plain_quality_is_a_share(low: int, high: int) -> None:
     crop = np.where(np.indices((16, 16)).sum(0)[..., None] % 2, low, high).astype(np.uint8).repeat(3, 2)

@@ -7,18 +7,26 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from mien.metrics import retrieval
 
-RNG = np.random.default_rng(0)
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    """Each test's own: what it draws does not depend on which ran before."""
+    return np.random.default_rng(0)
 
 
-def scene(people: int = 12, width: int = 5) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    centres = RNG.normal(size=(people, width))
+def scene(
+    rng: np.random.Generator, people: int = 12, width: int = 5
+) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    centres = rng.normal(size=(people, width))
     names = [f"p{i}" for i in range(people)]
-    return centres + RNG.normal(scale=0.8, size=centres.shape), centres, names
+    return centres + rng.normal(scale=0.8, size=centres.shape), centres, names
 
 
 @pytest.mark.parametrize("distance", ["cosine", "euclidean"])
-def test_rank_1_is_scikit_learns_nearest_neighbour(distance: retrieval.Distance) -> None:
-    queries, gallery, names = scene()
+def test_rank_1_is_scikit_learns_nearest_neighbour(
+    rng: np.random.Generator, distance: retrieval.Distance
+) -> None:
+    queries, gallery, names = scene(rng)
     oracle = KNeighborsClassifier(1, metric=distance).fit(gallery, names).score(queries, names)
     got = retrieval.id_retrieval(queries, gallery, names, names, 1, distance)
     assert 0 < got < 1
@@ -26,8 +34,8 @@ def test_rank_1_is_scikit_learns_nearest_neighbour(distance: retrieval.Distance)
 
 
 @pytest.mark.parametrize("k", [1, 2, 3, 5])
-def test_rank_k_is_scikit_learns_top_k(k: int) -> None:
-    queries, gallery, names = scene()
+def test_rank_k_is_scikit_learns_top_k(rng: np.random.Generator, k: int) -> None:
+    queries, gallery, names = scene(rng)
     scores = -retrieval.distances(queries, gallery, "cosine")
     oracle = top_k_accuracy_score(range(len(names)), scores, k=k)
     assert retrieval.id_retrieval(queries, gallery, names, names, k) == pytest.approx(oracle)
@@ -50,42 +58,42 @@ def test_ties_never_help_and_absent_people_are_an_error() -> None:
         retrieval.id_retrieval(same, same, "abc", "abc", 0)
 
 
-def test_auc_is_scikit_learns() -> None:
-    distance = RNG.normal(size=300).round(1)  # many ties
-    same = RNG.random(300) < 0.4
+def test_auc_is_scikit_learns(rng: np.random.Generator) -> None:
+    distance = rng.normal(size=300).round(1)  # many ties
+    same = rng.random(300) < 0.4
     distance[same] -= 0.7
     assert retrieval.auc(distance, same) == pytest.approx(roc_auc_score(same, -distance))
 
 
-def test_threshold_is_the_best_of_all() -> None:
-    distance = RNG.normal(size=60).round(1)
-    same = RNG.random(60) < 0.5
+def test_threshold_is_the_best_of_all(rng: np.random.Generator) -> None:
+    distance = rng.normal(size=60).round(1)
+    same = rng.random(60) < 0.5
     distance = (distance - same).round(1)
     got = ((distance < retrieval.best_threshold(distance, same)) == same).mean()
     every = [((distance < cut) == same).mean() for cut in np.linspace(-6, 6, 2401)]
     assert got == pytest.approx(max(every))
 
 
-def test_verification() -> None:
+def test_verification(rng: np.random.Generator) -> None:
     distance = np.concatenate([np.linspace(0, 0.5, 50), np.linspace(0.7, 2, 50)])
     same = np.arange(100) < 50
     accuracy, threshold = retrieval.verification_accuracy(distance, same)
     assert accuracy == 1.0
     assert 0.5 < threshold < 0.7
-    noise, _ = retrieval.verification_accuracy(RNG.random(400), np.arange(400) < 200)
+    noise, _ = retrieval.verification_accuracy(rng.random(400), np.arange(400) < 200)
     assert 0.4 < noise < 0.6
     with pytest.raises(ValueError, match="both"):
         retrieval.auc(distance, np.ones(100, bool))
 
 
-def test_rank_1_among_fewer_is_the_mean_over_random_galleries() -> None:
-    queries, gallery, names = scene(people=12)
+def test_rank_1_among_fewer_is_the_mean_over_random_galleries(rng: np.random.Generator) -> None:
+    queries, gallery, names = scene(rng, people=12)
     places = retrieval.ranks(queries, gallery, names, names, "euclidean")
     expected = retrieval.rank_1_among(places, 12, 4)
     hits = np.zeros(12)
     for _ in range(1500):
         for i in range(12):
-            others = RNG.choice(np.delete(np.arange(12), i), 3, replace=False)
+            others = rng.choice(np.delete(np.arange(12), i), 3, replace=False)
             kept = [i, *others]
             chosen = [names[j] for j in kept]
             hits[i] += (

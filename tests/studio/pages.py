@@ -71,6 +71,13 @@ def see(page: Any, text: str) -> None:
     panel(page).get_by_text(text).first.wait_for(timeout=WAIT)
 
 
+def has(control: Any, value: str) -> None:
+    """Wait until the control has the value; it comes from the server."""
+    from playwright.sync_api import expect
+
+    expect(control).to_have_value(value, timeout=WAIT)
+
+
 def download(page: Any, folder: Path) -> Path:
     """The first file that the tab offers, as the browser saves it."""
     with page.expect_download(timeout=WAIT) as waiting:

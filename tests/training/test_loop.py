@@ -68,15 +68,8 @@ def test_two_processes_stay_the_same_model(tmp_path: Path) -> None:
     the batch in distribution, so it learns."""
     program = Path(__file__).with_name("regression.py")
     root = Path(__file__).parents[2]
-    command = [
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        "--nproc_per_node",
-        "2",
-        "--master_port",
-        "29533",
-    ]
+    # Standalone: on a port of the system's choice, which nobody else has.
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
     environment = {**os.environ, "PYTHONPATH": str(root), "ACCELERATE_USE_CPU": "1", "OMP_NUM_THREADS": "1"}
     subprocess.run([*command, str(program), str(tmp_path), "60", "0"], cwd=root, env=environment, check=True)
     first, second = (load_file(tmp_path / f"rank{rank}.safetensors")["weight"] for rank in (0, 1))
