@@ -91,6 +91,13 @@ def serve(
         results = cache / "results"  # within Gradio's own folder: it copies what lies elsewhere
         results.mkdir(mode=0o700, parents=True)
         surroundings = {"GRADIO_TEMP_DIR": str(cache), "GRADIO_ANALYTICS_ENABLED": "False"}
+        for name in (
+            "no_proxy",
+            "NO_PROXY",
+        ):  # Gradio calls its own server, which a proxy would look for elsewhere
+            surroundings[name] = ",".join(
+                filter(None, [os.environ.get(name), "localhost", "127.0.0.1", host])
+            )
         before = {name: os.environ.get(name) for name in surroundings}
         os.environ.update(surroundings)
         Image.MAX_IMAGE_PIXELS = MAX_PIXELS  # Gradio opens pictures too; Pillow refuses twice as many pixels
@@ -114,6 +121,8 @@ def serve(
                     mcp_server=False,
                     state_session_capacity=SESSIONS,
                     footer_links=["api", "settings"],
+                    # No look at its own page first: where that takes over 3 s Gradio gives up.
+                    _frontend=False,
                     app_kwargs={
                         "middleware": [Middleware(Gate), Middleware(Presence, sessions=engine.sessions)]
                     },

@@ -126,7 +126,9 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=Path)
     parser.add_argument("--steps", type=int, default=6, help="default sampling steps")
     parser.add_argument("--guidance", type=float, default=1.25, help="default guidance")
-    parser.add_argument("--spacing", type=float, default=1.3, help="of the default steps")
+    parser.add_argument(
+        "--spacing", type=float, default=1.0, help="of the default steps (mien.diffusion.spacing)"
+    )
     parser.add_argument("--id-scale", type=float, default=1.0, help="of the identity, into its weights")
     parser.add_argument("--share", type=float, default=1.0, help="of the base's and adapter's new weights")
     parser.add_argument("--grain", type=float, default=0.5, help="of the autoencoder (mien.training.grain)")

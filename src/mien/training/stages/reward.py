@@ -102,7 +102,7 @@ class RewardStage:
         emphasis: float = 0.1,
         steps: tuple[int, int] = (5, 9),
         guidance: tuple[float, float] = (1.0, 1.75),
-        spacing: tuple[float, float] = (1.0, 1.5),
+        spacing: tuple[float, float] = (1.0, 1.0),
         depth: int = 0,
         identity_weight: float = 1.0,
         expression_weight: float = 0.3,
