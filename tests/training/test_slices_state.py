@@ -84,16 +84,33 @@ def test_a_state_is_parts_of_limited_size(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(state, "PART_BYTES", 1000)
     data = bytes(range(256)) * 12
     state.put(data, tmp_path / "a", {"history": []})
-    assert sorted(p.name for p in (tmp_path / "a").iterdir()) == [
-        *(f"part-{k:02d}.bin" for k in range(4)),
-        "state.json",
-    ]
+    names = sorted(path.name for path in (tmp_path / "a").iterdir())
+    assert [name[:7] for name in names] == [*(f"part-{k:02d}" for k in range(4)), "state.j"]
     state.put(data[:1500], tmp_path / "a", {"history": []})  # smaller: nothing old stays
     assert len(list((tmp_path / "a").glob("part-*"))) == 2
     with pytest.raises(InputError, match="leave more behind"):
         state.put(data * 2, tmp_path / "b", {})
     with pytest.raises(InputError, match="no state"):
         state.unpack(tmp_path / "b", tmp_path / "c")
+
+
+def test_killed_while_it_is_replaced_a_state_stays_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(state, "PART_BYTES", 1000)
+    state.put(b"a" * 2500, tmp_path, {"history": ["before"]})
+    before = state.read_whole(tmp_path)
+
+    def killed(out: Path, about: dict[str, Any]) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(state, "write_about", killed)
+        state.put(b"b" * 2500, tmp_path, {"history": ["after"]})
+    assert state.read_whole(tmp_path) == before
+    state.put(b"b" * 2500, tmp_path, {"history": ["after"]})
+    assert state.read_whole(tmp_path)["history"] == ["after"]
+    assert len(list(tmp_path.glob("part-*"))) == 3
 
 
 def test_numbers_that_float16_cannot_hold_are_refused(tmp_path: Path) -> None:

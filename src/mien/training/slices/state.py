@@ -130,14 +130,21 @@ def _remove(path: Path) -> None:
 
 
 def put(data: bytes, out: Path, about: dict[str, Any]) -> None:
-    """Write an archive's bytes as a state's files."""
+    """Write an archive's bytes as a state's files.
+
+    Parts are named by what is in them, so until ``state.json`` is replaced those that it speaks of stay as they are.
+    """
     count = math.ceil(len(data) / PART_BYTES)
     if count > PARTS:
         raise InputError(
             f"The state has {len(data) / 2**20:.0f} MiB, over {PARTS} parts of 15: leave more behind."
         )
-    parts = {f"part-{k:02d}.bin": data[k * PART_BYTES : (k + 1) * PART_BYTES] for k in range(count)}
-    files = {name: hashlib.sha256(part).hexdigest() for name, part in parts.items()}
+    parts, files = {}, {}
+    for k in range(count):
+        part = data[k * PART_BYTES : (k + 1) * PART_BYTES]
+        digest = hashlib.sha256(part).hexdigest()
+        name = f"part-{k:02d}-{digest[:8]}.bin"
+        parts[name], files[name] = part, digest
     try:
         out.mkdir(parents=True, exist_ok=True)
         for name, part in parts.items():
