@@ -70,7 +70,7 @@ def repeat(
     check_models(source, old, refaces.maker.hashes, force)
     remind(quiet)
     ready = time.perf_counter()
-    # As in `portrait_repeat`: the last bits depend on the batch's size and on the place in it.
+    # As in `mien.cli.generate.repeat`: the last bits depend on the batch's size and on the place in it.
     size, slot = old["batch"]["size"], old["batch"]["slot"]
     with steps_bar(quiet) as progress:
         result = refaces.make([request] * size, progress)[slot]
