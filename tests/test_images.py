@@ -176,6 +176,11 @@ def test_any_mode_of_pil(picture: Image.Image) -> None:
         )
 
 
+def test_words_too_long_for_a_name_are_no_place() -> None:
+    words = "x" * 300
+    assert find_images([words]) == [Path(words)]
+
+
 def test_find_images(tmp_path: Path, picture: Image.Image) -> None:
     for name in ("b.png", "a.JPG", "c.webp"):
         picture.save(tmp_path / name)

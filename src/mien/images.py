@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import io
+import os
 import stat
 import warnings
 from pathlib import Path
@@ -109,9 +110,9 @@ def find_images(patterns: list[str]) -> list[Path]:
     found: list[Path] = []
     for pattern in patterns:
         path = Path(pattern)
-        if path.is_dir():
+        if os.path.isdir(path):  # pathlib's raises where a word is too long for a name
             matches = sorted(p for p in path.iterdir() if p.suffix.lower() in SUFFIXES and p.is_file())
-        elif not path.exists() and glob.has_magic(pattern):
+        elif not os.path.exists(path) and glob.has_magic(pattern):
             matches = sorted(
                 p for p in map(Path, glob.glob(pattern, recursive=True)) if p.suffix.lower() in SUFFIXES
             )

@@ -11,7 +11,9 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
+from mien.backbones import find_folder, load_backbone
 from mien.cli.main import app
+from mien.cli.making import Maker
 from mien.cli.repeat import read_settings
 from mien.provenance import read_provenance, save_image
 from mien.types import InputError
@@ -215,3 +217,17 @@ def test_metadata_choose_no_model(tmp_path: Path, made: Path) -> None:
         source = edited(made / "word.webp", tmp_path / "edited.webp", **change)
         result = generate("--from", source, IDENTITY, "-o", tmp_path / "out.png")
         assert result.exit_code == 2 and option in result.stderr and "stranger" in result.stderr
+
+
+def test_an_adapter_s_settings_are_part_of_it(tmp_path: Path) -> None:
+    mini = find_folder("mini")
+    shutil.copytree(mini / "adapter", tmp_path / "adapter")
+    settings = tmp_path / "adapter" / "adapter.json"
+
+    def made_by() -> str:
+        return Maker(load_backbone("mini", "cpu", adapter=tmp_path / "adapter"), mini, None).hashes["adapter"]
+
+    before = made_by()
+    assert before == made_by()
+    settings.write_text(json.dumps({**json.loads(settings.read_text()), "spacing": 1.3}))
+    assert before != made_by()

@@ -16,7 +16,7 @@ from tests.data.sets import face, make
 
 from mien.data import growing, idi_page, spread
 from mien.data.filters import Limits, load_quality
-from mien.data.idi import Job, Made, Subject, Worker, plan
+from mien.data.idi import Job, Made, Subject, Worker, _People, plan
 from mien.data.idi_run import Run, run
 from mien.data.observe import Observer
 from mien.data.pairs import Pairs, read_triples
@@ -90,6 +90,31 @@ def test_the_plan_takes_another_person_and_another_expression(tmp_path: Path) ->
         assert job.source == farthest
     assert [job.method for job in jobs[:4]] == [*METHODS, *METHODS]
     assert jobs[0].target == jobs[1].target != jobs[2].target
+
+
+def test_others_are_found_where_nearly_all_are_one_person(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest = make(tmp_path, 12, people=3)
+    who = dict(zip(manifest.values("key"), manifest.values("identity"), strict=True))
+
+    class Unlucky:
+        """Draws the first row again and again."""
+
+        def __init__(self, seed: int) -> None:
+            self.rng = real(seed)
+
+        def integers(self, low: int, high: int, size: int) -> np.ndarray:
+            return np.zeros(size, int)
+
+        def permutation(self, rows: list[int]) -> np.ndarray:
+            return self.rng.permutation(rows)
+
+    real = np.random.default_rng
+    monkeypatch.setattr("mien.data.idi.np.random.default_rng", Unlucky)
+    people = _People(manifest, list(range(12)), 0.1)
+    first = people.other(0, 5, 4)
+    assert who[manifest.values("key")[first]] != who[manifest.values("key")[0]]
 
 
 def test_a_smaller_plan_begins_a_larger_one(tmp_path: Path) -> None:

@@ -75,6 +75,16 @@ def test_no_shell_reads_the_command(tmp_path: Path) -> None:
         (command("import sys; sys.exit('no such model')", "{target}{identity}{output}"), "no such model"),
         (command("pass", "{target}", "{identity}", "{output}"), "wrote no picture"),
         ("no-such-program-here {target} {identity} {output}", "cannot be started"),
+        (
+            command("import sys; open(sys.argv[2], 'w')", "{target}", "{output}", "{identity}"),
+            "output.png is empty",
+        ),
+        (
+            command(
+                "import sys; sys.stderr.buffer.write(b'\\xff no'); sys.exit(1)", "{target}{identity}{output}"
+            ),
+            "failed with 1",
+        ),
         (command("import time; time.sleep(9)", "{target}", "{identity}", "{output}"), "longer than 0.2"),
     ],
 )

@@ -100,6 +100,19 @@ def test_what_has_not_changed_is_not_analysed_again(place: Path) -> None:
     assert len(seen) == 2 and len(made.usable) == 31  # the new and the moved one
 
 
+def test_stopped_half_way_what_was_known_stays(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = build(place, read)
+    monkeypatch.setattr("mien.expressions.library.SAVE_EVERY", 16)
+
+    def stop(done: int, of: int) -> None:
+        if done > 16:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        build(place, read, stop)
+    assert [entry.path for entry in Library.read(place).entries] == [entry.path for entry in whole.entries]
+
+
 def test_drawing(place: Path) -> None:
     library = build(place, read)
     one = library.draw("surprise", seed=5)

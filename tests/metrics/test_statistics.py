@@ -20,6 +20,8 @@ def test_interval_of_a_mean_is_the_normal_one() -> None:
 
 def test_ratio_keeps_pairs_together() -> None:
     below = np.random.default_rng(0).uniform(0.1, 9, 50)
+    some = statistics.ratio_of_means(np.array([0.05, 0.06, 0.07]), np.array([0.0, 0.06, 0.05]))
+    assert np.isfinite([some.value, some.low, some.high]).all() and some.low <= some.value <= some.high
     interval = statistics.ratio_of_means(below * 0.5, below)
     assert tuple(interval) == pytest.approx((0.5, 0.5, 0.5))
     with pytest.raises(ValueError, match="pairs needed"):

@@ -18,8 +18,9 @@ import mien
 from mien.backbones import autoencoder_precision, load_backbone
 from mien.models.controllers import CONTROLLERS, create_controller
 from mien.models.e_adapter import EAdapter
+from mien.models.mini import create_scheduler
 from mien.pipelines.portrait import PortraitPipeline
-from mien.pipelines.schedulers import NEED_PACKAGES, scheduler_names
+from mien.pipelines.schedulers import NEED_PACKAGES, choose_scheduler, scheduler_names
 from mien.types import InputError
 from tests import tiny
 from tests.pipelines.test_portrait import BLUE, GREEN, RED, MeanColour, different, one_face
@@ -77,6 +78,26 @@ def test_names_that_users_know_are_among_the_schedulers(sd15) -> None:
     flow = diffusers.FlowMatchEulerDiscreteScheduler()
     with pytest.raises(InputError, match="FlowMatchEulerDiscreteScheduler is no scheduler for this model"):
         pipe.scheduler = flow
+
+
+def test_more_steps_than_there_are_times_are_refused(sd15) -> None:
+    pipe = load(sd15)
+    with pytest.raises(InputError, match="takes at most 998 steps here, not 999"):
+        pipe(RED, GREEN, steps=999)
+    pipe.scheduler = "ddim"
+    with pytest.raises(InputError, match="at most 1000 steps"):
+        pipe(RED, GREEN, steps=1001)
+
+
+def test_every_scheduler_takes_the_shipped_schedule_or_says_why() -> None:
+    trained = create_scheduler()
+    refused = []
+    for name in scheduler_names():
+        try:
+            choose_scheduler(name, trained)
+        except InputError:
+            refused.append(name)
+    assert {"deismultistep", "sasolver"} <= set(refused) <= {"deismultistep", "sasolver", "dpmsolversde"}
 
 
 def test_an_adapter_s_spacing_goes_with_the_default_sampler_alone(sd15, tmp_path) -> None:

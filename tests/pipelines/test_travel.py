@@ -73,6 +73,11 @@ def test_a_journey_that_stands_still_shows_one_picture(pipe: PortraitPipeline) -
     assert np.array_equal(np.asarray(made[0]), np.asarray(made[2]))
 
 
+def test_a_batch_holds_a_frame_at_least(pipe: PortraitPipeline) -> None:
+    with pytest.raises(InputError, match="batch_size must be at least 1"):
+        travel(pipe, WHO, ["joy", "anger"], 3, batch_size=0)
+
+
 def test_what_cannot_be_used_is_said(pipe: PortraitPipeline) -> None:
     with pytest.raises(InputError, match="did you mean joy"):
         travel(pipe, WHO, ["joy", "jooy"], 3)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image, ImageSequence
+from PIL.PngImagePlugin import PngInfo
 
 from mien.provenance import DIGITAL_SOURCE_TYPE, watermark
 from mien.provenance.animation import check_animation, read_animation, save_animation
@@ -63,6 +64,10 @@ def test_an_mp4_keeps_frames_and_what_made_it(tmp_path: Path) -> None:
 def test_files_of_others_say_nothing(tmp_path: Path) -> None:
     frames(1)[0].save(tmp_path / "plain.gif")
     assert read_animation(tmp_path / "plain.gif") is None
+    told = PngInfo()
+    told.add_text("comment", "a PNG's is text")
+    Image.new("RGB", (8, 8)).save(tmp_path / "png.gif", "PNG", pnginfo=told)
+    assert read_animation(tmp_path / "png.gif") is None
     (tmp_path / "broken.gif").write_bytes(b"no film")
     with pytest.raises(InputError, match="cannot be read as a moving picture"):
         read_animation(tmp_path / "broken.gif")

@@ -112,3 +112,14 @@ def test_no_picture(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"\0" * 40)
     with pytest.raises(InputError, match=r"a\.png"):
         read_metadata(tmp_path / "a.png")
+
+
+def test_a_packet_that_is_a_number_says_nothing(tmp_path: Path) -> None:
+    """A TIFF's tag 700 may be of any type."""
+    from PIL.TiffImagePlugin import ImageFileDirectory_v2
+
+    tags = ImageFileDirectory_v2()
+    tags[700], tags.tagtype[700] = 7, 3
+    Image.new("RGB", (8, 8)).save(tmp_path / "number.tif", tiffinfo=tags)
+    assert read_provenance(tmp_path / "number.tif") is None
+    assert read_packet(7) is None  # type: ignore[arg-type]

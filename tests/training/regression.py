@@ -25,7 +25,7 @@ class Regression:
     """y = TRUTH x. `poison`: the step's loss is NaN from this batch on. `pause`: seconds a step."""
 
     def __init__(self, poison: int | None = None, pause: float = 0.0) -> None:
-        torch.manual_seed(0)
+        torch.manual_seed(int(os.environ.get("RANK", 0)))  # as a stage that makes new layers may
         self.model = nn.Linear(3, 1)
         self.frozen = nn.Linear(3, 1)
         self.poison, self.pause, self.seen = poison, pause, 0

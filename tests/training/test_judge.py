@@ -29,6 +29,16 @@ def test_canonical_is_the_warp_of_pictures(scale: float, degrees: float) -> None
     assert (found - expected).abs().max() < 0.12
 
 
+def test_places_are_exact_in_a_step_of_mixed_precision() -> None:
+    x, matrix = (
+        to_pixels(smooth_picture(512, 512)[None]),
+        torch.tensor([[[0.31, 0.02, -17.3], [-0.02, 0.31, -9.1]]]),
+    )
+    with torch.autocast("cpu", torch.bfloat16):
+        found = canonical(x, matrix)
+    torch.testing.assert_close(found, canonical(x, matrix))
+
+
 def test_crops_of_another_size_are_resized() -> None:
     x = to_pixels(smooth_picture(256, 256)[None])
     assert canonical(x, None).shape == (1, 3, 128, 128)

@@ -77,7 +77,9 @@ class Maker:
     def _hash(self) -> dict[str, str]:
         found = {"backbone": hash_folder(self._folder, PARTS)}
         if spec := self._backbone.adapter:
-            files = (file for file in (spec.identity, spec.expression) if file is not None)
+            files = [file for file in (spec.identity, spec.expression) if file is not None]
+            told = {file.parent / "adapter.json" for file in files}
+            files += [file for file in told if file.is_file()]  # spacing, framing: they change the picture
             found["adapter"] = hash_files((file.stem, file) for file in files)
         names = ("detector", "analyser", "recogniser")
         found["face"] = hash_files((name, weights_path(name)) for name in names)

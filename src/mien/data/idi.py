@@ -165,6 +165,10 @@ class _People:
                 found.append(rows[index])
                 if len(found) == candidates:
                     break
+        if not found:  # where nearly all are one person's
+            found = [other for other in rng.permutation(rows).tolist() if not self._same(row, other)][
+                :candidates
+            ]
         if not found:
             raise InputError(
                 "The set shows one person only in a split: pairs need others, add their pictures."

@@ -16,6 +16,7 @@ from mien.data.warp import warp_expression
 from mien.face.align import ANCHORS, invert, similarity, transform_points, warp
 from mien.face.mask import face_mask
 from mien.face.paste import feather
+from mien.images import read_image
 from mien.types import ByteImage, Face, FloatArray, InputError
 
 FACEFUSION = (
@@ -111,7 +112,7 @@ class CommandSwapper:
                 words = [word.replace(f"{{{name}}}", path) for word in words]
             try:
                 done = subprocess.run(
-                    words, capture_output=True, text=True, timeout=self.timeout, check=False
+                    words, capture_output=True, text=True, errors="replace", timeout=self.timeout, check=False
                 )
             except OSError as error:
                 raise InputError(f"The swapper {words[0]} cannot be started ({error.strerror}).") from error
@@ -120,5 +121,4 @@ class CommandSwapper:
             if done.returncode or not Path(paths["output"]).is_file():
                 lines = (done.stderr or done.stdout).strip().splitlines() or ["it wrote no picture"]
                 raise InputError(f"the swapper failed with {done.returncode}: {lines[-1][:200]}")
-            with Image.open(paths["output"]) as image:
-                return image.convert("RGB")
+            return read_image(paths["output"])

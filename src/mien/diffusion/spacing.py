@@ -34,8 +34,9 @@ def set_timesteps(scheduler: Any, steps: int, spacing: float, device: torch.devi
     scheduler.set_timesteps(steps, device=device)
     if spacing == 1.0:
         return
+    times = bent(scheduler.timesteps.cpu(), spacing).tolist()  # MPS has no float64
     try:
-        scheduler.set_timesteps(timesteps=bent(scheduler.timesteps, spacing).tolist(), device=device)
+        scheduler.set_timesteps(timesteps=times, device=device)
     except (TypeError, ValueError) as error:
         raise InputError(
             f'{type(scheduler).__name__} does not let its times be chosen: leave "spacing" out of adapter.json'

@@ -106,7 +106,9 @@ def build(
         if progress is not None:
             progress(len(entries), len(wanted))
         if len(entries) // SAVE_EVERY > (len(entries) - 16) // SAVE_EVERY:
-            _write(entries, file)
+            # what is not reached yet stays as it was known
+            later = (known[path] for path, _ in wanted[len(entries) :] if path in known)
+            _write([*entries, *later], file)
     _write(entries, file)
     return Library(root, entries)
 

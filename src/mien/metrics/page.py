@@ -139,6 +139,8 @@ def _differences(facts: dict[str, Any]) -> str:
 def _interval(of: dict[str, Any]) -> str:
     if of["value"] is None:
         return "–"
+    if of["low"] is None:
+        return f"{of['value']:.3f}"
     return f"{of['value']:.3f}<br><small>{of['low']:.3f} to {of['high']:.3f}</small>"
 
 

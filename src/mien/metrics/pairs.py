@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -170,7 +171,8 @@ def _is_number(cell: str) -> bool:
 def _place(folder: Path, cell: str) -> Path:
     """Where a cell's picture is: from the CSV's folder; if it is not there, from where the command was given."""
     near = folder / cell
-    return Path(cell) if not near.exists() and Path(cell).exists() else near
+    # os.path: pathlib's raise where a cell is words too long for a name
+    return Path(cell) if not os.path.exists(near) and os.path.exists(cell) else near
 
 
 def _pictures(folder: Path) -> dict[str, Path]:

@@ -45,7 +45,9 @@ def bootstrap(
         statistic(rng.integers(0, count, (min(step, resamples - first), count)))
         for first in range(0, resamples, step)
     ]
-    low, high = np.percentile(np.concatenate(draws), [2.5, 97.5])
+    drawn = np.concatenate(draws)
+    drawn = drawn[~np.isnan(drawn)]  # a ratio whose lower mean is 0 in some resamples
+    low, high = np.percentile(drawn, [2.5, 97.5]) if len(drawn) else (np.nan, np.nan)
     return Interval(float(statistic(np.arange(count)[None])[0]), float(low), float(high))
 
 

@@ -134,7 +134,7 @@ class Recipe:
             from mien.pipelines.portrait import PortraitPipeline
 
             backbone = load_backbone(self.backbone, self.device, self.dtype, self.adapter)
-            pipe = PortraitPipeline(backbone, backbone.load_adapter())
+            pipe = PortraitPipeline(backbone, backbone.load_controller())
             generator = PortraitGenerator(
                 pipe, self.steps, self.guidance, self.id_scale, self.expression_scale
             )
@@ -174,10 +174,12 @@ class Recipe:
 
 
 def fingerprint(folders: Sequence[Path]) -> str:
-    """Of the weight files in these folders: names, sizes and first mebibytes, as 16 hexadecimal digits."""
+    """Of the weight files in these folders, and of their adapters' settings: names, sizes and first mebibytes; 16
+    hexadecimal digits."""
     digest = hashlib.sha256()
     for folder in folders:
-        for path in sorted(folder.rglob("*.safetensors")):
+        kinds = ("*.safetensors", "*.bin", "adapter.json")
+        for path in sorted(path for kind in kinds for path in folder.rglob(kind)):
             digest.update(f"{path.relative_to(folder).as_posix()} {path.stat().st_size}".encode())
             with path.open("rb") as handle:
                 digest.update(handle.read(HEAD))

@@ -16,7 +16,7 @@ from mien.backbones import AdapterSpec, Backbone, FaceEncoder, load_backbone
 from mien.diffusion.spacing import set_timesteps
 from mien.pipelines.inputs import Embedder, FaceChoice, Picture, Wish, as_list
 from mien.pipelines.lora import load_lora
-from mien.pipelines.schedulers import choose_scheduler, guidance_embedding, own_noise
+from mien.pipelines.schedulers import choose_scheduler, guidance_embedding, most_steps, own_noise
 from mien.types import Conditions, Face, InputError
 
 if TYPE_CHECKING:
@@ -260,6 +260,8 @@ class PortraitPipeline:
         guidance = self.guidance if guidance is None else guidance
         if steps < 1:
             raise InputError(f"steps must be at least 1, not {steps}")
+        if steps > (most := most_steps(self.scheduler)):
+            raise InputError(f"{type(self.scheduler).__name__} takes at most {most} steps here, not {steps}")
         height, width = self._size(height), self._size(width)
         b, backbone = len(prompts), self.backbone
         distilled = backbone.unet.config.time_cond_proj_dim  # under guidance, whose strength it is told

@@ -44,7 +44,7 @@ def choose_scheduler(which: Any, trained: Any) -> Any:
     except ImportError as error:
         reason = str(error).strip().splitlines()[0]
         raise InputError(f"the scheduler {name} needs a package that is not installed: {reason}") from error
-    except ValueError as error:  # settings that do not go together
+    except (ValueError, NotImplementedError) as error:  # settings that do not go together
         reason = str(error).strip().splitlines()[0]
         raise InputError(f"the scheduler {name} does not take this model's schedule: {reason}") from error
 
@@ -99,6 +99,13 @@ def default_scheduler(trained: Any) -> Any:
     return DPMSolverMultistepScheduler.from_config(
         trained.config, algorithm_type="dpmsolver++", solver_order=2
     )
+
+
+def most_steps(scheduler: Any) -> int:
+    """How many steps there are times for: all that the model was trained on, and where a step is from one time to the
+    next, two to spare (``leading`` spacing's offset, and the last step's end)."""
+    one_by_one = type(scheduler).__name__ in ("DDPMScheduler", "DDIMScheduler")
+    return int(scheduler.config.num_train_timesteps) - (0 if one_by_one else 2)
 
 
 def own_noise(scheduler: Any, seeds: list[int], generators: list[torch.Generator]) -> dict[str, Any]:

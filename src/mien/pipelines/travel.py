@@ -97,6 +97,8 @@ def travel(
         InputError: an expression or picture cannot be used, or there are too few stops or frames.
     """
     positions(len(stops), frames)
+    if batch_size < 1:
+        raise InputError("batch_size must be at least 1")
     who = Embedder(pipe.encoder("identity"), pipe.analyzer(), face, "identity")
     how = Embedder(pipe.encoder("expression"), pipe.analyzer(), expression_face, "expression")
     one = list(identity) if isinstance(identity, (list, tuple)) else identity

@@ -97,7 +97,8 @@ def read_animation(path: str | Path) -> dict[str, Any] | None:
     try:
         if path.suffix.lower() == ".gif":
             with Image.open(path) as image:
-                comment = image.info.get("comment", b"").decode("ascii", "replace")
+                said_of_it = image.info.get("comment", b"")  # text where the file is no GIF
+                comment = said_of_it.decode("ascii", "replace") if isinstance(said_of_it, bytes) else ""
         else:
             av = _import_av()
             with av.open(str(path)) as container:

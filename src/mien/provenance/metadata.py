@@ -90,7 +90,7 @@ def read_packet(packet: str | bytes | None) -> Metadata | None:
 
     Packets come from strangers: those that declare entities, which could grow without end, are not read.
     """
-    if not packet:
+    if not packet or not isinstance(packet, (str, bytes)):  # a TIFF's may be a number
         return None
     data = packet.encode() if isinstance(packet, str) else packet.strip(b"\0")
     if b"<!" in data:

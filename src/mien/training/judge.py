@@ -57,7 +57,11 @@ def canonical(x: Tensor, matrices: Tensor | None, size: int = CROP_SIZE) -> Tens
         if x.shape[-2:] == (size, size):
             return x
         return F.interpolate(x, (size, size), mode="bilinear", antialias=True, align_corners=False)
-    matrices = matrices.to(x)
+    with torch.autocast(x.device.type, enabled=False):  # bfloat16 would round places to 2 px
+        return _warped(x.float(), matrices.to(x.device, torch.float32), size)
+
+
+def _warped(x: Tensor, matrices: Tensor, size: int) -> Tensor:
     scale = torch.linalg.det(matrices[:, :, :2]).abs().sqrt().amax()
     shrink = max(1, int(1 / scale))
     height, width = x.shape[-2] // shrink, x.shape[-1] // shrink

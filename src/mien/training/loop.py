@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import is_tensorboard_available
+from accelerate.utils import broadcast, is_tensorboard_available
 from PIL import Image
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -166,6 +166,8 @@ def train(stage: Stage, config: LoopConfig, folder: Path, recipe: dict[str, Any]
     accelerator = _accelerator(config, folder)
     for module in stage.modules().values():
         module.to(accelerator.device)
+        for tensor in module.state_dict().values():  # processes may have begun with other new layers
+            broadcast(tensor)
     named = named_trainable(stage)
     optimizer = make_optimizer(config, list(named.values()))
     ema = Ema(named, config.ema)

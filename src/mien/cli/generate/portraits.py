@@ -73,7 +73,7 @@ class Portraits:
         loaded = load_backbone(str(folder), device, dtype, adapter)
         loaded.name = Path(backbone).name if Path(backbone).is_dir() else backbone
         self.wish = wish
-        self.pipe = PortraitPipeline(loaded, loaded.load_adapter(), analyze=self.faces)
+        self.pipe = PortraitPipeline(loaded, loaded.load_controller(), analyze=self.faces)
         self.maker = Maker(loaded, folder, adapter)
         scorer = load_scorer()
         self._analyse = scorer.analyse

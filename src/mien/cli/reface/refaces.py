@@ -61,7 +61,7 @@ class Refaces:
         self.maker = Maker(loaded, folder, adapter)
         self.pipe = RefacePipeline(loaded, loaded.load_adapter())
         if kind is not None and not isinstance(self.pipe.scheduler, kind):
-            self.pipe.scheduler = kind.from_config(loaded.scheduler.config)
+            self.pipe.scheduler = kind.__name__
         self._scorer = load_scorer()
 
     @property

@@ -95,6 +95,7 @@ class SfsrStage:
         else:
             assert manifest is not None
             self.data = from_manifest(manifest, self.backbone, names, framing)
+        torch.manual_seed(0)  # new layers: the same in every run
         self.adapter = self._adapter(self.data.recognisers, self.data.expression_width)
         self.adapter.attach(self.unet)
         self.schedule = Schedule.from_config(self.backbone.scheduler.config)
