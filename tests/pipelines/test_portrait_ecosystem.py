@@ -80,6 +80,17 @@ def test_names_that_users_know_are_among_the_schedulers(sd15) -> None:
         pipe.scheduler = flow
 
 
+def test_a_scale_is_every_image_s(sd15) -> None:
+    pipe = load(sd15)
+    for scale in (torch.tensor([1.0, 0.5]), {"up": torch.tensor([1.0, 0.5]), "": 1.0}):
+        with pytest.raises(InputError, match="the same for every image"):
+            pipe([RED, BLUE], GREEN, id_scale=scale)
+    (plain,) = pipe(RED, GREEN, seed=1, id_scale=0.5)
+    (by_time,) = pipe(RED, GREEN, seed=1, id_scale=lambda t: torch.full(t.shape, 0.5))
+    assert largest(plain, pipe(RED, GREEN, seed=1, id_scale=torch.tensor(0.5))[0]) == 0
+    assert largest(plain, by_time) <= 1
+
+
 def test_more_steps_than_there_are_times_are_refused(sd15) -> None:
     pipe = load(sd15)
     with pytest.raises(InputError, match="takes at most 998 steps here, not 999"):

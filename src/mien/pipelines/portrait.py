@@ -14,6 +14,7 @@ from torch import Tensor
 
 from mien.backbones import AdapterSpec, Backbone, FaceEncoder, load_backbone
 from mien.diffusion.spacing import set_timesteps
+from mien.models.attention import by_block
 from mien.pipelines.inputs import Embedder, FaceChoice, Picture, Wish, as_list
 from mien.pipelines.lora import load_lora
 from mien.pipelines.schedulers import choose_scheduler, guidance_embedding, most_steps, own_noise
@@ -165,7 +166,7 @@ class PortraitPipeline:
             prompt, negative_prompt, seed: one for all n, or a list of n. Image j of a pair has seed + j.
             steps, guidance: None: the adapter's own. Guidance above 1 costs a second UNet evaluation a step;
                 its unconditional side has the negative prompt and zero embeddings, as in IP-Adapter.
-            id_scale, expression_scale: lambda_id, lambda_exp; see ``EAdapter.predict_noise``.
+            id_scale, expression_scale: lambda_id, lambda_exp, the same for every image; see ``EAdapter.predict_noise``.
             face, expression_face: which face of an identity's and an expression's picture is meant.
             height, width: pixels; None: the model's size. batch_size: images in work at a time.
             callback: see ``Callback``.
@@ -262,6 +263,11 @@ class PortraitPipeline:
             raise InputError(f"steps must be at least 1, not {steps}")
         if steps > (most := most_steps(self.scheduler)):
             raise InputError(f"{type(self.scheduler).__name__} takes at most {most} steps here, not {steps}")
+        for scale in (id_scale, expression_scale):
+            if any(isinstance(one, Tensor) and one.ndim for one in by_block(scale)):
+                raise InputError(
+                    "a scale is the same for every image of a call: give a number, not a tensor of them"
+                )
         height, width = self._size(height), self._size(width)
         b, backbone = len(prompts), self.backbone
         distilled = backbone.unet.config.time_cond_proj_dim  # under guidance, whose strength it is told
