@@ -335,6 +335,18 @@ def find_folder(name: str) -> Path:
         ) from error
 
 
+def _unfit(name: str, value: Any) -> str | None:
+    """What a setting of ``adapter.json`` must be, if it is not; what may be left out may be null."""
+    if value is None and AdapterSpec.__dataclass_fields__[name].default is None:
+        return None
+    if name.endswith("steps"):
+        return None if type(value) is int and value >= 1 else "a whole number from 1"
+    if name in ("spacing", "guidance", "reface_guidance", "reface_identity"):
+        least = 1.0 if name == "spacing" else 0.0
+        return None if type(value) in (int, float) and value >= least else f"a number from {least:g}"
+    return None if isinstance(value, str) else "a text"
+
+
 def read_adapter_spec(folder: Path) -> AdapterSpec:
     """The adapter in a folder: its files, and ``adapter.json`` if there is one."""
     if not folder.is_dir():
@@ -349,4 +361,7 @@ def read_adapter_spec(folder: Path) -> AdapterSpec:
     fields = AdapterSpec.__dataclass_fields__.keys() - FILES.keys()
     if unknown := sorted(settings.keys() - fields):
         raise InputError(f"{folder / 'adapter.json'}: unknown key {unknown[0]!r}: known are {sorted(fields)}")
+    for name, value in settings.items():
+        if wanted := _unfit(name, value):
+            raise InputError(f"{folder / 'adapter.json'}: {name} must be {wanted}, not {value!r}")
     return AdapterSpec(identity, expression, **settings)

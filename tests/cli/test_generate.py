@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 import mien
 from mien.cli.main import app
+from mien.cli.options import MAX_BATCH
 from mien.provenance import read_provenance, watermark
 
 EXAMPLES = Path(__file__).parent.parent.parent / "examples"
@@ -216,3 +217,9 @@ def test_a_csv_with_words(tmp_path: Path) -> None:
     lines = list(csv.DictReader((tmp_path / "out" / "results.csv").open(encoding="utf-8")))
     assert [line["error"] == "" for line in lines] == [True, True, True, False, True]
     assert lines[0]["expression"] == "joy" and lines[0]["lms"] == "" and lines[2]["lms"] != ""
+
+
+def test_no_more_at_a_time_than_can_be_repeated(tmp_path: Path) -> None:
+    result = generate(IDENTITY, EXPRESSION, "-o", tmp_path / "out.png", "-n", MAX_BATCH + 1)
+    assert result.exit_code == 2 and not list(tmp_path.iterdir())
+    assert "less than or equal to 64" in result.stderr

@@ -111,6 +111,23 @@ def test_every_scheduler_takes_the_shipped_schedule_or_says_why() -> None:
     assert {"deismultistep", "sasolver"} <= set(refused) <= {"deismultistep", "sasolver", "dpmsolversde"}
 
 
+@pytest.mark.parametrize(
+    ("setting", "wanted"),
+    [
+        ({"steps": "20"}, "steps must be a whole number from 1, not '20'"),
+        ({"steps": None}, "steps must be a whole number"),
+        ({"guidance": True}, "guidance must be a number from 0"),
+        ({"spacing": 0.5}, "spacing must be a number from 1, not 0.5"),
+        ({"identity_encoder": None}, "identity_encoder must be a text"),
+    ],
+)
+def test_settings_of_an_adapter_that_cannot_be(sd15, tmp_path, setting, wanted) -> None:
+    shutil.copytree(sd15 / "adapter", tmp_path / "adapter")
+    (tmp_path / "adapter" / "adapter.json").write_text(json.dumps(setting))
+    with pytest.raises(InputError, match=wanted):
+        load_backbone(str(sd15), "cpu", adapter=tmp_path / "adapter")
+
+
 def test_an_adapter_s_spacing_goes_with_the_default_sampler_alone(sd15, tmp_path) -> None:
     folder = tmp_path / "sd15"
     shutil.copytree(sd15, folder)

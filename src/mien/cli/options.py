@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 FACES = ("largest", "left", "right")
 DTYPES = ("auto", "float32", "bfloat16", "float16")
+MAX_BATCH = 64  # pictures in work at a time; what `--from` believes of a stranger's picture
 MAX_SEED = 2**63 - 1  # what torch's generators take, with room for the seeds of a pair's other pictures
 
 

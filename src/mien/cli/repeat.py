@@ -17,6 +17,7 @@ from PIL import Image
 
 from mien.backbones import SPECS
 from mien.cli.making import describe
+from mien.cli.options import MAX_BATCH
 from mien.expressions.spec import Expression, parse
 from mien.pipelines.schedulers import scheduler_names
 from mien.provenance import read_provenance
@@ -74,7 +75,7 @@ def _hex(value: Any) -> bool:
 def _batch(value: Any) -> bool:
     return (
         isinstance(value, dict)
-        and _whole(value.get("size"), 1, 64)
+        and _whole(value.get("size"), 1, MAX_BATCH)
         and _whole(value.get("slot"), 0, value["size"] - 1)
     )
 

@@ -45,7 +45,9 @@ def generate(
     guidance: options.Guidance = None,
     id_scale: options.IdScale = 1.0,
     expression_scale: options.ExpressionScale = 1.0,
-    num_images: Annotated[int, typer.Option("--num-images", "-n", min=1, help="Portraits of each pair.")] = 1,
+    num_images: Annotated[
+        int, typer.Option("--num-images", "-n", min=1, max=options.MAX_BATCH, help="Portraits of each pair.")
+    ] = 1,
     face: Annotated[
         str, typer.Option(help="Whose face: largest, left, right, or N, counted from 0, the largest.")
     ] = "largest",
@@ -59,7 +61,9 @@ def generate(
         Path | None, typer.Option(help="CSV with the columns identity,expression[,prompt,seed,out].")
     ] = None,
     out_dir: options.OutDir = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="With --pairs: portraits in work at a time.")] = 8,
+    batch_size: Annotated[
+        int, typer.Option(min=1, max=options.MAX_BATCH, help="With --pairs: portraits in work at a time.")
+    ] = 8,
     source: Annotated[
         Path | None,
         typer.Option("--from", help="Make this picture again, from its metadata and the same IDENTITY."),
@@ -119,7 +123,8 @@ def generate(
     if pairs is not None and out_dir is not None:
         from mien.cli.generate.rows import run
 
-        run(load, pairs, out_dir, prompt, seed, num_images, batch_size, as_json, quiet)
+        rows_at_a_time = min(batch_size, options.MAX_BATCH // num_images)
+        run(load, pairs, out_dir, prompt, seed, num_images, rows_at_a_time, as_json, quiet)
     elif identity is not None and expression is not None:
         _one(load, identity, expression, output, strip, prompt, seed, wish, as_json, quiet, began)
 

@@ -60,7 +60,10 @@ def reface(
     id_scale: options.IdScale = 1.0,
     expression_scale: options.ExpressionScale = 1.0,
     num_images: Annotated[
-        int, typer.Option("--num-images", "-n", min=1, help="Results, of seed, seed + 1 ...")
+        int,
+        typer.Option(
+            "--num-images", "-n", min=1, max=options.MAX_BATCH, help="Results, of seed, seed + 1 ..."
+        ),
     ] = 1,
     face: Annotated[
         str, typer.Option(help="Which face of the photo: largest, left, right, or N from 0, the largest.")
@@ -80,7 +83,9 @@ def reface(
         Path | None, typer.Option(help="CSV with the columns photo,identity,expression,prompt,seed,out.")
     ] = None,
     out_dir: options.OutDir = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="With --pairs: photos in work at a time.")] = 8,
+    batch_size: Annotated[
+        int, typer.Option(min=1, max=options.MAX_BATCH, help="With --pairs: photos in work at a time.")
+    ] = 8,
     source: Annotated[
         Path | None,
         typer.Option("--from", help="Make this picture again, from its metadata and the same pictures."),
@@ -142,7 +147,8 @@ def reface(
     if pairs is not None and out_dir is not None:
         from mien.cli.reface.rows import run
 
-        run(load, pairs, out_dir, prompt, seed, num_images, batch_size, as_json, quiet)
+        rows_at_a_time = min(batch_size, options.MAX_BATCH // num_images)
+        run(load, pairs, out_dir, prompt, seed, num_images, rows_at_a_time, as_json, quiet)
     else:
         requests = [Request(photo, identity, expression, prompt, seed + j) for j in range(num_images)]
         _one(load, requests, numbered(output, num_images), strip, as_json, quiet)
