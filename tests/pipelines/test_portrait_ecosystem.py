@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
 import diffusers
@@ -18,9 +17,8 @@ import mien
 from mien.backbones import autoencoder_precision, load_backbone
 from mien.models.controllers import CONTROLLERS, create_controller
 from mien.models.e_adapter import EAdapter
-from mien.models.mini import create_scheduler
 from mien.pipelines.portrait import PortraitPipeline
-from mien.pipelines.schedulers import NEED_PACKAGES, choose_scheduler, scheduler_names
+from mien.pipelines.schedulers import NEED_PACKAGES, scheduler_names
 from mien.types import InputError
 from tests import tiny
 from tests.pipelines.test_portrait import BLUE, GREEN, RED, MeanColour, different, one_face
@@ -78,71 +76,6 @@ def test_names_that_users_know_are_among_the_schedulers(sd15) -> None:
     flow = diffusers.FlowMatchEulerDiscreteScheduler()
     with pytest.raises(InputError, match="FlowMatchEulerDiscreteScheduler is no scheduler for this model"):
         pipe.scheduler = flow
-
-
-def test_a_scale_is_every_image_s(sd15) -> None:
-    pipe = load(sd15)
-    for scale in (torch.tensor([1.0, 0.5]), {"up": torch.tensor([1.0, 0.5]), "": 1.0}):
-        with pytest.raises(InputError, match="the same for every image"):
-            pipe([RED, BLUE], GREEN, id_scale=scale)
-    (plain,) = pipe(RED, GREEN, seed=1, id_scale=0.5)
-    (by_time,) = pipe(RED, GREEN, seed=1, id_scale=lambda t: torch.full(t.shape, 0.5))
-    assert largest(plain, pipe(RED, GREEN, seed=1, id_scale=torch.tensor(0.5))[0]) == 0
-    assert largest(plain, by_time) <= 1
-
-
-def test_more_steps_than_there_are_times_are_refused(sd15) -> None:
-    pipe = load(sd15)
-    with pytest.raises(InputError, match="takes at most 998 steps here, not 999"):
-        pipe(RED, GREEN, steps=999)
-    pipe.scheduler = "ddim"
-    with pytest.raises(InputError, match="at most 1000 steps"):
-        pipe(RED, GREEN, steps=1001)
-
-
-def test_every_scheduler_takes_the_shipped_schedule_or_says_why() -> None:
-    trained = create_scheduler()
-    refused = []
-    for name in scheduler_names():
-        try:
-            choose_scheduler(name, trained)
-        except InputError:
-            refused.append(name)
-    assert {"deismultistep", "sasolver"} <= set(refused) <= {"deismultistep", "sasolver", "dpmsolversde"}
-
-
-@pytest.mark.parametrize(
-    ("setting", "wanted"),
-    [
-        ({"steps": "20"}, "steps must be a whole number from 1, not '20'"),
-        ({"steps": None}, "steps must be a whole number"),
-        ({"guidance": True}, "guidance must be a number from 0"),
-        ({"spacing": 0.5}, "spacing must be a number from 1, not 0.5"),
-        ({"identity_encoder": None}, "identity_encoder must be a text"),
-    ],
-)
-def test_settings_of_an_adapter_that_cannot_be(sd15, tmp_path, setting, wanted) -> None:
-    shutil.copytree(sd15 / "adapter", tmp_path / "adapter")
-    (tmp_path / "adapter" / "adapter.json").write_text(json.dumps(setting))
-    with pytest.raises(InputError, match=wanted):
-        load_backbone(str(sd15), "cpu", adapter=tmp_path / "adapter")
-
-
-def test_an_adapter_s_spacing_goes_with_the_default_sampler_alone(sd15, tmp_path) -> None:
-    folder = tmp_path / "sd15"
-    shutil.copytree(sd15, folder)
-    settings = folder / "adapter" / "adapter.json"
-    settings.write_text(json.dumps({**json.loads(settings.read_text()), "spacing": 1.5}))
-    plain, bent = load(sd15), load(folder)
-    assert (plain.spacing, bent.spacing) == (1.0, 1.5)
-    here, there = (pipe(RED, GREEN, seed=1, steps=4)[0] for pipe in (plain, bent))
-    assert different(here, there) > 0
-    plain.spacing = 1.5
-    assert largest(plain(RED, GREEN, seed=1, steps=4)[0], there) == 0
-    bent.scheduler = "ddim"
-    assert bent.spacing == 1.0
-    bent.scheduler = None
-    assert bent.spacing == 1.5
 
 
 def kohya(unet, rank: int = 3, alpha: float = 6.0) -> tuple[dict, dict]:
