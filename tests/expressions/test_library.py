@@ -176,7 +176,7 @@ def test_places_that_are_no_library(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="mien expressions build"):
         Library.read(tmp_path)
     (tmp_path / INDEX).write_bytes(b"no parquet")
-    with pytest.raises(InputError, match="make it again"):
+    with pytest.raises(InputError, match="delete it and run"):
         Library.read(tmp_path)
 
 

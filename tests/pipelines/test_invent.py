@@ -10,9 +10,10 @@ import torch
 from PIL import Image
 
 import mien
+from mien.encoders import people
 from mien.face.blendshapes import INDEX
 from mien.pipelines.invent import TRIES, invent
-from mien.pipelines.portrait import PortraitPipeline
+from mien.pipelines.portrait import PortraitPipeline, to_pil
 from mien.types import Face, InputError
 from tests.pipelines.test_inputs import Looks, one_face
 
@@ -72,12 +73,25 @@ def test_seeds_without_a_face_are_passed_over(
 
 
 @pytest.mark.slow
+def test_the_embedded_model_draws_who_they_are() -> None:
+    model = mien.load("mini", device="cpu")
+    told: list[tuple[int, int]] = []
+    (one,) = invent(model, seed=7, callback=lambda step, total, _: told.append((step, total)))
+    assert told == [(step, model.steps) for step in range(1, model.steps + 1)]
+    rest = model.embed(None, "neutral")["expression"]
+    pixels = model.generate(people.draw("man", 7)[None], rest, prompts=[""], seeds=[7])
+    np.testing.assert_array_equal(one.image, to_pil(pixels)[0])
+    (described,) = invent(model, seed=7, prompt="colour photo of a man")
+    assert np.asarray(described.image).tobytes() != np.asarray(one.image).tobytes()
+
+
+@pytest.mark.slow
 def test_the_embedded_model_invents_two_people_at_rest() -> None:
     from mien.metrics.scoring import load_scorer
 
     model, scorer = mien.load("mini", device="cpu"), load_scorer()
-    people = invent(model, 2)
-    first, second = (scorer.observe(one.image) for one in people)
+    both = invent(model, 2)
+    first, second = (scorer.observe(one.image) for one in both)
     assert first is not None and second is not None
     scores = scorer.compare(first, second, second)
     assert scores["id"] < 0.6

@@ -18,7 +18,7 @@ from mien.studio.gate import MAX_BODY, MAX_DEPTH, Gate
 from mien.types import InputError
 
 gr = pytest.importorskip("gradio", reason="the studio needs Gradio: pip install mien[studio]")
-from mien.studio import expressions, inputs, reface, travel  # noqa: E402 - they need Gradio
+from mien.studio import expressions, history, inputs, reface, travel  # noqa: E402 - they need Gradio
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,20 @@ def test_sliders_move_blendshapes_that_exist() -> None:
     text = '{"mouthSmileLeft":0.4,"mouthSmileRight":0.4,"jawOpen":0.2}'
     places = dict(zip(inputs.SLIDERS, inputs.positions(text), strict=True))
     assert places["Smile"] == 0.4 and places["Jaw open"] == 0.2 and sum(places.values()) == pytest.approx(0.6)
-    assert inputs.positions("joy") == [0.0] * len(inputs.SLIDERS)
+    for other in ("joy", "[1]", '{"jawOpen":"wide"}'):
+        assert inputs.positions(other) == [0.0] * len(inputs.SLIDERS)
+
+
+def test_a_click_takes_the_entry_that_was_shown_or_says_that_it_is_gone(tmp_path: Path) -> None:
+    pictures = [tmp_path / name for name in ("new.png", "old.png")]
+    for picture in pictures:
+        picture.touch()
+    entries = [{"picture": str(picture)} for picture in pictures]
+    assert history.chosen(entries, 1) is entries[1]
+    pictures[1].unlink()
+    assert history.chosen(entries, 0) is entries[0]
+    with pytest.raises(InputError, match="gone"):
+        history.chosen(entries, 1)
 
 
 def test_pictures_have_limits(tmp_path: Path) -> None:

@@ -90,11 +90,17 @@ def test_colours_are_those_told_or_not_told() -> None:
     assert (darker.grad[[0, 2]].sum((1, 2, 3)) < 0).all() and not darker.grad[1].any()
 
 
+@pytest.mark.parametrize("silent", [None, False, True])
 def test_a_rollout_is_what_the_pipeline_draws(
-    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, silent: bool | None
 ) -> None:
-    stage = make(base, monkeypatch)
-    asked = stage.ask(stage.people(1, make_rng(0, 0, 0)), make_rng(0, 0, 1))
+    """Of a person who is told (None), or of a prompt, with or without an expression."""
+    stage = make(base, monkeypatch, described=0.0 if silent is None else 1.0)
+    people = stage.people(1, make_rng(0, 0, 0))
+    draws = (stage.ask(people, make_rng(0, 0, step)) for step in range(1, 9))
+    asked = next(one for one in draws if bool(one.how) is not bool(silent))
+    described = silent is not None
+    assert bool(asked.who) is not described
     with torch.no_grad():
         z = stage.draw(asked, Settings(4, 1.5, 1.2), torch.Generator().manual_seed(5))
     stage.export(tmp_path)
@@ -104,9 +110,9 @@ def test_a_rollout_is_what_the_pipeline_draws(
     pipe = PortraitPipeline(backbone, backbone.load_controller())
     pipe.spacing = 1.2
     pixels = pipe.generate(
-        asked.identity,
-        asked.expression,
-        [""],
+        None if described else asked.identity,
+        None if silent else asked.expression,
+        [stage.base.tokenizer.decode(people["ids"][0], skip_special_tokens=True) if described else ""],
         [5],
         steps=4,
         guidance=1.5,

@@ -156,19 +156,19 @@ def read_table(path: Path, types: dict[str, Any], made_by: str) -> Any:
     except (OSError, pa.ArrowException, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(
-            f"{path} is not a Parquet file that can be read ({reason}): make it again."
+            f"{path} is not a Parquet file that can be read ({reason}): delete it and run `{made_by}` again."
         ) from error
     if facts.get("format", FORMAT) != FORMAT:
         raise InputError(f"{path} is of format {facts['format']}, this version reads {FORMAT}: update mien.")
     for name in types:
         if name not in table.column_names:
-            raise InputError(f"{path} has no column {name!r}: make it by `{made_by}`.")
+            raise InputError(f"{path} has no column {name!r}: delete it and run `{made_by}` again.")
     try:
         return table.select(list(types)).cast(pa.schema(list(types.items()), table.schema.metadata))
     except pa.ArrowException as error:
         reason = str(error).splitlines()[0]
         raise InputError(
-            f"{path} has a column of another type ({reason}): make it by `{made_by}`."
+            f"{path} has a column of another type ({reason}): delete it and run `{made_by}` again."
         ) from error
 
 

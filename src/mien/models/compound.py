@@ -65,11 +65,6 @@ class CompoundProjection(nn.Module):
                 raise InputError(f"{name}: embeddings are [b, {width}], not {list(embeds[name].shape)}")
         return torch.cat([project(embeds[name]) for name, project in self.of.items()], dim=1)
 
-    def nothing(self, batch: int) -> dict[str, Tensor]:
-        """The embeddings of nobody, {name: zeros [batch, C_k]}, for guidance."""
-        like = next(self.parameters())
-        return {name: like.new_zeros(batch, width) for name, width in self.widths.items()}
-
 
 def compound_projection_from_state(state: Mapping[str, Tensor], source: str) -> CompoundProjection:
     """The compound projection that these weights belong to; widths and tokens are read off their shapes.

@@ -1,24 +1,23 @@
 """People who do not exist: somebody to try everything on, and faces that anybody may be shown.
 
-What a base model draws of nobody in particular is nobody's face, and comes with an expression of its own. So it is the
-identity of one more portrait, whose expression is neutral.
+The embedded model draws an identity from how people's identities are spread (`encoders.people`) and makes a neutral
+portrait of it. Of another model, or of a prompt, it is the portrait of a sample: what a base draws of nobody in
+particular is nobody's face, and comes with an expression of its own.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import count as counted
-from typing import Any
 
 from PIL import Image
 
-from mien.pipelines.portrait import Callback, PortraitPipeline
+from mien.encoders import people
+from mien.pipelines.portrait import Callback, PortraitPipeline, to_pil
 from mien.types import InputError
 
-PROMPTS = ("colour photo of a woman", "colour photo of a man")  # by turns
-# Of the embedded base without its adapter; its own few steps are tuned for both together.
-MINI = {"steps": 20, "guidance": 2.5}
-TRIES = 10  # samples without a face, one after another
+EXPRESSION = "neutral"
+TRIES = 10  # pictures without a face, one after another
 
 
 @dataclass(frozen=True)
@@ -36,30 +35,29 @@ def invent(
     prompt: str | None = None,
     callback: Callback | None = None,
 ) -> list[Invented]:
-    """The first `count` people from `seed` on; a seed of which no face comes is passed over.
+    """The first `count` people from `seed` on, a woman of every even seed and a man of every odd one; a seed of which
+    no face comes is passed over.
 
     Args:
-        prompt: of the sample; None: a woman and a man by turns of the seed. callback: see
-            ``mien.pipelines.portrait``; it is told of a sample and then, from step 1 again, of the portrait.
+        prompt: whom to draw instead. callback: see ``mien.pipelines.portrait``; of a sample it is told first, and then,
+            from step 1 again, of the portrait.
 
     Raises:
         InputError: `count` is below 1, or the model draws no faces.
     """
     if count < 1:
         raise InputError(f"{count} people cannot be invented: ask for at least 1.")
-    settings: dict[str, Any] = MINI if pipe.encoder("identity").name == "embedded" else {}
-    people: list[Invented] = []
+    drawn = prompt is None and pipe.encoder("identity").name == "embedded"
+    found: list[Invented] = []
     missed = 0
     for one in counted(seed):
-        (sample,) = pipe(
-            identity=None,
-            expression=None,
-            prompt=prompt or PROMPTS[one % 2],
-            seed=one,
-            callback=callback,
-            **settings,
+        kind = people.KINDS[one % 2]
+        image = (
+            _portrait_of_draw(pipe, kind, one, callback)
+            if drawn
+            else _portrait_of_sample(pipe, prompt or f"colour photo of a {kind}", one, callback)
         )
-        if not pipe.analyzer()(sample):
+        if image is None or not pipe.analyzer()(image):
             missed += 1
             if missed == TRIES:
                 raise InputError(
@@ -67,8 +65,28 @@ def invent(
                 )
             continue
         missed = 0
-        (image,) = pipe(identity=sample, expression="neutral", seed=one, callback=callback)
-        people.append(Invented(one, image))
-        if len(people) == count:
+        found.append(Invented(one, image))
+        if len(found) == count:
             break
-    return people
+    return found
+
+
+def _portrait_of_draw(pipe: PortraitPipeline, kind: str, seed: int, callback: Callback | None) -> Image.Image:
+    pixels = pipe.generate(
+        people.draw(kind, seed)[None],
+        pipe.embed(None, EXPRESSION)["expression"],
+        prompts=[""],
+        seeds=[seed],
+        callback=callback,
+    )
+    return to_pil(pixels)[0]
+
+
+def _portrait_of_sample(
+    pipe: PortraitPipeline, prompt: str, seed: int, callback: Callback | None
+) -> Image.Image | None:
+    """None: the sample has no face."""
+    (sample,) = pipe(identity=None, expression=None, prompt=prompt, seed=seed, callback=callback)
+    if not pipe.analyzer()(sample):
+        return None
+    return pipe(identity=sample, expression=EXPRESSION, seed=seed, callback=callback)[0]

@@ -101,11 +101,11 @@ def inventing(engine: Engine, backbone: gr.Dropdown, into: gr.Image) -> None:
     button.click(make, backbone, into, api_visibility="private", show_progress_on=into, **MODEL)
 
 
-def expression_fields(engine: Engine, none: bool = False) -> dict[str, Any]:
+def expression_fields(engine: Engine) -> dict[str, Any]:
     """How the expression is given, and the controls for each way."""
     how = gr.Radio(list(HOW), value="words", label="Expression by")
     text = gr.Textbox(
-        value="" if none else "joy",
+        value="joy",
         label="Words, emoji or a mix",
         info="joy · 😏 · anger:0.5 · joy:0.6+surprise:0.4 · the tab Expressions shows all words",
         max_lines=2,
@@ -138,7 +138,7 @@ def wanted(how: str, text: str, path: str | None) -> Expression:
     return parse(picture(path, "expression's picture")) if how == "picture" else words(text)
 
 
-def sampling_fields(guidance: bool = True) -> dict[str, Any]:
+def sampling_fields() -> dict[str, Any]:
     """Seed, steps and scales."""
     with gr.Accordion("Settings", open=False):
         with gr.Row():
@@ -147,7 +147,7 @@ def sampling_fields(guidance: bool = True) -> dict[str, Any]:
         with gr.Row():
             id_scale = gr.Slider(0, 2, 1, step=0.05, label="Identity's weight")
             expression_scale = gr.Slider(0, 2, 1, step=0.05, label="Expression's weight")
-        scale = gr.Slider(0, 15, 0, step=0.5, label="Guidance", info="0: the model's own", visible=guidance)
+        scale = gr.Slider(0, 15, 0, step=0.5, label="Guidance", info="0: the model's own")
     return {
         "seed": seed,
         "steps": steps,

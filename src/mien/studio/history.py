@@ -9,7 +9,8 @@ from typing import Any
 import gradio as gr
 
 from mien.studio.fields import Panel
-from mien.studio.inputs import positions
+from mien.studio.inputs import positions, told
+from mien.types import InputError
 
 LONGEST = 40  # entries kept
 
@@ -17,6 +18,18 @@ LONGEST = 40  # entries kept
 def remember(history: list[dict[str, Any]], entry: dict[str, Any]) -> list[dict[str, Any]]:
     """The history with one more entry, the newest first."""
     return [entry, *history][:LONGEST]
+
+
+def chosen(entries: list[dict[str, Any]], index: int) -> dict[str, Any]:
+    """The entry that is number `index` of those whose pictures are there; the oldest go first.
+
+    Raises:
+        InputError: it has gone since the page was shown.
+    """
+    there = _there(entries)
+    if index >= len(there):
+        raise InputError("That picture was kept for a while only and is gone: make it again.")
+    return there[index]
 
 
 def panel(history: gr.State, panels: Sequence[Panel], tabs: gr.Tabs) -> None:
@@ -35,12 +48,11 @@ def panel(history: gr.State, panels: Sequence[Panel], tabs: gr.Tabs) -> None:
     controls = [one for _, _, control in fields for one in _listed(control)]
 
     def show(entries: list[dict[str, Any]]) -> list[tuple[str, str]]:
-        there = [entry for entry in entries if Path(entry["picture"]).is_file()]
-        return [(entry["picture"], f"{entry['kind']}: {entry['label']}") for entry in there]
+        return [(entry["picture"], f"{entry['kind']}: {entry['label']}") for entry in _there(entries)]
 
     def reuse(entries: list[dict[str, Any]], event: gr.SelectData) -> list[Any]:
-        there = [entry for entry in entries if Path(entry["picture"]).is_file()]
-        entry = there[int(event.index)]
+        with told():
+            entry = chosen(entries, int(event.index))
         known = {**entry["settings"], **{key: entry[key] for key in ("how", "text") if key in entry}}
         known["sliders"] = positions(known.get("text", ""))
         page = next(page for page in panels if page.kind == entry["kind"])
@@ -53,6 +65,10 @@ def panel(history: gr.State, panels: Sequence[Panel], tabs: gr.Tabs) -> None:
 
     history.change(show, history, gallery, api_visibility="private", queue=False)
     gallery.select(reuse, history, [tabs, said, *controls], api_visibility="private", queue=False)
+
+
+def _there(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [entry for entry in entries if Path(entry["picture"]).is_file()]
 
 
 def _listed(value: Any) -> list[Any]:

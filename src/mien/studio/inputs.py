@@ -91,7 +91,8 @@ def positions(text: str) -> list[float]:
     except ValueError:
         named = {}
     named = named if isinstance(named, dict) else {}
-    return [float(named.get(shapes[0], 0.0)) for shapes in SLIDERS.values()]
+    found = [named.get(shapes[0], 0.0) for shapes in SLIDERS.values()]
+    return [float(value) if isinstance(value, (int, float)) else 0.0 for value in found]
 
 
 def prompt(text: str | None, name: str = "prompt") -> str:

@@ -38,6 +38,10 @@ MODELS: dict[str, tuple[str, str]] = {
     ),
     "detector": ("mini/face/detector.safetensors", "finds faces in whole pictures: place, size, tilt"),
     "recogniser": ("mini/face/recogniser.safetensors", "identity embedding of a crop, 128 numbers"),
+    "people": (
+        "mini/face/people.safetensors",
+        "mean and covariance of women's and of men's identities, to invent people from",
+    ),
 }
 
 

@@ -1,0 +1,74 @@
+"""Writes ``weights/mini/face/people.safetensors``: how the identities of women's and of men's photographs are spread.
+
+    python -m mien.training.people [--recogniser FOLDER]
+
+Of UTKFace's adults in the training part: frontal colour photographs, as a portrait to try everything on should be.
+Run ``python -m mien.weights.manifest`` afterwards, and again whenever the recogniser is another.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from mien.data.dataset import Faces, load_faces, split_rows, to_pixels
+from mien.data.sources import read_label
+from mien.encoders.appearance import FACE_CELLS, colours
+from mien.encoders.identity import EMBEDDING
+from mien.encoders.people import KINDS
+from mien.face import pose
+from mien.files import replacing
+from mien.training.student import student_identity
+from mien.weights.registry import SHIPPED_FOLDER
+
+FOLDER = SHIPPED_FOLDER / "mini" / "face"
+FRONTAL = 15.0  # degrees of yaw and of pitch
+COLOURED = 0.12  # red above blue in the middle of a face; grey and tinted photographs have less
+EVEN = 0.6  # of the colours' spread: the light of photographs varies more than that of portraits needs to
+
+
+def main() -> None:
+    """Command line of this module."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--recogniser", type=Path, default=FOLDER, help="folder of recogniser.safetensors")
+    folder = parser.parse_args().recogniser
+    faces = load_faces("utkface-adults")
+    tint = torch.cat([colours(to_pixels(faces.crops[i : i + 512])) for i in range(0, len(faces), 512)])
+    rows = usable(faces, tint)
+    identity = torch.cat([student_identity(faces, folder), tint], dim=1)
+    tensors: dict[str, Tensor] = {}
+    for kind in KINDS:
+        chosen = [row for row in rows if read_label(faces.source, str(faces.names[row])).gender == kind]
+        mean, factor = spread(identity[chosen])
+        tensors |= {f"{kind}.mean": mean.half(), f"{kind}.factor": factor.half().contiguous()}
+        print(f"{kind}: {len(chosen)} photographs")
+    with replacing(FOLDER / "people.safetensors") as temporary:
+        save_file(tensors, temporary)
+
+
+def usable(faces: Faces, tint: Tensor) -> np.ndarray:
+    """Rows of the training part's frontal colour photographs; tint [n, 96] of `colours`."""
+    rows = split_rows(faces, held_out=False)
+    angles = np.stack([pose.angles(matrix[:3, :3]) for matrix in faces.matrix[rows]])
+    cells = tint[rows, : 3 * FACE_CELLS**2].view(-1, 3, FACE_CELLS, FACE_CELLS)[:, :, 1:-1, 1:-1]
+    warmth = (cells[:, 0] - cells[:, 2]).mean((1, 2)).numpy()
+    return rows[(np.abs(angles[:, :2]) < FRONTAL).all(1) & (warmth > COLOURED)]
+
+
+def spread(identity: Tensor) -> tuple[Tensor, Tensor]:
+    """[n, 224], n > 224 -> mean [224] and lower triangle L [224, 224] of the covariance, whose colours are `EVEN`."""
+    values = identity.double()
+    factor = torch.linalg.cholesky(torch.cov(values.T))
+    factor[EMBEDDING:] *= EVEN
+    return values.mean(0), factor
+
+
+if __name__ == "__main__":
+    main()
