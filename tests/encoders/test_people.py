@@ -6,43 +6,64 @@ import numpy as np
 import pytest
 import torch
 
+from mien.data import captions
 from mien.data.dataset import load_faces, split_rows
 from mien.encoders import people
 from mien.encoders.appearance import colours
 from mien.encoders.identity import EMBEDDING, EmbeddedIdentity
 from mien.training.people import EVEN, spread, usable
-from mien.types import InputError
+from mien.types import FloatArray, InputError
+
+
+def draws(count: int, prompt: str) -> FloatArray:
+    return torch.stack([people.draw(seed, prompt) for seed in range(count)]).double().numpy()
 
 
 @pytest.mark.parametrize("kind", people.KINDS)
 def test_draws_are_spread_as_what_ships_says(kind: str) -> None:
-    mean, factor = people._spread()[kind]
-    draws = torch.stack([people.draw(kind, seed) for seed in range(2000)]).double().numpy()
-    assert draws.shape[1] == EmbeddedIdentity.width
-    deviation = np.sqrt(np.diag((factor @ factor.T).double().numpy()))
-    off = (draws.mean(0) - mean.numpy()) / deviation
-    assert np.abs(off).max() < 5 / np.sqrt(2000)
-    np.testing.assert_allclose(draws.std(0) / deviation, 1, atol=0.1)
+    shares, means, factor = (part.double().numpy() for part in people._spread()[kind])
+    assert means.shape == (4, EmbeddedIdentity.width) and shares.sum() == pytest.approx(1, abs=1e-3)
+    middle = shares @ means
+    between = (means - middle).T @ np.diag(shares) @ (means - middle)
+    for prompt, mean, covariance in (
+        (f"an old {kind}", means[3], factor @ factor.T),
+        (kind, middle, factor @ factor.T + between),
+    ):
+        made, deviation = draws(2000, prompt), np.sqrt(np.diag(covariance))
+        assert np.abs((made.mean(0) - mean) / deviation).max() < 5 / np.sqrt(2000)
+        np.testing.assert_allclose(made.std(0) / deviation, 1, atol=0.1)
 
 
 def test_a_draw_is_its_seeds_and_a_woman_is_no_man() -> None:
-    assert torch.equal(people.draw("woman", 3), people.draw("woman", 3))
-    assert not torch.equal(people.draw("woman", 3), people.draw("woman", 4))
-    women, men = (torch.stack([people.draw(kind, seed) for seed in range(200)]) for kind in people.KINDS)
-    apart = (women.mean(0) - men.mean(0))[:EMBEDDING]
-    score = [(who[:, :EMBEDDING] @ apart).numpy() for who in (women, men)]
-    middle = (score[0].mean() + score[1].mean()) / 2
-    assert (score[0] > middle).mean() > 0.9 and (score[1] < middle).mean() > 0.9
+    assert torch.equal(people.draw(4), people.draw(4)) and not torch.equal(people.draw(4), people.draw(6))
+    assert torch.equal(people.draw(4), people.draw(4, "Photo of a lady"))
+    assert torch.equal(people.draw(5), people.draw(5, "3d render of a man"))
+    women, men = (draws(200, kind)[:, :EMBEDDING] for kind in people.KINDS)
+    apart = women.mean(0) - men.mean(0)
+    middle = (women.mean(0) + men.mean(0)) @ apart / 2
+    assert (women @ apart > middle).mean() > 0.9 and (men @ apart < middle).mean() > 0.9
 
 
-def test_the_spread_is_numpys_covariance_with_calmer_colours() -> None:
+def test_what_a_prompt_says() -> None:
+    assert people.said("") == people.said("a snowman in a young-ish mood") == (None, None)
+    assert people.said("Middle-aged WOMAN, with an old man") == ("woman", "middle-aged")
+    assert people.said("elderly gentleman.") == ("man", "old")
+    assert tuple(word for _, word in captions.AGES) == people.AGES  # the bounds are those of captions
+
+
+def test_the_spread_is_numpys_within_groups_with_calmer_colours() -> None:
     rng = np.random.default_rng(0)
-    values = rng.normal(size=(400, 224)) @ rng.normal(size=(224, 224)) + rng.normal(size=224)
-    mean, factor = spread(torch.from_numpy(values))
+    mixing = rng.normal(size=(224, 224))
+    groups = [rng.normal(size=(n, 224)) @ mixing + 9 * rng.normal(size=224) for n in (200, 300)]
+    got = spread([torch.from_numpy(group) for group in groups])
+    np.testing.assert_allclose(got["shares"], [0.4, 0.6])
+    np.testing.assert_allclose(got["means"], [group.mean(0) for group in groups], atol=1e-9)
+    within = sum(np.cov(group.T) * (len(group) - 1) for group in groups) / (500 - 2)
     calm = np.where(np.arange(224) < EMBEDDING, 1.0, EVEN)
-    np.testing.assert_allclose(mean, values.mean(0), atol=1e-9)
-    np.testing.assert_allclose(factor @ factor.T, calm[:, None] * np.cov(values.T) * calm, atol=1e-6)
-    assert torch.equal(factor, factor.tril())
+    np.testing.assert_allclose(
+        got["factor"] @ got["factor"].T, calm[:, None] * within * calm, atol=1e-6 * np.abs(within).max()
+    )
+    assert torch.equal(got["factor"], got["factor"].tril())
 
 
 @pytest.mark.shared

@@ -18,7 +18,7 @@ from mien.models.autoencoder import PatchAutoencoder
 from mien.pipelines.inputs import Embedder
 from mien.pipelines.portrait import PortraitPipeline
 from mien.training.adversary import LatentDiscriminator, LatentFeatures, contest
-from mien.training.crowd import crowd_distance
+from mien.training.crowd import crowd_distance, grouped_crowd_distance
 from mien.training.loop import make_rng
 from mien.training.rollout import Settings, rollout
 from mien.training.stages.pretrain import IDENTITY
@@ -75,6 +75,18 @@ def test_the_crowd_distance_is_nothing_for_one_crowd_and_something_for_a_timid_o
     made = (0.5 * draws[0, 0]).requires_grad_()  # the way out of it is apart from each other
     crowd_distance(made, draws[:8, 1].flatten(0, 1)).backward()
     assert ((made.grad * (made - made.mean(0))).sum() < 0).item()
+
+
+def test_groups_are_crowds_of_their_own() -> None:
+    rng = torch.Generator().manual_seed(0)
+    made, real = torch.randn(3, 10, 8, generator=rng), torch.randn(3, 6, 8, generator=rng)
+    group = torch.arange(10) < 4
+    both = 0.4 * crowd_distance(made[:, :4], real) + 0.6 * crowd_distance(made[:, 4:], real)
+    torch.testing.assert_close(grouped_crowd_distance(made, real, group), both)
+    alone = 0.9 * crowd_distance(made[:, 1:], real)
+    torch.testing.assert_close(grouped_crowd_distance(made, real, torch.arange(10) < 1), alone)
+    every = torch.ones(10, dtype=torch.bool)
+    torch.testing.assert_close(grouped_crowd_distance(made, real, every), crowd_distance(made, real))
 
 
 def test_colours_are_those_told_or_not_told() -> None:

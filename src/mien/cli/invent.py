@@ -21,7 +21,8 @@ def invent(
         int, typer.Option("--num-images", "-n", min=1, help="People; several: OUTPUT-1, OUTPUT-2, …")
     ] = 1,
     prompt: Annotated[
-        str | None, typer.Option(help="What is drawn.  [default: a woman or a man, by the seed]")
+        str | None,
+        typer.Option(help='Whom, "an old woman" for one.  [default: a woman or a man, by the seed]'),
     ] = None,
     seed: options.Seed = 0,
     device: options.Device = "auto",
@@ -33,8 +34,10 @@ def invent(
     """Invent somebody: a face that belongs to nobody, at rest, to try everything on.
 
     mien invent nobody.png --seed 7 && mien generate nobody.png joy
+    mien invent old.png --prompt "black and white photo of an old man"
 
-    Same seed, same person. A seed of which no face comes is passed over.
+    Same seed, same person. A seed of which no face comes is passed over. Of a prompt, the embedded model obeys woman,
+    man, young, adult, middle-aged, old and "black and white photo".
     """
     began = time.perf_counter()
     choice(dtype, options.DTYPES, "precision")

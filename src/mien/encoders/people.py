@@ -1,12 +1,13 @@
 """Identities of people who do not exist, drawn from how those of photographs are spread.
 
-The 224 numbers of women's photographs, and of men's, are taken as normally distributed. A draw is somebody as unlike
-everybody as a stranger is (`benchmarks/invented.py` measures it); no photograph is kept, only a mean and a covariance.
-`mien.training.people` writes both.
+The 224 numbers of photographs of women, and of men, of an age are taken as normally distributed. A draw is somebody as
+unlike everybody as a stranger is (`benchmarks/invented.py` measures it); no photograph is kept, only means and
+covariances. `mien.training.people` writes them.
 """
 
 from __future__ import annotations
 
+import re
 from functools import cache
 
 import torch
@@ -16,21 +17,40 @@ from torch import Tensor
 from mien import weights
 
 KINDS = ("woman", "man")
+AGES = ("young", "adult", "middle-aged", "old")
+_SYNONYMS = {"lady": "woman", "female": "woman", "gentleman": "man", "male": "man", "elderly": "old"}
 
 
-def draw(kind: str, seed: int) -> Tensor:
+def draw(seed: int, prompt: str = "") -> Tensor:
     """[224] float32: an identity of `EmbeddedIdentity`, the same on every machine up to rounding.
 
     Args:
-        kind: of `KINDS`.
+        prompt: of its words, those of `KINDS` and `AGES` are obeyed; else it is a woman of every even seed and a man of
+            every odd one, of any age.
     """
-    mean, factor = _spread()[kind]
-    z = torch.randn(len(mean), generator=torch.Generator().manual_seed(seed))
-    return mean + factor @ z
+    kind, age = said(prompt)
+    rng = torch.Generator().manual_seed(seed)
+    shares, means, factor = _spread()[kind or KINDS[seed % 2]]
+    some = int(
+        torch.multinomial(shares, 1, generator=rng)
+    )  # always drawn: an age that is told leaves the rest
+    mean = means[some if age is None else AGES.index(age)]
+    return mean + factor @ torch.randn(len(mean), generator=rng)
+
+
+def said(prompt: str) -> tuple[str | None, str | None]:
+    """The first of `KINDS` and the first of `AGES` that a prompt names, None if it does not."""
+    words = [_SYNONYMS.get(word, word) for word in re.findall(r"[\w-]+", prompt.lower())]
+    kind, age = (next((word for word in words if word in known), None) for known in (KINDS, AGES))
+    return kind, age
 
 
 @cache
-def _spread() -> dict[str, tuple[Tensor, Tensor]]:
-    """Of each kind: mean [224] and a lower triangle L [224, 224], L Lᵀ the covariance."""
-    tensors = load_file(weights.path("people"))
-    return {kind: (tensors[f"{kind}.mean"].float(), tensors[f"{kind}.factor"].float()) for kind in KINDS}
+def _spread() -> dict[str, tuple[Tensor, Tensor, Tensor]]:
+    """Of each kind: shares [4] of the ages, their means [4, 224] and a lower triangle L [224, 224] with L Lᵀ the
+    covariance within an age."""
+    tensors = {name: tensor.float() for name, tensor in load_file(weights.path("people")).items()}
+    return {
+        kind: (tensors[f"{kind}.shares"], tensors[f"{kind}.means"], tensors[f"{kind}.factor"])
+        for kind in KINDS
+    }

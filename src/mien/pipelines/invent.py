@@ -1,8 +1,8 @@
 """People who do not exist: somebody to try everything on, and faces that anybody may be shown.
 
 The embedded model draws an identity from how people's identities are spread (`encoders.people`) and makes a neutral
-portrait of it. Of another model, or of a prompt, it is the portrait of a sample: what a base draws of nobody in
-particular is nobody's face, and comes with an expression of its own.
+portrait of it. Of another model it is the portrait of a sample: what a base draws of nobody in particular is nobody's
+face.
 """
 
 from __future__ import annotations
@@ -39,24 +39,20 @@ def invent(
     no face comes is passed over.
 
     Args:
-        prompt: whom to draw instead. callback: see ``mien.pipelines.portrait``; of a sample it is told first, and then,
-            from step 1 again, of the portrait.
+        prompt: whom to draw. The embedded model takes ``woman``, ``man``, ``young``, ``adult``, ``middle-aged`` and
+            ``old`` from it, and its style. callback: see ``mien.pipelines.portrait``; of a sample it is told first, and
+            then, from step 1 again, of the portrait.
 
     Raises:
         InputError: `count` is below 1, or the model draws no faces.
     """
     if count < 1:
         raise InputError(f"{count} people cannot be invented: ask for at least 1.")
-    drawn = prompt is None and pipe.encoder("identity").name == "embedded"
+    make = _drawn if pipe.encoder("identity").name == "embedded" else _sampled
     found: list[Invented] = []
     missed = 0
     for one in counted(seed):
-        kind = people.KINDS[one % 2]
-        image = (
-            _portrait_of_draw(pipe, kind, one, callback)
-            if drawn
-            else _portrait_of_sample(pipe, prompt or f"colour photo of a {kind}", one, callback)
-        )
+        image = make(pipe, one, prompt, callback)
         if image is None or not pipe.analyzer()(image):
             missed += 1
             if missed == TRIES:
@@ -71,22 +67,27 @@ def invent(
     return found
 
 
-def _portrait_of_draw(pipe: PortraitPipeline, kind: str, seed: int, callback: Callback | None) -> Image.Image:
+def _drawn(
+    pipe: PortraitPipeline, seed: int, prompt: str | None, callback: Callback | None
+) -> Image.Image | None:
+    """The portrait of an identity that is drawn."""
+    prompt = prompt or ""
     pixels = pipe.generate(
-        people.draw(kind, seed)[None],
+        people.draw(seed, prompt)[None],
         pipe.embed(None, EXPRESSION)["expression"],
-        prompts=[""],
+        prompts=[prompt],
         seeds=[seed],
         callback=callback,
     )
     return to_pil(pixels)[0]
 
 
-def _portrait_of_sample(
-    pipe: PortraitPipeline, prompt: str, seed: int, callback: Callback | None
+def _sampled(
+    pipe: PortraitPipeline, seed: int, prompt: str | None, callback: Callback | None
 ) -> Image.Image | None:
-    """None: the sample has no face."""
-    (sample,) = pipe(identity=None, expression=None, prompt=prompt, seed=seed, callback=callback)
+    """The portrait of a sample; None: it has no face."""
+    prompt = prompt or f"colour photo of a {people.KINDS[seed % 2]}"
+    (sample,) = pipe(identity=None, expression=EXPRESSION, prompt=prompt, seed=seed, callback=callback)
     if not pipe.analyzer()(sample):
         return None
     return pipe(identity=sample, expression=EXPRESSION, seed=seed, callback=callback)[0]

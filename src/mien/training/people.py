@@ -1,4 +1,4 @@
-"""Writes ``weights/mini/face/people.safetensors``: how the identities of women's and of men's photographs are spread.
+"""Writes ``weights/mini/face/people.safetensors``: how identities of women's and men's photographs are spread.
 
     python -m mien.training.people [--recogniser FOLDER]
 
@@ -9,6 +9,7 @@ Run ``python -m mien.weights.manifest`` afterwards, and again whenever the recog
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +17,12 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from mien.data.captions import age_words
 from mien.data.dataset import Faces, load_faces, split_rows, to_pixels
 from mien.data.sources import read_label
 from mien.encoders.appearance import FACE_CELLS, colours
 from mien.encoders.identity import EMBEDDING
-from mien.encoders.people import KINDS
+from mien.encoders.people import AGES, KINDS
 from mien.face import pose
 from mien.files import replacing
 from mien.training.student import student_identity
@@ -45,10 +47,15 @@ def main() -> None:
     identity = torch.cat([student_identity(faces, folder), tint], dim=1)
     tensors: dict[str, Tensor] = {}
     for kind in KINDS:
-        chosen = [row for row in rows if read_label(faces.source, str(faces.names[row])).gender == kind]
-        mean, factor = spread(identity[chosen])
-        tensors |= {f"{kind}.mean": mean.half(), f"{kind}.factor": factor.half().contiguous()}
-        print(f"{kind}: {len(chosen)} photographs")
+        labels = {int(row): read_label(faces.source, str(faces.names[row])) for row in rows}
+        ages = {row: label.age for row, label in labels.items() if label.gender == kind}
+        groups = [
+            identity[[row for row, age in ages.items() if age is not None and age_words(age) == word]]
+            for word in AGES
+        ]
+        for name, values in spread(groups).items():
+            tensors[f"{kind}.{name}"] = values.half().contiguous()
+        print(f"{kind}:", ", ".join(f"{len(group)} {word}" for group, word in zip(groups, AGES, strict=True)))
     with replacing(FOLDER / "people.safetensors") as temporary:
         save_file(tensors, temporary)
 
@@ -62,12 +69,15 @@ def usable(faces: Faces, tint: Tensor) -> np.ndarray:
     return rows[(np.abs(angles[:, :2]) < FRONTAL).all(1) & (warmth > COLOURED)]
 
 
-def spread(identity: Tensor) -> tuple[Tensor, Tensor]:
-    """[n, 224], n > 224 -> mean [224] and lower triangle L [224, 224] of the covariance, whose colours are `EVEN`."""
-    values = identity.double()
-    factor = torch.linalg.cholesky(torch.cov(values.T))
+def spread(groups: Sequence[Tensor]) -> dict[str, Tensor]:
+    """Groups [n_g, 224] → their ``shares`` [g], ``means`` [g, 224] and a lower triangle ``factor`` [224, 224] of the
+    covariance within them, whose colours are `EVEN`; float64."""
+    sizes = torch.tensor([len(group) for group in groups])
+    means = torch.stack([group.double().mean(0) for group in groups])
+    rest = torch.cat([group.double() - mean for group, mean in zip(groups, means, strict=True)])
+    factor = torch.linalg.cholesky(rest.T @ rest / (len(rest) - len(groups)))
     factor[EMBEDDING:] *= EVEN
-    return values.mean(0), factor
+    return {"shares": sizes / sizes.sum(), "means": means, "factor": factor}
 
 
 if __name__ == "__main__":

@@ -40,7 +40,7 @@ MODELS: dict[str, tuple[str, str]] = {
     "recogniser": ("mini/face/recogniser.safetensors", "identity embedding of a crop, 128 numbers"),
     "people": (
         "mini/face/people.safetensors",
-        "mean and covariance of women's and of men's identities, to invent people from",
+        "means and covariances of women's and men's identities, to invent people from",
     ),
 }
 

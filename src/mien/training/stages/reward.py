@@ -39,7 +39,7 @@ from mien.models.sfsr import background_conditions
 from mien.training.adversary import Contest, LatentDiscriminator, LatentFeatures, contest
 from mien.training.augment import similarity_matrices, warp_pixels
 from mien.training.conditions import ConditionSampler, build_set
-from mien.training.crowd import crowd_distance
+from mien.training.crowd import grouped_crowd_distance
 from mien.training.rollout import Settings, rollout
 from mien.training.stages.pretrain import IDENTITY, PretrainStage
 from mien.types import Conditions, InputError
@@ -84,8 +84,8 @@ class RewardStage:
         worded: share of the expressions that are told in words, at strengths of `STRENGTH` to 1.
         mixed: share of the people who are mixtures of two.
         surrounded: share of the portraits that are drawn into somebody's surroundings.
-        described: share of the portraits whose person is not told: a photograph's caption is their prompt, and
-            half of them no expression either. Without them a base forgets to draw from a prompt alone.
+        described: share of the portraits whose person is not told: a photograph's caption is their prompt, and in half
+            of the steps they are told no expression either. Without them a base forgets to draw from a prompt alone.
         emphasis: see ``ConditionSampler``.
         steps, guidance, spacing: of the sampler, least and most; by chance any between them, since a base that is
             trained on one number of steps alone fails with others, and with one guidance it exaggerates at another.
@@ -192,8 +192,11 @@ class RewardStage:
         )
         colour = colour_loss(x, told[:, IDENTITY:])
         valid = people["valid"][:, None]  # what repeats a photograph's edge is hidden on both sides
-        cells = [(latents * valid).flatten(2).permute(2, 0, 1) for latents in (z, real)]
-        crowd = crowd_distance(*cells) + crowd_distance(who, people["identity"][:, :IDENTITY])
+        drawn, photographed = ((latents * valid).flatten(2).permute(2, 0, 1) for latents in (z, real))
+        told_who = asked.who > 0
+        crowd = grouped_crowd_distance(drawn, photographed, told_who) + grouped_crowd_distance(
+            who, people["identity"][:, :IDENTITY], told_who[: len(x)]
+        )
         loss = self.noise_weight * noise + self.crowd_weight * crowd
         loss = loss + self.identity_weight * identity + self.expression_weight * expression
         loss = loss + self.colour_weight * colour
@@ -234,7 +237,7 @@ class RewardStage:
         worded = (torch.rand(b, 1, generator=rng) < self.worded).to(device)
         expression = torch.where(worded, self.word(b, rng).to(device), expression)
         described = (torch.rand(b, generator=rng) < self.described).to(device)
-        silent = described & (torch.rand(b, generator=rng) < 0.5).to(device)
+        silent = described & (torch.rand((), generator=rng) < 0.5).to(device)
         inside = (torch.rand(b, generator=rng) < self.surrounded).to(device) & ~described
         region = torch.where(inside.view(b, 1, 1, 1), people["face"], 1.0)
         background, mask = background_conditions(self.base.vae, x, region)
