@@ -1,11 +1,11 @@
-"""Which weights or settings should ship? Candidates beside one another, on people who are in no table.
+"""Which weights or settings should ship? Candidates beside one another, on people whom the model card does not portray.
 
     python benchmarks/candidates.py now=src/mien/weights/mini new=runs/mini_reward/mixed@8,1.5 [--n 200] [--words]
 
 A candidate is NAME=FOLDER, or NAME=FOLDER@STEPS,GUIDANCE[,SPACING]. Identities are held-out UTKFace photographs that
-are no identities of `benchmarks/model_card.py`; references are its references, given to somebody else. So what is
-chosen here is not chosen by the pictures it is later measured on. MediaPipe and dlib judge. Frechet distances grow with
-fewer pictures; compare them within a table alone.
+are no identities of `benchmarks/model_card.py`. References are its references, given to somebody else, so expressions
+are chosen by pictures that they are later measured on, though never by a pair; and a few of the people are references
+there. MediaPipe and dlib judge. Frechet distances grow with fewer pictures; compare them within a table alone.
 """
 
 from __future__ import annotations

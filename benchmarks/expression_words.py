@@ -25,6 +25,7 @@ from mien.expressions.labels import Label, correlations, labels
 from mien.expressions.spec import Part
 from mien.face.analyze import analyze
 from mien.metrics import statistics
+from mien.metrics.statistics import Interval
 from mien.sheets import sheet
 from mien.types import FloatArray
 from table import Row, exact, publish, run
@@ -157,18 +158,22 @@ def judge(known: list[Label], read: list[FloatArray]) -> list[dict]:
 
 
 def _told_apart(table: list[dict]) -> list[Row]:
-    def share(a: str, b: str) -> FloatArray:
-        return np.array([float(row[a] == row[b]) for row in table])
+    words = list(dict.fromkeys(row["word"] for row in table))
+
+    def share(a: str, b: str) -> Interval:
+        """Of all rows; the interval is over words, whose rows are alike."""
+        found = [[row[a] == row[b] for row in table if row["word"] == word] for word in words]
+        return statistics.ratio_of_means(np.array([sum(one) for one in found]), np.array([*map(len, found)]))
 
     return [
         Row(
             "nearest prototype is of the same cluster (25)",
-            statistics.mean(share("nearest_cluster", "cluster")),
+            share("nearest_cluster", "cluster"),
             TOLD_APART,
             spec=".1%",
         ),
-        Row("… of the same emotion (6)", statistics.mean(share("nearest_emotion", "emotion")), spec=".1%"),
-        Row("… is the word itself (135)", statistics.mean(share("nearest", "word")), spec=".1%"),
+        Row("… of the same emotion (6)", share("nearest_emotion", "emotion"), spec=".1%"),
+        Row("… is the word itself (135)", share("nearest", "word"), spec=".1%"),
     ]
 
 

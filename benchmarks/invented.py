@@ -6,7 +6,7 @@ The people are those of seeds 0, 1, 2 … as `mien invent` makes them. MediaPipe
 which two pictures of one person are below 0.6) tells how far each is from the nearest of the photographs that the
 model was trained with. Held-out photographs, which it was not, say how near a stranger is to them, and neutral
 portraits of those strangers how near a portrait of one is, since it is a little more usual than its photograph.
-UTKFace's adults have to be prepared: ``python -m mien.data.prepare utkface-adults``.
+Both sets have to be prepared: ``python -m mien.data.prepare utkface-adults lfw-gray``.
 """
 
 from __future__ import annotations
@@ -42,10 +42,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/bench"))
     given = parser.parse_args()
     faces = load_faces("utkface-adults")
-    known = faces.embedding[split_rows(faces, held_out=False)].astype(np.float32)
-    known = known[~np.isnan(known[:, 0])]
+    known = np.concatenate([trained_with(name) for name in ("utkface-adults", "lfw-gray")])
     strangers = [Image.fromarray(faces.crops[row]) for row in split_rows(faces, held_out=True)[: given.count]]
-    scorer = load_scorer()
+    scorer = load_scorer("mediapipe", "dlib")
     pipe = mien.load("mini", device="cpu")
     people = [invent(pipe, seed=seed)[0].image for seed in tqdm(range(given.count), desc="invented")]
     made = [scorer.observe(image) for image in people]
@@ -58,6 +57,13 @@ def main() -> None:
     path = given.out / "invented.webp"
     sheet([[("", image) for image in line] for line in lines], 96).save(path)
     print(f"everybody: {path}")
+
+
+def trained_with(name: str) -> FloatArray:
+    """[n, 128] dlib's numbers of the training part of a prepared set."""
+    faces = load_faces(name)
+    found = faces.embedding[split_rows(faces, held_out=False)].astype(np.float32)
+    return found[~np.isnan(found[:, 0])]
 
 
 def table(

@@ -105,3 +105,23 @@ def test_overlapping_boxes(benchmark: ModuleType) -> None:
     assert overlap(a, b) == pytest.approx(1 / 3) and overlap(a, a) == 1 and overlap(a, a + 20) == 0
     face = made(symmetric_face(), np.zeros(52), np.zeros(3))
     assert find([face], face.box) is face and find([face], face.box + 100) is None and find([], a) is None
+
+
+def test_pairs_that_share_faces_promise_no_more_than_they_know(benchmark: ModuleType) -> None:
+    """Simulated often, a correlation's true spread is known: taken as independent, pairs claim half of it."""
+    faces, claimed, naive, values = 60, [], [], []
+    rng = np.random.default_rng(0)
+    for _ in range(150):
+        who = rng.normal(size=(2, faces)) ** 2 + 0.3 * rng.normal(size=(1, faces))
+        first, second = rng.integers(0, faces, (2, 600))
+        first, second = first[first != second], second[first != second]
+        a, b = (who[k][first] + who[k][second] for k in (0, 1))
+        found = benchmark.correlation_of_pairs(a, b, first, second, faces)
+        values.append(found.value)
+        claimed.append((found.high - found.low) / 3.92)
+        one = benchmark.correlation(a, b)
+        naive.append((one.high - one.low) / 3.92)
+    assert found.value == pytest.approx(one.value)
+    true = np.std(values)
+    assert 0.75 * true < np.mean(claimed) < 1.5 * true
+    assert np.mean(naive) < 0.5 * true

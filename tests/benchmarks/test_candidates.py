@@ -1,4 +1,4 @@
-"""Candidates: how they are named, and that nobody of the model card's tables is among those they are chosen by."""
+"""Candidates: how they are named, and that nobody whom the model card portrays is among those they are chosen by."""
 
 from __future__ import annotations
 

@@ -203,3 +203,8 @@ def test_tones_tell_who_was_made_darker() -> None:
     assert darkest.value.value == pytest.approx(-10, abs=0.6)
     assert lightest.value.value == pytest.approx(5, abs=0.6)
     assert 5 < off.value.value < 10 and off.note == "39"
+
+
+def test_the_card_is_of_the_weights_that_ship(card: ModuleType) -> None:
+    text = (FOLDER.parent / "docs" / "model_card.md").read_text(encoding="utf-8")
+    assert f"on 500 pairs, weights `{card.weights_digest()}`" in text

@@ -52,7 +52,11 @@ class Generator:
 class Swapper:
     name = "made-up"
 
-    def __call__(self, target: Image.Image, identity: Image.Image) -> Image.Image:
+    def __init__(self) -> None:
+        self.seeds: list[int] = []
+
+    def __call__(self, target: Image.Image, identity: Image.Image, seed: int = 0) -> Image.Image:
+        self.seeds.append(seed)
         return Image.blend(target, identity, 0.5)
 
 
@@ -115,6 +119,14 @@ def test_others_are_found_where_nearly_all_are_one_person(
     people = _People(manifest, list(range(12)), 0.1)
     first = people.other(0, 5, 4)
     assert who[manifest.values("key")[first]] != who[manifest.values("key")[0]]
+
+
+def test_a_swapper_is_told_its_jobs_seeds(tmp_path: Path) -> None:
+    manifest = make(tmp_path, 6)
+    jobs = [job for job in jobs_of(manifest) if job.method == METHODS[1]]
+    swapper = Swapper()
+    Worker(manifest, seen(manifest.face(0)), load_quality("plain"), LIMITS, None, [swapper])(jobs)
+    assert swapper.seeds == [job.seed for job in jobs] and len(set(swapper.seeds)) == len(jobs)
 
 
 def test_a_smaller_plan_begins_a_larger_one(tmp_path: Path) -> None:

@@ -108,3 +108,22 @@ def test_face_losses_against_numpy() -> None:
     cosines = (x * y).sum(1) / ((x**2).sum(1) * (y**2).sum(1)) ** 0.5
     assert abs(float(identity_loss(a, b)) - float((1 - cosines).mean())) < 1e-5
     assert abs(float(expression_loss(a, b)) - float(((x - y) ** 2).mean())) < 1e-5
+
+
+def test_a_schedule_that_ends_in_noise_alone_is_refused() -> None:
+    config = DDPMScheduler(rescale_betas_zero_snr=True).config
+    with pytest.raises(ValueError, match="rescale_betas_zero_snr"):
+        Schedule.from_config(config)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_rounds_the_coefficients_and_nothing_before(dtype: torch.dtype) -> None:
+    schedule = Schedule.from_config(DDPMScheduler().config)
+    t = torch.tensor([0, 5, 999])
+    like = torch.zeros(3, 1, dtype=dtype)
+    signal, noise = schedule.roots(t, like)
+    bar = schedule.alpha_bar[t][:, None]
+    assert torch.equal(signal, bar.sqrt().to(dtype)) and torch.equal(noise, (1 - bar).sqrt().to(dtype))
+    eps = torch.ones(3, 1, dtype=dtype)
+    assert torch.equal(schedule.add_noise(like, eps, t), (1 - bar).sqrt().to(dtype))
+    assert (schedule.add_noise(like, eps, t) > 0).all()

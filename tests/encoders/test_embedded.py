@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from tests.face.test_network import small
 
@@ -53,3 +54,15 @@ def test_a_face_and_its_mirror_image_are_one_person() -> None:
     torch.testing.assert_close(identity.person(x), identity.person(x.flip(3)), atol=1e-5, rtol=1e-4)
     apart = (identity.recogniser(x) + identity.recogniser(x.flip(3))) / 2
     torch.testing.assert_close(identity.person(x), apart, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("kind", [EmbeddedIdentity, EmbeddedExpression])
+def test_an_encoder_elsewhere_leaves_the_one_here(kind: type[EmbeddedIdentity | EmbeddedExpression]) -> None:
+    """A pipeline on a GPU and a scorer on the CPU share a process ("meta" is a device that every machine has)."""
+    here = kind()
+    elsewhere = kind(device="meta")
+    crops = torch.zeros(1, 3, 128, 128)
+    assert here.embed(crops).device.type == "cpu"
+    network = elsewhere.recogniser if isinstance(elsewhere, EmbeddedIdentity) else elsewhere.analyser
+    assert all(p.device.type == "meta" for p in network.parameters())
+    assert kind().embed(crops).equal(here.embed(crops))

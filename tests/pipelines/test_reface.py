@@ -218,11 +218,18 @@ def test_missing_faces_are_named(backbone) -> None:
         pipe.portraits.adapter.detach()
 
 
-def test_doubtful_and_cut_off_faces_are_refused(backbone) -> None:
-    doubtful = make(backbone, lambda image: [face_at(BOX, confidence=0.55)])
+def test_doubtful_and_cut_off_faces_are_refused(backbone, monkeypatch: pytest.MonkeyPatch) -> None:
+    def doubtful(image: Image.Image, **options: object) -> list[Face]:
+        return [face_at(BOX, confidence=0.55)]
+
+    monkeypatch.setattr("mien.face.analyze.analyze", doubtful)
+    own = RefacePipeline(backbone, backbone.load_adapter())
     with pytest.raises(InputError, match="0.55, less than 0.8"):
-        doubtful.look(PHOTO)
-    doubtful.portraits.adapter.detach()
+        own.look(PHOTO)
+    own.portraits.adapter.detach()
+    theirs = make(backbone, doubtful)  # MediaPipe says 0.5 of every face: its own threshold
+    assert theirs.look(PHOTO).face.confidence == 0.55
+    theirs.portraits.adapter.detach()
     outside = make(backbone, lambda image: [face_at((85.0, 20.0, 125.0, 60.0))])
     with pytest.raises(InputError, match="% of the face lies inside"):
         outside.look(PHOTO)

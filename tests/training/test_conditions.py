@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
+import pytest
 import torch
 
 from mien.data.dataset import Faces
@@ -10,11 +13,13 @@ from mien.face.landmarks import lms_ratios
 from mien.training.conditions import (
     ConditionSampler,
     ConditionSet,
+    build_set,
     mirror_landmarks,
     moved,
     strongest,
     valid_cells,
 )
+from tests.training.slices_set import save_prepared
 
 
 def test_mirror_exchanges_the_eyes() -> None:
@@ -77,3 +82,17 @@ def test_strong_photographs_are_drawn_as_often_as_said() -> None:
     assert set(photographs) == set(range(100))
     made, renders = sampler("3d render", 0.25)
     assert np.mean([made._row(renders, u) < 5 for u in draws]) == 0.05
+
+
+def test_partners_are_other_pictures_where_there_are_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MIEN_CACHE", str(tmp_path))
+    save_prepared(tmp_path, "lfw-gray", ["Ada_0001.jpg", "Ada_0002.jpg", "Ada_0003.jpg", "Bea_0001.jpg"])
+    part = build_set("lfw-gray")
+    drawn = {i: sorted(others.tolist()) for i, others in enumerate(part.partners) if i in part.rows}
+    together = [i for i in drawn if part.faces.person[i] == part.faces.person[0]]
+    assert len(together) == 3
+    for i in together:
+        assert drawn[i] == [j for j in together if j != i]
+    assert all(drawn[i] == [i] for i in drawn if i not in together)

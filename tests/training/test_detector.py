@@ -7,7 +7,7 @@ import torch
 from mien.data.composites import FacePile, compose
 from mien.data.dataset import to_pixels
 from mien.face.detector import STRIDE, DetectorNet
-from mien.training.stages.detector import CELLS, detector_loss, targets
+from mien.training.stages.detector import CELLS, DetectorStage, detector_loss, targets
 
 
 def perfect(wanted: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -80,3 +80,11 @@ def test_a_few_steps_help() -> None:
         losses.append(float(loss))
     assert losses[-1] < 0.6 * losses[0]
     assert pixels.shape[-1] == CELLS * STRIDE
+
+
+def test_a_stage_begins_with_the_same_network_every_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mien.training.stages.detector.FacePile.load", lambda *arguments: None)
+    first = DetectorStage(width=8).net.state_dict()
+    torch.rand(7)
+    second = DetectorStage(width=8).net.state_dict()
+    assert all(torch.equal(first[name], second[name]) for name in first)

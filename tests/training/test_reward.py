@@ -347,7 +347,7 @@ def test_without_usual_expressions_there_is_no_contest(base: Path, monkeypatch: 
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"judged": 0}, "judged"),
+        ({"judged": 1}, "judged"),
         ({"depth": 9}, "depth"),
         ({"steps": (4, 3)}, "steps"),
         ({"guidance": (0.5, 1)}, "guidance"),

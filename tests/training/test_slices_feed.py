@@ -106,15 +106,13 @@ def test_identity_is_of_the_same_person_often_in_another_picture(sets: list[Pict
     made = feed(sets[1:], tokenizer, replace(STILL, partner=1.0))
     batch = made.batch(24, make_rng(0, 0, 2))
     tints = colours(to_pixels(sets[1].crops)), colours(to_pixels(sets[1].crops).flip(3))
-    others = 0
     for i in range(24):
         _, row, _, _ = match(batch["x"][i], sets[1:])
         apart = torch.stack([(t - batch["identity"][i, 128:]).abs().amax(1) for t in tints]).amin(0)
         source = int(apart.argmin())
         assert float(apart.min()) < 1e-3
         assert sets[1].person[source] == sets[1].person[row]
-        others += source != row
-    assert others > 8  # of three pictures a person two are others
+        assert source != row  # of three pictures a person two are others
 
 
 def test_what_changes_a_person_changes_both_pictures(sets: list[Pictures], tokenizer) -> None:

@@ -228,7 +228,7 @@ class Worker:
                 try:
                     target, other = self._subject(job.target), self._subject(job.other)
                     self.memory.tell([(target.image, target.face), (other.image, other.face)])
-                    pictures.append((job, self.swappers[job.method](target.image, other.image)))
+                    pictures.append((job, self.swappers[job.method](target.image, other.image, job.seed)))
                 except InputError as error:
                     made[job.key] = Made(rejected(job, f"not swapped: {error}"))
         faces = self.observer.analyse([image for _, image in pictures])

@@ -27,14 +27,14 @@ TIMEOUT = 300.0  # seconds a swap may take
 
 
 class Swapper(Protocol):
-    """(target picture, identity picture) → the target with that person's face, PIL RGB of the target's size.
+    """(target picture, identity picture, seed) → the target with that person's face, PIL RGB of the target's size.
 
-    May raise `InputError` for a pair it cannot do.
+    Who needs no chance passes the seed over. May raise `InputError` for a pair it cannot do.
     """
 
     name: str
 
-    def __call__(self, target: Image.Image, identity: Image.Image) -> Image.Image: ...
+    def __call__(self, target: Image.Image, identity: Image.Image, seed: int = 0) -> Image.Image: ...
 
 
 class WarpSwapper:
@@ -52,7 +52,7 @@ class WarpSwapper:
     def __init__(self, analyse: Callable[[Image.Image], Sequence[Face]]) -> None:
         self.analyse = analyse
 
-    def __call__(self, target: Image.Image, identity: Image.Image) -> Image.Image:
+    def __call__(self, target: Image.Image, identity: Image.Image, seed: int = 0) -> Image.Image:
         faces = [self.analyse(target), self.analyse(identity)]
         for found, name in zip(faces, ("target", "identity"), strict=True):
             if not found:
@@ -102,7 +102,7 @@ class CommandSwapper:
             if not any(place in word for word in self.words):
                 raise InputError(f"The swapper's command has no {place}: say where it goes.")
 
-    def __call__(self, target: Image.Image, identity: Image.Image) -> Image.Image:
+    def __call__(self, target: Image.Image, identity: Image.Image, seed: int = 0) -> Image.Image:
         with tempfile.TemporaryDirectory(prefix="mien-swap-") as folder:
             paths = {name: str(Path(folder) / f"{name}.png") for name in ("target", "identity", "output")}
             target.save(paths["target"])

@@ -28,9 +28,12 @@ class Schedule:
         """From the configuration of any diffusers scheduler that has betas.
 
         Raises:
-            ValueError: its ``beta_schedule`` is not one of linear, scaled_linear, squaredcos_cap_v2, or its
-                ``prediction_type`` is neither epsilon nor v_prediction.
+            ValueError: its ``beta_schedule`` is not one of linear, scaled_linear, squaredcos_cap_v2, its
+                ``prediction_type`` is neither epsilon nor v_prediction, or its last step is all noise
+                (``rescale_betas_zero_snr``), from which no z_0 can be estimated.
         """
+        if config.get("rescale_betas_zero_snr"):
+            raise ValueError("schedules with rescale_betas_zero_snr are not supported: train with another")
         prediction = str(config.get("prediction_type", "epsilon"))
         if prediction not in ("epsilon", "v_prediction"):
             raise ValueError(f"unknown prediction_type {prediction!r}: epsilon or v_prediction")
@@ -47,10 +50,14 @@ class Schedule:
         """alpha_bar at t [b], shaped [b, 1, …] and typed to multiply `like`."""
         return gather(self.alpha_bar, t, like)
 
+    def roots(self, t: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
+        """sqrt(alpha_bar) and sqrt(1 - alpha_bar) at t, as `at`; rounded to the type of `like` last."""
+        return gather(self.alpha_bar.sqrt(), t, like), gather((1 - self.alpha_bar).sqrt(), t, like)
+
     def one_step(self, z_t: Tensor, eps: Tensor, t: Tensor) -> Tensor:
         """z_0* = (z_t - sqrt(1 - alpha_bar) eps) / sqrt(alpha_bar): `add_noise` solved for z (DiffSFSR Eq. 1)."""
-        alpha_bar = self.at(t, z_t)
-        return (z_t - (1 - alpha_bar).sqrt() * eps) / alpha_bar.sqrt()
+        signal, noise = self.roots(t, z_t)
+        return (z_t - noise * eps) / signal
 
     def as_noise(self, predict: NoisePredictor) -> NoisePredictor:
         """`predict`, whose network gives what `prediction` says, as a predictor of eps (float32).
@@ -61,8 +68,9 @@ class Schedule:
             return predict
 
         def noise(z_t: Tensor, t: Tensor, conditions: Conditions) -> Tensor:
-            alpha_bar, z = self.at(t, z_t.float()), z_t.float()
-            return (1 - alpha_bar).sqrt() * z + alpha_bar.sqrt() * predict(z_t, t, conditions).float()
+            z = z_t.float()
+            signal, rest = self.roots(t, z)
+            return rest * z + signal * predict(z_t, t, conditions).float()
 
         return noise
 
@@ -80,8 +88,8 @@ class Schedule:
 
     def add_noise(self, z: Tensor, eps: Tensor, t: Tensor) -> Tensor:
         """z_t of z_0 = `z` [b, …] and noise `eps` of its shape at timesteps t [b]."""
-        alpha_bar = self.at(t, z)
-        return alpha_bar.sqrt() * z + (1 - alpha_bar).sqrt() * eps
+        signal, noise = self.roots(t, z)
+        return signal * z + noise * eps
 
 
 def gather(table: Tensor, t: Tensor, like: Tensor) -> Tensor:

@@ -28,8 +28,9 @@ def expression_vector(blendshapes: Tensor, landmarks: Tensor, limit: float | Non
 
 
 @cache
-def _shipped() -> AnalyserNet:
-    return load_analyser(weights.path("analyser"))
+def _shipped(device: torch.device) -> AnalyserNet:
+    """One of each device: moving one that others hold would take it away from them."""
+    return load_analyser(weights.path("analyser")).to(device)
 
 
 class EmbeddedExpression:
@@ -40,8 +41,8 @@ class EmbeddedExpression:
 
     def __init__(self, analyser: AnalyserNet | None = None, device: str | torch.device = "cpu") -> None:
         """analyser: None is the shipped one."""
-        self.analyser = (analyser or _shipped()).to(device)
         self.device = torch.device(device)
+        self.analyser = _shipped(self.device) if analyser is None else analyser.to(self.device)
 
     @torch.no_grad()
     def __call__(self, image: Image.Image, face: Face) -> Tensor:

@@ -51,8 +51,9 @@ def load_recogniser(path: Path) -> Recogniser:
 
 
 @cache
-def _shipped() -> Recogniser:
-    return load_recogniser(weights.path("recogniser"))
+def _shipped(device: torch.device) -> Recogniser:
+    """One of each device: moving one that others hold would take it away from them."""
+    return load_recogniser(weights.path("recogniser")).to(device)
 
 
 def canonical_crop(image: Image.Image, face: Face) -> Tensor:
@@ -69,8 +70,8 @@ class EmbeddedIdentity:
 
     def __init__(self, recogniser: Recogniser | None = None, device: str | torch.device = "cpu") -> None:
         """recogniser: None is the shipped one."""
-        self.recogniser = (recogniser or _shipped()).to(device)
         self.device = torch.device(device)
+        self.recogniser = _shipped(self.device) if recogniser is None else recogniser.to(self.device)
 
     @torch.no_grad()
     def __call__(self, image: Image.Image, face: Face) -> Tensor:

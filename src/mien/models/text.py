@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +12,8 @@ import torch
 from torch import Tensor
 
 from mien.models.folder import place
+
+_ALONE = threading.Lock()  # padding and truncation are settings of a tokenizer, not of a call
 
 
 @dataclass(frozen=True)
@@ -51,17 +54,23 @@ class PromptEncoder:
         return EncodedText(torch.cat(layers, dim=-1), pooled)
 
 
-def tokenize(tokenizer: Any, prompts: list[str]) -> Tensor:
-    """[b, n_t] ids, padded to the tokenizer's full length."""
+def tokenize(tokenizer: Any, prompts: list[str], tell: bool = True) -> Tensor:
+    """[b, n_t] ids, padded to the tokenizer's full length. Threads may share a tokenizer through this function.
+
+    tell: whether to warn of what is cut.
+    """
     length = tokenizer.model_max_length
-    whole = tokenizer(prompts, add_special_tokens=True, verbose=False).input_ids
+    with _ALONE:
+        whole = tokenizer(prompts, add_special_tokens=True, verbose=False).input_ids
+        padded = tokenizer(
+            prompts, padding="max_length", max_length=length, truncation=True, return_tensors="pt"
+        )
     for prompt, ids in zip(prompts, whole, strict=True):
-        if len(ids) > length:
+        if tell and len(ids) > length:
             lost = tokenizer.decode(ids[length - 1 : -1]).strip()
             warnings.warn(
                 f'the prompt "{prompt[:40]}…" is longer than {length - 2} tokens, this part has no effect: '
                 f'"{lost}"',
                 stacklevel=5,
             )
-    padded = tokenizer(prompts, padding="max_length", max_length=length, truncation=True, return_tensors="pt")
     return padded.input_ids

@@ -73,14 +73,23 @@ class RefaceSwapper:
 
     name = "reface"
 
-    def __init__(self, backbone: str, device: str, dtype: str, steps: int | None = None) -> None:
+    def __init__(
+        self,
+        backbone: str,
+        device: str,
+        dtype: str,
+        steps: int | None = None,
+        guidance: float | None = None,
+    ) -> None:
+        """steps, guidance: None: the model's own."""
         from mien.pipelines.reface import RefacePipeline
 
         self.pipe = RefacePipeline.from_backbone(backbone, device, dtype)
-        self.steps = steps
+        self.steps, self.guidance = steps, guidance
 
-    def __call__(self, target: Image.Image, identity: Image.Image) -> Image.Image:
-        return self.pipe(target, identity=identity, steps=self.steps)[0]
+    def __call__(self, target: Image.Image, identity: Image.Image, seed: int = 0) -> Image.Image:
+        settings: dict[str, Any] = {"steps": self.steps, "guidance": self.guidance}
+        return self.pipe(target, identity=identity, seed=seed, **settings)[0]
 
 
 @dataclass(frozen=True)
@@ -140,7 +149,9 @@ class Recipe:
             )
         makers: dict[str, Callable[[], Swapper]] = {
             "warp": lambda: WarpSwapper(memory),
-            "reface": lambda: RefaceSwapper(self.backbone, self.device, self.dtype, self.steps),
+            "reface": lambda: RefaceSwapper(
+                self.backbone, self.device, self.dtype, self.steps, self.guidance
+            ),
             "facefusion": lambda: CommandSwapper(self.command or FACEFUSION, "facefusion"),
             "command": lambda: CommandSwapper(self.command),
         }
@@ -168,7 +179,8 @@ class Recipe:
             folder = find_folder(self.backbone)
             found["backbone"] = Path(self.backbone).name
             found["weights"] = fingerprint([folder, *([Path(self.adapter)] if self.adapter else [])])
-            for name in ("steps", "guidance", "id_scale", "expression_scale"):
+            scales = ("id_scale", "expression_scale") if RESTRUCT in self.methods else ()
+            for name in ("steps", "guidance", *scales):
                 found[name] = getattr(self, name)
         return found
 

@@ -275,7 +275,8 @@ class RefacePipeline:
             from mien.face.analyze import analyze
 
             faces = analyze(photo, min_confidence=0.3)
-        sure = [face for face in faces if face.confidence >= MIN_CONFIDENCE]
+        # what another analyser calls its confidence has another scale
+        sure = [face for face in faces if face.confidence >= MIN_CONFIDENCE or not self._own_analyser]
         if faces and not sure:
             best = max(face.confidence for face in faces)
             raise InputError(

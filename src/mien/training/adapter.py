@@ -105,6 +105,7 @@ class AdapterTraining:
         self.backbone, self.examples, self.people = backbone, examples, people
         adapter = backbone.load_controller()
         if controller is not None:
+            torch.manual_seed(0)
             adapter = change_controller(controller, backbone.unet, adapter)
         self.adapter = adapter.to(backbone.device, torch.float32)
         self.pipeline = PortraitPipeline(backbone, self.adapter)

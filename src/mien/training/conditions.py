@@ -18,6 +18,7 @@ from mien.encoders.appearance import colours
 from mien.encoders.standardise import standardise
 from mien.face.blendshapes import FLIP
 from mien.models.sfsr import face_region
+from mien.models.text import tokenize
 from mien.training.augment import uniform
 from mien.training.student import student_conditions
 from mien.types import ByteImage, FloatArray
@@ -37,7 +38,7 @@ STYLES = {
     "renders-train": "3d render",
     "renders-holdout": "3d render",
 }
-# What a face's region is grown by, and its jaw lowered by: least and most. At use both are in the middle.
+# What a face's region is grown by, and its jaw lowered by: least and most. At use: `models.sfsr`.
 GROW, JAW = (0.0, 0.15), (0.04, 0.18)
 STRONG = 0.05  # of a set's pictures
 _GREY = np.array([0.299, 0.587, 0.114], np.float32)
@@ -110,7 +111,10 @@ def build_set(source: str, held_out: bool = False, encoders: Path | None = None)
     members: dict[int, list[int]] = {}
     for row in rows:
         members.setdefault(int(faces.person[row]), []).append(int(row))
-    partners = [np.array(members.get(int(person), [i])) for i, person in enumerate(faces.person)]
+    partners = [
+        np.array([row for row in members.get(int(person), ()) if row != i] or [i])
+        for i, person in enumerate(faces.person)
+    ]
     return ConditionSet(
         faces=faces,
         rows=rows,
@@ -188,7 +192,7 @@ class ConditionSampler:
         outline = torch.from_numpy(np.stack(outlines))
         face = face_region(outline, side, uniform(size, *GROW, rng), uniform(size, *JAW, rng))
         identity, expression, valid = (torch.stack(column) for column in zip(*parts, strict=True))
-        ids = self.tokenizer(captions, padding="max_length", truncation=True, return_tensors="pt").input_ids
+        ids = tokenize(self.tokenizer, captions, tell=False)
         return {
             "x": to_pixels(np.stack(crops)),
             "face": face,

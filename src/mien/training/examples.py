@@ -4,7 +4,8 @@ A batch is a dictionary of tensors:
 
 - ``x`` [b, 3, S, S] in [-1, 1], or ``z`` [b, c, h, w], the same as latents made before: the target T.
 - ``identity`` [b, w] of the source S; ``expression`` [b, w] of the reference R; ``ids``, ``ids_2`` the caption.
-- ``expression_target`` [b, 57]: what the target's face does, in the units of `judge.FaceJudge.expression`.
+- ``expression_target`` [b, 57]: what the target's face does, in the units of `judge.FaceJudge.expression`; absent where
+  ``x`` is the canonical crop, which can be asked.
 - ``person_target`` [b, 128]: φ of the source's canonical crop, as `judge.FaceJudge.identity` has it; if asked for.
 - ``time_ids`` [b, 6]: original height and width, crop's top and left, size and size (SDXL, Podell et al. 2023).
 - ``face_matrix`` [b, 2, 3]: x's pixels → canonical crop; absent where x is the canonical crop.
@@ -28,9 +29,9 @@ from mien.data.dataset import to_pixels
 from mien.data.pairs import TRIPLES, Pairs
 from mien.data.records import TRAIN, Manifest
 from mien.encoders.identity import EMBEDDING
-from mien.encoders.standardise import restore
 from mien.face.align import CROP_SIZE, crop_matrix, invert, warp
 from mien.models.sfsr import face_region
+from mien.models.text import tokenize
 from mien.training.conditions import ConditionSampler, build_set
 from mien.training.judge import FaceJudge
 from mien.training.kept import Kept, Numbers
@@ -75,7 +76,7 @@ class PreparedExamples:
         rows = self.held.rows[:size]
         others = [int(self.held.partners[i][-1]) for i in rows]
         captions = [self.held.style] * len(rows)
-        ids = self.tokenizer(captions, padding="max_length", truncation=True, return_tensors="pt").input_ids
+        ids = tokenize(self.tokenizer, captions, tell=False)
         return self._finish(
             {
                 "x": to_pixels(np.stack([self.held.faces.crops[i] for i in rows])),
@@ -93,7 +94,6 @@ class PreparedExamples:
         kept["person_target"] = batch["identity"][
             :, :EMBEDDING
         ]  # these sets are read by the judge's own recogniser
-        kept["expression_target"] = restore(batch["expression"], "expression")
         return kept
 
 

@@ -23,16 +23,16 @@ from mien.data.records import TRAIN, Manifest
 from mien.encoders.compound import JoinedIdentity, compound
 from mien.encoders.identity import EMBEDDING
 from mien.face.align import crop_matrix, transform_points, warp
+from mien.models import sfsr
 from mien.models.sfsr import FRAMINGS, face_region
 from mien.training.augment import uniform
-from mien.training.conditions import ConditionSampler, ConditionSet, build_set
+from mien.training.conditions import GROW, JAW, ConditionSampler, ConditionSet, build_set
 from mien.training.kept import Kept
 from mien.types import InputError
 
 if TYPE_CHECKING:
     from mien.backbones import Backbone
 
-GROW, JAW = (0.0, 0.15), (0.04, 0.18)  # least and most of `face_region`; at use both are in the middle
 HELD, BATCH = 256, 32
 Batch = dict[str, Tensor]
 
@@ -181,8 +181,7 @@ def from_manifest(
     def held_out() -> Iterator[Batch]:
         for start in range(0, len(kept), BATCH):
             part = kept[start : start + BATCH]
-            plain = torch.full((len(part),), GROW[1] / 2), torch.full((len(part),), sum(JAW) / 2)
-            yield show(part, part, *plain)
+            yield show(part, part, *(torch.full((len(part),), at_use) for at_use in (sfsr.GROW, sfsr.JAW)))
 
     return Surroundings(draw, held_out, widths, expression.width, identity.name, expression.name)
 

@@ -22,6 +22,7 @@ from mien.encoders.expression import EmbeddedExpression
 from mien.encoders.identity import EmbeddedIdentity
 from mien.face.mask import OVAL
 from mien.models.sfsr import face_region
+from mien.models.text import tokenize
 from mien.training.augment import similarity_matrices, uniform, warp_pixels
 from mien.training.conditions import GROW, JAW, PICTURE_SIZE, STYLES
 from mien.training.precision import bfloat16_pays
@@ -227,7 +228,11 @@ class Portraits:
         for i, (s, row) in enumerate(zip(sets, rows, strict=True)):
             if chance[i, 1] < self.jitter.partner:
                 part = self.sets[s]
-                found[i] = part.order[part.first[row] + int(chance[i, 2] * part.count[row])]
+                first, others = part.first[row], part.count[row] - 1
+                own = int(np.flatnonzero(part.order[first : first + others + 1] == row)[0])
+                found[i] = part.order[
+                    first + (own + int(others > 0) + int(chance[i, 2] * others)) % (others + 1)
+                ]
         return found
 
     def _frames(self, flip: Tensor, stretch: Tensor, side: int, rng: torch.Generator) -> Tensor:
@@ -290,6 +295,5 @@ class Portraits:
 
     def _ids(self, text: str) -> Tensor:
         if text not in self.known:
-            made = self.tokenizer([text], padding="max_length", truncation=True, return_tensors="pt")
-            self.known[text] = made.input_ids[0]
+            self.known[text] = tokenize(self.tokenizer, [text], tell=False)[0]
         return self.known[text]

@@ -91,6 +91,7 @@ class DetectorStage:
         self, width: int = 56, keep: float = 0.35, shared: str | None = None, cache: str | None = None
     ) -> None:
         folders = (Path(shared) if shared else None, Path(cache) if cache else None)
+        torch.manual_seed(0)
         self.net = DetectorNet(width=width)
         self.train_pile = FacePile.load(False, keep, *folders)
         self.test_pile = FacePile.load(True, 0.5, *folders)

@@ -120,13 +120,18 @@ class IcaStage:
             with torch.no_grad():
                 without = self.reconstruct(noised, self.training.predict(noised, 0.0), 0.0, matrices, rng)
                 face = self.judge.identity(without)
+        if "expression_target" in batch:
+            wanted = batch["expression_target"].to(chosen.device)[chosen]
+        else:
+            with torch.no_grad():
+                wanted = self.judge.expression(batch["x"].to(chosen.device)[chosen])
         made = self.reconstruct(noised, predicted, 1.0, matrices, rng)
         return contrast_alignment(
             diffusion,
             self.judge.identity(made),
             face,
             self.judge.expression(made),
-            batch["expression_target"].to(chosen.device)[chosen],
+            wanted,
             self.w_id,
             self.w_exp,
         )

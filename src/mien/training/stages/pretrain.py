@@ -36,6 +36,7 @@ from mien.models.e_adapter import EAdapter
 from mien.models.latents import empty_background
 from mien.models.mini import create_scheduler, create_text_encoder, create_tokenizer, create_unet
 from mien.models.sfsr import background_conditions, widen_input
+from mien.models.text import tokenize
 from mien.training.conditions import ConditionSampler, build_set
 from mien.types import Conditions
 
@@ -111,6 +112,7 @@ class PretrainStage:
             earlier = load_backbone(start, device="cpu", dtype="float32")
             self.tokenizer, self.text_encoder = earlier.prompts.tokenizers[0], earlier.prompts.encoders[0]
             self.unet, self.adapter = earlier.unet, earlier.load_adapter()
+        self.untold = tokenize(self.tokenizer, [""])[0]
         self.unet = widen_input(self.unet, channels)
         self.adapter.attach(self.unet)
         self.background, self.perturbation = background, perturbation
@@ -165,8 +167,7 @@ class PretrainStage:
         if self.perturbation:
             applied = eps + self.perturbation * torch.randn(z.shape, generator=rng).to(device)
         ids = batch["ids"].clone()
-        empty = torch.tensor(self.tokenizer("", padding="max_length").input_ids, device=device)
-        ids[(mode == 1) | (surrounded & ~told[:, 0])] = empty
+        ids[(mode == 1) | (surrounded & ~told[:, 0])] = self.untold.to(device)
         text = self.text_encoder(ids)[0]
         identity = batch["identity"].clone()
         identity[surrounded & ~told[:, 1], IDENTITY:] = 0.0
@@ -214,7 +215,7 @@ class PretrainStage:
         rng = torch.Generator().manual_seed(7)
         rows = self.held.rows[:256]
         losses = []
-        for part in np.array_split(rows, 8):
+        for part in np.array_split(rows, min(8, len(rows))):
             x = to_pixels(np.stack([self.held.faces.crops[i] for i in part]))
             z = self.vae.encode(x.to(self.unet.device)).latents.float()
             t = torch.randint(0, 1000, (len(z),), generator=rng)
@@ -230,7 +231,7 @@ class PretrainStage:
         return {"held_out_loss": float(np.mean(losses))}, sheet
 
     def _encode(self, prompts: list[str]) -> Tensor:
-        ids = self.tokenizer(prompts, padding="max_length", return_tensors="pt").input_ids
+        ids = tokenize(self.tokenizer, prompts)
         return self.text_encoder(ids.to(self.text_encoder.device))[0]
 
     def _portrait(self, identity: Tensor, expression: Tensor, text: Tensor) -> Conditions:

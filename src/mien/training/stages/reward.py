@@ -119,8 +119,8 @@ class RewardStage:
         adversarial_weight: float = 0.0,
         judged: int | None = None,
     ) -> None:
-        if judged is not None and judged < 1:
-            raise InputError(f"judged must be at least 1, not {judged}: leave it out to judge all")
+        if judged is not None and judged < 2:
+            raise InputError(f"judged must be at least 2, not {judged}: one picture is no crowd")
         for name, (least, most) in {"steps": steps, "guidance": guidance, "spacing": spacing}.items():
             if not 1 <= least <= most:
                 raise InputError(
@@ -147,7 +147,6 @@ class RewardStage:
         self.rest = numbers({})
         self.wild, self.worded, self.mixed = wild, worded, mixed
         self.surrounded, self.described = surrounded, described
-        self.untold = torch.tensor(self.base.tokenizer("", padding="max_length").input_ids)
         self.steps, self.guidance, self.spacing, self.depth = steps, guidance, spacing, depth or steps[1]
         self.identity_weight, self.expression_weight = identity_weight, expression_weight
         self.crowd_weight, self.colour_weight, self.noise_weight = crowd_weight, colour_weight, noise_weight
@@ -247,7 +246,7 @@ class RewardStage:
         at_pose = turned(expression.cpu(), foretell(people["expression"].cpu()).numpy()).to(expression)
         expression = torch.where(inside[:, None], at_pose, expression)
         identity[described] = 0.0
-        ids = torch.where(described[:, None], people["ids"], self.untold.to(device))
+        ids = torch.where(described[:, None], people["ids"], self.base.untold.to(device))
         usual = ~(wild | worded)[:, 0] | silent
         return Asked(
             identity, expression, background, mask, ids, (~described).float(), (~silent).float(), usual
@@ -274,7 +273,7 @@ class RewardStage:
         noise = torch.randn(asked.background.shape, generator=rng).to(device)
         with torch.no_grad():
             text = base.text_encoder(asked.ids)[0]
-            empty = base.text_encoder(self.untold.to(device)[None])[0].expand_as(text)
+            empty = base.text_encoder(self.base.untold.to(device)[None])[0].expand_as(text)
 
         def conditions(identity: Tensor, expression: Tensor, text: Tensor) -> Conditions:
             told = base.adapter.project(identity, expression, text)

@@ -162,6 +162,7 @@ class SfsrStage:
 
     def validate(self) -> tuple[dict[str, float], Image.Image | None]:
         """Noise error on held-out pictures, from the same noise at every call."""
+        self.backbone.vae.to(self.unet.device)
         rng = torch.Generator().manual_seed(7)
         losses = []
         for batch in self.data.held_out():
