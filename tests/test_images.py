@@ -15,6 +15,12 @@ from mien.images import find_images, read_image, to_rgb
 from mien.types import InputError
 
 
+@pytest.fixture(autouse=True)
+def pillow_s_own_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A studio that other tests are still serving has lowered it for the process."""
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1024**3 // 12)
+
+
 def refuse(path: Path, *words: str) -> str:
     with pytest.raises(InputError) as caught:
         read_image(path)
@@ -75,6 +81,37 @@ def test_transparent_places_become_white(tmp_path: Path) -> None:
     assert read.getpixel((0, 0)) == (0, 0, 200) and read.getpixel((31, 0)) == (255, 255, 255)
     layers.quantize().save(tmp_path / "palette.png")
     assert read_image(tmp_path / "palette.png").getpixel((31, 0)) == (255, 255, 255)
+
+
+def red_for_green() -> bytes:
+    """sRGB's own profile under another name, with the two colours' columns and curves changed about."""
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    profile = profile.replace("sRGB".encode("utf-16-be"), "swap".encode("utf-16-be"))
+    for kind in (b"XYZ", b"TRC"):
+        profile = profile.replace(b"r" + kind, b"----").replace(b"g" + kind, b"r" + kind)
+        profile = profile.replace(b"----", b"g" + kind)
+    return profile
+
+
+def test_a_colour_profile_is_applied_to_transparent_pictures_too(tmp_path: Path) -> None:
+    colours = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
+    opaque = Image.fromarray(colours)
+    swapped = Image.fromarray(colours[..., [1, 0, 2]])
+    opaque.save(tmp_path / "opaque.png", icc_profile=red_for_green())
+    read = read_image(tmp_path / "opaque.png")
+    assert mean_error(read, swapped) < 1 < mean_error(read, opaque)
+    for alpha in (255, 128, 0):
+        layers = opaque.copy()
+        layers.putalpha(alpha)
+        layers.save(tmp_path / "alpha.png", icc_profile=red_for_green())
+        seen = Image.blend(Image.new("RGB", read.size, "white"), read, alpha / 255)
+        assert mean_error(read_image(tmp_path / "alpha.png"), seen) < 1
+    few = opaque.quantize(16)
+    few.save(tmp_path / "palette.png", icc_profile=red_for_green())
+    few.save(tmp_path / "clear.png", icc_profile=red_for_green(), transparency=bytes([255] * 16))
+    known = Image.fromarray(np.asarray(few.convert("RGB"))[..., [1, 0, 2]])
+    for name in ("palette.png", "clear.png"):
+        assert mean_error(read_image(tmp_path / name), known) < 1
 
 
 @pytest.mark.parametrize("name", ["deep.png", "deep.tif"])
@@ -179,6 +216,18 @@ def test_any_mode_of_pil(picture: Image.Image) -> None:
 def test_words_too_long_for_a_name_are_no_place() -> None:
     words = "x" * 300
     assert find_images([words]) == [Path(words)]
+
+
+def test_a_folder_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(folder: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(folder))
+
+    monkeypatch.setattr(Path, "iterdir", refused)
+    with pytest.raises(
+        InputError, match=r"cannot be read \(permission denied\): check its permissions"
+    ) as caught:
+        find_images([str(tmp_path)])
+    assert str(tmp_path) in str(caught.value)
 
 
 def test_find_images(tmp_path: Path, picture: Image.Image) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import copy
 import importlib
+import os
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -317,8 +318,9 @@ def find_folder(name: str) -> Path:
         from mien.weights import path
 
         return path(spec.folder)
-    if spec is None and Path(name).expanduser().is_dir():
-        return Path(name).expanduser()
+    place = Path(os.path.expanduser(name))  # pathlib's raises for people whom the machine does not know
+    if spec is None and place.is_dir():
+        return place
     hub = spec.hub if spec is not None else name
     if hub is None or hub.count("/") != 1 or hub.startswith((".", "/", "~")):
         raise InputError(

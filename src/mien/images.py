@@ -7,6 +7,7 @@ import io
 import os
 import stat
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -25,8 +26,8 @@ def read_image(path: str | Path, max_pixels: int = MAX_PIXELS) -> Image.Image:
     """Read a picture as PIL RGB, uint8, upright.
 
     EXIF orientation is honoured. Transparent places become white. 16-bit pictures are scaled to 8 bits.
-    CMYK and wide-gamut pictures are converted to sRGB by the colour profile they carry. An animation gives
-    its first frame.
+    CMYK and wide-gamut pictures are converted to sRGB by the colour profile they carry, transparent or not. An
+    animation gives its first frame.
 
     Args:
         path: the file.
@@ -83,9 +84,18 @@ def to_rgb(image: Image.Image, name: str = "The picture") -> Image.Image:
         raise InputError(
             f"{name} is in colour mode {image.mode}, which has no fixed range: save it as 8-bit RGB."
         )
-    if image.has_transparency_data:
-        layers = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), layers).convert("RGB")
+    if not image.has_transparency_data:
+        return _by_profile(image)
+    layers = image.convert("RGBA")
+    colours = _by_profile(layers.convert("RGB"))
+    colours.putalpha(layers.getchannel("A"))
+    return Image.alpha_composite(Image.new("RGBA", image.size, "white"), colours).convert("RGB")
+
+
+def _by_profile(image: Image.Image) -> Image.Image:
+    """An opaque picture as RGB uint8 in sRGB, by the colour profile that it carries."""
+    if image.mode == "P":
+        image = image.convert("RGB")
     profile = image.info.get("icc_profile")
     if profile and image.mode in ("RGB", "CMYK"):
         try:
@@ -105,13 +115,13 @@ def find_images(patterns: list[str]) -> list[Path]:
     """Files, folders (their pictures, not sub-folders') and globs as one list of paths, sorted within each.
 
     Raises:
-        InputError: a folder or glob holds no picture.
+        InputError: a folder or glob holds no picture, or a folder cannot be read.
     """
     found: list[Path] = []
     for pattern in patterns:
         path = Path(pattern)
         if os.path.isdir(path):  # pathlib's raises where a word is too long for a name
-            matches = sorted(p for p in path.iterdir() if p.suffix.lower() in SUFFIXES and p.is_file())
+            matches = list_folder(path, is_picture)
         elif not os.path.exists(path) and glob.has_magic(pattern):
             matches = sorted(
                 p for p in map(Path, glob.glob(pattern, recursive=True)) if p.suffix.lower() in SUFFIXES
@@ -124,6 +134,24 @@ def find_images(patterns: list[str]) -> list[Path]:
             )
         found += matches
     return found
+
+
+def is_picture(path: Path) -> bool:
+    """Whether it is a file whose name is a picture's."""
+    return path.suffix.lower() in SUFFIXES and path.is_file()
+
+
+def list_folder(folder: Path, wanted: Callable[[Path], bool]) -> list[Path]:
+    """What is wanted of all that lies in a folder, by name; there may be nothing.
+
+    Raises:
+        InputError: the folder cannot be read.
+    """
+    try:
+        return sorted(filter(wanted, folder.iterdir()))
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise InputError(f"The folder {folder} cannot be read ({reason}): check its permissions.") from error
 
 
 def _read_bytes(path: Path) -> bytes:

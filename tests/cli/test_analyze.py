@@ -1,7 +1,10 @@
 """`mien analyze` from the outside, with the shipped networks where they are there."""
 
 import csv
+import io
 import json
+import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +15,7 @@ from typer.testing import CliRunner
 
 from mien import weights
 from mien.cli import analyze as verb
-from mien.cli.main import app
+from mien.cli.main import app, main
 from mien.face.analyze import MIN_CONFIDENCE
 from mien.face.blendshapes import NAMES
 from mien.face.overlay import draw_faces, strongest
@@ -110,6 +113,10 @@ def test_overlay_of_one_and_of_many(found: None, folder: Path, tmp_path: Path) -
         (["photos", "--backend", "mediapipe", "--model", "face.task"], "face.task does not exist"),
         (["photos", "--parser", "folder"], "add --overlay"),
         (["photos", "--parser", "./folder", "--overlay", "drawn.d"], "name of a folder"),
+        (["photos/a.jpg", "--overlay", "x" * 300 + ".png"], "file name too long"),
+        (["photos", "--overlay", "x" * 300], "cannot be made"),
+        (["photos", "--overlay", "drawn", "--csv", "photos/a.jpg"], "would be overwritten"),
+        (["photos/a.jpg", "--overlay", "o.png", "--csv", "./o.png"], "would be written twice"),
     ],
 )
 def test_bad_input_is_one_sentence_and_code_2(
@@ -122,6 +129,29 @@ def test_bad_input_is_one_sentence_and_code_2(
     assert code == 2 and sentence in err and "Traceback" not in err and out == ""
     assert {path: path.read_bytes() for path in folder.iterdir()} == before
     assert sorted(p.name for p in folder.parent.iterdir()) == ["empty", "photos"]
+
+
+def test_a_folder_may_have_a_dot_in_its_name(found: None, folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "run.1").mkdir()
+    code, _, err = run(folder, "-q", "--overlay", tmp_path / "run.1")
+    assert code == 0, err
+    assert sorted(p.name for p in (tmp_path / "run.1").iterdir()) == ["a.png", "b.png"]
+
+
+def test_names_that_are_no_text(found: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the shell gives them; a table is written, and a strict terminal does not stop the program."""
+    name, table = os.fsdecode(b"\xe9t\xe9.png"), tmp_path / "t.csv"
+    Image.new("RGB", (256, 240)).save(tmp_path / "a.png")
+    os.rename(tmp_path / "a.png", tmp_path / name)
+    written = io.BytesIO()
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(written, "utf-8", errors="strict"))
+    monkeypatch.setattr("sys.argv", ["mien", "analyze", str(tmp_path / name), "--csv", str(table)])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 0
+    sys.stdout.flush()
+    assert b"\\udce9t\\udce9.png: 2 faces" in written.getvalue()
+    assert "\\udce9t\\udce9.png" in table.read_text(encoding="utf-8")
 
 
 def test_a_parser_s_mask_is_drawn_in_place_of_the_ovals(

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
+import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +14,12 @@ import typer
 from typer.testing import CliRunner
 
 from mien import __version__
-from mien.cli.console import Verbs, choice, nearest, print_json
+from mien.cli.console import Verbs, choice, nearest, passed_on, plain, print_json, say
 from mien.cli.generate.rows import Pair, PairFormat
 from mien.cli.main import app
 from mien.cli.options import parse_face
 from mien.cli.pictures import numbered
+from mien.cli.repeat import why
 from mien.cli.rows import located, read_rows
 from mien.types import InputError
 
@@ -52,12 +56,27 @@ def test_help_lists_the_verbs_and_every_verb_has_help() -> None:
         (["generate", "a.png"], "identity"),
         (["generate", "--pairs", "a.csv"], "--out-dir"),
         (["generate", "a", "b", "--out-dir", "c"], "belong together"),
-        (["generate", "a", "b", "--pairs", "p.csv", "--out-dir", "c"], "or --pairs"),
+        (["generate", "a", "--pairs", "p.csv", "--out-dir", "c"], "IDENTITY is for one picture"),
+        (["generate", "--pairs", "p.csv", "--out-dir", "c", "-o", "a.png"], "--output is for one picture"),
+        (
+            ["generate", "--pairs", "p.csv", "--out-dir", "c", "--strip", "a.png"],
+            "--strip is for one picture",
+        ),
+        (["reface", "a", "--pairs", "p.csv", "--out-dir", "c"], "PHOTO is for one picture"),
+        (["reface", "--expression", "joy", "--pairs", "p.csv", "--out-dir", "c"], "--expression is for one"),
+        (["reface", "--pairs", "p.csv", "--out-dir", "c", "-o", "a.png"], "--output is for one picture"),
+        (["reface", "--pairs", "p.csv", "--out-dir", "c", "--strip", "a.png"], "--strip is for one picture"),
+        (["generate", "a", "b", "--prompt", "\udcff"], "not text in UTF-8"),
+        (["generate", "a", "b", "--negative-prompt", "\udcff"], "not text in UTF-8"),
+        (["reface", "a", "--expression", "joy", "--prompt", "\udcff"], "not text in UTF-8"),
+        (["travel", "a", "joy", "anger", "--prompt", "\udcff"], "not text in UTF-8"),
+        (["invent", "--prompt", "\udcff"], "not text in UTF-8"),
         (
             ["generate", "--from", "a.png", "b", "--pairs", "p.csv", "--out-dir", "c"],
             "--pairs is the picture's own",
         ),
         (["generate", "--from", "a.png"], "a.png"),
+        (["generate", "--from", "a.png", "b", "-n", "2"], "--num-images is the picture's own"),
         (["generate", "a", "b", "-o", "portrait"], "end the name"),
         (["generate", "a", "b", "-o", "absent/portrait.png"], "does not exist"),
         (["generate", "absent.png", "b"], "absent.png does not exist"),
@@ -95,6 +114,59 @@ def test_bad_input_in_a_verb_is_one_line_on_stderr() -> None:
     assert isinstance(run(bad, ["bug"]).exception, ValueError)
 
 
+def test_a_file_that_stands_in_the_way_is_one_sentence(tmp_path: Path) -> None:
+    bad = typer.Typer(cls=Verbs)
+
+    @bad.command("file")
+    def _file() -> None:
+        (tmp_path / "no" / "file").open()
+
+    @bad.command("bug")
+    def _bug() -> None:
+        raise OSError(5, "of no file")
+
+    @bad.command("pipe")
+    def _pipe() -> None:
+        raise BrokenPipeError(32, "whoever read has gone", "stdout")
+
+    result = run(bad, ["file"])
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.startswith(f"mien: {tmp_path / 'no' / 'file'}: no such file")
+    assert result.stderr.count("\n") == 1
+    assert isinstance(run(bad, ["bug"]).exception, OSError)
+    assert "mien:" not in run(bad, ["pipe"]).output  # typer ends quietly
+
+
+def test_nothing_that_is_said_is_obeyed_by_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    say("mien: \x1b]0;title\x07 a\nb \u202e \udce9.png: é 😏")
+    said = capsys.readouterr().err
+    assert said.endswith("é 😏\n") and said.count("\n") == 1 and said[:-1].isprintable() and " a b " in said
+    assert plain("\x9b31m") == "\ufffd31m" and plain(["\x1b"]) == "['\\x1b']" and len(plain("a" * 999)) == 500
+
+
+def test_a_stranger_s_reasons_are_printable_and_short() -> None:
+    new = dict.fromkeys(("device", "dtype", "scheduler"), "")
+    old = {**new, "scheduler": "\x1b[31m" + "a" * 9999}
+    said = why(old, {**new, "scheduler": "DDIM"})
+    assert said.isprintable() and len(said) < 700
+    same: dict[str, Any] = {**new, "inputs": {}, "models": {}}
+    now = {"torch": "2", "processor": "x", "threads": 1}
+    said = why({**same, "environment": {"torch": "\x1b[31m"}}, {**same, "environment": now})
+    assert said.isprintable() and "torch" in said
+
+
+def test_warnings_are_said_once_and_only_those_that_were_asked_for(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    said: set[str] = set()
+    for _ in range(2):
+        with passed_on(["the prompt "], said):
+            warnings.warn("the prompt is too long", stacklevel=1)
+            warnings.warn("the prompt is too long", stacklevel=1)
+            warnings.warn("of the library", stacklevel=1)
+    assert capsys.readouterr().err == "mien: the prompt is too long\n"
+
+
 def test_words() -> None:
     assert nearest("mni", ["mini", "sd15"]) == " (did you mean mini?)"
     assert nearest("zzz", ["mini", "sd15"]) == ""
@@ -118,6 +190,16 @@ def test_json_is_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert json.loads(capsys.readouterr().out) == {"name": "é", "value": None}
     with pytest.raises(ValueError):
         print_json({"value": float("nan")})
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+def test_json_is_json_on_every_terminal(encoding: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Names that are no text, and terminals without the letters."""
+    value, written = {"name": "\udce9t\udce9.png", "word": "é 😏"}, io.BytesIO()
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(written, encoding, errors="strict"))
+    print_json(value)
+    sys.stdout.flush()
+    assert json.loads(written.getvalue().decode(encoding)) == value
 
 
 def write(path: Path, text: str, encoding: str = "utf-8") -> Path:
@@ -152,6 +234,8 @@ def test_rows_of_a_csv(tmp_path: Path) -> None:
         ("a.png:0.5+joy:0.5", "PLACE/a.png:0.5+joy:0.5"),
         ("joy + a.png", "joy+PLACE/a.png"),
         ("one+two.png", "PLACE/one+two.png"),
+        ('{"jawOpen": 0.5, ' + "x" * 300, '{"jawOpen": 0.5, ' + "x" * 300),
+        ("joy:0.5+" * 40 + "joy", "joy:0.5+" * 40 + "joy"),
     ],
 )
 def test_where_a_rows_pictures_are(tmp_path: Path, cell: str, located_at: str) -> None:

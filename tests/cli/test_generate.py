@@ -223,3 +223,13 @@ def test_no_more_at_a_time_than_can_be_repeated(tmp_path: Path) -> None:
     result = generate(IDENTITY, EXPRESSION, "-o", tmp_path / "out.png", "-n", MAX_BATCH + 1)
     assert result.exit_code == 2 and not list(tmp_path.iterdir())
     assert "less than or equal to 64" in result.stderr
+
+
+def test_what_of_a_prompt_has_no_effect_is_said_once(tmp_path: Path) -> None:
+    rows = [f"{IDENTITY},joy", f"{IDENTITY},anger"]
+    (tmp_path / "pairs.csv").write_text("\n".join(["identity,expression", *rows]))
+    words = ["--pairs", tmp_path / "pairs.csv", "--out-dir", tmp_path / "out", "--batch-size", 1]
+    result = generate(*words, "--prompt", "a photo of a person in a park " * 20)
+    assert result.exit_code == 0, result.output
+    (said,) = result.stderr.splitlines()
+    assert said.startswith('mien: the prompt "a photo of a person') and "has no effect" in said

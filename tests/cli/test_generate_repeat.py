@@ -179,6 +179,7 @@ def test_another_person_by_force_is_said(tmp_path: Path, made: Path) -> None:
         {"inputs": {"salt": "5a", "identity": "5a", "expression": [{"weight": 2, "word": "joy"}]}},
         {"inputs": {"salt": "5a", "identity": "5a", "expression": [{"weight": 1, "file": "/etc/passwd"}]}},
         {"inputs": {"salt": "5a", "identity": "5a", "expression": [{"weight": 1, "word": 5}]}},
+        {"guidance": 10**400},
     ],
 )  # fmt: skip
 def test_edited_metadata_are_refused(tmp_path: Path, made: Path, change: dict[str, Any]) -> None:

@@ -148,6 +148,11 @@ def test_consent_is_said_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, c
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file"))
     remind()
     assert NOTICE in capsys.readouterr().err
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / ("x" * 300)))
+    remind()
+    monkeypatch.setenv("XDG_STATE_HOME", "~nobody-of-this-name/state")  # as where there is no home
+    remind()
+    assert capsys.readouterr().err.count(NOTICE) == 2
     for verb in ([], ["generate"]):
         assert "consent" in CliRunner().invoke(app, [*verb, "--help"]).output
 

@@ -28,6 +28,9 @@ def test_two_people_from_their_seeds(tmp_path: Path) -> None:
         said = read_provenance(Path(one["path"]))
         assert said is not None and said["settings"]["kind"] == "invented"
         assert said["settings"]["seed"] == one["seed"]
+        assert said["settings"]["models"].keys() == {"backbone", "adapter", "face"}
+        assert said["settings"]["dtype"] == "float32" and said["settings"]["identity_encoder"] == "embedded"
+        assert said["settings"]["device"] and said["settings"]["steps"] and said["settings"]["inputs"] == {}
     again = run("invent", tmp_path / "y.png", "--seed", told[1]["seed"], "-q")
     assert again.exit_code == 0 and f"seed {told[1]['seed']}" in again.stdout
     assert Image.open(tmp_path / "y.png").tobytes() == Image.open(tmp_path / "x-2.png").tobytes()

@@ -106,3 +106,12 @@ def test_what_is_wrong_is_said_in_one_sentence(
     assert result.exit_code == 2
     assert said.replace("BLANK", str(blank)) in result.stderr
     assert not (tmp_path / "out.png").exists()
+
+
+def test_what_of_a_prompt_has_no_effect_is_said_once(model: Path, tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text(f"photo,expression\n{IDENTITY},joy\n{IDENTITY},anger\n")
+    words = ["--pairs", tmp_path / "rows.csv", "--out-dir", tmp_path / "made", "--batch-size", 1]
+    result = reface(model, *words, "--prompt", "a photo of a person in a park " * 20)
+    assert result.exit_code == 0, result.output
+    (said,) = result.stderr.splitlines()
+    assert said.startswith('mien: the prompt "a photo of a person') and "has no effect" in said

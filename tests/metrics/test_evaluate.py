@@ -4,6 +4,7 @@ import csv
 import json
 import math
 import re
+import tracemalloc
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
@@ -17,19 +18,18 @@ from mien.cli.main import app
 from mien.metrics import chart, report
 from mien.metrics.evaluate import (
     BAD_INPUTS,
-    COPY,
-    NO_CONTROL,
     NO_FACE,
     NO_RESULT,
     OK,
     Evaluation,
+    _other_people,
     evaluate,
     examples,
 )
-from mien.metrics.pairs import read_csv
-from mien.metrics.scoring import Scorer
+from mien.metrics.pairs import COPY, NO_CONTROL, EvaluationRow, read_csv
+from mien.metrics.scoring import Observation, Scorer
 from mien.provenance import save_image
-from mien.types import InputError
+from mien.types import Face, InputError
 
 ROWS = 6
 
@@ -115,6 +115,46 @@ def test_a_word_is_no_picture_to_compare_with(pairs: Path, scorer: Scorer) -> No
     assert judged.counts("half")[BAD_INPUTS] == 1
     (warning,) = [w for w in judged.warnings if "left out of every mean" in w]
     assert "joy does not exist" in warning and "`mien generate --pairs` scores them itself" in warning
+
+
+class Pairs:
+    """Eyes that see the same everywhere, and remember at what two they looked."""
+
+    def __init__(self, face: Face) -> None:
+        self.face = face
+        self.looks: list[Path] = []
+
+    def __call__(self, path: Path) -> Observation:
+        self.looks.append(path)
+        numbers = np.ones(2)
+        return Observation(self.face, numbers, numbers, numbers, 1)
+
+    @property
+    def seen(self) -> list[frozenset[Path]]:
+        return [frozenset(pair) for pair in zip(self.looks[::2], self.looks[1::2], strict=True)]
+
+
+def test_other_people_are_drawn_of_all_pairs(face: Callable[[int], Face]) -> None:
+    names = [("a", "x"), ("b", "a"), ("c", "c"), ("a", "y"), ("d", "x")]
+    rows = [EvaluationRow(n, Path(i), Path(e), None, {}) for n, (i, e) in enumerate(names, start=1)]
+    identities, everyone = {Path(i) for i, _ in names}, {Path(name) for pair in names for name in pair}
+    every = {frozenset((a, b)) for a in identities for b in everyone if a != b}
+    whole, part, again = (Pairs(face(1)) for _ in range(3))
+    assert len(_other_people(rows, whole)) == len(every) == len(whole.seen) and set(whole.seen) == every
+    assert len(_other_people(rows, part, 6)) == 6 == len(set(part.seen)) and set(part.seen) < every
+    _other_people(rows, again, 6)
+    assert again.looks == part.looks
+    assert len(_other_people(rows[2:3], whole)) == 0
+
+
+def test_other_people_of_many_rows_take_little_memory(face: Callable[[int], Face]) -> None:
+    rows = [EvaluationRow(n, Path(f"i{n}"), Path(f"e{n}"), None, {}) for n in range(1000)]
+    eyes = Pairs(face(1))
+    tracemalloc.start()
+    scores = _other_people(rows, eyes)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(scores) == len(set(eyes.seen)) == 2000 and most < 10e6  # a list of all takes over 100 MB
 
 
 def test_no_row_at_all_is_bad_input(tmp_path: Path, scorer: Scorer) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -97,6 +98,37 @@ def test_folders(tmp_path: Path) -> None:
         read_folder(tmp_path)
     with pytest.raises(InputError, match="is not a folder"):
         read_folder(tmp_path / "nowhere")
+
+
+def test_a_folder_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("identity/1.png", "expression/1.png", "ours/1.png"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).touch()
+    listed = Path.iterdir
+    for locked in (tmp_path / "ours", tmp_path):
+
+        def look(folder: Path, locked: Path = locked) -> Iterator[Path]:
+            if folder == locked:
+                raise PermissionError(13, "Permission denied", str(folder))
+            return listed(folder)
+
+        monkeypatch.setattr(Path, "iterdir", look)
+        with pytest.raises(InputError, match=f"The folder {locked} cannot be read"):
+            read_folder(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["identity picture", "expression picture"])
+def test_no_method_is_called_as_a_baseline(tmp_path: Path, name: str) -> None:
+    table = write(tmp_path, f"identity,expression,{name},m", "a,b,c,d")
+    with pytest.raises(InputError, match=f"called '{name}'.*rename it"):
+        read_csv(table)
+    (row,), _ = read_csv(table, ["m"])
+    assert list(row.results) == ["m"]
+    for folder in ("identity", "expression", name):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "1.png").touch()
+    with pytest.raises(InputError, match=f"called '{name}'"):
+        read_folder(tmp_path)
 
 
 def test_the_results_of_generate_can_be_judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -68,6 +68,10 @@ def test_files_of_others_say_nothing(tmp_path: Path) -> None:
     told.add_text("comment", "a PNG's is text")
     Image.new("RGB", (8, 8)).save(tmp_path / "png.gif", "PNG", pnginfo=told)
     assert read_animation(tmp_path / "png.gif") is None
+    for value in (b"NaN", b"1e999", b'"\\ud800"'):  # what Python reads of JSON and cannot write
+        comment = b'{"digital_source_type": "x", "settings": {"seed": ' + value + b"}}"
+        frames(1)[0].save(tmp_path / "odd.gif", comment=comment)
+        assert read_animation(tmp_path / "odd.gif") is None
     (tmp_path / "broken.gif").write_bytes(b"no film")
     with pytest.raises(InputError, match="cannot be read as a moving picture"):
         read_animation(tmp_path / "broken.gif")
@@ -78,6 +82,10 @@ def test_where_and_how_it_cannot_be_written(tmp_path: Path, monkeypatch: pytest.
         check_animation(tmp_path / "a.avi")
     with pytest.raises(InputError, match="does not exist"):
         check_animation(tmp_path / "no" / "a.gif")
+    with monkeypatch.context() as mistyped:
+        mistyped.setenv("MIEN_WATERMARK", "bogus")
+        with pytest.raises(InputError, match="MIEN_WATERMARK is bogus"):
+            check_animation(tmp_path / "a.gif")
     real = builtins.__import__
 
     def without_av(name: str, *rest: Any) -> Any:

@@ -85,6 +85,28 @@ def test_settings_that_are_none(settings: str) -> None:
     assert said is not None and (said.settings is None or isinstance(said.settings, dict))
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [
+        '{"a": NaN}',
+        '{"a": [-Infinity]}',
+        '{"a": 1e999}',
+        r'{"a": "\ud800"}',
+        r'{"\udfff": 1}',
+        '{"a": "\\udc00x"}',
+    ],
+)
+def test_what_could_not_be_written_again_is_not_read(settings: str) -> None:
+    attribute = settings.replace('"', "&quot;")
+    packet = (
+        f'{HEAD}<rdf:Description {SPACES} xmp:CreatorTool="x" mien:settings="{attribute}" '
+        f'mien:watermark="{attribute}"/>{TAIL}'
+    )
+    assert read_packet(packet) == Metadata(None, "x", None, None)
+    whole = packet.replace(attribute, r"{&quot;a&quot;: &quot;\ud83d\ude0f&quot;}")
+    assert read_packet(whole) == Metadata(None, "x", {"a": "😏"}, {"a": "😏"})
+
+
 @pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.webp"])
 def test_exiftool_reads_it(tmp_path: Path, picture: Image.Image, name: str) -> None:
     if shutil.which("exiftool") is None:

@@ -179,8 +179,9 @@ def test_somebody_is_invented_and_drawn(page: Any, tmp_path: Path) -> None:
 def test_a_job_is_stopped(page: Any) -> None:
     give(page, 0)
     set_steps(page, "100")
+    panel(page).get_by_label("number input for Variations").fill("8")  # long enough for the slowest browser
     press(page, "Make the portrait")
-    page.get_by_text(re.compile(r"\d+/100 steps")).first.wait_for(timeout=WAIT)
+    page.get_by_text(re.compile(r"\d+/\d+ steps")).first.wait_for(timeout=WAIT)
     press(page, "Stop")
     page.get_by_text("The job was stopped.").first.wait_for(timeout=WAIT)
 

@@ -22,6 +22,22 @@ def engine(tmp_path: Path) -> Any:
     engine.close()
 
 
+def test_a_model_is_loaded_with_the_adapter_that_goes_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def made(wish: Any, backbone: str, device: str, dtype: str, adapter: str | None, *_: Any) -> Any:
+        return backbone, adapter
+
+    monkeypatch.setattr("mien.cli.generate.portraits.Portraits", made)
+    monkeypatch.setattr("mien.cli.reface.refaces.Refaces", made)
+    engine = Engine(tmp_path, {"mini": "mini", "sd15": "/models/sd15"}, adapters={"sd15": "mine"})
+    try:
+        for load in (engine.portraits, engine.refaces):
+            assert load("mini") == ("mini", None) and load("sd15") == ("/models/sd15", "mine")
+    finally:
+        engine.close()
+
+
 def last(steps: Any) -> Any:
     return list(steps)[-1]
 

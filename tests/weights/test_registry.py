@@ -120,6 +120,22 @@ def test_looking_makes_no_folder(models: Path) -> None:
     assert not models.exists()
 
 
+@pytest.mark.parametrize(("variable", "value"), [("HOME", None), ("MIEN_MODELS", "~nobody-at-all/models")])
+def test_an_account_without_a_home(
+    monkeypatch: pytest.MonkeyPatch, shipped: Path, variable: str, value: str | None
+) -> None:
+    for name in ("HOME", "XDG_CACHE_HOME", "MIEN_MODELS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os, "getuid", lambda: 2**31 - 3)  # a container's, which has no name
+    if value is not None:
+        monkeypatch.setenv(variable, value)
+    with pytest.raises(InputError, match=r"There is no home folder for ~.*models: set MIEN_MODELS"):
+        weights.models_folder()
+    assert weights.path("mini") == shipped / "mini"
+    monkeypatch.setenv("MIEN_MODELS", str(shipped))
+    assert weights.models_folder() == shipped
+
+
 @pytest.mark.shared
 def test_mediapipes_model_beside_the_project_is_the_registered_one(
     shared: Path, monkeypatch: pytest.MonkeyPatch

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
@@ -12,7 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mien.cli import options
-from mien.cli.console import choice, print_json, say
+from mien.cli.console import choice, encodable, print_json, say
+from mien.cli.pictures import files, spare
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -75,13 +77,14 @@ def analyze(
     if parser is not None and overlay is None:
         raise InputError("--parser draws the face mask of a parsing network: add --overlay.")
     paths = find_images(images)
-    drawings = _drawings(overlay, paths)
-    _spare(paths, [*drawings.values(), *([csv_path] if csv_path else [])])
     to_stdout = csv_path is not None and str(csv_path) == "-"
-    if csv_path is not None and not to_stdout:
-        check_writable(csv_path)
     if as_json and to_stdout:
         raise InputError("--json and --csv - both want stdout: give --csv a file.")
+    drawings = _drawings(overlay, paths)
+    tables = [check_writable(csv_path)] if csv_path is not None and not to_stdout else []
+    spare(files(paths), [*drawings.values(), *tables])
+    if overlay is not None and overlay not in drawings.values():
+        _ready(overlay)
     threshold = MIN_CONFIDENCE if min_confidence is None else min_confidence
     if backend == "mediapipe":
         from mien.face import mediapipe
@@ -96,7 +99,7 @@ def analyze(
         parse = load_parser(parser).mask
     results, bad = _run(paths, look, parse, drawings, backend, quiet)
     if csv_path is not None:
-        table = _csv(results)
+        table = encodable(_csv(results))
         if to_stdout:
             print(table, end="")
         else:
@@ -154,17 +157,18 @@ def _run(
 
 
 def _drawings(overlay: Path | None, paths: list[Path]) -> dict[Path, Path]:
-    """Where each picture's overlay goes; asked before any work is done."""
+    """Where each picture's overlay goes; asked before any work is done. Nothing is made yet."""
     from mien.files import check_writable
     from mien.provenance import check_format
     from mien.types import InputError
 
     if overlay is None:
         return {}
-    if len(paths) == 1 and not overlay.is_dir():
+    folder = os.path.isdir(overlay)  # pathlib's raises where a folder on the way is locked
+    if len(paths) == 1 and not folder:
         check_format(overlay)
         return {paths[0]: check_writable(overlay)}
-    if overlay.suffix or overlay.is_file():
+    if os.path.isfile(overlay) or (overlay.suffix and not folder):
         raise InputError(f"--overlay {overlay} is one picture for {len(paths)}: give the name of a folder.")
     places: dict[Path, Path] = {}
     taken: set[Path] = set()
@@ -176,25 +180,19 @@ def _drawings(overlay: Path | None, paths: list[Path]) -> dict[Path, Path]:
             number += 1
         taken.add(place)
         places[path] = place
-    if not overlay.exists():
-        try:
-            overlay.mkdir()
-        except OSError as error:
-            raise InputError(f"The folder {overlay} cannot be made: choose another place.") from error
-    check_writable(overlay / "overlay.png")
     return places
 
 
-def _spare(paths: list[Path], outputs: list[Path]) -> None:
-    """Nothing that is written may take a picture's place."""
+def _ready(folder: Path) -> None:
+    """Make the overlays' folder, if it is not there."""
+    from mien.files import check_writable
     from mien.types import InputError
 
-    given = {path.resolve() for path in paths}
-    for output in outputs:
-        if output.resolve() in given:
-            raise InputError(
-                f"{output} is one of the pictures, and would be overwritten: choose another name."
-            )
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise InputError(f"The folder {folder} cannot be made: choose another place.") from error
+    check_writable(folder / "overlay.png")
 
 
 def _record(path: Path, faces: list[Face]) -> dict[str, Any]:

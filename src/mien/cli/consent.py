@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from mien.cli.console import say
@@ -22,12 +23,11 @@ def remind(quiet: bool = False) -> None:
     if quiet:
         return
     state = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
-    mark = Path(state).expanduser() / "mien" / "consent"
-    if mark.exists():
-        return
-    say(f"mien: {NOTICE}")
-    try:
+    # An account that cannot be written to, or has no home (RuntimeError), is told every time.
+    with suppress(OSError, RuntimeError):
+        mark = Path(state).expanduser() / "mien" / "consent"
+        if mark.exists():
+            return
         mark.parent.mkdir(parents=True, exist_ok=True)
         mark.touch()
-    except OSError:
-        return  # an account that cannot be written to is told every time
+    say(f"mien: {NOTICE}")

@@ -5,7 +5,9 @@ from __future__ import annotations
 import difflib
 import json
 import sys
-from collections.abc import Iterable
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import typer
@@ -27,18 +29,61 @@ class Verbs(TyperGroup):
                 raise
             say(f"mien: {error}")
             raise typer.Exit(BAD_INPUT) from error
+        except OSError as error:
+            if error.filename is None or isinstance(error, BrokenPipeError):
+                raise
+            reason = (error.strerror or str(error)).lower()
+            say(f"mien: {error.filename}: {reason}: check its name and permissions.")
+            raise typer.Exit(BAD_INPUT) from error
 
 
 def say(message: str) -> None:
-    """One line for a person, on stderr (stdout is kept for results), above a progress bar if there is one."""
+    """One line for a person, on stderr (stdout is kept for results), above a progress bar if there is one.
+
+    A message may quote strangers: nothing in it is obeyed by the terminal.
+    """
     from tqdm import tqdm
 
-    tqdm.write(message, file=sys.stderr)
+    tqdm.write(_printable(" ".join(message.splitlines())), file=sys.stderr)
+
+
+def plain(value: Any) -> str:
+    """A stranger's value for a terminal: one line that is not too long, nothing that the terminal would obey."""
+    return _printable(value if isinstance(value, str) else repr(value))[:500]
+
+
+def _printable(text: str) -> str:
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+@contextmanager
+def passed_on(about: Sequence[str], said: set[str]) -> Iterator[None]:
+    """Warnings of the pipelines that hold one of the words `about` are said to the person; others are dropped.
+
+    `said`: what was said before, and is not again; what is said now is added.
+    """
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        yield
+    for message in (str(warning.message) for warning in told):
+        if message not in said and any(words in message for words in about):
+            said.add(message)
+            say(f"mien: {message}")
+
+
+def encodable(text: str) -> str:
+    """`text` for a file in UTF-8: what of a file's name is no text is written as \\udce9."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def print_json(value: Any) -> None:
     """A result for a machine, on stdout; NaN and infinity are refused, as JSON has none."""
-    print(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
+    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:  # a file's name that is no text, or a terminal that does not know the letters
+        text = json.dumps(value, indent=2, allow_nan=False)
+    print(text)
 
 
 def nearest(word: str, words: Iterable[str]) -> str:

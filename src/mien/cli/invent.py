@@ -9,8 +9,9 @@ from typing import Annotated
 import typer
 
 from mien.cli import options
-from mien.cli.console import choice, print_json
-from mien.cli.pictures import check_places, load_pipeline, numbered, steps_bar
+from mien.cli.console import choice, passed_on, print_json
+from mien.cli.generate.wish import Wish
+from mien.cli.pictures import check_places, numbered, steps_bar
 
 
 def invent(
@@ -22,7 +23,10 @@ def invent(
     ] = 1,
     prompt: Annotated[
         str | None,
-        typer.Option(help='Whom, "an old woman" for one.  [default: a woman or a man, by the seed]'),
+        typer.Option(
+            callback=options.text,
+            help='Whom, "an old woman" for one.  [default: a woman or a man, by the seed]',
+        ),
     ] = None,
     seed: options.Seed = 0,
     device: options.Device = "auto",
@@ -43,19 +47,17 @@ def invent(
     choice(dtype, options.DTYPES, "precision")
     places = numbered(output, count)
     check_places(places)
+    from mien.cli.generate.portraits import Portraits
     from mien.pipelines.invent import invent as people
     from mien.provenance import save_image
 
-    pipe = load_pipeline(backbone, device, dtype)
-    with steps_bar(quiet) as progress:
-        made = people(pipe, count, seed, prompt, progress)
-    name = Path(backbone).name if Path(backbone).is_dir() else backbone
+    portraits = Portraits(Wish(), backbone, device, dtype, None)
+    with steps_bar(quiet) as progress, passed_on(["the prompt "], set()):
+        made = people(portraits.pipe, count, seed, prompt, progress)
+    settings = {**portraits.settings, "kind": "invented", "prompt": prompt}
     for one, place in zip(made, places, strict=True):
-        save_image(
-            one.image,
-            place,
-            {"kind": "invented", "seed": one.seed, "prompt": prompt, "backbone": name},
-        )
+        record = portraits.maker.record({}, one.image, 0, 1)  # each is made alone, of no picture
+        save_image(one.image, place, {**settings, "seed": one.seed, **record})
     seconds = time.perf_counter() - began
     if as_json:
         told = [{"path": str(place), "seed": one.seed} for one, place in zip(made, places, strict=True)]

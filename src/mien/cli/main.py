@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import os
+import sys
 from typing import Annotated
 
 import typer
@@ -73,6 +75,8 @@ def main() -> None:
     """The `mien` command."""
     # OpenMP's threads otherwise spin while they wait: on a busy machine that made this ten times slower.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    if isinstance(sys.stdout, io.TextIOWrapper):  # files' names need not be text
+        sys.stdout.reconfigure(errors="backslashreplace")
     app()
 
 

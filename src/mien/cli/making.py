@@ -3,6 +3,7 @@ by, and the machine."""
 
 from __future__ import annotations
 
+import os
 import platform
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
@@ -12,7 +13,7 @@ from typing import Any
 import torch
 from PIL import Image
 
-from mien.backbones import Backbone
+from mien.backbones import SPECS, Backbone
 from mien.expressions.spec import Expression
 from mien.images import read_image
 from mien.provenance.hashes import hash_files, hash_folder, hash_pixels
@@ -84,6 +85,12 @@ class Maker:
         names = ("detector", "analyser", "recogniser")
         found["face"] = hash_files((name, weights_path(name)) for name in names)
         return found
+
+
+def model_name(backbone: str) -> str:
+    """What a picture says of the model: its name or hub id; of a folder the last name alone, however it was given."""
+    place = os.path.expanduser(backbone)  # as `mien.backbones.find_folder` takes it
+    return Path(place).resolve().name if backbone not in SPECS and os.path.isdir(place) else backbone
 
 
 def describe(expression: Expression, salt: str) -> list[dict[str, Any]]:

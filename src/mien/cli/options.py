@@ -19,14 +19,23 @@ MAX_BATCH = 64  # pictures in work at a time; what `--from` believes of a strang
 MAX_SEED = 2**63 - 1  # what torch's generators take, with room for the seeds of a pair's other pictures
 
 
+def text(text: str | None) -> str | None:
+    """What the shell gave, if it is text: bytes that are none come as lone surrogates, which no tokenizer takes."""
+    try:
+        (text or "").encode()
+    except UnicodeEncodeError as error:
+        raise typer.BadParameter(f"{text!r} is not text in UTF-8: write it again.") from error
+    return text
+
+
 def _small(seed: int) -> int:
     if seed > MAX_SEED:
         raise typer.BadParameter(f"{seed} is too large: give a number up to {MAX_SEED}.")
     return seed
 
 
-Prompt = Annotated[str, typer.Option(help="What the picture should look like.")]
-NegativePrompt = Annotated[str, typer.Option(help="What it should not look like.")]
+Prompt = Annotated[str, typer.Option(callback=text, help="What the picture should look like.")]
+NegativePrompt = Annotated[str, typer.Option(callback=text, help="What it should not look like.")]
 Seed = Annotated[int, typer.Option(min=0, callback=_small, help="Same seed, same picture.")]
 Steps = Annotated[int | None, typer.Option(min=1, help="Denoising steps.  [default: the model's]")]
 Guidance = Annotated[float | None, typer.Option(min=0, help="How strictly to obey.  [default: the model's]")]
@@ -57,12 +66,34 @@ def parse_face(word: str) -> FaceChoice:
     raise InputError(f"--face {word} is unknown{nearest(word, FACES)}: choose {known}.")
 
 
+def is_given(context: typer.Context, name: str) -> bool:
+    """Whether a parameter stands on the command line, rather than being its default."""
+    given = context.get_parameter_source(name)
+    return given is not None and given.name == "COMMANDLINE"
+
+
 def check_alone(context: typer.Context, allowed: Sequence[str]) -> None:
     """With --from the settings are the picture's own: `InputError` if another than `allowed` is given beside it."""
     from mien.types import InputError
 
     for name in context.params:
-        given = context.get_parameter_source(name)
-        if name not in allowed and given is not None and given.name == "COMMANDLINE":
-            option = f"--{name.replace('_', '-')}"
-            raise InputError(f"{option} is the picture's own with --from: leave it out.")
+        if name not in allowed and is_given(context, name):
+            raise InputError(f"{_spelt(context, name)} is the picture's own with --from: leave it out.")
+
+
+def check_rows(context: typer.Context, single: Sequence[str]) -> None:
+    """With --pairs the rows say what is made: `InputError` if one of `single`, which are one picture's, is given."""
+    from mien.types import InputError
+
+    for name in single:
+        if is_given(context, name):
+            raise InputError(
+                f"{_spelt(context, name)} is for one picture; with --pairs the rows name the pictures, and --out-dir "
+                "says where the results go: leave it out."
+            )
+
+
+def _spelt(context: typer.Context, name: str) -> str:
+    """A parameter as it is written: --output, IDENTITY."""
+    (found,) = (one for one in context.command.params if one.name == name)
+    return found.opts[0] if found.param_type_name == "option" else name.upper()

@@ -1,8 +1,9 @@
-"""What the verbs that make pictures share: where they go, and how far they are."""
+"""What the verbs that make pictures share: where they go, what they may not replace, and how far they are."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import os
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,8 @@ def numbered(path: Path, count: int) -> list[Path]:
     return [path.with_name(f"{path.stem}-{number}{path.suffix}") for number in range(1, count + 1)]
 
 
-def check_places(places: Sequence[Path]) -> None:
-    """Before long work: whether these pictures could be written, and `InputError` if not."""
+def check_places(places: Sequence[Path], given: Iterable[Path] = ()) -> None:
+    """Before long work: `InputError` if these pictures could not be written, or one would replace what was `given`."""
     from mien.files import check_writable
     from mien.provenance import check_format, check_surroundings
 
@@ -24,6 +25,61 @@ def check_places(places: Sequence[Path]) -> None:
     for place in places:
         check_format(place)
         check_writable(place)
+    spare(files(given), places)
+
+
+def files(paths: Iterable[Path]) -> set[Hashable]:
+    """What tells whether two names are of one file, however they are written."""
+
+    def one(path: Path) -> Hashable:
+        try:
+            facts = os.stat(path)
+            return facts.st_dev, facts.st_ino
+        except OSError:  # not there yet
+            return os.path.realpath(path)
+        except ValueError:  # holds a NUL: no file has such a name
+            return path
+
+    return {one(path) for path in paths}
+
+
+def spare(given: Collection[Hashable], places: Iterable[Path]) -> None:
+    """Nothing that is written may take the place of what was given, or of another result.
+
+    Args:
+        given: `files` that are read. places: what is written.
+
+    Raises:
+        InputError: it would.
+    """
+    from mien.types import InputError
+
+    taken: set[Hashable] = set()
+    for place in places:
+        (file,) = files([place])
+        if file in given:
+            raise InputError(
+                f"{place} is one of the files given, and would be overwritten: choose another name for the result."
+            )
+        if file in taken:
+            raise InputError(f"{place} would be written twice: choose two names.")
+        taken.add(file)
+
+
+def expression_files(expression: str | None) -> list[Path]:
+    """The files that an expression may be read from: itself, or parts of a mix, with their weight taken off."""
+    if expression is None:
+        return []
+    parts = [part.strip() for part in expression.split("+")]
+    names = [expression.strip(), *parts, *(part.rpartition(":")[0].strip() for part in parts)]
+    return [Path(name) for name in names if os.path.isfile(name)]
+
+
+def place_again(output: Path, source: Path, chosen: bool) -> Path:
+    """Where `--from` writes: where nobody has `chosen`, not over the picture that is made again, but beside it."""
+    return (
+        output if chosen or files([output]) != files([source]) else output.with_stem(f"{output.stem}-again")
+    )
 
 
 @contextmanager
@@ -38,21 +94,3 @@ def steps_bar(quiet: bool) -> Iterator[Callable[[int, int, Any], None]]:
             bar.update(step - bar.n)
 
         yield progress
-
-
-def load_pipeline(backbone: str, device: str, dtype: str, adapter: str | None = None) -> Any:
-    """The portrait pipeline, without diffusers' own progress bars.
-
-    Raises:
-        InputError: there is no such backbone.
-    """
-    import diffusers.utils.logging
-
-    import mien
-    from mien.backbones import SPECS
-    from mien.cli.console import choice
-
-    if "/" not in backbone and not Path(backbone).is_dir():
-        choice(backbone, SPECS, "backbone")
-    diffusers.utils.logging.disable_progress_bar()
-    return mien.load(backbone, device, dtype, adapter)

@@ -6,7 +6,7 @@ a folder, a hub id or a download; those come from the command line.
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +16,7 @@ import torch
 from PIL import Image
 
 from mien.backbones import SPECS
+from mien.cli.console import plain
 from mien.cli.making import describe
 from mien.cli.options import MAX_BATCH
 from mien.expressions.spec import Expression, parse
@@ -57,10 +58,7 @@ def read_settings(source: Path, kind: str) -> Settings:
 
 def _number(value: Any, low: float = 0.0) -> bool:
     return (
-        isinstance(value, (int, float))
-        and not isinstance(value, bool)
-        and math.isfinite(value)
-        and value >= low
+        isinstance(value, (int, float)) and not isinstance(value, bool) and low <= value <= sys.float_info.max
     )
 
 
@@ -220,12 +218,12 @@ def why(old: Settings, new: Settings) -> str:
     """Why a repetition is not the same, as far as can be told."""
     for name in ("device", "dtype", "scheduler"):
         if old.get(name) != new[name]:
-            return f"then {name} was {old.get(name)}, here it is {new[name]}: the last bits differ."
+            return f"then {name} was {plain(old.get(name))}, here it is {new[name]}: the last bits differ."
     for name in ("inputs", "models"):
         if old[name] != new[name]:
             return f"the {name} are others than then."
     then, now = old["environment"], new["environment"]
     for name in ("torch", "processor", "threads"):
         if then.get(name) != now[name]:
-            return f"then {name} was {then.get(name)}, here it is {now[name]}: the last bits differ."
+            return f"then {name} was {plain(then.get(name))}, here it is {now[name]}: the last bits differ."
     return "the picture differs, although its settings, models and pictures are the same."

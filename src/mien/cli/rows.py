@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
@@ -13,8 +14,9 @@ from typing import Any, Generic, Protocol, TypeVar
 import typer
 from tqdm import tqdm
 
-from mien.cli.console import BAD_INPUT, print_json, say
+from mien.cli.console import BAD_INPUT, encodable, print_json, say
 from mien.cli.options import MAX_SEED
+from mien.cli.pictures import expression_files, files, numbered, spare
 from mien.files import check_writable, write_text
 from mien.images import SUFFIXES
 from mien.provenance import check_format, check_surroundings
@@ -24,6 +26,7 @@ Asked = TypeVar("Asked")
 Asked_co = TypeVar("Asked_co", covariant=True)
 Cells = Mapping[str, str]
 Line = dict[str, Any]
+RESULTS = "results.csv"
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,9 @@ class Format(Protocol[Asked_co]):
 
     def ask(self, cells: Cells, number: int) -> tuple[Asked_co, str]:
         """What a row asks for, and the name of its file if the row gives no `out`; `InputError` if it will not do."""
+
+    def files(self, cells: Cells) -> list[Path]:
+        """What a row reads, even one that cannot be made."""
 
     def shown(self, cells: Cells) -> Line:
         """What the results repeat of a row that could not be read."""
@@ -88,16 +94,20 @@ class Account:
     scored_by: Mapping[str, str]
 
 
-def read_rows(path: Path, out_dir: Path, form: Format[Asked]) -> tuple[list[Row[Asked]], list[BadRow]]:
+def read_rows(
+    path: Path, out_dir: Path, form: Format[Asked], count: int = 1
+) -> tuple[list[Row[Asked]], list[BadRow]]:
     """The rows that can be tried, and those that are wrong in themselves.
 
     Args:
         path: CSV in UTF-8 with a header.
-        out_dir: where results go.
+        out_dir: where results go. count: results of each row.
 
     Raises:
-        InputError: the file cannot be read, its header will not do, or it has no rows.
+        InputError: the file cannot be read, its header will not do, it has no rows, or the results' table would
+            replace it.
     """
+    spare(files([path]), [out_dir / RESULTS])
     try:
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError as error:
@@ -107,12 +117,15 @@ def read_rows(path: Path, out_dir: Path, form: Format[Asked]) -> tuple[list[Row[
     reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
     rows: list[Row[Asked]] = []
     bad: list[BadRow] = []
+    tried: list[tuple[Row[Asked], Line]] = []
     taken: dict[Path, int] = {}
+    given: set[Hashable] = set()
     try:
         reader.fieldnames = [(name or "").strip() for name in reader.fieldnames or []]
         form.check(path, reader.fieldnames)
         for number, line in enumerate(reader, 1):
             cells = {key: (value or "").strip() for key, value in line.items() if key is not None}
+            given |= files(form.files(cells))
             try:
                 if line.get(None):  # where DictReader puts cells without a column
                     raise InputError(
@@ -125,11 +138,17 @@ def read_rows(path: Path, out_dir: Path, form: Format[Asked]) -> tuple[list[Row[
                         f"row {taken[row.out]} writes {row.out.name} already: give another `out`."
                     )
                 taken[row.out] = number
-                rows.append(row)
+                tried.append((row, form.shown(cells)))
             except InputError as error:
                 bad.append(BadRow(number, reader.line_num, str(error), form.shown(cells)))
     except csv.Error as error:
         raise InputError(f"{path} is no CSV file at line {reader.line_num} ({error}): correct it.") from error
+    for row, shown in tried:
+        try:
+            spare(given, numbered(row.out, count))  # of all rows: what one reads, none replaces
+            rows.append(row)
+        except InputError as error:
+            bad.append(BadRow(row.number, row.line, str(error), shown))
     if not rows and not bad:
         raise InputError(f"{path} has no row below its header: add one.")
     return rows, bad
@@ -151,7 +170,7 @@ def seed_of(cells: Cells, otherwise: int) -> int:
 
 def located(expression: str, folder: Path) -> str:
     """An expression with the pictures (or the JSON file) it names looked for from `folder`; words stay."""
-    if (folder / expression).is_file():
+    if os.path.isfile(folder / expression):  # pathlib's raises where a cell is too long for a name
         return str(folder / expression)
     if expression[0] in "{[":
         return expression
@@ -160,6 +179,11 @@ def located(expression: str, folder: Path) -> str:
         name, colon, weight = item.rpartition(":") if ":" in item else (item, "", "")
         items.append(f"{folder / name}{colon}{weight}" if names_file(name) else item)
     return "+".join(items)
+
+
+def row_expression_files(expression: str | None, folder: Path) -> list[Path]:
+    """`expression_files` of a cell, from `folder`."""
+    return expression_files(located(expression, folder)) if expression else []
 
 
 def names_file(text: str) -> bool:
@@ -184,7 +208,7 @@ def make_rows(
         InputError: nothing can be written to `out_dir`.
     """
     rows, bad = read[0], list(read[1])
-    results = out_dir / "results.csv"
+    results = out_dir / RESULTS
     try:
         out_dir.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -278,4 +302,4 @@ def _write_results(path: Path, table: Sequence[Line], first: Sequence[str]) -> N
     writer = csv.DictWriter(text, list(names), lineterminator="\n")
     writer.writeheader()
     writer.writerows(table)
-    write_text(path, text.getvalue())
+    write_text(path, encodable(text.getvalue()))

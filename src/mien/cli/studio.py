@@ -24,6 +24,10 @@ def studio(
             help="Another model to choose: a name, a diffusers folder or a hub id; may be repeated."
         ),
     ] = None,
+    adapter: Annotated[
+        str | None,
+        typer.Option(help="Folder of an E-Adapter for the models of --backbone.  [default: each one's own]"),
+    ] = None,
     device: options.Device = "auto",
     seconds: Annotated[float, typer.Option(min=1, help="How long one job may take.")] = 300.0,
     queue: Annotated[int, typer.Option(min=1, help="How many jobs may wait.")] = 20,
@@ -33,16 +37,21 @@ def studio(
 
     Other people's faces need their consent. Nothing leaves this machine.
     """
+    from mien.provenance import check_surroundings
+    from mien.types import InputError
+
+    check_surroundings()
     try:
         from mien.studio.app import serve
     except ModuleNotFoundError as error:
-        from mien.types import InputError
-
         if error.name is None or not error.name.startswith(("gradio", "starlette")):
             raise
         raise InputError('The studio needs Gradio: pip install "mien[studio]".') from error
+    if adapter is not None and not backbone:
+        raise InputError("--adapter is for the models of --backbone: add one, or mini itself.")
+    backbones, adapters = choices(backbone or [], adapter)
     say("mien: starting, this takes a few seconds")
-    with serve(choices(backbone or []), host, port, device, seconds, queue, browser) as (address, _, _):
+    with serve(backbones, host, port, device, seconds, queue, browser, adapters) as (address, _, _):
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the pictures are removed
         print(f"mien studio: {address} (Ctrl-C stops it)", flush=True)
         try:
@@ -52,20 +61,36 @@ def studio(
             say("mien: stopping")
 
 
-def choices(more: list[str]) -> dict[str, str]:
-    """Names that people choose -> models: mini, what is installed of the named ones, and `more`."""
-    from mien.backbones import SPECS
+def choices(more: list[str], adapter: str | None = None) -> tuple[dict[str, str], dict[str, str]]:
+    """What people choose from, by name: mini and `more` -> what `load_backbone` takes, and which have `adapter`.
 
-    found = {"mini": "mini"}
-    found |= {name: name for name, spec in SPECS.items() if spec.hub is not None and _installed(spec.hub)}
-    for model in more:
+    Models of the hub are fetched now, so that no job does it while others wait.
+
+    Raises:
+        InputError: a model is not there or has no adapter, or two have one name.
+    """
+    from mien.backbones import SPECS, find_folder, read_adapter_spec
+    from mien.types import InputError
+
+    if adapter is not None:
+        read_adapter_spec(Path(adapter))
+    found, adapters = {"mini": "mini"}, {}
+    for model in dict.fromkeys(more):
         if "/" not in model and not Path(model).is_dir():
             choice(model, SPECS, "backbone")
-        found[Path(model).name if Path(model).is_dir() else model] = model
-    return found
-
-
-def _installed(hub: str) -> bool:
-    from huggingface_hub import try_to_load_from_cache
-
-    return isinstance(try_to_load_from_cache(hub, "model_index.json"), str)
+        own = model not in SPECS and Path(model).expanduser().is_dir()
+        holds_one = model == "mini" or (own and (Path(model).expanduser() / "adapter").is_dir())
+        if adapter is None and not holds_one:
+            raise InputError(
+                f"{model} is no folder that holds an adapter/: give one that does, or add --adapter FOLDER."
+            )
+        folder = find_folder(model).resolve()
+        name = folder.name if own else model
+        if own and (name in found or name in SPECS):
+            name = f"{folder.parent.name}/{name}"
+        if name in found and name != "mini":
+            raise InputError(f"Two models would be called {name}: rename the folder of one.")
+        found.setdefault(name, str(folder))
+        if adapter is not None:
+            adapters[name] = adapter
+    return found, adapters

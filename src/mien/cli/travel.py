@@ -10,8 +10,9 @@ import typer
 
 from mien.cli import options
 from mien.cli.consent import remind
-from mien.cli.console import choice, print_json
-from mien.cli.pictures import check_places, load_pipeline, steps_bar
+from mien.cli.console import choice, passed_on, print_json
+from mien.cli.generate.wish import Wish
+from mien.cli.pictures import check_places, expression_files, files, spare, steps_bar
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -90,16 +91,30 @@ def travel(
             )
     if sheet:
         check_places([sheet])
+    given = [identity, *(path for stop in stops for path in expression_files(stop))]
+    spare(files(given), [output, *([sheet] if sheet else [])])
     places = journeys.sweep(stops) if sweep else [parse(stop) for stop in stops]
     said = journeys.names(places, frames)  # also refuses too few frames
-    read_image(identity)  # a mistake is told before the model is loaded
+    image = read_image(identity)  # a mistake is told before the model is loaded
+    wish = Wish(
+        negative_prompt=negative_prompt,
+        steps=steps,
+        guidance=guidance,
+        id_scale=id_scale,
+        expression_scale=expression_scale,
+        face=options.parse_face(face),
+        expression_face=options.parse_face(expression_face),
+    )
     remind(quiet)
-    pipe = load_pipeline(backbone, device, dtype, adapter)
-    with steps_bar(quiet) as progress:
+    from mien.cli.generate.portraits import Portraits
+
+    portraits = Portraits(wish, backbone, device, dtype, adapter)
+    who, ways = portraits.look(identity, "face", image), [portraits.express(place) for place in places]
+    with steps_bar(quiet) as progress, passed_on(["the prompt "], set()):  # of faces, `look` has said it
         images = journeys.travel(
-            pipe,
-            identity,
-            places,
+            portraits.pipe,
+            who.image,
+            [way.expression for way in ways],
             frames,
             prompt=prompt,
             negative_prompt=negative_prompt,
@@ -108,22 +123,20 @@ def travel(
             guidance=guidance,
             id_scale=id_scale,
             expression_scale=expression_scale,
-            face=options.parse_face(face),
-            expression_face=options.parse_face(expression_face),
+            face=wish.face,
+            expression_face=wish.expression_face,
             batch_size=BATCH,
             callback=progress,
         )
     settings = {
-        "expressions": [stop.text for stop in places],
+        **portraits.settings,
+        "kind": "travel",
+        "expressions": ["a picture" if any(p.picture for p in stop.parts) else stop.text for stop in places],
         "frames": frames,
         "prompt": prompt,
-        "negative_prompt": negative_prompt,
         "seed": seed,
-        "steps": pipe.steps if steps is None else steps,
-        "guidance": pipe.guidance if guidance is None else guidance,
-        "id_scale": id_scale,
-        "expression_scale": expression_scale,
-        "backbone": Path(backbone).name if Path(backbone).is_dir() else backbone,
+        "models": portraits.maker.hashes,
+        "environment": portraits.maker.environment,
     }
     written = _write(images, said, output, sheet, settings, fps, back)
     seconds = time.perf_counter() - began

@@ -13,7 +13,7 @@ from mien.images import SUFFIXES, read_image
 from mien.metrics import face as metrics
 from mien.metrics import statistics
 from mien.metrics.distribution import kid
-from mien.metrics.pairs import ENCODERS, EvaluationRow
+from mien.metrics.pairs import COPY, ENCODERS, NO_CONTROL, EvaluationRow
 from mien.metrics.registry import METRICS
 from mien.metrics.retrieval import ranks
 from mien.metrics.scoring import Observation, Scorer
@@ -21,7 +21,6 @@ from mien.metrics.statistics import Interval
 from mien.provenance import read_provenance
 from mien.types import FloatArray, InputError
 
-NO_CONTROL, COPY = "identity picture", "expression picture"
 OK, NO_RESULT, NO_FACE = "ok", "no result", "no face in the result"
 UNREADABLE, BAD_INPUTS = "unreadable result", "unusable input"
 SCORES = (
@@ -264,11 +263,15 @@ def _other_people(rows: Sequence[EvaluationRow], eyes: _Eyes, limit: int = 2000)
     """ID of pairs of pictures from different files: an identity with an identity or expression picture."""
     identities = list(dict.fromkeys(row.identity for row in rows))
     everyone = list(dict.fromkeys([*identities, *(row.expression for row in rows)]))
-    pairs = [(a, b) for i, a in enumerate(identities) for b in everyone[i + 1 :] if a != b]
-    chosen = np.random.default_rng(0).permutation(len(pairs))[:limit]
+    # Identity i goes with all that come after it in `everyone`. Pairs are numbered, not listed: they are as many as
+    # the rows squared. Those of i end before `ends[i]`, and are counted from there backwards.
+    after = len(everyone) - 1 - np.arange(len(identities))
+    ends = np.cumsum(after)
+    chosen = np.random.default_rng(0).choice(ends[-1], min(limit, ends[-1]), replace=False)
     scores = []
-    for index in chosen:
-        a, b = (eyes(path) for path in pairs[index])
+    for number in chosen:
+        i = int(np.searchsorted(ends, number, side="right"))
+        a, b = eyes(identities[i]), eyes(everyone[number - ends[i]])
         if not isinstance(a, str) and not isinstance(b, str):
             scores.append(float(metrics.id_similarity(a.direction, b.direction)))
     return np.array(scores)

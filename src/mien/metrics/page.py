@@ -11,7 +11,8 @@ from PIL import Image
 from mien.images import read_image
 from mien.metrics import chart
 from mien.metrics.document import document, figure
-from mien.metrics.evaluate import COPY, NO_CONTROL, OK, RATIOS, SCORES, Evaluation, Verdict, examples
+from mien.metrics.evaluate import OK, RATIOS, SCORES, Evaluation, Verdict, examples
+from mien.metrics.pairs import COPY, NO_CONTROL
 from mien.metrics.registry import METRICS
 from mien.types import InputError
 

@@ -8,13 +8,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mien.images import SUFFIXES
+from mien.images import is_picture, list_folder
 from mien.types import InputError
 
 INPUTS = ("identity", "expression")
 SAME = "same_person"  # optional: another photograph of the identity's person, to calibrate the identity score
 BACKGROUND = "background"  # optional: the picture that gives the pose and all the rest (DiffSFSR's I_bkg)
 ENCODERS = ("identity_encoder", "expression_encoder")  # optional: what conditioned the row's results
+NO_CONTROL, COPY = "identity picture", "expression picture"  # what every method is judged beside
 NOT_METHODS = (*INPUTS, SAME, BACKGROUND, *ENCODERS, "prompt", "seed", "note")
 
 
@@ -50,7 +51,7 @@ def read_csv(path: str | Path, only: Sequence[str] | None = None) -> tuple[list[
         The rows, and one sentence for each that is wrong in itself and was left out.
 
     Raises:
-        InputError: the file cannot be read, a column is missing, or there is no row.
+        InputError: the file cannot be read, a column is missing, a method is called as a baseline, or there is no row.
     """
     path = Path(path)
     try:
@@ -112,14 +113,15 @@ def read_folder(
         The rows, and one sentence for each folder with pictures that belong to no identity and are left out.
 
     Raises:
-        InputError: a folder is missing or empty, or an identity has no expression.
+        InputError: a folder is missing, empty or cannot be read, a method is called as a baseline, or an identity has
+            no expression.
     """
     folder = Path(folder)
-    if not folder.is_dir():
+    if not os.path.isdir(folder):  # pathlib's raises below a folder that cannot be read
         raise InputError(
             f"{folder} is not a folder: it must hold identity/, expression/ and one for each method."
         )
-    found = {sub.name: _pictures(sub) for sub in sorted(folder.iterdir()) if sub.is_dir()}
+    found = {sub.name: _pictures(sub) for sub in list_folder(folder, Path.is_dir)}
     for name in INPUTS:
         if not found.get(name):
             raise InputError(f"{folder / name} holds no picture: put one there for each pair.")
@@ -156,7 +158,11 @@ def _chosen(methods: list[str], only: Sequence[str] | None) -> list[str]:
     unknown = [name for name in only or () if name not in methods]
     if unknown:
         raise InputError(f"There is no method called {unknown[0]}: choose of {', '.join(methods) or 'none'}.")
-    return list(only) if only else methods
+    chosen = list(only) if only else methods
+    taken = [name for name in chosen if name in (NO_CONTROL, COPY)]
+    if taken:
+        raise InputError(f"A method is called {taken[0]!r}, as a baseline of the report is: rename it.")
+    return chosen
 
 
 def _is_number(cell: str) -> bool:
@@ -177,9 +183,8 @@ def _place(folder: Path, cell: str) -> Path:
 
 def _pictures(folder: Path) -> dict[str, Path]:
     pictures: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
-        if path.suffix.lower() in SUFFIXES:
-            if path.stem in pictures:
-                raise InputError(f"{path} and {pictures[path.stem].name} have one name: keep one of them.")
-            pictures[path.stem] = path
+    for path in list_folder(folder, is_picture):
+        if path.stem in pictures:
+            raise InputError(f"{path} and {pictures[path.stem].name} have one name: keep one of them.")
+        pictures[path.stem] = path
     return pictures

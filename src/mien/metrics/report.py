@@ -18,8 +18,9 @@ import numpy as np
 from mien import __version__
 from mien.files import write_text
 from mien.metrics import statistics
-from mien.metrics.evaluate import NO_CONTROL, OK, RATIOS, SCORES, Evaluation
+from mien.metrics.evaluate import OK, RATIOS, SCORES, Evaluation
 from mien.metrics.page import page
+from mien.metrics.pairs import NO_CONTROL
 from mien.metrics.registry import METRICS
 from mien.metrics.statistics import Interval
 

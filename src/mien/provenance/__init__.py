@@ -69,7 +69,8 @@ def check_surroundings() -> bool:
     """Whether pictures get a watermark: they do unless `MIEN_WATERMARK` is "off". Ask before long work.
 
     Raises:
-        InputError: `MIEN_WATERMARK` is neither "on" nor "off"; or a certificate for C2PA comes without its key.
+        InputError: `MIEN_WATERMARK` is neither "on" nor "off"; or a certificate for C2PA was given that cannot be
+            used (`signing.wanted`).
     """
     signing.wanted()
     value = os.environ.get(WATERMARK, "on").lower()

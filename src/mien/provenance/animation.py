@@ -15,8 +15,8 @@ from typing import Any
 from PIL import Image
 
 from mien.files import check_writable, replacing
-from mien.provenance import DIGITAL_SOURCE_TYPE, with_mark
-from mien.provenance.metadata import SOFTWARE, as_json
+from mien.provenance import DIGITAL_SOURCE_TYPE, check_surroundings, with_mark
+from mien.provenance.metadata import SOFTWARE, as_json, read_object
 from mien.types import InputError
 
 SUFFIXES = (".gif", ".mp4")
@@ -27,9 +27,10 @@ def check_animation(path: str | Path) -> Path:
     """`path`, if a moving picture can be written there: ask before long work.
 
     Raises:
-        InputError: the suffix is neither of `SUFFIXES`, MP4 is asked for without ``mien[video]``, or the place
-            cannot be written to.
+        InputError: the suffix is neither of `SUFFIXES`, MP4 is asked for without ``mien[video]``, the place
+            cannot be written to, or as `check_surroundings`.
     """
+    check_surroundings()
     path = Path(path)
     if path.suffix.lower() not in SUFFIXES:
         raise InputError(f"{path} is no moving picture: end the name in {' or '.join(SUFFIXES)}.")
@@ -105,11 +106,8 @@ def read_animation(path: str | Path) -> dict[str, Any] | None:
                 comment = container.metadata.get("comment", "")
     except (OSError, SyntaxError, ValueError) as error:
         raise InputError(f"{path} cannot be read as a moving picture: give a GIF or MP4 file.") from error
-    try:
-        said = json.loads(comment)
-    except (ValueError, RecursionError):
-        return None
-    return said if isinstance(said, dict) and "digital_source_type" in said else None
+    said = read_object(comment)
+    return said if said is not None and "digital_source_type" in said else None
 
 
 def _write_gif(frames: list[Image.Image], path: Path, comment: str, fps: float) -> None:

@@ -108,8 +108,22 @@ def read_packet(packet: str | bytes | None) -> Metadata | None:
     ):
         said[name] = _property(root, f"{{{uri}}}{name}")
     return Metadata(
-        said["DigitalSourceType"], said["CreatorTool"], _object(said["settings"]), _object(said["watermark"])
+        said["DigitalSourceType"],
+        said["CreatorTool"],
+        read_object(said["settings"]),
+        read_object(said["watermark"]),
     )
+
+
+def read_object(text: str | None) -> dict[str, Any] | None:
+    """The JSON object that a stranger wrote; None where it is none, or one that could not be written again."""
+    try:
+        value = json.loads(text or "")
+        # Python reads what JSON has not: NaN, 1e999, half a character.
+        json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
 
 
 def _property(root: ElementTree.Element, name: str) -> str | None:
@@ -121,11 +135,3 @@ def _property(root: ElementTree.Element, name: str) -> str | None:
         if element is not None:
             return element.text or element.get(f"{{{_RDF}}}resource")
     return None
-
-
-def _object(text: str | None) -> dict[str, Any] | None:
-    try:
-        value = json.loads(text or "")
-    except (ValueError, RecursionError):
-        return None
-    return value if isinstance(value, dict) else None

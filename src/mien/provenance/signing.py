@@ -25,15 +25,21 @@ _SETTINGS = {
 
 
 def wanted() -> bool:
-    """Whether the user gave a certificate.
+    """Whether the user gave a certificate, which is looked at as far as can be without a picture to sign.
 
     Raises:
-        InputError: a certificate without its key, or a key without its certificate.
+        InputError: a certificate without its key, or a key without its certificate; the library is missing, a file
+            cannot be read or is no PEM, or there is no such algorithm.
     """
     given = [name for name in (CERT, KEY) if os.environ.get(name)]
     if len(given) == 1:
         raise InputError(f"{given[0]} is set alone: a signature needs {CERT} and {KEY}.")
-    return len(given) == 2
+    if given:
+        _library()
+        _algorithm()
+        for name in given:
+            _pem(name)
+    return bool(given)
 
 
 def sign(path: Path, media_type: str, source_type: str) -> None:
@@ -46,9 +52,6 @@ def sign(path: Path, media_type: str, source_type: str) -> None:
         InputError: the library is missing, or the certificate or key cannot be used.
     """
     c2pa = _library()
-    algorithm = os.environ.get(ALGORITHM, "es256").lower()
-    if algorithm not in _ALGORITHMS:
-        raise InputError(f"{ALGORITHM} is {algorithm}: choose {', '.join(_ALGORITHMS)}.")
     name, version = SOFTWARE.split()
     manifest = {
         "claim_generator_info": [{"name": name, "version": version}],
@@ -61,7 +64,7 @@ def sign(path: Path, media_type: str, source_type: str) -> None:
     }
     signed = path.with_name(f"{path.stem}.c2pa{path.suffix}")
     try:
-        info = c2pa.C2paSignerInfo(algorithm, _pem(CERT), _pem(KEY), None)
+        info = c2pa.C2paSignerInfo(_algorithm(), _pem(CERT), _pem(KEY), None)
         context = c2pa.Context(c2pa.Settings.from_dict(_SETTINGS))
         with (
             c2pa.Signer.from_info(info) as signer,
@@ -133,6 +136,13 @@ def _library() -> Any:
     except ImportError as error:
         raise InputError('C2PA manifests need a library: pip install "mien[c2pa]".') from error
     return c2pa
+
+
+def _algorithm() -> str:
+    algorithm = os.environ.get(ALGORITHM, "es256").lower()
+    if algorithm not in _ALGORITHMS:
+        raise InputError(f"{ALGORITHM} is {algorithm}: choose {', '.join(_ALGORITHMS)}.")
+    return algorithm
 
 
 def _pem(variable: str) -> bytes:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
-from collections.abc import Iterator
+import socket
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import Any
 
 import gradio as gr
@@ -22,6 +25,7 @@ from mien.studio.gate import Gate
 from mien.studio.inputs import MAX_BYTES, MAX_PIXELS
 from mien.studio.looks import CSS, DARK, ROLES, theme
 from mien.studio.sessions import Presence
+from mien.types import InputError
 
 SWEEP_EVERY = 600  # seconds
 SESSIONS = 500  # remembered at a time; the one that was seen first is forgotten
@@ -64,6 +68,31 @@ def build(engine: Engine, queue: int) -> gr.Blocks:
     return page
 
 
+def check_address(host: str, port: int | None) -> None:
+    """Look whether `serve` could listen there: Gradio tries a wrong host a hundred times, and blames the port.
+
+    Raises:
+        InputError: the host is none of this machine, or the port is taken.
+    """
+    try:
+        found = socket.getaddrinfo(host.strip("[]"), port or 0, type=socket.SOCK_STREAM)
+        family, kind, protocol, _, address = found[0]
+        with socket.socket(family, kind, protocol) as trial:
+            if os.name == "posix":  # as the server does; elsewhere it would take a port that is in use
+                trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            trial.bind(address)
+    except (OSError, ValueError) as error:  # ValueError: a name that no machine can have
+        if isinstance(error, OSError) and error.errno in (errno.EADDRINUSE, errno.EACCES):
+            raise InputError(_no_port(host, port)) from error
+        raise InputError(
+            f"The studio cannot listen on {host}, which is no address of this machine: give another --host."
+        ) from error
+
+
+def _no_port(host: str, port: int | None) -> str:
+    return f"The studio cannot listen on {host}:{port or 7860}: give another --port."
+
+
 @contextmanager
 def serve(
     backbones: dict[str, str],
@@ -73,18 +102,19 @@ def serve(
     seconds: float = 300.0,
     queue: int = 20,
     inbrowser: bool = False,
+    adapters: Mapping[str, str] = MappingProxyType({}),
 ) -> Iterator[tuple[str, Engine, Any]]:
     """The studio running in threads of its own: its address, engine and page, until the block ends.
 
     Args:
         backbones: name to choose -> what `load_backbone` takes; the first is chosen at first.
         port: None: the first free one from 7860. seconds: limit of a job. queue: jobs that may wait.
+        adapters: name -> folder of an adapter, for those that have none of their own.
 
     Raises:
-        InputError: the port is taken.
+        InputError: the host is none of this machine, or the port is taken.
     """
-    from mien.types import InputError
-
+    check_address(host, port)
     limit = Image.MAX_IMAGE_PIXELS
     with own_folder() as folder:
         cache = folder / "uploads"
@@ -101,7 +131,7 @@ def serve(
         before = {name: os.environ.get(name) for name in surroundings}
         os.environ.update(surroundings)
         Image.MAX_IMAGE_PIXELS = MAX_PIXELS  # Gradio opens pictures too; Pillow refuses twice as many pixels
-        engine = Engine(results, backbones, device, seconds)
+        engine = Engine(results, backbones, device, seconds, adapters)
         page = build(engine, queue)
         try:
             try:
@@ -131,9 +161,7 @@ def serve(
                     js=ROLES,
                 )
             except OSError as error:
-                raise InputError(
-                    f"The studio cannot listen on {host}:{port or 7860}: give another --port."
-                ) from error
+                raise InputError(_no_port(host, port)) from error
             engine.kept = frozenset(path for path in cache.rglob("*") if path.is_file())
             yield address, engine, page
         finally:

@@ -8,12 +8,13 @@ import shutil
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from queue import Empty, SimpleQueue
+from types import MappingProxyType
 from typing import Any
 
 from PIL import Image
@@ -95,12 +96,19 @@ class Engine:
     Args:
         folder: exists, and is this server's own: what lies in it is removed when it is old. Uploads lie beside it.
         backbones: name that people choose -> what `load_backbone` takes. seconds: a job's limit.
+        adapters: name -> folder of its adapter; the others have their own.
     """
 
     def __init__(
-        self, folder: Path, backbones: dict[str, str], device: str = "auto", seconds: float = 300.0
+        self,
+        folder: Path,
+        backbones: dict[str, str],
+        device: str = "auto",
+        seconds: float = 300.0,
+        adapters: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self.folder, self.backbones, self.device, self.seconds = folder, backbones, device, seconds
+        self._adapters = adapters
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="mien-model")
         self._loaded: OrderedDict[tuple[str, str], Any] = OrderedDict()
         self._jobs: set[Job] = set()
@@ -149,7 +157,9 @@ class Engine:
         from mien.cli.generate.wish import Wish
 
         return self._get(
-            "portrait", backbone, lambda name: Portraits(Wish(), name, self.device, "auto", None)
+            "portrait",
+            backbone,
+            lambda model, adapter: Portraits(Wish(), model, self.device, "auto", adapter),
         )
 
     def refaces(self, backbone: str) -> Any:
@@ -158,17 +168,19 @@ class Engine:
         from mien.cli.reface.wish import RefaceWish
 
         return self._get(
-            "reface", backbone, lambda name: Refaces(RefaceWish(), name, self.device, "auto", None, None)
+            "reface",
+            backbone,
+            lambda model, adapter: Refaces(RefaceWish(), model, self.device, "auto", adapter, None),
         )
 
-    def _get(self, kind: str, backbone: str, load: Callable[[str], Any]) -> Any:
+    def _get(self, kind: str, backbone: str, load: Callable[[str, str | None], Any]) -> Any:
         if backbone not in self.backbones:
             raise InputError(f"There is no backbone of that name here: choose {', '.join(self.backbones)}.")
         key = (kind, backbone)
         if key not in self._loaded:
             while len(self._loaded) >= LOADED:
                 self._loaded.popitem(last=False)
-            self._loaded[key] = load(self.backbones[backbone])
+            self._loaded[key] = load(self.backbones[backbone], self._adapters.get(backbone))
         self._loaded.move_to_end(key)
         return self._loaded[key]
 

@@ -19,16 +19,3 @@ def crowd_distance(made: Tensor, real: Tensor) -> Tensor:
         torch.cdist(x, x).sum((-2, -1)).mean() / (n * (n - 1)) for x in (made, real) for n in [x.shape[-2]]
     ]
     return (2 * between - within[0] - within[1]) / made.shape[-1] ** 0.5
-
-
-def grouped_crowd_distance(made: Tensor, real: Tensor, group: Tensor) -> Tensor:
-    """`crowd_distance` of made's samples in the group and of those that are not, each from all of real, weighed by how
-    many they are. As one crowd, a few would make up for all the others' timidity by wild exaggeration.
-
-    Args:
-        made, real: as there. group: [n] bool; a part of one sample has no distance and does not count.
-    """
-    parts = [made[..., part, :] for part in (group, ~group) if part.sum() > 1]
-    return sum((crowd_distance(part, real) * part.shape[-2] for part in parts), made.new_zeros(())) / len(
-        group
-    )

@@ -29,11 +29,19 @@ class Status(Enum):
 
 
 def models_folder() -> Path:
-    """Where fetched models lie: `MIEN_MODELS`, else ``mien/models`` in the cache. Looking makes no folder."""
-    if os.environ.get("MIEN_MODELS"):
-        return Path(os.environ["MIEN_MODELS"]).expanduser()
+    """Where fetched models lie: `MIEN_MODELS`, else ``mien/models`` in the cache. Looking makes no folder.
+
+    Raises:
+        InputError: it is below a home folder, and there is none (HOME is not set and the account has no name).
+    """
     cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(cache).expanduser() / "mien" / "models"
+    folder = Path(os.environ.get("MIEN_MODELS") or Path(cache, "mien", "models"))
+    try:
+        return folder.expanduser()
+    except RuntimeError as error:
+        raise InputError(
+            f"There is no home folder for {folder}: set MIEN_MODELS to the folder of fetched models, or HOME."
+        ) from error
 
 
 def entries() -> tuple[Entry, ...]:

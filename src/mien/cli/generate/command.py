@@ -11,7 +11,7 @@ import typer
 from mien.cli import options
 from mien.cli.console import choice, print_json
 from mien.cli.generate.wish import SCORED_BY, Wish, report
-from mien.cli.pictures import check_places, numbered, steps_bar
+from mien.cli.pictures import check_places, expression_files, numbered, place_again, steps_bar
 
 if TYPE_CHECKING:
     from mien.cli.generate.portraits import Portraits
@@ -20,6 +20,7 @@ WITH_FROM = (
     "source", "identity", "expression", "output", "strip", "backbone", "adapter", "device", "force", "as_json",
     "quiet",
 )  # fmt: skip
+WITHOUT_PAIRS = ("identity", "expression", "output", "strip")
 
 
 def generate(
@@ -96,11 +97,14 @@ def generate(
         from mien.cli.generate.repeat import repeat
 
         options.check_alone(context, WITH_FROM)
+        output = place_again(output, source, options.is_given(context, "output"))
         repeat(source, identity, expression, output, strip, backbone, adapter, device, force, as_json, quiet)
         return
     if force:
         raise InputError("--force belongs to --from PICTURE: leave it out.")
-    if (pairs is None) == (identity is None or expression is None):
+    if pairs is not None:
+        options.check_rows(context, WITHOUT_PAIRS)
+    elif identity is None or expression is None:
         raise InputError(
             "Give an identity picture and an expression, or --pairs FILE.csv and --out-dir DIR, or --from PICTURE."
         )
@@ -150,7 +154,7 @@ def _one(
     from mien.provenance.hashes import new_salt
 
     places = numbered(output, wish.num_images)
-    check_places([*places, *([strip] if strip else [])])
+    check_places([*places, *([strip] if strip else [])], [identity, *expression_files(expression)])
     identity_image, wanted = read_image(identity), parse(expression)
     for part in wanted.parts:
         if isinstance(part.picture, Path):

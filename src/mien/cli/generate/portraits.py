@@ -12,9 +12,9 @@ import diffusers.utils.logging
 from PIL import Image
 
 from mien.backbones import SPECS, find_folder, load_backbone
-from mien.cli.console import choice, say
+from mien.cli.console import choice, passed_on, say
 from mien.cli.generate.wish import Wish
-from mien.cli.making import Maker, describe
+from mien.cli.making import Maker, describe, model_name
 from mien.expressions import faces as shipped
 from mien.expressions.reading import complete
 from mien.expressions.spec import Expression
@@ -71,7 +71,7 @@ class Portraits:
         diffusers.utils.logging.disable_progress_bar()  # loading takes a second
         folder = find_folder(backbone)
         loaded = load_backbone(str(folder), device, dtype, adapter)
-        loaded.name = Path(backbone).name if Path(backbone).is_dir() else backbone
+        loaded.name = model_name(backbone)
         self.wish = wish
         self.pipe = PortraitPipeline(loaded, loaded.load_controller(), analyze=self.faces)
         self.maker = Maker(loaded, folder, adapter)
@@ -171,8 +171,7 @@ class Portraits:
         callback: Callable[[int, int, Any], None] | None = None,
     ) -> list[Image.Image]:
         """Portraits of (identity, expression) pairs in one batch, `wish.num_images` of each side by side."""
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # `look` has said it
+        with passed_on(["the prompt "], self._said):  # what is said of faces, `look` has said
             return self.pipe(
                 identity=[identity.image for identity, _ in pairs],
                 expression=[target.expression for _, target in pairs],

@@ -10,7 +10,7 @@ from mien.cli.consent import remind
 from mien.cli.console import print_json, say
 from mien.cli.generate.portraits import Portraits, save_strip
 from mien.cli.generate.wish import SCORED_BY, Wish, report
-from mien.cli.pictures import check_places, steps_bar
+from mien.cli.pictures import check_places, expression_files, steps_bar
 from mien.cli.repeat import (
     check_models,
     check_picture,
@@ -48,7 +48,8 @@ def repeat(
     old = read_settings(source, "portrait")
     if identity is None:
         raise InputError(f"{source} does not hold the person's picture: give IDENTITY again, behind --from.")
-    check_places([output, *([strip] if strip else [])])
+    given = [source, identity, *expression_files(expression)]
+    check_places([output, *([strip] if strip else [])], given)
     identity_image = read_image(identity)
     salt = old["inputs"]["salt"]
     if not force:

@@ -12,7 +12,18 @@ from mien.cli.consent import remind
 from mien.cli.console import nearest
 from mien.cli.generate.wish import SCORED_BY
 from mien.cli.pictures import numbered
-from mien.cli.rows import Account, Cells, Line, Row, located, make_rows, names_file, read_rows, seed_of
+from mien.cli.rows import (
+    Account,
+    Cells,
+    Line,
+    Row,
+    located,
+    make_rows,
+    names_file,
+    read_rows,
+    row_expression_files,
+    seed_of,
+)
 from mien.expressions.spec import parse
 from mien.provenance import save_image
 from mien.provenance.hashes import new_salt
@@ -65,6 +76,10 @@ class PairFormat:
         prompt = cells.get("prompt") or self.prompt
         pair = Pair(identity, expression, prompt, seed_of(cells, self.seed))
         return pair, f"{number:04d}_{identity.stem}_{_stem(cells['expression'])}.png"
+
+    def files(self, cells: Cells) -> list[Path]:
+        identity = [self.folder / cells["identity"]] if cells["identity"] else []
+        return [*identity, *row_expression_files(cells["expression"], self.folder)]
 
     def shown(self, cells: Cells) -> Line:
         return {name: cells[name] for name in REQUIRED}
@@ -132,7 +147,7 @@ def run(
         remind(quiet)
         return maker
 
-    read = read_rows(pairs, out_dir, PairFormat(pairs.parent, prompt, seed))
+    read = read_rows(pairs, out_dir, PairFormat(pairs.parent, prompt, seed), count)
     make_rows(ready, read, count, batch_size, pairs, out_dir, ACCOUNT, as_json, quiet)
 
 

@@ -11,7 +11,7 @@ import typer
 from mien.cli import options
 from mien.cli.consent import remind
 from mien.cli.console import choice, print_json
-from mien.cli.pictures import check_places, numbered, steps_bar
+from mien.cli.pictures import check_places, expression_files, numbered, place_again, steps_bar
 from mien.cli.reface.wish import SCORED_BY, RefaceWish, Request, generated_part, report
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ WITH_FROM = (
     "source", "photo", "identity", "expression", "output", "strip", "backbone", "adapter", "device", "force",
     "as_json", "quiet",
 )  # fmt: skip
+WITHOUT_PAIRS = ("photo", "identity", "expression", "output", "strip")
 
 
 def reface(
@@ -40,7 +41,8 @@ def reface(
     prompt: Annotated[
         str,
         typer.Option(
-            help="Without PHOTO: the scene, which is generated first. With it: what the face shows."
+            callback=options.text,
+            help="Without PHOTO: the scene, which is generated first. With it: what the face shows.",
         ),
     ] = "",
     output: Annotated[
@@ -115,6 +117,7 @@ def reface(
         from mien.cli.reface.repeat import repeat
 
         options.check_alone(context, WITH_FROM)
+        output = place_again(output, source, options.is_given(context, "output"))
         request = (photo, identity, expression)
         repeat(source, *request, output, strip, backbone, adapter, device, force, as_json, quiet)
         return
@@ -124,10 +127,8 @@ def reface(
         raise InputError("Give a photo, or --prompt with the scene to put the face in.")
     if pairs is None and identity is None and expression is None:
         raise InputError("Nothing is to be changed: give --identity, --expression or both.")
-    if pairs is not None and (photo or identity or expression):
-        raise InputError(
-            "With --pairs the CSV names the pictures: leave PHOTO, --identity and --expression out."
-        )
+    if pairs is not None:
+        options.check_rows(context, WITHOUT_PAIRS)
     wish = RefaceWish(
         steps=steps,
         guidance=guidance,
@@ -150,8 +151,11 @@ def reface(
         rows_at_a_time = min(batch_size, options.MAX_BATCH // num_images)
         run(load, pairs, out_dir, prompt, seed, num_images, rows_at_a_time, as_json, quiet)
     else:
+        places = numbered(output, num_images)
+        given = [*filter(None, (photo, identity)), *expression_files(expression)]
+        check_places([*places, *([strip] if strip else [])], given)
         requests = [Request(photo, identity, expression, prompt, seed + j) for j in range(num_images)]
-        _one(load, requests, numbered(output, num_images), strip, as_json, quiet)
+        _one(load, requests, places, strip, as_json, quiet)
 
 
 def _one(
@@ -161,7 +165,6 @@ def _one(
     from mien.provenance.hashes import new_salt
 
     began = time.perf_counter()
-    check_places([*places, *([strip] if strip else [])])
     refaces = load()
     ready = time.perf_counter()
     with steps_bar(quiet) as progress:

@@ -13,8 +13,8 @@ import numpy as np
 from PIL import Image
 
 from mien.backbones import SPECS, find_folder, load_backbone
-from mien.cli.console import choice, nearest, say
-from mien.cli.making import Maker, describe
+from mien.cli.console import choice, nearest, passed_on
+from mien.cli.making import Maker, describe, model_name
 from mien.cli.reface.wish import RefaceWish, Request
 from mien.expressions.faces import illustrate
 from mien.expressions.spec import Expression, parse
@@ -56,7 +56,7 @@ class Refaces:
         diffusers.utils.logging.disable_progress_bar()  # loading takes a second
         folder = find_folder(backbone)
         loaded = load_backbone(str(folder), device, dtype, adapter)
-        loaded.name = Path(backbone).name if Path(backbone).is_dir() else backbone
+        loaded.name = model_name(backbone)
         self.wish = wish
         self.maker = Maker(loaded, folder, adapter)
         self.pipe = RefacePipeline(loaded, loaded.load_adapter())
@@ -103,16 +103,20 @@ class Refaces:
         return "face swapping" if request.expression is None else "swap all"
 
     def make(
-        self, requests: Sequence[Request], callback: Callable[[int, int, Any], None] | None = None
+        self,
+        requests: Sequence[Request],
+        callback: Callable[[int, int, Any], None] | None = None,
+        said: set[str] | None = None,
     ) -> list[Refaced]:
-        """The results of requests, in one batch.
+        """The results of requests, in one batch; says which face was taken, and what of a prompt has no effect.
+
+        `said`: sentences of earlier batches, which are not said again.
 
         Raises:
             InputError: a picture cannot be used.
         """
-        with warnings.catch_warnings(record=True) as told:
-            warnings.simplefilter("always")
-            results = self.pipe.reface(
+        with passed_on(["faces", "the prompt "], set() if said is None else said):
+            return self.pipe.reface(
                 [request.photo for request in requests],
                 [request.identity for request in requests],
                 [request.expression for request in requests],
@@ -122,10 +126,6 @@ class Refaces:
                 callback=callback,
                 **asdict(self.wish),
             )
-        for message in dict.fromkeys(str(warning.message) for warning in told):
-            if "faces" in message:  # the pipeline's notes on which face was taken
-                say(f"mien: {message}")
-        return results
 
     def given(self, request: Request) -> list[tuple[str, Image.Image]]:
         """The pictures of a request beside its photo, labelled for a contact sheet; a word's is the shipped one."""

@@ -10,7 +10,7 @@ from PIL import Image
 
 from mien.cli.consent import remind
 from mien.cli.console import print_json, say
-from mien.cli.pictures import check_places, steps_bar
+from mien.cli.pictures import check_places, expression_files, steps_bar
 from mien.cli.reface.refaces import Refaces, save_strip
 from mien.cli.reface.wish import SCORED_BY, RefaceWish, Request, generated_part, report
 from mien.cli.repeat import (
@@ -50,7 +50,8 @@ def repeat(
     """
     began = time.perf_counter()
     old = read_settings(source, "reface")
-    check_places([output, *([strip] if strip else [])])
+    given = [source, *filter(None, (photo, identity)), *expression_files(expression)]
+    check_places([output, *([strip] if strip else [])], given)
     inputs = old["inputs"]
     wanted = None
     if inputs["expression"] is not None:

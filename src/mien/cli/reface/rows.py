@@ -10,7 +10,17 @@ from typing import TYPE_CHECKING
 from mien.cli.console import nearest
 from mien.cli.pictures import numbered
 from mien.cli.reface.wish import SCORED_BY, Request, generated_part
-from mien.cli.rows import Account, Cells, Line, Row, located, make_rows, read_rows, seed_of
+from mien.cli.rows import (
+    Account,
+    Cells,
+    Line,
+    Row,
+    located,
+    make_rows,
+    read_rows,
+    row_expression_files,
+    seed_of,
+)
 from mien.provenance import save_image
 from mien.provenance.hashes import new_salt
 from mien.types import InputError
@@ -60,6 +70,10 @@ class RequestFormat:
         requests = tuple(Request(photo, identity, expression, prompt, seed + j) for j in range(self.count))
         return requests, f"{number:04d}_{photo.stem if photo else 'scene'}.png"
 
+    def files(self, cells: Cells) -> list[Path]:
+        pictures = [self.folder / cells[name] for name in ("photo", "identity") if cells.get(name)]
+        return [*pictures, *row_expression_files(cells.get("expression"), self.folder)]
+
     def shown(self, cells: Cells) -> Line:
         return {}
 
@@ -69,6 +83,7 @@ class RefaceRows:
 
     def __init__(self, refaces: Refaces) -> None:
         self._refaces = refaces
+        self._said: set[str] = set()
 
     @property
     def settings(self) -> Line:
@@ -78,7 +93,8 @@ class RefaceRows:
         return row.asked  # the pipeline reads the pictures of a batch itself
 
     def make(self, looked: Sequence[Requests]) -> list[list[Made]]:
-        batch = self._refaces.make([request for requests in looked for request in requests])
+        requests = [request for requests in looked for request in requests]
+        batch = self._refaces.make(requests, said=self._said)
         results = ((result, slot, len(batch)) for slot, result in enumerate(batch))
         return [[next(results) for _ in requests] for requests in looked]
 
@@ -111,5 +127,5 @@ def run(
     quiet: bool,
 ) -> None:
     """Make every row; bad ones are named and the others still made. Exit code 2 if any was bad."""
-    read = read_rows(pairs, out_dir, RequestFormat(pairs.parent, prompt, seed, count))
+    read = read_rows(pairs, out_dir, RequestFormat(pairs.parent, prompt, seed, count), count)
     make_rows(lambda: RefaceRows(load()), read, count, batch_size, pairs, out_dir, ACCOUNT, as_json, quiet)

@@ -39,7 +39,7 @@ from mien.models.sfsr import background_conditions
 from mien.training.adversary import Contest, LatentDiscriminator, LatentFeatures, contest
 from mien.training.augment import similarity_matrices, warp_pixels
 from mien.training.conditions import ConditionSampler, build_set
-from mien.training.crowd import grouped_crowd_distance
+from mien.training.crowd import crowd_distance
 from mien.training.rollout import Settings, rollout
 from mien.training.stages.pretrain import IDENTITY, PretrainStage
 from mien.types import Conditions, InputError
@@ -51,17 +51,13 @@ JITTER = (3.0, 0.03, 0.015)  # degrees, e-folds, sides: judges look twice at not
 
 @dataclass(frozen=True)
 class Asked:
-    """What is drawn: identity [b, 224], expression [b, 57], background [b, c, h, w], mask [b, 1, h, w], ids [b, 24] of
-    the prompt; who, how [b]: the identity, the expression is told (1) or that branch is off (0); usual [b]: the
+    """What is drawn: identity [b, 224], expression [b, 57], background [b, c, h, w], mask [b, 1, h, w]; usual [b]: the
     expression is one that these photographs have, so that what is drawn may be held against them."""
 
     identity: Tensor
     expression: Tensor
     background: Tensor
     mask: Tensor
-    ids: Tensor
-    who: Tensor
-    how: Tensor
     usual: Tensor
 
 
@@ -84,8 +80,6 @@ class RewardStage:
         worded: share of the expressions that are told in words, at strengths of `STRENGTH` to 1.
         mixed: share of the people who are mixtures of two.
         surrounded: share of the portraits that are drawn into somebody's surroundings.
-        described: share of the portraits whose person is not told: a photograph's caption is their prompt, and in half
-            of the steps they are told no expression either. Without them a base forgets to draw from a prompt alone.
         emphasis: see ``ConditionSampler``.
         steps, guidance, spacing: of the sampler, least and most; by chance any between them, since a base that is
             trained on one number of steps alone fails with others, and with one guidance it exaggerates at another.
@@ -105,7 +99,6 @@ class RewardStage:
         worded: float = 0.2,
         mixed: float = 0.5,
         surrounded: float = 0.3,
-        described: float = 0.0,
         emphasis: float = 0.1,
         steps: tuple[int, int] = (5, 9),
         guidance: tuple[float, float] = (1.0, 1.75),
@@ -145,8 +138,7 @@ class RewardStage:
         self.strong = part.expression[:, torch.from_numpy(part.rows)].flatten(0, 1)
         self.words = torch.stack([numbers(named(Part(1.0, word=word))) for word in labels()])
         self.rest = numbers({})
-        self.wild, self.worded, self.mixed = wild, worded, mixed
-        self.surrounded, self.described = surrounded, described
+        self.wild, self.worded, self.mixed, self.surrounded = wild, worded, mixed, surrounded
         self.steps, self.guidance, self.spacing, self.depth = steps, guidance, spacing, depth or steps[1]
         self.identity_weight, self.expression_weight = identity_weight, expression_weight
         self.crowd_weight, self.colour_weight, self.noise_weight = crowd_weight, colour_weight, noise_weight
@@ -184,18 +176,12 @@ class RewardStage:
         x = self.base.vae.decode(z[: self.judged]).sample.float().clamp(-1.2, 1.2)
         who, how = self.see(x, rng)
         told = asked.identity[: len(x)]
-        named, faced = (scale[: len(x)] > 0 for scale in (asked.who, asked.how))
-        identity = identity_loss(who[named], told[named, :IDENTITY]) if named.any() else who.sum() * 0
-        expression = (
-            expression_loss(how[faced], asked.expression[: len(x)][faced]) if faced.any() else how.sum() * 0
-        )
+        identity = identity_loss(who, told[:, :IDENTITY])
+        expression = expression_loss(how, asked.expression[: len(x)])
         colour = colour_loss(x, told[:, IDENTITY:])
         valid = people["valid"][:, None]  # what repeats a photograph's edge is hidden on both sides
-        drawn, photographed = ((latents * valid).flatten(2).permute(2, 0, 1) for latents in (z, real))
-        told_who = asked.who > 0
-        crowd = grouped_crowd_distance(drawn, photographed, told_who) + grouped_crowd_distance(
-            who, people["identity"][:, :IDENTITY], told_who[: len(x)]
-        )
+        cells = [(latents * valid).flatten(2).permute(2, 0, 1) for latents in (z, real)]
+        crowd = crowd_distance(*cells) + crowd_distance(who, people["identity"][:, :IDENTITY])
         loss = self.noise_weight * noise + self.crowd_weight * crowd
         loss = loss + self.identity_weight * identity + self.expression_weight * expression
         loss = loss + self.colour_weight * colour
@@ -235,9 +221,7 @@ class RewardStage:
         expression = torch.where(wild, self.strong[rows].to(device), expression)
         worded = (torch.rand(b, 1, generator=rng) < self.worded).to(device)
         expression = torch.where(worded, self.word(b, rng).to(device), expression)
-        described = (torch.rand(b, generator=rng) < self.described).to(device)
-        silent = described & (torch.rand((), generator=rng) < 0.5).to(device)
-        inside = (torch.rand(b, generator=rng) < self.surrounded).to(device) & ~described
+        inside = (torch.rand(b, generator=rng) < self.surrounded).to(device)
         region = torch.where(inside.view(b, 1, 1, 1), people["face"], 1.0)
         background, mask = background_conditions(self.base.vae, x, region)
         # In a photograph: somebody else, at its pose and in its light.
@@ -245,12 +229,7 @@ class RewardStage:
         identity[inside, IDENTITY:] = 0.0
         at_pose = turned(expression.cpu(), foretell(people["expression"].cpu()).numpy()).to(expression)
         expression = torch.where(inside[:, None], at_pose, expression)
-        identity[described] = 0.0
-        ids = torch.where(described[:, None], people["ids"], self.base.untold.to(device))
-        usual = ~(wild | worded)[:, 0] | silent
-        return Asked(
-            identity, expression, background, mask, ids, (~described).float(), (~silent).float(), usual
-        )
+        return Asked(identity, expression, background, mask, ~(wild | worded)[:, 0])
 
     def word(self, size: int, rng: torch.Generator) -> Tensor:
         """Expressions [size, 57] told in words, as `mien.pipelines.inputs` tells them: neutral and a word."""
@@ -268,22 +247,22 @@ class RewardStage:
         return Settings(steps, guidance, spacing)
 
     def draw(self, asked: Asked, settings: Settings, rng: torch.Generator) -> Tensor:
-        """Their latents [b, c, 8, 8], as the portrait pipeline draws them; an empty negative prompt."""
-        base, device = self.base, asked.identity.device
+        """Their latents [b, c, 8, 8], as the portrait pipeline draws them with an empty prompt."""
+        base, b = self.base, len(asked.identity)
+        device = asked.identity.device
         noise = torch.randn(asked.background.shape, generator=rng).to(device)
         with torch.no_grad():
-            text = base.text_encoder(asked.ids)[0]
-            empty = base.text_encoder(self.base.untold.to(device)[None])[0].expand_as(text)
+            text = base._encode([""] * b)
 
-        def conditions(identity: Tensor, expression: Tensor, text: Tensor) -> Conditions:
+        def conditions(identity: Tensor, expression: Tensor) -> Conditions:
             told = base.adapter.project(identity, expression, text)
             return Conditions(text, told.identity, told.expression, asked.background, asked.mask)
 
-        given = conditions(asked.identity, asked.expression, text)
+        given = conditions(asked.identity, asked.expression)
         with torch.no_grad():
-            nothing = conditions(torch.zeros_like(asked.identity), torch.zeros_like(asked.expression), empty)
+            nothing = conditions(torch.zeros_like(asked.identity), torch.zeros_like(asked.expression))
         return rollout(
-            base.adapter.predict_noise(base.unet, asked.who, asked.how),
+            base.adapter.predict_noise(base.unet),
             base.scheduler,
             settings,
             noise,
