@@ -18,13 +18,19 @@ HERE = Path(__file__).resolve().parent
 BENCHMARKS = (
     "portrait_benchmark",
     "model_card",
+    "invented",
     "analyser_benchmark",
     "analyser_speed",
     "render_truth",
     "speed",
     "watermark",
 )
-QUICK = {"analyser_speed": ["--rounds", "1"], "render_truth": ["--n", "40"], "speed": ["--repeats", "1"]}
+QUICK = {
+    "invented": ["--count", "20"],
+    "analyser_speed": ["--rounds", "1"],
+    "render_truth": ["--n", "40"],
+    "speed": ["--repeats", "1"],
+}
 
 
 def main() -> None:

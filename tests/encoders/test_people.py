@@ -72,7 +72,7 @@ def test_only_frontal_colour_photographs_of_the_training_part_count() -> None:
         faces = load_faces("utkface-adults")
     except InputError as error:
         pytest.skip(str(error))
-    crops = torch.from_numpy(np.asarray(faces.crops[:2000])).permute(0, 3, 1, 2) / 127.5 - 1
+    crops = torch.from_numpy(np.array(faces.crops[:2000])).permute(0, 3, 1, 2) / 127.5 - 1
     tint = torch.zeros(len(faces), 96)
     tint[:2000] = colours(crops)  # the others are grey
     rows = usable(faces, tint)
