@@ -81,6 +81,7 @@ HUB_FILES = [
     *(f"{part}/config.json" for part in ("unet", "vae", "text_encoder", "text_encoder_2")),
     *(f"{part}/diffusion_pytorch_model.safetensors" for part in ("unet", "vae")),
     *(f"{part}/model.safetensors" for part in ("text_encoder", "text_encoder_2")),
+    *(f"adapter/{name}" for name in ("adapter.json", "identity.safetensors", "expression.safetensors")),
 ]
 
 OFFLOADS = {"none": "", "model": "enable_model_cpu_offload", "sequential": "enable_sequential_cpu_offload"}

@@ -72,6 +72,9 @@ def test_travel_makes_a_film(client: Any) -> None:
         assert image.n_frames == 4  # there and back
     said = read_animation(files[0])
     assert said is not None and said["settings"]["expressions"] == ["neutral", "joy"]
+    settings = said["settings"]
+    assert (settings["kind"], settings["frames"], settings["steps"], settings["seed"]) == ("travel", 3, 2, 0)
+    assert settings["models"].keys() == {"backbone", "adapter", "face"} and settings["dtype"] == "float32"
     assert note == "3 frames." and Path(film).is_file()
 
 

@@ -65,6 +65,7 @@ def panel(engine: Engine, backbone: gr.Dropdown, history: gr.State) -> Panel:
         request: gr.Request,
         progress: Any = gr.Progress(),  # noqa: B008 - how Gradio knows that it is wanted
     ) -> Iterator[Any]:
+        from mien.cli.generate.wish import Wish
         from mien.pipelines import travel as journeys
 
         with told():
@@ -73,24 +74,25 @@ def panel(engine: Engine, backbone: gr.Dropdown, history: gr.State) -> Panel:
             places = [words(stop) for stop in split(prompt(expressions, "list of expressions"))]
             count = number(frames, 2, MOST_FRAMES, "number of frames")
             wish: dict[str, Any] = {
-                "seed": number(seed, 0, MAX_SEED, "seed"),
-                "prompt": prompt(prompt_text),
                 "steps": own(steps),
                 "guidance": guidance or None,
                 "id_scale": id_scale,
                 "expression_scale": expression_scale,
             }
+            draw: dict[str, Any] = {"seed": number(seed, 0, MAX_SEED, "seed"), "prompt": prompt(prompt_text)}
             names = journeys.names(places, count)
             place = engine.new_folder(str(request.session_hash))
 
             def work(job: Job) -> Any:
                 maker = engine.portraits(backbone)
                 try:
+                    maker.wish = Wish(**wish)
                     callback = job.watch(maker.pipe.backbone)
                     images = journeys.travel(
-                        maker.pipe, who, places, count, batch_size=BATCH, callback=callback, **wish
+                        maker.pipe, who, places, count, batch_size=BATCH, callback=callback, **wish, **draw
                     )
-                    return images, maker.pipe.steps, maker.pipe.guidance
+                    models = {"models": maker.maker.hashes, "environment": maker.maker.environment}
+                    return images, maker.settings | models
                 finally:
                     maker.forget()
 
@@ -100,10 +102,9 @@ def panel(engine: Engine, backbone: gr.Dropdown, history: gr.State) -> Panel:
                     if shown := on_the_way(update, place, progress):
                         yield shown
                     continue
-                images, own_steps, own_guidance = update
-                settings = {
-                    "kind": "travel", "expressions": [stop.text for stop in places], "frames": count, **wish,
-                    "steps": wish["steps"] or own_steps, "guidance": wish["guidance"] or own_guidance,
+                images, settings = update
+                settings |= {
+                    "kind": "travel", "expressions": [stop.text for stop in places], "frames": count, **draw,
                     "backbone": backbone,
                 }  # fmt: skip
                 moving = [*images, *images[-2:0:-1]] if and_back else images
