@@ -25,6 +25,7 @@ from mien.face.blendshapes import INDEX
 from mien.metrics import statistics
 from mien.metrics.scoring import Observation, load_scorer
 from mien.pipelines.invent import EXPRESSION, invent
+from mien.provenance import save_image
 from mien.sheets import sheet
 from mien.types import FloatArray
 from table import Row, publish, run
@@ -43,19 +44,28 @@ def main() -> None:
     given = parser.parse_args()
     faces = load_faces("utkface-adults")
     known = np.concatenate([trained_with(name) for name in ("utkface-adults", "lfw-gray")])
-    strangers = [Image.fromarray(faces.crops[row]) for row in split_rows(faces, held_out=True)[: given.count]]
+    held = np.random.default_rng(0).permutation(split_rows(faces, held_out=True))  # the set is sorted by age
+    strangers = [Image.fromarray(faces.crops[row]) for row in held[: given.count]]
     scorer = load_scorer("mediapipe", "dlib")
     pipe = mien.load("mini", device="cpu")
-    people = [invent(pipe, seed=seed)[0].image for seed in tqdm(range(given.count), desc="invented")]
+    people, last = [], -1
+    for _ in tqdm(range(given.count), desc="invented"):
+        (one,) = invent(pipe, seed=last + 1)
+        people.append(one.image)
+        last = one.seed
     made = [scorer.observe(image) for image in people]
     photographs = [scorer.observe(image) for image in tqdm(strangers, desc="strangers")]
     there = [image for image, seen in zip(strangers, photographs, strict=True) if seen is not None]
     portraits = [scorer.observe(image) for image in pipe(identity=there, expression=EXPRESSION)]
-    rows = table(made, photographs, portraits, known)
+    drawn = np.array([True] * len(people) + [False] * (last + 1 - len(people)))
+    shown = Row(
+        "seeds of which our analyser sees a face", statistics.mean(drawn), spec=".1%", note=f"{last + 1}"
+    )
+    rows = [shown, *table(made, photographs, portraits, known)]
     publish(given.out, "invented", "Invented people", rows, {"training photographs": len(known)})
     lines = [people[i : i + COLUMNS] for i in range(0, len(people), COLUMNS)]
     path = given.out / "invented.webp"
-    sheet([[("", image) for image in line] for line in lines], 96).save(path)
+    save_image(sheet([[("", image) for image in line] for line in lines], 96), path, {"kind": "invented"})
     print(f"everybody: {path}")
 
 

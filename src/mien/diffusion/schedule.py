@@ -51,7 +51,7 @@ class Schedule:
         return gather(self.alpha_bar, t, like)
 
     def roots(self, t: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
-        """sqrt(alpha_bar) and sqrt(1 - alpha_bar) at t, as `at`; rounded to the type of `like` last."""
+        """sqrt(alpha_bar) and sqrt(1 - alpha_bar) at t [b], each [b, 1, …]; rounded to the type of `like` last."""
         return gather(self.alpha_bar.sqrt(), t, like), gather((1 - self.alpha_bar).sqrt(), t, like)
 
     def one_step(self, z_t: Tensor, eps: Tensor, t: Tensor) -> Tensor:

@@ -33,7 +33,7 @@ def draw(seed: int, prompt: str = "") -> Tensor:
     shares, means, factor = _spread()[kind or KINDS[seed % 2]]
     some = int(
         torch.multinomial(shares, 1, generator=rng)
-    )  # always drawn: an age that is told leaves the rest
+    )  # drawn though an age is told, which leaves the rest
     mean = means[some if age is None else AGES.index(age)]
     return mean + factor @ torch.randn(len(mean), generator=rng)
 
