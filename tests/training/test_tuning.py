@@ -59,7 +59,7 @@ def test_perturbed_noise_is_not_what_is_asked_for(base: Path, monkeypatch: pytes
     )
     monkeypatch.setattr(
         "mien.training.stages.pretrain.noise_error",
-        lambda p, e, w: (asked.append(e), noise_error(p, e, w))[1],
+        lambda p, e, *rest: (asked.append(e), noise_error(p, e, *rest))[1],
     )
     rng = make_rng(0, 0, 0)
     with torch.no_grad():

@@ -19,9 +19,17 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from mien.diffusion.losses import Contrast, contrast_alignment, network_error
+from mien.diffusion.losses import Contrast, contrast_alignment
 from mien.diffusion.x0 import ESTIMATORS, R_TMAX, Estimator, adaptive_noise_inversion
-from mien.training.adapter import EVERYTHING, PAPER_LOOP, AdapterStart, AdapterTraining, Noised, open_backbone
+from mien.training.adapter import (
+    EVERYTHING,
+    PAPER_LOOP,
+    AdapterStart,
+    AdapterTraining,
+    Noised,
+    open_backbone,
+    share_of,
+)
 from mien.training.examples import DataConfig
 from mien.training.judge import FaceJudge, canonical
 from mien.types import Conditions, InputError
@@ -95,11 +103,13 @@ class IcaStage:
         training = self.training
         noised = training.noised(batch, rng)
         predicted = training.predict(noised)
-        diffusion = network_error(predicted, noised.eps, noised.t, self.training.schedule, noised.weight)
-        chosen = torch.nonzero(noised.mode == EVERYTHING)[: self.judged, 0]
-        if len(chosen) == 0:  # every sample lost a condition: there is nothing to contrast
+        diffusion = training.error(predicted, noised)
+        whole = torch.nonzero(noised.mode == EVERYTHING)[:, 0]
+        if len(whole) == 0:  # every sample lost a condition: there is nothing to contrast
             return diffusion, {"loss": diffusion.item()}
-        found = self.contrast(noised.of(chosen), predicted[chosen], batch, chosen, diffusion, rng)
+        share = share_of(len(whole), len(noised.z), 1 - float(training.drop[-1]))
+        chosen = whole[: self.judged]
+        found = self.contrast(noised.of(chosen), predicted[chosen], batch, chosen, diffusion, rng, share)
         logs = {"loss": found.total, "diffusion": diffusion, "id": found.identity, "exp": found.expression}
         return found.total, {key: value.item() for key, value in logs.items()}
 
@@ -111,8 +121,9 @@ class IcaStage:
         chosen: Tensor,
         diffusion: Tensor,
         rng: torch.Generator,
+        share: float = 1.0,
     ) -> Contrast:
-        """The losses of the chosen samples; `predicted`: ε_θ with control, of them."""
+        """The losses of the chosen samples; `predicted`: ε_θ with control, of them; `share`: see `share_of`."""
         matrices = batch["face_matrix"].to(chosen.device)[chosen] if "face_matrix" in batch else None
         if self.person == "source":
             face = batch["person_target"].to(chosen.device)[chosen]
@@ -132,8 +143,8 @@ class IcaStage:
             face,
             self.judge.expression(made),
             wanted,
-            self.w_id,
-            self.w_exp,
+            self.w_id * share,
+            self.w_exp * share,
         )
 
     def reconstruct(
