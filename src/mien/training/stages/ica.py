@@ -19,6 +19,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from mien.data.pairs import TRIPLES
 from mien.diffusion.losses import Contrast, contrast_alignment
 from mien.diffusion.x0 import ESTIMATORS, R_TMAX, Estimator, adaptive_noise_inversion
 from mien.training.adapter import (
@@ -40,7 +41,8 @@ class IcaStage:
 
     Args:
         backbone, data, adapter, encoders, dtype, drop, checkpointing, people, controller, untold, weight_limit: as
-            `BaseStage`'s. `data` may be IDI's triples (the paper's) or same-identity ones.
+            `BaseStage`'s. A `data.root` that holds IDI's triples is read as
+            those (the paper's); any other folder, and prepared sets, as same-identity ones.
         w_id, w_exp: of the loss. r_tmax: above it f(t) of EmojiDiff Eq. 8 is constant.
         estimator: name in `diffusion.x0.ESTIMATORS`.
         person: whom L_id asks for: "without", who is drawn without expression control (the paper's contrast), or
@@ -80,7 +82,8 @@ class IcaStage:
             raise InputError(f"judged must be at least 1, not {judged}: leave it out to judge all")
         config = DataConfig.read(data)
         opened = open_backbone(backbone, adapter, dtype)
-        examples = config.open(opened, encoders, another=config.root is not None, person=person == "source")
+        another = config.root is not None and (Path(config.root) / TRIPLES).is_file()
+        examples = config.open(opened, encoders, another, person=person == "source")
         self.training = AdapterTraining(
             opened, examples, drop, checkpointing, people, controller, untold, weight_limit
         )
