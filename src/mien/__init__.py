@@ -10,11 +10,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from mien.pipelines.inputs import Person
     from mien.pipelines.portrait import PortraitPipeline
     from mien.pipelines.reface import RefacePipeline
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "load", "load_reface"]
+__all__ = ["Person", "__version__", "load", "load_reface"]
+
+
+def __getattr__(name: str) -> object:
+    """`Person`, which is imported where it is first asked for."""
+    if name == "Person":
+        from mien.pipelines.inputs import Person
+
+        return Person
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def load(

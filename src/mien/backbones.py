@@ -226,6 +226,24 @@ class Backbone:
                 self._stock = getattr(diffusers, kind)(**parts)
         return self._stock
 
+    def to(self, device: torch.device | None = None, precision: torch.dtype | None = None) -> None:
+        """Move all networks, in place; encoders of pictures are loaded again where they are needed. None: as it is.
+
+        Raises:
+            InputError: the model is offloaded, or the device cannot do the precision.
+        """
+        if self.offload != "none":
+            raise InputError("an offloaded model moves by itself: load it without offload to move it")
+        device, precision = device or self.device, precision or self.precision
+        choose_precision(str(precision).removeprefix("torch."), device)
+        upcast = precision == torch.float16 and self.vae.config.get("force_upcast", True)
+        self.unet.to(device, precision)
+        self.vae.to(device, torch.float32 if upcast else precision)
+        for encoder in self.prompts.encoders:
+            encoder.to(device, precision)
+        self.device, self.precision = device, precision
+        self._encoders.clear()
+
     def offload_again(self) -> None:
         """Put the hooks of `offload` back, which diffusers takes away before it changes networks."""
         if self.offload != "none":

@@ -23,6 +23,16 @@ class EncodedText:
     tokens: Tensor
     pooled: Tensor | None
 
+    def part(self, rows: slice) -> EncodedText:
+        """The same of some of the batch."""
+        return EncodedText(self.tokens[rows], None if self.pooled is None else self.pooled[rows])
+
+    def to(self, device: torch.device, dtype: torch.dtype) -> EncodedText:
+        """The same elsewhere."""
+        return EncodedText(
+            self.tokens.to(device, dtype), None if self.pooled is None else self.pooled.to(device, dtype)
+        )
+
 
 @dataclass(frozen=True)
 class PromptEncoder:

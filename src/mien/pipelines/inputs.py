@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from mien.expressions import reading
 from mien.expressions.spec import Expression, Part, parse
 from mien.expressions.turning import turned
 from mien.images import read_image, to_rgb
+from mien.pipelines.arguments import shown
 from mien.types import Face, FloatArray, InputError
 
 Picture = str | Path | Image.Image
@@ -33,6 +35,18 @@ Wish = Picture | Mapping[str, float] | Expression
 """An expression as it can be given to a pipeline: what `mien.expressions.spec.parse` takes."""
 FaceChoice = str | int
 """Which face of a picture is meant: "largest", "left", "right", or a number counted from 0, the largest."""
+
+
+@dataclass(frozen=True)
+class Person:
+    """Several pictures of one person, as one identity: ``Person("a.jpg", "b.jpg")``; their embeddings are averaged."""
+
+    pictures: tuple[Picture, ...]
+
+    def __init__(self, *pictures: Picture) -> None:
+        if not pictures:
+            raise InputError("a Person of no pictures is nobody: give at least one")
+        object.__setattr__(self, "pictures", pictures)
 
 
 def as_list(value: Any, n: int, name: str) -> list[Any]:
@@ -92,7 +106,9 @@ class Embedder:
         self.kind = kind
         self._seen: dict[str | int, tuple[Any, Tensor, FloatArray]] = {}
 
-    def __call__(self, subjects: Sequence[Wish | Sequence[Wish]], pose: FloatArray | None = None) -> Tensor:
+    def __call__(
+        self, subjects: Sequence[Wish | Person | Sequence[Wish]], pose: FloatArray | None = None
+    ) -> Tensor:
         """n subjects -> [n, w] float32; of a list of pictures of one person, the mean of their embeddings.
 
         `pose` (yaw, pitch, roll, degrees): embedded expressions are told as a head so turned shows them
@@ -100,6 +116,8 @@ class Embedder:
         """
         rows = []
         for subject in subjects:
+            if isinstance(subject, Person):
+                subject = subject.pictures
             pictures: list[Any] = list(subject) if isinstance(subject, (list, tuple)) else [subject]
             if not pictures:
                 raise InputError(f"an empty list was given as {self.kind}: give at least one picture")
@@ -141,7 +159,9 @@ class Embedder:
                 name = str(picture)
                 image = read_image(picture)
             else:
-                raise InputError(f"{picture!r} was given as {self.kind}: give a file's path or a PIL image")
+                raise InputError(
+                    f"{shown(picture)} was given as {self.kind}: give a file's path or a PIL image"
+                )
             face = choose_face(self.analyze(image), self.face if which is None else which, name)
             # The picture is kept too: its id must not be another's while this lives.
             self._seen[key] = (picture, self.encoder(image, face).detach().float().cpu(), face.pose)

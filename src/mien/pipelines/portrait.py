@@ -7,18 +7,35 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
 from mien.backbones import AdapterSpec, Backbone, FaceEncoder, load_backbone
 from mien.diffusion.spacing import set_timesteps
-from mien.models.attention import by_block
-from mien.pipelines.inputs import Embedder, FaceChoice, Picture, Wish, as_list
-from mien.pipelines.lora import load_lora
+from mien.pipelines.arguments import (
+    as_generators,
+    check_scale,
+    check_seed,
+    check_text,
+    number,
+    one_of,
+    whole,
+)
+from mien.pipelines.conditions import Texts, conditions_of, given_texts
+from mien.pipelines.diffusers_names import (
+    DiffusersNames,
+    StepEnd,
+    as_output,
+    check_output,
+    check_safetensors,
+    refuse,
+    step_end,
+)
+from mien.pipelines.diffusers_names import to_pil as to_pil
+from mien.pipelines.inputs import Embedder, FaceChoice, Person, Picture, Wish, as_list
 from mien.pipelines.schedulers import choose_scheduler, guidance_embedding, most_steps, own_noise
-from mien.types import Conditions, Face, InputError
+from mien.types import Face, InputError
 
 if TYPE_CHECKING:
     from mien.models.attention import Scale
@@ -29,7 +46,7 @@ Callback = Callable[[int, int, Tensor], None]
 batch in work, which ``pipe.backbone.decode`` turns into pixels for a preview."""
 
 
-class PortraitPipeline:
+class PortraitPipeline(DiffusersNames):
     """Portraits of people with expressions.
 
     ``scheduler`` may be set to any scheduler of diffusers, by name ("ddim") or as an object; the default is
@@ -61,6 +78,7 @@ class PortraitPipeline:
         self.scheduler = scheduler  # before the UNet is touched: it may be refused
         adapter.attach(backbone.unet)
         self._loras: dict[str, float] = {}
+        self._interrupt = False  # diffusers' name: `callback_on_step_end` may set it to end after its step
         self.steps = backbone.adapter.steps if backbone.adapter else AdapterSpec.steps
         self.guidance = backbone.adapter.guidance if backbone.adapter else AdapterSpec.guidance
         self._analyze = analyze
@@ -81,6 +99,21 @@ class PortraitPipeline:
         backbone = load_backbone(name, device, dtype, adapter, offload)
         return cls(backbone, backbone.load_controller(), scheduler)
 
+    @classmethod
+    def from_pretrained(
+        cls,
+        name: str | Path,
+        torch_dtype: torch.dtype | str = "auto",
+        device: str = "auto",
+        adapter: str | Path | AdapterSpec | None = None,
+        scheduler: Any = None,
+        use_safetensors: bool = True,
+    ) -> PortraitPipeline:
+        """`from_backbone` by diffusers' names; nothing but safetensors is read."""
+        check_safetensors(use_safetensors)
+        dtype = str(torch_dtype).removeprefix("torch.")
+        return cls.from_backbone(str(name), device, dtype, adapter, scheduler=scheduler)
+
     @property
     def scheduler(self) -> Any:
         """An object of diffusers; every call works on a copy of it."""
@@ -92,56 +125,10 @@ class PortraitPipeline:
         self._scheduler = choose_scheduler(which, self.backbone.scheduler)
         self.spacing = self.backbone.adapter.spacing if own and self.backbone.adapter else 1.0
 
-    def enable_attention_slicing(self, slice_size: str | int | None = "auto") -> None:
-        """Attention in slices of heads, for less memory (diffusers' "auto", "max" or a number; None: off)."""
-        self.adapter.detach()
-        try:
-            self.backbone.unet.set_attention_slice(slice_size)
-        except ValueError as error:
-            raise InputError(
-                f"attention slices of {slice_size!r} do not fit this UNet: use 'auto'"
-            ) from error
-        finally:
-            self.adapter.attach(self.backbone.unet)
-
-    def enable_vae_slicing(self) -> None:
-        """Decode one picture of a batch at a time, for less memory."""
-        self._enable_vae("slicing")
-
-    def enable_vae_tiling(self) -> None:
-        """Decode a picture tile by tile, for less memory at large sizes."""
-        self._enable_vae("tiling")
-
-    def _enable_vae(self, what: str) -> None:
-        enable = getattr(self.backbone.vae, f"enable_{what}", None)
-        if enable is None:
-            raise InputError(
-                f"the autoencoder of {self.backbone.name} has no {what}, it is small: leave it out"
-            )
-        enable()
-
-    def load_lora(self, path: str | Path, weight: float = 1.0) -> None:
-        """Add a LoRA of the ecosystem (diffusers', kohya's or peft's layout), LCM's too; several add up.
-
-        Args:
-            path: a ``.safetensors`` file, a folder or a hub id.
-
-        Raises:
-            InputError: it is not there, not whole, damaged, of another kind (LyCORIS) or for another model; or the
-                extra ``lora`` is not installed. Then nothing has changed.
-        """
-        load_lora(self.backbone, path, weight, self._loras)
-
-    def unload_loras(self) -> None:
-        """Take all LoRAs out again."""
-        if self._loras:
-            self.backbone.as_diffusers().unload_lora_weights()
-            self._loras.clear()
-
     def __call__(
         self,
-        identity: Picture | Sequence[Picture | Sequence[Picture]] | None,
-        expression: Wish | Sequence[Wish] | None,
+        identity: Picture | Person | Sequence[Picture | Person | Sequence[Picture]] | None = None,
+        expression: Wish | Sequence[Wish] | None = None,
         prompt: str | Sequence[str] = "",
         negative_prompt: str | Sequence[str] = "",
         seed: int | Sequence[int] = 0,
@@ -156,12 +143,25 @@ class PortraitPipeline:
         width: int | None = None,
         batch_size: int = 8,
         callback: Callback | None = None,
-    ) -> list[Image.Image]:
+        *,
+        num_inference_steps: int | None = None,
+        guidance_scale: float | None = None,
+        num_images_per_prompt: int | None = None,
+        generator: torch.Generator | Sequence[torch.Generator] | None = None,
+        output_type: str = "pil",
+        callback_on_step_end: StepEnd | None = None,
+        callback_on_step_end_tensor_inputs: Sequence[str] = ("latents",),
+        prompt_embeds: Tensor | None = None,
+        negative_prompt_embeds: Tensor | None = None,
+        pooled_prompt_embeds: Tensor | None = None,
+        negative_pooled_prompt_embeds: Tensor | None = None,
+        **others: Any,
+    ) -> Any:
         """Portraits, PIL RGB; n × num_images of them, the images of one pair next to each other.
 
         Args:
-            identity: a picture (path or PIL), or a list of n; an entry that is itself a list holds several
-                pictures of one person, whose embeddings are averaged. None: nobody in particular.
+            identity: a picture (path or PIL), a `Person` of several pictures, or a list of n. None: nobody in
+                particular.
             expression: a picture, a word, blendshapes … (``mien.expressions.spec``), or a list of n. None: no
                 expression control.
             prompt, negative_prompt, seed: one for all n, or a list of n. Image j of a pair has seed + j.
@@ -171,22 +171,45 @@ class PortraitPipeline:
             face, expression_face: which face of an identity's and an expression's picture is meant.
             height, width: pixels; None: the model's size. batch_size: images in work at a time.
             callback: see ``Callback``.
+            num_inference_steps, guidance_scale, num_images_per_prompt: as steps, guidance, num_images.
+            generator: what draws the noise in place of seed: one for all in turn, or one for each image.
+            output_type: "pil" (a list, whose ``.images`` is itself), "np", "pt", "latent": see ``as_output``.
+            callback_on_step_end: see ``StepEnd``; it may set ``pipe._interrupt``, which ends the call after its step.
+            prompt_embeds, negative_prompt_embeds: [n or 1, tokens, d] in place of the texts; SDXL also needs the pooled
+                [n or 1, d'].
 
         Raises:
             InputError: a picture cannot be used, or arguments do not fit each other.
         """
-        lists = [value for value in (identity, expression, prompt, negative_prompt, seed) if _is_list(value)]
-        n = max((len(value) for value in lists), default=1)  # type: ignore[arg-type]
-        if num_images < 1 or batch_size < 1:
-            raise InputError("num_images and batch_size must be at least 1")
+        refuse(others)
+        check_output(output_type)
+        steps = one_of(("steps", "num_inference_steps"), steps, num_inference_steps)
+        guidance = one_of(("guidance", "guidance_scale"), guidance, guidance_scale)
+        if num_images_per_prompt is not None:
+            num_images = num_images_per_prompt
+        whole("num_images", num_images)
+        whole("batch_size", batch_size)
+        self.check(steps, guidance, id_scale, expression_scale)
+        self._size(height), self._size(width)
+        after = step_end(self, callback_on_step_end, callback_on_step_end_tensor_inputs)
+        texts = (prompt_embeds, negative_prompt_embeds, pooled_prompt_embeds, negative_pooled_prompt_embeds)
+        lists = [
+            v for v in (identity, expression, prompt, negative_prompt, seed) if isinstance(v, (list, tuple))
+        ]
+        n = max((len(v) for v in (*lists, *(text for text in texts if isinstance(text, Tensor)))), default=1)
+        as_list(identity, n, "identity"), as_list(expression, n, "expression")
+        seeds = [check_seed(s, num_images) + j for s in as_list(seed, n, "seed") for j in range(num_images)]
+        prompts, negatives = (
+            [check_text(name, text) for text in as_list(given, n, name) for _ in range(num_images)]
+            for name, given in (("prompt", prompt), ("negative_prompt", negative_prompt))
+        )
+        generators = as_generators(generator, len(seeds))
+        given = given_texts(self.backbone, prompts, negatives, texts, n, num_images)
         embeds = {
             branch: vectors.repeat_interleave(num_images, dim=0)
             for branch, vectors in self.embed(identity, expression, n, face, expression_face).items()
         }
-        seeds = [s + j for s in as_list(seed, n, "seed") for j in range(num_images)]
-        prompts = [p for p in as_list(prompt, n, "prompt") for _ in range(num_images)]
-        negatives = [p for p in as_list(negative_prompt, n, "negative_prompt") for _ in range(num_images)]
-        images: list[Image.Image] = []
+        made: list[Tensor] = []
         batches = [slice(i, i + batch_size) for i in range(0, len(seeds), batch_size)]
         for k, part in enumerate(batches):
 
@@ -207,13 +230,32 @@ class PortraitPipeline:
                 height=height,
                 width=width,
                 callback=report,
+                after=after,
+                generators=None if generators is None else generators[part],
+                texts=given and given.part(part),
+                decode=output_type != "latent",
             )
-            images += to_pil(pixels)
-        return images
+            made.append(pixels)
+            if self._interrupt:
+                break
+        return as_output(made, output_type)
+
+    def check(self, steps: Any, guidance: Any, id_scale: Any, expression_scale: Any) -> None:
+        """What can be said of a call's numbers before it begins; None is the default of the first two.
+
+        Raises:
+            InputError: one is of another kind, out of range, or not finite.
+        """
+        if steps is not None and whole("steps", steps) > (most := most_steps(self.scheduler)):
+            raise InputError(f"{type(self.scheduler).__name__} takes at most {most} steps here, not {steps}")
+        if guidance is not None:
+            number("guidance", guidance)
+        check_scale("id_scale", id_scale)
+        check_scale("expression_scale", expression_scale)
 
     def embed(
         self,
-        identity: Picture | Sequence[Picture | Sequence[Picture]] | None,
+        identity: Picture | Person | Sequence[Picture | Person | Sequence[Picture]] | None,
         expression: Wish | Sequence[Wish] | None,
         n: int = 1,
         face: FaceChoice = "largest",
@@ -250,37 +292,35 @@ class PortraitPipeline:
         callback: Callback | None = None,
         background: tuple[Tensor, Tensor] | None = None,
         grain: bool = True,
+        after: Callable[[int, Tensor, Tensor], Tensor] | None = None,
+        generators: Sequence[torch.Generator] | None = None,
+        texts: Texts | None = None,
+        decode: bool = True,
     ) -> Tensor:
-        """One batch from embeddings [b, w] (or [b, k, w]): pixels [b, 3, H, W] float32 on the CPU, in [-1,
-        1].
+        """One batch from embeddings [b, w] (or [b, k, w]): pixels [b, 3, H, W] float32 on the CPU, in [-1, 1].
 
         ``background``: latent [b, c, h, w] and mask [b, 1, h, w] of what surrounds the face, for a UNet that
         takes them (``models.sfsr.background_conditions``); None: nothing is given. ``grain``: whether an
-        autoencoder that leaves detail out may draw it (``models.grain``).
+        autoencoder that leaves detail out may draw it (``models.grain``). ``after``: (i, t, latents) -> latents, after
+        every step. ``generators``: b that draw, in place of ``seeds``. ``texts``: the prompts' and, or None, the
+        negative ones' tokens, in place of the prompts. ``decode``: False: latents [b, c, h, w] in place of pixels.
         """
         steps = self.steps if steps is None else steps
         guidance = self.guidance if guidance is None else guidance
-        if steps < 1:
-            raise InputError(f"steps must be at least 1, not {steps}")
-        if steps > (most := most_steps(self.scheduler)):
-            raise InputError(f"{type(self.scheduler).__name__} takes at most {most} steps here, not {steps}")
-        for scale in (id_scale, expression_scale):
-            if any(isinstance(one, Tensor) and one.ndim for one in by_block(scale)):
-                raise InputError(
-                    "a scale is the same for every image of a call: give a number, not a tensor of them"
-                )
+        self.check(steps, guidance, id_scale, expression_scale)
         height, width = self._size(height), self._size(width)
         b, backbone = len(prompts), self.backbone
         distilled = backbone.unet.config.time_cond_proj_dim  # under guidance, whose strength it is told
         guided = guidance > 1.0 and distilled is None
-        conditions, added = self._conditions(
-            identity_embeds,
-            expression_embeds,
+        conditions, added = conditions_of(
+            backbone,
+            self.adapter,
+            (identity_embeds, expression_embeds),
             prompts,
             (negative_prompts or [""] * b) if guided else None,
-            height,
-            width,
+            (height, width),
             background,
+            texts,
         )
         if distilled is not None:
             told = guidance_embedding(guidance, b, distilled)
@@ -288,11 +328,17 @@ class PortraitPipeline:
         predict = self.adapter.predict_noise(backbone.unet, id_scale, expression_scale, **added)
         scheduler = copy.deepcopy(self.scheduler)  # its state belongs to this call
         set_timesteps(scheduler, steps, self.spacing, backbone.device)
-        generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+        if generators is None:
+            generators = [torch.Generator().manual_seed(check_seed(seed)) for seed in seeds]
+        else:
+            seeds = [generator.initial_seed() for generator in generators]
         shape = (backbone.unet.config.out_channels, height // backbone.factor, width // backbone.factor)
-        z = torch.stack([torch.randn(shape, generator=generator) for generator in generators])
-        z = z.to(backbone.device) * scheduler.init_noise_sigma
-        extra = own_noise(scheduler, list(seeds), generators)
+        z = torch.stack(
+            [torch.randn(shape, generator=g, device=g.device).to(backbone.device) for g in generators]
+        )
+        z = z * scheduler.init_noise_sigma
+        extra = own_noise(scheduler, list(seeds), list(generators))
+        self._interrupt = False
         try:
             for i, t in enumerate(scheduler.timesteps):
                 z_in = scheduler.scale_model_input(torch.cat([z, z]) if guided else z, t)
@@ -303,6 +349,12 @@ class PortraitPipeline:
                 z = scheduler.step(eps, t, z, **extra, return_dict=False)[0]
                 if callback is not None:
                     callback(i + 1, len(scheduler.timesteps), z)
+                if after is not None:
+                    z = after(i, t, z)
+                if self._interrupt:
+                    break
+            if not decode:
+                return z.float().cpu()
             pixels = backbone.decode(z, generators if grain else None).cpu()
         finally:
             self.adapter.forget()
@@ -314,43 +366,10 @@ class PortraitPipeline:
             )
         return pixels.clamp(-1, 1)
 
-    def _conditions(
-        self,
-        identity_embeds: Tensor | None,
-        expression_embeds: Tensor | None,
-        prompts: Sequence[str],
-        negative_prompts: Sequence[str] | None,
-        height: int,
-        width: int,
-        background: tuple[Tensor, Tensor] | None,
-    ) -> tuple[Conditions, dict[str, Any]]:
-        """Tokens of the batch; under guidance (negative prompts given) [2b, …], the unconditional half
-        first."""
-        backbone = self.backbone
-        text = backbone.prompts([*(negative_prompts or ()), *prompts])
-        if negative_prompts is not None and backbone.empty_negative_is_zero:
-            empty = [i for i, negative in enumerate(negative_prompts) if negative == ""]
-            for tensor in (text.tokens, text.pooled):
-                if tensor is not None:
-                    tensor[empty] = 0.0
-
-        def both(embeds: Tensor | None) -> Tensor | None:
-            if embeds is None:
-                return None
-            embeds = embeds.to(backbone.device, backbone.precision)
-            return embeds if negative_prompts is None else torch.cat([torch.zeros_like(embeds), embeds])
-
-        conditions = self.adapter.project(both(identity_embeds), both(expression_embeds), text.tokens)
-        if background is not None:
-            copies = (1 if negative_prompts is None else 2, 1, 1, 1)
-            conditions.background, conditions.mask = (part.repeat(copies) for part in background)
-        elif backbone.takes_background:
-            conditions.background, conditions.mask = backbone.empty_background(1, height, width)
-        return conditions, backbone.added_conditions(text, height, width)
-
     def _size(self, pixels: int | None) -> int:
         if pixels is None:
             return self.backbone.size
+        whole("height and width", pixels)
         unit = self.backbone.factor * 2 ** (len(self.backbone.unet.config.block_out_channels) - 1)
         if pixels < unit or pixels % unit:
             raise InputError(
@@ -379,13 +398,3 @@ class PortraitPipeline:
 
             self._analyze = analyze
         return self._analyze
-
-
-def to_pil(pixels: Tensor) -> list[Image.Image]:
-    """[b, 3, H, W] in [-1, 1] -> b pictures, RGB."""
-    levels = ((pixels + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
-    return [Image.fromarray(np.asarray(image.permute(1, 2, 0))) for image in levels]
-
-
-def _is_list(value: Any) -> bool:
-    return isinstance(value, (list, tuple))

@@ -8,7 +8,6 @@ stays.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,66 +17,36 @@ from PIL import Image
 from torch import Tensor
 
 from mien.backbones import AdapterSpec, Backbone, FaceEncoder, load_backbone
-from mien.face.align import invert, transform_points, warp
-from mien.face.colour import match_colour
-from mien.face.paste import feather, paste_back
-from mien.images import read_image, to_rgb
 from mien.models.attention import times
-from mien.models.sfsr import FRAMINGS, background_conditions, face_region
-from mien.pipelines.inputs import Embedder, FaceChoice, Picture, Wish, as_list, choose_face
+from mien.models.sfsr import FRAMINGS, background_conditions
+from mien.pipelines.arguments import as_generators, check_seed, check_text, one_of, whole
+from mien.pipelines.conditions import Texts, given_texts
+from mien.pipelines.diffusers_names import (
+    OUTPUTS,
+    DiffusersNames,
+    StepEnd,
+    check_output,
+    check_safetensors,
+    pictures_as,
+    refuse,
+    step_end,
+)
+from mien.pipelines.inputs import Embedder, FaceChoice, Person, Picture, Wish, as_list
 from mien.pipelines.portrait import Callback, PortraitPipeline, to_pil
-from mien.pipelines.schedulers import PLAIN_SCHEDULERS
-from mien.types import ByteImage, Face, FloatArray, InputError
+from mien.pipelines.scenes import Refaced as Refaced
+from mien.pipelines.scenes import Scene as Scene
+from mien.pipelines.scenes import find_scene, read_photo
+from mien.pipelines.schedulers import PLAIN_SCHEDULERS, reface_scheduler
+from mien.types import ByteImage, Face, InputError
 
 if TYPE_CHECKING:
     from mien.models.attention import Scale
     from mien.models.e_adapter import EAdapter
 
 STEPS = 50  # DiffSFSR, implementation details: PNDM, 50 steps
-FEATHER = 0.06  # of the crop's side: how wide the generated face fades into the photo
-LEAST_INSIDE = 0.75  # share of the face's region that must lie in the photo
-MIN_CONFIDENCE = 0.8  # a face believed in less is refused, not processed
 
 
-@dataclass(frozen=True)
-class Scene:
-    """A photo and the face in it that is to be replaced.
-
-    Attributes:
-        photo: [H, W, 3] uint8. face: in its pixels. matrix: [2, 3] photo px -> px of the crop.
-        crop: [s, s, 3] uint8. region: [s, s] float32 in [0, 1], where the crop is generated anew.
-    """
-
-    photo: ByteImage
-    face: Face
-    matrix: FloatArray
-    crop: ByteImage
-    region: FloatArray
-
-
-@dataclass(frozen=True)
-class Refaced:
-    """A result: the photo's scene and the crop [s, s, 3] uint8 that was generated for it."""
-
-    scene: Scene
-    crop: ByteImage
-
-    def image(self) -> Image.Image:
-        """The photo with the new face, in the photo's colours and fading out inside the region. PIL RGB."""
-        matched = match_colour(self.crop, self.scene.crop, self.scene.region)
-        return Image.fromarray(paste_back(self.scene.photo, matched, self.scene.matrix, self._shown()))
-
-    def mask(self) -> FloatArray:
-        """[H, W] float32 in [0, 1]: how much of the new face shows. Where it is 0 the photo keeps every bit."""
-        white, black = np.full_like(self.crop, 255), np.zeros_like(self.scene.photo)
-        shown = paste_back(black, white, self.scene.matrix, self._shown())
-        return shown[..., 0].astype(np.float32) / 255
-
-    def _shown(self) -> FloatArray:
-        return feather(self.scene.region, FEATHER * self.scene.region.shape[0])
-
-
-class RefacePipeline:
+class RefacePipeline(DiffusersNames):
     """Photos with another face, expression or both; the rest of the photo keeps every pixel.
 
     ``scheduler`` may be set to any scheduler of diffusers. Pixels outside the feathered mask are those of the photo,
@@ -165,14 +134,40 @@ class RefacePipeline:
     def scheduler(self, scheduler: Any) -> None:
         self.portraits.scheduler = scheduler
 
-    def __call__(self, *arguments: Any, **options: Any) -> list[Image.Image]:
-        """The photos with their new faces, PIL RGB of the photos' own sizes; the arguments are `reface`'s."""
-        return [result.image() for result in self.reface(*arguments, **options)]
+    @classmethod
+    def from_pretrained(
+        cls,
+        name: str | Path,
+        torch_dtype: torch.dtype | str = "auto",
+        device: str = "auto",
+        adapter: str | Path | AdapterSpec | None = None,
+        use_safetensors: bool = True,
+    ) -> RefacePipeline:
+        """`from_backbone` by diffusers' names; nothing but safetensors is read."""
+        check_safetensors(use_safetensors)
+        return cls.from_backbone(str(name), device, str(torch_dtype).removeprefix("torch."), adapter)
 
-    def reface(
+    @property
+    def adapter(self) -> Any:
+        """The attached adapter, of both branches."""
+        return self.portraits.adapter
+
+    @property
+    def _loras(self) -> dict[str, float]:
+        return self.portraits._loras
+
+    @property
+    def _interrupt(self) -> bool:
+        return self.portraits._interrupt
+
+    @_interrupt.setter
+    def _interrupt(self, value: bool) -> None:
+        self.portraits._interrupt = value
+
+    def __call__(
         self,
-        photo: Picture | Sequence[Picture | None] | None,
-        identity: Picture | Sequence[Picture | Sequence[Picture] | None] | None = None,
+        photo: Picture | Sequence[Picture | None] | None = None,
+        identity: Picture | Person | Sequence[Picture | Person | Sequence[Picture] | None] | None = None,
         expression: Wish | Sequence[Wish | None] | None = None,
         prompt: str | Sequence[str] = "",
         seed: int | Sequence[int] = 0,
@@ -185,35 +180,91 @@ class RefacePipeline:
         expression_face: FaceChoice = "largest",
         batch_size: int = 8,
         callback: Callback | None = None,
+        *,
+        num_inference_steps: int | None = None,
+        guidance_scale: float | None = None,
+        num_images_per_prompt: int = 1,
+        generator: torch.Generator | Sequence[torch.Generator] | None = None,
+        output_type: str = "pil",
+        callback_on_step_end: StepEnd | None = None,
+        callback_on_step_end_tensor_inputs: Sequence[str] = ("latents",),
+        prompt_embeds: Tensor | None = None,
+        negative_prompt_embeds: Tensor | None = None,
+        pooled_prompt_embeds: Tensor | None = None,
+        negative_pooled_prompt_embeds: Tensor | None = None,
+        **others: Any,
+    ) -> Any:
+        """The photos with their new faces, PIL RGB of the photos' own sizes; the first arguments are `reface`'s, the
+        others as of ``PortraitPipeline``'s call. "np" and "pt" need photos of one size."""
+        refuse(others)
+        check_output(output_type, OUTPUTS[:3])
+        texts = (prompt_embeds, negative_prompt_embeds, pooled_prompt_embeds, negative_pooled_prompt_embeds)
+        steps = one_of(("steps", "num_inference_steps"), steps, num_inference_steps)
+        guidance = one_of(("guidance", "guidance_scale"), guidance, guidance_scale)
+        after = step_end(self, callback_on_step_end, callback_on_step_end_tensor_inputs)
+        results = self.reface(
+            photo, identity, expression, prompt, seed, steps, guidance, id_scale, expression_scale, face,
+            identity_face, expression_face, batch_size, callback, num_images_per_prompt, generator, after, texts,
+        )  # fmt: skip
+        return pictures_as([result.image() for result in results], output_type)
+
+    def reface(
+        self,
+        photo: Picture | Sequence[Picture | None] | None,
+        identity: Picture | Person | Sequence[Picture | Person | Sequence[Picture] | None] | None = None,
+        expression: Wish | Sequence[Wish | None] | None = None,
+        prompt: str | Sequence[str] = "",
+        seed: int | Sequence[int] = 0,
+        steps: int | None = None,
+        guidance: float | None = None,
+        id_scale: Scale = 1.0,
+        expression_scale: Scale = 1.0,
+        face: FaceChoice = "largest",
+        identity_face: FaceChoice = "largest",
+        expression_face: FaceChoice = "largest",
+        batch_size: int = 8,
+        callback: Callback | None = None,
+        num_images: int = 1,
+        generator: torch.Generator | Sequence[torch.Generator] | None = None,
+        after: Callable[[int, Tensor, Tensor], Tensor] | None = None,
+        texts: Sequence[Tensor | None] = (None,) * 4,
     ) -> list[Refaced]:
-        """n photos with their new faces, not yet put together.
+        """n × num_images photos with their new faces, not yet put together.
 
         Args:
             photo: a picture (path or PIL), or a list of n. None: a scene made from `prompt` by the same model
                 (DiffSFSR's converting module).
-            identity: whose face: a picture, or a list of n; an entry that is itself a list holds several pictures of
-                one person. None, or an entry of None: the photo's own.
+            identity: whose face: a picture, a `Person` of several pictures, or a list of n. None, or an entry of None:
+                the photo's own.
             expression: anything of ``mien.expressions.spec``, or a list of n. None: the photo's own.
             prompt: what the scene shows; with a photo, what the face's picture should look like. One, or n.
             seed: one for all n, or a list of n. steps: None: 50, or the model's own. guidance: None: the adapter's own.
             id_scale, expression_scale: see ``EAdapter.predict_noise``; an id_scale of 1 is the adapter's own.
             face, identity_face, expression_face: which face is meant in a photo and in the others' pictures.
             batch_size: photos in work at a time. callback: see ``Callback``.
+            num_images: of each; image j has seed + j. generator, after, texts: see ``PortraitPipeline`` and its
+                ``generate``; texts as of ``pipelines.conditions.given_texts``.
 
         Raises:
             InputError: a picture shows no face (which one is said), the face leaves the photo, nothing is to be
                 changed, or arguments do not fit each other.
         """
-        given = (photo, identity, expression, prompt, seed)
-        n = max((len(value) for value in given if isinstance(value, (list, tuple))), default=1)
-        if batch_size < 1:
-            raise InputError("batch_size must be at least 1")
-        photos, prompts = as_list(photo, n, "photo"), as_list(prompt, n, "prompt")
-        seeds = as_list(seed, n, "seed")
-        wishes = {
-            "identity": as_list(identity, n, "identity"),
-            "expression": as_list(expression, n, "expression"),
-        }
+        whole("num_images", num_images)
+        whole("batch_size", batch_size)
+        self.portraits.check(steps, guidance, id_scale, expression_scale)
+        given = [v for v in (photo, identity, expression, prompt, seed) if isinstance(v, (list, tuple))]
+        count = max((len(v) for v in [*given, *(t for t in texts if isinstance(t, Tensor))]), default=1)
+
+        def each(value: Any, name: str) -> list[Any]:
+            return [one for one in as_list(value, count, name) for _ in range(num_images)]
+
+        n = count * num_images
+        photos = each(photo, "photo")
+        prompts = [check_text("prompt", text) for text in each(prompt, "prompt")]
+        seeds = [check_seed(s, num_images) + j % num_images for j, s in enumerate(each(seed, "seed"))]
+        wishes = {"identity": each(identity, "identity"), "expression": each(expression, "expression")}
+        generators = as_generators(generator, n)
+        tokens = given_texts(self.backbone, prompts, [""] * n, texts, count, num_images)
         for who, how in zip(wishes["identity"], wishes["expression"], strict=True):
             if who is None and how is None:
                 raise InputError("nothing is to be changed: give an identity, an expression or both")
@@ -244,18 +295,13 @@ class RefacePipeline:
                 for branch, embedder in embedders.items()
             }
             crops = self.generate(
-                scenes,
-                embeds["identity"],
-                embeds["expression"],
-                prompts[part],
-                seeds[part],
-                steps,
-                guidance,
-                id_scale,
-                expression_scale,
-                report,
-            )
+                scenes, embeds["identity"], embeds["expression"], prompts[part], seeds[part], steps, guidance,
+                id_scale, expression_scale, report, after, None if generators is None else generators[part],
+                tokens and tokens.part(part),
+            )  # fmt: skip
             results += [Refaced(scene, crop) for scene, crop in zip(scenes, crops, strict=True)]
+            if self._interrupt:
+                break
         return results
 
     def _embed(self, embedder: Embedder, wish: Any, scene: Scene, picture: Image.Image) -> Tensor:
@@ -270,27 +316,15 @@ class RefacePipeline:
         Raises:
             InputError: there is no such face, it is believed in too little, or most of it lies outside the photo.
         """
-        faces = self.portraits.analyzer()(photo)
-        if not faces and self._own_analyser:
-            from mien.face.analyze import analyze
-
-            faces = analyze(photo, min_confidence=0.3)
-        # what another analyser calls its confidence has another scale
-        sure = [face for face in faces if face.confidence >= MIN_CONFIDENCE or not self._own_analyser]
-        if faces and not sure:
-            best = max(face.confidence for face in faces)
-            raise InputError(
-                f"{name}: what looks most like a face is believed to be one by {best:.2f}, less than "
-                f"{MIN_CONFIDENCE}: use a photo in which the face is larger or clearer"
-            )
-        face = choose_face(sure, which, name)
-        size = self.backbone.size
-        pixels = np.asarray(photo)
-        matrix = self._matrix(face.landmarks, size)
-        landmarks = transform_points(face.landmarks, matrix)
-        region = face_region(torch.from_numpy(landmarks)[None], size)[0, 0].numpy()
-        _check_inside(region, matrix, pixels, name)
-        return Scene(pixels, face, matrix, warp(pixels, matrix, size), region)
+        return find_scene(
+            photo,
+            self.portraits.analyzer(),
+            self._own_analyser,
+            which,
+            name,
+            self._matrix,
+            self.backbone.size,
+        )
 
     @torch.no_grad()
     def generate(
@@ -305,6 +339,9 @@ class RefacePipeline:
         id_scale: Scale = 1.0,
         expression_scale: Scale = 1.0,
         callback: Callback | None = None,
+        after: Callable[[int, Tensor, Tensor], Tensor] | None = None,
+        generators: Sequence[torch.Generator] | None = None,
+        texts: Texts | None = None,
     ) -> list[ByteImage]:
         """The crops [s, s, 3] uint8 of one batch of scenes, for embeddings [b, w], not yet pasted back."""
         x = (
@@ -331,6 +368,9 @@ class RefacePipeline:
             callback=callback,
             background=(background, mask),
             grain=False,  # the photo has its own, at its own size
+            after=after,
+            generators=generators,
+            texts=texts,
         )
         return [np.asarray(image) for image in to_pil(pixels)]
 
@@ -346,42 +386,15 @@ class RefacePipeline:
         wanted = [i for i, photo in enumerate(photos) if photo is None]
         if any(not prompts[i].strip() for i in wanted):
             raise InputError("there is neither a photo nor a prompt: give one of them")
-        made: dict[int, Image.Image] = {}
+        made: list[Image.Image] = []
         if wanted:
-            pixels = self.portraits.generate(
-                None, None, [prompts[i] for i in wanted], [seeds[i] for i in wanted], guidance=guidance,
-                steps=steps,
-            )  # fmt: skip
-            made = dict(zip(wanted, to_pil(pixels), strict=True))
-        pictures: list[tuple[Image.Image, str]] = []
-        for i, photo in enumerate(photos):
-            if photo is None:
-                pictures.append((made[i], f"the scene made from {prompts[i]!r} (try another seed)"))
-            elif isinstance(photo, Image.Image):
-                pictures.append((to_rgb(photo, "the photo"), "the photo"))
-            elif isinstance(photo, (str, Path)):
-                pictures.append((read_image(photo), f"the photo {photo}"))
-            else:
-                raise InputError(f"{photo!r} was given as photo: give a file's path or a PIL image")
-        return pictures
-
-
-def reface_scheduler(trained: Any) -> Any:
-    """PNDM without its Runge-Kutta start, as Stable Diffusion runs it, on the schedule of a trained model; the model's
-    own sampler where it comes with one."""
-    if type(trained).__name__ not in PLAIN_SCHEDULERS:
-        return trained
-    from diffusers import PNDMScheduler
-
-    return PNDMScheduler.from_config(trained.config, skip_prk_steps=True)
-
-
-def _check_inside(region: FloatArray, matrix: FloatArray, photo: ByteImage, name: str) -> None:
-    rows, columns = np.nonzero(region > 0.5)
-    points = transform_points(np.stack([columns, rows], axis=1) + 0.5, invert(matrix))
-    inside = np.all((points >= 0) & (points <= (photo.shape[1], photo.shape[0])), axis=1)
-    share = float(inside.mean()) if len(points) else 0.0
-    if share < LEAST_INSIDE:
-        raise InputError(
-            f"{name}: only {share:.0%} of the face lies inside the picture: use a photo that shows all of it"
-        )
+            of_scenes, their_seeds = [prompts[i] for i in wanted], [seeds[i] for i in wanted]
+            made = to_pil(
+                self.portraits.generate(None, None, of_scenes, their_seeds, guidance=guidance, steps=steps)
+            )
+        return [
+            (made[wanted.index(i)], f"the scene made from {prompts[i]!r} (try another seed)")
+            if photo is None
+            else read_photo(photo)
+            for i, photo in enumerate(photos)
+        ]

@@ -136,3 +136,13 @@ def guidance_embedding(guidance: float, b: int, width: int) -> Tensor:
     angles = 1000.0 * (guidance - 1.0) * frequencies
     both = torch.cat([angles.sin(), angles.cos(), torch.zeros(width % 2)])
     return both.expand(b, -1)
+
+
+def reface_scheduler(trained: Any) -> Any:
+    """PNDM without its Runge-Kutta start, as Stable Diffusion runs it, on the schedule of a trained model; the model's
+    own sampler where it comes with one."""
+    if type(trained).__name__ not in PLAIN_SCHEDULERS:
+        return trained
+    from diffusers import PNDMScheduler
+
+    return PNDMScheduler.from_config(trained.config, skip_prk_steps=True)

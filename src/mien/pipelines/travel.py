@@ -14,6 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from mien.expressions.spec import Expression, parse
+from mien.pipelines.arguments import check_seed, whole
 from mien.pipelines.inputs import Embedder, FaceChoice, Picture, Wish
 from mien.pipelines.portrait import Callback, PortraitPipeline, to_pil
 from mien.types import InputError
@@ -97,8 +98,9 @@ def travel(
         InputError: an expression or picture cannot be used, or there are too few stops or frames.
     """
     positions(len(stops), frames)
-    if batch_size < 1:
-        raise InputError("batch_size must be at least 1")
+    whole("batch_size", batch_size)
+    pipe.check(steps, guidance, id_scale, expression_scale)
+    check_seed(seed)
     who = Embedder(pipe.encoder("identity"), pipe.analyzer(), face, "identity")
     how = Embedder(pipe.encoder("expression"), pipe.analyzer(), expression_face, "expression")
     one = list(identity) if isinstance(identity, (list, tuple)) else identity

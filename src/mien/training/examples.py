@@ -322,12 +322,9 @@ def apart(triples: list[Rows], blendshapes: FloatArray) -> list[Rows]:
     """
     chosen = []
     for triple in triples:
-        distance = {
-            row: float(metrics.exp(blendshapes[triple.target], blendshapes[row])) for row in triple.sources
-        }
-        by_distance = sorted(triple.sources, key=lambda row: distance[row])
-        reference = by_distance[0] if len(by_distance) > 1 else triple.target
-        chosen.append(replace(triple, sources=(by_distance[-1],), reference=reference))
+        off = metrics.exp(blendshapes[triple.target], blendshapes[list(triple.sources)])  # [others]
+        nearest = triple.sources[int(off.argmin())] if len(triple.sources) > 1 else triple.target
+        chosen.append(replace(triple, sources=(triple.sources[int(off.argmax())],), reference=nearest))
     return chosen
 
 

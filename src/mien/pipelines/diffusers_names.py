@@ -1,0 +1,281 @@
+"""What users of diffusers know a pipeline by: its methods' names, and how its results come."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NoReturn, Protocol
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from mien.backbones import OFFLOADS, Backbone
+from mien.files import write_text
+from mien.models.controllers import Controller
+from mien.models.folder import choose_device
+from mien.pipelines.lora import load_lora
+from mien.types import InputError
+
+StepEnd = Callable[[Any, int, Tensor, dict[str, Any]], Mapping[str, Any]]
+"""``callback_on_step_end(pipe, i, t, {"latents": [b, c, h, w]})`` -> what of it is to be another; after every step."""
+OUTPUTS = ("pil", "np", "pt", "latent")
+
+
+class Images(list[Image.Image]):
+    """A call's pictures, PIL RGB; ``.images`` is the list itself, for who writes ``pipe(...).images[0]``."""
+
+    @property
+    def images(self) -> Images:
+        return self
+
+
+class HasModel(Protocol):
+    """What `DiffusersNames` asks of a pipeline."""
+
+    backbone: Backbone
+    adapter: Controller
+    _loras: dict[str, float]
+
+
+class DiffusersNames:
+    """The methods that both pipelines have by diffusers' names."""
+
+    @property
+    def components(self: HasModel) -> dict[str, Any]:
+        """The networks by diffusers' names (unet, vae, text_encoder, tokenizer, scheduler, …), and the adapter."""
+        parts = {**self.backbone.as_diffusers().components, "scheduler": self.backbone.scheduler}
+        return {name: part for name, part in parts.items() if part is not None} | {"adapter": self.adapter}
+
+    def to(self: Any, *where: Any, device: Any = None, dtype: Any = None) -> Any:
+        """Move the model and its adapter, in place: a device, a dtype (float32, bfloat16, float16), or both.
+
+        Raises:
+            InputError: neither; no such device; a precision that it cannot do; or the model is offloaded.
+        """
+        for one in where:
+            if isinstance(one, torch.dtype):
+                dtype = one
+            elif isinstance(one, (str, torch.device, int)):
+                device = f"cuda:{one}" if isinstance(one, int) else one
+            else:
+                raise InputError(f"to() takes a device and a torch dtype, not a {type(one).__name__}")
+        if device is None and dtype is None:
+            raise InputError('to() moves nothing without a device or a dtype: give "cuda" or torch.bfloat16')
+        self.backbone.to(None if device is None else choose_device(str(device)), dtype)
+        self.adapter.to(self.backbone.device, self.backbone.precision)
+        self.adapter.forget()
+        return self
+
+    def enable_model_cpu_offload(self: HasModel, gpu_id: int | None = None, device: Any = None) -> None:
+        """Each network waits on the CPU until it is needed; as ``mien.load(..., offload="model")``."""
+        _offload(self, "model", gpu_id, device)
+
+    def enable_sequential_cpu_offload(self: HasModel, gpu_id: int | None = None, device: Any = None) -> None:
+        """Each layer waits on the CPU until it is needed; as ``mien.load(..., offload="sequential")``."""
+        _offload(self, "sequential", gpu_id, device)
+
+    def save_pretrained(self: HasModel, folder: str | Path) -> None:
+        """Write a folder in diffusers' layout with the adapter beside it, which `from_pretrained` and stock diffusers
+        read.
+
+        Raises:
+            InputError: LoRAs are loaded, the model is offloaded, or the folder holds something.
+        """
+        place = Path(folder).expanduser()
+        if self._loras:
+            raise InputError("save_pretrained writes models without LoRAs: unload_loras() first")
+        if self.backbone.offload != "none":
+            raise InputError("an offloaded model cannot be saved: load it without offload")
+        if place.exists() and (not place.is_dir() or any(place.iterdir())):
+            raise InputError(f"{folder}: is not an empty folder: name another")
+        try:
+            self.backbone.as_diffusers().save_pretrained(place)
+            self.backbone.scheduler.save_pretrained(place / "scheduler")
+            self.adapter.save(place / "adapter")
+            if self.backbone.adapter is not None:
+                settings = json.dumps(self.backbone.adapter.settings, indent=1)
+                write_text(place / "adapter" / "adapter.json", settings + "\n")
+        except OSError as error:
+            shutil.rmtree(place, ignore_errors=True)
+            raise InputError(f"{folder}: cannot be written to: choose another place") from error
+
+    def enable_attention_slicing(self: HasModel, slice_size: str | int | None = "auto") -> None:
+        """Attention in slices of heads, for less memory (diffusers' "auto", "max" or a number; None: off)."""
+        self.adapter.detach()
+        try:
+            self.backbone.unet.set_attention_slice(slice_size)
+        except ValueError as error:
+            raise InputError(
+                f"attention slices of {slice_size!r} do not fit this UNet: use 'auto'"
+            ) from error
+        finally:
+            self.adapter.attach(self.backbone.unet)
+
+    def enable_vae_slicing(self: HasModel) -> None:
+        """Decode one picture of a batch at a time, for less memory."""
+        _enable_vae(self.backbone, "slicing")
+
+    def enable_vae_tiling(self: HasModel) -> None:
+        """Decode a picture tile by tile, for less memory at large sizes."""
+        _enable_vae(self.backbone, "tiling")
+
+    def load_lora(self: HasModel, path: str | Path, weight: float = 1.0) -> None:
+        """Add a LoRA of the ecosystem (diffusers', kohya's or peft's layout), LCM's too; several add up.
+
+        Args:
+            path: a ``.safetensors`` file, a folder or a hub id.
+
+        Raises:
+            InputError: it is not there, not whole, damaged, of another kind (LyCORIS) or for another model; or the
+                extra ``lora`` is not installed. Then nothing has changed.
+        """
+        load_lora(self.backbone, path, weight, self._loras)
+
+    def unload_loras(self: HasModel) -> None:
+        """Take all LoRAs out again."""
+        if self._loras:
+            self.backbone.as_diffusers().unload_lora_weights()
+            self._loras.clear()
+
+    def load_ip_adapter(self, *_: Any, **__: Any) -> NoReturn:
+        """Refused with a sentence: a pipeline is made with its adapter."""
+        raise InputError(
+            "load_ip_adapter: mien has one adapter of two branches: name its folder, mien.load(..., adapter=FOLDER)"
+        )
+
+    def unload_ip_adapter(self) -> NoReturn:
+        """Refused with a sentence."""
+        raise InputError("unload_ip_adapter: to draw without it, give identity=None and expression=None")
+
+    def set_ip_adapter_scale(self, scale: Any) -> NoReturn:
+        """Refused with a sentence."""
+        raise InputError(
+            "set_ip_adapter_scale: give the call id_scale and expression_scale, numbers or numbers by block"
+        )
+
+
+REFUSED = {
+    "ip_adapter_image": "say what the picture is for: identity=PICTURE, expression=PICTURE",
+    "ip_adapter_image_embeds": "give pictures, identity= and expression=; `generate` takes embeddings",
+    "cross_attention_kwargs": "masks and scales of attention are not supported: use id_scale, expression_scale",
+    "image": "mien draws from noise: to change a photo use mien.load_reface, pipe(photo=...)",
+    "mask_image": "the face is found by itself: use mien.load_reface, pipe(photo=...)",
+    "control_image": "ControlNets of others are not supported: leave it out",
+    "strength": "mien draws from noise, not from a picture: leave it out",
+    "latents": "noise is drawn from seed, or from generator: give one of them",
+    "eta": "choose a scheduler that draws noise, pipe.scheduler = 'EulerAncestralDiscrete': leave eta out",
+    "timesteps": "times are the scheduler's: give steps",
+    "sigmas": "times are the scheduler's: give steps",
+    "guidance_rescale": "it is not supported: leave it out",
+    "clip_skip": "the text encoder's layer is the model's own: leave it out",
+    "return_dict": "the result is a list, and its .images the same list: leave it out",
+    "prompt_2": "both text encoders of SDXL get the prompt: leave it out",
+    "negative_prompt_2": "both text encoders of SDXL get the negative_prompt: leave it out",
+}
+
+
+def refuse(others: Mapping[str, Any]) -> None:
+    """What diffusers' calls take and ours do not.
+
+    Raises:
+        InputError: one of `REFUSED`. TypeError: an argument that nobody has.
+    """
+    for name in others:
+        if name in REFUSED:
+            raise InputError(f"{name}: {REFUSED[name]}")
+        raise TypeError(f"__call__() got an unexpected keyword argument {name!r}")
+
+
+def check_output(output_type: Any, known: Sequence[str] = OUTPUTS) -> None:
+    """Raises InputError for what no result comes as."""
+    if output_type not in known:
+        raise InputError(f"output_type {output_type!r} is unknown: choose {', '.join(known)}")
+
+
+def step_end(
+    pipe: Any, callback: StepEnd | None, inputs: Sequence[str]
+) -> Callable[[int, Tensor, Tensor], Tensor] | None:
+    """`callback` as ``generate`` calls it: (i, t, latents) -> latents.
+
+    Raises:
+        InputError: it asks for other tensors than the latents; later, it gives something else.
+    """
+    if callback is None:
+        return None
+    call: Any = callback
+    if not callable(call) or list(inputs) != ["latents"]:
+        raise InputError(
+            'callback_on_step_end must be a function, and is given ["latents"]: ask for no others'
+        )
+
+    def after(i: int, t: Tensor, z: Tensor) -> Tensor:
+        given = call(pipe, i, t, {"latents": z})
+        if given is None:
+            return z
+        changed = given.get("latents", z) if isinstance(given, Mapping) else None
+        if not isinstance(changed, Tensor) or changed.shape != z.shape:
+            raise InputError(
+                f"callback_on_step_end must give a dictionary with latents of shape {tuple(z.shape)}"
+            )
+        return changed.to(z)
+
+    return after
+
+
+def to_pil(pixels: Tensor) -> list[Image.Image]:
+    """[b, 3, H, W] in [-1, 1] -> b pictures, RGB."""
+    levels = ((pixels + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
+    return [Image.fromarray(np.asarray(image.permute(1, 2, 0))) for image in levels]
+
+
+def as_output(parts: Sequence[Tensor], output_type: str) -> Any:
+    """Batches [b, 3, H, W] in [-1, 1] (latents [b, c, h, w]) as "pil": `Images`; "pt": [n, 3, H, W] in [0, 1]; "np":
+    [n, H, W, 3] float32 in [0, 1]; "latent": [n, c, h, w]."""
+    if output_type == "pil":
+        return Images(image for part in parts for image in to_pil(part))
+    whole = torch.cat(list(parts))
+    if output_type == "latent":
+        return whole
+    whole = (whole + 1) / 2
+    return whole if output_type == "pt" else whole.permute(0, 2, 3, 1).numpy()
+
+
+def pictures_as(pictures: Sequence[Image.Image], output_type: str) -> Any:
+    """Pictures, PIL RGB, as of `as_output`.
+
+    Raises:
+        InputError: an array of pictures that differ in size.
+    """
+    if output_type == "pil":
+        return Images(pictures)
+    if len({picture.size for picture in pictures}) > 1:
+        raise InputError('photos of several sizes do not fit one array: use output_type="pil"')
+    levels = np.stack([np.asarray(picture) for picture in pictures]).astype(np.float32) / 255
+    return levels if output_type == "np" else torch.from_numpy(levels).permute(0, 3, 1, 2)
+
+
+def check_safetensors(use_safetensors: bool) -> None:
+    """Raises InputError where pickles are asked for."""
+    if not use_safetensors:
+        raise InputError("use_safetensors=False would read pickles, which can hold code: leave it out")
+
+
+def _offload(pipe: HasModel, how: str, gpu_id: int | None, device: Any) -> None:
+    chosen = device if device is not None else "auto" if gpu_id is None else f"cuda:{gpu_id}"
+    target = choose_device(str(chosen))
+    if target.type == "cpu":
+        raise InputError(f'{OFFLOADS[how]} saves a GPU\'s memory: without one (device "cpu") leave it out')
+    pipe.backbone.device, pipe.backbone.offload = target, how
+    pipe.adapter.to(target)  # type: ignore[attr-defined]
+    pipe.backbone.offload_again()
+
+
+def _enable_vae(backbone: Backbone, what: str) -> None:
+    enable = getattr(backbone.vae, f"enable_{what}", None)
+    if enable is None:
+        raise InputError(f"the autoencoder of {backbone.name} has no {what}, it is small: leave it out")
+    enable()

@@ -1,0 +1,127 @@
+"""A photo with the face in it that is to be replaced, and the photo with its new face."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from mien.face.align import invert, transform_points, warp
+from mien.face.colour import match_colour
+from mien.face.paste import feather, paste_back
+from mien.images import read_image, to_rgb
+from mien.models.sfsr import face_region
+from mien.pipelines.arguments import shown
+from mien.pipelines.inputs import FaceChoice, choose_face
+from mien.types import ByteImage, Face, FloatArray, InputError
+
+LEAST_INSIDE = 0.75  # share of the face's region that must lie in the photo
+MIN_CONFIDENCE = 0.8  # a face believed in less is refused, not processed
+FEATHER = 0.06  # of the crop's side: how wide the generated face fades into the photo
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A photo and the face in it that is to be replaced.
+
+    Attributes:
+        photo: [H, W, 3] uint8. face: in its pixels. matrix: [2, 3] photo px -> px of the crop.
+        crop: [s, s, 3] uint8. region: [s, s] float32 in [0, 1], where the crop is generated anew.
+    """
+
+    photo: ByteImage
+    face: Face
+    matrix: FloatArray
+    crop: ByteImage
+    region: FloatArray
+
+
+@dataclass(frozen=True)
+class Refaced:
+    """A result: the photo's scene and the crop [s, s, 3] uint8 that was generated for it."""
+
+    scene: Scene
+    crop: ByteImage
+
+    def image(self) -> Image.Image:
+        """The photo with the new face, in the photo's colours and fading out inside the region. PIL RGB."""
+        matched = match_colour(self.crop, self.scene.crop, self.scene.region)
+        return Image.fromarray(paste_back(self.scene.photo, matched, self.scene.matrix, self._shown()))
+
+    def mask(self) -> FloatArray:
+        """[H, W] float32 in [0, 1]: how much of the new face shows. Where it is 0 the photo keeps every bit."""
+        white, black = np.full_like(self.crop, 255), np.zeros_like(self.scene.photo)
+        shown = paste_back(black, white, self.scene.matrix, self._shown())
+        return shown[..., 0].astype(np.float32) / 255
+
+    def _shown(self) -> FloatArray:
+        return feather(self.scene.region, FEATHER * self.scene.region.shape[0])
+
+
+def read_photo(photo: Any) -> tuple[Image.Image, str]:
+    """A photo as PIL RGB, with what to call it in messages.
+
+    Raises:
+        InputError: it is neither a file's path nor a PIL image, or cannot be read.
+    """
+    if isinstance(photo, Image.Image):
+        return to_rgb(photo, "the photo"), "the photo"
+    if isinstance(photo, (str, Path)):
+        return read_image(photo), f"the photo {photo}"
+    raise InputError(f"{shown(photo)} was given as photo: give a file's path or a PIL image")
+
+
+def find_scene(
+    photo: Image.Image,
+    analyzer: Callable[[Image.Image], Sequence[Face]],
+    own_analyser: bool,
+    which: FaceChoice,
+    name: str,
+    framing: Callable[[FloatArray, int], FloatArray],
+    size: int,
+) -> Scene:
+    """The face of a PIL RGB photo that is meant, and what the model sees of it.
+
+    Args:
+        own_analyser: whether `analyzer` is the embedded one, whose confidences are known. name: the photo's.
+        framing: of ``models.sfsr.FRAMINGS``. size: pixels of the crop's side.
+
+    Raises:
+        InputError: there is no such face, it is believed in too little, or most of it lies outside the photo.
+    """
+    faces = analyzer(photo)
+    if not faces and own_analyser:
+        from mien.face.analyze import analyze
+
+        faces = analyze(photo, min_confidence=0.3)
+    # what another analyser calls its confidence has another scale
+    sure = [face for face in faces if face.confidence >= MIN_CONFIDENCE or not own_analyser]
+    if faces and not sure:
+        best = max(face.confidence for face in faces)
+        raise InputError(
+            f"{name}: what looks most like a face is believed to be one by {best:.2f}, less than "
+            f"{MIN_CONFIDENCE}: use a photo in which the face is larger or clearer"
+        )
+    face = choose_face(sure, which, name)
+    pixels = np.asarray(photo)
+    matrix = framing(face.landmarks, size)
+    landmarks = transform_points(face.landmarks, matrix)
+    region = face_region(torch.from_numpy(landmarks)[None], size)[0, 0].numpy()
+    _check_inside(region, matrix, pixels, name)
+    return Scene(pixels, face, matrix, warp(pixels, matrix, size), region)
+
+
+def _check_inside(region: FloatArray, matrix: FloatArray, photo: ByteImage, name: str) -> None:
+    rows, columns = np.nonzero(region > 0.5)
+    points = transform_points(np.stack([columns, rows], axis=1) + 0.5, invert(matrix))
+    inside = np.all((points >= 0) & (points <= (photo.shape[1], photo.shape[0])), axis=1)
+    share = float(inside.mean()) if len(points) else 0.0
+    if share < LEAST_INSIDE:
+        raise InputError(
+            f"{name}: only {share:.0%} of the face lies inside the picture: use a photo that shows all of it"
+        )
