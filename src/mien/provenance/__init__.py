@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from PIL import Image, PngImagePlugin, features
 
 from mien.files import replacing
 from mien.provenance import signing, watermark
+from mien.provenance.foreign import read_foreign
 from mien.provenance.metadata import (
     COMPOSITE,
     DIGITAL_SOURCE_TYPE,
@@ -129,18 +131,28 @@ def save_image(
 
 
 def read_metadata(path: str | Path) -> Metadata | None:
-    """What the XMP packet of any picture says, ours or not; None if it has none.
+    """What the XMP packet of any picture says, ours or not, and else what other programs write (``foreign``): of those
+    that say they generated it, the source type is that of a trained model. None if it says nothing.
 
     Raises:
         InputError: the file is not a picture.
     """
     try:
         with Image.open(path) as image:
-            return read_packet(image.info.get("xmp") or image.info.get("XML:com.adobe.xmp"))
+            said = read_packet(image.info.get("xmp") or image.info.get("XML:com.adobe.xmp"))
+            if said is not None and said.settings is not None:
+                return said
+            other = read_foreign(image)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise InputError(
             f"{path} is not a picture that can be read: give a JPEG, PNG or WebP file."
         ) from error
+    if other is None:
+        return said
+    program, settings = other
+    said = said or Metadata()
+    kind, software = said.source_type or DIGITAL_SOURCE_TYPE, said.software or program
+    return replace(said, source_type=kind, software=software, settings=settings, ours=False)
 
 
 def read_provenance(path: str | Path) -> dict[str, Any] | None:
@@ -151,7 +163,7 @@ def read_provenance(path: str | Path) -> dict[str, Any] | None:
         InputError: the file is not a picture.
     """
     said = read_metadata(path)
-    if said is None or not said.generated or said.settings is None:
+    if said is None or not said.generated or said.settings is None or not said.ours:
         return None
     return {
         "software": said.software,

@@ -6,6 +6,7 @@ PNG, JPEG and WebP hold the same packet (XMP: ISO 16684-1); exiftool and photo l
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from typing import Any
 from xml.etree import ElementTree
@@ -19,7 +20,30 @@ PARTLY_GENERATED = _TYPES + "compositeWithTrainedAlgorithmicMedia"
 """A photograph of which a model made a part, or a generated picture beside given ones."""
 COMPOSITE = _TYPES + "composite"
 """A given picture with something drawn on or beside it: nothing in it was made by a model."""
-GENERATED = (DIGITAL_SOURCE_TYPE, PARTLY_GENERATED)
+SYNTHETIC_PARTS = _TYPES + "compositeSynthetic"
+"""A composite of which a part is synthetic."""
+GENERATED = (DIGITAL_SOURCE_TYPE, PARTLY_GENERATED, SYNTHETIC_PARTS)
+WORDS = (
+    "algorithmicMedia", "algorithmicallyEnhanced", "composite", "compositeCapture", "compositeSynthetic",
+    "compositeWithTrainedAlgorithmicMedia", "computationalCapture", "dataDrivenMedia", "digitalArt",
+    "digitalCapture", "digitalCreation", "humanEdits", "minorHumanEdits", "multiFrameComputationalCapture",
+    "negativeFilm", "positiveFilm", "print", "screenCapture", "softwareImage", "trainedAlgorithmicMedia",
+    "virtualRecording",
+)  # fmt: skip
+"""IPTC's vocabulary of digital source types (2025), retired ones too."""
+_KNOWN = {word.lower(): _TYPES + word for word in WORDS}
+
+
+def source_type_of(written: str | None) -> str | None:
+    """IPTC's URL of a source type however it was written: with http or https, a slash after it, as a bare word or
+    with a prefix (``digsrctype:``), in any case. What is none of `WORDS` stays as it was written."""
+    if not written:
+        return written
+    word = re.split(r"[/:#]", written.strip().rstrip("/"))[-1]
+    place = written.strip().lower().split("//")[-1]
+    ours = "/" not in place or place.startswith("cv.iptc.org/newscodes/digitalsourcetype/")
+    return _KNOWN.get(word.lower(), written) if ours else written
+
 
 FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 MEDIA_TYPES = {"PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp"}
@@ -40,14 +64,20 @@ class Metadata:
     """What an XMP packet says; every field may be None, as packets of other software say what they like.
 
     Attributes:
-        source_type: IPTC's DigitalSourceType, a URL. software: XMP's CreatorTool.
-        settings: what made the picture; ours only. watermark: what `save_image` says of it; ours only.
+        source_type: IPTC's DigitalSourceType, by the URL of `source_type_of`. software: XMP's CreatorTool, or the
+            program of ``provenance.foreign``.
+        settings: what made the picture. watermark: what `save_image` says of it; ours only.
+        ours: whether the settings are ours; else they are those of another program, in our words.
     """
 
     source_type: str | None = None
     software: str | None = None
     settings: dict[str, Any] | None = None
     watermark: dict[str, Any] | None = None
+    ours: bool = True
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "source_type", source_type_of(self.source_type))
 
     @property
     def generated(self) -> bool:

@@ -13,7 +13,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from mien.provenance.metadata import SOFTWARE
+from mien.provenance.metadata import SOFTWARE, source_type_of
 from mien.types import InputError
 
 CERT, KEY, ALGORITHM = "MIEN_C2PA_CERT", "MIEN_C2PA_KEY", "MIEN_C2PA_ALG"
@@ -119,7 +119,9 @@ def read_manifest(path: Path, media_type: str) -> dict[str, Any] | None:
         "problems": sorted({one.get("code", "") for one in store.get("validation_status", [])}),
         "signer": signature.get("common_name") or signature.get("issuer"),
         "software": generator.get("name"),
-        "source_types": [a["digitalSourceType"] for a in actions if "digitalSourceType" in a],
+        "source_types": [
+            source_type_of(str(a["digitalSourceType"])) for a in actions if "digitalSourceType" in a
+        ],
     }
 
 
