@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save, save_file
+from safetensors.torch import load_file, save, save_file
 from torch import Tensor
 
+from mien.models.e_adapter import EAdapter
 from mien.types import InputError
 from tests import tiny
 from tests.pipelines.test_portrait import GREEN, RED, different
@@ -154,3 +156,71 @@ def test_a_pipeline_that_is_refused_leaves_the_unet_alone(sd15: Path) -> None:
     with pytest.raises(InputError, match="'dddim' is unknown"):
         PortraitPipeline(backbone, backbone.load_adapter(), scheduler="dddim")
     PortraitPipeline(backbone, backbone.load_adapter(), scheduler="ddim")
+
+
+def nan(state: State) -> State:
+    name = next(name for name in state if name.endswith("weight"))
+    return {**state, name: state[name] * float("nan")}
+
+
+def half(state: State) -> State:
+    return dict(sorted(state.items())[: len(state) // 2])
+
+
+def narrow(state: State) -> State:
+    name = next(name for name in state if state[name].ndim > 1)
+    return {**state, name: state[name][:, :-1].contiguous()}
+
+
+@pytest.mark.parametrize("change", [nan, half, narrow, None])
+@pytest.mark.parametrize(
+    "file", ["text_encoder/model", "unet/diffusion_pytorch_model", "vae/diffusion_pytorch_model"]
+)
+def test_models_that_are_not_whole_are_refused(
+    sd15: Path,
+    tmp_path: Path,
+    file: str,
+    change: Callable[[State], State] | None,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    broken = shutil.copytree(sd15, tmp_path / "model")
+    place = broken / f"{file}.safetensors"
+    if change is None:
+        place.write_bytes(place.read_bytes()[: place.stat().st_size // 2])
+    else:
+        save_file(change(load_file(place)), place, metadata={"format": "pt"})
+    capfd.readouterr()
+    with pytest.raises(InputError, match=file.split("/")[0]) as caught:
+        load(broken)
+    assert "\n" not in str(caught.value)
+    load(sd15)
+    out = capfd.readouterr()
+    assert "it/s" not in out.err and "%|" not in out.err  # no bars of other libraries
+
+
+@pytest.mark.parametrize("branch", ["identity", "expression"])
+def test_a_refused_adapter_leaves_the_unet_alone(sd15: Path, tmp_path: Path, branch: str) -> None:
+    pipe = load(sd15)
+    (before,) = pipe(RED, GREEN, seed=1)
+    good = load_file(sd15 / "adapter" / f"{branch}.safetensors")
+    proj = next(name for name in good if name.startswith("image_proj") and good[name].ndim > 1)
+    key = next(name for name in good if "to_k_ip" in name)
+    broken = {
+        "NaN": {**good, key: good[key] * float("nan")},
+        "lacks": {name: value for name, value in good.items() if name != key},
+        "wrong shape": {**good, key: good[key][:, :-1].contiguous()},
+        "image_proj": {**good, proj: good[proj][None].contiguous()},
+        "of torch.int32": {**good, key: good[key].int()},
+        "no image_proj": {name: value for name, value in good.items() if "image_proj" in name},
+    }
+    places = {branch: tmp_path / f"{branch}.safetensors"}
+    for words, state in broken.items():
+        save_file(state, places[branch])
+        with pytest.raises(InputError, match=words):
+            EAdapter.load(pipe.backbone.unet, places.get("identity"), places.get("expression"))
+        assert largest(pipe(RED, GREEN, seed=1)[0], before) == 0
+    pipe.adapter.detach()
+    save_file(good, places[branch])
+    EAdapter.load(pipe.backbone.unet, places.get("identity"), places.get("expression")).attach(
+        pipe.backbone.unet
+    )

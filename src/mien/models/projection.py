@@ -105,6 +105,8 @@ def projection_from_state(state: Mapping[str, Tensor], source: str) -> Projectio
         )
     dim = norm.shape[0]
     if linear is not None:
+        if linear.shape[:1] != (LINEAR_TOKENS * dim,):
+            raise InputError(f"{source}: image_proj.proj.weight is of the wrong shape {tuple(linear.shape)}")
         projection = LinearProjection(linear.shape[-1], dim, linear.shape[0] // dim)
     else:
         assert first is not None and second is not None
