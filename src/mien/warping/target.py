@@ -1,0 +1,104 @@
+"""Which coefficients of this face make a reading of it say what is wanted: a damped Gauss-Newton in closed loop.
+
+A reading is what a face analyser says of a picture: 52 blendshapes, then the five ratios of LMS (EmojiDiff, Eqs. 2-3).
+How a coefficient of the shapes changes a reading, on average over photographs, was measured once
+(`factory/response.py`): with it the first step already lands near, and each further reading corrects what is left.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from mien.face.blendshapes import INDEX, NAMES
+from mien.face.landmarks import lms_ratios
+from mien.types import FloatArray
+
+DAMPING = 0.02  # of a coefficient against a squared error of a reading
+LMS_WEIGHT = 0.5  # of a ratio against a blendshape
+LEAST, MOST = -0.1, 1.15  # of a coefficient
+LIMITS = {"jawOpen": 0.8, "mouthClose": 0.3, "cheekPuff": 1.0, "jawForward": 0.6}
+REGIONS = {
+    "eyes": ("eye",),
+    "brows": ("brow",),
+    "mouth": ("mouth", "jaw", "cheek", "nose", "tongue"),
+    "all": ("",),
+}
+
+
+@dataclass(frozen=True)
+class Response:
+    """Attributes:
+    gain: [57, 52], change of a reading per change of a coefficient.
+    rest, spread: [57], mean and standard deviation over people of the reading of a face at rest.
+    """
+
+    gain: FloatArray
+    rest: FloatArray
+    spread: FloatArray
+
+
+@lru_cache(maxsize=1)
+def response() -> Response:
+    """As measured with the embedded analyser."""
+    with np.load(Path(__file__).with_name("response.npz"), allow_pickle=False) as file:
+        return Response(*(file[name].astype(np.float64) for name in ("gain", "rest", "spread")))
+
+
+def reading(blendshapes: FloatArray, landmarks: FloatArray) -> FloatArray:
+    """[57] of blendshapes [52] and landmarks [478, 3]."""
+    return np.concatenate([blendshapes, lms_ratios(landmarks)])
+
+
+def expressed(reading: FloatArray) -> FloatArray:
+    """How far a reading [57] lies from its own face's rest, as far as one picture can tell [57].
+
+    Wiener's estimate: a deviation d from the mean rest counts by d^2 / (d^2 + s^2), s the spread of people at rest, so
+    that narrow eyes or high brows pass for the person's and a grin does not.
+    """
+    known = response()
+    away = reading - known.rest
+    return away**3 / np.maximum(away**2 + known.spread**2, 1e-12)
+
+
+def mask(region: str) -> FloatArray:
+    """[57] of 0 and 1: the readings of a region."""
+    stems = REGIONS[region]
+    of = [name.startswith(stems) for name in NAMES]
+    ratios = [region in ("all", part) for part in ("eyes", "eyes", "eyes", "eyes", "mouth")]
+    return np.array([*of, *ratios], np.float64)
+
+
+class Solver:
+    """Finds coefficients of one face, reading by reading.
+
+    Args:
+        own: the photo's reading [57]. wanted: the reading [57] to reach.
+        weight: [57] of 0 to 1, what counts.
+    """
+
+    def __init__(self, own: FloatArray, wanted: FloatArray, weight: FloatArray) -> None:
+        known = response()
+        self.weight = weight * np.array([1.0] * 52 + [LMS_WEIGHT] * 5)
+        gain = known.gain * self.weight[:, None]
+        self._step = np.linalg.solve(gain.T @ gain + DAMPING * np.eye(52), gain.T * self.weight)
+        self.most = np.full(52, MOST)
+        for name, value in LIMITS.items():
+            self.most[INDEX[name]] = value
+        self.wanted = wanted
+        everything = known.gain[:52]
+        first = np.linalg.solve(everything.T @ everything + DAMPING * np.eye(52), everything.T)
+        self.before = np.clip(first @ (own - known.rest)[:52], 0, self.most)  # this face's own coefficients
+        self.after = self.before.copy()
+        self.correct(own)
+
+    def correct(self, read: FloatArray) -> None:
+        """Change `after` by what a reading [57] of the result still lacks."""
+        self.after = np.clip(self.after + self._step @ (self.wanted - read), LEAST, self.most)
+
+    def error(self, read: FloatArray) -> float:
+        """What a reading lacks: mean absolute difference of what counts."""
+        return float((self.weight * np.abs(self.wanted - read)).sum() / max(self.weight.sum(), 1e-9))
