@@ -44,7 +44,7 @@ def main() -> None:
     given = parser.parse_args()
     files = [file for folder in given.folders for file in sorted(folder.rglob("*.jpg"))]
     resting, gains = [], []
-    for file in tqdm(files):
+    for file in tqdm(files, mininterval=20):
         faces = analyze(read_image(file))
         if not faces or np.abs(faces[0].pose[:2]).max() > 12:
             continue

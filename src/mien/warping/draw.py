@@ -9,6 +9,7 @@ import numpy as np
 from mien.types import ByteImage, FloatArray
 from mien.warping.eyes import draw_eyes
 from mien.warping.motion import CELLS, carry, motion
+from mien.warping.mouth import Mouth
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class Drawn:
     box: tuple[int, int, int, int]
 
 
-def draw(image: ByteImage, landmarks: FloatArray, target: FloatArray, cells: int = CELLS) -> Drawn:
+def draw(image: ByteImage, landmarks: FloatArray, target: FloatArray, mouth: Mouth, cells: int = CELLS) -> Drawn:
     """`image` [H, W, 3] uint8 with its face's `landmarks` [478, 3] px moved to `target` [478, 3] px."""
     moving = motion(landmarks, target, image.shape, cells)
     region, _ = carry(image, moving)
@@ -28,4 +29,7 @@ def draw(image: ByteImage, landmarks: FloatArray, target: FloatArray, cells: int
     draw_eyes(region, image, landmarks, target, (x0, y0))
     result = np.array(image)
     result[y0:y1, x0:x1] = region
+    inside = mouth.interior(target)
+    if inside.alpha.size:
+        result = inside.over(result)
     return Drawn(result, moving.box)

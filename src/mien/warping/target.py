@@ -17,10 +17,11 @@ from mien.face.blendshapes import INDEX, NAMES
 from mien.face.landmarks import lms_ratios
 from mien.types import FloatArray
 
-DAMPING = 0.02  # of a coefficient against a squared error of a reading
+DAMPING = 0.15  # of a coefficient against a squared error of a reading
 LMS_WEIGHT = 0.5  # of a ratio against a blendshape
-LEAST, MOST = -0.1, 1.15  # of a coefficient
+LEAST, MOST = -0.15, 1.0  # of a coefficient
 LIMITS = {"jawOpen": 0.8, "mouthClose": 0.3, "cheekPuff": 1.0, "jawForward": 0.6}
+REACH = 0.3  # how far readings may move a coefficient from what was asked for
 REGIONS = {
     "eyes": ("eye",),
     "brows": ("brow",),
@@ -64,6 +65,11 @@ def expressed(reading: FloatArray) -> FloatArray:
     return away**3 / np.maximum(away**2 + known.spread**2, 1e-12)
 
 
+def at_rest() -> FloatArray:
+    """[57], the mean reading of a face at rest."""
+    return response().rest
+
+
 def mask(region: str) -> FloatArray:
     """[57] of 0 and 1: the readings of a region."""
     stems = REGIONS[region]
@@ -75,29 +81,30 @@ def mask(region: str) -> FloatArray:
 class Solver:
     """Finds coefficients of one face, reading by reading.
 
+    The shapes are on the readings' scale, so the wanted change itself is where to begin; what a reading of the result
+    still lacks moves the coefficients from there, by no more than `REACH`.
+
     Args:
-        own: the photo's reading [57]. wanted: the reading [57] to reach.
-        weight: [57] of 0 to 1, what counts.
+        own: the photo's reading [57]. wanted: the reading [57] to reach. weight: [57] of 0 to 1, what counts.
     """
 
     def __init__(self, own: FloatArray, wanted: FloatArray, weight: FloatArray) -> None:
         known = response()
+        self.wanted = wanted
         self.weight = weight * np.array([1.0] * 52 + [LMS_WEIGHT] * 5)
         gain = known.gain * self.weight[:, None]
         self._step = np.linalg.solve(gain.T @ gain + DAMPING * np.eye(52), gain.T * self.weight)
-        self.most = np.full(52, MOST)
+        most = np.full(52, MOST)
         for name, value in LIMITS.items():
-            self.most[INDEX[name]] = value
-        self.wanted = wanted
-        everything = known.gain[:52]
-        first = np.linalg.solve(everything.T @ everything + DAMPING * np.eye(52), everything.T)
-        self.before = np.clip(first @ (own - known.rest)[:52], 0, self.most)  # this face's own coefficients
-        self.after = self.before.copy()
-        self.correct(own)
+            most[INDEX[name]] = value
+        self.before = np.clip((own - known.rest)[:52], 0, most)  # this face's own coefficients
+        first = self.before + self.weight[:52] * (wanted - own)[:52]
+        self.low, self.high = np.clip(first - REACH, LEAST, most), np.clip(first + REACH, LEAST, most)
+        self.after = np.clip(first, LEAST, most)
 
     def correct(self, read: FloatArray) -> None:
         """Change `after` by what a reading [57] of the result still lacks."""
-        self.after = np.clip(self.after + self._step @ (self.wanted - read), LEAST, self.most)
+        self.after = np.clip(self.after + self._step @ (self.wanted - read), self.low, self.high)
 
     def error(self, read: FloatArray) -> float:
         """What a reading lacks: mean absolute difference of what counts."""
