@@ -52,9 +52,8 @@ class Closeup:
         self._reader = load_reader()
         self._crop = align.crop_matrix(self.landmarks)
 
-    def read(self, before: FloatArray, after: FloatArray) -> FloatArray:
-        """The reading [57] of the face changed from coefficients `before` to `after` [52]."""
-        target = moved(self.landmarks, before, after)
+    def read(self, target: FloatArray) -> FloatArray:
+        """The reading [57] of the face with its landmarks moved to `target` [478, 3] px of the close-up."""
         picture = draw(self.image, self.landmarks, target, self.mouth, CELLS).image
         seen = self._reader(align.warp(picture, self._crop)[None])
         return reading(seen.blendshapes[0], seen.landmarks[0])
@@ -116,7 +115,7 @@ def express(sitter: Sitter, wanted: Wanted, rounds: int = ROUNDS) -> Expressed:
     best = (at_first, solver.before)
     for left in range(rounds, -1, -1):
         tried = solver.after
-        read = sitter.closeup.read(solver.before, tried)
+        read = sitter.closeup.read(moved(sitter.closeup.landmarks, solver.before, tried))
         error = solver.error(read)
         better = error < 0.97 * best[0]
         if error < best[0]:
