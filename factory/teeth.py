@@ -77,9 +77,8 @@ def points(mark: dict) -> np.ndarray:
     return np.concatenate([top, bottom, edge, gum, 0.5 * (edge + gum)])
 
 
-ORDER = np.concatenate(
-    [np.arange(9)[::-1], 9 + np.arange(9)[::-1], *(18 + 8 * k + np.arange(8)[::-1] for k in range(3))]
-)
+RUNS = ((0, 9), (9, 9), (18, 8), (26, 8), (34, 8))  # of `points`: first, count
+ORDER = np.concatenate([first + np.arange(count)[::-1] for first, count in RUNS])
 
 
 def mirrored(p: np.ndarray, middle: float = 0.0) -> np.ndarray:
@@ -99,11 +98,11 @@ def mean_arch(marks: list[np.ndarray], gum_seen: list[bool]) -> np.ndarray:
     return mean * PX + [WIDTH / 2, ABOVE * PX]
 
 
-def frame(arch: np.ndarray) -> np.ndarray:
+def frame(arch: np.ndarray, scale: float = 1.0) -> np.ndarray:
     """The arch with far points that keep the warp steady outside of it."""
-    return np.concatenate(
-        [arch, arch[18:26] + [0, 60], arch[26:34] - [0, 70], arch[[8, 17]] + [90, 0], arch[[0, 9]] - [90, 0]]
-    )
+    up, aside = np.array([0, 65 * scale]), np.array([90 * scale, 0])
+    far = arch[18:26] + up, arch[26:34] - up, arch[[8, 17]] + aside, arch[[0, 9]] - aside
+    return np.concatenate([arch, *far])
 
 
 def warp_to(arch: np.ndarray, mark: np.ndarray, image: np.ndarray, to_photo: np.ndarray) -> np.ndarray:

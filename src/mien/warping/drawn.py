@@ -52,10 +52,9 @@ def drawn(view: View, where: Pose, teeth: Teeth, jaw: float, colour: tone.Tone) 
     light = lip_shade(view) * side
 
     inward = 0.5 + 0.5 * np.exp(-np.minimum(view.from_upper, view.from_lower) / 5)
-    picture = colour.flesh * colour.apply(_CAVITY) * (inward * corner_shade(view))[..., None]
+    picture: FloatArray = colour.flesh * colour.apply(_CAVITY) * (inward * corner_shade(view))[..., None]
     # upper teeth and lip keep the light from what lies behind and below them
-    cast = cv2.GaussianBlur(upper[0][..., 3], (0, 0), max(1.6 * view.unit, 0.3))
-    cast = cv2.warpAffine(cast, np.array([[1, 0, 0], [0, 1, 1.2 * view.unit]]), cast.shape[::-1])
+    cast = _shadow(upper[0][..., 3], view.unit)
     picture = _tongue(picture, x2 - teeth.x, y2, edge, jaw, colour, light * (1 - 0.5 * cast))
     behind = 0.82 - (0.4 + 0.2 * float(np.exp(-jaw / 5))) * cast
     picture = _over(picture, lower, colour, light * behind)
@@ -64,6 +63,17 @@ def drawn(view: View, where: Pose, teeth: Teeth, jaw: float, colour: tone.Tone) 
     roll = 0.95 * (1 - smooth(view.from_lower, 0.5, 1.5)) * smooth(view.from_upper, 0.5, 2.0)
     inner = colour.lip * (0.62 + 0.38 * np.exp(-view.from_lower / 0.7))[..., None]
     return np.asarray(picture + roll[..., None] * (inner - picture), np.float32)
+
+
+def _shadow(alpha: FloatArray, unit: float) -> FloatArray:
+    """What the upper teeth shade [h, w], 0 to 1: blurred by 1.6 units and sunk by 1.2."""
+    height, width = alpha.shape
+    k = max(unit, 1.0)
+    small = cv2.resize(alpha, (max(int(width / k), 1), max(int(height / k), 1)), interpolation=cv2.INTER_AREA)
+    small = cv2.GaussianBlur(small, (0, 0), 1.6 * unit / k)
+    k_x, k_y = width / small.shape[1], height / small.shape[0]
+    back = np.array([[k_x, 0, 0.5 * k_x - 0.5], [0, k_y, 0.5 * k_y - 0.5 + 1.2 * unit]])
+    return np.asarray(cv2.warpAffine(small, back, (width, height), flags=cv2.INTER_LINEAR))
 
 
 def _tongue(

@@ -57,7 +57,7 @@ def shown(image: ByteImage, landmarks: FloatArray, colour: tone.Tone) -> Shown |
     if view is None or view.gap < 3.0:
         return None
     height, width = view.mask.shape
-    crop = image[view.top : view.top + height, view.left : view.left + width].astype(np.float32)
+    crop: FloatArray = image[view.top : view.top + height, view.left : view.left + width].astype(np.float32)
     crop = crop * colour.gain_from(tone.measure(image, landmarks))
     if colour.chroma < 0.5:
         crop = colour.apply(crop)
@@ -115,6 +115,7 @@ def borrowed(view: View, where: Pose, jaw: float, source: Shown, under: FloatArr
     x, y, z = where.on_arch(view.px, view.py, teeth.x, DEPTH)
     further = (jaw - source.jaw) * (1 - np.clip(z - DEPTH, 0, 40) / HINGE)
     moved = float(np.exp(-abs(jaw - source.jaw) / 1.5))  # 1: as in its own photo
+    shade_here = lip_shade(view)
     rim = 0.2 + 0.6 * moved  # where the upper teeth end and the rest begins, in units below their edge
 
     def of_skull(y: FloatArray) -> FloatArray:
@@ -124,8 +125,8 @@ def borrowed(view: View, where: Pose, jaw: float, source: Shown, under: FloatArr
         px, py = (np.asarray(p - 0.5, np.float32) for p in source.where.project(x, y, z))
         colours = cv2.remap(source.image, px, py, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
         shade = cv2.remap(source.shade, px, py, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        relit = np.clip(lip_shade(view) / np.maximum(shade, 0.1), 0.3, 1.3)
-        return colours * relit[..., None], cv2.remap(source.mask, px, py, cv2.INTER_LINEAR)
+        relit = np.clip(shade_here / np.maximum(shade, 0.1), 0.3, 1.3)
+        return colours * relit[..., None], np.asarray(cv2.remap(source.mask, px, py, cv2.INTER_LINEAR))
 
     colours, mask = fetch(y - further)
     alpha = mask * smooth(1 - of_skull(y - further), 0.0, 0.5)

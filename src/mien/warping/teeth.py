@@ -58,7 +58,7 @@ class Pose:
         """Pixels (x, y) of head coordinates."""
         (a, b, c), (d, e, f) = (self.scale * self.turn[:2]).tolist()
         shift = self.shift.tolist()
-        return a * x + b * y + c * z + shift[0], d * x + e * y + f * z + shift[1]
+        return np.asarray(a * x + b * y + c * z + shift[0]), np.asarray(d * x + e * y + f * z + shift[1])
 
     def head(self, points: FloatArray) -> FloatArray:
         """Head coordinates [n, 3] of landmarks [n, 3] px."""
@@ -76,7 +76,7 @@ class Pose:
         )  # a far canine hides the rest
         x = np.interp(a * px + b * py - ox, along, xs).astype(np.float32)
         z = arch_depth(x - np.float32(middle), depth)
-        return x, c * px + d * py - oy - lean[1] * z, z
+        return x, np.asarray(c * px + d * py - oy - lean[1] * z, np.float32), z
 
 
 def arch_depth(x: FloatArray, depth: float) -> FloatArray:
@@ -217,7 +217,7 @@ def view_of(target: FloatArray, shape: tuple[int, ...], where: Pose) -> View | N
             ]
         )
         inside = (_filled(half, (height, width), left, top) > 127).astype(np.uint8)
-        distances.append(cv2.distanceTransform(inside, cv2.DIST_L2, 5) / unit)
+        distances.append(cv2.distanceTransform(inside, cv2.DIST_L2, 5).astype(np.float32) / unit)
     axis = upper[-1] - upper[0]
     middle = 0.5 * (upper[-1] + upper[0])
     axis = axis * (2 / max(float(axis @ axis), 1e-6))
@@ -241,7 +241,8 @@ def sample(name: str, u: FloatArray, v: FloatArray, pixels_a_unit: float) -> tup
     teeth, gum = _atlas(name, halvings)
     k = gum.shape[1] / (2 * HALF)
     x, y = ((u + HALF) * k - 0.5).astype(np.float32), (v * k - 0.5).astype(np.float32)
-    return cv2.remap(teeth, x, y, cv2.INTER_LINEAR), cv2.remap(gum, x, y, cv2.INTER_LINEAR)
+    parts = [np.asarray(cv2.remap(part, x, y, cv2.INTER_LINEAR), np.float32) for part in (teeth, gum)]
+    return parts[0], parts[1]
 
 
 def upper_teeth(
@@ -252,7 +253,7 @@ def upper_teeth(
 
 
 def lower_teeth(
-    x: FloatArray, y: FloatArray, edge: FloatArray, teeth: Teeth, unit: float
+    x: FloatArray, y: FloatArray, edge: FloatArray, teeth: Teeth, pixels_a_unit: float
 ) -> tuple[FloatArray, FloatArray]:
     """The lower atlas, its biting edge at y = `edge`: see `sample`."""
     return sample("lower", (x - teeth.x) / teeth.size, (y - edge) / teeth.size + BELOW, pixels_a_unit)

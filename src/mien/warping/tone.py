@@ -44,15 +44,16 @@ class Tone:
 
     def apply(self, colour: FloatArray) -> FloatArray:
         """A colour [..., 3] of the studio's light in this photo's, brightness aside."""
-        grey = np.asarray(colour, np.float32).mean(-1, keepdims=True)
-        return np.asarray((grey + self.chroma * (colour - grey)) * self.cast, np.float32)
+        mix = self.chroma * np.eye(3) + (1 - self.chroma) / 3
+        matrix = (self.cast[:, None] * mix).astype(np.float32)
+        if colour.ndim == 1:
+            return np.asarray(matrix @ colour.astype(np.float32))
+        return np.asarray(cv2.transform(np.ascontiguousarray(colour, np.float32), matrix))
 
     def shade(self, light: FloatArray) -> FloatArray:
         """Gains [..., 3] of a light [...]: in a mouth, what is darker is redder, for flesh throws the light."""
-        dark = np.clip(1 - light, 0, 1)[..., None] * np.float32(self.chroma)
-        return np.asarray(
-            light[..., None] * (1 + dark * np.array([0.18, -0.03, -0.14], np.float32)), np.float32
-        )
+        redder = light * np.clip(1 - light, 0, 1) * np.float32(self.chroma)
+        return np.asarray(cv2.merge([light + share * redder for share in (0.18, -0.03, -0.14)]))
 
     def gain_from(self, other: Tone) -> FloatArray:
         """Gains [3] that bring colours of another photo of the same person to this one's light."""
