@@ -133,7 +133,7 @@ def stack(folder: Path, faces: dict, marks: dict, arch: np.ndarray) -> tuple[np.
         warped = warp_to(arch, points(mark), both, to_photo)
         rows, columns = np.mgrid[0:HEIGHT, 0:WIDTH]
         middle = warped[int(ABOVE * PX) - 60 : int(ABOVE * PX) - 20, WIDTH // 2 - 70 : WIDTH // 2 + 70, :3]
-        gain = np.array([210, 201, 190]) / np.median(middle.reshape(-1, 3), 0)
+        gain = np.array([209, 199, 193]) / np.median(middle.reshape(-1, 3), 0)
         warped[..., :3] *= gain
         for one in (warped, warped[:, ::-1]):
             colours.append(one[..., :3])

@@ -25,9 +25,10 @@ PX = 10.0  # atlas pixels a unit
 HALF, ABOVE, BELOW = 32.0, 22.0, 3.0  # where the biting edge lies in the atlas, in units
 DEPTH, HINGE = 2.5, 85.0  # z of the upper incisors; from the lower ones to the jaw's joints
 OVERBITE = 2.5  # the lower edge above the upper one, jaw shut
-# Mean place of the central biting edge and of the chin over eleven people, mouth shut, in units; where the
-# edge lies follows the chin (correlation 0.94; 0.7 units remain).
-_EDGE_Y, _CHIN_Y, _EDGE_PER_CHIN, _FACE_WIDTH = 26.3, 67.4, 0.5, 140.5
+# Mean place of the central biting edge, of the lips' closing line and of the chin over eleven people, mouth shut,
+# in units. The edge follows the chin, and the line a little: 0.8 units remain (left out one by one).
+_EDGE_Y, _LINE_Y, _CHIN_Y, _FACE_WIDTH = 26.3, 21.1, 67.4, 140.5
+_EDGE_PER_CHIN, _EDGE_PER_LINE, _EDGE_BELOW_LINE = 0.45, 0.2, (3.0, 7.2)
 _SMILE_GAP = 6.0  # lips apart by a smile alone
 
 
@@ -58,7 +59,8 @@ class Pose:
         """Pixels (x, y) of head coordinates."""
         (a, b, c), (d, e, f) = (self.scale * self.turn[:2]).tolist()
         shift = self.shift.tolist()
-        return np.asarray(a * x + b * y + c * z + shift[0]), np.asarray(d * x + e * y + f * z + shift[1])
+        px, py = np.asarray(a * x + b * y + c * z), np.asarray(d * x + e * y + f * z)
+        return np.asarray(px + shift[0], np.float32), np.asarray(py + shift[1], np.float32)
 
     def head(self, points: FloatArray) -> FloatArray:
         """Head coordinates [n, 3] of landmarks [n, 3] px."""
@@ -121,7 +123,9 @@ def locate_teeth(landmarks: FloatArray) -> Teeth:
     gap = max(0.0, float(head[14, 1] - head[13, 1]))
     jaw = float(head[list(JAW), 1].mean()) - max(0.0, gap - _SMILE_GAP)
     chin = float(head[152, 1]) - max(0.0, gap - _SMILE_GAP)
-    edge = _EDGE_Y + _EDGE_PER_CHIN * float(np.clip(chin - _CHIN_Y, -9, 9))
+    line = float(head[13, 1]) + min(0.6 * gap, 4.0)
+    edge = _EDGE_Y + _EDGE_PER_CHIN * (chin - _CHIN_Y) + _EDGE_PER_LINE * (line - _LINE_Y)
+    edge = float(np.clip(edge, line + _EDGE_BELOW_LINE[0], line + _EDGE_BELOW_LINE[1]))
     width = float(np.linalg.norm(head[234] - head[454])) / _FACE_WIDTH
     middle = 0.5 * float(head[2, 0] + 0.5 * (head[13, 0] + head[0, 0]))
     return Teeth(float(np.clip(middle, -1.5, 1.5)), edge, float(np.clip(width, 0.94, 1.06)), jaw)

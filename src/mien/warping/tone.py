@@ -111,14 +111,14 @@ def measure(image: ByteImage, landmarks: FloatArray) -> Tone:
     bright = max(float(white.mean()), 1.0)
     enamel = _ENAMEL_GAIN * bright**_SCLERA_SHARE * light ** (1 - _SCLERA_SHARE)
     enamel = max(enamel, 0.92 * light)
-    enamel = min(enamel, 0.5 * enamel + 95, 218)
+    enamel = min(enamel, 0.5 * enamel + 92, 212)
     cast = white / bright
     spread = np.ptp(skin / light - cast), np.ptp(lip / max(lip.mean(), 1.0) - skin / light)
     colourful = float(np.clip(max(spread) / 0.16, 0, 1))  # a grey or a toned picture has one hue
     cast = cast / _SCLERA_CAST**colourful
     cast = np.clip(1 + 0.5 * (cast - 1), 0.85, 1.15) if colourful > 0.3 else cast
 
-    exposure = enamel / 188
+    exposure = enamel / 176
     dark = float(np.clip(1 - light / max(enamel, 1.0), 0, 0.6))  # dark skin has darker gums
     blur, noise = _softness(image, flat, unit)
     return Tone(
