@@ -77,7 +77,8 @@ def points(mark: dict) -> np.ndarray:
     return np.concatenate([top, bottom, edge, gum, 0.5 * (edge + gum)])
 
 
-ORDER = np.concatenate([np.arange(9)[::-1], 9 + np.arange(9)[::-1], *(18 + 8 * k + np.arange(8)[::-1] for k in range(3))])
+RUNS = ((0, 9), (9, 9), (18, 8), (26, 8), (34, 8))  # of `points`: first, count
+ORDER = np.concatenate([first + np.arange(count)[::-1] for first, count in RUNS])
 
 
 def mirrored(p: np.ndarray, middle: float = 0.0) -> np.ndarray:
@@ -97,20 +98,21 @@ def mean_arch(marks: list[np.ndarray], gum_seen: list[bool]) -> np.ndarray:
     return mean * PX + [WIDTH / 2, ABOVE * PX]
 
 
-def frame(arch: np.ndarray) -> np.ndarray:
+def frame(arch: np.ndarray, scale: float = 1.0) -> np.ndarray:
     """The arch with far points that keep the warp steady outside of it."""
-    return np.concatenate([arch, arch[18:26] + [0, 60], arch[26:34] - [0, 70], arch[[8, 17]] + [90, 0], arch[[0, 9]] - [90, 0]])
+    up, aside = np.array([0, 65 * scale]), np.array([90 * scale, 0])
+    far = arch[18:26] + up, arch[26:34] - up, arch[[8, 17]] + aside, arch[[0, 9]] - aside
+    return np.concatenate([arch, *far])
 
 
-def warp_to(arch: np.ndarray, mark: np.ndarray, image: np.ndarray, to_photo: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The photograph [H, W, c] on the atlas [HEIGHT, WIDTH, c], and the map used."""
+def warp_to(arch: np.ndarray, mark: np.ndarray, image: np.ndarray, to_photo: np.ndarray) -> np.ndarray:
+    """The photograph [H, W, c] on the atlas [HEIGHT, WIDTH, c]."""
     scale = (mark[14, 0] - mark[12, 0]) / (arch[14, 0] - arch[12, 0])
-    far = np.concatenate([mark[18:26] + [0, 60 * scale], mark[26:34] - [0, 70 * scale], mark[[8, 17]] + [90 * scale, 0], mark[[0, 9]] - [90 * scale, 0]])
-    warp = RBFInterpolator(frame(arch), np.concatenate([mark, far]), smoothing=2.0)
+    warp = RBFInterpolator(frame(arch), frame(mark, scale), smoothing=2.0)
     rows, columns = np.mgrid[0:HEIGHT:5, 0:WIDTH:5]
     there = warp(np.c_[columns.ravel(), rows.ravel()]) @ to_photo[:, :2].T + to_photo[:, 2]
-    there = cv2.resize(there.reshape(*rows.shape, 2).astype(np.float32), None, fx=5, fy=5, interpolation=cv2.INTER_LINEAR)
-    return cv2.remap(image, there, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE), there
+    there = cv2.resize(there.reshape(*rows.shape, 2).astype(np.float32), None, fx=5, fy=5)
+    return cv2.remap(image, there, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
 
 
 def stack(folder: Path, faces: dict, marks: dict, arch: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -128,10 +130,10 @@ def stack(folder: Path, faces: dict, marks: dict, arch: np.ndarray) -> tuple[np.
         inside = np.minimum(inside, below).astype(np.float32) / 255
         both = np.dstack([image, inside])
         to_photo = np.linalg.inv(np.vstack([crop_map(face), [0, 0, 1]]))[:2]
-        warped, _ = warp_to(arch, points(mark), both, to_photo)
+        warped = warp_to(arch, points(mark), both, to_photo)
         rows, columns = np.mgrid[0:HEIGHT, 0:WIDTH]
         middle = warped[int(ABOVE * PX) - 60 : int(ABOVE * PX) - 20, WIDTH // 2 - 70 : WIDTH // 2 + 70, :3]
-        gain = np.array([208, 201, 191]) / np.median(middle.reshape(-1, 3), 0)
+        gain = np.array([209, 199, 193]) / np.median(middle.reshape(-1, 3), 0)
         warped[..., :3] *= gain
         for one in (warped, warped[:, ::-1]):
             colours.append(one[..., :3])
@@ -162,7 +164,9 @@ def refine(colours: np.ndarray, weights: np.ndarray, rounds: int = 4) -> tuple[n
         for k in range(len(colours)):
             w = cv2.GaussianBlur(now_w[k], (0, 0), 4)[..., None]
             step = flow.calc(grey(mean), grey(now[k] * w + mean * (1 - w)), None)
-            step = cv2.GaussianBlur(step * w, (0, 0), 7) / np.maximum(cv2.GaussianBlur(w, (0, 0), 7)[..., None], 0.2)
+            step = cv2.GaussianBlur(step * w, (0, 0), 7) / np.maximum(
+                cv2.GaussianBlur(w, (0, 0), 7)[..., None], 0.2
+            )
             total[k] += np.clip(step, -12, 12)
         drift = total.mean(0)
         total -= 0.5 * (drift + drift[:, ::-1] * [-1, 1]).astype(np.float32)
@@ -182,6 +186,8 @@ def outline(arch: np.ndarray, tooth: int, lower: bool = True) -> np.ndarray:
     power = (2.2, 1.9, 2.5, 3.2, 3.2, 2.5, 1.9, 2.2)[tooth] if lower else 2.0
     t = np.linspace(-1, 1, 41)
     base = a + (b - a) * (t[:, None] + 1) / 2
+    if lower:  # the notches between the edges, which averaging fills
+        base[:, 1] -= np.interp(np.abs(t), [0.5, 1], [0, 5.0 if tooth in (3, 4) else 7.0])
     return np.c_[base[:, 0], base[:, 1] + (peak[1] - base[:, 1]) * (1 - np.abs(t) ** power) ** (1 / power)]
 
 
@@ -221,8 +227,8 @@ def upper_atlas(mean: np.ndarray, weight: np.ndarray, arch: np.ndarray) -> tuple
     enamel += 0.6 * (enamel - cv2.GaussianBlur(enamel, (0, 0), 3.5))
     for k in range(1, 8):  # dark seams between teeth, highlights on their bulge
         (xt, yt), (xb, yb) = arch[k], arch[9 + k]
-        seam = np.abs(columns - (xb + (xt - xb) * (rows - yb) / (yt - yb))) / 1.8
-        enamel *= 1 - (0.22 * np.exp(-(seam**2)) * (rows > yt - 4))[..., None]
+        seam = np.abs(columns - (xb + (xt - xb) * (rows - yb) / (yt - yb))) / 2.4
+        enamel *= 1 - (0.30 * np.exp(-(seam**2)) * (rows > yt - 4))[..., None]
     for k in range(1, 7):
         x, y = 0.5 * (arch[18 + k] + arch[26 + k])
         x, y = x + (3.5 - k) * 3.0, y - 0.24 * (arch[18 + k, 1] - arch[26 + k, 1])
@@ -236,7 +242,9 @@ def upper_atlas(mean: np.ndarray, weight: np.ndarray, arch: np.ndarray) -> tuple
     shadow = 1 - 0.16 * np.exp(-(((gum_line[None] - rows) / 5.0) ** 2))[..., None]
     seen = np.where(rows > gum_line[None] - 4, 1.0, 0.0) * trust
     share = cv2.GaussianBlur(above.astype(np.float32), (0, 0), 1.2)
-    colour = enamel * seen[..., None] + (enamel * (1 - share[..., None]) + gum * shadow * share[..., None]) * (1 - seen[..., None])
+    colour = enamel * seen[..., None] + (
+        enamel * (1 - share[..., None]) + gum * shadow * share[..., None]
+    ) * (1 - seen[..., None])
     alpha = np.zeros((HEIGHT * 4, WIDTH * 4), np.uint8)
     cover = np.concatenate([edge, [[edge[-1, 0], -9], [edge[0, 0], -9]]])
     cv2.fillPoly(alpha, [np.round(cover * 4).astype(np.int32)], 255)
@@ -270,7 +278,9 @@ def even(mean: np.ndarray, arch: np.ndarray, gum_line: np.ndarray, edge_line: np
 LIGHT = (0.86, 0.93, 0.975, 1.0)  # brightness of first premolar, canine, lateral and central incisor
 
 
-def place(parts: list, source: np.ndarray, share: np.ndarray, into: np.ndarray, into_share: np.ndarray) -> None:
+def place(
+    parts: list, source: np.ndarray, share: np.ndarray, into: np.ndarray, into_share: np.ndarray
+) -> None:
     """Lays teeth of one atlas over another: boxes (x0, x1, y0, y1) → (x0, x1, y0, y1), y may turn; times a gain."""
     size = (into.shape[1], into.shape[0])
     for (a0, a1, b0, b1), (c0, c1, d0, d1), gain in parts:
@@ -308,7 +318,12 @@ def back_teeth(rgba: np.ndarray, share: np.ndarray, arch: np.ndarray) -> tuple[n
     gums[:] = gums * (1 - outside) + 255 * outside
     x0, x1, y0, y1 = xb + 3, arch[11, 0], arch[27, 1], arch[19, 1]
     left, parts = xb, []
-    for width, gum, edge, gain in ((37, 118, 184, 0.92), (29, 121, 179, 0.80), (26, 124, 174, 0.64), (20, 126, 169, 0.46)):
+    for width, gum, edge, gain in (
+        (37, 118, 184, 0.92),
+        (29, 121, 179, 0.80),
+        (26, 124, 174, 0.64),
+        (20, 126, 169, 0.46),
+    ):
         parts.append(((x0, x1, y0, y1), (left - width, left + 1, gum, edge), gain))
         left -= width
     place(both_sides(parts), rgba, share, out, gums)
@@ -331,10 +346,31 @@ def lower_atlas(rgba: np.ndarray, share: np.ndarray, arch: np.ndarray) -> tuple[
         left -= width
     out = np.dstack([paint_gums(arch, HEIGHT)[::-1], np.full((HEIGHT, WIDTH), 255.0)])
     out[..., :3] *= np.interp(np.abs(x - WIDTH / 2), [0, 170, 290], [0.95, 0.9, 0.45])[None, :, None]
-    out[..., 3] *= np.clip((rows - edge0 - 56) / 6, 0, 1) * np.clip((WIDTH / 2 - left - np.abs(x - WIDTH / 2)) / 4, 0, 1)
+    out[..., 3] *= np.clip((rows - edge0 - 56) / 6, 0, 1) * np.clip(
+        (WIDTH / 2 - left - np.abs(x - WIDTH / 2)) / 4, 0, 1
+    )
     gums = np.full((HEIGHT, WIDTH), 255.0)
     place(both_sides(parts), rgba, share, out, gums)
     return out, gums
+
+
+def unevened(atlas: np.ndarray, size: float, seed: int) -> np.ndarray:
+    """The atlas with small irregularities of each tooth's place, no two teeth alike: as perfect rows look false."""
+    rng = np.random.default_rng(seed)
+    centres = np.arange(-270, 271, size) + WIDTH / 2 + (size / 2 if seed % 2 else 0)
+    columns, rows = np.meshgrid(np.arange(WIDTH, dtype=np.float32), np.arange(HEIGHT, dtype=np.float32))
+    dx, dy, gain = (np.zeros((HEIGHT, WIDTH), np.float32) for _ in range(3))
+    for centre in centres:
+        near = np.exp(-(((columns - centre) / (0.55 * size)) ** 2))
+        a, b, c, d = rng.normal(0, 1, 4)
+        dx += near * (1.2 * a + 0.018 * c * (rows - HEIGHT / 2))
+        dy += near * (2.6 * b)
+        gain += near * 0.018 * d
+    x, y, atlas = columns + dx, rows + dy, atlas.astype(np.float32)
+    moved = cv2.remap(atlas[..., :4], x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    share = cv2.remap(atlas[..., 4], x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    moved[..., :3] *= 1 + gain[..., None]
+    return np.clip(np.dstack([moved, share]) + 0.5, 0, 255).astype(np.uint8)
 
 
 def main() -> None:
@@ -350,8 +386,9 @@ def main() -> None:
     lower, lower_gum = lower_atlas(upper, upper_gum, arch)
     upper, upper_gum = back_teeth(upper, upper_gum, arch)
     pack = lambda rgba, gum: np.clip(np.dstack([rgba, gum]) + 0.5, 0, 255).astype(np.uint8)  # noqa: E731
-    anchors = mean_anchors([f for n, f in faces.items() if "neutral" in n])
-    np.savez_compressed(OUT, upper=pack(upper, upper_gum), lower=pack(lower, lower_gum), anchors=anchors.astype(np.float32))
+    anchors = mean_anchors([f for n, f in faces.items() if "neutral" in n]).astype(np.float32)
+    upper, lower = unevened(pack(upper, upper_gum), 62, 5), unevened(pack(lower, lower_gum), 54, 3)
+    np.savez_compressed(OUT, upper=upper, lower=lower, anchors=anchors)
 
 
 if __name__ == "__main__":
