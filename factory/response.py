@@ -22,7 +22,7 @@ from PIL import Image
 from tqdm import tqdm
 
 import mien.warping
-from mien.face import align, mediapipe
+from mien.face import mediapipe
 from mien.face.analyze import analyze
 from mien.face.blendshapes import FLIP, NAMES
 from mien.files import replacing

@@ -38,8 +38,8 @@ from mien.data.ict import PARTS, IctHead, load_head
 from mien.data.labels import Labeller
 from mien.data.raster import rasterise
 from mien.data.render import PIVOT, make_person, render
-from mien.data.warped import PLAIN_SEED, _plain, _plain_view
 from mien.data.sources import shared_dir
+from mien.data.warped import PLAIN_SEED, _plain, _plain_view
 from mien.face.blendshapes import FLIP, INDEX, NAMES
 from mien.face.pose import angles, rotation
 from mien.files import replacing
@@ -127,7 +127,12 @@ def turned_irises(head: IctHead, offsets: FloatArray, place: FloatArray) -> None
         for k, (right, up) in enumerate(ring):
             place[first + k] = centre + [IRIS_RADIUS * right, IRIS_RADIUS * up, radius]
         outwards = -1.0 if side == "right" else 1.0
-        for name, turn, axis in (("Out", outwards, 0), ("In", -outwards, 0), ("Up", 1.0, 1), ("Down", -1.0, 1)):
+        for name, turn, axis in (
+            ("Out", outwards, 0),
+            ("In", -outwards, 0),
+            ("Up", 1.0, 1),
+            ("Down", -1.0, 1),
+        ):
             move = np.zeros(3)
             move[axis] = turn * radius * np.sin(GAZE[axis])
             move[2] = -radius * (1 - np.cos(GAZE[axis]))
@@ -145,7 +150,9 @@ def labelled(place: Path) -> dict[str, FloatArray]:
                     if seen.found:
                         who = re.match(person, name)
                         assert who is not None, name
-                        rows.append((f"{tar}/{who[1]}", seen.landmarks[:468, :2], seen.blendshapes, turn(seen.matrix)))
+                        rows.append(
+                            (f"{tar}/{who[1]}", seen.landmarks[:468, :2], seen.blendshapes, turn(seen.matrix))
+                        )
         person_, landmarks, shapes, pose = map(np.array, zip(*rows, strict=True))
         with replacing(place) as temporary:
             np.savez(temporary, person=person_, landmarks=landmarks, shapes=shapes, pose=pose)
@@ -160,7 +167,10 @@ def pictures(tar: Path) -> Iterator[tuple[str, ByteImage]]:
             if member.name.endswith(".jpg"):
                 content = archive.extractfile(member)
                 assert content is not None
-                yield Path(member.name).name, np.asarray(Image.open(io.BytesIO(content.read())).convert("RGB"))
+                yield (
+                    Path(member.name).name,
+                    np.asarray(Image.open(io.BytesIO(content.read())).convert("RGB")),
+                )
 
 
 def turn(matrix: FloatArray) -> FloatArray:
@@ -195,7 +205,9 @@ def learned(labels: dict[str, FloatArray], place: FloatArray, offsets: FloatArra
     right = weighted.T @ y.reshape(len(y), -1) + tau @ prior.reshape(len(prior), -1)
     found = np.linalg.solve(weighted.T @ x + tau, right).reshape(prior.shape)
     left = np.tile(weight, 2)[:, None, None]
-    print(f"R2 within people: {1 - (left * (y - np.tensordot(x, found, 1)) ** 2).sum() / (left * y**2).sum():.3f}")
+    print(
+        f"R2 within people: {1 - (left * (y - np.tensordot(x, found, 1)) ** 2).sum() / (left * y**2).sum():.3f}"
+    )
     result = offsets.copy()
     result[:, :468, :2] = found[: len(NAMES)] * [1, -1]
     return result
@@ -228,7 +240,10 @@ def main() -> None:
     out = Path(mien.warping.__file__).with_name("shapes.npz")
     with replacing(out) as temporary:
         np.savez_compressed(
-            temporary, neutral=place.astype(np.float32), offsets=offsets.astype(np.float16), allow_pickle=False
+            temporary,
+            neutral=place.astype(np.float32),
+            offsets=offsets.astype(np.float16),
+            allow_pickle=False,
         )
     print(f"{out.name}: {out.stat().st_size / 1e3:.0f} kB")
 

@@ -21,7 +21,9 @@ class Drawn:
     box: tuple[int, int, int, int]
 
 
-def draw(image: ByteImage, landmarks: FloatArray, target: FloatArray, mouth: Mouth, cells: int = CELLS) -> Drawn:
+def draw(
+    image: ByteImage, landmarks: FloatArray, target: FloatArray, mouth: Mouth, cells: int = CELLS
+) -> Drawn:
     """`image` [H, W, 3] uint8 with its face's `landmarks` [478, 3] px moved to `target` [478, 3] px."""
     moving = motion(landmarks, target, image.shape, cells)
     region, _ = carry(image, moving)

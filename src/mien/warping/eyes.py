@@ -101,7 +101,10 @@ def draw_eyes(
             continue
         iris = list(eye[-1])
         centre, aim = source.to_eye(landmarks[iris[0], :2]), goal.to_eye(target[iris[0], :2])
-        still = np.abs(goal.upper - source.upper).max() < 0.004 and np.abs(goal.lower - source.lower).max() < 0.004
+        still = (
+            np.abs(goal.upper - source.upper).max() < 0.004
+            and np.abs(goal.lower - source.lower).max() < 0.004
+        )
         if still and np.abs(aim - centre).max() < 0.004:
             continue
         radius = float(np.linalg.norm(landmarks[iris[1:], :2] - landmarks[iris[0], :2], axis=1).mean())
@@ -123,7 +126,10 @@ def _draw_eye(
     ends = np.array([[u, v] for u in (-0.06, 1.06) for v in (high, low)])
     x, y = goal.to_photo(ends[:, 0], ends[:, 1])
     x0, y0 = max(int(x.min()) - corner[0], 0), max(int(y.min()) - corner[1], 0)
-    x1, y1 = min(int(x.max()) - corner[0] + 1, result.shape[1]), min(int(y.max()) - corner[1] + 1, result.shape[0])
+    x1, y1 = (
+        min(int(x.max()) - corner[0] + 1, result.shape[1]),
+        min(int(y.max()) - corner[1] + 1, result.shape[0]),
+    )
     if x1 - x0 < 4 or y1 - y0 < 4:
         return
     place = np.stack(np.meshgrid(np.arange(x0, x1) + 0.5, np.arange(y0, y1) + 0.5), -1) + np.array(corner)
@@ -150,7 +156,9 @@ def _draw_eye(
 
 def _sample(image: FloatArray | ByteImage, x: FloatArray, y: FloatArray) -> FloatArray:
     """`image` at pixels (x, y), float32 [h, w, 3]."""
-    values = cv2.remap(image, x - np.float32(0.5), y - np.float32(0.5), cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    values = cv2.remap(
+        image, x - np.float32(0.5), y - np.float32(0.5), cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
+    )
     return np.asarray(values, np.float32)
 
 
@@ -171,7 +179,9 @@ def _eyeball(
     lashes = 0.03  # what hangs into the eye from the upper lid
     depth = np.minimum(v - source.upper[index] - lashes, source.lower[index] - v)
     visible = np.clip((depth - edge) / 0.03, 0, 1)
-    covered = (goal.upper >= source.upper - 0.004)[index]  # no wider than it was: what hangs into it belongs there
+    covered = (goal.upper >= source.upper - 0.004)[
+        index
+    ]  # no wider than it was: what hangs into it belongs there
     visible = np.maximum(visible, covered & (v > goal.upper[index]))
     shift = aim - centre
     turning = float(np.clip(np.abs(shift).max() / 0.01, 0, 1))
@@ -245,7 +255,9 @@ def _lashes(
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * max(1, round(0.05 * source.width)) + 1,) * 2)
     skin = cv2.GaussianBlur(cv2.morphologyEx(grey, cv2.MORPH_CLOSE, kernel), (0, 0), 0.03 * source.width)
     ratio = np.clip((grey.astype(np.float32) + 8) / (skin.astype(np.float32) + 8), 0, 1)
-    dark = cv2.remap(ratio, x - np.float32(left + 0.5), y - np.float32(top + 0.5), cv2.INTER_LINEAR, borderValue=1.0)
+    dark = cv2.remap(
+        ratio, x - np.float32(left + 0.5), y - np.float32(top + 0.5), cv2.INTER_LINEAR, borderValue=1.0
+    )
     share = closing * np.clip((below + 0.02) / 0.015, 0, 1) * np.clip((LASH - below) / 0.06, 0, 1)
     share = share * np.clip(u / 0.06, 0, 1) * np.clip((1 - u) / 0.06, 0, 1)
     patch *= (1 - share * (1 - dark))[..., None]

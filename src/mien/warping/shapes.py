@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mien.face.pose import rotation
 from mien.types import FloatArray
 from mien.warping.mesh import (
     LEFT_IRIS,
@@ -27,6 +28,8 @@ from mien.warping.mesh import (
 
 LIDS = ((RIGHT_UPPER_LID, RIGHT_LOWER_LID, RIGHT_IRIS), (LEFT_UPPER_LID, LEFT_LOWER_LID, LEFT_IRIS))
 SHUT = 0.12  # share of the model's opening below which an eye counts as shut
+MOST_TURN = 15.0  # degrees
+PIVOT = np.array([0.0, 0.6, 3.0])  # what a head turns about, cm
 WIDEST = 1.2  # times its own opening: an eye opens no further
 
 
@@ -71,8 +74,12 @@ def pose_of(landmarks: FloatArray) -> Pose:
     return Pose(scale, turn * [1, -1, -1], shift)
 
 
-def moved(landmarks: FloatArray, before: FloatArray, after: FloatArray) -> FloatArray:
+def moved(
+    landmarks: FloatArray, before: FloatArray, after: FloatArray, turn: FloatArray | None = None
+) -> FloatArray:
     """Where a photo's landmarks [478, 3] px go when its face changes from coefficients `before` to `after` [52].
+
+    `turn` (yaw, pitch, roll, degrees; signs as in `mien.face.pose`) turns the head on, by no more than `MOST_TURN`.
 
     Lids close by the share of their own opening that the model's would, and never cross; lips never cross; irises
     turn by gaze alone.
@@ -103,4 +110,13 @@ def moved(landmarks: FloatArray, before: FloatArray, after: FloatArray) -> Float
         if crossing > 0:
             target[top, :2] -= 0.5 * crossing * down
             target[bottom, :2] += 0.5 * crossing * down
+    if turn is not None:
+        centre = pose.shift + pose.to_photo(PIVOT)
+        target = centre + (target - centre) @ _turning(np.clip(turn, -MOST_TURN, MOST_TURN)).T
     return target
+
+
+def _turning(turn: FloatArray) -> FloatArray:
+    """[3, 3] of px (y down, z away from the camera), from angles of a head seen with y up and z to the viewer."""
+    axes = np.diag([1.0, -1.0, -1.0])
+    return np.asarray(axes @ rotation(turn) @ axes)
