@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.training.slices_set import save_prepared
+from tests.training.prepared_set import save_prepared
 
 from mien.data.dataset import load_faces
 from mien.data.warp import (

@@ -17,7 +17,7 @@ from mien.training.assemble import assemble_adapter, assemble_autoencoder, assem
 from mien.training.rollout import Settings
 from mien.types import InputError
 from tests import tiny
-from tests.training.slices_set import save_autoencoder, save_base
+from tests.training.prepared_set import save_autoencoder, save_base
 
 
 def test_a_folded_weight_is_lambda_id(tmp_path: Path) -> None:

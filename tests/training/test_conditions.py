@@ -19,7 +19,7 @@ from mien.training.conditions import (
     strongest,
     valid_cells,
 )
-from tests.training.slices_set import save_prepared
+from tests.training.prepared_set import save_prepared
 
 
 def test_mirror_exchanges_the_eyes() -> None:

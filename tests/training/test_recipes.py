@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from mien.cli.main import app
 from mien.training.loop import LoopConfig
 from mien.training.recipe import read_recipe, run, stage_class
 from mien.types import InputError
@@ -126,3 +128,22 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
     path.write_text("stage: base\nargs: {backbone: mini}\n")
     with pytest.raises(InputError, match="data"):
         run(path, out=tmp_path)
+
+
+def test_minutes_end_a_run_and_say_how_to_go_on(tmp_path: Path) -> None:
+    model, root = save_model(tmp_path / "model", "sd15"), save_set(tmp_path / "set")
+    settings = [f"args.backbone={model}", f"args.data.root={root}", "args.data.size=16", "args.people=0"]
+    settings += [
+        f"args.adapter={model / 'adapter'}",
+        "loop.steps=2",
+        "loop.batch_size=2",
+        "loop.precision=fp32",
+    ]
+    path = RECIPES[0].with_name("sd15_base.yaml")
+    arguments = ["train", str(path), *settings, "--out", str(tmp_path / "runs")]
+    first = CliRunner().invoke(app, [*arguments, "--minutes", "0.001"])
+    assert (
+        first.exit_code == 0 and "stopped at step 1 of 2" in first.stdout and "same command" in first.stdout
+    )
+    second = CliRunner().invoke(app, arguments)
+    assert second.exit_code == 0 and Path(second.stdout.strip().splitlines()[-1]).is_dir()

@@ -25,7 +25,7 @@ from mien.training.stages.pretrain import IDENTITY
 from mien.training.stages.reward import RewardStage, colour_loss
 from mien.types import Conditions, InputError
 from mien.weights import path as weights_path
-from tests.training.slices_set import FACE, save_base, save_prepared, save_sets
+from tests.training.prepared_set import FACE, save_base, save_prepared, save_sets
 
 PEOPLE = {"utkface-adults": 0.7, "lfw-gray": 0.3}
 

@@ -11,7 +11,7 @@ import torch
 from mien.diffusion.losses import noise_error
 from mien.training.loop import make_rng
 from mien.training.stages.pretrain import NEAR, PretrainStage
-from tests.training.slices_set import FACE, save_base, save_prepared, save_sets
+from tests.training.prepared_set import FACE, save_base, save_prepared, save_sets
 
 
 @pytest.fixture(scope="module")

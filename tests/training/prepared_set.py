@@ -1,4 +1,4 @@
-"""Tiny prepared sets and models for the tests of training in slices."""
+"""Tiny prepared sets and models, as the recipes of the embedded default take them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import yaml
 from PIL import Image
 
 from mien.data.captions import all_captions
@@ -74,45 +73,3 @@ def save_base(folder: Path) -> Path:
     (folder / "model_index.json").write_text(json.dumps({"_class_name": "StableDiffusionPipeline"}))
     (folder / "adapter" / "adapter.json").write_text(json.dumps({"steps": 2}))
     return folder
-
-
-def write_recipe(path: Path, stage: str, loop: dict, args: dict, slices: dict) -> Path:
-    """A recipe's file."""
-    path.write_text(yaml.safe_dump({"stage": stage, "loop": loop, "args": args, "slices": slices}))
-    return path
-
-
-def autoencoder_recipe(path: Path, start: Path, **changes: object) -> Path:
-    """The stage autoencoder on `save_sets`, from `start`."""
-    slices = {
-        "start": str(start),
-        "feed": "pixels",
-        "sets": {"utkface-adults": 0.7, "lfw-gray": 0.3},
-        "held": {"utkface-adults": 4},
-        "watch": "held_out_psnr",
-        "better": "higher",
-        "validations": 2,
-    }
-    loop = {"batch_size": 2, "lr": 1e-3, "warmup": 2, "ema": 0.9, "precision": "fp32"}
-    args = {"start": "{start}", "sources": ["utkface-adults"]}
-    return write_recipe(path, "autoencoder", loop, args, slices | changes)
-
-
-def base_recipe(path: Path, start: Path, **changes: object) -> Path:
-    """The stage pretrain on `save_sets`, from `start`, with the shipped encoders."""
-    slices = {
-        "start": str(start),
-        "keep_files": ["model_index.json", "adapter/adapter.json"],
-        "parts": {"vae": str(start / "vae"), "face": str(FACE)},
-        "leave": ["vae"],
-        "feed": "portraits",
-        "sets": {"utkface-adults": 0.7, "lfw-gray": 0.3},
-        "held": {"utkface-adults": 8, "renders-holdout": 2},
-        "dropout": 0.1,
-        "validations": 1,
-        "keep": "last",
-    }
-    loop = {"batch_size": 3, "lr": 1e-3, "warmup": 2, "ema": 0.9}
-    args = {"start": "{start}", "autoencoder": "{parts}/vae", "encoders": "{parts}/face", "weights": {}}
-    args |= {"identity_weight": 0.2, "expression_weight": 0.1, "sheet": False}
-    return write_recipe(path, "pretrain", loop, args, slices | changes)
