@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from mien.data.dataset import load_faces
-from mien.data.sources import read_pictures, shared_dir
+from factory.faces.dataset import load_faces
+from factory.faces.sources import read_pictures, shared_dir
 from mien.data.split import is_held_out
 from mien.face import align
 from mien.types import ByteImage, FloatArray

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from mien.data.split import is_held_out
 from mien.types import InputError
@@ -16,7 +14,7 @@ from mien.types import InputError
 
 def cache_dir() -> Path:
     """Where prepared data lie: ``MIEN_CACHE``, or ``.cache`` of the checkout."""
-    return Path(os.environ.get("MIEN_CACHE", Path(__file__).resolve().parents[3] / ".cache"))
+    return Path(os.environ.get("MIEN_CACHE", Path(__file__).resolve().parents[2] / ".cache"))
 
 
 @dataclass(frozen=True)
@@ -54,7 +52,7 @@ def load_faces(source: str, cache: Path | None = None) -> Faces:
     table_path = cache / f"{source}.table.npz"
     if not table_path.is_file():
         raise InputError(
-            f"The prepared set {table_path} does not exist; run `python -m mien.data.prepare {source}`."
+            f"The prepared set {table_path} does not exist; run `python -m factory.faces.prepare {source}`."
         )
     table = np.load(table_path)
     crops = np.load(cache / f"{source}.crops.npy", mmap_mode="r")
@@ -75,13 +73,3 @@ def split_rows(faces: Faces, held_out: bool) -> np.ndarray:
     """Row numbers of the training or of the held-out part."""
     held = np.array([is_held_out(str(name)) for name in faces.names])
     return np.flatnonzero(held if held_out else ~held)
-
-
-def to_pixels(crops: np.ndarray) -> Tensor:
-    """[b, H, W, 3] uint8 → [b, 3, H, W] float32 in [-1, 1]."""
-    return torch.from_numpy(np.array(crops)).permute(0, 3, 1, 2).float() / 127.5 - 1
-
-
-def to_bytes(x: Tensor) -> np.ndarray:
-    """[b, 3, H, W] in [-1, 1] → [b, H, W, 3] uint8, rounded and clamped."""
-    return ((x.float().clamp(-1, 1) + 1) * 127.5).round().byte().permute(0, 2, 3, 1).cpu().numpy()

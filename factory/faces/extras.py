@@ -7,13 +7,13 @@ from functools import lru_cache
 
 import numpy as np
 
-from mien.data.ict import PARTS
-from mien.data.looks import Look
-from mien.data.paint import EYE_RINGS, EYE_SECTORS, eye_angles
-from mien.data.raster import IndexArray
-from mien.data.scene import unit
+from factory.faces.ict import PARTS
+from factory.faces.looks import Look
+from factory.faces.paint import EYE_RINGS, EYE_SECTORS, eye_angles
+from factory.faces.scene import unit
 from mien.face.blendshapes import INDEX
 from mien.types import FloatArray
+from mien.warping.raster import IndexArray
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,6 @@
-"""A set of the crops that `mien.data.prepare` made of a face set: nothing is looked at again.
+"""A set of the crops that `factory.faces.prepare` made of face sets: nothing is looked at again.
+
+    python -m factory.faces.from_prepared utkface-adults lfw-gray renders-train --out data/prepared
 
 Landmarks, blendshapes and pose are MediaPipe's, embeddings dlib's: neither shares weights with the embedded models, so
 such a set can judge what they generate.
@@ -6,6 +8,7 @@ such a set can judge what they generate.
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
@@ -13,16 +16,17 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
+from tqdm import tqdm
 
+from factory.faces.dataset import Faces, load_faces
+from factory.faces.sources import read_label
 from mien.data import records
-from mien.data.dataset import Faces, load_faces
-from mien.data.filters import MIN_QUALITY, Quality, crop_quality
+from mien.data.filters import MIN_QUALITY, Quality, crop_quality, load_quality
 from mien.data.growing import Growing, alone
 from mien.data.ingest import Options, describe
 from mien.data.observe import batches
 from mien.data.records import HELD_OUT, MANIFEST, TRAIN, Manifest, Record, face_columns
 from mien.data.shards import encode, write_shard
-from mien.data.sources import read_label
 from mien.data.split import is_held_out
 from mien.face import pose
 from mien.face.landmarks import bounding_box
@@ -96,3 +100,22 @@ def _row(
         quality=quality,
         reason=reason if known else "no embedding",
     )
+
+
+def main() -> None:
+    """Command line of this module."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("sets", nargs="+", metavar="NAME")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the set")
+    parser.add_argument("--quality", default="auto", help="measure: auto, liqe, plain, none")
+    given = parser.parse_args()
+    for name in given.sets:
+        with tqdm(total=len(load_faces(name)), desc=name, unit="face") as bar:
+            manifest = from_prepared(name, given.out, load_quality(given.quality), bar.update)
+    print(f"{len(manifest.kept())} of {len(manifest)} pictures in {given.out}")
+
+
+if __name__ == "__main__":
+    main()

@@ -4,7 +4,7 @@ CVPR 2020).
     vertices = neutral + sum_i w_i identity_i + sum_j e_j expression_j,    w_i ~ N(0, 1), e_j in [0, 1]
 
 Units are centimetres; x grows to the subject's left, y up, z out of the face. The file ``ict_facekit.npz``
-lies beside the project (see `mien.data.sources.shared_dir`) and is not part of it.
+lies beside the project (see `factory.faces.sources.shared_dir`) and is not part of it.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from pathlib import Path
 
 import numpy as np
 
-from mien.data.raster import IndexArray
-from mien.data.sources import shared_dir
+from factory.faces.sources import shared_dir
 from mien.face.blendshapes import NAMES
 from mien.types import FloatArray, InputError
+from mien.warping.raster import IndexArray
 
 # Vertex ranges of the parts (ICT-FaceKit's README, "Face Model Topology").
 PARTS: dict[str, slice] = {

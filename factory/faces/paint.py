@@ -13,8 +13,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from mien.data.ict import BROWS, EYE_LINES, OUTER_LIPS, PARTS, IctHead
-from mien.data.looks import Look, linear
+from factory.faces.ict import BROWS, EYE_LINES, OUTER_LIPS, PARTS, IctHead
+from factory.faces.looks import Look, linear
 from mien.types import FloatArray
 
 # Height (cm, mean head) above which hair grows, by z from the back of the head to the forehead.

@@ -1,10 +1,10 @@
 """Prepares face sets for training: labels by MediaPipe, canonical crops, and dlib's embeddings.
 
-python -m mien.data.prepare utkface-adults lfw-gray portraits-of-nobody
-python -m mien.data.prepare renders-train=renders.npz warped-train=warped.npz
+python -m factory.faces.prepare utkface-adults lfw-gray portraits-of-nobody
+python -m factory.faces.prepare renders-train=renders.npz warped-train=warped.npz
 
-A bare name is a set of `sources.ARCHIVES`. ``name=file.npz`` takes pictures that ``mien.data.render`` or
-``mien.data.warped`` wrote. What is written (``{name}.crops.npy`` and ``{name}.table.npz`` in the cache) is read by
+A bare name is a set of `sources.ARCHIVES`. ``name=file.npz`` takes pictures that ``factory.faces.render`` or
+``factory.faces.warped`` wrote. What is written (``{name}.crops.npy`` and ``{name}.table.npz`` in the cache) is read by
 `dataset.load_faces`.
 """
 
@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from mien.data.dataset import cache_dir
-from mien.data.labels import Labeller, Labels
-from mien.data.sources import ARCHIVES, count_pictures, read_label, read_pictures, shared_dir
+from factory.faces.dataset import cache_dir
+from factory.faces.labels import Labeller, Labels
+from factory.faces.sources import ARCHIVES, count_pictures, read_label, read_pictures, shared_dir
 from mien.encoders.dlib_recogniser import DlibRecogniser, chip_of_pixels
 from mien.face.align import crop_matrix, transform_points, warp
 from mien.files import replacing
@@ -45,7 +45,7 @@ def from_arrays(path: Path) -> Iterator[tuple[str, str, ByteImage, Labels]]:
         columns = [arrays[key] for key in ("image", "landmarks", "blendshapes", "matrix")]
     except (OSError, KeyError, ValueError) as error:
         raise InputError(
-            f"The file {path} holds no labelled pictures ({error}); make it by mien.data.render."
+            f"The file {path} holds no labelled pictures ({error}); make it by factory.faces.render."
         ) from error
     rows = zip(*columns, strict=True)
     for i, (image, landmarks, blendshapes, matrix) in enumerate(

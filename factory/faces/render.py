@@ -1,7 +1,7 @@
 """Pictures of synthetic heads with known identity, expression and pose: ICT-FaceKit's head, painted, lit
 and rasterised.
 
-python -m mien.data.render OUT.npz --heads 100 --per-head 6 --seed 0 --split train
+python -m factory.faces.render OUT.npz --heads 100 --per-head 6 --seed 0 --split train
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from typing import Any
 
 import numpy as np
 
-from mien.data.coefficients import sample
-from mien.data.extras import Sheet, eye_grid, eyeball, gaze_axes, long_hair
-from mien.data.ict import PARTS, IctHead, load_head
-from mien.data.labels import Labeller
-from mien.data.looks import Look, sample_look
-from mien.data.paint import albedo, eye_colours, regions
-from mien.data.raster import rasterise, reduce_area, vertex_normals
-from mien.data.scene import SIZE, View, ambient_occlusion, sample_view, shade
+from factory.faces.coefficients import sample
+from factory.faces.extras import Sheet, eye_grid, eyeball, gaze_axes, long_hair
+from factory.faces.ict import PARTS, IctHead, load_head
+from factory.faces.labels import Labeller
+from factory.faces.looks import Look, sample_look
+from factory.faces.paint import albedo, eye_colours, regions
+from factory.faces.scene import SIZE, View, ambient_occlusion, sample_view, shade
 from mien.face.pose import rotation
 from mien.files import check_writable, replacing
 from mien.types import ByteImage, FloatArray
+from mien.warping.raster import rasterise, reduce_area, vertex_normals
 
 SUPERSAMPLING = 2
 PIVOT = np.array([0.0, 0.6, 3.0], np.float32)  # what the head turns about, and the camera aims at; cm

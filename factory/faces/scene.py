@@ -11,11 +11,11 @@ from functools import lru_cache
 
 import numpy as np
 
-from mien.data.coefficients import to_vector
-from mien.data.ict import PARTS, IctHead
-from mien.data.paint import EYE_RINGS, EYE_SECTORS
-from mien.data.raster import IndexArray, vertex_normals, visibility
+from factory.faces.coefficients import to_vector
+from factory.faces.ict import PARTS, IctHead
+from factory.faces.paint import EYE_RINGS, EYE_SECTORS
 from mien.types import FloatArray
+from mien.warping.raster import IndexArray, vertex_normals, visibility
 
 SIZE = 192
 

@@ -6,12 +6,12 @@ import io
 import os
 import tarfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from mien.data.captions import Label
 from mien.types import ByteImage, InputError
 
 # One source may be spread over several archives.
@@ -24,23 +24,13 @@ ARCHIVES: dict[str, tuple[str, ...]] = {
 _ETHNICITIES = ("white", "black", "asian", "indian", "other")
 
 
-@dataclass(frozen=True)
-class Label:
-    """What a file's name tells. Unknown fields are None."""
-
-    person: str
-    age: int | None = None
-    gender: str | None = None
-    ethnicity: str | None = None
-
-
 def shared_dir() -> Path:
     """The folder of data beside the project: ``MIEN_SHARED``, or ``../shared`` of the checkout.
 
     Raises:
         InputError: it isn't there.
     """
-    default = Path(__file__).resolve().parents[4] / "shared"
+    default = Path(__file__).resolve().parents[3] / "shared"
     folder = Path(os.environ.get("MIEN_SHARED", default))
     if not folder.is_dir():
         raise InputError(

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from mien.data.dataset import load_faces, split_rows
+from factory.faces.dataset import load_faces, split_rows
+from mien import encoders
 from mien.face.landmarks import lms_ratios
 from mien.types import FloatArray
 
@@ -32,8 +33,7 @@ def main() -> None:
         values = np.concatenate(parts)
         std = values.std(0).clip(SMALLEST_STD)
         content[kind] = {"mean": values.mean(0).round(5).tolist(), "std": std.round(5).tolist()}
-    path = Path(__file__).parents[1] / "encoders" / "statistics.json"
-    path.write_text(json.dumps(content) + "\n")
+    (Path(encoders.__file__).parent / "statistics.json").write_text(json.dumps(content) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """A set of warped photographs: UTKFace's faces given the expressions of rendered heads, labelled again by
 MediaPipe.
 
-    python -m mien.data.prepare utkface-adults
-    python -m mien.data.warped OUT.npz --count 6000 --seed 0
+    python -m factory.faces.prepare utkface-adults
+    python -m factory.faces.warped OUT.npz --count 6000 --seed 0
 
 Only faces that are near enough to neutral and to frontal are used, and of the training split alone.
 """
@@ -17,21 +17,21 @@ from typing import Any
 
 import numpy as np
 
-from mien.data.coefficients import combination, preset, preset_names, to_vector
-from mien.data.dataset import load_faces
-from mien.data.extras import NO_HAIR
-from mien.data.ict import IctHead, load_head
-from mien.data.labels import Labeller
-from mien.data.render import Person, make_person, render
-from mien.data.scene import View, sample_view
-from mien.data.sources import read_pictures, shared_dir
+from factory.faces.coefficients import combination, preset, preset_names, to_vector
+from factory.faces.dataset import load_faces
+from factory.faces.extras import NO_HAIR
+from factory.faces.ict import IctHead, load_head
+from factory.faces.labels import Labeller
+from factory.faces.render import Person, make_person, render
+from factory.faces.scene import View, sample_view
+from factory.faces.sources import read_pictures, shared_dir
 from mien.data.split import is_held_out
-from mien.data.warp import Example, target_landmarks, warp_expression
 from mien.face.align import invert, transform_points
 from mien.face.blendshapes import INDEX
 from mien.face.pose import angles
 from mien.files import check_writable, replacing
 from mien.types import ByteImage, FloatArray
+from mien.warping.warp import Example, target_landmarks, warp_expression
 
 PHOTOGRAPHS = "utkface-adults"
 # A warp cannot turn eyes, and puffed cheeks or a pushed jaw are hardly seen from the front.
@@ -185,8 +185,8 @@ def agreement(change: FloatArray, wanted: FloatArray) -> float:
 
 
 def known_faces() -> dict[str, tuple[FloatArray, FloatArray, FloatArray]]:
-    """Of the prepared photographs (`mien.data.prepare`): name → landmarks [478, 3] px of the photo, blendshapes [52],
-    matrix [4, 4].
+    """Of the prepared photographs (`factory.faces.prepare`): name → landmarks [478, 3] px of the photo, blendshapes
+    [52], matrix [4, 4].
 
     Raises:
         InputError: they have not been prepared.

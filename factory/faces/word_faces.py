@@ -1,7 +1,7 @@
 """Renders the shipped faces: for each word a head of nobody that MediaPipe reads as the word's prototype.
 
-    python -m mien.expressions.render fit [WORD...]    # search heads and coefficients -> faces/coefficients.json
-    python -m mien.expressions.render draw             # draw faces/*.webp from that file
+    python -m factory.faces.word_faces fit [WORD...]    # search heads and coefficients -> faces/coefficients.json
+    python -m factory.faces.word_faces draw             # draw faces/*.webp from that file
 
 A blendshape of the rendered head and MediaPipe's reading of it are not on one scale: faint shapes hardly show in
 the reading, heads differ in how high their brows sit. So coefficients are searched, from the prototype's own,
@@ -26,11 +26,11 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from mien.data.coefficients import to_vector
-from mien.data.ict import load_head
-from mien.data.labels import Labeller
-from mien.data.render import HOLDOUT_SEEDS, Person, make_person, render
-from mien.data.scene import View, sample_view, unit
+from factory.faces.coefficients import to_vector
+from factory.faces.ict import load_head
+from factory.faces.labels import Labeller
+from factory.faces.render import HOLDOUT_SEEDS, Person, make_person, render
+from factory.faces.scene import View, sample_view, unit
 from mien.expressions.faces import FOLDER, NEUTRAL, RENDERED
 from mien.expressions.labels import UNITS, correlations, labels
 from mien.expressions.reading import at_rest

@@ -12,7 +12,9 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mien.data.dataset import load_faces, split_rows, to_bytes, to_pixels
+from factory.faces.dataset import load_faces, split_rows
+from factory.training.augment import colour_jitter, similarity_matrices, warp_pixels, warp_points
+from factory.training.negatives import misplaced, pretend
 from mien.face.blendshapes import FLIP
 from mien.face.landmarks import LMS_NAMES, LMS_RATIOS, eye_distance, lms_ratios_torch
 from mien.face.network import (
@@ -28,8 +30,7 @@ from mien.face.network import (
     save_network,
 )
 from mien.face.pose import angles
-from mien.training.augment import colour_jitter, similarity_matrices, warp_pixels, warp_points
-from mien.training.negatives import misplaced, pretend
+from mien.pixels import to_bytes, to_pixels
 from mien.types import InputError
 
 # Of MediaPipe's mesh: the rims of both eyes, and the lips, outside and inside.

@@ -1,8 +1,7 @@
 """Trains the decoder of the embedded autoencoder; its encoder is fitted in closed form (`models.autoencoder`).
 
-First on pixels alone; then, given a recogniser and a base, to look like photographs: as sharp as they are, place by
-place (`training.features.energy_distance`), alike to a network that knows faces, and in part from what the base makes
-of noisy latents, which is what it gets when portraits are drawn. An adversary may join.
+First on pixels alone; then, given a recogniser, to look like photographs: as sharp as they are, place by place
+(`training.features.energy_distance`), and alike to a network that knows faces.
 """
 
 from __future__ import annotations
@@ -16,17 +15,14 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mien.backbones import load_backbone
-from mien.data.dataset import load_faces, split_rows, to_bytes, to_pixels
+from factory.faces.dataset import load_faces, split_rows
+from factory.training.features import energy_distance, feature_distance, feature_maps, periodic_error
 from mien.diffusion.losses import identity_loss
-from mien.diffusion.schedule import Schedule
 from mien.encoders.identity import load_recogniser
 from mien.face.blendshapes import INDEX
 from mien.models.autoencoder import PatchAutoencoder, fit_linear
-from mien.models.latents import unet_input
-from mien.training.adversary import Discriminator, contest
-from mien.training.features import energy_distance, feature_distance, feature_maps, periodic_error
-from mien.types import Conditions, InputError
+from mien.pixels import to_bytes, to_pixels
+from mien.types import InputError
 
 SOURCES = ("utkface-adults", "lfw-gray", "portraits-of-nobody", "renders-train")
 PHOTOGRAPHS = ("utkface-adults", "lfw-gray")
@@ -46,8 +42,6 @@ def gradient_loss(x: Tensor, y: Tensor) -> Tensor:
 class AutoencoderStage:
     """L1 + L2 + gradient loss on decoded latents with a little noise, so that imperfect latents decode well too.
 
-    The discriminator is trained beside the decoder, in the same step and by the same optimiser.
-
     Args:
         sources: prepared sets to draw from; with a mapping, how often each is, relative.
         emphasis: share of a photographs' set that is drawn from those with open mouths (jawOpen above `OPEN`),
@@ -61,9 +55,6 @@ class AutoencoderStage:
         periodic_weight: of `periodic_error`, without which energy comes as a pattern.
         recogniser: file of the trained recogniser, whose features (`feature_weight`) and embeddings (`identity_weight`,
             DiffSFSR Eq. 5) are compared.
-        adversarial_weight: of the decoder's side of `training.adversary.contest`; 0: no adversary.
-        base: folder of a base, whose one-step estimates (DDPM, Ho et al. 2020, Eq. 15) of latents noised to t below
-            `estimate_until` take the place of the share `estimated` of the latents.
     """
 
     def __init__(
@@ -80,10 +71,6 @@ class AutoencoderStage:
         recogniser: str | None = None,
         feature_weight: float = 0.0,
         identity_weight: float = 0.0,
-        adversarial_weight: float = 0.0,
-        base: str | None = None,
-        estimate_until: int = 250,
-        estimated: float = 0.5,
     ) -> None:
         self.sets = [load_faces(source) for source in sources]
         rows = [split_rows(faces, held_out=False) for faces in self.sets]
@@ -113,21 +100,16 @@ class AutoencoderStage:
             raise InputError("feature_weight and identity_weight need recogniser=FILE, which compares")
         self.recogniser = load_recogniser(Path(recogniser)) if recogniser else None
         self.energy_weight, self.periodic_weight = energy_weight, periodic_weight
-        self.feature_weight = feature_weight
-        self.identity_weight, self.adversarial_weight = identity_weight, adversarial_weight
-        self.discriminator = Discriminator() if adversarial_weight else None
-        self.base = None if base is None else load_backbone(base, dtype="float32")
-        self.estimate_until, self.estimated = estimate_until, estimated
+        self.feature_weight, self.identity_weight = feature_weight, identity_weight
 
     def _crops(self, rows: list[tuple[int, int]]) -> np.ndarray:
         return np.stack([self.sets[s].crops[i] for s, i in rows])
 
     def modules(self) -> dict[str, nn.Module]:
-        adversary = {} if self.discriminator is None else {"discriminator": self.discriminator}
-        return {"vae": self.model, **adversary}
+        return {"vae": self.model}
 
     def trainable(self) -> Iterable[nn.Parameter]:
-        return (p for m in self.modules().values() for p in m.parameters() if p.requires_grad)
+        return (p for p in self.model.parameters() if p.requires_grad)
 
     def batch(self, size: int, rng: torch.Generator) -> dict[str, Tensor]:
         drawn = torch.multinomial(self.shares, size, replacement=True, generator=rng).tolist()
@@ -168,10 +150,6 @@ class AutoencoderStage:
                 distance = feature_distance(maps)
                 loss = loss + self.feature_weight * distance
                 logs["features"] = distance.item()
-        if self.discriminator is not None:
-            found = contest(self.discriminator, [x], [y])
-            loss = loss + self.adversarial_weight * found.generator + found.adversary
-            logs |= {"generator": found.generator.item(), "adversary": found.adversary.item()}
         return loss, {"loss": loss.item(), **logs}
 
     @torch.no_grad()
@@ -179,23 +157,7 @@ class AutoencoderStage:
         """What is decoded for pictures x [b, 3, H, W]: [b, c, h, w] float32."""
         z = self.model.encode(x).latents.float()
         sigma = self.noise * torch.rand(len(z), 1, 1, 1, generator=rng)
-        noisy = z + (sigma * torch.randn(z.shape, generator=rng)).to(z)
-        if self.base is None:
-            return noisy
-        count = round(self.estimated * len(z))
-        return torch.cat([self._estimates(z[:count], rng), noisy[count:]])
-
-    def _estimates(self, z: Tensor, rng: torch.Generator) -> Tensor:
-        assert self.base is not None
-        schedule = Schedule.from_config(self.base.scheduler.config)
-        t = torch.randint(1, self.estimate_until, (len(z),), generator=rng).to(z.device)
-        z_t = schedule.add_noise(z, torch.randn(z.shape, generator=rng).to(z), t)
-        side = 16 * z.shape[-1]
-        text = self.base.prompts([""]).tokens.expand(len(z), -1, -1)
-        background, mask = self.base.empty_background(len(z), side, side)
-        given = unet_input(self.base.unet, z_t, Conditions(text=text, background=background, mask=mask))
-        predicted = self.base.unet(given, t, encoder_hidden_states=text, return_dict=False)[0]
-        return schedule.one_step(z_t, predicted.float(), t)
+        return z + (sigma * torch.randn(z.shape, generator=rng)).to(z)
 
     def validate(self) -> tuple[dict[str, float], Image.Image | None]:
         decoded = (

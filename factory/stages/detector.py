@@ -13,10 +13,10 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mien.data.composites import CANVAS, FacePile, Placed, compose, draw_boxes
-from mien.data.dataset import to_bytes, to_pixels
+from factory.faces.composites import CANVAS, FacePile, Placed, compose, draw_boxes
 from mien.face.detector import MAX_SIZE, MIN_SIZE, STRIDE, DetectorNet
 from mien.face.network import save_network
+from mien.pixels import to_bytes, to_pixels
 
 CELLS = CANVAS // STRIDE
 NEAR_MISS = 1.4  # faces this much too large or too small are neither asked for nor forbidden

@@ -12,7 +12,7 @@ what surrounds the face, and in the rest that nothing is known (EmojiDiff's port
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,9 +22,15 @@ from diffusers import DPMSolverMultistepScheduler
 from PIL import Image
 from torch import Tensor, nn
 
+from factory.training.conditions import ConditionSampler, build_set
+from factory.training.mini import (
+    all_captions,
+    create_scheduler,
+    create_text_encoder,
+    create_tokenizer,
+    create_unet,
+)
 from mien.backbones import load_backbone
-from mien.data.captions import all_captions
-from mien.data.dataset import to_bytes, to_pixels
 from mien.diffusion.losses import expression_loss, identity_loss, noise_error, noise_mse
 from mien.diffusion.schedule import Schedule
 from mien.encoders.appearance import WIDTH as APPEARANCE_WIDTH
@@ -34,16 +40,14 @@ from mien.face.network import load_analyser
 from mien.models.autoencoder import PatchAutoencoder
 from mien.models.e_adapter import EAdapter
 from mien.models.latents import empty_background
-from mien.models.mini import create_scheduler, create_text_encoder, create_tokenizer, create_unet
 from mien.models.sfsr import background_conditions, widen_input
 from mien.models.text import tokenize
-from mien.training.conditions import ConditionSampler, build_set
+from mien.pixels import to_bytes, to_pixels
 from mien.types import Conditions
 
 IDENTITY = 128  # the recogniser's part of the identity's numbers
 IDENTITY_WIDTH, EXPRESSION_WIDTH = IDENTITY + APPEARANCE_WIDTH, 57
 FACE_TIMES, FACE_SHARE = (300, 850), 6  # L_id and L_exp: where, and on one of how many samples of a step
-NEAR = 20  # steps of `times`
 WEIGHT_LIMIT = 80.0  # of the error of v: reached at t = 905
 # Probabilities of what a sample is told: (text alone, nothing, text and identity, text and expression); else all.
 _MODES = (0.15, 0.05, 0.06, 0.10)
@@ -68,9 +72,6 @@ class PretrainStage:
             one-step estimates at t in 300 to 850 of a few samples a step; need `encoders`.
         sheet: whether validation draws pictures.
         emphasis, shift: see ``ConditionSampler``.
-        perturbation: γ of input perturbation (Ning et al. 2023, arXiv 2301.11706): z_t is noised by eps + γ ξ, and eps
-            is asked for, since a sampler's z_t are off by what it did before.
-        times: the steps t of the sampler that will be used; half of the samples are noised to within `NEAR` of one.
     """
 
     def __init__(
@@ -88,8 +89,6 @@ class PretrainStage:
         sheet: bool = True,
         emphasis: float = 0.0,
         shift: int = 0,
-        perturbation: float = 0.0,
-        times: Sequence[int] = (),
     ) -> None:
         torch.manual_seed(0)
         self.vae = PatchAutoencoder.from_pretrained(autoencoder).requires_grad_(False)
@@ -115,8 +114,7 @@ class PretrainStage:
         self.untold = tokenize(self.tokenizer, [""])[0]
         self.unet = widen_input(self.unet, channels)
         self.adapter.attach(self.unet)
-        self.background, self.perturbation = background, perturbation
-        self.times = torch.tensor(times, dtype=torch.long)
+        self.background = background
         folder = None if encoders is None else Path(encoders)
         self.sampler = ConditionSampler(
             dict(weights), self.tokenizer, encoders=folder, emphasis=emphasis, shift=shift
@@ -157,15 +155,8 @@ class PretrainStage:
             background, mask = background_conditions(self.vae, x, region)
         # One t of each b-th of the range: less noise in the loss than b independent ones.
         slot = torch.randperm(b, generator=rng)
-        t = ((slot + torch.rand(b, generator=rng)) * (1000 / b)).long().clamp_max(999)
-        if len(self.times):
-            near = self.times[slot % len(self.times)] + torch.randint(-NEAR, NEAR + 1, (b,), generator=rng)
-            t = torch.where(torch.rand(b, generator=rng) < 0.5, near.clamp(0, 999), t)
-        t = t.to(device)
+        t = ((slot + torch.rand(b, generator=rng)) * (1000 / b)).long().clamp_max(999).to(device)
         eps = torch.randn(z.shape, generator=rng).to(device)
-        applied = eps
-        if self.perturbation:
-            applied = eps + self.perturbation * torch.randn(z.shape, generator=rng).to(device)
         ids = batch["ids"].clone()
         ids[(mode == 1) | (surrounded & ~told[:, 0])] = self.untold.to(device)
         text = self.text_encoder(ids)[0]
@@ -184,7 +175,7 @@ class PretrainStage:
         off = torch.rand(b, generator=rng).to(device) < 0.3
         id_scale = 1.0 - ((mode == 0) | (no_identity & off)).float()
         expression_scale = 1.0 - ((mode == 0) | (no_expression & off)).float()
-        z_t = self.schedule.add_noise(z, applied, t)
+        z_t = self.schedule.add_noise(z, eps, t)
         predicted = self.adapter.predict_noise(self.unet, id_scale, expression_scale)(z_t, t, conditions)
         weight = self.schedule.velocity_weight(t, z, WEIGHT_LIMIT)[:, 0]
         loss = noise_error(predicted, eps, batch["valid"].clamp_min(0.1) * weight)

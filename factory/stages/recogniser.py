@@ -11,13 +11,14 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mien.data.dataset import load_faces, split_rows, to_pixels
+from factory.faces.dataset import load_faces, split_rows
+from factory.training.augment import colour_jitter, similarity_matrices, warp_pixels
 from mien.encoders.identity import Recogniser
 from mien.encoders.standardise import standardise
 from mien.face.align import CROP_SIZE
 from mien.face.network import read_network, save_network
 from mien.metrics.retrieval import verification_accuracy
-from mien.training.augment import colour_jitter, similarity_matrices, warp_pixels
+from mien.pixels import to_pixels
 
 
 class RecogniserStage:

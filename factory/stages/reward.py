@@ -24,6 +24,12 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from factory.stages.pretrain import IDENTITY, PretrainStage
+from factory.training.adversary import Contest, LatentDiscriminator, LatentFeatures, contest
+from factory.training.augment import similarity_matrices, warp_pixels
+from factory.training.conditions import ConditionSampler, build_set
+from factory.training.crowd import crowd_distance
+from factory.training.rollout import Settings, rollout
 from mien.backbones import load_backbone
 from mien.diffusion.losses import expression_loss, identity_loss
 from mien.encoders.appearance import colours
@@ -36,12 +42,6 @@ from mien.expressions.spec import Part
 from mien.expressions.turning import foretell, turned
 from mien.face.network import load_analyser
 from mien.models.sfsr import background_conditions
-from mien.training.adversary import Contest, LatentDiscriminator, LatentFeatures, contest
-from mien.training.augment import similarity_matrices, warp_pixels
-from mien.training.conditions import ConditionSampler, build_set
-from mien.training.crowd import crowd_distance
-from mien.training.rollout import Settings, rollout
-from mien.training.stages.pretrain import IDENTITY, PretrainStage
 from mien.types import Conditions, InputError
 
 NOISED = 150  # times below which an adversary looks: later ones show little of how a face is drawn
@@ -81,7 +81,7 @@ class RewardStage:
         mixed: share of the people who are mixtures of two.
         surrounded: share of the portraits that are drawn into somebody's surroundings.
         emphasis: see ``ConditionSampler``.
-        steps, guidance, spacing: of the sampler, least and most; by chance any between them, since a base that is
+        steps, guidance: of the sampler, least and most; by chance any between them, since a base that is
             trained on one number of steps alone fails with others, and with one guidance it exaggerates at another.
         depth: how many of the sampler's last steps gradients flow through; 0: all.
         identity_weight, expression_weight, crowd_weight, colour_weight, noise_weight: of the losses.
@@ -102,7 +102,6 @@ class RewardStage:
         emphasis: float = 0.1,
         steps: tuple[int, int] = (5, 9),
         guidance: tuple[float, float] = (1.0, 1.75),
-        spacing: tuple[float, float] = (1.0, 1.0),
         depth: int = 0,
         identity_weight: float = 1.0,
         expression_weight: float = 0.3,
@@ -114,7 +113,7 @@ class RewardStage:
     ) -> None:
         if judged is not None and judged < 2:
             raise InputError(f"judged must be at least 2, not {judged}: one picture is no crowd")
-        for name, (least, most) in {"steps": steps, "guidance": guidance, "spacing": spacing}.items():
+        for name, (least, most) in {"steps": steps, "guidance": guidance}.items():
             if not 1 <= least <= most:
                 raise InputError(
                     f"{name} must be two numbers from 1, the smaller first, not {least} and {most}"
@@ -139,7 +138,7 @@ class RewardStage:
         self.words = torch.stack([numbers(named(Part(1.0, word=word))) for word in labels()])
         self.rest = numbers({})
         self.wild, self.worded, self.mixed, self.surrounded = wild, worded, mixed, surrounded
-        self.steps, self.guidance, self.spacing, self.depth = steps, guidance, spacing, depth or steps[1]
+        self.steps, self.guidance, self.depth = steps, guidance, depth or steps[1]
         self.identity_weight, self.expression_weight = identity_weight, expression_weight
         self.crowd_weight, self.colour_weight, self.noise_weight = crowd_weight, colour_weight, noise_weight
         self.adversarial_weight = adversarial_weight
@@ -240,11 +239,8 @@ class RewardStage:
     def settings_of(self, rng: torch.Generator) -> Settings:
         """How is drawn, this time."""
         steps = int(torch.randint(self.steps[0], self.steps[1] + 1, (), generator=rng))
-        guidance, spacing = (
-            least + (most - least) * float(torch.rand((), generator=rng))
-            for least, most in (self.guidance, self.spacing)
-        )
-        return Settings(steps, guidance, spacing)
+        least, most = self.guidance
+        return Settings(steps, least + (most - least) * float(torch.rand((), generator=rng)))
 
     def draw(self, asked: Asked, settings: Settings, rng: torch.Generator) -> Tensor:
         """Their latents [b, c, 8, 8], as the portrait pipeline draws them with an empty prompt."""

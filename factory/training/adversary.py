@@ -1,4 +1,4 @@
-"""Adversaries: is each part of a picture, or of its latents, a photograph's? Training only.
+"""An adversary: is each part of a picture's latents a photograph's?
 
 PatchGAN (Isola et al. 2017, arXiv 1611.07004) with the hinge loss (Lim & Ye 2017), as in VQGAN (Esser et al. 2021,
 arXiv 2012.09841), and with group instead of batch normalisation. Spectral normalisation was tried and shrank what tells
@@ -22,23 +22,6 @@ from mien.models.latents import pixels_per_cell, unet_input
 from mien.types import Conditions
 
 PACE = 5  # of an adversary beside a base, in the base's rates (two time-scales, Heusel et al. 2017, arXiv 1706.08500)
-
-
-class Discriminator(nn.Module):
-    """Pictures [b, 3, H, W] in [-1, 1] → [b, 1, H/8, W/8]: above 0 where it takes a part for real."""
-
-    def __init__(self, widths: tuple[int, ...] = (32, 64, 128)) -> None:
-        super().__init__()
-        layers: list[nn.Module] = []
-        for before, width in zip((3, *widths), widths, strict=False):
-            layers.append(nn.Conv2d(before, width, 4, stride=2, padding=1))
-            if before != 3:
-                layers.append(nn.GroupNorm(8, width))
-            layers.append(nn.LeakyReLU(0.2))
-        self.layers = nn.Sequential(*layers, nn.Conv2d(widths[-1], 1, 3, padding=1))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.layers(x)
 
 
 class _Quick(nn.Conv2d):

@@ -1,6 +1,6 @@
 """Puts what the recipes of the embedded default exported into the package: float16, in small shards.
 
-python -m mien.training.assemble --base runs/mini_pretrain/export --adapter runs/mini_base/export/adapter \\
+python -m factory.training.assemble --base runs/mini_pretrain/export --adapter runs/mini_base/export/adapter \\
     --autoencoder runs/mini_autoencoder/export --analyser runs/mini_analyser/export \\
     --recogniser runs/mini_recogniser/export
 
@@ -22,11 +22,11 @@ from diffusers import UNet2DConditionModel
 from torch import Tensor
 from transformers import CLIPTextModel
 
+from factory.training import manifest
+from factory.training.rollout import Settings
 from mien.models.adapter_files import read_adapter, write_adapter
 from mien.models.autoencoder import PatchAutoencoder
-from mien.training.rollout import Settings
 from mien.types import InputError
-from mien.weights import manifest
 from mien.weights.registry import SHIPPED_FOLDER
 
 SHARD = "14MB"
@@ -126,19 +126,18 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=Path)
     parser.add_argument("--steps", type=int, default=6, help="default sampling steps")
     parser.add_argument("--guidance", type=float, default=1.25, help="default guidance")
-    parser.add_argument(
-        "--spacing", type=float, default=1.0, help="of the default steps (mien.diffusion.spacing)"
-    )
     parser.add_argument("--id-scale", type=float, default=1.0, help="of the identity, into its weights")
     parser.add_argument("--share", type=float, default=1.0, help="of the base's and adapter's new weights")
-    parser.add_argument("--grain", type=float, default=0.5, help="of the autoencoder (mien.training.grain)")
+    parser.add_argument(
+        "--grain", type=float, default=0.5, help="of the autoencoder (factory.training.grain)"
+    )
     given = parser.parse_args()
     if given.base:
         assemble_base(given.base, given.target, given.share)
     if given.autoencoder:
         assemble_autoencoder(given.autoencoder, given.target, given.grain)
     if given.adapter:
-        sampler = Settings(given.steps, given.guidance, given.spacing)
+        sampler = Settings(given.steps, given.guidance)
         assemble_adapter(given.adapter, given.target, sampler, given.id_scale, given.share)
     for name in ("analyser", "recogniser", "detector"):
         if getattr(given, name):

@@ -10,17 +10,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from factory.faces.dataset import Faces, load_faces, split_rows
+from factory.faces.sources import read_label
+from factory.faces.statistics import expression_numbers
+from factory.training.augment import uniform
+from factory.training.student import student_conditions
 from mien.data.captions import background_colour, caption, light_words
-from mien.data.dataset import Faces, load_faces, split_rows, to_pixels
-from mien.data.sources import read_label
-from mien.data.statistics import expression_numbers
 from mien.encoders.appearance import colours
 from mien.encoders.standardise import standardise
 from mien.face.blendshapes import FLIP
 from mien.models.sfsr import face_region
 from mien.models.text import tokenize
-from mien.training.augment import uniform
-from mien.training.student import student_conditions
+from mien.pixels import to_pixels
+from mien.training.surroundings import GROW, JAW
 from mien.types import ByteImage, FloatArray
 
 # Pairs of landmark indices that LMS uses and a mirror exchanges.
@@ -38,8 +40,6 @@ STYLES = {
     "renders-train": "3d render",
     "renders-holdout": "3d render",
 }
-# What a face's region is grown by, and its jaw lowered by: least and most. At use: `models.sfsr`.
-GROW, JAW = (0.0, 0.15), (0.04, 0.18)
 STRONG = 0.05  # of a set's pictures
 _GREY = np.array([0.299, 0.587, 0.114], np.float32)
 

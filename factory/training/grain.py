@@ -1,6 +1,6 @@
 """How much detail the autoencoder leaves out of the photographs it was trained on: `models.grain`'s numbers.
 
-python -m mien.training.grain [SET …] [--autoencoder FOLDER] [--count 400]
+python -m factory.training.grain [SET …] [--autoencoder FOLDER] [--count 400]
 
 Prints, of each prepared set, the share with which all the detail's energy is back, the power of the detail that is
 there that the missing detail's deviation follows, and how alike neighbouring pixels are along edges and across them, in
@@ -17,9 +17,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mien.data.dataset import load_faces, split_rows, to_pixels
+from factory.faces.dataset import load_faces, split_rows
 from mien.models.autoencoder import PatchAutoencoder
 from mien.models.grain import add_grain, detail, flow, local_detail
+from mien.pixels import to_pixels
 from mien.weights import path as weights_path
 
 BATCH = 25

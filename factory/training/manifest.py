@@ -1,6 +1,6 @@
 """Write ``manifest.json``: hash what is shipped in ``weights/mini``.
 
-    python -m mien.weights.manifest
+    python -m factory.training.manifest
 
 Run it after the shipped weights change. Licence, card and year that were edited by hand in the manifest
 are kept.

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from mien.training.augment import similarity_matrices, uniform
+from factory.training.augment import similarity_matrices, uniform
 
 TILES = 4  # along each side, of a shuffled face
 

@@ -1,9 +1,9 @@
 """Writes ``weights/mini/face/people.safetensors``: how identities of women's and men's photographs are spread.
 
-    python -m mien.training.people [--recogniser FOLDER]
+    python -m factory.training.people [--recogniser FOLDER]
 
 Of UTKFace's adults in the training part: frontal colour photographs, as a portrait to try everything on should be.
-Run ``python -m mien.weights.manifest`` afterwards, and again whenever the recogniser is another.
+Run ``python -m factory.training.manifest`` afterwards, and again whenever the recogniser is another.
 """
 
 from __future__ import annotations
@@ -17,15 +17,16 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from factory.faces.dataset import Faces, load_faces, split_rows
+from factory.faces.sources import read_label
+from factory.training.student import student_identity
 from mien.data.captions import age_words
-from mien.data.dataset import Faces, load_faces, split_rows, to_pixels
-from mien.data.sources import read_label
 from mien.encoders.appearance import FACE_CELLS, colours
 from mien.encoders.identity import EMBEDDING
 from mien.encoders.people import AGES, KINDS
 from mien.face import pose
 from mien.files import replacing
-from mien.training.student import student_identity
+from mien.pixels import to_pixels
 from mien.weights.registry import SHIPPED_FOLDER
 
 FOLDER = SHIPPED_FOLDER / "mini" / "face"

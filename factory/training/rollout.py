@@ -8,16 +8,14 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from mien.diffusion.spacing import set_timesteps
 from mien.types import Conditions, NoisePredictor
 
 
 class Settings(NamedTuple):
-    """Of a sampler; guidance 1: nothing is subtracted. spacing: see `mien.diffusion.spacing`."""
+    """Of a sampler; guidance 1: nothing is subtracted."""
 
     steps: int
     guidance: float
-    spacing: float = 1.0
 
 
 def rollout(
@@ -40,8 +38,8 @@ def rollout(
         noise: [b, c, h, w]. given, nothing: conditions of both sides. rng: of the scheduler's own noise, on the CPU.
     """
     scheduler = copy.deepcopy(scheduler)
-    steps, guidance, spacing = settings
-    set_timesteps(scheduler, steps, spacing, noise.device)
+    steps, guidance = settings
+    scheduler.set_timesteps(steps, device=noise.device)
     z = noise * scheduler.init_noise_sigma
     for i, t in enumerate(scheduler.timesteps):
         with torch.set_grad_enabled(torch.is_grad_enabled() and i >= steps - depth):

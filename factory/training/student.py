@@ -12,12 +12,13 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from mien.data.dataset import Faces, cache_dir, to_pixels
+from factory.faces.dataset import Faces, cache_dir
 from mien.encoders.expression import EmbeddedExpression
 from mien.encoders.identity import EmbeddedIdentity, load_recogniser
 from mien.encoders.standardise import LIMITS
 from mien.face.network import load_analyser
 from mien.files import replacing
+from mien.pixels import to_pixels
 from mien.training.precision import bfloat16_pays
 
 BATCH = 64

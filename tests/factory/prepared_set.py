@@ -9,11 +9,16 @@ import numpy as np
 import torch
 from PIL import Image
 
-from mien.data.captions import all_captions
+from factory.stages.pretrain import EXPRESSION_WIDTH, IDENTITY_WIDTH
+from factory.training.mini import (
+    all_captions,
+    create_scheduler,
+    create_text_encoder,
+    create_tokenizer,
+    create_unet,
+)
 from mien.models.autoencoder import PatchAutoencoder
 from mien.models.e_adapter import EAdapter
-from mien.models.mini import create_scheduler, create_text_encoder, create_tokenizer, create_unet
-from mien.training.stages.pretrain import EXPRESSION_WIDTH, IDENTITY_WIDTH
 from mien.weights.registry import SHIPPED_FOLDER
 from tests.face.faces import rng_landmarks
 
@@ -21,7 +26,7 @@ FACE = SHIPPED_FOLDER / "mini" / "face"
 
 
 def save_prepared(cache: Path, source: str, names: list[str], seed: int = 0) -> None:
-    """A set as `mien.data.prepare` writes it: smooth random crops, landmarks within them."""
+    """A set as `factory.faces.prepare` writes it: smooth random crops, landmarks within them."""
     rng = np.random.default_rng(seed)
     n = len(names)
     small = [Image.fromarray(rng.integers(0, 256, (6, 6, 3), dtype=np.uint8)) for _ in range(n)]

@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 import torch
 
+from factory.stages.analyser import AnalyserStage, metric_correlations, points_around
+from factory.training.augment import warp_points
+from factory.training.negatives import cloth, misplaced, pretend
 from mien.data.split import is_held_out
 from mien.face import align
 from mien.face.blendshapes import NAMES
 from mien.face.landmarks import lms_ratios
 from mien.face.network import CROP, load_analyser
-from mien.training.augment import warp_points
 from mien.training.loop import make_rng
-from mien.training.negatives import cloth, misplaced, pretend
-from mien.training.stages.analyser import AnalyserStage, metric_correlations, points_around
 from mien.types import InputError
 
 COUNT = 24

@@ -10,14 +10,14 @@ import torch
 from diffusers import UNet2DConditionModel
 from transformers import CLIPTextModel
 
+from factory.training.assemble import assemble_adapter, assemble_autoencoder, assemble_base, mean
+from factory.training.rollout import Settings
 from mien.models.adapter_files import read_adapter
 from mien.models.autoencoder import PatchAutoencoder
 from mien.models.e_adapter import EAdapter
-from mien.training.assemble import assemble_adapter, assemble_autoencoder, assemble_base, mean
-from mien.training.rollout import Settings
 from mien.types import InputError
 from tests import tiny
-from tests.training.prepared_set import save_autoencoder, save_base
+from tests.factory.prepared_set import save_autoencoder, save_base
 
 
 def test_a_folded_weight_is_lambda_id(tmp_path: Path) -> None:
@@ -25,9 +25,9 @@ def test_a_folded_weight_is_lambda_id(tmp_path: Path) -> None:
     unet = tiny.sd15_unet()
     torch.manual_seed(0)
     EAdapter.create(unet, 24, 20).half().float().save(tmp_path / "source")
-    assemble_adapter(tmp_path / "source", tmp_path / "mini", Settings(6, 1.5, 1.2), id_scale=2.0)
+    assemble_adapter(tmp_path / "source", tmp_path / "mini", Settings(6, 1.5), id_scale=2.0)
     settings = json.loads((tmp_path / "mini" / "adapter" / "adapter.json").read_text())
-    assert settings["steps"] == 6 and settings["guidance"] == 1.5 and settings["spacing"] == 1.2
+    assert settings["steps"] == 6 and settings["guidance"] == 1.5
     z_t, text = torch.randn(2, 4, 8, 8), torch.randn(2, 7, 32)
     who, how, t = torch.randn(2, 24), torch.randn(2, 20), torch.tensor([10, 500])
 

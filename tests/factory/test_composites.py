@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mien.data import composites
-from mien.data.composites import (
+from factory.faces import composites
+from factory.faces.composites import (
     CANVAS,
     FacePile,
     compose,

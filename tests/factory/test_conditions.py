@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from mien.data.dataset import Faces
-from mien.face.landmarks import lms_ratios
-from mien.training.conditions import (
+from factory.faces.dataset import Faces
+from factory.training.conditions import (
     ConditionSampler,
     ConditionSet,
     build_set,
@@ -19,7 +18,8 @@ from mien.training.conditions import (
     strongest,
     valid_cells,
 )
-from tests.training.prepared_set import save_prepared
+from mien.face.landmarks import lms_ratios
+from tests.factory.prepared_set import save_prepared
 
 
 def test_mirror_exchanges_the_eyes() -> None:

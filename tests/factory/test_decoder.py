@@ -1,4 +1,4 @@
-"""The decoder's second half: whose gradient goes where, what the terms measure, that a step trains both sides."""
+"""The decoder's second half: what the terms measure, and what a step trains."""
 
 from __future__ import annotations
 
@@ -11,48 +11,19 @@ from PIL import Image, ImageFilter
 from torch import Tensor
 from torch.nn import functional as F
 
+from factory.stages.autoencoder import AutoencoderStage
+from factory.training.features import energy_distance, feature_distance, feature_maps, periodic_error
 from mien import weights
 from mien.diffusion.losses import identity_loss
 from mien.encoders.identity import Recogniser, load_recogniser
 from mien.face.blendshapes import INDEX
-from mien.training.adversary import Discriminator, contest
-from mien.training.features import energy_distance, feature_distance, feature_maps, periodic_error
 from mien.training.loop import make_rng
-from mien.training.stages.autoencoder import AutoencoderStage
 from mien.types import InputError
 from mien.weights.registry import SHIPPED_FOLDER
 
 
 def pictures(n: int) -> Tensor:
     return torch.rand(n, 3, 128, 128, generator=torch.Generator().manual_seed(n)) * 2 - 1
-
-
-def test_each_side_has_its_own_gradient() -> None:
-    torch.manual_seed(0)
-    discriminator = Discriminator()
-    real, fake = pictures(2), pictures(3)[:2].requires_grad_()
-    parameters = list(discriminator.parameters())
-    found = contest(discriminator, [real], [fake])
-    assert all(
-        g is None
-        for g in torch.autograd.grad(found.generator, parameters, retain_graph=True, allow_unused=True)
-    )
-    assert torch.autograd.grad(found.adversary, [fake], retain_graph=True, allow_unused=True) == (None,)
-    assert torch.autograd.grad(found.generator, fake, retain_graph=True)[0].abs().max() > 0
-    kernels = [p for p in parameters if p.ndim == 4]  # the last bias moves both sides alike
-    assert all(g.abs().max() > 0 for g in torch.autograd.grad(found.adversary, kernels))
-
-
-def test_the_hinge_by_hand() -> None:
-    torch.manual_seed(0)
-    discriminator = Discriminator()
-    real, fake = pictures(2), pictures(3)
-    found = contest(discriminator, [real[:2]], [fake[:2]])
-    on_real, on_fake = discriminator(real[:2]), discriminator(fake[:2])
-    assert on_real.shape == (2, 1, 16, 16)
-    wanted = 0.5 * ((1 - on_real).clamp(min=0).mean() + (1 + on_fake).clamp(min=0).mean())
-    torch.testing.assert_close(found.adversary, wanted)
-    torch.testing.assert_close(found.generator, -on_fake.mean())
 
 
 def distance(recogniser: Recogniser, x: Tensor, y: Tensor) -> Tensor:
@@ -158,7 +129,7 @@ def test_open_mouths_are_drawn_as_often_as_said(prepared: Path, monkeypatch: pyt
     table = dict(np.load(prepared / "noise.table.npz"))
     table["blendshapes"][::10, INDEX["jawOpen"]] = 0.6
     np.savez(prepared / "noise.table.npz", **table)
-    monkeypatch.setattr("mien.training.stages.autoencoder.PHOTOGRAPHS", ("noise",))
+    monkeypatch.setattr("factory.stages.autoencoder.PHOTOGRAPHS", ("noise",))
     stage = AutoencoderStage(
         sources={"noise": 2.0}, emphasis=0.25, start=str(SHIPPED_FOLDER / "mini" / "vae")
     )
@@ -186,26 +157,19 @@ def prepared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_a_step_trains_decoder_and_adversary_and_nothing_else(prepared: Path) -> None:
+def test_a_step_trains_the_decoder_and_nothing_else(prepared: Path) -> None:
     mini = SHIPPED_FOLDER / "mini"
     stage = AutoencoderStage(
         sources=("noise",),
         start=str(mini / "vae"),
-        base=str(mini),
         recogniser=str(mini / "face" / "recogniser.safetensors"),
         energy_weight=1.0,
         periodic_weight=1.0,
         feature_weight=0.05,
         identity_weight=0.1,
-        adversarial_weight=0.03,
     )
-    assert set(stage.modules()) == {"vae", "discriminator"}
-    assert stage.base is not None and stage.recogniser is not None
-    frozen = [
-        *stage.model.patch_encoder.parameters(),
-        *stage.base.unet.parameters(),
-        *stage.recogniser.parameters(),
-    ]
+    assert stage.recogniser is not None
+    frozen = [*stage.model.patch_encoder.parameters(), *stage.recogniser.parameters()]
     optimizer = torch.optim.Adam(list(stage.trainable()), 1e-3)
     named = {f"{m}.{n}": p for m, module in stage.modules().items() for n, p in module.named_parameters()}
     before = {name: p.detach().clone() for name, p in named.items()}
@@ -213,14 +177,9 @@ def test_a_step_trains_decoder_and_adversary_and_nothing_else(prepared: Path) ->
     loss, logs = stage.step(stage.batch(2, rng), rng)
     loss.backward()
     optimizer.step()
-    assert {"l1", "gradient", "energy", "periodic", "features", "identity", "generator", "adversary"} <= set(
-        logs
-    )
+    assert {"l1", "gradient", "energy", "periodic", "features", "identity"} <= set(logs)
     assert all(p.grad is None for p in frozen)
     still = {name for name, p in named.items() if torch.equal(p, before[name])}
-    still -= {
-        "discriminator.layers.8.bias"
-    }  # moves both sides alike: while both are within the hinge, not at all
     assert still == {"vae.patch_encoder.weight", "vae.patch_encoder.bias"}
 
 
@@ -246,20 +205,6 @@ def test_the_recogniser_looks_once(prepared: Path) -> None:
         of_y, of_x = stage.recogniser(torch.cat([y, x])).chunk(2)
         assert logs["features"] == pytest.approx(distance(stage.recogniser, y, x).item(), rel=1e-6)
     assert logs["identity"] == pytest.approx(identity_loss(of_y, of_x).item(), rel=1e-6)
-
-
-def test_estimates_stand_where_their_pictures_do(prepared: Path) -> None:
-    """The first half of the latents is the base's, of the first half of the pictures: nearest to those."""
-    mini = SHIPPED_FOLDER / "mini"
-    stage = AutoencoderStage(
-        sources=("noise",), start=str(mini / "vae"), base=str(mini), noise=0.0, estimate_until=20
-    )
-    x = pictures(4)
-    z = stage.model.encode(x).latents
-    found = stage.latents(x, make_rng(0, 0, 0))
-    assert torch.equal(found[2:], z[2:])
-    assert not torch.equal(found[:2], z[:2])
-    assert torch.cdist(found.flatten(1), z.flatten(1)).argmin(1).tolist() == [0, 1, 2, 3]
 
 
 def test_features_need_a_recogniser(prepared: Path) -> None:

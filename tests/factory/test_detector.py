@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from mien.data.composites import FacePile, compose
-from mien.data.dataset import to_pixels
+from factory.faces.composites import FacePile, compose
+from factory.stages.detector import CELLS, DetectorStage, detector_loss, targets
 from mien.face.detector import STRIDE, DetectorNet
-from mien.training.stages.detector import CELLS, DetectorStage, detector_loss, targets
+from mien.pixels import to_pixels
 
 
 def perfect(wanted: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -83,7 +83,7 @@ def test_a_few_steps_help() -> None:
 
 
 def test_a_stage_begins_with_the_same_network_every_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mien.training.stages.detector.FacePile.load", lambda *arguments: None)
+    monkeypatch.setattr("factory.stages.detector.FacePile.load", lambda *arguments: None)
     first = DetectorStage(width=8).net.state_dict()
     torch.rand(7)
     second = DetectorStage(width=8).net.state_dict()

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.face.faces import rng_landmarks
 
-from mien.data.dataset import load_faces
-from mien.data.prepare import prepare
+from factory.faces.dataset import load_faces
+from factory.faces.prepare import prepare
 from mien.face.align import transform_points
 from mien.types import InputError
+from tests.face.faces import rng_landmarks
 
 
 def save_pictures(path: Path, count: int, missing: int) -> np.ndarray:

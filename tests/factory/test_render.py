@@ -9,15 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mien.data import coefficients
-from mien.data.extras import eye_grid, eyeball, gaze_axes
-from mien.data.ict import expression_rows, load_head
-from mien.data.paint import EYE_RINGS, EYE_SECTORS
-from mien.data.raster import rasterise, reduce_area, vertex_normals, visibility
-from mien.data.render import generate, make_person, render
-from mien.data.scene import sample_view
+from factory.faces import coefficients
+from factory.faces.extras import eye_grid, eyeball, gaze_axes
+from factory.faces.ict import expression_rows, load_head
+from factory.faces.paint import EYE_RINGS, EYE_SECTORS
+from factory.faces.render import generate, make_person, render
+from factory.faces.scene import sample_view
 from mien.face.blendshapes import FLIP, INDEX, NAMES
 from mien.types import FloatArray, InputError
+from mien.warping.raster import rasterise, reduce_area, vertex_normals, visibility
 
 FRONT = np.array([[0, 2, 1]], np.int32)  # counter-clockwise in camera space is clockwise where y is down
 
@@ -181,7 +181,7 @@ def test_a_head_is_the_same_for_the_same_seeds(shared: Path) -> None:
 @pytest.mark.shared
 def test_mediapipe_sees_what_was_asked_for(shared: Path) -> None:
     pytest.importorskip("mediapipe")
-    from mien.data.labels import Labeller
+    from factory.faces.labels import Labeller
 
     head = load_head(shared / "data" / "ict_facekit.npz")
     person, view = make_person(head, 1005), sample_view(np.random.default_rng(5))

@@ -10,6 +10,11 @@ import numpy as np
 import pytest
 import torch
 
+from factory.stages.pretrain import IDENTITY
+from factory.stages.reward import RewardStage, colour_loss
+from factory.training.adversary import LatentDiscriminator, LatentFeatures, contest
+from factory.training.crowd import crowd_distance
+from factory.training.rollout import Settings, rollout
 from mien.backbones import load_backbone
 from mien.encoders.appearance import colours
 from mien.expressions.labels import labels
@@ -17,15 +22,10 @@ from mien.expressions.turning import foretell
 from mien.models.autoencoder import PatchAutoencoder
 from mien.pipelines.inputs import Embedder
 from mien.pipelines.portrait import PortraitPipeline
-from mien.training.adversary import LatentDiscriminator, LatentFeatures, contest
-from mien.training.crowd import crowd_distance
 from mien.training.loop import make_rng
-from mien.training.rollout import Settings, rollout
-from mien.training.stages.pretrain import IDENTITY
-from mien.training.stages.reward import RewardStage, colour_loss
 from mien.types import Conditions, InputError
 from mien.weights import path as weights_path
-from tests.training.prepared_set import FACE, save_base, save_prepared, save_sets
+from tests.factory.prepared_set import FACE, save_base, save_prepared, save_sets
 
 PEOPLE = {"utkface-adults": 0.7, "lfw-gray": 0.3}
 
@@ -96,13 +96,12 @@ def test_a_rollout_is_what_the_pipeline_draws(
     stage = make(base, monkeypatch)
     asked = stage.ask(stage.people(1, make_rng(0, 0, 0)), make_rng(0, 0, 1))
     with torch.no_grad():
-        z = stage.draw(asked, Settings(4, 1.5, 1.2), torch.Generator().manual_seed(5))
+        z = stage.draw(asked, Settings(4, 1.5), torch.Generator().manual_seed(5))
     stage.export(tmp_path)
     for name in ("model_index.json", "adapter/adapter.json"):
         shutil.copy(base / name, tmp_path / name)
     backbone = load_backbone(str(tmp_path), device="cpu", dtype="float32")
     pipe = PortraitPipeline(backbone, backbone.load_controller())
-    pipe.spacing = 1.2
     pixels = pipe.generate(
         asked.identity,
         asked.expression,
@@ -190,11 +189,10 @@ def test_in_a_photograph_it_is_somebody_else_at_its_pose(base: Path, monkeypatch
 
 
 def test_the_sampler_s_settings_vary(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    stage = make(base, monkeypatch, steps=(2, 4), guidance=(1.0, 2.0), spacing=(1.5, 1.5))
-    steps, guidance, spacing = zip(*(stage.settings_of(make_rng(0, 0, k)) for k in range(60)), strict=True)
+    stage = make(base, monkeypatch, steps=(2, 4), guidance=(1.0, 2.0))
+    steps, guidance = zip(*(stage.settings_of(make_rng(0, 0, k)) for k in range(60)), strict=True)
     assert set(steps) == {2, 3, 4}
     assert min(guidance) < 1.1 and max(guidance) > 1.9 and all(1 <= one <= 2 for one in guidance)
-    assert set(spacing) == {1.5}
 
 
 def test_a_step_trains_the_base_and_never_the_judges(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -276,6 +274,27 @@ def test_the_adversary_learns_what_is_timid_and_does_not_look_past_the_edge(
     assert (fake.grad * fake).sum() < 0  # the way out of it is to be bolder
     past = torch.where(own == 0, 9.0, z)
     torch.testing.assert_close(discriminator(*given(past)), on_real)
+
+
+def test_each_side_has_its_own_gradient_and_the_hinge_is_as_written() -> None:
+    torch.manual_seed(0)
+    discriminator = LatentDiscriminator(4, width=16)
+    real, own = torch.randn(2, 4, 8, 8), torch.ones(2, 1, 8, 8)
+    fake = (0.5 * real.roll(1, 0)).requires_grad_()
+    parameters = list(discriminator.parameters())
+    found = contest(discriminator, (real, own), (fake, own))
+    assert all(
+        g is None
+        for g in torch.autograd.grad(found.generator, parameters, retain_graph=True, allow_unused=True)
+    )
+    assert torch.autograd.grad(found.adversary, [fake], retain_graph=True, allow_unused=True) == (None,)
+    assert torch.autograd.grad(found.generator, fake, retain_graph=True)[0].abs().max() > 0
+    kernels = [p for p in parameters if p.ndim == 4]
+    assert all(g.abs().max() > 0 for g in torch.autograd.grad(found.adversary, kernels, retain_graph=True))
+    on_real, on_fake = discriminator(real, own), discriminator(fake, own)
+    wanted = 0.5 * ((1 - on_real).clamp(min=0).mean() + (1 + on_fake).clamp(min=0).mean())
+    torch.testing.assert_close(found.adversary, wanted)
+    torch.testing.assert_close(found.generator, -on_fake.mean())
 
 
 def test_the_adversary_s_pace_is_five_times_adam_s() -> None:

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from tests.data.sets import face, picture
 
-from mien.data.swap import FACEFUSION, CommandSwapper, WarpSwapper, swap_by_warp
+from mien.pipelines.swap import FACEFUSION, CommandSwapper, WarpSwapper, swap_by_warp
 from mien.types import InputError
+from tests.data.sets import face, picture
 
 COPY = "import sys, PIL.Image as I; I.open(sys.argv[1]).rotate(180).save(sys.argv[2])"
 

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.training.prepared_set import save_prepared
 
-from mien.data.dataset import load_faces
-from mien.data.warp import (
+from factory.faces.dataset import load_faces
+from factory.faces.warped import known_faces
+from mien.types import ByteImage, FloatArray
+from mien.warping.warp import (
     IRISES,
     LEFT_LOWER_LID,
     LEFT_UPPER_LID,
@@ -22,8 +23,7 @@ from mien.data.warp import (
     target_landmarks,
     warp_expression,
 )
-from mien.data.warped import known_faces
-from mien.types import ByteImage, FloatArray
+from tests.factory.prepared_set import save_prepared
 
 
 def flat_face(size: int = 160) -> FloatArray:
@@ -151,11 +151,11 @@ def test_mediapipe_sees_photographs_open_their_mouths_and_shut_their_eyes(
     shared: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("mediapipe")
-    from mien.data.coefficients import preset
-    from mien.data.ict import load_head
-    from mien.data.labels import Labeller
-    from mien.data.sources import read_pictures
-    from mien.data.warped import Source, apply, clear, expression_sources, suitable
+    from factory.faces.coefficients import preset
+    from factory.faces.ict import load_head
+    from factory.faces.labels import Labeller
+    from factory.faces.sources import read_pictures
+    from factory.faces.warped import Source, apply, clear, expression_sources, suitable
     from mien.face.blendshapes import INDEX
 
     monkeypatch.setenv("MIEN_SHARED", str(shared))

@@ -7,34 +7,22 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 from PIL import Image
 
-from mien.data.warp import warp_expression
 from mien.face.align import ANCHORS, invert, similarity, transform_points, warp
 from mien.face.mask import face_mask
 from mien.face.paste import feather
 from mien.images import read_image
 from mien.types import ByteImage, Face, FloatArray, InputError
+from mien.warping.warp import warp_expression
 
 FACEFUSION = (
     "facefusion.py headless-run --processors face_swapper --source-paths {identity} --target-path {target} "
     "--output-path {output}"
 )
 TIMEOUT = 300.0  # seconds a swap may take
-
-
-class Swapper(Protocol):
-    """(target picture, identity picture, seed) → the target with that person's face, PIL RGB of the target's size.
-
-    Who needs no chance passes the seed over. May raise `InputError` for a pair it cannot do.
-    """
-
-    name: str
-
-    def __call__(self, target: Image.Image, identity: Image.Image, seed: int = 0) -> Image.Image: ...
 
 
 class WarpSwapper:

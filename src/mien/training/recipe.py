@@ -16,12 +16,6 @@ from mien.types import InputError
 
 # Name in a recipe → where its class is; imported when it is used.
 STAGES: dict[str, str] = {
-    "autoencoder": "mien.training.stages.autoencoder:AutoencoderStage",
-    "analyser": "mien.training.stages.analyser:AnalyserStage",
-    "detector": "mien.training.stages.detector:DetectorStage",
-    "recogniser": "mien.training.stages.recogniser:RecogniserStage",
-    "pretrain": "mien.training.stages.pretrain:PretrainStage",
-    "reward": "mien.training.stages.reward:RewardStage",
     "base": "mien.training.stages.base:BaseStage",
     "refined": "mien.training.stages.refined:RefinedStage",
     "ica": "mien.training.stages.ica:IcaStage",

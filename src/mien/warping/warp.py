@@ -18,8 +18,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageFilter
 
-from mien.data.raster import IndexArray, rasterise, reduce_area
 from mien.types import ByteImage, FloatArray
+from mien.warping.raster import IndexArray, rasterise, reduce_area
 
 # MediaPipe's indices, each from the subject's right to left.
 RIGHT_UPPER_LID = (33, 246, 161, 160, 159, 158, 157, 173, 133)

@@ -7,10 +7,10 @@ from pathlib import Path
 import torch
 from transformers import CLIPTokenizer
 
-from mien.data.captions import all_captions
-from mien.models.mini import (
+from factory.training.mini import (
     TEXT_LENGTH,
     TEXT_WIDTH,
+    all_captions,
     create_scheduler,
     create_text_encoder,
     create_tokenizer,

@@ -10,6 +10,8 @@ from diffusers import DPMSolverMultistepScheduler, UNet2DConditionModel
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
+from mien.data.captions import NAMED_COLOURS, STYLES, Label, caption
+
 TEXT_WIDTH = 256
 TEXT_LENGTH = 24
 START, END = "<|startoftext|>", "<|endoftext|>"
@@ -89,3 +91,22 @@ def create_scheduler() -> DPMSolverMultistepScheduler:
         timestep_spacing="leading",
         steps_offset=1,
     )
+
+
+def all_captions() -> list[str]:
+    """Every phrase the captions can hold: the corpus of the embedded tokenizer."""
+    people = [
+        Label("", age, gender, ethnicity)
+        for age in (20, 40, 50, 70, None)
+        for gender in ("man", "woman", None)
+        for ethnicity in ("white", "black", "asian", "indian", None)
+    ]
+    lights = ("light from the left", "light from the right", "dark light", "bright light")
+    corpus = [
+        caption(style, person, "", "", (True, True, False, False)) for style in STYLES for person in people
+    ]
+    corpus += [f"{light}, {colour} background" for light in lights for colour in NAMED_COLOURS]
+    extra = (
+        "a portrait of a person's face: photograph, picture, studio, female, male, girl, boy, gray, grayscale"
+    )
+    return [*corpus, extra]
