@@ -354,7 +354,7 @@ def lower_atlas(rgba: np.ndarray, share: np.ndarray, arch: np.ndarray) -> tuple[
     return out, gums
 
 
-def unevened(atlas: np.ndarray, size: float, seed: int) -> np.ndarray:
+def unevened(atlas: np.ndarray, size: float, lift: float, seed: int) -> np.ndarray:
     """The atlas with small irregularities of each tooth's place, no two teeth alike: as perfect rows look false."""
     rng = np.random.default_rng(seed)
     centres = np.arange(-270, 271, size) + WIDTH / 2 + (size / 2 if seed % 2 else 0)
@@ -364,7 +364,7 @@ def unevened(atlas: np.ndarray, size: float, seed: int) -> np.ndarray:
         near = np.exp(-(((columns - centre) / (0.55 * size)) ** 2))
         a, b, c, d = rng.normal(0, 1, 4)
         dx += near * (1.2 * a + 0.018 * c * (rows - HEIGHT / 2))
-        dy += near * (2.6 * b)
+        dy += near * (lift * b)
         gain += near * 0.018 * d
     x, y, atlas = columns + dx, rows + dy, atlas.astype(np.float32)
     moved = cv2.remap(atlas[..., :4], x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
@@ -387,7 +387,7 @@ def main() -> None:
     upper, upper_gum = back_teeth(upper, upper_gum, arch)
     pack = lambda rgba, gum: np.clip(np.dstack([rgba, gum]) + 0.5, 0, 255).astype(np.uint8)  # noqa: E731
     anchors = mean_anchors([f for n, f in faces.items() if "neutral" in n]).astype(np.float32)
-    upper, lower = unevened(pack(upper, upper_gum), 62, 5), unevened(pack(lower, lower_gum), 54, 3)
+    upper, lower = unevened(pack(upper, upper_gum), 62, 2.6, 5), unevened(pack(lower, lower_gum), 54, 1.5, 3)
     np.savez_compressed(OUT, upper=upper, lower=lower, anchors=anchors)
 
 

@@ -222,6 +222,17 @@ def test_an_open_photo_keeps_its_own_teeth_and_shows_no_others() -> None:
     assert np.abs(out[y, x].astype(int) - (90, 140, 200)).max() < 30  # the mark stays where the skull is
 
 
+def test_a_photo_with_parted_lips_keeps_its_own_dark_until_they_part_further() -> None:
+    parted = place(head(gap=4.0))
+    photo = picture(parted)
+    corners = np.concatenate([parted[list(UPPER_LIP), :2], parted[list(LOWER_LIP)[::-1], :2]])
+    cv2.fillPoly(photo, [np.round(corners).astype(np.int32)], (40, 20, 18))
+    mouth = Mouth(photo, parted)
+    assert mouth.source is None
+    assert np.array_equal(mouth.interior(parted).over(photo), photo)
+    assert mouth.interior(place(head(gap=9.0, jaw=4.0))).alpha.max() > 0.95
+
+
 def test_a_shut_second_photo_is_no_source() -> None:
     assert Mouth(PHOTO, REST, (PHOTO, REST)).source is None
 

@@ -160,10 +160,21 @@ def lips(landmarks: FloatArray) -> tuple[FloatArray, FloatArray]:
     """The inner edges of the upper and the lower lip as smooth curves [61, 2] px, from corner to corner."""
     flat = np.asarray(landmarks, np.float64)[:, :2]
     upper, lower = _curve() @ flat[list(UPPER_LIP)], _curve() @ flat[list(LOWER_LIP)]
-    down = flat[152] - flat[168]
-    down /= max(float(np.linalg.norm(down)), 1e-6)
+    down = _down(flat)
     crossing = np.clip((upper - lower) @ down, 0, None)[:, None] * down
     return upper - 0.5 * crossing, lower + 0.5 * crossing
+
+
+def _down(landmarks: FloatArray) -> FloatArray:
+    """The face's downward direction in the picture, length 1 [2]."""
+    down = landmarks[152, :2] - landmarks[168, :2]
+    return np.asarray(down / max(float(np.linalg.norm(down)), 1e-6))
+
+
+def lip_gap(landmarks: FloatArray, unit: float) -> float:
+    """How far the inner lips are apart where they are most, in units; `unit`: px a unit."""
+    upper, lower = lips(landmarks)
+    return float(((lower - upper) @ _down(landmarks)).max()) / unit
 
 
 def _filled(polygon: FloatArray, shape: tuple[int, int], left: int, top: int) -> ByteImage:
@@ -202,9 +213,7 @@ def view_of(target: FloatArray, shape: tuple[int, ...], where: Pose) -> View | N
     upper, lower = lips(target)
     unit = where.scale
     outline = np.concatenate([upper, lower[::-1]])
-    down = target[152, :2] - target[168, :2]
-    down = down / max(float(np.linalg.norm(down)), 1e-6)
-    gap = float(((lower - upper) @ down).max()) / unit
+    down, gap = _down(target), lip_gap(target, unit)
     low = np.floor(outline.min(0) - 2).astype(int).clip(0)
     high = np.minimum(np.ceil(outline.max(0) + 2).astype(int), [shape[1], shape[0]])
     if gap < 0.4 or abs(where.turn[2, 2]) < 0.3 or (high - low).min() < 3:

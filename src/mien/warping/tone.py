@@ -17,7 +17,7 @@ _LIDS = (
 _CHEEKS = ((50, 205, 36, 101), (280, 425, 266, 330))  # picture's left, right
 # Over 29 smiles of one studio: log enamel - log sclera has an sd of 0.135, less skin of 0.23; teeth alone 0.12.
 _SCLERA_SHARE, _ENAMEL_GAIN = 0.85, 1.07
-_SCLERA_CAST, _SKIN_RED = np.array([1.049, 0.978, 0.973]), 1.2  # theirs, of a mean of 1
+_SCLERA_CAST, _SKIN_CAST = np.array([1.049, 0.978, 0.973]), np.array([1.2, 0.95, 0.85])  # theirs, mean 1
 
 
 @dataclass(frozen=True)
@@ -117,14 +117,13 @@ def measure(image: ByteImage, landmarks: FloatArray) -> Tone:
     cast = white / bright
     spread = np.ptp(skin / light - cast), np.ptp(lip / max(lip.mean(), 1.0) - skin / light)
     colourful = float(np.clip((max(spread) - 0.025) / 0.05, 0, 1))  # a grey or a toned picture has one hue
-    cast = cast / _SCLERA_CAST**colourful
-    cast = np.clip(1 + 0.75 * (cast - 1), 0.8, 1.2) if colourful > 0.3 else cast
-
-    red = (
-        float(np.clip(skin[0] / light / cast[0] / _SKIN_RED**colourful, 0.8, 1.25)) ** 0.7
-        if colourful
-        else 1.0
-    )
+    red = 1.0
+    if (
+        colourful > 0.3
+    ):  # the light's own, by the eye's white and, as whites can be bluish or red, by the skin
+        cast = (cast / _SCLERA_CAST) ** 0.6 * (skin / light / _SKIN_CAST) ** 0.4
+        cast = np.clip(1 + 0.75 * (cast / cast.mean() - 1), 0.8, 1.2)
+        red = float(np.clip(skin[0] / light / cast[0] / _SKIN_CAST[0], 0.8, 1.25)) ** 0.7
 
     exposure = enamel / 176
     dark = float(np.clip(1 - light / max(enamel, 1.0), 0, 0.6))  # dark skin has darker gums

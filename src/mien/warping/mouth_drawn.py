@@ -10,6 +10,7 @@ from mien.warping import tone
 from mien.warping.teeth import DEPTH, HINGE, OVERBITE, Pose, Teeth, View, lower_teeth, smooth, upper_teeth
 
 _CAVITY = np.array([62.0, 28.0, 25.0], np.float32)  # RGB in a studio's light
+_THROAT = np.array([104.0, 57.0, 55.0], np.float32)
 _TONGUE = np.array([168.0, 102.0, 102.0], np.float32)
 
 
@@ -45,12 +46,11 @@ def drawn(view: View, where: Pose, teeth: Teeth, jaw: float, colour: tone.Tone) 
     # An open mouth shows some of the lower teeth, and not much of their gum, whatever the chin's landmarks say.
     rest = teeth.edge - OVERBITE
     round_lips = 1 - float(smooth(view.width, 30.0, 42.0))  # pursed lips hide them and keep the light out
-    some, most = 3.6 * float(smooth(jaw, 4.0, 14.0)) * (1 - round_lips), 6.0 - 4.5 * round_lips
+    some, most = 2.8 * float(smooth(jaw, 4.0, 14.0)) * (1 - round_lips), 5.0 - 3.5 * round_lips
     lowest = max(min(rest + jaw, view.lower_y - some), view.lower_y - most)
     jaw = max(jaw, lowest - rest)
-    tilt = jaw / HINGE + 0.1 * float(
-        smooth(jaw, 3.0, 12.0)
-    )  # back teeth are nearer to the jaw's joints, and sink less
+    # back teeth are nearer to the jaw's joints, and sink less
+    tilt = jaw / HINGE + 0.1 * float(smooth(jaw, 3.0, 12.0))
     edge = lowest - tilt * np.clip(z2 - DEPTH - 2.5, 0, 40)
     lower = lower_teeth(x2, y2, edge, teeth, view.unit)
 
@@ -58,9 +58,9 @@ def drawn(view: View, where: Pose, teeth: Teeth, jaw: float, colour: tone.Tone) 
     light = lip_shade(view) * side * (1 - 0.4 * round_lips)
 
     inward = 0.5 + 0.5 * np.exp(-np.minimum(view.from_upper, view.from_lower) / 5)
-    picture: FloatArray = (
-        colour.flesh * colour.ruddy * colour.apply(_CAVITY) * (inward * corner_shade(view))[..., None]
-    )
+    open_wide = float(smooth(jaw, 12.0, 30.0)) * np.exp(-(((x2 - teeth.x) / 14) ** 2))[..., None]
+    dark = colour.flesh * colour.ruddy * colour.apply(_CAVITY + open_wide * (_THROAT - _CAVITY))
+    picture: FloatArray = dark * (inward * corner_shade(view))[..., None]
     # upper teeth and lip keep the light from what lies behind and below them
     cast = _shadow(upper[0][..., 3], view.unit)
     picture = _tongue(picture, x2 - teeth.x, y2, edge, jaw, colour, light * (1 - 0.5 * cast))

@@ -9,7 +9,7 @@ import numpy as np
 
 from mien.types import ByteImage, FloatArray
 from mien.warping import tone
-from mien.warping.drawn import lip_shade
+from mien.warping.mouth_drawn import lip_shade
 from mien.warping.teeth import (
     DEPTH,
     HINGE,
