@@ -182,8 +182,8 @@ def test_upper_teeth_stay_with_the_skull_and_lower_ones_go_with_the_jaw() -> Non
     assert np.abs(upper[0] - upper[1]).mean() < 6
     lowest = []
     for p in pictures:
-        light = p[edge + 12 :, columns, 2].mean(1)  # blue: of teeth, hardly of a tongue
-        lowest.append(int(np.argmax(light > 0.9 * light.max())))
+        red, green = p[edge + 12 :, columns, 0].mean(1), p[edge + 12 :, columns, 1].mean(1)
+        lowest.append(int(np.argmax((green > 0.8 * red) & (red > 60))))  # enamel, no tongue and no dark
     assert lowest[1] - lowest[0] > 4 * UNIT
 
 

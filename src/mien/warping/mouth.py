@@ -80,9 +80,9 @@ class Mouth:
     def interior(self, target: FloatArray) -> Layer:
         """What lies between the lips when the landmarks are at `target` [478, 3] px.
 
-        Alpha is 0 everywhere for shut lips (the layer is then empty), and grows with the gap up to 1.5 units. A photo
-        whose lips part without showing teeth keeps what is there until they part further. A photo that shows teeth
-        gets a layer for any gap, also a smaller one: they stay where they are, and the lips go over them.
+        Alpha is 0 everywhere for shut lips (the layer is then empty), and grows with the gap up to 1.5 units. A
+        photo whose lips part without showing teeth keeps what is there until they part further. A photo that
+        shows teeth gets a layer for any gap, also a smaller one: they stay, and the lips go over them.
         """
         target = np.asarray(target, np.float64)
         where = pose(target)
@@ -91,15 +91,12 @@ class Mouth:
             return NOTHING
         jaw = jaw_drop(float(where.head(target)[list(JAW), 1].mean()) - self.place.jaw)
         picture = drawn(view, where, self.place, jaw, self.colour)
+        picture = tone.grain(picture, self.colour, _ATLAS_BLUR * where.scale)
         if self.source is not None:
             picture = borrowed(view, where, jaw, self.source, picture)
-        picture = tone.grain(picture, self.colour, _ATLAS_BLUR * where.scale)
         mask = cv2.GaussianBlur(view.mask, (0, 0), max(0.22 * view.unit, 0.4)).astype(np.float32) / 255
-        alpha = (
-            smooth(mask, 0.3, 0.95)
-            * smooth(view.gap - max(self.parted - 0.3, 0.0), 0.4, 1.5)
-            * (view.mask > 0)
-        )
+        further = smooth(view.gap - max(self.parted - 0.3, 0.0), 0.4, 1.5)
+        alpha = smooth(mask, 0.3, 0.95) * further * (view.mask > 0)
         return Layer(picture, alpha.astype(np.float32), view.left, view.top)
 
 

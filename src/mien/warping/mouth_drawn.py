@@ -46,7 +46,7 @@ def drawn(view: View, where: Pose, teeth: Teeth, jaw: float, colour: tone.Tone) 
     # An open mouth shows some of the lower teeth, and not much of their gum, whatever the chin's landmarks say.
     rest = teeth.edge - OVERBITE
     round_lips = 1 - float(smooth(view.width, 30.0, 42.0))  # pursed lips hide them and keep the light out
-    some, most = 2.8 * float(smooth(jaw, 4.0, 14.0)) * (1 - round_lips), 5.0 - 3.5 * round_lips
+    some, most = 3.4 * float(smooth(jaw, 4.0, 14.0)) * (1 - round_lips), 5.5 - 4.0 * round_lips
     lowest = max(min(rest + jaw, view.lower_y - some), view.lower_y - most)
     jaw = max(jaw, lowest - rest)
     # back teeth are nearer to the jaw's joints, and sink less
