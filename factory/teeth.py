@@ -183,7 +183,7 @@ def outline(arch: np.ndarray, tooth: int, lower: bool = True) -> np.ndarray:
     side = 9 if lower else 0
     a, b = arch[side + tooth], arch[side + tooth + 1]
     peak = arch[18 + tooth] if lower else arch[26 + tooth]
-    power = (2.2, 1.9, 2.5, 3.2, 3.2, 2.5, 1.9, 2.2)[tooth] if lower else 2.0
+    power = (2.2, 1.9, 2.4, 2.8, 2.8, 2.4, 1.9, 2.2)[tooth] if lower else 2.0
     t = np.linspace(-1, 1, 41)
     base = a + (b - a) * (t[:, None] + 1) / 2
     if lower:  # the notches between the edges, which averaging fills
