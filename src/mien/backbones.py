@@ -94,7 +94,6 @@ class AdapterSpec:
     Several recognisers are joined by "+": ``recogniser+arcface``. ``framing``: how the training pictures frame a
     face, for refacing: "canonical" (``face.align``) or "ffhq" (``face.templates``). Refacing may have defaults of its
     own: ``reface_steps``, ``reface_guidance`` (None: as portraits), and ``reface_identity``, what a lambda_id of 1 is.
-    ``spacing``: how much closer the steps of the model's own sampler get towards 0 (``diffusion.spacing``).
     """
 
     identity: Path | None
@@ -103,7 +102,6 @@ class AdapterSpec:
     expression_encoder: str = "clip"
     steps: int = 20
     guidance: float = 5.0
-    spacing: float = 1.0
     framing: str = "canonical"
     reface_steps: int | None = None
     reface_guidance: float | None = None
@@ -344,9 +342,8 @@ def _unfit(name: str, value: Any) -> str | None:
         return None
     if name.endswith("steps"):
         return None if type(value) is int and value >= 1 else "a whole number from 1"
-    if name in ("spacing", "guidance", "reface_guidance", "reface_identity"):
-        least = 1.0 if name == "spacing" else 0.0
-        return None if type(value) in (int, float) and value >= least else f"a number from {least:g}"
+    if name in ("guidance", "reface_guidance", "reface_identity"):
+        return None if type(value) in (int, float) and value >= 0 else "a number from 0"
     return None if isinstance(value, str) else "a text"
 
 

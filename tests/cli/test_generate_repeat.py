@@ -230,5 +230,5 @@ def test_an_adapter_s_settings_are_part_of_it(tmp_path: Path) -> None:
 
     before = made_by()
     assert before == made_by()
-    settings.write_text(json.dumps({**json.loads(settings.read_text()), "spacing": 1.3}))
+    settings.write_text(json.dumps({**json.loads(settings.read_text()), "guidance": 1.3}))
     assert before != made_by()

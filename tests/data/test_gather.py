@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from tests.data.sets import picture
 
 from mien.data.gather import Item, open_source
 from mien.data.shards import encode, write_shard
 from mien.types import InputError
+from tests.data.sets import picture
 
 
 def items(place: Path | str, identity: str = "none", prompt: str = "") -> list[Item]:

@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from mien.data.sources import shared_dir
+from factory.faces.sources import shared_dir
 from mien.expressions import labels as room
 from mien.expressions.labels import UNITS, correlations, emoji, get, labels, prototype, similar
 from mien.face.blendshapes import FLIP, INDEX

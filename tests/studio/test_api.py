@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+
 from tests.studio.pages import wide
 
 pytest.importorskip("gradio", reason="the studio needs Gradio: pip install mien[studio]")

@@ -19,7 +19,6 @@ app = typer.Typer(
     rich_markup_mode=None,
     add_completion=False,
 )
-PREPARED = "prepared:"
 
 
 @app.command(short_help="Pictures into a set of faces.")
@@ -29,7 +28,7 @@ def ingest(
         typer.Argument(
             metavar="SOURCE",
             help="A folder of pictures, a .tar or a folder or glob of them (WebDataset), hf:NAME[:SPLIT] or a "
-            "saved Hugging Face dataset, or prepared:NAME.",
+            "saved Hugging Face dataset.",
         ),
     ],
     out: Annotated[
@@ -72,25 +71,16 @@ def ingest(
 
     from mien.data.filters import load_quality
     from mien.data.gather import open_source
+    from mien.data.ingest import Options
+    from mien.data.ingest import ingest as make
+    from mien.data.observe import load_observer
 
     measure = load_quality(quality)
-    if source.startswith(PREPARED):
-        from mien.data.dataset import load_faces
-        from mien.data.from_prepared import from_prepared
-
-        name = source.removeprefix(PREPARED)
-        with tqdm(total=len(load_faces(name)), desc="reading", unit="face", disable=quiet or None) as bar:
-            manifest = from_prepared(name, out, measure, bar.update)
-    else:
-        from mien.data.ingest import Options
-        from mien.data.ingest import ingest as make
-        from mien.data.observe import load_observer
-
-        wishes = Options(framing, size, faces, min_face, min_quality, identity == "cluster", shard_size)
-        pictures = open_source(source, identity, prompt)
-        observer = load_observer(analyser, recogniser)
-        with tqdm(total=pictures.count, desc="ingesting", unit="picture", disable=quiet or None) as bar:
-            manifest = make(pictures, out, observer, measure, wishes, bar.update)
+    wishes = Options(framing, size, faces, min_face, min_quality, identity == "cluster", shard_size)
+    pictures = open_source(source, identity, prompt)
+    observer = load_observer(analyser, recogniser)
+    with tqdm(total=pictures.count, desc="ingesting", unit="picture", disable=quiet or None) as bar:
+        manifest = make(pictures, out, observer, measure, wishes, bar.update)
     _tell(manifest, as_json)
 
 

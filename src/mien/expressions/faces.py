@@ -1,6 +1,6 @@
 """One shipped picture for each word, and one of a face at rest: rendered heads of nobody.
 
-They are made by ``python -m mien.expressions.render`` and let words work offline on backbones whose expression
+They are made by ``python -m factory.faces.word_faces`` and let words work offline on backbones whose expression
 encoder looks at pictures (CLIP).
 """
 

@@ -12,11 +12,11 @@ import torch
 from PIL import Image
 
 from mien.data.filters import Limits, load_quality
-from mien.data.idi import FACESWAP, RESTRUCT, Subject, Worker, complete
+from mien.data.idi import FACESWAP, RESTRUCT, Subject, Swapper, Worker, complete
 from mien.data.observe import Memory, load_observer
 from mien.data.records import Manifest
-from mien.data.swap import FACEFUSION, CommandSwapper, Swapper, WarpSwapper
 from mien.metrics.scoring import SAME_PERSON
+from mien.pipelines.swap import FACEFUSION, CommandSwapper, WarpSwapper
 from mien.types import InputError
 
 if TYPE_CHECKING:

@@ -13,7 +13,6 @@ from PIL import Image
 from torch import Tensor
 
 from mien.backbones import AdapterSpec, Backbone, FaceEncoder, load_backbone
-from mien.diffusion.spacing import set_timesteps
 from mien.models.attention import by_block
 from mien.pipelines.inputs import Embedder, FaceChoice, Picture, Wish, as_list
 from mien.pipelines.lora import load_lora
@@ -33,8 +32,7 @@ class PortraitPipeline:
     """Portraits of people with expressions.
 
     ``scheduler`` may be set to any scheduler of diffusers, by name ("ddim") or as an object; the default is
-    DPM-Solver++ (2M), which needs few steps. ``spacing`` (``diffusion.spacing``) is the adapter's with that, and 1
-    after another is set.
+    DPM-Solver++ (2M), which needs few steps.
 
     An image depends on its own inputs and its own seed only: noise is drawn on the CPU, one generator an
     image, so the same seed gives the same image in any batch, at batch size 1 bit for bit, in larger batches
@@ -88,9 +86,7 @@ class PortraitPipeline:
 
     @scheduler.setter
     def scheduler(self, which: Any) -> None:
-        own = which is None or which is self.backbone.scheduler
         self._scheduler = choose_scheduler(which, self.backbone.scheduler)
-        self.spacing = self.backbone.adapter.spacing if own and self.backbone.adapter else 1.0
 
     def enable_attention_slicing(self, slice_size: str | int | None = "auto") -> None:
         """Attention in slices of heads, for less memory (diffusers' "auto", "max" or a number; None: off)."""
@@ -286,7 +282,7 @@ class PortraitPipeline:
             added["timestep_cond"] = told.to(backbone.device, backbone.precision)
         predict = self.adapter.predict_noise(backbone.unet, id_scale, expression_scale, **added)
         scheduler = copy.deepcopy(self.scheduler)  # its state belongs to this call
-        set_timesteps(scheduler, steps, self.spacing, backbone.device)
+        scheduler.set_timesteps(steps, device=backbone.device)
         generators = [torch.Generator().manual_seed(seed) for seed in seeds]
         shape = (backbone.unet.config.out_channels, height // backbone.factor, width // backbone.factor)
         z = torch.stack([torch.randn(shape, generator=generator) for generator in generators])
