@@ -28,14 +28,32 @@ import numpy as np
 from PIL import Image
 
 from mien.data.labels import Labeller
-from mien.data.warp import LEFT_LOWER_LID, LEFT_UPPER_LID, LOWER_LIP, OVAL, RIGHT_LOWER_LID, RIGHT_UPPER_LID, STEADY, UPPER_LIP, mesh
 from mien.face.blendshapes import FLIP, NAMES
 from mien.warping.folds import SIZE
+from mien.warping.mesh import (
+    LEFT_LOWER_LID,
+    LEFT_UPPER_LID,
+    LOWER_LIP,
+    OVAL,
+    RIGHT_LOWER_LID,
+    RIGHT_UPPER_LID,
+    STEADY,
+    UPPER_LIP,
+    triangles,
+)
 
 DATA = Path(os.environ.get("MIEN_SHARED", "../shared")) / "data"
 OUT = Path(__file__).parents[1] / "src" / "mien" / "warping" / "folds.npz"
 # A smile's parts: only these are corrected by the pairs. And what moves nothing but the eye: no folds are learned of it.
-SMILE = ("mouthSmile", "eyeSquint", "mouthUpperUp", "mouthDimple", "mouthStretch", "mouthLowerDown", "jawOpen")
+SMILE = (
+    "mouthSmile",
+    "eyeSquint",
+    "mouthUpperUp",
+    "mouthDimple",
+    "mouthStretch",
+    "mouthLowerDown",
+    "jawOpen",
+)
 REST = 0.6  # share of what LFW says: more of it moved films of faces away from the truth
 EYES = ("_neutral", "eyeLook", "eyeBlink", "eyeWide")
 NOSE = (6, 197, 195, 5, 4, 45, 275, 51, 281, 3, 248, 122, 351, 196, 419, 220, 440)
@@ -82,7 +100,11 @@ def layout(cache):
     assert (flip[flip] == np.arange(468)).all() and flip[33] == 263 and flip[10] == 10
     full = (full + mirrored[flip]) / 2  # symmetric about a plane: turn it upright
     middle = full[[10, 152], :2] @ [1, 1j]
-    turned = (full[:, 0] + 1j * full[:, 1] - middle[0]) * 1j / ((middle[1] - middle[0]) / abs(middle[1] - middle[0]))
+    turned = (
+        (full[:, 0] + 1j * full[:, 1] - middle[0])
+        * 1j
+        / ((middle[1] - middle[0]) / abs(middle[1] - middle[0]))
+    )
     full[:, :2] = np.stack([turned.real, turned.imag], 1)
     full[:, 0] = (full[:, 0] - full[flip, 0]) / 2
     uv = full[:, :2]
@@ -95,7 +117,7 @@ def layout(cache):
 def barycentric(uv):
     """Triangle corners [size, size, 3] and weights for each texel of the layout; -1 outside."""
     corner, weight = np.full((SIZE, SIZE, 3), -1), np.zeros((SIZE, SIZE, 3), np.float32)
-    for t in mesh():
+    for t in triangles():
         (xa, ya), (xb, yb), (xc, yc) = uv[t]
         area = (xb - xa) * (yc - ya) - (xc - xa) * (yb - ya)
         if abs(area) < 1e-9:
@@ -140,7 +162,10 @@ def lay(cache, tar, pad):
         grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
         scale = SIZE / np.ptp(points[:, 1])
         if scale < 0.7:
-            grey, points = cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), points * scale
+            grey, points = (
+                cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA),
+                points * scale,
+            )
         x, y = ((points[corner] * weight[..., None]).sum(1) - 0.5).T.reshape(2, -1, 1)
         edge = {"borderMode": cv2.BORDER_CONSTANT}
         value = np.maximum(cv2.remap(grey, x, y, cv2.INTER_LINEAR, **edge)[:, 0], 1)
@@ -172,10 +197,14 @@ class Texture:
                 cv2.polylines(cv2.fillPoly(drawn, outline, 0), outline, True, 0)
             return cv2.distanceTransform(drawn, cv2.DIST_L2, 5)
 
-        inside = cv2.fillPoly(np.zeros((SIZE, SIZE), np.uint8), [np.round(uv[list(OVAL)]).astype(np.int32)], 1)
+        inside = cv2.fillPoly(
+            np.zeros((SIZE, SIZE), np.uint8), [np.round(uv[list(OVAL)]).astype(np.int32)], 1
+        )
         depth = cv2.distanceTransform(inside, cv2.DIST_L2, 5)
         eyes = away(RIGHT_UPPER_LID + RIGHT_LOWER_LID[::-1], LEFT_UPPER_LID + LEFT_LOWER_LID[::-1])
-        self.fade = smooth(depth, 0, 16) * smooth(eyes, 1, 5) * smooth(away(UPPER_LIP + LOWER_LIP[::-1]), 0.5, 4)
+        self.fade = (
+            smooth(depth, 0, 16) * smooth(eyes, 1, 5) * smooth(away(UPPER_LIP + LOWER_LIP[::-1]), 0.5, 4)
+        )
         self.fade[row[lonely], column[lonely]] = 0
         nose = np.zeros((SIZE, SIZE), np.uint8)
         cv2.fillConvexPoly(nose, cv2.convexHull(np.round(uv[list(NOSE)]).astype(np.int32)), 1)
@@ -219,7 +248,9 @@ def within_people(data, texture, penalty=30.0, lights=16):
     a = np.concatenate([shapes, light, pose, pose**2], 1)
     who = np.unique([name.rsplit("_", 1)[0] for name in data["name"][good]], return_inverse=True)[1]
     count = np.bincount(who)
-    a -= np.stack([np.bincount(who, column) / count for column in a.T], 1)[who]  # then y's own mean falls out by itself
+    a -= np.stack([np.bincount(who, column) / count for column in a.T], 1)[
+        who
+    ]  # then y's own mean falls out by itself
     a, target = a.astype(np.float32), 0.0
     for start in range(0, len(a), 400):
         target = target + a[start : start + 400].T @ LOG[pixels[start : start + 400]]
@@ -247,7 +278,9 @@ def corrected(weights, shapes, change, texture, penalty=0.5):
     smile = named(*SMILE)
     a = ((shapes + shapes[:, list(FLIP)]) / 2)[:, smile]
     added = np.zeros_like(weights)
-    added[smile] = np.linalg.solve(a.T @ a + penalty * np.eye(len(smile)), a.T @ ((left + left[:, texture.mirror]) / 2))
+    added[smile] = np.linalg.solve(
+        a.T @ a + penalty * np.eye(len(smile)), a.T @ ((left + left[:, texture.mirror]) / 2)
+    )
     return weights + symmetric(added, texture)
 
 

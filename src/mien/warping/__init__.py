@@ -1,1 +1,1 @@
-"""A person's own photograph with another expression: its pixels moved along the face's mesh. No diffusion here."""
+"""Another expression for a photographed face: move what the photo has, draw what it lacks."""

@@ -22,20 +22,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.types import ByteImage, FloatArray
+from mien.warping.mesh import (
+    LEFT_LOWER_LID,
+    LEFT_UPPER_LID,
+    LOWER_LIP,
+    OVAL,
+    RIGHT_LOWER_LID,
+    RIGHT_UPPER_LID,
+    UPPER_LIP,
+)
 
 IndexArray = NDArray[np.integer]
 SIZE = 192
 _LIMIT = 0.5
 _CELLS = 160  # side of the grid that the texture is laid on, over the face's larger side
-# The outline of the face, and of the openings that are never touched (MediaPipe's indices).
-_OVAL = (
-    10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377,
-    152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109,
-)  # fmt: skip
-_OPENINGS = (
-    (33, 246, 161, 160, 159, 158, 157, 173, 133, 155, 154, 153, 145, 144, 163, 7),
-    (362, 398, 384, 385, 386, 387, 388, 466, 263, 249, 390, 373, 374, 380, 381, 382),
-    (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308, 324, 318, 402, 317, 14, 87, 178, 88, 95),
+_OPENINGS = (  # closed outlines of what is never touched
+    RIGHT_UPPER_LID + RIGHT_LOWER_LID[::-1],
+    LEFT_UPPER_LID + LEFT_LOWER_LID[::-1],
+    UPPER_LIP + LOWER_LIP[::-1],
 )
 
 
@@ -118,13 +122,13 @@ def apply(image: ByteImage, landmarks: FloatArray, log_ratio: FloatArray) -> Byt
     cells = np.maximum(np.round(size * (_CELLS / size.max())), 4).astype(int)
     local = points - low.astype(np.float32)
     grid = local * (cells / size).astype(np.float32)
-    at = (grid[model.corners] * model.shares[..., None]).sum(1) - 0.5
+    at = sum(grid[model.corners[:, k]] * model.shares[:, k, None] for k in range(3)) - np.float32(0.5)
     kept = ((at >= 0) & (at < cells - 1)).all(1)
     gain = np.exp(_splat(*at[kept].T, log_ratio.ravel()[model.texels[kept]], (cells[1], cells[0])))
     brightest = cv2.resize(crop, cells.tolist(), interpolation=cv2.INTER_AREA).max(2)
     gain = np.minimum(gain, np.maximum(250 / np.maximum(brightest, 1), 1)).astype(np.float32)
     mask = np.zeros(crop.shape[:2], np.uint8)
-    cv2.fillPoly(mask, [np.round(local[list(_OVAL)] - 0.5).astype(np.int32)], 1)
+    cv2.fillPoly(mask, [np.round(local[list(OVAL)] - 0.5).astype(np.int32)], 1)
     for opening in _OPENINGS:
         cv2.fillPoly(mask, [np.round(local[list(opening)] - 0.5).astype(np.int32)], 0)
     full = cv2.resize(gain, size.tolist(), interpolation=cv2.INTER_LINEAR)
