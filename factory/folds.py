@@ -10,9 +10,9 @@
 3. Correct the weights of what a smile is made of by the London set's pairs (`pairs`): one person in one light, at rest
    and smiling. These 52 pairs weigh more than 6,500 photographs.
 
-Data: LFW (grey crops, research) and the Face Research Lab London Set (DeBruine and Jones 2017, CC-BY 4.0), even numbers.
-UTKFace (non-commercial) gave no better result and is not used. Neither the photographs nor anything of one person are
-in the file: it holds regression weights.
+Data: LFW (grey crops, research) and the even numbers of the Face Research Lab London Set (DeBruine and Jones 2017,
+CC-BY 4.0). UTKFace (non-commercial) gave no better result and is not used. The file holds regression weights: no
+photograph, and nothing of one person.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ from mien.warping.mesh import (
 
 DATA = Path(os.environ.get("MIEN_SHARED", "../shared")) / "data"
 OUT = Path(__file__).parents[1] / "src" / "mien" / "warping" / "folds.npz"
-# A smile's parts: only these are corrected by the pairs. And what moves nothing but the eye: no folds are learned of it.
+# A smile's parts, which alone the pairs correct; and what moves nothing but the eye, of which no folds are learned.
 SMILE = (
     "mouthSmile",
     "eyeSquint",
@@ -56,6 +56,7 @@ SMILE = (
 )
 REST = 0.6  # share of what LFW says: more of it moved films of faces away from the truth
 EYES = ("_neutral", "eyeLook", "eyeBlink", "eyeWide")
+BROWS = ((70, 63, 105, 66, 107, 55, 65, 52, 53, 46), (300, 293, 334, 296, 336, 285, 295, 282, 283, 276))
 NOSE = (6, 197, 195, 5, 4, 45, 275, 51, 281, 3, 248, 122, 351, 196, 419, 220, 440)
 
 
@@ -69,9 +70,10 @@ def similar(points, mean):
 
 
 def photographs(tar):
-    for member in (archive := tarfile.open(tar)):
-        if member.name.endswith(".jpg"):
-            yield Path(member.name).name, Image.open(io.BytesIO(archive.extractfile(member).read()))
+    with tarfile.open(tar) as archive:
+        for member in archive:
+            if member.name.endswith(".jpg"):
+                yield Path(member.name).name, Image.open(io.BytesIO(archive.extractfile(member).read()))
 
 
 def layout(cache):
@@ -142,7 +144,7 @@ def black_corners(grey):
 
 
 def lay(cache, tar, pad):
-    """Textures [n, texels] uint8 (0: no picture there), blendshapes, pose and names of a tar's faces, kept in `cache`."""
+    """A tar's faces, kept in `cache`: texture [n, texels] uint8 (0: no picture there), shapes, pose, name."""
     path = cache / f"{tar}.npz"
     if path.exists():
         return dict(np.load(path))
@@ -205,6 +207,8 @@ class Texture:
         self.fade = (
             smooth(depth, 0, 16) * smooth(eyes, 1, 5) * smooth(away(UPPER_LIP + LOWER_LIP[::-1]), 0.5, 4)
         )
+        # MediaPipe's points lag behind a brow's hairs: what is left of that would be painted on as a second brow.
+        self.fade *= 0.15 + 0.85 * smooth(away(*BROWS), 0, 8)
         self.fade[row[lonely], column[lonely]] = 0
         nose = np.zeros((SIZE, SIZE), np.uint8)
         cv2.fillConvexPoly(nose, cv2.convexHull(np.round(uv[list(NOSE)]).astype(np.int32)), 1)

@@ -84,22 +84,22 @@ def ratio(before: FloatArray, after: FloatArray, strength: float = 0.8) -> Float
     return texture.reshape(SIZE, SIZE)
 
 
-def _splat(x: FloatArray, y: FloatArray, values: FloatArray, shape: tuple[int, int]) -> FloatArray:
-    """Values [n] at cells (x, y) spread over a grid of `shape` and averaged (normalised convolution)."""
-    column, row = np.floor(x).astype(np.int32), np.floor(y).astype(np.int32)
-    fx, fy = x - column, y - row
-    total, weight = np.zeros(shape[0] * shape[1]), np.full(shape[0] * shape[1], 1e-6)
-    at = row * shape[1] + column
-    for step, share in (
+def _splat(at: FloatArray, values: FloatArray, width: int, height: int) -> FloatArray:
+    """Values [n] at cells `at` [n, 2] spread over a grid [height, width] and averaged (normalised convolution)."""
+    column, row = np.floor(at).astype(np.int64).T
+    fx, fy = (at - np.floor(at)).T
+    total, share = np.zeros(width * height), np.full(width * height, 1e-6)
+    for step, part in (
         (0, (1 - fx) * (1 - fy)),
         (1, fx * (1 - fy)),
-        (shape[1], (1 - fx) * fy),
-        (shape[1] + 1, fx * fy),
+        (width, (1 - fx) * fy),
+        (width + 1, fx * fy),
     ):
-        total += np.bincount(at + step, share * values, len(total))
-        weight += np.bincount(at + step, share, len(total))
-    both = np.stack([total, weight], 1).reshape(*shape, 2).astype(np.float32)
-    both = cv2.GaussianBlur(both, (0, 0), 1.0)
+        cell = row * width + column + step
+        total += np.bincount(cell, part * values, len(total))
+        share += np.bincount(cell, part, len(total))
+    both = np.stack([total, share], 1).reshape(height, width, 2).astype(np.float32)
+    both = np.asarray(cv2.GaussianBlur(both, (0, 0), 1.0), np.float32)
     return both[..., 0] / both[..., 1]
 
 
@@ -124,7 +124,7 @@ def apply(image: ByteImage, landmarks: FloatArray, log_ratio: FloatArray) -> Byt
     grid = local * (cells / size).astype(np.float32)
     at = sum(grid[model.corners[:, k]] * model.shares[:, k, None] for k in range(3)) - np.float32(0.5)
     kept = ((at >= 0) & (at < cells - 1)).all(1)
-    gain = np.exp(_splat(*at[kept].T, log_ratio.ravel()[model.texels[kept]], (cells[1], cells[0])))
+    gain = np.exp(_splat(at[kept], log_ratio.ravel()[model.texels[kept]], *cells))
     brightest = cv2.resize(crop, cells.tolist(), interpolation=cv2.INTER_AREA).max(2)
     gain = np.minimum(gain, np.maximum(250 / np.maximum(brightest, 1), 1)).astype(np.float32)
     mask = np.zeros(crop.shape[:2], np.uint8)
