@@ -36,7 +36,6 @@ from scipy.spatial.distance import cdist
 import mien.warping
 from factory.faces.ict import PARTS, IctHead, load_head
 from factory.faces.labels import Labeller
-from mien.warping.raster import rasterise
 from factory.faces.render import PIVOT, make_person, render
 from factory.faces.sources import shared_dir
 from factory.faces.warped import PLAIN_SEED, _plain, _plain_view
@@ -53,6 +52,7 @@ from mien.warping.mesh import (
     STEADY,
     UPPER_LIP,
 )
+from mien.warping.raster import rasterise
 
 HEADS, SIZE = 24, 512
 NEAREST = 4  # vertices that a landmark is a mean of
