@@ -7,7 +7,7 @@ import io
 import re
 from pathlib import Path
 
-from mien.expressions import labels
+from mien.expressions import everyday, labels
 from mien.expressions.faces import NEUTRAL
 from mien.images import SUFFIXES
 from mien.types import InputError
@@ -35,7 +35,7 @@ def find_labelled(place: str | Path) -> tuple[Path, list[tuple[str, str]]]:
             word = next((w for folder in reversed(inside.parts[:-1]) if (w := _word_of(folder))), None)
             if word is None:
                 stem = inside.parts[-2] if len(inside.parts) > 1 else place.name
-                near = labels.nearest(stem.casefold()[:40], labels.labels())
+                near = _near(stem)
                 raise InputError(
                     f"{path} lies in no folder named by a word{near}: rename it, or give a .csv."
                 )
@@ -48,6 +48,12 @@ def find_labelled(place: str | Path) -> tuple[Path, list[tuple[str, str]]]:
 def _word_of(folder: str) -> str | None:
     name = re.sub(r"^[\d\W_]+|[\d\W_]+$", "", folder).casefold()
     return name if name == NEUTRAL or name in labels.labels() else None
+
+
+def _near(name: str) -> str:
+    """Of the 135 words, those that an everyday word means ("happy"), else those that are spelt alike."""
+    known = everyday.find(name)
+    return labels.asked(list(known.words)) if known else labels.nearest(name.casefold()[:40], labels.labels())
 
 
 def _read_csv(place: Path) -> list[tuple[str, str]]:
@@ -64,9 +70,7 @@ def _read_csv(place: Path) -> list[tuple[str, str]]:
             raise InputError(f"{place} line {line}: give the columns path and word.")
         word = row["word"].strip().casefold()
         if word != NEUTRAL and word not in labels.labels():
-            raise InputError(
-                f"{place} line {line}: {word!r} is no word{labels.nearest(word, labels.labels())}."
-            )
+            raise InputError(f"{place} line {line}: {word!r} is no word{_near(word)}.")
         found.append((Path(row["path"]).as_posix(), word))
     if not found:
         raise InputError(f"{place} has no rows: give the columns path and word.")
