@@ -22,7 +22,7 @@ FLOORS = {
     "data": 3, "metrics": 3, "backbones": 3, "expressions": 3,
     "models": 2, "encoders": 2,
     "diffusion": 1, "face": 1,
-    "types": 0, "weights": 0, "provenance": 0, "images": 0, "files": 0, "sheets": 0,
+    "types": 0, "weights": 0, "provenance": 0, "images": 0, "files": 0, "sheets": 0, "tables": 0,
 }  # fmt: skip
 HEAVY = (
     "torch",

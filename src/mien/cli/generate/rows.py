@@ -27,6 +27,7 @@ from mien.cli.rows import (
 from mien.expressions.spec import parse
 from mien.provenance import save_image
 from mien.provenance.hashes import new_salt
+from mien.tables import stored
 from mien.types import InputError
 
 if TYPE_CHECKING:
@@ -72,13 +73,16 @@ class PairFormat:
         for name in REQUIRED:
             if not cells[name]:
                 raise InputError(f"the cell `{name}` is empty: name a picture.")
-        identity, expression = self.folder / cells["identity"], located(cells["expression"], self.folder)
+        identity, expression = (
+            stored(self.folder, cells["identity"]),
+            located(cells["expression"], self.folder),
+        )
         prompt = cells.get("prompt") or self.prompt
         pair = Pair(identity, expression, prompt, seed_of(cells, self.seed))
         return pair, f"{number:04d}_{identity.stem}_{_stem(cells['expression'])}.png"
 
     def files(self, cells: Cells) -> list[Path]:
-        identity = [self.folder / cells["identity"]] if cells["identity"] else []
+        identity = [stored(self.folder, cells["identity"])] if cells["identity"] else []
         return [*identity, *row_expression_files(cells["expression"], self.folder)]
 
     def shown(self, cells: Cells) -> Line:

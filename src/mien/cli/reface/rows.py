@@ -23,6 +23,7 @@ from mien.cli.rows import (
 )
 from mien.provenance import save_image
 from mien.provenance.hashes import new_salt
+from mien.tables import stored
 from mien.types import InputError
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ class RequestFormat:
     def ask(self, cells: Cells, number: int) -> tuple[Requests, str]:
         prompt = cells.get("prompt") or self.prompt
         photo, identity = (
-            self.folder / cells[name] if cells.get(name) else None for name in ("photo", "identity")
+            stored(self.folder, cells[name]) if cells.get(name) else None for name in ("photo", "identity")
         )
         expression = located(cells["expression"], self.folder) if cells.get("expression") else None
         if photo is None and not prompt.strip():
@@ -71,7 +72,7 @@ class RequestFormat:
         return requests, f"{number:04d}_{photo.stem if photo else 'scene'}.png"
 
     def files(self, cells: Cells) -> list[Path]:
-        pictures = [self.folder / cells[name] for name in ("photo", "identity") if cells.get(name)]
+        pictures = [stored(self.folder, cells[name]) for name in ("photo", "identity") if cells.get(name)]
         return [*pictures, *row_expression_files(cells.get("expression"), self.folder)]
 
     def shown(self, cells: Cells) -> Line:
