@@ -59,8 +59,8 @@ def read_table(path: str | Path, check: Callable[[Sequence[str]], None] = lambda
 
     The cells may be separated by comma, semicolon, tab or bar (what splits the header most), lines end in LF, CRLF
     or CR; a line ``sep=;`` at the top is obeyed. UTF-8 and UTF-16 are read with and without their mark, else
-    Windows' Western code page (cp1252), or Mac Roman where lines end in CR. Blanks around cells, rows of empty cells and columns without name and
-    content are dropped.
+    Windows' Western code page (cp1252), or Mac Roman where lines end in CR. Blanks around cells, rows of empty cells
+    and columns without name and content are dropped.
 
     Args:
         path: the file. check: is shown the columns before any row is looked at; may raise `InputError`.
@@ -105,7 +105,7 @@ def stored(folder: Path, name: str) -> Path:
     Accents can be written in two normal forms, which look alike, and Windows writes folders with backslashes.
     """
     slashed = name.replace("\\", "/")
-    for form in (name, *(unicodedata.normalize(how, slashed) for how in ("NFC", "NFD"))):  # type: ignore[arg-type]
+    for form in (name, *(unicodedata.normalize(how, slashed) for how in ("NFC", "NFD"))):
         if os.path.exists(folder / form):  # pathlib's raises where a cell is too long for a name
             return folder / form
     return folder / name

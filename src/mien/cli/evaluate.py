@@ -9,6 +9,7 @@ import typer
 
 from mien.cli import options
 from mien.cli.console import BAD_INPUT, print_json, say
+from mien.cli.pictures import keep_tables
 
 
 def evaluate(
@@ -43,6 +44,7 @@ def evaluate(
             help="An encoder that the methods were conditioned by; may be repeated. Draws a warning."
         ),
     ] = None,
+    overwrite: options.Overwrite = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON on stdout.")] = False,
     quiet: options.Quiet = False,
 ) -> None:
@@ -73,6 +75,7 @@ def evaluate(
     except OSError as error:
         raise InputError(f"The folder {out_dir} cannot be made: choose another --out-dir.") from error
     check_writable(out_dir / "report.html")
+    keep_tables([out_dir / name for name in report.FILES], "row,method,state,", overwrite)
     scorer = load_scorer(analyser, recogniser)
     with tqdm(total=len(rows), desc="judging", unit="row", disable=True if quiet else None) as bar:
         evaluation = judge(rows, scorer, conditioned_by or (), bar.update)

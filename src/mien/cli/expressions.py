@@ -9,6 +9,7 @@ import typer
 
 from mien.cli import options
 from mien.cli.console import choice, print_json
+from mien.cli.pictures import check_places
 
 if TYPE_CHECKING:
     from mien.expressions.labels import Label
@@ -108,6 +109,7 @@ def show(
         Path | None,
         typer.Option("--output", "-o", help="Also write its shipped face here (.png, .jpg, .webp)."),
     ] = None,
+    overwrite: options.Overwrite = False,
     as_json: options.Json = False,
 ) -> None:
     """What a word does to a face, why, by which source, and which words are like it."""
@@ -126,6 +128,7 @@ def show(
     label = get(name)
     like = similar(label.word)
     if output is not None:
+        check_places([output], overwrite=overwrite)
         settings = {"rendered": "ICT-FaceKit head of nobody", "expression": label.word}
         save_image(picture(label.word), output, settings, RENDERED)
     if as_json:
@@ -187,16 +190,15 @@ def sheet(
     ),
     cluster: Annotated[str | None, typer.Option(help="Only words of this cluster or basic emotion.")] = None,
     side: Annotated[int, typer.Option(min=32, max=256, help="Pixels of a face.")] = 128,
+    overwrite: options.Overwrite = False,
 ) -> None:
     """One picture with the shipped face of every word."""
     from mien.expressions.faces import NEUTRAL, RENDERED, picture
     from mien.expressions.labels import labels
-    from mien.files import check_writable
-    from mien.provenance import check_format, save_image
+    from mien.provenance import save_image
     from mien.sheets import sheet as drawn
 
-    check_format(output)
-    check_writable(output)
+    check_places([output], overwrite=overwrite)
     words = [NEUTRAL, *labels()]
     if cluster is not None:
         known = sorted(

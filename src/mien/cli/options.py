@@ -47,6 +47,7 @@ Backbone = Annotated[str, typer.Option(help="mini, sd15, sdxl, a diffusers folde
 Adapter = Annotated[str | None, typer.Option(help="Folder of an E-Adapter.  [default: the backbone's own]")]
 OutDir = Annotated[Path | None, typer.Option(help="With --pairs: the folder to write to.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Also replace a file that mien did not make.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")]
 
 

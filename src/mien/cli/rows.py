@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from mien.cli.console import BAD_INPUT, encodable, print_json, say
 from mien.cli.options import MAX_SEED
-from mien.cli.pictures import expression_files, files, numbered, spare
+from mien.cli.pictures import expression_files, files, keep, keep_tables, numbered, spare
 from mien.files import check_writable, write_text
 from mien.images import SUFFIXES
 from mien.provenance import check_format, check_surroundings
@@ -96,13 +96,13 @@ class Account:
 
 
 def read_rows(
-    path: Path, out_dir: Path, form: Format[Asked], count: int = 1
+    path: Path, out_dir: Path, form: Format[Asked], count: int = 1, overwrite: bool = False
 ) -> tuple[list[Row[Asked]], list[BadRow]]:
     """The rows that can be tried, and those that are wrong in themselves.
 
     Args:
         path: a table, as `mien.tables.read_table` reads it.
-        out_dir: where results go. count: results of each row.
+        out_dir: where results go. count: results of each row. overwrite: also what `mien` did not make is replaced.
 
     Raises:
         InputError: the file cannot be read, its header will not do, it has no rows, or the results' table would
@@ -133,6 +133,7 @@ def read_rows(
     for row, shown in tried:
         try:
             spare(given, numbered(row.out, count))  # of all rows: what one reads, none replaces
+            keep(numbered(row.out, count), overwrite)
             rows.append(row)
         except InputError as error:
             bad.append(BadRow(row.number, row.line, str(error), shown))
@@ -187,6 +188,7 @@ def make_rows(
     pairs: Path,
     out_dir: Path,
     account: Account,
+    overwrite: bool,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -202,6 +204,7 @@ def make_rows(
     except OSError as error:
         raise InputError(f"The folder {out_dir} cannot be made: choose another --out-dir.") from error
     check_writable(results)
+    keep_tables([results], "row,", overwrite)
     check_surroundings()
     table: list[Line] = []
 

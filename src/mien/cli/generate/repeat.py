@@ -35,6 +35,7 @@ def repeat(
     adapter: str | None,
     device: str,
     force: bool,
+    overwrite: bool,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -49,7 +50,7 @@ def repeat(
     if identity is None:
         raise InputError(f"{source} does not hold the person's picture: give IDENTITY again, behind --from.")
     given = [source, identity, *expression_files(expression)]
-    check_places([output, *([strip] if strip else [])], given)
+    check_places([output, *([strip] if strip else [])], given, overwrite)
     identity_image = read_image(identity)
     salt = old["inputs"]["salt"]
     if not force:

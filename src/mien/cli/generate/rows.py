@@ -141,6 +141,7 @@ def run(
     seed: int,
     count: int,
     batch_size: int,
+    overwrite: bool,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -151,8 +152,8 @@ def run(
         remind(quiet)
         return maker
 
-    read = read_rows(pairs, out_dir, PairFormat(pairs.parent, prompt, seed), count)
-    make_rows(ready, read, count, batch_size, pairs, out_dir, ACCOUNT, as_json, quiet)
+    read = read_rows(pairs, out_dir, PairFormat(pairs.parent, prompt, seed), count, overwrite)
+    make_rows(ready, read, count, batch_size, pairs, out_dir, ACCOUNT, overwrite, as_json, quiet)
 
 
 def _stem(expression: str) -> str:

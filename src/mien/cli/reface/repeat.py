@@ -39,6 +39,7 @@ def repeat(
     adapter: str | None,
     device: str,
     force: bool,
+    overwrite: bool,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -51,7 +52,7 @@ def repeat(
     began = time.perf_counter()
     old = read_settings(source, "reface")
     given = [source, *filter(None, (photo, identity)), *expression_files(expression)]
-    check_places([output, *([strip] if strip else [])], given)
+    check_places([output, *([strip] if strip else [])], given, overwrite)
     inputs = old["inputs"]
     wanted = None
     if inputs["expression"] is not None:

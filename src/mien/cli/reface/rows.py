@@ -124,9 +124,21 @@ def run(
     seed: int,
     count: int,
     batch_size: int,
+    overwrite: bool,
     as_json: bool,
     quiet: bool,
 ) -> None:
     """Make every row; bad ones are named and the others still made. Exit code 2 if any was bad."""
-    read = read_rows(pairs, out_dir, RequestFormat(pairs.parent, prompt, seed, count), count)
-    make_rows(lambda: RefaceRows(load()), read, count, batch_size, pairs, out_dir, ACCOUNT, as_json, quiet)
+    read = read_rows(pairs, out_dir, RequestFormat(pairs.parent, prompt, seed, count), count, overwrite)
+    make_rows(
+        lambda: RefaceRows(load()),
+        read,
+        count,
+        batch_size,
+        pairs,
+        out_dir,
+        ACCOUNT,
+        overwrite,
+        as_json,
+        quiet,
+    )
