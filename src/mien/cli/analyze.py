@@ -64,9 +64,8 @@ def analyze(
     Exit code 2 if a picture could not be read; the others are analysed all the same.
     """
     choice(backend, BACKENDS, "backend")
-    from mien.face.analyze import MIN_CONFIDENCE, analyze_many
     from mien.files import check_writable, write_text
-    from mien.images import find_images
+    from mien.images import find_images, read_image
     from mien.types import InputError
 
     if min_confidence is not None and backend != "embedded":
@@ -89,6 +88,10 @@ def analyze(
         keep_tables(tables, "path,face,", overwrite)
     if overlay is not None and overlay not in drawings.values():
         _ready(overlay)
+    if not any(path.exists() for path in paths):
+        read_image(paths[0])  # says what is wrong, before anything heavy is imported
+    from mien.face.analyze import MIN_CONFIDENCE, analyze_many
+
     threshold = MIN_CONFIDENCE if min_confidence is None else min_confidence
     if backend == "mediapipe":
         from mien.face import mediapipe

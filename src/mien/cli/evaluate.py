@@ -57,19 +57,20 @@ def evaluate(
 
     if (pairs is None) == (folder is None):
         raise InputError("Give --pairs FILE.csv or --folder DIR, one of them.")
+    from mien.metrics.pairs import read_csv, read_folder
+
+    if pairs is not None:
+        rows, wrong = read_csv(pairs, method)
+    else:
+        rows, wrong = read_folder(folder or Path(), method)
     from tqdm import tqdm
 
     from mien.files import check_writable
     from mien.metrics import report
     from mien.metrics.evaluate import BAD_INPUTS, UNREADABLE
     from mien.metrics.evaluate import evaluate as judge
-    from mien.metrics.pairs import read_csv, read_folder
     from mien.metrics.scoring import load_scorer
 
-    if pairs is not None:
-        rows, wrong = read_csv(pairs, method)
-    else:
-        rows, wrong = read_folder(folder or Path(), method)
     try:
         out_dir.mkdir(parents=True, exist_ok=True)
     except OSError as error:

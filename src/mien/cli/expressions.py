@@ -226,6 +226,10 @@ def build(
 
     from tqdm import tqdm
 
+    from mien.types import InputError
+
+    if not place.exists():
+        raise InputError(f"{place} is neither a folder nor a .csv file: give labelled pictures.")
     from mien.expressions import library
 
     with tqdm(unit="picture", disable=True if quiet else None, leave=False) as bar:
@@ -264,17 +268,17 @@ def draw(
 ) -> None:
     """Print the path of a picture of a word, for instance for `mien generate`."""
     choice(how, HOW, "way to draw")
-    from mien.expressions.faces import blendshapes
-    from mien.expressions.spec import parse
     from mien.types import InputError
 
-    target = None
+    target, library = None, _read(place)
     if near is not None:
+        from mien.expressions.faces import blendshapes
+        from mien.expressions.spec import parse
+
         wanted = parse(near)
         if len(wanted.parts) != 1 or wanted.rest or wanted.picture is not None:
             raise InputError("--near takes one word, one emoji or blendshapes at full strength.")
         target, how = blendshapes(wanted.parts[0]), "nearest"
-    library = _read(place)
     if word is not None and (known := _word(word)) is None:
         raise InputError(f"{word} is none of the 135 words, which pictures are labelled by: name one.")
     drawn = library.draw(known if word else None, how, seed, count, target)  # type: ignore[arg-type]
@@ -305,6 +309,10 @@ def mislabelled(
 
 
 def _read(place: Path) -> Library:
+    from mien.types import InputError
+
+    if not place.exists():
+        raise InputError(f"{place} does not exist: make it by `mien expressions build`.")
     from mien.expressions.library import Library
 
     return Library.read(place)

@@ -46,6 +46,7 @@ def invent(
     """
     began = time.perf_counter()
     choice(dtype, options.DTYPES, "precision")
+    options.check_backbone(backbone)
     places = numbered(output, count)
     check_places(places, overwrite=overwrite)
     from mien.cli.generate.portraits import Portraits

@@ -62,6 +62,17 @@ def _somebodys(place: Path) -> str:
     return f"{place} is there already and mien did not make it: choose another name, or add --overwrite to replace it."
 
 
+def check_given(pictures: Iterable[Path], expression: str | None) -> None:
+    """Before models are loaded: `InputError` if a picture, or an expression, cannot be used."""
+    from mien.expressions.spec import parse
+    from mien.images import read_image
+
+    parts = () if expression is None else parse(expression).parts
+    for picture in (*pictures, *(part.picture for part in parts)):
+        if isinstance(picture, Path):
+            read_image(picture)
+
+
 def files(paths: Iterable[Path]) -> set[Hashable]:
     """What tells whether two names are of one file, however they are written."""
 

@@ -6,7 +6,7 @@ import csv
 import io
 import os
 import time
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
@@ -17,6 +17,7 @@ from tqdm import tqdm
 from mien.cli.console import BAD_INPUT, encodable, print_json, say
 from mien.cli.options import MAX_SEED
 from mien.cli.pictures import expression_files, files, keep, keep_tables, numbered, spare
+from mien.expressions.spec import parse
 from mien.files import check_writable, write_text
 from mien.images import SUFFIXES
 from mien.provenance import check_format, check_surroundings
@@ -173,6 +174,15 @@ def located(expression: str, folder: Path) -> str:
 def row_expression_files(expression: str | None, folder: Path) -> list[Path]:
     """`expression_files` of a cell, from `folder`."""
     return expression_files(located(expression, folder)) if expression else []
+
+
+def check_there(pictures: Iterable[Path], expression: str | None) -> None:
+    """`InputError` if a row names a picture that is not there, or an expression that means nothing."""
+    for picture in pictures:
+        if not os.path.exists(picture):
+            raise InputError(f"{picture} does not exist: check the name.")
+    if expression is not None:
+        parse(expression)
 
 
 def names_file(text: str) -> bool:

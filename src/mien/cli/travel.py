@@ -71,6 +71,7 @@ def travel(
     """
     began = time.perf_counter()
     choice(dtype, options.DTYPES, "precision")
+    options.check_backbone(backbone)
     from mien.expressions.spec import parse
     from mien.images import read_image
     from mien.pipelines import travel as journeys

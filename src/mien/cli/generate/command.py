@@ -90,6 +90,7 @@ def generate(
     """
     began = time.perf_counter()
     choice(dtype, options.DTYPES, "precision")
+    options.check_backbone(backbone)
     from mien.types import InputError
 
     if (pairs is None) != (out_dir is None):
@@ -162,7 +163,6 @@ def _one(
     began: float,
 ) -> None:
     from mien.cli.consent import remind
-    from mien.cli.generate.portraits import save_strip
     from mien.expressions.spec import parse
     from mien.images import read_image
     from mien.provenance import save_image
@@ -191,6 +191,8 @@ def _one(
         save_image(image, place, {**settings, "seed": seed + number, **record, "scores": scores})
         made.append({"path": str(place), "seed": seed + number, **scores})
     if strip:
+        from mien.cli.generate.portraits import save_strip
+
         save_strip(strip, who, how, images, {**settings, "seed": seed})
     total = time.perf_counter() - began
     if as_json:

@@ -17,6 +17,7 @@ from mien.cli.rows import (
     Cells,
     Line,
     Row,
+    check_there,
     located,
     make_rows,
     names_file,
@@ -77,6 +78,7 @@ class PairFormat:
             stored(self.folder, cells["identity"]),
             located(cells["expression"], self.folder),
         )
+        check_there([identity], expression)
         prompt = cells.get("prompt") or self.prompt
         pair = Pair(identity, expression, prompt, seed_of(cells, self.seed))
         return pair, f"{number:04d}_{identity.stem}_{_stem(cells['expression'])}.png"

@@ -11,7 +11,7 @@ import typer
 from mien.cli import options
 from mien.cli.consent import remind
 from mien.cli.console import choice, print_json
-from mien.cli.pictures import check_places, expression_files, numbered, place_again, steps_bar
+from mien.cli.pictures import check_given, check_places, expression_files, numbered, place_again, steps_bar
 from mien.cli.reface.wish import SCORED_BY, RefaceWish, Request, generated_part, report
 
 if TYPE_CHECKING:
@@ -110,6 +110,7 @@ def reface(
     Other people's faces need their consent. Results say that they were generated.
     """
     choice(dtype, options.DTYPES, "precision")
+    options.check_backbone(backbone)
     from mien.types import InputError
 
     if (pairs is None) != (out_dir is None):
@@ -139,11 +140,11 @@ def reface(
         identity_face=options.parse_face(identity_face),
         expression_face=options.parse_face(expression_face),
     )
-    remind(quiet)
 
     def load() -> Refaces:
         from mien.cli.reface.refaces import Refaces
 
+        remind(quiet)
         return Refaces(wish, backbone, device, dtype, adapter, scheduler)
 
     if pairs is not None and out_dir is not None:
@@ -155,6 +156,7 @@ def reface(
         places = numbered(output, num_images)
         given = [*filter(None, (photo, identity)), *expression_files(expression)]
         check_places([*places, *([strip] if strip else [])], given, overwrite)
+        check_given(filter(None, (photo, identity)), expression)
         requests = [Request(photo, identity, expression, prompt, seed + j) for j in range(num_images)]
         _one(load, requests, places, strip, as_json, quiet)
 

@@ -15,6 +15,7 @@ from mien.cli.rows import (
     Cells,
     Line,
     Row,
+    check_there,
     located,
     make_rows,
     read_rows,
@@ -67,6 +68,7 @@ class RequestFormat:
             raise InputError("there is neither a photo nor a prompt: name one of them.")
         if identity is None and expression is None:
             raise InputError("nothing is to be changed: name an identity, an expression or both.")
+        check_there(filter(None, (photo, identity)), expression)
         seed = seed_of(cells, self.seed)
         requests = tuple(Request(photo, identity, expression, prompt, seed + j) for j in range(self.count))
         return requests, f"{number:04d}_{photo.stem if photo else 'scene'}.png"
