@@ -3,7 +3,7 @@
     python -m factory.response LABELS.npz FOLDER...     # LABELS.npz of factory.shapes; folders of photographs
 
 Faces of the photographs are given expressions of other people's photographs, open loop, on the engine's close-up. Both
-MediaPipe, whose readings are the scale of blendshapes, and the embedded analyser, which the engine has, read the result:
+MediaPipe, whose readings are the scale of blendshapes, and the embedded analyser, which the engine has, read it:
 
     answer_i   change of MediaPipe's reading i per change of coefficient i
     trust_i    change of MediaPipe's reading i per change of the analyser's: warped faces are not what it learned from

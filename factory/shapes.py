@@ -34,12 +34,11 @@ from scipy.spatial import cKDTree
 from scipy.spatial.distance import cdist
 
 import mien.warping
-from mien.data.ict import PARTS, IctHead, load_head
-from mien.data.labels import Labeller
-from mien.data.raster import rasterise
-from mien.data.render import PIVOT, make_person, render
-from mien.data.sources import shared_dir
-from mien.data.warped import PLAIN_SEED, _plain, _plain_view
+from factory.faces.ict import PARTS, IctHead, load_head
+from factory.faces.labels import Labeller
+from factory.faces.render import PIVOT, make_person, render
+from factory.faces.sources import shared_dir
+from factory.faces.warped import PLAIN_SEED, _plain, _plain_view
 from mien.face.blendshapes import FLIP, INDEX, NAMES
 from mien.face.pose import angles, rotation
 from mien.files import replacing
@@ -53,6 +52,7 @@ from mien.warping.mesh import (
     STEADY,
     UPPER_LIP,
 )
+from mien.warping.raster import rasterise
 
 HEADS, SIZE = 24, 512
 NEAREST = 4  # vertices that a landmark is a mean of

@@ -16,9 +16,8 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from scipy.interpolate import RBFInterpolator
-
 from mien.data.warp import LOWER_LIP, UPPER_LIP, similarity_3d
+from scipy.interpolate import RBFInterpolator
 
 HERE = Path(__file__).parent
 OUT = HERE.parent / "src" / "mien" / "warping" / "teeth.npz"
