@@ -146,6 +146,14 @@ def idi(
     Started again, it takes up where it ended. Rejected pairs are kept apart, with their reasons; look at
     OUT/summary.html.
     """
+    from mien.types import InputError
+
+    if (count is not None and count < 1) or chunk < 1 or workers < 1:
+        raise InputError("count, chunk and workers are at least 1: correct them.")
+    if split not in ("train", "held_out", "all"):
+        raise InputError(f"{split} is no split: choose train, held_out or all.")
+    if not root.exists():
+        raise InputError(f"{root} does not exist: make it by `mien data ingest`.")
     from functools import partial
 
     from tqdm import tqdm
@@ -157,12 +165,7 @@ def idi(
     from mien.data.records import Manifest
     from mien.metrics.scoring import SAME_PERSON
     from mien.pipelines.idi import Recipe
-    from mien.types import InputError
 
-    if (count is not None and count < 1) or chunk < 1 or workers < 1:
-        raise InputError("count, chunk and workers are at least 1: correct them.")
-    if split not in ("train", "held_out", "all"):
-        raise InputError(f"{split} is no split: choose train, held_out or all.")
     manifest = Manifest.read(root)
     for name in ("analyser", "recogniser"):
         if name not in manifest.facts:

@@ -32,6 +32,7 @@ def invent(
     device: options.Device = "auto",
     dtype: options.Dtype = "auto",
     backbone: options.Backbone = "mini",
+    overwrite: options.Overwrite = False,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
@@ -45,8 +46,9 @@ def invent(
     """
     began = time.perf_counter()
     choice(dtype, options.DTYPES, "precision")
+    options.check_backbone(backbone)
     places = numbered(output, count)
-    check_places(places)
+    check_places(places, overwrite=overwrite)
     from mien.cli.generate.portraits import Portraits
     from mien.pipelines.invent import invent as people
     from mien.provenance import save_image

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mien.cli.console import nearest
+from mien.cli.console import choice, nearest
 
 if TYPE_CHECKING:
     from mien.pipelines.inputs import FaceChoice
 
 FACES = ("largest", "left", "right")
+BACKBONES = ("mini", "sd15", "sdxl")  # names of `mien.backbones.SPECS`, which brings torch with it
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 MAX_BATCH = 64  # pictures in work at a time; what `--from` believes of a stranger's picture
 MAX_SEED = 2**63 - 1  # what torch's generators take, with room for the seeds of a pair's other pictures
@@ -47,6 +48,7 @@ Backbone = Annotated[str, typer.Option(help="mini, sd15, sdxl, a diffusers folde
 Adapter = Annotated[str | None, typer.Option(help="Folder of an E-Adapter.  [default: the backbone's own]")]
 OutDir = Annotated[Path | None, typer.Option(help="With --pairs: the folder to write to.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Also replace a file that mien did not make.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")]
 
 
@@ -64,6 +66,12 @@ def parse_face(word: str) -> FaceChoice:
 
     known = f"{', '.join(FACES)} or a number from 0"
     raise InputError(f"--face {word} is unknown{nearest(word, FACES)}: choose {known}.")
+
+
+def check_backbone(backbone: str) -> None:
+    """`InputError` if it is neither a name, nor a folder, nor a hub id: said before anything heavy is imported."""
+    if "/" not in backbone and not Path(backbone).is_dir():
+        choice(backbone, BACKBONES, "backbone")
 
 
 def is_given(context: typer.Context, name: str) -> bool:

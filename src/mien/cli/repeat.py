@@ -12,15 +12,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from PIL import Image
 
-from mien.backbones import SPECS
 from mien.cli.console import plain
-from mien.cli.making import describe
-from mien.cli.options import MAX_BATCH
+from mien.cli.options import BACKBONES, MAX_BATCH
 from mien.expressions.spec import Expression, parse
-from mien.pipelines.schedulers import scheduler_names
 from mien.provenance import read_provenance
 from mien.provenance.hashes import hash_pixels
 from mien.types import InputError
@@ -112,6 +108,12 @@ def _face(value: Any) -> bool:
     return value in ("largest", "left", "right") if isinstance(value, str) else _whole(value)
 
 
+def _scheduler(value: Any) -> bool:
+    from mien.pipelines.schedulers import scheduler_names
+
+    return isinstance(value, str) and value in scheduler_names().values()
+
+
 _SHARED: dict[str, Callable[[Any], bool]] = {
     "prompt": lambda v: isinstance(v, str),
     "seed": _whole,
@@ -138,7 +140,7 @@ _OF_KIND: dict[str, dict[str, Callable[[Any], bool]]] = {
     },
     "reface": {
         "identity_face": _face,
-        "scheduler": lambda v: isinstance(v, str) and v in scheduler_names().values(),
+        "scheduler": _scheduler,
         "inputs": _reface_inputs,
     },
 }
@@ -172,6 +174,8 @@ def same_threads(old: Settings, device: str) -> str:
     """Where to make it: `device`, or for "auto" where it was made; on a CPU with as many threads as then."""
     place = old["device"] if device == "auto" else device
     if old["device"] == "cpu" and place == "cpu":
+        import torch
+
         torch.set_num_threads(old["environment"]["threads"])  # the order of sums depends on it
     return str(place)
 
@@ -184,7 +188,7 @@ def model_of(source: Path, old: Settings, backbone: str, adapter: str | None) ->
         )
     if backbone != "mini":
         return backbone
-    if old["backbone"] not in SPECS:
+    if old["backbone"] not in BACKBONES:
         raise InputError(
             f"{source} was made with the model {old['backbone']!r}: add --backbone with its place."
         )
@@ -196,6 +200,8 @@ def expression_of(
 ) -> Expression:
     """The expression of the record, its pictures taken from what was given and checked."""
     if given is not None:
+        from mien.cli.making import describe
+
         expression = parse(given)
         if describe(expression, salt) != recorded and not force:
             raise InputError(

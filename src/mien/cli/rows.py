@@ -6,7 +6,7 @@ import csv
 import io
 import os
 import time
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
@@ -16,10 +16,12 @@ from tqdm import tqdm
 
 from mien.cli.console import BAD_INPUT, encodable, print_json, say
 from mien.cli.options import MAX_SEED
-from mien.cli.pictures import expression_files, files, numbered, spare
+from mien.cli.pictures import expression_files, files, keep, keep_tables, numbered, spare
+from mien.expressions.spec import parse
 from mien.files import check_writable, write_text
 from mien.images import SUFFIXES
 from mien.provenance import check_format, check_surroundings
+from mien.tables import read_table, stored
 from mien.types import InputError
 
 Asked = TypeVar("Asked")
@@ -95,57 +97,44 @@ class Account:
 
 
 def read_rows(
-    path: Path, out_dir: Path, form: Format[Asked], count: int = 1
+    path: Path, out_dir: Path, form: Format[Asked], count: int = 1, overwrite: bool = False
 ) -> tuple[list[Row[Asked]], list[BadRow]]:
     """The rows that can be tried, and those that are wrong in themselves.
 
     Args:
-        path: CSV in UTF-8 with a header.
-        out_dir: where results go. count: results of each row.
+        path: a table, as `mien.tables.read_table` reads it.
+        out_dir: where results go. count: results of each row. overwrite: also what `mien` did not make is replaced.
 
     Raises:
         InputError: the file cannot be read, its header will not do, it has no rows, or the results' table would
             replace it.
     """
     spare(files([path]), [out_dir / RESULTS])
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError as error:
-        raise InputError(f"{path} does not exist: check the name.") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} cannot be read as UTF-8 text ({error}): save it as CSV.") from error
-    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+    table = read_table(path, lambda columns: form.check(path, columns))
     rows: list[Row[Asked]] = []
     bad: list[BadRow] = []
     tried: list[tuple[Row[Asked], Line]] = []
     taken: dict[Path, int] = {}
     given: set[Hashable] = set()
-    try:
-        reader.fieldnames = [(name or "").strip() for name in reader.fieldnames or []]
-        form.check(path, reader.fieldnames)
-        for number, line in enumerate(reader, 1):
-            cells = {key: (value or "").strip() for key, value in line.items() if key is not None}
-            given |= files(form.files(cells))
-            try:
-                if line.get(None):  # where DictReader puts cells without a column
-                    raise InputError(
-                        "has more cells than the header has columns: put texts with commas in quotes."
-                    )
-                asked, name = form.ask(cells, number)
-                row = Row(number, reader.line_num, out_dir / _below(cells.get("out") or name), asked)
-                if row.out in taken:
-                    raise InputError(
-                        f"row {taken[row.out]} writes {row.out.name} already: give another `out`."
-                    )
-                taken[row.out] = number
-                tried.append((row, form.shown(cells)))
-            except InputError as error:
-                bad.append(BadRow(number, reader.line_num, str(error), form.shown(cells)))
-    except csv.Error as error:
-        raise InputError(f"{path} is no CSV file at line {reader.line_num} ({error}): correct it.") from error
+    for number, line, cells in ((row.number, row.line, row.cells) for row in table.rows):
+        given |= files(form.files(cells))
+        try:
+            if table.rows[number - 1].extra:
+                raise InputError(
+                    "has more cells than the header has columns: put texts with commas in quotes."
+                )
+            asked, name = form.ask(cells, number)
+            row = Row(number, line, out_dir / _below(cells.get("out") or name), asked)
+            if row.out in taken:
+                raise InputError(f"row {taken[row.out]} writes {row.out.name} already: give another `out`.")
+            taken[row.out] = number
+            tried.append((row, form.shown(cells)))
+        except InputError as error:
+            bad.append(BadRow(number, line, str(error), form.shown(cells)))
     for row, shown in tried:
         try:
             spare(given, numbered(row.out, count))  # of all rows: what one reads, none replaces
+            keep(numbered(row.out, count), overwrite)
             rows.append(row)
         except InputError as error:
             bad.append(BadRow(row.number, row.line, str(error), shown))
@@ -170,20 +159,30 @@ def seed_of(cells: Cells, otherwise: int) -> int:
 
 def located(expression: str, folder: Path) -> str:
     """An expression with the pictures (or the JSON file) it names looked for from `folder`; words stay."""
-    if os.path.isfile(folder / expression):  # pathlib's raises where a cell is too long for a name
-        return str(folder / expression)
+    whole = stored(folder, expression)
+    if os.path.isfile(whole):  # pathlib's raises where a cell is too long for a name
+        return str(whole)
     if expression[0] in "{[":
         return expression
     items = []
     for item in (item.strip() for item in expression.split("+")):
         name, colon, weight = item.rpartition(":") if ":" in item else (item, "", "")
-        items.append(f"{folder / name}{colon}{weight}" if names_file(name) else item)
+        items.append(f"{stored(folder, name)}{colon}{weight}" if names_file(name) else item)
     return "+".join(items)
 
 
 def row_expression_files(expression: str | None, folder: Path) -> list[Path]:
     """`expression_files` of a cell, from `folder`."""
     return expression_files(located(expression, folder)) if expression else []
+
+
+def check_there(pictures: Iterable[Path], expression: str | None) -> None:
+    """`InputError` if a row names a picture that is not there, or an expression that means nothing."""
+    for picture in pictures:
+        if not os.path.exists(picture):
+            raise InputError(f"{picture} does not exist: check the name.")
+    if expression is not None:
+        parse(expression)
 
 
 def names_file(text: str) -> bool:
@@ -199,6 +198,7 @@ def make_rows(
     pairs: Path,
     out_dir: Path,
     account: Account,
+    overwrite: bool,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -214,6 +214,7 @@ def make_rows(
     except OSError as error:
         raise InputError(f"The folder {out_dir} cannot be made: choose another --out-dir.") from error
     check_writable(results)
+    keep_tables([results], "row,", overwrite)
     check_surroundings()
     table: list[Line] = []
 

@@ -32,6 +32,8 @@ def train(
     for override in overrides or []:
         if "=" not in override:
             raise InputError(f"{override} is not KEY=VALUE: write for instance loop.steps=100.")
+    if not recipe.is_file():
+        raise InputError(f"The recipe {recipe} does not exist: give a file of recipes/.")
     from mien.cli.console import say
     from mien.training.recipe import run
 

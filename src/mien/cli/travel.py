@@ -12,7 +12,7 @@ from mien.cli import options
 from mien.cli.consent import remind
 from mien.cli.console import choice, passed_on, print_json
 from mien.cli.generate.wish import Wish
-from mien.cli.pictures import check_places, expression_files, files, spare, steps_bar
+from mien.cli.pictures import check_places, expression_files, files, keep, spare, steps_bar
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -59,6 +59,7 @@ def travel(
     dtype: options.Dtype = "auto",
     backbone: options.Backbone = "mini",
     adapter: options.Adapter = None,
+    overwrite: options.Overwrite = False,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
@@ -70,6 +71,7 @@ def travel(
     """
     began = time.perf_counter()
     choice(dtype, options.DTYPES, "precision")
+    options.check_backbone(backbone)
     from mien.expressions.spec import parse
     from mien.images import read_image
     from mien.pipelines import travel as journeys
@@ -84,15 +86,16 @@ def travel(
             raise InputError(
                 f"{output} is neither a film nor a picture: end the name in {', '.join((*MOVING, *FORMATS))}."
             )
-        check_places([output])
+        check_places([output], overwrite=overwrite)
         if sheet or back:
             raise InputError(
                 f"{output} is a contact sheet itself: --sheet and --back go with a .gif or .mp4."
             )
     if sheet:
-        check_places([sheet])
+        check_places([sheet], overwrite=overwrite)
     given = [identity, *(path for stop in stops for path in expression_files(stop))]
     spare(files(given), [output, *([sheet] if sheet else [])])
+    keep([output], overwrite)
     places = journeys.sweep(stops) if sweep else [parse(stop) for stop in stops]
     said = journeys.names(places, frames)  # also refuses too few frames
     image = read_image(identity)  # a mistake is told before the model is loaded

@@ -9,22 +9,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import torch
-from PIL import Image
-from torch import Tensor
+import numpy as np
 
 from mien.expressions.spec import Expression, parse
-from mien.pipelines.inputs import Embedder, FaceChoice, Picture, Wish
-from mien.pipelines.portrait import Callback, PortraitPipeline, to_pil
-from mien.types import InputError
+from mien.types import FloatArray, InputError
 
 if TYPE_CHECKING:
+    from PIL import Image
+    from torch import Tensor
+
     from mien.models.attention import Scale
+    from mien.pipelines.inputs import FaceChoice, Picture, Wish
+    from mien.pipelines.portrait import Callback, PortraitPipeline
 
 MAX_FRAMES = 1000
 
 
-def positions(stops: int, frames: int) -> Tensor:
+def positions(stops: int, frames: int) -> FloatArray:
     """Where each frame is: [frames] float64 from 0 to stops - 1, at even speed; the stops at both ends are met.
 
     Raises:
@@ -36,12 +37,14 @@ def positions(stops: int, frames: int) -> Tensor:
         raise InputError(
             f"{frames} frames for {stops} expressions: give at least {stops}, and at most {MAX_FRAMES}."
         )
-    return torch.linspace(0, stops - 1, frames, dtype=torch.float64)
+    return np.linspace(0, stops - 1, frames)
 
 
 def interpolate(embeds: Tensor, frames: int) -> Tensor:
     """Embeddings of the stops [k, w] -> of the frames [frames, w], linear between neighbours."""
-    place = positions(len(embeds), frames)
+    import torch
+
+    place = torch.from_numpy(positions(len(embeds), frames))
     before = place.floor().long().clamp(max=len(embeds) - 2)
     share = (place - before).to(embeds)[:, None]
     return (1 - share) * embeds[before] + share * embeds[before + 1]
@@ -96,6 +99,9 @@ def travel(
     Raises:
         InputError: an expression or picture cannot be used, or there are too few stops or frames.
     """
+    from mien.pipelines.inputs import Embedder
+    from mien.pipelines.portrait import to_pil
+
     positions(len(stops), frames)
     if batch_size < 1:
         raise InputError("batch_size must be at least 1")

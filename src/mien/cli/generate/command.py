@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from mien.cli.generate.portraits import Portraits
 
 WITH_FROM = (
-    "source", "identity", "expression", "output", "strip", "backbone", "adapter", "device", "force", "as_json",
-    "quiet",
+    "source", "identity", "expression", "output", "strip", "backbone", "adapter", "device", "force", "overwrite",
+    "as_json", "quiet",
 )  # fmt: skip
 WITHOUT_PAIRS = ("identity", "expression", "output", "strip")
 
@@ -36,9 +36,9 @@ def generate(
             "or blendshapes as JSON.",
         ),
     ] = None,
-    output: Annotated[
-        Path, typer.Option("--output", "-o", help="The portrait: .png, .jpg or .webp; replaced if it exists.")
-    ] = Path("portrait.png"),
+    output: Annotated[Path, typer.Option("--output", "-o", help="The portrait: .png, .jpg or .webp.")] = Path(
+        "portrait.png"
+    ),
     prompt: options.Prompt = "",
     negative_prompt: options.NegativePrompt = "",
     seed: options.Seed = 0,
@@ -72,6 +72,7 @@ def generate(
     force: Annotated[
         bool, typer.Option(help="With --from: go on where models or pictures are others than then.")
     ] = False,
+    overwrite: options.Overwrite = False,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
@@ -89,6 +90,7 @@ def generate(
     """
     began = time.perf_counter()
     choice(dtype, options.DTYPES, "precision")
+    options.check_backbone(backbone)
     from mien.types import InputError
 
     if (pairs is None) != (out_dir is None):
@@ -98,7 +100,20 @@ def generate(
 
         options.check_alone(context, WITH_FROM)
         output = place_again(output, source, options.is_given(context, "output"))
-        repeat(source, identity, expression, output, strip, backbone, adapter, device, force, as_json, quiet)
+        repeat(
+            source,
+            identity,
+            expression,
+            output,
+            strip,
+            backbone,
+            adapter,
+            device,
+            force,
+            overwrite,
+            as_json,
+            quiet,
+        )
         return
     if force:
         raise InputError("--force belongs to --from PICTURE: leave it out.")
@@ -128,9 +143,9 @@ def generate(
         from mien.cli.generate.rows import run
 
         rows_at_a_time = min(batch_size, options.MAX_BATCH // num_images)
-        run(load, pairs, out_dir, prompt, seed, num_images, rows_at_a_time, as_json, quiet)
+        run(load, pairs, out_dir, prompt, seed, num_images, rows_at_a_time, overwrite, as_json, quiet)
     elif identity is not None and expression is not None:
-        _one(load, identity, expression, output, strip, prompt, seed, wish, as_json, quiet, began)
+        _one(load, identity, expression, output, strip, prompt, seed, wish, overwrite, as_json, quiet, began)
 
 
 def _one(
@@ -142,19 +157,19 @@ def _one(
     prompt: str,
     seed: int,
     wish: Wish,
+    overwrite: bool,
     as_json: bool,
     quiet: bool,
     began: float,
 ) -> None:
     from mien.cli.consent import remind
-    from mien.cli.generate.portraits import save_strip
     from mien.expressions.spec import parse
     from mien.images import read_image
     from mien.provenance import save_image
     from mien.provenance.hashes import new_salt
 
     places = numbered(output, wish.num_images)
-    check_places([*places, *([strip] if strip else [])], [identity, *expression_files(expression)])
+    check_places([*places, *([strip] if strip else [])], [identity, *expression_files(expression)], overwrite)
     identity_image, wanted = read_image(identity), parse(expression)
     for part in wanted.parts:
         if isinstance(part.picture, Path):
@@ -176,6 +191,8 @@ def _one(
         save_image(image, place, {**settings, "seed": seed + number, **record, "scores": scores})
         made.append({"path": str(place), "seed": seed + number, **scores})
     if strip:
+        from mien.cli.generate.portraits import save_strip
+
         save_strip(strip, who, how, images, {**settings, "seed": seed})
     total = time.perf_counter() - began
     if as_json:

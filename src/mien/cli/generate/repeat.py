@@ -8,7 +8,6 @@ from pathlib import Path
 
 from mien.cli.consent import remind
 from mien.cli.console import print_json, say
-from mien.cli.generate.portraits import Portraits, save_strip
 from mien.cli.generate.wish import SCORED_BY, Wish, report
 from mien.cli.pictures import check_places, expression_files, steps_bar
 from mien.cli.repeat import (
@@ -35,6 +34,7 @@ def repeat(
     adapter: str | None,
     device: str,
     force: bool,
+    overwrite: bool,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -49,9 +49,11 @@ def repeat(
     if identity is None:
         raise InputError(f"{source} does not hold the person's picture: give IDENTITY again, behind --from.")
     given = [source, identity, *expression_files(expression)]
-    check_places([output, *([strip] if strip else [])], given)
+    check_places([output, *([strip] if strip else [])], given, overwrite)
     identity_image = read_image(identity)
     salt = old["inputs"]["salt"]
+    from mien.cli.generate.portraits import Portraits, save_strip
+
     if not force:
         check_picture(source, identity_image, identity, old["inputs"]["identity"], salt, "identity picture")
     wanted = expression_of(source, old["inputs"]["expression"], expression, salt, force)

@@ -17,6 +17,7 @@ from mien.cli.rows import (
     Cells,
     Line,
     Row,
+    check_there,
     located,
     make_rows,
     names_file,
@@ -27,6 +28,7 @@ from mien.cli.rows import (
 from mien.expressions.spec import parse
 from mien.provenance import save_image
 from mien.provenance.hashes import new_salt
+from mien.tables import stored
 from mien.types import InputError
 
 if TYPE_CHECKING:
@@ -72,13 +74,17 @@ class PairFormat:
         for name in REQUIRED:
             if not cells[name]:
                 raise InputError(f"the cell `{name}` is empty: name a picture.")
-        identity, expression = self.folder / cells["identity"], located(cells["expression"], self.folder)
+        identity, expression = (
+            stored(self.folder, cells["identity"]),
+            located(cells["expression"], self.folder),
+        )
+        check_there([identity], expression)
         prompt = cells.get("prompt") or self.prompt
         pair = Pair(identity, expression, prompt, seed_of(cells, self.seed))
         return pair, f"{number:04d}_{identity.stem}_{_stem(cells['expression'])}.png"
 
     def files(self, cells: Cells) -> list[Path]:
-        identity = [self.folder / cells["identity"]] if cells["identity"] else []
+        identity = [stored(self.folder, cells["identity"])] if cells["identity"] else []
         return [*identity, *row_expression_files(cells["expression"], self.folder)]
 
     def shown(self, cells: Cells) -> Line:
@@ -137,6 +143,7 @@ def run(
     seed: int,
     count: int,
     batch_size: int,
+    overwrite: bool,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -147,8 +154,8 @@ def run(
         remind(quiet)
         return maker
 
-    read = read_rows(pairs, out_dir, PairFormat(pairs.parent, prompt, seed), count)
-    make_rows(ready, read, count, batch_size, pairs, out_dir, ACCOUNT, as_json, quiet)
+    read = read_rows(pairs, out_dir, PairFormat(pairs.parent, prompt, seed), count, overwrite)
+    make_rows(ready, read, count, batch_size, pairs, out_dir, ACCOUNT, overwrite, as_json, quiet)
 
 
 def _stem(expression: str) -> str:

@@ -11,7 +11,7 @@ import typer
 from mien.cli import options
 from mien.cli.consent import remind
 from mien.cli.console import choice, print_json
-from mien.cli.pictures import check_places, expression_files, numbered, place_again, steps_bar
+from mien.cli.pictures import check_given, check_places, expression_files, numbered, place_again, steps_bar
 from mien.cli.reface.wish import SCORED_BY, RefaceWish, Request, generated_part, report
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 WITH_FROM = (
     "source", "photo", "identity", "expression", "output", "strip", "backbone", "adapter", "device", "force",
-    "as_json", "quiet",
+    "overwrite", "as_json", "quiet",
 )  # fmt: skip
 WITHOUT_PAIRS = ("photo", "identity", "expression", "output", "strip")
 
@@ -45,9 +45,9 @@ def reface(
             help="Without PHOTO: the scene, which is generated first. With it: what the face shows.",
         ),
     ] = "",
-    output: Annotated[
-        Path, typer.Option("--output", "-o", help="The result: .png, .jpg or .webp; replaced if it exists.")
-    ] = Path("refaced.png"),
+    output: Annotated[Path, typer.Option("--output", "-o", help="The result: .png, .jpg or .webp.")] = Path(
+        "refaced.png"
+    ),
     seed: options.Seed = 0,
     steps: Annotated[
         int | None, typer.Option(min=1, help="Denoising steps.  [default: 50, or the model's]")
@@ -95,6 +95,7 @@ def reface(
     force: Annotated[
         bool, typer.Option(help="With --from: go on where models or pictures are others than then.")
     ] = False,
+    overwrite: options.Overwrite = False,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
@@ -109,6 +110,7 @@ def reface(
     Other people's faces need their consent. Results say that they were generated.
     """
     choice(dtype, options.DTYPES, "precision")
+    options.check_backbone(backbone)
     from mien.types import InputError
 
     if (pairs is None) != (out_dir is None):
@@ -119,7 +121,7 @@ def reface(
         options.check_alone(context, WITH_FROM)
         output = place_again(output, source, options.is_given(context, "output"))
         request = (photo, identity, expression)
-        repeat(source, *request, output, strip, backbone, adapter, device, force, as_json, quiet)
+        repeat(source, *request, output, strip, backbone, adapter, device, force, overwrite, as_json, quiet)
         return
     if force:
         raise InputError("--force belongs to --from PICTURE: leave it out.")
@@ -138,22 +140,23 @@ def reface(
         identity_face=options.parse_face(identity_face),
         expression_face=options.parse_face(expression_face),
     )
-    remind(quiet)
 
     def load() -> Refaces:
         from mien.cli.reface.refaces import Refaces
 
+        remind(quiet)
         return Refaces(wish, backbone, device, dtype, adapter, scheduler)
 
     if pairs is not None and out_dir is not None:
         from mien.cli.reface.rows import run
 
         rows_at_a_time = min(batch_size, options.MAX_BATCH // num_images)
-        run(load, pairs, out_dir, prompt, seed, num_images, rows_at_a_time, as_json, quiet)
+        run(load, pairs, out_dir, prompt, seed, num_images, rows_at_a_time, overwrite, as_json, quiet)
     else:
         places = numbered(output, num_images)
         given = [*filter(None, (photo, identity)), *expression_files(expression)]
-        check_places([*places, *([strip] if strip else [])], given)
+        check_places([*places, *([strip] if strip else [])], given, overwrite)
+        check_given(filter(None, (photo, identity)), expression)
         requests = [Request(photo, identity, expression, prompt, seed + j) for j in range(num_images)]
         _one(load, requests, places, strip, as_json, quiet)
 

@@ -11,7 +11,6 @@ from PIL import Image
 from mien.cli.consent import remind
 from mien.cli.console import print_json, say
 from mien.cli.pictures import check_places, expression_files, steps_bar
-from mien.cli.reface.refaces import Refaces, save_strip
 from mien.cli.reface.wish import SCORED_BY, RefaceWish, Request, generated_part, report
 from mien.cli.repeat import (
     Settings,
@@ -39,6 +38,7 @@ def repeat(
     adapter: str | None,
     device: str,
     force: bool,
+    overwrite: bool,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -51,7 +51,7 @@ def repeat(
     began = time.perf_counter()
     old = read_settings(source, "reface")
     given = [source, *filter(None, (photo, identity)), *expression_files(expression)]
-    check_places([output, *([strip] if strip else [])], given)
+    check_places([output, *([strip] if strip else [])], given, overwrite)
     inputs = old["inputs"]
     wanted = None
     if inputs["expression"] is not None:
@@ -65,6 +65,8 @@ def repeat(
         old["prompt"],
         old["seed"],
     )
+    from mien.cli.reface.refaces import Refaces, save_strip
+
     wish = RefaceWish(**{field.name: old[field.name] for field in fields(RefaceWish)})
     name, place = model_of(source, old, backbone, adapter), same_threads(old, device)
     refaces = Refaces(wish, name, place, old["dtype"], adapter, old["scheduler"])

@@ -15,6 +15,7 @@ from mien.cli.rows import (
     Cells,
     Line,
     Row,
+    check_there,
     located,
     make_rows,
     read_rows,
@@ -23,6 +24,7 @@ from mien.cli.rows import (
 )
 from mien.provenance import save_image
 from mien.provenance.hashes import new_salt
+from mien.tables import stored
 from mien.types import InputError
 
 if TYPE_CHECKING:
@@ -59,19 +61,20 @@ class RequestFormat:
     def ask(self, cells: Cells, number: int) -> tuple[Requests, str]:
         prompt = cells.get("prompt") or self.prompt
         photo, identity = (
-            self.folder / cells[name] if cells.get(name) else None for name in ("photo", "identity")
+            stored(self.folder, cells[name]) if cells.get(name) else None for name in ("photo", "identity")
         )
         expression = located(cells["expression"], self.folder) if cells.get("expression") else None
         if photo is None and not prompt.strip():
             raise InputError("there is neither a photo nor a prompt: name one of them.")
         if identity is None and expression is None:
             raise InputError("nothing is to be changed: name an identity, an expression or both.")
+        check_there(filter(None, (photo, identity)), expression)
         seed = seed_of(cells, self.seed)
         requests = tuple(Request(photo, identity, expression, prompt, seed + j) for j in range(self.count))
         return requests, f"{number:04d}_{photo.stem if photo else 'scene'}.png"
 
     def files(self, cells: Cells) -> list[Path]:
-        pictures = [self.folder / cells[name] for name in ("photo", "identity") if cells.get(name)]
+        pictures = [stored(self.folder, cells[name]) for name in ("photo", "identity") if cells.get(name)]
         return [*pictures, *row_expression_files(cells.get("expression"), self.folder)]
 
     def shown(self, cells: Cells) -> Line:
@@ -123,9 +126,21 @@ def run(
     seed: int,
     count: int,
     batch_size: int,
+    overwrite: bool,
     as_json: bool,
     quiet: bool,
 ) -> None:
     """Make every row; bad ones are named and the others still made. Exit code 2 if any was bad."""
-    read = read_rows(pairs, out_dir, RequestFormat(pairs.parent, prompt, seed, count), count)
-    make_rows(lambda: RefaceRows(load()), read, count, batch_size, pairs, out_dir, ACCOUNT, as_json, quiet)
+    read = read_rows(pairs, out_dir, RequestFormat(pairs.parent, prompt, seed, count), count, overwrite)
+    make_rows(
+        lambda: RefaceRows(load()),
+        read,
+        count,
+        batch_size,
+        pairs,
+        out_dir,
+        ACCOUNT,
+        overwrite,
+        as_json,
+        quiet,
+    )
