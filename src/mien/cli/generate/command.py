@@ -193,7 +193,7 @@ def _one(
     if strip:
         from mien.cli.generate.portraits import save_strip
 
-        save_strip(strip, who, how, images, {**settings, "seed": seed})
+        save_strip(strip, portraits, who, how, images, {**settings, "seed": seed})
     total = time.perf_counter() - began
     if as_json:
         result = {"images": made, "strip": str(strip) if strip else None, "settings": settings}

@@ -18,6 +18,7 @@ from mien.cli.making import Maker, describe, model_name
 from mien.expressions import faces as shipped
 from mien.expressions.reading import complete
 from mien.expressions.spec import Expression
+from mien.face.align import cropped
 from mien.images import read_image
 from mien.metrics import face as metrics
 from mien.metrics.scoring import Observation, load_scorer
@@ -204,9 +205,22 @@ class Portraits:
 
 
 def save_strip(
-    place: Path, who: Subject, how: Target, images: Sequence[Image.Image], settings: dict[str, Any]
+    place: Path,
+    portraits: Portraits,
+    who: Subject,
+    how: Target,
+    images: Sequence[Image.Image],
+    settings: dict[str, Any],
 ) -> None:
-    """Write identity | expression | result; it says of itself that a part of it was generated."""
-    pictures = [("identity", who.image), ("expression", how.image)]
-    drawn = sheet([[*pictures, *[("result", image) for image in images]]])
+    """Write identity | expression | result, faces cropped alike; it says that a part of it was generated."""
+
+    def crop(image: Image.Image, face: Face | None = None) -> Image.Image:
+        found = [face] if face else portraits.faces(image)
+        return cropped(image, found[0]) if found else image
+
+    pictures = [
+        ("identity", crop(who.image, who.seen.face)),
+        ("expression", crop(how.image, how.seen.face if how.seen else None)),
+    ]
+    drawn = sheet([[*pictures, *[("result", crop(image)) for image in images]]])
     save_image(drawn, place, {**settings, "kind": "strip"}, PARTLY_GENERATED)

@@ -76,7 +76,12 @@ def repeat(
     save_image(image, output, new)
     if strip:
         save_strip(
-            strip, who, how, [image], {**portraits.settings, "prompt": old["prompt"], "seed": old["seed"]}
+            strip,
+            portraits,
+            who,
+            how,
+            [image],
+            {**portraits.settings, "prompt": old["prompt"], "seed": old["seed"]},
         )
     total = time.perf_counter() - began
     made = {"path": str(output), "seed": old["seed"], **scores}

@@ -18,6 +18,7 @@ from mien.cli.making import Maker, describe, model_name
 from mien.cli.reface.wish import RefaceWish, Request
 from mien.expressions.faces import illustrate
 from mien.expressions.spec import Expression, parse
+from mien.face.align import cropped
 from mien.images import read_image
 from mien.metrics import face as metrics
 from mien.metrics.scoring import load_scorer
@@ -128,12 +129,17 @@ class Refaces:
             )
 
     def given(self, request: Request) -> list[tuple[str, Image.Image]]:
-        """The pictures of a request beside its photo, labelled for a contact sheet; a word's is the shipped one."""
+        """The faces of a request beside its photo's, labelled for a contact sheet; a word's is the shipped one."""
         pictures = []
         if request.identity is not None:
-            pictures.append(("identity", _read(request.identity)))
+            pictures.append(
+                ("identity", cropped(*self._face(_read(request.identity), self.wish.identity_face)))
+            )
         if request.expression is not None:
-            pictures.append(("expression", _read(illustrate(parse(request.expression)))))
+            shown = _picture(request.expression)
+            which = "largest" if shown is None else self.wish.expression_face
+            drawn = _read(illustrate(parse(request.expression))) if shown is None else shown
+            pictures.append(("expression", cropped(*self._face(drawn, which))))
         return pictures
 
     def score(self, image: Image.Image, scene: Scene, request: Request) -> dict[str, float | None]:
@@ -185,10 +191,13 @@ def _read(picture: Path | Image.Image) -> Image.Image:
 
 
 def save_strip(place: Path, refaces: Refaces, request: Request, results: Sequence[Refaced]) -> None:
-    """Write photo | what was given | result; it says of itself that a part of it was generated."""
-    photo = Image.fromarray(results[0].scene.photo)
+    """Write photo | what was given | result, faces cropped alike; it says that a part of it was generated."""
+    scene = results[0].scene
+    photo = cropped(Image.fromarray(scene.photo), scene.face)
     pictures = [("photo" if request.photo else "scene", photo), *refaces.given(request)]
-    drawn = sheet([[*pictures, *[("result", result.image()) for result in results]]])
+    drawn = sheet(
+        [[*pictures, *[("result", cropped(result.image(), result.scene.face)) for result in results]]]
+    )
     settings = {**refaces.settings, "kind": "strip", "prompt": request.prompt, "seed": request.seed}
     save_image(drawn, place, settings, PARTLY_GENERATED)
 
