@@ -1,29 +1,121 @@
-"""What `--from` of `mien generate` and `mien reface` share: what a picture's metadata say of its making, checked.
+"""The same picture again, from what its metadata say of its making and from the pictures that it was made of.
 
 The metadata are a stranger's words: they are checked before anything is done with them, and they never choose
-a folder, a hub id or a download; those come from the command line.
+a folder, a hub id or a download; those come from whoever asks.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from PIL import Image
-
-from mien.cli.console import plain
-from mien.cli.options import BACKBONES, MAX_BATCH
 from mien.expressions.spec import Expression, parse
+from mien.images import read_image
+from mien.making.recording import Fingerprints
+from mien.making.wishes import BACKBONES, MAX_BATCH, PortraitWish, RefaceWish, Request
 from mien.provenance import read_provenance
-from mien.provenance.hashes import hash_pixels
 from mien.types import InputError
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from mien.making.made import Drawn, Made, Maker, Progress
 
 Settings = dict[str, Any]
 WORDS = {"backbone": "the model's weights", "adapter": "the adapter's weights", "face": "the face networks"}
 VERBS = {"portrait": "mien generate", "reface": "mien reface"}
+WISHES: dict[str, type[PortraitWish] | type[RefaceWish]] = {"portrait": PortraitWish, "reface": RefaceWish}
+OPTIONS = {"portrait": {"identity": "IDENTITY"}, "reface": {"photo": "PHOTO", "identity": "--identity"}}
+
+
+@dataclass(frozen=True)
+class Again:
+    """A picture that is to be made again: what its metadata said, and the request and the wish that they come to."""
+
+    source: Path
+    old: Settings
+    request: Request
+    wish: PortraitWish | RefaceWish
+    prints: Fingerprints
+
+    def check(self, models: dict[str, str], force: bool) -> None:
+        """Whether the files of the models are those of then (unless `force`).
+
+        Raises:
+            InputError: they are not.
+        """
+        for part, sha in models.items():
+            if self.old["models"].get(part) != sha and not force:
+                raise InputError(
+                    f"{self.source} was made with other files of {WORDS[part]} than those here: install that "
+                    "version, or add --force to make it with these."
+                )
+
+    def make(self, maker: Maker, callback: Progress | None = None) -> Drawn:
+        """Draw it in a batch as then: the last bits of matrix products depend on its size and on the place in it."""
+        batch = self.old["batch"]
+        return maker.make([maker.look(self.request)] * batch["size"], callback)[batch["slot"]]
+
+    def why(self, made: Made) -> str | None:
+        """Why a repetition is not the same, as far as can be told; None: it is, bit for bit."""
+        old, new = self.old, made.settings
+        return None if new["pixels"] == old["pixels"] else why(old, new)
+
+
+def read_again(
+    source: Path, kind: str, pictures: dict[str, Path | None], expression: str | None, force: bool
+) -> Again:
+    """What is needed to make `source` again.
+
+    Args:
+        kind: "portrait" or "reface". pictures: what was given again, by the names of `OPTIONS`. expression: the same.
+        force: other pictures than then will do.
+
+    Raises:
+        InputError: `source` does not say how it was made; a picture is another than then; or one was not given.
+    """
+    old = read_settings(source, kind)
+    inputs, prints = old["inputs"], Fingerprints(old["inputs"]["salt"])
+    given = {
+        name: _given(source, name, option, inputs[name], pictures[name], prints, force)
+        for name, option in OPTIONS[kind].items()
+    }
+    wanted: Expression | None = None
+    if inputs["expression"] is not None:
+        wanted = expression_of(source, inputs["expression"], expression, prints, force)
+    elif expression is not None:
+        raise InputError(f"{source} kept the photo's own expression: leave --expression out.")
+    request = Request(given["identity"], wanted, old["prompt"], old["seed"], given.get("photo"))
+    wish = WISHES[kind](**{field.name: old[field.name] for field in fields(WISHES[kind])})
+    return Again(source, old, request, wish, prints)
+
+
+def _given(
+    source: Path,
+    name: str,
+    option: str,
+    recorded: str | None,
+    path: Path | None,
+    prints: Fingerprints,
+    force: bool,
+) -> Image.Image | None:
+    """A picture that was given again, if it is the one of then; None where there was none then."""
+    if recorded is None:
+        if path is not None:
+            raise InputError(f"{source} was made without {option}: leave it out.")
+        return None
+    if path is None:
+        whose = "person" if option == "IDENTITY" else name
+        raise InputError(f"{source} does not hold the {whose}'s picture: give {option} again.")
+    image = read_image(path)
+    if not force and prints(image) != recorded:
+        raise InputError(
+            f"{source} was made from another {name} picture than {path}: give that one, or add --force."
+        )
+    return image
 
 
 def read_settings(source: Path, kind: str) -> Settings:
@@ -146,30 +238,6 @@ _OF_KIND: dict[str, dict[str, Callable[[Any], bool]]] = {
 }
 
 
-def check_models(source: Path, old: Settings, now: dict[str, str], force: bool) -> None:
-    """Whether the files of the models are those of then (unless `force`).
-
-    Raises:
-        InputError: they are not.
-    """
-    for part, sha in now.items():
-        if old["models"].get(part) != sha and not force:
-            raise InputError(
-                f"{source} was made with other files of {WORDS[part]} than those here: install that version, or "
-                "add --force to make it with these."
-            )
-
-
-def check_picture(source: Path, image: Image.Image, path: Path, recorded: str, salt: str, name: str) -> None:
-    """Whether a picture that was given is the one of then.
-
-    Raises:
-        InputError: it is not.
-    """
-    if hash_pixels(image, salt) != recorded:
-        raise InputError(f"{source} was made from another {name} than {path}: give that one, or add --force.")
-
-
 def same_threads(old: Settings, device: str) -> str:
     """Where to make it: `device`, or for "auto" where it was made; on a CPU with as many threads as then."""
     place = old["device"] if device == "auto" else device
@@ -196,14 +264,17 @@ def model_of(source: Path, old: Settings, backbone: str, adapter: str | None) ->
 
 
 def expression_of(
-    source: Path, recorded: list[dict[str, Any]], given: str | None, salt: str, force: bool
+    source: Path, recorded: list[dict[str, Any]], given: str | None, prints: Fingerprints, force: bool
 ) -> Expression:
     """The expression of the record, its pictures taken from what was given and checked."""
     if given is not None:
-        from mien.cli.making import describe
-
         expression = parse(given)
-        if describe(expression, salt) != recorded and not force:
+        read = tuple(
+            replace(part, picture=read_image(part.picture)) if isinstance(part.picture, Path) else part
+            for part in expression.parts
+        )
+        expression = replace(expression, parts=read)
+        if prints.describe(expression) != recorded and not force:
             raise InputError(
                 f"{source} was made with another expression than {given}: give the same one, or add --force."
             )
@@ -224,12 +295,17 @@ def why(old: Settings, new: Settings) -> str:
     """Why a repetition is not the same, as far as can be told."""
     for name in ("device", "dtype", "scheduler"):
         if old.get(name) != new[name]:
-            return f"then {name} was {plain(old.get(name))}, here it is {new[name]}: the last bits differ."
+            return f"then {name} was {_short(old.get(name))}, here it is {new[name]}: the last bits differ."
     for name in ("inputs", "models"):
         if old[name] != new[name]:
             return f"the {name} are others than then."
     then, now = old["environment"], new["environment"]
     for name in ("torch", "processor", "threads"):
         if then.get(name) != now[name]:
-            return f"then {name} was {plain(then.get(name))}, here it is {now[name]}: the last bits differ."
+            return f"then {name} was {_short(then.get(name))}, here it is {now[name]}: the last bits differ."
     return "the picture differs, although its settings, models and pictures are the same."
+
+
+def _short(value: Any) -> str:
+    """A stranger's value: printable, and not too long."""
+    return repr(value).strip("'")[:500]
