@@ -20,6 +20,7 @@ LONGEST = 400
 # Floors of docs/architecture.md. A room may import rooms of its own floor and of those below.
 FLOORS = {
     "cli": 7, "studio": 7,
+    "making": 6,
     "pipelines": 5, "training": 5,
     "data": 4, "metrics": 4, "backbones": 4, "expressions": 4,
     "models": 3, "encoders": 3,

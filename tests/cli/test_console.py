@@ -14,13 +14,15 @@ import typer
 from typer.testing import CliRunner
 
 from mien import __version__
-from mien.cli.console import Verbs, choice, nearest, passed_on, plain, print_json, say
-from mien.cli.generate.rows import Pair, PairFormat
+from mien.cli.console import Verbs, choice, nearest, plain, print_json, say, tell
+from mien.cli.generate.rows import PairFormat
 from mien.cli.main import app
 from mien.cli.options import parse_face
 from mien.cli.pictures import numbered
-from mien.cli.repeat import why
 from mien.cli.rows import located, read_rows
+from mien.making.repeating import why
+from mien.making.telling import Telling
+from mien.making.wishes import Request
 from mien.types import InputError
 
 run = CliRunner().invoke
@@ -158,9 +160,9 @@ def test_a_stranger_s_reasons_are_printable_and_short() -> None:
 def test_warnings_are_said_once_and_only_those_that_were_asked_for(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    said: set[str] = set()
+    telling = Telling(tell, ["the prompt "])
     for _ in range(2):
-        with passed_on(["the prompt "], said):
+        with telling():
             warnings.warn("the prompt is too long", stacklevel=1)
             warnings.warn("the prompt is too long", stacklevel=1)
             warnings.warn("of the library", stacklevel=1)
@@ -214,8 +216,8 @@ def test_rows_of_a_csv(tmp_path: Path) -> None:
     rows, bad = read_rows(path, tmp_path / "out", PairFormat(tmp_path, "default", 9))
     assert bad == []
     first, second = rows
-    assert first.asked == Pair(tmp_path / "a.png", str(tmp_path / "b.png"), "red, blue", 5)
-    assert second.asked == Pair(tmp_path / "c.png", str(tmp_path / "d.png"), "default", 9)
+    assert first.asked == (Request(tmp_path / "a.png", str(tmp_path / "b.png"), "red, blue", 5),)
+    assert second.asked == (Request(tmp_path / "c.png", str(tmp_path / "d.png"), "default", 9),)
     assert (second.number, second.line) == (2, 4)
     assert first.out == tmp_path / "out" / "x" / "c.jpg"
     assert second.out == tmp_path / "out" / "0002_c_d.png"

@@ -110,7 +110,7 @@ def test_from_the_default_s_own_name_goes_beside_it(
         places.append(written)
         raise InputError("that will do")
 
-    monkeypatch.setattr(f"mien.cli.{verb}.repeat.check_places", seen)
+    monkeypatch.setattr("mien.cli.repeat.check_places", seen)
     CliRunner().invoke(app, [verb, "--from", source, *words])
     assert places == [[Path(source).with_stem(f"{Path(source).stem}-again")]]
     assert place_again(Path(source), Path("me.png"), chosen=False) == Path(source)
@@ -239,13 +239,13 @@ def test_the_rows_of_reface_and_several_of_each(folder: Path) -> None:
         {"photo": "me.png", "identity": "", "expression": "refaced.png", "out": "c.png"},
     ]
     table = rows(folder / "pairs.csv", lines)
-    good, bad = read_rows(table, folder, RequestFormat(folder, "", 0, 2), 2)
+    good, bad = read_rows(table, folder, RequestFormat(folder, "", 0, 2))
     assert [row.number for row in good] == [2, 3] and "a-2.png" in bad[0].reason
-    assert len(read_rows(table, folder, RequestFormat(folder, "", 0, 1), 1)[0]) == 3
+    assert len(read_rows(table, folder, RequestFormat(folder, "", 0, 1))[0]) == 3
     for number, name in ((0, "portrait.png"), (1, "refaced.png")):
         lines[number]["out"] = name
     table = rows(folder / "pairs.csv", lines)
-    good, _ = read_rows(table, folder, RequestFormat(folder, "", 0, 1), 1)
+    good, _ = read_rows(table, folder, RequestFormat(folder, "", 0, 1))
     assert [row.number for row in good] == [3]
 
 

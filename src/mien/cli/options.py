@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mien.cli.console import choice, nearest
+from mien.making.wishes import BACKBONES, MAX_BATCH
 
 if TYPE_CHECKING:
     from mien.pipelines.inputs import FaceChoice
 
 FACES = ("largest", "left", "right")
-BACKBONES = ("mini", "sd15", "sdxl")  # names of `mien.backbones.SPECS`, which brings torch with it
+BESIDE_FROM = (
+    "source", "output", "strip", "backbone", "adapter", "device", "force", "overwrite", "as_json", "quiet",
+)  # fmt: skip
 DTYPES = ("auto", "float32", "bfloat16", "float16")
-MAX_BATCH = 64  # pictures in work at a time; what `--from` believes of a stranger's picture
 MAX_SEED = 2**63 - 1  # what torch's generators take, with room for the seeds of a pair's other pictures
 
 
@@ -47,6 +49,19 @@ Dtype = Annotated[str, typer.Option(help="auto, float32, bfloat16, float16.")]
 Backbone = Annotated[str, typer.Option(help="mini, sd15, sdxl, a diffusers folder or a hub id.")]
 Adapter = Annotated[str | None, typer.Option(help="Folder of an E-Adapter.  [default: the backbone's own]")]
 OutDir = Annotated[Path | None, typer.Option(help="With --pairs: the folder to write to.")]
+Source = Annotated[
+    Path | None,
+    typer.Option("--from", help="Make this picture again, from its metadata and the same pictures."),
+]
+Force = Annotated[
+    bool, typer.Option(help="With --from: go on where models or pictures are others than then.")
+]
+BatchSize = Annotated[
+    int, typer.Option(min=1, max=MAX_BATCH, help="With --pairs: pictures in work at a time.")
+]
+Count = Annotated[
+    int, typer.Option("--num-images", "-n", min=1, max=MAX_BATCH, help="Pictures, of seed, seed + 1 …")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Also replace a file that mien did not make.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")]
@@ -80,21 +95,25 @@ def is_given(context: typer.Context, name: str) -> bool:
     return given is not None and given.name == "COMMANDLINE"
 
 
-def check_alone(context: typer.Context, allowed: Sequence[str]) -> None:
-    """With --from the settings are the picture's own: `InputError` if another than `allowed` is given beside it."""
+def check_mode(context: typer.Context, single: Sequence[str]) -> None:
+    """One picture, the rows of --pairs, or a picture again by --from: `InputError` if what is given belongs to another.
+
+    `single`: the parameters that say what one picture is made of.
+    """
     from mien.types import InputError
 
-    for name in context.params:
-        if name not in allowed and is_given(context, name):
-            raise InputError(f"{_spelt(context, name)} is the picture's own with --from: leave it out.")
-
-
-def check_rows(context: typer.Context, single: Sequence[str]) -> None:
-    """With --pairs the rows say what is made: `InputError` if one of `single`, which are one picture's, is given."""
-    from mien.types import InputError
-
-    for name in single:
-        if is_given(context, name):
+    given = context.params
+    if (given["pairs"] is None) != (given["out_dir"] is None):
+        raise InputError("--pairs FILE.csv and --out-dir DIR belong together: give both.")
+    if given["source"] is not None:
+        for name in given:
+            if name not in (*single, *BESIDE_FROM) and is_given(context, name):
+                raise InputError(f"{_spelt(context, name)} is the picture's own with --from: leave it out.")
+        return
+    if given["force"]:
+        raise InputError("--force belongs to --from PICTURE: leave it out.")
+    for name in (*single, "output", "strip"):
+        if given["pairs"] is not None and is_given(context, name):
             raise InputError(
                 f"{_spelt(context, name)} is for one picture; with --pairs the rows name the pictures, and --out-dir "
                 "says where the results go: leave it out."

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from mien.expressions.reading import at_rest as spoken_rest
 from mien.expressions.spec import Expression, Given, parse
 from mien.face import align
 from mien.face.analyze import analyze, load_reader
+from mien.face.subject import Subject
 from mien.images import read_image, to_rgb
 from mien.pipelines.inputs import FaceChoice, Picture, choose_face
 from mien.types import ByteImage, Face, FloatArray, InputError
@@ -244,6 +246,8 @@ class PhotoPipeline:
         return Wanted(value, np.r_[np.ones(52), np.full(5, min(seen, 1.0))])
 
     def _look(self, picture: Picture, which: FaceChoice) -> tuple[ByteImage, Face]:
+        if isinstance(picture, Subject):
+            return np.asarray(picture.image), picture.face
         name = _name(picture, "the picture")
         image = to_rgb(picture, name) if isinstance(picture, Image.Image) else read_image(picture)
         return np.asarray(image), choose_face(self._analyse(image), which, name)
@@ -263,7 +267,7 @@ def focused(sitter: Sitter, wanted: Wanted, strength: float, region: str) -> Wan
 
 
 def _name(picture: Picture, otherwise: str) -> str:
-    return otherwise if isinstance(picture, Image.Image) else str(picture)
+    return str(picture) if isinstance(picture, (str, Path)) else otherwise
 
 
 def _check(face: Face, name: str) -> None:

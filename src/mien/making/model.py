@@ -1,5 +1,4 @@
-"""What a picture's metadata keep of its making so that it can be made again: fingerprints of what it was made of and
-by, and the machine."""
+"""A loaded model, and what the metadata of its pictures say of it: its files, its encoders and the machine under it."""
 
 from __future__ import annotations
 
@@ -10,48 +9,67 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import diffusers.utils.logging
 import torch
 from PIL import Image
 
-from mien.backbones import SPECS, Backbone
-from mien.expressions.spec import Expression
-from mien.images import read_image
+from mien.backbones import SPECS, find_folder, load_backbone
+from mien.pipelines.portrait import PortraitPipeline
+from mien.pipelines.reface import RefacePipeline
 from mien.provenance.hashes import hash_files, hash_folder, hash_pixels
 from mien.weights import path as weights_path
 
 PARTS = ("unet", "vae", "text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2", "scheduler")
 
 
-class Maker:
-    """What made a picture: a loaded model and the machine under it.
+class Model:
+    """One backbone in memory for all that is made with it; the arguments are those of ``mien.load``.
 
-    Args:
-        backbone: loaded. folder: it was loaded from there. adapter: as the user gave it; its folder's name is kept.
+    Which engine makes a picture is chosen here: `portraits` and `refaces` are diffusion's.
     """
 
-    def __init__(self, backbone: Backbone, folder: Path, adapter: str | None) -> None:
-        self._backbone, self._folder = backbone, folder
+    def __init__(
+        self,
+        backbone: str = "mini",
+        device: str = "auto",
+        dtype: str = "auto",
+        adapter: str | None = None,
+        name: str = "",
+    ) -> None:
+        """`name`: what pictures call the model; "": see `model_name`."""
+        diffusers.utils.logging.disable_progress_bar()  # loading takes a second
+        self._folder = find_folder(backbone)
+        self.backbone = load_backbone(str(self._folder), device, dtype, adapter)
+        self.backbone.name = name or model_name(backbone)
         self._adapter_name = None if adapter is None else Path(adapter).resolve().name
         # The weights are hashed beside the first picture: large ones take seconds.
         self._hashing = ThreadPoolExecutor(1).submit(self._hash)
 
+    def portraits(self) -> PortraitPipeline:
+        """A pipeline of its own scheduler on this backbone."""
+        return PortraitPipeline(self.backbone, self.backbone.load_controller())
+
+    def refaces(self) -> RefacePipeline:
+        """A pipeline of its own scheduler on this backbone; `InputError` if it takes no background."""
+        return RefacePipeline(self.backbone, self.backbone.load_adapter())
+
     @property
     def settings(self) -> dict[str, Any]:
         """The model, its encoders and its precision, as JSON values; folders without their path."""
-        spec = self._backbone.adapter
+        spec = self.backbone.adapter
         return {
-            "backbone": self._backbone.name,
+            "backbone": self.backbone.name,
             "adapter": self._adapter_name,
             "identity_encoder": spec.identity_encoder if spec else None,
             "expression_encoder": spec.expression_encoder if spec else None,
-            "device": self._backbone.device.type,
-            "dtype": str(self._backbone.precision).removeprefix("torch."),
+            "device": self.backbone.device.type,
+            "dtype": str(self.backbone.precision).removeprefix("torch."),
         }
 
     @cached_property
     def environment(self) -> dict[str, Any]:
         """What the last bits of a picture depend on beside its settings."""
-        device = self._backbone.device
+        device = self.backbone.device
         name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
         return {"torch": torch.__version__, "threads": torch.get_num_threads(), "processor": name}
 
@@ -77,10 +95,10 @@ class Maker:
 
     def _hash(self) -> dict[str, str]:
         found = {"backbone": hash_folder(self._folder, PARTS)}
-        if spec := self._backbone.adapter:
+        if spec := self.backbone.adapter:
             files = [file for file in (spec.identity, spec.expression) if file is not None]
             told = {file.parent / "adapter.json" for file in files}
-            files += [file for file in told if file.is_file()]  # spacing, framing: they change the picture
+            files += [file for file in told if file.is_file()]  # framing: it changes the picture
             found["adapter"] = hash_files((file.stem, file) for file in files)
         names = ("detector", "analyser", "recogniser")
         found["face"] = hash_files((name, weights_path(name)) for name in names)
@@ -91,19 +109,3 @@ def model_name(backbone: str) -> str:
     """What a picture says of the model: its name or hub id; of a folder the last name alone, however it was given."""
     place = os.path.expanduser(backbone)  # as `mien.backbones.find_folder` takes it
     return Path(place).resolve().name if backbone not in SPECS and os.path.isdir(place) else backbone
-
-
-def describe(expression: Expression, salt: str) -> list[dict[str, Any]]:
-    """The parts of an expression as JSON values; of a picture nothing but its salted fingerprint."""
-    parts: list[dict[str, Any]] = []
-    for part in expression.parts:
-        entry: dict[str, Any] = {"weight": part.weight}
-        if part.picture is not None:
-            image = part.picture if isinstance(part.picture, Image.Image) else read_image(part.picture)
-            entry["picture"] = hash_pixels(image, salt)
-        elif part.word is not None:
-            entry["word"] = part.word
-        elif part.shapes is not None:
-            entry["blendshapes"] = dict(part.shapes)
-        parts.append(entry)
-    return parts

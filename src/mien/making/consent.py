@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-
-from mien.cli.console import say
 
 NOTICE = (
     "Other people's faces need their consent. What is made here says so: metadata and an invisible watermark "
@@ -14,14 +13,8 @@ NOTICE = (
 )
 
 
-def remind(quiet: bool = False) -> None:
-    """Say `NOTICE` on stderr the first time that a picture is made on this account; `--help` always says it.
-
-    Args:
-        quiet: say nothing now; the next run that is not quiet will.
-    """
-    if quiet:
-        return
+def remind(tell: Callable[[str], object]) -> None:
+    """Tell `NOTICE` the first time that a picture is made on this account."""
     state = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
     # An account that cannot be written to, or has no home (RuntimeError), is told every time.
     with suppress(OSError, RuntimeError):
@@ -30,4 +23,4 @@ def remind(quiet: bool = False) -> None:
             return
         mark.parent.mkdir(parents=True, exist_ok=True)
         mark.touch()
-    say(f"mien: {NOTICE}")
+    tell(NOTICE)

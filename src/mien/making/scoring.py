@@ -1,0 +1,86 @@
+"""How well a picture shows who and what was wanted, by the embedded analyser and recogniser."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from mien.backbones import FaceEncoder
+from mien.encoders.identity import EMBEDDING, EmbeddedIdentity
+from mien.encoders.standardise import restore
+from mien.face.subject import Subject
+from mien.making.subjects import Target
+from mien.metrics import face as metrics
+from mien.metrics.scoring import Observation, load_scorer
+from mien.pipelines.reface import Scene
+from mien.types import Face
+
+Scores = dict[str, float | None]
+
+
+class Judge:
+    """Compares results with what they were made of, which is looked at once.
+
+    Args:
+        encoder: of the model's identities. Where it is the embedded one, what it saw of a face is not looked at again.
+    """
+
+    def __init__(self, encoder: FaceEncoder | None) -> None:
+        self._encoder = encoder if isinstance(encoder, EmbeddedIdentity) else None
+        self._scorer = load_scorer()
+        self._seen: dict[Subject, Observation] = {}
+
+    def analyse(self, image: Image.Image) -> Any:
+        """The faces of a picture, largest first."""
+        return self._scorer.analyse(image)
+
+    def look(self, subject: Subject) -> Observation:
+        """What the scorer keeps of a subject."""
+        if subject not in self._seen:
+            vector = None
+            if self._encoder is not None:
+                vector = restore(subject.vector(self._encoder)[:EMBEDDING], "identity")
+            self._seen[subject] = self._scorer.observe_face(
+                subject.image, subject.face, subject.faces, vector
+            )
+        return self._seen[subject]
+
+    def portrait(self, image: Image.Image, who: Subject, how: Target) -> Scores:
+        """Its metrics, by their names in `mien.metrics.registry`; all None if it shows no face.
+
+        An expression that is not a picture has no landmarks to compare with: what needs them is None.
+        """
+        seen, identity = self._scorer.observe(image), self.look(who)
+        reference = identity if how.subject is None else self.look(how.subject)
+        scores: Scores = dict(self._scorer.compare(seen or identity, identity, reference))
+        if seen is None:
+            return dict.fromkeys(scores)
+        if how.subject is None:
+            of_both = [name for name in scores if name.startswith("copy_")]
+            scores |= dict.fromkeys(["lms", "nearer_identity", *of_both])
+            shapes = seen.face.blendshapes
+            scores["exp"] = float(metrics.exp(how.blendshapes, shapes))
+            scores["exp_sum"] = float(metrics.exp_sum(how.blendshapes, shapes))
+        return scores
+
+    def reface(self, image: Image.Image, scene: Scene, who: Subject | None, how: Target | None) -> Scores:
+        """id: cosine against the wanted person; exp: against the wanted expression (None if it is no picture); pose:
+        degrees against the photo. All None if the result shows no face there."""
+        place = (scene.face.box[:2] + scene.face.box[2:]) / 2
+        near = [face for face in self.analyse(image) if _holds(face, place)]
+        if not near:
+            return {"id": None, "exp": None, "pose": None}
+        seen, wanted = self._scorer.observe_face(image, near[0]), self.look(who or scene.subject)
+        shown = scene.subject if how is None else how.subject
+        exp = None if shown is None else metrics.exp(shown.face.blendshapes, seen.face.blendshapes)
+        return {
+            "id": float(metrics.id_similarity(seen.direction, wanted.direction)),
+            "exp": None if exp is None else float(exp),
+            "pose": float(metrics.pose_error(seen.face.pose, scene.face.pose)),
+        }
+
+
+def _holds(face: Face, place: Any) -> bool:
+    return bool(np.all(place >= face.box[:2]) and np.all(place <= face.box[2:]))
