@@ -2,14 +2,13 @@
 
     python -m factory.response LABELS.npz FOLDER...     # LABELS.npz of factory.shapes; folders of photographs
 
-Faces of the photographs are given expressions of other people's photographs, open loop, on the engine's close-up. Both
-MediaPipe, whose readings are the scale of blendshapes, and the embedded analyser, which the engine has, read it:
+Faces of the photographs are given expressions of other people's photographs, open loop, on the engine's close-up.
+MediaPipe, whose readings are the scale of blendshapes, and the embedded analyser read the result:
 
     answer_i   change of MediaPipe's reading i per change of coefficient i
-    trust_i    change of MediaPipe's reading i per change of the analyser's: warped faces are not what it learned from
     ratios     change of the five LMS ratios per change of coefficients [5, 52], by ridge regression
 
-Least squares through 0, pulled towards 0.7 and 1 as by `PRIOR` changes of 0.1; left and right are pooled.
+Least squares through 0, pulled towards 0.7 as by `PRIOR` changes of 0.1; left and right are pooled.
 """
 
 from __future__ import annotations
@@ -30,7 +29,6 @@ from mien.images import read_image
 from mien.pipelines.photo import CELLS, Closeup
 from mien.types import FloatArray
 from mien.warping.draw import draw
-from mien.warping.shapes import moved
 from mien.warping.target import reading
 
 CALM = 0.06  # mean distance of a resting face's blendshapes from those of the median of all
@@ -73,20 +71,18 @@ def main() -> None:
             resting.append(reading(face.blendshapes, face.landmarks))
         closeup = Closeup(image, face)
         at_first = mediapipe.analyze(Image.fromarray(closeup.image))
-        own = closeup.read(closeup.landmarks)
+        own = closeup.read(np.zeros(52), np.zeros(52))
         for wanted in pool[rng.integers(len(pool), size=EACH)]:
             before = np.clip(face.blendshapes - median, 0, 1)
             after = np.clip(before + wanted - face.blendshapes, -0.15, 1)
-            target = moved(closeup.landmarks, before, after)
-            picture = draw(closeup.image, closeup.landmarks, target, closeup.mouth, CELLS).image
+            picture = draw(closeup.image, closeup.landmarks, before, after, closeup.mouth, cells=CELLS).image
             seen = mediapipe.analyze(Image.fromarray(picture))
             if at_first and seen:
-                change = closeup.read(target) - own
+                change = closeup.read(before, after) - own
                 rows.append((after - before, change, seen[0].blendshapes - at_first[0].blendshapes))
     moves, ours, theirs = (np.array(part) for part in zip(*rows, strict=True))
     clear = np.where(np.abs(moves) > SEEN, moves, 0)
     answer = slope(clear, np.where(clear != 0, theirs, 0), 0.7)
-    trust = slope(ours[:, :52], theirs, 1.0)
     both = np.concatenate([moves, moves[:, list(FLIP)]])
     ratios = np.concatenate([ours[:, 52:], ours[:, [52 + k for k in MIRROR]]])
     solved = np.linalg.solve(both.T @ both + PRIOR * 0.01 * np.eye(52), both.T @ ratios).T
@@ -97,14 +93,13 @@ def main() -> None:
         np.savez_compressed(
             temporary,
             answer=answer.astype(np.float32),
-            trust=trust.astype(np.float32),
             ratios=solved.astype(np.float32),
             rest=((rest + rest[flip]) / 2).astype(np.float32),
             spread=((spread + spread[flip]) / 2).astype(np.float32),
         )
     print(f"{out.name}: {len(rows)} warps, {len(resting)} resting faces")
-    for name, a, t in zip(NAMES, answer, trust, strict=True):
-        print(f"{name:22s} answer {a:5.2f}  trust {t:5.2f}")
+    for name, value in zip(NAMES, answer, strict=True):
+        print(f"{name:22s} answer {value:5.2f}")
 
 
 if __name__ == "__main__":

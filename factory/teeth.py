@@ -182,7 +182,7 @@ def outline(arch: np.ndarray, tooth: int, lower: bool = True) -> np.ndarray:
     side = 9 if lower else 0
     a, b = arch[side + tooth], arch[side + tooth + 1]
     peak = arch[18 + tooth] if lower else arch[26 + tooth]
-    power = (2.2, 1.9, 2.5, 3.2, 3.2, 2.5, 1.9, 2.2)[tooth] if lower else 2.0
+    power = (2.2, 1.9, 2.4, 2.8, 2.8, 2.4, 1.9, 2.2)[tooth] if lower else 2.0
     t = np.linspace(-1, 1, 41)
     base = a + (b - a) * (t[:, None] + 1) / 2
     if lower:  # the notches between the edges, which averaging fills
@@ -353,7 +353,7 @@ def lower_atlas(rgba: np.ndarray, share: np.ndarray, arch: np.ndarray) -> tuple[
     return out, gums
 
 
-def unevened(atlas: np.ndarray, size: float, seed: int) -> np.ndarray:
+def unevened(atlas: np.ndarray, size: float, lift: float, seed: int) -> np.ndarray:
     """The atlas with small irregularities of each tooth's place, no two teeth alike: as perfect rows look false."""
     rng = np.random.default_rng(seed)
     centres = np.arange(-270, 271, size) + WIDTH / 2 + (size / 2 if seed % 2 else 0)
@@ -363,7 +363,7 @@ def unevened(atlas: np.ndarray, size: float, seed: int) -> np.ndarray:
         near = np.exp(-(((columns - centre) / (0.55 * size)) ** 2))
         a, b, c, d = rng.normal(0, 1, 4)
         dx += near * (1.2 * a + 0.018 * c * (rows - HEIGHT / 2))
-        dy += near * (2.6 * b)
+        dy += near * (lift * b)
         gain += near * 0.018 * d
     x, y, atlas = columns + dx, rows + dy, atlas.astype(np.float32)
     moved = cv2.remap(atlas[..., :4], x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
@@ -386,7 +386,7 @@ def main() -> None:
     upper, upper_gum = back_teeth(upper, upper_gum, arch)
     pack = lambda rgba, gum: np.clip(np.dstack([rgba, gum]) + 0.5, 0, 255).astype(np.uint8)  # noqa: E731
     anchors = mean_anchors([f for n, f in faces.items() if "neutral" in n]).astype(np.float32)
-    upper, lower = unevened(pack(upper, upper_gum), 62, 5), unevened(pack(lower, lower_gum), 54, 3)
+    upper, lower = unevened(pack(upper, upper_gum), 62, 2.6, 5), unevened(pack(lower, lower_gum), 54, 1.5, 3)
     np.savez_compressed(OUT, upper=upper, lower=lower, anchors=anchors)
 
 

@@ -182,8 +182,8 @@ def test_upper_teeth_stay_with_the_skull_and_lower_ones_go_with_the_jaw() -> Non
     assert np.abs(upper[0] - upper[1]).mean() < 6
     lowest = []
     for p in pictures:
-        light = p[edge + 12 :, columns, 2].mean(1)  # blue: of teeth, hardly of a tongue
-        lowest.append(int(np.argmax(light > 0.9 * light.max())))
+        red, green = p[edge + 12 :, columns, 0].mean(1), p[edge + 12 :, columns, 1].mean(1)
+        lowest.append(int(np.argmax((green > 0.8 * red) & (red > 60))))  # enamel, no tongue and no dark
     assert lowest[1] - lowest[0] > 4 * UNIT
 
 
@@ -220,6 +220,17 @@ def test_an_open_photo_keeps_its_own_teeth_and_shows_no_others() -> None:
     out = Mouth(smiling, SMILE).interior(wider).over(smiling)
     x, y = int(SMILE[13, 0]) - 19, int(SMILE[13, 1]) + 12
     assert np.abs(out[y, x].astype(int) - (90, 140, 200)).max() < 30  # the mark stays where the skull is
+
+
+def test_a_photo_with_parted_lips_keeps_its_own_dark_until_they_part_further() -> None:
+    parted = place(head(gap=4.0))
+    photo = picture(parted)
+    corners = np.concatenate([parted[list(UPPER_LIP), :2], parted[list(LOWER_LIP)[::-1], :2]])
+    cv2.fillPoly(photo, [np.round(corners).astype(np.int32)], (40, 20, 18))
+    mouth = Mouth(photo, parted)
+    assert mouth.source is None
+    assert np.array_equal(mouth.interior(parted).over(photo), photo)
+    assert mouth.interior(place(head(gap=9.0, jaw=4.0))).alpha.max() > 0.95
 
 
 def test_a_shut_second_photo_is_no_source() -> None:

@@ -65,7 +65,7 @@ def analyze(
     """
     choice(backend, BACKENDS, "backend")
     from mien.files import check_writable, write_text
-    from mien.images import find_images, read_image
+    from mien.images import find_images, read_image, unread
     from mien.types import InputError
 
     if min_confidence is not None and backend != "embedded":
@@ -76,6 +76,8 @@ def analyze(
         raise InputError("--model is of MediaPipe: add --backend mediapipe.")
     if parser is not None and overlay is None:
         raise InputError("--parser draws the face mask of a parsing network: add --overlay.")
+    for note in unread(images):
+        say(f"mien: {note}")
     paths = find_images(images)
     to_stdout = csv_path is not None and str(csv_path) == "-"
     if as_json and to_stdout:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mien.cli import options
-from mien.cli.console import print_json
+from mien.cli.console import print_json, say
 
 if TYPE_CHECKING:
     from mien.data.records import Manifest
@@ -74,9 +74,12 @@ def ingest(
     from mien.data.ingest import Options
     from mien.data.ingest import ingest as make
     from mien.data.observe import load_observer
+    from mien.images import unread
 
     measure = load_quality(quality)
     wishes = Options(framing, size, faces, min_face, min_quality, identity == "cluster", shard_size)
+    for note in unread([source], below=True):
+        say(f"mien: {note}")
     pictures = open_source(source, identity, prompt)
     observer = load_observer(analyser, recogniser)
     with tqdm(total=pictures.count, desc="ingesting", unit="picture", disable=quiet or None) as bar:

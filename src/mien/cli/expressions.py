@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mien.cli import options
-from mien.cli.console import choice, print_json
+from mien.cli.console import choice, print_json, say
 from mien.cli.pictures import check_places
 
 if TYPE_CHECKING:
@@ -231,7 +231,10 @@ def build(
     if not place.exists():
         raise InputError(f"{place} is neither a folder nor a .csv file: give labelled pictures.")
     from mien.expressions import library
+    from mien.images import unread
 
+    for note in unread([place], below=True):
+        say(f"mien: {note}")
     with tqdm(unit="picture", disable=True if quiet else None, leave=False) as bar:
 
         def progress(done: int, of: int) -> None:

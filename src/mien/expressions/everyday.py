@@ -154,7 +154,7 @@ def _bases(word: str, depth: int = 3) -> list[str]:
     found = [word]
     for ending, instead in _ENDINGS if depth else ():
         stem = word.removesuffix(ending)
-        if stem == word or len(stem) < _SHORTEST - bool(instead):
+        if stem == word or len(stem) < _SHORTEST - bool(instead) or stem[-1] == ending[0] == "y":
             continue
         shorter = [stem + instead]
         if not instead and len(stem) > _SHORTEST and stem[-1] == stem[-2]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mien.images import is_picture, list_folder
+from mien.images import is_picture, list_folder, unread
 from mien.tables import read_table, stored
 from mien.types import InputError
 
@@ -136,7 +136,7 @@ def read_folder(
                 found.get(BACKGROUND, {}).get(name),
             )
         )
-    wrong = []
+    wrong = unread([folder / sub for sub in found])
     for sub in (*INPUTS[1:], SAME, BACKGROUND, *methods):
         if lost := sorted(found.get(sub, {}).keys() - found["identity"].keys()):
             others = f" and {len(lost) - 1} more" if len(lost) > 1 else ""

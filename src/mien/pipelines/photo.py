@@ -26,7 +26,6 @@ from mien.pipelines.inputs import FaceChoice, Picture, choose_face
 from mien.types import ByteImage, Face, FloatArray, InputError
 from mien.warping.draw import Drawn, draw
 from mien.warping.mouth import Mouth
-from mien.warping.shapes import moved
 from mien.warping.target import REGIONS, Solver, at_rest, expressed, mask, reading
 
 SIDE = 256  # px of the close-up in which an expression is sought
@@ -57,9 +56,9 @@ class Closeup:
         self._reader = load_reader()
         self._crop = align.crop_matrix(self.landmarks)
 
-    def read(self, target: FloatArray) -> FloatArray:
-        """The reading [57] of the face with its landmarks moved to `target` [478, 3] px of the close-up."""
-        picture = draw(self.image, self.landmarks, target, self.mouth, CELLS).image
+    def read(self, before: FloatArray, after: FloatArray) -> FloatArray:
+        """The reading [57] of the face changed from coefficients `before` to `after` [52]."""
+        picture = draw(self.image, self.landmarks, before, after, self.mouth, cells=CELLS).image
         seen = self._reader(align.warp(picture, self._crop)[None])
         return reading(seen.blendshapes[0], seen.landmarks[0])
 
@@ -138,7 +137,7 @@ def express(
     at_first = solver.error(sitter.own)
     error, after = at_first, before
     for left in range(rounds, -1, -1):
-        read = sitter.closeup.read(moved(sitter.closeup.landmarks, before, solver.after))
+        read = sitter.closeup.read(before, solver.after)
         reached = solver.error(read)
         gained = error - reached
         if gained > 0:
@@ -146,8 +145,7 @@ def express(
         if not left or gained < WORTH * at_first:
             break
         solver.correct(read)
-    target = moved(sitter.face.landmarks, before, after, turn)
-    drawn = draw(sitter.image, sitter.face.landmarks, target, sitter.mouth)
+    drawn = draw(sitter.image, sitter.face.landmarks, before, after, sitter.mouth, turn)
     return Expressed(sitter, drawn, before, after, error, at_first)
 
 

@@ -1,4 +1,4 @@
-"""A photo whose face changes from one set of coefficients to another: motion, eyes, mouth, folds, in that order."""
+"""A photo whose face changes from one set of coefficients to another: motion, folds, eyes and mouth, in that order."""
 
 from __future__ import annotations
 
@@ -7,9 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from mien.types import ByteImage, FloatArray
+from mien.warping import folds
 from mien.warping.eyes import draw_eyes
 from mien.warping.motion import CELLS, carry, motion
 from mien.warping.mouth import Mouth
+from mien.warping.shapes import moved
+
+FOLDS = 0.8  # strength of the folds
 
 
 @dataclass(frozen=True)
@@ -22,12 +26,26 @@ class Drawn:
 
 
 def draw(
-    image: ByteImage, landmarks: FloatArray, target: FloatArray, mouth: Mouth, cells: int = CELLS
+    image: ByteImage,
+    landmarks: FloatArray,
+    before: FloatArray,
+    after: FloatArray,
+    mouth: Mouth,
+    turn: FloatArray | None = None,
+    cells: int = CELLS,
 ) -> Drawn:
-    """`image` [H, W, 3] uint8 with its face's `landmarks` [478, 3] px moved to `target` [478, 3] px."""
+    """`image` [H, W, 3] uint8 whose face changes from coefficients `before` to `after` [52].
+
+    Args:
+        landmarks: [478, 3] px of the face. mouth: the photo's. turn: see `mien.warping.shapes.moved`.
+        cells: of the motion map, see `mien.warping.motion`.
+    """
+    target = moved(landmarks, before, after, turn)
     moving = motion(landmarks, target, image.shape, cells)
     region, _ = carry(image, moving)
     x0, y0, x1, y1 = moving.box
+    local = target - [x0, y0, 0]
+    region = folds.apply(region, local, folds.ratio(before, after, FOLDS))
     draw_eyes(region, image, landmarks, target, (x0, y0))
     result = np.array(image)
     result[y0:y1, x0:x1] = region

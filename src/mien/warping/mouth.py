@@ -15,9 +15,9 @@ import numpy as np
 
 from mien.types import ByteImage, FloatArray
 from mien.warping import tone
-from mien.warping.drawn import drawn
-from mien.warping.shown import Shown, borrowed, shown
-from mien.warping.teeth import JAW, Teeth, jaw_drop, locate_teeth, pose, smooth, view_of
+from mien.warping.mouth_drawn import drawn
+from mien.warping.mouth_shown import Shown, borrowed, shown
+from mien.warping.teeth import JAW, Teeth, jaw_drop, lip_gap, locate_teeth, pose, smooth, view_of
 
 _ATLAS_BLUR = 0.16  # sigma of the sharpest edges of the drawn teeth, in units
 
@@ -61,12 +61,15 @@ class Mouth:
     colour: tone.Tone = field(init=False)
     place: Teeth = field(init=False)
     source: Shown | None = field(init=False)
+    parted: float = field(init=False, default=0.0)  # lips apart, without teeth to be seen, in units
 
     def __post_init__(self) -> None:
         self.landmarks = np.asarray(self.landmarks, np.float64)
         self.colour = tone.measure(self.image, self.landmarks)
         self.place = locate_teeth(self.landmarks)
         self.source = shown(self.image, self.landmarks, self.colour)
+        if self.source is None:
+            self.parted = lip_gap(self.landmarks, pose(self.landmarks).scale)
         if self.source is None and self.teeth is not None:
             self.source = shown(*self.teeth, self.colour)
         if self.source is not None:  # what must be drawn beside real teeth goes on from them
@@ -77,7 +80,9 @@ class Mouth:
     def interior(self, target: FloatArray) -> Layer:
         """What lies between the lips when the landmarks are at `target` [478, 3] px.
 
-        Alpha is 0 everywhere for shut lips (the layer is then empty), and grows with the gap up to 1.5 units.
+        Alpha is 0 everywhere for shut lips (the layer is then empty), and grows with the gap up to 1.5 units. A
+        photo whose lips part without showing teeth keeps what is there until they part further. A photo that
+        shows teeth gets a layer for any gap, also a smaller one: they stay, and the lips go over them.
         """
         target = np.asarray(target, np.float64)
         where = pose(target)
@@ -86,11 +91,12 @@ class Mouth:
             return NOTHING
         jaw = jaw_drop(float(where.head(target)[list(JAW), 1].mean()) - self.place.jaw)
         picture = drawn(view, where, self.place, jaw, self.colour)
+        picture = tone.grain(picture, self.colour, _ATLAS_BLUR * where.scale)
         if self.source is not None:
             picture = borrowed(view, where, jaw, self.source, picture)
-        picture = tone.grain(picture, self.colour, _ATLAS_BLUR * where.scale)
         mask = cv2.GaussianBlur(view.mask, (0, 0), max(0.22 * view.unit, 0.4)).astype(np.float32) / 255
-        alpha = smooth(mask, 0.3, 0.95) * smooth(view.gap, 0.4, 1.5) * (view.mask > 0)
+        further = smooth(view.gap - max(self.parted - 0.3, 0.0), 0.4, 1.5)
+        alpha = smooth(mask, 0.3, 0.95) * further * (view.mask > 0)
         return Layer(picture, alpha.astype(np.float32), view.left, view.top)
 
 

@@ -22,7 +22,7 @@ LMS_WEIGHT = 0.5  # of a ratio against a blendshape
 REACH = 0.5  # how far readings may move a coefficient from where it began
 LEAST, MOST = -0.2, 1.3  # of a coefficient: beyond, faces no longer look like faces
 LIMITS = {"jawOpen": 0.8, "mouthClose": 0.3, "jawForward": 0.6, "eyeBlinkLeft": 1.0, "eyeBlinkRight": 1.0}
-FAINTEST = 0.45  # of an answer; a fainter one is not made up for
+FAINTEST = 0.85  # of an answer: what is fainter is not made up for, which would caricature
 REGIONS = {
     "eyes": ("eye",),
     "brows": ("brow",),
@@ -35,13 +35,11 @@ REGIONS = {
 class Response:
     """Attributes:
     answer: [52], change of a blendshape's reading per change of its coefficient.
-    trust: [52], change of MediaPipe's reading per change of the analyser's, on warped faces.
     ratios: [5, 52], change of the LMS ratios per change of coefficients.
     rest, spread: [57], mean and standard deviation over people of the reading of a face at rest.
     """
 
     answer: FloatArray
-    trust: FloatArray
     ratios: FloatArray
     rest: FloatArray
     spread: FloatArray
@@ -51,7 +49,9 @@ class Response:
 def response() -> Response:
     """As measured with the embedded analyser."""
     with np.load(Path(__file__).with_name("response.npz"), allow_pickle=False) as file:
-        return Response(**{name: file[name].astype(np.float64) for name in file.files})
+        return Response(
+            **{name: file[name].astype(np.float64) for name in ("answer", "ratios", "rest", "spread")}
+        )
 
 
 def reading(blendshapes: FloatArray, landmarks: FloatArray) -> FloatArray:
@@ -95,9 +95,8 @@ class Solver:
 
     def __init__(self, own: FloatArray, wanted: FloatArray, weight: FloatArray) -> None:
         known = response()
-        self.own, self.wanted = own, wanted
+        self.wanted = wanted
         self.weight = weight * np.array([1.0] * 52 + [LMS_WEIGHT] * 5)
-        self._trust = np.concatenate([known.trust, np.ones(5)])
         answer = np.clip(known.answer, FAINTEST, 1)
         gain = np.concatenate([np.diag(answer), known.ratios]) * self.weight[:, None]
         self._step = np.linalg.solve(gain.T @ gain + DAMPING * np.eye(52), gain.T * self.weight)
@@ -109,13 +108,10 @@ class Solver:
         self._low, self._high = np.clip(first - REACH, LEAST, most), np.clip(first + REACH, LEAST, most)
         self.after = np.clip(first, LEAST, most)
 
-    def _lacks(self, read: FloatArray) -> FloatArray:
-        return (self.wanted - self.own) - self._trust * (read - self.own)
-
     def correct(self, read: FloatArray) -> None:
         """Change `after` by what a reading [57] of the result still lacks."""
-        self.after = np.clip(self.after + self._step @ self._lacks(read), self._low, self._high)
+        self.after = np.clip(self.after + self._step @ (self.wanted - read), self._low, self._high)
 
     def error(self, read: FloatArray) -> float:
         """What a reading lacks: mean absolute difference of what counts."""
-        return float((self.weight * np.abs(self._lacks(read))).sum() / max(self.weight.sum(), 1e-9))
+        return float((self.weight * np.abs(self.wanted - read)).sum() / max(self.weight.sum(), 1e-9))

@@ -66,7 +66,9 @@ class Pose:
         """Head coordinates [n, 3] of landmarks [n, 3] px."""
         return np.asarray((points - self.shift) @ self.turn / self.scale)
 
-    def on_arch(self, px: FloatArray, py: FloatArray, middle: float, depth: float) -> tuple[FloatArray, ...]:
+    def on_arch(
+        self, px: FloatArray, py: FloatArray, middle: float, depth: float, narrow: float = 1.0
+    ) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Head coordinates (x, y, z) of pixels, on a dental arch `depth` units behind the nose's base."""
         inverse = np.linalg.inv(self.turn[:2, :2]) / self.scale
         lean = (inverse @ self.turn[:2, 2] * self.scale).tolist()
@@ -74,15 +76,16 @@ class Pose:
         ox, oy = (inverse @ self.shift[:2]).tolist()
         xs = np.linspace(-45.0, 45.0, 181) + middle
         along = np.maximum.accumulate(
-            xs + lean[0] * arch_depth(xs - middle, depth)
+            xs + lean[0] * arch_depth(xs - middle, depth, narrow)
         )  # a far canine hides the rest
         x = np.interp(a * px + b * py - ox, along, xs).astype(np.float32)
-        z = arch_depth(x - np.float32(middle), depth)
+        z = arch_depth(x - np.float32(middle), depth, narrow)
         return x, np.asarray(c * px + d * py - oy - lean[1] * z, np.float32), z
 
 
-def arch_depth(x: FloatArray, depth: float) -> FloatArray:
-    """z of a dental arch's outer face at x units from its middle, in units."""
+def arch_depth(x: FloatArray, depth: float, narrow: float = 1.0) -> FloatArray:
+    """z of a dental arch's outer face at x units from its middle, in units; `narrow`: its width, 1: the upper one's."""
+    x = x * np.float32(1 / narrow)
     beyond = np.maximum(np.abs(x) - 20, 0)
     return np.asarray(depth + (8 / 17**2) * (x * x) + (10 / 8**2) * (beyond * beyond))
 
@@ -101,8 +104,9 @@ def _atlas(name: str, halvings: int) -> tuple[FloatArray, FloatArray]:
     atlas[..., :3] *= atlas[..., 3:4]
     atlas[..., 4] *= atlas[..., 3]
     size = [round(n / 2 ** (halvings / 2)) for n in (atlas.shape[1], atlas.shape[0])]
-    shrink = lambda part: np.asarray(cv2.resize(part, size, interpolation=cv2.INTER_AREA))  # noqa: E731
-    return shrink(np.ascontiguousarray(atlas[..., :4])), shrink(np.ascontiguousarray(atlas[..., 4]))
+    parts = np.ascontiguousarray(atlas[..., :4]), np.ascontiguousarray(atlas[..., 4])
+    shrunk = [np.asarray(cv2.resize(part, size, interpolation=cv2.INTER_AREA), np.float32) for part in parts]
+    return shrunk[0], shrunk[1]
 
 
 def pose(landmarks: FloatArray) -> Pose:
@@ -156,10 +160,21 @@ def lips(landmarks: FloatArray) -> tuple[FloatArray, FloatArray]:
     """The inner edges of the upper and the lower lip as smooth curves [61, 2] px, from corner to corner."""
     flat = np.asarray(landmarks, np.float64)[:, :2]
     upper, lower = _curve() @ flat[list(UPPER_LIP)], _curve() @ flat[list(LOWER_LIP)]
-    down = flat[152] - flat[168]
-    down /= max(float(np.linalg.norm(down)), 1e-6)
+    down = _down(flat)
     crossing = np.clip((upper - lower) @ down, 0, None)[:, None] * down
     return upper - 0.5 * crossing, lower + 0.5 * crossing
+
+
+def _down(landmarks: FloatArray) -> FloatArray:
+    """The face's downward direction in the picture, length 1 [2]."""
+    down = landmarks[152, :2] - landmarks[168, :2]
+    return np.asarray(down / max(float(np.linalg.norm(down)), 1e-6))
+
+
+def lip_gap(landmarks: FloatArray, unit: float) -> float:
+    """How far the inner lips are apart where they are most, in units; `unit`: px a unit."""
+    upper, lower = lips(landmarks)
+    return float(((lower - upper) @ _down(landmarks)).max()) / unit
 
 
 def _filled(polygon: FloatArray, shape: tuple[int, int], left: int, top: int) -> ByteImage:
@@ -176,7 +191,7 @@ class View:
         left, top: the crop's first pixel. px, py: pixels' centres [h, w]. mask: inside of the lips, 0 to 255.
         unit: px a unit. gap: between the lips, in units. from_upper, from_lower: distance from each lip, in units.
         along: -1 at the mouth's corner on the picture's left to 1 at the other. lower_y: of the lower lip's inner
-        edge, in head coordinates.
+        edge, in head coordinates. width: from corner to corner, in units.
     """
 
     left: int
@@ -190,6 +205,7 @@ class View:
     from_lower: FloatArray
     along: FloatArray
     lower_y: float
+    width: float
 
 
 def view_of(target: FloatArray, shape: tuple[int, ...], where: Pose) -> View | None:
@@ -197,9 +213,7 @@ def view_of(target: FloatArray, shape: tuple[int, ...], where: Pose) -> View | N
     upper, lower = lips(target)
     unit = where.scale
     outline = np.concatenate([upper, lower[::-1]])
-    down = target[152, :2] - target[168, :2]
-    down = down / max(float(np.linalg.norm(down)), 1e-6)
-    gap = float(((lower - upper) @ down).max()) / unit
+    down, gap = _down(target), lip_gap(target, unit)
     low = np.floor(outline.min(0) - 2).astype(int).clip(0)
     high = np.minimum(np.ceil(outline.max(0) + 2).astype(int), [shape[1], shape[0]])
     if gap < 0.4 or abs(where.turn[2, 2]) < 0.3 or (high - low).min() < 3:
@@ -224,11 +238,12 @@ def view_of(target: FloatArray, shape: tuple[int, ...], where: Pose) -> View | N
         distances.append(cv2.distanceTransform(inside, cv2.DIST_L2, 5).astype(np.float32) / unit)
     axis = upper[-1] - upper[0]
     middle = 0.5 * (upper[-1] + upper[0])
+    mouth_width = float(np.linalg.norm(axis)) / unit
     axis = axis * (2 / max(float(axis @ axis), 1e-6))
     along = px * float(axis[0]) + py * float(axis[1]) - float(middle @ axis)
     mask = _filled(outline, (height, width), left, top)
     lower_y = float(where.head(target)[14, 1])
-    return View(left, top, px, py, mask, unit, gap, distances[0], distances[1], along, lower_y)
+    return View(left, top, px, py, mask, unit, gap, distances[0], distances[1], along, lower_y, mouth_width)
 
 
 def smooth(x: FloatArray | float, low: float, high: float) -> FloatArray:

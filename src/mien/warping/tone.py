@@ -17,7 +17,7 @@ _LIDS = (
 _CHEEKS = ((50, 205, 36, 101), (280, 425, 266, 330))  # picture's left, right
 # Over 29 smiles of one studio: log enamel - log sclera has an sd of 0.135, less skin of 0.23; teeth alone 0.12.
 _SCLERA_SHARE, _ENAMEL_GAIN = 0.85, 1.07
-_SCLERA_CAST = np.array([1.049, 0.978, 0.973])
+_SCLERA_CAST, _SKIN_CAST = np.array([1.049, 0.978, 0.973]), np.array([1.2, 0.95, 0.85])  # theirs, mean 1
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,8 @@ class Tone:
 
     Attributes:
         enamel, flesh: brightness, 1 for a studio's light. chroma: 0 for a grey or toned photo, 1 in colour.
-        cast: of the light, RGB [3], mean 1. side: log of the light on the picture's right ÷ left cheek.
+        cast, ruddy: of the light and of the person's flesh, RGB [3], mean 1. side: log of the light on the
+        picture's right ÷ left cheek.
         skin, white, lip: RGB [3] of the cheeks, of an eye's white and of the lower lip, 0 to 255.
         blur: of the photo, px (Gaussian sigma). noise: of the photo, grey levels.
     """
@@ -35,6 +36,7 @@ class Tone:
     flesh: float
     chroma: float
     cast: FloatArray
+    ruddy: FloatArray
     side: float
     skin: FloatArray
     white: FloatArray
@@ -114,9 +116,14 @@ def measure(image: ByteImage, landmarks: FloatArray) -> Tone:
     enamel = min(enamel, 0.5 * enamel + 92, 212)
     cast = white / bright
     spread = np.ptp(skin / light - cast), np.ptp(lip / max(lip.mean(), 1.0) - skin / light)
-    colourful = float(np.clip(max(spread) / 0.16, 0, 1))  # a grey or a toned picture has one hue
-    cast = cast / _SCLERA_CAST**colourful
-    cast = np.clip(1 + 0.5 * (cast - 1), 0.85, 1.15) if colourful > 0.3 else cast
+    colourful = float(np.clip((max(spread) - 0.025) / 0.05, 0, 1))  # a grey or a toned picture has one hue
+    red = 1.0
+    if (
+        colourful > 0.3
+    ):  # the light's own, by the eye's white and, as whites can be bluish or red, by the skin
+        cast = (cast / _SCLERA_CAST) ** 0.6 * (skin / light / _SKIN_CAST) ** 0.4
+        cast = np.clip(1 + 0.75 * (cast / cast.mean() - 1), 0.8, 1.2)
+        red = float(np.clip(skin[0] / light / cast[0] / _SKIN_CAST[0], 0.8, 1.25)) ** 0.7
 
     exposure = enamel / 176
     dark = float(np.clip(1 - light / max(enamel, 1.0), 0, 0.6))  # dark skin has darker gums
@@ -126,6 +133,7 @@ def measure(image: ByteImage, landmarks: FloatArray) -> Tone:
         flesh=exposure * (1 - 0.45 * dark),
         chroma=colourful,
         cast=(cast / cast.mean()).astype(np.float32),
+        ruddy=np.array([red, 1.5 - 0.5 * red, 1.5 - 0.5 * red], np.float32),
         side=side,
         skin=skin,
         white=white,
@@ -146,7 +154,8 @@ def _softness(image: ByteImage, landmarks: FloatArray, unit: float) -> tuple[flo
     if min(crop.shape[:2]) < 16:
         return 0.8, 0.0
     grey = cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY).astype(np.float32)
-    noise = float(np.median(np.abs(cv2.filter2D(grey, -1, _LAPLACE)))) / 0.6745 / 6  # Immerkaer 1996
+    fine = np.abs(cv2.filter2D(grey, -1, _LAPLACE))  # Immerkaer 1996, without its largest fifth: edges
+    noise = float(fine[fine <= np.percentile(fine, 80)].mean()) / 0.56 / 6
     again = 1.5
     before, after = (
         np.hypot(cv2.Sobel(g, -1, 1, 0), cv2.Sobel(g, -1, 0, 1))

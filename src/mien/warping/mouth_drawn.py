@@ -10,7 +10,8 @@ from mien.warping import tone
 from mien.warping.teeth import DEPTH, HINGE, OVERBITE, Pose, Teeth, View, lower_teeth, smooth, upper_teeth
 
 _CAVITY = np.array([62.0, 28.0, 25.0], np.float32)  # RGB in a studio's light
-_TONGUE = np.array([168.0, 104.0, 99.0], np.float32)
+_THROAT = np.array([104.0, 57.0, 55.0], np.float32)
+_TONGUE = np.array([168.0, 102.0, 102.0], np.float32)
 
 
 def corner_shade(view: View) -> FloatArray:
@@ -40,19 +41,26 @@ def _over(
 def drawn(view: View, where: Pose, teeth: Teeth, jaw: float, colour: tone.Tone) -> FloatArray:
     """The mouth of nobody in a view, colours [h, w, 3] float32. `jaw`: how far it has dropped, in units."""
     x, y, _ = where.on_arch(view.px, view.py, teeth.x, DEPTH)
-    x2, y2, z2 = where.on_arch(view.px, view.py, teeth.x, DEPTH + 2.5)
+    x2, y2, z2 = where.on_arch(view.px, view.py, teeth.x, DEPTH + 2.5, 0.8)
     upper = upper_teeth(x, y, teeth, view.unit)
-    # the jaw turns about its joints: back teeth sink less, and an open mouth shows some of the lower ones
-    lowest = teeth.edge - OVERBITE + jaw
-    lowest = min(lowest, view.lower_y - 3.6 * float(smooth(jaw, 4.0, 14.0)))
-    edge = lowest - jaw * np.clip(z2 - z2.min(), 0, 40) / HINGE
+    # An open mouth shows some of the lower teeth, and not much of their gum, whatever the chin's landmarks say.
+    rest = teeth.edge - OVERBITE
+    round_lips = 1 - float(smooth(view.width, 30.0, 42.0))  # pursed lips hide them and keep the light out
+    some, most = 3.4 * float(smooth(jaw, 4.0, 14.0)) * (1 - round_lips), 5.5 - 4.0 * round_lips
+    lowest = max(min(rest + jaw, view.lower_y - some), view.lower_y - most)
+    jaw = max(jaw, lowest - rest)
+    # back teeth are nearer to the jaw's joints, and sink less
+    tilt = jaw / HINGE + 0.1 * float(smooth(jaw, 3.0, 12.0))
+    edge = lowest - tilt * np.clip(z2 - DEPTH - 2.5, 0, 40)
     lower = lower_teeth(x2, y2, edge, teeth, view.unit)
 
     side = np.exp(float(np.clip(colour.side, -0.5, 0.5)) * 0.5 * np.clip(view.along, -1, 1))
-    light = lip_shade(view) * side
+    light = lip_shade(view) * side * (1 - 0.4 * round_lips)
 
     inward = 0.5 + 0.5 * np.exp(-np.minimum(view.from_upper, view.from_lower) / 5)
-    picture: FloatArray = colour.flesh * colour.apply(_CAVITY) * (inward * corner_shade(view))[..., None]
+    open_wide = float(smooth(jaw, 12.0, 30.0)) * np.exp(-(((x2 - teeth.x) / 14) ** 2))[..., None]
+    dark = colour.flesh * colour.ruddy * colour.apply(_CAVITY + open_wide * (_THROAT - _CAVITY))
+    picture: FloatArray = dark * (inward * corner_shade(view))[..., None]
     # upper teeth and lip keep the light from what lies behind and below them
     cast = _shadow(upper[0][..., 3], view.unit)
     picture = _tongue(picture, x2 - teeth.x, y2, edge, jaw, colour, light * (1 - 0.5 * cast))
@@ -89,15 +97,16 @@ def _tongue(
     strength = float(smooth(jaw, 4.0, 10.0))
     if strength <= 0:
         return picture
-    height = 3.0 + 0.55 * jaw
+    height = 3.0 + 0.55 * jaw + 0.25 * max(jaw - 12.0, 0.0)
     v = (edge + 1.0 - y) / height  # 0 at the teeth's edge, 1 at its top
     u = x / (17.0 - 2.0 * np.clip(v, 0, 1))
     round_off = 1 - u**2 - np.clip(v, 0, None) ** 3
     cover = smooth(round_off, 0.0, 0.55) * smooth(v, -0.6, -0.1) * strength
     groove = 1 - 0.14 * np.exp(-((x / 1.4) ** 2)) * smooth(v, 0.15, 0.5)
     front = smooth(v, -0.05, 0.28)
-    shade = (0.45 + 0.55 * front) * (1 - 0.55 * smooth(v, 0.35, 1.05)) * groove * (1 - 0.35 * u**2)
+    shade = (0.45 + 0.55 * front) * (1 - 0.6 * smooth(v, 0.3, 1.05)) * groove * (1 - 0.35 * u**2)
     return np.asarray(
         picture
-        + cover[..., None] * (colour.flesh * colour.apply(_TONGUE) * colour.shade(shade * light) - picture)
+        + cover[..., None]
+        * (colour.flesh * colour.ruddy * colour.apply(_TONGUE) * colour.shade(shade * light) - picture)
     )

@@ -9,7 +9,7 @@ import numpy as np
 
 from mien.types import ByteImage, FloatArray
 from mien.warping import tone
-from mien.warping.drawn import lip_shade
+from mien.warping.mouth_drawn import lip_shade
 from mien.warping.teeth import (
     DEPTH,
     HINGE,
@@ -31,14 +31,16 @@ class Shown:
     """What `borrowed` needs of a photo that shows teeth.
 
     Attributes:
-        image, mask, shade: the crop round the mouth, float32: colours [h, w, 3] in the light of the photo to draw
-        into; how much of each pixel is inside of the lips; the lips' shade on it. where: the head's pose, in the
+        image, mask, clear, shade: the crop round the mouth, float32: colours [h, w, 3] in the light of the photo to
+        draw into; how much of each pixel is inside of the lips; the same well off the lower lip, a part of which
+        landmarks hold for the mouth's inside; the lips' shade on it. where: the head's pose, in the
         crop's pixels. teeth: where its teeth are. jaw: how far the jaw has dropped. enamel: brightness of its
         teeth ÷ of drawn ones.
     """
 
     image: FloatArray
     mask: FloatArray
+    clear: FloatArray
     shade: FloatArray
     where: Pose
     teeth: Teeth
@@ -78,7 +80,8 @@ def shown(image: ByteImage, landmarks: FloatArray, colour: tone.Tone) -> Shown |
         return None  # dark, or a lip or a tongue
     jaw = jaw_drop(float(where.head(landmarks)[list(JAW), 1].mean()) - teeth.jaw)
     here = Pose(where.scale, where.turn, where.shift - [view.left, view.top, 0])
-    return Shown(np.ascontiguousarray(crop), mask, lip_shade(view), here, teeth, jaw, min(enamel, 1.6))
+    clear = mask * smooth(view.from_lower, 0.7, 1.5)
+    return Shown(np.ascontiguousarray(crop), mask, clear, lip_shade(view), here, teeth, jaw, min(enamel, 1.6))
 
 
 def _fitted(light: FloatArray, mask: FloatArray, view: View, where: Pose, teeth: Teeth) -> Teeth:
@@ -115,6 +118,7 @@ def borrowed(view: View, where: Pose, jaw: float, source: Shown, under: FloatArr
     x, y, z = where.on_arch(view.px, view.py, teeth.x, DEPTH)
     further = (jaw - source.jaw) * (1 - np.clip(z - DEPTH, 0, 40) / HINGE)
     moved = float(np.exp(-abs(jaw - source.jaw) / 1.5))  # 1: as in its own photo
+    inside = source.clear + moved * (source.mask - source.clear)
     shade_here = lip_shade(view)
     rim = 0.2 + 0.6 * moved  # where the upper teeth end and the rest begins, in units below their edge
 
@@ -126,12 +130,10 @@ def borrowed(view: View, where: Pose, jaw: float, source: Shown, under: FloatArr
         colours = cv2.remap(source.image, px, py, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
         shade = cv2.remap(source.shade, px, py, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         relit = np.clip(shade_here / np.maximum(shade, 0.1), 0.3, 1.3)
-        return colours * relit[..., None], np.asarray(cv2.remap(source.mask, px, py, cv2.INTER_LINEAR))
+        return colours * relit[..., None], np.asarray(cv2.remap(inside, px, py, cv2.INTER_LINEAR))
 
     colours, mask = fetch(y - further)
     alpha = mask * smooth(1 - of_skull(y - further), 0.0, 0.5)
-    # the other photo's lip, which its landmarks hold for a part of the mouth, must not come along
-    alpha = alpha * (moved + (1 - moved) * smooth(mask, 0.9, 1.0) * smooth(view.from_lower, 1.0, 2.0))
     picture = under + alpha[..., None] * (colours - under)
     colours, mask = fetch(y)
     return np.asarray(picture + (mask * of_skull(y))[..., None] * (colours - picture), np.float32)
