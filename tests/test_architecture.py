@@ -90,6 +90,18 @@ def test_imports_only_go_down() -> None:
     assert not wrong
 
 
+def test_neither_front_end_knows_the_other() -> None:
+    ends = ("cli", "studio")
+    wrong = [
+        where(path)
+        for path in ROOMS
+        for name in imports(path)
+        if room(path) in ends and name.startswith(f"mien.{ends[1 - ends.index(room(path))]}.")
+    ]
+    # `mien studio` opens it, as it opens every other room
+    assert set(wrong) <= {"src/mien/cli/studio.py"}
+
+
 def test_what_is_installed_never_imports_what_made_the_models() -> None:
     tops = {where(path): {name.split(".")[0] for name in imports(path)} for path in ROOMS}
     wrong = [path for path, found in tops.items() if found & {"factory", "benchmarks", "tests"}]

@@ -21,7 +21,7 @@ from mien.types import FloatArray
 Progress = Callable[[int, int, Any], None]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Drawn:
     """What a model drew of a request.
 
@@ -79,7 +79,10 @@ class Maker(Protocol):
         """Fingerprints of what it was made of."""
 
     def cells(self, drawn: Drawn) -> list[tuple[str, Image.Image]]:
-        """What it was made of, labelled for a contact sheet."""
+        """The faces that it was made of, labelled for a contact sheet."""
+
+    def shown(self, drawn: Drawn) -> Image.Image:
+        """Its own face, cropped alike."""
 
 
 def finish(maker: Maker, drawn: Drawn, prints: Fingerprints) -> Made:
@@ -92,8 +95,9 @@ def finish(maker: Maker, drawn: Drawn, prints: Fingerprints) -> Made:
 
 
 def save_strip(maker: Maker, drawn: Sequence[Drawn], place: Path) -> Path:
-    """Write what was given and what came of it side by side; it says of itself that a part of it was generated."""
+    """Write what was given and what came of it side by side, faces cropped alike; it says that a part of it was
+    generated."""
     request = drawn[0].looked.request
-    row = [*maker.cells(drawn[0]), *(("result", one.image) for one in drawn)]
+    row = [*maker.cells(drawn[0]), *(("result", maker.shown(one)) for one in drawn)]
     settings = {**maker.settings, "kind": "strip", "prompt": request.prompt, "seed": request.seed}
     return save_image(sheet([row]), place, settings, PARTLY_GENERATED)

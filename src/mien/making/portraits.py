@@ -79,7 +79,7 @@ class Portraits:
 
     def score(self, drawn: Drawn) -> Scores:
         """See `Maker`; all that `mien.metrics.scoring` knows."""
-        return self._judge.portrait(drawn.image, *_pair(drawn.looked))
+        return self._judge.portrait(drawn, *_pair(drawn.looked))
 
     def told(self, drawn: Drawn) -> dict[str, Any]:
         """See `Maker`."""
@@ -94,7 +94,13 @@ class Portraits:
     def cells(self, drawn: Drawn) -> list[tuple[str, Image.Image]]:
         """See `Maker`."""
         who, how = _pair(drawn.looked)
-        return [("identity", who.image), ("expression", how.image)]
+        shown = self._judge.crop(how.image, None if how.subject is None else how.subject.face)
+        return [("identity", self._judge.crop(who.image, who.face)), ("expression", shown)]
+
+    def shown(self, drawn: Drawn) -> Image.Image:
+        """See `Maker`."""
+        faces = self._judge.faces(drawn)
+        return self._judge.crop(drawn.image, faces[0]) if faces else drawn.image
 
     def invent(
         self, count: int, seed: int, prompt: str | None = None, callback: Progress | None = None

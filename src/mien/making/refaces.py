@@ -94,7 +94,7 @@ class Refaces:
     def score(self, drawn: Drawn) -> Scores:
         """See `Maker`: id, exp and pose."""
         assert drawn.scene is not None
-        return self._judge.reface(drawn.image, drawn.scene, drawn.looked.who, drawn.looked.how)
+        return self._judge.reface(drawn, drawn.scene, drawn.looked.who, drawn.looked.how)
 
     def told(self, drawn: Drawn) -> dict[str, Any]:
         """See `Maker`; the task by the paper's names."""
@@ -117,9 +117,15 @@ class Refaces:
         """See `Maker`."""
         looked, scene = drawn.looked, drawn.scene
         assert scene is not None
-        found = [("photo" if looked.request.photo else "scene", scene.subject.image)]
+        crop, how = self._judge.crop, looked.how
+        found = [("photo" if looked.request.photo else "scene", crop(scene.subject.image, scene.face))]
         if looked.who is not None:
-            found.append(("identity", looked.who.image))
-        if looked.how is not None:
-            found.append(("expression", looked.how.image))
+            found.append(("identity", crop(looked.who.image, looked.who.face)))
+        if how is not None:
+            found.append(("expression", crop(how.image, how.subject.face if how.subject else None)))
         return found
+
+    def shown(self, drawn: Drawn) -> Image.Image:
+        """See `Maker`."""
+        assert drawn.scene is not None
+        return self._judge.crop(drawn.image, drawn.scene.face)

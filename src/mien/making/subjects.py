@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +20,8 @@ from mien.images import read_image
 from mien.making.wishes import Request
 from mien.pipelines.inputs import FaceChoice, choose_face
 from mien.types import Face, FloatArray
+
+KEPT = 32  # pictures; a table of thousands asks for the same ones within a few rows
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,7 @@ class Looker:
     ) -> None:
         self._analyse, self._tell = analyse, tell
         self._chosen = {"identity": (identity, options[0]), "expression": (expression, options[1])}
-        self._known: dict[tuple[Any, FaceChoice], tuple[Any, Subject]] = {}
+        self._known: OrderedDict[tuple[Any, FaceChoice], tuple[Any, Subject]] = OrderedDict()
 
     def __call__(self, request: Request) -> Looked:
         """A request's pictures but its photo, which the pipeline looks at.
@@ -101,6 +104,9 @@ class Looker:
                 )
             # The picture is kept too: its id must not be another's while this lives.
             self._known[key] = picture, Subject(image, face, len(faces))
+        self._known.move_to_end(key)
+        while len(self._known) > KEPT:
+            self._known.popitem(last=False)
         return self._known[key][1]
 
     def target(self, expression: Expression) -> Target:
