@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mien.cli.console import choice, nearest
-from mien.making.wishes import BACKBONES, MAX_BATCH
+from mien.making.wishes import BACKBONES, ENGINES, MAX_BATCH, REGIONS, PhotoWish
 
 if TYPE_CHECKING:
     from mien.pipelines.inputs import FaceChoice
@@ -62,6 +62,30 @@ BatchSize = Annotated[
 Count = Annotated[
     int, typer.Option("--num-images", "-n", min=1, max=MAX_BATCH, help="Pictures, of seed, seed + 1 …")
 ]
+Engine = Annotated[
+    str,
+    typer.Option(
+        help="photo: the photo's own pixels, moved, at its own size. diffusion: drawn anew, with prompts. auto: photo, "
+        "unless something is asked of it that only diffusion does."
+    ),
+]
+Strength = Annotated[
+    float, typer.Option(min=0, max=1.5, help="Photo engine: how much of the expression; 0 leaves the photo.")
+]
+Relative = Annotated[
+    bool,
+    typer.Option(
+        "--relative/--absolute",
+        help="Photo engine: take over how the expression's face moved from its rest, or match it as it is.",
+    ),
+]
+Region = Annotated[str, typer.Option(help="Photo engine: what may change: all, eyes, brows or mouth.")]
+Teeth = Annotated[
+    Path | None,
+    typer.Option(
+        help="Photo engine: another photo of the same person, showing their teeth, for an opened mouth."
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Also replace a file that mien did not make.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")]
@@ -87,6 +111,64 @@ def check_backbone(backbone: str) -> None:
     """`InputError` if it is neither a name, nor a folder, nor a hub id: said before anything heavy is imported."""
     if "/" not in backbone and not Path(backbone).is_dir():
         choice(backbone, BACKBONES, "backbone")
+
+
+OF_PHOTO = ("strength", "relative", "region", "teeth")
+OF_DIFFUSION = (
+    "prompt", "negative_prompt", "seed", "steps", "scheduler", "guidance", "id_scale", "expression_scale",
+    "num_images", "device", "dtype", "adapter", "identity_face", "batch_size",
+)  # fmt: skip
+HARMLESS = ("seed", "device", "dtype", "batch_size")  # of these, what the photo engine may be given in vain
+
+
+def by_photo(context: typer.Context, possible: bool, prompts: bool = False) -> bool:
+    """Whether the photo engine makes what is asked for: by --engine, or by what else is given.
+
+    Args:
+        possible: a photo and an expression are given, and nothing that the engine lacks. prompts: a table has some.
+
+    Raises:
+        InputError: options that contradict each other, or the engine.
+    """
+    from mien.types import InputError
+
+    engine, region = str(context.params["engine"]), str(context.params["region"])
+    choice(engine, ENGINES, "engine")
+    choice(region, REGIONS, "region")
+    given = {name for name in context.params if is_given(context, name)}
+    photo = [_spelt(context, name) for name in OF_PHOTO if name in given]
+    diffusion = [_spelt(context, name) for name in OF_DIFFUSION if name in given and name not in HARMLESS]
+    if prompts:
+        diffusion.append("a column of prompts")
+    other = context.params["backbone"] != "mini"
+    if engine == "diffusion" or (engine == "auto" and (other or diffusion or not possible)):
+        if photo:
+            why = "which --engine diffusion excludes" if engine == "diffusion" else "which does not go with "
+            why += "" if engine == "diffusion" else (diffusion[0] if diffusion else "what else is asked for")
+            raise InputError(f"{photo[0]} belongs to the photo engine, {why}: leave one of them out.")
+        return False
+    if engine == "photo" and (diffusion or other):
+        what = diffusion[0] if diffusion else "--backbone"
+        raise InputError(
+            f"{what} belongs to diffusion, which --engine photo excludes: leave one of them out."
+        )
+    if not possible:
+        raise InputError("--engine photo needs a photo of the person and an expression: give both.")
+    return True
+
+
+def photo_wish(context: typer.Context, kind: str) -> PhotoWish:
+    """The photo engine's wish of what is given. Raises `InputError` for a face that is none."""
+    given = context.params
+    return PhotoWish(
+        kind=kind,
+        strength=given["strength"],
+        relative=given["relative"],
+        region=given["region"],
+        teeth=given["teeth"],
+        face=parse_face(given["face"]),
+        expression_face=parse_face(given["expression_face"]),
+    )
 
 
 def is_given(context: typer.Context, name: str) -> bool:

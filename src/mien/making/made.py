@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from PIL import Image
 
-from mien.making.model import Model
 from mien.making.recording import Fingerprints
 from mien.making.subjects import Looked
 from mien.making.wishes import Request
-from mien.pipelines.reface import Scene
 from mien.provenance import PARTLY_GENERATED, save_image
 from mien.sheets import sheet
 from mien.types import FloatArray
+
+if TYPE_CHECKING:
+    from mien.pipelines.reface import Scene
 
 Progress = Callable[[int, int, Any], None]
 
@@ -53,11 +54,29 @@ class Made:
         return save_image(self.image, place, self.settings, mask=self.mask)
 
 
+class Recorder(Protocol):
+    """What made a picture, as its metadata keep it: a model of diffusion, or the photo engine."""
+
+    @property
+    def hashes(self) -> dict[str, str]:
+        """sha256 of its files, by part."""
+
+    @property
+    def environment(self) -> dict[str, Any]:
+        """What the last bits of a picture depend on beside its settings."""
+
+    def record(self, inputs: dict[str, Any], pixels: Image.Image, slot: int, batch: int) -> dict[str, Any]:
+        """What the metadata of a picture say beyond its settings (`mien.making.model.Model.record`)."""
+
+
 class Maker(Protocol):
-    """Portraits or refaced photos, all of one model and of one wish."""
+    """Portraits or refaced photos, all of one engine and of one wish."""
 
     kind: str
-    model: Model
+
+    @property
+    def model(self) -> Recorder:
+        """What makes them."""
 
     @property
     def settings(self) -> dict[str, Any]:

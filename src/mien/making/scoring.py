@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
 from PIL import Image
 
-from mien.backbones import FaceEncoder
-from mien.encoders.identity import EMBEDDING, EmbeddedIdentity
-from mien.encoders.standardise import restore
 from mien.face.align import cropped
 from mien.face.subject import Subject
 from mien.making.made import Drawn
 from mien.making.subjects import Target
 from mien.metrics import face as metrics
 from mien.metrics.scoring import Observation, load_scorer
-from mien.pipelines.reface import Scene
 from mien.types import Face
+
+if TYPE_CHECKING:
+    from mien.backbones import FaceEncoder
+    from mien.encoders.identity import EmbeddedIdentity
+    from mien.pipelines.reface import Scene
 
 Scores = dict[str, float | None]
 
@@ -32,7 +33,11 @@ class Judge:
     """
 
     def __init__(self, encoder: FaceEncoder | None) -> None:
-        self._encoder = encoder if isinstance(encoder, EmbeddedIdentity) else None
+        self._encoder: EmbeddedIdentity | None = None
+        if encoder is not None:
+            from mien.encoders.identity import EmbeddedIdentity
+
+            self._encoder = encoder if isinstance(encoder, EmbeddedIdentity) else None
         self._scorer = load_scorer()
         self._seen: WeakKeyDictionary[Subject, Observation] = WeakKeyDictionary()
         self._found: WeakKeyDictionary[Drawn, Sequence[Face]] = WeakKeyDictionary()
@@ -57,6 +62,9 @@ class Judge:
         if subject not in self._seen:
             vector = None
             if self._encoder is not None:
+                from mien.encoders.identity import EMBEDDING
+                from mien.encoders.standardise import restore
+
                 vector = restore(subject.vector(self._encoder)[:EMBEDDING], "identity")
             self._seen[subject] = self._scorer.observe_face(
                 subject.image, subject.face, subject.faces, vector
@@ -96,6 +104,19 @@ class Judge:
             "id": float(metrics.id_similarity(seen.direction, wanted.direction)),
             "exp": None if exp is None else float(exp),
             "pose": float(metrics.pose_error(seen.face.pose, scene.face.pose)),
+        }
+
+    def photo(self, image: Image.Image, who: Subject, how: Target) -> Scores:
+        """The same of a photo of `who` that got the expression `how`; Exp against what its words or picture come to."""
+        place = (who.face.box[:2] + who.face.box[2:]) / 2
+        near = [face for face in self.analyse(image) if _holds(face, place)]
+        if not near:
+            return {"id": None, "exp": None, "pose": None}
+        seen, wanted = self._scorer.observe_face(image, near[0]), self.look(who)
+        return {
+            "id": float(metrics.id_similarity(seen.direction, wanted.direction)),
+            "exp": float(metrics.exp(how.blendshapes, seen.face.blendshapes)),
+            "pose": float(metrics.pose_error(seen.face.pose, who.face.pose)),
         }
 
 

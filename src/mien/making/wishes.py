@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from mien.pipelines.inputs import FaceChoice
 
 BACKBONES = ("mini", "sd15", "sdxl")  # names of `mien.backbones.SPECS`, which brings torch with it
+ENGINES = ("auto", "photo", "diffusion")
+REGIONS = ("all", "eyes", "brows", "mouth")  # of `mien.warping.target.REGIONS`
 MAX_BATCH = 64  # pictures in work at a time; what a repetition believes of a stranger's picture
 SCORED_BY = {
     "portrait": {
@@ -58,6 +60,23 @@ class RefaceWish:
     expression_scale: float = 1.0
     face: FaceChoice = "largest"
     identity_face: FaceChoice = "largest"
+    expression_face: FaceChoice = "largest"
+
+
+@dataclass(frozen=True)
+class PhotoWish:
+    """What is wanted of every picture of a run of the photo engine (`mien.pipelines.photo.PhotoPipeline.express`).
+
+    Attributes:
+        kind: "portrait" is framed as one, "reface" keeps the photo's size. teeth: another photo of the same person.
+    """
+
+    kind: str
+    strength: float = 1.0
+    relative: bool = True
+    region: str = "all"
+    teeth: Path | None = None
+    face: FaceChoice = "largest"
     expression_face: FaceChoice = "largest"
 
 

@@ -59,7 +59,7 @@ class Closeup:
     def read(self, before: FloatArray, after: FloatArray) -> FloatArray:
         """The reading [57] of the face changed from coefficients `before` to `after` [52]."""
         picture = draw(self.image, self.landmarks, before, after, self.mouth, cells=CELLS).image
-        seen = self._reader(align.warp(picture, self._crop)[None])
+        seen = self._reader(np.stack([align.warp(picture, self._crop)]))
         return reading(seen.blendshapes[0], seen.landmarks[0])
 
 
@@ -171,11 +171,14 @@ class PhotoPipeline:
         """The photo with that expression, PIL RGB of the photo's own size; the arguments are those of `express`."""
         return self.express(self.sit(photo), expression, **options).image()
 
-    def sit(self, photo: Picture, face: FaceChoice = "largest", teeth: Picture | None = None) -> Sitter:
+    def sit(
+        self, photo: Picture | Subject, face: FaceChoice = "largest", teeth: Picture | None = None
+    ) -> Sitter:
         """Find the face of a photo that is meant.
 
         Args:
-            photo: a path or a PIL picture. teeth: another photo of the same person, who shows their teeth in it.
+            photo: a path, a PIL picture, or a face that was found in one.
+            teeth: another photo of the same person, who shows their teeth in it.
 
         Raises:
             InputError: there is no such face, or it is turned away, or too small.
@@ -266,7 +269,7 @@ def focused(sitter: Sitter, wanted: Wanted, strength: float, region: str) -> Wan
     return Wanted(sitter.own + strength * (wanted.value - sitter.own), wanted.weight * mask(region))
 
 
-def _name(picture: Picture, otherwise: str) -> str:
+def _name(picture: Picture | Subject, otherwise: str) -> str:
     return str(picture) if isinstance(picture, (str, Path)) else otherwise
 
 

@@ -11,7 +11,8 @@ import typer
 from mien.cli import options
 from mien.cli.console import choice, tell
 from mien.cli.pictures import place_again
-from mien.making.wishes import PortraitWish, Request
+from mien.making.wishes import PhotoWish, PortraitWish, Request
+from mien.tables import fills
 
 if TYPE_CHECKING:
     from mien.making.made import Maker
@@ -35,6 +36,11 @@ def generate(
     output: Annotated[Path, typer.Option("--output", "-o", help="The portrait: .png, .jpg or .webp.")] = Path(
         "portrait.png"
     ),
+    engine: options.Engine = "auto",
+    strength: options.Strength = 1.0,
+    relative: options.Relative = True,
+    region: options.Region = "all",
+    teeth: options.Teeth = None,
     prompt: options.Prompt = "",
     negative_prompt: options.NegativePrompt = "",
     seed: options.Seed = 0,
@@ -65,6 +71,9 @@ def generate(
 ) -> None:
     """Make a portrait of the person in IDENTITY with the expression in EXPRESSION.
 
+    It is the person's own photograph, head and shoulders, with that expression. With --prompt, another --backbone, or
+    --engine diffusion, the portrait is drawn anew.
+
     With --pairs FILE --out-dir DIR: a portrait of each row, different people in one batch, and
     DIR/results.csv with every setting and score. Pictures named in the CSV are looked for from the CSV's
     own folder.
@@ -72,7 +81,7 @@ def generate(
     With --from PICTURE IDENTITY [EXPRESSION]: that picture again, bit for bit on the same kind of machine. The
     pictures it was made from are not in it and have to be given; words are.
 
-    Other people's faces need their consent. Portraits are marked as generated, in their metadata and by an
+    Other people's faces need their consent. Portraits say that they were made, and how, in their metadata and by an
     invisible watermark: see `mien inspect`.
     """
     began = time.perf_counter()
@@ -88,16 +97,20 @@ def generate(
             "portrait", source, {"identity": identity}, expression, *place, force, overwrite, as_json, quiet
         )
         return
-    wish = PortraitWish(
-        negative_prompt=negative_prompt,
-        steps=steps,
-        guidance=guidance,
-        id_scale=id_scale,
-        expression_scale=expression_scale,
-        num_images=num_images,
-        face=options.parse_face(face),
-        expression_face=options.parse_face(expression_face),
-    )
+    wish: PortraitWish | PhotoWish
+    if options.by_photo(context, True, pairs is not None and fills(pairs, ("prompt",))):
+        wish = options.photo_wish(context, "portrait")
+    else:
+        wish = PortraitWish(
+            negative_prompt=negative_prompt,
+            steps=steps,
+            guidance=guidance,
+            id_scale=id_scale,
+            expression_scale=expression_scale,
+            num_images=num_images,
+            face=options.parse_face(face),
+            expression_face=options.parse_face(expression_face),
+        )
 
     def load() -> Maker:
         from mien.making.makers import open_maker

@@ -11,7 +11,8 @@ import typer
 from mien.cli import options
 from mien.cli.console import choice, tell
 from mien.cli.pictures import place_again
-from mien.making.wishes import RefaceWish, Request
+from mien.making.wishes import PhotoWish, RefaceWish, Request
+from mien.tables import fills
 
 if TYPE_CHECKING:
     from mien.making.made import Maker
@@ -33,6 +34,11 @@ def reface(
             help="Its expression: a picture, a word, an emoji, a mix, blendshapes.  [default: stays]"
         ),
     ] = None,
+    engine: options.Engine = "auto",
+    strength: options.Strength = 1.0,
+    relative: options.Relative = True,
+    region: options.Region = "all",
+    teeth: options.Teeth = None,
     prompt: Annotated[
         str,
         typer.Option(
@@ -82,7 +88,10 @@ def reface(
     as_json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Give a face in PHOTO another identity (swap), another expression (reenact), or both; the rest stays.
+    """Give a face in PHOTO another expression, another identity, or both; the rest stays.
+
+    An expression alone moves the photo's own pixels, at any size; what does not move keeps every bit. With --identity,
+    --prompt, another --backbone, or --engine diffusion, the face is drawn anew.
 
     With --pairs FILE --out-dir DIR: every row of a CSV file, and DIR/results.csv with every setting and score.
     Pictures named in the CSV are looked for from the CSV's own folder.
@@ -109,15 +118,20 @@ def reface(
         raise InputError("Give a photo, or --prompt with the scene to put the face in.")
     if pairs is None and identity is None and expression is None:
         raise InputError("Nothing is to be changed: give --identity, --expression or both.")
-    wish = RefaceWish(
-        steps=steps,
-        guidance=guidance,
-        id_scale=id_scale,
-        expression_scale=expression_scale,
-        face=options.parse_face(face),
-        identity_face=options.parse_face(identity_face),
-        expression_face=options.parse_face(expression_face),
-    )
+    wish: RefaceWish | PhotoWish
+    alone = identity is None and (photo is not None or pairs is not None)
+    if options.by_photo(context, alone, pairs is not None and fills(pairs, ("prompt", "identity"))):
+        wish = options.photo_wish(context, "reface")
+    else:
+        wish = RefaceWish(
+            steps=steps,
+            guidance=guidance,
+            id_scale=id_scale,
+            expression_scale=expression_scale,
+            face=options.parse_face(face),
+            identity_face=options.parse_face(identity_face),
+            expression_face=options.parse_face(expression_face),
+        )
 
     def load() -> Maker:
         from mien.making.makers import open_maker
