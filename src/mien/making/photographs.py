@@ -28,7 +28,13 @@ from mien.weights import path as weights_path
 class PhotoEngine:
     """What the metadata say of the engine: its networks and the machine under it (as `mien.making.model.Model`)."""
 
-    settings: dict[str, Any] = {"engine": "photo", "backbone": "mini"}
+    settings: dict[str, Any] = {
+        "engine": "photo",
+        "backbone": "mini",
+        "adapter": None,
+        "device": "cpu",
+        "dtype": "float32",
+    }
 
     @cached_property
     def hashes(self) -> dict[str, str]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from mien.expressions.spec import Expression, parse
 from mien.images import read_image
 from mien.making.recording import Fingerprints
-from mien.making.wishes import BACKBONES, MAX_BATCH, PortraitWish, RefaceWish, Request
+from mien.making.wishes import BACKBONES, MAX_BATCH, REGIONS, PhotoWish, PortraitWish, RefaceWish, Request
 from mien.provenance import read_provenance
 from mien.types import InputError
 
@@ -38,7 +38,7 @@ class Again:
     source: Path
     old: Settings
     request: Request
-    wish: PortraitWish | RefaceWish
+    wish: PortraitWish | RefaceWish | PhotoWish
     prints: Fingerprints
 
     def check(self, models: dict[str, str], force: bool) -> None:
@@ -89,7 +89,11 @@ def read_again(
     elif expression is not None:
         raise InputError(f"{source} kept the photo's own expression: leave --expression out.")
     request = Request(given["identity"], wanted, old["prompt"], old["seed"], given.get("photo"))
-    wish = WISHES[kind](**{field.name: old[field.name] for field in fields(WISHES[kind])})
+    asked: type[Any] = PhotoWish if old.get("engine") == "photo" else WISHES[kind]
+    wish = asked(
+        **{field.name: old[field.name] for field in fields(asked)}
+        | ({"teeth": None} if asked is PhotoWish else {})
+    )
     return Again(source, old, request, wish, prints)
 
 
@@ -136,6 +140,8 @@ def read_settings(source: Path, kind: str) -> Settings:
         hint = f"`{other} --from` makes it again" if other else "give the picture that its -o wrote"
         raise InputError(f"{source} is no picture of `{VERBS[kind]}`: {hint}.")
     checks = {**_SHARED, **_OF_KIND[kind]}
+    if settings.get("engine") == "photo":
+        checks = {name: right for name, right in checks.items() if name not in _OF_DIFFUSION} | _OF_PHOTO
     wrong = next((name for name, right in checks.items() if not right(settings.get(name))), None)
     if wrong is not None:
         raise InputError(
@@ -237,6 +243,16 @@ _OF_KIND: dict[str, dict[str, Callable[[Any], bool]]] = {
     },
 }
 
+_OF_DIFFUSION = (
+    "steps", "guidance", "id_scale", "expression_scale", "negative_prompt", "num_images", "identity_face", "scheduler",
+)  # fmt: skip
+_OF_PHOTO: dict[str, Callable[[Any], bool]] = {
+    "strength": lambda v: _number(v) and v <= 1.5,
+    "relative": lambda v: isinstance(v, bool),
+    "region": lambda v: v in REGIONS,
+    "teeth": lambda v: v is False,  # with a second photo, the command itself makes it again
+}
+
 
 def same_threads(old: Settings, device: str) -> str:
     """Where to make it: `device`, or for "auto" where it was made; on a CPU with as many threads as then."""
@@ -294,8 +310,10 @@ def expression_of(
 def why(old: Settings, new: Settings) -> str:
     """Why a repetition is not the same, as far as can be told."""
     for name in ("device", "dtype", "scheduler"):
-        if old.get(name) != new[name]:
-            return f"then {name} was {_short(old.get(name))}, here it is {new[name]}: the last bits differ."
+        if old.get(name) != new.get(name):
+            return (
+                f"then {name} was {_short(old.get(name))}, here it is {new.get(name)}: the last bits differ."
+            )
     for name in ("inputs", "models"):
         if old[name] != new[name]:
             return f"the {name} are others than then."
