@@ -26,6 +26,7 @@ MOVING = (".gif", ".mp4")
 
 
 def travel(
+    context: typer.Context,
     identity: Annotated[Path, typer.Argument(metavar="IDENTITY", help="A picture of the person.")],
     stops: Annotated[
         list[str],
@@ -49,6 +50,11 @@ def travel(
     back: Annotated[
         bool, typer.Option("--back", help="The film also runs backwards, so that it joins.")
     ] = False,
+    engine: options.Engine = "auto",
+    strength: options.Strength = 1.0,
+    relative: options.Relative = True,
+    region: options.Region = "all",
+    teeth: options.Teeth = None,
     prompt: options.Prompt = "",
     negative_prompt: options.NegativePrompt = "",
     seed: options.Seed = 0,
@@ -66,7 +72,7 @@ def travel(
     as_json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Take the person in IDENTITY from one expression to the next: same noise, only the expression moves.
+    """Take the person in IDENTITY from one expression to the next: nothing but the expression moves.
 
     mien travel me.jpg neutral joy surprise -o film.gif --sheet film.png
 
@@ -75,6 +81,7 @@ def travel(
     began = time.perf_counter()
     choice(dtype, options.DTYPES, "precision")
     options.check_backbone(backbone)
+    by_photo = options.by_photo(context, True)
     from mien.expressions.spec import parse
     from mien.pipelines import travel as journeys
     from mien.provenance import FORMATS
@@ -101,23 +108,31 @@ def travel(
     places = journeys.sweep(stops) if sweep else [parse(stop) for stop in stops]
     journeys.positions(len(places), frames)  # refuses too few frames
     check_given([identity], None)  # a mistake is told before the model is loaded
-    wish = PortraitWish(
-        negative_prompt=negative_prompt,
-        steps=steps,
-        guidance=guidance,
-        id_scale=id_scale,
-        expression_scale=expression_scale,
-        face=options.parse_face(face),
-        expression_face=options.parse_face(expression_face),
-    )
     remind(quiet)
     from mien.making import films
-    from mien.making.model import Model
-    from mien.making.portraits import Portraits
 
-    portraits = Portraits(Model(backbone, device, dtype, adapter), wish, tell)
-    with steps_bar(quiet) as progress:
-        film = films.travel(portraits, identity, places, frames, prompt, seed, callback=progress)
+    if by_photo:
+        from mien.making.photographs import Photographs
+
+        photographs = Photographs(options.photo_wish(context, "portrait"), tell)
+        with steps_bar(quiet) as progress:
+            film = films.photo_travel(photographs, identity, places, frames, callback=progress)
+    else:
+        wish = PortraitWish(
+            negative_prompt=negative_prompt,
+            steps=steps,
+            guidance=guidance,
+            id_scale=id_scale,
+            expression_scale=expression_scale,
+            face=options.parse_face(face),
+            expression_face=options.parse_face(expression_face),
+        )
+        from mien.making.model import Model
+        from mien.making.portraits import Portraits
+
+        portraits = Portraits(Model(backbone, device, dtype, adapter), wish, tell)
+        with steps_bar(quiet) as progress:
+            film = films.travel(portraits, identity, places, frames, prompt, seed, callback=progress)
     written = film.write(output, sheet, fps, back)
     seconds = time.perf_counter() - began
     if as_json:

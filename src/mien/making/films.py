@@ -5,17 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
 from mien.expressions.spec import Expression
 from mien.making.made import Progress
-from mien.making.portraits import Portraits
 from mien.pipelines import travel as journeys
+from mien.pipelines.photo_travel import travel as journey
 from mien.provenance import save_image
 from mien.provenance.animation import SUFFIXES, save_animation
 from mien.sheets import sheet
+
+if TYPE_CHECKING:
+    from mien.making.photographs import Photographs
+    from mien.making.portraits import Portraits
 
 COLUMNS = 8  # of a contact sheet
 
@@ -46,6 +50,35 @@ class Film:
             drawn = sheet(rows, max(128, self.images[0].height // 2))
             written.append(save_image(drawn, place, self.settings))
         return written
+
+
+def photo_travel(
+    photographs: Photographs,
+    identity: Path | Image.Image,
+    stops: Sequence[Expression],
+    frames: int,
+    callback: Progress | None = None,
+) -> Film:
+    """A film of the person's own photograph, through `stops`, by the wish of `photographs`.
+
+    Raises:
+        InputError: a picture cannot be used, or there are too few stops or frames.
+    """
+    wish = photographs.wish
+    places = journeys.positions(len(stops), frames)
+    sitter = photographs.sit(photographs.look_at(identity))
+    ways = [photographs.target(stop) for stop in stops]
+    images = journey(
+        photographs.pipe,
+        sitter,
+        [way.expression for way in ways],
+        places,
+        wish.strength,
+        wish.relative,
+        wish.region,
+        lambda done, total: None if callback is None else callback(done, total, None),
+    )
+    return Film(images, journeys.names(stops, frames), _settings(photographs, stops, frames))
 
 
 def travel(
@@ -79,14 +112,16 @@ def travel(
             callback=callback,
             **wish,
         )
-    settings = {
-        **portraits.settings,
+    settings = {**_settings(portraits, stops, frames), "prompt": prompt, "seed": seed}
+    return Film(images, journeys.names(stops, frames), settings)
+
+
+def _settings(maker: Portraits | Photographs, stops: Sequence[Expression], frames: int) -> dict[str, Any]:
+    return {
+        **maker.settings,
         "kind": "travel",
         "expressions": ["a picture" if any(p.picture for p in stop.parts) else stop.text for stop in stops],
         "frames": frames,
-        "prompt": prompt,
-        "seed": seed,
-        "models": portraits.model.hashes,
-        "environment": portraits.model.environment,
+        "models": maker.model.hashes,
+        "environment": maker.model.environment,
     }
-    return Film(images, journeys.names(stops, frames), settings)

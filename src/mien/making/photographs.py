@@ -13,13 +13,14 @@ import numpy as np
 import torch
 from PIL import Image
 
+from mien.expressions.spec import Expression
 from mien.face.subject import Subject
 from mien.making.made import Drawn, Progress
 from mien.making.recording import Fingerprints
 from mien.making.scoring import Judge, Scores
-from mien.making.subjects import Looked, Looker
+from mien.making.subjects import Looked, Looker, Target
 from mien.making.wishes import PhotoWish
-from mien.pipelines.photo import Expressed, PhotoPipeline
+from mien.pipelines.photo import Expressed, PhotoPipeline, Sitter
 from mien.provenance.hashes import hash_files, hash_pixels
 from mien.types import InputError
 from mien.weights import path as weights_path
@@ -91,7 +92,15 @@ class Photographs:
         if photo is None or request.expression is None:
             raise InputError("the photo engine needs a photo of the person and an expression: give both")
         looked = self._looker(request)
-        return Looked(request, self._looker.subject(photo, "identity"), looked.how)
+        return Looked(request, self.look_at(photo), looked.how)
+
+    def look_at(self, photo: Any) -> Subject:
+        """The face that is meant in a photo, a path or a PIL picture."""
+        return self._looker.subject(photo, "identity")
+
+    def target(self, expression: Expression) -> Target:
+        """What an expression comes to."""
+        return self._looker.target(expression)
 
     def make(self, looked: Sequence[Looked], callback: Progress | None = None) -> list[Drawn]:
         """See `Maker`."""
@@ -99,27 +108,27 @@ class Photographs:
         for slot, one in enumerate(looked):
             assert one.who is not None and one.how is not None
             result = self.express(one.who, one.how.expression)
-            image, mask = result.image(), None
-            if self.kind == "portrait":
-                image = result.portrait()
-            else:
-                mask = (result.drawn.image != result.sitter.image).any(2).astype(np.float32)
-            drawn.append(Photographed(one, image, slot, len(looked), mask=mask, expressed=result))
+            changed = (result.drawn.image != result.sitter.image).any(2).astype(np.float32)
+            drawn.append(Photographed(one, result.image(), slot, len(looked), mask=changed, expressed=result))
             if callback is not None:
                 callback(slot + 1, len(looked), None)
         return drawn
 
-    def express(self, who: Subject, expression: Any) -> Expressed:
+    def express(self, who: Subject, expression: Expression) -> Expressed:
         """One photo with one expression, by the wish."""
         wish = self.wish
-        sitter = self.pipe.sit(who, teeth=wish.teeth)
-        return self.pipe.express(sitter, expression, wish.strength, wish.relative, wish.region)
+        return self.pipe.express(self.sit(who), expression, wish.strength, wish.relative, wish.region)
+
+    def sit(self, who: Subject) -> Sitter:
+        """The person, framed for a portrait."""
+        sitter = self.pipe.sit(who, teeth=self.wish.teeth)
+        return sitter.framed() if self.kind == "portrait" else sitter
 
     def score(self, drawn: Drawn) -> Scores:
         """See `Maker`: id, exp, pose."""
         assert isinstance(drawn, Photographed) and drawn.expressed is not None
         assert drawn.looked.who is not None and drawn.looked.how is not None
-        return self._judge.photo(drawn.expressed.image(), drawn.looked.who, drawn.looked.how)
+        return self._judge.photo(drawn.image, drawn.expressed.sitter.face, drawn.looked.who, drawn.looked.how)
 
     def told(self, drawn: Drawn) -> dict[str, Any]:
         """See `Maker`."""
@@ -147,4 +156,4 @@ class Photographs:
     def shown(self, drawn: Drawn) -> Image.Image:
         """See `Maker`; expressions leave the face where it was."""
         assert isinstance(drawn, Photographed) and drawn.expressed is not None
-        return self._judge.crop(drawn.expressed.image(), drawn.expressed.sitter.face)
+        return self._judge.crop(drawn.image, drawn.expressed.sitter.face)

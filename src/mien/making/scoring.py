@@ -106,9 +106,9 @@ class Judge:
             "pose": float(metrics.pose_error(seen.face.pose, scene.face.pose)),
         }
 
-    def photo(self, image: Image.Image, who: Subject, how: Target) -> Scores:
-        """The same of a photo of `who` that got the expression `how`; Exp against what its words or picture come to."""
-        place = (who.face.box[:2] + who.face.box[2:]) / 2
+    def photo(self, image: Image.Image, face: Face, who: Subject, how: Target) -> Scores:
+        """The same of a photo of `who`, whose `face` got the expression `how`; Exp against what that comes to."""
+        place = (face.box[:2] + face.box[2:]) / 2
         near = [face for face in self.analyse(image) if _holds(face, place)]
         if not near:
             return {"id": None, "exp": None, "pose": None}

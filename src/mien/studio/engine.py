@@ -75,14 +75,15 @@ class Job:
             )
 
     def watch(self, backbone: Any) -> Callable[[int, int, Any], None]:
-        """A pipeline's callback: reports each step, with a preview decoded by `backbone` now and then."""
+        """A pipeline's callback: reports each step, with a preview decoded by `backbone` (None: no preview) now and
+        then."""
 
         def callback(step: int, total: int, latents: Any) -> None:
             from mien.pipelines.portrait import to_pil
 
             self.check()
             preview, now = None, time.monotonic()
-            if now - self._shown >= PREVIEW_EVERY and step < total:
+            if backbone is not None and now - self._shown >= PREVIEW_EVERY and step < total:
                 self._shown = now
                 preview = to_pil(backbone.decode(latents[:1]).cpu())[0]
             self.updates.put(Step(step, total, preview))

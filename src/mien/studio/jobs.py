@@ -56,7 +56,7 @@ def make(maker: Maker, asked: Request, count: int, job: Job, place: Path) -> lis
     from mien.making.recording import Fingerprints
 
     looked = [maker.look(replace(asked, seed=asked.seed + number)) for number in range(count)]
-    drawn = maker.make(looked, job.watch(maker.model.backbone))
+    drawn = maker.make(looked, job.watch(getattr(maker.model, "backbone", None)))
     prints, done = Fingerprints(), []
     for one in drawn:
         made = finish(maker, one, prints)
