@@ -266,7 +266,7 @@ def test_a_models_error_is_survived(studio: Any, client: Any, monkeypatch: pytes
     def broken(backbone: str) -> Any:
         raise RuntimeError("CUDA out of memory at /secret/path")
 
-    monkeypatch.setattr(studio.engine, "portraits", broken)
+    monkeypatch.setattr(studio.engine, "model", broken)
     with pytest.raises(Exception, match="Something went wrong") as caught:
         portrait(client)
     assert "secret" not in str(caught.value)
