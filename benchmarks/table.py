@@ -103,12 +103,12 @@ def publish(out: Path, name: str, title: str, rows: list[Row], details: dict[str
     out.mkdir(parents=True, exist_ok=True)
     facts = environment()
     made = f"{facts['date']}, {facts['machine']}, torch {facts['torch']}"
-    script = f"benchmarks/{Path(sys.argv[0]).name}"
-    text = markdown(title, rows) + f"\nMeasured {made}, by `python {script}`.\n"
+    script = f"benchmarks.{Path(sys.argv[0]).stem}"
+    text = markdown(title, rows) + f"\nMeasured {made}, by `python -m {script}`.\n"
     content = {
         "title": title,
         "environment": facts,
-        "command": shlex.join(["python", script, *sys.argv[1:]]),
+        "command": shlex.join(["python", "-m", script, *sys.argv[1:]]),
         "rows": [{**asdict(row), "met": row.met} for row in rows],
         **details,
     }

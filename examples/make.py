@@ -1,6 +1,6 @@
 """Makes the example pictures and the README's gallery. Nobody is in them: the people are portraits of samples of our
 own base model, the expressions are words, blendshapes and renders of a synthetic head (which need the head's data, see
-`mien/data/ict.py`).
+`factory/faces/ict.py`).
 
 python examples/make.py [inputs] [strip] [expressions] [people] [reface] [travel]
 
@@ -65,10 +65,10 @@ def people(count: int = PEOPLE) -> list[Image.Image]:
 @cache
 def smile() -> Image.Image:
     """A nearly frontal render of a synthetic head, smiling."""
-    from mien.data.coefficients import preset
-    from mien.data.ict import load_head
-    from mien.data.render import HOLDOUT_SEEDS, make_person, render
-    from mien.data.scene import sample_view
+    from factory.faces.coefficients import preset
+    from factory.faces.ict import load_head
+    from factory.faces.render import HOLDOUT_SEEDS, make_person, render
+    from factory.faces.scene import sample_view
 
     seed = HOLDOUT_SEEDS + 900_003
     head = load_head()

@@ -24,11 +24,11 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from mien.data.labels import Labeller
+from mien.data.warp import LOWER_LIP, OVAL, UPPER_LIP, similarity_3d
 from PIL import Image
 from scipy.interpolate import RBFInterpolator
 
-from mien.data.labels import Labeller
-from mien.data.warp import LOWER_LIP, OVAL, UPPER_LIP, similarity_3d
 from mien.encoders.dlib_recogniser import chip_of_pixels, load
 from mien.provenance import COMPOSITE, save_image
 from mien.types import ByteImage, FloatArray

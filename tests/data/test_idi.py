@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from tests.data.sets import face, make
 
 from mien.data import growing, idi_page, spread
 from mien.data.filters import Limits, load_quality
@@ -25,6 +24,7 @@ from mien.data.shards import read_shard
 from mien.metrics.face import exp, id_distance
 from mien.provenance import read_provenance
 from mien.types import Face, InputError
+from tests.data.sets import face, make
 
 pytest.importorskip("pyarrow", reason="manifests need the extra mien[data]")
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+
 from tests.studio.pages import wide
 
 pytest.importorskip("gradio", reason="the studio needs Gradio: pip install mien[studio]")
@@ -151,7 +152,7 @@ def test_words_are_searched(client: Any) -> None:
     [
         ({"expression": "../../etc/passwd"}, "no word or emoji"),
         ({"expression": "/etc/passwd"}, "no word or emoji"),
-        ({"expression": "joi"}, "did you mean joy"),
+        ({"expression": "smille"}, "did you mean smile"),
         ({"expression": "<script>alert(1)</script>"}, "&lt;script"),
         ({"prompt_text": "a" * 5000}, "limit"),
         ({"seed": -4}, ""),

@@ -16,9 +16,10 @@ from pathlib import Path
 
 import pytest
 
+from factory.training import manifest
 from mien import weights
 from mien.types import InputError
-from mien.weights import Entry, Status, WeightFile, manifest, registry
+from mien.weights import Entry, Status, WeightFile, registry
 from mien.weights.fetch import fetch
 from mien.weights.foreign import FOREIGN
 

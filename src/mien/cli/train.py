@@ -17,18 +17,28 @@ def train(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Build the models, print sizes and memory, and stop.")
     ] = False,
+    minutes: Annotated[
+        float | None, typer.Option(help="Stop after so many, with a checkpoint to go on from.")
+    ] = None,
 ) -> None:
     """Train what RECIPE says; started again, it resumes from its last checkpoint."""
+    import math
+
     from mien.types import InputError
+
+    if minutes is not None and not minutes > 0:
+        raise InputError(f"--minutes must be more than 0, not {minutes:g}.")
 
     for override in overrides or []:
         if "=" not in override:
             raise InputError(f"{override} is not KEY=VALUE: write for instance loop.steps=100.")
+    if not recipe.is_file():
+        raise InputError(f"The recipe {recipe} does not exist: give a file of recipes/.")
     from mien.cli.console import say
     from mien.training.recipe import run
 
     try:
-        print(run(recipe, overrides, out, dry_run))
+        print(run(recipe, overrides, out, dry_run, math.inf if minutes is None else minutes))
     except FloatingPointError as error:
         say(f"mien: {error}.")
         raise typer.Exit(1) from error

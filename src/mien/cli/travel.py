@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
 from mien.cli import options
-from mien.cli.consent import remind
-from mien.cli.console import choice, passed_on, print_json
-from mien.cli.generate.wish import Wish
-from mien.cli.pictures import check_places, expression_files, files, spare, steps_bar
-
-if TYPE_CHECKING:
-    from PIL import Image
+from mien.cli.console import choice, print_json, tell
+from mien.cli.pictures import (
+    check_given,
+    check_places,
+    expression_files,
+    files,
+    keep,
+    remind,
+    spare,
+    steps_bar,
+)
+from mien.making.wishes import PortraitWish
 
 MOVING = (".gif", ".mp4")
-COLUMNS = 8
-BATCH = 8
 
 
 def travel(
@@ -59,6 +62,7 @@ def travel(
     dtype: options.Dtype = "auto",
     backbone: options.Backbone = "mini",
     adapter: options.Adapter = None,
+    overwrite: options.Overwrite = False,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
@@ -70,8 +74,8 @@ def travel(
     """
     began = time.perf_counter()
     choice(dtype, options.DTYPES, "precision")
+    options.check_backbone(backbone)
     from mien.expressions.spec import parse
-    from mien.images import read_image
     from mien.pipelines import travel as journeys
     from mien.provenance import FORMATS
     from mien.provenance.animation import check_animation
@@ -84,19 +88,20 @@ def travel(
             raise InputError(
                 f"{output} is neither a film nor a picture: end the name in {', '.join((*MOVING, *FORMATS))}."
             )
-        check_places([output])
+        check_places([output], overwrite=overwrite)
         if sheet or back:
             raise InputError(
                 f"{output} is a contact sheet itself: --sheet and --back go with a .gif or .mp4."
             )
     if sheet:
-        check_places([sheet])
+        check_places([sheet], overwrite=overwrite)
     given = [identity, *(path for stop in stops for path in expression_files(stop))]
     spare(files(given), [output, *([sheet] if sheet else [])])
+    keep([output], overwrite)
     places = journeys.sweep(stops) if sweep else [parse(stop) for stop in stops]
-    said = journeys.names(places, frames)  # also refuses too few frames
-    image = read_image(identity)  # a mistake is told before the model is loaded
-    wish = Wish(
+    journeys.positions(len(places), frames)  # refuses too few frames
+    check_given([identity], None)  # a mistake is told before the model is loaded
+    wish = PortraitWish(
         negative_prompt=negative_prompt,
         steps=steps,
         guidance=guidance,
@@ -106,75 +111,19 @@ def travel(
         expression_face=options.parse_face(expression_face),
     )
     remind(quiet)
-    from mien.cli.generate.portraits import Portraits
+    from mien.making import films
+    from mien.making.model import Model
+    from mien.making.portraits import Portraits
 
-    portraits = Portraits(wish, backbone, device, dtype, adapter)
-    who, ways = portraits.look(identity, "face", image), [portraits.express(place) for place in places]
-    with steps_bar(quiet) as progress, passed_on(["the prompt "], set()):  # of faces, `look` has said it
-        images = journeys.travel(
-            portraits.pipe,
-            who.image,
-            [way.expression for way in ways],
-            frames,
-            prompt=prompt,
-            negative_prompt=negative_prompt,
-            seed=seed,
-            steps=steps,
-            guidance=guidance,
-            id_scale=id_scale,
-            expression_scale=expression_scale,
-            face=wish.face,
-            expression_face=wish.expression_face,
-            batch_size=BATCH,
-            callback=progress,
-        )
-    settings = {
-        **portraits.settings,
-        "kind": "travel",
-        "expressions": ["a picture" if any(p.picture for p in stop.parts) else stop.text for stop in places],
-        "frames": frames,
-        "prompt": prompt,
-        "seed": seed,
-        "models": portraits.maker.hashes,
-        "environment": portraits.maker.environment,
-    }
-    written = _write(images, said, output, sheet, settings, fps, back)
+    portraits = Portraits(Model(backbone, device, dtype, adapter), wish, tell)
+    with steps_bar(quiet) as progress:
+        film = films.travel(portraits, identity, places, frames, prompt, seed, callback=progress)
+    written = film.write(output, sheet, fps, back)
     seconds = time.perf_counter() - began
     if as_json:
-        print_json(
-            {
-                "files": [str(path) for path in written],
-                "frames": said,
-                "settings": settings,
-                "seconds": seconds,
-            }
-        )
+        files_made = [str(path) for path in written]
+        print_json({"files": files_made, "frames": film.names, "settings": film.settings, "seconds": seconds})
         return
     for path in written:
         print(path)
     print(f"{frames} frames, {' -> '.join(stop.text for stop in places)}, {seconds:.1f} s in all")
-
-
-def _write(
-    images: list[Image.Image],
-    said: list[str],
-    output: Path,
-    sheet: Path | None,
-    settings: dict[str, Any],
-    fps: float,
-    back: bool,
-) -> list[Path]:
-    from mien.provenance import save_image
-    from mien.provenance.animation import save_animation
-    from mien.sheets import sheet as drawn
-
-    written = []
-    if output.suffix.lower() in MOVING:
-        film = [*images, *images[-2:0:-1]] if back else images
-        written.append(save_animation(film, output, settings, fps))
-    place = sheet if written else output
-    if place is not None:
-        cells = list(zip(said, images, strict=True))
-        rows = [cells[i : i + COLUMNS] for i in range(0, len(cells), COLUMNS)]
-        written.append(save_image(drawn(rows, max(128, images[0].height // 2)), place, settings))
-    return written

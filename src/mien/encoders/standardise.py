@@ -1,7 +1,7 @@
 """Fixed means and deviations of the embedded encoders' numbers, so that every input of an adapter has unit scale.
 
-`statistics.json` is written by ``python -m mien.data.statistics`` from the training part of the prepared faces. Zero,
-which guidance uses for "no condition", is then the average face.
+`statistics.json` is written by ``python -m factory.faces.statistics`` from the training part of the prepared faces.
+Zero, which guidance uses for "no condition", is then the average face.
 """
 
 from __future__ import annotations

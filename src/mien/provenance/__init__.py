@@ -137,6 +137,8 @@ def read_metadata(path: str | Path) -> Metadata | None:
     try:
         with Image.open(path) as image:
             return read_packet(image.info.get("xmp") or image.info.get("XML:com.adobe.xmp"))
+    except FileNotFoundError as error:
+        raise InputError(f"{path} does not exist: check the name.") from error
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise InputError(
             f"{path} is not a picture that can be read: give a JPEG, PNG or WebP file."

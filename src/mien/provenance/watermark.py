@@ -31,8 +31,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from scipy.fft import dctn, idctn
-from scipy.ndimage import gaussian_filter
 
 Array = NDArray[np.float64]
 Box = tuple[float, float, float, float]
@@ -161,6 +159,8 @@ WINDOW = 192  # grid points: the mark's 128 may lie 32 off
 
 
 def _near(image: Image.Image, box: Box) -> Iterator[Found]:
+    from scipy.fft import idctn
+
     across = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
     grey = image.convert("L")
     spectrum = np.conj(np.fft.rfft2(_pattern(), (WINDOW, WINDOW)))
@@ -209,6 +209,9 @@ def _signs() -> Array:
 @cache
 def _pattern() -> Array:
     """[GRID, GRID], mean 0, root mean square 1."""
+
+    from scipy.fft import idctn
+
     pattern = idctn(_signs(), norm="ortho")
     return pattern / pattern.std()
 
@@ -221,6 +224,9 @@ def _grid(image: Image.Image) -> Array:
 
 def _liveliness(y: Array) -> Array:
     """m: 0.6 where the picture is smooth to 3 in hair and cloth, where the eye sees no such thing."""
+
+    from scipy.ndimage import gaussian_filter
+
     detail = y - gaussian_filter(y, 2)
     return (0.6 + np.sqrt(gaussian_filter(detail * detail, 2)) / 6).clip(0.6, 3.0)
 
@@ -234,6 +240,10 @@ def _features(y: Array) -> Array:
     Returns:
         [n, n], 0 outside the band.
     """
+
+    from scipy.fft import dctn, idctn
+    from scipy.ndimage import gaussian_filter
+
     n = len(y)
     band = _band(n)
     inside = idctn(np.where(band, dctn(y, norm="ortho"), 0), norm="ortho")
