@@ -79,7 +79,7 @@ NOBODIES = {
     "fay": _nobody("122", "100", "002 118 100 120 010 112", 7),
     "ida": _nobody("064", "094", "006 066 038 094 020 134", 22),
     "cleo": _nobody("126", "064", "062 064 006 082 096 066", 6),
-    "may": _nobody("034", "030", "030 034 112 094 066 124", 28),
+    "may": _nobody("134", "030", "030 034 112 094 066 124", 28),
     "eve": _nobody("144", "002", "016 032 118 090 124 002", 12),
     "ben": _nobody("138", "130", "018 104 130 132 012 128", 6),
     "max": _nobody("104", "036", "004 022 036 092 142 108", 15),
@@ -195,13 +195,14 @@ def bite(target: FloatArray, source: FloatArray, box: Box) -> FloatArray:
     return motion(np.concatenate([lips[0], lips[1][1:-1]]), source[upper + lower[1:-1]], box)
 
 
-def without_moles(picture: FloatArray, skin: FloatArray) -> FloatArray:
-    """A lab picture without small round dark spots in places of about the colour `skin` [3]."""
+def without_moles(picture: FloatArray, skin: FloatArray, top: int) -> FloatArray:
+    """A lab picture without small round dark spots below the row `top`, in places of about the colour `skin` [3]."""
     light = picture[..., 0]
     around = cv2.morphologyEx(light, cv2.MORPH_CLOSE, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (17, 17)))
     far = np.linalg.norm((blur(picture, 6) - skin) / np.array([2, 1, 1], np.float32), axis=2)
     edge = cv2.dilate(blur(light, 2), np.ones((33, 33))) - blur(light, 3) > 30  # of clothes, hair or ears
     spots = ((blur(around - light, 1) > 4) & (far < 12) & ~edge).astype(np.uint8)
+    spots[:top] = 0
     _, labels, boxes, _ = cv2.connectedComponentsWithStats(spots)
     width, height, area = boxes[:, 2], boxes[:, 3], boxes[:, 4]
     round_ = (np.maximum(width, height) < 16) & (area > 0.5 * width * height) & (area > 8)
@@ -292,7 +293,7 @@ def portrait(nobody: Nobody, state: str) -> ByteImage:
     maps = [motion(target, landmarks, box) for _, landmarks in photos]
     aim = back[here][skin].mean(0)
     pictures = [lab - sample(lab, at)[skin].mean(0) + aim for (lab, _), at in zip(photos, maps, strict=True)]
-    back = without_moles(back, aim)
+    back = without_moles(back, aim, int(target[LOWER_LIP[5], 1]))
     maps = align(pictures, weights, maps, blur(oval, 8))
     front = sharp_mean([sample(picture, at) for picture, at in zip(pictures, maps, strict=True)], weights)
     if state == "smile" and nobody.teeth:

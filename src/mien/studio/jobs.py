@@ -47,6 +47,11 @@ def follow(
             yield shown
 
 
+def by_photo(backbone: str, *said: str) -> bool:
+    """Whether the photo engine serves a wish: the embedded model's, with nothing said in words but the expression."""
+    return backbone == "mini" and not any(text.strip() for text in said)
+
+
 def make(maker: Maker, asked: Request, count: int, job: Job, place: Path) -> list[tuple[str, Made]]:
     """Make `count` pictures of a request, of seed, seed + 1 …, and write them: their paths, and what there is to say.
 

@@ -9,7 +9,8 @@ from typing import Any
 import gradio as gr
 
 from mien.expressions.spec import Expression
-from mien.making.wishes import PortraitWish, Request, in_words
+from mien.making.made import Maker
+from mien.making.wishes import PhotoWish, PortraitWish, Request, in_words
 from mien.studio import jobs
 from mien.studio.engine import Engine, Job
 from mien.studio.fields import (
@@ -84,9 +85,15 @@ def panel(engine: Engine, backbone: gr.Dropdown, history: gr.State) -> Panel:
             )
 
             def work(job: Job, place: Path) -> Done:
-                from mien.making.portraits import Portraits
+                maker: Maker
+                if jobs.by_photo(backbone, asked.prompt, wish.negative_prompt) and wish.num_images == 1:
+                    from mien.making.photographs import Photographs
 
-                maker = Portraits(engine.model(backbone), wish)
+                    maker = Photographs(PhotoWish("portrait"))
+                else:
+                    from mien.making.portraits import Portraits
+
+                    maker = Portraits(engine.model(backbone), wish)
                 done = jobs.make(maker, asked, wish.num_images, job, place)
                 paths = [path for path, _ in done]
                 lines = [f"Seed {made.told['seed']}: {in_words('portrait', made.scores)}" for _, made in done]

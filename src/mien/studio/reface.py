@@ -9,7 +9,8 @@ from typing import Any
 import gradio as gr
 from PIL import Image, ImageDraw, ImageFont
 
-from mien.making.wishes import RefaceWish, Request, in_words
+from mien.making.made import Maker
+from mien.making.wishes import PhotoWish, RefaceWish, Request, in_words
 from mien.provenance import COMPOSITE, save_image
 from mien.studio import jobs
 from mien.studio.engine import Engine, Job
@@ -138,9 +139,16 @@ def panel(engine: Engine, backbone: gr.Dropdown, history: gr.State) -> Panel:
             asked = Request(who, what, prompt(prompt_text), number(seed, 0, MAX_SEED, "seed"), before)
 
             def work(job: Job, place: Path) -> Done:
-                from mien.making.refaces import Refaces
+                maker: Maker
+                if task == "reenact" and jobs.by_photo(backbone, asked.prompt):
+                    from mien.making.photographs import Photographs
 
-                ((after, made),) = jobs.make(Refaces(engine.model(backbone), wish), asked, 1, job, place)
+                    maker = Photographs(PhotoWish("reface", face=wish.face))
+                else:
+                    from mien.making.refaces import Refaces
+
+                    maker = Refaces(engine.model(backbone), wish)
+                ((after, made),) = jobs.make(maker, asked, 1, job, place)
                 entry: dict[str, Any] = {"kind": "reface", "how": how, "text": expression}
                 entry |= {"picture": after, "label": f"{task} · seed {asked.seed}"}
                 entry["settings"] = {**made.settings, "task": task}

@@ -9,7 +9,7 @@ from typing import Any
 
 import gradio as gr
 
-from mien.making.wishes import PortraitWish
+from mien.making.wishes import PhotoWish, PortraitWish
 from mien.studio import jobs
 from mien.studio.engine import Engine, Job
 from mien.studio.fields import MODEL, Panel, buttons, inventing, photo, sampling, sampling_fields, stop_by
@@ -78,12 +78,19 @@ def panel(engine: Engine, backbone: gr.Dropdown, history: gr.State) -> Panel:
 
             def work(job: Job, place: Path) -> Done:
                 from mien.making import films
-                from mien.making.portraits import Portraits
 
-                model = engine.model(backbone)
-                film = films.travel(
-                    Portraits(model, wish), who, places, count, said, first, BATCH, job.watch(model.backbone)
-                )
+                if jobs.by_photo(backbone, said):
+                    from mien.making.photographs import Photographs
+
+                    maker = Photographs(PhotoWish("portrait"))
+                    film = films.photo_travel(maker, who, places, count, job.watch(None))
+                else:
+                    from mien.making.portraits import Portraits
+
+                    model = engine.model(backbone)
+                    film = films.travel(
+                        Portraits(model, wish), who, places, count, said, first, BATCH, job.watch(model.backbone)
+                    )
                 gif, still = film.write(place / "travel.gif", place / "travel.png", rate, and_back)
                 label = " → ".join(stop.text[:16] for stop in places)
                 entry: dict[str, Any] = {"kind": "travel", "picture": str(still), "label": label}
