@@ -89,7 +89,14 @@ def panel(engine: Engine, backbone: gr.Dropdown, history: gr.State) -> Panel:
 
                     model = engine.model(backbone)
                     film = films.travel(
-                        Portraits(model, wish), who, places, count, said, first, BATCH, job.watch(model.backbone)
+                        Portraits(model, wish),
+                        who,
+                        places,
+                        count,
+                        said,
+                        first,
+                        BATCH,
+                        job.watch(model.backbone),
                     )
                 gif, still = film.write(place / "travel.gif", place / "travel.png", rate, and_back)
                 label = " → ".join(stop.text[:16] for stop in places)
