@@ -1,6 +1,6 @@
 """Portraits of nobody, at rest and smiling: averages of people of the Face Research Lab London Set.
 
-MIEN_SHARED=../shared PYTHONPATH=src python factory/nobody.py [NAME ...] [--out examples/people]
+MIEN_SHARED=../shared python -m factory.nobody [NAME ...] [--out examples/people]
 
 Beside the folder, the two pictures that the examples begin with are laid as identity.jpg and expression.jpg.
 
@@ -24,14 +24,15 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from mien.data.labels import Labeller
-from mien.data.warp import LOWER_LIP, OVAL, UPPER_LIP, similarity_3d
 from PIL import Image
 from scipy.interpolate import RBFInterpolator
 
+from factory.faces.labels import Labeller
 from mien.encoders.dlib_recogniser import chip_of_pixels, load
 from mien.provenance import COMPOSITE, save_image
 from mien.types import ByteImage, FloatArray
+from mien.warping.mesh import LOWER_LIP, OVAL, UPPER_LIP
+from mien.warping.shapes import similarity_3d
 
 SIDE = 1024
 STATES = {"rest": "neutral", "smile": "smiling"}

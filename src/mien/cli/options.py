@@ -121,11 +121,14 @@ OF_DIFFUSION = (
 HARMLESS = ("seed", "device", "dtype", "batch_size")  # of these, what the photo engine may be given in vain
 
 
-def by_photo(context: typer.Context, possible: bool, prompts: bool = False) -> bool:
+def by_photo(
+    context: typer.Context, possible: bool, table: Path | None = None, columns: Sequence[str] = ()
+) -> bool:
     """Whether the photo engine makes what is asked for: by --engine, or by what else is given.
 
     Args:
-        possible: a photo and an expression are given, and nothing that the engine lacks. prompts: a table has some.
+        possible: a photo and an expression are given, and nothing that the engine lacks.
+        table: of many pictures; if it has anything in one of `columns`, diffusion makes all of them.
 
     Raises:
         InputError: options that contradict each other, or the engine.
@@ -138,8 +141,10 @@ def by_photo(context: typer.Context, possible: bool, prompts: bool = False) -> b
     given = {name for name in context.params if is_given(context, name)}
     photo = [_spelt(context, name) for name in OF_PHOTO if name in given]
     diffusion = [_spelt(context, name) for name in OF_DIFFUSION if name in given and name not in HARMLESS]
-    if prompts:
-        diffusion.append("a column of prompts")
+    if table is not None and engine != "diffusion":
+        from mien.tables import fills
+
+        diffusion += [f"the column {name}" for name in columns if fills(table, (name,))]
     other = context.params["backbone"] != "mini"
     if engine == "diffusion" or (engine == "auto" and (other or diffusion or not possible)):
         if photo:

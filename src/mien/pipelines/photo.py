@@ -141,7 +141,7 @@ def seek(sitter: Sitter, wanted: Wanted, rounds: int = ROUNDS) -> Sought:
     solver = Solver(sitter.own, wanted.value, wanted.weight)
     before = solver.before
     at_first = solver.error(sitter.own)
-    error, after = at_first, before
+    error, after = np.inf, solver.after
     for left in range(rounds, -1, -1):
         reached = solver.error(read := sitter.closeup.read(before, solver.after))
         gained = error - reached

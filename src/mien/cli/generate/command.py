@@ -12,7 +12,6 @@ from mien.cli import options
 from mien.cli.console import choice, tell
 from mien.cli.pictures import place_again
 from mien.making.wishes import PhotoWish, PortraitWish, Request
-from mien.tables import fills
 
 if TYPE_CHECKING:
     from mien.making.made import Maker
@@ -98,7 +97,7 @@ def generate(
         )
         return
     wish: PortraitWish | PhotoWish
-    if options.by_photo(context, True, pairs is not None and fills(pairs, ("prompt",))):
+    if options.by_photo(context, True, pairs, ("prompt",)):
         wish = options.photo_wish(context, "portrait")
     else:
         wish = PortraitWish(

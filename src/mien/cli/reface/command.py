@@ -12,7 +12,6 @@ from mien.cli import options
 from mien.cli.console import choice, tell
 from mien.cli.pictures import place_again
 from mien.making.wishes import PhotoWish, RefaceWish, Request
-from mien.tables import fills
 
 if TYPE_CHECKING:
     from mien.making.made import Maker
@@ -120,7 +119,7 @@ def reface(
         raise InputError("Nothing is to be changed: give --identity, --expression or both.")
     wish: RefaceWish | PhotoWish
     alone = identity is None and (photo is not None or pairs is not None)
-    if options.by_photo(context, alone, pairs is not None and fills(pairs, ("prompt", "identity"))):
+    if options.by_photo(context, alone, pairs, ("prompt", "identity")):
         wish = options.photo_wish(context, "reface")
     else:
         wish = RefaceWish(
