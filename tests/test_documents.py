@@ -93,7 +93,7 @@ def test_commands_are_as_printed(page: Path) -> None:
                 for option in (*parameter.opts, *parameter.secondary_opts)
             }
             assert set(given) <= known | {"--help", "-h"}, words
-            if rest[0] == "train" and rest[1] != "RECIPE" and not rest[1].startswith("-"):
+            if rest[0] == "train" and rest[1:] and rest[1] != "RECIPE" and not rest[1].startswith("-"):
                 find(rest[1])
         elif program == "make":
             targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
