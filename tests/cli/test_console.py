@@ -250,8 +250,22 @@ def test_where_a_rows_pictures_are(tmp_path: Path, cell: str, located_at: str) -
 
 def test_bad_rows_are_named_and_the_others_kept(tmp_path: Path) -> None:
     (tmp_path / "a").touch()
-    lines = ["identity,expression,seed,out", "a,joy,1,good.png", ",joy,1,", "a,joy,x,", "a,joy,-1,", "a,joy,1,good.png"]
-    lines += ["a,joy,1,../up.png", "a,joy,1,/etc/up.png", "a,joy,1,c.txt", "a,joy,1,d.png,extra", "a", "a,joy,2,e.png"]
+    lines = [
+        "identity,expression,seed,out",
+        "a,joy,1,good.png",
+        ",joy,1,",
+        "a,joy,x,",
+        "a,joy,-1,",
+        "a,joy,1,good.png",
+    ]
+    lines += [
+        "a,joy,1,../up.png",
+        "a,joy,1,/etc/up.png",
+        "a,joy,1,c.txt",
+        "a,joy,1,d.png,extra",
+        "a",
+        "a,joy,2,e.png",
+    ]
     rows, bad = read_rows(write(tmp_path / "p.csv", "\n".join(lines)), tmp_path, PairFormat(tmp_path, "", 0))
     assert [row.number for row in rows] == [1, 11]
     reasons = {b.number: b.reason for b in bad}
