@@ -81,7 +81,7 @@ def test_help_lists_the_verbs_and_every_verb_has_help() -> None:
         (["generate", "--from", "a.png", "b", "-n", "2"], "--num-images is the picture's own"),
         (["generate", "a", "b", "-o", "portrait"], "end the name"),
         (["generate", "a", "b", "-o", "absent/portrait.png"], "does not exist"),
-        (["generate", "absent.png", "b"], "absent.png does not exist"),
+        (["generate", "absent.png", "joy"], "absent.png does not exist"),
         (["generate", "--pairs", "absent.csv", "--out-dir", "c"], "absent.csv does not exist"),
     ],
 )
@@ -213,6 +213,8 @@ def test_rows_of_a_csv(tmp_path: Path) -> None:
     text = 'identity, expression,prompt,seed,out,notes\na.png,b.png,"red, blue",5,x/c.jpg,hi\n\n'
     text += "c.png,d.png,,,,\n"
     path = write(tmp_path / "pairs.csv", text, "utf-8-sig")
+    for name in "abcd":
+        (tmp_path / f"{name}.png").touch()
     rows, bad = read_rows(path, tmp_path / "out", PairFormat(tmp_path, "default", 9))
     assert bad == []
     first, second = rows
@@ -247,8 +249,23 @@ def test_where_a_rows_pictures_are(tmp_path: Path, cell: str, located_at: str) -
 
 
 def test_bad_rows_are_named_and_the_others_kept(tmp_path: Path) -> None:
-    lines = ["identity,expression,seed,out", "a,b,1,good.png", ",b,1,", "a,b,x,", "a,b,-1,", "a,b,1,good.png"]
-    lines += ["a,b,1,../up.png", "a,b,1,/etc/up.png", "a,b,1,c.txt", "a,b,1,d.png,extra", "a", "a,b,2,e.png"]
+    (tmp_path / "a").touch()
+    lines = [
+        "identity,expression,seed,out",
+        "a,joy,1,good.png",
+        ",joy,1,",
+        "a,joy,x,",
+        "a,joy,-1,",
+        "a,joy,1,good.png",
+    ]
+    lines += [
+        "a,joy,1,../up.png",
+        "a,joy,1,/etc/up.png",
+        "a,joy,1,c.txt",
+        "a,joy,1,d.png,extra",
+        "a",
+        "a,joy,2,e.png",
+    ]
     rows, bad = read_rows(write(tmp_path / "p.csv", "\n".join(lines)), tmp_path, PairFormat(tmp_path, "", 0))
     assert [row.number for row in rows] == [1, 11]
     reasons = {b.number: b.reason for b in bad}
