@@ -19,7 +19,7 @@ setup: .venv/.dev
 	touch $@
 
 portrait: setup
-	$(BIN)/mien generate examples/identity.png examples/expression.png -o portrait.png --strip portrait_strip.png
+	$(BIN)/mien generate examples/identity.jpg examples/expression.jpg -o portrait.png --strip portrait_strip.png
 
 studio: .venv/.studio
 	$(BIN)/mien studio

@@ -45,7 +45,7 @@ from mien.training.recipe import read_recipe
 from mien.training.stages.base import BaseStage
 from mien.types import InputError
 
-RECIPE = Path(__file__).resolve().parent.parent / "recipes" / "mini_base.yaml"
+RECIPE = "mini_base"
 SETS = ("lfw-gray", "utkface-adults")
 TRAINED_ON, VALIDATED_ON = 600, 64  # pictures of each set
 METHOD = "parallel"

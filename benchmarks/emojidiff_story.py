@@ -46,7 +46,7 @@ from mien.training.examples import DataConfig
 from mien.types import FloatArray, InputError
 
 ROOT = Path(__file__).resolve().parent.parent
-RECIPES, EXAMPLES = ROOT / "recipes", ROOT / "examples"
+EXAMPLES = ROOT / "examples"
 WISHES: dict[str, Any] = {
     "a picture": EXAMPLES / "expression.png",
     "joy": "joy",
@@ -94,7 +94,7 @@ def adapters(given: argparse.Namespace) -> tuple[dict[str, Path], Path]:
             return
         words = [f"run={arm}", f"args.backbone={given.backbone}", *extra, *quick]
         words += [f"args.adapter={start}"] if start else []
-        mien("train", str(RECIPES / f"{recipe}.yaml"), *words, "--out", str(given.out / "train"))
+        mien("train", recipe, *words, "--out", str(given.out / "train"))
         found[arm] = given.out / "train" / arm / "export" / "adapter"
 
     train("base", "mini_base", None)

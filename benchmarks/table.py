@@ -9,11 +9,13 @@ import platform
 import shlex
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from factory.faces.sources import shared_dir
 from mien import __version__
 from mien.files import write_text
 from mien.metrics.statistics import Interval
@@ -121,6 +123,8 @@ def publish(out: Path, name: str, title: str, rows: list[Row], details: dict[str
 def run(main: Callable[[], None]) -> None:
     """Call a benchmark's main; bad input ends it with one sentence and exit code 2, like a command."""
     try:
+        with suppress(InputError):  # the judges' model is among the data beside the project
+            os.environ.setdefault("MIEN_SHARED", str(shared_dir()))
         main()
     except InputError as error:
         print(error, file=sys.stderr)

@@ -54,7 +54,7 @@ SMILE = (
     "mouthLowerDown",
     "jawOpen",
 )
-REST = 0.6  # share of what LFW says: more of it moved films of faces away from the truth
+REST = 0.5  # share of what LFW says: more of it moved films of faces away from the truth
 EYES = ("_neutral", "eyeLook", "eyeBlink", "eyeWide")
 BROWS = ((70, 63, 105, 66, 107, 55, 65, 52, 53, 46), (300, 293, 334, 296, 336, 285, 295, 282, 283, 276))
 NOSE = (6, 197, 195, 5, 4, 45, 275, 51, 281, 3, 248, 122, 351, 196, 419, 220, 440)
@@ -207,9 +207,9 @@ class Texture:
         self.fade = (
             smooth(depth, 0, 16) * smooth(eyes, 1, 5) * smooth(away(UPPER_LIP + LOWER_LIP[::-1]), 0.5, 4)
         )
-        # MediaPipe's points lag behind a brow's hairs: what is left of that would be painted on as a second brow.
-        self.fade *= 0.15 + 0.85 * smooth(away(*BROWS), 0, 8)
         self.fade[row[lonely], column[lonely]] = 0
+        self.brows = smooth(away(*BROWS), 0, 8)  # 0 on the brows
+        self.fade, self.brows = ((image + image[:, ::-1]) / 2 for image in (self.fade, self.brows))
         nose = np.zeros((SIZE, SIZE), np.uint8)
         cv2.fillConvexPoly(nose, cv2.convexHull(np.round(uv[list(NOSE)]).astype(np.int32)), 1)
         rows = np.arange(SIZE)[:, None]
@@ -220,12 +220,17 @@ class Texture:
         """`values` [n, texels] less the quadratic surface that fits each best: not a fold, but light."""
         return values - (values @ self.surface) @ self.surface.T
 
-    def finish(self, values, sigma=1.0):
-        """One texture [texels], smoothed by `sigma` and faded out."""
+    def finish(self, values, on_brows, sigma=1.0):
+        """One texture [texels], smoothed by `sigma` and faded out; `on_brows` is the share that stays there.
+
+        MediaPipe's points lag behind a brow's hairs: what is left of that would be painted on as a second brow.
+        """
         drawn = np.zeros((SIZE, SIZE), np.float32)
         drawn[self.mask] = values
         known = np.maximum(cv2.GaussianBlur(self.mask.astype(np.float32), (0, 0), sigma), 1e-3)
-        return (cv2.GaussianBlur(drawn, (0, 0), sigma) / known * self.fade)[self.mask]
+        return (
+            cv2.GaussianBlur(drawn, (0, 0), sigma) / known * self.fade * np.maximum(self.brows, on_brows)
+        )[self.mask]
 
 
 def smooth(distance, start, end):
@@ -296,7 +301,10 @@ def main(cache):
     weights = REST * within_people(lay(cache, "lfw-gray-000", 40), texture)
     weights[named(*EYES)] = 0
     weights = corrected(weights, *pairs(lay(cache, "london-dev", 0)), texture)
-    weights = np.stack([texture.finish(row) for row in weights])
+    kept = [
+        0.6 if name.startswith("browDown") else 0.15 for name in NAMES
+    ]  # lowered brows: it is mostly shade
+    weights = np.stack([texture.finish(row, share) for row, share in zip(weights, kept, strict=True)])
     scale = np.maximum(np.abs(weights).max(1), 1e-6) / 127
     np.savez_compressed(
         OUT,

@@ -51,6 +51,7 @@ from mien.warping.mesh import (
     RIGHT_UPPER_LID,
     STEADY,
     UPPER_LIP,
+    IndexArray,
 )
 from mien.warping.raster import rasterise
 
@@ -86,9 +87,9 @@ def places(head: IctHead, look: Labeller) -> FloatArray:
     return (place + place[mirror] * [-1, 1, 1]) / 2
 
 
-def mirrored(place: FloatArray) -> FloatArray:
+def mirrored(place: FloatArray) -> IndexArray:
     """Which landmark is whose mirror image: [478] indices."""
-    return linear_sum_assignment(cdist(place * [-1, 1, 1], place))[1]
+    return np.asarray(linear_sum_assignment(cdist(place * [-1, 1, 1], place))[1], np.int32)
 
 
 def rows_of(head: IctHead, place: FloatArray) -> list[tuple[FloatArray, FloatArray]]:
@@ -191,7 +192,8 @@ def learned(labels: dict[str, FloatArray], place: FloatArray, offsets: FloatArra
     pose = labels["pose"]
     x = np.concatenate([labels["shapes"], pose, pose**2], 1)
     facing = np.abs(pose).max(1) < 1.8
-    _, person, count = np.unique(labels["person"][facing], return_inverse=True, return_counts=True)
+    _, person_, count_ = np.unique(labels["person"][facing], return_inverse=True, return_counts=True)
+    person, count = person_.astype(np.int32), count_.astype(np.int32)
     x, y = x[facing], y[facing]
     weight = np.minimum(1, MOST_OF_ONE / count[person]) * (count[person] > 1)
     x, y = (part - group_mean(part, person, count) for part in (x, y))
@@ -213,7 +215,7 @@ def learned(labels: dict[str, FloatArray], place: FloatArray, offsets: FloatArra
     return result
 
 
-def group_mean(values: FloatArray, person: FloatArray, count: FloatArray) -> FloatArray:
+def group_mean(values: FloatArray, person: IndexArray, count: IndexArray) -> FloatArray:
     """For every row the mean of its person's rows."""
     total = np.zeros((len(count), *values.shape[1:]))
     np.add.at(total, person, values)
@@ -229,7 +231,7 @@ def main() -> None:
     with Labeller() as look:
         place = places(head, look)
     moved = head.expression.reshape(len(NAMES), -1, 3)
-    offsets = np.zeros((len(NAMES), 478, 3))
+    offsets: FloatArray = np.zeros((len(NAMES), 478, 3))
     hidden = ~np.isfinite(place[:468, 0])
     assert hidden.sum() < 4, np.flatnonzero(hidden)
     for landmark, (index, share) in enumerate(rows_of(head, np.nan_to_num(place))):

@@ -20,6 +20,7 @@ LONGEST = 400
 # Floors of docs/architecture.md. A room may import rooms of its own floor and of those below.
 FLOORS = {
     "cli": 7, "studio": 7,
+    "making": 6,
     "pipelines": 5, "training": 5,
     "data": 4, "metrics": 4, "backbones": 4, "expressions": 4,
     "models": 3, "encoders": 3,
@@ -87,6 +88,18 @@ def test_imports_only_go_down() -> None:
             if parts[0] == "mien" and len(parts) > 1 and FLOORS.get(parts[1], 0) > FLOORS[room(path)]:
                 wrong.append(f"{where(path)} imports {name}, a floor up")
     assert not wrong
+
+
+def test_neither_front_end_knows_the_other() -> None:
+    ends = ("cli", "studio")
+    wrong = [
+        where(path)
+        for path in ROOMS
+        for name in imports(path)
+        if room(path) in ends and name.startswith(f"mien.{ends[1 - ends.index(room(path))]}.")
+    ]
+    # `mien studio` opens it, as it opens every other room
+    assert set(wrong) <= {"src/mien/cli/studio.py"}
 
 
 def test_what_is_installed_never_imports_what_made_the_models() -> None:

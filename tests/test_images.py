@@ -272,8 +272,7 @@ def test_what_a_folder_holds_and_is_not_read_is_counted_and_named(
     assert "HEIC" not in unread([tmp_path])[0]  # the extra reads it
     monkeypatch.setattr("mien.images.SUFFIXES", tuple(s for s in SUFFIXES if s not in HEIF))
     assert (
-        "1 HEIC (IMG_1.HEIC)" in unread([tmp_path])[0]
-        and 'pip install "mien[heic]"' in unread([tmp_path])[0]
+        "1 HEIC (IMG_1.HEIC)" in unread([tmp_path])[0] and 'pip install "mien[heic]"' in unread([tmp_path])[0]
     )
 
 

@@ -11,8 +11,15 @@ from pathlib import Path
 
 import numpy as np
 
-from mien.face.mediapipe import find_model
+from factory.faces.sources import shared_dir
+from mien.face.mediapipe import MODEL_NAME, find_model
 from mien.types import ByteImage, FloatArray
+
+
+def shared_model() -> Path | None:
+    """MediaPipe's file among the data beside the project, if it is there."""
+    path = shared_dir() / "models" / MODEL_NAME
+    return path if path.is_file() else None
 
 
 @dataclass(frozen=True)
@@ -43,7 +50,7 @@ class Labeller:
         from mediapipe.tasks.python import vision
 
         options = vision.FaceLandmarkerOptions(
-            base_options=python.BaseOptions(model_asset_path=str(find_model(model))),
+            base_options=python.BaseOptions(model_asset_path=str(find_model(model or shared_model()))),
             output_face_blendshapes=True,
             output_facial_transformation_matrixes=True,
             num_faces=1,

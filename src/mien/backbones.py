@@ -135,6 +135,7 @@ class Backbone:
     adapter: AdapterSpec | None = None
     _encoders: dict[str, FaceEncoder] = field(default_factory=dict)
     _stock: Any = None
+    _adapter: Any = None
 
     @property
     def is_sdxl(self) -> bool:
@@ -164,22 +165,22 @@ class Backbone:
             self._encoders[branch] = make(device=self.device)
         return self._encoders[branch]
 
-    def load_adapter(self) -> EAdapter:
-        """The E-Adapter of ``adapter``, in this backbone's precision and on its device, not yet attached."""
-        identity, expression = self._files()
-        return self._ready(EAdapter.load(self.unet, identity, expression))
-
     def load_controller(self) -> EAdapter | ControlNetAdapter:
-        """As :meth:`load_adapter`, under whichever controller of the ablation the expression's file is for."""
-        return self._ready(load_controller(self.unet, *self._files()))
-
-    def _files(self) -> tuple[Path | None, Path | None]:
+        """The adapter, under whichever controller of the ablation the expression's file is for; in this backbone's
+        precision and on its device, not yet attached. It is loaded once: pipelines of one backbone share it."""
         if self.adapter is None:
             raise InputError(f"{self.name} has no adapter: give one with adapter=FOLDER")
-        return self.adapter.identity, self.adapter.expression
+        if self._adapter is None:
+            adapter = load_controller(self.unet, self.adapter.identity, self.adapter.expression)
+            self._adapter = adapter.requires_grad_(False).eval().to(self.device, self.precision)
+        return self._adapter
 
-    def _ready(self, adapter: Any) -> Any:
-        return adapter.requires_grad_(False).eval().to(self.device, self.precision)
+    def load_adapter(self) -> EAdapter:
+        """As :meth:`load_controller`, of an adapter that is no ControlNet."""
+        adapter = self.load_controller()
+        if not isinstance(adapter, EAdapter):
+            raise InputError(f"the adapter of {self.name} is a ControlNet: use an E-Adapter")
+        return adapter
 
     def encode(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Pixels x [b, 3, H, W] in [-1, 1] -> latents z [b, c, h, w] float32 at the UNet's scale.

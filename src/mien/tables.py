@@ -160,3 +160,8 @@ def _split(text: str) -> tuple[str, str, int]:
         return len(next(csv.reader([header], delimiter=delimiter), []))
 
     return text, max(DELIMITERS, key=cells), 0
+
+
+def fills(path: str | Path, columns: Sequence[str]) -> bool:
+    """Whether a table has anything in one of `columns`. Raises `InputError` as `read_table`."""
+    return any(row.cells.get(name) for row in read_table(path).rows for name in columns)

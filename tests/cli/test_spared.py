@@ -110,7 +110,7 @@ def test_from_the_default_s_own_name_goes_beside_it(
         places.append(written)
         raise InputError("that will do")
 
-    monkeypatch.setattr(f"mien.cli.{verb}.repeat.check_places", seen)
+    monkeypatch.setattr("mien.cli.repeat.check_places", seen)
     CliRunner().invoke(app, [verb, "--from", source, *words])
     assert places == [[Path(source).with_stem(f"{Path(source).stem}-again")]]
     assert place_again(Path(source), Path("me.png"), chosen=False) == Path(source)
@@ -225,9 +225,11 @@ def test_no_row_replaces_what_any_row_reads(folder: Path) -> None:
         ],
     )
     good, bad = read_rows(table, folder, PairFormat(folder, "", 0))
-    assert [row.number for row in good] == [2, 6]
+    assert [row.number for row in good] == [2]
     reasons = {row.number: row.reason for row in bad}
-    assert reasons.keys() == {1, 3, 4, 5} and bad[1].shown["identity"] == "me.png"
+    shown = {row.number: row.shown for row in bad}
+    assert "absent.png does not exist" in reasons[6]
+    assert reasons.keys() == {1, 3, 4, 5, 6} and shown[1]["identity"] == "me.png"
     assert all("would be overwritten" in reasons[number] for number in (1, 3, 5))
 
 
@@ -239,13 +241,13 @@ def test_the_rows_of_reface_and_several_of_each(folder: Path) -> None:
         {"photo": "me.png", "identity": "", "expression": "refaced.png", "out": "c.png"},
     ]
     table = rows(folder / "pairs.csv", lines)
-    good, bad = read_rows(table, folder, RequestFormat(folder, "", 0, 2), 2)
+    good, bad = read_rows(table, folder, RequestFormat(folder, "", 0, 2))
     assert [row.number for row in good] == [2, 3] and "a-2.png" in bad[0].reason
-    assert len(read_rows(table, folder, RequestFormat(folder, "", 0, 1), 1)[0]) == 3
+    assert len(read_rows(table, folder, RequestFormat(folder, "", 0, 1))[0]) == 3
     for number, name in ((0, "portrait.png"), (1, "refaced.png")):
         lines[number]["out"] = name
     table = rows(folder / "pairs.csv", lines)
-    good, _ = read_rows(table, folder, RequestFormat(folder, "", 0, 1), 1)
+    good, _ = read_rows(table, folder, RequestFormat(folder, "", 0, 1))
     assert [row.number for row in good] == [3]
 
 

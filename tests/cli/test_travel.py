@@ -11,7 +11,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from mien.cli.main import app
-from mien.cli.making import model_name
+from mien.making.model import model_name
 from mien.provenance import read_provenance
 from tests.training.tiny_set import save_model
 

@@ -152,7 +152,7 @@ def test_words_are_searched(client: Any) -> None:
     [
         ({"expression": "../../etc/passwd"}, "no word or emoji"),
         ({"expression": "/etc/passwd"}, "no word or emoji"),
-        ({"expression": "joi"}, "did you mean joy"),
+        ({"expression": "smille"}, "did you mean smile"),
         ({"expression": "<script>alert(1)</script>"}, "&lt;script"),
         ({"prompt_text": "a" * 5000}, "limit"),
         ({"seed": -4}, ""),
@@ -266,7 +266,7 @@ def test_a_models_error_is_survived(studio: Any, client: Any, monkeypatch: pytes
     def broken(backbone: str) -> Any:
         raise RuntimeError("CUDA out of memory at /secret/path")
 
-    monkeypatch.setattr(studio.engine, "portraits", broken)
+    monkeypatch.setattr(studio.engine, "model", broken)
     with pytest.raises(Exception, match="Something went wrong") as caught:
         portrait(client)
     assert "secret" not in str(caught.value)

@@ -10,10 +10,11 @@ from typer.testing import CliRunner
 from mien.cli.main import app
 from mien.training.loop import LoopConfig
 from mien.training.recipe import read_recipe, run
+from mien.training.recipes import find, names
 from mien.types import InputError
 from tests.training.tiny_set import save_model, save_set
 
-RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("*.yaml"))
+RECIPES = [find(name) for name in names()]
 
 
 def test_there_are_as_many_as_we_know_of() -> None:
@@ -70,7 +71,7 @@ def test_the_papers_numbers_are_the_default(family: str, stage: str) -> None:
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_a_recipe_runs_on_a_tiny_model(path: Path, tmp_path: Path) -> None:
     """The recipe itself, but for the model, the folders and the sizes: a step or two, from its start to its export."""
-    assert path.read_text().splitlines()[0] == f"# mien train recipes/{path.name}"
+    assert path.read_text().splitlines()[0] == f"# mien train {path.stem}"
     family = "sdxl" if path.stem.startswith("sdxl") else "sd15"
     model, root = save_model(tmp_path / "model", family), save_set(tmp_path / "set")
     settings = [f"args.backbone={model}", "loop.steps=1", "loop.batch_size=2", "loop.accumulation=1"]

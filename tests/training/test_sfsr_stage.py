@@ -19,8 +19,6 @@ from mien.training.stages.sfsr import SfsrStage
 from mien.types import Conditions, InputError
 from tests.training.tiny_set import save_model, save_set
 
-RECIPES = Path(__file__).parents[2] / "recipes"
-
 
 @pytest.fixture(scope="module")
 def places(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
@@ -181,7 +179,7 @@ def test_bad_arguments_are_named(places: dict[str, Path]) -> None:
 
 
 def test_the_recipe_says_what_the_paper_says() -> None:
-    recipe = read_recipe(RECIPES / "sd15_sfsr.yaml")
+    recipe = read_recipe("sd15_sfsr")
     loop, arguments = LoopConfig(**recipe["loop"]), recipe["args"]
     assert loop.batch_size * loop.accumulation == 64 and loop.steps == 200_000
     rates = [loop.lr * learning_rate_factor(loop, step) for step in (0, 99_999, 150_000, 199_999)]

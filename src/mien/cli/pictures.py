@@ -127,6 +127,18 @@ def place_again(output: Path, source: Path, chosen: bool) -> Path:
     )
 
 
+def remind(quiet: bool) -> None:
+    """Say once on this account what is to be said of other people's faces; `--help` always says it.
+
+    `quiet`: say nothing now; the next run that is not quiet will.
+    """
+    from mien.cli.console import tell
+    from mien.making import consent
+
+    if not quiet:
+        consent.remind(tell)
+
+
 @contextmanager
 def steps_bar(quiet: bool) -> Iterator[Callable[[int, int, Any], None]]:
     """A progress bar of denoising steps, as a callback for the pipeline."""

@@ -9,7 +9,9 @@ import typer
 
 
 def train(
-    recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="A file of recipes/.")],
+    recipe: Annotated[
+        str, typer.Argument(metavar="RECIPE", help="A name, as mini_base or sd15_sfsr, or a file.")
+    ],
     overrides: Annotated[
         list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Replace settings, as loop.steps=100.")
     ] = None,
@@ -32,8 +34,9 @@ def train(
     for override in overrides or []:
         if "=" not in override:
             raise InputError(f"{override} is not KEY=VALUE: write for instance loop.steps=100.")
-    if not recipe.is_file():
-        raise InputError(f"The recipe {recipe} does not exist: give a file of recipes/.")
+    from mien.training.recipes import find
+
+    find(recipe)  # a wrong name is said before anything heavy is imported
     from mien.cli.console import say
     from mien.training.recipe import run
 

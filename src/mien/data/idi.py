@@ -25,6 +25,7 @@ from mien.data.observe import Memory, Observer
 from mien.data.pairs import Triple
 from mien.data.records import Manifest, Record, face_columns
 from mien.face.align import crop_matrix, warp
+from mien.face.subject import Subject
 from mien.metrics import face as metrics
 from mien.provenance import COMPOSITE, DIGITAL_SOURCE_TYPE, save_image
 from mien.types import Face, FloatArray, InputError
@@ -32,14 +33,6 @@ from mien.types import Face, FloatArray, InputError
 RESTRUCT, FACESWAP = "restruct", "faceswap"
 BATCH = 16  # portraits generated at once
 CANDIDATES = 8  # of as many people the one whose pose is nearest lends the face that is swapped in
-
-
-@dataclass(frozen=True)
-class Subject:
-    """A picture and the face in it that is meant."""
-
-    image: Image.Image
-    face: Face
 
 
 class Generator(Protocol):

@@ -31,11 +31,12 @@ from PIL import Image
 
 from mien.expressions import everyday, labels
 from mien.face.blendshapes import INDEX
+from mien.face.subject import Subject
 from mien.images import SUFFIXES
 from mien.types import InputError
 
 Kind = Literal["picture", "word", "blendshapes", "neutral"]
-Given = str | Path | Image.Image | Mapping[str, float]
+Given = str | Path | Image.Image | Subject | Mapping[str, float]
 
 MAX_LENGTH = 65_536  # characters of a specification, inline or in a file
 MAX_PARTS = 16
@@ -52,13 +53,13 @@ class Part:
     """One ingredient. Exactly one of `word`, `picture` and `shapes` is set, or none for neutral.
 
     Attributes:
-        weight: in [0, 1]. word: one of the 135. picture: a file's path, or a PIL picture.
+        weight: in [0, 1]. word: one of the 135. picture: a file's path, a PIL picture, or one whose face is found.
         shapes: (name, value in [0, 1]) of the blendshapes that were given, in MediaPipe's order.
     """
 
     weight: float
     word: str | None = None
-    picture: Path | Image.Image | None = None
+    picture: Path | Image.Image | Subject | None = None
     shapes: tuple[tuple[str, float], ...] | None = None
 
     @property
@@ -90,7 +91,7 @@ class Expression:
         return missing if missing > 1e-9 else 0.0
 
     @property
-    def picture(self) -> Path | Image.Image | None:
+    def picture(self) -> Path | Image.Image | Subject | None:
         """The picture, if one picture at full strength is all there is."""
         return self.parts[0].picture if len(self.parts) == 1 and not self.rest else None
 
@@ -111,7 +112,7 @@ def parse(given: Given | Expression) -> Expression:
     """
     if isinstance(given, Expression):
         return given
-    if isinstance(given, Image.Image):
+    if isinstance(given, (Image.Image, Subject)):
         return Expression((Part(1.0, picture=given),), "a picture")
     if isinstance(given, Mapping):
         return _blendshapes(dict(given), "the blendshapes")

@@ -7,8 +7,9 @@ small copy of the face, which the analyser reads after each try, and then made o
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,8 @@ from mien.expressions.reading import at_rest as spoken_rest
 from mien.expressions.spec import Expression, Given, parse
 from mien.face import align
 from mien.face.analyze import analyze, load_reader
+from mien.face.landmarks import bounding_box
+from mien.face.subject import Subject
 from mien.images import read_image, to_rgb
 from mien.pipelines.inputs import FaceChoice, Picture, choose_face
 from mien.types import ByteImage, Face, FloatArray, InputError
@@ -57,7 +60,7 @@ class Closeup:
     def read(self, before: FloatArray, after: FloatArray) -> FloatArray:
         """The reading [57] of the face changed from coefficients `before` to `after` [52]."""
         picture = draw(self.image, self.landmarks, before, after, self.mouth, cells=CELLS).image
-        seen = self._reader(align.warp(picture, self._crop)[None])
+        seen = self._reader(np.stack([align.warp(picture, self._crop)]))
         return reading(seen.blendshapes[0], seen.landmarks[0])
 
 
@@ -85,6 +88,17 @@ class Sitter:
     def mouth(self) -> Mouth:
         return Mouth(self.image, self.face.landmarks, self.teeth)
 
+    def framed(self) -> Sitter:
+        """Head and shoulders of it, at most `PORTRAIT` px a side; the person's reading stays the photo's."""
+        box = framed(self.face, self.image.shape)
+        part = Image.fromarray(self.image).crop(box)
+        zoom = min(1.0, PORTRAIT / max(part.size))
+        size = round(part.width * zoom), round(part.height * zoom)
+        matrix = np.array([[zoom, 0, -zoom * box[0]], [0, zoom, -zoom * box[1]]])
+        landmarks = align.transform_points(self.face.landmarks, matrix)
+        face = replace(self.face, landmarks=landmarks, box=bounding_box(landmarks))
+        return Sitter(np.asarray(part.resize(size, Image.Resampling.LANCZOS)), face, self.teeth)
+
 
 @dataclass(frozen=True)
 class Wanted:
@@ -95,56 +109,48 @@ class Wanted:
 
 
 @dataclass(frozen=True)
-class Expressed:
-    """A result.
+class Sought:
+    """Coefficients of a face that makes an expression.
 
     Attributes:
-        sitter: whose photo it is. drawn: the photo with the change.
-        before, after: coefficients [52] of the face.
+        before, after: [52].
         error: mean absolute distance of what the analyser reads from what was wanted; at_first: the photo's.
     """
 
-    sitter: Sitter
-    drawn: Drawn
     before: FloatArray
     after: FloatArray
     error: float
     at_first: float
 
+
+@dataclass(frozen=True)
+class Expressed:
+    """A result: whose photo it is, the photo with the change, and how it was reached."""
+
+    sitter: Sitter
+    drawn: Drawn
+    sought: Sought
+
     def image(self) -> Image.Image:
         """The photo, PIL RGB of its own size."""
         return Image.fromarray(self.drawn.image)
 
-    def portrait(self) -> Image.Image:
-        """Head and shoulders of it, at most `PORTRAIT` px high."""
-        box = framed(self.sitter.face, self.sitter.image.shape)
-        part = self.image().crop(box)
-        part.thumbnail((PORTRAIT, PORTRAIT), Image.Resampling.LANCZOS)
-        return part
 
-
-def express(
-    sitter: Sitter, wanted: Wanted, turn: FloatArray | None = None, rounds: int = ROUNDS
-) -> Expressed:
-    """The sitter's photo with a face that reads as wanted, or as near to it as `rounds` corrections come.
-
-    `turn`: see `mien.warping.shapes.moved`; the expression is sought on the head as it was.
-    """
+def seek(sitter: Sitter, wanted: Wanted, rounds: int = ROUNDS) -> Sought:
+    """The coefficients with which the sitter reads as wanted, or as near to it as `rounds` corrections come."""
     solver = Solver(sitter.own, wanted.value, wanted.weight)
     before = solver.before
     at_first = solver.error(sitter.own)
-    error, after = at_first, before
+    error, after = np.inf, solver.after
     for left in range(rounds, -1, -1):
-        read = sitter.closeup.read(before, solver.after)
-        reached = solver.error(read)
+        reached = solver.error(read := sitter.closeup.read(before, solver.after))
         gained = error - reached
         if gained > 0:
             error, after = reached, solver.after
         if not left or gained < WORTH * at_first:
             break
         solver.correct(read)
-    drawn = draw(sitter.image, sitter.face.landmarks, before, after, sitter.mouth, turn)
-    return Expressed(sitter, drawn, before, after, error, at_first)
+    return Sought(before, after, error, at_first)
 
 
 def framed(face: Face, shape: tuple[int, ...]) -> tuple[int, int, int, int]:
@@ -169,11 +175,14 @@ class PhotoPipeline:
         """The photo with that expression, PIL RGB of the photo's own size; the arguments are those of `express`."""
         return self.express(self.sit(photo), expression, **options).image()
 
-    def sit(self, photo: Picture, face: FaceChoice = "largest", teeth: Picture | None = None) -> Sitter:
+    def sit(
+        self, photo: Picture | Subject, face: FaceChoice = "largest", teeth: Picture | None = None
+    ) -> Sitter:
         """Find the face of a photo that is meant.
 
         Args:
-            photo: a path or a PIL picture. teeth: another photo of the same person, who shows their teeth in it.
+            photo: a path, a PIL picture, or a face that was found in one.
+            teeth: another photo of the same person, who shows their teeth in it.
 
         Raises:
             InputError: there is no such face, or it is turned away, or too small.
@@ -216,9 +225,10 @@ class PhotoPipeline:
             InputError: an expression or option cannot be used.
         """
         wanted = self.wanted(sitter, parse(expression), relative, expression_face)
-        return express(
-            sitter, focused(sitter, wanted, strength, region), np.array(turn) if turn else None, rounds
-        )
+        sought = seek(sitter, focused(sitter, wanted, strength, region), rounds)
+        turned = np.array(turn) if turn else None
+        drawn = draw(sitter.image, sitter.face.landmarks, sought.before, sought.after, sitter.mouth, turned)
+        return Expressed(sitter, drawn, sought)
 
     def wanted(
         self, sitter: Sitter, expression: Expression, relative: bool = True, face: FaceChoice = "largest"
@@ -244,6 +254,8 @@ class PhotoPipeline:
         return Wanted(value, np.r_[np.ones(52), np.full(5, min(seen, 1.0))])
 
     def _look(self, picture: Picture, which: FaceChoice) -> tuple[ByteImage, Face]:
+        if isinstance(picture, Subject):
+            return np.asarray(picture.image), picture.face
         name = _name(picture, "the picture")
         image = to_rgb(picture, name) if isinstance(picture, Image.Image) else read_image(picture)
         return np.asarray(image), choose_face(self._analyse(image), which, name)
@@ -262,8 +274,8 @@ def focused(sitter: Sitter, wanted: Wanted, strength: float, region: str) -> Wan
     return Wanted(sitter.own + strength * (wanted.value - sitter.own), wanted.weight * mask(region))
 
 
-def _name(picture: Picture, otherwise: str) -> str:
-    return otherwise if isinstance(picture, Image.Image) else str(picture)
+def _name(picture: Picture | Subject, otherwise: str) -> str:
+    return str(picture) if isinstance(picture, (str, Path)) else otherwise
 
 
 def _check(face: Face, name: str) -> None:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from mien.backbones import AdapterSpec, Backbone, FaceEncoder, load_backbone
 from mien.models.attention import by_block
+from mien.pipelines.batches import in_batches
 from mien.pipelines.inputs import Embedder, FaceChoice, Picture, Wish, as_list
 from mien.pipelines.lora import load_lora
 from mien.pipelines.schedulers import choose_scheduler, guidance_embedding, most_steps, own_noise
@@ -22,10 +23,7 @@ from mien.types import Conditions, Face, InputError
 if TYPE_CHECKING:
     from mien.models.attention import Scale
     from mien.models.controllers import Controller
-
-Callback = Callable[[int, int, Tensor], None]
-"""``callback(step, total, latents)``: after step 1 … total of the whole call; latents [b, c, h, w] of the
-batch in work, which ``pipe.backbone.decode`` turns into pixels for a preview."""
+    from mien.pipelines.batches import Callback
 
 
 class PortraitPipeline:
@@ -56,7 +54,8 @@ class PortraitPipeline:
         """
         self.backbone = backbone
         self.adapter = adapter
-        adapter.attach(backbone.unet)
+        if not adapter.is_attached_to(backbone.unet):  # else another pipeline of this backbone has done it
+            adapter.attach(backbone.unet)
         self.scheduler = scheduler
         self._loras: dict[str, float] = {}
         self.steps = backbone.adapter.steps if backbone.adapter else AdapterSpec.steps
@@ -165,15 +164,15 @@ class PortraitPipeline:
             id_scale, expression_scale: lambda_id, lambda_exp, the same for every image; see ``EAdapter.predict_noise``.
             face, expression_face: which face of an identity's and an expression's picture is meant.
             height, width: pixels; None: the model's size. batch_size: images in work at a time.
-            callback: see ``Callback``.
+            callback: see `mien.pipelines.batches`.
 
         Raises:
             InputError: a picture cannot be used, or arguments do not fit each other.
         """
         lists = [value for value in (identity, expression, prompt, negative_prompt, seed) if _is_list(value)]
         n = max((len(value) for value in lists), default=1)  # type: ignore[arg-type]
-        if num_images < 1 or batch_size < 1:
-            raise InputError("num_images and batch_size must be at least 1")
+        if num_images < 1:
+            raise InputError("num_images must be at least 1")
         embeds = {
             branch: vectors.repeat_interleave(num_images, dim=0)
             for branch, vectors in self.embed(identity, expression, n, face, expression_face).items()
@@ -182,13 +181,7 @@ class PortraitPipeline:
         prompts = [p for p in as_list(prompt, n, "prompt") for _ in range(num_images)]
         negatives = [p for p in as_list(negative_prompt, n, "negative_prompt") for _ in range(num_images)]
         images: list[Image.Image] = []
-        batches = [slice(i, i + batch_size) for i in range(0, len(seeds), batch_size)]
-        for k, part in enumerate(batches):
-
-            def report(step: int, total: int, latents: Tensor, k: int = k) -> None:
-                if callback is not None:
-                    callback(k * total + step, len(batches) * total, latents)
-
+        for part, report in in_batches(len(seeds), batch_size, callback):
             pixels = self.generate(
                 embeds["identity"][part] if "identity" in embeds else None,
                 embeds["expression"][part] if "expression" in embeds else None,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,17 +22,21 @@ from mien.backbones import AdapterSpec, Backbone, FaceEncoder, load_backbone
 from mien.face.align import invert, transform_points, warp
 from mien.face.colour import match_colour
 from mien.face.paste import feather, paste_back
+from mien.face.subject import Subject
 from mien.images import read_image, to_rgb
 from mien.models.attention import times
 from mien.models.sfsr import FRAMINGS, background_conditions, face_region
+from mien.pipelines.batches import in_batches
 from mien.pipelines.inputs import Embedder, FaceChoice, Picture, Wish, as_list, choose_face
-from mien.pipelines.portrait import Callback, PortraitPipeline, to_pil
+from mien.pipelines.portrait import PortraitPipeline, to_pil
 from mien.pipelines.schedulers import PLAIN_SCHEDULERS
+from mien.pixels import to_pixels
 from mien.types import ByteImage, Face, FloatArray, InputError
 
 if TYPE_CHECKING:
     from mien.models.attention import Scale
     from mien.models.e_adapter import EAdapter
+    from mien.pipelines.batches import Callback
 
 STEPS = 50  # DiffSFSR, implementation details: PNDM, 50 steps
 FEATHER = 0.06  # of the crop's side: how wide the generated face fades into the photo
@@ -53,6 +58,11 @@ class Scene:
     matrix: FloatArray
     crop: ByteImage
     region: FloatArray
+
+    @cached_property
+    def subject(self) -> Subject:
+        """The photo's own person."""
+        return Subject(Image.fromarray(self.photo), self.face)
 
 
 @dataclass(frozen=True)
@@ -198,7 +208,7 @@ class RefacePipeline:
             seed: one for all n, or a list of n. steps: None: 50, or the model's own. guidance: None: the adapter's own.
             id_scale, expression_scale: see ``EAdapter.predict_noise``; an id_scale of 1 is the adapter's own.
             face, identity_face, expression_face: which face is meant in a photo and in the others' pictures.
-            batch_size: photos in work at a time. callback: see ``Callback``.
+            batch_size: photos in work at a time. callback: see `mien.pipelines.batches`.
 
         Raises:
             InputError: a picture shows no face (which one is said), the face leaves the photo, nothing is to be
@@ -206,8 +216,6 @@ class RefacePipeline:
         """
         given = (photo, identity, expression, prompt, seed)
         n = max((len(value) for value in given if isinstance(value, (list, tuple))), default=1)
-        if batch_size < 1:
-            raise InputError("batch_size must be at least 1")
         photos, prompts = as_list(photo, n, "photo"), as_list(prompt, n, "prompt")
         seeds = as_list(seed, n, "seed")
         wishes = {
@@ -223,22 +231,14 @@ class RefacePipeline:
             for branch, which in choices.items()
         }
         results: list[Refaced] = []
-        parts = [slice(i, i + batch_size) for i in range(0, n, batch_size)]
-        for k, part in enumerate(parts):
-
-            def report(step: int, total: int, latents: Tensor, k: int = k) -> None:
-                if callback is not None:
-                    callback(k * total + step, len(parts) * total, latents)
-
-            pictures = self._scenes(photos[part], prompts[part], seeds[part], steps, guidance)
-            scenes = [self.look(picture, face, name) for picture, name in pictures]
+        found: dict[Any, Scene] = {}
+        for part, report in in_batches(n, batch_size, callback):
+            scenes = self._scenes(photos[part], prompts[part], seeds[part], steps, guidance, face, found)
             embeds = {
                 branch: torch.stack(
                     [
-                        self._embed(embedder, wish, scene, picture)
-                        for wish, scene, (picture, _) in zip(
-                            wishes[branch][part], scenes, pictures, strict=True
-                        )
+                        self._embed(embedder, wish, scene)
+                        for wish, scene in zip(wishes[branch][part], scenes, strict=True)
                     ]
                 )
                 for branch, embedder in embedders.items()
@@ -258,10 +258,10 @@ class RefacePipeline:
             results += [Refaced(scene, crop) for scene, crop in zip(scenes, crops, strict=True)]
         return results
 
-    def _embed(self, embedder: Embedder, wish: Any, scene: Scene, picture: Image.Image) -> Tensor:
+    def _embed(self, embedder: Embedder, wish: Any, scene: Scene) -> Tensor:
         """[w] float32 of a wish, an expression at the pose of the scene's face; of None what the photo itself says."""
         if wish is None:
-            return embedder.encoder(picture, scene.face).detach().float().cpu()
+            return scene.subject.vector(embedder.encoder)
         return embedder([wish], scene.face.pose if self.turn else None)[0]
 
     def look(self, photo: Image.Image, which: FaceChoice = "largest", name: str = "the photo") -> Scene:
@@ -307,10 +307,7 @@ class RefacePipeline:
         callback: Callback | None = None,
     ) -> list[ByteImage]:
         """The crops [s, s, 3] uint8 of one batch of scenes, for embeddings [b, w], not yet pasted back."""
-        x = (
-            torch.from_numpy(np.stack([scene.crop for scene in scenes])).permute(0, 3, 1, 2).float() / 127.5
-            - 1
-        )
+        x = to_pixels(np.stack([scene.crop for scene in scenes]))
         region = torch.from_numpy(np.stack([scene.region for scene in scenes]))[:, None]
         background, mask = background_conditions(
             self.backbone.vae, x.to(self.backbone.device), region.to(self.backbone.device)
@@ -341,8 +338,10 @@ class RefacePipeline:
         seeds: Sequence[int],
         steps: int | None,
         guidance: float | None,
-    ) -> list[tuple[Image.Image, str]]:
-        """Every photo read, or made from its prompt, with what to call it in messages."""
+        face: FaceChoice,
+        found: dict[Any, Scene],
+    ) -> list[Scene]:
+        """Every photo read, or made from its prompt, and its face found; a photo that comes again is in `found`."""
         wanted = [i for i, photo in enumerate(photos) if photo is None]
         if any(not prompts[i].strip() for i in wanted):
             raise InputError("there is neither a photo nor a prompt: give one of them")
@@ -353,17 +352,23 @@ class RefacePipeline:
                 steps=steps,
             )  # fmt: skip
             made = dict(zip(wanted, to_pil(pixels), strict=True))
-        pictures: list[tuple[Image.Image, str]] = []
+        scenes = []
         for i, photo in enumerate(photos):
             if photo is None:
-                pictures.append((made[i], f"the scene made from {prompts[i]!r} (try another seed)"))
-            elif isinstance(photo, Image.Image):
-                pictures.append((to_rgb(photo, "the photo"), "the photo"))
-            elif isinstance(photo, (str, Path)):
-                pictures.append((read_image(photo), f"the photo {photo}"))
-            else:
-                raise InputError(f"{photo!r} was given as photo: give a file's path or a PIL image")
-        return pictures
+                scenes.append(
+                    self.look(made[i], face, f"the scene made from {prompts[i]!r} (try another seed)")
+                )
+                continue
+            key = id(photo) if isinstance(photo, Image.Image) else str(photo)
+            if key not in found:
+                if isinstance(photo, Image.Image):
+                    found[key] = self.look(to_rgb(photo, "the photo"), face)
+                elif isinstance(photo, (str, Path)):
+                    found[key] = self.look(read_image(photo), face, f"the photo {photo}")
+                else:
+                    raise InputError(f"{photo!r} was given as photo: give a file's path or a PIL image")
+            scenes.append(found[key])
+        return scenes
 
 
 def reface_scheduler(trained: Any) -> Any:

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from mien.models.attention import Scale
+    from mien.pipelines.batches import Callback
     from mien.pipelines.inputs import FaceChoice, Picture, Wish
-    from mien.pipelines.portrait import Callback, PortraitPipeline
+    from mien.pipelines.portrait import PortraitPipeline
 
 MAX_FRAMES = 1000
 
@@ -99,29 +100,23 @@ def travel(
     Raises:
         InputError: an expression or picture cannot be used, or there are too few stops or frames.
     """
+    from mien.pipelines.batches import in_batches
     from mien.pipelines.inputs import Embedder
     from mien.pipelines.portrait import to_pil
 
     positions(len(stops), frames)
-    if batch_size < 1:
-        raise InputError("batch_size must be at least 1")
     who = Embedder(pipe.encoder("identity"), pipe.analyzer(), face, "identity")
     how = Embedder(pipe.encoder("expression"), pipe.analyzer(), expression_face, "expression")
     one = list(identity) if isinstance(identity, (list, tuple)) else identity
     identity_embeds = who([one])
     expression_embeds = interpolate(how(list(stops)), frames)
     images: list[Image.Image] = []
-    count = -(-frames // batch_size)
-    for k, part in enumerate(expression_embeds.split(batch_size)):
-
-        def report(step: int, total: int, latents: Tensor, k: int = k) -> None:
-            if callback is not None:
-                callback(k * total + step, count * total, latents)
-
-        b = len(part)
+    for part, report in in_batches(frames, batch_size, callback):
+        embeds = expression_embeds[part]
+        b = len(embeds)
         pixels = pipe.generate(
             identity_embeds.expand(b, *identity_embeds.shape[1:]),
-            part,
+            embeds,
             prompts=[prompt] * b,
             negative_prompts=[negative_prompt] * b,
             seeds=[seed] * b,

@@ -12,6 +12,7 @@ from typing import Any
 
 from mien.training.loop import LoopConfig, Stage, train
 from mien.training.plan import ADAPTER_STAGES, plan_adapter, work
+from mien.training.recipes import find
 from mien.types import InputError
 
 # Name in a recipe → where its class is; imported when it is used.
@@ -36,7 +37,7 @@ def read_recipe(path: str | Path, overrides: list[str] | None = None) -> dict[st
     from omegaconf.errors import OmegaConfBaseException
     from yaml import YAMLError
 
-    path = Path(path)
+    path = find(path)
     try:
         config = OmegaConf.load(path)
         if not OmegaConf.is_dict(config):

@@ -24,6 +24,7 @@ from mien.warping.mesh import (
     RIGHT_IRIS,
     RIGHT_LOWER_LID,
     RIGHT_UPPER_LID,
+    IndexArray,
 )
 
 EYES = (
@@ -171,7 +172,7 @@ def _eyeball(
     radius: float,
     u: FloatArray,
     v: FloatArray,
-    index: FloatArray,
+    index: IndexArray,
 ) -> FloatArray:
     """The eyeball [h, w, 3] float32 at (u, v): as it was where it was seen and does not turn, else white and iris."""
     seen = _sample(image, *source.to_photo(u, v))
@@ -220,7 +221,7 @@ def _lower_lid_skin(
     goal: _Frame,
     u: FloatArray,
     v: FloatArray,
-    index: FloatArray,
+    index: IndexArray,
     closing: float,
 ) -> None:
     """Lay skin from above the fold over the part of the upper lid that comes out of it as it closes."""
@@ -242,7 +243,7 @@ def _lashes(
     goal: _Frame,
     u: FloatArray,
     v: FloatArray,
-    index: FloatArray,
+    index: IndexArray,
     closing: float,
 ) -> None:
     """Lay the photo's upper lashes, upside down, along the lid's new edge: they darken what lies behind."""

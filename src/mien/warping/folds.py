@@ -72,7 +72,7 @@ def uv() -> FloatArray:
     return _model().uv
 
 
-def ratio(before: FloatArray, after: FloatArray, strength: float = 0.8) -> FloatArray:
+def ratio(before: FloatArray, after: FloatArray, strength: float = 0.7) -> FloatArray:
     """log R [SIZE, SIZE] float32 of a face whose blendshapes [52] go from `before` to `after`; 0: no change.
 
     Linear while small; never beyond a factor of exp(0.5), where folds would turn into stripes.
@@ -127,6 +127,13 @@ def apply(image: ByteImage, landmarks: FloatArray, log_ratio: FloatArray) -> Byt
     gain = np.exp(_splat(at[kept], log_ratio.ravel()[model.texels[kept]], *cells))
     brightest = cv2.resize(crop, cells.tolist(), interpolation=cv2.INTER_AREA).max(2)
     gain = np.minimum(gain, np.maximum(250 / np.maximum(brightest, 1), 1)).astype(np.float32)
+    closed = np.zeros(gain.shape, np.float32)
+    for opening in _OPENINGS:
+        cv2.fillPoly(closed, [np.round(grid[list(opening)] - 0.5).astype(np.int32)], 1)
+    closed = np.minimum(
+        2 * cv2.GaussianBlur(closed, (0, 0), 1.5), 1
+    )  # 1 up to an opening's edge: no seam there
+    gain += closed * (1 - gain)
     mask = np.zeros(crop.shape[:2], np.uint8)
     cv2.fillPoly(mask, [np.round(local[list(OVAL)] - 0.5).astype(np.int32)], 1)
     for opening in _OPENINGS:

@@ -139,7 +139,8 @@ def carry(image: ByteImage, moving: Motion) -> tuple[ByteImage, FloatArray]:
     patch = np.ascontiguousarray(image[top : y1 + margin, left : x1 + margin])
     at_x = field[..., 0] + np.arange(x0 - left, x1 - left, dtype=np.float32)
     at_y = field[..., 1] + np.arange(y0 - top, y1 - top, dtype=np.float32)[:, None]
-    result = cv2.remap(patch, at_x, at_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    moved = cv2.remap(patch, at_x, at_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    result = np.asarray(moved, np.uint8)
     squeeze = _squeeze(moving)
     if squeeze.max() > SQUEEZED:
         soft = cv2.remap(
@@ -160,6 +161,6 @@ def _squeeze(moving: Motion) -> FloatArray:
     """Source pixels per result pixel, in the direction of most, of every cell of the grid [h, w] float32."""
     x0, _, x1, _ = moving.box
     cell = (x1 - x0) / moving.grid.shape[1]
-    down, across = np.gradient(moving.grid, axis=(0, 1))
+    down, across = np.gradient(moving.grid, axis=0), np.gradient(moving.grid, axis=1)
     stretch = np.maximum(np.abs(1 + across[..., 0] / cell), np.abs(1 + down[..., 1] / cell))
     return np.asarray(stretch, np.float32)

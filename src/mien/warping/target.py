@@ -21,7 +21,10 @@ DAMPING = 0.1  # of a coefficient against a squared error of a reading
 LMS_WEIGHT = 0.5  # of a ratio against a blendshape
 REACH = 0.5  # how far readings may move a coefficient from where it began
 LEAST, MOST = -0.2, 1.3  # of a coefficient: beyond, faces no longer look like faces
-LIMITS = {"jawOpen": 0.8, "mouthClose": 0.3, "jawForward": 0.6, "eyeBlinkLeft": 1.0, "eyeBlinkRight": 1.0}
+LIMITS = {  # lips that roll in further are gone
+    "jawOpen": 0.8, "mouthClose": 0.3, "jawForward": 0.6, "eyeBlinkLeft": 1.0, "eyeBlinkRight": 1.0,
+    "mouthPressLeft": 0.6, "mouthPressRight": 0.6, "mouthRollLower": 0.5, "mouthRollUpper": 0.5,
+}  # fmt: skip
 FAINTEST = 0.85  # of an answer: what is fainter is not made up for, which would caricature
 REGIONS = {
     "eyes": ("eye",),
@@ -72,7 +75,7 @@ def expressed(reading: FloatArray) -> FloatArray:
 
 def at_rest() -> FloatArray:
     """[57], the mean reading of a face at rest."""
-    return response().rest
+    return response().rest.copy()
 
 
 def mask(region: str) -> FloatArray:

@@ -6,6 +6,7 @@ import difflib
 import hashlib
 import json
 import os
+import sys
 from enum import Enum
 from functools import cache, lru_cache
 from pathlib import Path
@@ -17,6 +18,7 @@ from mien.weights.foreign import FOREIGN
 
 SHIPPED_FOLDER = Path(__file__).parent
 MANIFEST = SHIPPED_FOLDER / "manifest.json"
+CACHES = {"darwin": "~/Library/Caches", "win32": "~/AppData/Local"}
 
 
 class Status(Enum):
@@ -29,12 +31,12 @@ class Status(Enum):
 
 
 def models_folder() -> Path:
-    """Where fetched models lie: `MIEN_MODELS`, else ``mien/models`` in the cache. Looking makes no folder.
+    """Where fetched models lie: `MIEN_MODELS`, else ``mien/models`` in the platform's cache. Looking makes no folder.
 
     Raises:
         InputError: it is below a home folder, and there is none (HOME is not set and the account has no name).
     """
-    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    cache = os.environ.get("XDG_CACHE_HOME") or CACHES.get(sys.platform, "~/.cache")
     folder = Path(os.environ.get("MIEN_MODELS") or Path(cache, "mien", "models"))
     try:
         return folder.expanduser()
