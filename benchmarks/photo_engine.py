@@ -115,7 +115,7 @@ def play(
         rows.append([(text, picture.resize(_fitted(picture))) for text, picture in row])
     if out is not None:
         for first in range(0, len(rows), ROWS):
-            name = f"{task.replace(', ', '_')}_{first // ROWS}.jpg"
+            name = f"{task.replace(', ', '_')}_{first // ROWS}.png"
             save_image(sheet(rows[first : first + ROWS], SIDE), out / name, {"benchmark": "photo_engine"})
     return arms, {name: seconds / max(total, 1) for name, seconds in spent.items()}
 
@@ -141,7 +141,7 @@ def _fitted(picture: Image.Image) -> tuple[int, int]:
 
 
 def spreads(results: dict[str, dict[str, Scores]], real: dict[str, list[float]]) -> str:
-    """Percentiles of single results of the photo engine, and of real pairs: where `mien.metrics.words` has its words from."""
+    """Percentiles of single results and of real pairs, from which `mien.metrics.words` takes its words."""
     rows = [row for arms in results.values() for row in arms.get("photo", []) if row.get("found")]
     lines = ["| single results, photo engine | 10% | 25% | 50% | 75% | 90% |", "|---|---|---|---|---|---|"]
     for label, values in {
