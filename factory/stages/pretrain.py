@@ -43,11 +43,12 @@ from mien.models.latents import empty_background
 from mien.models.sfsr import background_conditions, widen_input
 from mien.models.text import tokenize
 from mien.pixels import to_bytes, to_pixels
+from mien.training.adapter import share_of
 from mien.types import Conditions
 
 IDENTITY = 128  # the recogniser's part of the identity's numbers
 IDENTITY_WIDTH, EXPRESSION_WIDTH = IDENTITY + APPEARANCE_WIDTH, 57
-FACE_TIMES, FACE_SHARE = (300, 850), 6  # L_id and L_exp: where, and on one of how many samples of a step
+FACE_TIMES, FACE_SHARE = (300, 850), 0.5  # L_id and L_exp: where, and on which share of the samples there
 WEIGHT_LIMIT = 80.0  # of the error of v: reached at t = 905
 # Probabilities of what a sample is told: (text alone, nothing, text and identity, text and expression); else all.
 _MODES = (0.15, 0.05, 0.06, 0.10)
@@ -69,7 +70,7 @@ class PretrainStage:
         encoders: folder of the trained analyser and recogniser, whose numbers then are the conditions; None: the
             teachers' labels, for a start before those two are trained.
         identity_weight, expression_weight: of L_id and L_exp (DiffSFSR Eqs. 5-6), measured by those two networks on
-            one-step estimates at t in 300 to 850 of a few samples a step; need `encoders`.
+            one-step estimates of half of the samples at t in 300 to 850; need `encoders`.
         sheet: whether validation draws pictures.
         emphasis, shift: see ``ConditionSampler``.
     """
@@ -144,7 +145,9 @@ class PretrainStage:
         x = batch["x"]
         b, device = len(x), x.device
         self.vae.to(device)
-        mode = torch.bucketize(torch.rand(b, generator=rng), torch.tensor(_MODES).cumsum(0)).to(device)
+        mode = torch.bucketize(torch.rand(b, generator=rng), torch.tensor(_MODES).cumsum(0), right=True).to(
+            device
+        )
         surrounded = (torch.rand(b, generator=rng) < self.background).to(device) & (mode != 0)
         told = torch.rand(b, 2, generator=rng).to(device) >= torch.tensor(
             [_UNTOLD, _COLOURLESS], device=device
@@ -177,15 +180,17 @@ class PretrainStage:
         expression_scale = 1.0 - ((mode == 0) | (no_expression & off)).float()
         z_t = self.schedule.add_noise(z, eps, t)
         predicted = self.adapter.predict_noise(self.unet, id_scale, expression_scale)(z_t, t, conditions)
-        weight = self.schedule.velocity_weight(t, z, WEIGHT_LIMIT)[:, 0]
-        loss = noise_error(predicted, eps, batch["valid"].clamp_min(0.1) * weight)
+        importance = self.schedule.error_weight(t, z, WEIGHT_LIMIT).flatten()
+        loss = noise_error(predicted, eps, batch["valid"].clamp_min(0.1), importance)
         logs = {"loss": loss.item()}
         telling = (t >= FACE_TIMES[0]) & (t <= FACE_TIMES[1])  # below, z_t shows the face already
-        chosen = torch.nonzero(telling & (mode == len(_MODES)))[: max(1, b // FACE_SHARE), 0]
+        telling &= (torch.rand(b, generator=rng) < FACE_SHARE).to(device)
+        chosen = torch.nonzero(telling & (mode == len(_MODES)))[:, 0]
         if self.judges is not None and len(chosen):
             z0 = self.schedule.one_step(z_t[chosen], predicted[chosen].float(), t[chosen])
             identity, expression = self._judge(z0, batch, chosen)
-            loss = loss + self.identity_weight * identity + self.expression_weight * expression
+            share = share_of(len(chosen), b, FACE_SHARE * (1 - sum(_MODES)) * np.ptp(FACE_TIMES) / 1000)
+            loss = loss + share * (self.identity_weight * identity + self.expression_weight * expression)
             logs |= {"identity": identity.item(), "expression": expression.item()}
         return loss, logs
 

@@ -116,7 +116,7 @@ class AdapterSpec:
 @dataclass
 class Backbone:
     """A loaded model. ``size``: pixels of a side; ``factor``: pixels a latent cell; ``precision``: of UNet
-    and text.
+    and text; ``offload``: of ``OFFLOADS``.
 
     The autoencoder stays in float32 where the rest is float16, whose range its activations leave (black
     images), unless its config says ``force_upcast: false``, as SDXL's repaired one does.
@@ -133,6 +133,7 @@ class Backbone:
     precision: torch.dtype
     empty_negative_is_zero: bool = False
     adapter: AdapterSpec | None = None
+    offload: str = "none"
     _encoders: dict[str, FaceEncoder] = field(default_factory=dict)
     _stock: Any = None
     _adapter: Any = None
@@ -224,6 +225,11 @@ class Backbone:
                 self._stock = getattr(diffusers, kind)(**parts)
         return self._stock
 
+    def offload_again(self) -> None:
+        """Put the hooks of `offload` back, which diffusers takes away before it changes networks."""
+        if self.offload != "none":
+            getattr(self.as_diffusers(), OFFLOADS[self.offload])(device=self.device)
+
     def release(self) -> None:
         """At the end of a generation: offloaded parts go back to where they wait."""
         if self._stock is not None:
@@ -295,9 +301,9 @@ def load_backbone(
         precision=precision,
         empty_negative_is_zero=bool(index.get("force_zeros_for_empty_prompt", False)),
         adapter=spec,
+        offload=offload,
     )
-    if offload != "none":
-        getattr(backbone.as_diffusers(), OFFLOADS[offload])(device=target)
+    backbone.offload_again()
     return backbone
 
 
@@ -331,9 +337,8 @@ def find_folder(name: str) -> Path:
     try:
         return Path(snapshot_download(hub, allow_patterns=HUB_FILES))
     except Exception as error:  # the hub's client raises its own, requests' and the system's kinds
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise InputError(
-            f"the model {hub} could not be fetched ({reason}): give a folder, or check name and network."
+            f"the model {hub} could not be fetched: give a folder, or check name and network"
         ) from error
 
 

@@ -114,3 +114,15 @@ def test_liqe_prefers_the_sharp_picture() -> None:
 def test_reasons_are_counted_by_their_phrase() -> None:
     found = [None, "low quality: 0.1", "no face", None, "low quality: 0.2"]
     assert list(reasons(found).items()) == [("kept", 2), ("low quality", 2), ("no face", 1)]
+
+
+@pytest.mark.parametrize("name", ["quality", "exp", "lms", "id_distance"])
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_a_score_that_is_no_number_is_refused(name: str, value: float) -> None:
+    limits = Limits(id_distance=0.0, quality=0.0)
+    scores = {"exp": 0.01, "lms": 0.01, "id_distance": 0.9, "quality": 0.5}
+    good = dict(scores)
+    assert judge(good, good.pop("quality"), limits) is None
+    scores[name] = value
+    reason = judge(scores, scores.pop("quality"), limits)
+    assert reason == f"no number ({name}): {value}"

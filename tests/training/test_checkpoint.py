@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from torch import nn
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
 
 import mien
-from mien.training.checkpoint import find_checkpoint, load_checkpoint, save_checkpoint
+from mien.training.checkpoint import find_checkpoint, load_checkpoint, optimizer_tensors, save_checkpoint
+from mien.types import InputError
 
 SOURCE = str(Path(mien.__file__).parents[1])
 MOMENTS = {
@@ -54,7 +58,8 @@ import os, signal, sys
 sys.path.insert(0, {SOURCE!r})
 from pathlib import Path
 import torch
-from torch import nn
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
 from mien.training import checkpoint
 def die(*_): os.kill(os.getpid(), signal.SIGKILL)
 module = nn.Linear(3, 2)
@@ -78,3 +83,61 @@ checkpoint.save_checkpoint(Path(sys.argv[1]), 3, {{"net": module}}, dict(module.
     assert torch.equal(fresh.weight, torch.full((2, 3), float(reached)))
     save_checkpoint(tmp_path, 4, {"net": fresh}, ema, optimizer, {})
     assert find_checkpoint(tmp_path) == tmp_path / "last"
+
+
+BROKEN = {
+    "wrong width": ("b", lambda state: {**state, "weight": torch.ones(3, 3)}),
+    "NaN": ("b", lambda state: {**state, "bias": state["bias"] * float("nan")}),
+    "lacks a layer": ("b", lambda state: {"weight": state["weight"]}),
+    "has another layer": ("b", lambda state: {**state, "more": torch.ones(1)}),
+    "averages of another width": ("ema", lambda state: {**state, "b.weight": torch.ones(1, 3)}),
+    "averages with NaN": ("ema", lambda state: {**state, "b.weight": torch.full((2, 3), float("inf"))}),
+    "averages that lack one": ("ema", lambda state: {"a.weight": state["a.weight"]}),
+    "moments of another width": ("optimizer", lambda state: {**state, "3.exp_avg": torch.ones(7)}),
+    "moments with NaN": ("optimizer", lambda state: {**state, "0.exp_avg": torch.full((2, 3), float("nan"))}),
+    "half of the moments": ("optimizer", lambda state: {k: v for k, v in state.items() if k != "3.exp_avg_sq"}),
+    "moments of no parameter": ("optimizer", lambda state: {**state, "9.exp_avg": torch.ones(1)}),
+    "moments without a number": ("optimizer", lambda state: {**state, "x": torch.ones(1)}),
+    "truncated": ("optimizer", None), "truncated model": ("b", None), "truncated state": ("state", None),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("how", BROKEN)
+def test_a_refused_checkpoint_changes_nothing(tmp_path: Path, how: str) -> None:
+    """The broken file is the last that is read: what comes before it must not have been taken yet."""
+
+    def make(seed: int) -> tuple[dict[str, nn.Module], dict[str, Tensor], torch.optim.Optimizer]:
+        torch.manual_seed(seed)
+        modules: dict[str, nn.Module] = {"a": nn.Linear(3, 2), "b": nn.Linear(3, 2)}
+        optimizer = torch.optim.AdamW([p for module in modules.values() for p in module.parameters()])
+        sum(module(torch.ones(1, 3)).square().sum() for module in modules.values()).backward()
+        optimizer.step()
+        named = {
+            f"{n}.{k}": v.clone() for n, module in modules.items() for k, v in module.state_dict().items()
+        }
+        return modules, named, optimizer
+
+    def everything(modules: dict[str, nn.Module], ema: dict[str, Tensor], optimizer: Any) -> list[Tensor]:
+        states = [v.clone() for module in modules.values() for v in module.state_dict().values()]
+        return [
+            *states,
+            *(v.clone() for v in ema.values()),
+            *(v for _, v in sorted(optimizer_tensors(optimizer).items())),
+        ]
+
+    place = save_checkpoint(tmp_path / "run", 3, *make(0), {})
+    good = shutil.copytree(place, tmp_path / "good")
+    name, change = BROKEN[how]
+    file = place / f"{name}.{'json' if name == 'state' else 'safetensors'}"
+    if change is None:
+        file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+    else:
+        save_file(change(load_file(file)), file)
+    parts = make(1)
+    before = everything(*parts)
+    with pytest.raises(InputError, match="cannot be resumed, .*; remove it") as caught:
+        load_checkpoint(place, *parts)
+    assert "\n" not in str(caught.value)
+    assert all(torch.equal(a, b) for a, b in zip(everything(*parts), before, strict=True))
+    assert load_checkpoint(good, *parts)[0] == 3
+    assert all(torch.equal(a, b) for a, b in zip(everything(*parts), everything(*make(0)), strict=True))

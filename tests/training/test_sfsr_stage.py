@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from mien.backbones import load_backbone
 from mien.diffusion.losses import noise_error
@@ -17,6 +19,7 @@ from mien.training.loop import LoopConfig, learning_rate_factor, make_rng, train
 from mien.training.recipe import read_recipe
 from mien.training.stages.sfsr import SfsrStage
 from mien.types import Conditions, InputError
+from tests import tiny
 from tests.training.tiny_set import save_model, save_set
 
 
@@ -167,6 +170,59 @@ def test_a_known_recogniser_keeps_its_projection(places: dict[str, Path]) -> Non
     loss, _ = one_step(stage)
     loss.backward()
     assert stage.adapter.identity.image_proj.of["recogniser"].norm.weight.grad.abs().max() > 0
+
+
+@pytest.mark.parametrize("branches", [("identity", "expression"), ("identity",), ("expression",)])
+def test_named_recognisers_lose_nothing_else_of_an_adapter(
+    places: dict[str, Path], tmp_path: Path, branches: tuple[str, ...]
+) -> None:
+    """FaceID's low-rank additions, keys and values are those of the file; only the projection is another."""
+    start = tmp_path / "start"
+    shutil.copytree(places["sd15"], start)
+    file = start / "adapter" / "identity.safetensors"
+    weights, unet = load_file(file), tiny.sd15_unet()
+    for k, name in enumerate(unet.attn_processors):
+        attn = unet.get_submodule(name.removesuffix(".processor"))
+        linears = {"to_q": attn.to_q, "to_k": attn.to_k, "to_v": attn.to_v, "to_out": attn.to_out[0]}
+        for part, linear in linears.items():
+            weights[f"ip_adapter.{k}.{part}_lora.down.weight"] = torch.randn(2, linear.in_features)
+            weights[f"ip_adapter.{k}.{part}_lora.up.weight"] = torch.randn(linear.out_features, 2)
+    save_file(weights, file)
+    for branch in {"identity", "expression"} - set(branches):
+        (start / "adapter" / f"{branch}.safetensors").unlink()
+    stage = SfsrStage(str(start), manifest=str(places["set"]), recognisers=["embedded", "recogniser"])
+    stage.export(tmp_path / "export")
+    for branch in branches:
+        old = load_file(start / "adapter" / f"{branch}.safetensors")
+        new = load_file(tmp_path / "export" / "adapter" / f"{branch}.safetensors")
+        kept = {name for name in old if branch == "expression" or name.startswith("ip_adapter.")}
+        assert len(kept) > 4 and all(torch.equal(new[name], old[name]) for name in kept)
+
+
+def test_frozen_parts_in_bfloat16_and_activations_made_again(places: dict[str, Path], tmp_path: Path) -> None:
+    """The gradient is near (bfloat16) or the same (checkpointing), and nothing frozen is exported rounded."""
+    found = {}
+    for name, arguments in {
+        "plain": {},
+        "half": {"dtype": "bfloat16"},
+        "again": {"checkpointing": True},
+    }.items():
+        stage = make(places, drop=(0.0, 0.0, 0.0), **arguments)
+        parameters = list(stage.trainable())
+        assert {p.dtype for p in parameters} == {torch.float32}
+        one_step(stage)[0].backward()
+        found[name] = torch.cat([p.grad.flatten() for p in parameters if p.grad is not None])
+        assert stage.unet.is_gradient_checkpointing == (name == "again")
+        if name == "half":
+            assert stage.backbone.vae.dtype == stage.backbone.prompts.encoders[0].dtype == torch.bfloat16
+            stage.export(tmp_path / "export")
+    torch.testing.assert_close(found["again"], found["plain"], rtol=1e-3, atol=1e-6)
+    assert 0 < (found["half"] - found["plain"]).norm() < 0.3 * found["plain"].norm()
+    for part in ("vae/diffusion_pytorch_model", "text_encoder/model"):
+        new, old = (load_file(root / f"{part}.safetensors") for root in (tmp_path / "export", places["sd15"]))
+        assert all(torch.equal(new[name], old[name]) for name in old)
+    with pytest.raises(InputError, match="dtype 'half' is unknown"):
+        make(places, dtype="half")
 
 
 def test_bad_arguments_are_named(places: dict[str, Path]) -> None:

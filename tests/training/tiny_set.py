@@ -16,17 +16,18 @@ from tests import tiny
 from tests.face.faces import rng_landmarks
 
 
-def save_set(root: Path, people: int = 3, triples: bool = True) -> Path:
-    """Two pictures a person, the last person held out; each triple's reference is of the next person."""
+def save_set(root: Path, people: int = 3, triples: bool = True, pictures: int = 2) -> Path:
+    """So many pictures a person (of expressions that differ where they are more than two), the last person held out;
+    each triple's reference is of the next person."""
     root.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(0)
     rows, made = [], []
     for person in range(people):
-        for k in range(2):
+        for k in range(pictures):
             key = f"p{person}-{k}"
             levels = rng.integers(0, 256, (9, 8, 3), dtype=np.uint8)
             Image.fromarray(levels).resize((256, 288), Image.Resampling.BICUBIC).save(root / f"{key}.png")
-            landmarks = rng_landmarks(2 * person + k).astype(np.float32)
+            landmarks = rng_landmarks(pictures * person + k).astype(np.float32)
             flat = landmarks[:, :2]
             rows.append(
                 Record(
@@ -41,13 +42,15 @@ def save_set(root: Path, people: int = 3, triples: bool = True) -> Path:
                     faces=1,
                     box=np.concatenate([flat.min(0), flat.max(0)]).astype(np.float32),
                     landmarks=landmarks.ravel(),
-                    blendshapes=np.full(52, 0.1, np.float32),
+                    blendshapes=np.full(52, 0.1 + 0.2 * (k if pictures > 2 else 0) ** 1.5 / 2, np.float32),
                     pose=np.zeros(3, np.float32),
                     confidence=1.0,
                 )
             )
             other = f"p{(person + 1) % people}-{k}"
-            made.append(Triple(f"t-{key}", key, f"p{person}-{1 - k}", other, "a portrait", "test", other))
+            made.append(
+                Triple(f"t-{key}", key, f"p{person}-{(k + 1) % pictures}", other, "a portrait", "test", other)
+            )
     Manifest.of(rows, root).write()
     if triples:
         write_triples(made, root, {})

@@ -7,6 +7,7 @@ away; the purpose it states ("filter out expression-changed data") makes it a sl
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -144,11 +145,15 @@ def distances(target: Seen, reference: Seen) -> dict[str, float]:
 
 
 def judge(scores: dict[str, float], quality: float, limits: Limits) -> str | None:
-    """Why a pair is rejected, the first of: low quality, expression changed (Exp, LMS), same person; None: kept.
+    """Why a pair is rejected, the first of: a score that is no number (NaN), low quality, expression changed
+    (Exp, LMS), same person; None: kept.
 
     A reason is a phrase, a colon and the number; reasons of one kind share the phrase. `limits` must be complete.
     """
     assert limits.quality is not None and limits.id_distance is not None
+    for name, value in {"quality": quality, **scores}.items():
+        if not math.isfinite(value):  # no comparison would reject it
+            return f"no number ({name}): {value}"
     if quality < limits.quality:
         return f"low quality: {quality:.3f}"
     if scores["exp"] > limits.exp:

@@ -11,24 +11,36 @@ from mien.diffusion.schedule import Schedule
 from mien.types import Conditions, NoisePredictor
 
 
-def noise_error(predicted: Tensor, eps: Tensor, weight: Tensor | None = None) -> Tensor:
-    """E ||eps - eps_theta||² (Ho et al. 2020, Eq. 14; DiffSFSR Eq. 3), a scalar.
+def noise_error(
+    predicted: Tensor, eps: Tensor, weight: Tensor | None = None, importance: Tensor | None = None
+) -> Tensor:
+    """E ||eps - eps_theta||² (Ho et al. 2020, Eq. 14; DiffSFSR Eq. 3), a scalar: a mean over samples.
+
+    No sample's part depends on its company, so parts of a batch average to the loss of the whole.
 
     Args:
-        predicted, eps: [b, c, h, w]. weight: [b, h, w], of each latent cell; None: all 1.
+        predicted, eps: [b, c, h, w]. weight: [b, h, w], of each latent cell against the others of its sample; a
+            sample in which nothing counts adds 0. importance: [b], of each sample. None: all 1.
     """
     error = (predicted.float() - eps).square().mean(dim=1)  # [b, h, w]
-    if weight is None:
-        return error.mean()
-    return (error * weight).sum() / weight.sum()
+    if weight is not None:
+        error = error * weight / weight.mean(dim=(1, 2), keepdim=True).clamp_min(1e-6)
+    each = error.mean(dim=(1, 2))  # [b]
+    return each.mean() if importance is None else (each * importance).mean()
 
 
 def network_error(
-    predicted: Tensor, eps: Tensor, t: Tensor, schedule: Schedule, weight: Tensor | None = None
+    predicted: Tensor,
+    eps: Tensor,
+    t: Tensor,
+    schedule: Schedule,
+    weight: Tensor | None = None,
+    limit: float | None = None,
 ) -> Tensor:
-    """`noise_error` as an error of what the network gives: eps itself, or v where `schedule` says so; t: [b]."""
-    scale = schedule.error_weight(t, eps).sqrt()
-    return noise_error(scale * predicted.float(), scale * eps, weight)
+    """`noise_error` with what `schedule.error_weight` says of each t [b]: by default an error of what the network
+    gives, eps itself or v; with a `limit`, min(1 / alpha_bar, limit) over its mean, for both alike."""
+    importance = schedule.error_weight(t, eps, limit).flatten()
+    return noise_error(predicted, eps, weight, importance)
 
 
 def noise_mse(

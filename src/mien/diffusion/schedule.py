@@ -81,8 +81,16 @@ class Schedule:
         """
         return (1 / self.at(t, like)).clamp_max(limit)
 
-    def error_weight(self, t: Tensor, like: Tensor) -> Tensor:
-        """What an error of eps at t [b] counts if a network is trained on the error of what it gives, as `at`."""
+    def error_weight(self, t: Tensor, like: Tensor, limit: float | None = None) -> Tensor:
+        """What an error of eps counts at t [b], shaped as `at`.
+
+        limit: None: the network is trained on the error of what it gives: 1 for eps, 1 / alpha_bar for v. Else
+        min(1 / alpha_bar, limit) over its mean of all t, whatever the network gives: 1 on average, and nothing but t
+        decides it, so that a loss is the same in any division of a batch into parts.
+        """
+        if limit is not None:
+            mean = (1 / self.alpha_bar).clamp_max(limit).mean()
+            return self.velocity_weight(t, like, limit) / mean.to(like.dtype).to(like.device)
         weight = self.velocity_weight(t, like)
         return weight if self.prediction == "v_prediction" else torch.ones_like(weight)
 

@@ -38,8 +38,9 @@ class ClipExpression:
         try:
             model = CLIPVisionModelWithProjection.from_pretrained(source, subfolder=subfolder)
         except (OSError, ValueError) as error:
-            reason = str(error).strip().splitlines()[0]
-            raise InputError(f"the CLIP image encoder {source} could not be loaded: {reason}") from error
+            raise InputError(
+                f"the CLIP image encoder {source} could not be loaded: give its folder, or check the network"
+            ) from error
         self.model = model.requires_grad_(False).eval().to(device)
         self.width: int = model.config.projection_dim
         self.size: int = model.config.image_size

@@ -36,7 +36,11 @@ def read_adapter(path: str | Path, part: str = "ip_adapter") -> tuple[State, Sta
     if not image_proj or not weights:
         raise InputError(f"{path}: holds no image_proj and {part} weights: it is not an IP-Adapter file")
     for name, value in [*image_proj.items(), *weights.items()]:
-        if not torch.isfinite(value).all():
+        if not value.is_floating_point():
+            raise InputError(
+                f"{path}: {name} is of {value.dtype}, not of weights: use another copy of the file"
+            )
+        if not torch.isfinite(value.float()).all():
             raise InputError(
                 f"{path}: {name} holds NaN or infinite weights: the file is damaged, use another copy"
             )
@@ -58,7 +62,7 @@ def _read_safetensors(path: Path) -> tuple[State, dict[str, str]]:
         with safe_open(path, framework="pt") as file:
             return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
-        raise InputError(f"{path}: is not a complete safetensors file ({error})") from error
+        raise InputError(f"{path}: is not a complete safetensors file: use another copy of it") from error
 
 
 def _split(path: Path, flat: State, part: str) -> tuple[State, State]:

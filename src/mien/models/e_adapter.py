@@ -166,16 +166,16 @@ class EAdapter(nn.Module):
         base = unet.attn_processors
         if any(isinstance(processor, DecoupledAttention) for processor in base.values()):
             raise InputError("this UNet has an adapter already: detach() that one first")
-        new = dict(base)
+        new, processors = dict(base), []
         for k, (name, own) in enumerate(base.items()):
             identity, expression = (None if b is None else b.at(k) for b in (self.identity, self.expression))
             if k % 2 or identity is not None or expression is not None:
                 layer = name.removesuffix(".processor")
                 processor = DecoupledAttention(layer, own, identity, expression, self.controller)
-                self._processors.append(processor)
+                processors.append(processor)
                 new[name] = processor
         unet.set_attn_processor(new)
-        self._base_processors = base
+        self._base_processors, self._processors = base, processors
         self._unet = [unet]
 
     def is_attached_to(self, unet: UNet2DConditionModel) -> bool:

@@ -69,28 +69,47 @@ def load_part(folder: Path, part: str, precision: torch.dtype, device: torch.dev
     make = getattr(importlib.import_module(COMPONENTS[kind]), kind)
     dtype_argument = "dtype" if COMPONENTS[kind] == "transformers" else "torch_dtype"
     try:
-        with _no_progress_bars():
-            model = make.from_pretrained(
-                str(folder / part), local_files_only=True, **{dtype_argument: precision}
+        with _quiet():
+            model, told = make.from_pretrained(
+                str(folder / part),
+                local_files_only=True,
+                output_loading_info=True,
+                **{dtype_argument: precision},
             )
     except Exception as error:  # a damaged folder makes the loaders raise many kinds
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise InputError(f"{folder / part}: could not be loaded: {reason}") from error
+        raise InputError(
+            f"{folder / part}: could not be loaded: its weights are missing, damaged or do not fit its config.json"
+        ) from error
+    # transformers fills what a file lacks with random numbers
+    if lacking := sorted(set(told["missing_keys"]) & {name for name, _ in model.named_parameters()}):
+        raise InputError(f"{folder / part}: the file lacks {lacking[0]}: use a whole copy of the model")
+    for name, value in model.named_parameters():
+        if not value.isfinite().all():
+            raise InputError(
+                f"{folder / part}: {name} holds NaN or infinite weights: use another copy of the model"
+            )
     return model.requires_grad_(False).eval().to(device)
 
 
 @contextmanager
-def _no_progress_bars() -> Iterator[None]:
-    """transformers shows a bar for every network it loads, however small."""
-    from transformers.utils import logging
+def _quiet() -> Iterator[None]:
+    """transformers and diffusers show a bar for every network they load, however small, and warn of what we refuse."""
+    from diffusers.utils import logging as of_diffusers
+    from transformers.utils import logging as of_transformers
 
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
+    states = [
+        (log, log.is_progress_bar_enabled(), log.get_verbosity()) for log in (of_diffusers, of_transformers)
+    ]
+    for log, _, _ in states:
+        log.disable_progress_bar()
+        log.set_verbosity_error()
     try:
         yield
     finally:
-        if shown:
-            logging.enable_progress_bar()
+        for log, shown, verbosity in states:
+            log.set_verbosity(verbosity)
+            if shown:
+                log.enable_progress_bar()
 
 
 def load_tokenizer(folder: Path) -> Any:
@@ -99,7 +118,10 @@ def load_tokenizer(folder: Path) -> Any:
 
     if not folder.is_dir():
         raise InputError(f"{folder}: the model has no tokenizer here: the folder is not complete")
-    return CLIPTokenizer.from_pretrained(str(folder), local_files_only=True)
+    try:
+        return CLIPTokenizer.from_pretrained(str(folder), local_files_only=True)
+    except Exception as error:  # a damaged folder makes the loaders raise many kinds
+        raise InputError(f"{folder}: could not be loaded as a tokenizer: its files are damaged") from error
 
 
 def load_scheduler(folder: Path) -> Any:
@@ -110,7 +132,12 @@ def load_scheduler(folder: Path) -> Any:
     kind = getattr(diffusers, str(config.get("_class_name")), None)
     if not (isinstance(kind, type) and issubclass(kind, diffusers.SchedulerMixin)):
         raise InputError(f"{folder}: names no scheduler of diffusers: {config.get('_class_name')!r}")
-    return kind.from_config(config)  # type: ignore[attr-defined]
+    try:
+        return kind.from_config(config)  # type: ignore[attr-defined]
+    except (TypeError, ValueError, NotImplementedError) as error:
+        raise InputError(
+            f"{folder}: its settings do not suit {config['_class_name']}: use a whole copy"
+        ) from error
 
 
 def read_json(path: Path) -> dict[str, Any]:

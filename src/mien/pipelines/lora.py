@@ -1,46 +1,162 @@
-"""LoRAs of the ecosystem (Hu et al. 2021, arXiv 2106.09685) into a loaded model, by diffusers and peft."""
+"""LoRAs of the ecosystem (Hu et al. 2021, arXiv 2106.09685) into a loaded model, by diffusers and peft.
+
+A file is looked at before anything is changed, and what was loaded is counted afterwards: diffusers itself passes over
+layers that a model has not, and takes NaN. What is refused is taken out again.
+"""
 
 from __future__ import annotations
 
+import math
+import warnings
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch import Tensor
+
+from mien.backbones import Backbone
 from mien.types import InputError
 
+USUAL = "pytorch_lora_weights.safetensors"
+LYCORIS = {
+    "hada_": "LoHa", "lokr_": "LoKr", "lora_mid": "LoCon", "oft_": "OFT", "on_input": "IA3", ".diff": "full",
+}  # fmt: skip
+"""What keys of LyCORIS's other kinds have in them (github.com/KohakuBlueleaf/LyCORIS)."""
+HALVES = (("lora_down", "lora_up"), ("lora_A", "lora_B"), (".down.", ".up."))
+"""The two matrices of a layer in kohya's, peft's and diffusers' older layout."""
+PARTS = ("unet", "text_encoder", "text_encoder_2")
 
-def load_lora(stock: Any, path: str | Path, weight: float, loaded: dict[str, float]) -> None:
-    """Add the LoRA at ``path`` to the parts of a stock pipeline, with this weight.
+
+def load_lora(backbone: Backbone, path: str | Path, weight: float, loaded: dict[str, float]) -> None:
+    """Add the LoRA at ``path`` to the parts of a model, with this weight. If it is refused, nothing has changed.
 
     Args:
-        stock: a pipeline of diffusers. path: a ``.safetensors`` file, a folder or a hub id; pickles are refused.
+        path: a ``.safetensors`` file, a folder or a hub id; pickles are refused. weight: any finite number.
         loaded: name -> weight of those in the model already; gets the new one.
 
     Raises:
-        InputError: it is not there, not whole, for another model, or peft is not installed.
+        InputError: it is not there, damaged, not whole, of another kind or model, or peft is not installed.
     """
-    place = Path(path).expanduser()
-    if place.is_file() and place.suffix != ".safetensors":
-        raise InputError(f"{path}: a LoRA is read from .safetensors only, other kinds can hold code")
-    if not place.exists() and str(path).count("/") != 1:
-        raise InputError(f"{path}: there is no such LoRA: give a .safetensors file, a folder or a hub id")
-    name = f"lora_{len(loaded)}"
+    if isinstance(weight, bool) or not isinstance(weight, (int, float)) or not math.isfinite(weight):
+        raise InputError(f"a LoRA's weight must be a number, not {weight!r}: 1.0 is as it was trained")
+    file = _find(path)
+    halves = _check(_read(file), str(path))
     try:
-        stock.load_lora_weights(
-            str(place if place.exists() else path), adapter_name=name, use_safetensors=True
-        )
-    except ValueError as error:
-        if "PEFT" in str(error):
-            raise InputError('LoRAs need peft: pip install "mien[lora]"') from error
-        raise InputError(f"{path}: is no LoRA for this model: {_first_line(error)}") from error
+        import peft  # noqa: F401
+    except ImportError as error:
+        raise InputError('LoRAs need peft: pip install "mien[lora]"') from error
+    stock, name = backbone.as_diffusers(), f"lora_{len(loaded)}"
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # peft's, of what is counted below
+            stock.load_lora_weights(str(file), adapter_name=name, use_safetensors=True)
+        found = list(_weights(stock, name))
+        if len(found) != halves or not all(bool(value.isfinite().all()) for value in found):
+            raise ValueError(f"{len(found)} of {halves} matrices fit")
+        stock.set_adapters([*loaded, name], [*loaded.values(), weight])
     except Exception as error:  # damaged and foreign files make diffusers and peft raise many kinds
+        _take_out(stock, name, loaded)
+        backbone.offload_again()
         raise InputError(
-            f"{path}: could not be loaded as a LoRA for this model: {_first_line(error)}"
+            f"{path}: is no LoRA for this model, its layers do not fit: use one for the family of {backbone.name}"
         ) from error
-    if name not in {own for names in stock.get_list_adapters().values() for own in names}:
-        raise InputError(f"{path}: holds no LoRA weights for this model")
     loaded[name] = weight
-    stock.set_adapters(list(loaded), list(loaded.values()))
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+def _find(path: str | Path) -> Path:
+    """The file of a LoRA."""
+    place = Path(path).expanduser()
+    if place.is_file():
+        if place.suffix != ".safetensors":
+            raise InputError(f"{path}: a LoRA is read from .safetensors only, other kinds can hold code")
+        return place
+    if place.is_dir():
+        files = sorted(place.glob("*.safetensors"))
+        chosen = [file for file in files if file.name == USUAL] or files
+        if len(chosen) != 1:
+            raise InputError(f"{path}: holds {len(files)} .safetensors files: name the one that is meant")
+        return chosen[0]
+    if str(path).count("/") != 1 or str(path).startswith((".", "/", "~")):
+        raise InputError(f"{path}: there is no such LoRA: give a .safetensors file, a folder or a hub id")
+    from huggingface_hub import hf_hub_download, model_info
+
+    try:
+        siblings = [file.rfilename for file in model_info(str(path)).siblings or []]
+        names = [file for file in siblings if file.endswith(".safetensors")]
+        chosen_names = [file for file in names if file == USUAL] or names
+        if len(chosen_names) == 1:
+            return Path(hf_hub_download(str(path), chosen_names[0]))
+    except Exception as error:  # the hub's client raises its own, its transport's and the system's kinds
+        raise InputError(
+            f"{path}: could not be fetched from the hub: give a file, or check name and network"
+        ) from error
+    raise InputError(f"{path}: holds {len(names)} .safetensors files: fetch the one that is meant, name it")
+
+
+def _read(file: Path) -> dict[str, Tensor]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(file)
+    except (SafetensorError, OSError, ValueError, KeyError) as error:
+        raise InputError(
+            f"{file}: is not a complete safetensors file: fetch the LoRA again, use another copy"
+        ) from error
+
+
+def _check(state: Mapping[str, Tensor], source: str) -> int:
+    """How many matrices a LoRA's file holds, after what can be said of it without the model.
+
+    Raises:
+        InputError: another kind of file, half a layer, NaN.
+    """
+    for part, kind in LYCORIS.items():
+        if any(part in key for key in state):
+            raise InputError(
+                f"{source}: is a LyCORIS file ({kind}), which is not supported: use a plain LoRA"
+            )
+    count = 0
+    for key, value in state.items():
+        if value.is_floating_point() and not value.float().isfinite().all():
+            raise InputError(f"{source}: {key} holds NaN or infinite weights: use another copy of the file")
+        for one, other in [pair for pair in HALVES if "lora" in key for pair in (pair, pair[::-1])]:
+            if one not in key:
+                continue
+            count += 1
+            if key.replace(one, other) not in state:
+                raise InputError(f"{source}: has {key} without its other half: use another copy of the file")
+            break
+    if not count:
+        raise InputError(f"{source}: holds no LoRA weights")
+    return count
+
+
+def _parts(stock: Any) -> list[Any]:
+    return [part for name in PARTS if (part := getattr(stock, name, None)) is not None]
+
+
+def _weights(stock: Any, name: str) -> Iterator[Tensor]:
+    """The matrices that were loaded under this name, and their scales."""
+    for part in _parts(stock):
+        for module in part.modules():
+            for half in ("lora_A", "lora_B"):
+                if name in getattr(module, half, {}):
+                    matrix = getattr(module, half)[name].weight
+                    yield matrix * torch.as_tensor(float(module.scaling[name]), device=matrix.device)
+
+
+def _take_out(stock: Any, name: str, loaded: Mapping[str, float]) -> None:
+    """As if nothing had been loaded under this name, however far it came."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # peft's, that what is taken out was active
+        for part in _parts(stock):
+            for module in part.modules():
+                if hasattr(module, "delete_adapter") and hasattr(module, "base_layer"):
+                    module.delete_adapter(name)
+            getattr(part, "peft_config", {}).pop(name, None)
+        if loaded:
+            stock.set_adapters(list(loaded), list(loaded.values()))
+        else:
+            stock.unload_lora_weights()

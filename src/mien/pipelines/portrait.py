@@ -54,9 +54,9 @@ class PortraitPipeline:
         """
         self.backbone = backbone
         self.adapter = adapter
+        self.scheduler = scheduler  # before the UNet is touched: it may be refused
         if not adapter.is_attached_to(backbone.unet):  # else another pipeline of this backbone has done it
             adapter.attach(backbone.unet)
-        self.scheduler = scheduler
         self._loras: dict[str, float] = {}
         self.steps = backbone.adapter.steps if backbone.adapter else AdapterSpec.steps
         self.guidance = backbone.adapter.guidance if backbone.adapter else AdapterSpec.guidance
@@ -122,9 +122,10 @@ class PortraitPipeline:
             path: a ``.safetensors`` file, a folder or a hub id.
 
         Raises:
-            InputError: it is not there, not whole, for another model, or the extra ``lora`` is not installed.
+            InputError: it is not there, not whole, damaged, of another kind (LyCORIS) or for another model; or the
+                extra ``lora`` is not installed. Then nothing has changed.
         """
-        load_lora(self.backbone.as_diffusers(), path, weight, self._loras)
+        load_lora(self.backbone, path, weight, self._loras)
 
     def unload_loras(self) -> None:
         """Take all LoRAs out again."""

@@ -13,8 +13,10 @@ from mien.types import InputError
 
 PLAIN_SCHEDULERS = ("DDPMScheduler", "DDIMScheduler", "PNDMScheduler", "EulerDiscreteScheduler")
 
+SOLVER = ("algorithm_type", "solver_type")  # settings that kinds share by name and not by value
+
 OTHERS = ("CogVideoX", "Inverse", "UnCLIP")  # of other models, or from a picture to noise
-NEED_PACKAGES = ("DPMSolverSDEScheduler",)  # torchsde
+NEED_PACKAGES = {"DPMSolverSDEScheduler": "torchsde"}
 
 
 def choose_scheduler(which: Any, trained: Any) -> Any:
@@ -42,14 +44,21 @@ def choose_scheduler(which: Any, trained: Any) -> Any:
         raise InputError(f"scheduler {which!r} is unknown{hint}: choose one of {short}")
     import diffusers
 
+    kind = getattr(diffusers, name)
+    schedule = {key: value for key, value in trained.config.items() if key not in SOLVER}
     try:
-        return getattr(diffusers, name).from_config(trained.config)
+        try:
+            return kind.from_config(trained.config)
+        except NotImplementedError:  # of another solver: this one keeps its own
+            return kind.from_config(schedule)
     except ImportError as error:
-        reason = str(error).strip().splitlines()[0]
-        raise InputError(f"the scheduler {name} needs a package that is not installed: {reason}") from error
+        raise InputError(
+            f"the scheduler {name} needs a package that is not installed: {NEED_PACKAGES.get(name, name)}"
+        ) from error
     except (ValueError, NotImplementedError) as error:  # settings that do not go together
-        reason = str(error).strip().splitlines()[0]
-        raise InputError(f"the scheduler {name} does not take this model's schedule: {reason}") from error
+        raise InputError(
+            f"the scheduler {name} does not go with this model's schedule: choose another, as DDIM"
+        ) from error
 
 
 def scheduler_names() -> dict[str, str]:

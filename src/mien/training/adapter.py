@@ -18,7 +18,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from mien.backbones import AdapterSpec, Backbone, load_backbone
-from mien.diffusion.losses import noise_error
+from mien.diffusion.losses import network_error
 from mien.diffusion.schedule import Schedule
 from mien.files import write_text
 from mien.models.controllers import change_controller
@@ -78,8 +78,8 @@ class AdapterTraining:
         controller: how the expression enters, of ``models.controllers`` (the paper's ablation); None: as the adapter's
             files say. Where they are for another, the identity and the expression's projection are taken from them.
         untold: how often the caption alone is left out, for bases that were trained with terse captions.
-        weight_limit: weight the noise error as one of v, min(1 / ᾱ_t, weight_limit) (`Schedule.velocity_weight`), as
-            the embedded base was trained; None: the papers' plain error.
+        weight_limit: weight the noise error by min(1 / ᾱ_t, weight_limit) over its mean (`Schedule.error_weight`), as
+            the embedded base was trained; None: the papers' plain error of what the network gives.
     """
 
     def __init__(
@@ -128,7 +128,7 @@ class AdapterTraining:
         with torch.no_grad():
             z = batch["z"].float() if "z" in batch else backbone.encode(batch["x"])
         b = len(z)
-        mode = torch.bucketize(torch.rand(b, generator=rng), self.drop, right=True).to(device)
+        mode = draw_modes(b, self.drop, rng).to(device)
         t = torch.randint(0, len(self.schedule.alpha_bar), (b,), generator=rng).to(device)
         eps = torch.randn(z.shape, generator=rng).to(device)
         silent = mode == 2
@@ -136,11 +136,11 @@ class AdapterTraining:
             silent |= (torch.rand(b, generator=rng) < self.untold).to(device)
         conditions, added = self._conditions(batch, z, mode, silent)
         z_t = self.schedule.add_noise(z, eps, t)
-        weight = batch.get("valid")
-        if self.weight_limit is not None:
-            of_t = self.schedule.velocity_weight(t, z, self.weight_limit)[:, 0]  # [b, 1, 1]
-            weight = of_t.expand_as(z[:, 0]) if weight is None else of_t * weight
-        return Noised(z, eps, t, z_t, conditions, added, weight, mode)
+        return Noised(z, eps, t, z_t, conditions, added, batch.get("valid"), mode)
+
+    def error(self, predicted: Tensor, noised: Noised) -> Tensor:
+        """The noise error of `predicted` [b, c, h, w], weighted as `weight_limit` says; a scalar."""
+        return network_error(predicted, noised.eps, noised.t, self.schedule, noised.weight, self.weight_limit)
 
     def predictor(self, noised: Noised, expression_scale: float = 1.0) -> NoisePredictor:
         """The UNet with the adapter; 0 is without expression control."""
@@ -188,13 +188,13 @@ class AdapterTraining:
         drop, untold = self.drop, self.untold
         self.drop, self.untold = torch.zeros(3), 0.0  # of held-out examples nothing is dropped
         try:
-            errors = []
+            total = 0.0
             for first in range(0, len(batch["identity"]), 8):
                 noised = self.noised({key: value[first : first + 8] for key, value in batch.items()}, rng)
-                errors.append(noise_error(self.predict(noised), noised.eps, noised.weight))
+                total += self.error(self.predict(noised), noised).item() * len(noised.z)
         finally:
             self.drop, self.untold = drop, untold
-        numbers = {"held_out_loss": torch.stack(errors).mean().item()}
+        numbers = {"held_out_loss": total / len(batch["identity"])}
         with torch.autocast(self.backbone.device.type, enabled=False):
             return numbers, self._sheet(batch)
 
@@ -233,6 +233,23 @@ class AdapterTraining:
         spec = self.backbone.adapter
         assert spec is not None  # load_adapter has asked for it
         write_text(folder / "adapter" / "adapter.json", json.dumps(spec.settings, indent=1) + "\n")
+
+
+def draw_modes(b: int, drop: Tensor, rng: torch.Generator) -> Tensor:
+    """[b] int64, which part of [0, 1) each of b draws falls into: i where drop[i-1] <= u < drop[i].
+
+    drop: cumulative probabilities, rising; one of 0 never comes, and len(drop) is what is left.
+    """
+    return torch.bucketize(torch.rand(b, generator=rng), drop, right=True)
+
+
+def share_of(found: int, b: int, probability: float) -> float:
+    """How many of b samples a term was measured on, over how many are expected.
+
+    A mean over the found times this is a sum over the expected number: parts of a batch then average to the whole,
+    and a part without any adds nothing.
+    """
+    return found / (b * probability)
 
 
 def training_device() -> torch.device:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -117,20 +117,58 @@ def load_checkpoint(
 ) -> tuple[int, dict[str, tuple[float, int]]]:
     """Restore everything in place and return the step reached, and the logs' sums (`save_checkpoint`).
 
+    Everything is read and looked at before anything is changed.
+
     Raises:
-        InputError: a file of the checkpoint is missing, damaged, or of another model.
+        InputError: a file of the checkpoint is missing, damaged, or of another model; nothing has changed.
     """
+    kept = optimizer.state_dict()
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     try:
         state = json.loads((checkpoint / "state.json").read_text())
         step = int(state["step"])
         sums = {key: (float(total), int(count)) for key, (total, count) in state.get("sums", {}).items()}
-        for name, module in modules.items():
-            module.load_state_dict(load_file(checkpoint / f"{name}.safetensors"))
-        for key, value in load_file(checkpoint / "ema.safetensors").items():
-            ema[key].copy_(value)
-        load_optimizer(optimizer, load_file(checkpoint / "optimizer.safetensors"))
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
-        raise InputError(
-            f"The checkpoint {checkpoint} cannot be resumed ({error}); remove it to start afresh."
-        ) from error
+        read = {
+            name: load_file(checkpoint / f"{name}.safetensors") for name in (*modules, "ema", "optimizer")
+        }
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
+        raise _unfit(checkpoint, "a file of it is missing or damaged") from error
+    wanted = {name: module.state_dict() for name, module in modules.items()} | {"ema": ema}
+    for name, tensors in wanted.items():
+        _check(checkpoint, name, read[name], {key: value.shape for key, value in tensors.items()})
+    moments: dict[str, torch.Size] = {}
+    for key, value in read["optimizer"].items():
+        index = key.partition(".")[0]
+        if not index.isdigit() or int(index) >= len(parameters):
+            raise _unfit(checkpoint, f"optimizer.safetensors has {key}, which is no parameter's")
+        moments[key] = value.shape if value.ndim == 0 else parameters[int(index)].shape
+    _check(checkpoint, "optimizer", read["optimizer"], moments)
+    entries: dict[str, set[str]] = {}
+    for key in moments:
+        entries.setdefault(key.partition(".")[0], set()).add(key.partition(".")[2])
+    if len({frozenset(names) for names in entries.values()}) > 1:
+        raise _unfit(checkpoint, "optimizer.safetensors is not whole")
+    for name, module in modules.items():
+        module.load_state_dict(read[name])
+    for key, value in read["ema"].items():
+        ema[key].copy_(value)
+    try:
+        load_optimizer(optimizer, read["optimizer"])
+    except (ValueError, KeyError, TypeError) as error:
+        optimizer.load_state_dict(kept)
+        raise _unfit(checkpoint, "its optimizer is another") from error
     return step, sums
+
+
+def _check(checkpoint: Path, name: str, found: dict[str, Tensor], wanted: Mapping[str, torch.Size]) -> None:
+    if wrong := sorted(found.keys() ^ wanted.keys()):
+        raise _unfit(checkpoint, f"{name}.safetensors {'has' if wrong[0] in found else 'lacks'} {wrong[0]}")
+    for key, value in found.items():
+        if value.shape != wanted[key]:
+            raise _unfit(checkpoint, f"{key} is {list(value.shape)}, not {list(wanted[key])}")
+        if not value.isfinite().all():
+            raise _unfit(checkpoint, f"{key} in {name}.safetensors holds NaN or infinite numbers")
+
+
+def _unfit(checkpoint: Path, why: str) -> InputError:
+    return InputError(f"The checkpoint {checkpoint} cannot be resumed, {why}; remove it to start afresh.")

@@ -28,6 +28,7 @@ from torch.nn import functional as F
 from mien.data.pairs import TRIPLES, Pairs
 from mien.data.records import TRAIN, Manifest
 from mien.face.align import CROP_SIZE, crop_matrix, invert, warp
+from mien.metrics import face as metrics
 from mien.models.sfsr import face_region
 from mien.pixels import to_pixels
 from mien.training.judge import FaceJudge
@@ -55,7 +56,8 @@ class ManifestExamples:
     """Triples of a folder: those of IDI (``triples.parquet``), or same-identity ones of its manifest.
 
     Without IDI a target's source is another picture of its person (itself where there is none), and its reference
-    the target itself: EmojiDiff's {S_i^¬e, R_i^e, T_i^e}. With it they are {S_i^¬e, R_¬i^e, T_i^e}.
+    the target itself: EmojiDiff's {S_i^¬e, R_i^e, T_i^e}. With it they are {S_i^¬e, R_¬i^e, T_i^e}. To an expression
+    encoder that looks at pictures (CLIP) the target itself would show what is to be drawn: see `apart`.
 
     Embeddings are made once and kept in the folder (`kept.Kept`), latents too where `latents` is set (the
     autoencoder's mean; every picture then has one fixed crop).
@@ -100,7 +102,11 @@ class ManifestExamples:
             raise InputError("latents made before have one scale each: set scaling=[1,1] or latents=false")
         self.root, self.backbone = Path(root), backbone
         self.size, self.framing, self.scaling, self.surroundings = size, framing, scaling, surroundings
+        once = replace(backbone, _encoders={})  # its encoders are large, and go when this is done
+        names = {branch: once.encoder(branch).name for branch in ("identity", "expression")}
         self.manifest, self.triples = read_rows(self.root, another)
+        if not another and names["expression"] != "embedded":
+            self.triples = apart(self.triples, self.manifest.array("blendshapes"))
         train = np.array(self.manifest.values("split")) == TRAIN
         targets = np.array([triple.target for triple in self.triples])
         self.train, self.held = np.flatnonzero(train[targets]), np.flatnonzero(~train[targets])
@@ -115,8 +121,6 @@ class ManifestExamples:
         sizes = zip(self.manifest.values("height"), self.manifest.values("width"), strict=True)
         self._sizes = [(int(height or 0), int(width or 0)) for height, width in sizes]
 
-        once = replace(backbone, _encoders={})  # its encoders are large, and go when this is done
-
         def encode(branch: str) -> Numbers:
             encoder = once.encoder(branch)
             return lambda row, image: encoder(image, self.manifest.face(row))
@@ -129,7 +133,6 @@ class ManifestExamples:
 
             return numbers
 
-        names = {branch: once.encoder(branch).name for branch in ("identity", "expression")}
         keep = Kept(self.manifest)
         self._identity = keep(f"identity-{names['identity']}", sources, encode("identity"))
         self._expression = keep(f"expression-{names['expression']}", references, encode("expression"))
@@ -260,6 +263,26 @@ def read_rows(root: Path, another: bool) -> tuple[Manifest, list[Rows]]:
     if not triples:
         raise InputError(f"{root} holds no picture that was kept: look at the reasons in its manifest.")
     return manifest, triples
+
+
+def apart(triples: list[Rows], blendshapes: FloatArray) -> list[Rows]:
+    """Same-identity triples of which no two pictures are one, where the person has three.
+
+    S is the person's picture whose expression is farthest from the target's, as in IDI (`data.idi.plan`); R, of the
+    others, the one whose expression is nearest. Of a person with two pictures, T is R too: S shows another expression.
+
+    Args:
+        triples: as of `read_rows`, where `sources` are all the person's other pictures. blendshapes: [rows, 52].
+    """
+    chosen = []
+    for triple in triples:
+        distance = {
+            row: float(metrics.exp(blendshapes[triple.target], blendshapes[row])) for row in triple.sources
+        }
+        by_distance = sorted(triple.sources, key=lambda row: distance[row])
+        reference = by_distance[0] if len(by_distance) > 1 else triple.target
+        chosen.append(replace(triple, sources=(by_distance[-1],), reference=reference))
+    return chosen
 
 
 @dataclass(frozen=True)

@@ -62,8 +62,17 @@ def canonical(x: Tensor, matrices: Tensor | None, size: int = CROP_SIZE) -> Tens
 
 
 def _warped(x: Tensor, matrices: Tensor, size: int) -> Tensor:
-    scale = torch.linalg.det(matrices[:, :, :2]).abs().sqrt().amax()
-    shrink = max(1, int(1 / scale))
+    """Picture by picture as it would be alone: of one that is much larger than its crop, area means first."""
+    scales = torch.linalg.det(matrices[:, :, :2]).abs().sqrt()
+    shrinks = (1 / scales).int().clamp_min(1)
+    crops = x.new_empty(len(x), 3, size, size)
+    for shrink in shrinks.unique().tolist():
+        rows = shrinks == shrink
+        crops[rows] = _sampled(x[rows], matrices[rows], size, shrink)
+    return crops
+
+
+def _sampled(x: Tensor, matrices: Tensor, size: int, shrink: int) -> Tensor:
     height, width = x.shape[-2] // shrink, x.shape[-1] // shrink
     x = F.avg_pool2d(x, shrink)
     back = torch.linalg.inv(matrices[:, :, :2])  # crop → picture

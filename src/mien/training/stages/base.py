@@ -15,7 +15,6 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from mien.diffusion.losses import network_error
 from mien.training.adapter import PAPER_LOOP, AdapterStart, AdapterTraining, open_backbone
 from mien.training.examples import DataConfig
 
@@ -68,9 +67,7 @@ class BaseStage:
 
     def step(self, batch: dict[str, Tensor], rng: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         noised = self.training.noised(batch, rng)
-        loss = network_error(
-            self.training.predict(noised), noised.eps, noised.t, self.training.schedule, noised.weight
-        )
+        loss = self.training.error(self.training.predict(noised), noised)
         return loss, {"loss": loss.item()}
 
     def validate(self) -> tuple[dict[str, float], Image.Image | None]:

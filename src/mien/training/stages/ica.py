@@ -19,9 +19,18 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from mien.diffusion.losses import Contrast, contrast_alignment, network_error
+from mien.data.pairs import TRIPLES
+from mien.diffusion.losses import Contrast, contrast_alignment
 from mien.diffusion.x0 import ESTIMATORS, R_TMAX, Estimator, adaptive_noise_inversion
-from mien.training.adapter import EVERYTHING, PAPER_LOOP, AdapterStart, AdapterTraining, Noised, open_backbone
+from mien.training.adapter import (
+    EVERYTHING,
+    PAPER_LOOP,
+    AdapterStart,
+    AdapterTraining,
+    Noised,
+    open_backbone,
+    share_of,
+)
 from mien.training.examples import DataConfig
 from mien.training.judge import FaceJudge, canonical
 from mien.types import Conditions, InputError
@@ -32,7 +41,8 @@ class IcaStage:
 
     Args:
         backbone, data, adapter, encoders, dtype, drop, checkpointing, people, controller, untold, weight_limit: as
-            `BaseStage`'s. `data` may be IDI's triples (the paper's) or same-identity ones.
+            `BaseStage`'s. A `data.root` that holds IDI's triples is read as
+            those (the paper's); any other folder, and prepared sets, as same-identity ones.
         w_id, w_exp: of the loss. r_tmax: above it f(t) of EmojiDiff Eq. 8 is constant.
         estimator: name in `diffusion.x0.ESTIMATORS`.
         person: whom L_id asks for: "without", who is drawn without expression control (the paper's contrast), or
@@ -72,7 +82,8 @@ class IcaStage:
             raise InputError(f"judged must be at least 1, not {judged}: leave it out to judge all")
         config = DataConfig.read(data)
         opened = open_backbone(backbone, adapter, dtype)
-        examples = config.open(opened, encoders, another=config.root is not None, person=person == "source")
+        another = config.root is not None and (Path(config.root) / TRIPLES).is_file()
+        examples = config.open(opened, encoders, another, person=person == "source")
         self.training = AdapterTraining(
             opened, examples, drop, checkpointing, people, controller, untold, weight_limit
         )
@@ -95,11 +106,13 @@ class IcaStage:
         training = self.training
         noised = training.noised(batch, rng)
         predicted = training.predict(noised)
-        diffusion = network_error(predicted, noised.eps, noised.t, self.training.schedule, noised.weight)
-        chosen = torch.nonzero(noised.mode == EVERYTHING)[: self.judged, 0]
-        if len(chosen) == 0:  # every sample lost a condition: there is nothing to contrast
+        diffusion = training.error(predicted, noised)
+        whole = torch.nonzero(noised.mode == EVERYTHING)[:, 0]
+        if len(whole) == 0:  # every sample lost a condition: there is nothing to contrast
             return diffusion, {"loss": diffusion.item()}
-        found = self.contrast(noised.of(chosen), predicted[chosen], batch, chosen, diffusion, rng)
+        share = share_of(len(whole), len(noised.z), 1 - float(training.drop[-1]))
+        chosen = whole[: self.judged]
+        found = self.contrast(noised.of(chosen), predicted[chosen], batch, chosen, diffusion, rng, share)
         logs = {"loss": found.total, "diffusion": diffusion, "id": found.identity, "exp": found.expression}
         return found.total, {key: value.item() for key, value in logs.items()}
 
@@ -111,8 +124,9 @@ class IcaStage:
         chosen: Tensor,
         diffusion: Tensor,
         rng: torch.Generator,
+        share: float = 1.0,
     ) -> Contrast:
-        """The losses of the chosen samples; `predicted`: ε_θ with control, of them."""
+        """The losses of the chosen samples; `predicted`: ε_θ with control, of them; `share`: see `share_of`."""
         matrices = batch["face_matrix"].to(chosen.device)[chosen] if "face_matrix" in batch else None
         if self.person == "source":
             face = batch["person_target"].to(chosen.device)[chosen]
@@ -132,8 +146,8 @@ class IcaStage:
             face,
             self.judge.expression(made),
             wanted,
-            self.w_id,
-            self.w_exp,
+            self.w_id * share,
+            self.w_exp * share,
         )
 
     def reconstruct(

@@ -18,7 +18,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from mien.backbones import load_backbone
+from mien.backbones import autoencoder_precision, find_folder, load_backbone
 from mien.diffusion.losses import expression_loss, identity_loss, network_error, noise_error
 from mien.diffusion.schedule import Schedule
 from mien.diffusion.x0 import ESTIMATORS
@@ -26,11 +26,12 @@ from mien.encoders.compound import IdentityEncoder
 from mien.encoders.expression import expression_vector
 from mien.encoders.identity import EMBEDDING
 from mien.files import write_text
-from mien.models.branch import AdapterBranch
 from mien.models.compound import CompoundProjection
 from mien.models.e_adapter import EAdapter
+from mien.models.folder import choose_precision
 from mien.models.projection import MLPProjection
 from mien.models.sfsr import FRAMINGS, background_conditions, create_adapter, widen_input
+from mien.training.adapter import draw_modes, share_of, training_device
 from mien.training.judge import FaceJudge, canonical
 from mien.training.surroundings import from_manifest
 from mien.types import Conditions, InputError
@@ -54,6 +55,9 @@ class SfsrStage:
         judged: samples of a step on which L_id and L_exp are measured (the paper's: all); 0: all. Fewer cost less.
         framing: of the faces, of ``models.sfsr.FRAMINGS``.
         drop: probability of dropping the identity, the expression, both: what guidance compares with.
+        dtype: precision of what stays frozen, autoencoder and text encoder: "float32", "bfloat16", "float16" or "auto";
+            what is trained is float32, and so is what is exported.
+        checkpointing: recompute activations in the backward pass instead of keeping them.
     """
 
     def __init__(
@@ -69,20 +73,25 @@ class SfsrStage:
         judged: int = 0,
         framing: str = "canonical",
         drop: tuple[float, float, float] = (0.05, 0.05, 0.05),
+        dtype: str = "float32",
+        checkpointing: bool = False,
     ) -> None:
         if estimator is not None and estimator not in ESTIMATORS:
             raise InputError(f"there is no estimator {estimator!r}: choose one of {', '.join(ESTIMATORS)}")
         if framing not in FRAMINGS:
             raise InputError(f"there is no framing {framing!r}: choose {' or '.join(FRAMINGS)}")
-        self.backbone = load_backbone(backbone, device="cpu", dtype="float32")
+        device = training_device()
+        precision = choose_precision(dtype, device)
+        self.backbone = load_backbone(backbone, str(device), "float32")
         unet = widen_input(self.backbone.unet, self.backbone.unet.config.out_channels)
         self.unet = unet.requires_grad_(True)
         self.data = from_manifest(manifest, self.backbone, recognisers, framing)
         torch.manual_seed(0)  # new layers: the same in every run
-        self.adapter = self._adapter(self.data.recognisers, self.data.expression_width)
+        adapter = self._adapter(self.data.recognisers, self.data.expression_width)
+        self.adapter = adapter.to(device, torch.float32)
         self.adapter.attach(self.unet)
         self.schedule = Schedule.from_config(self.backbone.scheduler.config)
-        self.judge = None if estimator is None else FaceJudge(encoders)
+        self.judge = None if estimator is None else FaceJudge(encoders, device)
         self.background, self.estimator, self.judged = background, estimator, judged
         self.identity_weight, self.expression_weight = identity_weight, expression_weight
         self.drop = torch.tensor([float(p) for p in drop]).cumsum(0)
@@ -93,8 +102,18 @@ class SfsrStage:
             "expression_encoder": self.data.expression_encoder,
             "framing": framing,
         }
+        self.dtype = precision
+        self.backbone.vae.to(autoencoder_precision(find_folder(backbone) / "vae", precision))
+        for encoder in self.backbone.prompts.encoders:
+            encoder.to(precision)
+        if checkpointing:
+            for part in (self.unet, self.backbone.vae):
+                if getattr(part, "_supports_gradient_checkpointing", False):
+                    part.enable_gradient_checkpointing()
         with torch.no_grad():
-            self.empty = self.backbone.prompts([""]).tokens  # [1, n, d]: the paper has no text beside faces
+            self.empty = self.backbone.prompts(
+                [""]
+            ).tokens.float()  # [1, n, d]: the paper has no text beside faces
 
     def modules(self) -> dict[str, nn.Module]:
         return {"unet": self.unet, "adapter": self.adapter}
@@ -110,7 +129,7 @@ class SfsrStage:
         x = batch["x"]
         b = len(x)
         self.backbone.vae.to(x.device)
-        mode = torch.bucketize(torch.rand(b, generator=rng), self.drop).to(x.device)  # 3: nothing is dropped
+        mode = draw_modes(b, self.drop, rng).to(x.device)  # 3: nothing is dropped
         z, conditions = self._conditions(batch, (mode == 0) | (mode == 2), (mode == 1) | (mode == 2))
         t = torch.randint(0, len(self.schedule.alpha_bar), (b,), generator=rng).to(x.device)
         eps = torch.randn(z.shape, generator=rng).to(x.device)
@@ -123,6 +142,7 @@ class SfsrStage:
         )
         logs = {"noise": loss.item()}
         told = torch.nonzero(mode == len(self.drop))[:, 0]
+        share = share_of(len(told), b, 1 - float(self.drop[-1])) if len(told) else 0.0
         if self.judged:
             told = told[: self.judged]
         if self.estimator is not None and len(told):
@@ -139,7 +159,7 @@ class SfsrStage:
             matrices = batch.get("face_matrix")
             at = None if matrices is None else matrices[told]
             identity, expression = self._judge(self.backbone.decode(z0), x[told], at)
-            loss = loss + self.identity_weight * identity + self.expression_weight * expression
+            loss = loss + share * (self.identity_weight * identity + self.expression_weight * expression)
             logs |= {"identity": identity.item(), "expression": expression.item()}
         return loss, logs | {"loss": loss.item()}
 
@@ -164,6 +184,8 @@ class SfsrStage:
         import json
 
         backbone = self.backbone
+        if self.dtype != torch.float32:  # the frozen parts as they were, not rounded
+            backbone = load_backbone(backbone.name, "cpu", "float32")
         self.unet.save_pretrained(folder / "unet")
         backbone.vae.save_pretrained(folder / "vae")
         backbone.scheduler.save_pretrained(folder / "scheduler")
@@ -187,8 +209,14 @@ class SfsrStage:
             if own is None:
                 raise InputError(f"{self.backbone.name} has no adapter to start from: name recognisers")
             return own
-        if own is None or own.identity is None or own.expression is None:
+        if own is None:
             return create_adapter(self.unet, recognisers, expression_width, TRAINED)
+        if own.identity is None or own.expression is None:  # the branch that there is stays
+            new = create_adapter(self.unet, recognisers, expression_width, TRAINED)
+            own.expression = own.expression or new.expression
+            if own.identity is None:
+                own.identity = new.identity
+                return own
         dim, known = self.unet.config.cross_attention_dim, own.identity.image_proj
         told = self.backbone.adapter.identity_encoder if self.backbone.adapter else None
         if not isinstance(known, MLPProjection) or recognisers.get(told or "") != known.width:
@@ -200,7 +228,7 @@ class SfsrStage:
                     part.load_state_dict(known.state_dict())
                 else:
                     nn.init.zeros_(part.norm.weight)  # type: ignore[arg-type,union-attr]
-        own.identity = AdapterBranch(projection, own.identity.layers)
+        own.identity.image_proj = projection  # its keys, values and additions stay
         return own
 
     def _conditions(
