@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 # Standard deviations; further off is clamped. Few numbers of photographs are beyond 3, and what a base is told beyond
-# what it was shown comes out as blots (docs/training.md).
+# what it was shown comes out as blots (docs/diary/2026-11-embedded-models.md).
 LIMITS = {"identity": 5.0, "expression": 3.0}
 
 
