@@ -10,6 +10,8 @@ LivePortrait (Guo et al., 2024), src/config/models.yaml of its repository: motio
 3, 9, 3; widths 96 to 768) at 256 px; warping module (21 keypoints, 3-D hourglass of 32, 1024, 5 blocks, depth 16,
 compressed to 4 channels); SPADE decoder (64, max 512, 2 down blocks, 128 hidden, upscale 2) from 64 to 512 px. Its
 appearance extractor, run once a photo, is left out.
+
+Parameters, in millions: first-order-motion 14.2 + 45.6; LivePortrait's extractor 27.8, warping 45.0, decoder 55.4.
 """
 
 from __future__ import annotations
@@ -124,10 +126,10 @@ class _SpadeBlock(nn.Module):
         self.first, self.second = _Spade(a), _Spade(least)
         self.aside = _Spade(a) if a != b else None
         self.convs = nn.ModuleList([nn.Conv2d(a, least, 3, padding=1), nn.Conv2d(least, b, 3, padding=1)])
-        self.short = nn.Conv2d(a, b, 1, bias=False)
+        self.short = None if a == b else nn.Conv2d(a, b, 1, bias=False)
 
     def forward(self, x: Tensor, by: Tensor) -> Tensor:
-        kept = x if self.aside is None else self.short(self.aside(x, by))
+        kept = x if self.short is None or self.aside is None else self.short(self.aside(x, by))
         x = self.convs[0](F.leaky_relu(self.first(x, by), 0.2))
         return kept + self.convs[1](F.leaky_relu(self.second(x, by), 0.2))
 

@@ -1,6 +1,6 @@
 """What the photo engine costs, as ratios within one run: other work on the machine makes every number worse.
 
-    python -m benchmarks.photo_speed [--repeats 7] [--photo FILE] [--out runs/bench]
+    python -m benchmarks.photo_speed [--repeats 7] [--photo FILE] [--out runs/bench] [--write PAGE]
 
 The floor is what nobody can do without: one analysis of the photo and one `cv2.remap` of it. Warm: analysis, feedback
 and full size of a photo, in a process that has made one. Further: another expression of the same photo. Cold: `mien
@@ -22,9 +22,10 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from benchmarks.model_card import body, fill
 from benchmarks.photo_scenes import london
 from benchmarks.speed import PEAK, seconds, spread
-from benchmarks.table import Row, exact, publish, run
+from benchmarks.table import Row, environment, exact, publish, run
 from mien.images import read_image
 from mien.metrics.statistics import Interval
 
@@ -101,6 +102,7 @@ def main() -> None:
     )
     parser.add_argument("--out", type=Path, default=Path("runs/bench"))
     parser.add_argument("--photo", type=Path, help=f"default: one of london-dev, at {SIDE} px")
+    parser.add_argument("--write", type=Path, help="a page whose table is to be filled in")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=7)
     arguments = parser.parse_args()
@@ -141,6 +143,9 @@ def main() -> None:
         rows.append(Row(f"{name}, seconds a frame", frame, None, False, ".2f"))
     title = f"Speed of the photo engine, {arguments.threads} threads, load {load:.1f} at the start"
     publish(arguments.out, "photo_speed", title, rows, {"threads": arguments.threads, "load": load})
+    if arguments.write is not None:
+        made = f"{title}; measured {environment()['date']} by `python -m benchmarks.photo_speed`."
+        fill(arguments.write, {"speed": f"{body(rows)}\n{made}"})
 
 
 if __name__ == "__main__":
