@@ -92,8 +92,8 @@ def gain(
     """1 - d(R, T) / d(P, T), d(A, B) = ⟨|G(A) - G(B)|⟩: how far a result went from the photo to the truth.
 
     A, B are normalised Y, aligned to the truth; G blurs by 2 px; the oval is the truth's. 1: the truth itself; 0: as
-    far as doing nothing; below 0: worse than that. Each argument is a picture with its landmarks. Of a photo that is
-    its own truth: nan.
+    far as doing nothing; below 0: worse than that. A blur comes a little nearer to any truth: read `detail` beside it.
+    Each argument is a picture with its landmarks. Of a photo that is its own truth: nan.
     """
     pictures = aligned(truth, photo, result)
     face = pictures.face

@@ -150,10 +150,14 @@ def carry(image: ByteImage, moving: Motion) -> tuple[ByteImage, FloatArray]:
             cv2.INTER_LINEAR,
             borderMode=cv2.BORDER_REPLICATE,
         )
-        share = cv2.resize(np.clip((squeeze - SQUEEZED) / SQUEEZED, 0, 1), (x1 - x0, y1 - y0))[..., None]
-        result = (result + share * (soft.astype(np.float32) - result) + 0.5).astype(np.uint8)
-    still = np.abs(field).max(2) < STILL
-    result[still] = image[y0:y1, x0:x1][still]
+        share = cv2.resize(np.clip((squeeze - SQUEEZED) / SQUEEZED, 0, 1), (x1 - x0, y1 - y0))
+        left, top, width, height = cv2.boundingRect((share > 0).astype(np.uint8))
+        part = np.s_[top : top + height, left : left + width]
+        sharp = result[part]
+        mixed = sharp + share[part][..., None] * (soft[part].astype(np.float32) - sharp) + 0.5
+        result[part] = mixed.astype(np.uint8)
+    still = (np.abs(field[..., 0]) < STILL) & (np.abs(field[..., 1]) < STILL)
+    cv2.copyTo(image[y0:y1, x0:x1], still.astype(np.uint8), result)
     return result, field
 
 
