@@ -38,7 +38,7 @@ from factory.faces.ict import PARTS, IctHead, load_head
 from factory.faces.labels import Labeller
 from factory.faces.render import PIVOT, make_person, render
 from factory.faces.sources import shared_dir
-from factory.faces.warped import PLAIN_SEED, _plain, _plain_view
+from factory.faces.warped import PLAIN_SEED, _plain, plain_view
 from mien.face.blendshapes import FLIP, INDEX, NAMES
 from mien.face.pose import angles, rotation
 from mien.files import replacing
@@ -69,7 +69,7 @@ def places(head: IctHead, look: Labeller) -> FloatArray:
     triangles = np.ascontiguousarray(head.solid[(head.solid < PARTS["mouth_socket"].start).all(1)])
     found = []
     for number in range(HEADS):
-        person, view = _plain(make_person(head, PLAIN_SEED + number)), _plain_view(number)
+        person, view = _plain(make_person(head, PLAIN_SEED + number)), plain_view(number)
         labels = look(render(head, person, np.zeros(len(NAMES), np.float32), view, SIZE))
         turned = (person.shape - PIVOT) @ rotation(view.pose).astype(np.float32).T
         zoom = SIZE / 192 * view.scale * view.distance / (view.distance - (turned[:, 2] - 6.0))

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from mien.cli.generate.rows import Pair, PairFormat
+from mien.cli.generate.rows import PairFormat
 from mien.cli.reface.rows import RequestFormat
 from mien.cli.rows import read_rows
 from mien.data.gather import _read_labels
 from mien.expressions.labelled import find_labelled
+from mien.making.wishes import Request
 from mien.metrics.pairs import read_csv
 from mien.tables import nfc, read_table, stored
 from mien.types import InputError
@@ -134,7 +135,7 @@ def test_every_verb_finds_names_in_the_other_normal_form(tmp_path: Path, disk: s
         return path
 
     (row,), _ = read_rows(table("identity;expression", f"{name};{name}"), tmp_path, PairFormat(folder, "", 0))
-    assert row.asked == Pair(there, str(there), "", 0)
+    assert row.asked == (Request(there, str(there), "", 0),)
     (refaced,), _ = read_rows(
         table("photo\tidentity", f"{name}\t{name}"), tmp_path, RequestFormat(folder, "", 0, 1)
     )

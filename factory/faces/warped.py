@@ -84,7 +84,7 @@ def _plain(person: Person) -> Person:
     )
 
 
-def _plain_view(seed: int) -> View:
+def plain_view(seed: int) -> View:
     """Frontal, evenly lit from above, on grey."""
     view = sample_view(np.random.default_rng(seed))
     ones = np.ones(3, np.float32)
@@ -117,7 +117,7 @@ def expression_sources(
     sources = []
     for k in range(heads):
         person = _plain(make_person(head, PLAIN_SEED + seed * 1000 + k))
-        view = _plain_view(k)
+        view = plain_view(k)
         neutral = render(head, person, to_vector({}), view)
         before = labeller(neutral)
         for name in (

@@ -53,7 +53,7 @@ WRONG = {
     "models fetch absent": "no model called absent",
     "data ingest absent out": "absent is no folder",
     "data idi absent out": "absent does not exist",
-    "train absent.yaml": "absent.yaml does not exist",
+    "train absent.yaml": "no recipe absent.yaml",
 }
 VERBS = "generate reface travel invent expressions inspect analyze studio evaluate models data train".split()
 SCRIPT = """

@@ -36,6 +36,7 @@ ROUNDS = 3
 MOST_TURNED = 40.0  # degrees of yaw or pitch: beyond, half of the face is hidden
 SMALLEST = 16.0  # px between the outer corners of the eyes
 STRONGEST = 1.5  # of a strength
+TEETH = 0.01  # gap of the lips, of the height of the face, from which a mouth shows teeth
 WORTH = 0.03  # gain of a round, of the first error, that is worth another
 PORTRAIT, HEADROOM = 1024, 2.5  # px of a portrait's side at most; its side against the face's height
 
@@ -192,7 +193,7 @@ class PhotoPipeline:
         shown = None
         if teeth is not None:
             other, its = self._look(teeth, "largest")
-            if its.landmarks[14, 1] - its.landmarks[13, 1] < 0.02 * np.ptp(its.landmarks[:, 1]):
+            if its.landmarks[14, 1] - its.landmarks[13, 1] < TEETH * np.ptp(its.landmarks[:, 1]):
                 raise InputError(
                     f"{_name(teeth, 'the photo with teeth')}: the mouth is shut, it shows no teeth"
                 )
