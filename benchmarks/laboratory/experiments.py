@@ -10,8 +10,8 @@ from pathlib import Path
 
 from PIL import Image
 
+from benchmarks.laboratory.chart import Curve
 from benchmarks.laboratory.claims import Cell, Claim, Result, Samples
-from mien.metrics.chart import Curve
 from mien.metrics.statistics import Interval
 
 

@@ -369,4 +369,4 @@ def test_the_page_holds_its_pictures_and_the_counts(manifest: Manifest, tmp_path
     assert facts["methods"]["all"]["id_distance"]["50%"] == pytest.approx(wanted, abs=1e-3)
     assert "http://" not in page and "https://" not in page and str(tmp_path) not in page
     assert page.count("data:image/jpeg;base64,") == 6 * (1 + 2 * 2) + 4 * 3
-    assert "12 of 16 pairs were kept" in page and page.count("<svg") == 3
+    assert "12 of 16 pairs were kept" in page and page.count("<svg") == 6

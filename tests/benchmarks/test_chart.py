@@ -7,7 +7,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from mien.metrics.chart import HEIGHT, WIDTH, Curve, lines
+from benchmarks.laboratory.chart import Curve, lines
+from mien.metrics.chart import HEIGHT, WIDTH
 
 
 def drawn(html: str, tag: str) -> list[ElementTree.Element]:
