@@ -44,6 +44,7 @@ SMALLEST = 64  # pixels of a side: below, too few frequencies of the band exist
 TARGET = 8.0  # of the rehearsal
 PART_TARGET = 10.0  # the same for a part of a picture, whose place the detector may have to search
 STRENGTHS = (0.35, 0.5, 0.7, 1.0, 1.4, 2.0, 2.8)  # root mean square, in levels of 255, where m is 1
+BAND = 256  # rows of a picture in work at a time
 
 
 @dataclass(frozen=True)
@@ -85,11 +86,11 @@ def embed(image: Image.Image, mask: NDArray[np.floating] | None = None) -> Image
     target = TARGET if soft is None else PART_TARGET
     y = _grid(Image.fromarray(pixels))
     pattern = Image.fromarray((_liveliness(y) * _pattern()).astype(np.float32))
-    delta = np.asarray(pattern.resize((right - left, bottom - top), Image.Resampling.BICUBIC), np.float64)
+    delta = np.array(pattern.resize((right - left, bottom - top), Image.Resampling.BICUBIC), np.float64)
     if soft is not None:
-        delta = delta * soft
+        delta *= soft
     for strength in STRENGTHS:
-        marked = np.round(pixels + strength * delta[..., None]).clip(0, 255).astype(np.uint8)
+        marked = _added(pixels, delta, strength)
         if _statistic(_rehearsal(Image.fromarray(marked))) >= target:
             break
     if soft is None:
@@ -101,6 +102,15 @@ def embed(image: Image.Image, mask: NDArray[np.floating] | None = None) -> Image
     part = whole[y0:y1, x0:x1]
     part[soft[inner] > 0] = marked[inner][soft[inner] > 0]
     return Image.fromarray(whole)
+
+
+def _added(pixels: NDArray[np.uint8], delta: Array, strength: float) -> NDArray[np.uint8]:
+    """`pixels` [h, w, 3] plus `strength` times `delta` [h, w], rounded; band by band, for photographs are large."""
+    marked = np.empty_like(pixels)
+    for first in range(0, len(pixels), BAND):
+        part = slice(first, first + BAND)
+        marked[part] = np.round(pixels[part] + strength * delta[part, :, None]).clip(0, 255)
+    return marked
 
 
 def whole_box(image: Image.Image) -> Box:
