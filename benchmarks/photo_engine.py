@@ -68,7 +68,7 @@ def summary(scores: Scores) -> dict[str, Interval]:
             table[label] = statistics.mean(np.array([row.get(name, 0.0) for row in scores]))
         elif name == "gain, toothy":
             table[label] = statistics.mean(np.array([row["gain"] for row in found if row.get("toothy")]))
-        elif name != "psnr_before" or "psnr" in found[0]:
+        elif name != "psnr_before" or any("psnr" in row for row in found):
             table[label] = statistics.mean(column(name))
     return {label: value for label, value in table.items() if not np.isnan(value.value)}
 
