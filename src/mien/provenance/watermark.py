@@ -232,13 +232,18 @@ def _grid(image: Image.Image) -> Array:
     return np.asarray(grey.resize((GRID, GRID), Image.Resampling.BICUBIC), np.float64)
 
 
+def _blurred(y: Array, sigma: int) -> Array:
+    """`y` [n, n] blurred by a Gaussian that is cut off at four `sigma`, mirrored at its edges."""
+    import cv2  # which the photo engine has loaded already; scipy.ndimage costs a fifth of a cold command
+
+    size = (8 * sigma + 1, 8 * sigma + 1)
+    return np.asarray(cv2.GaussianBlur(y, size, sigma, borderType=cv2.BORDER_REFLECT), np.float64)
+
+
 def _liveliness(y: Array) -> Array:
     """m: 0.6 where the picture is smooth to 3 in hair and cloth, where the eye sees no such thing."""
-
-    from scipy.ndimage import gaussian_filter
-
-    detail = y - gaussian_filter(y, 2)
-    return (0.6 + np.sqrt(gaussian_filter(detail * detail, 2)) / 6).clip(0.6, 3.0)
+    detail = y - _blurred(y, 2)
+    return (0.6 + np.sqrt(_blurred(detail * detail, 2)) / 6).clip(0.6, 3.0)
 
 
 def _features(y: Array) -> Array:
@@ -252,14 +257,13 @@ def _features(y: Array) -> Array:
     """
 
     from scipy.fft import dctn, idctn
-    from scipy.ndimage import gaussian_filter
 
     n = len(y)
     band = _band(n)
     inside = idctn(np.where(band, dctn(y, norm="ortho"), 0), norm="ortho")
-    local = np.sqrt(gaussian_filter(inside * inside, 4)) + 0.5
+    local = np.sqrt(_blurred(inside * inside, 4)) + 0.5
     f = np.where(band, dctn(inside / local, norm="ortho"), 0)
-    power = gaussian_filter(f * f, 3) / np.maximum(gaussian_filter(band.astype(float), 3), 1e-3)
+    power = _blurred(f * f, 3) / np.maximum(_blurred(band.astype(float), 3), 1e-3)
     return np.where(band, (f / (np.sqrt(power) + 1e-9)).clip(-2.5, 2.5), 0)
 
 
