@@ -19,7 +19,7 @@ setup: .venv/.dev
 	touch $@
 
 portrait: setup
-	$(BIN)/mien generate examples/identity.png examples/expression.png -o portrait.png --strip portrait_strip.png
+	$(BIN)/mien generate examples/identity.jpg examples/expression.jpg -o portrait.png --strip portrait_strip.png
 
 studio: .venv/.studio
 	$(BIN)/mien studio
@@ -32,23 +32,23 @@ test: setup
 	$(BIN)/python -m pytest
 
 lint: setup
-	$(BIN)/ruff check src tests benchmarks examples
-	$(BIN)/ruff format --check src tests benchmarks examples
+	$(BIN)/ruff check src factory tests benchmarks examples
+	$(BIN)/ruff format --check src factory tests benchmarks examples
 
 types: setup
 	$(BIN)/mypy
 
 format: setup
-	$(BIN)/ruff check --fix src tests benchmarks examples
-	$(BIN)/ruff format src tests benchmarks examples
+	$(BIN)/ruff check --fix src factory tests benchmarks examples
+	$(BIN)/ruff format src factory tests benchmarks examples
 
 # The judges of the benchmark, MediaPipe and dlib, share no weights with our models.
 bench: .venv/.bench
-	$(BIN)/python benchmarks/run_all.py
+	$(BIN)/python -m benchmarks.run_all
 
 # What the two papers claim, tried on the embedded model: hours; stopped and started again, it goes on (docs/lab.md).
 lab: .venv/.bench
-	$(BIN)/python benchmarks/lab.py
+	$(BIN)/python -m benchmarks.lab
 
 clean:
 	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache portrait.png portrait_strip.png

@@ -1,7 +1,7 @@
 """How well the embedded analyser, detector and recogniser do, beside MediaPipe and dlib, on what none was
 trained on.
 
-    python benchmarks/analyser_benchmark.py [--n 400] [--out runs/bench] [--quick] [--backend embedded]
+    python -m benchmarks.analyser_benchmark [--n 400] [--out runs/bench] [--quick] [--backend embedded]
 
 Photographs are held out by the rule of `mien.data.split`. MediaPipe is the reference for landmarks and
 blendshapes (it was the teacher, so this measures how much was learned, not who is right). Beside it stands
@@ -21,8 +21,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.optimize import linear_sum_assignment
 
-from held_out import Picture, photographs
-from mien.data.sources import read_pictures, shared_dir
+from benchmarks.held_out import Picture, photographs
+from benchmarks.scenes import find, overlap, pasted, selfies
+from benchmarks.table import Row, exact, publish, run
+from factory.faces.sources import read_pictures, shared_dir
 from mien.data.split import is_held_out
 from mien.encoders.identity import EmbeddedIdentity
 from mien.face.align import box_matrix, crop_matrix, transform_points, warp
@@ -34,8 +36,6 @@ from mien.metrics import statistics
 from mien.metrics.retrieval import auc, verification_accuracy
 from mien.metrics.statistics import Interval
 from mien.types import Face, FloatArray
-from scenes import find, overlap, pasted, selfies
-from table import Row, exact, publish, run
 
 RANDOM_PAIRS = 5000
 PAIRS_A_PERSON = 20

@@ -1,6 +1,6 @@
 """Pictures a second of the embedded analyser and of MediaPipe, measured by turns in one run.
 
-    python benchmarks/analyser_speed.py [--n 192] [--rounds 5] [--threads 2] [--out runs/bench]
+    python -m benchmarks.analyser_speed [--n 192] [--rounds 5] [--threads 2] [--out runs/bench]
 
 The pictures are held-out photographs. Other work on the machine slows both; the ratio is what to look at, and
 processor time, which counts the cores that were busy, hardly changes with it.
@@ -16,10 +16,10 @@ from pathlib import Path
 
 import numpy as np
 
-from held_out import photographs
+from benchmarks.held_out import photographs
+from benchmarks.table import Row, publish, run
 from mien.face.analyze import analyze, analyze_many
 from mien.metrics.statistics import Interval
-from table import Row, publish, run
 
 TEACHER = "MediaPipe, one at a time"
 

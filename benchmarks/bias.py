@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mien.data.sources import read_label
+from benchmarks.table import show
+from factory.faces.sources import read_label
 from mien.metrics import statistics
 from mien.metrics.statistics import Interval
 from mien.types import FloatArray
-from table import show
 
 BANDS = ((18, 29), (30, 44), (45, 59), (60, 200))
 SAME = 0.6

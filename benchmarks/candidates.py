@@ -1,6 +1,6 @@
 """Which weights or settings should ship? Candidates beside one another, on people whom the model card does not portray.
 
-    python benchmarks/candidates.py now=src/mien/weights/mini new=runs/mini_reward/mixed@8,1.5 [--n 200] [--words]
+    python -m benchmarks.candidates now=src/mien/weights/mini new=runs/mini_reward/mixed@8,1.5 [--n 200] [--words]
 
 A candidate is NAME=FOLDER, or NAME=FOLDER@STEPS,GUIDANCE[,SPACING]. Identities are held-out UTKFace photographs that
 are no identities of `benchmarks/model_card.py`. References are its references, given to somebody else, so expressions
@@ -17,20 +17,19 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-import realism
-import tones
-from expression_words import judge as judge_words
-from held_out import Pair, Picture, expressive_pairs, photographs
+from benchmarks import realism, tones
+from benchmarks.expression_words import judge as judge_words
+from benchmarks.held_out import Pair, Picture, expressive_pairs, photographs
+from benchmarks.model_card import judged_rows
+from benchmarks.portrait_benchmark import generate, judge
+from benchmarks.remembered import Remembered
+from benchmarks.table import Row, publish, run
 from mien.expressions.labels import labels
 from mien.metrics import statistics
 from mien.metrics.scoring import load_scorer
 from mien.pipelines.portrait import PortraitPipeline
 from mien.sheets import sheet
 from mien.types import InputError
-from model_card import judged_rows
-from portrait_benchmark import generate, judge
-from remembered import Remembered
-from table import Row, publish, run
 
 PAIRS = 500  # of the model card
 ROTATED = 7  # places: whose reference an identity gets
@@ -45,26 +44,24 @@ class Candidate:
     folder: str
     steps: int | None = None
     guidance: float | None = None
-    spacing: float | None = None
 
 
 def parse(text: str) -> Candidate:
-    """``NAME=FOLDER`` or ``NAME=FOLDER@STEPS,GUIDANCE`` or that with ``,SPACING``.
+    """``NAME=FOLDER`` or ``NAME=FOLDER@STEPS,GUIDANCE``.
 
     Raises:
         InputError: it is neither.
     """
     name, _, place = text.partition("=")
     folder, _, settings = place.partition("@")
-    wanted = "write NAME=FOLDER or NAME=FOLDER@STEPS,GUIDANCE[,SPACING]"
+    wanted = "write NAME=FOLDER or NAME=FOLDER@STEPS,GUIDANCE"
     if not name or not folder:
         raise InputError(f"{text} is no candidate: {wanted}")
     try:
         if not settings:
             return Candidate(name, folder)
-        steps, guidance, *rest = settings.split(",")
-        (spacing,) = map(float, rest) if rest else (None,)
-        return Candidate(name, folder, int(steps), float(guidance), spacing)
+        steps, guidance = settings.split(",")
+        return Candidate(name, folder, int(steps), float(guidance))
     except ValueError as error:
         raise InputError(f"{settings} are no settings: {wanted}") from error
 
@@ -130,8 +127,6 @@ def main() -> None:
     tables: dict[str, list[Row]] = {}
     for candidate in given.candidates:
         pipe = PortraitPipeline.from_backbone(candidate.folder, "cpu")
-        if candidate.spacing is not None:
-            pipe.spacing = candidate.spacing
         settings = argparse.Namespace(
             batch=10,
             prompt="",

@@ -1,6 +1,6 @@
 """EmojiDiff's four expression controllers at the embedded default's scale (supplement A.2, Fig. 1), from one command.
 
-    python benchmarks/controllers.py [--train-steps 60] [--n 40] [--out runs/controllers] [--quick]
+    python -m benchmarks.controllers [--train-steps 60] [--n 40] [--out runs/controllers] [--quick]
 
 (a) self-attention, (b) ControlNet, (c) serial and (d) parallel cross-attention start from one adapter: the shipped
 identity branch and expression projection, the expression's own weights new in each. Each is trained by the recipe
@@ -28,7 +28,10 @@ import torch
 from PIL import Image
 from tqdm import tqdm
 
-from held_out import Pair, pairs
+from benchmarks.held_out import Pair, pairs
+from benchmarks.portrait_benchmark import contact_sheet, judge
+from benchmarks.small_sets import as_set, few
+from benchmarks.table import Row, exact, publish, run
 from mien.backbones import load_backbone
 from mien.files import write_text
 from mien.metrics import statistics
@@ -41,12 +44,9 @@ from mien.training.loop import LoopConfig, train
 from mien.training.recipe import read_recipe
 from mien.training.stages.base import BaseStage
 from mien.types import InputError
-from portrait_benchmark import contact_sheet, judge
-from small_sets import few
-from table import Row, exact, publish, run
 
-RECIPE = Path(__file__).resolve().parent.parent / "recipes" / "mini_base.yaml"
-WEIGHTS = {"lfw-gray": 0.6, "utkface-adults": 0.4}
+RECIPE = "mini_base"
+SETS = ("lfw-gray", "utkface-adults")
 TRAINED_ON, VALIDATED_ON = 600, 64  # pictures of each set
 METHOD = "parallel"
 MEASURES = ("id", "exp", "lms", "leak")
@@ -83,7 +83,7 @@ def make(controller: str, given: argparse.Namespace, begin: Path) -> Path:
     ]
     words += [f"args.controller={controller}", f"args.adapter={begin}", "args.people=0"]
     recipe = read_recipe(RECIPE, [*words, f"args.backbone={given.backbone}", f"run={controller}"])
-    recipe["args"]["data"] = {"weights": WEIGHTS}
+    recipe["args"]["data"] = {"root": str(given.out / "set"), "framing": "canonical", "surroundings": 0.1}
     config = LoopConfig(**{**recipe["loop"], "threads": torch.get_num_threads()})
     torch.manual_seed(0)
     stage = BaseStage(**recipe["args"])
@@ -217,9 +217,10 @@ def main() -> None:
     given = parser.parse_args()
     if given.quick:
         given.n, given.train_steps, given.batch_size, given.steps = 4, 2, 4, 4
-    for source in WEIGHTS:
+    for source in SETS:
         few(source, given.out / "prepared", TRAINED_ON, VALIDATED_ON)
     os.environ["MIEN_CACHE"] = str(given.out / "prepared")  # for this process
+    as_set(SETS, given.out / "set")
     begin = start(given.backbone, given.out / "start")
     folders = {name: make(name, given, begin) for name in CONTROLLERS}
     samples = {name: scores(name, adapter, given) for name, adapter in folders.items()}

@@ -1,7 +1,7 @@
 """EmojiDiff's story on the embedded model: Base -> Refined (IDI) -> ICA, trained and judged by one command.
 
-    python benchmarks/emojidiff_story.py [--out runs/story] [--n 200] [--quick]
-    python benchmarks/emojidiff_story.py --base src/mien/weights/mini/adapter --idi runs/idi    # what is there is used
+    python -m benchmarks.emojidiff_story [--out runs/story] [--n 200] [--quick]
+    python -m benchmarks.emojidiff_story --base src/mien/weights/mini/adapter --idi runs/idi    # what is there is used
 
 Base is trained on same-identity triples, IDI's triples are made with it, Refined is trained on them from Base, ICA from
 Refined; and ICA once more with plain one-step in place of Adaptive Noise Inversion. Each of the four makes the same
@@ -28,7 +28,9 @@ import torch
 from PIL import Image
 from tqdm import tqdm
 
-from held_out import Pair, pairs
+from benchmarks.held_out import Pair, pairs
+from benchmarks.portrait_benchmark import Judged, contact_sheet, judge
+from benchmarks.table import Row, publish, run
 from mien.diffusion.x0 import ESTIMATORS
 from mien.images import read_image
 from mien.metrics import statistics
@@ -42,11 +44,9 @@ from mien.sheets import sheet as draw_sheet
 from mien.training.adapter import AdapterTraining, open_backbone
 from mien.training.examples import DataConfig
 from mien.types import FloatArray, InputError
-from portrait_benchmark import Judged, contact_sheet, judge
-from table import Row, publish, run
 
 ROOT = Path(__file__).resolve().parent.parent
-RECIPES, EXAMPLES = ROOT / "recipes", ROOT / "examples"
+EXAMPLES = ROOT / "examples"
 WISHES: dict[str, Any] = {
     "a picture": EXAMPLES / "expression.png",
     "joy": "joy",
@@ -94,7 +94,7 @@ def adapters(given: argparse.Namespace) -> tuple[dict[str, Path], Path]:
             return
         words = [f"run={arm}", f"args.backbone={given.backbone}", *extra, *quick]
         words += [f"args.adapter={start}"] if start else []
-        mien("train", str(RECIPES / f"{recipe}.yaml"), *words, "--out", str(given.out / "train"))
+        mien("train", recipe, *words, "--out", str(given.out / "train"))
         found[arm] = given.out / "train" / arm / "export" / "adapter"
 
     train("base", "mini_base", None)

@@ -1,7 +1,7 @@
 """The 135 words: does each shipped face do what its word's prototype says, and does a generated one?
 
-    python benchmarks/expression_words.py [--out runs/bench]
-    python benchmarks/expression_words.py --generated [--people 4] [--identity PICTURE] [--words joy,anger,…]
+    python -m benchmarks.expression_words [--out runs/bench]
+    python -m benchmarks.expression_words --generated [--people 4] [--identity PICTURE] [--words joy,anger,…]
 
 MediaPipe reads the blendshapes of each word's picture (the shipped face; with `--generated` portraits of invented
 people by the embedded model, which follows words better with some than with others). Pearson's r over the 52 is
@@ -20,6 +20,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
+from benchmarks.table import Row, exact, publish, run
 from mien.expressions.faces import blendshapes, picture
 from mien.expressions.labels import Label, correlations, labels
 from mien.expressions.spec import Part
@@ -28,7 +29,6 @@ from mien.metrics import statistics
 from mien.metrics.statistics import Interval
 from mien.sheets import sheet
 from mien.types import FloatArray
-from table import Row, exact, publish, run
 
 LEAST = 0.7  # r of a shipped face with its prototype
 TOLD_APART = 0.9

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -19,9 +18,9 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
-from mien.data.dataset import Faces, load_faces, split_rows, to_pixels
+from factory.faces.dataset import Faces, load_faces, split_rows
 from mien.encoders.identity import canonical_crop
-from mien.files import replacing
+from mien.pixels import to_pixels
 from mien.types import Face, FloatArray
 
 COMPONENTS, WIDTH = 160, 64
@@ -117,21 +116,3 @@ def fit_all() -> list[Fisherface]:
         mean, basis = fit(np.concatenate(features), np.concatenate(people))
         found.append(Fisherface(kind, mean, basis))
     return found
-
-
-@torch.no_grad()
-def write_tables(recognisers: list[Fisherface], sources: list[str], folder: Path) -> None:
-    """``SET.NAME.npy`` [2, n, 64] for the stage sfsr: a face with its mirror image, the same for both."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for source in sources:
-        faces = load_faces(source)
-        for recogniser in recognisers:
-            path = folder / f"{source}.{recogniser.name}.npy"
-            if path.is_file():
-                continue
-            parts = []
-            for start in range(0, len(faces), BATCH):
-                x = to_pixels(faces.crops[start : start + BATCH])
-                parts.append((recogniser.embed(x) + recogniser.embed(x.flip(3))) / 2)
-            with replacing(path) as temporary:
-                np.save(temporary, torch.cat(parts)[None].repeat(2, 1, 1).half().numpy())

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from mien.data.coefficients import preset
-from mien.data.ict import load_head
-from mien.data.render import HOLDOUT_SEEDS, make_person, render, sample_view
-from mien.data.sources import ARCHIVES, read_label, shared_dir
+from factory.faces.coefficients import preset
+from factory.faces.ict import load_head
+from factory.faces.render import HOLDOUT_SEEDS, make_person, render, sample_view
+from factory.faces.sources import ARCHIVES, read_label, shared_dir
 from mien.data.split import is_held_out
 from mien.types import FloatArray
 

@@ -1,6 +1,6 @@
 """What ID-enhanced Contrast Alignment costs: an ICA step with ANI, by other estimators, and by 50 steps of sampling.
 
-    python benchmarks/ica_cost.py [--backbone mini] [--batch 4] [--rounds 3] [--device cpu]
+    python -m benchmarks.ica_cost [--backbone mini] [--batch 4] [--rounds 3] [--device cpu]
 
 One training step each, forward and backward, of the same examples: plain (the Refined stage's), ICA with ANI, with
 improved midpoint, and with the pictures sampled by 50 DDIM steps from z_t (Song et al. 2021; the gradient through the
@@ -20,6 +20,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from benchmarks.table import Row, exact, publish, run
+from benchmarks.timing import seconds
 from mien.data.pairs import Triple, write_triples
 from mien.data.records import Manifest, Record, face_columns
 from mien.diffusion.schedule import Schedule
@@ -31,8 +33,6 @@ from mien.training.loop import make_rng
 from mien.training.stages.ica import IcaStage
 from mien.training.stages.refined import RefinedStage
 from mien.types import Conditions, NoisePredictor
-from table import Row, exact, publish, run
-from timing import seconds
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 SAMPLING = 50

@@ -1,12 +1,12 @@
 """Are invented people people, do they rest, is each of them somebody else, and are they nobody we know?
 
-    python benchmarks/invented.py [--count 200] [--out runs/bench]
+    python -m benchmarks.invented [--count 200] [--out runs/bench]
 
 The people are those of seeds 0, 1, 2 … as `mien invent` makes them. MediaPipe looks at them, and dlib's recogniser (in
 which two pictures of one person are below 0.6) tells how far each is from the nearest of the photographs that the
 model was trained with. Held-out photographs, which it was not, say how near a stranger is to them, and neutral
 portraits of those strangers how near a portrait of one is, since it is a little more usual than its photograph.
-Both sets have to be prepared: ``python -m mien.data.prepare utkface-adults lfw-gray``.
+Both sets have to be prepared: ``python -m factory.faces.prepare utkface-adults lfw-gray``.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from PIL import Image
 from tqdm import tqdm
 
 import mien
-from mien.data.dataset import load_faces, split_rows
+from benchmarks.table import Row, publish, run
+from factory.faces.dataset import load_faces, split_rows
 from mien.face.blendshapes import INDEX
 from mien.metrics import statistics
 from mien.metrics.scoring import Observation, load_scorer
@@ -28,7 +29,6 @@ from mien.pipelines.invent import EXPRESSION, invent
 from mien.provenance import save_image
 from mien.sheets import sheet
 from mien.types import FloatArray
-from table import Row, publish, run
 
 RESTING = {"jawOpen": 0.2, "mouthSmileLeft": 0.4, "mouthSmileRight": 0.4, "eyeBlinkLeft": 0.6}  # at most
 COLUMNS = 20

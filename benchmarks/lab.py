@@ -1,10 +1,10 @@
 """The laboratory: every claim of the two papers that can be tried at the embedded model's scale, on one page.
 
-    python benchmarks/lab.py                      # all of it: hours; stopped and started again, it goes on
-    python benchmarks/lab.py --list               # what there is, what is measured, how long the rest would take
-    python benchmarks/lab.py --only controllers   # one experiment; the page shows the others as they stand
-    python benchmarks/lab.py --quick              # a few minutes and meaningless numbers: to see that it runs
-    python benchmarks/lab.py --report             # the page from what is there
+    python -m benchmarks.lab                      # all of it: hours; stopped and started again, it goes on
+    python -m benchmarks.lab --list               # what there is, what is measured, how long the rest would take
+    python -m benchmarks.lab --only controllers   # one experiment; the page shows the others as they stand
+    python -m benchmarks.lab --quick              # a few minutes and meaningless numbers: to see that it runs
+    python -m benchmarks.lab --report             # the page from what is there
 
 An experiment is a benchmark of this folder with what a paper claims about its numbers (`laboratory.emojidiff`,
 `laboratory.diffsfsr`). Results lie where the benchmarks put them, in ``runs/``, and are not measured again. The page is
@@ -19,11 +19,11 @@ from pathlib import Path
 
 from rich.console import Console
 
-from laboratory import diffsfsr, emojidiff
-from laboratory.report import BADGES, counted, write
-from laboratory.runner import ROOT, look, run_all
-from small_sets import few
-from table import run
+from benchmarks.laboratory import diffsfsr, emojidiff
+from benchmarks.laboratory.report import BADGES, counted, write
+from benchmarks.laboratory.runner import ROOT, look, run_all
+from benchmarks.small_sets import few
+from benchmarks.table import run
 
 EXPERIMENTS = (*emojidiff.EXPERIMENTS, *diffsfsr.EXPERIMENTS)
 NAMES = [experiment.name for experiment in EXPERIMENTS]

@@ -1,6 +1,6 @@
 """A 4,000 x 3,000 photo with five people is refaced on a CPU: memory, time, and what changes outside the mask.
 
-    python benchmarks/large_photo.py [--out runs/bench] [--backbone mini] [--steps 50]
+    python -m benchmarks.large_photo [--out runs/bench] [--backbone mini] [--steps 50]
 
 The people are those of ``examples/``, who do not exist, on a background of noise: whatever would touch a pixel of it
 shows. Memory is the peak of the whole process, model and libraries included.
@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from benchmarks.table import Row, exact, publish, run
 from mien.provenance import save_image
-from table import Row, exact, publish, run
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 SIZE, PEOPLE, LIMIT_GB = (4000, 3000), 5, 3.0

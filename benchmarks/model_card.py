@@ -1,6 +1,6 @@
 """Every number of the model card: 500 held-out pairs, judged by MediaPipe and dlib, and what else issues are judged by.
 
-    python benchmarks/model_card.py [--n 500] [--out runs/card] [--quick] [--write docs/model_card.md]
+    python -m benchmarks.model_card [--n 500] [--out runs/card] [--quick] [--write docs/model_card.md]
 
 Results are kept in OUT by the weights they were made with, and what the judges saw by the pictures' bytes: stopped, it
 goes on where it was; with new weights only what depends on them is made again (about ten minutes of one core).
@@ -20,12 +20,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-import bias
-import realism
-import reconstruction
-import tones
-from held_out import Pair, expressive_pairs, photographs
-from mien.data.sources import read_label, shared_dir
+from benchmarks import bias, realism, reconstruction, tones
+from benchmarks.held_out import Pair, expressive_pairs, photographs
+from benchmarks.portrait_benchmark import Judged, contact_sheet, generate, judge, ratio
+from benchmarks.remembered import Remembered
+from benchmarks.speed import EXAMPLES, cold_command, warm_seconds
+from benchmarks.table import Row, environment, exact, markdown, publish, run
+from factory.faces.sources import read_label, shared_dir
 from mien.data.split import is_held_out
 from mien.files import write_text
 from mien.images import read_image
@@ -36,10 +37,6 @@ from mien.provenance import save_image
 from mien.sheets import sheet as sheet_of
 from mien.types import FloatArray, InputError
 from mien.weights import path as weights_path
-from portrait_benchmark import Judged, contact_sheet, generate, judge, ratio
-from remembered import Remembered
-from speed import EXAMPLES, cold_command, warm_seconds
-from table import Row, environment, exact, markdown, publish, run
 
 GALLERY = 200  # people among whom a result's is looked for
 CHUNK = 20  # pictures made between two savings

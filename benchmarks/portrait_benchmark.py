@@ -1,7 +1,7 @@
 """Does the portrait show the right person with the right expression? Held-out inputs, judged by others'
 models.
 
-    python benchmarks/portrait_benchmark.py [--n 200] [--out runs/bench] [--quick] [--results DIR]
+    python -m benchmarks.portrait_benchmark [--n 200] [--out runs/bench] [--quick] [--results DIR]
 
 The identities are held-out UTKFace photographs; the expressions come from (a) held-out photographs and (b)
 renders of head shapes that were never trained on. MediaPipe (expression) and dlib (identity) judge; they
@@ -25,7 +25,8 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from held_out import Pair, pairs
+from benchmarks.held_out import Pair, pairs
+from benchmarks.table import Row, publish, run
 from mien.images import read_image
 from mien.metrics import statistics
 from mien.metrics.retrieval import id_retrieval
@@ -33,7 +34,6 @@ from mien.metrics.scoring import Observation, Scorer, load_scorer
 from mien.metrics.statistics import Interval
 from mien.provenance import save_image
 from mien.types import FloatArray, InputError
-from table import Row, publish, run
 
 BASELINES = ("no control", "reference itself")
 MEANS = ("exp", "lms", "id", "id_distance", "pose")

@@ -1,6 +1,6 @@
 """Do the results look like photographs, as a crowd? Distances between distributions of features.
 
-    python benchmarks/realism.py RESULTS [--out runs/bench] [--sheet 100]
+    python -m benchmarks.realism RESULTS [--out runs/bench] [--sheet 100]
 
 RESULTS holds pictures of any method, made from the held-out identities of `benchmarks/model_card.py`. Two halves of the
 held-out photographs say what "as near as photographs are to each other" is: one half are the identities, the other has
@@ -23,6 +23,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageFilter
 
+from benchmarks.remembered import Remembered
+from benchmarks.table import Row, publish, run
 from mien.face.align import crop_matrix, warp
 from mien.metrics import statistics
 from mien.metrics.distribution import frechet, kid
@@ -31,8 +33,6 @@ from mien.metrics.statistics import Interval
 from mien.provenance import save_image
 from mien.sheets import sheet
 from mien.types import Face, FloatArray
-from remembered import Remembered
-from table import Row, publish, run
 
 BLUR = 1.5  # px, standard deviation
 TARGET = 2.0
@@ -167,8 +167,8 @@ def random_sheet(images: Sequence[Image.Image | None], count: int, out: Path) ->
 
 def main() -> None:
     """Command line of this benchmark."""
-    from held_out import expressive_pairs, photographs
-    from portrait_benchmark import read_results
+    from benchmarks.held_out import expressive_pairs, photographs
+    from benchmarks.portrait_benchmark import read_results
 
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter

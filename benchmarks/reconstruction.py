@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
+from benchmarks.table import Row
 from mien.backbones import Backbone
 from mien.metrics import statistics
 from mien.metrics.scoring import Observation
 from mien.types import FloatArray
-from table import Row
 
 BATCH = 16
 PATCH = 16  # px, of the encoder; a grid would lie on its borders

@@ -1,6 +1,6 @@
 """DiffSFSR's Table 1 on a benchmark of ours: swap all, swap ID, swap expression, on held-out photographs.
 
-    python benchmarks/reface.py [--n 200] [--made N] [--out runs/bench] [--quick] [--backbone mini] [--as-read]
+    python -m benchmarks.reface [--n 200] [--made N] [--out runs/bench] [--quick] [--backbone mini] [--as-read]
 
 ID: share of results whose nearest of all n identities, by dlib, is the right one (DiffSFSR: retrieval accuracy). Exp:
 mean blendshape difference by MediaPipe, and the distance of expression embeddings. Pose: Euclidean distance of yaw,
@@ -17,11 +17,21 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from benchmarks.reface_scenes import (
+    TASKS,
+    Outcome,
+    Triple,
+    judge,
+    look_at,
+    reface,
+    triples,
+    untouched,
+    wanted,
+)
+from benchmarks.table import Row, publish, run
 from mien.metrics import statistics
 from mien.metrics.scoring import load_scorer
 from mien.provenance import save_image
-from reface_scenes import TASKS, Outcome, Triple, judge, look_at, reface, triples, untouched, wanted
-from table import Row, publish, run
 
 TARGETS = {("swap all", "ID"): 0.8, ("swap all", "pose"): 6.0}
 THUMBNAIL, SHEET_ROWS = 128, 24

@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from held_out import Picture, Usable, photographs
+from benchmarks.held_out import Picture, Usable, photographs
 from mien.metrics import statistics
 from mien.metrics.retrieval import ranks
 from mien.metrics.scoring import Observation, Scorer

@@ -1,8 +1,8 @@
 """Ground truth that no photograph has: how well each analyser recovers the coefficients and poses of renders.
 
-    python benchmarks/render_truth.py [--n 300] [--out runs/bench]
+    python -m benchmarks.render_truth [--n 300] [--out runs/bench]
 
-Heads of held-out shapes make random expressions in random poses (`mien.data.render`). For every blendshape that the
+Heads of held-out shapes make random expressions in random poses (`factory.faces.render`). For every blendshape that the
 renderer moves: Pearson's correlation of what was rendered with what MediaPipe and the embedded analyser read. Where a
 number is low for both, the renderer's muscle and MediaPipe's name do not mean the same movement, or it hardly shows.
 """
@@ -17,15 +17,15 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from mien.data.coefficients import sample
-from mien.data.ict import load_head
-from mien.data.render import HOLDOUT_SEEDS, make_person, render, sample_view
+from benchmarks.table import Row, exact, publish, run
+from factory.faces.coefficients import sample
+from factory.faces.ict import load_head
+from factory.faces.render import HOLDOUT_SEEDS, make_person, render, sample_view
 from mien.face.analyze import analyze
 from mien.face.blendshapes import NAMES
 from mien.face.pose import difference
 from mien.metrics import statistics
 from mien.types import Face
-from table import Row, exact, publish, run
 
 FIRST_HEAD = HOLDOUT_SEEDS + 700_000
 PICTURES_A_HEAD = 5

@@ -1,6 +1,6 @@
 """Every benchmark of the embedded default, one after another, and one page of tables.
 
-    python benchmarks/run_all.py [--out runs/bench] [--quick]
+    python -m benchmarks.run_all [--out runs/bench] [--quick]
 
 A benchmark that cannot run is named, the others still run, and the exit code is then 2.
 """
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from mien.files import write_text
 
-HERE = Path(__file__).resolve().parent
+ROOT = Path(__file__).resolve().parents[1]
 BENCHMARKS = (
     "portrait_benchmark",
     "model_card",
@@ -43,11 +43,11 @@ def main() -> None:
     arguments = parser.parse_args()
     failed = []
     for name in BENCHMARKS:
-        command = [sys.executable, str(HERE / f"{name}.py"), "--out", str(arguments.out)]
+        command = [sys.executable, "-m", f"benchmarks.{name}", "--out", str(arguments.out.resolve())]
         if arguments.quick:
             command += QUICK.get(name, ["--quick"])
         (arguments.out / f"{name}.md").unlink(missing_ok=True)  # no table of an earlier day
-        if subprocess.run(command).returncode:
+        if subprocess.run(command, cwd=ROOT).returncode:
             failed.append(name)
     tables = [path.read_text() for name in BENCHMARKS if (path := arguments.out / f"{name}.md").is_file()]
     page = arguments.out / "benchmarks.md"

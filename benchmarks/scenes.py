@@ -8,8 +8,8 @@ import tarfile
 import numpy as np
 from PIL import Image, ImageFilter
 
-from held_out import Picture, photographs
-from mien.data.sources import shared_dir
+from benchmarks.held_out import Picture, photographs
+from factory.faces.sources import shared_dir
 from mien.face.align import similarity, transform_points
 from mien.face.landmarks import bounding_box
 from mien.types import Face, FloatArray

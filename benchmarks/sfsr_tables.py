@@ -1,6 +1,6 @@
 """DiffSFSR's Tables 3 and 4 at the embedded default's scale, from one command.
 
-    python benchmarks/sfsr_tables.py [--train-steps 400] [--n 200] [--out runs/sfsr_tables] [--quick]
+    python -m benchmarks.sfsr_tables [--train-steps 400] [--n 200] [--out runs/sfsr_tables] [--quick]
 
 Seven models are trained alike from the shipped one: same data, steps, seeds. Table 3: no L_id and L_exp, or those
 losses on z0* by one-step, midpoint, improved midpoint. Table 4: no background, one recogniser, two, and the full model
@@ -25,7 +25,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from fisherfaces import Fisherface, fit_all, write_tables
+from benchmarks.fisherfaces import Fisherface, fit_all
+from benchmarks.reface_scenes import Triple, judge, look_at, reface, triples
+from benchmarks.small_sets import as_set
+from benchmarks.table import Row, publish, run
 from mien.backbones import load_backbone
 from mien.encoders.compound import JoinedIdentity, compound
 from mien.files import write_text
@@ -35,11 +38,9 @@ from mien.pipelines.reface import RefacePipeline
 from mien.training.loop import LoopConfig, train
 from mien.training.stages.sfsr import SfsrStage
 from mien.types import FloatArray
-from reface_scenes import Triple, judge, look_at, reface, triples
-from table import Row, publish, run
 
 RECOGNISERS = ("embedded", "fisher-gradient", "fisher-grey")
-WEIGHTS = {"utkface-adults": 0.5, "lfw-gray": 0.25, "renders-train": 0.25}
+SETS = ("utkface-adults", "lfw-gray", "renders-train")
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,13 @@ def folder_of(variant: Variant, out: Path) -> Path:
     return out / "models" / variant.name.replace(" ", "_").replace("&", "and")
 
 
-def make(variant: Variant, arguments: argparse.Namespace, tables: Path) -> Path:
+def recognisers(variant: Variant, fisherfaces: list[Fisherface]) -> list[str | Fisherface]:
+    """Those of a variant, as `encoders.compound` takes them."""
+    own = {one.name: one for one in fisherfaces}
+    return [own.get(name, name) for name in RECOGNISERS[: variant.recognisers]]
+
+
+def make(variant: Variant, arguments: argparse.Namespace, fisherfaces: list[Fisherface]) -> Path:
     """Train a variant, if it has not been; its export's folder."""
     folder = folder_of(variant, arguments.out)
     if (folder / "export" / "adapter" / "adapter.json").is_file():
@@ -89,9 +96,8 @@ def make(variant: Variant, arguments: argparse.Namespace, tables: Path) -> Path:
     torch.manual_seed(0)
     stage = SfsrStage(
         arguments.backbone,
-        weights=WEIGHTS,
-        recognisers=RECOGNISERS[: variant.recognisers],
-        tables=str(tables),
+        manifest=str(as_set(SETS, arguments.out / "set")),
+        recognisers=recognisers(variant, fisherfaces),
         background=variant.background,
         estimator=variant.estimator,
         identity_weight=arguments.identity_weight,
@@ -116,8 +122,7 @@ def make(variant: Variant, arguments: argparse.Namespace, tables: Path) -> Path:
 
 def load(variant: Variant, export: Path, fisherfaces: list[Fisherface]) -> RefacePipeline:
     """A variant's model with the recognisers it was trained with."""
-    own = {one.name: one for one in fisherfaces}
-    who = compound([own.get(name, name) for name in RECOGNISERS[: variant.recognisers]])
+    who = compound(recognisers(variant, fisherfaces))
     backbone = load_backbone(str(export), device="cpu")
     pipe = RefacePipeline(backbone, backbone.load_adapter(), identity_encoder=JoinedIdentity(who))
     pipe.background = variant.background
@@ -206,8 +211,6 @@ def main() -> None:
             **{**vars(arguments), "n": 6, "train_steps": 3, "batch_size": 8, "steps": 5}
         )
     fisherfaces = fit_all()
-    tables = arguments.out / "tables"
-    write_tables(fisherfaces, sorted(WEIGHTS), tables)
     scorer = load_scorer("mediapipe", "dlib")
     chosen = triples(arguments.n, lambda image: bool(scorer.analyse(image)))
     looks = look_at(scorer, chosen)
@@ -215,7 +218,7 @@ def main() -> None:
     for variant in dict.fromkeys((*TABLE_3, *TABLE_4)):
         kept = folder_of(variant, arguments.out) / "scores.json"
         if not kept.is_file():
-            pipe = load(variant, make(variant, arguments, tables), fisherfaces)
+            pipe = load(variant, make(variant, arguments, fisherfaces), fisherfaces)
             found = evaluate(pipe, scorer, chosen, looks, arguments)
             text = {name: [None if np.isnan(v) else v for v in values] for name, values in found.items()}
             write_text(kept, json.dumps(text) + "\n")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 
-from mien.data.dataset import load_faces, split_rows
+from factory.faces.dataset import load_faces, split_rows
+from factory.faces.from_prepared import from_prepared
+from mien.data.filters import load_quality
 from mien.files import replacing
 
 TABLE = ("landmarks", "blendshapes", "matrix", "crop_matrix", "person", "embedding")
@@ -35,3 +38,10 @@ def few(source: str, folder: Path, trained_on: int, validated_on: int) -> None:
     np.save(folder / f"{source}.crops.npy", faces.crops[rows])
     with replacing(folder / f"{source}.table.npz") as path:
         np.savez(path, **{name: getattr(faces, name)[rows] for name in TABLE}, name=faces.names[rows])
+
+
+def as_set(sources: Iterable[str], folder: Path) -> Path:
+    """Prepared sets as one set of faces in `folder`, completed where it is there; the folder."""
+    for source in sources:
+        from_prepared(source, folder, load_quality("plain"))
+    return folder

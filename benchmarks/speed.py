@@ -1,6 +1,6 @@
 """How long a portrait takes and how much memory it needs, on this machine.
 
-    python benchmarks/speed.py [--out runs/bench] [--threads 2] [--repeats 5]
+    python -m benchmarks.speed [--out runs/bench] [--threads 2] [--repeats 5]
 
 Warm: one image at default steps, in a process that has made one before. Cold: the whole command, from the
 shell to the file, over the time that importing torch and diffusers takes by itself. Memory: the command's
@@ -20,9 +20,9 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.table import Row, exact, publish, run
 from mien.metrics.statistics import Interval
 from mien.types import InputError
-from table import Row, exact, publish, run
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 # VmHWM, not ru_maxrss: that one still counts what the timing process held when it forked.

@@ -1,6 +1,6 @@
 """How much faster two workers of Ray are than one: the same chunks, in one run.
 
-    python benchmarks/spread_speed.py [--chunks 12] [--seconds 0.5]
+    python -m benchmarks.spread_speed [--chunks 12] [--seconds 0.5]
 
 Every chunk waits (as on a GPU) for `--seconds`, so the ratio shows what spreading costs, whatever else the processors
 do. Starting Ray is not counted: the clock runs from the first result to the last.

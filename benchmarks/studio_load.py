@@ -1,6 +1,6 @@
 """Many users at once at one studio: does each get their own picture or a clear "queue full", and is memory given back?
 
-    python benchmarks/studio_load.py [--users 20] [--jobs 10] [--queue 20] [--steps 0] [--out runs/bench]
+    python -m benchmarks.studio_load [--users 20] [--jobs 10] [--queue 20] [--steps 0] [--out runs/bench]
 
 The studio runs in a process of its own on loopback; every user is a client with a session, a picture and seeds of
 their own. A result is theirs if its metadata hold their seed, their word and the fingerprint of their picture, and if
@@ -25,12 +25,12 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageEnhance
 
+from benchmarks.table import Row, exact, publish, run
 from mien.expressions import labels
 from mien.images import read_image
 from mien.metrics.statistics import Interval
 from mien.provenance import read_provenance
 from mien.provenance.hashes import hash_pixels
-from table import Row, exact, publish, run
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 WARM_UP = 10  # jobs before the memory is looked at: the allocator's own reserves have filled by then

@@ -9,11 +9,13 @@ import platform
 import shlex
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from factory.faces.sources import shared_dir
 from mien import __version__
 from mien.files import write_text
 from mien.metrics.statistics import Interval
@@ -103,12 +105,12 @@ def publish(out: Path, name: str, title: str, rows: list[Row], details: dict[str
     out.mkdir(parents=True, exist_ok=True)
     facts = environment()
     made = f"{facts['date']}, {facts['machine']}, torch {facts['torch']}"
-    script = f"benchmarks/{Path(sys.argv[0]).name}"
-    text = markdown(title, rows) + f"\nMeasured {made}, by `python {script}`.\n"
+    script = f"benchmarks.{Path(sys.argv[0]).stem}"
+    text = markdown(title, rows) + f"\nMeasured {made}, by `python -m {script}`.\n"
     content = {
         "title": title,
         "environment": facts,
-        "command": shlex.join(["python", script, *sys.argv[1:]]),
+        "command": shlex.join(["python", "-m", script, *sys.argv[1:]]),
         "rows": [{**asdict(row), "met": row.met} for row in rows],
         **details,
     }
@@ -121,6 +123,8 @@ def publish(out: Path, name: str, title: str, rows: list[Row], details: dict[str
 def run(main: Callable[[], None]) -> None:
     """Call a benchmark's main; bad input ends it with one sentence and exit code 2, like a command."""
     try:
+        with suppress(InputError):  # the judges' model is among the data beside the project
+            os.environ.setdefault("MIEN_SHARED", str(shared_dir()))
         main()
     except InputError as error:
         print(error, file=sys.stderr)

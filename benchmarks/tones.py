@@ -10,9 +10,9 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
+from benchmarks.table import Row
 from mien.metrics import statistics
 from mien.types import FloatArray
-from table import Row
 
 MIDDLE = (0.31, 0.28, 0.74, 0.72)  # top, left, bottom, right of the canonical crop: eyes to mouth
 LUMA = np.array([0.299, 0.587, 0.114])  # Rec. ITU-R BT.601

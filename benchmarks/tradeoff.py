@@ -1,6 +1,6 @@
 """What expression costs identity: both, as guidance or the expression's scale is turned up.
 
-    python benchmarks/tradeoff.py [--n 32] [--steps 12] [--out runs/tradeoff] [--quick]
+    python -m benchmarks.tradeoff [--n 32] [--steps 12] [--out runs/tradeoff] [--quick]
 
 The same held-out pairs (`portrait_benchmark`) with the same seeds under every setting; what is not turned stays as the
 model comes (lambda_exp = 1, EmojiDiff's own). MediaPipe and dlib judge: ID is the cosine to the identity,
@@ -14,12 +14,12 @@ from pathlib import Path
 
 import numpy as np
 
-from controllers import MEASURES, portraits, scores_of
-from held_out import pairs
+from benchmarks.controllers import MEASURES, portraits, scores_of
+from benchmarks.held_out import pairs
+from benchmarks.table import Row, publish, run
 from mien.metrics import statistics
 from mien.metrics.scoring import load_scorer
 from mien.pipelines.portrait import PortraitPipeline
-from table import Row, publish, run
 
 KNOBS = {"guidance": (1.0, 1.5, 2.5, 4.0), "expression_scale": (0.0, 0.5, 1.0, 1.5)}
 

@@ -1,6 +1,6 @@
 """What the invisible watermark survives, where it is found though nobody put it, and how little it changes.
 
-    python benchmarks/watermark.py [--out runs/bench] [--portraits FOLDER] [--quick]
+    python -m benchmarks.watermark [--out runs/bench] [--portraits FOLDER] [--quick]
 
 Photographs: whole portraits of nobody (256 px), aligned faces, selfies, of the data beside the project. Generated
 pictures: portraits by the embedded model of faces from there, or those of FOLDER.
@@ -20,12 +20,12 @@ import numpy as np
 from PIL import Image
 from scipy.stats import binomtest
 
-from mien.data.sources import read_pictures, shared_dir
+from benchmarks.table import Row, exact, publish, run
+from factory.faces.sources import read_pictures, shared_dir
 from mien.images import find_images, read_image
 from mien.metrics.statistics import Interval
 from mien.provenance import watermark
 from mien.provenance.watermark import Box
-from table import Row, exact, publish, run
 
 Damage = Callable[[Image.Image], Image.Image]
 

@@ -1,6 +1,6 @@
 """Improved midpoint's walk from t to t/2: one Gaussian draw against the paper's loop of t - t/2 steps.
 
-    python benchmarks/x0_cost.py [--t 999] [--rounds 5] [--shape 8 4 64 64]
+    python -m benchmarks.x0_cost [--t 999] [--rounds 5] [--shape 8 4 64 64]
 
 Both start from the same z_t and z_0 (DiffSFSR Eq. 2, z_0 held), run in turn in one process; the table gives medians of
 the times and of their ratio. Equal result: with the noise off, the largest difference of the two in float64; with it,
@@ -16,11 +16,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from benchmarks.table import Row, exact, publish, run
+from benchmarks.timing import seconds
 from mien.diffusion.schedule import Schedule
 from mien.diffusion.x0 import posterior_step
 from mien.types import InputError
-from table import Row, exact, publish, run
-from timing import seconds
 
 
 def walk(z: Tensor, z_0: Tensor, t: int, schedule: Schedule, rng: torch.Generator | None) -> Tensor:

@@ -1,6 +1,6 @@
 """DiffSFSR's Figure 10: how well z0* is estimated inside a training step, by three estimators, as training goes on.
 
-    python benchmarks/x0_curve.py FOLDER [FOLDER ...] [--n 500] [--out runs/bench]
+    python -m benchmarks.x0_curve FOLDER [FOLDER ...] [--n 500] [--out runs/bench]
 
 Every folder is a model at one stage of its training, in order (a stage's export, or a shipped model). Measured is the
 mean squared error between the decoded estimate and the picture, in grey levels squared, for held-out UTKFace faces that
@@ -18,16 +18,16 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from benchmarks.table import Row, publish, run
+from factory.training.conditions import ConditionSet, build_set
 from mien.backbones import load_backbone
-from mien.data.dataset import to_pixels
 from mien.diffusion.schedule import Schedule
 from mien.diffusion.x0 import ESTIMATORS
 from mien.metrics import statistics
 from mien.models.sfsr import background_conditions, face_region
-from mien.training.conditions import ConditionSet, build_set
+from mien.pixels import to_pixels
 from mien.types import FloatArray
 from mien.weights import path as weights_path
-from table import Row, publish, run
 
 NAMES = ("one-step", "midpoint", "improved-midpoint, mean", "improved-midpoint")
 TIMES = tuple(range(50, 1000, 100))

@@ -1,35 +1,30 @@
-"""Makes the example pictures and the README's gallery. Nobody is in them: the people are portraits of samples of our
-own base model, the expressions are words, blendshapes and renders of a synthetic head (which need the head's data, see
-`mien/data/ict.py`).
+"""Makes the README's pictures. Nobody is in them: the people are averages of many (`examples/people/README.md`).
 
-python examples/make.py [inputs] [strip] [expressions] [people] [reface] [travel]
+python examples/make.py [strip] [expressions] [people] [words] [travel]
 
-Nothing is picked: the invented people are those of consecutive seeds (`mien invent`), and every picture is the one of
-seed 0. A sample in which our own analyser sees no face cannot be an identity, and the next seed takes its place.
+Nothing is picked: every person and every expression named here is shown.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from PIL import Image
 
-import mien
-from mien.pipelines.invent import invent
-from mien.pipelines.travel import names, travel
-from mien.provenance import COMPOSITE, save_image
+from mien.expressions.spec import parse
+from mien.face.align import cropped
+from mien.pipelines.photo import PhotoPipeline, Sitter
+from mien.pipelines.photo_travel import travel
+from mien.pipelines.travel import names, positions
+from mien.provenance import PARTLY_GENERATED, save_image
 from mien.sheets import sheet
 
 HERE = Path(__file__).parent
 DOCS = HERE.parent / "docs"
-PEOPLE = 12
-FIRST_SEED = 300
 # Ekman's seven and rest, then four that are no feelings: {label: expression}
 EXPRESSIONS: dict[str, Any] = {
     "neutral": "neutral",
@@ -46,111 +41,86 @@ EXPRESSIONS: dict[str, Any] = {
     "pucker": {"mouthPucker": 1.0},
 }
 STOPS = ("neutral", "joy", "surprise", "sadness")
+WORDS = ("amusement", "nervousness", "astonishment")
 FRAMES = 10
-SIDE = 176
+SIDE = 288  # px of a face
+ONE = "may"  # who shows all expressions
+SETTINGS = {"engine": "photo", "kind": "sheet"}
 
 
 @cache
-def portraits() -> Any:
-    """The portrait pipeline, loaded once."""
-    return mien.load("mini", device="cpu")
+def pipe() -> PhotoPipeline:
+    """The photo engine."""
+    return PhotoPipeline()
 
 
 @cache
-def people(count: int = PEOPLE) -> list[Image.Image]:
-    """The first `count` people who do not exist."""
-    return [one.image for one in invent(portraits(), count, FIRST_SEED)]
+def people() -> dict[str, Sitter]:
+    """Everybody, at rest, by name."""
+    files = sorted((HERE / "people").glob("*_rest.jpg"))
+    return {file.stem.removesuffix("_rest"): pipe().sit(file).framed() for file in files}
 
 
-@cache
-def smile() -> Image.Image:
-    """A nearly frontal render of a synthetic head, smiling."""
-    from mien.data.coefficients import preset
-    from mien.data.ict import load_head
-    from mien.data.render import HOLDOUT_SEEDS, make_person, render
-    from mien.data.scene import sample_view
-
-    seed = HOLDOUT_SEEDS + 900_003
-    head = load_head()
-    view = replace(sample_view(np.random.default_rng([seed, 2])), pose=np.array([3.0, 0.0, 0.0], np.float32))
-    return Image.fromarray(render(head, make_person(head, seed), preset("big_smile"), view))
+def face(sitter: Sitter, image: Image.Image | None = None) -> Image.Image:
+    """Their face in a picture of the sitter's size; None: in the photo."""
+    return cropped(Image.fromarray(sitter.image) if image is None else image, sitter.face, SIDE)
 
 
-def inputs() -> None:
-    """The pictures that `make portrait` starts from."""
-    save_image(people(1)[0], HERE / "identity.png", {"backbone": "mini", "seed": FIRST_SEED})
-    save_image(smile(), HERE / "expression.png", {"render": "big_smile"}, COMPOSITE)
+def expressed(sitter: Sitter, expression: Any) -> Image.Image:
+    """Their face with an expression."""
+    return face(sitter, pipe().express(sitter, expression).image())
 
 
 def strip() -> None:
-    """identity | expression | result."""
-    (result,) = portraits()(identity=people(1)[0], expression=smile(), seed=0)
-    tiles = [("identity", people(1)[0]), ("expression", smile()), ("result", result)]
-    save_image(sheet([tiles]), DOCS / "strip.png", settings())
+    """photo | expression | result, of the pictures that `make portrait` takes."""
+    sitter, other = (pipe().sit(HERE / f"{name}.jpg").framed() for name in ("identity", "expression"))
+    tiles = [("photo", face(sitter)), ("expression", face(other))]
+    tiles.append(("result", expressed(sitter, HERE / "expression.jpg")))
+    save_image(sheet([tiles], SIDE), DOCS / "strip.webp", SETTINGS, PARTLY_GENERATED)
 
 
 def expressions() -> None:
-    """One invented person, twelve expressions."""
-    (person,) = people(1)
-    results = portraits()(identity=[person] * len(EXPRESSIONS), expression=list(EXPRESSIONS.values()), seed=0)
-    tiles = list(zip(EXPRESSIONS, results, strict=True))
-    blank = Image.new("RGB", (SIDE, SIDE), "white")
-    rows = [[("identity", person), *tiles[:6]], [("", blank), *tiles[6:]]]
-    save_image(sheet(rows, SIDE), DOCS / "gallery_expressions.webp", settings())
+    """One person, twelve expressions."""
+    sitter = people()[ONE]
+    tiles = [(name, expressed(sitter, one)) for name, one in EXPRESSIONS.items()]
+    rows = [tiles[first : first + 4] for first in range(0, len(tiles), 4)]
+    save_image(sheet(rows, SIDE), DOCS / "gallery_expressions.webp", SETTINGS, PARTLY_GENERATED)
 
 
 def everybody() -> None:
-    """One expression, twelve invented people."""
-    results = portraits()(identity=people(), expression=smile(), seed=0)
-    blank = Image.new("RGB", (SIDE, SIDE), "white")
+    """One expression, everybody: the photo above, the result below."""
+    pairs = [(face(one), expressed(one, HERE / "expression.jpg")) for one in people().values()]
     rows = []
-    for first in range(0, PEOPLE, 6):
-        corner = ("expression", smile()) if first == 0 else ("", blank)
-        rows.append(
-            [
-                ("", blank),
-                *((f"person {first + i + 1}", p) for i, p in enumerate(people()[first : first + 6])),
-            ]
-        )
-        rows.append([corner, *(("", result) for result in results[first : first + 6])])
-    save_image(sheet(rows, SIDE), DOCS / "gallery_people.webp", settings())
+    for first in range(0, len(pairs), 6):
+        part = pairs[first : first + 6]
+        rows += [[("", before) for before, _ in part], [("", after) for _, after in part]]
+    save_image(sheet(rows, SIDE), DOCS / "gallery_people.webp", SETTINGS, PARTLY_GENERATED)
 
 
-def reface() -> None:
-    """Two photos, each with the three tasks of refacing."""
-    pipe = mien.load_reface("mini", device="cpu")
-    tasks = {"swap": ("identity",), "reenact": ("expression",), "both": ("identity", "expression")}
+def words() -> None:
+    """Photos, and what three words make of them."""
     rows = []
-    first, second, third, fourth = people(4)
-    for photo, identity in ((second, first), (third, fourth)):
-        given = {"identity": identity, "expression": smile()}
-        tiles = [("photo", photo), *given.items()]
-        for task, wanted in tasks.items():
-            tiles.append((task, pipe(photo, **{name: given[name] for name in wanted}, seed=0)[0]))
-        rows.append(tiles)
-    save_image(sheet(rows), DOCS / "gallery_reface.webp", {"backbone": "mini", "seed": 0})
+    for name in ("raj", "eve", "cleo"):
+        sitter = people()[name]
+        rows.append([("photo", face(sitter)), *((word, expressed(sitter, word)) for word in WORDS)])
+    save_image(sheet(rows, SIDE), DOCS / "gallery_words.webp", SETTINGS, PARTLY_GENERATED)
 
 
 def journey() -> None:
-    """One invented person from expression to expression."""
-    from mien.expressions.spec import parse
-
-    frames = travel(portraits(), people(1)[0], STOPS, FRAMES, seed=0)
+    """One person from expression to expression."""
+    sitter = people()["max"]
+    frames = travel(pipe(), sitter, STOPS, positions(len(STOPS), FRAMES))
     said = [name.replace("% ", "%\n", 1) for name in names([parse(stop) for stop in STOPS], FRAMES)]
-    save_image(sheet([list(zip(said, frames, strict=True))], SIDE), DOCS / "gallery_travel.webp", settings())
-
-
-def settings() -> dict[str, Any]:
-    """What every sheet says of how it was made."""
-    return {"backbone": "mini", "seed": 0, "steps": portraits().steps, "guidance": portraits().guidance}
+    tiles = [(name, face(sitter, frame)) for name, frame in zip(said, frames, strict=True)]
+    drawn = sheet([tiles[: FRAMES // 2], tiles[FRAMES // 2 :]], SIDE)
+    save_image(drawn, DOCS / "gallery_travel.webp", SETTINGS, PARTLY_GENERATED)
 
 
 PICTURES: dict[str, Callable[[], None]] = {
-    "inputs": inputs,
     "strip": strip,
     "expressions": expressions,
     "people": everybody,
-    "reface": reface,
+    "words": words,
     "travel": journey,
 }
 

@@ -12,6 +12,8 @@ from PIL import Image
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch is imported: threads that wait, sleep
 
 ROOT = Path(__file__).parent.parent
+if (ROOT.parent / "shared" / "data").is_dir():  # the data beside the project
+    os.environ.setdefault("MIEN_SHARED", str(ROOT.parent / "shared"))
 
 
 def shared_folder() -> Path:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from diffusers import StableDiffusionPipeline
+from PIL import Image
 from safetensors.torch import save_file
 
 from mien.backbones import load_backbone
@@ -37,6 +38,12 @@ def run(text: str, **names) -> dict:
     names = {"torch": torch, **names}
     exec(compile(text, "snippet", "exec"), names)
     return names
+
+
+def test_the_first_lines_change_a_photo(desk) -> None:
+    (readme,) = [text for text in snippets("README.md") if "load_photo()" in text]
+    run(readme)
+    assert Image.open(desk / "joy.png").size == Image.open(desk / "me.jpg").size
 
 
 @pytest.mark.slow

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import struct
+import sys
 import zlib
 from pathlib import Path
 
 import numpy as np
+import pillow_heif
 import pytest
 from PIL import Image, ImageCms
 
-from mien.images import find_images, read_image, to_rgb
+from mien.images import HEIF, SUFFIXES, find_images, read_image, to_rgb, unread
 from mien.types import InputError
 
 
@@ -144,7 +146,7 @@ def test_floating_point_pictures_are_refused(tmp_path: Path) -> None:
     refuse(tmp_path / "float.tif", "mode F", "8-bit")
 
 
-def test_files_that_are_no_pictures(tmp_path: Path) -> None:
+def test_files_that_are_no_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     refuse(tmp_path / "absent.png", "does not exist")
     assert refuse(tmp_path, "folder") == f"{tmp_path} is a folder: give a picture in it."
     (tmp_path / "empty.png").touch()
@@ -152,7 +154,9 @@ def test_files_that_are_no_pictures(tmp_path: Path) -> None:
     (tmp_path / "words.jpg").write_text("these are words")
     refuse(tmp_path / "words.jpg", "not a picture")
     (tmp_path / "phone.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(100))
-    refuse(tmp_path / "phone.heic", "HEIC", "JPEG")
+    refuse(tmp_path / "phone.heic", "is damaged or cut short")
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)  # not installed
+    refuse(tmp_path / "phone.heic", "HEIC", "JPEG", 'pip install "mien[heic]"')
     os.mkfifo(tmp_path / "pipe.png")
     refuse(tmp_path / "pipe.png", "not an ordinary file")
 
@@ -228,6 +232,48 @@ def test_a_folder_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.Monkey
     ) as caught:
         find_images([str(tmp_path)])
     assert str(tmp_path) in str(caught.value)
+
+
+@pytest.mark.parametrize("suffix", HEIF)
+def test_phones_pictures(tmp_path: Path, picture: Image.Image, suffix: str) -> None:
+    path = tmp_path / f"phone{suffix}"
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera was held upright
+    heif = pillow_heif.from_pillow(picture.transpose(Image.Transpose.ROTATE_90))
+    heif.save(path, quality=95, exif=exif.tobytes())
+    read = read_image(path)
+    assert read.mode == "RGB" and read.size == picture.size and mean_error(read, picture) < 6
+    assert find_images([str(tmp_path)]) == [path] and unread([tmp_path]) == []
+
+
+def test_jfif_is_a_jpeg(tmp_path: Path, picture: Image.Image) -> None:
+    picture.save(tmp_path / "a.jfif", "JPEG", quality=95)
+    assert find_images([str(tmp_path)]) == [tmp_path / "a.jfif"]
+    assert mean_error(read_image(tmp_path / "a.jfif"), picture) < 4
+
+
+def test_what_a_folder_holds_and_is_not_read_is_counted_and_named(
+    tmp_path: Path, picture: Image.Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    picture.save(tmp_path / "a.png")
+    for name in ("notes.txt", "pairs.csv", ".hidden"):
+        (tmp_path / name).touch()
+    assert unread([tmp_path, tmp_path / "a.png", "absent"]) == []
+    (tmp_path / "below").mkdir()
+    for name in ("1.NEF", "2.dng", "3.cr3", "4.arw", "b.jxl", "below/c.nef"):
+        (tmp_path / name).touch()
+    (said,) = unread([str(tmp_path)])
+    assert said.startswith(f"5 files in {tmp_path} are not read: ") and "1 JPEG XL (b.jxl)" in said
+    assert "4 RAW (1.NEF, 2.dng, 3.cr3, and 1 more)" in said and said.endswith(
+        "export pictures as JPEG or PNG."
+    )
+    assert unread([tmp_path], below=True)[0].startswith("6 files")
+    (tmp_path / "IMG_1.HEIC").touch()
+    assert "HEIC" not in unread([tmp_path])[0]  # the extra reads it
+    monkeypatch.setattr("mien.images.SUFFIXES", tuple(s for s in SUFFIXES if s not in HEIF))
+    assert (
+        "1 HEIC (IMG_1.HEIC)" in unread([tmp_path])[0] and 'pip install "mien[heic]"' in unread([tmp_path])[0]
+    )
 
 
 def test_find_images(tmp_path: Path, picture: Image.Image) -> None:

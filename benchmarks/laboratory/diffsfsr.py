@@ -6,9 +6,18 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from laboratory import pictures
-from laboratory.claims import Cell, Claim, Result, Samples
-from laboratory.experiments import Chart, Experiment, Line, Pictures, Table, measured, read_log, read_samples
+from benchmarks.laboratory import pictures
+from benchmarks.laboratory.claims import Cell, Claim, Result, Samples
+from benchmarks.laboratory.experiments import (
+    Chart,
+    Experiment,
+    Line,
+    Pictures,
+    Table,
+    measured,
+    read_log,
+    read_samples,
+)
 
 TASKS = ("swap all", "swap ID", "swap expression")
 TABLE_1 = {  # CelebA-HQ: ID (retrieval), Exp (distance of embeddings), Pose

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from laboratory import pictures
-from laboratory.claims import Cell, Claim, Result
-from laboratory.experiments import Chart, Experiment, Line, Pictures, Table, measured, read_log
-from mien.metrics.chart import Curve
+from benchmarks.laboratory import pictures
+from benchmarks.laboratory.chart import Curve
+from benchmarks.laboratory.claims import Cell, Claim, Result
+from benchmarks.laboratory.experiments import Chart, Experiment, Line, Pictures, Table, measured, read_log
 from mien.metrics.statistics import Interval
 
 CONTROLLERS = {

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from laboratory.claims import Cell, Claim, Result, Samples
-from mien.metrics.chart import Curve
+from benchmarks.laboratory.chart import Curve
+from benchmarks.laboratory.claims import Cell, Claim, Result, Samples
 from mien.metrics.statistics import Interval
 
 
@@ -90,7 +90,7 @@ class Experiment:
     def words(self, runs: Path, quick: bool) -> list[str]:
         """The command after ``python``, with paths as they are from the checkout."""
         given = f"{self.arguments} {self.quick if quick else ''}".format(runs=runs)
-        return [f"benchmarks/{self.script}.py", *shlex.split(given), "--out", str(runs / self.folder)]
+        return ["-m", f"benchmarks.{self.script}", *shlex.split(given), "--out", str(runs / self.folder)]
 
 
 def measured(name: str, x: Sequence[float], numbers: Sequence[Interval]) -> Curve:

@@ -13,12 +13,12 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from laboratory.claims import Cell, Result, Verdict
-from laboratory.experiments import Table
-from laboratory.runner import Outcome
+from benchmarks.laboratory import chart
+from benchmarks.laboratory.claims import Cell, Result, Verdict
+from benchmarks.laboratory.experiments import Table
+from benchmarks.laboratory.runner import Outcome
 from mien import __version__
 from mien.files import write_text
-from mien.metrics import chart
 from mien.metrics.document import document, figure
 from mien.metrics.statistics import Interval
 

@@ -12,8 +12,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 
-from laboratory.claims import Result, Verdict, judge
-from laboratory.experiments import Experiment
+from benchmarks.laboratory.claims import Result, Verdict, judge
+from benchmarks.laboratory.experiments import Experiment
 from mien.types import InputError
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -1,6 +1,7 @@
 """`mien`: a portrait of this person, with that expression. Importing this package loads nothing heavy.
 
 import mien
+photo = mien.load_photo()("me.jpg", "joy")
 pipe = mien.load("mini")
 images = pipe(identity="me.jpg", expression="smile.jpg", prompt="a photo")
 """
@@ -11,11 +12,12 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from mien.pipelines.inputs import Person
+    from mien.pipelines.photo import PhotoPipeline
     from mien.pipelines.portrait import PortraitPipeline
     from mien.pipelines.reface import RefacePipeline
 
 __version__ = "0.1.0"
-__all__ = ["Person", "__version__", "load", "load_reface"]
+__all__ = ["Person", "__version__", "load", "load_photo", "load_reface"]
 
 
 def __getattr__(name: str) -> object:
@@ -51,6 +53,16 @@ def load(
     from mien.pipelines.portrait import PortraitPipeline
 
     return PortraitPipeline.from_backbone(backbone, device, dtype, adapter, offload, scheduler)
+
+
+def load_photo() -> PhotoPipeline:
+    """The photo engine: a photo of a person and an expression in, the photo with that expression out, at its own size.
+
+    Needs no model but the embedded face analyser.
+    """
+    from mien.pipelines.photo import PhotoPipeline
+
+    return PhotoPipeline()
 
 
 def load_reface(

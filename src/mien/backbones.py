@@ -94,7 +94,6 @@ class AdapterSpec:
     Several recognisers are joined by "+": ``recogniser+arcface``. ``framing``: how the training pictures frame a
     face, for refacing: "canonical" (``face.align``) or "ffhq" (``face.templates``). Refacing may have defaults of its
     own: ``reface_steps``, ``reface_guidance`` (None: as portraits), and ``reface_identity``, what a lambda_id of 1 is.
-    ``spacing``: how much closer the steps of the model's own sampler get towards 0 (``diffusion.spacing``).
     """
 
     identity: Path | None
@@ -103,7 +102,6 @@ class AdapterSpec:
     expression_encoder: str = "clip"
     steps: int = 20
     guidance: float = 5.0
-    spacing: float = 1.0
     framing: str = "canonical"
     reface_steps: int | None = None
     reface_guidance: float | None = None
@@ -138,6 +136,7 @@ class Backbone:
     offload: str = "none"
     _encoders: dict[str, FaceEncoder] = field(default_factory=dict)
     _stock: Any = None
+    _adapter: Any = None
 
     @property
     def is_sdxl(self) -> bool:
@@ -167,22 +166,22 @@ class Backbone:
             self._encoders[branch] = make(device=self.device)
         return self._encoders[branch]
 
-    def load_adapter(self) -> EAdapter:
-        """The E-Adapter of ``adapter``, in this backbone's precision and on its device, not yet attached."""
-        identity, expression = self._files()
-        return self._ready(EAdapter.load(self.unet, identity, expression))
-
     def load_controller(self) -> EAdapter | ControlNetAdapter:
-        """As :meth:`load_adapter`, under whichever controller of the ablation the expression's file is for."""
-        return self._ready(load_controller(self.unet, *self._files()))
-
-    def _files(self) -> tuple[Path | None, Path | None]:
+        """The adapter, under whichever controller of the ablation the expression's file is for; in this backbone's
+        precision and on its device, not yet attached. It is loaded once: pipelines of one backbone share it."""
         if self.adapter is None:
             raise InputError(f"{self.name} has no adapter: give one with adapter=FOLDER")
-        return self.adapter.identity, self.adapter.expression
+        if self._adapter is None:
+            adapter = load_controller(self.unet, self.adapter.identity, self.adapter.expression)
+            self._adapter = adapter.requires_grad_(False).eval().to(self.device, self.precision)
+        return self._adapter
 
-    def _ready(self, adapter: Any) -> Any:
-        return adapter.requires_grad_(False).eval().to(self.device, self.precision)
+    def load_adapter(self) -> EAdapter:
+        """As :meth:`load_controller`, of an adapter that is no ControlNet."""
+        adapter = self.load_controller()
+        if not isinstance(adapter, EAdapter):
+            raise InputError(f"the adapter of {self.name} is a ControlNet: use an E-Adapter")
+        return adapter
 
     def encode(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Pixels x [b, 3, H, W] in [-1, 1] -> latents z [b, c, h, w] float32 at the UNet's scale.
@@ -367,9 +366,8 @@ def _unfit(name: str, value: Any) -> str | None:
         return None
     if name.endswith("steps"):
         return None if type(value) is int and value >= 1 else "a whole number from 1"
-    if name in ("spacing", "guidance", "reface_guidance", "reface_identity"):
-        least = 1.0 if name == "spacing" else 0.0
-        return None if type(value) in (int, float) and value >= least else f"a number from {least:g}"
+    if name in ("guidance", "reface_guidance", "reface_identity"):
+        return None if type(value) in (int, float) and value >= 0 else "a number from 0"
     return None if isinstance(value, str) else "a text"
 
 

@@ -7,7 +7,8 @@ import io
 import os
 import stat
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,38 @@ from mien.types import InputError
 
 MAX_PIXELS = 100_000_000
 MIN_SIDE = 16
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif")
+HEIF = (".heic", ".heif", ".hif")  # what phones write; read with the extra mien[heic]
+SUFFIXES = (
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif"),
+    *(HEIF if find_spec("pillow_heif") else ()),
+)
+# Pictures that nothing here reads: kind -> suffixes. HEIC is among them where the extra is not installed.
+OTHERS = {
+    "HEIC": HEIF,
+    "RAW": (
+        *(
+            ".3fr",
+            ".arw",
+            ".cr2",
+            ".cr3",
+            ".crw",
+            ".dcr",
+            ".dng",
+            ".erf",
+            ".gpr",
+            ".iiq",
+            ".kdc",
+            ".mef",
+            ".mrw",
+            ".nef",
+        ),
+        *(".nrw", ".orf", ".pef", ".raf", ".raw", ".rw2", ".rwl", ".sr2", ".srf", ".srw", ".x3f"),
+    ),
+    "JPEG XL": (".jxl",),
+    "Photoshop": (".psd", ".psb"),
+    "SVG": (".svg",),
+    "film": (".mov", ".mp4", ".m4v", ".avi", ".mkv", ".webm"),
+}
 
 _UNREADABLE = {b"ftyphei": "HEIC", b"ftyphev": "HEIC", b"ftypmif1": "HEIF", b"ftypmsf1": "HEIF"}
 
@@ -50,18 +82,13 @@ def decode_image(data: bytes, name: str | Path, max_pixels: int = MAX_PIXELS) ->
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of large pictures and odd EXIF: both are dealt with here
-            image = Image.open(io.BytesIO(data))
+            image = _open(data, path)
             _check_size(image, path, max_pixels)
             image.load()
             return to_rgb(ImageOps.exif_transpose(image), path.name)
     except InputError:
         raise
     except UnidentifiedImageError as error:
-        for mark, kind in _UNREADABLE.items():
-            if mark in data[4:16]:
-                raise InputError(
-                    f"{path} is a {kind} picture, which cannot be read here: export it as JPEG or PNG."
-                ) from error
         raise InputError(
             f"{path} is not a picture that can be read: give a JPEG, PNG or WebP file."
         ) from error
@@ -69,6 +96,23 @@ def decode_image(data: bytes, name: str | Path, max_pixels: int = MAX_PIXELS) ->
         raise InputError(_too_large(path, "far too many", max_pixels)) from error
     except Exception as error:  # decoders of broken files raise anything from struct.error to SyntaxError
         raise InputError(f"{path} is damaged or cut short ({error}): save or copy it again.") from error
+
+
+def _open(data: bytes, path: Path) -> Image.Image:
+    try:
+        return Image.open(io.BytesIO(data))
+    except UnidentifiedImageError as error:
+        kind = next((kind for mark, kind in _UNREADABLE.items() if mark in data[4:16]), None)
+        if kind is None:
+            raise
+        try:
+            from pillow_heif import HeifImageFile
+        except ImportError:
+            raise InputError(
+                f"{path} is a {kind} picture, which cannot be read here: export it as JPEG or PNG, or pip install "
+                '"mien[heic]".'
+            ) from error
+        return HeifImageFile(io.BytesIO(data))
 
 
 def to_rgb(image: Image.Image, name: str = "The picture") -> Image.Image:
@@ -134,6 +178,32 @@ def find_images(patterns: list[str]) -> list[Path]:
             )
         found += matches
     return found
+
+
+def unread(patterns: Iterable[str | Path], below: bool = False) -> list[str]:
+    """A sentence for each folder among `patterns` that holds pictures of kinds that are not read; `below`: also in
+    sub-folders."""
+    said = []
+    for folder in (Path(pattern) for pattern in patterns if os.path.isdir(pattern)):
+        found: dict[str, list[str]] = {}
+        for path in list_folder(folder, Path.is_file) if not below else sorted(folder.rglob("*")):
+            suffix = path.suffix.lower()
+            kind = next((kind for kind, suffixes in OTHERS.items() if suffix in suffixes), None)
+            if kind and suffix not in SUFFIXES:
+                found.setdefault(kind, []).append(path.name)
+        if found:
+            kinds = "; ".join(f"{len(names)} {kind} ({_few(names)})" for kind, names in found.items())
+            count = sum(map(len, found.values()))
+            way = ', or pip install "mien[heic]" for HEIC' if "HEIC" in found else ""
+            said.append(
+                f"{count} {'file' if count == 1 else 'files'} in {folder} {'is' if count == 1 else 'are'} not read: "
+                f"{kinds}; export pictures as JPEG or PNG{way}."
+            )
+    return said
+
+
+def _few(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (f", and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def is_picture(path: Path) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from types import ModuleType
 
 import numpy as np
@@ -14,7 +13,6 @@ from mien.face.blendshapes import FLIP
 from mien.face.landmarks import bounding_box
 from mien.types import Face
 
-FOLDER = Path(__file__).resolve().parents[2] / "benchmarks"
 SIDE = 160
 RNG = np.random.default_rng(0)
 # A symmetric face whose landmarks 2k and 2k + 1 are mirror images; the anchors keep their own pairs.
@@ -27,10 +25,9 @@ for one, other in PAIRS.items():
 
 
 @pytest.fixture
-def benchmark(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+def benchmark() -> ModuleType:
     pytest.importorskip("numba", reason="the renderer of the held-out expressions needs it")
-    monkeypatch.syspath_prepend(str(FOLDER))
-    import analyser_benchmark
+    from benchmarks import analyser_benchmark
 
     return analyser_benchmark
 

@@ -21,13 +21,8 @@ from mien.types import InputError
 FOLDER = Path(__file__).resolve().parents[2] / "benchmarks"
 
 
-@pytest.fixture(autouse=True)
-def on_the_path(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(FOLDER))
-
-
 def room(name: str) -> ModuleType:
-    return importlib.import_module(f"laboratory.{name}")
+    return importlib.import_module(f"benchmarks.laboratory.{name}")
 
 
 def row(
@@ -121,7 +116,7 @@ def test_a_file_that_is_no_result_is_named(text: str, tmp_path: Path) -> None:
 
 
 def test_names_differ_and_benchmarks_are_there() -> None:
-    lab = importlib.import_module("lab")
+    lab = importlib.import_module("benchmarks.lab")
     assert len(set(lab.NAMES)) == len(lab.NAMES) >= 9
     for experiment in lab.EXPERIMENTS:
         assert (FOLDER / f"{experiment.script}.py").is_file()
@@ -132,9 +127,9 @@ def test_names_differ_and_benchmarks_are_there() -> None:
 
 def test_controllers_are_judged_by_rows_that_their_benchmark_writes() -> None:
     pytest.importorskip("numba", reason="the renderer of the held-out expressions needs it")
-    controllers = importlib.import_module("controllers")
+    controllers = importlib.import_module("benchmarks.controllers")
     samples = {name: {m: [0.1, None, 0.3] for m in controllers.MEASURES} for name in controllers.CONTROLLERS}
-    table = importlib.import_module("table")
+    table = importlib.import_module("benchmarks.table")
     rows = {
         one.what: {"value": one.value._asdict(), "baselines": _plain(one)}
         for one in controllers.rows_of(samples)
@@ -147,7 +142,7 @@ def test_controllers_are_judged_by_rows_that_their_benchmark_writes() -> None:
 
 def test_the_tradeoff_is_judged_by_rows_that_its_benchmark_writes() -> None:
     pytest.importorskip("numba")
-    tradeoff, emojidiff = importlib.import_module("tradeoff"), room("emojidiff")
+    tradeoff, emojidiff = importlib.import_module("benchmarks.tradeoff"), room("emojidiff")
     assert emojidiff.KNOBS == tradeoff.KNOBS
     settings = [tradeoff.label(knob, value) for knob, values in tradeoff.KNOBS.items() for value in values]
     samples = {name: {m: [0.2, 0.2] for m in tradeoff.MEASURES} for name in settings}
@@ -162,7 +157,7 @@ def test_the_tradeoff_is_judged_by_rows_that_its_benchmark_writes() -> None:
 def test_tables_3_and_4_are_judged_by_rows_that_their_benchmark_writes() -> None:
     pytest.importorskip("sklearn")
     pytest.importorskip("numba")
-    tables = importlib.import_module("sfsr_tables")
+    tables = importlib.import_module("benchmarks.sfsr_tables")
     columns = ("ID", "exp", "expression_distance", "pose", "mse")
     variants = (*tables.TABLE_3, *tables.TABLE_4)
     scores = {one.name: {name: np.array([0.5, np.nan, 0.5]) for name in columns} for one in variants}
@@ -200,7 +195,7 @@ class References(HTMLParser):
 @pytest.fixture
 def page(tmp_path: Path) -> str:
     """The whole registry on made-up results, with every kind of chart and picture."""
-    lab, claims = importlib.import_module("lab"), room("claims")
+    lab, claims = importlib.import_module("benchmarks.lab"), room("claims")
     outcomes = []
     for experiment in lab.EXPERIMENTS:
         folder = tmp_path / experiment.folder
@@ -279,7 +274,7 @@ def two(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Any, Any]:
 
 
 def run_lab(monkeypatch: pytest.MonkeyPatch, runs: Path, experiments: tuple[Any, ...], *words: str) -> int:
-    lab = importlib.import_module("lab")
+    lab = importlib.import_module("benchmarks.lab")
     monkeypatch.setattr(lab, "EXPERIMENTS", experiments)
     monkeypatch.setattr(lab, "NAMES", [one.name for one in experiments])
     monkeypatch.setattr(sys, "argv", ["lab.py", "--runs", str(runs), *words])
@@ -340,7 +335,7 @@ def test_what_is_there_is_not_measured_again_unless_asked(
     assert run_lab(monkeypatch, runs, (bad,)) == 0
     assert run_lab(monkeypatch, runs, (bad,), "--again", "bad") == 2
     (runs / "bad" / "r.json").write_text(
-        content(row("x", 1, 1, 1), command="python benchmarks/bad.py --quick")
+        content(row("x", 1, 1, 1), command="python -m benchmarks.bad --quick")
     )
     assert run_lab(monkeypatch, runs, (bad,), "--report") == 0  # a quick run's numbers are none
     found = json.loads((runs / "lab" / "results.json").read_text())

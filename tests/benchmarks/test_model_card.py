@@ -15,15 +15,10 @@ from mien.types import Face, InputError
 FOLDER = Path(__file__).resolve().parents[2] / "benchmarks"
 
 
-@pytest.fixture(autouse=True)
-def on_the_path(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(FOLDER))
-
-
 @pytest.fixture
 def card() -> ModuleType:
     pytest.importorskip("numba", reason="the renderer of the held-out expressions needs it")
-    import model_card
+    from benchmarks import model_card
 
     return model_card
 
@@ -62,7 +57,7 @@ def test_the_page_in_docs_has_every_marker(card: ModuleType, tmp_path: Path) -> 
 def test_pairs_come_by_turns_and_the_strongest_are_group_c(
     card: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import held_out
+    from benchmarks import held_out
 
     def picture(source: str, number: int, strength: int, person: str) -> object:
         return held_out.Picture(
@@ -94,7 +89,7 @@ def test_pairs_come_by_turns_and_the_strongest_are_group_c(
 
 
 def test_groups_by_the_label_in_the_name() -> None:
-    import bias
+    from benchmarks import bias
 
     names = ["18_0_0_1.jpg", "29_1_1_2.jpg", "30_0_0_3.jpg", "75_0_2_4.jpg", "44_0_5.jpg"]
     assert bias.groups("utkface-adults", names) == {
@@ -110,7 +105,7 @@ def test_groups_by_the_label_in_the_name() -> None:
 
 
 def test_a_group_that_differs_is_named_and_chance_is_not() -> None:
-    import bias
+    from benchmarks import bias
 
     rng = np.random.default_rng(0)
     n = 400
@@ -132,7 +127,7 @@ def test_a_group_that_differs_is_named_and_chance_is_not() -> None:
 
 
 def test_psnr_and_grid_of_pictures_whose_answers_are_known() -> None:
-    import reconstruction
+    from benchmarks import reconstruction
 
     grey = Image.new("RGB", (128, 128), (100, 100, 100))
     lighter = Image.new("RGB", (128, 128), (110, 110, 110))
@@ -146,7 +141,7 @@ def test_psnr_and_grid_of_pictures_whose_answers_are_known() -> None:
 
 
 def test_two_halves_are_at_ratio_1_and_a_shifted_crowd_is_not() -> None:
-    import realism
+    from benchmarks import realism
 
     rng = np.random.default_rng(0)
     real = {i: rng.normal(size=6) for i in range(300)}
@@ -163,7 +158,7 @@ def test_two_halves_are_at_ratio_1_and_a_shifted_crowd_is_not() -> None:
 
 def test_what_was_seen_is_remembered(tmp_path: Path) -> None:
     pytest.importorskip("mediapipe", reason="the memory is named after the judges' versions")
-    import remembered
+    from benchmarks import remembered
 
     asked = []
 
@@ -194,7 +189,7 @@ def test_what_was_seen_is_remembered(tmp_path: Path) -> None:
 
 
 def test_tones_tell_who_was_made_darker() -> None:
-    import tones
+    from benchmarks import tones
 
     greys = np.linspace(40, 200, 40)
     faces = [Image.new("RGB", (128, 128), (round(g),) * 3) for g in greys]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,17 +13,11 @@ from PIL import Image
 from mien.metrics.scoring import Observation, Scorer
 from mien.types import Face
 
-FOLDER = Path(__file__).resolve().parents[2] / "benchmarks"
-
 
 @pytest.fixture
 def rooms(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     pytest.importorskip("numba", reason="the renderer beside the held-out pictures needs it")
-    monkeypatch.syspath_prepend(str(FOLDER))
-    import fisherfaces
-    import held_out
-    import reface_scenes
-    import sfsr_tables
+    from benchmarks import fisherfaces, held_out, reface_scenes, sfsr_tables
 
     return SimpleNamespace(
         scenes=reface_scenes, fisher=fisherfaces, tables=sfsr_tables, Picture=held_out.Picture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from types import ModuleType
 
 import numpy as np
@@ -13,22 +12,18 @@ from mien.diffusion.schedule import Schedule
 from mien.metrics.scoring import Observation, Scorer
 from mien.types import Conditions, Face
 
-FOLDER = Path(__file__).resolve().parents[2] / "benchmarks"
-
 
 @pytest.fixture
-def story(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+def story() -> ModuleType:
     pytest.importorskip("numba", reason="the renderer of the held-out expressions needs it")
-    monkeypatch.syspath_prepend(str(FOLDER))
-    import emojidiff_story
+    from benchmarks import emojidiff_story
 
     return emojidiff_story
 
 
 @pytest.fixture
-def ica_cost(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.syspath_prepend(str(FOLDER))
-    import ica_cost
+def ica_cost() -> ModuleType:
+    from benchmarks import ica_cost
 
     return ica_cost
 

@@ -12,22 +12,18 @@ from mien.metrics.scoring import Observation, Scorer
 from mien.metrics.statistics import Interval
 from mien.types import Face, InputError
 
-FOLDER = Path(__file__).resolve().parents[2] / "benchmarks"
-
 
 @pytest.fixture
-def table(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.syspath_prepend(str(FOLDER))
-    import table
+def table() -> ModuleType:
+    from benchmarks import table
 
     return table
 
 
 @pytest.fixture
-def portrait(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+def portrait() -> ModuleType:
     pytest.importorskip("numba", reason="the renderer of the held-out expressions needs it")
-    monkeypatch.syspath_prepend(str(FOLDER))
-    import portrait_benchmark
+    from benchmarks import portrait_benchmark
 
     return portrait_benchmark
 

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from tests.face.faces import rng_landmarks
 from typer.testing import CliRunner
 
 from mien import weights
@@ -21,6 +20,7 @@ from mien.face.blendshapes import NAMES
 from mien.face.overlay import draw_faces, strongest
 from mien.provenance import read_provenance
 from mien.types import Face
+from tests.face.faces import rng_landmarks
 
 
 def _shipped() -> bool:

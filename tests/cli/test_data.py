@@ -73,9 +73,8 @@ def test_pairs_are_made_and_taken_up(faces: Path, tmp_path: Path) -> None:
     [
         (("ingest", "nowhere", "OUT"), "no folder of pictures"),
         (("ingest", EXAMPLES, "OUT", "--framing", "loose"), "no framing"),
-        (("ingest", EXAMPLES, "OUT", "--identity", "no.csv"), "cannot be read as CSV"),
+        (("ingest", EXAMPLES, "OUT", "--identity", "no.csv"), "no.csv does not exist"),
         (("ingest", EXAMPLES, "OUT", "--analyser", "mine"), "mine"),
-        (("ingest", "prepared:mine", "OUT"), "does not exist"),
         (("show", "nowhere"), "does not exist"),
         (("idi", "nowhere", "OUT"), "does not exist"),
         (("idi", "SET", "OUT", "--method", "magic"), "no way to make a reference"),

@@ -34,7 +34,7 @@ def test_the_list_has_every_word_and_can_be_narrowed() -> None:
 
 
 def test_a_word_is_explained_with_its_picture(tmp_path: Path) -> None:
-    result = run("expressions", "show", "😏", "-o", tmp_path / "contempt.png")
+    result = run("expressions", "show", "disdainful", "-o", tmp_path / "contempt.png")
     assert result.exit_code == 0, result.output
     for said in ("contempt", "anger / disgust", "source: Ekman", "mouthSmileRight", "like it: "):
         assert said in result.stdout
@@ -43,6 +43,27 @@ def test_a_word_is_explained_with_its_picture(tmp_path: Path) -> None:
     assert Image.open(tmp_path / "contempt.png").size == (256, 256)
     wrong = run("expressions", "show", "hapiness")
     assert wrong.exit_code == 2 and "did you mean happiness" in wrong.stderr
+
+
+def test_everyday_words_are_listed_and_shown(tmp_path: Path) -> None:
+    listed = {
+        one["name"]: one for one in json.loads(run("expressions", "list", "--everyday", "--json").stdout)
+    }
+    assert "tired" in listed["sleepy"]["forms"] and listed["sadness"]["words"] == {"sadness": 1.0}
+    assert listed["wink"]["blendshapes"]["eyeBlinkLeft"] == 1 and "😉" in listed["wink"]["emoji"]
+    shown = run("expressions", "list", "--everyday").stdout
+    assert "duck face" in shown and "😘" in shown and ":)" in shown
+    wink = run("expressions", "show", "winking right")
+    assert wink.exit_code == 0 and "eyeBlinkRight" in wink.stdout and "also: " in wink.stdout
+    assert "sadness" in run("expressions", "show", "sad").stdout
+    for given, said in (
+        (["show", "wink", "-o", tmp_path / "wink.png"], "no shipped face"),
+        (["list", "--everyday", "--cluster", "joy"], "leave it out"),
+        (["show", "smil"], "did you mean smile"),
+    ):
+        wrong = run("expressions", *given)
+        assert wrong.exit_code == 2 and said in wrong.stderr
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_sheet_shows_all(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 import mien
 from mien.cli.main import app
 from mien.cli.options import MAX_BATCH
+from mien.face.analyze import analyze
 from mien.provenance import read_provenance, watermark
 
 EXAMPLES = Path(__file__).parent.parent.parent / "examples"
@@ -233,3 +234,23 @@ def test_what_of_a_prompt_has_no_effect_is_said_once(tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     (said,) = result.stderr.splitlines()
     assert said.startswith('mien: the prompt "a photo of a person') and "has no effect" in said
+
+
+def test_the_strip_s_faces_are_cropped_alike(tmp_path: Path) -> None:
+    """The eyes of the person, who stands small and aside in a larger photo, and of the result are at one height."""
+    photo = Image.new("RGB", (640, 480), "white")
+    with Image.open(IDENTITY) as person:
+        photo.paste(person.convert("RGB").resize((240, 240)), (380, 200))
+    photo.save(tmp_path / "photo.png")
+    strip = tmp_path / "strip.png"
+    result = generate(tmp_path / "photo.png", "wink right", "-o", tmp_path / "p.png", "--strip", strip)
+    assert result.exit_code == 0, result.output
+    drawn = Image.open(strip).convert("RGB")
+    side, gap = 256, 8
+    top = drawn.height - side - gap
+    eyes = []
+    for column in (0, 2):
+        left = gap + column * (side + gap)
+        (face,) = analyze(drawn.crop((left, top, left + side, top + side)))
+        eyes.append(face.landmarks[[33, 133, 362, 263], :2])
+    assert np.abs(eyes[0] - eyes[1]).max() < 12  # px of 256

@@ -11,10 +11,10 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from mien.backbones import find_folder, load_backbone
+from mien.backbones import find_folder
 from mien.cli.main import app
-from mien.cli.making import Maker
-from mien.cli.repeat import read_settings
+from mien.making.model import Model
+from mien.making.repeating import read_settings
 from mien.provenance import read_provenance, save_image
 from mien.types import InputError
 
@@ -226,9 +226,9 @@ def test_an_adapter_s_settings_are_part_of_it(tmp_path: Path) -> None:
     settings = tmp_path / "adapter" / "adapter.json"
 
     def made_by() -> str:
-        return Maker(load_backbone("mini", "cpu", adapter=tmp_path / "adapter"), mini, None).hashes["adapter"]
+        return Model("mini", "cpu", adapter=str(tmp_path / "adapter")).hashes["adapter"]
 
     before = made_by()
     assert before == made_by()
-    settings.write_text(json.dumps({**json.loads(settings.read_text()), "spacing": 1.3}))
+    settings.write_text(json.dumps({**json.loads(settings.read_text()), "guidance": 1.3}))
     assert before != made_by()

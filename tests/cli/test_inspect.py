@@ -135,23 +135,24 @@ def test_a_manifest_without_the_library(
 
 
 def test_consent_is_said_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
-    from mien.cli.consent import NOTICE, remind
+    from mien.cli.pictures import remind
+    from mien.making.consent import NOTICE
 
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     remind(quiet=True)
     assert capsys.readouterr().err == "" and not (tmp_path / "state").exists()
-    remind()
+    remind(quiet=False)
     assert NOTICE in capsys.readouterr().err
-    remind()
+    remind(quiet=False)
     assert capsys.readouterr().err == ""
     (tmp_path / "file").touch()
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file"))
-    remind()
+    remind(quiet=False)
     assert NOTICE in capsys.readouterr().err
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / ("x" * 300)))
-    remind()
+    remind(quiet=False)
     monkeypatch.setenv("XDG_STATE_HOME", "~nobody-of-this-name/state")  # as where there is no home
-    remind()
+    remind(quiet=False)
     assert capsys.readouterr().err.count(NOTICE) == 2
     for verb in ([], ["generate"]):
         assert "consent" in CliRunner().invoke(app, [*verb, "--help"]).output

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from tests.training.tiny_set import save_model
 from typer.testing import CliRunner
 
 from mien.cli.main import app
 from mien.provenance import PARTLY_GENERATED, read_provenance
+from tests.training.tiny_set import save_model
 
 EXAMPLES = Path(__file__).parent.parent.parent / "examples"
 IDENTITY, EXPRESSION = EXAMPLES / "identity.png", EXAMPLES / "expression.png"

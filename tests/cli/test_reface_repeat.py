@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from mien.cli.inspect import examine, in_words
 from mien.cli.main import app
-from mien.cli.repeat import read_settings
+from mien.making.repeating import read_settings
 from mien.provenance import PARTLY_GENERATED, read_provenance, save_image
 from mien.types import InputError
 

@@ -14,10 +14,12 @@ from typer.testing import CliRunner
 
 from mien.cli.generate.rows import PairFormat
 from mien.cli.main import app
-from mien.cli.pictures import expression_files, files, place_again
+from mien.cli.pictures import expression_files, files, keep_tables, place_again
 from mien.cli.reface.rows import RequestFormat
 from mien.cli.rows import read_rows
 from mien.provenance import save_image
+from mien.provenance.animation import save_animation
+from mien.provenance.ours import is_ours, is_replaceable
 from mien.types import InputError
 
 EXAMPLES = Path(__file__).parent.parent.parent / "examples"
@@ -104,15 +106,102 @@ def test_from_the_default_s_own_name_goes_beside_it(
 ) -> None:
     places: list[list[Path]] = []
 
-    def seen(written: list[Path], given: list[Path]) -> None:
+    def seen(written: list[Path], given: list[Path], overwrite: bool) -> None:
         places.append(written)
         raise InputError("that will do")
 
-    monkeypatch.setattr(f"mien.cli.{verb}.repeat.check_places", seen)
+    monkeypatch.setattr("mien.cli.repeat.check_places", seen)
     CliRunner().invoke(app, [verb, "--from", source, *words])
     assert places == [[Path(source).with_stem(f"{Path(source).stem}-again")]]
     assert place_again(Path(source), Path("me.png"), chosen=False) == Path(source)
     assert place_again(Path(source), Path(source), chosen=True) == Path(source)
+
+
+THEIRS = {
+    "theirs.png": ["generate", "me.png", "joy", "-o", "theirs.png"],
+    "theirs-2.png": ["generate", "me.png", "joy", "-o", "theirs.png", "-n", "2"],
+    "strip.png": ["generate", "me.png", "joy", "-o", "new.png", "--strip", "strip.png"],
+    "again.png": ["generate", "--from", "portrait.png", "me.png", "-o", "again.png"],
+    "photo.jpg": ["reface", "me.png", "--expression", "joy", "-o", "photo.jpg"],
+    "refaced-again.png": [
+        "reface",
+        "--from",
+        "refaced.png",
+        "me.png",
+        "--identity",
+        "smile.png",
+        "-o",
+        "refaced-again.png",
+    ],
+    "sheet.png": ["travel", "me.png", "joy", "anger", "-o", "sheet.png"],
+    "travel.gif": ["travel", "me.png", "joy", "anger"],
+    "beside.png": ["travel", "me.png", "joy", "anger", "-o", "x.gif", "--sheet", "beside.png"],
+    "me.jpg": ["invent", "me.jpg"],
+    "faces.png": ["analyze", "me.png", "--overlay", "faces.png"],
+    "words.png": ["expressions", "sheet", "-o", "words.png"],
+    "joy.png": ["expressions", "show", "joy", "-o", "joy.png"],
+}
+
+
+@pytest.mark.parametrize("name", THEIRS)
+def test_what_mien_did_not_make_is_kept_without_being_asked(folder: Path, name: str) -> None:
+    Image.new("RGB", (40, 40), "green").save(name)
+    before = Path(name).read_bytes()
+    result = CliRunner().invoke(app, THEIRS[name])
+    assert result.exit_code == 2 and f"{name} is there already" in result.stderr, result.output
+    assert "--overwrite" in result.stderr and Path(name).read_bytes() == before
+
+
+def test_what_is_no_picture_is_kept_and_what_mien_made_is_not(folder: Path) -> None:
+    sheet = ["expressions", "sheet", "--cluster", "envy", "--side", "32", "-o", "words.png"]
+    Path("words.png").write_text("my words")
+    Image.new("RGB", (40, 40)).save("theirs.png")
+    assert CliRunner().invoke(app, sheet).exit_code == 2 and Path("words.png").read_text() == "my words"
+    assert CliRunner().invoke(app, [*sheet, "--overwrite"]).exit_code == 0
+    first = Path("words.png").read_bytes()
+    save_image(Image.new("RGB", (64, 64)), "words.png", {"kind": "portrait"})
+    assert CliRunner().invoke(app, sheet).exit_code == 0 and Path("words.png").read_bytes() == first
+    assert is_ours("words.png") and not is_ours("theirs.png") and not is_ours("absent.png")
+    save_animation([Image.new("RGB", (64, 64))] * 2, "ours.gif", {"kind": "travel"})
+    assert is_ours("ours.gif") and not is_ours("film.gif")
+    Path("gone.png").symlink_to("nowhere.png")
+    assert not is_replaceable("gone.png") and is_replaceable("absent.png")
+
+
+def test_rows_and_tables_keep_what_mien_did_not_make(folder: Path) -> None:
+    Path("out").mkdir()
+    Image.new("RGB", (40, 40)).save("out/theirs.png")
+    shutil.copy("portrait.png", "out/ours.png")
+    lines = [
+        {"identity": "me.png", "expression": "joy", "out": f"{name}.png"}
+        for name in ("theirs", "ours", "new")
+    ]
+    table = rows(folder / "pairs.csv", lines)
+    good, bad = read_rows(table, Path("out"), PairFormat(folder, "", 0))
+    assert [row.number for row in good] == [2, 3] and "theirs.png is there already" in bad[0].reason
+    assert len(read_rows(table, Path("out"), PairFormat(folder, "", 0), overwrite=True)[0]) == 3
+
+    places = [Path("results.csv"), Path("report.html")]
+    keep_tables(places, "row,", False)
+    for text, kept in (("row,out\n1,a.png\n", False), ("name,age\n", True)):
+        places[0].write_text(text)
+        if kept:
+            with pytest.raises(InputError, match=r"results\.csv is there already"):
+                keep_tables(places, "row,", False)
+        keep_tables(places, "row,", kept)
+    places[0].unlink()
+    places[1].write_text("my own page")
+    with pytest.raises(InputError, match=r"report\.html is there already"):
+        keep_tables(places, "row,", False)
+
+
+def test_a_table_of_analyze_is_kept(folder: Path) -> None:
+    Path("faces.csv").write_text("name,age\n")
+    result = CliRunner().invoke(app, ["analyze", "me.png", "--csv", "faces.csv"])
+    assert result.exit_code == 2 and "faces.csv is there already" in result.stderr
+    for more in (["--overwrite"], []):
+        assert CliRunner().invoke(app, ["analyze", "me.png", "--csv", "faces.csv", *more]).exit_code == 0
+        assert Path("faces.csv").read_text().startswith("path,face,")
 
 
 def rows(path: Path, lines: list[dict[str, Any]]) -> Path:
@@ -136,9 +225,11 @@ def test_no_row_replaces_what_any_row_reads(folder: Path) -> None:
         ],
     )
     good, bad = read_rows(table, folder, PairFormat(folder, "", 0))
-    assert [row.number for row in good] == [2, 6]
+    assert [row.number for row in good] == [2]
     reasons = {row.number: row.reason for row in bad}
-    assert reasons.keys() == {1, 3, 4, 5} and bad[1].shown["identity"] == "me.png"
+    shown = {row.number: row.shown for row in bad}
+    assert "absent.png does not exist" in reasons[6]
+    assert reasons.keys() == {1, 3, 4, 5, 6} and shown[1]["identity"] == "me.png"
     assert all("would be overwritten" in reasons[number] for number in (1, 3, 5))
 
 
@@ -150,13 +241,13 @@ def test_the_rows_of_reface_and_several_of_each(folder: Path) -> None:
         {"photo": "me.png", "identity": "", "expression": "refaced.png", "out": "c.png"},
     ]
     table = rows(folder / "pairs.csv", lines)
-    good, bad = read_rows(table, folder, RequestFormat(folder, "", 0, 2), 2)
+    good, bad = read_rows(table, folder, RequestFormat(folder, "", 0, 2))
     assert [row.number for row in good] == [2, 3] and "a-2.png" in bad[0].reason
-    assert len(read_rows(table, folder, RequestFormat(folder, "", 0, 1), 1)[0]) == 3
+    assert len(read_rows(table, folder, RequestFormat(folder, "", 0, 1))[0]) == 3
     for number, name in ((0, "portrait.png"), (1, "refaced.png")):
         lines[number]["out"] = name
     table = rows(folder / "pairs.csv", lines)
-    good, _ = read_rows(table, folder, RequestFormat(folder, "", 0, 1), 1)
+    good, _ = read_rows(table, folder, RequestFormat(folder, "", 0, 1))
     assert [row.number for row in good] == [3]
 
 

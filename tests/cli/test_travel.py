@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 from PIL import Image
-from tests.training.tiny_set import save_model
 from typer.testing import CliRunner
 
 from mien.cli.main import app
-from mien.cli.making import model_name
+from mien.making.model import model_name
 from mien.provenance import read_provenance
+from tests.training.tiny_set import save_model
 
 EXAMPLES = Path(__file__).parent.parent.parent / "examples"
 IDENTITY = EXAMPLES / "identity.png"

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from tests.face.faces import flat_landmarks
 
 from mien.data.observe import Observer
 from mien.data.records import Manifest, Record, face_columns
 from mien.data.shards import encode, write_shard
 from mien.face.landmarks import bounding_box
 from mien.types import Face, FloatArray
+from tests.face.faces import flat_landmarks
 
 
 def face(seed: int) -> Face:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from factory.faces.sources import Label, read_label
 from mien.data.captions import age_words, background_colour, caption, light_words
-from mien.data.sources import Label, read_label
 
 
 def test_whole_caption() -> None:

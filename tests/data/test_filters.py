@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageFilter
-from tests.data.sets import face
 
 from mien.data import filters
 from mien.data.filters import Limits, PlainQuality, Seen, distances, judge, load_quality, reasons
 from mien.types import InputError
+from tests.data.sets import face
 
 LIMITS = Limits(id_distance=0.6, quality=0.2)
 GOOD = {"exp": 0.05, "lms": 0.18, "id_distance": 0.6}

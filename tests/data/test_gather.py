@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from tests.data.sets import picture
 
 from mien.data.gather import Item, open_source
 from mien.data.shards import encode, write_shard
 from mien.types import InputError
+from tests.data.sets import picture
 
 
 def items(place: Path | str, identity: str = "none", prompt: str = "") -> list[Item]:
@@ -48,7 +48,7 @@ def test_a_folder_and_its_labels(folder: Path, tmp_path: Path) -> None:
 
 
 def test_a_table_of_labels_that_is_none(folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="cannot be read as CSV"):
+    with pytest.raises(InputError, match="does not exist"):
         open_source(str(folder), str(tmp_path / "no.csv"))
     (tmp_path / "bad.csv").write_text("name,who\na,b\n")
     with pytest.raises(InputError, match="columns file and identity"):

@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from tests.data.sets import face, make, observer, picture
 
 from mien.data import growing
 from mien.data.filters import load_quality
@@ -23,6 +22,7 @@ from mien.data.split import is_held_out, is_held_out_key
 from mien.face import align, pose
 from mien.face.templates import ffhq_matrix
 from mien.types import InputError
+from tests.data.sets import face, make, observer, picture
 
 pytest.importorskip("pyarrow", reason="manifests need the extra mien[data]")
 

@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from tests.data.sets import face, make, picture
 
 from mien.data.pairs import Pairs, Triple, read_triples, write_triples
 from mien.data.records import Manifest, Record, write_table
 from mien.data.shards import encode, read_shard, write_shard
 from mien.types import InputError
+from tests.data.sets import face, make, picture
 
 pyarrow = pytest.importorskip("pyarrow", reason="manifests need the extra mien[data]")
 

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tests.face.test_network import small
 
 import mien.encoders.standardise as standardise_module
 from mien.encoders.appearance import WIDTH, colours
 from mien.encoders.expression import EmbeddedExpression
 from mien.encoders.identity import EmbeddedIdentity, Recogniser
 from mien.encoders.standardise import LIMITS, standardise
+from tests.face.test_network import small
 
 
 def test_colours_against_numpy() -> None:

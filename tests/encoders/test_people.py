@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
+from factory.faces.dataset import load_faces, split_rows
+from factory.training.people import EVEN, spread, usable
 from mien.data import captions
-from mien.data.dataset import load_faces, split_rows
 from mien.encoders import people
 from mien.encoders.appearance import colours
 from mien.encoders.identity import EMBEDDING, EmbeddedIdentity
-from mien.training.people import EVEN, spread, usable
 from mien.types import FloatArray, InputError
 
 

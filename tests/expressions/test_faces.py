@@ -40,8 +40,8 @@ def test_the_embedded_analyser_reads_the_words_in_them() -> None:
 
 @pytest.mark.shared
 def test_the_files_are_drawn_from_their_coefficients() -> None:
-    from mien.data.coefficients import to_vector
-    from mien.expressions.render import draw
+    from factory.faces.coefficients import to_vector
+    from factory.faces.word_faces import draw
 
     entry = json.loads((FOLDER / "coefficients.json").read_text())["joy"]
     again = draw(entry["head"], to_vector(entry["coefficients"])).astype(float)

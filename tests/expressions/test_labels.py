@@ -7,9 +7,9 @@ import json
 import numpy as np
 import pytest
 
-from mien.data.sources import shared_dir
+from factory.faces.sources import shared_dir
 from mien.expressions import labels as room
-from mien.expressions.labels import UNITS, correlations, emoji, get, labels, prototype, similar
+from mien.expressions.labels import UNITS, correlations, get, labels, prototype, similar
 from mien.face.blendshapes import FLIP, INDEX
 from mien.types import InputError
 
@@ -72,7 +72,20 @@ def test_correlation_is_pearsons() -> None:
 def test_emoji_mean_one_word_each_in_any_drawing() -> None:
     symbols = [symbol for label in labels().values() for symbol in label.emoji]
     assert len(symbols) == len({room.plain(symbol) for symbol in symbols}) > 120
-    assert emoji()[room.plain("❤\ufe0f")] == "love" and room.plain("👍🏽") == "👍"
+    assert (
+        room.plain("❤\ufe0f") == "❤"
+        and room.plain("👍🏽") == "👍"
+        and room.plain("🤦🏾\u200d♀\ufe0f") == "🤦"
+    )
+
+
+def test_hints_are_spelt_alike_and_never_the_opposite() -> None:
+    known = ["friendliness", "kind", "spite", "smile", "kiss", "bliss", "joy"]
+    for word in ("friendless", "unkind", "smite", "x", ""):
+        assert "friend" not in room.nearest(word, known) and "kind" not in room.nearest(word, known)
+    assert room.nearest("smil", known) == " (did you mean smile?)"
+    assert room.nearest("kis", known) == " (did you mean kiss?)" and room.nearest("miss", known) == ""
+    assert room.asked(["a", "b", "c"]) == " (did you mean a, b or c?)"
 
 
 def test_similar_words_are_of_the_same_kind() -> None:
@@ -81,7 +94,9 @@ def test_similar_words_are_of_the_same_kind() -> None:
     assert [r for _, r in like] == sorted((r for _, r in like), reverse=True)
 
 
-@pytest.mark.parametrize(("wrong", "right"), [("sad", "sadness"), ("suprise", "surprise"), ("angr", "anger")])
+@pytest.mark.parametrize(
+    ("wrong", "right"), [("sadnes", "sadness"), ("suprise", "surprise"), ("angr", "anger")]
+)
 def test_a_misspelt_word_gets_the_nearest(wrong: str, right: str) -> None:
     with pytest.raises(InputError, match=f"did you mean.*{right}"):
         get(wrong)

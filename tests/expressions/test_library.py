@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mien.data.sources import shared_dir
+from factory.faces.sources import shared_dir
 from mien.expressions.labelled import find_labelled
 from mien.expressions.labels import get, labels
 from mien.expressions.library import INDEX, Library, build

@@ -53,6 +53,26 @@ def test_an_intensity_leaves_the_rest_to_neutral() -> None:
     assert parse("anger:1").rest == 0 and parse("anger:0").rest == 1
 
 
+def test_what_people_say_is_a_word_a_mix_or_a_face() -> None:
+    assert parse("scared").parts == parse("😨").parts == (Part(1.0, word="fear"),)
+    assert parse("very scared").parts == parse("Scared!").parts == parse("fear").parts
+    assert parse("a bit scared").parts == (Part(0.5, word="fear"),) and parse("a bit scared").rest == 0.5
+    assert parse("bittersweet").parts == (Part(0.5, word="happiness"), Part(0.5, word="sadness"))
+    assert parse("poker face").parts == (Part(1.0),)
+    (wink,) = parse("winking").parts
+    assert wink.kind == "blendshapes" and dict(wink.shapes or ())["eyeBlinkLeft"] == 1
+    assert parse("wink:0.5").rest == 0.5 and parse("jawOpen:0.8").parts[0].weight == 0.8
+    assert parse(":)").parts == parse("smile").parts and parse(":):0.5").parts[0].weight == 0.5
+
+
+def test_everyday_words_go_into_mixes_and_can_be_written_again() -> None:
+    for text in ("wink right:0.6+joy:0.4", "bittersweet+wink", "slightly sad:0.5+😉:0.5", ":)+:("):
+        mixed = parse(text)
+        assert parse(mixed.text) == mixed, text
+    assert [part.kind for part in parse("bittersweet+wink").parts] == ["word", "word", "blendshapes"]
+    assert parse("slightly sad:0.5+joy:0.5").rest == pytest.approx(0.25)
+
+
 def test_pictures_by_path_object_and_in_mixes(folder: Path) -> None:
     for way in ("smile.png", Path("smile.png"), str(folder / "smile.png")):
         assert parse(way).parts[0].kind == "picture" and parse(way).text == "smile.png"
@@ -88,8 +108,9 @@ def test_what_analyze_prints_is_blendshapes(folder: Path) -> None:
 BAD = {
     "": "is empty",
     "jooy": "did you mean joy",
-    "sad": "did you mean sadness",
-    "🤷": "means none of the words",
+    "not happy": "nor a file: write in English what the face does or feels",
+    "lächeln": "nor a file: write in English .* smile 🙂",
+    "🚲": "neither a word nor an emoji",
     "joy:1.5": "weight 1.5 of joy is out of range",
     "joy:-0.1": "out of range",
     "joy:nan": "out of range",
@@ -119,7 +140,8 @@ BAD = {
     '{"tongueOut": 0.5}': "tongueOut is no blendshape",
     "[" * 30_000: "no JSON of blendshapes|no valid JSON",
     '{"jawOpen": 1' + "0" * 9000 + "}": "no JSON of blendshapes|out of range",
-    "joy\0": "is neither|means none",
+    "joy\0": "is neither",
+    "+".join(["bittersweet"] * 9): "comes to 18 parts",
 }
 
 

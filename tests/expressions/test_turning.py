@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from factory.faces.turning import fit
 from mien.encoders.expression import WIDTH
 from mien.expressions import turning
 
@@ -14,7 +15,7 @@ def test_the_fit_finds_the_rule_that_made_the_numbers() -> None:
     turn = rng.normal(size=(WIDTH, 2)) * 0.1
     pose = rng.normal(size=(4000, 2)) * (10, 7) + (1, -4)
     numbers = pose @ turn.T + 0.05 * rng.normal(size=(4000, WIDTH)) + 0.3
-    found = {name: np.array(value) for name, value in turning.fit(numbers, pose).items()}
+    found = {name: np.array(value) for name, value in fit(numbers, pose).items()}
     np.testing.assert_allclose(found["turn"], turn, atol=1e-3)
     np.testing.assert_allclose(numbers @ found["read"].T + found["offset"], pose, atol=0.5)
 

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from PIL import Image
 from scipy.ndimage import center_of_mass
-from tests.face.faces import flat_landmarks
 
 from mien.face import align, pose
 from mien.face.analyze import Reading, analyze_many, find_faces, read_faces
 from mien.face.detect import Way, make
 from mien.types import ByteImage, Face, InputError
+from tests.face.faces import flat_landmarks
 
 MARKS = [(255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 0), (0, 255, 255)]  # one colour an anchor
 

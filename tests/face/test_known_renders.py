@@ -25,10 +25,10 @@ ALLOWED = 3.0  # degrees of mean absolute error on each axis
 def renders(shared: Path) -> list[tuple[Image.Image, np.ndarray]]:
     """Pictures of the mean head with random looks, expressions, lights and poses, and those poses."""
     pytest.importorskip("numba", reason="the renderer needs it")
-    from mien.data.coefficients import sample
-    from mien.data.ict import load_head
-    from mien.data.render import HOLDOUT_SEEDS, make_person, render
-    from mien.data.scene import sample_view
+    from factory.faces.coefficients import sample
+    from factory.faces.ict import load_head
+    from factory.faces.render import HOLDOUT_SEEDS, make_person, render
+    from factory.faces.scene import sample_view
 
     head = load_head(shared / "data" / "ict_facekit.npz")
     mean = head.person(np.zeros(100))

@@ -3,9 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from tests.face.faces import lms_ratios
 
 from mien.face import landmarks as lm
+from tests.face.faces import lms_ratios
 
 
 def test_ratios_follow_the_equations() -> None:

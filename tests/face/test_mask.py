@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.face.faces import flat_landmarks, rng_landmarks
 
 from mien.face import mask
 from mien.types import InputError
+from tests.face.faces import flat_landmarks, rng_landmarks
 
 
 def test_square_covers_its_area_exactly() -> None:

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
-from tests.face.faces import flat_landmarks
 
 from mien.face import align, paste
 from mien.face.mask import face_mask
+from tests.face.faces import flat_landmarks
 
 
 def _photo(height: int = 150, width: int = 200) -> np.ndarray:

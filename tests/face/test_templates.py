@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 from PIL import Image
-from tests.face.faces import rng_landmarks
 
 from mien.face import align, templates
+from tests.face.faces import rng_landmarks
 
 
 def test_arcface_is_the_published_template() -> None:

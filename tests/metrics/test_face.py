@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from tests.face.faces import lms_ratios
 
 from mien.metrics import face as metrics
 from mien.types import Face
+from tests.face.faces import lms_ratios
 
 RNG = np.random.default_rng(0)
 

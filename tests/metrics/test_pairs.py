@@ -46,7 +46,7 @@ def test_a_bad_row_is_named_and_the_others_stay(tmp_path: Path) -> None:
     rows, wrong = read_csv(write(tmp_path, "identity,expression,m", "a,b", "a,,c", "a,b,c"))
     assert [row.number for row in rows] == [3]
     assert len(wrong) == 2
-    assert "row 1 has 2 cells under 3 columns" in wrong[0]
+    assert "row 1 has fewer cells than there are columns" in wrong[0]
     assert "row 2 has an empty expression" in wrong[1]
 
 

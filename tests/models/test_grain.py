@@ -7,6 +7,7 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 
+from factory.training.grain import drawn, likeness, missing_power, missing_share
 from mien.models import latents
 from mien.models.autoencoder import PatchAutoencoder
 from mien.models.grain import (
@@ -24,7 +25,6 @@ from mien.models.grain import (
     flowing_noise,
     local_detail,
 )
-from mien.training.grain import drawn, likeness, missing_power, missing_share
 
 
 def generators(*seeds: int) -> list[torch.Generator]:

@@ -7,10 +7,10 @@ import pytest
 import torch
 from diffusers import UNet2DConditionModel
 
+from factory.training.mini import create_unet
 from mien.face.mask import OVAL, face_mask
 from mien.models.e_adapter import EAdapter
 from mien.models.latents import empty_background, encode, takes_background
-from mien.models.mini import create_unet
 from mien.models.sfsr import background_conditions, create_adapter, face_region, widen_input
 from mien.types import Conditions, InputError
 from tests.tiny import autoencoder, sd15_unet

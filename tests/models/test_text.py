@@ -8,8 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import torch
 
-from mien.data.captions import all_captions
-from mien.models.mini import create_tokenizer
+from factory.training.mini import all_captions, create_tokenizer
 from mien.models.text import tokenize
 
 

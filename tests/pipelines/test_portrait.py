@@ -205,10 +205,7 @@ def test_bad_arguments(pipe, folder, tmp_path) -> None:
     with pytest.raises(InputError, match="gives 5 numbers, the adapter takes 12"):
         wrong(RED, None)
     no_face = PortraitPipeline(
-        load_backbone(str(folder), "cpu"),
-        backbone.load_adapter(),
-        analyze=lambda _: [],
-        identity_encoder=MeanColour(12),
+        backbone, backbone.load_adapter(), analyze=lambda _: [], identity_encoder=MeanColour(12)
     )
     with pytest.raises(InputError, match="no face"):
         no_face(RED, None)

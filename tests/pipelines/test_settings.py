@@ -10,15 +10,15 @@ import pytest
 import torch
 
 import mien
+from factory.training.mini import create_scheduler
 from mien.backbones import load_backbone
 from mien.expressions.faces import picture
 from mien.face.analyze import analyze
 from mien.face.blendshapes import NAMES
-from mien.models.mini import create_scheduler
 from mien.pipelines.schedulers import choose_scheduler, scheduler_names
 from mien.types import InputError
 from tests import tiny
-from tests.pipelines.test_portrait import BLUE, GREEN, RED, different
+from tests.pipelines.test_portrait import BLUE, GREEN, RED
 from tests.pipelines.test_portrait_ecosystem import largest, load
 
 
@@ -77,7 +77,6 @@ def test_solvers_that_have_algorithms_of_their_own_draw_faces(name) -> None:
         ({"steps": "20"}, "steps must be a whole number from 1, not '20'"),
         ({"steps": None}, "steps must be a whole number"),
         ({"guidance": True}, "guidance must be a number from 0"),
-        ({"spacing": 0.5}, "spacing must be a number from 1, not 0.5"),
         ({"identity_encoder": None}, "identity_encoder must be a text"),
     ],
 )
@@ -86,20 +85,3 @@ def test_settings_of_an_adapter_that_cannot_be(sd15, tmp_path, setting, wanted) 
     (tmp_path / "adapter" / "adapter.json").write_text(json.dumps(setting))
     with pytest.raises(InputError, match=wanted):
         load_backbone(str(sd15), "cpu", adapter=tmp_path / "adapter")
-
-
-def test_an_adapter_s_spacing_goes_with_the_default_sampler_alone(sd15, tmp_path) -> None:
-    folder = tmp_path / "sd15"
-    shutil.copytree(sd15, folder)
-    settings = folder / "adapter" / "adapter.json"
-    settings.write_text(json.dumps({**json.loads(settings.read_text()), "spacing": 1.5}))
-    plain, bent = load(sd15), load(folder)
-    assert (plain.spacing, bent.spacing) == (1.0, 1.5)
-    here, there = (pipe(RED, GREEN, seed=1, steps=4)[0] for pipe in (plain, bent))
-    assert different(here, there) > 0
-    plain.spacing = 1.5
-    assert largest(plain(RED, GREEN, seed=1, steps=4)[0], there) == 0
-    bent.scheduler = "ddim"
-    assert bent.spacing == 1.0
-    bent.scheduler = None
-    assert bent.spacing == 1.5

@@ -29,6 +29,7 @@ from typing import Any
 from urllib.parse import quote
 
 from PIL import Image
+
 from tests import mutations
 
 SECRET = "the-secret-of-this-machine"

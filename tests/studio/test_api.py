@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+
 from tests.studio.pages import wide
 
 pytest.importorskip("gradio", reason="the studio needs Gradio: pip install mien[studio]")
@@ -66,7 +67,12 @@ def test_travel_makes_a_film(client: Any) -> None:
     from mien.provenance.animation import read_animation
 
     _, film, files, note = client.predict(
-        identity=file(FACE), expressions="neutral, joy", frames=3, steps=2, api_name="/travel"
+        identity=file(FACE),
+        expressions="neutral, joy",
+        frames=3,
+        prompt_text="a photo",
+        steps=2,
+        api_name="/travel",
     )
     with Image.open(files[0]) as image:
         assert image.n_frames == 4  # there and back
@@ -76,6 +82,17 @@ def test_travel_makes_a_film(client: Any) -> None:
     assert (settings["kind"], settings["frames"], settings["steps"], settings["seed"]) == ("travel", 3, 2, 0)
     assert settings["models"].keys() == {"backbone", "adapter", "face"} and settings["dtype"] == "float32"
     assert note == "3 frames." and Path(film).is_file()
+
+
+def test_a_film_without_a_prompt_is_of_the_photo_itself(client: Any) -> None:
+    from mien.provenance.animation import read_animation
+
+    _, _, files, _ = client.predict(
+        identity=file(FACE), expressions="neutral, joy", frames=3, api_name="/travel"
+    )
+    said = read_animation(files[0])
+    assert said is not None and said["settings"]["engine"] == "photo"
+    assert said["settings"]["models"].keys() == {"face"}
 
 
 def reface(client: Any, **options: Any) -> Any:
@@ -151,7 +168,7 @@ def test_words_are_searched(client: Any) -> None:
     [
         ({"expression": "../../etc/passwd"}, "no word or emoji"),
         ({"expression": "/etc/passwd"}, "no word or emoji"),
-        ({"expression": "joi"}, "did you mean joy"),
+        ({"expression": "smille"}, "did you mean smile"),
         ({"expression": "<script>alert(1)</script>"}, "&lt;script"),
         ({"prompt_text": "a" * 5000}, "limit"),
         ({"seed": -4}, ""),
@@ -265,9 +282,9 @@ def test_a_models_error_is_survived(studio: Any, client: Any, monkeypatch: pytes
     def broken(backbone: str) -> Any:
         raise RuntimeError("CUDA out of memory at /secret/path")
 
-    monkeypatch.setattr(studio.engine, "portraits", broken)
+    monkeypatch.setattr(studio.engine, "model", broken)
     with pytest.raises(Exception, match="Something went wrong") as caught:
-        portrait(client)
+        portrait(client, prompt_text="a photo")  # which only the model does
     assert "secret" not in str(caught.value)
     monkeypatch.undo()
     assert len(portrait(client)[2]) == 1

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+
 from tests.studio.pages import (
     FACE,
     SMILE,
@@ -121,7 +122,7 @@ def test_reface_to_the_downloaded_picture(page: Any, tmp_path: Path) -> None:
     assert said is not None and said["source_type"] == PARTLY_GENERATED
     old, new = (np.asarray(Image.open(path).convert("RGB")) for path in (photo, place))
     assert old.shape == new.shape and (old[:, -100:] == new[:, -100:]).all() and (old != new).any()
-    assert panel(page).locator("img[src*='refaced']").count()
+    assert panel(page).locator("img[src*='reface_']").count()
     prompt(page).fill("something else")
     panel(page).get_by_role("radio", name="Another expression").check()
     reuse(page)

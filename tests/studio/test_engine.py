@@ -25,15 +25,15 @@ def engine(tmp_path: Path) -> Any:
 def test_a_model_is_loaded_with_the_adapter_that_goes_with_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def made(wish: Any, backbone: str, device: str, dtype: str, adapter: str | None, *_: Any) -> Any:
-        return backbone, adapter
+    def made(backbone: str, device: str, dtype: str, adapter: str | None, name: str) -> Any:
+        return backbone, adapter, name
 
-    monkeypatch.setattr("mien.cli.generate.portraits.Portraits", made)
-    monkeypatch.setattr("mien.cli.reface.refaces.Refaces", made)
+    monkeypatch.setattr("mien.making.model.Model", made)
     engine = Engine(tmp_path, {"mini": "mini", "sd15": "/models/sd15"}, adapters={"sd15": "mine"})
     try:
-        for load in (engine.portraits, engine.refaces):
-            assert load("mini") == ("mini", None) and load("sd15") == ("/models/sd15", "mine")
+        assert engine.model("mini") == ("mini", None, "mini")
+        assert engine.model("sd15") == ("/models/sd15", "mine", "sd15")
+        assert engine.model("mini") is engine.model("mini")  # for all panels
     finally:
         engine.close()
 
@@ -123,7 +123,7 @@ def test_a_models_error_is_the_jobs_alone(engine: Engine) -> None:
 
 def test_unknown_backbones_are_refused(engine: Engine) -> None:
     with pytest.raises(InputError, match="choose mini"):
-        engine.portraits("../../etc")
+        engine.model("../../etc")
 
 
 def test_old_results_are_removed_and_nothing_else(engine: Engine, tmp_path: Path) -> None:

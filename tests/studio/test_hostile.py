@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from tests.studio import hostile
 
 pytest.importorskip("gradio", reason="the studio needs Gradio: pip install mien[studio]")

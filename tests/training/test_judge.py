@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from mien.data.dataset import to_pixels
 from mien.face.align import warp
+from mien.pixels import to_pixels
 from mien.training.judge import FaceJudge, canonical
 
 

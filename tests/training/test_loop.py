@@ -62,6 +62,20 @@ def test_killed_and_resumed_is_the_same_curve(tmp_path: Path) -> None:
     assert max(abs(resumed[k] - whole[k]) for k in whole) < 1e-6
 
 
+def test_stopped_in_time_and_resumed_is_the_same_curve(tmp_path: Path) -> None:
+    """A run whose time is up after each step: a checkpoint every time, an export only at the end, nothing lost."""
+    run(tmp_path / "whole", steps=6)
+    folder, config = tmp_path / "timed", LoopConfig(**{**CONFIG, "steps": 6, "workers": 2})  # type: ignore[arg-type]
+    for step in range(1, 7):
+        assert not (folder / "export").exists()
+        assert train(Regression(), config, folder, {}, until=0.0) == step
+        assert f'"step": {step}' in (folder / "last" / "state.json").read_text()
+    assert (folder / "export" / "model.safetensors").is_file()
+    whole, timed = losses(tmp_path / "whole"), losses(folder)
+    assert whole.keys() == timed.keys()
+    assert max(abs(timed[k] - whole[k]) for k in whole) < 1e-6
+
+
 @pytest.mark.slow
 def test_two_processes_stay_the_same_model(tmp_path: Path) -> None:
     """Each sees its own batches; averaged gradients keep the weights equal, and the result is one process's of twice

@@ -15,8 +15,6 @@ from mien.training.recipe import run
 from mien.types import InputError
 from tests.training.tiny_set import save_model
 
-RECIPES = Path(__file__).parents[2] / "recipes"
-
 
 def count(module: nn.Module) -> int:
     return sum(p.numel() for p in module.parameters())
@@ -53,7 +51,7 @@ def test_published_sizes_of_sdxl() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["sd15_base", "sdxl_refined", "sdxl_ica"])
 def test_a_plan_needs_no_weights(name: str, tmp_path: Path) -> None:
-    text = run(RECIPES / f"{name}.yaml", out=tmp_path, dry_run=True)
+    text = run(name, out=tmp_path, dry_run=True)
     assert ("859,520,964" if name.startswith("sd15") else "2,567,463,684") in text
     weights, state, activations = (gib(text, what) for what in ("weights", "moments and", "activations"))
     assert weights > 2 and state > 0.3 and activations > 1
@@ -63,7 +61,7 @@ def test_a_plan_needs_no_weights(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["mini_base", "mini_refined", "mini_ica"])
 def test_the_embedded_default_is_planned_by_its_own_adapter(name: str, tmp_path: Path) -> None:
-    text = run(RECIPES / f"{name}.yaml", out=tmp_path, dry_run=True)
+    text = run(name, out=tmp_path, dry_run=True)
     adapter = re.search(r"adapter +([\d,]+) parameters, +([\d,]+) trained", text)
     assert adapter is not None and "FaceID" not in text
     whole, trained = (int(number.replace(",", "")) for number in adapter.groups())
@@ -73,11 +71,11 @@ def test_the_embedded_default_is_planned_by_its_own_adapter(name: str, tmp_path:
 def test_a_folder_is_planned_by_its_own_files(tmp_path: Path) -> None:
     model = save_model(tmp_path / "model", "sd15")
     arguments = [f"args.backbone={model}", "args.adapter=null", "args.data.size=16"]
-    plain = run(RECIPES / "sd15_base.yaml", arguments, dry_run=True)
+    plain = run("sd15_base", arguments, dry_run=True)
     unet = network_parts(str(model))["unet"]
     assert f"{count(unet):,}" in plain and "100,000 steps x 8" in plain
     with pytest.raises(InputError, match="not on this machine"):
-        run(RECIPES / "sd15_base.yaml", ["args.backbone=somebody/model"], dry_run=True)
+        run("sd15_base", ["args.backbone=somebody/model"], dry_run=True)
 
 
 def test_saved_bytes_by_hand() -> None:

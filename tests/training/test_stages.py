@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 
 from mien import backbones
-from mien.data.dataset import to_pixels
 from mien.diffusion.losses import noise_error
 from mien.face.align import warp
+from mien.pixels import to_pixels
 from mien.training.examples import DataConfig
 from mien.training.loop import LoopConfig, make_rng, train
 from mien.training.stages.base import BaseStage
@@ -330,7 +330,6 @@ def test_surroundings_can_count_less(places: dict[str, Path], framing: str) -> N
     [
         ({}, "data.root"),
         ({"surroundings": 2.0}, "surroundings"),
-        ({"root": "nowhere", "weights": {"a": 1}}, "data.root"),
         ({"roof": "x"}, "roof"),
         ({"root": "nowhere"}, "does not exist"),
         ({"framing": "tight"}, "framing"),
@@ -349,8 +348,6 @@ def test_stages_refuse_what_does_not_suit_them(places: dict[str, Path], tmp_path
     plain = save_set(tmp_path / "plain", triples=False)
     with pytest.raises(InputError, match="mien data idi"):
         RefinedStage(str(places["sd15"]), {"root": str(plain)})
-    with pytest.raises(InputError, match="other people"):
-        RefinedStage(str(places["sd15"]), {"weights": {"lfw-gray": 1.0}})
     with pytest.raises(InputError, match="estimator"):
         make(places, "ica", estimator="two-step")
     with pytest.raises(InputError, match="person"):

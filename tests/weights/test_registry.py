@@ -16,11 +16,11 @@ from pathlib import Path
 
 import pytest
 
+from factory.training import manifest
 from mien import weights
 from mien.types import InputError
-from mien.weights import Entry, Status, WeightFile, manifest, registry
+from mien.weights import Entry, Status, WeightFile, registry
 from mien.weights.fetch import fetch
-from mien.weights.foreign import FOREIGN
 
 CONTENT = b"weights" * 1000
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
@@ -42,14 +42,17 @@ def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     (tmp_path / "manifest.json").write_text(json.dumps({"entries": rows}))
     monkeypatch.setattr(registry, "SHIPPED_FOLDER", tmp_path)
     monkeypatch.setattr(registry, "MANIFEST", tmp_path / "manifest.json")
-    registry._read_manifest.cache_clear()
+    registry._entries.cache_clear()
     yield tmp_path
-    registry._read_manifest.cache_clear()
+    registry._entries.cache_clear()
 
 
 def foreign(url: str, sha256: str | None = DIGEST) -> Entry:
     file = WeightFile("other.bin", sha256=sha256, size=len(CONTENT) if sha256 else None, url=url)
     return Entry("other", "a test", "other.bin", (file,), "MIT", True, "https://example.org/other", 2026)
+
+
+FOREIGN = [entry for entry in weights.entries() if not entry.shipped]
 
 
 def test_every_foreign_model_says_what_it_is() -> None:

@@ -14,7 +14,7 @@ import typer
 
 from mien.cli import options
 from mien.cli.console import choice, encodable, print_json, say
-from mien.cli.pictures import files, spare
+from mien.cli.pictures import files, keep, keep_tables, spare
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -56,6 +56,7 @@ def analyze(
         str | None,
         typer.Option(help="Folder or hub id of a SegFormer face parser, whose mask the overlay shows."),
     ] = None,
+    overwrite: options.Overwrite = False,
     quiet: options.Quiet = False,
 ) -> None:
     """Faces, largest first: box, pose in degrees, confidence, and how strong each of 52 blendshapes is.
@@ -63,9 +64,8 @@ def analyze(
     Exit code 2 if a picture could not be read; the others are analysed all the same.
     """
     choice(backend, BACKENDS, "backend")
-    from mien.face.analyze import MIN_CONFIDENCE, analyze_many
     from mien.files import check_writable, write_text
-    from mien.images import find_images
+    from mien.images import find_images, read_image, unread
     from mien.types import InputError
 
     if min_confidence is not None and backend != "embedded":
@@ -76,6 +76,8 @@ def analyze(
         raise InputError("--model is of MediaPipe: add --backend mediapipe.")
     if parser is not None and overlay is None:
         raise InputError("--parser draws the face mask of a parsing network: add --overlay.")
+    for note in unread(images):
+        say(f"mien: {note}")
     paths = find_images(images)
     to_stdout = csv_path is not None and str(csv_path) == "-"
     if as_json and to_stdout:
@@ -83,8 +85,15 @@ def analyze(
     drawings = _drawings(overlay, paths)
     tables = [check_writable(csv_path)] if csv_path is not None and not to_stdout else []
     spare(files(paths), [*drawings.values(), *tables])
+    keep(drawings.values(), overwrite)
+    if tables:
+        keep_tables(tables, "path,face,", overwrite)
     if overlay is not None and overlay not in drawings.values():
         _ready(overlay)
+    if not any(path.exists() for path in paths):
+        read_image(paths[0])  # says what is wrong, before anything heavy is imported
+    from mien.face.analyze import MIN_CONFIDENCE, analyze_many
+
     threshold = MIN_CONFIDENCE if min_confidence is None else min_confidence
     if backend == "mediapipe":
         from mien.face import mediapipe

@@ -5,9 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import sys
-import warnings
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable
 from typing import Any
 
 import typer
@@ -47,6 +45,11 @@ def say(message: str) -> None:
     tqdm.write(_printable(" ".join(message.splitlines())), file=sys.stderr)
 
 
+def tell(message: str) -> None:
+    """`say`, as mien's own words."""
+    say(f"mien: {message}")
+
+
 def plain(value: Any) -> str:
     """A stranger's value for a terminal: one line that is not too long, nothing that the terminal would obey."""
     return _printable(value if isinstance(value, str) else repr(value))[:500]
@@ -54,21 +57,6 @@ def plain(value: Any) -> str:
 
 def _printable(text: str) -> str:
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
-
-
-@contextmanager
-def passed_on(about: Sequence[str], said: set[str]) -> Iterator[None]:
-    """Warnings of the pipelines that hold one of the words `about` are said to the person; others are dropped.
-
-    `said`: what was said before, and is not again; what is said now is added.
-    """
-    with warnings.catch_warnings(record=True) as told:
-        warnings.simplefilter("always")
-        yield
-    for message in (str(warning.message) for warning in told):
-        if message not in said and any(words in message for words in about):
-            said.add(message)
-            say(f"mien: {message}")
 
 
 def encodable(text: str) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mien.cli import options
-from mien.cli.console import print_json
+from mien.cli.console import print_json, say
 
 if TYPE_CHECKING:
     from mien.data.records import Manifest
@@ -19,7 +19,6 @@ app = typer.Typer(
     rich_markup_mode=None,
     add_completion=False,
 )
-PREPARED = "prepared:"
 
 
 @app.command(short_help="Pictures into a set of faces.")
@@ -29,7 +28,7 @@ def ingest(
         typer.Argument(
             metavar="SOURCE",
             help="A folder of pictures, a .tar or a folder or glob of them (WebDataset), hf:NAME[:SPLIT] or a "
-            "saved Hugging Face dataset, or prepared:NAME.",
+            "saved Hugging Face dataset.",
         ),
     ],
     out: Annotated[
@@ -72,25 +71,19 @@ def ingest(
 
     from mien.data.filters import load_quality
     from mien.data.gather import open_source
+    from mien.data.ingest import Options
+    from mien.data.ingest import ingest as make
+    from mien.data.observe import load_observer
+    from mien.images import unread
 
     measure = load_quality(quality)
-    if source.startswith(PREPARED):
-        from mien.data.dataset import load_faces
-        from mien.data.from_prepared import from_prepared
-
-        name = source.removeprefix(PREPARED)
-        with tqdm(total=len(load_faces(name)), desc="reading", unit="face", disable=quiet or None) as bar:
-            manifest = from_prepared(name, out, measure, bar.update)
-    else:
-        from mien.data.ingest import Options
-        from mien.data.ingest import ingest as make
-        from mien.data.observe import load_observer
-
-        wishes = Options(framing, size, faces, min_face, min_quality, identity == "cluster", shard_size)
-        pictures = open_source(source, identity, prompt)
-        observer = load_observer(analyser, recogniser)
-        with tqdm(total=pictures.count, desc="ingesting", unit="picture", disable=quiet or None) as bar:
-            manifest = make(pictures, out, observer, measure, wishes, bar.update)
+    wishes = Options(framing, size, faces, min_face, min_quality, identity == "cluster", shard_size)
+    for note in unread([source], below=True):
+        say(f"mien: {note}")
+    pictures = open_source(source, identity, prompt)
+    observer = load_observer(analyser, recogniser)
+    with tqdm(total=pictures.count, desc="ingesting", unit="picture", disable=quiet or None) as bar:
+        manifest = make(pictures, out, observer, measure, wishes, bar.update)
     _tell(manifest, as_json)
 
 
@@ -156,6 +149,14 @@ def idi(
     Started again, it takes up where it ended. Rejected pairs are kept apart, with their reasons; look at
     OUT/summary.html.
     """
+    from mien.types import InputError
+
+    if (count is not None and count < 1) or chunk < 1 or workers < 1:
+        raise InputError("count, chunk and workers are at least 1: correct them.")
+    if split not in ("train", "held_out", "all"):
+        raise InputError(f"{split} is no split: choose train, held_out or all.")
+    if not root.exists():
+        raise InputError(f"{root} does not exist: make it by `mien data ingest`.")
     from functools import partial
 
     from tqdm import tqdm
@@ -167,12 +168,7 @@ def idi(
     from mien.data.records import Manifest
     from mien.metrics.scoring import SAME_PERSON
     from mien.pipelines.idi import Recipe
-    from mien.types import InputError
 
-    if (count is not None and count < 1) or chunk < 1 or workers < 1:
-        raise InputError("count, chunk and workers are at least 1: correct them.")
-    if split not in ("train", "held_out", "all"):
-        raise InputError(f"{split} is no split: choose train, held_out or all.")
     manifest = Manifest.read(root)
     for name in ("analyser", "recogniser"):
         if name not in manifest.facts:

@@ -9,6 +9,7 @@ import typer
 
 from mien.cli import options
 from mien.cli.console import BAD_INPUT, print_json, say
+from mien.cli.pictures import keep_tables
 
 
 def evaluate(
@@ -43,6 +44,7 @@ def evaluate(
             help="An encoder that the methods were conditioned by; may be repeated. Draws a warning."
         ),
     ] = None,
+    overwrite: options.Overwrite = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON on stdout.")] = False,
     quiet: options.Quiet = False,
 ) -> None:
@@ -55,24 +57,26 @@ def evaluate(
 
     if (pairs is None) == (folder is None):
         raise InputError("Give --pairs FILE.csv or --folder DIR, one of them.")
+    from mien.metrics.pairs import read_csv, read_folder
+
+    if pairs is not None:
+        rows, wrong = read_csv(pairs, method)
+    else:
+        rows, wrong = read_folder(folder or Path(), method)
     from tqdm import tqdm
 
     from mien.files import check_writable
     from mien.metrics import report
     from mien.metrics.evaluate import BAD_INPUTS, UNREADABLE
     from mien.metrics.evaluate import evaluate as judge
-    from mien.metrics.pairs import read_csv, read_folder
     from mien.metrics.scoring import load_scorer
 
-    if pairs is not None:
-        rows, wrong = read_csv(pairs, method)
-    else:
-        rows, wrong = read_folder(folder or Path(), method)
     try:
         out_dir.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"The folder {out_dir} cannot be made: choose another --out-dir.") from error
     check_writable(out_dir / "report.html")
+    keep_tables([out_dir / name for name in report.FILES], "row,method,state,", overwrite)
     scorer = load_scorer(analyser, recogniser)
     with tqdm(total=len(rows), desc="judging", unit="row", disable=True if quiet else None) as bar:
         evaluation = judge(rows, scorer, conditioned_by or (), bar.update)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mien.cli import options
-from mien.cli.console import choice, print_json
+from mien.cli.console import choice, print_json, say
+from mien.cli.pictures import check_places
 
 if TYPE_CHECKING:
     from mien.expressions.labels import Label
@@ -29,11 +30,25 @@ Place = Annotated[
 @app.command("list", short_help="Every word: cluster, emoji, strongest blendshapes.")
 def list_words(
     cluster: Annotated[str | None, typer.Option(help="Only words of this cluster or basic emotion.")] = None,
+    everyday: Annotated[
+        bool, typer.Option("--everyday", help="What people say instead, and what it means.")
+    ] = False,
     as_json: options.Json = False,
 ) -> None:
-    """Every word with its cluster, its emoji and the strongest blendshapes of its prototype."""
+    """Every word with its cluster, its emoji and the strongest blendshapes of its prototype.
+
+    With --everyday: what else is understood (smile, wink left, tired, scared, :)), and what it means. Inflections
+    (smiling, winked), left and right, and degrees (slightly, very) go with all of it.
+    """
     from mien.expressions.labels import labels
 
+    if everyday:
+        if cluster is not None:
+            from mien.types import InputError
+
+            raise InputError("--cluster is for the 135 words: leave it out with --everyday.")
+        _list_everyday(as_json)
+        return
     chosen = list(labels().values())
     if cluster is not None:
         known = sorted({label.cluster for label in chosen} | {label.basic for label in chosen})
@@ -52,29 +67,68 @@ def list_words(
         shapes = ", ".join(f"{name} {value:.2f}" for name, value in _pairs(label)[:3])
         table.add_row(label.word, " ".join(label.emoji), label.basic, label.cluster, shapes)
     Console().print(table)
+    print("\nsmile, wink left, tired, scared and much more: mien expressions list --everyday")
+
+
+def _list_everyday(as_json: bool) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    from mien.expressions.everyday import meanings
+
+    known = sorted(meanings().values(), key=lambda meaning: (not meaning.shapes, meaning.name))
+    if as_json:
+        print_json(
+            [
+                {
+                    "name": one.name,
+                    "words": dict(one.words),
+                    "blendshapes": dict(one.shapes),
+                    "forms": list(one.forms),
+                    "emoji": list(one.emoji),
+                }
+                for one in known
+            ]
+        )
+        return
+    table = Table(box=None, pad_edge=False)
+    for head in ("means", "emoji", "written as, in any form"):
+        table.add_column(head, overflow="fold")
+    for one in known:
+        table.add_row(one.name, escape(" ".join(one.emoji)), ", ".join(one.forms))
+    Console().print(table)
 
 
 @app.command(short_help="What a word does to a face, why, and what is like it.")
 def show(
-    word: Annotated[str, typer.Argument(metavar="WORD", help="One of the 135, or an emoji.")],
+    word: Annotated[
+        str, typer.Argument(metavar="WORD", help="One of the 135, an emoji, or what people say.")
+    ],
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", help="Also write its shipped face here (.png, .jpg, .webp)."),
     ] = None,
+    overwrite: options.Overwrite = False,
     as_json: options.Json = False,
 ) -> None:
     """What a word does to a face, why, by which source, and which words are like it."""
-    from mien.expressions.faces import RENDERED, picture
-    from mien.expressions.labels import emoji, get, plain, similar
-    from mien.provenance import save_image
+    from mien.expressions.labels import get, similar
     from mien.types import InputError
 
-    word = emoji().get(plain(word.strip()), word.strip().casefold())
-    if word == "neutral":
+    name = _word(word)
+    if name == "neutral":
         raise InputError("neutral is a face at rest, without a prototype: show one of the 135 words.")
-    label = get(word)
+    if name is None:
+        _show_everyday(word, output, as_json)
+        return
+    from mien.expressions.faces import RENDERED, picture
+    from mien.provenance import save_image
+
+    label = get(name)
     like = similar(label.word)
     if output is not None:
+        check_places([output], overwrite=overwrite)
         settings = {"rendered": "ICT-FaceKit head of nobody", "expression": label.word}
         save_image(picture(label.word), output, settings, RENDERED)
     if as_json:
@@ -93,6 +147,42 @@ def show(
         print(output)
 
 
+def _word(text: str) -> str | None:
+    """The word of the 135, or "neutral", that `text` means; None where it means a mix or a face.
+
+    Raises:
+        InputError: it means nothing.
+    """
+    from mien.expressions.everyday import find, near
+    from mien.types import InputError
+
+    found = find(text)
+    if found is None:
+        raise InputError(
+            f"{text!r} is no word for an expression{near(text)}: `mien expressions list` and "
+            "`mien expressions list --everyday` print all."
+        )
+    return next(iter(found.words)) if len(found.words) == 1 else None
+
+
+def _show_everyday(text: str, output: Path | None, as_json: bool) -> None:
+    from mien.expressions.everyday import find
+    from mien.types import InputError
+
+    meaning = find(text)
+    assert meaning is not None  # `_word` found it
+    if output is not None:
+        raise InputError(f"{text} has no shipped face, only the 135 words do: leave -o out.")
+    if as_json:
+        shapes = {"words": dict(meaning.words), "blendshapes": dict(meaning.shapes)}
+        print_json({"word": meaning.name, "emoji": list(meaning.emoji), **shapes})
+        return
+    print(f"{meaning.name}  {' '.join(meaning.emoji)}".rstrip())
+    for name, value in (*meaning.words.items(), *meaning.shapes.items()):
+        print(f"  {name:<20} {value:.2f} {'#' * round(20 * value)}")
+    print("  also: " + ", ".join(meaning.forms))
+
+
 @app.command(short_help="One picture with the face of every word.")
 def sheet(
     output: Annotated[Path, typer.Option("--output", "-o", help="The picture: .png, .jpg or .webp.")] = Path(
@@ -100,16 +190,15 @@ def sheet(
     ),
     cluster: Annotated[str | None, typer.Option(help="Only words of this cluster or basic emotion.")] = None,
     side: Annotated[int, typer.Option(min=32, max=256, help="Pixels of a face.")] = 128,
+    overwrite: options.Overwrite = False,
 ) -> None:
     """One picture with the shipped face of every word."""
     from mien.expressions.faces import NEUTRAL, RENDERED, picture
     from mien.expressions.labels import labels
-    from mien.files import check_writable
-    from mien.provenance import check_format, save_image
+    from mien.provenance import save_image
     from mien.sheets import sheet as drawn
 
-    check_format(output)
-    check_writable(output)
+    check_places([output], overwrite=overwrite)
     words = [NEUTRAL, *labels()]
     if cluster is not None:
         known = sorted(
@@ -137,8 +226,15 @@ def build(
 
     from tqdm import tqdm
 
-    from mien.expressions import library
+    from mien.types import InputError
 
+    if not place.exists():
+        raise InputError(f"{place} is neither a folder nor a .csv file: give labelled pictures.")
+    from mien.expressions import library
+    from mien.images import unread
+
+    for note in unread([place], below=True):
+        say(f"mien: {note}")
     with tqdm(unit="picture", disable=True if quiet else None, leave=False) as bar:
 
         def progress(done: int, of: int) -> None:
@@ -175,18 +271,20 @@ def draw(
 ) -> None:
     """Print the path of a picture of a word, for instance for `mien generate`."""
     choice(how, HOW, "way to draw")
-    from mien.expressions.faces import blendshapes
-    from mien.expressions.spec import parse
     from mien.types import InputError
 
-    target = None
+    target, library = None, _read(place)
     if near is not None:
+        from mien.expressions.faces import blendshapes
+        from mien.expressions.spec import parse
+
         wanted = parse(near)
         if len(wanted.parts) != 1 or wanted.rest or wanted.picture is not None:
             raise InputError("--near takes one word, one emoji or blendshapes at full strength.")
         target, how = blendshapes(wanted.parts[0]), "nearest"
-    library = _read(place)
-    drawn = library.draw(word.casefold() if word else None, how, seed, count, target)  # type: ignore[arg-type]
+    if word is not None and (known := _word(word)) is None:
+        raise InputError(f"{word} is none of the 135 words, which pictures are labelled by: name one.")
+    drawn = library.draw(known if word else None, how, seed, count, target)  # type: ignore[arg-type]
     if as_json:
         print_json([{"path": str(library.root / entry.path), "word": entry.word} for entry in drawn])
         return
@@ -214,6 +312,10 @@ def mislabelled(
 
 
 def _read(place: Path) -> Library:
+    from mien.types import InputError
+
+    if not place.exists():
+        raise InputError(f"{place} does not exist: make it by `mien expressions build`.")
     from mien.expressions.library import Library
 
     return Library.read(place)

@@ -38,9 +38,11 @@ def inspect(
     A picture of which nothing is found may still be generated: metadata can be stripped, and other software has
     watermarks of its own.
     """
-    from mien.images import find_images
+    from mien.images import find_images, unread
     from mien.types import InputError
 
+    for note in unread(pictures):
+        say(f"mien: {note}")
     records, bad = [], 0
     for path in find_images(pictures):
         try:

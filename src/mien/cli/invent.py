@@ -9,9 +9,9 @@ from typing import Annotated
 import typer
 
 from mien.cli import options
-from mien.cli.console import choice, passed_on, print_json
-from mien.cli.generate.wish import Wish
+from mien.cli.console import choice, print_json, tell
 from mien.cli.pictures import check_places, numbered, steps_bar
+from mien.making.wishes import PortraitWish
 
 
 def invent(
@@ -32,6 +32,7 @@ def invent(
     device: options.Device = "auto",
     dtype: options.Dtype = "auto",
     backbone: options.Backbone = "mini",
+    overwrite: options.Overwrite = False,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
@@ -45,24 +46,23 @@ def invent(
     """
     began = time.perf_counter()
     choice(dtype, options.DTYPES, "precision")
+    options.check_backbone(backbone)
     places = numbered(output, count)
-    check_places(places)
-    from mien.cli.generate.portraits import Portraits
-    from mien.pipelines.invent import invent as people
-    from mien.provenance import save_image
+    check_places(places, overwrite=overwrite)
+    from mien.making.model import Model
+    from mien.making.portraits import Portraits
 
-    portraits = Portraits(Wish(), backbone, device, dtype, None)
-    with steps_bar(quiet) as progress, passed_on(["the prompt "], set()):
-        made = people(portraits.pipe, count, seed, prompt, progress)
-    settings = {**portraits.settings, "kind": "invented", "prompt": prompt}
+    portraits = Portraits(Model(backbone, device, dtype), PortraitWish(), tell)
+    with steps_bar(quiet) as progress:
+        made = portraits.invent(count, seed, prompt, progress)
+    told = []
     for one, place in zip(made, places, strict=True):
-        record = portraits.maker.record({}, one.image, 0, 1)  # each is made alone, of no picture
-        save_image(one.image, place, {**settings, "seed": one.seed, **record})
+        one.save(place)
+        told.append({"path": str(place), **one.told})
     seconds = time.perf_counter() - began
     if as_json:
-        told = [{"path": str(place), "seed": one.seed} for one, place in zip(made, places, strict=True)]
         print_json({"images": told, "seconds": seconds})
         return
-    for one, place in zip(made, places, strict=True):
-        print(f"{place}  seed {one.seed}")
+    for line in told:
+        print(f"{line['path']}  seed {line['seed']}")
     print(f"{len(made)} invented, {seconds:.1f} s in all")

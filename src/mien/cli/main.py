@@ -75,6 +75,8 @@ def main() -> None:
     """The `mien` command."""
     # OpenMP's threads otherwise spin while they wait: on a busy machine that made this ten times slower.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # typer's pydantic otherwise looks for plugins in every package that is installed.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     if isinstance(sys.stdout, io.TextIOWrapper):  # files' names need not be text
         sys.stdout.reconfigure(errors="backslashreplace")
     app()

@@ -8,14 +8,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mien.cli.console import nearest
+from mien.cli.console import choice, nearest
+from mien.making.wishes import BACKBONES, ENGINES, MAX_BATCH, REGIONS, PhotoWish
 
 if TYPE_CHECKING:
     from mien.pipelines.inputs import FaceChoice
 
 FACES = ("largest", "left", "right")
+BESIDE_FROM = (
+    "source", "output", "strip", "backbone", "adapter", "device", "force", "overwrite", "as_json", "quiet",
+)  # fmt: skip
 DTYPES = ("auto", "float32", "bfloat16", "float16")
-MAX_BATCH = 64  # pictures in work at a time; what `--from` believes of a stranger's picture
 MAX_SEED = 2**63 - 1  # what torch's generators take, with room for the seeds of a pair's other pictures
 
 
@@ -46,7 +49,45 @@ Dtype = Annotated[str, typer.Option(help="auto, float32, bfloat16, float16.")]
 Backbone = Annotated[str, typer.Option(help="mini, sd15, sdxl, a diffusers folder or a hub id.")]
 Adapter = Annotated[str | None, typer.Option(help="Folder of an E-Adapter.  [default: the backbone's own]")]
 OutDir = Annotated[Path | None, typer.Option(help="With --pairs: the folder to write to.")]
+Source = Annotated[
+    Path | None,
+    typer.Option("--from", help="Make this picture again, from its metadata and the same pictures."),
+]
+Force = Annotated[
+    bool, typer.Option(help="With --from: go on where models or pictures are others than then.")
+]
+BatchSize = Annotated[
+    int, typer.Option(min=1, max=MAX_BATCH, help="With --pairs: pictures in work at a time.")
+]
+Count = Annotated[
+    int, typer.Option("--num-images", "-n", min=1, max=MAX_BATCH, help="Pictures, of seed, seed + 1 …")
+]
+Engine = Annotated[
+    str,
+    typer.Option(
+        help="photo: the photo's own pixels, moved, at its own size. diffusion: drawn anew, with prompts. auto: photo, "
+        "unless something is asked of it that only diffusion does."
+    ),
+]
+Strength = Annotated[
+    float, typer.Option(min=0, max=1.5, help="Photo engine: how much of the expression; 0 leaves the photo.")
+]
+Relative = Annotated[
+    bool,
+    typer.Option(
+        "--relative/--absolute",
+        help="Photo engine: take over how the expression's face moved from its rest, or match it as it is.",
+    ),
+]
+Region = Annotated[str, typer.Option(help="Photo engine: what may change: all, eyes, brows or mouth.")]
+Teeth = Annotated[
+    Path | None,
+    typer.Option(
+        help="Photo engine: another photo of the same person, showing their teeth, for an opened mouth."
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Also replace a file that mien did not make.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")]
 
 
@@ -66,27 +107,100 @@ def parse_face(word: str) -> FaceChoice:
     raise InputError(f"--face {word} is unknown{nearest(word, FACES)}: choose {known}.")
 
 
+def check_backbone(backbone: str) -> None:
+    """`InputError` if it is neither a name, nor a folder, nor a hub id: said before anything heavy is imported."""
+    if "/" not in backbone and not Path(backbone).is_dir():
+        choice(backbone, BACKBONES, "backbone")
+
+
+OF_PHOTO = ("strength", "relative", "region", "teeth")
+OF_DIFFUSION = (
+    "prompt", "negative_prompt", "seed", "steps", "scheduler", "guidance", "id_scale", "expression_scale",
+    "num_images", "device", "dtype", "adapter", "identity_face", "batch_size",
+)  # fmt: skip
+HARMLESS = ("seed", "device", "dtype", "batch_size")  # of these, what the photo engine may be given in vain
+
+
+def by_photo(
+    context: typer.Context, possible: bool, table: Path | None = None, columns: Sequence[str] = ()
+) -> bool:
+    """Whether the photo engine makes what is asked for: by --engine, or by what else is given.
+
+    Args:
+        possible: a photo and an expression are given, and nothing that the engine lacks.
+        table: of many pictures; if it has anything in one of `columns`, diffusion makes all of them.
+
+    Raises:
+        InputError: options that contradict each other, or the engine.
+    """
+    from mien.types import InputError
+
+    engine, region = str(context.params["engine"]), str(context.params["region"])
+    choice(engine, ENGINES, "engine")
+    choice(region, REGIONS, "region")
+    given = {name for name in context.params if is_given(context, name)}
+    photo = [_spelt(context, name) for name in OF_PHOTO if name in given]
+    diffusion = [_spelt(context, name) for name in OF_DIFFUSION if name in given and name not in HARMLESS]
+    if table is not None and engine != "diffusion":
+        from mien.tables import fills
+
+        diffusion += [f"the column {name}" for name in columns if fills(table, (name,))]
+    other = context.params["backbone"] != "mini"
+    if engine == "diffusion" or (engine == "auto" and (other or diffusion or not possible)):
+        if photo:
+            why = "which --engine diffusion excludes" if engine == "diffusion" else "which does not go with "
+            why += "" if engine == "diffusion" else (diffusion[0] if diffusion else "what else is asked for")
+            raise InputError(f"{photo[0]} belongs to the photo engine, {why}: leave one of them out.")
+        return False
+    if engine == "photo" and (diffusion or other):
+        what = diffusion[0] if diffusion else "--backbone"
+        raise InputError(
+            f"{what} belongs to diffusion, which --engine photo excludes: leave one of them out."
+        )
+    if not possible:
+        raise InputError("--engine photo needs a photo of the person and an expression: give both.")
+    return True
+
+
+def photo_wish(context: typer.Context, kind: str) -> PhotoWish:
+    """The photo engine's wish of what is given. Raises `InputError` for a face that is none."""
+    given = context.params
+    return PhotoWish(
+        kind=kind,
+        strength=given["strength"],
+        relative=given["relative"],
+        region=given["region"],
+        teeth=given["teeth"],
+        face=parse_face(given["face"]),
+        expression_face=parse_face(given["expression_face"]),
+    )
+
+
 def is_given(context: typer.Context, name: str) -> bool:
     """Whether a parameter stands on the command line, rather than being its default."""
     given = context.get_parameter_source(name)
     return given is not None and given.name == "COMMANDLINE"
 
 
-def check_alone(context: typer.Context, allowed: Sequence[str]) -> None:
-    """With --from the settings are the picture's own: `InputError` if another than `allowed` is given beside it."""
+def check_mode(context: typer.Context, single: Sequence[str]) -> None:
+    """One picture, the rows of --pairs, or a picture again by --from: `InputError` if what is given belongs to another.
+
+    `single`: the parameters that say what one picture is made of.
+    """
     from mien.types import InputError
 
-    for name in context.params:
-        if name not in allowed and is_given(context, name):
-            raise InputError(f"{_spelt(context, name)} is the picture's own with --from: leave it out.")
-
-
-def check_rows(context: typer.Context, single: Sequence[str]) -> None:
-    """With --pairs the rows say what is made: `InputError` if one of `single`, which are one picture's, is given."""
-    from mien.types import InputError
-
-    for name in single:
-        if is_given(context, name):
+    given = context.params
+    if (given["pairs"] is None) != (given["out_dir"] is None):
+        raise InputError("--pairs FILE.csv and --out-dir DIR belong together: give both.")
+    if given["source"] is not None:
+        for name in given:
+            if name not in (*single, *BESIDE_FROM) and is_given(context, name):
+                raise InputError(f"{_spelt(context, name)} is the picture's own with --from: leave it out.")
+        return
+    if given["force"]:
+        raise InputError("--force belongs to --from PICTURE: leave it out.")
+    for name in (*single, "output", "strip"):
+        if given["pairs"] is not None and is_given(context, name):
             raise InputError(
                 f"{_spelt(context, name)} is for one picture; with --pairs the rows name the pictures, and --out-dir "
                 "says where the results go: leave it out."

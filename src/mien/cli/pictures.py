@@ -16,8 +16,11 @@ def numbered(path: Path, count: int) -> list[Path]:
     return [path.with_name(f"{path.stem}-{number}{path.suffix}") for number in range(1, count + 1)]
 
 
-def check_places(places: Sequence[Path], given: Iterable[Path] = ()) -> None:
-    """Before long work: `InputError` if these pictures could not be written, or one would replace what was `given`."""
+def check_places(places: Sequence[Path], given: Iterable[Path] = (), overwrite: bool = False) -> None:
+    """Before long work: `InputError` if these pictures could not be written, or one would replace what was `given`.
+
+    Nor do they replace what `mien` did not make, unless `overwrite`.
+    """
     from mien.files import check_writable
     from mien.provenance import check_format, check_surroundings
 
@@ -26,6 +29,48 @@ def check_places(places: Sequence[Path], given: Iterable[Path] = ()) -> None:
         check_format(place)
         check_writable(place)
     spare(files(given), places)
+    keep(places, overwrite)
+
+
+def keep(places: Iterable[Path], overwrite: bool) -> None:
+    """`InputError` if a picture or film would replace one that `mien` did not make, unless `overwrite`."""
+    from mien.provenance.ours import is_replaceable
+    from mien.types import InputError
+
+    for place in places:
+        if not overwrite and not is_replaceable(place):
+            raise InputError(_somebodys(place))
+
+
+def keep_tables(places: Sequence[Path], begins: str, overwrite: bool) -> None:
+    """The same of texts that are written together; the first tells whose they are, by its beginning."""
+    from mien.types import InputError
+
+    there = [place for place in places if os.path.lexists(place)]
+    if overwrite or not there:
+        return
+    try:
+        with places[0].open("rb") as file:
+            ours = file.read(len(begins)) == begins.encode()
+    except OSError:
+        ours = False
+    if not ours:
+        raise InputError(_somebodys(there[0]))
+
+
+def _somebodys(place: Path) -> str:
+    return f"{place} is there already and mien did not make it: choose another name, or add --overwrite to replace it."
+
+
+def check_given(pictures: Iterable[Path], expression: str | None) -> None:
+    """Before models are loaded: `InputError` if a picture, or an expression, cannot be used."""
+    from mien.expressions.spec import parse
+    from mien.images import read_image
+
+    parts = () if expression is None else parse(expression).parts
+    for picture in (*pictures, *(part.picture for part in parts)):
+        if isinstance(picture, Path):
+            read_image(picture)
 
 
 def files(paths: Iterable[Path]) -> set[Hashable]:
@@ -80,6 +125,18 @@ def place_again(output: Path, source: Path, chosen: bool) -> Path:
     return (
         output if chosen or files([output]) != files([source]) else output.with_stem(f"{output.stem}-again")
     )
+
+
+def remind(quiet: bool) -> None:
+    """Say once on this account what is to be said of other people's faces; `--help` always says it.
+
+    `quiet`: say nothing now; the next run that is not quiet will.
+    """
+    from mien.cli.console import tell
+    from mien.making import consent
+
+    if not quiet:
+        consent.remind(tell)
 
 
 @contextmanager

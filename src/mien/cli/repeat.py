@@ -1,229 +1,61 @@
-"""What `--from` of `mien generate` and `mien reface` share: what a picture's metadata say of its making, checked.
-
-The metadata are a stranger's words: they are checked before anything is done with them, and they never choose
-a folder, a hub id or a download; those come from the command line.
-"""
+"""`--from PICTURE` of `mien generate` and `mien reface`: the same picture again, from what its metadata say."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable
+import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-import torch
-from PIL import Image
-
-from mien.backbones import SPECS
-from mien.cli.console import plain
-from mien.cli.making import describe
-from mien.cli.options import MAX_BATCH
-from mien.expressions.spec import Expression, parse
-from mien.pipelines.schedulers import scheduler_names
-from mien.provenance import read_provenance
-from mien.provenance.hashes import hash_pixels
-from mien.types import InputError
-
-Settings = dict[str, Any]
-WORDS = {"backbone": "the model's weights", "adapter": "the adapter's weights", "face": "the face networks"}
-VERBS = {"portrait": "mien generate", "reface": "mien reface"}
+from mien.cli.console import tell
+from mien.cli.pictures import check_places, expression_files, remind, steps_bar
+from mien.cli.results import report
+from mien.making.repeating import model_of, read_again, same_threads
 
 
-def read_settings(source: Path, kind: str) -> Settings:
-    """The settings of a picture of that kind ("portrait", "reface"), all there and all of the right kind.
-
-    Raises:
-        InputError: they are not.
-    """
-    found = read_provenance(source)
-    if found is None:
-        raise InputError(
-            f"{source} does not say how it was made: only pictures of `{VERBS[kind]}` whose metadata were not "
-            "stripped can be made again."
-        )
-    settings = found["settings"]
-    if settings.get("kind") != kind:
-        other = next((verb for name, verb in VERBS.items() if settings.get("kind") == name), None)
-        hint = f"`{other} --from` makes it again" if other else "give the picture that its -o wrote"
-        raise InputError(f"{source} is no picture of `{VERBS[kind]}`: {hint}.")
-    checks = {**_SHARED, **_OF_KIND[kind]}
-    wrong = next((name for name, right in checks.items() if not right(settings.get(name))), None)
-    if wrong is not None:
-        raise InputError(
-            f"{source} does not say its {wrong}, or not in a way that can be used: it was edited."
-        )
-    return settings
-
-
-def _number(value: Any, low: float = 0.0) -> bool:
-    return (
-        isinstance(value, (int, float)) and not isinstance(value, bool) and low <= value <= sys.float_info.max
-    )
-
-
-def _whole(value: Any, low: int = 0, high: int = 2**63 - 1) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
-
-
-def _hex(value: Any) -> bool:
-    return isinstance(value, str) and 0 < len(value) <= 64 and all(c in "0123456789abcdef" for c in value)
-
-
-def _batch(value: Any) -> bool:
-    return (
-        isinstance(value, dict)
-        and _whole(value.get("size"), 1, MAX_BATCH)
-        and _whole(value.get("slot"), 0, value["size"] - 1)
-    )
-
-
-def _inputs(value: Any) -> bool:
-    return (
-        isinstance(value, dict)
-        and all(_hex(value.get(name)) for name in ("salt", "identity"))
-        and _parts(value.get("expression"))
-    )
-
-
-def _reface_inputs(value: Any) -> bool:
-    return (
-        isinstance(value, dict)
-        and _hex(value.get("salt"))
-        and all(value.get(name) is None or _hex(value[name]) for name in ("photo", "identity"))
-        and (value.get("expression") is None or _parts(value["expression"]))
-        and not (value.get("identity") is None and value.get("expression") is None)
-    )
-
-
-def _parts(value: Any) -> bool:
-    return isinstance(value, list) and 0 < len(value) <= 16 and all(_part(part) for part in value)
-
-
-def _part(value: Any) -> bool:
-    if not isinstance(value, dict) or not _number(value.get("weight")) or value["weight"] > 1:
-        return False
-    kinds = {"word": str, "picture": str, "blendshapes": dict}
-    extra = value.keys() - {"weight"}
-    return len(extra) <= 1 and all(name in kinds and isinstance(value[name], kinds[name]) for name in extra)
-
-
-def _face(value: Any) -> bool:
-    return value in ("largest", "left", "right") if isinstance(value, str) else _whole(value)
-
-
-_SHARED: dict[str, Callable[[Any], bool]] = {
-    "prompt": lambda v: isinstance(v, str),
-    "seed": _whole,
-    "steps": lambda v: _whole(v, 1, 1000),
-    "guidance": _number,
-    "id_scale": _number,
-    "expression_scale": _number,
-    "face": _face,
-    "expression_face": _face,
-    "backbone": lambda v: isinstance(v, str),
-    "adapter": lambda v: v is None or isinstance(v, str),
-    "device": lambda v: v in ("cpu", "cuda", "mps"),
-    "dtype": lambda v: v in ("float32", "bfloat16", "float16"),
-    "models": lambda v: isinstance(v, dict) and all(map(_hex, v.values())),
-    "environment": lambda v: isinstance(v, dict) and _whole(v.get("threads"), 1, 1024),
-    "batch": _batch,
-    "pixels": _hex,
-}
-_OF_KIND: dict[str, dict[str, Callable[[Any], bool]]] = {
-    "portrait": {
-        "negative_prompt": lambda v: isinstance(v, str),
-        "num_images": lambda v: _whole(v, 1),
-        "inputs": _inputs,
-    },
-    "reface": {
-        "identity_face": _face,
-        "scheduler": lambda v: isinstance(v, str) and v in scheduler_names().values(),
-        "inputs": _reface_inputs,
-    },
-}
-
-
-def check_models(source: Path, old: Settings, now: dict[str, str], force: bool) -> None:
-    """Whether the files of the models are those of then (unless `force`).
+def repeat(
+    kind: str,
+    source: Path,
+    pictures: dict[str, Path | None],
+    expression: str | None,
+    output: Path,
+    strip: Path | None,
+    backbone: str,
+    adapter: str | None,
+    device: str,
+    force: bool,
+    overwrite: bool,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Make the picture `source` again, of `kind`, and say whether it is the same, bit for bit.
 
     Raises:
-        InputError: they are not.
+        InputError: `source` does not say how it was made; a picture or the weights are others than then
+            (unless `force`); or what is needed was not given.
     """
-    for part, sha in now.items():
-        if old["models"].get(part) != sha and not force:
-            raise InputError(
-                f"{source} was made with other files of {WORDS[part]} than those here: install that version, or "
-                "add --force to make it with these."
-            )
+    began = time.perf_counter()
+    given = [source, *filter(None, pictures.values()), *expression_files(expression)]
+    check_places([output, *([strip] if strip else [])], given, overwrite)
+    again = read_again(source, kind, pictures, expression, force)
+    name, place = model_of(source, again.old, backbone, adapter), same_threads(again.old, device)
+    from mien.making.made import finish, save_strip
+    from mien.making.makers import open_maker
 
-
-def check_picture(source: Path, image: Image.Image, path: Path, recorded: str, salt: str, name: str) -> None:
-    """Whether a picture that was given is the one of then.
-
-    Raises:
-        InputError: it is not.
-    """
-    if hash_pixels(image, salt) != recorded:
-        raise InputError(f"{source} was made from another {name} than {path}: give that one, or add --force.")
-
-
-def same_threads(old: Settings, device: str) -> str:
-    """Where to make it: `device`, or for "auto" where it was made; on a CPU with as many threads as then."""
-    place = old["device"] if device == "auto" else device
-    if old["device"] == "cpu" and place == "cpu":
-        torch.set_num_threads(old["environment"]["threads"])  # the order of sums depends on it
-    return str(place)
-
-
-def model_of(source: Path, old: Settings, backbone: str, adapter: str | None) -> str:
-    """Which model to load: a name that is ours, else what the command line says; its hash is compared."""
-    if old["adapter"] is not None and adapter is None:
-        raise InputError(
-            f"{source} was made with an adapter of its own, {old['adapter']!r}: add --adapter FOLDER."
-        )
-    if backbone != "mini":
-        return backbone
-    if old["backbone"] not in SPECS:
-        raise InputError(
-            f"{source} was made with the model {old['backbone']!r}: add --backbone with its place."
-        )
-    return str(old["backbone"])
-
-
-def expression_of(
-    source: Path, recorded: list[dict[str, Any]], given: str | None, salt: str, force: bool
-) -> Expression:
-    """The expression of the record, its pictures taken from what was given and checked."""
-    if given is not None:
-        expression = parse(given)
-        if describe(expression, salt) != recorded and not force:
-            raise InputError(
-                f"{source} was made with another expression than {given}: give the same one, or add --force."
-            )
-        return expression
-    if any("picture" in part for part in recorded):
-        raise InputError(f"{source} does not hold the expression's picture: give EXPRESSION again, as then.")
-    parts = []
-    for part in recorded:
-        given_part = part.get("word", part.get("blendshapes", "neutral"))
-        known = None if given_part == {} else parse(given_part).parts[0]
-        if known is None or known.word != part.get("word"):
-            raise InputError(f"{source} names an expression that is none of ours: it was edited.")
-        parts.append(replace(known, weight=part["weight"]))
-    return Expression(tuple(parts), "as recorded")
-
-
-def why(old: Settings, new: Settings) -> str:
-    """Why a repetition is not the same, as far as can be told."""
-    for name in ("device", "dtype", "scheduler"):
-        if old.get(name) != new[name]:
-            return f"then {name} was {plain(old.get(name))}, here it is {new[name]}: the last bits differ."
-    for name in ("inputs", "models"):
-        if old[name] != new[name]:
-            return f"the {name} are others than then."
-    then, now = old["environment"], new["environment"]
-    for name in ("torch", "processor", "threads"):
-        if then.get(name) != now[name]:
-            return f"then {name} was {plain(then.get(name))}, here it is {now[name]}: the last bits differ."
-    return "the picture differs, although its settings, models and pictures are the same."
+    maker = open_maker(again.wish, name, place, again.old["dtype"], adapter, again.old.get("scheduler"), tell)
+    again.check(maker.model.hashes, force)
+    remind(quiet)
+    ready = time.perf_counter()
+    with steps_bar(quiet) as progress:
+        drawn = again.make(maker, progress)
+    seconds = time.perf_counter() - ready
+    made = finish(maker, drawn, again.prints)
+    made = replace(made, settings={**again.old, **made.settings})
+    made.save(output)
+    if strip:
+        save_strip(maker, [drawn], strip)
+    why = again.why(made)
+    end = f"the same as {source}, bit for bit" if why is None else f"not the same bits as {source}"
+    told = {"path": str(output), **made.told, **made.scores}
+    report(kind, [told], strip, made.settings, seconds, began, as_json, {"identical": why is None}, end)
+    if why is not None:
+        tell(why)

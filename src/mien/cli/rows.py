@@ -6,37 +6,45 @@ import csv
 import io
 import os
 import time
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol
 
 import typer
 from tqdm import tqdm
 
 from mien.cli.console import BAD_INPUT, encodable, print_json, say
 from mien.cli.options import MAX_SEED
-from mien.cli.pictures import expression_files, files, numbered, spare
+from mien.cli.pictures import expression_files, files, keep, keep_tables, numbered, remind, spare
+from mien.expressions.spec import parse
 from mien.files import check_writable, write_text
 from mien.images import SUFFIXES
+from mien.making.wishes import MAX_BATCH, Request
 from mien.provenance import check_format, check_surroundings
+from mien.tables import read_table, stored
 from mien.types import InputError
 
-Asked = TypeVar("Asked")
-Asked_co = TypeVar("Asked_co", covariant=True)
+if TYPE_CHECKING:
+    from mien.making.made import Drawn, Maker
+    from mien.making.subjects import Looked
+
 Cells = Mapping[str, str]
 Line = dict[str, Any]
+Requests = tuple[Request, ...]
 RESULTS = "results.csv"
 
 
 @dataclass(frozen=True)
-class Row(Generic[Asked]):
-    """One row of the file: its number (from 1), its line as an editor counts, where it goes, what it asks for."""
+class Row:
+    """One row of the file: its number (from 1), its line as an editor counts, where it goes, what it asks for, and
+    what the results repeat of it."""
 
     number: int
     line: int
     out: Path
-    asked: Asked
+    asked: Requests
+    shown: Line = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -49,13 +57,16 @@ class BadRow:
     shown: Line = field(default_factory=dict)
 
 
-class Format(Protocol[Asked_co]):
-    """A verb's columns."""
+class Format(Protocol):
+    """A verb's columns; `count`: results of each row."""
+
+    @property
+    def count(self) -> int: ...
 
     def check(self, path: Path, columns: Sequence[str]) -> None:
         """`InputError` if the header of `path` will not do."""
 
-    def ask(self, cells: Cells, number: int) -> tuple[Asked_co, str]:
+    def ask(self, cells: Cells, number: int) -> tuple[Requests, str]:
         """What a row asks for, and the name of its file if the row gives no `out`; `InputError` if it will not do."""
 
     def files(self, cells: Cells) -> list[Path]:
@@ -64,25 +75,8 @@ class Format(Protocol[Asked_co]):
     def shown(self, cells: Cells) -> Line:
         """What the results repeat of a row that could not be read."""
 
-
-class Maker(Protocol[Asked]):
-    """A verb's loaded models. What `look` and `make` return is the maker's own affair."""
-
-    @property
-    def settings(self) -> Line:
-        """What all results share."""
-
-    def look(self, row: Row[Asked]) -> Any:
-        """A row's pictures, seen; `InputError` if one cannot be used."""
-
-    def make(self, looked: Sequence[Any]) -> Sequence[Any]:
-        """Results of rows in one batch, in their order; `InputError` if one row spoils it."""
-
-    def save(self, row: Row[Asked], looked: Any, made: Any) -> list[Line]:
-        """Write a row's results; their lines for the table."""
-
-    def shown(self, row: Row[Asked]) -> Line:
-        """What the results repeat of a row that could not be made."""
+    def repeated(self, asked: Requests) -> Line:
+        """What they repeat of one that could."""
 
 
 @dataclass(frozen=True)
@@ -95,57 +89,44 @@ class Account:
 
 
 def read_rows(
-    path: Path, out_dir: Path, form: Format[Asked], count: int = 1
-) -> tuple[list[Row[Asked]], list[BadRow]]:
+    path: Path, out_dir: Path, form: Format, overwrite: bool = False
+) -> tuple[list[Row], list[BadRow]]:
     """The rows that can be tried, and those that are wrong in themselves.
 
     Args:
-        path: CSV in UTF-8 with a header.
-        out_dir: where results go. count: results of each row.
+        path: a table, as `mien.tables.read_table` reads it.
+        out_dir: where results go. overwrite: also what `mien` did not make is replaced.
 
     Raises:
         InputError: the file cannot be read, its header will not do, it has no rows, or the results' table would
             replace it.
     """
     spare(files([path]), [out_dir / RESULTS])
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError as error:
-        raise InputError(f"{path} does not exist: check the name.") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} cannot be read as UTF-8 text ({error}): save it as CSV.") from error
-    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
-    rows: list[Row[Asked]] = []
+    table = read_table(path, lambda columns: form.check(path, columns))
+    rows: list[Row] = []
     bad: list[BadRow] = []
-    tried: list[tuple[Row[Asked], Line]] = []
+    tried: list[tuple[Row, Line]] = []
     taken: dict[Path, int] = {}
     given: set[Hashable] = set()
-    try:
-        reader.fieldnames = [(name or "").strip() for name in reader.fieldnames or []]
-        form.check(path, reader.fieldnames)
-        for number, line in enumerate(reader, 1):
-            cells = {key: (value or "").strip() for key, value in line.items() if key is not None}
-            given |= files(form.files(cells))
-            try:
-                if line.get(None):  # where DictReader puts cells without a column
-                    raise InputError(
-                        "has more cells than the header has columns: put texts with commas in quotes."
-                    )
-                asked, name = form.ask(cells, number)
-                row = Row(number, reader.line_num, out_dir / _below(cells.get("out") or name), asked)
-                if row.out in taken:
-                    raise InputError(
-                        f"row {taken[row.out]} writes {row.out.name} already: give another `out`."
-                    )
-                taken[row.out] = number
-                tried.append((row, form.shown(cells)))
-            except InputError as error:
-                bad.append(BadRow(number, reader.line_num, str(error), form.shown(cells)))
-    except csv.Error as error:
-        raise InputError(f"{path} is no CSV file at line {reader.line_num} ({error}): correct it.") from error
+    for number, line, cells in ((row.number, row.line, row.cells) for row in table.rows):
+        given |= files(form.files(cells))
+        try:
+            if table.rows[number - 1].extra:
+                raise InputError(
+                    "has more cells than the header has columns: put texts with commas in quotes."
+                )
+            asked, name = form.ask(cells, number)
+            row = Row(number, line, out_dir / _below(cells.get("out") or name), asked, form.repeated(asked))
+            if row.out in taken:
+                raise InputError(f"row {taken[row.out]} writes {row.out.name} already: give another `out`.")
+            taken[row.out] = number
+            tried.append((row, form.shown(cells)))
+        except InputError as error:
+            bad.append(BadRow(number, line, str(error), form.shown(cells)))
     for row, shown in tried:
         try:
-            spare(given, numbered(row.out, count))  # of all rows: what one reads, none replaces
+            spare(given, numbered(row.out, form.count))  # of all rows: what one reads, none replaces
+            keep(numbered(row.out, form.count), overwrite)
             rows.append(row)
         except InputError as error:
             bad.append(BadRow(row.number, row.line, str(error), shown))
@@ -170,14 +151,15 @@ def seed_of(cells: Cells, otherwise: int) -> int:
 
 def located(expression: str, folder: Path) -> str:
     """An expression with the pictures (or the JSON file) it names looked for from `folder`; words stay."""
-    if os.path.isfile(folder / expression):  # pathlib's raises where a cell is too long for a name
-        return str(folder / expression)
+    whole = stored(folder, expression)
+    if os.path.isfile(whole):  # pathlib's raises where a cell is too long for a name
+        return str(whole)
     if expression[0] in "{[":
         return expression
     items = []
     for item in (item.strip() for item in expression.split("+")):
         name, colon, weight = item.rpartition(":") if ":" in item else (item, "", "")
-        items.append(f"{folder / name}{colon}{weight}" if names_file(name) else item)
+        items.append(f"{stored(folder, name)}{colon}{weight}" if names_file(name) else item)
     return "+".join(items)
 
 
@@ -186,34 +168,44 @@ def row_expression_files(expression: str | None, folder: Path) -> list[Path]:
     return expression_files(located(expression, folder)) if expression else []
 
 
+def check_there(pictures: Iterable[Path], expression: str | None) -> None:
+    """`InputError` if a row names a picture that is not there, or an expression that means nothing."""
+    for picture in pictures:
+        if not os.path.exists(picture):
+            raise InputError(f"{picture} does not exist: check the name.")
+    if expression is not None:
+        parse(expression)
+
+
 def names_file(text: str) -> bool:
     """Whether an expression is a picture or a JSON file rather than words."""
     return Path(text).suffix.lower() in (*SUFFIXES, ".json")
 
 
 def make_rows(
-    load: Callable[[], Maker[Asked]],
-    read: tuple[list[Row[Asked]], list[BadRow]],
-    count: int,
-    batch_size: int,
+    load: Callable[[], Maker],
+    form: Format,
+    account: Account,
     pairs: Path,
     out_dir: Path,
-    account: Account,
+    batch_size: int,
+    overwrite: bool,
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Make every row that can be made, `count` results each; bad ones are named. Exit code 2 if any was bad.
+    """Make every row that can be made; bad ones are named. Exit code 2 if any was bad.
 
     Raises:
-        InputError: nothing can be written to `out_dir`.
+        InputError: `pairs` cannot be used, or nothing can be written to `out_dir`.
     """
-    rows, bad = read[0], list(read[1])
+    rows, bad = read_rows(pairs, out_dir, form, overwrite)
     results = out_dir / RESULTS
     try:
         out_dir.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"The folder {out_dir} cannot be made: choose another --out-dir.") from error
     check_writable(results)
+    keep_tables([results], "row,", overwrite)
     check_surroundings()
     table: list[Line] = []
 
@@ -225,10 +217,11 @@ def make_rows(
         refuse(row)
     if rows:
         maker = load()
-        share = max(1, batch_size // count)
+        remind(quiet)
+        share = max(1, min(batch_size, MAX_BATCH // form.count) // form.count)
         with tqdm(total=len(rows), desc=account.things, unit="row", disable=quiet) as bar:
             for start in range(0, len(rows), share):
-                for outcome in _make(maker, rows[start : start + share], count):
+                for outcome in _make(maker, rows[start : start + share]):
                     if isinstance(outcome, BadRow):
                         bad.append(outcome)
                         refuse(outcome)
@@ -248,43 +241,55 @@ def make_rows(
         raise typer.Exit(BAD_INPUT)
 
 
-def _make(maker: Maker[Asked], rows: Sequence[Row[Asked]], count: int) -> Iterator[BadRow | list[Line]]:
+def _make(maker: Maker, rows: Sequence[Row]) -> Iterator[BadRow | list[Line]]:
     """What became of each row: the lines of its results, or why there is none."""
     looked = []
     for row in rows:
         try:
-            looked.append((row, maker.look(row)))
+            looked.append((row, [maker.look(request) for request in row.asked]))
         except InputError as error:
-            yield BadRow(row.number, row.line, str(error), maker.shown(row))
+            yield BadRow(row.number, row.line, str(error), row.shown)
     if looked:
-        yield from _batch(maker, looked, count)
+        yield from _batch(maker, looked)
 
 
-def _batch(
-    maker: Maker[Asked], looked: Sequence[tuple[Row[Asked], Any]], count: int
-) -> Iterator[BadRow | list[Line]]:
+def _batch(maker: Maker, rows: Sequence[tuple[Row, list[Looked]]]) -> Iterator[BadRow | list[Line]]:
     began = time.perf_counter()
     try:
-        made = maker.make([pictures for _, pictures in looked])
+        drawn = iter(maker.make([one for _, looked in rows for one in looked]))
     except InputError as error:
-        if len(looked) > 1:  # one of them spoilt the batch: each alone, so that it can be named
-            for one in looked:
-                yield from _batch(maker, [one], count)
+        if len(rows) > 1:  # one of them spoilt the batch: each alone, so that it can be named
+            for one in rows:
+                yield from _batch(maker, [one])
         else:
-            row = looked[0][0]
-            yield BadRow(row.number, row.line, str(error), maker.shown(row))
+            row = rows[0][0]
+            yield BadRow(row.number, row.line, str(error), row.shown)
         return
-    seconds = (time.perf_counter() - began) / (len(looked) * count)
-    for (row, pictures), results in zip(looked, made, strict=True):
+    seconds = (time.perf_counter() - began) / sum(len(looked) for _, looked in rows)
+    for row, looked in rows:
+        own = [next(drawn) for _ in looked]
         try:
             row.out.parent.mkdir(parents=True, exist_ok=True)
-            lines = maker.save(row, pictures, results)
-            yield [{"row": row.number, **line, "seconds": seconds} for line in lines]
+            yield [{"row": row.number, **line, "seconds": seconds} for line in _save(maker, row, own)]
         except (OSError, InputError) as error:
             reason = str(error)
             if isinstance(error, OSError):
                 reason = f"the folder {row.out.parent} cannot be made ({error.strerror}): free the name."
-            yield BadRow(row.number, row.line, reason, maker.shown(row))
+            yield BadRow(row.number, row.line, reason, row.shown)
+
+
+def _save(maker: Maker, row: Row, drawn: Sequence[Drawn]) -> list[Line]:
+    """Write a row's results; their lines for the table."""
+    from mien.making.made import finish
+    from mien.making.recording import Fingerprints
+
+    lines, prints = [], Fingerprints()
+    for place, one in zip(numbered(row.out, len(drawn)), drawn, strict=True):
+        made = finish(maker, one, prints)
+        made.save(place)
+        found = {"face_found": made.scores["id"] is not None} if maker.kind == "portrait" else {}
+        lines.append({**row.shown, "out": str(place), **made.told, **made.scores, **found})
+    return lines
 
 
 def _below(out: str) -> Path:

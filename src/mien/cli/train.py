@@ -9,7 +9,9 @@ import typer
 
 
 def train(
-    recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="A file of recipes/.")],
+    recipe: Annotated[
+        str, typer.Argument(metavar="RECIPE", help="A name, as mini_base or sd15_sfsr, or a file.")
+    ],
     overrides: Annotated[
         list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Replace settings, as loop.steps=100.")
     ] = None,
@@ -17,18 +19,29 @@ def train(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Build the models, print sizes and memory, and stop.")
     ] = False,
+    minutes: Annotated[
+        float | None, typer.Option(help="Stop after so many, with a checkpoint to go on from.")
+    ] = None,
 ) -> None:
     """Train what RECIPE says; started again, it resumes from its last checkpoint."""
+    import math
+
     from mien.types import InputError
+
+    if minutes is not None and not minutes > 0:
+        raise InputError(f"--minutes must be more than 0, not {minutes:g}.")
 
     for override in overrides or []:
         if "=" not in override:
             raise InputError(f"{override} is not KEY=VALUE: write for instance loop.steps=100.")
+    from mien.training.recipes import find
+
+    find(recipe)  # a wrong name is said before anything heavy is imported
     from mien.cli.console import say
     from mien.training.recipe import run
 
     try:
-        print(run(recipe, overrides, out, dry_run))
+        print(run(recipe, overrides, out, dry_run, math.inf if minutes is None else minutes))
     except FloatingPointError as error:
         say(f"mien: {error}.")
         raise typer.Exit(1) from error

@@ -4,25 +4,29 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
 from mien.cli import options
-from mien.cli.consent import remind
-from mien.cli.console import choice, passed_on, print_json
-from mien.cli.generate.wish import Wish
-from mien.cli.pictures import check_places, expression_files, files, spare, steps_bar
-
-if TYPE_CHECKING:
-    from PIL import Image
+from mien.cli.console import choice, print_json, tell
+from mien.cli.pictures import (
+    check_given,
+    check_places,
+    expression_files,
+    files,
+    keep,
+    remind,
+    spare,
+    steps_bar,
+)
+from mien.making.wishes import PortraitWish
 
 MOVING = (".gif", ".mp4")
-COLUMNS = 8
-BATCH = 8
 
 
 def travel(
+    context: typer.Context,
     identity: Annotated[Path, typer.Argument(metavar="IDENTITY", help="A picture of the person.")],
     stops: Annotated[
         list[str],
@@ -46,6 +50,11 @@ def travel(
     back: Annotated[
         bool, typer.Option("--back", help="The film also runs backwards, so that it joins.")
     ] = False,
+    engine: options.Engine = "auto",
+    strength: options.Strength = 1.0,
+    relative: options.Relative = True,
+    region: options.Region = "all",
+    teeth: options.Teeth = None,
     prompt: options.Prompt = "",
     negative_prompt: options.NegativePrompt = "",
     seed: options.Seed = 0,
@@ -59,10 +68,11 @@ def travel(
     dtype: options.Dtype = "auto",
     backbone: options.Backbone = "mini",
     adapter: options.Adapter = None,
+    overwrite: options.Overwrite = False,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Take the person in IDENTITY from one expression to the next: same noise, only the expression moves.
+    """Take the person in IDENTITY from one expression to the next: nothing but the expression moves.
 
     mien travel me.jpg neutral joy surprise -o film.gif --sheet film.png
 
@@ -70,8 +80,9 @@ def travel(
     """
     began = time.perf_counter()
     choice(dtype, options.DTYPES, "precision")
+    options.check_backbone(backbone)
+    by_photo = options.by_photo(context, True)
     from mien.expressions.spec import parse
-    from mien.images import read_image
     from mien.pipelines import travel as journeys
     from mien.provenance import FORMATS
     from mien.provenance.animation import check_animation
@@ -84,97 +95,50 @@ def travel(
             raise InputError(
                 f"{output} is neither a film nor a picture: end the name in {', '.join((*MOVING, *FORMATS))}."
             )
-        check_places([output])
+        check_places([output], overwrite=overwrite)
         if sheet or back:
             raise InputError(
                 f"{output} is a contact sheet itself: --sheet and --back go with a .gif or .mp4."
             )
     if sheet:
-        check_places([sheet])
+        check_places([sheet], overwrite=overwrite)
     given = [identity, *(path for stop in stops for path in expression_files(stop))]
     spare(files(given), [output, *([sheet] if sheet else [])])
+    keep([output], overwrite)
     places = journeys.sweep(stops) if sweep else [parse(stop) for stop in stops]
-    said = journeys.names(places, frames)  # also refuses too few frames
-    image = read_image(identity)  # a mistake is told before the model is loaded
-    wish = Wish(
-        negative_prompt=negative_prompt,
-        steps=steps,
-        guidance=guidance,
-        id_scale=id_scale,
-        expression_scale=expression_scale,
-        face=options.parse_face(face),
-        expression_face=options.parse_face(expression_face),
-    )
+    journeys.positions(len(places), frames)  # refuses too few frames
+    check_given([identity], None)  # a mistake is told before the model is loaded
     remind(quiet)
-    from mien.cli.generate.portraits import Portraits
+    from mien.making import films
 
-    portraits = Portraits(wish, backbone, device, dtype, adapter)
-    who, ways = portraits.look(identity, "face", image), [portraits.express(place) for place in places]
-    with steps_bar(quiet) as progress, passed_on(["the prompt "], set()):  # of faces, `look` has said it
-        images = journeys.travel(
-            portraits.pipe,
-            who.image,
-            [way.expression for way in ways],
-            frames,
-            prompt=prompt,
+    if by_photo:
+        from mien.making.photographs import Photographs
+
+        photographs = Photographs(options.photo_wish(context, "portrait"), tell)
+        with steps_bar(quiet) as progress:
+            film = films.photo_travel(photographs, identity, places, frames, callback=progress)
+    else:
+        wish = PortraitWish(
             negative_prompt=negative_prompt,
-            seed=seed,
             steps=steps,
             guidance=guidance,
             id_scale=id_scale,
             expression_scale=expression_scale,
-            face=wish.face,
-            expression_face=wish.expression_face,
-            batch_size=BATCH,
-            callback=progress,
+            face=options.parse_face(face),
+            expression_face=options.parse_face(expression_face),
         )
-    settings = {
-        **portraits.settings,
-        "kind": "travel",
-        "expressions": ["a picture" if any(p.picture for p in stop.parts) else stop.text for stop in places],
-        "frames": frames,
-        "prompt": prompt,
-        "seed": seed,
-        "models": portraits.maker.hashes,
-        "environment": portraits.maker.environment,
-    }
-    written = _write(images, said, output, sheet, settings, fps, back)
+        from mien.making.model import Model
+        from mien.making.portraits import Portraits
+
+        portraits = Portraits(Model(backbone, device, dtype, adapter), wish, tell)
+        with steps_bar(quiet) as progress:
+            film = films.travel(portraits, identity, places, frames, prompt, seed, callback=progress)
+    written = film.write(output, sheet, fps, back)
     seconds = time.perf_counter() - began
     if as_json:
-        print_json(
-            {
-                "files": [str(path) for path in written],
-                "frames": said,
-                "settings": settings,
-                "seconds": seconds,
-            }
-        )
+        files_made = [str(path) for path in written]
+        print_json({"files": files_made, "frames": film.names, "settings": film.settings, "seconds": seconds})
         return
     for path in written:
         print(path)
     print(f"{frames} frames, {' -> '.join(stop.text for stop in places)}, {seconds:.1f} s in all")
-
-
-def _write(
-    images: list[Image.Image],
-    said: list[str],
-    output: Path,
-    sheet: Path | None,
-    settings: dict[str, Any],
-    fps: float,
-    back: bool,
-) -> list[Path]:
-    from mien.provenance import save_image
-    from mien.provenance.animation import save_animation
-    from mien.sheets import sheet as drawn
-
-    written = []
-    if output.suffix.lower() in MOVING:
-        film = [*images, *images[-2:0:-1]] if back else images
-        written.append(save_animation(film, output, settings, fps))
-    place = sheet if written else output
-    if place is not None:
-        cells = list(zip(said, images, strict=True))
-        rows = [cells[i : i + COLUMNS] for i in range(0, len(cells), COLUMNS)]
-        written.append(save_image(drawn(rows, max(128, images[0].height // 2)), place, settings))
-    return written

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
-from mien.data.sources import Label
 from mien.types import ByteImage, FloatArray
 
 STYLES = ("colour photo", "black and white photo", "3d render")
 AGES = ((30, "young"), (45, "adult"), (60, "middle-aged"), (200, "old"))
-_NAMED_COLOURS: dict[str, tuple[int, int, int]] = {
+NAMED_COLOURS: dict[str, tuple[int, int, int]] = {
     "black": (20, 20, 20),
     "white": (235, 235, 235),
     "grey": (128, 128, 128),
@@ -24,6 +25,16 @@ _NAMED_COLOURS: dict[str, tuple[int, int, int]] = {
 _LEFT_CHEEK, _RIGHT_CHEEK = 50, 280
 
 
+@dataclass(frozen=True)
+class Label:
+    """What a file's name tells. Unknown fields are None."""
+
+    person: str
+    age: int | None = None
+    gender: str | None = None
+    ethnicity: str | None = None
+
+
 def age_words(age: int) -> str:
     """The word of an age in years."""
     return next(word for limit, word in AGES if age < limit)
@@ -34,7 +45,7 @@ def background_colour(crop: ByteImage) -> str:
     side = max(4, crop.shape[0] // 10)
     corners = np.concatenate([crop[:side, :side].reshape(-1, 3), crop[:side, -side:].reshape(-1, 3)])
     median = np.median(corners, axis=0)
-    return min(_NAMED_COLOURS, key=lambda name: float(((median - _NAMED_COLOURS[name]) ** 2).sum()))
+    return min(NAMED_COLOURS, key=lambda name: float(((median - NAMED_COLOURS[name]) ** 2).sum()))
 
 
 def light_words(crop: ByteImage, landmarks: FloatArray) -> str:
@@ -79,22 +90,3 @@ def caption(
     if keep[3]:
         parts.append(f"{background} background")
     return ", ".join(parts)
-
-
-def all_captions() -> list[str]:
-    """Every phrase the captions can hold: the corpus of the embedded tokenizer."""
-    people = [
-        Label("", age, gender, ethnicity)
-        for age in (20, 40, 50, 70, None)
-        for gender in ("man", "woman", None)
-        for ethnicity in ("white", "black", "asian", "indian", None)
-    ]
-    lights = ("light from the left", "light from the right", "dark light", "bright light")
-    corpus = [
-        caption(style, person, "", "", (True, True, False, False)) for style in STYLES for person in people
-    ]
-    corpus += [f"{light}, {colour} background" for light in lights for colour in _NAMED_COLOURS]
-    extra = (
-        "a portrait of a person's face: photograph, picture, studio, female, male, girl, boy, gray, grayscale"
-    )
-    return [*corpus, extra]

@@ -5,10 +5,9 @@ Nothing is read before it is asked for, but for tars, which are streams.
 
 from __future__ import annotations
 
-import csv
 import glob
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from typing import Any
 from mien.data.shards import read_shard
 from mien.data.split import split_key
 from mien.images import SUFFIXES
+from mien.tables import nfc, read_table
 from mien.types import InputError
 
 HUB = "hf:"
@@ -86,7 +86,7 @@ def _labels(identity: str) -> Label:
         return lambda name, fields: (_person(name), "")
     if identity.endswith(".csv"):
         table = _read_labels(Path(identity))
-        return lambda name, fields: table.get(name, (None, ""))
+        return lambda name, fields: table.get(nfc(name), (None, ""))
     return lambda name, fields: (None, "")
 
 
@@ -96,14 +96,16 @@ def _person(name: str) -> str | None:
 
 
 def _read_labels(path: Path) -> dict[str, tuple[str | None, str]]:
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as handle:
-            rows = list(csv.DictReader(handle))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path} cannot be read as CSV ({error}): give a UTF-8 file of labels.") from error
-    if not rows or not {"file", "identity"} <= rows[0].keys():
-        raise InputError(f"{path} must have the columns file and identity, and a row: write them into it.")
-    return {row["file"]: (row["identity"] or None, row.get("prompt") or "") for row in rows}
+    def check(columns: Sequence[str]) -> None:
+        if not {"file", "identity"} <= set(columns):
+            raise InputError(
+                f"{path} must have the columns file and identity: write them into its first line."
+            )
+
+    rows = [row.cells for row in read_table(path, check).rows]
+    if not rows:
+        raise InputError(f"{path} has no row below its header: add one.")
+    return {nfc(row["file"]): (row["identity"] or None, row.get("prompt", "")) for row in rows}
 
 
 def _from_fields(identity: str, prompt: str, fields: dict[str, Any], where: str) -> tuple[str | None, str]:

@@ -24,8 +24,8 @@ from mien.data.filters import MIN_QUALITY, Limits, Quality, Seen, crop_quality, 
 from mien.data.observe import Memory, Observer
 from mien.data.pairs import Triple
 from mien.data.records import Manifest, Record, face_columns
-from mien.data.swap import Swapper
 from mien.face.align import crop_matrix, warp
+from mien.face.subject import Subject
 from mien.metrics import face as metrics
 from mien.provenance import COMPOSITE, DIGITAL_SOURCE_TYPE, save_image
 from mien.types import Face, FloatArray, InputError
@@ -33,14 +33,6 @@ from mien.types import Face, FloatArray, InputError
 RESTRUCT, FACESWAP = "restruct", "faceswap"
 BATCH = 16  # portraits generated at once
 CANDIDATES = 8  # of as many people the one whose pose is nearest lends the face that is swapped in
-
-
-@dataclass(frozen=True)
-class Subject:
-    """A picture and the face in it that is meant."""
-
-    image: Image.Image
-    face: Face
 
 
 class Generator(Protocol):
@@ -55,6 +47,17 @@ class Generator(Protocol):
         prompts: Sequence[str],
         seeds: Sequence[int],
     ) -> list[Image.Image]: ...
+
+
+class Swapper(Protocol):
+    """(target picture, identity picture, seed) → the target with that person's face, PIL RGB of the target's size.
+
+    Who needs no chance passes the seed over. May raise `InputError` for a pair it cannot do.
+    """
+
+    name: str
+
+    def __call__(self, target: Image.Image, identity: Image.Image, seed: int = 0) -> Image.Image: ...
 
 
 @dataclass(frozen=True)

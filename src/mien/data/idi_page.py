@@ -6,37 +6,32 @@ restruct and by faceswap. Rejected ones follow, with their reasons.
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Sequence
-from html import escape
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from markupsafe import Markup
 from PIL import Image
 
 from mien.data import filters
 from mien.data.pairs import Triple, read_triples
 from mien.data.records import Manifest
-from mien.data.shards import encode
 from mien.files import write_text
+from mien.metrics import chart
+from mien.metrics.document import render
 from mien.types import FloatArray, InputError
 
 PAGE, NUMBERS = "summary.html", "summary.json"
 THUMBNAIL = 128
-BINS = 40
+Figure = tuple[Image.Image, str, bool]  # picture, caption, whether it was kept
 SCORES = {"exp": "Exp", "lms": "LMS", "id_distance": "identity distance"}
 
 STYLE = """
-body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:1100px;padding:0 1rem;color:#1c1c1c}
-h1{font-size:1.5rem}h2{font-size:1.15rem;margin-top:2rem}small{color:#666}
-table{border-collapse:collapse;font-variant-numeric:tabular-nums}
-th,td{padding:.25rem .7rem;border-bottom:1px solid #ddd;text-align:right}th:first-child,td:first-child{text-align:left}
-figure{display:inline-block;margin:.2rem .4rem .6rem 0;width:128px;vertical-align:top;font-size:.75rem;line-height:1.25}
-figure img{display:block;width:128px;height:128px;object-fit:contain;background:#eee}
-figure.no img{outline:3px solid #c23b3b;outline-offset:-3px}.row{white-space:nowrap;overflow-x:auto}
-figcaption{white-space:normal}svg{max-width:100%}
+.row{white-space:nowrap;overflow-x:auto}.row figure{display:inline-block;margin:.2rem .4rem .6rem 0;width:128px;
+vertical-align:top;font-size:.75rem;line-height:1.25}figure img{width:128px;height:128px;object-fit:contain}
+figure.no img{outline:3px solid #c23b3b;outline-offset:-3px}.row figcaption{white-space:normal}
 """
 
 
@@ -93,94 +88,53 @@ def _page(
 ) -> str:
     kept = [t for t in triples if t.reason is None]
     targets = list(dict.fromkeys(t.target for t in kept))[:samples]
-    shown = [_row(target, [t for t in kept if t.target == target], manifest, source) for target in targets]
     out = [t for t in triples if t.reason is not None and t.reference is not None][:samples]
     limits = facts["made"].get("limits", {})
-    parts = [
-        f"<p>{len(kept)} of {len(triples)} pairs were kept.</p>",
-        _table(facts),
-        "<h2>Kept pairs</h2><p>The expression reference T, and for each way of making a reference: the person whose "
-        "face was asked for, and the result. It should have the expression of T and the person beside it.</p>",
-        *shown,
-        "<h2>Rejected</h2>",
-        *[_row(t.target, [t], manifest, source) for t in out],
-        "<h2>Scores of all pairs</h2><p>The line is the limit.</p>",
-        *[_histogram(triples, score, title, limits.get(score)) for score, title in SCORES.items()],
-        f"<h2>Made with</h2><pre>{escape(json.dumps(facts['made'], indent=1))}</pre>",
-    ]
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>mien data idi</title>'
-        f"<style>{STYLE}</style></head><body><h1>ID-irrelevant data iteration</h1>{''.join(parts)}</body></html>\n"
+    return render(
+        "idi.html.jinja",
+        title="mien data idi",
+        heading="ID-irrelevant data iteration",
+        style=Markup(STYLE),
+        facts=facts,
+        kept=len(kept),
+        pairs=len(triples),
+        reasons=list(dict.fromkeys(kind for m in facts["methods"].values() for kind in m["reasons"])),
+        scores=SCORES,
+        shown=[_row(target, [t for t in kept if t.target == target], manifest, source) for target in targets],
+        rejected=[_row(t.target, [t], manifest, source) for t in out],
+        charts=[
+            (title, limits.get(score), Markup(_histogram(triples, kept, score, title)))
+            for score, title in SCORES.items()
+        ],
+        made=json.dumps(facts["made"], indent=1),
     )
 
 
-def _table(facts: dict[str, Any]) -> str:
-    kinds = list(dict.fromkeys(kind for m in facts["methods"].values() for kind in m["reasons"]))
-    head = "".join(f"<th>{escape(name)}</th>" for name in ("method", "pairs", *kinds, *SCORES.values()))
-    lines = []
-    for name, of in facts["methods"].items():
-        cells = [str(of["pairs"]), *(str(of["reasons"].get(kind, 0)) for kind in kinds)]
-        cells += [f"{of[score]['50%']:.3f}" if of[score] else "–" for score in SCORES]
-        lines.append(f"<tr><td>{escape(name)}</td>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>")
-    return f"<table><tr>{head}</tr>{''.join(lines)}</table><small>scores: medians of all pairs with a face</small>"
-
-
-def _row(target: str, group: Sequence[Triple], manifest: Manifest, source: Manifest) -> str:
-    figures = [_figure(source, target, "T")]
+def _row(target: str, group: Sequence[Triple], manifest: Manifest, source: Manifest) -> list[Figure]:
+    figures = [(_thumbnail(source, target), "T", True)]
     for triple in group:
-        figures.append(_figure(source, triple.other, "person"))
+        figures.append((_thumbnail(source, triple.other), "person", True))
         words = [triple.method]
         for score in SCORES:
             if (value := getattr(triple, score)) is not None:
                 words.append(f"{SCORES[score].replace('identity distance', 'id')} {value:.3f}")
         if triple.reason is not None:
             words.append(triple.reason)
-        figures.append(_figure(manifest, triple.reference or "", " · ".join(words), triple.reason is None))
-    return f'<div class="row">{"".join(figures)}</div>'
+        reference = _thumbnail(manifest, triple.reference or "")
+        figures.append((reference, " · ".join(words), triple.reason is None))
+    return figures
 
 
-def _figure(manifest: Manifest, key: str, caption: str, good: bool = True) -> str:
+def _thumbnail(manifest: Manifest, key: str) -> Image.Image:
     try:
         image = manifest.picture(manifest.index[key])
     except (InputError, KeyError):
         image = Image.new("RGB", (THUMBNAIL, THUMBNAIL), "grey")  # it has gone since
     image.thumbnail((THUMBNAIL, THUMBNAIL), Image.Resampling.LANCZOS)
-    data = base64.b64encode(encode(image)).decode("ascii")
-    kind = "" if good else ' class="no"'
-    return (
-        f'<figure{kind}><img src="data:image/jpeg;base64,{data}" alt="{escape(caption)}">'
-        f"<figcaption>{escape(caption)}</figcaption></figure>"
-    )
+    return image
 
 
-def _histogram(triples: Sequence[Triple], score: str, title: str, limit: float | None) -> str:
-    kept = values([t for t in triples if t.reason is None], score)
-    every = values(triples, score)
-    if not len(every):
-        return ""
-    top = float(max(np.percentile(every, 99), limit or 0)) or 1.0
-    edges = np.linspace(0, top, BINS + 1)
-    counts = {"all": np.histogram(every, edges)[0], "kept": np.histogram(kept, edges)[0]}
-    highest = max(int(counts["all"].max()), 1)
-    width, height = 520, 130
-    step = width / BINS
-    bars = [
-        f'<rect x="{i * step:.1f}" y="{height - n / highest * height:.1f}" width="{step - 1:.1f}" '
-        f'height="{n / highest * height:.1f}" fill="{colour}"/>'
-        for name, colour in (("all", "#c9d3e6"), ("kept", "#3366cc"))
-        for i, n in enumerate(counts[name])
-    ]
-    if limit:
-        x = limit / top * width
-        bars.append(
-            f'<line x1="{x:.1f}" x2="{x:.1f}" y1="0" y2="{height}" stroke="#c23b3b" stroke-width="2"/>'
-        )
-    ticks = [
-        f'<text x="{share * width:.0f}" y="{height + 16}" font-size="11" text-anchor="middle">{share * top:.2f}</text>'
-        for share in (0.25, 0.5, 0.75)
-    ]
-    return (
-        f"<h3>{escape(title)} <small>all {len(every)} (pale), kept {len(kept)} (blue)</small></h3>"
-        f'<svg viewBox="0 0 {width} {height + 20}" width="{width}" role="img" aria-label="{escape(title)}">'
-        f"{''.join(bars)}{''.join(ticks)}</svg>"
-    )
+def _histogram(triples: Sequence[Triple], kept: Sequence[Triple], score: str, title: str) -> str:
+    groups = (("all", "var(--base)", triples), ("kept", "var(--m0)", kept))
+    series = [(name, colour, found) for name, colour, of in groups if len(found := values(of, score))]
+    return chart.ridges(series, title)

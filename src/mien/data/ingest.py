@@ -17,14 +17,13 @@ import numpy as np
 from PIL import Image
 
 from mien.data import records
-from mien.data.captions import background_colour, caption, light_words
+from mien.data.captions import Label, background_colour, caption, light_words
 from mien.data.filters import MIN_QUALITY, Quality, crop_quality
 from mien.data.gather import Item, Source
 from mien.data.growing import Growing, alone
 from mien.data.observe import Observer, batches
 from mien.data.records import HELD_OUT, MANIFEST, TRAIN, Manifest, Record, face_columns
 from mien.data.shards import encode, write_shard
-from mien.data.sources import Label
 from mien.data.split import is_held_out, is_held_out_key
 from mien.face import align, pose, templates
 from mien.face.landmarks import bounding_box

@@ -2,7 +2,7 @@
 
 The 224 numbers of photographs of women, and of men, of an age are taken as normally distributed. A draw is somebody as
 unlike everybody as a stranger is (`benchmarks/invented.py` measures it); no photograph is kept, only means and
-covariances. `mien.training.people` writes them.
+covariances. `factory.training.people` writes them.
 """
 
 from __future__ import annotations

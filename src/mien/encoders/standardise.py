@@ -1,7 +1,7 @@
 """Fixed means and deviations of the embedded encoders' numbers, so that every input of an adapter has unit scale.
 
-`statistics.json` is written by ``python -m mien.data.statistics`` from the training part of the prepared faces. Zero,
-which guidance uses for "no condition", is then the average face.
+`statistics.json` is written by ``python -m factory.faces.statistics`` from the training part of the prepared faces.
+Zero, which guidance uses for "no condition", is then the average face.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 # Standard deviations; further off is clamped. Few numbers of photographs are beyond 3, and what a base is told beyond
-# what it was shown comes out as blots (docs/training.md).
+# what it was shown comes out as blots (docs/diary/2026-11-embedded-models.md).
 LIMITS = {"identity": 5.0, "expression": 3.0}
 
 

@@ -1,6 +1,6 @@
 """One shipped picture for each word, and one of a face at rest: rendered heads of nobody.
 
-They are made by ``python -m mien.expressions.render`` and let words work offline on backbones whose expression
+They are made by ``python -m factory.faces.word_faces`` and let words work offline on backbones whose expression
 encoder looks at pictures (CLIP).
 """
 
@@ -16,6 +16,7 @@ from PIL import Image
 from mien.expressions import labels, reading
 from mien.expressions.spec import Expression, Part
 from mien.face.blendshapes import NAMES
+from mien.face.subject import Subject
 from mien.images import read_image
 from mien.types import FloatArray
 
@@ -84,7 +85,7 @@ def illustrate(expression: Expression) -> Image.Image | Path:
     """A picture that shows about what was asked for, for contact sheets: the strongest part's own or shipped one."""
     part = max(expression.parts, key=lambda part: part.weight)
     if part.picture is not None:
-        return part.picture
+        return part.picture.image if isinstance(part.picture, Subject) else part.picture
     if part.word is not None and part.weight >= expression.rest:
         return picture(part.word)
     if part.shapes is not None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
-from mien.expressions import labels
+from mien.expressions import everyday, labels
 from mien.expressions.faces import NEUTRAL
 from mien.images import SUFFIXES
+from mien.tables import read_table, stored
 from mien.types import InputError
 
 
@@ -35,7 +35,7 @@ def find_labelled(place: str | Path) -> tuple[Path, list[tuple[str, str]]]:
             word = next((w for folder in reversed(inside.parts[:-1]) if (w := _word_of(folder))), None)
             if word is None:
                 stem = inside.parts[-2] if len(inside.parts) > 1 else place.name
-                near = labels.nearest(stem.casefold()[:40], labels.labels())
+                near = _near(stem)
                 raise InputError(
                     f"{path} lies in no folder named by a word{near}: rename it, or give a .csv."
                 )
@@ -50,24 +50,25 @@ def _word_of(folder: str) -> str | None:
     return name if name == NEUTRAL or name in labels.labels() else None
 
 
+def _near(name: str) -> str:
+    """Of the 135 words, those that an everyday word means ("happy"), else those that are spelt alike."""
+    known = everyday.find(name)
+    return labels.asked(list(known.words)) if known else labels.nearest(name.casefold()[:40], labels.labels())
+
+
 def _read_csv(place: Path) -> list[tuple[str, str]]:
-    try:
-        text = place.read_bytes().decode("utf-8-sig")
-        rows = list(csv.DictReader(io.StringIO(text, newline=""), strict=True))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(
-            f"{place} is not a CSV file that can be read ({error}): save it as UTF-8."
-        ) from error
+    def check(columns: Sequence[str]) -> None:
+        if not {"path", "word"} <= set(columns):
+            raise InputError(f"{place} line 1: give the columns path and word.")
+
     found = []
-    for line, row in enumerate(rows, 2):
-        if row.get("path") is None or row.get("word") is None:
-            raise InputError(f"{place} line {line}: give the columns path and word.")
-        word = row["word"].strip().casefold()
+    for row in read_table(place, check).rows:
+        word = row.cells["word"].casefold()
         if word != NEUTRAL and word not in labels.labels():
-            raise InputError(
-                f"{place} line {line}: {word!r} is no word{labels.nearest(word, labels.labels())}."
-            )
-        found.append((Path(row["path"]).as_posix(), word))
+            raise InputError(f"{place} line {row.line}: {word!r} is no word{_near(word)}.")
+        path = stored(place.parent, row.cells["path"])
+        inside = path if Path(row.cells["path"]).is_absolute() else path.relative_to(place.parent)
+        found.append((inside.as_posix(), word))
     if not found:
         raise InputError(f"{place} has no rows: give the columns path and word.")
     if len({path for path, _ in found}) < len(found):

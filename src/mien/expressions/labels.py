@@ -18,10 +18,11 @@ is the cluster's face with a difference, and `Label.why` says which.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 from functools import cache
-from os.path import commonprefix
 from pathlib import Path
 
 import numpy as np
@@ -117,16 +118,10 @@ def prototype(units: Mapping[str, float]) -> FloatArray:
     return vector
 
 
-@cache
-def emoji() -> dict[str, str]:
-    """Emoji (without variation selectors) -> word, or "neutral"."""
-    known = {plain(symbol): label.word for label in labels().values() for symbol in label.emoji}
-    return {**known, "😐": "neutral", "😶": "neutral"}
-
-
 def plain(symbol: str) -> str:
-    """An emoji without what only varies its drawing: presentation selectors and skin tones."""
-    return "".join(c for c in symbol if c not in "\ufe0e\ufe0f" and not "\U0001f3fb" <= c <= "\U0001f3ff")
+    """An emoji without what only varies its drawing: presentation selectors, skin tones, a woman's or man's sign."""
+    kept = "".join(c for c in symbol if c not in "\ufe0e\ufe0f" and not "\U0001f3fb" <= c <= "\U0001f3ff")
+    return re.sub("\u200d[\u2640\u2642]$", "", kept)
 
 
 def get(word: str) -> Label:
@@ -144,16 +139,25 @@ def get(word: str) -> Label:
     return known[word]
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
-    """ " (did you mean X, Y or Z?)", or nothing if none is near. A shared beginning counts: sad, sadness."""
-    from difflib import SequenceMatcher
+def nearest(word: str, known: Iterable[str], meaning: Callable[[str], object] = str) -> str:
+    """ " (did you mean X, Y or Z?)" of words spelt alike, the first of each `meaning`; or nothing.
 
-    def likeness(other: str) -> float:
-        shared = len(commonprefix([word, other])) / max(1, len(word))
-        return max(SequenceMatcher(None, word, other).ratio(), 0.9 * shared)
+    A word without something ("friendless") is never taken for one with it, and the first letter has to agree: few
+    slips are there, and many opposites (unkind, kind).
+    """
+    without = "less"
+    alike = [other for other in known if other[:1] == word[:1] and (without in other) == (without in word)]
+    scores = {other: SequenceMatcher(None, other, word).ratio() for other in alike}
+    best = max(scores.values(), default=0.0)
+    slip = min(6 / 7, max(0.8, 1 - 1 / max(1, len(word))))  # one letter wrong; of long words one in seven
+    near = [other for other in alike if scores[other] >= max(slip, best - 0.05)]
+    near.sort(key=lambda other: -scores[other])
+    firsts = {meaning(other): other for other in reversed(near)}
+    return asked(list(reversed(firsts.values()))[:3])
 
-    ranked = sorted(((likeness(other), other) for other in known), reverse=True)
-    near = [other for score, other in ranked[:3] if score >= max(0.6, ranked[0][0] - 0.15)]
+
+def asked(near: Sequence[str]) -> str:
+    """ " (did you mean X, Y or Z?)", or nothing if there is none."""
     if not near:
         return ""
     return f" (did you mean {', '.join(near[:-1])}{' or ' if near[1:] else ''}{near[-1]}?)"

@@ -2,7 +2,8 @@
 
     smile.jpg                        a picture
     joy                              one of the 135 words
-    😏                                an emoji that means one of them
+    smiling, wink right, very sad    what people say (`mien.expressions.everyday`); left and right are the person's own
+    😏                                an emoji that means one of all these
     neutral                          a face at rest
     anger:0.5                        half of the way from neutral to anger
     joy:0.6+surprise:0.4             a mix; its parts are words, emoji, pictures or neutral
@@ -28,16 +29,21 @@ from typing import Any, Literal
 
 from PIL import Image
 
-from mien.expressions import labels
+from mien.expressions import everyday, labels
 from mien.face.blendshapes import INDEX
+from mien.face.subject import Subject
 from mien.images import SUFFIXES
 from mien.types import InputError
 
 Kind = Literal["picture", "word", "blendshapes", "neutral"]
-Given = str | Path | Image.Image | Mapping[str, float]
+Given = str | Path | Image.Image | Subject | Mapping[str, float]
 
 MAX_LENGTH = 65_536  # characters of a specification, inline or in a file
 MAX_PARTS = 16
+EXAMPLES = (
+    "write in English what the face does or feels, as in smile 🙂, laugh 🤣, wink left 😉, kiss 😗, eyes closed, "
+    "cry 😭, angry 😠, surprised 😮, scared 😨, sleepy 😪; `mien expressions list` prints all words."
+)
 TOLERANCE = 0.01  # of a mix's sum, for weights like 0.33
 _WEIGHT = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?(nan|inf|infinity)", re.IGNORECASE)
 
@@ -47,13 +53,13 @@ class Part:
     """One ingredient. Exactly one of `word`, `picture` and `shapes` is set, or none for neutral.
 
     Attributes:
-        weight: in [0, 1]. word: one of the 135. picture: a file's path, or a PIL picture.
+        weight: in [0, 1]. word: one of the 135. picture: a file's path, a PIL picture, or one whose face is found.
         shapes: (name, value in [0, 1]) of the blendshapes that were given, in MediaPipe's order.
     """
 
     weight: float
     word: str | None = None
-    picture: Path | Image.Image | None = None
+    picture: Path | Image.Image | Subject | None = None
     shapes: tuple[tuple[str, float], ...] | None = None
 
     @property
@@ -85,7 +91,7 @@ class Expression:
         return missing if missing > 1e-9 else 0.0
 
     @property
-    def picture(self) -> Path | Image.Image | None:
+    def picture(self) -> Path | Image.Image | Subject | None:
         """The picture, if one picture at full strength is all there is."""
         return self.parts[0].picture if len(self.parts) == 1 and not self.rest else None
 
@@ -106,7 +112,7 @@ def parse(given: Given | Expression) -> Expression:
     """
     if isinstance(given, Expression):
         return given
-    if isinstance(given, Image.Image):
+    if isinstance(given, (Image.Image, Subject)):
         return Expression((Part(1.0, picture=given),), "a picture")
     if isinstance(given, Mapping):
         return _blendshapes(dict(given), "the blendshapes")
@@ -121,12 +127,9 @@ def parse(given: Given | Expression) -> Expression:
         raise InputError(f"The expression has {len(text)} characters, and the limit is {MAX_LENGTH}.")
     if text[0] in "{[":
         return _blendshapes(_json(text, "The expression"), "the expression")
-    whole = _known(text)
-    if whole is None and _is_file(text):
-        return _file(Path(text))
-    if whole is not None:
-        return Expression((whole,), text)
-    return _mix(text)
+    if (whole := everyday.find(text)) is not None:
+        return Expression(_parts(whole, 1.0), text)
+    return _file(Path(text)) if _is_file(text) else _mix(text)
 
 
 def _mix(text: str) -> Expression:
@@ -151,16 +154,22 @@ def _mix(text: str) -> Expression:
                 f"The weights of {_short(text)} sum to {math.fsum(given):g}: make it 1, if need be by +neutral:x."
             )
     total = math.fsum(weight for weight in weights if weight is not None)
-    parts = []
+    parts: list[Part] = []
+    texts = []
     for (name, _), weight in zip(split, weights, strict=True):
         share = 1 / len(items) if weight is None else weight if len(items) == 1 else weight / total
-        parts.append(_part(name, share))
-    return Expression(tuple(parts), "+".join(_text(part, len(parts)) for part in parts))
+        known = everyday.find(name)
+        parts += [_picture(name, share)] if known is None else _parts(known, share)
+        written = Path(name).name if known is None else name if known.degree < 1 else known.name
+        texts.append(written if share == 1 and len(items) == 1 else f"{written}:{share:.4g}")
+    if len(parts) > MAX_PARTS:
+        raise InputError(f"{_short(text)} comes to {len(parts)} parts, and the limit is {MAX_PARTS}.")
+    return Expression(tuple(parts), "+".join(texts))
 
 
 def _weighted(item: str) -> tuple[str, float | None]:
     name, colon, number = item.rpartition(":")
-    if not colon or _is_file(item):
+    if not colon or _is_file(item) or everyday.find(item) is not None:  # ":)"
         return item, None
     number = number.strip()
     if not _WEIGHT.fullmatch(number):
@@ -172,10 +181,17 @@ def _weighted(item: str) -> tuple[str, float | None]:
     return name.strip(), float(number)
 
 
-def _part(name: str, weight: float) -> Part:
-    known = _known(name)
-    if known is not None:
-        return Part(weight, word=known.word)
+def _parts(meaning: everyday.Meaning, weight: float) -> tuple[Part, ...]:
+    weight *= meaning.degree
+    if meaning.shapes:
+        return (Part(weight, shapes=_ordered(meaning.shapes)),)
+    return tuple(
+        Part(weight * share, word=None if word == everyday.NEUTRAL else word)
+        for word, share in meaning.words.items()
+    )
+
+
+def _picture(name: str, weight: float) -> Part:
     if _is_file(name):
         if Path(name).suffix.lower() == ".json":
             raise InputError(f"{name} cannot be part of a mix: give blendshapes alone.")
@@ -184,22 +200,11 @@ def _part(name: str, weight: float) -> Part:
         raise InputError(f"{_short(name)} does not exist: check the name.")
     if _mode(name, stat.S_ISDIR):
         raise InputError(f"{_short(name)} is a folder: give a picture in it.")
-    if not any(c.isascii() and c.isalpha() for c in name):
-        raise InputError(
-            f"{_short(name)} means none of the words known here: `mien expressions list` shows each word's emoji."
-        )
-    near = labels.nearest(name.casefold()[:40], (*labels.labels(), "neutral"))
+    near = everyday.near(name)
     raise InputError(
-        f"{_short(name)} is neither a word for an expression nor a file{near}: "
-        "`mien expressions list` prints all words."
+        f"{_short(name)} is neither a word nor an emoji for an expression{near}, nor a file: "
+        + ("`mien expressions list` prints all words." if near else EXAMPLES)
     )
-
-
-def _known(name: str) -> Part | None:
-    word = labels.emoji().get(labels.plain(name), name.casefold())
-    if word == "neutral":
-        return Part(1.0)
-    return Part(1.0, word=word) if word in labels.labels() else None
 
 
 def _file(path: Path) -> Expression:
@@ -266,13 +271,12 @@ def _blendshapes(content: Any, name: str) -> Expression:
         if shape in shapes:
             raise InputError(f"{_short(name)} says {shape} twice: give each blendshape once.")
         shapes[shape] = float(value)
-    ordered = tuple((key, shapes[key]) for key in INDEX if key in shapes)
+    ordered = _ordered(shapes)
     return Expression((Part(1.0, shapes=ordered),), json.dumps(dict(ordered)))
 
 
-def _text(part: Part, count: int) -> str:
-    name = part.word or ("neutral" if part.picture is None else Path(str(part.picture)).name)
-    return name if part.weight == 1 and count == 1 else f"{name}:{part.weight:.4g}"
+def _ordered(shapes: Mapping[str, float]) -> tuple[tuple[str, float], ...]:
+    return tuple((key, shapes[key]) for key in INDEX if key in shapes)
 
 
 def _is_file(name: str) -> bool:

@@ -8,7 +8,7 @@ of the numbers on (yaw, pitch), p the pose that is wanted and p_ref the referenc
     e' = e + B (p - p_ref)
 
 A word and blendshapes have no pose of their own; theirs is the one that their numbers betray, by the regression of
-(yaw, pitch) on the numbers. ``turning.json`` holds both regressions; ``python -m mien.expressions.turning`` computes
+(yaw, pitch) on the numbers. ``turning.json`` holds both regressions; ``python -m factory.faces.turning`` computes
 them from the training part of the prepared faces.
 """
 
@@ -17,7 +17,6 @@ from __future__ import annotations
 import json
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -54,46 +53,3 @@ def turned(embedding: Tensor, pose: FloatArray, own: FloatArray | None = None) -
     if own is not None:
         here = torch.as_tensor(np.asarray(own)[..., :ANGLES], dtype=torch.float32)
     return embedding + (there - here) @ _fitted()[0].T
-
-
-def fit(numbers: FloatArray, pose: FloatArray) -> dict[str, list[Any]]:
-    """Both regressions by least squares: numbers [n, 57], and their heads' (yaw, pitch) [n, 2] in degrees."""
-
-    def regress(x: FloatArray, y: FloatArray) -> tuple[FloatArray, FloatArray]:
-        slope, *_ = np.linalg.lstsq(x - x.mean(0), y - y.mean(0), rcond=None)
-        return slope, y.mean(0) - x.mean(0) @ slope
-
-    (turn, _), (read, offset) = regress(pose, numbers), regress(numbers, pose)
-    return {
-        name: value.round(5).tolist()
-        for name, value in (("turn", turn.T), ("read", read.T), ("offset", offset))
-    }
-
-
-def main() -> None:
-    """Compute and write ``turning.json``; print how much of held-out heads' pose the numbers betray."""
-    from mien.data.dataset import load_faces, split_rows
-    from mien.data.statistics import expression_numbers
-    from mien.encoders.standardise import standardise
-    from mien.face.pose import angles
-    from mien.files import write_text
-
-    parts: dict[bool, list[tuple[FloatArray, FloatArray]]] = {False: [], True: []}
-    for source in ("utkface-adults", "lfw-gray"):
-        faces = load_faces(source)
-        pose = angles(faces.matrix[:, :3, :3])[:, :ANGLES]
-        for held_out, part in parts.items():
-            rows = split_rows(faces, held_out=held_out)
-            told = torch.from_numpy(expression_numbers(faces.blendshapes[rows], faces.landmarks[rows]))
-            part.append((standardise(told, "expression").double().numpy(), pose[rows]))
-    numbers, pose = (np.concatenate(column) for column in zip(*parts[False], strict=True))
-    write_text(FILE, json.dumps(fit(numbers, pose)) + "\n")
-    _fitted.cache_clear()
-    numbers, pose = (np.concatenate(column) for column in zip(*parts[True], strict=True))
-    left = pose - foretell(torch.from_numpy(numbers)).numpy()
-    r2 = 1 - left.var(0) / pose.var(0)
-    print(f"{len(pose)} held-out faces: R² of yaw {r2[0]:.2f}, of pitch {r2[1]:.2f}")
-
-
-if __name__ == "__main__":
-    main()

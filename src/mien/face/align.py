@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-from mien.types import ByteImage, FloatArray
+from mien.types import ByteImage, Face, FloatArray
 
 CROP_SIZE = 128
 
@@ -54,6 +54,11 @@ def box_matrix(box: FloatArray, angle: float = 0.0, size: int = CROP_SIZE) -> Fl
     linear = scale * np.array([[np.cos(radians), -np.sin(radians)], [np.sin(radians), np.cos(radians)]])
     centre = np.array([(x0 + x1) / 2, (y0 + y1) / 2])
     return np.concatenate([linear, (size / 2 - linear @ centre)[:, None]], axis=1)
+
+
+def cropped(image: Image.Image, face: Face, size: int = 256) -> Image.Image:
+    """The canonical crop of one face, PIL RGB [size, size]: faces so shown can be compared at a glance."""
+    return Image.fromarray(warp(np.asarray(image.convert("RGB")), crop_matrix(face.landmarks, size), size))
 
 
 def invert(matrix: FloatArray) -> FloatArray:

@@ -29,7 +29,7 @@ MIN_CONFIDENCE = 0.5
 
 
 def find_model(path: str | Path | None = None) -> Path:
-    """The Face Landmarker's file: `path`, else the fetched one, else that of the data beside the project.
+    """The Face Landmarker's file: `path`, else the fetched one, else that in the folder of data, ``MIEN_SHARED``.
 
     Raises:
         InputError: it is in none of them, or damaged; the sentence says what to fetch and where to put it.
@@ -41,9 +41,9 @@ def find_model(path: str | Path | None = None) -> Path:
     entry = weights.entry(ENTRY)
     if weights.check(entry, entry.files[0]) is not weights.Status.MISSING:
         return weights.path(ENTRY)
-    shared = Path(os.environ.get("MIEN_SHARED") or Path(__file__).resolve().parents[4] / "shared")
-    if (shared / "models" / MODEL_NAME).is_file():
-        return shared / "models" / MODEL_NAME
+    data = os.environ.get("MIEN_SHARED")
+    if data and (place := Path(data) / "models" / MODEL_NAME).is_file():
+        return place
     return weights.path(ENTRY)  # raises the sentence that says what to fetch
 
 

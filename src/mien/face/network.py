@@ -1,6 +1,6 @@
 """The embedded face analyser: one small residual network that reads landmarks, blendshapes, pose and confidence.
 
-Distilled from MediaPipe (`training/stages/analyser.py`). Everything is differentiable, so it also serves in losses.
+Distilled from MediaPipe (`factory/stages/analyser.py`). Everything is differentiable, so it also serves in losses.
 """
 
 from __future__ import annotations

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mien.images import is_picture, list_folder
+from mien.images import is_picture, list_folder, unread
+from mien.tables import read_table, stored
 from mien.types import InputError
 
 INPUTS = ("identity", "expression")
@@ -36,7 +36,7 @@ class EvaluationRow:
 
 
 def read_csv(path: str | Path, only: Sequence[str] | None = None) -> tuple[list[EvaluationRow], list[str]]:
-    """Rows of a CSV with the columns ``identity``, ``expression`` and one for each method.
+    """Rows of a table (`mien.tables.read_table`) with the columns ``identity``, ``expression`` and one for each method.
 
     Pictures are looked for from the CSV's folder, then from the current one (as in the results.csv of `mien
     generate --pairs`, whose method is the column ``out``). Optional columns: ``same_person``, another photograph of
@@ -54,33 +54,23 @@ def read_csv(path: str | Path, only: Sequence[str] | None = None) -> tuple[list[
         InputError: the file cannot be read, a column is missing, a method is called as a baseline, or there is no row.
     """
     path = Path(path)
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as handle:
-            table = list(csv.reader(handle))
-    except FileNotFoundError as error:
-        raise InputError(f"{path} does not exist: check the name.") from error
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path} cannot be read as CSV ({error}): give a UTF-8 file of pairs.") from error
-    if not table:
-        raise InputError(f"{path} is empty: its first line must name the columns.")
-    header = [name.strip() for name in table[0]]
-    repeated = [name for name in header if header.count(name) > 1]
-    if repeated:
-        raise InputError(f"{path} has the column {repeated[0]!r} twice: give every method a name of its own.")
-    for name in INPUTS:
-        if name not in header:
-            raise InputError(f"{path} has no column {name!r}: its first line must name it.")
-    methods = _chosen([name for name in header if name and name not in NOT_METHODS], only)
-    if not methods:
-        raise InputError(f"{path} has no column of results: add one for each method, named after it.")
+    methods: list[str] = []
+
+    def check(columns: Sequence[str]) -> None:
+        for name in INPUTS:
+            if name not in columns:
+                raise InputError(f"{path} has no column {name!r}: its first line must name it.")
+        methods.extend(_chosen([name for name in columns if name not in NOT_METHODS], only))
+        if not methods:
+            raise InputError(f"{path} has no column of results: add one for each method, named after it.")
+
     rows, wrong = [], []
-    for number, cells in enumerate((cells for cells in table[1:] if any(cells)), start=1):
-        if len(cells) != len(header):
-            wrong.append(
-                f"{path}, row {number} has {len(cells)} cells under {len(header)} columns: correct it."
-            )
+    for line in read_table(path, check).rows:
+        number, row = line.number, line.cells
+        if line.extra or line.short:
+            count = "more" if line.extra else "fewer"
+            wrong.append(f"{path}, row {number} has {count} cells than there are columns: correct it.")
             continue
-        row = dict(zip(header, (cell.strip() for cell in cells), strict=True))
         empty = [name for name in INPUTS if not row[name]]
         if empty:
             wrong.append(f"{path}, row {number} has an empty {empty[0]}: name a picture.")
@@ -146,7 +136,7 @@ def read_folder(
                 found.get(BACKGROUND, {}).get(name),
             )
         )
-    wrong = []
+    wrong = unread([folder / sub for sub in found])
     for sub in (*INPUTS[1:], SAME, BACKGROUND, *methods):
         if lost := sorted(found.get(sub, {}).keys() - found["identity"].keys()):
             others = f" and {len(lost) - 1} more" if len(lost) > 1 else ""
@@ -176,9 +166,9 @@ def _is_number(cell: str) -> bool:
 
 def _place(folder: Path, cell: str) -> Path:
     """Where a cell's picture is: from the CSV's folder; if it is not there, from where the command was given."""
-    near = folder / cell
+    near, here = stored(folder, cell), stored(Path(), cell)
     # os.path: pathlib's raise where a cell is words too long for a name
-    return Path(cell) if not os.path.exists(near) and os.path.exists(cell) else near
+    return here if not os.path.exists(near) and os.path.exists(here) else near
 
 
 def _pictures(folder: Path) -> dict[str, Path]:

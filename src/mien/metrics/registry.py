@@ -109,5 +109,21 @@ METRICS: dict[str, Metric] = {
             "kid", "KID", "lower", -inf, inf, "", "Binkowski et al. 2018, on the recogniser's numbers",
             "Squared kernel distance of the results' features to photographs', unbiased: 0 for more of the same.",
         ),
+        Metric(
+            "gain", "Gain", "higher", -inf, 1, "", "ours",
+            "How far the face's grey values went from the untouched photo's (0) to those of a real photograph (1).",
+        ),
+        Metric(
+            "detail", "Detail", "neither", 0, inf, "of the photo's", "ours",
+            "Mean absolute Laplacian of the aligned face against the photo's: best is 1, below is blurred.",
+        ),
+        Metric(
+            "seam", "Seam", "lower", 0, 255, "grey levels", "ours",
+            "Largest step along the border of what was changed, beyond the photo's own.",
+        ),
+        Metric(
+            "colour", "Colour", "lower", 0, inf, "ΔE", "CIE 1976",
+            "Distance of the skin's mean colour to the photo's in L*a*b*.",
+        ),
     )
 }  # fmt: skip

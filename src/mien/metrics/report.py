@@ -24,6 +24,8 @@ from mien.metrics.pairs import NO_CONTROL
 from mien.metrics.registry import METRICS
 from mien.metrics.statistics import Interval
 
+FILES = ("scores.csv", "summary.json", "report.html")
+
 
 def summary(evaluation: Evaluation) -> dict[str, Any]:
     """Everything but the single verdicts, as JSON values (NaN is None)."""
@@ -82,14 +84,10 @@ def write(evaluation: Evaluation, folder: str | Path) -> list[Path]:
     """
     folder = Path(folder)
     facts = summary(evaluation)
-    files = {
-        "scores.csv": scores_csv(evaluation),
-        "summary.json": json.dumps(facts, indent=1, ensure_ascii=False, allow_nan=False) + "\n",
-        "report.html": page(evaluation, facts),
-    }
-    for name, text in files.items():
+    summed = json.dumps(facts, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    for name, text in zip(FILES, (scores_csv(evaluation), summed, page(evaluation, facts)), strict=True):
         write_text(folder / name, text)
-    return [folder / name for name in files]
+    return [folder / name for name in FILES]
 
 
 def table(evaluation: Evaluation, metrics: tuple[str, ...] = ("exp", "lms", "id", "same_person")) -> str:

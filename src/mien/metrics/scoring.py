@@ -75,9 +75,11 @@ class Scorer:
         faces = self.analyse(image)
         return self.observe_face(image, faces[0], len(faces)) if faces else None
 
-    def observe_face(self, image: Image.Image, face: Face, faces: int = 1) -> Observation:
-        """Look at one face of a picture; `faces` is how many it shows."""
-        vector = self.recognise(image, face).detach().cpu().double()
+    def observe_face(
+        self, image: Image.Image, face: Face, faces: int = 1, known: Tensor | None = None
+    ) -> Observation:
+        """Look at one face of a picture; `faces` is how many it shows. `known`: what `recognise` would say of it."""
+        vector = (self.recognise(image, face) if known is None else known).detach().cpu().double()
         return Observation(
             face, vector.numpy(), self.centre(vector).numpy(), metrics.appearance(image, face), faces
         )

@@ -47,6 +47,7 @@ class Controller(Protocol):
     @property
     def controller(self) -> str: ...
     def attach(self, unet: UNet2DConditionModel) -> None: ...
+    def is_attached_to(self, unet: UNet2DConditionModel) -> bool: ...
     def detach(self) -> None: ...
     def forget(self) -> None: ...
     def project(
@@ -256,6 +257,10 @@ class ControlNetAdapter(nn.Module):
         """As ``EAdapter.attach``."""
         self.parallel.attach(unet)
         self._unet = [unet]
+
+    def is_attached_to(self, unet: UNet2DConditionModel) -> bool:
+        """As ``EAdapter.is_attached_to``."""
+        return self.parallel.is_attached_to(unet)
 
     def detach(self) -> None:
         """As ``EAdapter.detach``."""

@@ -178,6 +178,10 @@ class EAdapter(nn.Module):
         self._base_processors, self._processors = base, processors
         self._unet = [unet]
 
+    def is_attached_to(self, unet: UNet2DConditionModel) -> bool:
+        """Whether :meth:`attach` was called with it, and :meth:`detach` was not since."""
+        return bool(self._unet) and self._unet[0] is unet
+
     def detach(self) -> None:
         """Give the UNet its own processors back. Without effect if not attached."""
         for unet in self._unet:

@@ -7,7 +7,7 @@ for has none. As film grain is not coded in a video but described, and drawn ane
 What is missing runs along what is there: beside an outline it is more outline, in hair more hair. So the noise is
 stretched along the edge at its place, as far as there is one direction (the structure tensor: Bigün & Granlund 1987);
 round grain of the same strength looks like crust. Its deviation rises with the detail that is there, and more slowly.
-``python -m mien.training.grain`` measures all of it in photographs.
+``python -m factory.training.grain`` measures all of it in photographs.
 """
 
 from __future__ import annotations

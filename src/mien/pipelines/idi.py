@@ -12,14 +12,15 @@ import torch
 from PIL import Image
 
 from mien.data.filters import Limits, load_quality
-from mien.data.idi import FACESWAP, RESTRUCT, Subject, Worker, complete
+from mien.data.idi import FACESWAP, RESTRUCT, Swapper, Worker, complete
 from mien.data.observe import Memory, load_observer
 from mien.data.records import Manifest
-from mien.data.swap import FACEFUSION, CommandSwapper, Swapper, WarpSwapper
 from mien.metrics.scoring import SAME_PERSON
+from mien.pipelines.swap import FACEFUSION, CommandSwapper, WarpSwapper
 from mien.types import InputError
 
 if TYPE_CHECKING:
+    from mien.face.subject import Subject
     from mien.pipelines.portrait import PortraitPipeline
 
 SWAPPERS = ("warp", "reface", "facefusion", "command")
@@ -54,7 +55,7 @@ class PortraitGenerator:
         embeds = {}
         for branch, subjects in (("identity", identities), ("expression", expressions)):
             encoder = self.pipe.encoder(branch)
-            embeds[branch] = torch.stack([encoder(one.image, one.face).float().cpu() for one in subjects])
+            embeds[branch] = torch.stack([one.vector(encoder) for one in subjects])
         pixels = self.pipe.generate(
             embeds["identity"],
             embeds["expression"],

@@ -26,11 +26,12 @@ from mien.expressions import faces as shipped
 from mien.expressions import reading
 from mien.expressions.spec import Expression, Part, parse
 from mien.expressions.turning import turned
+from mien.face.subject import Subject
 from mien.images import read_image, to_rgb
 from mien.pipelines.arguments import shown
 from mien.types import Face, FloatArray, InputError
 
-Picture = str | Path | Image.Image
+Picture = str | Path | Image.Image | Subject
 Wish = Picture | Mapping[str, float] | Expression
 """An expression as it can be given to a pipeline: what `mien.expressions.spec.parse` takes."""
 FaceChoice = str | int
@@ -150,6 +151,8 @@ class Embedder:
 
     def _look(self, picture: Picture, which: FaceChoice | None = None) -> tuple[Tensor, FloatArray]:
         """The vector of a picture's face, and its pose."""
+        if isinstance(picture, Subject):
+            return picture.vector(self.encoder), picture.face.pose
         key = id(picture) if isinstance(picture, Image.Image) else str(picture)
         if key not in self._seen:
             if isinstance(picture, Image.Image):

@@ -9,12 +9,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import count as counted
+from typing import TYPE_CHECKING
 
 from PIL import Image
 
 from mien.encoders import people
-from mien.pipelines.portrait import Callback, PortraitPipeline, to_pil
+from mien.pipelines.portrait import PortraitPipeline, to_pil
 from mien.types import InputError
+
+if TYPE_CHECKING:
+    from mien.pipelines.batches import Callback
 
 EXPRESSION = "neutral"
 TRIES = 10  # pictures without a face, one after another
@@ -40,7 +44,7 @@ def invent(
 
     Args:
         prompt: whom to draw. The embedded model takes ``woman``, ``man``, ``young``, ``adult``, ``middle-aged`` and
-            ``old`` from it, and its style. callback: see ``mien.pipelines.portrait``; of a sample it is told first, and
+            ``old`` from it, and its style. callback: see `mien.pipelines.batches`; of a sample it is told first, and
             then, from step 1 again, of the portrait.
 
     Raises:

@@ -12,7 +12,6 @@ from PIL import Image
 from torch import Tensor
 
 from mien.backbones import AdapterSpec, Backbone, FaceEncoder, load_backbone
-from mien.diffusion.spacing import set_timesteps
 from mien.pipelines.arguments import (
     as_generators,
     check_scale,
@@ -22,6 +21,7 @@ from mien.pipelines.arguments import (
     one_of,
     whole,
 )
+from mien.pipelines.batches import in_batches
 from mien.pipelines.conditions import Texts, conditions_of, given_texts
 from mien.pipelines.diffusers_names import (
     DiffusersNames,
@@ -40,18 +40,14 @@ from mien.types import Face, InputError
 if TYPE_CHECKING:
     from mien.models.attention import Scale
     from mien.models.controllers import Controller
-
-Callback = Callable[[int, int, Tensor], None]
-"""``callback(step, total, latents)``: after step 1 … total of the whole call; latents [b, c, h, w] of the
-batch in work, which ``pipe.backbone.decode`` turns into pixels for a preview."""
+    from mien.pipelines.batches import Callback
 
 
 class PortraitPipeline(DiffusersNames):
     """Portraits of people with expressions.
 
     ``scheduler`` may be set to any scheduler of diffusers, by name ("ddim") or as an object; the default is
-    DPM-Solver++ (2M), which needs few steps. ``spacing`` (``diffusion.spacing``) is the adapter's with that, and 1
-    after another is set.
+    DPM-Solver++ (2M), which needs few steps.
 
     An image depends on its own inputs and its own seed only: noise is drawn on the CPU, one generator an
     image, so the same seed gives the same image in any batch, at batch size 1 bit for bit, in larger batches
@@ -76,7 +72,8 @@ class PortraitPipeline(DiffusersNames):
         self.backbone = backbone
         self.adapter = adapter
         self.scheduler = scheduler  # before the UNet is touched: it may be refused
-        adapter.attach(backbone.unet)
+        if not adapter.is_attached_to(backbone.unet):  # else another pipeline of this backbone has done it
+            adapter.attach(backbone.unet)
         self._loras: dict[str, float] = {}
         self._interrupt = False  # diffusers' name: `callback_on_step_end` may set it to end after its step
         self.steps = backbone.adapter.steps if backbone.adapter else AdapterSpec.steps
@@ -121,9 +118,7 @@ class PortraitPipeline(DiffusersNames):
 
     @scheduler.setter
     def scheduler(self, which: Any) -> None:
-        own = which is None or which is self.backbone.scheduler
         self._scheduler = choose_scheduler(which, self.backbone.scheduler)
-        self.spacing = self.backbone.adapter.spacing if own and self.backbone.adapter else 1.0
 
     def __call__(
         self,
@@ -170,7 +165,7 @@ class PortraitPipeline(DiffusersNames):
             id_scale, expression_scale: lambda_id, lambda_exp, the same for every image; see ``EAdapter.predict_noise``.
             face, expression_face: which face of an identity's and an expression's picture is meant.
             height, width: pixels; None: the model's size. batch_size: images in work at a time.
-            callback: see ``Callback``.
+            callback: see `mien.pipelines.batches`.
             num_inference_steps, guidance_scale, num_images_per_prompt: as steps, guidance, num_images.
             generator: what draws the noise in place of seed: one for all in turn, or one for each image.
             output_type: "pil" (a list, whose ``.images`` is itself), "np", "pt", "latent": see ``as_output``.
@@ -210,13 +205,7 @@ class PortraitPipeline(DiffusersNames):
             for branch, vectors in self.embed(identity, expression, n, face, expression_face).items()
         }
         made: list[Tensor] = []
-        batches = [slice(i, i + batch_size) for i in range(0, len(seeds), batch_size)]
-        for k, part in enumerate(batches):
-
-            def report(step: int, total: int, latents: Tensor, k: int = k) -> None:
-                if callback is not None:
-                    callback(k * total + step, len(batches) * total, latents)
-
+        for part, report in in_batches(len(seeds), batch_size, callback):
             pixels = self.generate(
                 embeds["identity"][part] if "identity" in embeds else None,
                 embeds["expression"][part] if "expression" in embeds else None,
@@ -327,7 +316,7 @@ class PortraitPipeline(DiffusersNames):
             added["timestep_cond"] = told.to(backbone.device, backbone.precision)
         predict = self.adapter.predict_noise(backbone.unet, id_scale, expression_scale, **added)
         scheduler = copy.deepcopy(self.scheduler)  # its state belongs to this call
-        set_timesteps(scheduler, steps, self.spacing, backbone.device)
+        scheduler.set_timesteps(steps, device=backbone.device)
         if generators is None:
             generators = [torch.Generator().manual_seed(check_seed(seed)) for seed in seeds]
         else:

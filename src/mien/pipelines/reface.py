@@ -20,6 +20,7 @@ from mien.backbones import AdapterSpec, Backbone, FaceEncoder, load_backbone
 from mien.models.attention import times
 from mien.models.sfsr import FRAMINGS, background_conditions
 from mien.pipelines.arguments import as_generators, check_seed, check_text, one_of, whole
+from mien.pipelines.batches import in_batches
 from mien.pipelines.conditions import Texts, given_texts
 from mien.pipelines.diffusers_names import (
     OUTPUTS,
@@ -32,16 +33,18 @@ from mien.pipelines.diffusers_names import (
     step_end,
 )
 from mien.pipelines.inputs import Embedder, FaceChoice, Person, Picture, Wish, as_list
-from mien.pipelines.portrait import Callback, PortraitPipeline, to_pil
+from mien.pipelines.portrait import PortraitPipeline, to_pil
 from mien.pipelines.scenes import Refaced as Refaced
 from mien.pipelines.scenes import Scene as Scene
 from mien.pipelines.scenes import find_scene, read_photo
 from mien.pipelines.schedulers import PLAIN_SCHEDULERS, reface_scheduler
+from mien.pixels import to_pixels
 from mien.types import ByteImage, Face, InputError
 
 if TYPE_CHECKING:
     from mien.models.attention import Scale
     from mien.models.e_adapter import EAdapter
+    from mien.pipelines.batches import Callback
 
 STEPS = 50  # DiffSFSR, implementation details: PNDM, 50 steps
 
@@ -241,7 +244,7 @@ class RefacePipeline(DiffusersNames):
             seed: one for all n, or a list of n. steps: None: 50, or the model's own. guidance: None: the adapter's own.
             id_scale, expression_scale: see ``EAdapter.predict_noise``; an id_scale of 1 is the adapter's own.
             face, identity_face, expression_face: which face is meant in a photo and in the others' pictures.
-            batch_size: photos in work at a time. callback: see ``Callback``.
+            batch_size: photos in work at a time. callback: see `mien.pipelines.batches`.
             num_images: of each; image j has seed + j. generator, after, texts: see ``PortraitPipeline`` and its
                 ``generate``; texts as of ``pipelines.conditions.given_texts``.
 
@@ -274,22 +277,14 @@ class RefacePipeline(DiffusersNames):
             for branch, which in choices.items()
         }
         results: list[Refaced] = []
-        parts = [slice(i, i + batch_size) for i in range(0, n, batch_size)]
-        for k, part in enumerate(parts):
-
-            def report(step: int, total: int, latents: Tensor, k: int = k) -> None:
-                if callback is not None:
-                    callback(k * total + step, len(parts) * total, latents)
-
-            pictures = self._scenes(photos[part], prompts[part], seeds[part], steps, guidance)
-            scenes = [self.look(picture, face, name) for picture, name in pictures]
+        found: dict[Any, Scene] = {}
+        for part, report in in_batches(n, batch_size, callback):
+            scenes = self._scenes(photos[part], prompts[part], seeds[part], steps, guidance, face, found)
             embeds = {
                 branch: torch.stack(
                     [
-                        self._embed(embedder, wish, scene, picture)
-                        for wish, scene, (picture, _) in zip(
-                            wishes[branch][part], scenes, pictures, strict=True
-                        )
+                        self._embed(embedder, wish, scene)
+                        for wish, scene in zip(wishes[branch][part], scenes, strict=True)
                     ]
                 )
                 for branch, embedder in embedders.items()
@@ -304,10 +299,10 @@ class RefacePipeline(DiffusersNames):
                 break
         return results
 
-    def _embed(self, embedder: Embedder, wish: Any, scene: Scene, picture: Image.Image) -> Tensor:
+    def _embed(self, embedder: Embedder, wish: Any, scene: Scene) -> Tensor:
         """[w] float32 of a wish, an expression at the pose of the scene's face; of None what the photo itself says."""
         if wish is None:
-            return embedder.encoder(picture, scene.face).detach().float().cpu()
+            return scene.subject.vector(embedder.encoder)
         return embedder([wish], scene.face.pose if self.turn else None)[0]
 
     def look(self, photo: Image.Image, which: FaceChoice = "largest", name: str = "the photo") -> Scene:
@@ -344,10 +339,7 @@ class RefacePipeline(DiffusersNames):
         texts: Texts | None = None,
     ) -> list[ByteImage]:
         """The crops [s, s, 3] uint8 of one batch of scenes, for embeddings [b, w], not yet pasted back."""
-        x = (
-            torch.from_numpy(np.stack([scene.crop for scene in scenes])).permute(0, 3, 1, 2).float() / 127.5
-            - 1
-        )
+        x = to_pixels(np.stack([scene.crop for scene in scenes]))
         region = torch.from_numpy(np.stack([scene.region for scene in scenes]))[:, None]
         background, mask = background_conditions(
             self.backbone.vae, x.to(self.backbone.device), region.to(self.backbone.device)
@@ -381,8 +373,10 @@ class RefacePipeline(DiffusersNames):
         seeds: Sequence[int],
         steps: int | None,
         guidance: float | None,
-    ) -> list[tuple[Image.Image, str]]:
-        """Every photo read, or made from its prompt, with what to call it in messages."""
+        face: FaceChoice,
+        found: dict[Any, Scene],
+    ) -> list[Scene]:
+        """Every photo read, or made from its prompt, and its face found; a photo that comes again is in `found`."""
         wanted = [i for i, photo in enumerate(photos) if photo is None]
         if any(not prompts[i].strip() for i in wanted):
             raise InputError("there is neither a photo nor a prompt: give one of them")
@@ -392,9 +386,15 @@ class RefacePipeline(DiffusersNames):
             made = to_pil(
                 self.portraits.generate(None, None, of_scenes, their_seeds, guidance=guidance, steps=steps)
             )
-        return [
-            (made[wanted.index(i)], f"the scene made from {prompts[i]!r} (try another seed)")
-            if photo is None
-            else read_photo(photo)
-            for i, photo in enumerate(photos)
-        ]
+        scenes = []
+        for i, photo in enumerate(photos):
+            if photo is None:
+                name = f"the scene made from {prompts[i]!r} (try another seed)"
+                scenes.append(self.look(made[wanted.index(i)], face, name))
+                continue
+            key = id(photo) if isinstance(photo, Image.Image) else str(photo)
+            if key not in found:
+                picture, name = read_photo(photo)
+                found[key] = self.look(picture, face, name)
+            scenes.append(found[key])
+        return scenes

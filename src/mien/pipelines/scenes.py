@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from PIL import Image
 from mien.face.align import invert, transform_points, warp
 from mien.face.colour import match_colour
 from mien.face.paste import feather, paste_back
+from mien.face.subject import Subject
 from mien.images import read_image, to_rgb
 from mien.models.sfsr import face_region
 from mien.pipelines.arguments import shown
@@ -39,6 +41,11 @@ class Scene:
     matrix: FloatArray
     crop: ByteImage
     region: FloatArray
+
+    @cached_property
+    def subject(self) -> Subject:
+        """The photo's own person."""
+        return Subject(Image.fromarray(self.photo), self.face)
 
 
 @dataclass(frozen=True)

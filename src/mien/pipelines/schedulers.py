@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import inspect
 from typing import Any
 
@@ -37,8 +38,10 @@ def choose_scheduler(which: Any, trained: Any) -> Any:
     known = scheduler_names()
     name = known.get(which.lower().removesuffix("scheduler"))
     if name is None:
+        near = difflib.get_close_matches(which.lower(), known, n=1)
+        hint = f" (did you mean {near[0]}?)" if near else ""
         short = ", ".join(sorted(name.removesuffix("Scheduler") for name in known.values()))
-        raise InputError(f"scheduler {which!r} is unknown: choose one of {short}")
+        raise InputError(f"scheduler {which!r} is unknown{hint}: choose one of {short}")
     import diffusers
 
     kind = getattr(diffusers, name)

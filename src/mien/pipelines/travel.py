@@ -9,23 +9,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import torch
-from PIL import Image
-from torch import Tensor
+import numpy as np
 
 from mien.expressions.spec import Expression, parse
-from mien.pipelines.arguments import check_seed, whole
-from mien.pipelines.inputs import Embedder, FaceChoice, Picture, Wish
-from mien.pipelines.portrait import Callback, PortraitPipeline, to_pil
-from mien.types import InputError
+from mien.types import FloatArray, InputError
 
 if TYPE_CHECKING:
+    from PIL import Image
+    from torch import Tensor
+
     from mien.models.attention import Scale
+    from mien.pipelines.batches import Callback
+    from mien.pipelines.inputs import FaceChoice, Picture, Wish
+    from mien.pipelines.portrait import PortraitPipeline
 
 MAX_FRAMES = 1000
 
 
-def positions(stops: int, frames: int) -> Tensor:
+def positions(stops: int, frames: int) -> FloatArray:
     """Where each frame is: [frames] float64 from 0 to stops - 1, at even speed; the stops at both ends are met.
 
     Raises:
@@ -37,12 +38,14 @@ def positions(stops: int, frames: int) -> Tensor:
         raise InputError(
             f"{frames} frames for {stops} expressions: give at least {stops}, and at most {MAX_FRAMES}."
         )
-    return torch.linspace(0, stops - 1, frames, dtype=torch.float64)
+    return np.linspace(0, stops - 1, frames)
 
 
 def interpolate(embeds: Tensor, frames: int) -> Tensor:
     """Embeddings of the stops [k, w] -> of the frames [frames, w], linear between neighbours."""
-    place = positions(len(embeds), frames)
+    import torch
+
+    place = torch.from_numpy(positions(len(embeds), frames))
     before = place.floor().long().clamp(max=len(embeds) - 2)
     share = (place - before).to(embeds)[:, None]
     return (1 - share) * embeds[before] + share * embeds[before + 1]
@@ -97,6 +100,11 @@ def travel(
     Raises:
         InputError: an expression or picture cannot be used, or there are too few stops or frames.
     """
+    from mien.pipelines.arguments import check_seed, whole
+    from mien.pipelines.batches import in_batches
+    from mien.pipelines.inputs import Embedder
+    from mien.pipelines.portrait import to_pil
+
     positions(len(stops), frames)
     whole("batch_size", batch_size)
     pipe.check(steps, guidance, id_scale, expression_scale)
@@ -107,17 +115,12 @@ def travel(
     identity_embeds = who([one])
     expression_embeds = interpolate(how(list(stops)), frames)
     images: list[Image.Image] = []
-    count = -(-frames // batch_size)
-    for k, part in enumerate(expression_embeds.split(batch_size)):
-
-        def report(step: int, total: int, latents: Tensor, k: int = k) -> None:
-            if callback is not None:
-                callback(k * total + step, count * total, latents)
-
-        b = len(part)
+    for part, report in in_batches(frames, batch_size, callback):
+        embeds = expression_embeds[part]
+        b = len(embeds)
         pixels = pipe.generate(
             identity_embeds.expand(b, *identity_embeds.shape[1:]),
-            part,
+            embeds,
             prompts=[prompt] * b,
             negative_prompts=[negative_prompt] * b,
             seeds=[seed] * b,

@@ -143,6 +143,8 @@ def read_metadata(path: str | Path) -> Metadata | None:
             if said is not None and said.settings is not None:
                 return said
             other = read_foreign(image)
+    except FileNotFoundError as error:
+        raise InputError(f"{path} does not exist: check the name.") from error
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise InputError(
             f"{path} is not a picture that can be read: give a JPEG, PNG or WebP file."

@@ -31,8 +31,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from scipy.fft import dctn, idctn
-from scipy.ndimage import gaussian_filter
 
 Array = NDArray[np.float64]
 Box = tuple[float, float, float, float]
@@ -46,6 +44,7 @@ SMALLEST = 64  # pixels of a side: below, too few frequencies of the band exist
 TARGET = 8.0  # of the rehearsal
 PART_TARGET = 10.0  # the same for a part of a picture, whose place the detector may have to search
 STRENGTHS = (0.35, 0.5, 0.7, 1.0, 1.4, 2.0, 2.8)  # root mean square, in levels of 255, where m is 1
+BAND = 256  # rows of a picture in work at a time
 
 
 @dataclass(frozen=True)
@@ -87,11 +86,11 @@ def embed(image: Image.Image, mask: NDArray[np.floating] | None = None) -> Image
     target = TARGET if soft is None else PART_TARGET
     y = _grid(Image.fromarray(pixels))
     pattern = Image.fromarray((_liveliness(y) * _pattern()).astype(np.float32))
-    delta = np.asarray(pattern.resize((right - left, bottom - top), Image.Resampling.BICUBIC), np.float64)
+    delta = np.array(pattern.resize((right - left, bottom - top), Image.Resampling.BICUBIC), np.float64)
     if soft is not None:
-        delta = delta * soft
+        delta *= soft
     for strength in STRENGTHS:
-        marked = np.round(pixels + strength * delta[..., None]).clip(0, 255).astype(np.uint8)
+        marked = _added(pixels, delta, strength)
         if _statistic(_rehearsal(Image.fromarray(marked))) >= target:
             break
     if soft is None:
@@ -103,6 +102,15 @@ def embed(image: Image.Image, mask: NDArray[np.floating] | None = None) -> Image
     part = whole[y0:y1, x0:x1]
     part[soft[inner] > 0] = marked[inner][soft[inner] > 0]
     return Image.fromarray(whole)
+
+
+def _added(pixels: NDArray[np.uint8], delta: Array, strength: float) -> NDArray[np.uint8]:
+    """`pixels` [h, w, 3] plus `strength` times `delta` [h, w], rounded; band by band, for photographs are large."""
+    marked = np.empty_like(pixels)
+    for first in range(0, len(pixels), BAND):
+        part = slice(first, first + BAND)
+        marked[part] = np.round(pixels[part] + strength * delta[part, :, None]).clip(0, 255)
+    return marked
 
 
 def whole_box(image: Image.Image) -> Box:
@@ -161,6 +169,8 @@ WINDOW = 192  # grid points: the mark's 128 may lie 32 off
 
 
 def _near(image: Image.Image, box: Box) -> Iterator[Found]:
+    from scipy.fft import idctn
+
     across = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
     grey = image.convert("L")
     spectrum = np.conj(np.fft.rfft2(_pattern(), (WINDOW, WINDOW)))
@@ -209,6 +219,9 @@ def _signs() -> Array:
 @cache
 def _pattern() -> Array:
     """[GRID, GRID], mean 0, root mean square 1."""
+
+    from scipy.fft import idctn
+
     pattern = idctn(_signs(), norm="ortho")
     return pattern / pattern.std()
 
@@ -219,10 +232,18 @@ def _grid(image: Image.Image) -> Array:
     return np.asarray(grey.resize((GRID, GRID), Image.Resampling.BICUBIC), np.float64)
 
 
+def _blurred(y: Array, sigma: int) -> Array:
+    """`y` [n, n] blurred by a Gaussian that is cut off at four `sigma`, mirrored at its edges."""
+    import cv2  # which the photo engine has loaded already; scipy.ndimage costs a fifth of a cold command
+
+    size = (8 * sigma + 1, 8 * sigma + 1)
+    return np.asarray(cv2.GaussianBlur(y, size, sigma, borderType=cv2.BORDER_REFLECT), np.float64)
+
+
 def _liveliness(y: Array) -> Array:
     """m: 0.6 where the picture is smooth to 3 in hair and cloth, where the eye sees no such thing."""
-    detail = y - gaussian_filter(y, 2)
-    return (0.6 + np.sqrt(gaussian_filter(detail * detail, 2)) / 6).clip(0.6, 3.0)
+    detail = y - _blurred(y, 2)
+    return (0.6 + np.sqrt(_blurred(detail * detail, 2)) / 6).clip(0.6, 3.0)
 
 
 def _features(y: Array) -> Array:
@@ -234,12 +255,15 @@ def _features(y: Array) -> Array:
     Returns:
         [n, n], 0 outside the band.
     """
+
+    from scipy.fft import dctn, idctn
+
     n = len(y)
     band = _band(n)
     inside = idctn(np.where(band, dctn(y, norm="ortho"), 0), norm="ortho")
-    local = np.sqrt(gaussian_filter(inside * inside, 4)) + 0.5
+    local = np.sqrt(_blurred(inside * inside, 4)) + 0.5
     f = np.where(band, dctn(inside / local, norm="ortho"), 0)
-    power = gaussian_filter(f * f, 3) / np.maximum(gaussian_filter(band.astype(float), 3), 1e-3)
+    power = _blurred(f * f, 3) / np.maximum(_blurred(band.astype(float), 3), 1e-3)
     return np.where(band, (f / (np.sqrt(power) + 1e-9)).clip(-2.5, 2.5), 0)
 
 

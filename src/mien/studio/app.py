@@ -15,8 +15,8 @@ from PIL import Image
 from starlette.middleware import Middleware
 
 from mien import __version__
-from mien.cli.consent import NOTICE
 from mien.expressions.faces import FOLDER
+from mien.making.consent import NOTICE
 from mien.studio import expressions, history, measure, portrait, reface, travel
 from mien.studio.calls import Page
 from mien.studio.engine import SESSION_AGE, Engine

@@ -22,7 +22,7 @@ from PIL import Image
 from mien.studio.sessions import Sessions
 from mien.types import InputError
 
-LOADED = 2  # pipelines kept in memory; the one that was not used for longest goes
+LOADED = 2  # models kept in memory; the one that was not used for longest goes
 PREVIEW_EVERY = 1.0  # seconds between two previews
 SESSION_AGE = 3600  # seconds after which a result is removed
 
@@ -75,14 +75,15 @@ class Job:
             )
 
     def watch(self, backbone: Any) -> Callable[[int, int, Any], None]:
-        """A pipeline's callback: reports each step, with a preview decoded by `backbone` now and then."""
+        """A pipeline's callback: reports each step, with a preview decoded by `backbone` (None: no preview) now and
+        then."""
 
         def callback(step: int, total: int, latents: Any) -> None:
             from mien.pipelines.portrait import to_pil
 
             self.check()
             preview, now = None, time.monotonic()
-            if now - self._shown >= PREVIEW_EVERY and step < total:
+            if backbone is not None and now - self._shown >= PREVIEW_EVERY and step < total:
                 self._shown = now
                 preview = to_pil(backbone.decode(latents[:1]).cpu())[0]
             self.updates.put(Step(step, total, preview))
@@ -110,7 +111,7 @@ class Engine:
         self.folder, self.backbones, self.device, self.seconds = folder, backbones, device, seconds
         self._adapters = adapters
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="mien-model")
-        self._loaded: OrderedDict[tuple[str, str], Any] = OrderedDict()
+        self._loaded: OrderedDict[str, Any] = OrderedDict()
         self._jobs: set[Job] = set()
         self._guard = threading.Lock()
         self.sessions = Sessions(self._forget)
@@ -151,38 +152,19 @@ class Engine:
             job.cancelled.set()
         return len(mine)
 
-    def portraits(self, backbone: str) -> Any:
-        """The portrait pipeline of a backbone (`mien.cli.generate.portraits.Portraits`); only in the model's thread."""
-        from mien.cli.generate.portraits import Portraits
-        from mien.cli.generate.wish import Wish
+    def model(self, backbone: str) -> Any:
+        """The loaded model (`mien.making.model.Model`) of this name; only in the model's thread."""
+        from mien.making.model import Model
 
-        return self._get(
-            "portrait",
-            backbone,
-            lambda model, adapter: Portraits(Wish(), model, self.device, "auto", adapter),
-        )
-
-    def refaces(self, backbone: str) -> Any:
-        """The refacing pipeline of a backbone (`mien.cli.reface.refaces.Refaces`); only in the model's thread."""
-        from mien.cli.reface.refaces import Refaces
-        from mien.cli.reface.wish import RefaceWish
-
-        return self._get(
-            "reface",
-            backbone,
-            lambda model, adapter: Refaces(RefaceWish(), model, self.device, "auto", adapter, None),
-        )
-
-    def _get(self, kind: str, backbone: str, load: Callable[[str, str | None], Any]) -> Any:
         if backbone not in self.backbones:
             raise InputError(f"There is no backbone of that name here: choose {', '.join(self.backbones)}.")
-        key = (kind, backbone)
-        if key not in self._loaded:
+        if backbone not in self._loaded:
             while len(self._loaded) >= LOADED:
                 self._loaded.popitem(last=False)
-            self._loaded[key] = load(self.backbones[backbone], self._adapters.get(backbone))
-        self._loaded.move_to_end(key)
-        return self._loaded[key]
+            adapter = self._adapters.get(backbone)
+            self._loaded[backbone] = Model(self.backbones[backbone], self.device, "auto", adapter, backbone)
+        self._loaded.move_to_end(backbone)
+        return self._loaded[backbone]
 
     def new_folder(self, session: str) -> Path:
         """A new folder for one job's results, whose name nobody can guess; old ones are removed."""

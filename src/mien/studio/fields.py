@@ -14,7 +14,7 @@ from mien.expressions.spec import Expression, parse
 from mien.provenance import save_image
 from mien.studio.calls import place_of
 from mien.studio.engine import Engine, Job, Step
-from mien.studio.inputs import MAX_SEED, MAX_TEXT, SLIDERS, picture, told, words
+from mien.studio.inputs import MAX_SEED, MAX_TEXT, SLIDERS, own, picture, told, words
 from mien.types import InputError
 
 GALLERY: dict[str, Any] = {
@@ -85,13 +85,14 @@ def inventing(engine: Engine, backbone: gr.Dropdown, into: gr.Image) -> None:
             place = engine.new_folder(session) / "nobody.png"
 
             def work(job: Job) -> Path:
-                from mien.pipelines.invent import invent
+                from mien.making.portraits import Portraits
+                from mien.making.wishes import PortraitWish
 
-                pipe = engine.portraits(backbone).pipe
-                (one,) = invent(pipe, seed=secrets.randbelow(MAX_SEED), callback=job.watch(pipe.backbone))
-                return save_image(
-                    one.image, place, {"kind": "invented", "seed": one.seed, "backbone": backbone}
+                model = engine.model(backbone)
+                (one,) = Portraits(model, PortraitWish()).invent(
+                    1, secrets.randbelow(MAX_SEED), callback=job.watch(model.backbone)
                 )
+                return one.save(place)
 
             for update in engine.run(session, work):
                 if isinstance(update, Step):
@@ -154,6 +155,16 @@ def sampling_fields() -> dict[str, Any]:
         "id_scale": id_scale,
         "expression_scale": expression_scale,
         "guidance": scale,
+    }
+
+
+def sampling(steps: float, id_scale: float, expression_scale: float, guidance: float) -> dict[str, Any]:
+    """What the fields of `sampling_fields` say, but for the seed, as settings of a wish."""
+    return {
+        "steps": own(steps),
+        "guidance": guidance or None,
+        "id_scale": id_scale,
+        "expression_scale": expression_scale,
     }
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import gradio as gr
 from PIL import Image
 
-from mien.expressions import labels
+from mien.expressions import everyday
 from mien.expressions.spec import MAX_LENGTH, Expression, parse
 from mien.images import decode_image
 from mien.types import InputError
@@ -75,11 +75,11 @@ def words(text: str | None) -> Expression:
         raise InputError(f"The expression has {len(text)} characters, and the limit is {MAX_LENGTH}.")
     if text and text[0] not in "{[" and not _known(text):
         for item in text.split("+"):
-            name = item.rpartition(":")[0] or item
-            if not _known(name.strip()):
-                near = labels.nearest(name.strip().casefold()[:40], (*labels.labels(), "neutral"))
+            name = item if _known(item) else item.rpartition(":")[0] or item
+            if not _known(name):
+                near = everyday.near(name)
                 raise InputError(
-                    f"{shown(name)} is no word or emoji for an expression{near}: the tab Expressions shows all."
+                    f"{shown(name.strip())} is no word or emoji for an expression{near}: the tab Expressions shows all."
                 )
     return parse(text)
 
@@ -159,5 +159,4 @@ def told() -> Iterator[None]:
 
 
 def _known(name: str) -> bool:
-    word = labels.emoji().get(labels.plain(name), name.casefold())
-    return word == "neutral" or word in labels.labels()
+    return everyday.find(name) is not None

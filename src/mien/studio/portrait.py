@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from mien.expressions.spec import Expression
-from mien.provenance import save_image
-from mien.provenance.hashes import new_salt
-from mien.studio.engine import Engine, Job, Step
+from mien.making.made import Maker
+from mien.making.wishes import PhotoWish, PortraitWish, Request, in_words
+from mien.studio import jobs
+from mien.studio.engine import Engine, Job
 from mien.studio.fields import (
     GALLERY,
     MODEL,
@@ -20,14 +20,14 @@ from mien.studio.fields import (
     buttons,
     expression_fields,
     inventing,
-    on_the_way,
     photo,
+    sampling,
     sampling_fields,
     stop_by,
     wanted,
 )
-from mien.studio.history import remember
-from mien.studio.inputs import MAX_SEED, MAX_TEXT, number, own, picture, prompt, told
+from mien.studio.inputs import MAX_SEED, MAX_TEXT, number, picture, prompt, told
+from mien.studio.jobs import Done
 
 MOST = 8  # portraits of one job
 
@@ -71,37 +71,38 @@ def panel(engine: Engine, backbone: gr.Dropdown, history: gr.State) -> Panel:
         progress: Any = gr.Progress(),  # noqa: B008 - how Gradio knows that it is wanted
     ) -> Iterator[Any]:
         with told():
-            wish = {
-                "negative_prompt": prompt(negative_prompt, "negative prompt"),
-                "steps": own(steps),
-                "guidance": guidance or None,
-                "id_scale": id_scale,
-                "expression_scale": expression_scale,
-                "num_images": number(variations, 1, MOST, "number of variations"),
-            }
             engine.sessions.hold(str(request.session_hash), identity, expression_picture)
-            who = picture(identity, "person's picture")
-            what = wanted(how, expression, expression_picture)
-            words, first = prompt(prompt_text), number(seed, 0, MAX_SEED, "seed")
-            place = engine.new_folder(str(request.session_hash))
+            wish = PortraitWish(
+                negative_prompt=prompt(negative_prompt, "negative prompt"),
+                num_images=number(variations, 1, MOST, "number of variations"),
+                **sampling(steps, id_scale, expression_scale, guidance),
+            )
+            asked = Request(
+                picture(identity, "person's picture"),
+                wanted(how, expression, expression_picture),
+                prompt(prompt_text),
+                number(seed, 0, MAX_SEED, "seed"),
+            )
 
-            def work(job: Job) -> Any:
-                return portraits(engine, job, place, backbone, wish, who, what, words, first)
+            def work(job: Job, place: Path) -> Done:
+                maker: Maker
+                if jobs.by_photo(backbone, asked.prompt, wish.negative_prompt) and wish.num_images == 1:
+                    from mien.making.photographs import Photographs
 
-            yield None, [], None, "", history
-            for update in engine.run(str(request.session_hash), work):
-                if isinstance(update, Step):
-                    if shown := on_the_way(update, place, progress):
-                        yield shown
-                    continue
-                paths, lines, settings = update
+                    maker = Photographs(PhotoWish("portrait"))
+                else:
+                    from mien.making.portraits import Portraits
+
+                    maker = Portraits(engine.model(backbone), wish)
+                done = jobs.make(maker, asked, wish.num_images, job, place)
+                paths = [path for path, _ in done]
+                lines = [f"Seed {made.told['seed']}: {in_words('portrait', made.scores)}" for _, made in done]
                 entry: dict[str, Any] = {"kind": "portrait", "how": how, "text": expression}
-                entry |= {
-                    "picture": paths[0],
-                    "label": f"{what.text[:40]} · seed {first}",
-                    "settings": settings,
-                }
-                yield None, paths, paths, "  \n".join(lines), remember(history, entry)
+                entry |= {"picture": paths[0], "label": f"{_text(asked)} · seed {asked.seed}"}
+                entry["settings"] = {**maker.settings, **done[0][1].told}
+                return Done(paths, paths, "  \n".join(lines), entry)
+
+            yield from jobs.follow(engine, request, history, progress, work)
 
     outputs = [preview, gallery, files, note, history]
     inputs = [
@@ -121,44 +122,5 @@ def panel(engine: Engine, backbone: gr.Dropdown, history: gr.State) -> Panel:
     )  # fmt: skip
 
 
-def portraits(
-    engine: Engine,
-    job: Job,
-    place: Path,
-    backbone: str,
-    wish: dict[str, Any],
-    who: Any,
-    what: Expression,
-    words: str,
-    seed: int,
-) -> tuple[list[str], list[str], dict[str, Any]]:
-    """Make and write them: paths, a line on each, and the settings that the first one carries.
-
-    They hold what `mien generate --from` needs.
-    """
-    from mien.cli.generate.portraits import Target
-    from mien.cli.generate.wish import Wish, in_words
-
-    maker = engine.portraits(backbone)
-    try:
-        maker.wish = Wish(**wish)
-        person = maker.look(Path("the person's picture"), "face", who)
-        if what.picture is not None:
-            face = maker.look(Path("the expression's picture"), "expression_face", what.picture).seen
-            target = Target(what, face.face.blendshapes, face)
-        else:
-            target = maker.express(what)
-        images = maker.make([(person, target)], [words], [seed], job.watch(maker.pipe.backbone))
-        salt, paths, lines = new_salt(), [], []
-        shared = {**maker.settings, "backbone": backbone, "prompt": words}
-        for slot, image in enumerate(images):
-            scores = maker.score(image, person, target)
-            record = maker.record(person, target, image, salt, slot, len(images))
-            file = place / f"portrait_{seed + slot}.png"
-            save_image(image, file, {**shared, "seed": seed + slot, **record, "scores": scores})
-            paths.append(str(file))
-            lines.append(f"Seed {seed + slot}: {in_words(scores)}")
-        return paths, lines, {**shared, "seed": seed}
-    finally:
-        maker.wish = replace(maker.wish, num_images=1)
-        maker.forget()
+def _text(asked: Request) -> str:
+    return asked.expression.text[:40] if isinstance(asked.expression, Expression) else ""

@@ -9,24 +9,25 @@ from typing import Any
 import gradio as gr
 from PIL import Image, ImageDraw, ImageFont
 
-from mien.cli.reface.wish import RefaceWish, Request, in_words
+from mien.making.made import Maker
+from mien.making.wishes import PhotoWish, RefaceWish, Request, in_words
 from mien.provenance import COMPOSITE, save_image
-from mien.provenance.hashes import new_salt
-from mien.studio.engine import Engine, Job, Step
+from mien.studio import jobs
+from mien.studio.engine import Engine, Job
 from mien.studio.fields import (
     MODEL,
     Panel,
     buttons,
     expression_fields,
     inventing,
-    on_the_way,
     photo,
+    sampling,
     sampling_fields,
     stop_by,
     wanted,
 )
-from mien.studio.history import remember
-from mien.studio.inputs import MAX_SEED, MAX_TEXT, number, own, picture, prompt, told
+from mien.studio.inputs import MAX_SEED, MAX_TEXT, number, picture, prompt, told
+from mien.studio.jobs import Done
 from mien.types import Face, InputError
 
 TASKS = ("swap", "reenact", "both")
@@ -132,30 +133,29 @@ def panel(engine: Engine, backbone: gr.Dropdown, history: gr.State) -> Panel:
             who = None if task == "reenact" else picture(identity, "other person's picture")
             what = None if task == "swap" else wanted(how, expression, expression_picture)
             wish = RefaceWish(
-                steps=own(steps),
-                guidance=guidance or None,
-                id_scale=id_scale,
-                expression_scale=expression_scale,
                 face=number(face, 0, MOST_FACES, "face's number"),
+                **sampling(steps, id_scale, expression_scale, guidance),
             )
-            asked = Request(before, who, what, prompt(prompt_text), number(seed, 0, MAX_SEED, "seed"))
-            place = engine.new_folder(str(request.session_hash))
+            asked = Request(who, what, prompt(prompt_text), number(seed, 0, MAX_SEED, "seed"), before)
 
-            def work(job: Job) -> tuple[str, dict[str, Any]]:
-                return refaced(engine, job, place, backbone, wish, asked)
+            def work(job: Job, place: Path) -> Done:
+                maker: Maker
+                if task == "reenact" and jobs.by_photo(backbone, asked.prompt):
+                    from mien.making.photographs import Photographs
 
-            yield None, None, None, "", history
-            for update in engine.run(str(request.session_hash), work):
-                if isinstance(update, Step):
-                    if shown := on_the_way(update, place, progress):
-                        yield shown
-                    continue
-                after, settings = update
-                words = in_words(settings["scores"])
+                    maker = Photographs(PhotoWish("reface", face=wish.face))
+                else:
+                    from mien.making.refaces import Refaces
+
+                    maker = Refaces(engine.model(backbone), wish)
+                ((after, made),) = jobs.make(maker, asked, 1, job, place)
                 entry: dict[str, Any] = {"kind": "reface", "how": how, "text": expression}
                 entry |= {"picture": after, "label": f"{task} · seed {asked.seed}"}
-                entry["settings"] = {**settings, "task": task}
-                yield None, (photo, after), [after], f"Done. {words}", remember(history, entry)
+                entry["settings"] = {**made.settings, "task": task}
+                note = f"Done. {in_words('reface', made.scores)}"
+                return Done((photo, after), [after], note, entry)
+
+            yield from jobs.follow(engine, request, history, progress, work)
 
     given.change(find, given, [boxed, boxes, which, note], api_name="faces", **MODEL)
     boxed.select(click, [given, boxes], [boxed, which], api_visibility="private")
@@ -176,20 +176,6 @@ def panel(engine: Engine, backbone: gr.Dropdown, history: gr.State) -> Panel:
             "sliders": expression["sliders"], "prompt": said, **chosen,
         },
     )  # fmt: skip
-
-
-def refaced(
-    engine: Engine, job: Job, place: Path, backbone: str, wish: RefaceWish, request: Request
-) -> tuple[str, dict[str, Any]]:
-    """Make it and write it: its path, and the settings that it carries. They hold what `mien reface --from` needs."""
-    maker = engine.refaces(backbone)
-    maker.wish = wish
-    result = maker.make([request], job.watch(maker.pipe.backbone))[0]
-    image = result.image()
-    settings = {**maker.settings, "backbone": backbone}
-    settings |= maker.record(request, result, image, new_salt(), 0, 1)
-    settings["scores"] = maker.score(image, result.scene, request)
-    return str(save_image(image, place / "refaced.png", settings, mask=result.mask())), settings
 
 
 def draw_boxes(image: Image.Image, boxes: Sequence[Sequence[float]], chosen: int) -> Image.Image:

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from mien.provenance import save_image
-from mien.provenance.animation import save_animation
-from mien.sheets import sheet
-from mien.studio.engine import Engine, Job, Step
-from mien.studio.fields import MODEL, Panel, buttons, inventing, on_the_way, photo, sampling_fields, stop_by
-from mien.studio.history import remember
-from mien.studio.inputs import MAX_SEED, MAX_TEXT, number, own, picture, prompt, told, words
+from mien.making.wishes import PhotoWish, PortraitWish
+from mien.studio import jobs
+from mien.studio.engine import Engine, Job
+from mien.studio.fields import MODEL, Panel, buttons, inventing, photo, sampling, sampling_fields, stop_by
+from mien.studio.inputs import MAX_SEED, MAX_TEXT, number, picture, prompt, told, words
+from mien.studio.jobs import Done
 from mien.types import InputError
 
 MOST_FRAMES, MOST_STOPS = 48, 8
-COLUMNS = 8  # of the sheet
 BATCH = 4  # frames in work at a time: a stopped job ends soon
 
 
@@ -65,65 +64,47 @@ def panel(engine: Engine, backbone: gr.Dropdown, history: gr.State) -> Panel:
         request: gr.Request,
         progress: Any = gr.Progress(),  # noqa: B008 - how Gradio knows that it is wanted
     ) -> Iterator[Any]:
-        from mien.cli.generate.wish import Wish
-        from mien.pipelines import travel as journeys
+        from mien.pipelines.travel import positions
 
         with told():
             engine.sessions.hold(str(request.session_hash), identity)
             who = picture(identity, "person's picture")
             places = [words(stop) for stop in split(prompt(expressions, "list of expressions"))]
             count = number(frames, 2, MOST_FRAMES, "number of frames")
-            wish: dict[str, Any] = {
-                "steps": own(steps),
-                "guidance": guidance or None,
-                "id_scale": id_scale,
-                "expression_scale": expression_scale,
-            }
-            draw: dict[str, Any] = {"seed": number(seed, 0, MAX_SEED, "seed"), "prompt": prompt(prompt_text)}
-            names = journeys.names(places, count)
-            place = engine.new_folder(str(request.session_hash))
+            positions(len(places), count)  # refuses too few frames
+            wish = PortraitWish(**sampling(steps, id_scale, expression_scale, guidance))
+            said, first = prompt(prompt_text), number(seed, 0, MAX_SEED, "seed")
+            rate = number(frames_a_second, 1, 30, "rate")
 
-            def work(job: Job) -> Any:
-                maker = engine.portraits(backbone)
-                try:
-                    maker.wish = Wish(**wish)
-                    callback = job.watch(maker.pipe.backbone)
-                    images = journeys.travel(
-                        maker.pipe, who, places, count, batch_size=BATCH, callback=callback, **wish, **draw
+            def work(job: Job, place: Path) -> Done:
+                from mien.making import films
+
+                if jobs.by_photo(backbone, said):
+                    from mien.making.photographs import Photographs
+
+                    maker = Photographs(PhotoWish("portrait"))
+                    film = films.photo_travel(maker, who, places, count, job.watch(None))
+                else:
+                    from mien.making.portraits import Portraits
+
+                    model = engine.model(backbone)
+                    film = films.travel(
+                        Portraits(model, wish),
+                        who,
+                        places,
+                        count,
+                        said,
+                        first,
+                        BATCH,
+                        job.watch(model.backbone),
                     )
-                    models = {"models": maker.maker.hashes, "environment": maker.maker.environment}
-                    return images, maker.settings | models
-                finally:
-                    maker.forget()
-
-            yield None, None, None, "", history
-            for update in engine.run(str(request.session_hash), work):
-                if isinstance(update, Step):
-                    if shown := on_the_way(update, place, progress):
-                        yield shown
-                    continue
-                images, settings = update
-                settings |= {
-                    "kind": "travel", "expressions": [stop.text for stop in places], "frames": count, **draw,
-                    "backbone": backbone,
-                }  # fmt: skip
-                moving = [*images, *images[-2:0:-1]] if and_back else images
-                gif = save_animation(
-                    moving, place / "travel.gif", settings, number(frames_a_second, 1, 30, "rate")
-                )
-                cells = list(zip(names, images, strict=True))
-                rows = [cells[i : i + COLUMNS] for i in range(0, len(cells), COLUMNS)]
-                still = save_image(drawn(rows, images[0].height), place / "travel.png", settings)
+                gif, still = film.write(place / "travel.gif", place / "travel.png", rate, and_back)
                 label = " → ".join(stop.text[:16] for stop in places)
-                entry: dict[str, Any] = {
-                    "kind": "travel",
-                    "picture": str(still),
-                    "label": label,
-                    "settings": settings,
-                }
-                entry |= {"text": expressions}
-                done = f"{count} frames."
-                yield None, str(gif), [str(gif), str(still)], done, remember(history, entry)
+                entry: dict[str, Any] = {"kind": "travel", "picture": str(still), "label": label}
+                entry |= {"settings": film.settings, "text": expressions}
+                return Done(str(gif), [str(gif), str(still)], f"{count} frames.", entry)
+
+            yield from jobs.follow(engine, request, history, progress, work)
 
     inputs = [
         identity, stops, frames, fps, back, said, chosen["seed"], chosen["steps"], chosen["id_scale"],
@@ -133,11 +114,6 @@ def panel(engine: Engine, backbone: gr.Dropdown, history: gr.State) -> Panel:
     start.click(make, inputs, outputs, api_name="travel", show_progress_on=preview, **MODEL)
     stop_by(stop, engine)
     return Panel("travel", "travel", {"text": stops, "frames": frames, "prompt": said, **chosen})
-
-
-def drawn(rows: Any, height: int) -> Any:
-    """The contact sheet (PIL RGB) of labelled pictures."""
-    return sheet(rows, max(128, height // 2))
 
 
 def split(text: str) -> list[str]:

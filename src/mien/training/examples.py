@@ -1,4 +1,4 @@
-"""Examples for the adapter's stages: pictures of a manifest, or the prepared sets of the embedded default.
+"""Examples for the adapter's stages: pictures of a manifest.
 
 A batch is a dictionary of tensors:
 
@@ -25,15 +25,12 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
-from mien.data.dataset import to_pixels
 from mien.data.pairs import TRIPLES, Pairs
 from mien.data.records import TRAIN, Manifest
-from mien.encoders.identity import EMBEDDING
 from mien.face.align import CROP_SIZE, crop_matrix, invert, warp
 from mien.metrics import face as metrics
 from mien.models.sfsr import face_region
-from mien.models.text import tokenize
-from mien.training.conditions import ConditionSampler, build_set
+from mien.pixels import to_pixels
 from mien.training.judge import FaceJudge
 from mien.training.kept import Kept, Numbers
 from mien.types import FloatArray, InputError
@@ -53,49 +50,6 @@ class Examples(Protocol):
     def __call__(self, size: int, rng: torch.Generator) -> Batch: ...
 
     def held_out(self, size: int = HELD) -> Batch | None: ...
-
-
-class PreparedExamples:
-    """Same-identity triples of prepared sets of canonical crops; R is T itself, mirrored with it.
-
-    Args:
-        weights: set → how often it is drawn, relative. tokenizer: of the text encoder.
-        encoders: folder of the analyser and the recogniser. held: set whose held-out part validates.
-    """
-
-    def __init__(
-        self, weights: dict[str, float], tokenizer: Any, encoders: Path, held: str = "lfw-gray"
-    ) -> None:
-        self.tokenizer = tokenizer
-        self.sampler = ConditionSampler(weights, tokenizer, partner=1.0, encoders=encoders)
-        self.held = build_set(held, held_out=True, encoders=encoders)
-
-    def __call__(self, size: int, rng: torch.Generator) -> Batch:
-        return self._finish(self.sampler(size, rng))
-
-    def held_out(self, size: int = HELD) -> Batch | None:
-        rows = self.held.rows[:size]
-        others = [int(self.held.partners[i][-1]) for i in rows]
-        captions = [self.held.style] * len(rows)
-        ids = tokenize(self.tokenizer, captions, tell=False)
-        return self._finish(
-            {
-                "x": to_pixels(np.stack([self.held.faces.crops[i] for i in rows])),
-                "identity": self.held.identity[0, others],
-                "expression": self.held.expression[0, rows],
-                "valid": self.held.valid[rows],
-                "ids": ids,
-            }
-        )
-
-    def _finish(self, batch: Batch) -> Batch:
-        keys = ("x", "identity", "expression", "ids")
-        kept = {key: batch[key] for key in keys}
-        kept["valid"] = batch["valid"].clamp_min(0.1)
-        kept["person_target"] = batch["identity"][
-            :, :EMBEDDING
-        ]  # these sets are read by the judge's own recogniser
-        return kept
 
 
 class ManifestExamples:
@@ -335,48 +289,32 @@ class DataConfig:
     Attributes:
         root: folder of `ManifestExamples`; size (None: the backbone's), framing, scaling, latents, surroundings: see
             there.
-        weights: of `PreparedExamples`, in place of a root; held: see there.
     """
 
-    root: str | None = None
+    root: str
     size: int | None = None
     framing: Framing = "whole"
     scaling: tuple[float, float] = (1.0, 1.0)
     latents: bool = False
     surroundings: float = 1.0
-    weights: dict[str, float] | None = None
-    held: str = "lfw-gray"
 
     @classmethod
     def read(cls, data: dict[str, Any]) -> DataConfig:
-        """Raises InputError for an unknown key, or if not exactly one of `root` and `weights` is given."""
+        """Raises InputError for an unknown key, or without a `root`."""
         if unknown := sorted(data.keys() - cls.__dataclass_fields__.keys()):
             raise InputError(
                 f"data has no key {unknown[0]!r}: known are {', '.join(cls.__dataclass_fields__)}"
             )
-        config = cls(**data)
-        if (config.root is None) == (not config.weights):
-            raise InputError(
-                "name the examples: data.root=FOLDER (made by mien data), or data.weights of prepared sets"
-            )
-        return config
+        if not data.get("root"):
+            raise InputError("name the examples: data.root=FOLDER, which mien data makes")
+        return cls(**data)
 
-    def open(self, backbone: Backbone, encoders: str | None, another: bool, person: bool = False) -> Examples:
+    def open(
+        self, backbone: Backbone, encoders: str | None, another: bool, person: bool = False
+    ) -> ManifestExamples:
         """The examples; `encoders`: folder of the analyser and recogniser (None: the shipped ones); `another`:
         references must show another person (IDI); `person`: see `ManifestExamples`.
-
-        Raises:
-            InputError: prepared sets, which have no such references; or what `ManifestExamples` raises.
         """
-        if self.root is None:
-            assert self.weights is not None
-            if another:
-                raise InputError(
-                    "prepared sets have no references of other people: run `mien data idi`, give data.root"
-                )
-            return PreparedExamples(
-                dict(self.weights), backbone.prompts.tokenizers[0], encoder_folder(encoders), self.held
-            )
         return ManifestExamples(
             self.root,
             backbone,
@@ -389,12 +327,3 @@ class DataConfig:
             surroundings=self.surroundings,
             person=person,
         )
-
-
-def encoder_folder(encoders: str | None) -> Path:
-    """The folder of the analyser and recogniser; None: the shipped ones."""
-    if encoders is not None:
-        return Path(encoders)
-    from mien import weights
-
-    return weights.path("analyser").parent

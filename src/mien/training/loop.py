@@ -156,8 +156,17 @@ def named_trainable(stage: Stage) -> dict[str, nn.Parameter]:
     }
 
 
-def train(stage: Stage, config: LoopConfig, folder: Path, recipe: dict[str, Any]) -> None:
+def train(
+    stage: Stage, config: LoopConfig, folder: Path, recipe: dict[str, Any], until: float = math.inf
+) -> int:
     """Run `stage` to `config.steps`, resuming from `folder` if a checkpoint is there, and export the averaged model.
+
+    Args:
+        until: where `time.monotonic` ends the run early: the step that is under way is finished and a checkpoint
+            written; nothing is exported.
+
+    Returns:
+        The steps that are done, of this run and of those it resumed.
 
     Raises:
         FloatingPointError: the loss or a gradient became NaN or infinite; the last good checkpoint is kept.
@@ -187,7 +196,7 @@ def train(stage: Stage, config: LoopConfig, folder: Path, recipe: dict[str, Any]
     progress = tqdm(
         range(start, config.steps), initial=start, total=config.steps, mininterval=10, desc=folder.name
     )
-    began, since = time.monotonic(), start
+    began, since, done = time.monotonic(), start, max(start, config.steps)
     for step in progress:
         for group in optimizer.param_groups:
             group["lr"] = config.lr * learning_rate_factor(config, step)
@@ -232,13 +241,17 @@ def train(stage: Stage, config: LoopConfig, folder: Path, recipe: dict[str, Any]
                 ema.swap()
             journal.write(done, numbers, sheet)
             tqdm.write(f"{folder.name} step {done}: " + ", ".join(f"{k} {v:.4g}" for k, v in numbers.items()))
-    save(max(start, config.steps))
-    if accelerator.is_main_process:
+        if done < config.steps and _is_over(until, accelerator):
+            break
+    progress.close()
+    save(done)
+    if accelerator.is_main_process and done >= config.steps:
         ema.swap()
         with told(folder / "export"):
             stage.export(folder / "export")
         ema.swap()
     accelerator.end_training()
+    return done
 
 
 def make_optimizer(config: LoopConfig, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
@@ -291,6 +304,14 @@ def _accelerator(config: LoopConfig, folder: Path) -> Accelerator:
     if config.tracker:
         accelerator.init_trackers("tensorboard")
     return accelerator
+
+
+def _is_over(until: float, accelerator: Accelerator) -> bool:
+    """Whether the time is up, by the main process's clock: all must stop after the same step."""
+    if until == math.inf:
+        return False
+    over = torch.tensor([float(time.monotonic() >= until)], device=accelerator.device)
+    return bool(broadcast(over).item())
 
 
 def _not_finite(what: str, step: int, folder: Path) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import math
+import time
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
@@ -10,16 +12,11 @@ from typing import Any
 
 from mien.training.loop import LoopConfig, Stage, train
 from mien.training.plan import ADAPTER_STAGES, plan_adapter, work
+from mien.training.recipes import find
 from mien.types import InputError
 
 # Name in a recipe → where its class is; imported when it is used.
 STAGES: dict[str, str] = {
-    "autoencoder": "mien.training.stages.autoencoder:AutoencoderStage",
-    "analyser": "mien.training.stages.analyser:AnalyserStage",
-    "detector": "mien.training.stages.detector:DetectorStage",
-    "recogniser": "mien.training.stages.recogniser:RecogniserStage",
-    "pretrain": "mien.training.stages.pretrain:PretrainStage",
-    "reward": "mien.training.stages.reward:RewardStage",
     "base": "mien.training.stages.base:BaseStage",
     "refined": "mien.training.stages.refined:RefinedStage",
     "ica": "mien.training.stages.ica:IcaStage",
@@ -36,11 +33,11 @@ def read_recipe(path: str | Path, overrides: list[str] | None = None) -> dict[st
     Raises:
         InputError: the file is missing or malformed, or a key is unknown.
     """
-    from omegaconf import OmegaConf  # slices run where it is not installed
+    from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
     from yaml import YAMLError
 
-    path = Path(path)
+    path = find(path)
     try:
         config = OmegaConf.load(path)
         if not OmegaConf.is_dict(config):
@@ -91,9 +88,18 @@ def _check_arguments(path: Path, recipe: dict[Any, Any]) -> None:
 
 
 def run(
-    path: str | Path, overrides: list[str] | None = None, out: str | Path = "runs", dry_run: bool = False
+    path: str | Path,
+    overrides: list[str] | None = None,
+    out: str | Path = "runs",
+    dry_run: bool = False,
+    minutes: float = math.inf,
 ) -> str:
-    """Train what a recipe says and return where it lies; with `dry_run`, build the stage and describe it instead."""
+    """Train what a recipe says and return where it lies; with `dry_run`, build the stage and describe it instead.
+
+    After `minutes`, which include opening models and data, the run stops with a checkpoint; what is returned then says
+    how far it came and how to go on.
+    """
+    until = time.monotonic() + 60 * minutes
     recipe = read_recipe(path, overrides)
     make = stage_class(recipe["stage"])
     config = LoopConfig(**recipe["loop"])
@@ -102,7 +108,9 @@ def run(
         if recipe["stage"] in ADAPTER_STAGES:
             return plan_adapter(recipe["stage"], recipe["args"], config, folder)
         return describe(_make(path, make, recipe["args"]), config, folder)
-    train(_make(path, make, recipe["args"]), config, folder, recipe)
+    done = train(_make(path, make, recipe["args"]), config, folder, recipe, until)
+    if done < config.steps:
+        return f"stopped at step {done} of {config.steps}, {folder / 'last'}: the same command goes on from there"
     return str(folder / "export")
 
 

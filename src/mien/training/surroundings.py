@@ -8,8 +8,8 @@ canonical crop; absent where x is the canonical crop of another size).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,16 +17,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mien import weights as shipped
-from mien.data.dataset import to_pixels
 from mien.data.records import TRAIN, Manifest
-from mien.encoders.compound import JoinedIdentity, compound
-from mien.encoders.identity import EMBEDDING
+from mien.encoders.compound import IdentityEncoder, JoinedIdentity, compound
 from mien.face.align import crop_matrix, transform_points, warp
 from mien.models import sfsr
 from mien.models.sfsr import FRAMINGS, face_region
-from mien.training.augment import uniform
-from mien.training.conditions import GROW, JAW, ConditionSampler, ConditionSet, build_set
+from mien.pixels import to_pixels
 from mien.training.kept import Kept
 from mien.types import InputError
 
@@ -34,6 +30,8 @@ if TYPE_CHECKING:
     from mien.backbones import Backbone
 
 HELD, BATCH = 256, 32
+# What a face's region is grown by, and its jaw lowered by: least and most. At use: `models.sfsr`.
+GROW, JAW = (0.0, 0.15), (0.04, 0.18)
 Batch = dict[str, Tensor]
 
 
@@ -61,70 +59,8 @@ class Surroundings:
         return self.held()
 
 
-def identified(
-    part: ConditionSet, recognisers: list[str], tables: str | Path | None
-) -> tuple[ConditionSet, dict[str, int]]:
-    """A prepared set whose identity is a compound, joined in alphabetical order; and the recognisers' widths.
-
-    Raises:
-        InputError: a table is missing or of another set.
-    """
-    found: dict[str, Tensor] = {}
-    for name in recognisers:
-        if name in ("recogniser", "embedded"):
-            found[name] = part.identity[..., : EMBEDDING if name == "recogniser" else None]
-            continue
-        path = Path(tables or ".") / f"{part.faces.source}.{name}.npy"
-        if not path.is_file():
-            raise InputError(f"{path} does not exist: it must hold what {name} says of the set's faces.")
-        table = torch.from_numpy(np.load(path)).float()
-        if table.ndim != 3 or table.shape[:2] != (2, len(part.faces)):
-            raise InputError(
-                f"{path} is {list(table.shape)}, not [2, {len(part.faces)}, width]: make it again."
-            )
-        found[name] = table
-    joined = torch.cat([found[name] for name in sorted(found)], dim=-1)
-    return replace(part, identity=joined), {name: found[name].shape[-1] for name in recognisers}
-
-
-def from_prepared(
-    weights: dict[str, float],
-    backbone: Backbone,
-    encoders: Path | None,
-    recognisers: list[str] | None,
-    tables: str | None,
-    held: str = "utkface-adults",
-) -> Surroundings:
-    """Prepared sets of canonical crops, as the embedded default is trained on; see `stages.sfsr`."""
-    folder = shipped.path("analyser").parent if encoders is None else encoders
-    sampler = ConditionSampler(weights, backbone.prompts.tokenizers[0], encoders=folder)
-    kept = build_set(held, held_out=True, encoders=folder)
-    widths: dict[str, int] | None = None
-    if recognisers is not None:
-        pairs = [identified(part, recognisers, tables) for part in sampler.sets]
-        sampler.sets = [part for part, _ in pairs]
-        kept, widths = identified(kept, recognisers, tables)
-
-    def held_out() -> Iterator[Batch]:
-        for rows in np.array_split(kept.rows[:HELD], max(1, min(HELD, len(kept.rows)) // BATCH)):
-            landmarks = torch.from_numpy(kept.faces.landmarks[rows])
-            yield {
-                "x": to_pixels(np.stack([kept.faces.crops[i] for i in rows])),
-                "face": face_region(landmarks, kept.faces.crops.shape[1]),
-                "identity": kept.identity[0, rows],
-                "expression": kept.expression[0, rows],
-            }
-
-    def draw(size: int, rng: torch.Generator) -> Batch:
-        batch = sampler(size, rng)
-        del batch["ids"]
-        return batch
-
-    return Surroundings(draw, held_out, widths, kept.expression.shape[-1], "embedded", "embedded")
-
-
 def from_manifest(
-    root: str | Path, backbone: Backbone, recognisers: list[str] | None, framing: str
+    root: str | Path, backbone: Backbone, recognisers: Sequence[str | IdentityEncoder] | None, framing: str
 ) -> Surroundings:
     """A face set at the backbone's resolution; its embeddings are made once and kept beside it.
 
@@ -176,7 +112,8 @@ def from_manifest(
         for row, u in zip(chosen, torch.rand(count, generator=rng).tolist(), strict=True):
             others = [o for o in people[row if names[row] is None else names[row]] if o != row] or [row]
             sources.append(others[int(u * len(others))])
-        return show(chosen, sources, uniform(count, *GROW, rng), uniform(count, *JAW, rng))
+        grow, jaw = (torch.empty(count).uniform_(*span, generator=rng) for span in (GROW, JAW))
+        return show(chosen, sources, grow, jaw)
 
     def held_out() -> Iterator[Batch]:
         for start in range(0, len(kept), BATCH):

@@ -6,6 +6,7 @@ import difflib
 import hashlib
 import json
 import os
+import sys
 from enum import Enum
 from functools import cache, lru_cache
 from pathlib import Path
@@ -13,10 +14,13 @@ from typing import Any
 
 from mien.types import InputError
 from mien.weights.entry import Entry, WeightFile
-from mien.weights.foreign import FOREIGN
 
 SHIPPED_FOLDER = Path(__file__).parent
 MANIFEST = SHIPPED_FOLDER / "manifest.json"
+# Models of others. None is needed; each is fetched only when asked for. A checksum is written there only if it is
+# known, and `card` says from where; without one the file is called unverified, and so it is.
+FOREIGN = SHIPPED_FOLDER / "foreign.json"
+CACHES = {"darwin": "~/Library/Caches", "win32": "~/AppData/Local"}
 
 
 class Status(Enum):
@@ -29,12 +33,12 @@ class Status(Enum):
 
 
 def models_folder() -> Path:
-    """Where fetched models lie: `MIEN_MODELS`, else ``mien/models`` in the cache. Looking makes no folder.
+    """Where fetched models lie: `MIEN_MODELS`, else ``mien/models`` in the platform's cache. Looking makes no folder.
 
     Raises:
         InputError: it is below a home folder, and there is none (HOME is not set and the account has no name).
     """
-    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    cache = os.environ.get("XDG_CACHE_HOME") or CACHES.get(sys.platform, "~/.cache")
     folder = Path(os.environ.get("MIEN_MODELS") or Path(cache, "mien", "models"))
     try:
         return folder.expanduser()
@@ -46,7 +50,7 @@ def models_folder() -> Path:
 
 def entries() -> tuple[Entry, ...]:
     """All models: the shipped ones of ``manifest.json``, then those that are fetched."""
-    return (*_shipped(), *FOREIGN)
+    return (*_read(MANIFEST), *_read(FOREIGN))
 
 
 def entry(name: str) -> Entry:
@@ -94,7 +98,7 @@ def path(name: str) -> Path:
     model = entry(name)
     below = [
         (other, file)
-        for other in (_shipped() if model.shipped else (model,))
+        for other in (_read(MANIFEST) if model.shipped else (model,))
         for file in other.files
         if file.path == model.root or file.path.startswith(f"{model.root}/") or other is model
     ]
@@ -141,17 +145,14 @@ def sha256(location: Path, size: int, modified: int) -> str:
     return digest.hexdigest()
 
 
-def _shipped() -> tuple[Entry, ...]:
-    if not MANIFEST.exists():
-        return ()
-    facts = MANIFEST.stat()
-    return _read_manifest(MANIFEST, facts.st_mtime_ns)
+def _read(file: Path) -> tuple[Entry, ...]:
+    return _entries(file, file.stat().st_mtime_ns) if file.exists() else ()
 
 
-@lru_cache(maxsize=1)
-def _read_manifest(manifest: Path, modified: int) -> tuple[Entry, ...]:
-    rows: list[dict[str, Any]] = json.loads(manifest.read_text(encoding="utf-8"))["entries"]
+@lru_cache(maxsize=2)
+def _entries(file: Path, modified: int) -> tuple[Entry, ...]:
+    rows: list[dict[str, Any]] = json.loads(file.read_text(encoding="utf-8"))["entries"]
     return tuple(
-        Entry(**{**row, "files": tuple(WeightFile(**file) for file in row["files"]), "shipped": True})
+        Entry(**{**row, "files": tuple(WeightFile(**of) for of in row["files"]), "shipped": file == MANIFEST})
         for row in rows
     )

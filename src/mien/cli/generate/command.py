@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mien.cli import options
-from mien.cli.console import choice, print_json
-from mien.cli.generate.wish import SCORED_BY, Wish, report
-from mien.cli.pictures import check_places, expression_files, numbered, place_again, steps_bar
+from mien.cli.console import choice, tell
+from mien.cli.pictures import place_again
+from mien.making.wishes import PhotoWish, PortraitWish, Request
 
 if TYPE_CHECKING:
-    from mien.cli.generate.portraits import Portraits
+    from mien.making.made import Maker
 
-WITH_FROM = (
-    "source", "identity", "expression", "output", "strip", "backbone", "adapter", "device", "force", "as_json",
-    "quiet",
-)  # fmt: skip
-WITHOUT_PAIRS = ("identity", "expression", "output", "strip")
+SINGLE = ("identity", "expression")
 
 
 def generate(
@@ -36,9 +32,14 @@ def generate(
             "or blendshapes as JSON.",
         ),
     ] = None,
-    output: Annotated[
-        Path, typer.Option("--output", "-o", help="The portrait: .png, .jpg or .webp; replaced if it exists.")
-    ] = Path("portrait.png"),
+    output: Annotated[Path, typer.Option("--output", "-o", help="The portrait: .png, .jpg or .webp.")] = Path(
+        "portrait.png"
+    ),
+    engine: options.Engine = "auto",
+    strength: options.Strength = 1.0,
+    relative: options.Relative = True,
+    region: options.Region = "all",
+    teeth: options.Teeth = None,
     prompt: options.Prompt = "",
     negative_prompt: options.NegativePrompt = "",
     seed: options.Seed = 0,
@@ -46,9 +47,7 @@ def generate(
     guidance: options.Guidance = None,
     id_scale: options.IdScale = 1.0,
     expression_scale: options.ExpressionScale = 1.0,
-    num_images: Annotated[
-        int, typer.Option("--num-images", "-n", min=1, max=options.MAX_BATCH, help="Portraits of each pair.")
-    ] = 1,
+    num_images: options.Count = 1,
     face: Annotated[
         str, typer.Option(help="Whose face: largest, left, right, or N, counted from 0, the largest.")
     ] = "largest",
@@ -62,20 +61,17 @@ def generate(
         Path | None, typer.Option(help="CSV with the columns identity,expression[,prompt,seed,out].")
     ] = None,
     out_dir: options.OutDir = None,
-    batch_size: Annotated[
-        int, typer.Option(min=1, max=options.MAX_BATCH, help="With --pairs: portraits in work at a time.")
-    ] = 8,
-    source: Annotated[
-        Path | None,
-        typer.Option("--from", help="Make this picture again, from its metadata and the same IDENTITY."),
-    ] = None,
-    force: Annotated[
-        bool, typer.Option(help="With --from: go on where models or pictures are others than then.")
-    ] = False,
+    batch_size: options.BatchSize = 8,
+    source: options.Source = None,
+    force: options.Force = False,
+    overwrite: options.Overwrite = False,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
     """Make a portrait of the person in IDENTITY with the expression in EXPRESSION.
+
+    It is the person's own photograph, head and shoulders, with that expression. With --prompt, another --backbone, or
+    --engine diffusion, the portrait is drawn anew.
 
     With --pairs FILE --out-dir DIR: a portrait of each row, different people in one batch, and
     DIR/results.csv with every setting and score. Pictures named in the CSV are looked for from the CSV's
@@ -84,102 +80,56 @@ def generate(
     With --from PICTURE IDENTITY [EXPRESSION]: that picture again, bit for bit on the same kind of machine. The
     pictures it was made from are not in it and have to be given; words are.
 
-    Other people's faces need their consent. Portraits are marked as generated, in their metadata and by an
+    Other people's faces need their consent. Portraits say that they were made, and how, in their metadata and by an
     invisible watermark: see `mien inspect`.
     """
     began = time.perf_counter()
     choice(dtype, options.DTYPES, "precision")
-    from mien.types import InputError
-
-    if (pairs is None) != (out_dir is None):
-        raise InputError("--pairs FILE.csv and --out-dir DIR belong together: give both.")
+    options.check_backbone(backbone)
+    options.check_mode(context, SINGLE)
     if source is not None:
-        from mien.cli.generate.repeat import repeat
+        from mien.cli.repeat import repeat
 
-        options.check_alone(context, WITH_FROM)
         output = place_again(output, source, options.is_given(context, "output"))
-        repeat(source, identity, expression, output, strip, backbone, adapter, device, force, as_json, quiet)
+        place = (output, strip, backbone, adapter, device)
+        repeat(
+            "portrait", source, {"identity": identity}, expression, *place, force, overwrite, as_json, quiet
+        )
         return
-    if force:
-        raise InputError("--force belongs to --from PICTURE: leave it out.")
-    if pairs is not None:
-        options.check_rows(context, WITHOUT_PAIRS)
-    elif identity is None or expression is None:
+    wish: PortraitWish | PhotoWish
+    if options.by_photo(context, True, pairs, ("prompt",)):
+        wish = options.photo_wish(context, "portrait")
+    else:
+        wish = PortraitWish(
+            negative_prompt=negative_prompt,
+            steps=steps,
+            guidance=guidance,
+            id_scale=id_scale,
+            expression_scale=expression_scale,
+            num_images=num_images,
+            face=options.parse_face(face),
+            expression_face=options.parse_face(expression_face),
+        )
+
+    def load() -> Maker:
+        from mien.making.makers import open_maker
+
+        return open_maker(wish, backbone, device, dtype, adapter, tell=tell)
+
+    if pairs is not None and out_dir is not None:
+        from mien.cli.generate.rows import ACCOUNT, PairFormat
+        from mien.cli.rows import make_rows
+
+        form = PairFormat(pairs.parent, prompt, seed, num_images)
+        make_rows(load, form, ACCOUNT, pairs, out_dir, batch_size, overwrite, as_json, quiet)
+    elif identity is not None and expression is not None:
+        from mien.cli.results import make
+
+        request = Request(identity, expression, prompt, seed)
+        make(load, request, num_images, output, strip, began, overwrite, as_json, quiet)
+    else:
+        from mien.types import InputError
+
         raise InputError(
             "Give an identity picture and an expression, or --pairs FILE.csv and --out-dir DIR, or --from PICTURE."
         )
-    wish = Wish(
-        negative_prompt=negative_prompt,
-        steps=steps,
-        guidance=guidance,
-        id_scale=id_scale,
-        expression_scale=expression_scale,
-        num_images=num_images,
-        face=options.parse_face(face),
-        expression_face=options.parse_face(expression_face),
-    )
-
-    def load() -> Portraits:
-        from mien.cli.generate.portraits import Portraits
-
-        return Portraits(wish, backbone, device, dtype, adapter)
-
-    if pairs is not None and out_dir is not None:
-        from mien.cli.generate.rows import run
-
-        rows_at_a_time = min(batch_size, options.MAX_BATCH // num_images)
-        run(load, pairs, out_dir, prompt, seed, num_images, rows_at_a_time, as_json, quiet)
-    elif identity is not None and expression is not None:
-        _one(load, identity, expression, output, strip, prompt, seed, wish, as_json, quiet, began)
-
-
-def _one(
-    load: Any,
-    identity: Path,
-    expression: str,
-    output: Path,
-    strip: Path | None,
-    prompt: str,
-    seed: int,
-    wish: Wish,
-    as_json: bool,
-    quiet: bool,
-    began: float,
-) -> None:
-    from mien.cli.consent import remind
-    from mien.cli.generate.portraits import save_strip
-    from mien.expressions.spec import parse
-    from mien.images import read_image
-    from mien.provenance import save_image
-    from mien.provenance.hashes import new_salt
-
-    places = numbered(output, wish.num_images)
-    check_places([*places, *([strip] if strip else [])], [identity, *expression_files(expression)])
-    identity_image, wanted = read_image(identity), parse(expression)
-    for part in wanted.parts:
-        if isinstance(part.picture, Path):
-            read_image(part.picture)  # a bad one is named before the models are loaded
-    portraits = load()
-    who = portraits.look(identity, "face", identity_image)
-    how = portraits.express(wanted)
-    remind(quiet)
-    ready = time.perf_counter()
-    with steps_bar(quiet) as progress:
-        images = portraits.make([(who, how)], [prompt], [seed], progress)
-    seconds = time.perf_counter() - ready
-    settings = {**portraits.settings, "prompt": prompt}
-    salt = new_salt()
-    made = []
-    for number, (place, image) in enumerate(zip(places, images, strict=True)):
-        scores = portraits.score(image, who, how)
-        record = portraits.record(who, how, image, salt, number, len(images))
-        save_image(image, place, {**settings, "seed": seed + number, **record, "scores": scores})
-        made.append({"path": str(place), "seed": seed + number, **scores})
-    if strip:
-        save_strip(strip, who, how, images, {**settings, "seed": seed})
-    total = time.perf_counter() - began
-    if as_json:
-        result = {"images": made, "strip": str(strip) if strip else None, "settings": settings}
-        print_json({**result, "scored_by": SCORED_BY, "seconds": seconds, "seconds_in_all": total})
-        return
-    report(made, strip, seconds, total)

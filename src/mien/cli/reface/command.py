@@ -4,24 +4,19 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mien.cli import options
-from mien.cli.consent import remind
-from mien.cli.console import choice, print_json
-from mien.cli.pictures import check_places, expression_files, numbered, place_again, steps_bar
-from mien.cli.reface.wish import SCORED_BY, RefaceWish, Request, generated_part, report
+from mien.cli.console import choice, tell
+from mien.cli.pictures import place_again
+from mien.making.wishes import PhotoWish, RefaceWish, Request
 
 if TYPE_CHECKING:
-    from mien.cli.reface.refaces import Refaces
+    from mien.making.made import Maker
 
-WITH_FROM = (
-    "source", "photo", "identity", "expression", "output", "strip", "backbone", "adapter", "device", "force",
-    "as_json", "quiet",
-)  # fmt: skip
-WITHOUT_PAIRS = ("photo", "identity", "expression", "output", "strip")
+SINGLE = ("photo", "identity", "expression")
 
 
 def reface(
@@ -38,6 +33,11 @@ def reface(
             help="Its expression: a picture, a word, an emoji, a mix, blendshapes.  [default: stays]"
         ),
     ] = None,
+    engine: options.Engine = "auto",
+    strength: options.Strength = 1.0,
+    relative: options.Relative = True,
+    region: options.Region = "all",
+    teeth: options.Teeth = None,
     prompt: Annotated[
         str,
         typer.Option(
@@ -45,9 +45,9 @@ def reface(
             help="Without PHOTO: the scene, which is generated first. With it: what the face shows.",
         ),
     ] = "",
-    output: Annotated[
-        Path, typer.Option("--output", "-o", help="The result: .png, .jpg or .webp; replaced if it exists.")
-    ] = Path("refaced.png"),
+    output: Annotated[Path, typer.Option("--output", "-o", help="The result: .png, .jpg or .webp.")] = Path(
+        "refaced.png"
+    ),
     seed: options.Seed = 0,
     steps: Annotated[
         int | None, typer.Option(min=1, help="Denoising steps.  [default: 50, or the model's]")
@@ -61,12 +61,7 @@ def reface(
     guidance: options.Guidance = None,
     id_scale: options.IdScale = 1.0,
     expression_scale: options.ExpressionScale = 1.0,
-    num_images: Annotated[
-        int,
-        typer.Option(
-            "--num-images", "-n", min=1, max=options.MAX_BATCH, help="Results, of seed, seed + 1 ..."
-        ),
-    ] = 1,
+    num_images: options.Count = 1,
     face: Annotated[
         str, typer.Option(help="Which face of the photo: largest, left, right, or N from 0, the largest.")
     ] = "largest",
@@ -85,20 +80,17 @@ def reface(
         Path | None, typer.Option(help="CSV with the columns photo,identity,expression,prompt,seed,out.")
     ] = None,
     out_dir: options.OutDir = None,
-    batch_size: Annotated[
-        int, typer.Option(min=1, max=options.MAX_BATCH, help="With --pairs: photos in work at a time.")
-    ] = 8,
-    source: Annotated[
-        Path | None,
-        typer.Option("--from", help="Make this picture again, from its metadata and the same pictures."),
-    ] = None,
-    force: Annotated[
-        bool, typer.Option(help="With --from: go on where models or pictures are others than then.")
-    ] = False,
+    batch_size: options.BatchSize = 8,
+    source: options.Source = None,
+    force: options.Force = False,
+    overwrite: options.Overwrite = False,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Give a face in PHOTO another identity (swap), another expression (reenact), or both; the rest stays.
+    """Give a face in PHOTO another expression, another identity, or both; the rest stays.
+
+    An expression alone moves the photo's own pixels, at any size; what does not move keeps every bit. With --identity,
+    --prompt, another --backbone, or --engine diffusion, the face is drawn anew.
 
     With --pairs FILE --out-dir DIR: every row of a CSV file, and DIR/results.csv with every setting and score.
     Pictures named in the CSV are looked for from the CSV's own folder.
@@ -108,88 +100,51 @@ def reface(
 
     Other people's faces need their consent. Results say that they were generated.
     """
+    began = time.perf_counter()
     choice(dtype, options.DTYPES, "precision")
+    options.check_backbone(backbone)
+    options.check_mode(context, SINGLE)
+    if source is not None:
+        from mien.cli.repeat import repeat
+
+        output = place_again(output, source, options.is_given(context, "output"))
+        place, given = (output, strip, backbone, adapter, device), {"photo": photo, "identity": identity}
+        repeat("reface", source, given, expression, *place, force, overwrite, as_json, quiet)
+        return
     from mien.types import InputError
 
-    if (pairs is None) != (out_dir is None):
-        raise InputError("--pairs FILE.csv and --out-dir DIR belong together: give both.")
-    if source is not None:
-        from mien.cli.reface.repeat import repeat
-
-        options.check_alone(context, WITH_FROM)
-        output = place_again(output, source, options.is_given(context, "output"))
-        request = (photo, identity, expression)
-        repeat(source, *request, output, strip, backbone, adapter, device, force, as_json, quiet)
-        return
-    if force:
-        raise InputError("--force belongs to --from PICTURE: leave it out.")
     if pairs is None and photo is None and not prompt.strip():
         raise InputError("Give a photo, or --prompt with the scene to put the face in.")
     if pairs is None and identity is None and expression is None:
         raise InputError("Nothing is to be changed: give --identity, --expression or both.")
-    if pairs is not None:
-        options.check_rows(context, WITHOUT_PAIRS)
-    wish = RefaceWish(
-        steps=steps,
-        guidance=guidance,
-        id_scale=id_scale,
-        expression_scale=expression_scale,
-        face=options.parse_face(face),
-        identity_face=options.parse_face(identity_face),
-        expression_face=options.parse_face(expression_face),
-    )
-    remind(quiet)
+    wish: RefaceWish | PhotoWish
+    alone = identity is None and (photo is not None or pairs is not None)
+    if options.by_photo(context, alone, pairs, ("prompt", "identity")):
+        wish = options.photo_wish(context, "reface")
+    else:
+        wish = RefaceWish(
+            steps=steps,
+            guidance=guidance,
+            id_scale=id_scale,
+            expression_scale=expression_scale,
+            face=options.parse_face(face),
+            identity_face=options.parse_face(identity_face),
+            expression_face=options.parse_face(expression_face),
+        )
 
-    def load() -> Refaces:
-        from mien.cli.reface.refaces import Refaces
+    def load() -> Maker:
+        from mien.making.makers import open_maker
 
-        return Refaces(wish, backbone, device, dtype, adapter, scheduler)
+        return open_maker(wish, backbone, device, dtype, adapter, scheduler, tell)
 
     if pairs is not None and out_dir is not None:
-        from mien.cli.reface.rows import run
+        from mien.cli.reface.rows import ACCOUNT, RequestFormat
+        from mien.cli.rows import make_rows
 
-        rows_at_a_time = min(batch_size, options.MAX_BATCH // num_images)
-        run(load, pairs, out_dir, prompt, seed, num_images, rows_at_a_time, as_json, quiet)
+        form = RequestFormat(pairs.parent, prompt, seed, num_images)
+        make_rows(load, form, ACCOUNT, pairs, out_dir, batch_size, overwrite, as_json, quiet)
     else:
-        places = numbered(output, num_images)
-        given = [*filter(None, (photo, identity)), *expression_files(expression)]
-        check_places([*places, *([strip] if strip else [])], given)
-        requests = [Request(photo, identity, expression, prompt, seed + j) for j in range(num_images)]
-        _one(load, requests, places, strip, as_json, quiet)
+        from mien.cli.results import make
 
-
-def _one(
-    load: Any, requests: list[Request], places: list[Path], strip: Path | None, as_json: bool, quiet: bool
-) -> None:
-    from mien.provenance import save_image
-    from mien.provenance.hashes import new_salt
-
-    began = time.perf_counter()
-    refaces = load()
-    ready = time.perf_counter()
-    with steps_bar(quiet) as progress:
-        results = refaces.make(requests, progress)
-    seconds = time.perf_counter() - ready
-    salt, made = new_salt(), []
-    for slot, (request, place, result) in enumerate(zip(requests, places, results, strict=True)):
-        image = result.image()
-        scores = refaces.score(image, result.scene, request)
-        record = refaces.record(request, result, image, salt, slot, len(requests))
-        save_image(
-            image,
-            place,
-            {**refaces.settings, **record, "scores": scores},
-            mask=generated_part(request, result),
-        )
-        own = {name: record[name] for name in ("prompt", "seed", "task")}
-        made.append({"path": str(place), **own, **scores})
-    if strip:
-        from mien.cli.reface.refaces import save_strip
-
-        save_strip(strip, refaces, requests[0], results)
-    total = time.perf_counter() - began
-    if as_json:
-        answer = {"images": made, "strip": str(strip) if strip else None, "settings": refaces.settings}
-        print_json({**answer, "scored_by": SCORED_BY, "seconds": seconds, "seconds_in_all": total})
-        return
-    report(made, strip, seconds, total)
+        request = Request(identity, expression, prompt, seed, photo)
+        make(load, request, num_images, output, strip, began, overwrite, as_json, quiet)

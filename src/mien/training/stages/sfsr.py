@@ -22,6 +22,7 @@ from mien.backbones import autoencoder_precision, find_folder, load_backbone
 from mien.diffusion.losses import expression_loss, identity_loss, network_error, noise_error
 from mien.diffusion.schedule import Schedule
 from mien.diffusion.x0 import ESTIMATORS
+from mien.encoders.compound import IdentityEncoder
 from mien.encoders.expression import expression_vector
 from mien.encoders.identity import EMBEDDING
 from mien.files import write_text
@@ -32,7 +33,7 @@ from mien.models.projection import MLPProjection
 from mien.models.sfsr import FRAMINGS, background_conditions, create_adapter, widen_input
 from mien.training.adapter import draw_modes, share_of, training_device
 from mien.training.judge import FaceJudge, canonical
-from mien.training.surroundings import Surroundings, from_manifest, from_prepared
+from mien.training.surroundings import from_manifest
 from mien.types import Conditions, InputError
 
 TRAINED = 4  # tokens of each new embedding
@@ -44,18 +45,15 @@ class SfsrStage:
     Args:
         backbone: folder or name of a text-to-image or inpainting model; where it has no adapter, or `recognisers` are
             named, new branches are made (``models.sfsr.create_adapter``).
-        weights: prepared set → how often it is drawn (the embedded default's crops); or
-        manifest: folder of a face set (``mien data ingest``), at the backbone's own resolution. One of the two.
+        manifest: folder of a face set (``mien data ingest``), seen at the backbone's own resolution.
         encoders: folder of the analyser and recogniser that condition and judge; None: the shipped ones.
-        recognisers: names of a compound identity's parts (``encoders.compound``); None: the adapter's own encoder.
-            For prepared sets: "recogniser", or a name of which `tables` holds the embeddings.
-        tables: folder of ``SET.NAME.npy`` [2, n, w], embeddings of prepared sets by other recognisers (as it is,
-            mirrored).
+        recognisers: a compound identity's parts, by name or as encoders (``encoders.compound``); None: the adapter's
+            own encoder.
         background: False: the model is told where the face is, and not what surrounds it (DiffSFSR, Table 4).
         estimator: of ``diffusion.x0.ESTIMATORS``; None: no L_id and L_exp (DiffSFSR, Table 3).
         identity_weight, expression_weight: λ1, λ2.
         judged: samples of a step on which L_id and L_exp are measured (the paper's: all); 0: all. Fewer cost less.
-        framing: of a manifest's faces, of ``models.sfsr.FRAMINGS``; prepared sets are canonical crops.
+        framing: of the faces, of ``models.sfsr.FRAMINGS``.
         drop: probability of dropping the identity, the expression, both: what guidance compares with.
         dtype: precision of what stays frozen, autoencoder and text encoder: "float32", "bfloat16", "float16" or "auto";
             what is trained is float32, and so is what is exported.
@@ -65,11 +63,9 @@ class SfsrStage:
     def __init__(
         self,
         backbone: str,
-        weights: dict[str, float] | None = None,
-        manifest: str | None = None,
+        manifest: str,
         encoders: str | None = None,
-        recognisers: Sequence[str] | None = None,
-        tables: str | None = None,
+        recognisers: Sequence[str | IdentityEncoder] | None = None,
         background: bool = True,
         estimator: str | None = "improved-midpoint",
         identity_weight: float = 0.003,
@@ -82,27 +78,14 @@ class SfsrStage:
     ) -> None:
         if estimator is not None and estimator not in ESTIMATORS:
             raise InputError(f"there is no estimator {estimator!r}: choose one of {', '.join(ESTIMATORS)}")
-        if framing not in FRAMINGS or (manifest is None and framing != "canonical"):
-            raise InputError(
-                f"the framing {framing!r} does not fit: choose {' or '.join(FRAMINGS)} for a manifest"
-            )
-        if (weights is None) == (manifest is None):
-            raise InputError(
-                "give the stage sfsr prepared sets (weights) or a face set (manifest), one of them"
-            )
+        if framing not in FRAMINGS:
+            raise InputError(f"there is no framing {framing!r}: choose {' or '.join(FRAMINGS)}")
         device = training_device()
         precision = choose_precision(dtype, device)
         self.backbone = load_backbone(backbone, str(device), "float32")
         unet = widen_input(self.backbone.unet, self.backbone.unet.config.out_channels)
         self.unet = unet.requires_grad_(True)
-        self.data: Surroundings
-        names = None if recognisers is None else list(recognisers)
-        if weights is not None:
-            folder = None if encoders is None else Path(encoders)
-            self.data = from_prepared(dict(weights), self.backbone, folder, names, tables)
-        else:
-            assert manifest is not None
-            self.data = from_manifest(manifest, self.backbone, names, framing)
+        self.data = from_manifest(manifest, self.backbone, recognisers, framing)
         torch.manual_seed(0)  # new layers: the same in every run
         adapter = self._adapter(self.data.recognisers, self.data.expression_width)
         self.adapter = adapter.to(device, torch.float32)
@@ -115,7 +98,7 @@ class SfsrStage:
         own = self.backbone.adapter
         self.settings: dict[str, Any] = {
             **({} if own is None else own.settings),
-            "identity_encoder": "+".join(names) if names else self.data.identity_encoder,
+            "identity_encoder": self.data.identity_encoder,
             "expression_encoder": self.data.expression_encoder,
             "framing": framing,
         }

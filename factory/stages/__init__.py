@@ -1,0 +1,1 @@
+"""What is trained: parameters, and a step from a batch to a loss."""

@@ -1,0 +1,394 @@
+"""Make src/mien/warping/teeth.npz: teeth of nobody, averaged from photographs of smiling people.
+
+Eleven people of the Face Research Lab London Set (DeBruine and Jones 2017, CC-BY 4.0) show their upper teeth
+well. Hand-set marks (teeth_marks.json) warp them, and their mirror images, onto one mean arch; optical flow
+toward the average then refines each, and a trimmed mean of all is sharp and belongs to none of them. The lower
+teeth are made from the upper lateral incisors, canines and premolars.
+
+Run: python factory/teeth.py LONDON_FOLDER FACE_LANDMARKER_TASK
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+from mien.data.warp import LOWER_LIP, UPPER_LIP, similarity_3d
+from scipy.interpolate import RBFInterpolator
+
+HERE = Path(__file__).parent
+OUT = HERE.parent / "src" / "mien" / "warping" / "teeth.npz"
+ANCHORS = [33, 133, 362, 263, 168, 6, 197, 195, 2, 98, 327]
+MIRROR = [3, 2, 1, 0, 4, 5, 6, 7, 8, 10, 9]
+PX = 10.0  # atlas pixels a unit; about a millimetre: the outer eye corners are 90 units apart
+HALF, ABOVE, BELOW = 32.0, 22.0, 3.0  # the atlas reaches so far sideways, above and below the biting edge
+WIDTH, HEIGHT = int(2 * HALF * PX), int((ABOVE + BELOW) * PX)
+
+
+def landmarks(folder: Path, model: str, names: list[str]) -> dict[str, np.ndarray]:
+    """[478, 3] px for each photograph."""
+    import mediapipe as mp
+    from mediapipe.tasks.python import BaseOptions, vision
+
+    options = vision.FaceLandmarkerOptions(base_options=BaseOptions(model_asset_path=model))
+    found = {}
+    with vision.FaceLandmarker.create_from_options(options) as detector:
+        for name in names:
+            image = cv2.cvtColor(cv2.imread(str(folder / f"{name}.jpg")), cv2.COLOR_BGR2RGB)
+            face = detector.detect(mp.Image(image_format=mp.ImageFormat.SRGB, data=image)).face_landmarks[0]
+            size = np.array([image.shape[1], image.shape[0], image.shape[1]])
+            found[name] = np.array([[p.x, p.y, p.z] for p in face]) * size
+    return found
+
+
+def mean_anchors(faces: list[np.ndarray]) -> np.ndarray:
+    """Symmetric mean [11, 3] of the anchor landmarks; the nose's base (2) at the origin, x from eye to eye."""
+    mean = faces[0][ANCHORS]
+    for _ in range(6):
+        moved = []
+        for face in faces:
+            scale, turn, shift = similarity_3d(face[ANCHORS], mean)
+            moved.append(scale * face[ANCHORS] @ turn.T + shift)
+        mean = np.mean(moved, 0)
+        mean = 0.5 * (mean + mean[MIRROR] * [-1, 1, 1] + [mean[4, 0] * 2, 0, 0])
+        mean = (mean - mean[8]) * 90 / np.linalg.norm(mean[0] - mean[3])
+    return mean
+
+
+def crop_map(face: np.ndarray) -> np.ndarray:
+    """The affine map [2, 3] from a photograph to the frame that the marks are set in."""
+    along = face[308, :2] - face[78, :2]
+    scale, angle = 1100 / np.linalg.norm(along), np.arctan2(along[1], along[0])
+    turn = scale * np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+    shift = np.array([600, 230]) - turn @ (face[13, :2] + face[14, :2]) / 2
+    return np.c_[turn, shift]
+
+
+def points(mark: dict) -> np.ndarray:
+    """The marks of one mouth as points [18 + 16 + 8, 2]: gaps (gum, edge), edges, gums, crowns' middles."""
+    gaps = np.array(mark["gaps"], float)
+    top, bottom = gaps[:, :2], gaps[:, 2:]
+    xe, xg = (bottom[1:, 0] + bottom[:-1, 0]) / 2, (top[1:, 0] + top[:-1, 0]) / 2
+    edge, gum = np.c_[xe, mark["edges"]], np.c_[xg, mark["gums"]]
+    return np.concatenate([top, bottom, edge, gum, 0.5 * (edge + gum)])
+
+
+RUNS = ((0, 9), (9, 9), (18, 8), (26, 8), (34, 8))  # of `points`: first, count
+ORDER = np.concatenate([first + np.arange(count)[::-1] for first, count in RUNS])
+
+
+def mirrored(p: np.ndarray, middle: float = 0.0) -> np.ndarray:
+    return p[ORDER] * [-1, 1] + [2 * middle, 0]
+
+
+def mean_arch(marks: list[np.ndarray], gum_seen: list[bool]) -> np.ndarray:
+    """The mean of all mouths' points, symmetric, in atlas pixels."""
+    unit = []
+    for p in marks:
+        width = (p[14, 0] - p[12, 0]) / 2  # of a central incisor
+        unit.append((p - [p[13, 0], p[21:23, 1].mean()]) / width * 8.8)
+    mean = np.mean(unit, 0)
+    seen = np.mean([p for p, s in zip(unit, gum_seen, strict=True) if s], 0)
+    mean[26:34], mean[34:42] = seen[26:34], 0.5 * (mean[18:26] + seen[26:34])
+    mean = 0.5 * (mean + mirrored(mean))
+    return mean * PX + [WIDTH / 2, ABOVE * PX]
+
+
+def frame(arch: np.ndarray, scale: float = 1.0) -> np.ndarray:
+    """The arch with far points that keep the warp steady outside of it."""
+    up, aside = np.array([0, 65 * scale]), np.array([90 * scale, 0])
+    far = arch[18:26] + up, arch[26:34] - up, arch[[8, 17]] + aside, arch[[0, 9]] - aside
+    return np.concatenate([arch, *far])
+
+
+def warp_to(arch: np.ndarray, mark: np.ndarray, image: np.ndarray, to_photo: np.ndarray) -> np.ndarray:
+    """The photograph [H, W, c] on the atlas [HEIGHT, WIDTH, c]."""
+    scale = (mark[14, 0] - mark[12, 0]) / (arch[14, 0] - arch[12, 0])
+    warp = RBFInterpolator(frame(arch), frame(mark, scale), smoothing=2.0)
+    rows, columns = np.mgrid[0:HEIGHT:5, 0:WIDTH:5]
+    there = warp(np.c_[columns.ravel(), rows.ravel()]) @ to_photo[:, :2].T + to_photo[:, 2]
+    there = cv2.resize(there.reshape(*rows.shape, 2).astype(np.float32), None, fx=5, fy=5)
+    return cv2.remap(image, there, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+
+
+def stack(folder: Path, faces: dict, marks: dict, arch: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """All mouths and their mirror images on the arch: colours [n, HEIGHT, WIDTH, 3] and weights [n, HEIGHT, WIDTH]."""
+    colours, weights = [], []
+    for name, mark in marks.items():
+        face = faces[f"{name}_smiling"]
+        image = cv2.imread(str(folder / f"{name}_smiling.jpg"))[..., ::-1].astype(np.float32)
+        inside = np.zeros(image.shape[:2], np.uint8)
+        polygon = np.concatenate([face[list(UPPER_LIP), :2], face[list(LOWER_LIP)[::-1], :2]])
+        cv2.fillPoly(inside, [np.round(polygon * 16).astype(np.int32)], 255, cv2.LINE_AA, 4)
+        inside = cv2.erode(inside, np.ones((3, 3)))
+        # the lip's own shadow is no part of the teeth
+        below = np.roll(inside, 2, 0)
+        inside = np.minimum(inside, below).astype(np.float32) / 255
+        both = np.dstack([image, inside])
+        to_photo = np.linalg.inv(np.vstack([crop_map(face), [0, 0, 1]]))[:2]
+        warped = warp_to(arch, points(mark), both, to_photo)
+        rows, columns = np.mgrid[0:HEIGHT, 0:WIDTH]
+        middle = warped[int(ABOVE * PX) - 60 : int(ABOVE * PX) - 20, WIDTH // 2 - 70 : WIDTH // 2 + 70, :3]
+        gain = np.array([209, 199, 193]) / np.median(middle.reshape(-1, 3), 0)
+        warped[..., :3] *= gain
+        for one in (warped, warped[:, ::-1]):
+            colours.append(one[..., :3])
+            weights.append(np.clip(one[..., 3], 0, 1))
+    return np.array(colours), np.array(weights)
+
+
+def average(colours: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Weighted mean without the values far from the weighted median."""
+    mean = (colours * weights[..., None]).sum(0) / np.maximum(weights.sum(0), 1e-3)[..., None]
+    for _ in range(3):
+        off = np.abs(colours - mean).mean(-1)
+        w = weights / (1 + (off / 14) ** 2)
+        mean = (colours * w[..., None]).sum(0) / np.maximum(w.sum(0), 1e-3)[..., None]
+    return mean
+
+
+def refine(colours: np.ndarray, weights: np.ndarray, rounds: int = 4) -> tuple[np.ndarray, np.ndarray]:
+    """Moves each mouth by smoothed optical flow toward the average of all."""
+    rows, columns = np.mgrid[0:HEIGHT, 0:WIDTH].astype(np.float32)
+    flow = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    flow.setFinestScale(1)
+    total = np.zeros((len(colours), HEIGHT, WIDTH, 2), np.float32)
+    grey = lambda c: np.clip(c.mean(-1), 0, 255).astype(np.uint8)  # noqa: E731
+    now, now_w = colours, weights
+    for _ in range(rounds):
+        mean = average(now, now_w)
+        for k in range(len(colours)):
+            w = cv2.GaussianBlur(now_w[k], (0, 0), 4)[..., None]
+            step = flow.calc(grey(mean), grey(now[k] * w + mean * (1 - w)), None)
+            step = cv2.GaussianBlur(step * w, (0, 0), 7) / np.maximum(
+                cv2.GaussianBlur(w, (0, 0), 7)[..., None], 0.2
+            )
+            total[k] += np.clip(step, -12, 12)
+        drift = total.mean(0)
+        total -= 0.5 * (drift + drift[:, ::-1] * [-1, 1]).astype(np.float32)
+        now, now_w = np.empty_like(colours), np.empty_like(weights)
+        for k in range(len(colours)):
+            x, y = columns + total[k, ..., 0], rows + total[k, ..., 1]
+            now[k] = cv2.remap(colours[k], x, y, cv2.INTER_LINEAR)
+            now_w[k] = cv2.remap(weights[k], x, y, cv2.INTER_LINEAR)
+    return now, now_w
+
+
+def outline(arch: np.ndarray, tooth: int, lower: bool = True) -> np.ndarray:
+    """The biting edge (or the gum line) of one of the eight teeth as points [41, 2], from its left gap to its right."""
+    side = 9 if lower else 0
+    a, b = arch[side + tooth], arch[side + tooth + 1]
+    peak = arch[18 + tooth] if lower else arch[26 + tooth]
+    power = (2.2, 1.9, 2.4, 2.8, 2.8, 2.4, 1.9, 2.2)[tooth] if lower else 2.0
+    t = np.linspace(-1, 1, 41)
+    base = a + (b - a) * (t[:, None] + 1) / 2
+    if lower:  # the notches between the edges, which averaging fills
+        base[:, 1] -= np.interp(np.abs(t), [0.5, 1], [0, 5.0 if tooth in (3, 4) else 7.0])
+    return np.c_[base[:, 0], base[:, 1] + (peak[1] - base[:, 1]) * (1 - np.abs(t) ** power) ** (1 / power)]
+
+
+def paint_gums(arch: np.ndarray, height: int) -> np.ndarray:
+    """Gum [height, WIDTH, 3]: a little lighter over each root, darker upward, finely stippled."""
+    rows, columns = np.mgrid[0:height, 0:WIDTH].astype(np.float32)
+    light = np.zeros((height, WIDTH), np.float32)
+    for x, y in arch[26:34]:
+        light += 0.10 * np.exp(-(((columns - x) / 17) ** 2)) * np.exp(-(((rows - y + 25) / 45) ** 2))
+    light -= 0.0016 * np.clip(arch[26:34, 1].mean() - rows, 0, None)
+    grain = np.random.default_rng(7).standard_normal((height, WIDTH)).astype(np.float32)
+    grain = 0.5 * (grain + grain[:, ::-1])
+    grain = cv2.GaussianBlur(grain, (0, 0), 2.0) * 0.12 + cv2.GaussianBlur(grain, (0, 0), 6.0) * 0.25
+    return np.array([176, 118, 114], np.float32) * (1 + light + grain)[..., None]
+
+
+def upper_atlas(mean: np.ndarray, weight: np.ndarray, arch: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """RGBA [HEIGHT, WIDTH, 4] uint8 of teeth and gums, and the share of gum [HEIGHT, WIDTH] uint8."""
+    line = np.concatenate([outline(arch, k, False) for k in range(8)])
+    edge = np.concatenate([outline(arch, k) for k in range(8)])
+    columns = np.arange(WIDTH)
+    gum_line = np.interp(columns, line[:, 0], line[:, 1])
+    edge_line = np.interp(columns, edge[:, 0], edge[:, 1])
+    rows = np.arange(HEIGHT)[:, None]
+    holes = ((weight < 4) & (np.abs(gum_line[None] - rows) < 60)).astype(np.uint8)
+    mean = cv2.inpaint(np.clip(mean, 0, 255).astype(np.uint8), holes, 5, cv2.INPAINT_TELEA).astype(np.float32)
+    near = cv2.GaussianBlur(cv2.dilate(holes, np.ones((13, 13))).astype(np.float32), (0, 0), 3)[..., None]
+    mean = mean * (1 - near) + cv2.GaussianBlur(mean, (0, 0), 5) * near
+    mean = even(mean, arch, gum_line, edge_line)
+    # enamel: what the average has, its last pixels above the biting edge stretched down over the blurred rim
+    depth = edge_line - rows
+    lift = np.where(depth < 12, 0.75 * (12 - depth), 0).clip(0, 14)
+    x = np.broadcast_to(columns, (HEIGHT, WIDTH)).astype(np.float32)
+    enamel = cv2.remap(mean.astype(np.float32), x, (rows - lift).astype(np.float32), cv2.INTER_LINEAR)
+    rim = np.clip(depth / 5, 0, 1)[..., None] * 0.10 + 0.90
+    enamel = enamel * np.concatenate([rim, rim, rim * 0.99 + 0.01], 2)
+    enamel += 0.6 * (enamel - cv2.GaussianBlur(enamel, (0, 0), 3.5))
+    for k in range(1, 8):  # dark seams between teeth, highlights on their bulge
+        (xt, yt), (xb, yb) = arch[k], arch[9 + k]
+        seam = np.abs(columns - (xb + (xt - xb) * (rows - yb) / (yt - yb))) / 2.4
+        enamel *= 1 - (0.30 * np.exp(-(seam**2)) * (rows > yt - 4))[..., None]
+    for k in range(1, 7):
+        x, y = 0.5 * (arch[18 + k] + arch[26 + k])
+        x, y = x + (3.5 - k) * 3.0, y - 0.24 * (arch[18 + k, 1] - arch[26 + k, 1])
+        slant = columns - x - 0.12 * (rows - y) * np.sign(3.5 - k)
+        enamel += (30 * np.exp(-((slant / 4.0) ** 2) - ((rows - y) / 9.0) ** 2))[..., None]
+        enamel += (10 * np.exp(-((slant / 8.0) ** 2) - ((rows - y - 12) / 22.0) ** 2))[..., None]
+    # gum: the average's own where enough mouths show it, painted above
+    above = np.clip((gum_line[None] - rows) / 5 + 0.5, 0, 1)
+    trust = cv2.GaussianBlur(np.clip((weight - 5) / 6, 0, 1).astype(np.float32), (0, 0), 2.5)
+    gum = paint_gums(arch, HEIGHT)
+    shadow = 1 - 0.16 * np.exp(-(((gum_line[None] - rows) / 5.0) ** 2))[..., None]
+    seen = np.where(rows > gum_line[None] - 4, 1.0, 0.0) * trust
+    share = cv2.GaussianBlur(above.astype(np.float32), (0, 0), 1.2)
+    colour = enamel * seen[..., None] + (
+        enamel * (1 - share[..., None]) + gum * shadow * share[..., None]
+    ) * (1 - seen[..., None])
+    alpha = np.zeros((HEIGHT * 4, WIDTH * 4), np.uint8)
+    cover = np.concatenate([edge, [[edge[-1, 0], -9], [edge[0, 0], -9]]])
+    cv2.fillPoly(alpha, [np.round(cover * 4).astype(np.int32)], 255)
+    alpha = cv2.resize(alpha, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA)
+    rgba = np.dstack([np.clip(colour, 0, 255), alpha]).astype(np.uint8)
+    return rgba, np.clip(share * 255, 0, 255).astype(np.uint8)
+
+
+def even(mean: np.ndarray, arch: np.ndarray, gum_line: np.ndarray, edge_line: np.ndarray) -> np.ndarray:
+    """The average without the shade that the donors' lips and cheeks throw on its teeth."""
+    rows = np.arange(HEIGHT)[:, None]
+    out = mean.copy()
+    place_in_crown = (rows - gum_line) / np.maximum(edge_line - gum_line, 1)  # 0 at the gum, 1 at the edge
+    grey = mean.mean(-1)
+    for tooth in range(1, 7):
+        x0, x1 = arch[9 + tooth, 0], arch[10 + tooth, 0]
+        mine = np.clip(1 - (np.abs(np.arange(WIDTH) - (x0 + x1) / 2) - (x1 - x0) / 2) / 3, 0, 1)[None]
+        body = (mine > 0.9) & (place_in_crown > 0.35) & (place_in_crown < 0.85)
+        middle = grey[body].mean(0) if body.any() else 200
+        half = (x1 - x0) / 2
+        core = np.exp(-(((np.arange(WIDTH) - (x0 + x1) / 2) / (0.5 * half)) ** 2))[None]
+        profile = (grey * core).sum(1) / core.sum()
+        profile = cv2.GaussianBlur(profile[:, None].astype(np.float32), (1, 0), sigmaX=0.1, sigmaY=6)
+        upper = np.clip(1 - (place_in_crown - 0.3) / 0.25, 0, 1)
+        gain = 1 + upper * (np.clip(0.93 * middle / np.maximum(profile, 40), 1, 2.2) - 1)
+        to = LIGHT[min(tooth, 7 - tooth)] * 198 / middle
+        out *= 1 + mine[..., None] * (gain * to - 1)[..., None]
+    return out
+
+
+LIGHT = (0.86, 0.93, 0.975, 1.0)  # brightness of first premolar, canine, lateral and central incisor
+
+
+def place(
+    parts: list, source: np.ndarray, share: np.ndarray, into: np.ndarray, into_share: np.ndarray
+) -> None:
+    """Lays teeth of one atlas over another: boxes (x0, x1, y0, y1) → (x0, x1, y0, y1), y may turn; times a gain."""
+    size = (into.shape[1], into.shape[0])
+    for (a0, a1, b0, b1), (c0, c1, d0, d1), gain in parts:
+        sx, sy = (c1 - c0) / (a1 - a0), (d1 - d0) / (b1 - b0)
+        m = np.array([[sx, 0, c0 - a0 * sx], [0, sy, d0 - b0 * sy]])
+        area = cv2.INTER_AREA if sx < 0.7 else cv2.INTER_LINEAR
+        picture = cv2.warpAffine(source.astype(np.float32), m, size, flags=area)
+        gums = cv2.warpAffine(share.astype(np.float32), m, size, borderValue=255)
+        x = np.arange(size[0])
+        w = np.clip(x - c0 + 0.5, 0, 1) * np.clip(c1 - x + 0.5, 0, 1)
+        cover = (w[None] * picture[..., 3] / 255 * (1 - gums / 255))[..., None]
+        picture[..., :3] *= gain
+        picture[..., 3] = 255
+        into[:] = into * (1 - cover) + picture * cover
+        into_share[:] = into_share * (1 - cover[..., 0])
+
+
+def both_sides(parts: list) -> list:
+    turn = lambda b: (WIDTH - b[1], WIDTH - b[0], *b[2:])  # noqa: E731
+    return parts + [(turn(a), turn(b), gain) for a, b, gain in parts]
+
+
+def back_teeth(rgba: np.ndarray, share: np.ndarray, arch: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Puts premolars and molars beside the canines: narrowed, shortened and darkened copies of those."""
+    out, gums = rgba.astype(np.float32), share.astype(np.float32)
+    x, rows = np.arange(WIDTH), np.arange(HEIGHT)[:, None]
+    (xt, yt), (xb, yb) = arch[1], arch[10]
+    gap = xb + 2 + (xt - xb) * np.clip((rows - yb) / (yt - yb), -0.3, 1.6)  # the canine's far side
+    outside = np.clip(np.maximum(gap - x, x - (WIDTH - gap)) / 2 + 0.5, 0, 1)
+    dim = np.interp(np.maximum(xb - x, x - (WIDTH - xb)), [0, 90], [1.0, 0.5])
+    bare = np.dstack([paint_gums(arch, HEIGHT), np.full((HEIGHT, WIDTH), 255.0)])
+    bare[..., :3] *= dim[None, :, None]
+    bare[..., 3] *= np.clip((yt - 3 - rows) / 6, 0, 1)
+    out[:] = out * (1 - outside[..., None]) + bare * outside[..., None]
+    gums[:] = gums * (1 - outside) + 255 * outside
+    x0, x1, y0, y1 = xb + 3, arch[11, 0], arch[27, 1], arch[19, 1]
+    left, parts = xb, []
+    for width, gum, edge, gain in (
+        (37, 118, 184, 0.92),
+        (29, 121, 179, 0.80),
+        (26, 124, 174, 0.64),
+        (20, 126, 169, 0.46),
+    ):
+        parts.append(((x0, x1, y0, y1), (left - width, left + 1, gum, edge), gain))
+        left -= width
+    place(both_sides(parts), rgba, share, out, gums)
+    out[..., 3] *= np.clip((x - left) / 4, 0, 1) * np.clip((WIDTH - left - x) / 4, 0, 1)
+    return out, gums
+
+
+def lower_atlas(rgba: np.ndarray, share: np.ndarray, arch: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Lower teeth, biting edge at row BELOW * PX: incisors, canines and premolars of the upper ones, upside down."""
+    edge0, left, parts = BELOW * PX, WIDTH / 2, []
+    x, rows = np.arange(WIDTH), np.arange(HEIGHT)[:, None]
+    for tooth, width, edge, tall, gain in (
+        (3, 53, 0, 86, 1.0), (3, 57, 2, 86, 0.98), (1, 58, -3, 98, 1.0), (1, 46, 6, 78, 0.9),
+        (1, 33, 9, 72, 0.76), (1, 27, 11, 68, 0.6), (1, 22, 12, 66, 0.45),
+    ):  # fmt: skip
+        x0 = arch[tooth, 0] * 0.3 + arch[9 + tooth, 0] * 0.7 + (3 if tooth == 1 else 0)
+        x1 = arch[tooth + 1, 0] * 0.3 + arch[10 + tooth, 0] * 0.7
+        y0, y1 = arch[18 + tooth, 1], arch[26 + tooth, 1]
+        parts.append(((x0, x1, y0, y1), (left - width, left, edge0 + edge, edge0 + edge + tall), gain))
+        left -= width
+    out = np.dstack([paint_gums(arch, HEIGHT)[::-1], np.full((HEIGHT, WIDTH), 255.0)])
+    out[..., :3] *= np.interp(np.abs(x - WIDTH / 2), [0, 170, 290], [0.95, 0.9, 0.45])[None, :, None]
+    out[..., 3] *= np.clip((rows - edge0 - 56) / 6, 0, 1) * np.clip(
+        (WIDTH / 2 - left - np.abs(x - WIDTH / 2)) / 4, 0, 1
+    )
+    gums = np.full((HEIGHT, WIDTH), 255.0)
+    place(both_sides(parts), rgba, share, out, gums)
+    return out, gums
+
+
+def unevened(atlas: np.ndarray, size: float, lift: float, seed: int) -> np.ndarray:
+    """The atlas with small irregularities of each tooth's place, no two teeth alike: as perfect rows look false."""
+    rng = np.random.default_rng(seed)
+    centres = np.arange(-270, 271, size) + WIDTH / 2 + (size / 2 if seed % 2 else 0)
+    columns, rows = np.meshgrid(np.arange(WIDTH, dtype=np.float32), np.arange(HEIGHT, dtype=np.float32))
+    dx, dy, gain = (np.zeros((HEIGHT, WIDTH), np.float32) for _ in range(3))
+    for centre in centres:
+        near = np.exp(-(((columns - centre) / (0.55 * size)) ** 2))
+        a, b, c, d = rng.normal(0, 1, 4)
+        dx += near * (1.2 * a + 0.018 * c * (rows - HEIGHT / 2))
+        dy += near * (lift * b)
+        gain += near * 0.018 * d
+    x, y, atlas = columns + dx, rows + dy, atlas.astype(np.float32)
+    moved = cv2.remap(atlas[..., :4], x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    share = cv2.remap(atlas[..., 4], x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    moved[..., :3] *= 1 + gain[..., None]
+    return np.clip(np.dstack([moved, share]) + 0.5, 0, 255).astype(np.uint8)
+
+
+def main() -> None:
+    folder, model = Path(sys.argv[1]), sys.argv[2]
+    marks = json.loads((HERE / "teeth_marks.json").read_text())
+    marks.pop("about")
+    faces = landmarks(folder, model, [f"{n}_{m}" for n in marks for m in ("neutral", "smiling")])
+    arch = mean_arch([points(m) for m in marks.values()], [not m["hidden"] for m in marks.values()])
+    colours, weights = refine(*stack(folder, faces, marks, arch))
+    mean = average(colours, weights)
+    mean, weight = 0.5 * (mean + mean[:, ::-1]), weights.sum(0)
+    upper, upper_gum = upper_atlas(mean, 0.5 * (weight + weight[:, ::-1]), arch)
+    lower, lower_gum = lower_atlas(upper, upper_gum, arch)
+    upper, upper_gum = back_teeth(upper, upper_gum, arch)
+    pack = lambda rgba, gum: np.clip(np.dstack([rgba, gum]) + 0.5, 0, 255).astype(np.uint8)  # noqa: E731
+    anchors = mean_anchors([f for n, f in faces.items() if "neutral" in n]).astype(np.float32)
+    upper, lower = unevened(pack(upper, upper_gum), 62, 2.6, 5), unevened(pack(lower, lower_gum), 54, 1.5, 3)
+    np.savez_compressed(OUT, upper=upper, lower=lower, anchors=anchors)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""What the stages share, and the tools that put their results into the package."""

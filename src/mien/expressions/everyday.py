@@ -1,0 +1,240 @@
+"""What people say for a face, as what the 135 words and blendshapes can say: "smiling", "wink right", "tired", ":)".
+
+``everyday.json`` has the meanings: forms of the 135 words ("scared" is fear), mixes of them ("bittersweet"), and faces
+that are actions rather than feelings, as blendshapes ("wink"). It has base forms; here are their inflections, which
+count only where they lead to a form of the file. The order of a phrase's words does not matter: "closed eyes" is
+"eyes closed". Left and right are the person's own, as ARKit and MediaPipe name them.
+
+Nothing is guessed: a word that is left over ("not happy") makes the whole unknown, and `near` then offers what is
+spelt alike or what its other words mean, never what they negate.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from mien.expressions import labels
+from mien.face.blendshapes import FLIP, INDEX, NAMES
+
+NEUTRAL = "neutral"
+LONGEST = 64  # characters of what is looked up
+MOST_WORDS = 8
+_SIDES = {"left": "Left", "right": "Right"}
+_ENDINGS = (
+    ("iness", "y"), ("ness", ""), ("fully", "ful"), ("ily", "y"), ("ly", ""), ("ies", "y"), ("ied", "y"),
+    ("ier", "y"), ("iest", "y"), ("es", ""), ("s", ""), ("ing", ""), ("ing", "e"), ("in'", ""), ("ed", ""),
+    ("ed", "e"), ("er", ""), ("er", "e"), ("est", ""), ("est", "e"), ("y", ""), ("y", "e"), ("ful", ""),
+)  # fmt: skip
+_SHORTEST = 3  # letters that an ending leaves
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """What a word or a phrase means.
+
+    Attributes:
+        name: how to write it again. words: of the 135 or "neutral" -> shares that sum to 1; empty for a face.
+        shapes: of a face, blendshapes by name -> [0, 1]; empty for words. degree: how much of it, in (0, 1].
+        forms, emoji: what else means it, in base forms.
+    """
+
+    name: str
+    words: Mapping[str, float]
+    shapes: Mapping[str, float]
+    degree: float = 1.0
+    forms: tuple[str, ...] = ()
+    emoji: tuple[str, ...] = ()
+
+
+@cache
+def meanings() -> dict[str, Meaning]:
+    """Every meaning by its name: the 135 words, neutral, mixes and faces."""
+    content = _content()
+    symbols = {name: tuple(given.split()) for name, given in content["emoji"].items()}
+    found = {
+        NEUTRAL: Meaning(NEUTRAL, {NEUTRAL: 1.0}, {}, 1.0, _listed(content["neutral"]), symbols[NEUTRAL])
+    }
+    for word, label in labels.labels().items():
+        emoji = (*label.emoji, *symbols.get(word, ()))
+        found[word] = Meaning(word, {word: 1.0}, {}, 1.0, _listed(content["words"][word]), emoji)
+    for name, (words, forms) in content["mixes"].items():
+        found[name] = Meaning(name, words, {}, 1.0, _listed(forms))
+    for name, (shapes, forms, *emoji) in content["faces"].items():
+        found[name] = Meaning(
+            name, {}, _of_stems(shapes), 1.0, _listed(forms), tuple(" ".join(emoji).split())
+        )
+    return found
+
+
+def find(text: str) -> Meaning | None:
+    """What a word, a phrase, an emoji, an emoticon or a blendshape's name means; None if it is not known."""
+    text = unicodedata.normalize("NFC", text).strip()
+    if not text or len(text) > LONGEST:
+        return None
+    lower = text.casefold()
+    if (name := _symbols().get(labels.plain(lower))) is not None:
+        return meanings()[name]
+    if lower in _shapes():
+        return _shapes()[lower]
+    words = _split(lower)
+    if not 0 < len(words) <= MOST_WORDS:
+        return None
+    content = [word for word in words if word not in _fillers()]
+    plain = [word for word in content if word not in _degrees()]
+    degree = 1.0
+    for word in content:
+        degree *= _degrees().get(word, 1.0)
+    looking = [word for word in words if word in content or word.startswith("look")]  # "looking to the left"
+    for some, share in ((words, 1.0), (looking, 1.0), (content, 1.0), (plain, degree)):
+        if (meaning := _phrase(some)) is not None:
+            return replace(meaning, degree=share)
+    return None
+
+
+def near(text: str) -> str:
+    """ " (did you mean X or Y?)" of what is spelt like it, or of the words in it that are known; else nothing."""
+    words = _split(unicodedata.normalize("NFC", text[:LONGEST]).casefold())
+    if set(words) & set(_content()["negations"].split()):
+        return ""
+    words = [word for word in words if word not in _fillers() and word not in _degrees()]
+    if len(words) == 1:
+        single = {form: name for forms, name in _index().items() if len(forms) == 1 for form in forms}
+        single |= {f"{form.removesuffix('e')}ing": name for form, name in single.items()}
+        return labels.nearest(words[0], sorted(single, key=lambda form: form != single[form]), single.get)
+    known = dict.fromkeys(found.name for word in words if (found := _phrase([word])) is not None)
+    return labels.asked(["+".join(list(known)[:3])] if known else [])
+
+
+def _phrase(words: list[str]) -> Meaning | None:
+    if not words:
+        return None
+    if (name := _look(words)) is not None:
+        return meanings()[name]
+    sides = [word for word in words if word in _SIDES]
+    rest = [word for word in words if word not in _SIDES]
+    if len(sides) != 1:
+        return None
+    name = _look(rest) or _look([*rest, "left"])  # "look left" is written with its side
+    return _sided(meanings()[name], sides[0]) if name else None
+
+
+def _sided(meaning: Meaning, side: str) -> Meaning | None:
+    """A face on one side: that half of an even one, a one-sided one or its mirror; None if it has no sides."""
+    mirrored = {NAMES[FLIP[INDEX[name]]]: value for name, value in meaning.shapes.items()}
+    if mirrored != meaning.shapes:
+        if side == "left":
+            return meaning
+        return replace(meaning, name=f"{meaning.name} right", shapes=mirrored)
+    other = _SIDES["right" if side == "left" else "left"]
+    half = {name: value for name, value in meaning.shapes.items() if not name.endswith(other)}
+    if len(half) == len(meaning.shapes):
+        return None
+    return replace(meaning, name=f"{meaning.name} {side}", shapes=half)
+
+
+def _look(words: Iterable[str]) -> str | None:
+    """The name of the meaning that has these words, or words of which they are forms, in any order."""
+    choices = [[base for base in _bases(word) if base in _vocabulary()] for word in words]
+    combinations = itertools.islice(itertools.product(*choices), 64)
+    return next(
+        (name for words in combinations if words and (name := _index().get(tuple(sorted(words))))), None
+    )
+
+
+def _bases(word: str, depth: int = 3) -> list[str]:
+    """A word and all that it may be a form of, itself first."""
+    found = [word]
+    for ending, instead in _ENDINGS if depth else ():
+        stem = word.removesuffix(ending)
+        if stem == word or len(stem) < _SHORTEST - bool(instead) or stem[-1] == ending[0] == "y":
+            continue
+        shorter = [stem + instead]
+        if not instead and len(stem) > _SHORTEST and stem[-1] == stem[-2]:
+            shorter.append(stem[:-1])  # winning, sadder
+        for one in shorter:
+            found += (base for base in _bases(one, depth - 1) if base not in found)
+    return found
+
+
+def _split(text: str) -> list[str]:
+    words = (word.strip("'\"“”!?….;") for word in re.split(r"[\s\-_,]+", text.replace("’", "'")))
+    return [word for word in words if word]
+
+
+@cache
+def _content() -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(
+        Path(__file__).with_name("everyday.json").read_text(encoding="utf-8")
+    )
+    return content
+
+
+@cache
+def _fillers() -> frozenset[str]:
+    return frozenset(_content()["fillers"].split())
+
+
+def _degrees() -> dict[str, float]:
+    degrees: dict[str, float] = _content()["degrees"]
+    return degrees
+
+
+@cache
+def _index() -> dict[tuple[str, ...], str]:
+    """The sorted words of each form -> the name of its meaning; names count before forms, whole forms before
+    those without fillers; an emoji's name is a form of it."""
+    found = {tuple(sorted(_split(name))): name for name in meanings()}
+    forms = [(_split(form), name) for name, meaning in meanings().items() for form in meaning.forms]
+    for symbol, name in _symbols().items():
+        if len(symbol) == 1 and " " in (called := unicodedata.name(symbol, "").casefold()):
+            forms.append((_split(called), name))
+    for words, name in forms:
+        found.setdefault(tuple(sorted(words)), name)
+    for words, name in forms:
+        short = sorted(word for word in words if word not in _fillers())
+        if len(short) > 1:
+            found.setdefault(tuple(short), name)
+    return found
+
+
+@cache
+def _vocabulary() -> frozenset[str]:
+    return frozenset(word for words in _index() for word in words)
+
+
+@cache
+def _symbols() -> dict[str, str]:
+    """Emoji and emoticons, without what varies their drawing -> the name of their meaning."""
+    return {labels.plain(s.casefold()): name for name, meaning in meanings().items() for s in meaning.emoji}
+
+
+@cache
+def _shapes() -> dict[str, Meaning]:
+    """Blendshapes' names and their stems, in lower case -> themselves in full."""
+    names = {one for name in NAMES[1:] for one in (name, re.sub("(Left|Right)$", "", name))}
+    return {
+        name.casefold(): Meaning(name, {}, _of_stems({name: 1.0}))
+        for name in names
+        if name in INDEX or f"{name}Left" in INDEX
+    }
+
+
+def _of_stems(shapes: Mapping[str, float]) -> dict[str, float]:
+    """Blendshapes of which a stem stands for its Left and Right; of a name that is unknown: KeyError."""
+    full = {}
+    for stem, value in shapes.items():
+        for name in (stem,) if stem in INDEX else (f"{stem}Left", f"{stem}Right"):
+            full[NAMES[INDEX[name]]] = float(value)
+    return full
+
+
+def _listed(forms: str) -> tuple[str, ...]:
+    return tuple(form.strip() for form in forms.split(","))

@@ -1,0 +1,127 @@
+"""Films and contact sheets: one person from expression to expression."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from PIL import Image
+
+from mien.expressions.spec import Expression
+from mien.making.made import Progress
+from mien.pipelines import travel as journeys
+from mien.pipelines.photo_travel import travel as journey
+from mien.provenance import save_image
+from mien.provenance.animation import SUFFIXES, save_animation
+from mien.sheets import sheet
+
+if TYPE_CHECKING:
+    from mien.making.photographs import Photographs
+    from mien.making.portraits import Portraits
+
+COLUMNS = 8  # of a contact sheet
+
+
+@dataclass(frozen=True)
+class Film:
+    """Frames (PIL RGB), what each of them shows, and the settings that its files keep."""
+
+    images: list[Image.Image]
+    names: list[str]
+    settings: dict[str, Any]
+
+    def write(
+        self, output: Path, contacts: Path | None = None, fps: float = 8.0, back: bool = False
+    ) -> list[Path]:
+        """Write it to `output`, a film or a contact sheet by its suffix; `contacts`: a sheet beside a film.
+
+        `fps`: frames a second. `back`: the film also runs backwards, so that it joins.
+        """
+        written = []
+        if output.suffix.lower() in SUFFIXES:
+            frames = [*self.images, *self.images[-2:0:-1]] if back else self.images
+            written.append(save_animation(frames, output, self.settings, fps))
+        place = contacts if written else output
+        if place is not None:
+            cells = list(zip(self.names, self.images, strict=True))
+            rows = [cells[i : i + COLUMNS] for i in range(0, len(cells), COLUMNS)]
+            drawn = sheet(rows, max(128, self.images[0].height // 2))
+            written.append(save_image(drawn, place, self.settings))
+        return written
+
+
+def photo_travel(
+    photographs: Photographs,
+    identity: Path | Image.Image,
+    stops: Sequence[Expression],
+    frames: int,
+    callback: Progress | None = None,
+) -> Film:
+    """A film of the person's own photograph, through `stops`, by the wish of `photographs`.
+
+    Raises:
+        InputError: a picture cannot be used, or there are too few stops or frames.
+    """
+    wish = photographs.wish
+    places = journeys.positions(len(stops), frames)
+    sitter = photographs.sit(photographs.look_at(identity))
+    ways = [photographs.target(stop) for stop in stops]
+    images = journey(
+        photographs.pipe,
+        sitter,
+        [way.expression for way in ways],
+        places,
+        wish.strength,
+        wish.relative,
+        wish.region,
+        lambda done, total: None if callback is None else callback(done, total, None),
+    )
+    return Film(images, journeys.names(stops, frames), _settings(photographs, stops, frames))
+
+
+def travel(
+    portraits: Portraits,
+    identity: Path | Image.Image,
+    stops: Sequence[Expression],
+    frames: int,
+    prompt: str = "",
+    seed: int = 0,
+    batch_size: int = 8,
+    callback: Progress | None = None,
+) -> Film:
+    """A film of the person in a picture, through `stops`, by the wish of `portraits`.
+
+    Raises:
+        InputError: a picture cannot be used, or there are too few stops or frames.
+    """
+    wish = asdict(portraits.wish)
+    for name in ("num_images", "face", "expression_face"):
+        del wish[name]
+    who, ways = portraits.look.subject(identity, "identity"), [portraits.look.target(stop) for stop in stops]
+    with portraits.telling():
+        images = journeys.travel(
+            portraits.pipe,
+            who,
+            [way.expression for way in ways],
+            frames,
+            prompt=prompt,
+            seed=seed,
+            batch_size=batch_size,
+            callback=callback,
+            **wish,
+        )
+    settings = {**_settings(portraits, stops, frames), "prompt": prompt, "seed": seed}
+    return Film(images, journeys.names(stops, frames), settings)
+
+
+def _settings(maker: Portraits | Photographs, stops: Sequence[Expression], frames: int) -> dict[str, Any]:
+    return {
+        **maker.settings,
+        "kind": "travel",
+        "expressions": ["a picture" if any(p.picture for p in stop.parts) else stop.text for stop in stops],
+        "frames": frames,
+        "models": maker.model.hashes,
+        "environment": maker.model.environment,
+    }

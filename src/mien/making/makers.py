@@ -1,0 +1,43 @@
+"""From a wish to who makes it: the one place where the engine is chosen. Each imports no more than it needs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from mien.making.wishes import PhotoWish, PortraitWish, RefaceWish
+
+if TYPE_CHECKING:
+    from mien.making.made import Maker
+
+
+def open_maker(
+    wish: PortraitWish | RefaceWish | PhotoWish,
+    backbone: str = "mini",
+    device: str = "auto",
+    dtype: str = "auto",
+    adapter: str | None = None,
+    scheduler: str | None = None,
+    tell: Callable[[str], object] = lambda message: None,
+) -> Maker:
+    """A maker of what is wished: the photo engine, or diffusion on a model of its own.
+
+    The arguments are those of `Model` and of the makers; the photo engine needs none of them.
+
+    Raises:
+        InputError: there is no such model or scheduler, or the model cannot do what is wished.
+    """
+    if isinstance(wish, PhotoWish):
+        from mien.making.photographs import Photographs
+
+        return Photographs(wish, tell)
+    from mien.making.model import Model
+
+    model = Model(backbone, device, dtype, adapter)
+    if isinstance(wish, PortraitWish):
+        from mien.making.portraits import Portraits
+
+        return Portraits(model, wish, tell)
+    from mien.making.refaces import Refaces
+
+    return Refaces(model, wish, scheduler, tell)

@@ -1,0 +1,111 @@
+"""A loaded model, and what the metadata of its pictures say of it: its files, its encoders and the machine under it."""
+
+from __future__ import annotations
+
+import os
+import platform
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import diffusers.utils.logging
+import torch
+from PIL import Image
+
+from mien.backbones import SPECS, find_folder, load_backbone
+from mien.pipelines.portrait import PortraitPipeline
+from mien.pipelines.reface import RefacePipeline
+from mien.provenance.hashes import hash_files, hash_folder, hash_pixels
+from mien.weights import path as weights_path
+
+PARTS = ("unet", "vae", "text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2", "scheduler")
+
+
+class Model:
+    """One backbone in memory for all that is made with it; the arguments are those of ``mien.load``.
+
+    Which engine makes a picture is chosen here: `portraits` and `refaces` are diffusion's.
+    """
+
+    def __init__(
+        self,
+        backbone: str = "mini",
+        device: str = "auto",
+        dtype: str = "auto",
+        adapter: str | None = None,
+        name: str = "",
+    ) -> None:
+        """`name`: what pictures call the model; "": see `model_name`."""
+        diffusers.utils.logging.disable_progress_bar()  # loading takes a second
+        self._folder = find_folder(backbone)
+        self.backbone = load_backbone(str(self._folder), device, dtype, adapter)
+        self.backbone.name = name or model_name(backbone)
+        self._adapter_name = None if adapter is None else Path(adapter).resolve().name
+        # The weights are hashed beside the first picture: large ones take seconds.
+        self._hashing = ThreadPoolExecutor(1).submit(self._hash)
+
+    def portraits(self) -> PortraitPipeline:
+        """A pipeline of its own scheduler on this backbone."""
+        return PortraitPipeline(self.backbone, self.backbone.load_controller())
+
+    def refaces(self) -> RefacePipeline:
+        """A pipeline of its own scheduler on this backbone; `InputError` if it takes no background."""
+        return RefacePipeline(self.backbone, self.backbone.load_adapter())
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The model, its encoders and its precision, as JSON values; folders without their path."""
+        spec = self.backbone.adapter
+        return {
+            "backbone": self.backbone.name,
+            "adapter": self._adapter_name,
+            "identity_encoder": spec.identity_encoder if spec else None,
+            "expression_encoder": spec.expression_encoder if spec else None,
+            "device": self.backbone.device.type,
+            "dtype": str(self.backbone.precision).removeprefix("torch."),
+        }
+
+    @cached_property
+    def environment(self) -> dict[str, Any]:
+        """What the last bits of a picture depend on beside its settings."""
+        device = self.backbone.device
+        name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
+        return {"torch": torch.__version__, "threads": torch.get_num_threads(), "processor": name}
+
+    @property
+    def hashes(self) -> dict[str, str]:
+        """sha256 of the model, of its adapter and of the networks that look at faces."""
+        return self._hashing.result()
+
+    def record(self, inputs: dict[str, Any], pixels: Image.Image, slot: int, batch: int) -> dict[str, Any]:
+        """What the metadata of a picture say beyond its settings.
+
+        Args:
+            inputs: salted fingerprints of what it was made of. pixels: what the model drew, before the mark.
+            slot, batch: which image of how many in one batch it was.
+        """
+        return {
+            "inputs": inputs,
+            "models": self.hashes,
+            "environment": self.environment,
+            "batch": {"size": batch, "slot": slot},
+            "pixels": hash_pixels(pixels),
+        }
+
+    def _hash(self) -> dict[str, str]:
+        found = {"backbone": hash_folder(self._folder, PARTS)}
+        if spec := self.backbone.adapter:
+            files = [file for file in (spec.identity, spec.expression) if file is not None]
+            told = {file.parent / "adapter.json" for file in files}
+            files += [file for file in told if file.is_file()]  # framing: it changes the picture
+            found["adapter"] = hash_files((file.stem, file) for file in files)
+        names = ("detector", "analyser", "recogniser")
+        found["face"] = hash_files((name, weights_path(name)) for name in names)
+        return found
+
+
+def model_name(backbone: str) -> str:
+    """What a picture says of the model: its name or hub id; of a folder the last name alone, however it was given."""
+    place = os.path.expanduser(backbone)  # as `mien.backbones.find_folder` takes it
+    return Path(place).resolve().name if backbone not in SPECS and os.path.isdir(place) else backbone

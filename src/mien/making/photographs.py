@@ -1,0 +1,159 @@
+"""The person's own photographs with other expressions: looked at, made by the photo engine, scored and recorded."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from PIL import Image
+
+from mien.expressions.spec import Expression
+from mien.face.subject import Subject
+from mien.making.made import Drawn, Progress
+from mien.making.recording import Fingerprints
+from mien.making.scoring import Judge, Scores
+from mien.making.subjects import Looked, Looker, Target
+from mien.making.wishes import PhotoWish
+from mien.pipelines.photo import Expressed, PhotoPipeline, Sitter
+from mien.provenance.hashes import hash_files, hash_pixels
+from mien.types import InputError
+from mien.weights import path as weights_path
+
+
+class PhotoEngine:
+    """What the metadata say of the engine: its networks and the machine under it (as `mien.making.model.Model`)."""
+
+    settings: dict[str, Any] = {
+        "engine": "photo",
+        "backbone": "mini",
+        "adapter": None,
+        "device": "cpu",
+        "dtype": "float32",
+    }
+
+    @cached_property
+    def hashes(self) -> dict[str, str]:
+        """sha256 of the networks that look at faces."""
+        names = ("detector", "analyser", "recogniser")
+        return {"face": hash_files((name, weights_path(name)) for name in names)}
+
+    @cached_property
+    def environment(self) -> dict[str, Any]:
+        """What the last bits of a picture depend on beside its settings."""
+        versions = {"torch": torch.__version__, "opencv": cv2.__version__}
+        return {**versions, "threads": torch.get_num_threads(), "processor": platform.machine()}
+
+    def record(self, inputs: dict[str, Any], pixels: Image.Image, slot: int, batch: int) -> dict[str, Any]:
+        """See `mien.making.model.Model.record`."""
+        return {
+            "inputs": inputs,
+            "models": self.hashes,
+            "environment": self.environment,
+            "batch": {"size": batch, "slot": slot},
+            "pixels": hash_pixels(pixels),
+        }
+
+
+@dataclass(frozen=True)
+class Photographed(Drawn):
+    """`expressed`: how it came about."""
+
+    expressed: Expressed | None = None
+
+
+class Photographs:
+    """The photo engine for many pictures (`mien.making.made.Maker`): portraits, or photos of their own size.
+
+    Args:
+        wish: of every picture. tell: is told, once, which of several faces was taken.
+    """
+
+    def __init__(self, wish: PhotoWish, tell: Callable[[str], object] = lambda message: None) -> None:
+        self.kind, self.wish, self.model = wish.kind, wish, PhotoEngine()
+        self._judge = Judge(None)
+        self.pipe = PhotoPipeline(self._judge.analyse)
+        options = ("--face", "--expression-face")
+        self._looker = Looker(self._judge.analyse, wish.face, wish.expression_face, options, tell)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """See `Maker`; of the photo with teeth no more than whether there was one."""
+        return {**asdict(self.wish), "teeth": self.wish.teeth is not None, **self.model.settings}
+
+    def look(self, request: Any) -> Looked:
+        """See `Maker`; the person is the photo's."""
+        photo = request.identity if self.kind == "portrait" else request.photo
+        if photo is None or request.expression is None:
+            raise InputError("the photo engine needs a photo of the person and an expression: give both")
+        looked = self._looker(request)
+        return Looked(request, self.look_at(photo), looked.how)
+
+    def look_at(self, photo: Any) -> Subject:
+        """The face that is meant in a photo, a path or a PIL picture."""
+        return self._looker.subject(photo, "identity")
+
+    def target(self, expression: Expression) -> Target:
+        """What an expression comes to."""
+        return self._looker.target(expression)
+
+    def make(self, looked: Sequence[Looked], callback: Progress | None = None) -> list[Drawn]:
+        """See `Maker`."""
+        drawn: list[Drawn] = []
+        for slot, one in enumerate(looked):
+            assert one.who is not None and one.how is not None
+            result = self.express(one.who, one.how.expression)
+            changed = (result.drawn.image != result.sitter.image).any(2).astype(np.float32)
+            drawn.append(Photographed(one, result.image(), slot, len(looked), mask=changed, expressed=result))
+            if callback is not None:
+                callback(slot + 1, len(looked), None)
+        return drawn
+
+    def express(self, who: Subject, expression: Expression) -> Expressed:
+        """One photo with one expression, by the wish."""
+        wish = self.wish
+        return self.pipe.express(self.sit(who), expression, wish.strength, wish.relative, wish.region)
+
+    def sit(self, who: Subject) -> Sitter:
+        """The person, framed for a portrait."""
+        sitter = self.pipe.sit(who, teeth=self.wish.teeth)
+        return sitter.framed() if self.kind == "portrait" else sitter
+
+    def score(self, drawn: Drawn) -> Scores:
+        """See `Maker`: id, exp, pose."""
+        assert isinstance(drawn, Photographed) and drawn.expressed is not None
+        assert drawn.looked.who is not None and drawn.looked.how is not None
+        return self._judge.photo(drawn.image, drawn.expressed.sitter.face, drawn.looked.who, drawn.looked.how)
+
+    def told(self, drawn: Drawn) -> dict[str, Any]:
+        """See `Maker`."""
+        request = drawn.looked.request
+        return {"prompt": request.prompt, "seed": request.seed} | (
+            {"task": "reenactment"} if self.kind == "reface" else {}
+        )
+
+    def inputs(self, drawn: Drawn, prints: Fingerprints) -> dict[str, Any]:
+        """See `Maker`."""
+        who, how = drawn.looked.who, drawn.looked.how
+        assert who is not None and how is not None
+        told = prints.describe(how.expression)
+        if self.kind == "portrait":
+            return {"identity": prints(who), "expression": told}
+        return {"photo": prints(who), "identity": None, "expression": told}
+
+    def cells(self, drawn: Drawn) -> list[tuple[str, Image.Image]]:
+        """See `Maker`."""
+        who, how = drawn.looked.who, drawn.looked.how
+        assert who is not None and how is not None
+        told = how.image if how.subject is None else self._judge.crop(how.image, how.subject.face)
+        return [("photo", self._judge.crop(who.image, who.face)), ("expression", told)]
+
+    def shown(self, drawn: Drawn) -> Image.Image:
+        """See `Maker`; expressions leave the face where it was."""
+        assert isinstance(drawn, Photographed) and drawn.expressed is not None
+        return self._judge.crop(drawn.image, drawn.expressed.sitter.face)

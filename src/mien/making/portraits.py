@@ -1,0 +1,128 @@
+"""Portraits of people with expressions: looked at, made, scored and recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from PIL import Image
+
+from mien.face.subject import Subject
+from mien.making.made import Drawn, Made, Progress
+from mien.making.model import Model
+from mien.making.recording import Fingerprints
+from mien.making.scoring import Judge, Scores
+from mien.making.subjects import Looked, Looker, Target
+from mien.making.telling import Telling
+from mien.making.wishes import PortraitWish
+from mien.pipelines.invent import invent
+from mien.types import InputError
+
+
+class Portraits:
+    """One model for many portraits (`mien.making.made.Maker`).
+
+    Args:
+        wish: of every portrait. tell: is told, once, which of several faces was taken and what of a prompt is cut.
+    """
+
+    kind = "portrait"
+
+    def __init__(
+        self, model: Model, wish: PortraitWish, tell: Callable[[str], object] = lambda message: None
+    ) -> None:
+        self.model, self.wish = model, wish
+        self.pipe = model.portraits()
+        adapter: Any = self.pipe.adapter
+        self._judge = Judge(None if adapter.identity is None else self.pipe.encoder("identity"))
+        self.telling = Telling(tell, ("the prompt ",))  # which face was taken, `look` says
+        self.look = Looker(
+            self._judge.analyse, wish.face, wish.expression_face, ("--face", "--expression-face"), tell
+        )
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """See `Maker`."""
+        steps, guidance = self.wish.steps, self.wish.guidance
+        return {
+            "kind": self.kind,
+            **asdict(self.wish),
+            "steps": self.pipe.steps if steps is None else steps,
+            "guidance": self.pipe.guidance if guidance is None else guidance,
+            **self.model.settings,
+            "scheduler": type(self.pipe.scheduler).__name__,
+        }
+
+    def make(self, looked: Sequence[Looked], callback: Progress | None = None) -> list[Drawn]:
+        """See `Maker`."""
+        wish, requests = self.wish, [one.request for one in looked]
+        pairs = [_pair(one) for one in looked]
+        with self.telling():
+            images = self.pipe(
+                identity=[who for who, _ in pairs],
+                expression=[how.expression for _, how in pairs],
+                prompt=[request.prompt for request in requests],
+                negative_prompt=wish.negative_prompt,
+                seed=[request.seed for request in requests],
+                steps=wish.steps,
+                guidance=wish.guidance,
+                id_scale=wish.id_scale,
+                expression_scale=wish.expression_scale,
+                batch_size=len(looked),
+                callback=callback,
+            )
+        return [
+            Drawn(one, image, k, len(images))
+            for k, (one, image) in enumerate(zip(looked, images, strict=True))
+        ]
+
+    def score(self, drawn: Drawn) -> Scores:
+        """See `Maker`; all that `mien.metrics.scoring` knows."""
+        return self._judge.portrait(drawn, *_pair(drawn.looked))
+
+    def told(self, drawn: Drawn) -> dict[str, Any]:
+        """See `Maker`."""
+        request = drawn.looked.request
+        return {"prompt": request.prompt, "seed": request.seed}
+
+    def inputs(self, drawn: Drawn, prints: Fingerprints) -> dict[str, Any]:
+        """See `Maker`."""
+        who, how = _pair(drawn.looked)
+        return {"identity": prints(who), "expression": prints.describe(how.expression)}
+
+    def cells(self, drawn: Drawn) -> list[tuple[str, Image.Image]]:
+        """See `Maker`."""
+        who, how = _pair(drawn.looked)
+        shown = self._judge.crop(how.image, None if how.subject is None else how.subject.face)
+        return [("identity", self._judge.crop(who.image, who.face)), ("expression", shown)]
+
+    def shown(self, drawn: Drawn) -> Image.Image:
+        """See `Maker`."""
+        faces = self._judge.faces(drawn)
+        return self._judge.crop(drawn.image, faces[0]) if faces else drawn.image
+
+    def invent(
+        self, count: int, seed: int, prompt: str | None = None, callback: Progress | None = None
+    ) -> list[Made]:
+        """People who do not exist (`mien.pipelines.invent`), ready to be written."""
+        with self.telling():
+            people = invent(self.pipe, count, seed, prompt, callback)
+        made = []
+        for one in people:
+            told = {"seed": one.seed}
+            shared = {**self.settings, "kind": "invented", "prompt": prompt}
+            record = self.model.record({}, one.image, 0, 1)  # each is made alone, of no picture
+            made.append(Made(one.image, told, {}, {**shared, **told, **record}, None))
+        return made
+
+
+def _pair(looked: Looked) -> tuple[Subject, Target]:
+    """A portrait's two sides.
+
+    Raises:
+        InputError: the request lacks one.
+    """
+    if looked.who is None or looked.how is None:
+        raise InputError("a portrait is of a person with an expression: give both")
+    return looked.who, looked.how

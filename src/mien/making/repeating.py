@@ -1,0 +1,329 @@
+"""The same picture again, from what its metadata say of its making and from the pictures that it was made of.
+
+The metadata are a stranger's words: they are checked before anything is done with them, and they never choose
+a folder, a hub id or a download; those come from whoever asks.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mien.expressions.spec import Expression, parse
+from mien.images import read_image
+from mien.making.recording import Fingerprints
+from mien.making.wishes import BACKBONES, MAX_BATCH, REGIONS, PhotoWish, PortraitWish, RefaceWish, Request
+from mien.provenance import read_provenance
+from mien.types import InputError
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from mien.making.made import Drawn, Made, Maker, Progress
+
+Settings = dict[str, Any]
+WORDS = {"backbone": "the model's weights", "adapter": "the adapter's weights", "face": "the face networks"}
+VERBS = {"portrait": "mien generate", "reface": "mien reface"}
+WISHES: dict[str, type[PortraitWish] | type[RefaceWish]] = {"portrait": PortraitWish, "reface": RefaceWish}
+OPTIONS = {"portrait": {"identity": "IDENTITY"}, "reface": {"photo": "PHOTO", "identity": "--identity"}}
+
+
+@dataclass(frozen=True)
+class Again:
+    """A picture that is to be made again: what its metadata said, and the request and the wish that they come to."""
+
+    source: Path
+    old: Settings
+    request: Request
+    wish: PortraitWish | RefaceWish | PhotoWish
+    prints: Fingerprints
+
+    def check(self, models: dict[str, str], force: bool) -> None:
+        """Whether the files of the models are those of then (unless `force`).
+
+        Raises:
+            InputError: they are not.
+        """
+        for part, sha in models.items():
+            if self.old["models"].get(part) != sha and not force:
+                raise InputError(
+                    f"{self.source} was made with other files of {WORDS[part]} than those here: install that "
+                    "version, or add --force to make it with these."
+                )
+
+    def make(self, maker: Maker, callback: Progress | None = None) -> Drawn:
+        """Draw it in a batch as then: the last bits of matrix products depend on its size and on the place in it."""
+        batch = self.old["batch"]
+        return maker.make([maker.look(self.request)] * batch["size"], callback)[batch["slot"]]
+
+    def why(self, made: Made) -> str | None:
+        """Why a repetition is not the same, as far as can be told; None: it is, bit for bit."""
+        old, new = self.old, made.settings
+        return None if new["pixels"] == old["pixels"] else why(old, new)
+
+
+def read_again(
+    source: Path, kind: str, pictures: dict[str, Path | None], expression: str | None, force: bool
+) -> Again:
+    """What is needed to make `source` again.
+
+    Args:
+        kind: "portrait" or "reface". pictures: what was given again, by the names of `OPTIONS`. expression: the same.
+        force: other pictures than then will do.
+
+    Raises:
+        InputError: `source` does not say how it was made; a picture is another than then; or one was not given.
+    """
+    old = read_settings(source, kind)
+    inputs, prints = old["inputs"], Fingerprints(old["inputs"]["salt"])
+    given = {
+        name: _given(source, name, option, inputs[name], pictures[name], prints, force)
+        for name, option in OPTIONS[kind].items()
+    }
+    wanted: Expression | None = None
+    if inputs["expression"] is not None:
+        wanted = expression_of(source, inputs["expression"], expression, prints, force)
+    elif expression is not None:
+        raise InputError(f"{source} kept the photo's own expression: leave --expression out.")
+    request = Request(given["identity"], wanted, old["prompt"], old["seed"], given.get("photo"))
+    asked: type[Any] = PhotoWish if old.get("engine") == "photo" else WISHES[kind]
+    wish = asked(
+        **{field.name: old[field.name] for field in fields(asked)}
+        | ({"teeth": None} if asked is PhotoWish else {})
+    )
+    return Again(source, old, request, wish, prints)
+
+
+def _given(
+    source: Path,
+    name: str,
+    option: str,
+    recorded: str | None,
+    path: Path | None,
+    prints: Fingerprints,
+    force: bool,
+) -> Image.Image | None:
+    """A picture that was given again, if it is the one of then; None where there was none then."""
+    if recorded is None:
+        if path is not None:
+            raise InputError(f"{source} was made without {option}: leave it out.")
+        return None
+    if path is None:
+        whose = "person" if option == "IDENTITY" else name
+        raise InputError(f"{source} does not hold the {whose}'s picture: give {option} again.")
+    image = read_image(path)
+    if not force and prints(image) != recorded:
+        raise InputError(
+            f"{source} was made from another {name} picture than {path}: give that one, or add --force."
+        )
+    return image
+
+
+def read_settings(source: Path, kind: str) -> Settings:
+    """The settings of a picture of that kind ("portrait", "reface"), all there and all of the right kind.
+
+    Raises:
+        InputError: they are not.
+    """
+    found = read_provenance(source)
+    if found is None:
+        raise InputError(
+            f"{source} does not say how it was made: only pictures of `{VERBS[kind]}` whose metadata were not "
+            "stripped can be made again."
+        )
+    settings = found["settings"]
+    if settings.get("kind") != kind:
+        other = next((verb for name, verb in VERBS.items() if settings.get("kind") == name), None)
+        hint = f"`{other} --from` makes it again" if other else "give the picture that its -o wrote"
+        raise InputError(f"{source} is no picture of `{VERBS[kind]}`: {hint}.")
+    checks = {**_SHARED, **_OF_KIND[kind]}
+    if settings.get("engine") == "photo":
+        checks = {name: right for name, right in checks.items() if name not in _OF_DIFFUSION} | _OF_PHOTO
+    wrong = next((name for name, right in checks.items() if not right(settings.get(name))), None)
+    if wrong is not None:
+        raise InputError(
+            f"{source} does not say its {wrong}, or not in a way that can be used: it was edited."
+        )
+    return settings
+
+
+def _number(value: Any, low: float = 0.0) -> bool:
+    return (
+        isinstance(value, (int, float)) and not isinstance(value, bool) and low <= value <= sys.float_info.max
+    )
+
+
+def _whole(value: Any, low: int = 0, high: int = 2**63 - 1) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
+
+
+def _hex(value: Any) -> bool:
+    return isinstance(value, str) and 0 < len(value) <= 64 and all(c in "0123456789abcdef" for c in value)
+
+
+def _batch(value: Any) -> bool:
+    return (
+        isinstance(value, dict)
+        and _whole(value.get("size"), 1, MAX_BATCH)
+        and _whole(value.get("slot"), 0, value["size"] - 1)
+    )
+
+
+def _inputs(value: Any) -> bool:
+    return (
+        isinstance(value, dict)
+        and all(_hex(value.get(name)) for name in ("salt", "identity"))
+        and _parts(value.get("expression"))
+    )
+
+
+def _reface_inputs(value: Any) -> bool:
+    return (
+        isinstance(value, dict)
+        and _hex(value.get("salt"))
+        and all(value.get(name) is None or _hex(value[name]) for name in ("photo", "identity"))
+        and (value.get("expression") is None or _parts(value["expression"]))
+        and not (value.get("identity") is None and value.get("expression") is None)
+    )
+
+
+def _parts(value: Any) -> bool:
+    return isinstance(value, list) and 0 < len(value) <= 16 and all(_part(part) for part in value)
+
+
+def _part(value: Any) -> bool:
+    if not isinstance(value, dict) or not _number(value.get("weight")) or value["weight"] > 1:
+        return False
+    kinds = {"word": str, "picture": str, "blendshapes": dict}
+    extra = value.keys() - {"weight"}
+    return len(extra) <= 1 and all(name in kinds and isinstance(value[name], kinds[name]) for name in extra)
+
+
+def _face(value: Any) -> bool:
+    return value in ("largest", "left", "right") if isinstance(value, str) else _whole(value)
+
+
+def _scheduler(value: Any) -> bool:
+    from mien.pipelines.schedulers import scheduler_names
+
+    return isinstance(value, str) and value in scheduler_names().values()
+
+
+_SHARED: dict[str, Callable[[Any], bool]] = {
+    "prompt": lambda v: isinstance(v, str),
+    "seed": _whole,
+    "steps": lambda v: _whole(v, 1, 1000),
+    "guidance": _number,
+    "id_scale": _number,
+    "expression_scale": _number,
+    "face": _face,
+    "expression_face": _face,
+    "backbone": lambda v: isinstance(v, str),
+    "adapter": lambda v: v is None or isinstance(v, str),
+    "device": lambda v: v in ("cpu", "cuda", "mps"),
+    "dtype": lambda v: v in ("float32", "bfloat16", "float16"),
+    "models": lambda v: isinstance(v, dict) and all(map(_hex, v.values())),
+    "environment": lambda v: isinstance(v, dict) and _whole(v.get("threads"), 1, 1024),
+    "batch": _batch,
+    "pixels": _hex,
+}
+_OF_KIND: dict[str, dict[str, Callable[[Any], bool]]] = {
+    "portrait": {
+        "negative_prompt": lambda v: isinstance(v, str),
+        "num_images": lambda v: _whole(v, 1),
+        "inputs": _inputs,
+    },
+    "reface": {
+        "identity_face": _face,
+        "scheduler": _scheduler,
+        "inputs": _reface_inputs,
+    },
+}
+
+_OF_DIFFUSION = (
+    "steps", "guidance", "id_scale", "expression_scale", "negative_prompt", "num_images", "identity_face", "scheduler",
+)  # fmt: skip
+_OF_PHOTO: dict[str, Callable[[Any], bool]] = {
+    "strength": lambda v: _number(v) and v <= 1.5,
+    "relative": lambda v: isinstance(v, bool),
+    "region": lambda v: v in REGIONS,
+    "teeth": lambda v: v is False,  # with a second photo, the command itself makes it again
+}
+
+
+def same_threads(old: Settings, device: str) -> str:
+    """Where to make it: `device`, or for "auto" where it was made; on a CPU with as many threads as then."""
+    place = old["device"] if device == "auto" else device
+    if old["device"] == "cpu" and place == "cpu":
+        import torch
+
+        torch.set_num_threads(old["environment"]["threads"])  # the order of sums depends on it
+    return str(place)
+
+
+def model_of(source: Path, old: Settings, backbone: str, adapter: str | None) -> str:
+    """Which model to load: a name that is ours, else what the command line says; its hash is compared."""
+    if old["adapter"] is not None and adapter is None:
+        raise InputError(
+            f"{source} was made with an adapter of its own, {old['adapter']!r}: add --adapter FOLDER."
+        )
+    if backbone != "mini":
+        return backbone
+    if old["backbone"] not in BACKBONES:
+        raise InputError(
+            f"{source} was made with the model {old['backbone']!r}: add --backbone with its place."
+        )
+    return str(old["backbone"])
+
+
+def expression_of(
+    source: Path, recorded: list[dict[str, Any]], given: str | None, prints: Fingerprints, force: bool
+) -> Expression:
+    """The expression of the record, its pictures taken from what was given and checked."""
+    if given is not None:
+        expression = parse(given)
+        read = tuple(
+            replace(part, picture=read_image(part.picture)) if isinstance(part.picture, Path) else part
+            for part in expression.parts
+        )
+        expression = replace(expression, parts=read)
+        if prints.describe(expression) != recorded and not force:
+            raise InputError(
+                f"{source} was made with another expression than {given}: give the same one, or add --force."
+            )
+        return expression
+    if any("picture" in part for part in recorded):
+        raise InputError(f"{source} does not hold the expression's picture: give EXPRESSION again, as then.")
+    parts = []
+    for part in recorded:
+        given_part = part.get("word", part.get("blendshapes", "neutral"))
+        known = None if given_part == {} else parse(given_part).parts[0]
+        if known is None or known.word != part.get("word"):
+            raise InputError(f"{source} names an expression that is none of ours: it was edited.")
+        parts.append(replace(known, weight=part["weight"]))
+    return Expression(tuple(parts), "as recorded")
+
+
+def why(old: Settings, new: Settings) -> str:
+    """Why a repetition is not the same, as far as can be told."""
+    for name in ("device", "dtype", "scheduler"):
+        if old.get(name) != new.get(name):
+            return (
+                f"then {name} was {_short(old.get(name))}, here it is {new.get(name)}: the last bits differ."
+            )
+    for name in ("inputs", "models"):
+        if old[name] != new[name]:
+            return f"the {name} are others than then."
+    then, now = old["environment"], new["environment"]
+    for name in ("torch", "processor", "threads"):
+        if then.get(name) != now[name]:
+            return f"then {name} was {_short(then.get(name))}, here it is {now[name]}: the last bits differ."
+    return "the picture differs, although its settings, models and pictures are the same."
+
+
+def _short(value: Any) -> str:
+    """A stranger's value: printable, and not too long."""
+    return repr(value).strip("'")[:500]

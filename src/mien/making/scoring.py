@@ -1,0 +1,124 @@
+"""How well a picture shows who and what was wanted, by the embedded analyser and recogniser."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+from PIL import Image
+
+from mien.face.align import cropped
+from mien.face.subject import Subject
+from mien.making.made import Drawn
+from mien.making.subjects import Target
+from mien.metrics import face as metrics
+from mien.metrics.scoring import Observation, load_scorer
+from mien.types import Face
+
+if TYPE_CHECKING:
+    from mien.backbones import FaceEncoder
+    from mien.encoders.identity import EmbeddedIdentity
+    from mien.pipelines.reface import Scene
+
+Scores = dict[str, float | None]
+
+
+class Judge:
+    """Compares results with what they were made of, which is looked at once.
+
+    Args:
+        encoder: of the model's identities. Where it is the embedded one, what it saw of a face is not looked at again.
+    """
+
+    def __init__(self, encoder: FaceEncoder | None) -> None:
+        self._encoder: EmbeddedIdentity | None = None
+        if encoder is not None:
+            from mien.encoders.identity import EmbeddedIdentity
+
+            self._encoder = encoder if isinstance(encoder, EmbeddedIdentity) else None
+        self._scorer = load_scorer()
+        self._seen: WeakKeyDictionary[Subject, Observation] = WeakKeyDictionary()
+        self._found: WeakKeyDictionary[Drawn, Sequence[Face]] = WeakKeyDictionary()
+
+    def analyse(self, image: Image.Image) -> Sequence[Face]:
+        """The faces of a picture, largest first."""
+        return self._scorer.analyse(image)
+
+    def faces(self, drawn: Drawn) -> Sequence[Face]:
+        """The faces of a result, which is looked at once."""
+        if drawn not in self._found:
+            self._found[drawn] = self.analyse(drawn.image)
+        return self._found[drawn]
+
+    def crop(self, image: Image.Image, face: Face | None = None) -> Image.Image:
+        """A picture's face, for a contact sheet: `face`, else the largest; the whole picture where there is none."""
+        faces = self.analyse(image) if face is None else [face]
+        return cropped(image, faces[0]) if faces else image
+
+    def look(self, subject: Subject) -> Observation:
+        """What the scorer keeps of a subject."""
+        if subject not in self._seen:
+            vector = None
+            if self._encoder is not None:
+                from mien.encoders.identity import EMBEDDING
+                from mien.encoders.standardise import restore
+
+                vector = restore(subject.vector(self._encoder)[:EMBEDDING], "identity")
+            self._seen[subject] = self._scorer.observe_face(
+                subject.image, subject.face, subject.faces, vector
+            )
+        return self._seen[subject]
+
+    def portrait(self, drawn: Drawn, who: Subject, how: Target) -> Scores:
+        """Its metrics, by their names in `mien.metrics.registry`; all None if it shows no face.
+
+        An expression that is not a picture has no landmarks to compare with: what needs them is None.
+        """
+        faces, identity = self.faces(drawn), self.look(who)
+        seen = self._scorer.observe_face(drawn.image, faces[0], len(faces)) if faces else None
+        reference = identity if how.subject is None else self.look(how.subject)
+        scores: Scores = dict(self._scorer.compare(seen or identity, identity, reference))
+        if seen is None:
+            return dict.fromkeys(scores)
+        if how.subject is None:
+            of_both = [name for name in scores if name.startswith("copy_")]
+            scores |= dict.fromkeys(["lms", "nearer_identity", *of_both])
+            shapes = seen.face.blendshapes
+            scores["exp"] = float(metrics.exp(how.blendshapes, shapes))
+            scores["exp_sum"] = float(metrics.exp_sum(how.blendshapes, shapes))
+        return scores
+
+    def reface(self, drawn: Drawn, scene: Scene, who: Subject | None, how: Target | None) -> Scores:
+        """id: cosine against the wanted person; exp: against the wanted expression (None if it is no picture); pose:
+        degrees against the photo. All None if the result shows no face there."""
+        place = (scene.face.box[:2] + scene.face.box[2:]) / 2
+        near = [face for face in self.faces(drawn) if _holds(face, place)]
+        if not near:
+            return {"id": None, "exp": None, "pose": None}
+        seen, wanted = self._scorer.observe_face(drawn.image, near[0]), self.look(who or scene.subject)
+        shown = scene.subject if how is None else how.subject
+        exp = None if shown is None else metrics.exp(shown.face.blendshapes, seen.face.blendshapes)
+        return {
+            "id": float(metrics.id_similarity(seen.direction, wanted.direction)),
+            "exp": None if exp is None else float(exp),
+            "pose": float(metrics.pose_error(seen.face.pose, scene.face.pose)),
+        }
+
+    def photo(self, image: Image.Image, face: Face, who: Subject, how: Target) -> Scores:
+        """The same of a photo of `who`, whose `face` got the expression `how`; Exp against what that comes to."""
+        place = (face.box[:2] + face.box[2:]) / 2
+        near = [face for face in self.analyse(image) if _holds(face, place)]
+        if not near:
+            return {"id": None, "exp": None, "pose": None}
+        seen, wanted = self._scorer.observe_face(image, near[0]), self.look(who)
+        return {
+            "id": float(metrics.id_similarity(seen.direction, wanted.direction)),
+            "exp": float(metrics.exp(how.blendshapes, seen.face.blendshapes)),
+            "pose": float(metrics.pose_error(seen.face.pose, who.face.pose)),
+        }
+
+
+def _holds(face: Face, place: Any) -> bool:
+    return bool(np.all(place >= face.box[:2]) and np.all(place <= face.box[2:]))

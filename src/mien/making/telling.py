@@ -1,0 +1,26 @@
+"""What the pipelines warn of, told to a person once."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+
+class Telling:
+    """Warnings that hold one of the words `about` are told, each once; others are dropped."""
+
+    def __init__(self, tell: Callable[[str], object], about: Sequence[str]) -> None:
+        self._tell, self._about = tell, about
+        self._said: set[str] = set()
+
+    @contextmanager
+    def __call__(self) -> Iterator[None]:
+        """Listens while the block runs."""
+        with warnings.catch_warnings(record=True) as heard:
+            warnings.simplefilter("always")
+            yield
+        for message in (str(warning.message) for warning in heard):
+            if message not in self._said and any(words in message for words in self._about):
+                self._said.add(message)
+                self._tell(message)

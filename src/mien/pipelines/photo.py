@@ -1,0 +1,294 @@
+"""The photo engine: the person's own photograph, with that expression, at the photo's own size.
+
+What a photo has is moved (`mien.warping`), what it lacks is drawn. No diffusion, no GPU: an expression is sought on a
+small copy of the face, which the analyser reads after each try, and then made once at full size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from mien.expressions.faces import blendshapes
+from mien.expressions.reading import at_rest as spoken_rest
+from mien.expressions.spec import Expression, Given, parse
+from mien.face import align
+from mien.face.analyze import analyze, load_reader
+from mien.face.landmarks import bounding_box
+from mien.face.subject import Subject
+from mien.images import read_image, to_rgb
+from mien.pipelines.inputs import FaceChoice, Picture, choose_face
+from mien.types import ByteImage, Face, FloatArray, InputError
+from mien.warping.draw import Drawn, draw
+from mien.warping.mouth import Mouth
+from mien.warping.target import REGIONS, Solver, at_rest, expressed, mask, reading
+
+SIDE = 256  # px of the close-up in which an expression is sought
+MARGIN = 1.7  # its width against that of the crop that the analyser reads
+CELLS = 128  # of the close-up's motion map
+ROUNDS = 3
+MOST_TURNED = 40.0  # degrees of yaw or pitch: beyond, half of the face is hidden
+SMALLEST = 16.0  # px between the outer corners of the eyes
+STRONGEST = 1.5  # of a strength
+TEETH = 0.01  # gap of the lips, of the height of the face, from which a mouth shows teeth
+WORTH = 0.03  # gain of a round, of the first error, that is worth another
+PORTRAIT, HEADROOM = 1024, 2.5  # px of a portrait's side at most; its side against the face's height
+
+
+class Closeup:
+    """A small copy of a photo's face, on which expressions are tried and read.
+
+    Args:
+        image: [H, W, 3] uint8. face: in it.
+    """
+
+    def __init__(self, image: ByteImage, face: Face) -> None:
+        zoom = SIDE / MARGIN / align.CROP_SIZE
+        matrix = align.crop_matrix(face.landmarks) * zoom
+        matrix[:, 2] += SIDE * (1 - 1 / MARGIN) / 2
+        self.image = align.warp(image, matrix, SIDE)
+        self.landmarks = align.transform_points(face.landmarks, matrix)
+        self.mouth = Mouth(self.image, self.landmarks)
+        self._reader = load_reader()
+        self._crop = align.crop_matrix(self.landmarks)
+
+    def read(self, before: FloatArray, after: FloatArray) -> FloatArray:
+        """The reading [57] of the face changed from coefficients `before` to `after` [52]."""
+        picture = draw(self.image, self.landmarks, before, after, self.mouth, cells=CELLS).image
+        seen = self._reader(np.stack([align.warp(picture, self._crop)]))
+        return reading(seen.blendshapes[0], seen.landmarks[0])
+
+
+@dataclass
+class Sitter:
+    """A photo and the face in it that is meant; what depends on nothing else is computed once.
+
+    Attributes:
+        image: [H, W, 3] uint8 RGB. face: in its pixels. teeth: another photo of the same person and its landmarks.
+    """
+
+    image: ByteImage
+    face: Face
+    teeth: tuple[ByteImage, FloatArray] | None = None
+    own: FloatArray = field(init=False)  # the photo's reading [57]
+
+    def __post_init__(self) -> None:
+        self.own = reading(self.face.blendshapes, self.face.landmarks)
+
+    @cached_property
+    def closeup(self) -> Closeup:
+        return Closeup(self.image, self.face)
+
+    @cached_property
+    def mouth(self) -> Mouth:
+        return Mouth(self.image, self.face.landmarks, self.teeth)
+
+    def framed(self) -> Sitter:
+        """Head and shoulders of it, at most `PORTRAIT` px a side; the person's reading stays the photo's."""
+        box = framed(self.face, self.image.shape)
+        part = Image.fromarray(self.image).crop(box)
+        zoom = min(1.0, PORTRAIT / max(part.size))
+        size = round(part.width * zoom), round(part.height * zoom)
+        matrix = np.array([[zoom, 0, -zoom * box[0]], [0, zoom, -zoom * box[1]]])
+        landmarks = align.transform_points(self.face.landmarks, matrix)
+        face = replace(self.face, landmarks=landmarks, box=bounding_box(landmarks))
+        return Sitter(np.asarray(part.resize(size, Image.Resampling.LANCZOS)), face, self.teeth)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the analyser should read: `value` [57] where `weight` [57] in [0, 1] counts."""
+
+    value: FloatArray
+    weight: FloatArray
+
+
+@dataclass(frozen=True)
+class Sought:
+    """Coefficients of a face that makes an expression.
+
+    Attributes:
+        before, after: [52].
+        error: mean absolute distance of what the analyser reads from what was wanted; at_first: the photo's.
+    """
+
+    before: FloatArray
+    after: FloatArray
+    error: float
+    at_first: float
+
+
+@dataclass(frozen=True)
+class Expressed:
+    """A result: whose photo it is, the photo with the change, and how it was reached."""
+
+    sitter: Sitter
+    drawn: Drawn
+    sought: Sought
+
+    def image(self) -> Image.Image:
+        """The photo, PIL RGB of its own size."""
+        return Image.fromarray(self.drawn.image)
+
+
+def seek(sitter: Sitter, wanted: Wanted, rounds: int = ROUNDS) -> Sought:
+    """The coefficients with which the sitter reads as wanted, or as near to it as `rounds` corrections come."""
+    solver = Solver(sitter.own, wanted.value, wanted.weight)
+    before = solver.before
+    at_first = solver.error(sitter.own)
+    error, after = np.inf, solver.after
+    for left in range(rounds, -1, -1):
+        reached = solver.error(read := sitter.closeup.read(before, solver.after))
+        gained = error - reached
+        if gained > 0:
+            error, after = reached, solver.after
+        if not left or gained < WORTH * at_first:
+            break
+        solver.correct(read)
+    return Sought(before, after, error, at_first)
+
+
+def framed(face: Face, shape: tuple[int, ...]) -> tuple[int, int, int, int]:
+    """The box x0, y0, x1, y1 px of a portrait, head and shoulders, within a photo of `shape` (H, W, …): square where
+    the photo has room for it."""
+    height, width = shape[:2]
+    x0, y0, x1, y1 = face.box
+    side = min(HEADROOM * max(x1 - x0, y1 - y0), width, height)
+    left = np.clip((x0 + x1) / 2 - side / 2, 0, width - side)
+    top = np.clip((y0 + y1) / 2 - 0.47 * side, 0, height - side)
+    return round(left), round(top), round(left + side), round(top + side)
+
+
+class PhotoPipeline:
+    """Photographs of people with another expression; what does not move keeps every bit."""
+
+    def __init__(self, analyse: Callable[[Image.Image], Sequence[Face]] = analyze) -> None:
+        """`analyse`: picture → faces, largest first. Corrections are always read by the embedded analyser."""
+        self._analyse = analyse
+
+    def __call__(self, photo: Picture, expression: Given | Expression, **options: Any) -> Image.Image:
+        """The photo with that expression, PIL RGB of the photo's own size; the arguments are those of `express`."""
+        return self.express(self.sit(photo), expression, **options).image()
+
+    def sit(
+        self, photo: Picture | Subject, face: FaceChoice = "largest", teeth: Picture | None = None
+    ) -> Sitter:
+        """Find the face of a photo that is meant.
+
+        Args:
+            photo: a path, a PIL picture, or a face that was found in one.
+            teeth: another photo of the same person, who shows their teeth in it.
+
+        Raises:
+            InputError: there is no such face, or it is turned away, or too small.
+        """
+        image, found = self._look(photo, face)
+        _check(found, _name(photo, "the photo"))
+        shown = None
+        if teeth is not None:
+            other, its = self._look(teeth, "largest")
+            if its.landmarks[14, 1] - its.landmarks[13, 1] < TEETH * np.ptp(its.landmarks[:, 1]):
+                raise InputError(
+                    f"{_name(teeth, 'the photo with teeth')}: the mouth is shut, it shows no teeth"
+                )
+            shown = other, its.landmarks
+        return Sitter(image, found, shown)
+
+    def express(
+        self,
+        sitter: Sitter,
+        expression: Given | Expression,
+        strength: float = 1.0,
+        relative: bool = True,
+        region: str = "all",
+        turn: tuple[float, float, float] | None = None,
+        expression_face: FaceChoice = "largest",
+        rounds: int = ROUNDS,
+    ) -> Expressed:
+        """The sitter's photo with an expression.
+
+        Args:
+            expression: anything of `mien.expressions.spec`.
+            strength: 0 leaves the photo as it is, 1 is the expression, up to 1.5 more than it.
+            relative: the change is taken from the reference's rest, as far as one picture tells it, and laid onto this
+                person's; else the reference's face is matched as it is, narrow eyes and all.
+            region: what may change: eyes, brows, mouth or all.
+            turn: yaw, pitch, roll in degrees that the head turns on, at most 15 each.
+            rounds: corrections at most.
+
+        Raises:
+            InputError: an expression or option cannot be used.
+        """
+        wanted = self.wanted(sitter, parse(expression), relative, expression_face)
+        sought = seek(sitter, focused(sitter, wanted, strength, region), rounds)
+        turned = np.array(turn) if turn else None
+        drawn = draw(sitter.image, sitter.face.landmarks, sought.before, sought.after, sitter.mouth, turned)
+        return Expressed(sitter, drawn, sought)
+
+    def wanted(
+        self, sitter: Sitter, expression: Expression, relative: bool = True, face: FaceChoice = "largest"
+    ) -> Wanted:
+        """What the analyser should read of the sitter with an expression at full strength."""
+        change, value, seen = np.zeros(57), expression.rest * at_rest(), 0.0
+        for part in expression.parts:
+            if part.picture is not None:
+                _, found = self._look(part.picture, face)
+                read = reading(found.blendshapes, found.landmarks)
+                change += part.weight * expressed(read)
+                seen += part.weight
+            else:
+                read = at_rest()
+                moves = blendshapes(part) - spoken_rest()
+                read[:52] = np.clip(read[:52] + moves, 0, 1)
+                change[:52] += part.weight * moves
+            value += part.weight * read
+        if relative:
+            value = sitter.own - expressed(sitter.own) + change
+            value[:52] = np.clip(value[:52], 0, 1)
+        # only pictures say how far eyes and mouth are open; words name blendshapes
+        return Wanted(value, np.r_[np.ones(52), np.full(5, min(seen, 1.0))])
+
+    def _look(self, picture: Picture, which: FaceChoice) -> tuple[ByteImage, Face]:
+        if isinstance(picture, Subject):
+            return np.asarray(picture.image), picture.face
+        name = _name(picture, "the picture")
+        image = to_rgb(picture, name) if isinstance(picture, Image.Image) else read_image(picture)
+        return np.asarray(image), choose_face(self._analyse(image), which, name)
+
+
+def focused(sitter: Sitter, wanted: Wanted, strength: float, region: str) -> Wanted:
+    """`wanted` at a strength, in a region of the face.
+
+    Raises:
+        InputError: there is no such region, or the strength is out of range.
+    """
+    if region not in REGIONS:
+        raise InputError(f"there is no region {region!r}: choose {', '.join(REGIONS)}")
+    if not 0 <= strength <= STRONGEST:
+        raise InputError(f"a strength of {strength} cannot be made: give a number from 0 to {STRONGEST}")
+    return Wanted(sitter.own + strength * (wanted.value - sitter.own), wanted.weight * mask(region))
+
+
+def _name(picture: Picture | Subject, otherwise: str) -> str:
+    return str(picture) if isinstance(picture, (str, Path)) else otherwise
+
+
+def _check(face: Face, name: str) -> None:
+    turned = float(np.abs(face.pose[:2]).max())
+    if turned > MOST_TURNED:
+        raise InputError(
+            f"{name}: the head is turned away by {turned:.0f} degrees, too far to change its expression: use a photo "
+            "in which both eyes look at the camera"
+        )
+    wide = float(np.linalg.norm(face.landmarks[33, :2] - face.landmarks[263, :2]))
+    if wide < SMALLEST:
+        raise InputError(
+            f"{name}: the face is too small, {wide:.0f} pixels between the outer corners of its eyes: use a photo in "
+            f"which these are at least {SMALLEST:.0f}"
+        )

@@ -1,0 +1,55 @@
+"""A photo whose face changes from one set of coefficients to another: motion, folds, eyes and mouth, in that order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mien.types import ByteImage, FloatArray
+from mien.warping import folds
+from mien.warping.eyes import draw_eyes
+from mien.warping.motion import CELLS, carry, motion
+from mien.warping.mouth import Mouth
+from mien.warping.shapes import moved
+
+FOLDS = 0.8  # strength of the folds
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A result: the photo with the change [H, W, 3] uint8, and the box x0, y0, x1, y1 px outside of which it kept every
+    bit."""
+
+    image: ByteImage
+    box: tuple[int, int, int, int]
+
+
+def draw(
+    image: ByteImage,
+    landmarks: FloatArray,
+    before: FloatArray,
+    after: FloatArray,
+    mouth: Mouth,
+    turn: FloatArray | None = None,
+    cells: int = CELLS,
+) -> Drawn:
+    """`image` [H, W, 3] uint8 whose face changes from coefficients `before` to `after` [52].
+
+    Args:
+        landmarks: [478, 3] px of the face. mouth: the photo's. turn: see `mien.warping.shapes.moved`.
+        cells: of the motion map, see `mien.warping.motion`.
+    """
+    target = moved(landmarks, before, after, turn)
+    moving = motion(landmarks, target, image.shape, cells)
+    region, _ = carry(image, moving)
+    x0, y0, x1, y1 = moving.box
+    local = target - [x0, y0, 0]
+    region = folds.apply(region, local, folds.ratio(before, after, FOLDS))
+    draw_eyes(region, image, landmarks, target, (x0, y0))
+    result = np.array(image)
+    result[y0:y1, x0:x1] = region
+    inside = mouth.interior(target)
+    if inside.alpha.size:
+        result = inside.over(result)
+    return Drawn(result, moving.box)

@@ -1,0 +1,144 @@
+"""Folds and shading of an expression, as a ratio of luminance that a photograph is multiplied by.
+
+A warp moves skin but makes no nasolabial fold and no shade under lowered brows. An expression ratio image (Liu, Shan
+and Zhang, "Expressive Expression Mapping with Ratio Images", SIGGRAPH 2001) does: R = I(after) / I(before) at the same
+point of skin. Here R is not taken from two pictures but from a model learned on photographs (``factory/folds.py``):
+log R = (after - before) W, W [52, texels] the change of log-luminance per blendshape.
+
+Texture space: [SIZE, SIZE], the mean face's 468 points at `uv` px, texel (row, column) centred at (column + 0.5, row +
+0.5). log R falls to 0 at the face's oval, at the eyes' openings and at the line between the lips. R multiplies values
+of sRGB; since sRGB is close to a power law, that is a ratio of linear light as well (R^2.2). It is smooth (nothing
+finer than a hundredth of the face's height), so the photo's detail stays as it is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.types import ByteImage, FloatArray
+from mien.warping.mesh import (
+    LEFT_LOWER_LID,
+    LEFT_UPPER_LID,
+    LOWER_LIP,
+    OVAL,
+    RIGHT_LOWER_LID,
+    RIGHT_UPPER_LID,
+    UPPER_LIP,
+)
+
+IndexArray = NDArray[np.integer]
+SIZE = 192
+_LIMIT = 0.5
+_CELLS = 160  # side of the grid that the texture is laid on, over the face's larger side
+_OPENINGS = (  # closed outlines of what is never touched
+    RIGHT_UPPER_LID + RIGHT_LOWER_LID[::-1],
+    LEFT_UPPER_LID + LEFT_LOWER_LID[::-1],
+    UPPER_LIP + LOWER_LIP[::-1],
+)
+
+
+@dataclass(frozen=True)
+class _Model:
+    """uv [468, 2]; texels [p] (row * SIZE + column), their corners [p, 3] and shares [p, 3]; weights [52, p]."""
+
+    uv: FloatArray
+    texels: IndexArray
+    corners: IndexArray
+    shares: FloatArray
+    weights: FloatArray
+
+
+@lru_cache(maxsize=1)
+def _model() -> _Model:
+    with np.load(Path(__file__).with_name("folds.npz"), allow_pickle=False) as file:
+        shares = file["shares"].astype(np.float32)
+        return _Model(
+            file["uv"],
+            file["texels"].astype(np.int64),
+            file["corners"].astype(np.int64),
+            shares / shares.sum(1, keepdims=True),
+            file["weights"] * file["scale"][:, None],
+        )
+
+
+def uv() -> FloatArray:
+    """Where the mesh's 468 points lie in the texture, [468, 2] px."""
+    return _model().uv
+
+
+def ratio(before: FloatArray, after: FloatArray, strength: float = 0.7) -> FloatArray:
+    """log R [SIZE, SIZE] float32 of a face whose blendshapes [52] go from `before` to `after`; 0: no change.
+
+    Linear while small; never beyond a factor of exp(0.5), where folds would turn into stripes.
+    """
+    model = _model()
+    change = strength * (np.asarray(after, np.float32) - np.asarray(before, np.float32)) @ model.weights
+    texture = np.zeros(SIZE * SIZE, np.float32)
+    texture[model.texels] = _LIMIT * np.tanh(change / _LIMIT)
+    return texture.reshape(SIZE, SIZE)
+
+
+def _splat(at: FloatArray, values: FloatArray, width: int, height: int) -> FloatArray:
+    """Values [n] at cells `at` [n, 2] spread over a grid [height, width] and averaged (normalised convolution)."""
+    column, row = np.floor(at).astype(np.int64).T
+    fx, fy = (at - np.floor(at)).T
+    total, share = np.zeros(width * height), np.full(width * height, 1e-6)
+    for step, part in (
+        (0, (1 - fx) * (1 - fy)),
+        (1, fx * (1 - fy)),
+        (width, (1 - fx) * fy),
+        (width + 1, fx * fy),
+    ):
+        cell = row * width + column + step
+        total += np.bincount(cell, part * values, len(total))
+        share += np.bincount(cell, part, len(total))
+    both = np.stack([total, share], 1).reshape(height, width, 2).astype(np.float32)
+    both = np.asarray(cv2.GaussianBlur(both, (0, 0), 1.0), np.float32)
+    return both[..., 0] / both[..., 1]
+
+
+def apply(image: ByteImage, landmarks: FloatArray, log_ratio: FloatArray) -> ByteImage:
+    """`image` [H, W, 3] uint8 times the exponential of `log_ratio` [SIZE, SIZE], laid on the face at `landmarks`.
+
+    `landmarks` [>= 468, >= 2] px are where the face's points are in `image`, that is after the warp. Outside the
+    face's oval, inside the eyes and inside the mouth's opening every value stays as it is. Nothing is brightened
+    into white.
+    """
+    result = image.copy()
+    points = np.asarray(landmarks, np.float32)[:468, :2]
+    low = np.maximum(np.floor(points.min(0)).astype(int) - 2, 0)
+    high = np.minimum(np.ceil(points.max(0)).astype(int) + 2, (image.shape[1], image.shape[0]))
+    if not log_ratio.any() or (high <= low).any():
+        return result
+    model = _model()
+    crop = result[low[1] : high[1], low[0] : high[0]]
+    size = high - low
+    cells = np.maximum(np.round(size * (_CELLS / size.max())), 4).astype(int)
+    local = points - low.astype(np.float32)
+    grid = local * (cells / size).astype(np.float32)
+    at = sum(grid[model.corners[:, k]] * model.shares[:, k, None] for k in range(3)) - np.float32(0.5)
+    kept = ((at >= 0) & (at < cells - 1)).all(1)
+    gain = np.exp(_splat(at[kept], log_ratio.ravel()[model.texels[kept]], *cells))
+    brightest = cv2.resize(crop, cells.tolist(), interpolation=cv2.INTER_AREA).max(2)
+    gain = np.minimum(gain, np.maximum(250 / np.maximum(brightest, 1), 1)).astype(np.float32)
+    closed = np.zeros(gain.shape, np.float32)
+    for opening in _OPENINGS:
+        cv2.fillPoly(closed, [np.round(grid[list(opening)] - 0.5).astype(np.int32)], 1)
+    closed = np.minimum(
+        2 * cv2.GaussianBlur(closed, (0, 0), 1.5), 1
+    )  # 1 up to an opening's edge: no seam there
+    gain += closed * (1 - gain)
+    mask = np.zeros(crop.shape[:2], np.uint8)
+    cv2.fillPoly(mask, [np.round(local[list(OVAL)] - 0.5).astype(np.int32)], 1)
+    for opening in _OPENINGS:
+        cv2.fillPoly(mask, [np.round(local[list(opening)] - 0.5).astype(np.int32)], 0)
+    full = cv2.resize(gain, size.tolist(), interpolation=cv2.INTER_LINEAR)
+    lit = cv2.multiply(crop, cv2.merge([full, full, full]), dtype=cv2.CV_8U)
+    cv2.copyTo(lit, mask, crop)
+    return result

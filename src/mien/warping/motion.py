@@ -1,0 +1,170 @@
+"""From moved landmarks to moved pixels: where each pixel of the result comes from, and one `cv2.remap`.
+
+The photo is cut along the face mesh; rings round the face carry its motion out until it has died away. Which triangle
+a pixel lies in is drawn at low resolution, its affine map read off there, and the map enlarged: a face of any size
+costs the same but for the remap.
+
+Pixels: a point (x, y) is in pixels, with pixel (row, column) centred at (column + 0.5, row + 0.5).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import cv2
+import numpy as np
+
+from mien.types import ByteImage, FloatArray
+from mien.warping.mesh import (
+    LEFT_LOWER_LID,
+    LEFT_UPPER_LID,
+    LOWER_LIP,
+    OVAL,
+    RIGHT_LOWER_LID,
+    RIGHT_UPPER_LID,
+    UPPER_LIP,
+    IndexArray,
+    strip,
+    triangles,
+)
+
+# Size of each ring against the face's oval, and its share of the oval's motion.
+RINGS = ((1.12, 0.72), (1.3, 0.38), (1.55, 0.12), (1.9, 0.0))
+CELLS = 288  # of the map across the outermost ring
+STILL = 0.03  # px: what moves less keeps every bit
+SQUEEZED = 1.5  # source pixels per result pixel above which the photo is blurred first
+
+
+@dataclass(frozen=True)
+class Motion:
+    """Where the pixels of a region of the result come from.
+
+    Attributes:
+        box: x0, y0, x1, y1 of the region in px of the photo. grid: [h, w, 2] float32, source minus result px, coarse.
+    """
+
+    box: tuple[int, int, int, int]
+    grid: FloatArray
+
+    def field(self) -> FloatArray:
+        """[H, W, 2] float32 of the region at full size: source minus result, px."""
+        x0, y0, x1, y1 = self.box
+        return np.asarray(cv2.resize(self.grid, (x1 - x0, y1 - y0), interpolation=cv2.INTER_LINEAR))
+
+
+@lru_cache(maxsize=1)
+def _cut() -> IndexArray:
+    """Triangles [m, 3] of mesh, openings and rings; the rings' points follow the 468 landmarks."""
+    n, count = 468, len(OVAL)
+    parts = [triangles()]
+    parts += [
+        strip(UPPER_LIP, LOWER_LIP),
+        strip(RIGHT_UPPER_LID, RIGHT_LOWER_LID),
+        strip(LEFT_UPPER_LID, LEFT_LOWER_LID),
+    ]
+    a = np.arange(count)
+    b = (a + 1) % count
+    inner: IndexArray = np.array(OVAL, np.int32)
+    for k in range(len(RINGS)):
+        outer = (n + k * count + a).astype(np.int32)
+        parts.append(np.stack([inner[a], inner[b], outer[a]], 1))
+        parts.append(np.stack([inner[b], outer[b], outer[a]], 1))
+        inner = outer
+    return np.concatenate(parts).astype(np.int32)
+
+
+def _rings(landmarks: FloatArray, target: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Points of the rings [36 * rings, 2] before and after."""
+    oval = list(OVAL)
+    first, last = landmarks[oval, :2], target[oval, :2]
+    centre = first.mean(0)
+    before, after = [], []
+    for size, share in RINGS:
+        ring = centre + size * (first - centre)
+        before.append(ring)
+        after.append(ring + share * (last - first))
+    return np.concatenate(before), np.concatenate(after)
+
+
+def motion(landmarks: FloatArray, target: FloatArray, shape: tuple[int, ...], cells: int = CELLS) -> Motion:
+    """The motion of a photo of `shape` (H, W, …) whose `landmarks` [478, 3] px go to `target` [478, 3] px."""
+    height, width = shape[:2]
+    ring_before, ring_after = _rings(landmarks, target)
+    before = np.concatenate([landmarks[:468, :2], ring_before])
+    after = np.concatenate([target[:468, :2], ring_after])
+    last = ring_before[-len(OVAL) :]
+    x0, y0 = (max(0, int(v)) for v in np.floor(last.min(0)))
+    x1, y1 = int(min(width, np.ceil(last[:, 0].max()))), int(min(height, np.ceil(last[:, 1].max())))
+    if x1 - x0 < 2 or y1 - y0 < 2:
+        return Motion((0, 0, min(2, width), min(2, height)), np.zeros((2, 2, 2), np.float32))
+    zoom = min(1.0, cells / float(np.ptp(last, axis=0).max()))
+    w, h = max(2, round((x1 - x0) * zoom)), max(2, round((y1 - y0) * zoom))
+    zoom_xy = np.array([w / (x1 - x0), h / (y1 - y0)])
+    p = (after - [x0, y0]) * zoom_xy  # grid cell (row, column) is centred at (column + 0.5, row + 0.5)
+    cut = _cut()
+    corners = p[cut]  # [m, 3, 2]
+    edges = corners[:, 1:] - corners[:, :1]
+    area = edges[:, 0, 0] * edges[:, 1, 1] - edges[:, 0, 1] * edges[:, 1, 0]
+    shift = (before - after)[cut]  # [m, 3, 2]: linear in each triangle
+    flat = np.abs(area) < 1e-6
+    inverse = np.linalg.inv(np.where(flat[:, None, None], np.eye(2), edges))  # [m, 2, 2]
+    slope = inverse @ (shift[:, 1:] - shift[:, :1])  # change of shift per cell in x, in y
+    base = shift[:, 0] - np.einsum("mi,mij->mj", corners[:, 0], slope)
+    index = np.full((h, w), -1, np.int32)
+    depth = np.concatenate([target[:468, 2], np.full(len(ring_before), 1e6)])
+    fixed = np.round((corners - 0.5) * 16).astype(np.int32)
+    facing = np.median(area[: len(triangles())])
+    seen = ~flat & (area * facing > 0)  # what has folded over lies behind its neighbours
+    for k in np.argsort(-depth[cut].mean(1), kind="stable"):
+        if seen[k]:
+            cv2.fillConvexPoly(index, fixed[k], int(k), cv2.LINE_8, 4)
+    rows, columns = np.nonzero(index >= 0)
+    k = index[rows, columns]
+    place = np.stack([columns + 0.5, rows + 0.5], 1)
+    grid = np.zeros((h, w, 2), np.float32)
+    grid[rows, columns] = base[k] + np.einsum("ni,nij->nj", place, slope[k])
+    return Motion((x0, y0, x1, y1), grid)
+
+
+def carry(image: ByteImage, moving: Motion) -> tuple[ByteImage, FloatArray]:
+    """The region of `moving` with its pixels moved: [h, w, 3] uint8, and the field [h, w, 2] px they followed.
+
+    Pixels that move less than `STILL` are the photo's, bit for bit.
+    """
+    x0, y0, x1, y1 = moving.box
+    field = moving.field()
+    margin = int(np.ceil(np.abs(moving.grid).max())) + 3
+    left, top = max(0, x0 - margin), max(0, y0 - margin)
+    patch = np.ascontiguousarray(image[top : y1 + margin, left : x1 + margin])
+    at_x = field[..., 0] + np.arange(x0 - left, x1 - left, dtype=np.float32)
+    at_y = field[..., 1] + np.arange(y0 - top, y1 - top, dtype=np.float32)[:, None]
+    moved = cv2.remap(patch, at_x, at_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    result = np.asarray(moved, np.uint8)
+    squeeze = _squeeze(moving)
+    if squeeze.max() > SQUEEZED:
+        soft = cv2.remap(
+            cv2.GaussianBlur(patch, (0, 0), 0.4 * float(min(squeeze.max(), 4))),
+            at_x,
+            at_y,
+            cv2.INTER_LINEAR,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
+        share = cv2.resize(np.clip((squeeze - SQUEEZED) / SQUEEZED, 0, 1), (x1 - x0, y1 - y0))
+        left, top, width, height = cv2.boundingRect((share > 0).astype(np.uint8))
+        part = np.s_[top : top + height, left : left + width]
+        sharp = result[part]
+        mixed = sharp + share[part][..., None] * (soft[part].astype(np.float32) - sharp) + 0.5
+        result[part] = mixed.astype(np.uint8)
+    still = (np.abs(field[..., 0]) < STILL) & (np.abs(field[..., 1]) < STILL)
+    cv2.copyTo(image[y0:y1, x0:x1], still.astype(np.uint8), result)
+    return result, field
+
+
+def _squeeze(moving: Motion) -> FloatArray:
+    """Source pixels per result pixel, in the direction of most, of every cell of the grid [h, w] float32."""
+    x0, _, x1, _ = moving.box
+    cell = (x1 - x0) / moving.grid.shape[1]
+    down, across = np.gradient(moving.grid, axis=0), np.gradient(moving.grid, axis=1)
+    stretch = np.maximum(np.abs(1 + across[..., 0] / cell), np.abs(1 + down[..., 1] / cell))
+    return np.asarray(stretch, np.float32)

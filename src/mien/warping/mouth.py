@@ -1,0 +1,110 @@
+"""The inside of a mouth: what parting lips show and no warp can carry.
+
+Three sources, best first: the photo's own open mouth, another photo of the same person with teeth, and a drawn
+mouth. The drawn teeth belong to nobody (``factory/teeth.py`` averages eleven people's). The upper teeth stay
+with the skull, the lower teeth and the tongue move with the chin; lips only uncover them. Units and coordinates:
+see `mien.warping.teeth`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import cv2
+import numpy as np
+
+from mien.types import ByteImage, FloatArray
+from mien.warping import tone
+from mien.warping.mouth_drawn import drawn
+from mien.warping.mouth_shown import Shown, borrowed, shown
+from mien.warping.teeth import JAW, Teeth, jaw_drop, lip_gap, locate_teeth, pose, smooth, view_of
+
+_ATLAS_BLUR = 0.16  # sigma of the sharpest edges of the drawn teeth, in units
+
+
+@dataclass(frozen=True)
+class Layer:
+    """Something to lay over a picture: colour [h, w, 3] float32 0 to 255, alpha [h, w] float32 0 to 1, and the
+    pixel (left, top) of its first corner.
+    """
+
+    colour: FloatArray
+    alpha: FloatArray
+    left: int
+    top: int
+
+    def over(self, picture: ByteImage) -> ByteImage:
+        """`picture` [H, W, 3] uint8 with the layer on it; pixels of alpha 0 stay as they are."""
+        result = picture.copy()
+        height, width = self.alpha.shape
+        here = result[self.top : self.top + height, self.left : self.left + width]
+        mixed = here + self.alpha[..., None] * (self.colour - here)
+        here[:] = np.clip(mixed + 0.5, 0, 255)
+        return result
+
+
+NOTHING = Layer(np.zeros((0, 0, 3), np.float32), np.zeros((0, 0), np.float32), 0, 0)
+
+
+@dataclass
+class Mouth:
+    """A photo's mouth, ready to be opened: everything that depends on the photo alone is computed once.
+
+    Args:
+        image: [H, W, 3] uint8. landmarks: [478, 3] px, MediaPipe's, in the photo.
+        teeth: another photo of the same person and its landmarks, whose open mouth shows the teeth.
+    """
+
+    image: ByteImage
+    landmarks: FloatArray
+    teeth: tuple[ByteImage, FloatArray] | None = None
+    colour: tone.Tone = field(init=False)
+    place: Teeth = field(init=False)
+    source: Shown | None = field(init=False)
+    parted: float = field(init=False, default=0.0)  # lips apart, without teeth to be seen, in units
+
+    def __post_init__(self) -> None:
+        self.landmarks = np.asarray(self.landmarks, np.float64)
+        self.colour = tone.measure(self.image, self.landmarks)
+        self.place = locate_teeth(self.landmarks)
+        self.source = shown(self.image, self.landmarks, self.colour)
+        if self.source is None:
+            self.parted = lip_gap(self.landmarks, pose(self.landmarks).scale)
+        if self.source is None and self.teeth is not None:
+            self.source = shown(*self.teeth, self.colour)
+        if self.source is not None:  # what must be drawn beside real teeth goes on from them
+            theirs = self.source.teeth
+            self.place = replace(self.place, x=theirs.x, edge=theirs.edge, size=theirs.size)
+            self.colour = replace(self.colour, enamel=self.colour.enamel * self.source.enamel)
+
+    def interior(self, target: FloatArray) -> Layer:
+        """What lies between the lips when the landmarks are at `target` [478, 3] px.
+
+        Alpha is 0 everywhere for shut lips (the layer is then empty), and grows with the gap up to 1.5 units. A
+        photo whose lips part without showing teeth keeps what is there until they part further. A photo that
+        shows teeth gets a layer for any gap, also a smaller one: they stay, and the lips go over them.
+        """
+        target = np.asarray(target, np.float64)
+        where = pose(target)
+        view = view_of(target, self.image.shape, where)
+        if view is None:
+            return NOTHING
+        jaw = jaw_drop(float(where.head(target)[list(JAW), 1].mean()) - self.place.jaw)
+        picture = drawn(view, where, self.place, jaw, self.colour)
+        picture = tone.grain(picture, self.colour, _ATLAS_BLUR * where.scale)
+        if self.source is not None:
+            picture = borrowed(view, where, jaw, self.source, picture)
+        mask = cv2.GaussianBlur(view.mask, (0, 0), max(0.22 * view.unit, 0.4)).astype(np.float32) / 255
+        further = smooth(view.gap - max(self.parted - 0.3, 0.0), 0.4, 1.5)
+        alpha = smooth(mask, 0.3, 0.95) * further * (view.mask > 0)
+        return Layer(picture, alpha.astype(np.float32), view.left, view.top)
+
+
+def interior(
+    image: ByteImage,
+    landmarks: FloatArray,
+    target: FloatArray,
+    teeth: tuple[ByteImage, FloatArray] | None = None,
+) -> Layer:
+    """The inside of the mouth for one target: see `Mouth`, which is faster for several."""
+    return Mouth(image, landmarks, teeth).interior(target)

@@ -1,0 +1,112 @@
+"""A drawn mouth: the teeth of nobody, gums, a tongue and the dark behind them, in a photo's light."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from mien.types import FloatArray
+from mien.warping import tone
+from mien.warping.teeth import DEPTH, HINGE, OVERBITE, Pose, Teeth, View, lower_teeth, smooth, upper_teeth
+
+_CAVITY = np.array([62.0, 28.0, 25.0], np.float32)  # RGB in a studio's light
+_THROAT = np.array([104.0, 57.0, 55.0], np.float32)
+_TONGUE = np.array([168.0, 102.0, 102.0], np.float32)
+
+
+def corner_shade(view: View) -> FloatArray:
+    """Light that the cheeks leave, 1 in the middle [h, w]."""
+    return 1 - 0.8 * smooth(np.abs(view.along), 0.55, 0.97)
+
+
+def lip_shade(view: View) -> FloatArray:
+    """Light that lips and cheeks leave on the teeth, 0 to 1 [h, w]."""
+    lip = 1 - 0.42 * np.exp(-view.from_upper / 0.9) - 0.12 * np.exp(-view.from_upper / 3.5)
+    return np.asarray(corner_shade(view) * lip * (1 - 0.25 * np.exp(-view.from_lower / 0.8)), np.float32)
+
+
+def _over(
+    below: FloatArray, sampled: tuple[FloatArray, FloatArray], colour: tone.Tone, gain: FloatArray
+) -> FloatArray:
+    """Enamel and gum of an atlas in the photo's colours over `below` [h, w, 3]."""
+    atlas, gum = sampled
+    alpha = atlas[..., 3]
+    bright = colour.enamel + (colour.flesh - colour.enamel) * gum / np.maximum(alpha, 1e-4)
+    return np.asarray(
+        below * (1 - alpha[..., None])
+        + colour.apply(atlas[..., :3]) * (colour.shade(gain) * bright[..., None])
+    )
+
+
+def drawn(view: View, where: Pose, teeth: Teeth, jaw: float, colour: tone.Tone) -> FloatArray:
+    """The mouth of nobody in a view, colours [h, w, 3] float32. `jaw`: how far it has dropped, in units."""
+    x, y, _ = where.on_arch(view.px, view.py, teeth.x, DEPTH)
+    x2, y2, z2 = where.on_arch(view.px, view.py, teeth.x, DEPTH + 2.5, 0.8)
+    upper = upper_teeth(x, y, teeth, view.unit)
+    # An open mouth shows some of the lower teeth, and not much of their gum, whatever the chin's landmarks say.
+    rest = teeth.edge - OVERBITE
+    round_lips = 1 - float(smooth(view.width, 30.0, 42.0))  # pursed lips hide them and keep the light out
+    some, most = 3.4 * float(smooth(jaw, 4.0, 14.0)) * (1 - round_lips), 5.5 - 4.0 * round_lips
+    lowest = max(min(rest + jaw, view.lower_y - some), view.lower_y - most)
+    jaw = max(jaw, lowest - rest)
+    # back teeth are nearer to the jaw's joints, and sink less
+    tilt = jaw / HINGE + 0.1 * float(smooth(jaw, 3.0, 12.0))
+    edge = lowest - tilt * np.clip(z2 - DEPTH - 2.5, 0, 40)
+    lower = lower_teeth(x2, y2, edge, teeth, view.unit)
+
+    side = np.exp(float(np.clip(colour.side, -0.5, 0.5)) * 0.5 * np.clip(view.along, -1, 1))
+    light = lip_shade(view) * side * (1 - 0.4 * round_lips)
+
+    inward = 0.5 + 0.5 * np.exp(-np.minimum(view.from_upper, view.from_lower) / 5)
+    open_wide = float(smooth(jaw, 12.0, 30.0)) * np.exp(-(((x2 - teeth.x) / 14) ** 2))[..., None]
+    dark = colour.flesh * colour.ruddy * colour.apply(_CAVITY + open_wide * (_THROAT - _CAVITY))
+    picture: FloatArray = dark * (inward * corner_shade(view))[..., None]
+    # upper teeth and lip keep the light from what lies behind and below them
+    cast = _shadow(upper[0][..., 3], view.unit)
+    picture = _tongue(picture, x2 - teeth.x, y2, edge, jaw, colour, light * (1 - 0.5 * cast))
+    behind = 0.82 - (0.4 + 0.2 * float(np.exp(-jaw / 5))) * cast
+    picture = _over(picture, lower, colour, light * behind)
+    picture = _over(picture, upper, colour, light)
+    # the lips' wet inner side rolls in
+    roll = 0.95 * (1 - smooth(view.from_lower, 0.5, 1.5)) * smooth(view.from_upper, 0.5, 2.0)
+    inner = colour.lip * (0.62 + 0.38 * np.exp(-view.from_lower / 0.7))[..., None]
+    return np.asarray(picture + roll[..., None] * (inner - picture), np.float32)
+
+
+def _shadow(alpha: FloatArray, unit: float) -> FloatArray:
+    """What the upper teeth shade [h, w], 0 to 1: blurred by 1.6 units and sunk by 1.2."""
+    height, width = alpha.shape
+    k = max(unit, 1.0)
+    small = cv2.resize(alpha, (max(int(width / k), 1), max(int(height / k), 1)), interpolation=cv2.INTER_AREA)
+    small = cv2.GaussianBlur(small, (0, 0), 1.6 * unit / k)
+    k_x, k_y = width / small.shape[1], height / small.shape[0]
+    back = np.array([[k_x, 0, 0.5 * k_x - 0.5], [0, k_y, 0.5 * k_y - 0.5 + 1.2 * unit]])
+    return np.asarray(cv2.warpAffine(small, back, (width, height), flags=cv2.INTER_LINEAR))
+
+
+def _tongue(
+    picture: FloatArray,
+    x: FloatArray,
+    y: FloatArray,
+    edge: FloatArray,
+    jaw: float,
+    colour: tone.Tone,
+    light: FloatArray,
+) -> FloatArray:
+    """A tongue that lies behind the lower teeth, once the jaw has dropped by more than 4 units."""
+    strength = float(smooth(jaw, 4.0, 10.0))
+    if strength <= 0:
+        return picture
+    height = 3.0 + 0.55 * jaw + 0.25 * max(jaw - 12.0, 0.0)
+    v = (edge + 1.0 - y) / height  # 0 at the teeth's edge, 1 at its top
+    u = x / (17.0 - 2.0 * np.clip(v, 0, 1))
+    round_off = 1 - u**2 - np.clip(v, 0, None) ** 3
+    cover = smooth(round_off, 0.0, 0.55) * smooth(v, -0.6, -0.1) * strength
+    groove = 1 - 0.14 * np.exp(-((x / 1.4) ** 2)) * smooth(v, 0.15, 0.5)
+    front = smooth(v, -0.05, 0.28)
+    shade = (0.45 + 0.55 * front) * (1 - 0.6 * smooth(v, 0.3, 1.05)) * groove * (1 - 0.35 * u**2)
+    return np.asarray(
+        picture
+        + cover[..., None]
+        * (colour.flesh * colour.ruddy * colour.apply(_TONGUE) * colour.shade(shade * light) - picture)
+    )

@@ -1,0 +1,139 @@
+"""Teeth that a photo shows: taken over into another mouth of the same person."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+
+from mien.types import ByteImage, FloatArray
+from mien.warping import tone
+from mien.warping.mouth_drawn import lip_shade
+from mien.warping.teeth import (
+    DEPTH,
+    HINGE,
+    JAW,
+    Pose,
+    Teeth,
+    View,
+    jaw_drop,
+    locate_teeth,
+    pose,
+    smooth,
+    upper_teeth,
+    view_of,
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What `borrowed` needs of a photo that shows teeth.
+
+    Attributes:
+        image, mask, clear, shade: the crop round the mouth, float32: colours [h, w, 3] in the light of the photo to
+        draw into; how much of each pixel is inside of the lips; the same well off the lower lip, a part of which
+        landmarks hold for the mouth's inside; the lips' shade on it. where: the head's pose, in the
+        crop's pixels. teeth: where its teeth are. jaw: how far the jaw has dropped. enamel: brightness of its
+        teeth ÷ of drawn ones.
+    """
+
+    image: FloatArray
+    mask: FloatArray
+    clear: FloatArray
+    shade: FloatArray
+    where: Pose
+    teeth: Teeth
+    jaw: float
+    enamel: float
+
+
+def shown(image: ByteImage, landmarks: FloatArray, colour: tone.Tone) -> Shown | None:
+    """The teeth that a photo [H, W, 3] uint8 shows between its lips, or None.
+
+    `colour`: of the photo to draw into. The other's exposure, colour and light are matched by skin and eyes.
+    """
+    landmarks = np.asarray(landmarks, np.float64)
+    where = pose(landmarks)
+    view = view_of(landmarks, image.shape, where)
+    if view is None or view.gap < 3.0:
+        return None
+    height, width = view.mask.shape
+    crop: FloatArray = image[view.top : view.top + height, view.left : view.left + width].astype(np.float32)
+    crop = crop * colour.gain_from(tone.measure(image, landmarks))
+    if colour.chroma < 0.5:
+        crop = colour.apply(crop)
+    soft = cv2.GaussianBlur(view.mask, (0, 0), max(0.3 * view.unit, 0.5)).astype(np.float32) / 255
+    mask = smooth(soft, 0.5, 0.9)
+    inside = mask > 0.8
+    light = crop.mean(-1)
+    teeth = _fitted(light, mask, view, where, locate_teeth(landmarks))
+    x, y, _ = where.on_arch(view.px, view.py, teeth.x, DEPTH)
+    atlas, gum = upper_teeth(x, y, teeth, view.unit)
+    crown = inside & (atlas[..., 3] > 0.9) & (gum < 0.1) & (np.abs(x - teeth.x) < 14)
+    if crown.sum() < 12:
+        return None
+    enamel = float(
+        np.median(light[crown]) / max(float(np.median(atlas[crown, :3].mean(-1))) * colour.enamel, 1.0)
+    )
+    if enamel < 0.55 or np.median(light[crown]) < 0.9 * colour.lip.mean():
+        return None  # dark, or a lip or a tongue
+    jaw = jaw_drop(float(where.head(landmarks)[list(JAW), 1].mean()) - teeth.jaw)
+    here = Pose(where.scale, where.turn, where.shift - [view.left, view.top, 0])
+    clear = mask * smooth(view.from_lower, 0.7, 1.5)
+    return Shown(np.ascontiguousarray(crop), mask, clear, lip_shade(view), here, teeth, jaw, min(enamel, 1.6))
+
+
+def _fitted(light: FloatArray, mask: FloatArray, view: View, where: Pose, teeth: Teeth) -> Teeth:
+    """The place and size at which drawn teeth agree best with those a photo shows."""
+    step = max(1, int(view.unit / 4))
+    part = np.s_[::step, ::step]
+    x, y, _ = where.on_arch(view.px[part], view.py[part], teeth.x, DEPTH)
+    weight = mask[part] * np.exp(-(((x - teeth.x) / 14) ** 2))
+    weight /= max(float(weight.sum()), 1e-3)
+
+    def centred(values: FloatArray) -> FloatArray:
+        values = values - (weight * values).sum()
+        return np.asarray(values / np.sqrt((weight * values * values).sum() + 1e-3))
+
+    seen = weight * centred(light[part])
+    best, place = -2.0, teeth
+    for size in (0.95, 1.0, 1.05):
+        for dx in np.arange(-2.0, 2.1, 0.5).tolist():
+            for dy in np.arange(-4.0, 4.1, 0.5).tolist():
+                here = replace(teeth, x=teeth.x + dx, edge=teeth.edge + dy, size=size * teeth.size)
+                model = upper_teeth(x, y, here, min(view.unit / step, 4.0))[0][..., :3].mean(-1)
+                fit = float((seen * centred(model)).sum())
+                fit -= 0.01 * (abs(dx) + abs(dy)) + 0.4 * abs(size - 1)
+                if fit > best:
+                    best, place = fit, here
+    return place
+
+
+def borrowed(view: View, where: Pose, jaw: float, source: Shown, under: FloatArray) -> FloatArray:
+    """A photo's own teeth over the drawn mouth `under` [h, w, 3]: the upper ones with the skull, the rest with
+    the jaw. What its lips hid stays as drawn.
+    """
+    teeth = source.teeth
+    x, y, z = where.on_arch(view.px, view.py, teeth.x, DEPTH)
+    further = (jaw - source.jaw) * (1 - np.clip(z - DEPTH, 0, 40) / HINGE)
+    moved = float(np.exp(-abs(jaw - source.jaw) / 1.5))  # 1: as in its own photo
+    inside = source.clear + moved * (source.mask - source.clear)
+    shade_here = lip_shade(view)
+    rim = 0.2 + 0.6 * moved  # where the upper teeth end and the rest begins, in units below their edge
+
+    def of_skull(y: FloatArray) -> FloatArray:
+        return upper_teeth(x, y - rim, teeth, 4.0)[0][..., 3]
+
+    def fetch(y: FloatArray) -> tuple[FloatArray, FloatArray]:
+        px, py = (np.asarray(p - 0.5, np.float32) for p in source.where.project(x, y, z))
+        colours = cv2.remap(source.image, px, py, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+        shade = cv2.remap(source.shade, px, py, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        relit = np.clip(shade_here / np.maximum(shade, 0.1), 0.3, 1.3)
+        return colours * relit[..., None], np.asarray(cv2.remap(inside, px, py, cv2.INTER_LINEAR))
+
+    colours, mask = fetch(y - further)
+    alpha = mask * smooth(1 - of_skull(y - further), 0.0, 0.5)
+    picture = under + alpha[..., None] * (colours - under)
+    colours, mask = fetch(y)
+    return np.asarray(picture + (mask * of_skull(y))[..., None] * (colours - picture), np.float32)

@@ -1,0 +1,122 @@
+"""How expressions move a face: 52 blendshapes as displacements of 478 landmarks in three dimensions.
+
+The displacements are ICT-FaceKit's (Li et al., "Learning Formation of Physically-Based Face Attributes", CVPR 2020;
+MIT), read off its mesh by `factory/shapes.py`. A face in a photo gets them scaled and turned to its own pose.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from mien.face.pose import rotation
+from mien.types import FloatArray
+from mien.warping.mesh import (
+    LEFT_IRIS,
+    LEFT_LOWER_LID,
+    LEFT_UPPER_LID,
+    LOWER_LIP,
+    RIGHT_IRIS,
+    RIGHT_LOWER_LID,
+    RIGHT_UPPER_LID,
+    STEADY,
+    UPPER_LIP,
+)
+
+LIDS = ((RIGHT_UPPER_LID, RIGHT_LOWER_LID, RIGHT_IRIS), (LEFT_UPPER_LID, LEFT_LOWER_LID, LEFT_IRIS))
+SHUT = 0.12  # share of the model's opening below which an eye counts as shut
+MOST_TURN = 15.0  # degrees
+PIVOT = np.array([0.0, 0.6, 3.0])  # what a head turns about, cm
+WIDEST = 1.2  # times its own opening: an eye opens no further
+
+
+@lru_cache(maxsize=1)
+def head() -> tuple[FloatArray, FloatArray]:
+    """Landmarks [478, 3] cm of a head at rest (x to the subject's left, y up, z to the viewer), and offsets
+    [52, 478, 3] of each blendshape at 1, in the order of ``mien.face.blendshapes.NAMES``."""
+    with np.load(Path(__file__).with_name("shapes.npz"), allow_pickle=False) as file:
+        return file["neutral"].astype(np.float64), file["offsets"].astype(np.float64)
+
+
+def similarity_3d(source: FloatArray, target: FloatArray) -> tuple[float, FloatArray, FloatArray]:
+    """Scale, rotation [3, 3] and shift [3] of the least-squares similarity source [n, 3] → target [n, 3]
+    (Umeyama 1991)."""
+    mean_source, mean_target = source.mean(0), target.mean(0)
+    a, b = source - mean_source, target - mean_target
+    u, singular, vt = np.linalg.svd(b.T @ a)
+    signs = np.array([1.0, 1.0, np.sign(np.linalg.det(u @ vt))])
+    turn = u @ np.diag(signs) @ vt
+    scale = float((singular * signs).sum() / (a**2).sum())
+    return scale, turn, mean_target - scale * turn @ mean_source
+
+
+@dataclass(frozen=True)
+class Pose:
+    """Where the model's head lies in a photo: photo px = scale * turn @ cm + shift."""
+
+    scale: float
+    turn: FloatArray
+    shift: FloatArray
+
+    def to_photo(self, offsets: FloatArray) -> FloatArray:
+        """Displacements [..., 3] in cm → px."""
+        return self.scale * offsets @ self.turn.T
+
+
+def pose_of(landmarks: FloatArray) -> Pose:
+    """The pose of a photo's `landmarks` [478, 3] px (y down, z negative towards the camera), from its steady points."""
+    neutral, _ = head()
+    flipped = neutral * [1, -1, -1]
+    scale, turn, shift = similarity_3d(flipped[list(STEADY)], landmarks[list(STEADY)])
+    return Pose(scale, turn * [1, -1, -1], shift)
+
+
+def moved(
+    landmarks: FloatArray, before: FloatArray, after: FloatArray, turn: FloatArray | None = None
+) -> FloatArray:
+    """Where a photo's landmarks [478, 3] px go when its face changes from coefficients `before` to `after` [52].
+
+    `turn` (yaw, pitch, roll, degrees; signs as in `mien.face.pose`) turns the head on, by no more than `MOST_TURN`.
+
+    Lids close by the share of their own opening that the model's would, and never cross; lips never cross; irises
+    turn by gaze alone.
+    """
+    landmarks = np.asarray(landmarks, np.float64)
+    neutral, offsets = head()
+    pose = pose_of(landmarks)
+    target = landmarks + pose.to_photo(np.tensordot(after - before, offsets, 1))
+    at_first = neutral + np.tensordot(before, offsets, 1)
+    at_last = neutral + np.tensordot(after, offsets, 1)
+    for upper, lower, _ in LIDS:
+        up, low = list(upper[1:-1]), list(lower[1:-1])
+        first, last = (np.maximum(m[up, 1] - m[low, 1], 0.0) for m in (at_first, at_last))
+        rest = neutral[up, 1] - neutral[low, 1]
+        share = np.maximum(last - SHUT * rest, 0) / np.maximum(first - SHUT * rest, 0.25 * rest)
+        share = np.minimum(share, WIDEST)[:, None]
+        # The lower lid goes where the model says, but no more than a third of the way; the upper lid closes the rest.
+        opening = landmarks[low] - landmarks[up]
+        length = np.maximum(np.linalg.norm(opening[:, :2], axis=1, keepdims=True), 1e-6)
+        rise = -((target[low] - landmarks[low])[:, :2] * opening[:, :2]).sum(1, keepdims=True) / length**2
+        rise = np.clip(rise, -0.2, 0.33)
+        target[low] = landmarks[low] - rise * opening
+        target[up] = target[low] - share * opening
+    down = landmarks[152, :2] - landmarks[168, :2]
+    down = down / np.linalg.norm(down)
+    for top, bottom in zip(UPPER_LIP[1:-1], LOWER_LIP[1:-1], strict=True):
+        crossing = float((target[top, :2] - target[bottom, :2]) @ down)
+        if crossing > 0:
+            target[top, :2] -= 0.5 * crossing * down
+            target[bottom, :2] += 0.5 * crossing * down
+    if turn is not None:
+        centre = pose.shift + pose.to_photo(PIVOT)
+        target = centre + (target - centre) @ _turning(np.clip(turn, -MOST_TURN, MOST_TURN)).T
+    return target
+
+
+def _turning(turn: FloatArray) -> FloatArray:
+    """[3, 3] of px (y down, z away from the camera), from angles of a head seen with y up and z to the viewer."""
+    axes = np.diag([1.0, -1.0, -1.0])
+    return np.asarray(axes @ rotation(turn) @ axes)

@@ -1,0 +1,120 @@
+"""Which coefficients of this face make a reading of it say what is wanted: a damped Gauss-Newton in closed loop.
+
+A reading is what a face analyser says of a picture: 52 blendshapes, then the five ratios of LMS (EmojiDiff, Eqs. 2-3).
+How readings answer to coefficients, on average over photographs, was measured once (`factory/response.py`): with it the
+first step already lands near, and each further reading corrects what is left.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from mien.face.blendshapes import INDEX, NAMES
+from mien.face.landmarks import lms_ratios
+from mien.types import FloatArray
+
+DAMPING = 0.1  # of a coefficient against a squared error of a reading
+LMS_WEIGHT = 0.5  # of a ratio against a blendshape
+REACH = 0.5  # how far readings may move a coefficient from where it began
+LEAST, MOST = -0.2, 1.3  # of a coefficient: beyond, faces no longer look like faces
+LIMITS = {  # lips that roll in further are gone
+    "jawOpen": 0.8, "mouthClose": 0.3, "jawForward": 0.6, "eyeBlinkLeft": 1.0, "eyeBlinkRight": 1.0,
+    "mouthPressLeft": 0.6, "mouthPressRight": 0.6, "mouthRollLower": 0.5, "mouthRollUpper": 0.5,
+}  # fmt: skip
+FAINTEST = 0.85  # of an answer: what is fainter is not made up for, which would caricature
+REGIONS = {
+    "eyes": ("eye",),
+    "brows": ("brow",),
+    "mouth": ("mouth", "jaw", "cheek", "nose", "tongue"),
+    "all": ("",),
+}
+
+
+@dataclass(frozen=True)
+class Response:
+    """Attributes:
+    answer: [52], change of a blendshape's reading per change of its coefficient.
+    ratios: [5, 52], change of the LMS ratios per change of coefficients.
+    rest, spread: [57], mean and standard deviation over people of the reading of a face at rest.
+    """
+
+    answer: FloatArray
+    ratios: FloatArray
+    rest: FloatArray
+    spread: FloatArray
+
+
+@lru_cache(maxsize=1)
+def response() -> Response:
+    """As measured with the embedded analyser."""
+    with np.load(Path(__file__).with_name("response.npz"), allow_pickle=False) as file:
+        return Response(
+            **{name: file[name].astype(np.float64) for name in ("answer", "ratios", "rest", "spread")}
+        )
+
+
+def reading(blendshapes: FloatArray, landmarks: FloatArray) -> FloatArray:
+    """[57] of blendshapes [52] and landmarks [478, 3]."""
+    return np.concatenate([blendshapes, lms_ratios(landmarks)])
+
+
+def expressed(reading: FloatArray) -> FloatArray:
+    """How far a reading [57] lies from its own face's rest, as far as one picture can tell [57].
+
+    Wiener's estimate: a deviation d from the mean rest counts by d^2 / (d^2 + s^2), s the spread of people at rest, so
+    that narrow eyes or high brows pass for the person's and a grin does not.
+    """
+    known = response()
+    away = reading - known.rest
+    return away**3 / np.maximum(away**2 + known.spread**2, 1e-12)
+
+
+def at_rest() -> FloatArray:
+    """[57], the mean reading of a face at rest."""
+    return response().rest.copy()
+
+
+def mask(region: str) -> FloatArray:
+    """[57] of 0 and 1: the readings of a region."""
+    stems = REGIONS[region]
+    of = [name.startswith(stems) for name in NAMES]
+    ratios = [region in ("all", part) for part in ("eyes", "eyes", "eyes", "eyes", "mouth")]
+    return np.array([*of, *ratios], np.float64)
+
+
+class Solver:
+    """Finds coefficients of one face, reading by reading.
+
+    The shapes are on the readings' scale, so the wanted change, divided by how readings answer, is where to begin; what
+    a reading of the result still lacks moves the coefficients from there, by no more than `REACH`.
+
+    Args:
+        own: the photo's reading [57]. wanted: the reading [57] to reach. weight: [57] of 0 to 1, what counts.
+    """
+
+    def __init__(self, own: FloatArray, wanted: FloatArray, weight: FloatArray) -> None:
+        known = response()
+        self.wanted = wanted
+        self.weight = weight * np.array([1.0] * 52 + [LMS_WEIGHT] * 5)
+        answer = np.clip(known.answer, FAINTEST, 1)
+        gain = np.concatenate([np.diag(answer), known.ratios]) * self.weight[:, None]
+        self._step = np.linalg.solve(gain.T @ gain + DAMPING * np.eye(52), gain.T * self.weight)
+        most = np.full(52, MOST)
+        for name, value in LIMITS.items():
+            most[INDEX[name]] = value
+        self.before = np.clip((own - known.rest)[:52], 0, most)  # this face's own coefficients
+        first = self.before + self.weight[:52] * (wanted - own)[:52] / answer
+        self._low, self._high = np.clip(first - REACH, LEAST, most), np.clip(first + REACH, LEAST, most)
+        self.after = np.clip(first, LEAST, most)
+
+    def correct(self, read: FloatArray) -> None:
+        """Change `after` by what a reading [57] of the result still lacks."""
+        self.after = np.clip(self.after + self._step @ (self.wanted - read), self._low, self._high)
+
+    def error(self, read: FloatArray) -> float:
+        """What a reading lacks: mean absolute difference of what counts."""
+        return float((self.weight * np.abs(self.wanted - read)).sum() / max(self.weight.sum(), 1e-9))

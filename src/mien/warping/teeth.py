@@ -1,0 +1,278 @@
+"""Where teeth are in a photographed head, and the atlas of drawn ones.
+
+Pixels: a point (x, y) is in pixels, with pixel (row, column) centred at (column + 0.5, row + 0.5). A *unit* is
+about a millimetre: the outer eye corners are 90 units apart. Head coordinates: origin at the nose's base
+(landmark 2), x to the picture's right, y down, z away from the camera, when the head looks straight ahead.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from mien.types import ByteImage, FloatArray
+
+UPPER_LIP = (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308)
+LOWER_LIP = (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308)
+ANCHORS = (33, 133, 362, 263, 168, 6, 197, 195, 2, 98, 327)
+JAW = (152, 148, 377, 176, 400)
+
+PX = 10.0  # atlas pixels a unit
+HALF, ABOVE, BELOW = 32.0, 22.0, 3.0  # where the biting edge lies in the atlas, in units
+DEPTH, HINGE = 2.5, 85.0  # z of the upper incisors; from the lower ones to the jaw's joints
+OVERBITE = 2.5  # the lower edge above the upper one, jaw shut
+# Mean place of the central biting edge, of the lips' closing line and of the chin over eleven people, mouth shut,
+# in units. The edge follows the chin, and the line a little: 0.8 units remain (left out one by one).
+_EDGE_Y, _LINE_Y, _CHIN_Y, _FACE_WIDTH = 26.3, 21.1, 67.4, 140.5
+_EDGE_PER_CHIN, _EDGE_PER_LINE, _EDGE_BELOW_LINE = 0.45, 0.2, (3.0, 7.2)
+_SMILE_GAP = 6.0  # lips apart by a smile alone
+
+
+@dataclass(frozen=True)
+class Teeth:
+    """Where somebody's teeth are: in head coordinates, in units.
+
+    Attributes:
+        x, edge: the middle of the upper biting edge. size: of the teeth, 1 for the mean. jaw: y of the chin with
+        the teeth shut.
+    """
+
+    x: float
+    edge: float
+    size: float
+    jaw: float
+
+
+@dataclass(frozen=True)
+class Pose:
+    """Head coordinates → pixels: p = scale * turn @ X + shift."""
+
+    scale: float
+    turn: FloatArray
+    shift: FloatArray
+
+    def project(self, x: FloatArray, y: FloatArray, z: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Pixels (x, y) of head coordinates."""
+        (a, b, c), (d, e, f) = (self.scale * self.turn[:2]).tolist()
+        shift = self.shift.tolist()
+        px, py = np.asarray(a * x + b * y + c * z), np.asarray(d * x + e * y + f * z)
+        return np.asarray(px + shift[0], np.float32), np.asarray(py + shift[1], np.float32)
+
+    def head(self, points: FloatArray) -> FloatArray:
+        """Head coordinates [n, 3] of landmarks [n, 3] px."""
+        return np.asarray((points - self.shift) @ self.turn / self.scale)
+
+    def on_arch(
+        self, px: FloatArray, py: FloatArray, middle: float, depth: float, narrow: float = 1.0
+    ) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Head coordinates (x, y, z) of pixels, on a dental arch `depth` units behind the nose's base."""
+        inverse = np.linalg.inv(self.turn[:2, :2]) / self.scale
+        lean = (inverse @ self.turn[:2, 2] * self.scale).tolist()
+        (a, b), (c, d) = inverse.tolist()
+        ox, oy = (inverse @ self.shift[:2]).tolist()
+        xs = np.linspace(-45.0, 45.0, 181) + middle
+        along = np.maximum.accumulate(
+            xs + lean[0] * arch_depth(xs - middle, depth, narrow)
+        )  # a far canine hides the rest
+        x = np.interp(a * px + b * py - ox, along, xs).astype(np.float32)
+        z = arch_depth(x - np.float32(middle), depth, narrow)
+        return x, np.asarray(c * px + d * py - oy - lean[1] * z, np.float32), z
+
+
+def arch_depth(x: FloatArray, depth: float, narrow: float = 1.0) -> FloatArray:
+    """z of a dental arch's outer face at x units from its middle, in units; `narrow`: its width, 1: the upper one's."""
+    x = x * np.float32(1 / narrow)
+    beyond = np.maximum(np.abs(x) - 20, 0)
+    return np.asarray(depth + (8 / 17**2) * (x * x) + (10 / 8**2) * (beyond * beyond))
+
+
+@lru_cache(maxsize=1)
+def _data() -> dict[str, FloatArray]:
+    with np.load(Path(__file__).with_name("teeth.npz"), allow_pickle=False) as file:
+        return {name: file[name] for name in file.files}
+
+
+@lru_cache(maxsize=8)
+def _atlas(name: str, halvings: int) -> tuple[FloatArray, FloatArray]:
+    """Premultiplied RGBA [h, w, 4] and gum's share times alpha [h, w], float32, shrunk by 2 ** (halvings / 2)."""
+    atlas = _data()[name].astype(np.float32)
+    atlas[..., 3:] /= 255
+    atlas[..., :3] *= atlas[..., 3:4]
+    atlas[..., 4] *= atlas[..., 3]
+    size = [round(n / 2 ** (halvings / 2)) for n in (atlas.shape[1], atlas.shape[0])]
+    parts = np.ascontiguousarray(atlas[..., :4]), np.ascontiguousarray(atlas[..., 4])
+    shrunk = [np.asarray(cv2.resize(part, size, interpolation=cv2.INTER_AREA), np.float32) for part in parts]
+    return shrunk[0], shrunk[1]
+
+
+def pose(landmarks: FloatArray) -> Pose:
+    """Where the head of `landmarks` [478, 3] px is and looks (least squares over eyes and nose, Umeyama 1991)."""
+    there = np.asarray(landmarks, np.float64)[list(ANCHORS)]
+    here = _data()["anchors"].astype(np.float64)
+    a, b = here - here.mean(0), there - there.mean(0)
+    u, singular, vt = np.linalg.svd(b.T @ a)
+    signs = np.array([1.0, 1.0, np.sign(np.linalg.det(u @ vt))])
+    turn = u @ np.diag(signs) @ vt
+    scale = float((singular * signs).sum() / (a**2).sum())
+    return Pose(scale, turn, there.mean(0) - scale * turn @ here.mean(0))
+
+
+def locate_teeth(landmarks: FloatArray) -> Teeth:
+    """Where the teeth of a photographed person must be, by the face's measures: `landmarks` [478, 3] px."""
+    head = pose(landmarks).head(np.asarray(landmarks, np.float64))
+    gap = max(0.0, float(head[14, 1] - head[13, 1]))
+    jaw = float(head[list(JAW), 1].mean()) - max(0.0, gap - _SMILE_GAP)
+    chin = float(head[152, 1]) - max(0.0, gap - _SMILE_GAP)
+    line = float(head[13, 1]) + min(0.6 * gap, 4.0)
+    edge = _EDGE_Y + _EDGE_PER_CHIN * (chin - _CHIN_Y) + _EDGE_PER_LINE * (line - _LINE_Y)
+    edge = float(np.clip(edge, line + _EDGE_BELOW_LINE[0], line + _EDGE_BELOW_LINE[1]))
+    width = float(np.linalg.norm(head[234] - head[454])) / _FACE_WIDTH
+    middle = 0.5 * float(head[2, 0] + 0.5 * (head[13, 0] + head[0, 0]))
+    return Teeth(float(np.clip(middle, -1.5, 1.5)), edge, float(np.clip(width, 0.94, 1.06)), jaw)
+
+
+def jaw_drop(chin: float) -> float:
+    """How far the lower teeth go down when the chin's landmarks do by `chin` units: a smile alone moves those
+    by about 5.
+    """
+    return float(max(0.0, chin - 4.5 * np.exp(-((chin / 9) ** 2))))
+
+
+@lru_cache(maxsize=1)
+def _curve() -> FloatArray:
+    """[61, 11]: a Catmull-Rom spline through eleven points, six steps apart."""
+    extended = np.zeros((13, 11))
+    extended[1:-1] = np.eye(11)
+    extended[0, :2], extended[-1, -2:] = (2, -1), (-1, 2)
+    t = np.arange(6)[:, None] / 6
+    weights = 0.5 * np.concatenate(
+        [-t + 2 * t**2 - t**3, 2 - 5 * t**2 + 3 * t**3, t + 4 * t**2 - 3 * t**3, t**3 - t**2], 1
+    )
+    rows = [weights @ extended[k : k + 4] for k in range(10)]
+    return np.concatenate([*rows, np.eye(11)[-1:]])
+
+
+def lips(landmarks: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """The inner edges of the upper and the lower lip as smooth curves [61, 2] px, from corner to corner."""
+    flat = np.asarray(landmarks, np.float64)[:, :2]
+    upper, lower = _curve() @ flat[list(UPPER_LIP)], _curve() @ flat[list(LOWER_LIP)]
+    down = _down(flat)
+    crossing = np.clip((upper - lower) @ down, 0, None)[:, None] * down
+    return upper - 0.5 * crossing, lower + 0.5 * crossing
+
+
+def _down(landmarks: FloatArray) -> FloatArray:
+    """The face's downward direction in the picture, length 1 [2]."""
+    down = landmarks[152, :2] - landmarks[168, :2]
+    return np.asarray(down / max(float(np.linalg.norm(down)), 1e-6))
+
+
+def lip_gap(landmarks: FloatArray, unit: float) -> float:
+    """How far the inner lips are apart where they are most, in units; `unit`: px a unit."""
+    upper, lower = lips(landmarks)
+    return float(((lower - upper) @ _down(landmarks)).max()) / unit
+
+
+def _filled(polygon: FloatArray, shape: tuple[int, int], left: int, top: int) -> ByteImage:
+    mask = np.zeros(shape, np.uint8)
+    corners = np.round((polygon - [left + 0.5, top + 0.5]) * 16).astype(np.int32)
+    return np.asarray(cv2.fillPoly(mask, [corners], 255, cv2.LINE_AA, 4))
+
+
+@dataclass
+class View:
+    """The crop that an open mouth fills, and where each of its pixels lies.
+
+    Attributes:
+        left, top: the crop's first pixel. px, py: pixels' centres [h, w]. mask: inside of the lips, 0 to 255.
+        unit: px a unit. gap: between the lips, in units. from_upper, from_lower: distance from each lip, in units.
+        along: -1 at the mouth's corner on the picture's left to 1 at the other. lower_y: of the lower lip's inner
+        edge, in head coordinates. width: from corner to corner, in units.
+    """
+
+    left: int
+    top: int
+    px: FloatArray
+    py: FloatArray
+    mask: ByteImage
+    unit: float
+    gap: float
+    from_upper: FloatArray
+    from_lower: FloatArray
+    along: FloatArray
+    lower_y: float
+    width: float
+
+
+def view_of(target: FloatArray, shape: tuple[int, ...], where: Pose) -> View | None:
+    """The view of the mouth of landmarks [478, 3] px in a picture of `shape`; None: shut, or seen from the side."""
+    upper, lower = lips(target)
+    unit = where.scale
+    outline = np.concatenate([upper, lower[::-1]])
+    down, gap = _down(target), lip_gap(target, unit)
+    low = np.floor(outline.min(0) - 2).astype(int).clip(0)
+    high = np.minimum(np.ceil(outline.max(0) + 2).astype(int), [shape[1], shape[0]])
+    if gap < 0.4 or abs(where.turn[2, 2]) < 0.3 or (high - low).min() < 3:
+        return None
+    left, top = (int(v) for v in low)
+    width, height = (int(v) for v in high - low)
+    py, px = np.mgrid[top : top + height, left : left + width].astype(np.float32) + 0.5
+    far = 3 * down * max(width, height)
+    aside = np.array([down[1], -down[0]]) * max(width, height)
+    if aside @ (upper[-1] - upper[0]) > 0:
+        aside = -aside
+    distances = []
+    for curve, away in ((upper, far), (lower, -far)):
+        half = np.concatenate(
+            [
+                [curve[0] + aside + away, curve[0] + aside],
+                curve,
+                [curve[-1] - aside, curve[-1] - aside + away],
+            ]
+        )
+        inside = (_filled(half, (height, width), left, top) > 127).astype(np.uint8)
+        distances.append(cv2.distanceTransform(inside, cv2.DIST_L2, 5).astype(np.float32) / unit)
+    axis = upper[-1] - upper[0]
+    middle = 0.5 * (upper[-1] + upper[0])
+    mouth_width = float(np.linalg.norm(axis)) / unit
+    axis = axis * (2 / max(float(axis @ axis), 1e-6))
+    along = px * float(axis[0]) + py * float(axis[1]) - float(middle @ axis)
+    mask = _filled(outline, (height, width), left, top)
+    lower_y = float(where.head(target)[14, 1])
+    return View(left, top, px, py, mask, unit, gap, distances[0], distances[1], along, lower_y, mouth_width)
+
+
+def smooth(x: FloatArray | float, low: float, high: float) -> FloatArray:
+    """0 up to `low`, 1 from `high` on, smooth between."""
+    t = np.clip((np.asarray(x, np.float32) - low) / (high - low), 0, 1)
+    return np.asarray(t * t * (3 - 2 * t))
+
+
+def sample(name: str, u: FloatArray, v: FloatArray, pixels_a_unit: float) -> tuple[FloatArray, FloatArray]:
+    """The atlas at (u, v) units right of its middle and below its first row: premultiplied RGBA [h, w, 4] and
+    gum's share of it [h, w].
+    """
+    halvings = int(np.clip(np.floor(2 * np.log2(PX / max(pixels_a_unit, 0.5))) - 1, 0, 6))
+    teeth, gum = _atlas(name, halvings)
+    k = gum.shape[1] / (2 * HALF)
+    x, y = ((u + HALF) * k - 0.5).astype(np.float32), (v * k - 0.5).astype(np.float32)
+    parts = [np.asarray(cv2.remap(part, x, y, cv2.INTER_LINEAR), np.float32) for part in (teeth, gum)]
+    return parts[0], parts[1]
+
+
+def upper_teeth(
+    x: FloatArray, y: FloatArray, teeth: Teeth, pixels_a_unit: float
+) -> tuple[FloatArray, FloatArray]:
+    """The upper atlas at head coordinates: see `sample`."""
+    return sample("upper", (x - teeth.x) / teeth.size, (y - teeth.edge) / teeth.size + ABOVE, pixels_a_unit)
+
+
+def lower_teeth(
+    x: FloatArray, y: FloatArray, edge: FloatArray, teeth: Teeth, pixels_a_unit: float
+) -> tuple[FloatArray, FloatArray]:
+    """The lower atlas, its biting edge at y = `edge`: see `sample`."""
+    return sample("lower", (x - teeth.x) / teeth.size, (y - edge) / teeth.size + BELOW, pixels_a_unit)

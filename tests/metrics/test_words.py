@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import pytest
+
+from mien.metrics.words import STEPS, warning, words
+
+GOOD = {"id_distance": 0.2, "exp_ratio": 0.5, "detail": 1.05, "seam": 1.4, "colour": 0.2}
+
+
+def test_a_typical_result_of_the_photo_engine() -> None:
+    assert words(GOOD) == (
+        "looks like the person: very; follows the expression: well; sharp; no seam; colours kept"
+    )
+    assert warning(GOOD) is None
+
+
+def test_a_typical_result_of_the_diffusion_engine_is_warned_of() -> None:
+    drawn = {"id_distance": 0.52, "exp_ratio": 0.57, "detail": 0.31, "seam": 1.9, "colour": 8.4}
+    assert words(drawn, "dlib") == (
+        "looks like the person: somewhat; follows the expression: well; blurred; no seam; colours off"
+    )
+    assert warning(drawn, "dlib") == (
+        "This result is poor: the face is less sharp than the photo and the skin has another colour than in the photo."
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"id_distance": 0.7}, "does not look like the person"),
+        ({"exp_ratio": 0.95}, "hardly shows the expression"),
+        ({"exp_ratio": 1.2}, "hardly shows the expression"),
+        ({"detail": 1.5}, "edges or grain"),
+        ({"seam": 9.0}, "edge can be seen"),
+    ],
+)
+def test_one_fault_is_one_sentence(change: dict[str, float], said: str) -> None:
+    sentence = warning(GOOD | change)
+    assert sentence is not None
+    assert said in sentence
+    assert " and " not in sentence.replace("edges or grain that", "")
+
+
+def test_what_cannot_be_told_is_left_out() -> None:
+    assert words({"id_distance": None, "exp_ratio": float("nan"), "detail": 1.0}) == "sharp"
+    assert words({"id_distance": 9.0}, "arcface") == ""
+    assert warning({}) is None
+
+
+def test_every_scale_has_an_end() -> None:
+    for steps in STEPS.values():
+        bounds = [bound for bound, _, _ in steps]
+        assert bounds == sorted(bounds)
+        assert bounds[-1] == float("inf")
