@@ -42,7 +42,7 @@ def draw(
     """
     target = moved(landmarks, before, after, turn)
     moving = motion(landmarks, target, image.shape, cells)
-    region, _ = carry(image, moving)
+    region = carry(image, moving)
     x0, y0, x1, y1 = moving.box
     local = target - [x0, y0, 0]
     region = folds.apply(region, local, folds.ratio(before, after, FOLDS))
