@@ -40,6 +40,8 @@ def draw(
         landmarks: [478, 3] px of the face. mouth: the photo's. turn: see `mien.warping.shapes.moved`.
         cells: of the motion map, see `mien.warping.motion`.
     """
+    if turn is None and np.array_equal(before, after):
+        return Drawn(image.copy(), (0, 0, 0, 0))
     target = moved(landmarks, before, after, turn)
     moving = motion(landmarks, target, image.shape, cells)
     region = carry(image, moving)
