@@ -28,6 +28,10 @@ def open_maker(
         InputError: there is no such model or scheduler, or the model cannot do what is wished.
     """
     if isinstance(wish, PhotoWish):
+        if wish.kind == "reface":
+            from mien.making.swaps import Swaps
+
+            return Swaps(wish, tell)
         from mien.making.photographs import Photographs
 
         return Photographs(wish, tell)

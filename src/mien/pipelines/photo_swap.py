@@ -12,6 +12,7 @@ from PIL import Image
 
 from mien.expressions.spec import Expression, Given, parse
 from mien.face.analyze import analyze
+from mien.face.subject import Subject
 from mien.images import read_image, to_rgb
 from mien.pipelines.inputs import FaceChoice, Picture, choose_face
 from mien.pipelines.photo import MOST_TURNED, PhotoPipeline, Sitter, Wanted, focused, framed, seek
@@ -23,36 +24,151 @@ from mien.warping.swap import swap as laid
 
 MOST_APART = 45.0  # degrees of yaw or pitch between two photos: beyond, one shows what the other hides
 EQUAL = 0.7  # of the largest face's size: a second face as large leaves open who is meant
+TINY = 12.0  # px between the outer corners of eyes that can be replaced
 SMALLEST = 24.0  # px between the outer corners of an identity's eyes
 LARGER = 1.2  # times the photo's: a larger identity is reduced first
 LIGHT = 20.0  # degrees of pose that a log ratio of 1 between the light on left and right cheek weighs
 TEETH = 0.02  # gap of the lips, of the face's height, from which a mouth shows teeth
 
 
-@dataclass(frozen=True)
-class Swapped:
-    """A result.
+Identity = Picture | Sequence[Picture]  # of one person
 
-    Attributes:
-        sitter: the photo, with the face that was replaced. identity: whose pixels it got.
-        pixels: [H, W, 3] uint8. box: x0, y0, x1, y1 px outside of which the photo kept every bit.
-    """
+
+@dataclass(frozen=True)
+class Change:
+    """A face of a photo, and the pictures of whom it becomes; none: it stays the same person."""
 
     sitter: Sitter
-    identity: Sitter
-    pixels: ByteImage
-    box: tuple[int, int, int, int]
-
-    def image(self) -> Image.Image:
-        """The photo, PIL RGB of its own size."""
-        return Image.fromarray(self.pixels)
+    identities: tuple[Sitter, ...] = ()
 
 
-def swap(sitter: Sitter, identities: Sequence[Sitter], wanted: Wanted | None = None) -> Swapped:
-    """The sitter's photo with the face of the person whom all of `identities` show.
+class SwapPipeline:
+    """Photographs with the faces of other people; pixels round the faces keep every bit."""
+
+    def __init__(self, analyse: Callable[[Image.Image], Sequence[Face]] = analyze) -> None:
+        """`analyse`: picture → faces, largest first."""
+        self._analyse = analyse
+        self._photo = PhotoPipeline(analyse)
+
+    def __call__(
+        self,
+        photo: Picture,
+        identity: Identity | Mapping[FaceChoice, Identity] | None = None,
+        expression: Given | Expression | None = None,
+        face: FaceChoice = "largest",
+        identity_face: FaceChoice = "largest",
+        **options: Any,
+    ) -> Image.Image:
+        """The photo with other people's faces, PIL RGB of the photo's own size.
+
+        Args:
+            photo: a path or a PIL picture.
+            identity: a picture of the new person, or several of the same one; or, for several people, such a value for
+                each face of the photo: {"left": a, "right": b}. None: the person stays.
+            expression: of the new faces, anything of `mien.expressions.spec`; None keeps that of the photo.
+            face: whose face is replaced: "largest", "left", "right", a number from 0, or "all".
+            identity_face: which face of the identity's pictures is meant; "largest" asks for one that is the largest.
+            options: `strength`, `relative`, `region` of `PhotoPipeline.express`.
+
+        Raises:
+            InputError: a picture has no such face, or it cannot be used; the sentence says which and what to do.
+        """
+        return Image.fromarray(
+            self.apply(self.changes(photo, identity, face, identity_face), expression, **options)
+        )
+
+    def changes(
+        self,
+        photo: Picture,
+        identity: Identity | Mapping[FaceChoice, Identity] | None,
+        face: FaceChoice = "largest",
+        identity_face: FaceChoice = "largest",
+    ) -> list[Change]:
+        """The faces of a photo that change, each with its new person; arguments and errors as of a call."""
+        chosen = identity if isinstance(identity, Mapping) else {face: identity}
+        image, faces, name = self._look(photo, "the photo")
+        found: dict[int, Change] = {}
+        for which, pictures in chosen.items():
+            people = () if pictures is None else self.identity(pictures, identity_face)
+            for meant in faces if which == "all" and faces else [choose_face(faces, which, name)]:
+                if id(meant) in found:
+                    raise InputError(f"{name}: two identities were given for one face: give each face one")
+                if which != "all" or len(found) == 0:
+                    check(meant, name, 0.0)
+                elif not _usable(meant):  # somebody far off in the background
+                    continue
+                found[id(meant)] = Change(Sitter(image, meant), people)
+        return list(found.values())
+
+    def identity(self, pictures: Identity, face: FaceChoice = "largest") -> tuple[Sitter, ...]:
+        """The person whom one or several pictures show, each cut to head and shoulders, to be used for any photo.
+
+        Raises:
+            InputError: a picture shows no face, two that are as large, or one too small or turned too far away.
+        """
+        given: list[Any] = list(pictures) if isinstance(pictures, (list, tuple)) else [pictures]
+        if not given:
+            raise InputError("an empty list was given as identity: give at least one picture")
+        found = []
+        for picture in given:
+            image, faces, name = self._look(picture, "the identity's picture")
+            if face == "largest" and len(faces) > 1 and _size(faces[1]) > EQUAL * _size(faces[0]):
+                raise InputError(
+                    f"{name}: shows two faces about as large: say which one is meant (left, right or a number), or cut "
+                    "the picture to one"
+                )
+            meant = faces[0] if face == "largest" and faces else choose_face(faces, face, name)
+            check(meant, name, SMALLEST)
+            x0, y0, x1, y1 = framed(meant, image.shape)
+            found.append(Sitter(np.ascontiguousarray(image[y0:y1, x0:x1]), _shifted(meant, 1.0, (x0, y0))))
+        return tuple(found)
+
+    def apply(
+        self,
+        changes: Sequence[Change],
+        expression: Given | Expression | None = None,
+        strength: float = 1.0,
+        relative: bool = True,
+        region: str = "all",
+    ) -> ByteImage:
+        """The photo [H, W, 3] uint8 with all changes of its faces, one after another. Options: see
+        `mien.pipelines.photo.PhotoPipeline.express`.
+
+        Raises:
+            InputError: two heads are turned too far apart; an expression or option cannot be used.
+        """
+        wish = None if expression is None else parse(expression)
+        image = changes[0].sitter.image
+        for change in changes:
+            sitter = replace(change.sitter, image=image)
+            wanted = Wanted(sitter.own, np.ones(57))
+            if wish is not None:
+                wanted = focused(sitter, self._photo.wanted(sitter, wish, relative), strength, region)
+                if change.identities:  # what the expression leaves open is still that of the photo
+                    wanted = Wanted(wanted.value, np.r_[np.ones(52), wanted.weight[52:]])
+            image = (
+                swapped(sitter, change.identities, wanted) if change.identities else moved_by(sitter, wanted)
+            )
+        return image
+
+    def _look(self, picture: Picture, otherwise: str) -> tuple[ByteImage, Sequence[Face], str]:
+        if isinstance(picture, Subject):
+            return np.asarray(picture.image), [picture.face], otherwise
+        name = otherwise if isinstance(picture, Image.Image) else str(picture)
+        image = to_rgb(picture, name) if isinstance(picture, Image.Image) else read_image(picture)
+        return np.asarray(image), self._analyse(image), name
+
+
+def moved_by(sitter: Sitter, wanted: Wanted) -> ByteImage:
+    """The sitter's photo [H, W, 3] uint8, the same person reading as wanted."""
+    sought = seek(sitter, wanted)
+    return draw(sitter.image, sitter.face.landmarks, sought.before, sought.after, sitter.mouth).image
+
+
+def swapped(sitter: Sitter, identities: Sequence[Sitter], wanted: Wanted) -> ByteImage:
+    """The sitter's photo [H, W, 3] uint8 with the face of the person whom all of `identities` show, reading as wanted.
 
     The picture nearest in pose and light gives the pixels; another one, in which the mouth is open, gives the teeth.
-    `wanted`: what the analyser should read of the result; by default what it reads of the photo.
 
     Raises:
         InputError: the heads are turned too far apart.
@@ -70,112 +186,11 @@ def swap(sitter: Sitter, identities: Sequence[Sitter], wanted: Wanted | None = N
     zoom = _eyes(sitter.face) / _eyes(identity.face)
     if zoom * LARGER < 1:
         identity = _reduced(identity, zoom)
-    sought = seek(identity, wanted or Wanted(sitter.own, np.ones(57)))
+    sought = seek(identity, wanted)
     landmarks = identity.face.landmarks
     put = draw(identity.image, landmarks, sought.before, sought.after, identity.mouth)
     theirs = moved(landmarks, sought.before, sought.after)
-    drawn = laid(sitter.image, sitter.face.landmarks, put.image, theirs)
-    return Swapped(sitter, identity, drawn.image, drawn.box)
-
-
-class SwapPipeline:
-    """Photographs with the faces of other people; pixels round the faces keep every bit."""
-
-    def __init__(self, analyse: Callable[[Image.Image], Sequence[Face]] = analyze) -> None:
-        """`analyse`: picture → faces, largest first."""
-        self._analyse = analyse
-        self._photo = PhotoPipeline(analyse)
-
-    def __call__(
-        self,
-        photo: Picture,
-        identity: Picture | Sequence[Picture] | Mapping[FaceChoice, Picture | Sequence[Picture]],
-        expression: Given | Expression | None = None,
-        face: FaceChoice = "largest",
-        identity_face: FaceChoice = "largest",
-        **options: Any,
-    ) -> Image.Image:
-        """The photo with other people's faces, PIL RGB of the photo's own size.
-
-        Args:
-            photo: a path or a PIL picture.
-            identity: a picture of the new person, or several of the same one; or, for several people, such a value for
-                each face of the photo: {"left": a, "right": b}.
-            expression: of the new faces, anything of `mien.expressions.spec`; None keeps that of the photo.
-            face: whose face is replaced: "largest", "left", "right", a number from 0, or "all".
-            identity_face: which face of the identity's pictures is meant; "largest" asks for one that is the largest.
-            options: `strength`, `relative`, `region` of `PhotoPipeline.express`.
-
-        Raises:
-            InputError: a picture has no such face, or it cannot be used; the sentence says which and what to do.
-        """
-        chosen = identity if isinstance(identity, Mapping) else {face: identity}
-        sitters: dict[int, tuple[Sitter, list[Sitter]]] = {}
-        image, faces, name = self._look(photo, "the photo")
-        for which, pictures in chosen.items():
-            people = self.identity(pictures, identity_face)
-            for meant in faces if which == "all" else [choose_face(faces, which, name)]:
-                if id(meant) in sitters:
-                    raise InputError(f"{name}: two identities were given for one face: give each face one")
-                check(meant, name, 0.0)
-                sitters[id(meant)] = Sitter(image, meant), people
-        if not sitters:
-            raise InputError(
-                f"{name}: no face was found: use a picture in which a face is large and well lit"
-            )
-        for sitter, people in sitters.values():
-            sitter = replace(sitter, image=image)
-            image = self.swap(sitter, people, expression, **options).pixels
-        return Image.fromarray(image)
-
-    def identity(self, pictures: Picture | Sequence[Picture], face: FaceChoice = "largest") -> list[Sitter]:
-        """The person whom one or several pictures show, each cut to head and shoulders, to be used for any photo.
-
-        Raises:
-            InputError: a picture shows no face, two that are as large, or one too small or turned too far away.
-        """
-        given = list(pictures) if isinstance(pictures, (list, tuple)) else [pictures]
-        if not given:
-            raise InputError("an empty list was given as identity: give at least one picture")
-        found = []
-        for picture in given:
-            image, faces, name = self._look(picture, "the identity's picture")
-            if face == "largest" and len(faces) > 1 and _size(faces[1]) > EQUAL * _size(faces[0]):
-                raise InputError(
-                    f"{name}: shows two faces about as large: say which one is meant (left, right or a number), or cut "
-                    "the picture to one"
-                )
-            meant = faces[0] if face == "largest" and faces else choose_face(faces, face, name)
-            check(meant, name, SMALLEST)
-            x0, y0, x1, y1 = framed(meant, image.shape)
-            found.append(Sitter(np.ascontiguousarray(image[y0:y1, x0:x1]), _shifted(meant, 1.0, (x0, y0))))
-        return found
-
-    def sit(self, photo: Picture, face: FaceChoice = "largest") -> Sitter:
-        """The photo and the face in it that is replaced; for errors see `mien.pipelines.photo.PhotoPipeline.sit`."""
-        return self._photo.sit(photo, face)
-
-    def swap(
-        self,
-        sitter: Sitter,
-        identities: Sequence[Sitter],
-        expression: Given | Expression | None = None,
-        strength: float = 1.0,
-        relative: bool = True,
-        region: str = "all",
-    ) -> Swapped:
-        """One face of a photo replaced. Options: see `mien.pipelines.photo.PhotoPipeline.express`."""
-        if expression is None:
-            return swap(sitter, identities)
-        wanted = self._photo.wanted(sitter, parse(expression), relative)
-        wanted = focused(sitter, wanted, strength, region)
-        # what the expression leaves open is still that of the photo
-        return swap(sitter, identities, Wanted(wanted.value, np.r_[np.ones(52), wanted.weight[52:]]))
-
-    def _look(self, picture: Picture, otherwise: str) -> tuple[ByteImage, Sequence[Face], str]:
-        name = otherwise if isinstance(picture, Image.Image) else str(picture)
-        image = to_rgb(picture, name) if isinstance(picture, Image.Image) else read_image(picture)
-        return np.asarray(image), self._analyse(image), name
+    return laid(sitter.image, sitter.face.landmarks, put.image, theirs).image
 
 
 def check(face: Face, name: str, smallest: float) -> None:
@@ -190,11 +205,15 @@ def check(face: Face, name: str, smallest: float) -> None:
             f"{name}: the head is turned away by {turned:.0f} degrees, too far to exchange its face: use a picture in "
             "which both eyes look at the camera"
         )
-    if _eyes(face) < max(smallest, 12.0):
+    if _eyes(face) < max(smallest, TINY):
         raise InputError(
             f"{name}: the face is too small, {_eyes(face):.0f} pixels between the outer corners of its eyes: use a "
-            f"picture in which these are at least {max(smallest, 12.0):.0f}"
+            f"picture in which these are at least {max(smallest, TINY):.0f}"
         )
+
+
+def _usable(face: Face) -> bool:
+    return float(np.abs(face.pose[:2]).max()) <= MOST_TURNED and _eyes(face) >= TINY
 
 
 def _distance(sitter: Sitter, other: Sitter) -> float:

@@ -65,10 +65,10 @@ def smooth(values: FloatArray, weight: FloatArray, sigma: float) -> tuple[FloatA
     shrink = max(1.0, sigma / 3)
     h, w = weight.shape
     size = (max(2, round(w / shrink)), max(2, round(h / shrink)))
-    both = np.dstack([values * weight[..., None], weight]).astype(np.float32)
-    both = cv2.resize(both, size, interpolation=cv2.INTER_AREA)
-    both = cv2.GaussianBlur(both, (0, 0), sigma / shrink, borderType=cv2.BORDER_CONSTANT)
-    both = cv2.resize(both, (w, h), interpolation=cv2.INTER_LINEAR)
+    said = np.dstack([values * weight[..., None], weight]).astype(np.float32)
+    few = cv2.resize(said, size, interpolation=cv2.INTER_AREA)
+    few = cv2.GaussianBlur(few, (0, 0), sigma / shrink, borderType=cv2.BORDER_CONSTANT)
+    both = np.asarray(cv2.resize(few, (w, h), interpolation=cv2.INTER_LINEAR), np.float32)
     return both[..., :-1] / np.maximum(both[..., -1:], 1e-6), both[..., -1:]
 
 
@@ -178,7 +178,8 @@ def relight(
         skin: [h, w] 0 to 1, where both show skin. edge: [h, w] 0 to 1, where the one will pass into the other.
         wide: of the face, px.
     """
-    change = ratio(*(cv2.GaussianBlur(part, (0, 0), 1.0) for part in (front, back)))
+    soft = [np.asarray(cv2.GaussianBlur(part, (0, 0), 1.0), np.float32) for part in (front, back)]
+    change = ratio(soft[0], soft[1])
     trust = skin.astype(np.float32)
     broad, _ = smooth(change, trust, BROAD * wide)
     for _ in range(3):  # beards and what else is not one's skin but the other's
@@ -197,7 +198,7 @@ def resemble(front: FloatArray, back: ByteImage, landmarks: FloatArray) -> Float
     own = tone.measure(np.clip(front + 0.5, 0, 255).astype(np.uint8), landmarks)
     more = np.sqrt(max(goal.blur**2 - own.blur**2, 0.0))
     if more > 0.3:
-        front = cv2.GaussianBlur(front, (0, 0), more)
+        front = np.asarray(cv2.GaussianBlur(front, (0, 0), more))
         noise = goal.noise
     else:
         noise = np.sqrt(max(goal.noise**2 - own.noise**2, 0.0))

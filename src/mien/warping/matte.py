@@ -76,10 +76,11 @@ def shown(image: ByteImage, landmarks: FloatArray) -> ByteImage:
     part = np.ascontiguousarray(state[y : y + h, x : x + w])
     if (part == cv2.GC_BGD).sum() < 20:
         return oval
+    cv2.setRNGSeed(0)  # GrabCut draws its first clusters
     cv2.grabCut(
         np.ascontiguousarray(image[y : y + h, x : x + w]),
         part,
-        None,
+        [0, 0, 0, 0],
         np.zeros((1, 65)),
         np.zeros((1, 65)),
         ROUNDS,
@@ -87,8 +88,8 @@ def shown(image: ByteImage, landmarks: FloatArray) -> ByteImage:
     )
     other = np.zeros(shape[:2], np.uint8)
     other[y : y + h, x : x + w] = (part == cv2.GC_BGD) | (part == cv2.GC_PR_BGD)
-    other = cv2.morphologyEx(other, cv2.MORPH_OPEN, np.ones((2, 2), np.uint8))
-    _, names = cv2.connectedComponents(other, connectivity=4)
+    opened = cv2.morphologyEx(other, cv2.MORPH_OPEN, np.ones((2, 2), np.uint8))
+    _, names = cv2.connectedComponents(opened, connectivity=4)
     ring = near & (oval == 0)
     outer = np.isin(names, np.setdiff1d(np.unique(names[ring]), 0))
     return np.where(outer, 0, oval).astype(np.uint8)

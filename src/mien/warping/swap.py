@@ -56,13 +56,14 @@ def blended(front: ByteImage, back: ByteImage, landmarks: FloatArray, hue: light
     photo = back
     if hue is not None:
         front, back = (
-            cv2.cvtColor(cv2.cvtColor(p, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB) for p in (front, back)
+            np.repeat(np.asarray(cv2.cvtColor(p, cv2.COLOR_RGB2GRAY), np.uint8)[..., None], 3, 2)
+            for p in (front, back)
         )
     height, width = back.shape[:2]
     wide = float(np.linalg.norm(landmarks[234, :2] - landmarks[454, :2]))
     zoom = min(1.0, SMALL / wide)
     size = (max(8, round(width * zoom)), max(8, round(height * zoom)))
-    small = [cv2.resize(p, size, interpolation=cv2.INTER_AREA) for p in (front, back)]
+    small = [np.asarray(cv2.resize(p, size, interpolation=cv2.INTER_AREA), np.uint8) for p in (front, back)]
     points = landmarks * [size[0] / width, size[1] / height, zoom]
     wide *= zoom
     oval = matte.fill(small[1].shape, points, OVAL)
@@ -85,12 +86,14 @@ def blended(front: ByteImage, back: ByteImage, landmarks: FloatArray, hue: light
     grey = gains.mean(2, keepdims=True)  # the hue of light shows on flesh; hair and eyes keep theirs
     gains = grey + (np.maximum(flesh, lips) * (1 - eyes))[..., None] * (gains - grey)
 
-    eyes, lips = (cv2.GaussianBlur(p, (0, 0), 1.0) for p in (eyes, lips))
-    eyes, lips, flesh, gains = (cv2.resize(p, (width, height)) for p in (eyes, lips, flesh, gains))
-    face = skins.apply(front, lips, eyes, flesh)
-    face = (face + light.OFFSET) * np.exp(gains) - light.OFFSET
+    def large(part: FloatArray) -> FloatArray:
+        return np.asarray(cv2.resize(part, (width, height)), np.float32)
+
+    eyes, lips = (np.asarray(cv2.GaussianBlur(p, (0, 0), 1.0), np.float32) for p in (eyes, lips))
+    face = skins.apply(front, large(lips), large(eyes), large(flesh))
+    face = (face + light.OFFSET) * np.exp(large(gains)) - light.OFFSET
     face = light.resemble(face, back, landmarks)
-    mine = cv2.resize(within * _within((shows[0] > 0.5).astype(np.uint8), 0.03 * wide), (width, height))
+    mine = large(within * _within((shows[0] > 0.5).astype(np.uint8), 0.03 * wide))
     ours = matte.refine(shows[1], back, small[1], max(2, round(0.03 * wide)))
     cover = (mine * ours)[..., None]
     if hue is not None:
