@@ -132,6 +132,7 @@ class Puppet:
         weight = self._weight * np.r_[np.ones(52), np.full(5, LMS_WEIGHT)]
         bent = self._answer * weight[:, None]
         self._correct = np.linalg.solve(bent.T @ bent + DAMPING * np.eye(52), bent.T * weight)
+        self.last = Moved(self._before, np.zeros(3))  # what was followed last; at first the photo
         self._frame = np.array(sitter.image)
 
     def rest(self, face: Face | Rest) -> None:
@@ -169,7 +170,8 @@ class Puppet:
         after = first + np.clip(self._correct @ lacks, -REACH, REACH)
         turn = pose - (self._rest.pose if self.relative else self.sitter.face.pose)
         turn = MOST_TURN * np.tanh(((turn + 180) % 360 - 180) / MOST_TURN) if self.pose else np.zeros(3)
-        return Moved(clipped(after), turn)
+        self.last = Moved(clipped(after), turn)
+        return self.last
 
     def draw(self, moved: Moved) -> ByteImage:
         """The photo so moved, [H, W, 3] uint8; any thread may draw any frame."""
