@@ -57,10 +57,11 @@ def film(
 
     Ctrl-C ends the film where it is. Other people's faces need their consent. Films say that they were generated.
     """
-    choice(region, options.REGIONS, "region")
-    chosen, chosen_photo = options.parse_face(face), options.parse_face(photo_face)
+    from mien.making.wishes import REGIONS, PhotoWish
     from mien.provenance.film import check_film
 
+    choice(region, REGIONS, "region")
+    chosen, chosen_photo = options.parse_face(face), options.parse_face(photo_face)
     check_film(output)
     spare(files([photo, driver, *([teeth] if teeth else [])]), [output])
     keep([output], overwrite)
@@ -68,7 +69,6 @@ def film(
     from mien.making import filming
     from mien.making.footage import Footage
     from mien.making.photographs import Photographs
-    from mien.making.wishes import PhotoWish
     from mien.pipelines.photo_film import Puppet
 
     with Footage(driver, filming.LOOKED_AT) as footage:
@@ -91,7 +91,11 @@ def bar(total: int, quiet: bool) -> Iterator[Callable[[int], None]]:
     from tqdm import tqdm
 
     with tqdm(total=total or None, unit=" frames", leave=False, disable=True if quiet else None) as shown:
-        yield lambda done: shown.update(done - shown.n) and None
+
+        def progress(done: int) -> None:
+            shown.update(done - shown.n)
+
+        yield progress
 
 
 def finish(report: Report, output: Path, source: str, as_json: bool) -> None:

@@ -204,7 +204,7 @@ def run(
     audio: bool,
     progress: Callable[[int], object],
 ) -> Report:
-    """Every frame of `footage` through `step`: it looks at one, says whether it shows a face, and how to draw the result.
+    """Every frame of `footage` through `step`: it looks, says whether there is a face, and how to draw the result.
 
     Ctrl-C ends the film where it is.
 

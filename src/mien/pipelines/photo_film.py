@@ -18,8 +18,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mien.expressions.faces import blendshapes
+from mien.expressions.reading import at_rest as spoken_rest
+from mien.expressions.spec import Expression
 from mien.face import align
 from mien.face.analyze import BATCH, load_reader
+from mien.face.subject import Subject
 from mien.pipelines.photo import CELLS, Sitter, Wanted, focused
 from mien.types import ByteImage, Face, FloatArray
 from mien.warping.draw import draw
@@ -87,6 +91,20 @@ def rest_of(faces: Sequence[Face]) -> Rest:
     middle = np.median(read[calm], 0)
     doubt = DOUBT if len(faces) > 1 else 1.0
     return Rest(middle - expressed(middle, doubt), np.median(poses[calm], 0))
+
+
+def coefficients(expression: Expression) -> FloatArray:
+    """The blendshapes [52] in [0, 1] that an expression comes to; of pictures (`Subject`) how the face moved from its
+    rest."""
+    total: FloatArray = spoken_rest()
+    for part in expression.parts:
+        if isinstance(part.picture, Subject):
+            face = part.picture.face
+            moves = expressed(reading(face.blendshapes, face.landmarks))[:52]
+        else:
+            moves = blendshapes(part) - spoken_rest()
+        total = total + part.weight * moves
+    return np.clip(total, 0, 1)
 
 
 @dataclass(frozen=True)
