@@ -31,6 +31,9 @@ def open_maker(
         from mien.making.photographs import Photographs
 
         return Photographs(wish, tell)
+    from mien import preflight
+
+    preflight.check(backbone, adapter)
     from mien.making.model import Model
 
     model = Model(backbone, device, dtype, adapter)

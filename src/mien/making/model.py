@@ -13,11 +13,12 @@ import diffusers.utils.logging
 import torch
 from PIL import Image
 
-from mien.backbones import SPECS, find_folder, load_backbone
+from mien.backbones import load_backbone
 from mien.pipelines.portrait import PortraitPipeline
 from mien.pipelines.reface import RefacePipeline
 from mien.provenance.hashes import hash_files, hash_folder, hash_pixels
 from mien.weights import path as weights_path
+from mien.weights.bases import SPECS, find_folder
 
 PARTS = ("unet", "vae", "text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2", "scheduler")
 
@@ -94,7 +95,10 @@ class Model:
         }
 
     def _hash(self) -> dict[str, str]:
-        found = {"backbone": hash_folder(self._folder, PARTS)}
+        if self._folder.is_file():
+            found = {"backbone": hash_files([("checkpoint", self._folder)])}
+        else:
+            found = {"backbone": hash_folder(self._folder, PARTS)}
         if spec := self.backbone.adapter:
             files = [file for file in (spec.identity, spec.expression) if file is not None]
             told = {file.parent / "adapter.json" for file in files}

@@ -24,6 +24,7 @@ from mien.models.branch import AdapterBranch, attention_layers, check_fit, load_
 from mien.models.latents import unet_input
 from mien.models.projection import ProjectionKind, create_projection
 from mien.types import Conditions, InputError, NoisePredictor
+from mien.weights.adapters import FILES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 
 Stage = Literal["base", "refined", "ica", "all"]
 BRANCHES = ("identity", "expression")
-FILES = {branch: f"{branch}.safetensors" for branch in BRANCHES}
 
 
 class EAdapter(nn.Module):
