@@ -73,26 +73,28 @@ def shown(size: int | None) -> str:
     return f"{size / GB:.1f} GB" if size >= GB / 10 else f"{size / 1e6:.0f} MB"
 
 
-def check(
-    backbone: str = "mini",
-    adapter: str | Path | None = None,
-    encoders: bool = True,
-    finish: str | None = None,
-) -> None:
+def check(backbone: str = "mini", adapter: str | Path | None = None, bare: bool = False) -> None:
     """Whether all that a model needs is here.
 
     Args:
-        backbone, adapter: as of `mien.load`. encoders: also what looks at pictures. finish: as of ``mien reface``.
+        backbone, adapter: as of `mien.load`. bare: the base model is used without an adapter.
 
     Raises:
-        NotHere: something is missing. InputError: there is no such model or adapter, or they do not fit each other.
+        NotHere: something is missing. InputError: there is no such model or adapter, they do not fit each other, or the
+            model has no adapter and needs one.
     """
-    needs = list(dict.fromkeys(_needs(backbone, adapter, encoders)))
-    if finish is not None:
-        needs += [need for need in _base(finish) if need not in needs]
+    needs = list(_base(backbone))
+    if not bare:
+        spec = _adapter(backbone, adapter)
+        if spec is not None:
+            needs += _of_adapter(spec, str(adapter) == "published")
+        elif backbone in SPECS or Path(backbone).expanduser().exists():
+            raise InputError(
+                f'{backbone} has no adapter of its own: add adapter="published" (--adapter published), or a folder'
+            )
     if not needs:
         return
-    name = f"{backbone} with its published adapters" if adapter == "published" else finish or backbone
+    name = f"{backbone} with its published adapters" if str(adapter) == "published" else backbone
     sizes = [need.size for need in needs]
     total = sum(size for size in sizes if size is not None)
     least = "at least " if None in sizes else ""
@@ -140,12 +142,9 @@ def _base(backbone: str) -> Iterator[Need]:
         )
 
 
-def _needs(backbone: str, adapter: str | Path | None, encoders: bool) -> Iterator[Need]:
-    yield from _base(backbone)
-    spec = _adapter(backbone, adapter)
-    if spec is None:
-        return
-    if adapter == "published":
+def _of_adapter(spec: AdapterSpec, of_registry: bool) -> Iterator[Need]:
+    """What is missing of an adapter's files and encoders. ``of_registry``: its files are models of the registry."""
+    if of_registry:
         for model in registry.entries():
             own = not model.shipped and registry.place(model, model.files[0]) in (
                 spec.identity,
@@ -153,7 +152,7 @@ def _needs(backbone: str, adapter: str | Path | None, encoders: bool) -> Iterato
             )
             if own and not registry.sized(model):
                 yield Need(model)
-    for name in (*spec.identity_encoder.split("+"), spec.expression_encoder) if encoders else ():
+    for name in (*spec.identity_encoder.split("+"), spec.expression_encoder):
         entry, extra = ENCODERS.get(name, (None, None))
         if entry is not None and not registry.sized(model := registry.entry(entry)):
             yield Need(model)
