@@ -44,6 +44,15 @@ Steps = Annotated[int | None, typer.Option(min=1, help="Denoising steps.  [defau
 Guidance = Annotated[float | None, typer.Option(min=0, help="How strictly to obey.  [default: the model's]")]
 IdScale = Annotated[float, typer.Option(min=0, help="Weight of the identity.")]
 ExpressionScale = Annotated[float, typer.Option(min=0, help="Weight of the expression.")]
+Lead = Annotated[
+    float | None,
+    typer.Option(
+        min=0,
+        max=0.99,
+        help="Give the model the person's own photo with that expression, by the photo engine, as its reference, and "
+        "start so far on the way to it; 0: not at all.  [default: the adapter's, 0.2 of published ones]",
+    ),
+]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
 Dtype = Annotated[str, typer.Option(help="auto, float32, bfloat16, float16.")]
 Backbone = Annotated[str, typer.Option(help="mini, sd15, sdxl, a diffusers folder or a hub id.")]
@@ -116,7 +125,7 @@ def check_backbone(backbone: str) -> None:
 OF_PHOTO = ("strength", "relative", "region", "teeth")
 OF_DIFFUSION = (
     "prompt", "negative_prompt", "seed", "steps", "scheduler", "guidance", "id_scale", "expression_scale",
-    "num_images", "device", "dtype", "adapter", "identity_face", "batch_size",
+    "num_images", "device", "dtype", "adapter", "identity_face", "batch_size", "lead",
 )  # fmt: skip
 HARMLESS = ("seed", "device", "dtype", "batch_size")  # of these, what the photo engine may be given in vain
 

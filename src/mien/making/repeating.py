@@ -90,10 +90,10 @@ def read_again(
         raise InputError(f"{source} kept the photo's own expression: leave --expression out.")
     request = Request(given["identity"], wanted, old["prompt"], old["seed"], given.get("photo"))
     asked: type[Any] = PhotoWish if old.get("engine") == "photo" else WISHES[kind]
-    wish = asked(
-        **{field.name: old[field.name] for field in fields(asked)}
-        | ({"teeth": None} if asked is PhotoWish else {})
-    )
+    known = {
+        field.name: old.get(field.name, field.default) for field in fields(asked)
+    }  # newer ones have defaults
+    wish = asked(**known | ({"teeth": None} if asked is PhotoWish else {}))
     return Again(source, old, request, wish, prints)
 
 
@@ -234,6 +234,7 @@ _OF_KIND: dict[str, dict[str, Callable[[Any], bool]]] = {
     "portrait": {
         "negative_prompt": lambda v: isinstance(v, str),
         "num_images": lambda v: _whole(v, 1),
+        "lead": lambda v: v is None or (_number(v) and v < 1),
         "inputs": _inputs,
     },
     "reface": {
@@ -245,6 +246,7 @@ _OF_KIND: dict[str, dict[str, Callable[[Any], bool]]] = {
 
 _OF_DIFFUSION = (
     "steps", "guidance", "id_scale", "expression_scale", "negative_prompt", "num_images", "identity_face", "scheduler",
+    "lead",
 )  # fmt: skip
 _OF_PHOTO: dict[str, Callable[[Any], bool]] = {
     "strength": lambda v: _number(v) and v <= 1.5,

@@ -45,6 +45,7 @@ class PortraitWish:
     guidance: float | None = None
     id_scale: float = 1.0
     expression_scale: float = 1.0
+    lead: float | None = None
     num_images: int = 1
     face: FaceChoice = "largest"
     expression_face: FaceChoice = "largest"
