@@ -97,10 +97,10 @@ def check(backbone: str = "mini", adapter: str | Path | None = None, bare: bool 
     name = f"{backbone} with its published adapters" if str(adapter) == "published" else backbone
     sizes = [need.size for need in needs]
     total = sum(size for size in sizes if size is not None)
-    least = "at least " if None in sizes else ""
+    amount = f"{'at least ' if None in sizes else ''}{shown(total)}" if total else "of unknown size,"
     things = "1 thing is" if len(needs) == 1 else f"{len(needs)} things are"
     lines = [
-        f"{things} missing for {name}, {least}{shown(total)} to fetch:",
+        f"{things} missing for {name}, {amount} to fetch:",
         *(need.line() for need in needs),
     ]
     raise NotHere([*lines, f"Get all: {command(needs)}"])

@@ -18,6 +18,7 @@ FACES = ("largest", "left", "right")
 BESIDE_FROM = (
     "source", "output", "strip", "backbone", "adapter", "device", "force", "overwrite", "as_json", "quiet",
 )  # fmt: skip
+FINISH_STRENGTH = 0.35
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 MAX_SEED = 2**63 - 1  # what torch's generators take, with room for the seeds of a pair's other pictures
 
@@ -95,6 +96,16 @@ Teeth = Annotated[
         help="Photo engine: another photo of the same person, showing their teeth, for an opened mouth."
     ),
 ]
+Finish = Annotated[
+    str | None,
+    typer.Option(
+        help="Photo engine: a model (sd15-inpaint, sdxl-inpaint, a folder …) that draws again, at the photo's size, "
+        "what was not in the photo: the inside of a mouth, lids, folds."
+    ),
+]
+FinishStrength = Annotated[
+    float, typer.Option(min=0.02, max=1, help="With --finish: how freely; near 0 it stays as it is.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Also replace a file that mien did not make.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")]
@@ -122,7 +133,7 @@ def check_backbone(backbone: str) -> None:
         choice(backbone, BACKBONES, "backbone")
 
 
-OF_PHOTO = ("strength", "relative", "region", "teeth")
+OF_PHOTO = ("strength", "relative", "region", "teeth", "finish", "finish_strength")
 OF_DIFFUSION = (
     "prompt", "negative_prompt", "seed", "steps", "scheduler", "guidance", "id_scale", "expression_scale",
     "num_images", "device", "dtype", "adapter", "identity_face", "batch_size", "lead",
@@ -180,6 +191,8 @@ def photo_wish(context: typer.Context, kind: str) -> PhotoWish:
         relative=given["relative"],
         region=given["region"],
         teeth=given["teeth"],
+        finish=given.get("finish"),
+        finish_strength=given.get("finish_strength", FINISH_STRENGTH),
         face=parse_face(given["face"]),
         expression_face=parse_face(given["expression_face"]),
     )

@@ -22,15 +22,19 @@ def open_maker(
 ) -> Maker:
     """A maker of what is wished: the photo engine, or diffusion on a model of its own.
 
-    The arguments are those of `Model` and of the makers; the photo engine needs none of them.
+    The arguments are those of `Model` and of the makers; the photo engine needs none of them but for a finish.
 
     Raises:
         InputError: there is no such model or scheduler, or the model cannot do what is wished.
     """
     if isinstance(wish, PhotoWish):
+        if wish.finish is not None:
+            from mien import preflight
+
+            preflight.check(wish.finish, bare=True)
         from mien.making.photographs import Photographs
 
-        return Photographs(wish, tell)
+        return Photographs(wish, tell, device, dtype)
     from mien import preflight
 
     preflight.check(backbone, adapter)

@@ -95,10 +95,7 @@ class Model:
         }
 
     def _hash(self) -> dict[str, str]:
-        if self._folder.is_file():
-            found = {"backbone": hash_files([("checkpoint", self._folder)])}
-        else:
-            found = {"backbone": hash_folder(self._folder, PARTS)}
+        found = {"backbone": hash_model(self._folder)}
         if spec := self.backbone.adapter:
             files = [file for file in (spec.identity, spec.expression) if file is not None]
             told = {file.parent / "adapter.json" for file in files}
@@ -107,6 +104,11 @@ class Model:
         names = ("detector", "analyser", "recogniser")
         found["face"] = hash_files((name, weights_path(name)) for name in names)
         return found
+
+
+def hash_model(place: Path) -> str:
+    """sha256 of the parts of a diffusers folder, or of a checkpoint in one file."""
+    return hash_files([("checkpoint", place)]) if place.is_file() else hash_folder(place, PARTS)
 
 
 def model_name(backbone: str) -> str:

@@ -93,7 +93,7 @@ def read_again(
     known = {
         field.name: old.get(field.name, field.default) for field in fields(asked)
     }  # newer ones have defaults
-    wish = asked(**known | ({"teeth": None} if asked is PhotoWish else {}))
+    wish = asked(**known | ({"teeth": None, "finish": None} if asked is PhotoWish else {}))
     return Again(source, old, request, wish, prints)
 
 
@@ -143,6 +143,8 @@ def read_settings(source: Path, kind: str) -> Settings:
     if settings.get("engine") == "photo":
         checks = {name: right for name, right in checks.items() if name not in _OF_DIFFUSION} | _OF_PHOTO
     wrong = next((name for name, right in checks.items() if not right(settings.get(name))), None)
+    if wrong == "finish":
+        raise InputError(f"{source} was finished by another model: only the command itself makes it again.")
     if wrong is not None:
         raise InputError(
             f"{source} does not say its {wrong}, or not in a way that can be used: it was edited."
@@ -252,7 +254,8 @@ _OF_PHOTO: dict[str, Callable[[Any], bool]] = {
     "strength": lambda v: _number(v) and v <= 1.5,
     "relative": lambda v: isinstance(v, bool),
     "region": lambda v: v in REGIONS,
-    "teeth": lambda v: v is False,  # with a second photo, the command itself makes it again
+    "teeth": lambda v: v is False,  # with a second photo or a finish, the command itself makes it again
+    "finish": lambda v: v is None,
 }
 
 

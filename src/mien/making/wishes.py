@@ -70,6 +70,7 @@ class PhotoWish:
 
     Attributes:
         kind: "portrait" is framed as one, "reface" keeps the photo's size. teeth: another photo of the same person.
+        finish: a model that draws again what the engine drew; finish_strength: how much (`mien.pipelines.finish`).
     """
 
     kind: str
@@ -77,6 +78,8 @@ class PhotoWish:
     relative: bool = True
     region: str = "all"
     teeth: Path | None = None
+    finish: str | None = None
+    finish_strength: float = 0.35
     face: FaceChoice = "largest"
     expression_face: FaceChoice = "largest"
 

@@ -40,6 +40,8 @@ def generate(
     relative: options.Relative = True,
     region: options.Region = "all",
     teeth: options.Teeth = None,
+    finish: options.Finish = None,
+    finish_strength: options.FinishStrength = options.FINISH_STRENGTH,
     prompt: options.Prompt = "",
     negative_prompt: options.NegativePrompt = "",
     seed: options.Seed = 0,
