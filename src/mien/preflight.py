@@ -106,6 +106,15 @@ def check(backbone: str = "mini", adapter: str | Path | None = None, bare: bool 
     raise NotHere([*lines, f"Get all: {command(needs)}"])
 
 
+def has_adapter(backbone: str, adapter: str | Path | None) -> bool:
+    """Whether an adapter is named, or the model is known to have one of its own.
+
+    Raises:
+        InputError: the adapter that is named cannot be used.
+    """
+    return _adapter(backbone, adapter) is not None
+
+
 def command(needs: list[Need]) -> str:
     """The command line that brings what is missing."""
     parts = [f'pip install "mien[{need.extra}]"' for need in needs if need.extra is not None]

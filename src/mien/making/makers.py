@@ -37,7 +37,8 @@ def open_maker(
         return Photographs(wish, tell, device, dtype)
     from mien import preflight
 
-    preflight.check(backbone, adapter)
+    bare = isinstance(wish, RefaceWish) and not preflight.has_adapter(backbone, adapter)
+    preflight.check(backbone, adapter, bare)
     from mien.making.model import Model
 
     model = Model(backbone, device, dtype, adapter)
@@ -45,6 +46,10 @@ def open_maker(
         from mien.making.portraits import Portraits
 
         return Portraits(model, wish, tell)
+    if bare:
+        from mien.making.placed import PlacedPeople
+
+        return PlacedPeople(model, wish, scheduler, tell)
     from mien.making.refaces import Refaces
 
     return Refaces(model, wish, scheduler, tell)
