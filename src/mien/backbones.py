@@ -34,7 +34,7 @@ from mien.models.folder import (
 from mien.models.text import EncodedText, PromptEncoder
 from mien.types import InputError
 from mien.weights.adapters import AdapterSpec as AdapterSpec
-from mien.weights.adapters import check_width, published, read_adapter_spec
+from mien.weights.adapters import by_name, check_width, read_adapter_spec
 from mien.weights.bases import configs_of, find_folder, lacks, width_of
 
 if TYPE_CHECKING:
@@ -59,6 +59,7 @@ ENCODERS = {
     ("identity", "arcface"): "mien.encoders.arcface:ArcFaceIdentity",
     ("expression", "embedded"): "mien.encoders.expression:EmbeddedExpression",
     ("expression", "clip"): "mien.encoders.clip:ClipExpression",
+    ("expression", "action_units"): "mien.expressions.units:ActionUnits",
 }
 
 OFFLOADS = {"none": "", "model": "enable_model_cpu_offload", "sequential": "enable_sequential_cpu_offload"}
@@ -275,8 +276,8 @@ def load_backbone(
 
 
 def find_adapter(adapter: str | Path | AdapterSpec | None, folder: Path, name: str) -> AdapterSpec | None:
-    """The adapter of a model, looked at as far as its files' headers tell: a folder, "published" (IP-Adapter's own for
-    the model's family), or None: the model's.
+    """The adapter of a model, looked at as far as its files' headers tell: a folder, a name of
+    ``weights.adapters.by_name``, or None: the model's.
 
     Args:
         folder: of the model, or its file. name: the model's, for errors.
@@ -290,7 +291,7 @@ def find_adapter(adapter: str | Path | AdapterSpec | None, folder: Path, name: s
     if adapter is None:
         return read_adapter_spec(own) if own.is_dir() else None
     width = width_of(folder) if folder.is_file() or (folder / "unet" / "config.json").is_file() else None
-    spec = published(width, name) if str(adapter) == "published" else read_adapter_spec(Path(adapter))
+    spec = by_name(str(adapter), width, name) or read_adapter_spec(Path(adapter))
     for path in (spec.identity, spec.expression):
         check_width(path, width, name)
     return spec

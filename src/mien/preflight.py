@@ -13,7 +13,7 @@ from pathlib import Path
 from mien.files import read_json
 from mien.types import InputError
 from mien.weights import copies, registry
-from mien.weights.adapters import AdapterSpec, check_width, published, read_adapter_spec
+from mien.weights.adapters import AdapterSpec, by_name, check_width, read_adapter_spec
 from mien.weights.bases import SPECS, configs_of, here, lacks, single_file, width_of
 from mien.weights.entry import Entry
 
@@ -23,6 +23,7 @@ ENCODERS = {
     "arcface": ("arcface_w600k_r50", "onnx"),
     "auraface": ("auraface", "onnx"),
 }
+NAMES = {"published": "its published adapters", "fineface": "FineFace"}  # of `weights.adapters.by_name`
 EXTRAS = {"onnx": "onnxruntime", "lora": "peft"}  # of the package -> what it installs
 GB = 1e9
 
@@ -52,7 +53,9 @@ class Need:
         if self.configs:
             return 5_000_000
         files = [
-            file for file in self.entry.files if file.path.endswith((".safetensors", ".bin", ".onnx", ".pth"))
+            file
+            for file in self.entry.files
+            if file.path.endswith((".safetensors", ".bin", ".onnx", ".pth", ".ckpt"))
         ]
         sizes = [file.size for file in files]
         return None if None in sizes else sum(size for size in sizes if size is not None)
@@ -87,14 +90,14 @@ def check(backbone: str = "mini", adapter: str | Path | None = None, bare: bool 
     if not bare:
         spec = _adapter(backbone, adapter)
         if spec is not None:
-            needs += _of_adapter(spec, str(adapter) == "published")
+            needs += _of_adapter(spec, str(adapter) in NAMES)
         elif backbone in SPECS or Path(backbone).expanduser().exists():
             raise InputError(
                 f'{backbone} has no adapter of its own: add adapter="published" (--adapter published), or a folder'
             )
     if not needs:
         return
-    name = f"{backbone} with its published adapters" if str(adapter) == "published" else backbone
+    name = f"{backbone} with {NAMES[str(adapter)]}" if str(adapter) in NAMES else backbone
     sizes = [need.size for need in needs]
     total = sum(size for size in sizes if size is not None)
     amount = f"{'at least ' if None in sizes else ''}{shown(total)}" if total else "of unknown size,"
@@ -155,11 +158,9 @@ def _of_adapter(spec: AdapterSpec, of_registry: bool) -> Iterator[Need]:
     """What is missing of an adapter's files and encoders. ``of_registry``: its files are models of the registry."""
     if of_registry:
         for model in registry.entries():
-            own = not model.shipped and registry.place(model, model.files[0]) in (
-                spec.identity,
-                spec.expression,
-            )
-            if own and not registry.sized(model):
+            place = registry.place(model, model.files[0])
+            ours = {place, place.parent} & {spec.identity, spec.expression}
+            if not model.shipped and ours and not registry.sized(model):
                 yield Need(model)
     for name in (*spec.identity_encoder.split("+"), spec.expression_encoder):
         entry, extra = ENCODERS.get(name, (None, None))
@@ -183,13 +184,13 @@ def _adapter(backbone: str, adapter: str | Path | None) -> AdapterSpec | None:
         width = width_of(folder)
     elif named is not None and named.hub is not None:
         width = 2048 if backbone.startswith("sdxl") else 768
-    elif named is None and adapter == "published" and backbone.count("/") == 1:
+    elif named is None and adapter in NAMES and backbone.count("/") == 1:
         width = _width_on_hub(backbone)
     if adapter is None:
         own = None if folder is None else folder / "adapter"
         return read_adapter_spec(own) if own is not None and own.is_dir() else None
-    if str(adapter) == "published":
-        return published(width, backbone)
+    if (known := by_name(str(adapter), width, backbone)) is not None:
+        return known
     spec = read_adapter_spec(Path(adapter))
     for path in (spec.identity, spec.expression):
         check_width(path, width, backbone)

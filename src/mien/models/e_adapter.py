@@ -108,6 +108,10 @@ class EAdapter(nn.Module):
         def branch(path: str | Path | None, first: int) -> AdapterBranch | None:
             if path is None:
                 return None
+            if Path(path).is_dir():
+                from mien.models.fineface import load_fineface
+
+                return load_fineface(unet, Path(path))
             loaded = load_branch(unet, path)
             if loaded.first != first:
                 kind = (

@@ -91,6 +91,10 @@ def projection_from_state(state: Mapping[str, Tensor], source: str) -> Projectio
     Args:
         state: keys without the prefix ``image_proj.``. source: the file's name, for errors.
     """
+    if "au_encoder.weight" in state:
+        from mien.models.fineface import units_projection
+
+        return units_projection(state, source)  # type: ignore[return-value]  # as a branch takes it
     norm = state.get("norm.weight")
     linear, first, second = state.get("proj.weight"), state.get("proj.0.weight"), state.get("proj.2.weight")
     projection: Projection

@@ -74,6 +74,25 @@ def published(width: int | None, name: str) -> AdapterSpec:
     return AdapterSpec(identity, expression, steps=30, guidance=7.5 if family == "sd15" else 5.0, lead=LEAD)
 
 
+def by_name(adapter: str, width: int | None, name: str) -> AdapterSpec | None:
+    """The adapter of others with that name, "published" or "fineface", where its files are or would be; None: it is no
+    such name. The arguments and errors are those of `published`."""
+    if adapter == "published":
+        return published(width, name)
+    if adapter != "fineface":
+        return None
+    if FAMILIES.get(width or 0) != "sd15":
+        raise InputError(f"FineFace is for models of SD1.5's family, which {name} is not")
+    portrait = registry.entry("ip_adapter_faceid_portrait_sd15")
+    return AdapterSpec(
+        registry.place(portrait, portrait.files[0]),
+        registry.models_folder() / registry.entry("fineface_sd15").root,
+        expression_encoder="action_units",
+        steps=50,
+        guidance=7.5,
+    )
+
+
 def _unfit(name: str, value: Any) -> str | None:
     """What a setting of ``adapter.json`` must be, if it is not; what may be left out may be null."""
     if value is None and AdapterSpec.__dataclass_fields__[name].default is None:
