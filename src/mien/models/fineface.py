@@ -10,16 +10,13 @@ files hold ``au_encoder.*`` and, by the UNet's own names, ``….attn2.processor.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import torch
-from torch import Tensor, nn
 
 from mien.models.adapter_files import read_state
 from mien.models.attention import KeyValue
 from mien.models.branch import AdapterBranch, attention_layers
+from mien.models.projection import units_projection
 from mien.types import InputError
 
 if TYPE_CHECKING:
@@ -28,41 +25,6 @@ if TYPE_CHECKING:
 UNITS = ("1", "2", "4", "5", "6", "9", "12", "15", "17", "20", "25", "26")
 LARGEST = 5.0  # of an intensity: FACS' A to E are 1 to 5
 FILES = ("sd15_au_encoder.ckpt", "sd15_attn_processors.ckpt")
-
-
-class UnitsProjection(nn.Module):
-    """Intensities [b, n] -> one token [b, 1, D]: themselves, and a linear map of them in the places that are left."""
-
-    tokens = 1
-
-    def __init__(self, width: int = len(UNITS), dim: int = 768) -> None:
-        super().__init__()
-        self.width, self.dim = width, dim
-        self.au_encoder = nn.Linear(width, dim - width)
-
-    def forward(self, embeds: Tensor) -> Tensor:
-        embeds = embeds.to(self.au_encoder.weight.dtype)
-        return torch.cat([embeds, self.au_encoder(embeds)], dim=-1)[:, None]
-
-
-def units_projection(state: Mapping[str, Tensor], source: str) -> UnitsProjection:
-    """The projection of these weights, ``au_encoder.weight`` [D - n, n] and ``au_encoder.bias`` [D - n].
-
-    Raises:
-        InputError: they are not of that shape.
-    """
-    weight, bias = state.get("au_encoder.weight"), state.get("au_encoder.bias")
-    if (
-        len(state) != 2
-        or weight is None
-        or bias is None
-        or weight.ndim != 2
-        or bias.shape != weight.shape[:1]
-    ):
-        raise InputError(f"{source}: is no encoder of action units of FineFace's kind for SD1.5")
-    projection = UnitsProjection(weight.shape[1], weight.shape[0] + weight.shape[1])
-    projection.load_state_dict({name: value.float() for name, value in state.items()})
-    return projection
 
 
 def load_fineface(unet: UNet2DConditionModel, folder: Path) -> AdapterBranch:

@@ -83,6 +83,8 @@ def here(name: str) -> Path | None:
     """The whole folder of a named or the hub's model, fetched by `mien models fetch` or into the hub's cache; None:
     it is not on this machine, or in part."""
     spec = SPECS.get(name)
+    if spec is not None and spec.folder is not None:
+        return registry.SHIPPED_FOLDER / registry.entry(spec.folder).root
     own = [registry.models_folder() / name] if spec is not None else []
     cached = copies.snapshot(name if spec is None else spec.hub or "")
     found = [folder for folder in (*own, cached) if folder is not None and lacks(folder) is None]
