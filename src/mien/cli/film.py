@@ -73,7 +73,7 @@ def film(
 
     with Footage(driver, filming.LOOKED_AT) as footage:
         footage.first()
-        wish = PhotoWish("film", strength, relative, region, teeth, chosen_photo)
+        wish = PhotoWish("film", strength, relative, region, teeth, face=chosen_photo)
         photographs = Photographs(wish, tell)
         sitter = filming.sit(photographs, photo, size)
         puppet = Puppet(sitter, strength=strength, region=region, pose=pose, relative=relative, smooth=smooth)

@@ -18,6 +18,7 @@ FACES = ("largest", "left", "right")
 BESIDE_FROM = (
     "source", "output", "strip", "backbone", "adapter", "device", "force", "overwrite", "as_json", "quiet",
 )  # fmt: skip
+FINISH_STRENGTH = 0.35
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 MAX_SEED = 2**63 - 1  # what torch's generators take, with room for the seeds of a pair's other pictures
 
@@ -44,6 +45,15 @@ Steps = Annotated[int | None, typer.Option(min=1, help="Denoising steps.  [defau
 Guidance = Annotated[float | None, typer.Option(min=0, help="How strictly to obey.  [default: the model's]")]
 IdScale = Annotated[float, typer.Option(min=0, help="Weight of the identity.")]
 ExpressionScale = Annotated[float, typer.Option(min=0, help="Weight of the expression.")]
+Lead = Annotated[
+    float | None,
+    typer.Option(
+        min=0,
+        max=0.99,
+        help="Give the model the person's own photo with that expression, by the photo engine, as its reference, and "
+        "start so far on the way to it; 0: not at all.  [default: the adapter's, 0.2 of published ones]",
+    ),
+]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
 Dtype = Annotated[str, typer.Option(help="auto, float32, bfloat16, float16.")]
 Backbone = Annotated[str, typer.Option(help="mini, sd15, sdxl, a diffusers folder or a hub id.")]
@@ -85,6 +95,16 @@ Teeth = Annotated[
     typer.Option(
         help="Photo engine: another photo of the same person, showing their teeth, for an opened mouth."
     ),
+]
+Finish = Annotated[
+    str | None,
+    typer.Option(
+        help="Photo engine: a model (sd15-inpaint, sdxl-inpaint, a folder …) that draws again, at the photo's size, "
+        "what was not in the photo: the inside of a mouth, lids, folds."
+    ),
+]
+FinishStrength = Annotated[
+    float, typer.Option(min=0.02, max=1, help="With --finish: how freely; near 0 it stays as it is.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Also replace a file that mien did not make.")]
@@ -138,10 +158,10 @@ def check_backbone(backbone: str) -> None:
         choice(backbone, BACKBONES, "backbone")
 
 
-OF_PHOTO = ("strength", "relative", "region", "teeth")
+OF_PHOTO = ("strength", "relative", "region", "teeth", "finish", "finish_strength")
 OF_DIFFUSION = (
     "prompt", "negative_prompt", "seed", "steps", "scheduler", "guidance", "id_scale", "expression_scale",
-    "num_images", "device", "dtype", "adapter", "batch_size",
+    "num_images", "device", "dtype", "adapter", "batch_size", "lead",
 )  # fmt: skip
 HARMLESS = ("seed", "device", "dtype", "batch_size")  # of these, what the photo engine may be given in vain
 
@@ -196,6 +216,8 @@ def photo_wish(context: typer.Context, kind: str) -> PhotoWish:
         relative=given["relative"],
         region=given["region"],
         teeth=given["teeth"],
+        finish=given.get("finish"),
+        finish_strength=given.get("finish_strength", FINISH_STRENGTH),
         face="all" if given["face"] == "all" and kind == "reface" else parse_face(given["face"]),
         identity_face=parse_face(given.get("identity_face") or "largest"),
         expression_face=parse_face(given["expression_face"]),

@@ -39,8 +39,14 @@ class Planned(Looked):
 class Swaps(Photographs):
     """The photo engine for photos of their own size: other people, other expressions, or both."""
 
-    def __init__(self, wish: PhotoWish, tell: Callable[[str], object] = lambda message: None) -> None:
-        super().__init__(wish, tell)
+    def __init__(
+        self,
+        wish: PhotoWish,
+        tell: Callable[[str], object] = lambda message: None,
+        device: str = "auto",
+        dtype: str = "auto",
+    ) -> None:
+        super().__init__(wish, tell, device, dtype)
         self.swapper = SwapPipeline(self._judge.analyse)
 
     def look(self, request: Any) -> Looked:
@@ -55,6 +61,10 @@ class Swaps(Photographs):
         if self.wish.teeth is not None and people:
             raise InputError(
                 "--teeth is of the photo's own person: give more pictures of the identity instead"
+            )
+        if self.wish.finish is not None:
+            raise InputError(
+                "--finish is for the expression of one face: leave it out, or --identity and --face all"
             )
         wish = self.wish
         changes = self.swapper.changes(request.photo, people, wish.face, wish.identity_face)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from mien.expressions.spec import Expression
     from mien.pipelines.inputs import FaceChoice
 
-BACKBONES = ("mini", "sd15", "sdxl")  # names of `mien.backbones.SPECS`, which brings torch with it
+BACKBONES = ("mini", "sd15", "sdxl", "sd15-inpaint", "sdxl-inpaint")  # names of `mien.weights.bases.SPECS`
 ENGINES = ("auto", "photo", "diffusion")
 REGIONS = ("all", "eyes", "brows", "mouth")  # of `mien.warping.target.REGIONS`
 MAX_BATCH = 64  # pictures in work at a time; what a repetition believes of a stranger's picture
@@ -45,6 +45,7 @@ class PortraitWish:
     guidance: float | None = None
     id_scale: float = 1.0
     expression_scale: float = 1.0
+    lead: float | None = None
     num_images: int = 1
     face: FaceChoice = "largest"
     expression_face: FaceChoice = "largest"
@@ -69,6 +70,7 @@ class PhotoWish:
 
     Attributes:
         kind: "portrait" is framed as one, "reface" keeps the photo's size. teeth: another photo of the same person.
+        finish: a model that draws again what the engine drew; finish_strength: how much (`mien.pipelines.finish`).
     """
 
     kind: str
@@ -76,6 +78,8 @@ class PhotoWish:
     relative: bool = True
     region: str = "all"
     teeth: Path | None = None
+    finish: str | None = None
+    finish_strength: float = 0.35
     face: FaceChoice = "largest"
     identity_face: FaceChoice = "largest"
     expression_face: FaceChoice = "largest"

@@ -43,6 +43,8 @@ def reface(
     relative: options.Relative = True,
     region: options.Region = "all",
     teeth: options.Teeth = None,
+    finish: options.Finish = None,
+    finish_strength: options.FinishStrength = options.FINISH_STRENGTH,
     prompt: Annotated[
         str,
         typer.Option(
