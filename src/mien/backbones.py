@@ -72,6 +72,7 @@ ENCODERS = {
     ("identity", "arcface"): "mien.encoders.arcface:ArcFaceIdentity",
     ("expression", "embedded"): "mien.encoders.expression:EmbeddedExpression",
     ("expression", "clip"): "mien.encoders.clip:ClipExpression",
+    ("expression", "pixels"): "mien.encoders.pixels:PixelExpression",
 }
 
 HUB_FILES = [

@@ -1,4 +1,5 @@
-"""What IDI asks of the pipelines: *restruct* by the portraits, *faceswap* by the refacing, and the worker of both."""
+"""What IDI asks of the pipelines: *restruct* by the portraits, *faceswap* by the refacing, *carry* by the photo engine,
+and the worker of them."""
 
 from __future__ import annotations
 
@@ -12,15 +13,16 @@ import torch
 from PIL import Image
 
 from mien.data.filters import Limits, load_quality
-from mien.data.idi import FACESWAP, RESTRUCT, Swapper, Worker, complete
+from mien.data.idi import CARRY, FACESWAP, RESTRUCT, Swapper, Worker, complete
 from mien.data.observe import Memory, load_observer
 from mien.data.records import Manifest
+from mien.face.subject import Subject
 from mien.metrics.scoring import SAME_PERSON
+from mien.pipelines.photo import PhotoPipeline
 from mien.pipelines.swap import FACEFUSION, CommandSwapper, WarpSwapper
-from mien.types import InputError
+from mien.types import Face, InputError
 
 if TYPE_CHECKING:
-    from mien.face.subject import Subject
     from mien.pipelines.portrait import PortraitPipeline
 
 SWAPPERS = ("warp", "reface", "facefusion", "command")
@@ -93,12 +95,36 @@ class RefaceSwapper:
         return self.pipe(target, identity=identity, seed=seed, **settings)[0]
 
 
+class PhotoCarrier:
+    """*Carry*: another person's photograph with the target's expression, by the photo engine. It is matched as it is,
+    not against the target's rest: a pair must read alike.
+
+    Args:
+        analyse: PIL picture → faces, largest first.
+    """
+
+    name = CARRY
+
+    def __init__(self, analyse: Callable[[Image.Image], Sequence[Face]]) -> None:
+        self.analyse, self.pipe = analyse, PhotoPipeline(analyse)
+
+    def __call__(self, target: Image.Image, identity: Image.Image, seed: int = 0) -> Image.Image:
+        shown, person = (self._subject(image) for image in (target, identity))
+        return self.pipe(person, shown, relative=False)
+
+    def _subject(self, image: Image.Image) -> Subject:
+        faces = self.analyse(image)
+        if not faces:
+            raise InputError("no face was found in one of the two pictures: leave it out")
+        return Subject(image, faces[0])
+
+
 @dataclass(frozen=True)
 class Recipe:
     """All that decides what IDI makes of a set. It can be pickled: a cluster's workers are made by it.
 
     Attributes:
-        root: the set. methods: "restruct", "faceswap:NAME" with a name of `SWAPPERS`.
+        root: the set. methods: "restruct", "carry", "faceswap:NAME" with a name of `SWAPPERS`.
         backbone, adapter, device, dtype: of the pipelines, as for ``mien.load``. steps, guidance: None: the adapter's.
         id_scale, expression_scale: of restruct. command: of the swapper "command".
         quality: of `filters.QUALITIES`. limits: what is kept.
@@ -119,7 +145,7 @@ class Recipe:
     limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
-        known = [RESTRUCT, *(f"{FACESWAP}:{name}" for name in SWAPPERS)]
+        known = [RESTRUCT, CARRY, *(f"{FACESWAP}:{name}" for name in SWAPPERS)]
         for method in self.methods:
             if method not in known:
                 raise InputError(f"{method} is no way to make a reference: choose {', '.join(known)}.")
@@ -156,10 +182,11 @@ class Recipe:
             "facefusion": lambda: CommandSwapper(self.command or FACEFUSION, "facefusion"),
             "command": lambda: CommandSwapper(self.command),
         }
-        names = [method.partition(":")[2] for method in self.methods if method != RESTRUCT]
+        names = [method.partition(":")[2] for method in self.methods if method.startswith(FACESWAP)]
         swappers = [makers[name]() for name in names]
+        carrier = PhotoCarrier(memory) if CARRY in self.methods else None
         return Worker(
-            manifest, observer, load_quality(self.quality), self.limits, generator, swappers, memory
+            manifest, observer, load_quality(self.quality), self.limits, generator, swappers, memory, carrier
         )
 
     def facts(self, manifest: Manifest, seed: int) -> dict[str, Any]:
