@@ -5,10 +5,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from PIL import Image
 
@@ -16,16 +17,20 @@ from mien.data.filters import Limits, load_quality
 from mien.data.idi import CARRY, FACESWAP, RESTRUCT, Swapper, Worker, complete
 from mien.data.observe import Memory, load_observer
 from mien.data.records import Manifest
+from mien.expressions.spec import parse
 from mien.face.subject import Subject
 from mien.metrics.scoring import SAME_PERSON
-from mien.pipelines.photo import PhotoPipeline
+from mien.pipelines.photo import TEETH, PhotoPipeline
 from mien.pipelines.swap import FACEFUSION, CommandSwapper, WarpSwapper
 from mien.types import Face, InputError
+from mien.warping.draw import draw
+from mien.warping.target import Solver, reading
 
 if TYPE_CHECKING:
     from mien.pipelines.portrait import PortraitPipeline
 
 SWAPPERS = ("warp", "reface", "facefusion", "command")
+SMALL = 256  # px
 HEAD = 2**20  # bytes of a weight file that its fingerprint looks at: headers and the first layers
 
 
@@ -96,8 +101,11 @@ class RefaceSwapper:
 
 
 class PhotoCarrier:
-    """*Carry*: another person's photograph with the target's expression, by the photo engine. It is matched as it is,
-    not against the target's rest: a pair must read alike.
+    """*Carry*: another person's photograph with the target's expression, by the photo engine.
+
+    The expression is matched as it is, not against the target's rest, since a pair must read alike; and it is read by
+    who judges the pairs, after each of `rounds` corrections. The nearest is kept. What is in an open mouth is the
+    target's: no reading tells of it. Small pictures are worked on at twice their size, for smooth lips.
 
     Args:
         analyse: PIL picture → faces, largest first.
@@ -105,18 +113,44 @@ class PhotoCarrier:
 
     name = CARRY
 
-    def __init__(self, analyse: Callable[[Image.Image], Sequence[Face]]) -> None:
-        self.analyse, self.pipe = analyse, PhotoPipeline(analyse)
+    def __init__(self, analyse: Callable[[Image.Image], Sequence[Face]], rounds: int = 4) -> None:
+        self.analyse, self.rounds, self.pipe = analyse, rounds, PhotoPipeline(analyse)
 
     def __call__(self, target: Image.Image, identity: Image.Image, seed: int = 0) -> Image.Image:
-        shown, person = (self._subject(image) for image in (target, identity))
-        return self.pipe(person, shown, relative=False)
+        zoom = 2 if max(identity.size) <= SMALL else 1
+        shown = self._subject(target)
+        person = enlarged(self._subject(identity), zoom)
+        lips = shown.face.landmarks[[13, 14], 1]
+        is_open = lips[1] - lips[0] > TEETH * np.ptp(shown.face.landmarks[:, 1])
+        sitter = self.pipe.sit(person, teeth=shown if is_open else None)
+        wanted = self.pipe.wanted(sitter, parse(shown), relative=False)
+        solver = Solver(sitter.own, wanted.value, wanted.weight)
+        best, nearest = identity, np.inf
+        for _ in range(self.rounds + 1):
+            drawn = draw(sitter.image, sitter.face.landmarks, solver.before, solver.after, sitter.mouth)
+            image = Image.fromarray(drawn.image).resize(identity.size, Image.Resampling.LANCZOS)
+            if not (faces := self.analyse(image)):
+                break
+            read = reading(faces[0].blendshapes, faces[0].landmarks)
+            off = np.abs(read - wanted.value)
+            if (far := off[:52].mean() / Limits.exp + off[52:].sum() / Limits.lms) < nearest:
+                best, nearest = image, far
+            solver.correct(read)
+        return best
 
     def _subject(self, image: Image.Image) -> Subject:
         faces = self.analyse(image)
         if not faces:
             raise InputError("no face was found in one of the two pictures: leave it out")
         return Subject(image, faces[0])
+
+
+def enlarged(subject: Subject, zoom: int) -> Subject:
+    """The subject's picture at a multiple of its size."""
+    image, face = subject.image, subject.face
+    size = image.width * zoom, image.height * zoom
+    bigger = replace(face, box=face.box * zoom, landmarks=face.landmarks * zoom)
+    return Subject(image.resize(size, Image.Resampling.LANCZOS), bigger)
 
 
 @dataclass(frozen=True)
