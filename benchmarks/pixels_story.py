@@ -94,11 +94,12 @@ def adapters(given: argparse.Namespace) -> dict[str, Path | None]:
     """Arm → folder; None is what ships."""
     base_steps, refined_steps, ica_steps = given.steps
     found: dict[str, Path | None] = {"numbers": None}
-    base = train(given, "base", "mini_pixels_base", base_steps, None, f"args.data.root={given.set}")
+    more = (f"args.data.root={given.set}", "loop.batch_size=16")
+    base = train(given, "base", "mini_pixels_base", base_steps, None, *more)
     found["base"] = base
     made = {way: triples(given, way, base) for way in WAYS}
     whole = f"[{','.join(map(str, made.values()))}]"
-    rate = ["loop.lr=2.0e-4"]
+    rate = ["loop.lr=5.0e-4"]
     for arm, data in [*((f"refined_{way}", str(folder)) for way, folder in made.items()), ("refined", whole)]:
         if arm in given.arms:
             found[arm] = train(
@@ -106,7 +107,7 @@ def adapters(given: argparse.Namespace) -> dict[str, Path | None]:
             )
     for arm, estimator in (("ica", "ani"), ("one_step", "one-step")):
         if arm in given.arms:
-            more = (f"args.data.root={whole}", f"args.estimator={estimator}")
+            more = (f"args.data.root={whole}", f"args.estimator={estimator}", "loop.lr=1.0e-4")
             found[arm] = train(given, arm, "mini_ica", ica_steps, found["refined"], *more)
     return found
 
@@ -201,7 +202,7 @@ def main() -> None:
     )
     parser.add_argument("set", type=Path, metavar="SET", help="folder of `mien data ingest`")
     parser.add_argument("--out", type=Path, default=Path("runs/pixels"))
-    parser.add_argument("--steps", type=int, nargs=3, default=(1000, 300, 100), help="of Base, Refined, ICA")
+    parser.add_argument("--steps", type=int, nargs=3, default=(700, 120, 40), help="of Base, Refined, ICA")
     parser.add_argument("--count", type=int, default=600, help="references that each way of IDI makes")
     parser.add_argument("--arms", nargs="+", choices=ARMS, default=ARMS, help="only these")
     parser.add_argument("--quick", action="store_true", help="two steps, two films: to see that it runs")
