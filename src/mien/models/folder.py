@@ -69,7 +69,7 @@ def load_part(folder: Path, part: str, precision: torch.dtype, device: torch.dev
     make = getattr(importlib.import_module(COMPONENTS[kind]), kind)
     dtype_argument = "dtype" if COMPONENTS[kind] == "transformers" else "torch_dtype"
     try:
-        with _quiet():
+        with quiet():
             model, told = make.from_pretrained(
                 str(folder / part),
                 local_files_only=True,
@@ -92,7 +92,7 @@ def load_part(folder: Path, part: str, precision: torch.dtype, device: torch.dev
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """transformers and diffusers show a bar for every network they load, however small, and warn of what we refuse."""
     from diffusers.utils import logging as of_diffusers
     from transformers.utils import logging as of_transformers
