@@ -16,11 +16,13 @@ import torch
 from torch import Tensor
 
 from mien.backbones import Backbone
+from mien.models.folder import quiet
 from mien.types import InputError
 
 USUAL = "pytorch_lora_weights.safetensors"
 LYCORIS = {
     "hada_": "LoHa", "lokr_": "LoKr", "lora_mid": "LoCon", "oft_": "OFT", "on_input": "IA3", ".diff": "full",
+    "dora_scale": "DoRA", "w_norm": "norms", ".a1.weight": "GLoRA",
 }  # fmt: skip
 """What keys of LyCORIS's other kinds have in them (github.com/KohakuBlueleaf/LyCORIS)."""
 HALVES = (("lora_down", "lora_up"), ("lora_A", "lora_B"), (".down.", ".up."))
@@ -49,7 +51,7 @@ def load_lora(backbone: Backbone, path: str | Path, weight: float, loaded: dict[
         raise InputError('LoRAs need peft: pip install "mien[lora]"') from error
     stock, name = backbone.as_diffusers(), f"lora_{len(loaded)}"
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), quiet():
             warnings.simplefilter("ignore")  # peft's, of what is counted below
             stock.load_lora_weights(str(file), adapter_name=name, use_safetensors=True)
         found = list(_weights(stock, name))
