@@ -212,6 +212,7 @@ def learned(labels: dict[str, FloatArray], place: FloatArray, offsets: FloatArra
     )
     result = offsets.copy()
     result[:, :468, :2] = found[: len(NAMES)] * [1, -1]
+    result[INDEX["jawOpen"]] = offsets[INDEX["jawOpen"]]  # bone: where MediaPipe sees the chin lags behind it
     return result
 
 

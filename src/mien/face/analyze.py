@@ -202,7 +202,7 @@ def _embedded(images: Iterable[Image.Image | str | Path], min_confidence: float)
 
 
 class NetworkReader:
-    """The analyser network as a `Reader`. It runs where its weights are."""
+    """The analyser network as a `Reader`, from then on for nothing else. It runs where its weights are."""
 
     def __init__(self, network: Any) -> None:
         from mien.face.network import fold

@@ -6,7 +6,6 @@ Distilled from MediaPipe (`factory/stages/analyser.py`). Everything is different
 from __future__ import annotations
 
 import json
-from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -220,9 +219,9 @@ def _patches(crops: Tensor, centre: Tensor, wide: Tensor, down: Tensor, size: tu
 
 
 def fold(network: nn.Module) -> nn.Module:
-    """A copy of a network in evaluation mode whose batch normalisations have become part of the convolutions and
-    linear layers before them: the same function, frozen, in fewer passes over memory."""
-    network = deepcopy(network).requires_grad_(False).eval()
+    """The network itself, frozen and in evaluation mode, its batch normalisations now part of the convolutions and
+    linear layers before them: the same function, in fewer passes over memory."""
+    network = network.requires_grad_(False).eval()
     for module in network.modules():
         names = [name for name, _ in module.named_children()] if isinstance(module, nn.Sequential) else []
         pairs = list(zip(names, names[1:], strict=False))

@@ -108,7 +108,7 @@ class Photographs:
         for slot, one in enumerate(looked):
             assert one.who is not None and one.how is not None
             result = self.express(one.who, one.how.expression)
-            changed = (result.drawn.image != result.sitter.image).any(2).astype(np.float32)
+            changed = (result.drawn.image != result.sitter.image).any(2)
             drawn.append(Photographed(one, result.image(), slot, len(looked), mask=changed, expressed=result))
             if callback is not None:
                 callback(slot + 1, len(looked), None)

@@ -118,7 +118,7 @@ def save_image(
     if kind == "PNG":
         chunks = PngImagePlugin.PngInfo()
         chunks.add_itxt("XML:com.adobe.xmp", packet)
-        rgb.save(encoded, kind, pnginfo=chunks)
+        rgb.save(encoded, kind, pnginfo=chunks, compress_level=4)  # twice as fast as 6, 8% larger
     else:
         rgb.save(encoded, kind, quality=95, xmp=packet.encode())
     with replacing(path) as temporary:

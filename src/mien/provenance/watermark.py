@@ -82,7 +82,7 @@ def embed(image: Image.Image, mask: NDArray[np.floating] | None = None) -> Image
         raise ValueError(f"a watermark needs {SMALLEST} pixels each way")
     left, top, right, bottom = (round(edge) for edge in box)
     pixels = _padded(np.asarray(image.convert("RGB")), left, top, right, bottom)
-    soft = None if mask is None else _padded(np.asarray(mask, float), left, top, right, bottom)
+    soft = None if mask is None else _padded(mask, left, top, right, bottom).astype(float)
     target = TARGET if soft is None else PART_TARGET
     y = _grid(Image.fromarray(pixels))
     pattern = Image.fromarray((_liveliness(y) * _pattern()).astype(np.float32))

@@ -40,9 +40,11 @@ def draw(
         landmarks: [478, 3] px of the face. mouth: the photo's. turn: see `mien.warping.shapes.moved`.
         cells: of the motion map, see `mien.warping.motion`.
     """
+    if turn is None and np.array_equal(before, after):
+        return Drawn(image.copy(), (0, 0, 0, 0))
     target = moved(landmarks, before, after, turn)
     moving = motion(landmarks, target, image.shape, cells)
-    region, _ = carry(image, moving)
+    region = carry(image, moving)
     x0, y0, x1, y1 = moving.box
     local = target - [x0, y0, 0]
     region = folds.apply(region, local, folds.ratio(before, after, FOLDS))

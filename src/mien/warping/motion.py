@@ -47,10 +47,11 @@ class Motion:
     box: tuple[int, int, int, int]
     grid: FloatArray
 
-    def field(self) -> FloatArray:
-        """[H, W, 2] float32 of the region at full size: source minus result, px."""
+    def field(self) -> tuple[FloatArray, FloatArray]:
+        """x and y [H, W] float32 of the region at full size: source minus result, px."""
         x0, y0, x1, y1 = self.box
-        return np.asarray(cv2.resize(self.grid, (x1 - x0, y1 - y0), interpolation=cv2.INTER_LINEAR))
+        x, y = (cv2.resize(part, (x1 - x0, y1 - y0)) for part in cv2.split(self.grid))
+        return np.asarray(x), np.asarray(y)
 
 
 @lru_cache(maxsize=1)
@@ -127,38 +128,62 @@ def motion(landmarks: FloatArray, target: FloatArray, shape: tuple[int, ...], ce
     return Motion((x0, y0, x1, y1), grid)
 
 
-def carry(image: ByteImage, moving: Motion) -> tuple[ByteImage, FloatArray]:
-    """The region of `moving` with its pixels moved: [h, w, 3] uint8, and the field [h, w, 2] px they followed.
+def carry(image: ByteImage, moving: Motion) -> ByteImage:
+    """The region of `moving` with its pixels moved, [h, w, 3] uint8.
 
     Pixels that move less than `STILL` are the photo's, bit for bit.
     """
     x0, y0, x1, y1 = moving.box
-    field = moving.field()
-    margin = int(np.ceil(np.abs(moving.grid).max())) + 3
-    left, top = max(0, x0 - margin), max(0, y0 - margin)
-    patch = np.ascontiguousarray(image[top : y1 + margin, left : x1 + margin])
-    at_x = field[..., 0] + np.arange(x0 - left, x1 - left, dtype=np.float32)
-    at_y = field[..., 1] + np.arange(y0 - top, y1 - top, dtype=np.float32)[:, None]
-    moved = cv2.remap(patch, at_x, at_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-    result = np.asarray(moved, np.uint8)
+    result = image[y0:y1, x0:x1].copy()
+    part = _moved(moving)
+    by_x, by_y = (field[part] for field in moving.field())
+    if not by_x.size:
+        return result
     squeeze = _squeeze(moving)
+    margin = int(np.ceil(np.abs(moving.grid).max())) + 3
+    rows, columns = (np.arange(side.start, side.stop, dtype=np.float32) for side in part)
+    top, left = (max(0, side.start + first - margin) for side, first in zip(part, (y0, x0), strict=True))
+    patch = np.ascontiguousarray(image[top : y0 + part[0].stop + margin, left : x0 + part[1].stop + margin])
+    at_x, at_y = by_x + (columns + (x0 - left)), by_y + (rows[:, None] + (y0 - top))
+    moved = cv2.remap(patch, at_x, at_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
     if squeeze.max() > SQUEEZED:
-        soft = cv2.remap(
-            cv2.GaussianBlur(patch, (0, 0), 0.4 * float(min(squeeze.max(), 4))),
-            at_x,
-            at_y,
-            cv2.INTER_LINEAR,
-            borderMode=cv2.BORDER_REPLICATE,
-        )
-        share = cv2.resize(np.clip((squeeze - SQUEEZED) / SQUEEZED, 0, 1), (x1 - x0, y1 - y0))
-        left, top, width, height = cv2.boundingRect((share > 0).astype(np.uint8))
-        part = np.s_[top : top + height, left : left + width]
-        sharp = result[part]
-        mixed = sharp + share[part][..., None] * (soft[part].astype(np.float32) - sharp) + 0.5
-        result[part] = mixed.astype(np.uint8)
-    still = (np.abs(field[..., 0]) < STILL) & (np.abs(field[..., 1]) < STILL)
-    cv2.copyTo(image[y0:y1, x0:x1], still.astype(np.uint8), result)
-    return result, field
+        share = np.clip((squeeze - SQUEEZED) / SQUEEZED, 0, 1)
+        share = cv2.resize(share, (x1 - x0, y1 - y0))[part]
+        at = np.s_[slice(*_span(share.any(1))), slice(*_span(share.any(0)))]
+        soft = _blurred(patch, at_x[at], at_y[at], 0.4 * float(min(squeeze.max(), 4)))
+        sharp = moved[at]
+        moved[at] = (sharp + share[at][..., None] * (soft.astype(np.float32) - sharp) + 0.5).astype(np.uint8)
+    moves = (np.abs(by_x) >= STILL) | (np.abs(by_y) >= STILL)
+    cv2.copyTo(np.asarray(moved), moves.astype(np.uint8), result[part])
+    return result
+
+
+def _blurred(image: ByteImage, x: FloatArray, y: FloatArray, sigma: float) -> ByteImage:
+    """`image` at columns and rows x, y, blurred by `sigma` px."""
+    reach = int(3 * sigma) + 2
+    left, top = max(0, int(x.min()) - reach), max(0, int(y.min()) - reach)
+    part = image[top : int(y.max()) + reach + 1, left : int(x.max()) + reach + 1]
+    part = np.asarray(cv2.GaussianBlur(part, (0, 0), sigma), np.uint8)
+    return np.asarray(cv2.remap(part, x - left, y - top, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE))
+
+
+def _span(some: FloatArray) -> tuple[int, int]:
+    """First index [n] that is true, and one past the last."""
+    at = np.flatnonzero(some)
+    return (int(at[0]), int(at[-1]) + 1) if at.size else (0, 0)
+
+
+def _moved(moving: Motion) -> tuple[slice, slice]:
+    """Rows and columns of the region's pixels outside of which nothing moves by `STILL`."""
+    x0, y0, x1, y1 = moving.box
+    moves = np.abs(moving.grid).max(2) >= STILL
+    sides = []
+    for some, length in ((moves.any(1), y1 - y0), (moves.any(0), x1 - x0)):
+        first, last = _span(some)
+        cell = length / len(some)
+        start, stop = int((first - 1) * cell), int(np.ceil((last + 1) * cell))
+        sides.append(slice(max(start, 0), min(stop, length)) if last else slice(0, 0))
+    return sides[0], sides[1]
 
 
 def _squeeze(moving: Motion) -> FloatArray:

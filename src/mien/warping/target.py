@@ -19,8 +19,8 @@ from mien.types import FloatArray
 
 DAMPING = 0.1  # of a coefficient against a squared error of a reading
 LMS_WEIGHT = 0.5  # of a ratio against a blendshape
-REACH = 0.5  # how far readings may move a coefficient from where it began
-LEAST, MOST = -0.2, 1.3  # of a coefficient: beyond, faces no longer look like faces
+REACH = 0.2  # how far readings may move a coefficient from where it began
+LEAST, MOST = -0.2, 1.0  # of a coefficient: beyond, faces no longer look like faces
 LIMITS = {  # lips that roll in further are gone
     "jawOpen": 0.8, "mouthClose": 0.3, "jawForward": 0.6, "eyeBlinkLeft": 1.0, "eyeBlinkRight": 1.0,
     "mouthPressLeft": 0.6, "mouthPressRight": 0.6, "mouthRollLower": 0.5, "mouthRollUpper": 0.5,
