@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from mien import __version__
-from mien.cli import data, expressions, models
+from mien.cli import data, expressions, models, study
 from mien.cli.analyze import analyze
 from mien.cli.console import Verbs
 from mien.cli.evaluate import evaluate
@@ -70,6 +70,7 @@ app.add_typer(
 )
 app.add_typer(models.app, name="models")
 app.add_typer(data.app, name="data")
+app.add_typer(study.app, name="study")
 app.command(short_help="Run a recipe; resumed after a kill.")(train)
 
 
