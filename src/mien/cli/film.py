@@ -95,7 +95,7 @@ def film(
         raise InputError("give a PHOTO and what moves it, or a film and either --expression or --motion.")
     if camera != (out is not None):
         raise InputError(
-            "a camera and --out belong together: mien film PHOTO /dev/video0 --out /dev/video10; `mien studio` shows it "
+            "a camera and --out go together: mien film PHOTO /dev/video0 --out /dev/video10; `mien studio` shows it "
             "in a window."
         )
     given = [
@@ -229,7 +229,8 @@ def _photographs(how: dict[str, Any]) -> Any:
     from mien.making.photographs import Photographs
     from mien.making.wishes import PhotoWish
 
-    wish = PhotoWish("film", how["strength"], how["relative"], how["region"], how["teeth"], how["photo_face"])
+    names = ("strength", "relative", "region", "teeth")
+    wish = PhotoWish(kind="film", **{name: how[name] for name in names}, face=how["photo_face"])
     return Photographs(wish, tell)
 
 
