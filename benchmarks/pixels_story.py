@@ -95,8 +95,8 @@ def adapters(given: argparse.Namespace) -> dict[str, Path | None]:
     """Arm → folder; None is what ships."""
     base_steps, refined_steps, ica_steps = given.steps
     found: dict[str, Path | None] = {"numbers": None}
-    more = (f"args.data.root={given.set}", "loop.batch_size=16")
-    base = train(given, "base", "mini_pixels_base", base_steps, None, *more)
+    of = f"args.data.root={given.set}"
+    base = train(given, "base", "mini_pixels_base", base_steps, None, of, "loop.batch_size=16")
     found["base"] = base
     made = {way: triples(given, way, base) for way in given.ways}
     whole = f"[{','.join(map(str, made.values()))}]"
