@@ -9,7 +9,6 @@ from functools import cached_property
 from typing import Any
 
 import cv2
-import numpy as np
 import torch
 from PIL import Image
 
