@@ -40,16 +40,22 @@ def load(
     """The portrait pipeline: identity and expression pictures and a prompt in, PIL pictures out.
 
     Args:
-        backbone: ``mini`` (ships with the package), ``sd15``, ``sdxl``, a diffusers folder or a hub id.
+        backbone: ``mini`` (ships with the package), ``sd15``, ``sdxl``, their ``-inpaint`` kin, a diffusers folder, a
+            checkpoint in one ``.safetensors`` file or a hub id.
         device: ``auto`` (CUDA, else Apple's GPU, else CPU) or a torch device: ``cpu``, ``cuda:1``, ``mps``.
         dtype: ``auto``, ``float32``, ``bfloat16`` or ``float16``.
-        adapter: folder of E-Adapter weights; None takes the backbone's own.
+        adapter: folder of E-Adapter weights; "published": IP-Adapter FaceID and image prompt, for SD1.5 and SDXL; None
+            takes the backbone's own.
         offload: ``none``; ``model`` or ``sequential``: what is not in use waits in the CPU's memory.
         scheduler: a name (``ddim``, ``EulerAncestralDiscrete``, …) or an object of diffusers; None: DPM-Solver++.
 
     Raises:
-        InputError: unknown backbone, device, dtype or scheduler; weights that are missing or damaged.
+        InputError: unknown backbone, device, dtype or scheduler; weights that are damaged, or missing: all in one
+            list, before any is read.
     """
+    from mien import preflight
+
+    preflight.check(backbone, adapter)
     from mien.pipelines.portrait import PortraitPipeline
 
     return PortraitPipeline.from_backbone(backbone, device, dtype, adapter, offload, scheduler)
@@ -72,6 +78,9 @@ def load_reface(
 
     Args and raises: as of `load`; the backbone must take a background.
     """
+    from mien import preflight
+
+    preflight.check(backbone, adapter)
     from mien.pipelines.reface import RefacePipeline
 
     return RefacePipeline.from_backbone(backbone, device, dtype, adapter)

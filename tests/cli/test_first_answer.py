@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from mien.backbones import SPECS
 from mien.cli.options import BACKBONES
+from mien.weights.bases import SPECS
 
 HEAVY = {
     "torch", "diffusers", "transformers", "accelerate", "scipy", "dlib", "mediapipe", "pandas", "pyarrow", "gradio",

@@ -69,8 +69,9 @@ def choices(more: list[str], adapter: str | None = None) -> tuple[dict[str, str]
     Raises:
         InputError: a model is not there or has no adapter, or two have one name.
     """
-    from mien.backbones import SPECS, find_folder, read_adapter_spec
     from mien.types import InputError
+    from mien.weights.adapters import read_adapter_spec
+    from mien.weights.bases import SPECS, find_folder
 
     if adapter is not None:
         read_adapter_spec(Path(adapter))

@@ -6,9 +6,11 @@ import platform
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import cv2
+import numpy as np
 import torch
 from PIL import Image
 
@@ -23,10 +25,20 @@ from mien.pipelines.photo import Expressed, PhotoPipeline, Sitter
 from mien.provenance.hashes import hash_files, hash_pixels
 from mien.types import InputError
 from mien.weights import path as weights_path
+from mien.weights.bases import find_folder
+
+if TYPE_CHECKING:
+    from mien.pipelines.finish import Finisher
 
 
 class PhotoEngine:
-    """What the metadata say of the engine: its networks and the machine under it (as `mien.making.model.Model`)."""
+    """What the metadata say of the engine: its networks and the machine under it (as `mien.making.model.Model`).
+
+    ``finish``: the folder or file of the model that finishes, if one does.
+    """
+
+    def __init__(self, finish: Path | None = None) -> None:
+        self._finish = finish
 
     settings: dict[str, Any] = {
         "engine": "photo",
@@ -40,7 +52,12 @@ class PhotoEngine:
     def hashes(self) -> dict[str, str]:
         """sha256 of the networks that look at faces."""
         names = ("detector", "analyser", "recogniser")
-        return {"face": hash_files((name, weights_path(name)) for name in names)}
+        found = {"face": hash_files((name, weights_path(name)) for name in names)}
+        if self._finish is not None:
+            from mien.making.model import hash_model
+
+            found["finish"] = hash_model(self._finish)
+        return found
 
     @cached_property
     def environment(self) -> dict[str, Any]:
@@ -71,10 +88,26 @@ class Photographs:
 
     Args:
         wish: of every picture. tell: is told, once, which of several faces was taken.
+        device, dtype: of the model that finishes, if one does.
+
+    Raises:
+        InputError: there is no such model.
     """
 
-    def __init__(self, wish: PhotoWish, tell: Callable[[str], object] = lambda message: None) -> None:
-        self.kind, self.wish, self.model = wish.kind, wish, PhotoEngine()
+    def __init__(
+        self,
+        wish: PhotoWish,
+        tell: Callable[[str], object] = lambda message: None,
+        device: str = "auto",
+        dtype: str = "auto",
+    ) -> None:
+        self.kind, self.wish = wish.kind, wish
+        self._finisher: Finisher | None = None
+        if wish.finish is not None:
+            from mien.pipelines.finish import Finisher
+
+            self._finisher = Finisher.from_backbone(wish.finish, device, dtype, wish.finish_strength)
+        self.model = PhotoEngine(None if wish.finish is None else find_folder(wish.finish))
         self._judge = Judge(None)
         self.pipe = PhotoPipeline(self._judge.analyse)
         options = ("--face", "--expression-face")
@@ -82,8 +115,14 @@ class Photographs:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """See `Maker`; of the photo with teeth no more than whether there was one."""
-        return {**asdict(self.wish), "teeth": self.wish.teeth is not None, **self.model.settings}
+        """See `Maker`; of the photo with teeth no more than whether there was one, of a model's folder its name."""
+        finish = self.wish.finish
+        if finish is not None:
+            from mien.making.model import model_name
+
+            finish = model_name(finish)
+        told = {"teeth": self.wish.teeth is not None, "finish": finish}
+        return {**asdict(self.wish), **told, **self.model.settings}
 
     def look(self, request: Any) -> Looked:
         """See `Maker`; the person is the photo's."""
@@ -107,8 +146,11 @@ class Photographs:
         for slot, one in enumerate(looked):
             assert one.who is not None and one.how is not None
             result = self.express(one.who, one.how.expression)
-            changed = (result.drawn.image != result.sitter.image).any(2)
-            drawn.append(Photographed(one, result.image(), slot, len(looked), mask=changed, expressed=result))
+            image = result.image()
+            if self._finisher is not None:
+                image = self._finisher(result, one.request.seed)
+            changed = (np.asarray(image) != result.sitter.image).any(2)
+            drawn.append(Photographed(one, image, slot, len(looked), mask=changed, expressed=result))
             if callback is not None:
                 callback(slot + 1, len(looked), None)
         return drawn
@@ -127,7 +169,8 @@ class Photographs:
         """See `Maker`: id, exp, pose."""
         assert isinstance(drawn, Photographed) and drawn.expressed is not None
         assert drawn.looked.who is not None and drawn.looked.how is not None
-        return self._judge.photo(drawn.image, drawn.expressed.sitter.face, drawn.looked.who, drawn.looked.how)
+        who, face = drawn.looked.who, drawn.expressed.sitter.face
+        return self._judge.photo(drawn.image, face, who, drawn.looked.how.blendshapes, who.face.pose)
 
     def told(self, drawn: Drawn) -> dict[str, Any]:
         """See `Maker`."""

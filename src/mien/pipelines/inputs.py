@@ -143,6 +143,9 @@ class Embedder:
         if embedded:
             vector = reading.numbers(shapes)
             return vector if pose is None else turned(vector, pose)
+        if hasattr(self.encoder, "of_blendshapes"):
+            told: Tensor = self.encoder.of_blendshapes(shipped.blendshapes(part))
+            return told
         words = {part.word: 1.0} if part.word else shipped.mix(shapes)
         return torch.stack(
             [w * self._look(shipped.picture(word), "largest")[0] for word, w in words.items()]

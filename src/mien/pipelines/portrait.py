@@ -33,6 +33,7 @@ from mien.pipelines.diffusers_names import (
 )
 from mien.pipelines.diffusers_names import to_pil as to_pil
 from mien.pipelines.inputs import Embedder, FaceChoice, Person, Picture, Wish, as_list
+from mien.pipelines.lead import as_start, check_lead, first_latents, lead_by_photo
 from mien.pipelines.schedulers import (
     choose_scheduler,
     guidance_embedding,
@@ -83,6 +84,7 @@ class PortraitPipeline(DiffusersNames):
         self._interrupt = False  # diffusers' name: `callback_on_step_end` may set it to end after its step
         self.steps = backbone.adapter.steps if backbone.adapter else AdapterSpec.steps
         self.guidance = backbone.adapter.guidance if backbone.adapter else AdapterSpec.guidance
+        self.lead = backbone.adapter.lead if backbone.adapter else AdapterSpec.lead
         self._analyze = analyze
         self._encoders = {"identity": identity_encoder, "expression": expression_encoder}
 
@@ -128,6 +130,7 @@ class PortraitPipeline(DiffusersNames):
         width: int | None = None,
         batch_size: int = 8,
         callback: Callback | None = None,
+        lead: float | None = None,
         *,
         num_inference_steps: int | None = None,
         guidance_scale: float | None = None,
@@ -155,7 +158,7 @@ class PortraitPipeline(DiffusersNames):
             id_scale, expression_scale: lambda_id, lambda_exp, the same for every image; see ``EAdapter.predict_noise``.
             face, expression_face: which face of an identity's and an expression's picture is meant.
             height, width: pixels; None: the model's size. batch_size: images in work at a time.
-            callback: see `mien.pipelines.batches`.
+            callback: see `mien.pipelines.batches`. lead: see `mien.pipelines.lead`; None: the adapter's own.
             num_inference_steps, guidance_scale, num_images_per_prompt: as steps, guidance, num_images.
             generator: what draws the noise in place of seed: one for all in turn, or one for each image.
             output_type: "pil" (a list, whose ``.images`` is itself), "np", "pt", "latent": see ``as_output``.
@@ -175,7 +178,8 @@ class PortraitPipeline(DiffusersNames):
         whole("num_images", num_images)
         whole("batch_size", batch_size)
         self.check(steps, guidance, id_scale, expression_scale)
-        self._size(height), self._size(width)
+        size = self._size(height), self._size(width)
+        lead = check_lead(self.lead if lead is None else lead)
         after = step_end(self, callback_on_step_end, callback_on_step_end_tensor_inputs)
         texts = (prompt_embeds, negative_prompt_embeds, pooled_prompt_embeds, negative_pooled_prompt_embeds)
         lists = [
@@ -190,6 +194,12 @@ class PortraitPipeline(DiffusersNames):
         )
         generators = as_generators(generator, len(seeds))
         given = given_texts(self.backbone, prompts, negatives, texts, n, num_images)
+        start = None
+        if lead and identity is not None and expression is not None:
+            pairs = as_list(identity, n, "identity"), as_list(expression, n, "expression")
+            expression = lead_by_photo(self.analyzer(), *pairs, face, expression_face)
+            start = as_start(expression, *size).repeat_interleave(num_images, dim=0)
+            expression_face = "largest"
         embeds = {
             branch: vectors.repeat_interleave(num_images, dim=0)
             for branch, vectors in self.embed(identity, expression, n, face, expression_face).items()
@@ -206,13 +216,15 @@ class PortraitPipeline(DiffusersNames):
                 guidance=guidance,
                 id_scale=id_scale,
                 expression_scale=expression_scale,
-                height=height,
-                width=width,
+                height=size[0],
+                width=size[1],
                 callback=report,
                 after=after,
                 generators=None if generators is None else generators[part],
                 texts=given and given.part(part),
                 decode=output_type != "latent",
+                start=None if start is None else start[part],
+                lead=lead,
             )
             made.append(pixels)
             if self._interrupt:
@@ -276,6 +288,8 @@ class PortraitPipeline(DiffusersNames):
         generators: Sequence[torch.Generator] | None = None,
         texts: Texts | None = None,
         decode: bool = True,
+        start: Tensor | None = None,
+        lead: float = 0.0,
     ) -> Tensor:
         """One batch from embeddings [b, w] (or [b, k, w]): pixels [b, 3, H, W] float32 on the CPU, in [-1, 1].
 
@@ -285,6 +299,7 @@ class PortraitPipeline(DiffusersNames):
         autoencoder that leaves detail out may draw it (``models.grain``). ``after``: (i, t, latents) -> latents, after
         every step. ``generators``: b that draw, in place of ``seeds``. ``texts``: the prompts' and, or None, the
         negative ones' tokens, in place of the prompts. ``decode``: False: latents [b, c, h, w] in place of pixels.
+        ``start``, ``lead``: see ``pipelines.lead.first_latents``.
         """
         steps = self.steps if steps is None else steps
         guidance = self.guidance if guidance is None else guidance
@@ -308,21 +323,18 @@ class PortraitPipeline(DiffusersNames):
             added["timestep_cond"] = told.to(backbone.device, backbone.precision)
         predict = self.adapter.predict_noise(backbone.unet, id_scale, expression_scale, **added)
         scheduler = copy.deepcopy(self.scheduler)  # its state belongs to this call
-        scheduler.set_timesteps(steps, device=backbone.device)
         if generators is None:
             generators = [torch.Generator().manual_seed(check_seed(seed)) for seed in seeds]
         else:
             seeds = [generator.initial_seed() for generator in generators]
         shape = (backbone.unet.config.out_channels, height // backbone.factor, width // backbone.factor)
-        z = torch.stack(
-            [torch.randn(shape, generator=g, device=g.device).to(backbone.device) for g in generators]
-        )
-        noise, z = z, z * scheduler.init_noise_sigma
+        z, times = first_latents(backbone, scheduler, steps, shape, generators, start, lead)
+        noise = z / scheduler.init_noise_sigma
         drawn = None if known is None or background is None else (background[1] > 0).float()
         extra = own_noise(scheduler, list(seeds), list(generators))
         self._interrupt = False
         try:
-            for i, t in enumerate(scheduler.timesteps):
+            for i, t in enumerate(times):
                 z_in = scheduler.scale_model_input(torch.cat([z, z]) if guided else z, t)
                 eps = predict(z_in.to(backbone.precision), t.expand(len(z_in)), conditions).float()
                 if guided:
@@ -332,7 +344,7 @@ class PortraitPipeline(DiffusersNames):
                 if known is not None and drawn is not None:
                     z = keep_outside(scheduler, i, z, noise, known, drawn)
                 if callback is not None:
-                    callback(i + 1, len(scheduler.timesteps), z)
+                    callback(i + 1, len(times), z)
                 if after is not None:
                     z = after(i, t, z)
                 if self._interrupt:

@@ -13,11 +13,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mien.backbones import SPECS, AdapterSpec, find_folder, read_adapter_spec
 from mien.models.e_adapter import EAdapter
 from mien.models.families import UNETS, of_folder, published
 from mien.training.loop import LoopConfig
 from mien.types import InputError
+from mien.weights.adapters import AdapterSpec, read_adapter_spec
+from mien.weights.bases import SPECS, find_folder
 
 ADAPTER_STAGES = ("base", "refined", "ica")
 GIB = 2**30

@@ -4,24 +4,30 @@ from __future__ import annotations
 
 from mien.weights.entry import Entry, WeightFile
 from mien.weights.registry import (
+    SHIPPED_FOLDER,
     Status,
+    bundles,
     check,
     entries,
     entry,
     models_folder,
+    named,
     path,
     place,
     verify,
 )
 
 __all__ = [
+    "SHIPPED_FOLDER",
     "Entry",
     "Status",
     "WeightFile",
+    "bundles",
     "check",
     "entries",
     "entry",
     "models_folder",
+    "named",
     "path",
     "place",
     "verify",

@@ -40,6 +40,8 @@ def generate(
     relative: options.Relative = True,
     region: options.Region = "all",
     teeth: options.Teeth = None,
+    finish: options.Finish = None,
+    finish_strength: options.FinishStrength = options.FINISH_STRENGTH,
     prompt: options.Prompt = "",
     negative_prompt: options.NegativePrompt = "",
     seed: options.Seed = 0,
@@ -47,6 +49,7 @@ def generate(
     guidance: options.Guidance = None,
     id_scale: options.IdScale = 1.0,
     expression_scale: options.ExpressionScale = 1.0,
+    lead: options.Lead = None,
     num_images: options.Count = 1,
     face: Annotated[
         str, typer.Option(help="Whose face: largest, left, right, or N, counted from 0, the largest.")
@@ -106,6 +109,7 @@ def generate(
             guidance=guidance,
             id_scale=id_scale,
             expression_scale=expression_scale,
+            lead=lead,
             num_images=num_images,
             face=options.parse_face(face),
             expression_face=options.parse_face(expression_face),
