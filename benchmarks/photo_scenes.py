@@ -57,13 +57,14 @@ class Scene:
 def london() -> dict[str, dict[str, Image.Image]]:
     """Number → "neutral" and "smiling", photographs of one person."""
     people: dict[str, dict[str, Image.Image]] = {}
-    for name, data in _members("london-dev", ".jpg"):
+    for name, data in members("london-dev", ".jpg"):
         number, kind = Path(name).stem.split("_")
         people.setdefault(number, {})[kind] = Image.open(io.BytesIO(data)).convert("RGB")
     return {number: people[number] for number in sorted(people) if len(people[number]) == 2}
 
 
-def _members(archive: str, suffix: str) -> Iterator[tuple[str, bytes]]:
+def members(archive: str, suffix: str) -> Iterator[tuple[str, bytes]]:
+    """Name and bytes of the files of an archive beside the project."""
     path = shared_dir() / "data" / f"{archive}.tar"
     if not path.is_file():
         raise InputError(
@@ -87,7 +88,7 @@ def grimace(k: int) -> Image.Image:
 
 def films() -> Iterator[tuple[str, list[Image.Image]]]:
     """Name and frames (the first, then `FRAMES` evenly spaced) of each film of `mead`."""
-    for name, data in _members("mead", ".mp4"):
+    for name, data in members("mead", ".mp4"):
         with tempfile.NamedTemporaryFile(suffix=".mp4") as file:
             file.write(data)
             file.flush()

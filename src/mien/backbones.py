@@ -60,6 +60,7 @@ ENCODERS = {
     ("expression", "embedded"): "mien.encoders.expression:EmbeddedExpression",
     ("expression", "clip"): "mien.encoders.clip:ClipExpression",
     ("expression", "action_units"): "mien.expressions.units:ActionUnits",
+    ("expression", "pixels"): "mien.encoders.pixels:PixelExpression",
 }
 
 OFFLOADS = {"none": "", "model": "enable_model_cpu_offload", "sequential": "enable_sequential_cpu_offload"}

@@ -370,3 +370,23 @@ def test_the_page_holds_its_pictures_and_the_counts(manifest: Manifest, tmp_path
     assert "http://" not in page and "https://" not in page and str(tmp_path) not in page
     assert page.count("data:image/jpeg;base64,") == 6 * (1 + 2 * 2) + 4 * 3
     assert "12 of 16 pairs were kept" in page and page.count("<svg") == 6
+
+
+def test_a_carrier_is_a_way_of_its_own_with_a_near_pose(tmp_path: Path) -> None:
+    manifest = make(tmp_path, 12, people=12)
+    jobs = plan(manifest, ["carry"], 12)
+
+    class Carrier(Swapper):
+        name = "carry"
+
+        def __call__(self, target: Image.Image, identity: Image.Image, seed: int = 0) -> Image.Image:
+            return identity
+
+    made = Worker(manifest, seen(manifest.face(0)), load_quality("plain"), LIMITS, None, carrier=Carrier())(
+        jobs
+    )
+    assert {one.triple.method for one in made} == {"carry"}
+    for job, one in zip(jobs, made, strict=True):
+        assert one.data is not None
+        other = np.asarray(manifest.picture(manifest.index[job.other]), float)
+        assert np.abs(np.asarray(Image.open(io.BytesIO(one.data)), float) - other).mean() < 6

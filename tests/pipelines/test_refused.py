@@ -87,6 +87,7 @@ BROKEN: dict[str, tuple[Callable[[State], State], str]] = {
     "no dimensions": (changed("te_", lambda v: v.sum()), "do not fit"),
     "LoHa": (renamed("lora_down", "hada_w1_a"), "LyCORIS file .LoHa"),
     "LoKr": (renamed("lora_up", "lokr_w1"), "LyCORIS file .LoKr"),
+    "DoRA": (lambda state: {**state, "lora_unet_x.dora_scale": torch.ones(3, 1)}, "DoRA"),
     "nothing": (lambda state: {"nothing": torch.zeros(1)}, "no LoRA weights"),
     "empty": (lambda state: {}, "no LoRA weights"),
 }  # fmt: skip

@@ -20,7 +20,7 @@ RECIPES = [find(name) for name in names()]
 def test_there_are_as_many_as_we_know_of() -> None:
     adapter = ("base", "ica", "refined")
     assert [path.stem for path in RECIPES] == [
-        *(f"mini_{name}" for name in (*adapter, "sfsr")),
+        *(f"mini_{name}" for name in ("base", "ica", "pixels_base", "refined", "sfsr")),
         *(f"sd15_{name}" for name in (*adapter, "sfsr")),
         *(f"sdxl_{name}" for name in adapter),
     ]

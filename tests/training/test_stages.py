@@ -64,6 +64,35 @@ def test_trains_what_the_paper_trains_and_nothing_else(
     assert all(torch.equal(value, frozen[name]) for name, value in unet.state_dict().items())
 
 
+def test_several_sets_are_drawn_from_by_their_size(places: dict[str, Path], tmp_path: Path) -> None:
+    large = save_set(tmp_path / "large", people=7)
+    made = make(places, "refined", data={"root": [str(places["set"]), str(large)]})
+    one, other = (examples.train for examples in made.training.examples.sets)
+    assert len(other) == 3 * len(one)
+    batch = made.batch(800, make_rng(0, 0, 0))
+    of_large = made.training.examples.sets[1]._identity
+    known = torch.stack(
+        [of_large[row] for row in list(of_large._places)[4:12]]
+    )  # of people that the other lacks
+    told = (batch["identity"][:, None] == known).all(2).any(1).float().mean()
+    assert told == pytest.approx(0.75 * 8 / 12, abs=0.05) and len(batch["x"]) == 800
+    held = made.training.examples.held_out()
+    assert held is not None and len(held["x"]) == 4
+
+
+def test_a_branch_may_hear_pixels_instead(places: dict[str, Path], tmp_path: Path) -> None:
+    made = make(places, "base", expression="pixels")
+    before = [value.clone() for value in made.training.adapter.expression.image_proj.parameters()]
+    torch.manual_seed(0)
+    train(made, LoopConfig(steps=2, batch_size=2, precision="fp32", warmup=1), tmp_path, {})
+    after = made.training.adapter.expression.image_proj.parameters()
+    assert any(not torch.equal(a, b) for a, b in zip(before, after, strict=True))
+    spec = json.loads((tmp_path / "export" / "adapter" / "adapter.json").read_text())
+    assert spec["expression_encoder"] == "pixels"
+    with pytest.raises(InputError, match="use pixels"):
+        make(places, "base", expression="embedded")
+
+
 def test_ica_has_the_terms_of_the_paper(places: dict[str, Path]) -> None:
     made = make(places, "ica", drop=(0.0, 0.0, 0.0))
     rng = make_rng(0, 0, 0)

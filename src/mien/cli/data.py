@@ -102,7 +102,7 @@ def idi(
     method: Annotated[
         list[str] | None,
         typer.Option(
-            help="restruct, faceswap:warp, faceswap:reface, faceswap:facefusion or faceswap:command; may be "
+            help="restruct, carry, faceswap:warp, faceswap:reface, faceswap:facefusion or faceswap:command; may be "
             "repeated. Default: restruct and faceswap:warp."
         ),
     ] = None,

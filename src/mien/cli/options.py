@@ -127,6 +127,31 @@ def parse_face(word: str) -> FaceChoice:
     raise InputError(f"--face {word} is unknown{nearest(word, FACES)}: choose {known}.")
 
 
+def parse_people(given: Sequence[str]) -> tuple[Path | None, dict[FaceChoice, list[Path]] | None]:
+    """--identity, once or several times: one picture; or, for each face of the photo, the pictures of its new person.
+
+    FACE=FILE names the face: left, right or a number; FILE alone is for the face that --face chooses ("").
+
+    Raises:
+        InputError: some name a face and others do not.
+    """
+    from mien.types import InputError
+
+    people: dict[FaceChoice, list[Path]] = {}
+    for one in given:
+        which, equals, file = one.partition("=")
+        named = equals and (which in FACES or which.isdigit()) and not Path(one).exists()
+        people.setdefault(parse_face(which) if named else "", []).append(Path(file if named else one))
+    if "" in people and len(people) > 1:
+        raise InputError(
+            f"--identity {people[''][0]} does not say which face becomes it: write left={people[''][0]}, "
+            "or name no face at all."
+        )
+    if len(given) == 1 and "" in people:
+        return people[""][0], None
+    return None, people or None
+
+
 def check_backbone(backbone: str) -> None:
     """`InputError` if it is neither a name, nor a folder, nor a hub id: said before anything heavy is imported."""
     if "/" not in backbone and not Path(backbone).is_dir():
@@ -136,7 +161,7 @@ def check_backbone(backbone: str) -> None:
 OF_PHOTO = ("strength", "relative", "region", "teeth", "finish", "finish_strength")
 OF_DIFFUSION = (
     "prompt", "negative_prompt", "seed", "steps", "scheduler", "guidance", "id_scale", "expression_scale",
-    "num_images", "device", "dtype", "adapter", "identity_face", "batch_size", "lead",
+    "num_images", "device", "dtype", "adapter", "batch_size", "lead",
 )  # fmt: skip
 HARMLESS = ("seed", "device", "dtype", "batch_size")  # of these, what the photo engine may be given in vain
 
@@ -193,7 +218,8 @@ def photo_wish(context: typer.Context, kind: str) -> PhotoWish:
         teeth=given["teeth"],
         finish=given.get("finish"),
         finish_strength=given.get("finish_strength", FINISH_STRENGTH),
-        face=parse_face(given["face"]),
+        face="all" if given["face"] == "all" and kind == "reface" else parse_face(given["face"]),
+        identity_face=parse_face(given.get("identity_face") or "largest"),
         expression_face=parse_face(given["expression_face"]),
     )
 

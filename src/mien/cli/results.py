@@ -42,7 +42,7 @@ def make(
     Args:
         output: their place; of several numbered. strip: of a contact sheet. began: when the command did.
     """
-    pictures = [one for one in (request.photo, request.identity) if isinstance(one, Path)]
+    pictures = request.pictures
     expression = request.expression if isinstance(request.expression, str) else None
     places = numbered(output, count)
     given = [*pictures, *expression_files(expression)]

@@ -1,9 +1,10 @@
 """ID-irrelevant Data Iteration: for a target T_i^e a reference R_¬i^e, the same expression on another face.
 
 EmojiDiff makes it in two ways: *restruct*, the Base E-Adapter generates with the target as expression reference and
-another person's identity; and *faceswap*, a swapper lays another person's face onto the target. What is blurred, whose
-expression drifted, or who still is the target's person, is rejected (`filters`). The Refined E-Adapter then learns
-from {S_i^¬e, R_¬i^e, T_i^e}: its reference no longer tells who the target is.
+another person's identity; and *faceswap*, a swapper lays another person's face onto the target. A third is ours:
+*carry*, the photo engine puts the target's expression on another person's photograph. What is blurred, whose expression
+drifted, or who still is the target's person, is rejected (`filters`). The Refined E-Adapter then learns from
+{S_i^¬e, R_¬i^e, T_i^e}: its reference no longer tells who the target is.
 
 Here is what one worker does: jobs in, references out. `idi_run` spreads the jobs and writes the set.
 """
@@ -30,9 +31,11 @@ from mien.metrics import face as metrics
 from mien.provenance import COMPOSITE, DIGITAL_SOURCE_TYPE, save_image
 from mien.types import Face, FloatArray, InputError
 
-RESTRUCT, FACESWAP = "restruct", "faceswap"
+RESTRUCT, FACESWAP, CARRY = "restruct", "faceswap", "carry"
 BATCH = 16  # portraits generated at once
-CANDIDATES = 8  # of as many people the one whose pose is nearest lends the face that is swapped in
+CANDIDATES = (
+    8  # of as many people the one whose pose is nearest lends the face that is swapped in, or the photograph
+)
 
 
 class Generator(Protocol):
@@ -50,7 +53,8 @@ class Generator(Protocol):
 
 
 class Swapper(Protocol):
-    """(target picture, identity picture, seed) → the target with that person's face, PIL RGB of the target's size.
+    """(target picture, identity picture, seed) → the target with that person's face, PIL RGB of the target's size; or,
+    for *carry*, that person's picture with the target's expression.
 
     Who needs no chance passes the seed over. May raise `InputError` for a pair it cannot do.
     """
@@ -99,7 +103,8 @@ def plan(
     target itself, where there is no other).
 
     Args:
-        methods: "restruct", "faceswap:NAME". count: how many; None: one round. split: whose targets; None: of all.
+        methods: "restruct", "faceswap:NAME", "carry". count: how many; None: one round. split: whose targets; None: of
+            all.
             The other person is of the target's split. same_person: where people have no labels, another person is one
             whose embedding is at least this far. with_source: leave out targets whose person has no other picture.
 
@@ -125,7 +130,7 @@ def plan(
         turn, place = divmod(turn, len(order))
         row, how = order[place], methods[method]
         draw = _number(seed, keys[row], how, turn)
-        other = people.other(row, draw, CANDIDATES if how.startswith(FACESWAP) else 1)
+        other = people.other(row, draw, 1 if how == RESTRUCT else CANDIDATES)
         jobs.append(
             Job(
                 key=hashlib.sha256(f"{keys[row]}/{keys[other]}/{how}/{seed}/{turn}".encode()).hexdigest()[
@@ -201,7 +206,7 @@ class Worker:
     Args:
         manifest: the set that jobs speak of. generator: for "restruct", None if no job asks. swappers: they have names.
         limits: `None`s in it are filled from the observer and the quality measure. memory: what swappers look at
-            pictures with; it is told the set's faces.
+            pictures with; it is told the set's faces. carrier: for "carry".
     """
 
     def __init__(
@@ -213,11 +218,14 @@ class Worker:
         generator: Generator | None = None,
         swappers: Sequence[Swapper] = (),
         memory: Memory | None = None,
+        carrier: Swapper | None = None,
     ) -> None:
         self.manifest, self.observer, self.quality, self.generator = manifest, observer, quality, generator
         self.memory = memory or Memory(observer)
         self.limits = complete(limits, observer.same_person, quality.name)
         self.swappers = {f"{FACESWAP}:{swapper.name}": swapper for swapper in swappers}
+        if carrier is not None:
+            self.swappers[CARRY] = carrier
 
     def __call__(self, jobs: Sequence[Job]) -> list[Made]:
         """What became of each job, in their order. A job that fails is a triple with a reason."""
@@ -233,7 +241,9 @@ class Worker:
                     self.memory.tell([(target.image, target.face), (other.image, other.face)])
                     pictures.append((job, self.swappers[job.method](target.image, other.image, job.seed)))
                 except InputError as error:
-                    made[job.key] = Made(rejected(job, f"not swapped: {error}"))
+                    made[job.key] = Made(
+                        rejected(job, f"not {'carried' if job.method == CARRY else 'swapped'}: {error}")
+                    )
         faces = self.observer.analyse([image for _, image in pictures])
         for (job, image), found in zip(pictures, faces, strict=True):
             made[job.key] = self._judge(job, image, found)
@@ -292,7 +302,7 @@ class Worker:
 
     def _encode(self, job: Job, image: Image.Image) -> bytes:
         """JPEG with its provenance, by the only function that may write a generated picture."""
-        kind = COMPOSITE if job.method == f"{FACESWAP}:warp" else DIGITAL_SOURCE_TYPE
+        kind = COMPOSITE if job.method in (f"{FACESWAP}:warp", CARRY) else DIGITAL_SOURCE_TYPE
         settings = {"method": f"IDI {job.method}", "prompt": job.other_prompt, "seed": job.seed}
         with tempfile.TemporaryDirectory(prefix="mien-idi-") as folder:
             return save_image(image, Path(folder) / "reference.jpg", settings, kind).read_bytes()

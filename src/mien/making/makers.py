@@ -32,6 +32,10 @@ def open_maker(
             from mien import preflight
 
             preflight.check(wish.finish, bare=True)
+        if wish.kind == "reface":
+            from mien.making.swaps import Swaps
+
+            return Swaps(wish, tell, device, dtype)
         from mien.making.photographs import Photographs
 
         return Photographs(wish, tell, device, dtype)

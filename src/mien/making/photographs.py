@@ -169,7 +169,8 @@ class Photographs:
         """See `Maker`: id, exp, pose."""
         assert isinstance(drawn, Photographed) and drawn.expressed is not None
         assert drawn.looked.who is not None and drawn.looked.how is not None
-        return self._judge.photo(drawn.image, drawn.expressed.sitter.face, drawn.looked.who, drawn.looked.how)
+        who, face = drawn.looked.who, drawn.expressed.sitter.face
+        return self._judge.photo(drawn.image, face, who, drawn.looked.how.blendshapes, who.face.pose)
 
     def told(self, drawn: Drawn) -> dict[str, Any]:
         """See `Maker`."""

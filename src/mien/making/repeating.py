@@ -139,6 +139,11 @@ def read_settings(source: Path, kind: str) -> Settings:
         other = next((verb for name, verb in VERBS.items() if settings.get("kind") == name), None)
         hint = f"`{other} --from` makes it again" if other else "give the picture that its -o wrote"
         raise InputError(f"{source} is no picture of `{VERBS[kind]}`: {hint}.")
+    inputs = settings.get("inputs")
+    if isinstance(inputs, dict) and isinstance(inputs.get("identity"), list):
+        raise InputError(
+            f"{source} was made with several pictures of identities: give the command again, as then."
+        )
     checks = {**_SHARED, **_OF_KIND[kind]}
     if settings.get("engine") == "photo":
         checks = {name: right for name, right in checks.items() if name not in _OF_DIFFUSION} | _OF_PHOTO
@@ -247,13 +252,14 @@ _OF_KIND: dict[str, dict[str, Callable[[Any], bool]]] = {
 }
 
 _OF_DIFFUSION = (
-    "steps", "guidance", "id_scale", "expression_scale", "negative_prompt", "num_images", "identity_face", "scheduler",
-    "lead",
+    "steps", "guidance", "id_scale", "expression_scale", "negative_prompt", "num_images", "scheduler", "lead",
 )  # fmt: skip
 _OF_PHOTO: dict[str, Callable[[Any], bool]] = {
     "strength": lambda v: _number(v) and v <= 1.5,
     "relative": lambda v: isinstance(v, bool),
     "region": lambda v: v in REGIONS,
+    "face": lambda v: v == "all" or _face(v),
+    "identity_face": _face,
     "teeth": lambda v: v is False,  # with a second photo or a finish, the command itself makes it again
     "finish": lambda v: v is None,
 }

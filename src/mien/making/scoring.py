@@ -15,7 +15,7 @@ from mien.making.made import Drawn
 from mien.making.subjects import Target
 from mien.metrics import face as metrics
 from mien.metrics.scoring import Observation, load_scorer
-from mien.types import Face
+from mien.types import Face, FloatArray
 
 if TYPE_CHECKING:
     from mien.backbones import FaceEncoder
@@ -106,8 +106,10 @@ class Judge:
             "pose": float(metrics.pose_error(seen.face.pose, scene.face.pose)),
         }
 
-    def photo(self, image: Image.Image, face: Face, who: Subject, how: Target) -> Scores:
-        """The same of a photo of `who`, whose `face` got the expression `how`; Exp against what that comes to."""
+    def photo(
+        self, image: Image.Image, face: Face, who: Subject, shapes: FloatArray, pose: FloatArray
+    ) -> Scores:
+        """The same of a photo whose `face` shall show `who` with blendshapes [52], its head in `pose` [3] degrees."""
         place = (face.box[:2] + face.box[2:]) / 2
         near = [face for face in self.analyse(image) if _holds(face, place)]
         if not near:
@@ -115,8 +117,8 @@ class Judge:
         seen, wanted = self._scorer.observe_face(image, near[0]), self.look(who)
         return {
             "id": float(metrics.id_similarity(seen.direction, wanted.direction)),
-            "exp": float(metrics.exp(how.blendshapes, seen.face.blendshapes)),
-            "pose": float(metrics.pose_error(seen.face.pose, who.face.pose)),
+            "exp": float(metrics.exp(shapes, seen.face.blendshapes)),
+            "pose": float(metrics.pose_error(seen.face.pose, pose)),
         }
 
 

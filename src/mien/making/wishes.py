@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -81,6 +81,7 @@ class PhotoWish:
     finish: str | None = None
     finish_strength: float = 0.35
     face: FaceChoice = "largest"
+    identity_face: FaceChoice = "largest"
     expression_face: FaceChoice = "largest"
 
 
@@ -89,7 +90,8 @@ class Request:
     """One picture to be made, of pictures or their paths.
 
     A portrait is of an identity. A photo is refaced with an identity, an expression or both: what is None comes from
-    the photo, and the photo from the prompt.
+    the photo, and the photo from the prompt. `people`: instead of one identity, for each of some faces of the photo the
+    pictures of its new person; the photo engine alone takes them.
     """
 
     identity: Path | Image | None
@@ -97,6 +99,13 @@ class Request:
     prompt: str = ""
     seed: int = 0
     photo: Path | Image | None = None
+    people: Mapping[FaceChoice, Sequence[Path | Image]] | None = None
+
+    @property
+    def pictures(self) -> list[Path]:
+        """The files that it names, but for those of its expression."""
+        people = [picture for pictures in (self.people or {}).values() for picture in pictures]
+        return [one for one in (self.photo, self.identity, *people) if isinstance(one, Path)]
 
 
 def in_words(kind: str, scores: Mapping[str, Any]) -> str:

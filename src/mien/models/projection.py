@@ -56,8 +56,8 @@ class MLPProjection(nn.Module):
 
 
 class UnitsProjection(nn.Module):
-    """FineFace's layout (``models.fineface``): intensities [b, n] -> one token [b, 1, D], they themselves and a linear
-    map of them in the places that are left."""
+    """FineFace's layout (``models.fineface``): intensities [b, n] -> one token [b, 1, D], they themselves and a
+    linear map of them in the places that are left."""
 
     tokens = 1
 

@@ -1,29 +1,36 @@
-"""What IDI asks of the pipelines: *restruct* by the portraits, *faceswap* by the refacing, and the worker of both."""
+"""What IDI asks of the pipelines: *restruct* by the portraits, *faceswap* by the refacing, *carry* by the photo engine,
+and the worker of them."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from PIL import Image
 
 from mien.data.filters import Limits, load_quality
-from mien.data.idi import FACESWAP, RESTRUCT, Swapper, Worker, complete
+from mien.data.idi import CARRY, FACESWAP, RESTRUCT, Swapper, Worker, complete
 from mien.data.observe import Memory, load_observer
 from mien.data.records import Manifest
+from mien.expressions.spec import parse
+from mien.face.subject import Subject
 from mien.metrics.scoring import SAME_PERSON
+from mien.pipelines.photo import TEETH, PhotoPipeline
 from mien.pipelines.swap import FACEFUSION, CommandSwapper, WarpSwapper
-from mien.types import InputError
+from mien.types import Face, InputError
+from mien.warping.draw import draw
+from mien.warping.target import Solver, reading
 
 if TYPE_CHECKING:
-    from mien.face.subject import Subject
     from mien.pipelines.portrait import PortraitPipeline
 
 SWAPPERS = ("warp", "reface", "facefusion", "command")
+SMALL = 256  # px
 HEAD = 2**20  # bytes of a weight file that its fingerprint looks at: headers and the first layers
 
 
@@ -93,12 +100,65 @@ class RefaceSwapper:
         return self.pipe(target, identity=identity, seed=seed, **settings)[0]
 
 
+class PhotoCarrier:
+    """*Carry*: another person's photograph with the target's expression, by the photo engine.
+
+    The expression is matched as it is, not against the target's rest, since a pair must read alike; and it is read by
+    who judges the pairs, after each of `rounds` corrections. The nearest is kept. What is in an open mouth is the
+    target's: no reading tells of it. Small pictures are worked on at twice their size, for smooth lips.
+
+    Args:
+        analyse: PIL picture → faces, largest first.
+    """
+
+    name = CARRY
+
+    def __init__(self, analyse: Callable[[Image.Image], Sequence[Face]], rounds: int = 4) -> None:
+        self.analyse, self.rounds, self.pipe = analyse, rounds, PhotoPipeline(analyse)
+
+    def __call__(self, target: Image.Image, identity: Image.Image, seed: int = 0) -> Image.Image:
+        zoom = 2 if max(identity.size) <= SMALL else 1
+        shown = self._subject(target)
+        person = enlarged(self._subject(identity), zoom)
+        lips = shown.face.landmarks[[13, 14], 1]
+        is_open = lips[1] - lips[0] > TEETH * np.ptp(shown.face.landmarks[:, 1])
+        sitter = self.pipe.sit(person, teeth=shown if is_open else None)
+        wanted = self.pipe.wanted(sitter, parse(shown), relative=False)
+        solver = Solver(sitter.own, wanted.value, wanted.weight)
+        best, nearest = identity, np.inf
+        for _ in range(self.rounds + 1):
+            drawn = draw(sitter.image, sitter.face.landmarks, solver.before, solver.after, sitter.mouth)
+            image = Image.fromarray(drawn.image).resize(identity.size, Image.Resampling.LANCZOS)
+            if not (faces := self.analyse(image)):
+                break
+            read = reading(faces[0].blendshapes, faces[0].landmarks)
+            off = np.abs(read - wanted.value)
+            if (far := off[:52].mean() / Limits.exp + off[52:].sum() / Limits.lms) < nearest:
+                best, nearest = image, far
+            solver.correct(read)
+        return best
+
+    def _subject(self, image: Image.Image) -> Subject:
+        faces = self.analyse(image)
+        if not faces:
+            raise InputError("no face was found in one of the two pictures: leave it out")
+        return Subject(image, faces[0])
+
+
+def enlarged(subject: Subject, zoom: int) -> Subject:
+    """The subject's picture at a multiple of its size."""
+    image, face = subject.image, subject.face
+    size = image.width * zoom, image.height * zoom
+    bigger = replace(face, box=face.box * zoom, landmarks=face.landmarks * zoom)
+    return Subject(image.resize(size, Image.Resampling.LANCZOS), bigger)
+
+
 @dataclass(frozen=True)
 class Recipe:
     """All that decides what IDI makes of a set. It can be pickled: a cluster's workers are made by it.
 
     Attributes:
-        root: the set. methods: "restruct", "faceswap:NAME" with a name of `SWAPPERS`.
+        root: the set. methods: "restruct", "carry", "faceswap:NAME" with a name of `SWAPPERS`.
         backbone, adapter, device, dtype: of the pipelines, as for ``mien.load``. steps, guidance: None: the adapter's.
         id_scale, expression_scale: of restruct. command: of the swapper "command".
         quality: of `filters.QUALITIES`. limits: what is kept.
@@ -119,7 +179,7 @@ class Recipe:
     limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
-        known = [RESTRUCT, *(f"{FACESWAP}:{name}" for name in SWAPPERS)]
+        known = [RESTRUCT, CARRY, *(f"{FACESWAP}:{name}" for name in SWAPPERS)]
         for method in self.methods:
             if method not in known:
                 raise InputError(f"{method} is no way to make a reference: choose {', '.join(known)}.")
@@ -156,10 +216,11 @@ class Recipe:
             "facefusion": lambda: CommandSwapper(self.command or FACEFUSION, "facefusion"),
             "command": lambda: CommandSwapper(self.command),
         }
-        names = [method.partition(":")[2] for method in self.methods if method != RESTRUCT]
+        names = [method.partition(":")[2] for method in self.methods if method.startswith(FACESWAP)]
         swappers = [makers[name]() for name in names]
+        carrier = PhotoCarrier(memory) if CARRY in self.methods else None
         return Worker(
-            manifest, observer, load_quality(self.quality), self.limits, generator, swappers, memory
+            manifest, observer, load_quality(self.quality), self.limits, generator, swappers, memory, carrier
         )
 
     def facts(self, manifest: Manifest, seed: int) -> dict[str, Any]:

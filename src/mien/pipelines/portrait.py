@@ -28,7 +28,6 @@ from mien.pipelines.diffusers_names import (
     StepEnd,
     as_output,
     check_output,
-    check_safetensors,
     refuse,
     step_end,
 )
@@ -98,21 +97,6 @@ class PortraitPipeline(DiffusersNames):
         backbone = load_backbone(name, device, dtype, adapter, offload)
         return cls(backbone, backbone.load_controller(), scheduler)
 
-    @classmethod
-    def from_pretrained(
-        cls,
-        name: str | Path,
-        torch_dtype: torch.dtype | str = "auto",
-        device: str = "auto",
-        adapter: str | Path | AdapterSpec | None = None,
-        scheduler: Any = None,
-        use_safetensors: bool = True,
-    ) -> PortraitPipeline:
-        """`from_backbone` by diffusers' names; nothing but safetensors is read."""
-        check_safetensors(use_safetensors)
-        dtype = str(torch_dtype).removeprefix("torch.")
-        return cls.from_backbone(str(name), device, dtype, adapter, scheduler=scheduler)
-
     @property
     def scheduler(self) -> Any:
         """An object of diffusers; every call works on a copy of it."""
@@ -124,10 +108,10 @@ class PortraitPipeline(DiffusersNames):
 
     def __call__(
         self,
-        identity: Picture | Person | Sequence[Picture | Person | Sequence[Picture]] | None = None,
+        identity: Picture | Person | Sequence[Picture | Person] | None = None,
         expression: Wish | Sequence[Wish] | None = None,
         prompt: str | Sequence[str] = "",
-        negative_prompt: str | Sequence[str] = "",
+        negative_prompt: str | Sequence[str] | None = "",
         seed: int | Sequence[int] = 0,
         steps: int | None = None,
         guidance: float | None = None,
@@ -200,7 +184,7 @@ class PortraitPipeline(DiffusersNames):
         seeds = [check_seed(s, num_images) + j for s in as_list(seed, n, "seed") for j in range(num_images)]
         prompts, negatives = (
             [check_text(name, text) for text in as_list(given, n, name) for _ in range(num_images)]
-            for name, given in (("prompt", prompt), ("negative_prompt", negative_prompt))
+            for name, given in (("prompt", prompt), ("negative_prompt", negative_prompt or ""))
         )
         generators = as_generators(generator, len(seeds))
         given = given_texts(self.backbone, prompts, negatives, texts, n, num_images)
@@ -256,7 +240,7 @@ class PortraitPipeline(DiffusersNames):
 
     def embed(
         self,
-        identity: Picture | Person | Sequence[Picture | Person | Sequence[Picture]] | None,
+        identity: Picture | Person | Sequence[Picture | Person] | None,
         expression: Wish | Sequence[Wish] | None,
         n: int = 1,
         face: FaceChoice = "largest",

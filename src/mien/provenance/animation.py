@@ -35,7 +35,7 @@ def check_animation(path: str | Path) -> Path:
     if path.suffix.lower() not in SUFFIXES:
         raise InputError(f"{path} is no moving picture: end the name in {' or '.join(SUFFIXES)}.")
     if path.suffix.lower() == ".mp4":
-        _import_av()
+        import_av()
     return check_writable(path)
 
 
@@ -79,7 +79,7 @@ def first_frame(path: Path) -> Image.Image:
     Raises:
         InputError: it has none that can be read, or ``mien[video]`` is not installed.
     """
-    av = _import_av()
+    av = import_av()
     try:
         with av.open(str(path)) as container:
             frame = next(container.decode(video=0))
@@ -101,7 +101,7 @@ def read_animation(path: str | Path) -> dict[str, Any] | None:
                 said_of_it = image.info.get("comment", b"")  # text where the file is no GIF
                 comment = said_of_it.decode("ascii", "replace") if isinstance(said_of_it, bytes) else ""
         else:
-            av = _import_av()
+            av = import_av()
             with av.open(str(path)) as container:
                 comment = container.metadata.get("comment", "")
     except (OSError, SyntaxError, ValueError) as error:
@@ -129,7 +129,7 @@ def _write_gif(frames: list[Image.Image], path: Path, comment: str, fps: float) 
 def _write_mp4(frames: list[Image.Image], path: Path, comment: str, fps: float) -> None:
     from fractions import Fraction
 
-    av = _import_av()
+    av = import_av()
     width, height = frames[0].size
     with av.open(str(path), "w", format="mp4") as container:
         container.metadata["comment"] = comment
@@ -143,7 +143,12 @@ def _write_mp4(frames: list[Image.Image], path: Path, comment: str, fps: float) 
         container.mux(stream.encode())
 
 
-def _import_av() -> Any:
+def import_av() -> Any:
+    """PyAV.
+
+    Raises:
+        InputError: it is not installed.
+    """
     try:
         import av
     except ImportError as error:

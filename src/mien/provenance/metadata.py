@@ -39,8 +39,8 @@ def source_type_of(written: str | None) -> str | None:
     with a prefix (``digsrctype:``), in any case. What is none of `WORDS` stays as it was written."""
     if not written:
         return written
-    word = re.split(r"[/:#]", written.strip().rstrip("/"))[-1]
-    place = written.strip().lower().split("//")[-1]
+    text = written.strip().split("?")[0].rstrip("/")
+    word, place = re.split(r"[/:#]", text)[-1], text.lower().split("//")[-1]
     ours = "/" not in place or place.startswith("cv.iptc.org/newscodes/digitalsourcetype/")
     return _KNOWN.get(word.lower(), written) if ours else written
 
@@ -163,5 +163,6 @@ def _property(root: ElementTree.Element, name: str) -> str | None:
             return description.get(name)
         element = description.find(name)
         if element is not None:
-            return element.text or element.get(f"{{{_RDF}}}resource")
+            inner = next(element.iter(f"{{{_RDF}}}li"), element)  # some write a bag of one
+            return (inner.text or "").strip() or inner.get(f"{{{_RDF}}}resource")
     return None

@@ -21,7 +21,10 @@ from mien.backbones import AdapterSpec, Backbone, load_backbone
 from mien.diffusion.losses import network_error
 from mien.diffusion.schedule import Schedule
 from mien.files import write_text
-from mien.models.controllers import change_controller
+from mien.models.branch import AdapterBranch
+from mien.models.compound import CompoundProjection
+from mien.models.controllers import ControlNetAdapter, change_controller
+from mien.models.e_adapter import EAdapter
 from mien.pipelines.portrait import PortraitPipeline, to_pil
 from mien.sheets import sheet as draw_sheet
 from mien.training.examples import Batch, Examples
@@ -80,6 +83,8 @@ class AdapterTraining:
         untold: how often the caption alone is left out, for bases that were trained with terse captions.
         weight_limit: weight the noise error by min(1 / ᾱ_t, weight_limit) over its mean (`Schedule.error_weight`), as
             the embedded base was trained; None: the papers' plain error of what the network gives.
+        parts: name → width of the expression encoder's embedding, for which a new projection is made at random; keys
+            and values stay where the adapter's files have them. None: the files' projection.
     """
 
     def __init__(
@@ -92,6 +97,7 @@ class AdapterTraining:
         controller: str | None = None,
         untold: float = 0.0,
         weight_limit: float | None = None,
+        parts: dict[str, int] | None = None,
     ) -> None:
         if len(drop) != 3 or min(drop) < 0 or sum(drop) > 1:
             raise InputError(f"drop {tuple(drop)} must be three probabilities whose sum is at most 1")
@@ -107,6 +113,9 @@ class AdapterTraining:
         if controller is not None:
             torch.manual_seed(0)
             adapter = change_controller(controller, backbone.unet, adapter)
+        if parts is not None:
+            torch.manual_seed(0)
+            adapter = with_new_projection(adapter, parts)
         self.adapter = adapter.to(backbone.device, torch.float32)
         self.pipeline = PortraitPipeline(backbone, self.adapter)
         self.schedule = Schedule.from_config(backbone.scheduler.config)
@@ -233,6 +242,17 @@ class AdapterTraining:
         spec = self.backbone.adapter
         assert spec is not None  # load_adapter has asked for it
         write_text(folder / "adapter" / "adapter.json", json.dumps(spec.settings, indent=1) + "\n")
+
+
+def with_new_projection(adapter: EAdapter | ControlNetAdapter, parts: dict[str, int]) -> EAdapter:
+    """The adapter with a new projection of its expression branch, for an embedding of these parts (name → width): four
+    tokens of each. Keys and values are the adapter's own."""
+    if not isinstance(adapter, EAdapter) or adapter.expression is None:
+        raise InputError("a new projection needs an E-Adapter with an expression branch to start from")
+    old = adapter.expression
+    projection = CompoundProjection(parts, old.image_proj.dim, mult=1)
+    branch = AdapterBranch(projection, old.layers, first=old.first)
+    return EAdapter(adapter.identity, branch, adapter.controller)
 
 
 def draw_modes(b: int, drop: Tensor, rng: torch.Generator) -> Tensor:

@@ -14,7 +14,7 @@ A batch is a dictionary of tensors:
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -225,6 +225,26 @@ class ManifestExamples:
         return resize, corner[0], corner[1]
 
 
+class Several:
+    """Examples of several sets, each drawn from as often as its share of all; see `Examples`."""
+
+    def __init__(self, sets: Sequence[ManifestExamples]) -> None:
+        self.sets = sets
+        self.shares = torch.tensor([float(len(one.train)) for one in sets])
+
+    def __call__(self, size: int, rng: torch.Generator) -> Batch:
+        drawn = torch.multinomial(self.shares, size, replacement=True, generator=rng)
+        counts = torch.bincount(drawn, minlength=len(self.sets)).tolist()
+        batches = [one(count, rng) for one, count in zip(self.sets, counts, strict=True) if count]
+        return {key: torch.cat([batch[key] for batch in batches]) for key in batches[0]}
+
+    def held_out(self, size: int = HELD) -> Batch | None:
+        found = [
+            batch for one in self.sets if (batch := one.held_out(-(-size // len(self.sets)))) is not None
+        ]
+        return {key: torch.cat([batch[key] for batch in found]) for key in found[0]} if found else None
+
+
 @dataclass(frozen=True)
 class Rows:
     """A triple by rows of its manifest; `sources`: any of them may be S."""
@@ -287,11 +307,11 @@ class DataConfig:
     """Which examples: the key ``data`` of a stage's arguments.
 
     Attributes:
-        root: folder of `ManifestExamples`; size (None: the backbone's), framing, scaling, latents, surroundings: see
-            there.
+        root: folder of `ManifestExamples`, or a list of such; size (None: the backbone's), framing, scaling, latents,
+            surroundings: see there.
     """
 
-    root: str
+    root: str | list[str]
     size: int | None = None
     framing: Framing = "whole"
     scaling: tuple[float, float] = (1.0, 1.0)
@@ -309,21 +329,31 @@ class DataConfig:
             raise InputError("name the examples: data.root=FOLDER, which mien data makes")
         return cls(**data)
 
+    @property
+    def roots(self) -> list[Path]:
+        """The folders."""
+        return [Path(root) for root in ([self.root] if isinstance(self.root, str) else self.root)]
+
     def open(
         self, backbone: Backbone, encoders: str | None, another: bool, person: bool = False
-    ) -> ManifestExamples:
+    ) -> ManifestExamples | Several:
         """The examples; `encoders`: folder of the analyser and recogniser (None: the shipped ones); `another`:
         references must show another person (IDI); `person`: see `ManifestExamples`.
         """
-        return ManifestExamples(
-            self.root,
-            backbone,
-            FaceJudge(encoders, backbone.device),
-            another=another,
-            size=self.size or backbone.size,
-            framing=self.framing,
-            scaling=(self.scaling[0], self.scaling[1]),
-            latents=self.latents,
-            surroundings=self.surroundings,
-            person=person,
-        )
+
+        def of(root: Path) -> ManifestExamples:
+            return ManifestExamples(
+                root,
+                backbone,
+                FaceJudge(encoders, backbone.device),
+                another=another,
+                size=self.size or backbone.size,
+                framing=self.framing,
+                scaling=(self.scaling[0], self.scaling[1]),
+                latents=self.latents,
+                surroundings=self.surroundings,
+                person=person,
+            )
+
+        sets = [of(root) for root in self.roots]
+        return sets[0] if len(sets) == 1 else Several(sets)

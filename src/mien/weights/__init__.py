@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mien.weights.entry import Entry, WeightFile
 from mien.weights.registry import (
+    SHIPPED_FOLDER,
     Status,
     bundles,
     check,
@@ -17,6 +18,7 @@ from mien.weights.registry import (
 )
 
 __all__ = [
+    "SHIPPED_FOLDER",
     "Entry",
     "Status",
     "WeightFile",

@@ -8,6 +8,7 @@ identity; the next stage is there for that.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 
 from mien.training.adapter import PAPER_LOOP, AdapterStart, AdapterTraining, open_backbone
 from mien.training.examples import DataConfig
+from mien.types import InputError
 
 
 class BaseStage:
@@ -30,6 +32,8 @@ class BaseStage:
         encoders: folder of the analyser and recogniser that read prepared sets and judge; None: the shipped ones.
         dtype: precision of the frozen base: "float32", "bfloat16", "float16" or "auto"; the adapter is float32.
         drop, checkpointing, people, controller, untold, weight_limit: see `AdapterTraining`.
+        expression: "pixels": the branch hears the reference's pixels (`encoders.pixels`), through a new projection;
+            None: the adapter's own encoder and projection.
     """
 
     LOOP = PAPER_LOOP
@@ -48,12 +52,22 @@ class BaseStage:
         controller: str | None = None,
         untold: float = 0.0,
         weight_limit: float | None = None,
+        expression: str | None = None,
     ) -> None:
         config = DataConfig.read(data)
         opened = open_backbone(backbone, adapter, dtype)
+        parts = None
+        if expression is not None:
+            assert opened.adapter is not None  # open_backbone sees to it
+            opened.adapter = replace(opened.adapter, expression_encoder=expression)
+            parts = getattr(opened.encoder("expression"), "parts", None)
+            if parts is None:
+                raise InputError(
+                    f"{expression!r} is no encoder that a new projection can be made for: use pixels"
+                )
         examples = config.open(opened, encoders, self.another)
         self.training = AdapterTraining(
-            opened, examples, drop, checkpointing, people, controller, untold, weight_limit
+            opened, examples, drop, checkpointing, people, controller, untold, weight_limit, parts
         )
 
     def modules(self) -> dict[str, nn.Module]:

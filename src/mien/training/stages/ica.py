@@ -82,7 +82,7 @@ class IcaStage:
             raise InputError(f"judged must be at least 1, not {judged}: leave it out to judge all")
         config = DataConfig.read(data)
         opened = open_backbone(backbone, adapter, dtype)
-        another = config.root is not None and (Path(config.root) / TRIPLES).is_file()
+        another = all((root / TRIPLES).is_file() for root in config.roots)
         examples = config.open(opened, encoders, another, person=person == "source")
         self.training = AdapterTraining(
             opened, examples, drop, checkpointing, people, controller, untold, weight_limit

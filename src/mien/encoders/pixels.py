@@ -1,0 +1,72 @@
+"""Expression as pixels, for the embedded default: what EmojiDiff, section 3.1, has CLIP look at.
+
+The canonical crop as a whole at half its size, and each eye with its brow and the mouth at twice theirs, as principal
+components of 16 x 16 patches (`models.autoencoder`, Turk & Pentland 1991 by patch). Unlike the 57 numbers of
+`encoders.expression` they carry everything, the person too; what of it is expression has to be learned, which is what
+EmojiDiff's Refined stage is for. There are no weights but the embedded autoencoder's.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import torch
+from PIL import Image
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mien import weights
+from mien.encoders.identity import canonical_crop
+from mien.models.folder import load_part
+from mien.types import Face
+
+PATCH, COMPONENTS = 16, 16
+# name → (left, top, right, bottom) px of the canonical crop, and the factor it is looked at with
+PARTS = {
+    "eye_left": ((64, 18, 112, 58), 2.0),
+    "eye_right": ((16, 18, 64, 58), 2.0),
+    "mouth": ((32, 70, 96, 118), 2.0),
+    "whole": ((0, 0, 128, 128), 0.5),
+}  # the person's left; in alphabetical order, as embeddings of several parts travel (`models.compound`)
+WIDTHS = {
+    name: round((x1 - x0) * zoom / PATCH) * round((y1 - y0) * zoom / PATCH) * COMPONENTS
+    for name, ((x0, y0, x1, y1), zoom) in PARTS.items()
+}
+
+
+@cache
+def _shipped(device: torch.device) -> nn.Module:
+    vae = load_part(weights.SHIPPED_FOLDER / "mini", "vae", torch.float32, device)
+    patches: nn.Module = vae.patch_encoder
+    return patches
+
+
+class PixelExpression:
+    """The expression input of adapters that look at the reference's pixels.
+
+    Attributes:
+        width: of the embedding, the parts' one after the other. parts: name → width of each, for a
+            `models.compound.CompoundProjection`.
+    """
+
+    name = "pixels"
+    width = sum(WIDTHS.values())
+    parts = WIDTHS
+
+    def __init__(self, device: str | torch.device = "cpu") -> None:
+        self.device = torch.device(device)
+        self.patches = _shipped(self.device)
+
+    @torch.no_grad()
+    def __call__(self, image: Image.Image, face: Face) -> Tensor:
+        """[1984] float32 of one face of a PIL picture."""
+        return self.embed(canonical_crop(image, face).to(self.device))[0].cpu()
+
+    def embed(self, crops: Tensor) -> Tensor:
+        """[b, 3, 128, 128] in [-1, 1] → [b, 1984]; differentiable."""
+        seen = []
+        for (x0, y0, x1, y1), zoom in PARTS.values():
+            part = crops[:, :, y0:y1, x0:x1]
+            part = F.interpolate(part, scale_factor=zoom, mode="bicubic", antialias=True, align_corners=False)
+            seen.append(self.patches(part).flatten(1))
+        return torch.cat(seen, dim=1)

@@ -1,0 +1,280 @@
+"""A user study in one page: pictures of several methods, blind and in random order, judged by people.
+
+The page needs nothing else: no network, no server. Which method made a picture stands in the key alone, a file beside
+the page that raters do not get. What raters send back is read here, and refused by name where it is not whole;
+`study_results` says what it means.
+
+The ratings are those of DiffSFSR, Table 2 (1, the worst, to 5, the best), the questions to be answered by yes or no
+those of its other study (section 4.1).
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import math
+import random
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from mien.files import write_text
+from mien.images import read_image
+from mien.metrics.document import inside, render
+from mien.metrics.pairs import EvaluationRow
+from mien.types import InputError
+
+KEY, ANSWERS, VERSION = "mien-study-key", "mien-study-answers", 1
+COLUMNS = ["study", "rater", "trial", "question", "answer"]  # of answers saved as CSV
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked of a picture. answers: 2, no (0) and yes (1); 5, from 1 to 5. beside: what is shown beside it."""
+
+    title: str
+    text: str
+    answers: int
+    beside: tuple[str, ...]
+
+    @property
+    def valid(self) -> range:
+        return range(2) if self.answers == 2 else range(1, self.answers + 1)
+
+
+QUESTIONS = {
+    "identity": Question("Identity", "How alike are the person and the picture's person?", 5, ("person",)),
+    "expression": Question(
+        "Expression", "How alike are the wanted expression and the picture's expression?", 5, ("expression",)
+    ),
+    "realism": Question("Realism", "How much does the picture look like a real photograph?", 5, ()),
+    "quality": Question("Image quality", "How good is the picture: sharp, clean, without faults?", 5, ()),
+    "same-person": Question("Same person", "Does the picture show the person?", 2, ("person",)),
+    "same-expression": Question(
+        "Same expression", "Does the picture show the wanted expression?", 2, ("expression",)
+    ),
+}
+RATINGS = ("identity", "expression", "realism", "quality")
+
+
+@dataclass(frozen=True)
+class Study:
+    """The key. study: what answers are known by. questions: names. trials: number → (row, method)."""
+
+    study: str
+    questions: tuple[str, ...]
+    trials: dict[str, tuple[str, str]]
+
+    @property
+    def methods(self) -> list[str]:
+        return sorted({method for _, method in self.trials.values()})
+
+
+@dataclass(frozen=True)
+class Answers:
+    """One rater's. values: (trial, question) → answer."""
+
+    rater: str
+    values: dict[tuple[str, str], int]
+
+
+def make(
+    rows: Sequence[EvaluationRow], page: Path, questions: Sequence[str], seed: int = 0, size: int = 384
+) -> tuple[Study, Path]:
+    """Write the page and its key, ``NAME.key.json`` beside it.
+
+    Args:
+        rows: with a picture of every method. questions: names of `QUESTIONS`. seed: of the order in the page.
+        size: px of the longer side that pictures are reduced to.
+
+    Raises:
+        InputError: an unknown question, one method only, a method lacks a picture, or a picture cannot be read.
+    """
+    unknown = [name for name in questions if name not in QUESTIONS]
+    if unknown or not questions or len(set(questions)) < len(questions):
+        what = (
+            f"There is no question {unknown[0]!r}"
+            if unknown
+            else "Every question is asked once, and at least one"
+        )
+        raise InputError(f"{what}: choose of {', '.join(QUESTIONS)}.")
+    methods = sorted({method for row in rows for method in row.results})
+    if len(methods) < 2:
+        raise InputError("A study compares methods: give the pictures of two or more.")
+    for row in rows:
+        if lacking := [method for method in methods if row.results.get(method) is None]:
+            raise InputError(f"{lacking[0]} has no picture for {row.identity.name}: every method needs one.")
+    rng = random.Random(seed)
+    drawn = [(row, method) for row in rows for method in methods]
+    rng.shuffle(drawn)
+    trials, shown = {}, []
+    pictures: dict[Path, int] = {}
+    sources: list[str] = []
+
+    def place(path: Path | None) -> int:
+        assert path is not None
+        if path not in pictures:
+            pictures[path] = len(sources)
+            sources.append(inside(_reduced(read_image(path), size)))
+        return pictures[path]
+
+    for number, (row, method) in enumerate(drawn):
+        trial = str(number)
+        trials[trial] = (row.identity.stem, method)
+        shown.append(
+            {
+                "id": trial,
+                "person": place(row.identity),
+                "expression": place(row.expression),
+                "picture": place(row.results[method]),
+            }
+        )
+    asked = [{"name": name, **asdict(QUESTIONS[name])} for name in questions]
+    script: dict[str, Any] = {"questions": asked, "trials": shown, "pictures": sources}
+    script["study"] = hashlib.sha256(json.dumps(script).encode()).hexdigest()[:12]
+    made = Study(script["study"], tuple(questions), trials)
+    key = page.with_suffix(".key.json")
+    text = {"format": KEY, "version": VERSION, **asdict(made)}
+    write_text(key, json.dumps(text, indent=1, ensure_ascii=False) + "\n")
+    write_text(
+        page,
+        render("study.html.jinja", title="Study", heading="", format=ANSWERS, version=VERSION, data=script),
+    )
+    return made, key
+
+
+def _reduced(image: Image.Image, size: int) -> Image.Image:
+    image.thumbnail((size, size), Image.Resampling.LANCZOS)
+    return image
+
+
+def read_key(path: Path) -> Study:
+    """The key that `make` wrote.
+
+    Raises:
+        InputError: it cannot be read, or is something else.
+    """
+    content = _json(path)
+    try:
+        if content["format"] != KEY or content["version"] != VERSION:
+            raise KeyError("format")
+        trials = {str(k): (str(row), str(method)) for k, (row, method) in content["trials"].items()}
+        questions = tuple(content["questions"])
+        if not trials or not questions or any(name not in QUESTIONS for name in questions):
+            raise KeyError("questions")
+        return Study(str(content["study"]), questions, trials)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise InputError(
+            f"{path} is no key of a study: give the .key.json that `mien study make` wrote."
+        ) from error
+
+
+def read_answers(path: Path, study: Study) -> Answers:
+    """One rater's answers, as the page saved them (JSON or CSV).
+
+    Raises:
+        InputError: the file cannot be read, is of another study, or lacks answers or has impossible ones; it is named.
+    """
+    found = _csv(path) if path.suffix.lower() == ".csv" else _of_json(path)
+    if found["study"] != study.study:
+        raise InputError(f"{path} answers another study: leave it out.")
+    values: dict[tuple[str, str], int] = {}
+    for trial, question, answer in found["answers"]:
+        if trial not in study.trials or question not in study.questions:
+            raise InputError(
+                f"{path} answers {question!r} of picture {trial}, which was not asked: use the saved file."
+            )
+        if (trial, question) in values:
+            raise InputError(
+                f"{path} answers {question!r} of picture {trial} twice: use the file as it was saved."
+            )
+        if type(answer) is not int or answer not in QUESTIONS[question].valid:
+            valid = QUESTIONS[question].valid
+            raise InputError(
+                f"{path} answers {question!r} of picture {trial} by {answer!r}, and answers are whole numbers from "
+                f"{valid[0]} to {valid[-1]}: use the file as it was saved."
+            )
+        values[trial, question] = answer
+    lacking = len(study.trials) * len(study.questions) - len(values)
+    if lacking:
+        raise InputError(
+            f"{path} is not complete, {lacking} of {lacking + len(values)} answers are missing: "
+            "ask the rater to go on, or leave it out."
+        )
+    return Answers(str(found["rater"]), values)
+
+
+def read_all(paths: Sequence[Path], study: Study) -> list[Answers]:
+    """The answers of all raters; of folders, every .json and .csv in them, but keys.
+
+    Raises:
+        InputError: as `read_answers`; there are none, or two files are of one rater.
+    """
+    files: list[Path] = []
+    for path in paths:
+        inside_it = (
+            sorted(p for p in path.iterdir() if p.suffix.lower() in (".json", ".csv"))
+            if path.is_dir()
+            else [path]
+        )
+        files += [p for p in inside_it if not p.name.endswith(".key.json")]
+    if not files:
+        raise InputError("There are no answers: give the files that raters saved, or their folder.")
+    found: dict[str, tuple[Path, Answers]] = {}
+    for path in files:
+        answers = read_answers(path, study)
+        if answers.rater in found:
+            raise InputError(f"{path} and {found[answers.rater][0]} are of one rater: keep one of them.")
+        found[answers.rater] = path, answers
+    return [answers for _, answers in found.values()]
+
+
+def _json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror}): check the name.") from error
+    except ValueError as error:
+        raise InputError(
+            f"{path} is no JSON: it was cut off or is something else, use another copy."
+        ) from error
+
+
+def _of_json(path: Path) -> dict[str, Any]:
+    content = _json(path)
+    try:
+        if content["format"] != ANSWERS or content["version"] != VERSION:
+            raise KeyError("format")
+        flat = [
+            (str(trial), str(question), answer)
+            for trial, given in content["answers"].items()
+            for question, answer in given.items()
+        ]
+        return {"study": content["study"], "rater": content["rater"], "answers": flat}
+    except (KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{path} holds no answers of a study: give the file that the page saved.") from error
+
+
+def _csv(path: Path) -> dict[str, Any]:
+    try:
+        lines = list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8-sig"))))
+    except (OSError, ValueError, csv.Error) as error:
+        raise InputError(f"{path} cannot be read as CSV: use another copy.") from error
+    if not lines or any(line.get(name) is None for line in lines for name in COLUMNS):
+        raise InputError(f"{path} holds no answers of a study: give the file that the page saved.")
+    if len({(line["study"], line["rater"]) for line in lines}) > 1:
+        raise InputError(f"{path} holds the answers of several raters: give one file for each.")
+
+    def number(cell: str) -> float | int:
+        try:
+            return int(cell)
+        except ValueError:
+            return math.nan
+
+    flat = [(line["trial"], line["question"], number(line["answer"])) for line in lines]
+    return {"study": lines[0]["study"], "rater": lines[0]["rater"], "answers": flat}
