@@ -97,10 +97,9 @@ class Swap:
 
     def swap(self, photo: torch.Tensor, identity: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """The first picture of `identity` says whose face it is."""
-        from mien.face.analyze import analyze
-        from mien.pipelines.swap import WarpSwapper
+        from mien.pipelines.photo_swap import SwapPipeline
 
-        swapper, who = WarpSwapper(analyze), to_pictures(identity)[0]
+        swapper, who = SwapPipeline(), to_pictures(identity)[0]
         photos = to_pictures(photo)
         made = [swapper(one, who) for one in photos]
         return to_images(made), changed(photos, made)
