@@ -103,7 +103,7 @@ def travel(
         InputError: a picture cannot be used, or there are too few stops or frames.
     """
     wish = asdict(portraits.wish)
-    for name in ("num_images", "face", "expression_face"):
+    for name in ("num_images", "face", "expression_face", "lead"):
         del wish[name]
     who, ways = portraits.look.subject(identity, "identity"), [portraits.look.target(stop) for stop in stops]
     with portraits.telling():
