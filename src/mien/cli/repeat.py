@@ -50,7 +50,8 @@ def repeat(
         drawn = again.make(maker, progress)
     seconds = time.perf_counter() - ready
     made = finish(maker, drawn, again.prints)
-    made = replace(made, settings={**again.old, **made.settings})
+    photo = None if made.mask is None else pictures["photo" if kind == "reface" else "identity"]
+    made = replace(made, settings={**again.old, **made.settings}, photo=photo)
     made.save(output)
     if strip:
         save_strip(maker, [drawn], strip)

@@ -130,12 +130,14 @@ class Chooser:
     """The face that is meant among those of the first frame that shows any; tells if it had to choose."""
 
     def __init__(self, which: FaceChoice, name: str, tell: Callable[[str], object]) -> None:
-        self.which, self.name, self.tell = which, name, tell
+        self.which, self.name, self._tell = which, name, tell
+        self._told = False
 
     def __call__(self, faces: Sequence[Face]) -> Face | None:
         if self.which == "largest":
-            if len(faces) > 1:
-                self.tell(
+            if len(faces) > 1 and not self._told:
+                self._told = True
+                self._tell(
                     f"{self.name} shows {len(faces)} faces, the largest is followed: --face left, right or N chooses."
                 )
             return faces[0]
