@@ -151,12 +151,12 @@ class Puppet:
         slower = 1 / smooth if smooth > 0 else np.inf
         self._filters = OneEuro(SLOWEST * slower, FASTER), OneEuro(TURNS_SLOWEST * slower, TURNS_FASTER)
         self._rest: Rest | None = None
-        self._before = Solver(sitter.own, sitter.own, self._weight).before
-        self._answer = answer(sitter, self._before)
+        self.before = Solver(sitter.own, sitter.own, self._weight).before
+        self._answer = answer(sitter, self.before)
         self._correct = {count: _correction(self._answer, self._weight, count) for count in (52, 57)}
         tried = sitter.own[:52] + TRIED * np.diag(self._answer[:52])
         self._slope = np.maximum((_logit(tried) - _logit(sitter.own[:52])) / TRIED, FLATTEST)
-        self.last = Moved(self._before, np.zeros(3))  # what was followed last; at first the photo
+        self.last = Moved(self.before, np.zeros(3))  # what was followed last; at first the photo
         self._frame = np.array(sitter.image)
 
     def rest(self, face: Face | Rest) -> None:
@@ -195,9 +195,9 @@ class Puppet:
         wanted[52:count] += self.strength * (read[52:] - own[52:count])
         solver = Solver(own, wanted, self._weight)
         first = solver.after
-        lacks = wanted - own - self._answer @ (first - self._before)
+        lacks = wanted - own - self._answer @ (first - self.before)
         eyes = np.clip(self._correct[count] @ lacks[:count], -REACH, REACH)
-        lips = self._before + (_logit(wanted[:52]) - _logit(own[:52])) / self._slope - first
+        lips = self.before + (_logit(wanted[:52]) - _logit(own[:52])) / self._slope - first
         lips = self._weight[:52] * np.clip(lips, -LIPS_REACH, LIPS_REACH)
         after = first + np.where(LIPS, lips, eyes)
         turn = pose - (rest.pose if self.relative else self.sitter.face.pose)
@@ -209,7 +209,7 @@ class Puppet:
         """The photo so moved, [H, W, 3] uint8; any thread may draw any frame."""
         sitter = self.sitter
         return draw(
-            sitter.image, sitter.face.landmarks, self._before, moved.after, sitter.mouth, moved.turn
+            sitter.image, sitter.face.landmarks, self.before, moved.after, sitter.mouth, moved.turn
         ).image
 
 
