@@ -4,7 +4,7 @@ What a driver's face does is its reading less its reading at rest; laid onto the
 should read of the photo. To look at each frame and correct it would cost more than to draw it, so the photo is tried
 once beforehand, one coefficient after the other, and the answers J that are read then foretell the readings:
 
-    a = f + M (w - r - J (f - b)),    M = (J' W J + d I)^-1 J' W        eyes and brows
+    a = f + M (w - r - J (f - b)),    M = (J' W J + d I)^-1 J' W        eyes, brows and jaw
     a = b + (logit w - logit r) / s                                      all others, each by itself
 
 a: coefficients [52], f: the first guess of `mien.warping.target`, b: the photo's own, w: the reading [57] wanted, r:
@@ -34,8 +34,8 @@ from mien.warping.shapes import MOST_TURN
 from mien.warping.target import LMS_WEIGHT, REACH, Solver, at_rest, clipped, expressed, reading
 
 TRIED = 0.8  # of a coefficient, when its answer is measured
-LIPS = np.array([not name.startswith(("eye", "brow")) for name in NAMES])
-LIPS_REACH = 0.2  # how far these leave the first guess
+LIPS = np.array([not name.startswith(("eye", "brow", "jaw")) for name in NAMES])
+LIPS_REACH = 0.15  # how far these leave the first guess
 EPSILON, FLATTEST = 0.03, 1.5  # of a reading whose logit says something, and of a slope
 DAMPING = 0.1  # of a coefficient against a squared error of a reading
 CALM = 0.15  # share of a film's faces that are taken for rest
