@@ -10,7 +10,8 @@ import gradio as gr
 
 from mien.expressions.spec import Expression
 from mien.making.made import Maker
-from mien.making.wishes import PhotoWish, PortraitWish, Request, in_words
+from mien.making.wishes import PhotoWish, PortraitWish, Request
+from mien.metrics.words import words as in_words
 from mien.studio import jobs
 from mien.studio.engine import Engine, Job
 from mien.studio.fields import (
@@ -96,7 +97,7 @@ def panel(engine: Engine, backbone: gr.Dropdown, history: gr.State) -> Panel:
                     maker = Portraits(engine.model(backbone), wish)
                 done = jobs.make(maker, asked, wish.num_images, job, place)
                 paths = [path for path, _ in done]
-                lines = [f"Seed {made.told['seed']}: {in_words('portrait', made.scores)}" for _, made in done]
+                lines = [f"Seed {made.told['seed']}: {in_words(made.scores)}" for _, made in done]
                 entry: dict[str, Any] = {"kind": "portrait", "how": how, "text": expression}
                 entry |= {"picture": paths[0], "label": f"{_text(asked)} · seed {asked.seed}"}
                 entry["settings"] = {**maker.settings, **done[0][1].told}

@@ -10,7 +10,8 @@ import gradio as gr
 from PIL import Image, ImageDraw, ImageFont
 
 from mien.making.made import Maker
-from mien.making.wishes import PhotoWish, RefaceWish, Request, in_words
+from mien.making.wishes import PhotoWish, RefaceWish, Request
+from mien.metrics.words import words as in_words
 from mien.provenance import COMPOSITE, save_image
 from mien.studio import jobs
 from mien.studio.engine import Engine, Job
@@ -152,7 +153,7 @@ def panel(engine: Engine, backbone: gr.Dropdown, history: gr.State) -> Panel:
                 entry: dict[str, Any] = {"kind": "reface", "how": how, "text": expression}
                 entry |= {"picture": after, "label": f"{task} · seed {asked.seed}"}
                 entry["settings"] = {**made.settings, "task": task}
-                note = f"Done. {in_words('reface', made.scores)}"
+                note = f"Done. {in_words(made.scores)}"
                 return Done((photo, after), [after], note, entry)
 
             yield from jobs.follow(engine, request, history, progress, work)
