@@ -1,6 +1,6 @@
 """EmojiDiff's own claim at the embedded model's scale: a reference of pixels, and the person taken out of it.
 
-    python -m benchmarks.pixels_story SET [--out runs/pixels] [--steps BASE REFINED ICA] [--ways WAY ...] [--archives mead]
+    python -m benchmarks.pixels_story SET [--out runs/pixels] [--steps BASE REFINED ICA] [--ways WAY ...]
 
 SET is a set of `mien data ingest`. A Base E-Adapter that hears the reference's pixels (`mini_pixels_base`) is trained
 on it; IDI's triples are made by each of three ways, *restruct* with that Base; Refined adapters are trained from it on
