@@ -71,7 +71,9 @@ def test_several_sets_are_drawn_from_by_their_size(places: dict[str, Path], tmp_
     assert len(other) == 3 * len(one)
     batch = made.batch(800, make_rng(0, 0, 0))
     of_large = made.training.examples.sets[1]._identity
-    known = torch.stack([of_large[row] for row in list(of_large._places)[4:12]])  # of people that the other lacks
+    known = torch.stack(
+        [of_large[row] for row in list(of_large._places)[4:12]]
+    )  # of people that the other lacks
     told = (batch["identity"][:, None] == known).all(2).any(1).float().mean()
     assert told == pytest.approx(0.75 * 8 / 12, abs=0.05) and len(batch["x"]) == 800
     held = made.training.examples.held_out()
