@@ -1,6 +1,6 @@
 """EmojiDiff's own claim at the embedded model's scale: a reference of pixels, and the person taken out of it.
 
-    python -m benchmarks.pixels_story SET [--out runs/pixels] [--steps BASE REFINED ICA] [--quick]
+    python -m benchmarks.pixels_story SET [--out runs/pixels] [--steps BASE REFINED ICA] [--ways WAY ...] [--quick]
 
 SET is a set of `mien data ingest`. A Base E-Adapter that hears the reference's pixels (`mini_pixels_base`) is trained
 on it; IDI's triples are made by each of three ways, *restruct* with that Base; Refined adapters are trained from it on
@@ -34,6 +34,7 @@ from benchmarks.emojidiff_story import mien
 from benchmarks.photo_scenes import london
 from benchmarks.table import Row, exact, publish, run
 from mien.face.align import cropped
+from mien.images import read_image
 from mien.metrics import statistics
 from mien.metrics.face import exp, id_similarity, lms
 from mien.metrics.scoring import Observation, Scorer, load_scorer
@@ -94,10 +95,10 @@ def adapters(given: argparse.Namespace) -> dict[str, Path | None]:
     """Arm → folder; None is what ships."""
     base_steps, refined_steps, ica_steps = given.steps
     found: dict[str, Path | None] = {"numbers": None}
-    more = (f"args.data.root={given.set}", "loop.batch_size=16")
-    base = train(given, "base", "mini_pixels_base", base_steps, None, *more)
+    of = f"args.data.root={given.set}"
+    base = train(given, "base", "mini_pixels_base", base_steps, None, of, "loop.batch_size=16")
     found["base"] = base
-    made = {way: triples(given, way, base) for way in WAYS}
+    made = {way: triples(given, way, base) for way in given.ways}
     whole = f"[{','.join(map(str, made.values()))}]"
     rate = ["loop.lr=5.0e-4"]
     for arm, data in [*((f"refined_{way}", str(folder)) for way, folder in made.items()), ("refined", whole)]:
@@ -115,17 +116,19 @@ def adapters(given: argparse.Namespace) -> dict[str, Path | None]:
 def draw(
     given: argparse.Namespace, arm: str, adapter: Path | None, wishes: Sequence[Wish]
 ) -> list[Image.Image]:
-    """The arm's portraits; wish i has seed i in every arm."""
-    pipe = PortraitPipeline.from_backbone("mini", "cpu", adapter=adapter)
-    images: list[Image.Image] = []
-    for first in tqdm(range(0, len(wishes), BATCH), desc=arm, unit="batch"):
-        batch = wishes[first : first + BATCH]
-        who, how = [wish.person for wish in batch], [wish.frame.image for wish in batch]
-        images += pipe(identity=who, expression=how, seed=list(range(first, first + len(batch))))
-    for i, image in enumerate(images):
-        (given.out / "results" / arm).mkdir(parents=True, exist_ok=True)
-        save_image(image, given.out / "results" / arm / f"{i:03d}.png", {"benchmark": "pixels", "arm": arm})
-    return images
+    """The arm's portraits, those that are not there yet made; wish i has seed i in every arm."""
+    folder = given.out / "results" / arm
+    places = [folder / f"{i:03d}.png" for i in range(len(wishes))]
+    folder.mkdir(parents=True, exist_ok=True)
+    todo = [i for i, place in enumerate(places) if not place.is_file()]
+    pipe = PortraitPipeline.from_backbone("mini", "cpu", adapter=adapter) if todo else None
+    for first in tqdm(range(0, len(todo), BATCH), desc=arm, unit="batch"):
+        assert pipe is not None
+        rows = todo[first : first + BATCH]
+        who, how = [wishes[i].person for i in rows], [wishes[i].frame.image for i in rows]
+        for i, image in zip(rows, pipe(identity=who, expression=how, seed=rows), strict=True):
+            save_image(image, places[i], {"benchmark": "pixels", "arm": arm})
+    return [read_image(place) for place in places]
 
 
 def score(
@@ -202,8 +205,9 @@ def main() -> None:
     )
     parser.add_argument("set", type=Path, metavar="SET", help="folder of `mien data ingest`")
     parser.add_argument("--out", type=Path, default=Path("runs/pixels"))
-    parser.add_argument("--steps", type=int, nargs=3, default=(700, 120, 40), help="of Base, Refined, ICA")
+    parser.add_argument("--steps", type=int, nargs=3, default=(650, 100, 30), help="of Base, Refined, ICA")
     parser.add_argument("--count", type=int, default=600, help="references that each way of IDI makes")
+    parser.add_argument("--ways", nargs="+", choices=WAYS, default=WAYS, help="of IDI: only these")
     parser.add_argument("--arms", nargs="+", choices=ARMS, default=ARMS, help="only these")
     parser.add_argument("--quick", action="store_true", help="two steps, two films: to see that it runs")
     given = parser.parse_args()

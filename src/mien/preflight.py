@@ -52,12 +52,7 @@ class Need:
             return 0
         if self.configs:
             return 5_000_000
-        files = [
-            file
-            for file in self.entry.files
-            if file.path.endswith((".safetensors", ".bin", ".onnx", ".pth", ".ckpt"))
-        ]
-        sizes = [file.size for file in files]
+        sizes = [file.size for file in self.entry.files if not file.path.endswith((".json", ".txt"))]
         return None if None in sizes else sum(size for size in sizes if size is not None)
 
     def line(self) -> str:

@@ -276,7 +276,7 @@ def framed() -> Any:
 
 
 def test_refacing_takes_them_too(reface: RefacePipeline) -> None:
-    photo = Image.new("RGB", (256, 288), (90, 120, 60))
+    photo = Image.fromarray(np.random.default_rng(0).integers(0, 256, (288, 256, 3), np.uint8))
     ours = [reface(photo, RED, GREEN, seed=seed, steps=2, guidance=1.5)[0] for seed in (4, 5)]
     theirs = reface(
         photo=photo, identity=RED, expression=GREEN, seed=4, num_inference_steps=2, guidance_scale=1.5,

@@ -1,31 +1,51 @@
-"""`mien film`: a photo that moves as a film's face does."""
+"""`mien film`: a photo that moves as a film's face does, or a film whose person has another expression."""
 
 from __future__ import annotations
 
+import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mien.cli import options
 from mien.cli.console import choice, print_json, tell
-from mien.cli.pictures import files, keep, remind, spare
+from mien.cli.pictures import expression_files, files, keep, keep_tables, remind, spare
 
 if TYPE_CHECKING:
     from mien.making.filming import Report
+    from mien.pipelines.photo_film import Puppet
 
 INTERRUPTED = 130
+OUTPUT = Path("film.mp4")
 
 
 def film(
     context: typer.Context,
-    photo: Annotated[Path, typer.Argument(metavar="PHOTO", help="A photo of the person.")],
-    driver: Annotated[Path, typer.Argument(metavar="VIDEO", help="A film whose face drives the photo.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The film: .mp4 or .mov.")] = Path(
-        "film.mp4"
-    ),
+    source: Annotated[
+        Path,
+        typer.Argument(metavar="PHOTO", help="A photo to move; or a film, with --expression or --motion."),
+    ],
+    driver: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="VIDEO", help="What moves it: a film, a motion (.json), a camera (/dev/video0)."
+        ),
+    ] = None,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The film: .mp4 or .mov.")] = OUTPUT,
+    expression: Annotated[
+        str | None,
+        typer.Option(metavar="SPEC", help="Of a film: another expression for its person, throughout."),
+    ] = None,
+    motion: Annotated[
+        Path | None, typer.Option(metavar="OUT.json", help="Of a film: write how its face moves.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DEVICE", help="Of a camera: the virtual camera to show it on.")
+    ] = None,
     strength: Annotated[float, typer.Option(min=0, max=1.5, help="How much of the movement.")] = 1.0,
     region: Annotated[str, typer.Option(help="What may move: all, eyes, brows or mouth.")] = "all",
     pose: Annotated[
@@ -55,34 +75,174 @@ def film(
 
     mien film me.jpg speech.mp4 -o talking.mp4
 
+    mien film speech.mp4 --expression joy -o happy.mp4
+
+    mien film speech.mp4 --motion speech.json
+
     Ctrl-C ends the film where it is. Other people's faces need their consent. Films say that they were generated.
     """
-    from mien.making.wishes import REGIONS, PhotoWish
+    from mien.making.wishes import REGIONS
     from mien.provenance.film import check_film
+    from mien.types import InputError
 
     choice(region, REGIONS, "region")
-    chosen, chosen_photo = options.parse_face(face), options.parse_face(photo_face)
-    check_film(output)
-    spare(files([photo, driver, *([teeth] if teeth else [])]), [output])
-    keep([output], overwrite)
+    parsed = {"face": options.parse_face(face), "photo_face": options.parse_face(photo_face)}
+    from mien.making.live import is_camera
+
+    alone = [name for name in ("expression", "motion") if context.params[name] is not None]
+    camera = driver is not None and is_camera(driver)
+    if (driver is None) != (len(alone) == 1) or (driver is not None and alone):
+        raise InputError("give a PHOTO and what moves it, or a film and either --expression or --motion.")
+    if camera != (out is not None):
+        raise InputError(
+            "a camera and --out go together: mien film PHOTO /dev/video0 --out /dev/video10; `mien studio` shows it "
+            "in a window."
+        )
+    given = [
+        source,
+        *([driver] if driver else []),
+        *([teeth] if teeth else []),
+        *expression_files(expression),
+    ]
+    if motion is not None:
+        spare(files(given), [motion])
+        keep_tables([motion], '{\n  "schema": "mien.motion"', overwrite)
+    elif not camera:
+        check_film(output)
+        spare(files(given), [output])
+        keep([output], overwrite)
+    if expression is not None:
+        from mien.expressions.spec import parse
+
+        parse(expression)  # a mistake is told before anything is loaded
     remind(quiet)
+    how = {**context.params, **parsed}
+    if motion is not None:
+        _record(how)
+    elif expression is not None:
+        _change(how)
+    elif camera:
+        _live(how)
+    elif str(driver).lower().endswith(".json"):
+        _play(how)
+    else:
+        _drive(how)
+
+
+def _drive(how: dict[str, Any]) -> None:
     from mien.making import filming
     from mien.making.footage import Footage
+
+    with Footage(how["driver"], filming.LOOKED_AT) as footage:
+        footage.first()
+        puppet, settings = _puppet(how)
+        choose = filming.Chooser(how["face"], str(how["driver"]), tell)
+        puppet.rest(filming.resting(footage, choose)[0])
+        with bar(footage.count, how["quiet"]) as progress:
+            report = filming.drive(footage, puppet, how["output"], settings, choose, how["audio"], progress)
+    finish(report, how["output"], how["driver"], how["as_json"])
+
+
+def _play(how: dict[str, Any]) -> None:
+    from mien.expressions.motion import read_motion
+    from mien.making import filming
+
+    moves = read_motion(how["driver"])
+    puppet, settings = _puppet(how)
+    with bar(len(moves), how["quiet"]) as progress:
+        report = filming.play(moves, puppet, how["output"], settings, progress)
+    finish(report, how["output"], how["driver"], how["as_json"])
+
+
+def _record(how: dict[str, Any]) -> None:
+    from mien.expressions.motion import write_motion
+    from mien.making import filming
+    from mien.making.footage import Footage
+
+    with Footage(how["source"], filming.LOOKED_AT) as footage:
+        choose = filming.Chooser(how["face"], str(how["source"]), tell)
+        rest = filming.resting(footage, choose)[0]
+        with bar(footage.count, how["quiet"]) as progress:
+            moves, report = filming.record(footage, rest, choose, progress)
+    write_motion(how["motion"], moves)
+    finish(report, how["motion"], how["source"], how["as_json"])
+
+
+def _change(how: dict[str, Any]) -> None:
+    from mien.expressions.spec import parse
+    from mien.making import filming
+    from mien.making.footage import Footage
+    from mien.pipelines.photo_retouch import Retouch
+
+    with Footage(how["source"], how["size"]) as footage:
+        footage.first()
+        photographs = _photographs(how)
+        choose = filming.Chooser(how["face"], str(how["source"]), tell)
+        sitter = filming.calm(footage, photographs, choose)
+        asked = parse(how["expression"])
+        told = "a picture" if any(part.picture for part in asked.parts) else asked.text
+        retouch = Retouch(
+            photographs.pipe,
+            sitter,
+            photographs.target(asked).expression,
+            how["strength"],
+            how["relative"],
+            how["region"],
+            how["smooth"],
+        )
+        settings = {**photographs.settings, "expression": told, "smooth": how["smooth"]}
+        with bar(footage.count, how["quiet"]) as progress:
+            report = filming.change(footage, retouch, how["output"], settings, choose, how["audio"], progress)
+    finish(report, how["output"], how["source"], how["as_json"])
+
+
+def _live(how: dict[str, Any]) -> None:
+    from tqdm import tqdm
+
+    from mien.making import filming, live
+
+    with live.open_camera(how["driver"]) as footage:
+        puppet, _ = _puppet(how)
+        height, width = puppet.sitter.image.shape[:2]
+        resting = threading.Event()
+        with live.VirtualCamera(how["out"], (width, height)) as camera:
+            threading.Thread(target=_await_key, args=(resting,), daemon=True).start()
+            tell(f"{how['out']} shows the photo. Enter: this is your rest. Ctrl-C ends.")
+            choose = filming.Chooser(how["face"], str(how["driver"]), tell)
+            with tqdm(unit=" frames", leave=False, disable=True if how["quiet"] else None) as shown:
+
+                def progress(frames: int, dropped: int) -> None:
+                    shown.set_postfix(dropped=dropped, refresh=False)
+                    shown.update(frames - shown.n)
+
+                report = live.live(footage.frames(), puppet, camera.show, choose, resting, progress)
+    report.stopped = False
+    finish(report, how["out"], how["driver"], how["as_json"])
+
+
+def _await_key(pressed: threading.Event) -> None:
+    for _ in sys.stdin:
+        pressed.set()
+
+
+def _photographs(how: dict[str, Any]) -> Any:
     from mien.making.photographs import Photographs
+    from mien.making.wishes import PhotoWish
+
+    names = ("strength", "relative", "region", "teeth")
+    wish = PhotoWish(kind="film", **{name: how[name] for name in names}, face=how["photo_face"])
+    return Photographs(wish, tell)
+
+
+def _puppet(how: dict[str, Any]) -> tuple[Puppet, dict[str, Any]]:
+    """The photo, ready to be moved, and what the film says of how it was made."""
+    from mien.making.filming import sit
     from mien.pipelines.photo_film import Puppet
 
-    with Footage(driver, filming.LOOKED_AT) as footage:
-        footage.first()
-        wish = PhotoWish("film", strength, relative, region, teeth, face=chosen_photo)
-        photographs = Photographs(wish, tell)
-        sitter = filming.sit(photographs, photo, size)
-        puppet = Puppet(sitter, strength=strength, region=region, pose=pose, relative=relative, smooth=smooth)
-        choose = filming.Chooser(chosen, str(driver), tell)
-        puppet.rest(filming.resting(footage, choose)[0])
-        settings = {**photographs.settings, "pose": pose, "smooth": smooth}
-        with bar(footage.count, quiet) as progress:
-            report = filming.drive(footage, puppet, output, settings, choose, audio, progress)
-    finish(report, output, str(driver), as_json)
+    photographs = _photographs(how)
+    sitter = sit(photographs, how["source"], how["size"])
+    chosen = {name: how[name] for name in ("strength", "region", "pose", "relative", "smooth")}
+    return Puppet(sitter, **chosen), {**photographs.settings, **chosen}
 
 
 @contextmanager
@@ -98,18 +258,22 @@ def bar(total: int, quiet: bool) -> Iterator[Callable[[int], None]]:
         yield progress
 
 
-def finish(report: Report, output: Path, source: str, as_json: bool) -> None:
+def finish(report: Report, output: Path, source: Path, as_json: bool) -> None:
     """Say what became of a film; what was lost, first."""
     if report.stopped:
         tell(f"stopped: the first {report.frames} frames are in {output}.")
-    elif report.damaged or (report.promised and report.frames < report.promised):
+    elif report.damaged or report.frames < report.promised:
         of = f"of {report.promised} " if report.promised else ""
         tell(f"{source} is damaged or cut short: {report.frames} {of}frames could be read, and were made.")
     if as_json:
         print_json({"file": str(output), **vars(report), "frames_per_second": report.speed})
     else:
-        without = f", {report.faceless} without a face" if report.faceless else ""
+        lost = "".join(
+            f", {count} {what}"
+            for count, what in ((report.faceless, "without a face"), (report.dropped, "dropped"))
+            if count
+        )
         print(output)
-        print(f"{report.frames} frames{without}, {report.seconds:.1f} s, {report.speed:.1f} frames a second")
+        print(f"{report.frames} frames{lost}, {report.seconds:.1f} s, {report.speed:.1f} frames a second")
     if report.stopped:
         raise typer.Exit(INTERRUPTED)

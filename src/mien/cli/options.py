@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 FACES = ("largest", "left", "right")
 BESIDE_FROM = (
-    "source", "output", "strip", "backbone", "adapter", "device", "force", "overwrite", "as_json", "quiet",
+    "source", "output", "strip", "backbone", "adapter", "device", "force", "overwrite", "as_json", "verbose", "quiet",
 )  # fmt: skip
 FINISH_STRENGTH = 0.35
 DTYPES = ("auto", "float32", "bfloat16", "float16")
@@ -108,6 +108,7 @@ FinishStrength = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Also replace a file that mien did not make.")]
+Verbose = Annotated[bool, typer.Option("--verbose", help="Also print scores as numbers, and times.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")]
 
 

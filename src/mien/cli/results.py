@@ -17,7 +17,7 @@ from mien.cli.pictures import (
     remind,
     steps_bar,
 )
-from mien.making.wishes import SCORED_BY, Request, in_words
+from mien.making.wishes import SCORED_BY, Request, in_numbers
 
 if TYPE_CHECKING:
     from mien.making.made import Maker
@@ -35,6 +35,7 @@ def make(
     began: float,
     overwrite: bool,
     as_json: bool,
+    verbose: bool,
     quiet: bool,
 ) -> None:
     """Make `count` pictures of a request, of seed, seed + 1 …, in one batch; write them, and report.
@@ -67,7 +68,7 @@ def make(
     if strip:
         save_strip(maker, drawn, strip)
     settings = {**maker.settings, "prompt": request.prompt}
-    report(maker.kind, told, strip, settings, seconds, began, as_json)
+    report(maker.kind, told, strip, settings, seconds, began, as_json, verbose)
 
 
 def report(
@@ -78,6 +79,7 @@ def report(
     seconds: float,
     began: float,
     as_json: bool,
+    verbose: bool,
     more: Mapping[str, Any] | None = None,
     end: str = "",
 ) -> None:
@@ -92,12 +94,19 @@ def report(
         }
         print_json({**answer, "scored_by": SCORED_BY[kind], "seconds": seconds, "seconds_in_all": total})
         return
+    from mien.metrics.words import warning, words
+
     for one in made:
-        print(f"{one['path']}  {in_words(kind, one)}")
+        print(f"{one['path']}  {words(one)}" if one["id"] is not None else f"{one['path']}  no face found")
+        if verbose and one["id"] is not None:
+            print(f"  {in_numbers(kind, one)}")
+        if one["id"] is not None and not end and (poor := warning(one)):
+            tell(poor)
     if strip:
         print(f"{strip}  {SHOWN[kind]}")
-    print("scores by the embedded analyser and recogniser")
-    print(f"{seconds:.1f} s to generate, {total:.1f} s in all")
+    if verbose:
+        print("scores by the embedded analyser and recogniser")
+        print(f"{seconds:.1f} s to generate, {total:.1f} s in all")
     if any(one["id"] is None for one in made):
         tell(f"no face was found in {NO_FACE[kind]}: try another --seed.")
     if end:

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,6 +23,8 @@ import numpy as np
 import torch
 from PIL import Image
 
+from mien.expressions.motion import Motion
+from mien.face.subject import Subject
 from mien.face.track import Tracker
 from mien.images import read_image
 from mien.making.footage import Footage, Shot
@@ -30,9 +32,10 @@ from mien.making.photographs import Photographs
 from mien.pipelines.inputs import FaceChoice, choose_face
 from mien.pipelines.photo import Sitter
 from mien.pipelines.photo_film import Puppet, Rest, rest_of
+from mien.pipelines.photo_retouch import Retouch
 from mien.provenance.film import Colours, Writer, film
 from mien.types import ByteImage, Face, InputError
-from mien.warping.target import expressed, reading
+from mien.warping.target import at_rest, expressed, reading
 
 AHEAD = 4  # frames that a stage may be ahead of the next
 DRAWERS = 2
@@ -48,7 +51,8 @@ class Report:
 
     Attributes:
         frames: written. faceless: of these, without a face in the driver's frame. promised: by the file read; 0: it
-        does not say. damaged: pieces of it that could not be decoded. seconds: taken. stopped: by Ctrl-C.
+        does not say. damaged: pieces of it that could not be decoded. seconds: taken. dropped: of a camera's, for lack
+        of time. stopped: by Ctrl-C.
     """
 
     frames: int = 0
@@ -56,8 +60,8 @@ class Report:
     promised: int = 0
     damaged: int = 0
     seconds: float = 0.0
+    dropped: int = 0
     stopped: bool = False
-    notes: list[str] = field(default_factory=list)
 
     @property
     def speed(self) -> float:
@@ -126,12 +130,14 @@ class Chooser:
     """The face that is meant among those of the first frame that shows any; tells if it had to choose."""
 
     def __init__(self, which: FaceChoice, name: str, tell: Callable[[str], object]) -> None:
-        self.which, self.name, self.tell = which, name, tell
+        self.which, self.name, self._tell = which, name, tell
+        self._told = False
 
     def __call__(self, faces: Sequence[Face]) -> Face | None:
         if self.which == "largest":
-            if len(faces) > 1:
-                self.tell(
+            if len(faces) > 1 and not self._told:
+                self._told = True
+                self._tell(
                     f"{self.name} shows {len(faces)} faces, the largest is followed: --face left, right or N chooses."
                 )
             return faces[0]
@@ -162,6 +168,16 @@ def resting(footage: Footage, choose: Chooser) -> tuple[Rest, Face, ByteImage]:
             "is large and well lit"
         )
     return rest_of(faces), best[1], best[2]
+
+
+def calm(footage: Footage, photographs: Photographs, choose: Chooser) -> Sitter:
+    """A film's person in their calmest frame.
+
+    Raises:
+        InputError: no face is found, or it cannot be used.
+    """
+    _, face, image = resting(footage, choose)
+    return photographs.pipe.sit(Subject(Image.fromarray(image), face))
 
 
 def drive(
@@ -195,6 +211,111 @@ def drive(
     stream = footage.audio if audio else None
     with film(output, settings, (width, height), footage.rate, footage.ticks, Colours(), stream) as writer:
         return run(footage, writer, step, stream is not None, progress)
+
+
+def change(
+    footage: Footage,
+    retouch: Retouch,
+    output: Path,
+    settings: dict[str, Any],
+    choose: Chooser,
+    audio: bool = True,
+    progress: Callable[[int], object] = lambda done: None,
+) -> Report:
+    """A film whose person has another expression, written to `output`; frames without them stay as they are.
+
+    Raises:
+        InputError: the film or the place cannot be used.
+    """
+    track = Tracker(choose)
+
+    def step(shot: Shot) -> tuple[bool, Draw]:
+        face = track(shot.image)
+        if face is None:
+            return False, lambda: shot.image
+        seen = retouch.follow(face, float(shot.time))
+        return True, lambda: retouch.draw(shot.image, seen)
+
+    height, width = footage.first().image.shape[:2]
+    stream = footage.audio if audio else None
+    colours = footage.colours
+    with film(output, settings, (width, height), footage.rate, footage.ticks, colours, stream) as writer:
+        return run(footage, writer, step, stream is not None, progress)
+
+
+def record(
+    footage: Footage, rest: Rest, choose: Chooser, progress: Callable[[int], object] = lambda done: None
+) -> tuple[Motion, Report]:
+    """The motion of the face in a film. Frames without it repeat the frame before; before the first, the first.
+
+    Raises:
+        InputError: no face is found.
+    """
+    track, report, began = Tracker(choose), Report(promised=footage.count), time.perf_counter()
+    times: list[float] = []
+    seen: list[Face] = []
+    for shot in ahead(footage.frames()):
+        face = track(shot.image)
+        report.faceless += face is None
+        times.append(float(shot.time))
+        if face is not None:
+            seen += [face] * (len(times) - len(seen))
+        elif seen:
+            seen.append(seen[-1])
+        report.frames += 1
+        progress(report.frames)
+    if not seen:
+        raise InputError(
+            f"{footage.name}: no face was found: use a film in which a face is large and well lit"
+        )
+    report.seconds, report.damaged = time.perf_counter() - began, footage.damaged
+    steady = np.abs(np.diff(times) * float(footage.rate) - 1).max(initial=0) < 0.1
+    return Motion(
+        footage.rate,
+        np.stack([face.blendshapes for face in seen]),
+        np.stack([face.pose for face in seen]),
+        np.clip(rest.reading[:52], 0, 1),
+        rest.pose,
+        None if steady else np.array(times),
+    ), report
+
+
+def play(
+    motion: Motion,
+    puppet: Puppet,
+    output: Path,
+    settings: dict[str, Any],
+    progress: Callable[[int], object] = lambda done: None,
+) -> Report:
+    """A photo that moves as a motion says, written to `output`.
+
+    Raises:
+        InputError: the place cannot be used.
+    """
+    rest = at_rest()
+    if motion.rest is not None and motion.rest_pose is not None:
+        rest[:52] = motion.rest
+        puppet.rest(Rest(rest, motion.rest_pose))
+    report, began = Report(promised=len(motion)), time.perf_counter()
+    height, width = puppet.sitter.image.shape[:2]
+    ticks = Fraction(1, 90_000)
+
+    def drawn() -> Iterator[tuple[Fraction, ByteImage]]:
+        for number, (shapes, pose) in enumerate(zip(motion.coefficients, motion.pose, strict=True)):
+            when = number / motion.rate if motion.times is None else Fraction(float(motion.times[number]))
+            yield when, puppet.draw(puppet.play(shapes, pose, float(when)))
+
+    with film(output, settings, (width, height), motion.rate, ticks) as writer, one_thread_each():
+        try:
+            for when, frame in ahead(drawn()):
+                writer.write(frame, when)
+                progress(writer.frames)
+        except KeyboardInterrupt:
+            if not writer.frames:
+                raise
+            report.stopped = True
+    report.frames, report.seconds = writer.frames, time.perf_counter() - began
+    return report
 
 
 def run(

@@ -48,10 +48,11 @@ class Made:
     scores: dict[str, float | None]
     settings: dict[str, Any]
     mask: FloatArray | None
+    photo: Path | None = None
 
     def save(self, place: Path) -> Path:
-        """Write it with its provenance."""
-        return save_image(self.image, place, self.settings, mask=self.mask)
+        """Write it with its provenance, and with what the photo in the file `photo` says of itself."""
+        return save_image(self.image, place, self.settings, mask=self.mask, photo=self.photo)
 
 
 class Recorder(Protocol):
@@ -110,7 +111,9 @@ def finish(maker: Maker, drawn: Drawn, prints: Fingerprints) -> Made:
     inputs = {"salt": prints.salt, **maker.inputs(drawn, prints)}
     record = maker.model.record(inputs, drawn.image, drawn.slot, drawn.batch)
     settings = {**maker.settings, **told, **record, "scores": scores}
-    return Made(drawn.image, told, scores, settings, drawn.mask)
+    photo = drawn.looked.request.photo if maker.kind == "reface" else drawn.looked.request.identity
+    file = photo if isinstance(photo, Path) and drawn.mask is not None else None
+    return Made(drawn.image, told, scores, settings, drawn.mask, file)
 
 
 def save_strip(maker: Maker, drawn: Sequence[Drawn], place: Path) -> Path:

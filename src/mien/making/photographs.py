@@ -171,8 +171,8 @@ class Photographs:
         """See `Maker`: id, exp, pose."""
         assert isinstance(drawn, Photographed) and drawn.expressed is not None
         assert drawn.looked.who is not None and drawn.looked.how is not None
-        who, face = drawn.looked.who, drawn.expressed.sitter.face
-        return self._judge.photo(drawn.image, face, who, drawn.looked.how.blendshapes, who.face.pose)
+        who, how = drawn.looked.who, drawn.looked.how
+        return self._judge.photo(drawn.image, drawn.expressed.sitter, who, how.blendshapes)
 
     def told(self, drawn: Drawn) -> dict[str, Any]:
         """See `Maker`."""

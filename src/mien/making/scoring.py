@@ -10,19 +10,24 @@ import numpy as np
 from PIL import Image
 
 from mien.face.align import cropped
+from mien.face.analyze import MIN_CONFIDENCE, read_again
 from mien.face.subject import Subject
 from mien.making.made import Drawn
 from mien.making.subjects import Target
 from mien.metrics import face as metrics
+from mien.metrics.photo import colour, detail, seam
 from mien.metrics.scoring import Observation, load_scorer
 from mien.types import Face, FloatArray
 
 if TYPE_CHECKING:
     from mien.backbones import FaceEncoder
     from mien.encoders.identity import EmbeddedIdentity
+    from mien.pipelines.photo import Sitter
     from mien.pipelines.reface import Scene
 
 Scores = dict[str, float | None]
+OF_PHOTOS = ("id", "exp", "pose", "id_distance", "exp_ratio", "detail", "seam", "colour")
+SMALL = 0.01  # Exp: an expression that is nearer to the photo's cannot be told from it
 
 
 class Judge:
@@ -88,6 +93,8 @@ class Judge:
             shapes = seen.face.blendshapes
             scores["exp"] = float(metrics.exp(how.blendshapes, shapes))
             scores["exp_sum"] = float(metrics.exp_sum(how.blendshapes, shapes))
+        at_first = float(metrics.exp(how.blendshapes, identity.face.blendshapes))
+        scores["exp_ratio"] = float(scores["exp"] or 0) / at_first if at_first > SMALL else None
         return scores
 
     def reface(self, drawn: Drawn, scene: Scene, who: Subject | None, how: Target | None) -> Scores:
@@ -106,19 +113,27 @@ class Judge:
             "pose": float(metrics.pose_error(seen.face.pose, scene.face.pose)),
         }
 
-    def photo(
-        self, image: Image.Image, face: Face, who: Subject, shapes: FloatArray, pose: FloatArray
-    ) -> Scores:
-        """The same of a photo whose `face` shall show `who` with blendshapes [52], its head in `pose` [3] degrees."""
-        place = (face.box[:2] + face.box[2:]) / 2
-        near = [face for face in self.analyse(image) if _holds(face, place)]
-        if not near:
-            return {"id": None, "exp": None, "pose": None}
-        seen, wanted = self._scorer.observe_face(image, near[0]), self.look(who)
+    def photo(self, image: Image.Image, photo: Sitter, who: Subject, shapes: FloatArray | None) -> Scores:
+        """Of a photo that the photo engine changed, whose face shall show `who`, with blendshapes [52] (None: those of
+        the photo): id, exp and pose as of `reface`, and what `mien.metrics.words` turns into words. All None if the
+        result shows no face there."""
+        before = photo.face
+        after = read_again(image, before)
+        if after.confidence < MIN_CONFIDENCE:
+            return dict.fromkeys(OF_PHOTOS)
+        seen, wanted = self._scorer.observe_face(image, after), self.look(who)
+        result, given = (np.asarray(image), after.landmarks), (photo.image, before.landmarks)
+        exp = metrics.exp(before.blendshapes if shapes is None else shapes, after.blendshapes)
+        at_first = 0.0 if shapes is None else float(metrics.exp(shapes, before.blendshapes))
         return {
             "id": float(metrics.id_similarity(seen.direction, wanted.direction)),
-            "exp": float(metrics.exp(shapes, seen.face.blendshapes)),
-            "pose": float(metrics.pose_error(seen.face.pose, pose)),
+            "exp": float(exp),
+            "pose": float(metrics.pose_error(after.pose, before.pose)),
+            "id_distance": float(metrics.id_distance(seen.identity, wanted.identity)),
+            "exp_ratio": float(exp) / at_first if at_first > SMALL else None,
+            "detail": detail(result, given),
+            "seam": seam(result[0], photo.image),
+            "colour": colour(result, given),
         }
 
 

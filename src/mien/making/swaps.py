@@ -98,10 +98,11 @@ class Swaps(Photographs):
         """See `Maker`: of the first face that changed."""
         if not isinstance(drawn.looked, Planned):
             return super().score(drawn)
-        one, face = drawn.looked, drawn.looked.photo.face
+        one = drawn.looked
         assert one.who is not None
-        shapes = face.blendshapes if one.how is None else one.how.blendshapes
-        return self._judge.photo(drawn.image, face, one.who, shapes, face.pose)
+        return self._judge.photo(
+            drawn.image, one.photo, one.who, None if one.how is None else one.how.blendshapes
+        )
 
     def told(self, drawn: Drawn) -> dict[str, Any]:
         """See `Maker`; the task by the paper's names."""

@@ -110,7 +110,7 @@ class Request:
         return [one for one in (self.photo, self.identity, *people) if isinstance(one, Path)]
 
 
-def in_words(kind: str, scores: Mapping[str, Any]) -> str:
+def in_numbers(kind: str, scores: Mapping[str, Any]) -> str:
     """The scores that a person wants to see of a "portrait" or a "reface", in a line; those that are known."""
     if scores["id"] is None:
         return "no face found"

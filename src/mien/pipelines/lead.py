@@ -61,9 +61,7 @@ def lead_by_photo(
     for who, how in zip(identities, expressions, strict=True):
         if (id(who), id(how)) in made:
             continue
-        photo = (
-            who.pictures[0] if isinstance(who, Person) else who[0] if isinstance(who, (list, tuple)) else who
-        )
+        photo = who.pictures[0] if isinstance(who, Person) else who
         try:
             sitter = engine.sit(photo, face).framed()
             result = engine.express(sitter, how, expression_face=expression_face)

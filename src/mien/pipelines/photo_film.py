@@ -4,11 +4,13 @@ What a driver's face does is its reading less its reading at rest; laid onto the
 should read of the photo. To look at each frame and correct it would cost more than to draw it, so the photo is tried
 once beforehand, one coefficient after the other, and the answers J that are read then foretell the readings:
 
-    a = f + M (w - r - J (f - b)),    M = (J' W J + d I)^-1 J' W
+    a = f + M (w - r - J (f - b)),    M = (J' W J + d I)^-1 J' W        eyes and brows
+    a = b + (logit w - logit r) / s                                      all others, each by itself
 
 a: coefficients [52], f: the first guess of `mien.warping.target`, b: the photo's own, w: the reading [57] wanted, r:
-the photo's own, W: what counts, d: `DAMPING`. Readings are smoothed by the 1 euro filter (Casiez, Roussel and Vogel,
-CHI 2012).
+the photo's own, W: what counts, d: `DAMPING`, s: the slope of logit r in a. Readings of lips answer as a sigmoid does:
+hardly at first, then much, at another place in every photo. Neither goes far from f. Readings are smoothed by the 1
+euro filter (Casiez, Roussel and Vogel, CHI 2012).
 """
 
 from __future__ import annotations
@@ -23,14 +25,18 @@ from mien.expressions.reading import at_rest as spoken_rest
 from mien.expressions.spec import Expression
 from mien.face import align
 from mien.face.analyze import BATCH, load_reader
+from mien.face.blendshapes import NAMES
 from mien.face.subject import Subject
 from mien.pipelines.photo import CELLS, Sitter, Wanted, focused
 from mien.types import ByteImage, Face, FloatArray
 from mien.warping.draw import draw
 from mien.warping.shapes import MOST_TURN
-from mien.warping.target import LMS_WEIGHT, REACH, Solver, clipped, expressed, reading
+from mien.warping.target import LMS_WEIGHT, REACH, Solver, at_rest, clipped, expressed, reading
 
-TRIED = 0.5  # of a coefficient, when its answer is measured
+TRIED = 0.8  # of a coefficient, when its answer is measured
+LIPS = np.array([not name.startswith(("eye", "brow")) for name in NAMES])
+LIPS_REACH = 0.2  # how far these leave the first guess
+EPSILON, FLATTEST = 0.03, 1.5  # of a reading whose logit says something, and of a slope
 DAMPING = 0.1  # of a coefficient against a squared error of a reading
 CALM = 0.15  # share of a film's faces that are taken for rest
 DOUBT = 3.0  # that these show an expression, against that one picture does
@@ -147,9 +153,9 @@ class Puppet:
         self._rest: Rest | None = None
         self._before = Solver(sitter.own, sitter.own, self._weight).before
         self._answer = answer(sitter, self._before)
-        weight = self._weight * np.r_[np.ones(52), np.full(5, LMS_WEIGHT)]
-        bent = self._answer * weight[:, None]
-        self._correct = np.linalg.solve(bent.T @ bent + DAMPING * np.eye(52), bent.T * weight)
+        self._correct = {count: _correction(self._answer, self._weight, count) for count in (52, 57)}
+        tried = sitter.own[:52] + TRIED * np.diag(self._answer[:52])
+        self._slope = np.maximum((_logit(tried) - _logit(sitter.own[:52])) / TRIED, FLATTEST)
         self.last = Moved(self._before, np.zeros(3))  # what was followed last; at first the photo
         self._frame = np.array(sitter.image)
 
@@ -174,19 +180,27 @@ class Puppet:
         """How the photo moves with the driver's next face; the first is taken for a rest, if none was given."""
         if self._rest is None:
             self.rest(rest_of([face]))
-        assert self._rest is not None
-        read = self._filters[0](reading(face.blendshapes, face.landmarks), seconds)
-        pose = self._filters[1](face.pose, seconds)
-        own = self.sitter.own
+        return self.play(reading(face.blendshapes, face.landmarks), face.pose, seconds)
+
+    def play(self, read: FloatArray, pose: FloatArray, seconds: float) -> Moved:
+        """How the photo moves with a reading [57], or its blendshapes alone [52], and a pose [3] in degrees."""
+        rest = self._rest or Rest(at_rest(), np.zeros(3))
+        count, own = len(read), self.sitter.own
+        read = self._filters[0](read, seconds)
+        pose = self._filters[1](pose, seconds)
         if self.relative:
-            read = own - expressed(own) + read - self._rest.reading
-        read[:52] = np.clip(read[:52], 0, 1)
-        wanted = own + self.strength * (read - own)
+            read = own[:count] - expressed(own)[:count] + read - rest.reading[:count]
+        wanted = own.copy()
+        wanted[:52] += self.strength * (np.clip(read[:52], 0, 1) - own[:52])
+        wanted[52:count] += self.strength * (read[52:] - own[52:count])
         solver = Solver(own, wanted, self._weight)
         first = solver.after
         lacks = wanted - own - self._answer @ (first - self._before)
-        after = first + np.clip(self._correct @ lacks, -REACH, REACH)
-        turn = pose - (self._rest.pose if self.relative else self.sitter.face.pose)
+        eyes = np.clip(self._correct[count] @ lacks[:count], -REACH, REACH)
+        lips = self._before + (_logit(wanted[:52]) - _logit(own[:52])) / self._slope - first
+        lips = self._weight[:52] * np.clip(lips, -LIPS_REACH, LIPS_REACH)
+        after = first + np.where(LIPS, lips, eyes)
+        turn = pose - (rest.pose if self.relative else self.sitter.face.pose)
         turn = MOST_TURN * np.tanh(((turn + 180) % 360 - 180) / MOST_TURN) if self.pose else np.zeros(3)
         self.last = Moved(clipped(after), turn)
         return self.last
@@ -197,6 +211,18 @@ class Puppet:
         return draw(
             sitter.image, sitter.face.landmarks, self._before, moved.after, sitter.mouth, moved.turn
         ).image
+
+
+def _logit(reading: FloatArray) -> FloatArray:
+    some = np.clip(reading, EPSILON, 1 - EPSILON)
+    return np.asarray(np.log(some / (1 - some)))
+
+
+def _correction(answer: FloatArray, weight: FloatArray, count: int) -> FloatArray:
+    """M [52, count] of the first `count` readings."""
+    weight = (weight * np.r_[np.ones(52), np.full(5, LMS_WEIGHT)])[:count]
+    bent = answer[:count] * weight[:, None]
+    return np.asarray(np.linalg.solve(bent.T @ bent + DAMPING * np.eye(52), bent.T * weight))
 
 
 def answer(sitter: Sitter, before: FloatArray) -> FloatArray:

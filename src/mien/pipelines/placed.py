@@ -21,11 +21,11 @@ from mien.face.analyze import analyze
 from mien.face.subject import Subject
 from mien.models.sfsr import FRAMINGS
 from mien.pipelines.arguments import check_seed, check_text, whole
-from mien.pipelines.photo import MOST_TURNED, SMALLEST, PhotoPipeline
+from mien.pipelines.photo import MOST_TURNED, SMALLEST
+from mien.pipelines.photo_swap import SwapPipeline
 from mien.pipelines.reface import Scene
 from mien.pipelines.scenes import MIN_CONFIDENCE, find_scene
 from mien.pipelines.schedulers import choose_scheduler
-from mien.pipelines.swap import swap_by_warp
 from mien.types import Face, InputError
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class PlacedPipeline:
                 f"{backbone.name} makes no scenes from words alone: use sd15, sdxl or another model of their families"
             )
         self.backbone, self.analyze, self.tell = backbone, analyze, tell
-        self.engine = PhotoPipeline(analyze)
+        self.engine = SwapPipeline(analyze)
         self.scheduler = choose_scheduler(scheduler, backbone.scheduler)
         self.steps, self.guidance = STEPS, GUIDANCE[backbone.is_sdxl]
 
@@ -95,13 +95,9 @@ class PlacedPipeline:
             InputError: no scene of these seeds shows one face that can be used, or a photo cannot.
         """
         scene, seed = self.find(prompt, seed, steps, guidance, tries, callback)
-        image = Image.fromarray(scene.photo)
-        if identity is not None:
-            theirs = np.asarray(identity.image.convert("RGB"))
-            swapped = swap_by_warp(scene.photo, scene.face.landmarks, theirs, identity.face.landmarks)
-            image = Image.fromarray(swapped)
-        if expression is not None:
-            image = self.engine.express(self.engine.sit(image), expression).image()
+        image = scene.subject.image
+        if identity is not None or expression is not None:
+            image = self.engine(scene.subject, identity, expression)
         return Placed(scene, seed, image)
 
     def find(

@@ -34,7 +34,13 @@ from mien.pipelines.diffusers_names import (
 from mien.pipelines.diffusers_names import to_pil as to_pil
 from mien.pipelines.inputs import Embedder, FaceChoice, Person, Picture, Wish, as_list
 from mien.pipelines.lead import as_start, check_lead, first_latents, lead_by_photo
-from mien.pipelines.schedulers import choose_scheduler, guidance_embedding, most_steps, own_noise
+from mien.pipelines.schedulers import (
+    choose_scheduler,
+    guidance_embedding,
+    keep_outside,
+    most_steps,
+    own_noise,
+)
 from mien.types import Face, InputError
 
 if TYPE_CHECKING:
@@ -276,6 +282,7 @@ class PortraitPipeline(DiffusersNames):
         width: int | None = None,
         callback: Callback | None = None,
         background: tuple[Tensor, Tensor] | None = None,
+        known: Tensor | None = None,
         grain: bool = True,
         after: Callable[[int, Tensor, Tensor], Tensor] | None = None,
         generators: Sequence[torch.Generator] | None = None,
@@ -287,7 +294,8 @@ class PortraitPipeline(DiffusersNames):
         """One batch from embeddings [b, w] (or [b, k, w]): pixels [b, 3, H, W] float32 on the CPU, in [-1, 1].
 
         ``background``: latent [b, c, h, w] and mask [b, 1, h, w] of what surrounds the face, for a UNet that
-        takes them (``models.sfsr.background_conditions``); None: nothing is given. ``grain``: whether an
+        takes them (``models.sfsr.background_conditions``); None: nothing is given. ``known``: latents [b, c, h, w] of
+        a picture that stays where that mask is 0; None: everything is drawn. ``grain``: whether an
         autoencoder that leaves detail out may draw it (``models.grain``). ``after``: (i, t, latents) -> latents, after
         every step. ``generators``: b that draw, in place of ``seeds``. ``texts``: the prompts' and, or None, the
         negative ones' tokens, in place of the prompts. ``decode``: False: latents [b, c, h, w] in place of pixels.
@@ -321,6 +329,8 @@ class PortraitPipeline(DiffusersNames):
             seeds = [generator.initial_seed() for generator in generators]
         shape = (backbone.unet.config.out_channels, height // backbone.factor, width // backbone.factor)
         z, times = first_latents(backbone, scheduler, steps, shape, generators, start, lead)
+        noise = z / scheduler.init_noise_sigma
+        drawn = None if known is None or background is None else (background[1] > 0).float()
         extra = own_noise(scheduler, list(seeds), list(generators))
         self._interrupt = False
         try:
@@ -331,6 +341,8 @@ class PortraitPipeline(DiffusersNames):
                     unconditional, conditional = eps.chunk(2)
                     eps = unconditional + guidance * (conditional - unconditional)
                 z = scheduler.step(eps, t, z, **extra, return_dict=False)[0]
+                if known is not None and drawn is not None:
+                    z = keep_outside(scheduler, i, z, noise, known, drawn)
                 if callback is not None:
                     callback(i + 1, len(times), z)
                 if after is not None:

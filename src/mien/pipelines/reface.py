@@ -345,6 +345,7 @@ class RefacePipeline(DiffusersNames):
             width=self.backbone.size,
             callback=callback,
             background=(background, mask),
+            known=self.backbone.encode(x),
             grain=False,  # the photo has its own, at its own size
             after=after,
             generators=generators,

@@ -40,22 +40,26 @@ def check_animation(path: str | Path) -> Path:
 
 
 def save_animation(
-    frames: Sequence[Image.Image], path: str | Path, settings: dict[str, Any], fps: float = 12.0
+    frames: Sequence[Image.Image],
+    path: str | Path,
+    settings: dict[str, Any],
+    fps: float = 12.0,
+    source_type: str = DIGITAL_SOURCE_TYPE,
 ) -> Path:
     """Write frames (PIL RGB of one size, at least one) atomically as a GIF that repeats, or an H.264 MP4.
 
     Args:
         frames: in order. path: .gif or .mp4. fps: above 0; a GIF's is rounded to hundredths of a second a frame.
-        settings: what made them, as JSON values; no people, no paths.
+        settings: what made them, as JSON values; no people, no paths. source_type: as of `save_image`.
 
     Raises:
         InputError: as `check_animation`. ValueError: the comment could not be added.
     """
     path = check_animation(path)
-    marked = [with_mark(frame.convert("RGB"), DIGITAL_SOURCE_TYPE, None) for frame in frames]
+    marked = [with_mark(frame.convert("RGB"), source_type, None) for frame in frames]
     comment = json.dumps(
         {
-            "digital_source_type": DIGITAL_SOURCE_TYPE,
+            "digital_source_type": source_type,
             "software": SOFTWARE,
             "settings": json.loads(as_json(settings)),
             "watermark": marked[0][1],

@@ -55,6 +55,24 @@ def check_film(path: str | Path) -> Path:
     return check_writable(path)
 
 
+class Mark:
+    """The watermark of frames that follow each other: one pattern, whose strength is chosen anew now and then."""
+
+    def __init__(self) -> None:
+        self._wanted = check_surroundings()
+        self._pattern: Any = None
+        self._frames = 0
+
+    def __call__(self, pixels: ByteImage) -> ByteImage:
+        """The next frame [H, W, 3] uint8 RGB with it; frames are of one size."""
+        if not self._wanted or min(pixels.shape[:2]) < watermark.SMALLEST:
+            return pixels
+        if self._frames % REMARKED == 0:
+            self._pattern = np.asarray(watermark.embed(Image.fromarray(pixels)), np.int16) - pixels
+        self._frames += 1
+        return np.asarray(cv2.add(pixels, self._pattern, dtype=cv2.CV_8U), np.uint8)
+
+
 class Writer:
     """What `film` gives: frames and audio go in, in the order of their times."""
 
@@ -68,7 +86,7 @@ class Writer:
         audio: Any = None,
     ) -> None:
         self._av = import_av()
-        self._container, self._colours, self._marks = container, colours, check_surroundings()
+        self._container, self._colours = container, colours
         finest = lcm(rate.numerator, ticks.denominator)
         self._ticks = Fraction(1, finest if finest <= FINEST else ticks.denominator)
         self._rate, self._tolerance = rate, ticks
@@ -83,7 +101,7 @@ class Writer:
         context.color_trc = colours.transfer
         self._stream = stream
         self._audio = None if audio is None else container.add_stream_from_template(audio)
-        self._mark: Any = None
+        self._mark = Mark()
         self._last = -1
         self.frames = 0
 
@@ -92,7 +110,7 @@ class Writer:
         regular = round(time * self._rate) / self._rate  # a container may have rounded them
         time = regular if abs(regular - time) < self._tolerance else time
         height, width = self._stream.height, self._stream.width
-        pixels = self._marked(np.ascontiguousarray(frame[:height, :width]))
+        pixels = self._mark(np.ascontiguousarray(frame[:height, :width]))
         picture = self._av.VideoFrame.from_ndarray(pixels, format="rgb24").reformat(
             format="yuv420p",
             dst_colorspace=self._colours.matrix,
@@ -113,14 +131,6 @@ class Writer:
         """What the encoder still holds."""
         if self.frames:
             self._container.mux(self._stream.encode())
-
-    def _marked(self, pixels: ByteImage) -> ByteImage:
-        if not self._marks or min(pixels.shape[:2]) < watermark.SMALLEST:
-            return pixels
-        if self._mark is None or self.frames % REMARKED == 0:
-            marked = np.asarray(watermark.embed(Image.fromarray(pixels)), np.int16)
-            self._mark = marked - pixels
-        return np.asarray(cv2.add(pixels, self._mark, dtype=cv2.CV_8U), np.uint8)
 
 
 @contextmanager

@@ -69,6 +69,7 @@ def generate(
     force: options.Force = False,
     overwrite: options.Overwrite = False,
     as_json: options.Json = False,
+    verbose: options.Verbose = False,
     quiet: options.Quiet = False,
 ) -> None:
     """Make a portrait of the person in IDENTITY with the expression in EXPRESSION.
@@ -96,7 +97,16 @@ def generate(
         output = place_again(output, source, options.is_given(context, "output"))
         place = (output, strip, backbone, adapter, device)
         repeat(
-            "portrait", source, {"identity": identity}, expression, *place, force, overwrite, as_json, quiet
+            "portrait",
+            source,
+            {"identity": identity},
+            expression,
+            *place,
+            force,
+            overwrite,
+            as_json,
+            verbose,
+            quiet,
         )
         return
     wish: PortraitWish | PhotoWish
@@ -130,7 +140,7 @@ def generate(
         from mien.cli.results import make
 
         request = Request(identity, expression, prompt, seed)
-        make(load, request, num_images, output, strip, began, overwrite, as_json, quiet)
+        make(load, request, num_images, output, strip, began, overwrite, as_json, verbose, quiet)
     else:
         from mien.types import InputError
 

@@ -93,6 +93,7 @@ def reface(
     force: options.Force = False,
     overwrite: options.Overwrite = False,
     as_json: options.Json = False,
+    verbose: options.Verbose = False,
     quiet: options.Quiet = False,
 ) -> None:
     """Give a face in PHOTO another expression, another identity, or both; the rest stays.
@@ -122,7 +123,7 @@ def reface(
         if several:
             raise InputError("--from takes one --identity: leave the others out.")
         place, given = (output, strip, backbone, adapter, device), {"photo": photo, "identity": one}
-        repeat("reface", source, given, expression, *place, force, overwrite, as_json, quiet)
+        repeat("reface", source, given, expression, *place, force, overwrite, as_json, verbose, quiet)
         return
     if pairs is None and photo is None and not prompt.strip():
         raise InputError("Give a photo, or --prompt with the scene to put the face in.")
@@ -166,4 +167,4 @@ def reface(
         from mien.cli.results import make
 
         request = Request(one, expression, prompt, seed, photo, people)
-        make(load, request, num_images, output, strip, began, overwrite, as_json, quiet)
+        make(load, request, num_images, output, strip, began, overwrite, as_json, verbose, quiet)
