@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -25,7 +25,6 @@ from mien.making.made import Made, Maker, finish
 from mien.making.recording import Fingerprints
 from mien.making.swaps import Swaps
 from mien.making.wishes import PhotoWish, PortraitWish, RefaceWish, Request
-from mien.metrics import face as metrics
 from mien.metrics.scoring import load_scorer
 from mien.metrics.words import warning
 from mien.metrics.words import words as in_words
@@ -209,9 +208,7 @@ def make(engine: Engine, session: Session, fields: Fields, job: Job) -> list[dic
         (drawn,) = maker.make([maker.look(request)])
         made = finish(maker, drawn, Fingerprints())
         label = ", ".join(filter(None, [_label(look, reference, other), said]))
-        results.append(
-            _keep(session, made, fields, photo, label, _scored(made, who, other, maker, expression))
-        )
+        results.append(_keep(session, made, fields, photo, label))
         job.tell(number + 1, len(several), None)
     return results
 
@@ -256,7 +253,7 @@ def _draw(
     for one in drawn:
         made = finish(maker, one, prints)
         label = f"{_label(look, None, other)}, drawn, seed {made.told['seed']}"
-        results.append(_keep(session, made, fields, photo, label, {}))
+        results.append(_keep(session, made, fields, photo, label))
     return results
 
 
@@ -270,38 +267,12 @@ def _label(look: Look, reference: Subject | None, other: Subject | None) -> str:
     return ", ".join(dict.fromkeys(filter(None, ["another face" if other else "", said[:40], moved])))
 
 
-def _scored(
-    made: Made, who: Seat, other: Subject | None, maker: Swaps, expression: Expression | None
-) -> dict[str, float | None]:
-    """What `mien.metrics.words` says of a result."""
-    scorer, face = load_scorer(), who.subject.face
-    near = [found for found in scorer.analyse(made.image) if _overlap(found, face)]
-    if not near:
-        return {}
-    person = other or who.subject
-    seen, wanted = (
-        scorer.observe_face(image, one) for image, one in ((made.image, near[0]), (person.image, person.face))
-    )
-    scores: dict[str, float | None] = {"id_distance": scorer.compare(seen, wanted, wanted)["id_distance"]}
-    if expression is not None and maker.wish.strength > 0:
-        shapes = maker.target(expression).blendshapes
-        untouched = float(metrics.exp(shapes, face.blendshapes))
-        scores["exp_ratio"] = float(metrics.exp(shapes, near[0].blendshapes)) / max(untouched, 1e-3)
-    return scores
-
-
-def _overlap(a: Face, b: Face) -> bool:
-    middle = (b.box[:2] + b.box[2:]) / 2
-    return bool(np.all(middle >= a.box[:2]) and np.all(middle <= a.box[2:]))
-
-
 def _keep(
     session: Session,
     made: Made,
     fields: Fields,
     photo: File,
     label: str,
-    scores: Mapping[str, float | None],
 ) -> dict[str, Any]:
     id, place = session.place("mien.png")
     made.save(place)
@@ -309,7 +280,7 @@ def _keep(
     kept = {name: value for name, value in fields.given.items() if name != "instead"}
     result = {
         "id": id, "kind": "still", "label": label, "of": photo.id, "wish": kept,
-        "words": in_words(scores), "warning": warning(scores), "size": made.image.size,
+        "words": in_words(made.scores), "warning": warning(made.scores), "size": made.image.size,
         "framed": made.settings["kind"] == "reface",
     }  # fmt: skip
     session.remember(result)
