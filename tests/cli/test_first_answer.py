@@ -14,7 +14,7 @@ from mien.cli.options import BACKBONES
 from mien.weights.bases import SPECS
 
 HEAVY = {
-    "torch", "diffusers", "transformers", "accelerate", "scipy", "dlib", "mediapipe", "pandas", "pyarrow", "gradio",
+    "torch", "diffusers", "transformers", "accelerate", "scipy", "dlib", "mediapipe", "pandas", "pyarrow", "uvicorn",
     "onnxruntime", "sklearn", "omegaconf", "huggingface_hub",
 }  # fmt: skip
 # words of a command: what its answer says
