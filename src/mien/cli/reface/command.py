@@ -78,7 +78,10 @@ def reface(
     device: options.Device = "auto",
     dtype: options.Dtype = "auto",
     backbone: Annotated[
-        str, typer.Option(help="mini, or a folder or hub id that takes a background.")
+        str,
+        typer.Option(
+            help="mini, or a folder or hub id that takes a background; without PHOTO also sd15, sdxl and their like."
+        ),
     ] = "mini",
     adapter: options.Adapter = None,
     strip: Annotated[
