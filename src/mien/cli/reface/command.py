@@ -135,7 +135,7 @@ def reface(
         raise InputError("Nothing is to be changed: give --identity, --expression or both.")
     wish: RefaceWish | PhotoWish
     possible = photo is not None or pairs is not None
-    if options.by_photo(context, possible, pairs, ("prompt",)):
+    if options.by_photo(context, possible, pairs, ("prompt", "sentence")):
         wish = options.photo_wish(context, "reface")
         if people and "" in people:
             people = {wish.face: people[""]}
