@@ -181,6 +181,8 @@ def _show_everyday(text: str, output: Path | None, as_json: bool) -> None:
     for name, value in (*meaning.words.items(), *meaning.shapes.items()):
         print(f"  {name:<20} {value:.2f} {'#' * round(20 * value)}")
     print("  also: " + ", ".join(meaning.forms))
+    if "tongue" in meaning.name:
+        print("  MediaPipe's blendshapes have no tongue: the mouth is slightly open, and none is drawn")
 
 
 @app.command(short_help="One picture with the face of every word.")

@@ -57,7 +57,7 @@ def repeat(
         save_strip(maker, [drawn], strip)
     why = again.why(made)
     end = f"the same as {source}, bit for bit" if why is None else f"not the same bits as {source}"
-    told = {"path": str(output), **made.told, **made.scores}
+    told = {"path": str(output), **made.line}
     report(
         kind, [told], strip, made.settings, seconds, began, as_json, verbose, {"identical": why is None}, end
     )

@@ -54,11 +54,19 @@ class Footage:
         self.name, self._longest = str(path), longest
         if format is None and not Path(path).is_file():
             raise InputError(f"{path} is no file: give the name of a film.")
+        self._how = {"format": format, "options": options or {}}
+        self._open()
+        rate = self._stream.average_rate or self._stream.guessed_rate or USUAL
+        self.rate = Fraction(rate) if 0 < rate <= 1000 else USUAL
+        self.ticks = Fraction(self._stream.time_base or Fraction(1, 1000))
+        self.count = self._stream.frames or round(float(self._seconds() * self.rate))
+
+    def _open(self) -> None:
         try:
-            self._container = self._av.open(str(path), format=format, options=options or {})
+            self._container = self._av.open(self.name, **self._how)
         except (OSError, ValueError) as error:
             raise InputError(
-                f"{path} cannot be read as a film ({_reason(error)}): it may be cut short; give another copy."
+                f"{self.name} cannot be read as a film ({_reason(error)}): it may be cut short; give another copy."
             ) from error
         attached = getattr(self._av.stream, "Disposition", None)
         pictures = [
@@ -67,19 +75,19 @@ class Footage:
         ]  # fmt: skip
         if not pictures:
             self._container.close()
-            raise InputError(f"{path} has no pictures: give a film.")
+            raise InputError(f"{self.name} has no pictures: give a film.")
         self._stream = pictures[0]
         self._stream.thread_type = "AUTO"
         if not 0 < max(self._stream.width, self._stream.height) <= LARGEST:
             self._container.close()
-            raise InputError(f"{path} says nothing of its size: it may be cut short; give another copy.")
+            raise InputError(f"{self.name} says nothing of its size: it may be cut short; give another copy.")
         self.audio = self._container.streams.audio[0] if self._container.streams.audio else None
-        rate = self._stream.average_rate or self._stream.guessed_rate or USUAL
-        self.rate = Fraction(rate) if 0 < rate <= 1000 else USUAL
-        self.ticks = Fraction(self._stream.time_base or Fraction(1, 1000))
-        self.count = self._stream.frames or round(float(self._seconds() * self.rate))
         self.damaged = 0
-        self._turned: int | None = None
+
+    def _rewind(self) -> None:
+        # seeking to 0 would miss audio that begins before it
+        self._container.close()
+        self._open()
 
     def _seconds(self) -> Fraction:
         if self._stream.duration:
@@ -112,7 +120,7 @@ class Footage:
             InputError: it has none that can be decoded.
         """
         for shot in self.frames():
-            self._container.seek(0)
+            self._rewind()
             return shot
         raise InputError(f"{self.name} has no frame that can be decoded: give another copy.")
 
@@ -135,7 +143,7 @@ class Footage:
                 frame = next(self._decoded(), None)
                 if frame is not None:
                     yield self._shot(frame, number)
-        self._container.seek(0)
+        self._rewind()
 
     def items(self, audio: bool = True) -> Iterator[Any]:
         """Its frames (`Shot`) and, unless not wanted, the packets of its audio, as they come."""

@@ -21,7 +21,7 @@ from mien.making.recording import Fingerprints
 from mien.making.scoring import Judge, Scores
 from mien.making.subjects import Looked, Looker, Target
 from mien.making.wishes import PhotoWish
-from mien.pipelines.photo import Expressed, PhotoPipeline, Sitter
+from mien.pipelines.photo import Expressed, PhotoPipeline, Sitter, focused
 from mien.provenance.hashes import hash_files, hash_pixels
 from mien.types import InputError
 from mien.weights import path as weights_path
@@ -158,7 +158,9 @@ class Photographs:
     def express(self, who: Subject, expression: Expression) -> Expressed:
         """One photo with one expression, by the wish."""
         wish = self.wish
-        return self.pipe.express(self.sit(who), expression, wish.strength, wish.relative, wish.region)
+        return self.pipe.express(
+            self.sit(who), expression, wish.strength, wish.relative, wish.region, wish.turn
+        )
 
     def sit(self, who: Subject) -> Sitter:
         """The person, framed for a portrait."""
@@ -169,8 +171,12 @@ class Photographs:
         """See `Maker`: id, exp, pose."""
         assert isinstance(drawn, Photographed) and drawn.expressed is not None
         assert drawn.looked.who is not None and drawn.looked.how is not None
-        who, how = drawn.looked.who, drawn.looked.how
-        return self._judge.photo(drawn.image, drawn.expressed.sitter, who, how.blendshapes)
+        who, how, sitter, wish = drawn.looked.who, drawn.looked.how, drawn.expressed.sitter, self.wish
+        whole = self.pipe.wanted(sitter, how.expression, wish.relative)
+        wanted = focused(sitter, whole, wish.strength, wish.region)
+        own = sitter.own[:52]
+        asked = np.clip(own + wanted.weight[:52] * (wanted.value[:52] - own), 0, 1)
+        return self._judge.photo(drawn.image, sitter, who, how.blendshapes, asked)
 
     def told(self, drawn: Drawn) -> dict[str, Any]:
         """See `Maker`."""

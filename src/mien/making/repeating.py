@@ -213,6 +213,12 @@ def _face(value: Any) -> bool:
     return value in ("largest", "left", "right") if isinstance(value, str) else _whole(value)
 
 
+def _turn(value: Any) -> bool:
+    return value is None or (
+        isinstance(value, list) and len(value) == 3 and all(_number(abs(v)) and abs(v) <= 15 for v in value)
+    )
+
+
 def _scheduler(value: Any) -> bool:
     from mien.pipelines.schedulers import scheduler_names
 
@@ -261,6 +267,7 @@ _OF_PHOTO: dict[str, Callable[[Any], bool]] = {
     "face": lambda v: v == "all" or _face(v),
     "identity_face": _face,
     "teeth": lambda v: v is False,  # with a second photo or a finish, the command itself makes it again
+    "turn": _turn,
     "finish": lambda v: v is None,
 }
 

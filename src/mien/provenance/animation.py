@@ -20,6 +20,7 @@ from mien.provenance.metadata import SOFTWARE, as_json, read_object
 from mien.types import InputError
 
 SUFFIXES = (".gif", ".mp4")
+MOVING = (*SUFFIXES, ".mov")  # what is read; `mien.provenance.film` writes the last two
 QUALITY = 16  # x264's constant rate factor; below 18 no difference is seen
 
 

@@ -78,7 +78,10 @@ def reface(
     device: options.Device = "auto",
     dtype: options.Dtype = "auto",
     backbone: Annotated[
-        str, typer.Option(help="mini, or a folder or hub id that takes a background.")
+        str,
+        typer.Option(
+            help="mini, or a folder or hub id that takes a background; without PHOTO also sd15, sdxl and their like."
+        ),
     ] = "mini",
     adapter: options.Adapter = None,
     strip: Annotated[
@@ -132,7 +135,7 @@ def reface(
         raise InputError("Nothing is to be changed: give --identity, --expression or both.")
     wish: RefaceWish | PhotoWish
     possible = photo is not None or pairs is not None
-    if options.by_photo(context, possible, pairs, ("prompt",)):
+    if options.by_photo(context, possible, pairs, ("prompt", "sentence")):
         wish = options.photo_wish(context, "reface")
         if people and "" in people:
             people = {wish.face: people[""]}
