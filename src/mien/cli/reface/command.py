@@ -123,11 +123,9 @@ def reface(
         from mien.cli.repeat import repeat
 
         output = place_again(output, source, options.is_given(context, "output"))
-        one, several = options.parse_people(identity or ())
-        if several:
-            raise InputError("--from takes one --identity: leave the others out.")
+        one, people = options.parse_people(identity or ())
         place, given = (output, strip, backbone, adapter, device), {"photo": photo, "identity": one}
-        repeat("reface", source, given, expression, *place, force, overwrite, as_json, verbose, quiet)
+        repeat("reface", source, given, expression, *place, force, overwrite, as_json, verbose, quiet, people)
         return
     if pairs is None and photo is None and not prompt.strip():
         raise InputError("Give a photo, or --prompt with the scene to put the face in.")
