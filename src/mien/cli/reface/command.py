@@ -62,7 +62,8 @@ def reface(
     scheduler: Annotated[
         str | None,
         typer.Option(
-            help="A scheduler of diffusers: PNDM, DDIM, UniPC ...  [default: the model's own, or PNDM]"
+            callback=options.scheduler,
+            help="A scheduler of diffusers: PNDM, DDIM, UniPCMultistep ...  [default: the model's own, or PNDM]",
         ),
     ] = None,
     guidance: options.Guidance = None,
@@ -135,7 +136,7 @@ def reface(
         raise InputError("Nothing is to be changed: give --identity, --expression or both.")
     wish: RefaceWish | PhotoWish
     possible = photo is not None or pairs is not None
-    if options.by_photo(context, possible, pairs, ("prompt",)):
+    if options.by_photo(context, possible, pairs, ("prompt", "sentence")):
         wish = options.photo_wish(context, "reface")
         if people and "" in people:
             people = {wish.face: people[""]}
