@@ -5,7 +5,8 @@
 ID: share of results whose nearest of all n identities, by dlib, is the right one (DiffSFSR: retrieval accuracy). Exp:
 mean blendshape difference by MediaPipe, and the distance of expression embeddings. Pose: Euclidean distance of yaw,
 pitch and roll to the background's, degrees. A result without a face fails the retrieval. "photo as it is" is what
-somebody gets who does nothing. The paper's numbers are of CelebA-HQ at 512 pixels by other judges: not comparable.
+somebody gets who does nothing. Seam, colour and notch: how well the
+new face sits in the photo. The paper's numbers are of CelebA-HQ at 512 pixels by other judges: not comparable.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import argparse
 import time
 from pathlib import Path
 
+import cv2
 import numpy as np
 from PIL import Image
 
@@ -29,9 +31,12 @@ from benchmarks.reface_scenes import (
     wanted,
 )
 from benchmarks.table import Row, publish, run
+from mien.face.mask import face_mask
 from mien.metrics import statistics
-from mien.metrics.scoring import load_scorer
+from mien.metrics.photo import colour, seam
+from mien.metrics.scoring import Observation, load_scorer
 from mien.provenance import save_image
+from mien.types import ByteImage, FloatArray
 
 TARGETS = {("swap all", "ID"): 0.8, ("swap all", "pose"): 6.0}
 THUMBNAIL, SHEET_ROWS = 128, 24
@@ -70,6 +75,37 @@ def rows_of(task: str, ours: Outcome, before: Outcome, people: int) -> list[Row]
             )
         )
     return lines
+
+
+def joins(task: str, chosen: list[Triple], ours: Outcome, looks: dict[str, Observation]) -> list[Row]:
+    """How well a face sits in its photo: seam, colour of the skin and notches, as numbers of `metrics.photo`."""
+    seams, colours, notches = [], [], []
+    for image, seen, triple in zip(ours.images, ours.seen, chosen, strict=False):
+        if image is None or seen is None:
+            continue
+        photo = wanted(task, triple).background
+        before, after = np.asarray(photo.image), np.asarray(image)
+        old, new = looks[photo.name].face.landmarks, seen.face.landmarks
+        seams.append(seam(after, before))
+        colours.append(colour((after, new), (before, old)))
+        notches.append(notch(after, before, new))
+    return [
+        Row(f"{task}: {label}", statistics.mean(np.array(values)), at_least=False, spec=".2f", note=note)
+        for label, values, note in (
+            ("seam, grey levels", seams, "steps at the border that the photo has not"),
+            ("colour of the skin, ΔE to the photo's", colours, ""),
+            ("notch, L", notches, "how much darker beside the new face, at worst"),
+        )
+    ]
+
+
+def notch(result: ByteImage, photo: ByteImage, landmarks: FloatArray) -> float:
+    """99th percentile of L(photo) - L(result) over what was changed outside the new face's oval, 0 or more."""
+    own, before = (
+        cv2.cvtColor(p.astype(np.float32) / 255, cv2.COLOR_RGB2Lab)[..., 0] for p in (result, photo)
+    )
+    beside = (result != photo).any(2) & (face_mask(landmarks, photo.shape[1], photo.shape[0]) < 0.5)
+    return max(0.0, float(np.percentile((before - own)[beside], 99))) if beside.any() else 0.0
 
 
 def contact_sheet(task: str, chosen: list[Triple], images: list[Image.Image | None]) -> Image.Image:
@@ -127,6 +163,7 @@ def main() -> None:
         seconds[task] = (time.process_time() - start) / len(made)
         ours = judge(scorer, task, chosen, images, looks)
         rows += rows_of(task, ours, untouched(scorer, task, chosen, len(made), looks), len(chosen))
+        rows += joins(task, chosen, ours, looks)
         sheet = contact_sheet(task, chosen, images)
         path = save_image(
             sheet, arguments.out / f"reface_{task.replace(' ', '_')}.png", {"benchmark": "reface"}

@@ -22,7 +22,7 @@ FLOORS = {
     "cli": 7, "studio": 7,
     "making": 6,
     "pipelines": 5, "training": 5,
-    "data": 4, "metrics": 4, "backbones": 4, "expressions": 4,
+    "data": 4, "metrics": 4, "backbones": 4, "preflight": 4, "expressions": 4,
     "models": 3, "encoders": 3,
     "diffusion": 2, "face": 2, "warping": 2,
     "weights": 1, "provenance": 1,

@@ -121,11 +121,13 @@ def patch_autoencoder() -> PatchAutoencoder:
     return PatchAutoencoder(widths=(16, 16, 16, 16), blocks=(1, 1, 1, 1)).eval()
 
 
+def scheduler() -> DDIMScheduler:
+    """SD1.5's noise schedule."""
+    return DDIMScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", clip_sample=False)
+
+
 def save_folder(folder: Path, family: str) -> Path:
     """A whole model in the layout of "sd15", "sd15-inpainting", "mini" or "sdxl", as stock diffusers reads it."""
-    scheduler = DDIMScheduler(
-        beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", clip_sample=False
-    )
     torch.manual_seed(13)
     if family != "sdxl":
         kind = StableDiffusionInpaintPipeline if family == "sd15-inpainting" else StableDiffusionPipeline
@@ -135,7 +137,7 @@ def save_folder(folder: Path, family: str) -> Path:
             vae=patch_autoencoder() if family == "mini" else autoencoder(),
             text_encoder=CLIPTextModel(text_config(32)),
             tokenizer=tokenizer(),
-            scheduler=scheduler,
+            scheduler=scheduler(),
             safety_checker=None,
             feature_extractor=None,
             requires_safety_checker=False,
@@ -148,7 +150,7 @@ def save_folder(folder: Path, family: str) -> Path:
             text_encoder_2=CLIPTextModelWithProjection(text_config(32)),
             tokenizer=tokenizer(),
             tokenizer_2=tokenizer(),
-            scheduler=scheduler,
+            scheduler=scheduler(),
         )
     pipe.save_pretrained(folder)
     return folder

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from mien.pipelines.inputs import Person
     from mien.pipelines.photo import PhotoPipeline
+    from mien.pipelines.photo_swap import SwapPipeline
     from mien.pipelines.portrait import PortraitPipeline
     from mien.pipelines.reface import RefacePipeline
 
 __version__ = "0.1.0"
-__all__ = ["Person", "__version__", "load", "load_photo", "load_reface"]
+__all__ = ["Person", "__version__", "load", "load_photo", "load_reface", "load_swap"]
 
 
 def __getattr__(name: str) -> object:
@@ -40,16 +41,22 @@ def load(
     """The portrait pipeline: identity and expression pictures and a prompt in, PIL pictures out.
 
     Args:
-        backbone: ``mini`` (ships with the package), ``sd15``, ``sdxl``, a diffusers folder or a hub id.
+        backbone: ``mini`` (ships with the package), ``sd15``, ``sdxl``, their ``-inpaint`` kin, a diffusers folder, a
+            checkpoint in one ``.safetensors`` file or a hub id.
         device: ``auto`` (CUDA, else Apple's GPU, else CPU) or a torch device: ``cpu``, ``cuda:1``, ``mps``.
         dtype: ``auto``, ``float32``, ``bfloat16`` or ``float16``.
-        adapter: folder of E-Adapter weights; None takes the backbone's own.
+        adapter: folder of E-Adapter weights; "published": IP-Adapter FaceID and image prompt, for SD1.5 and SDXL; None
+            takes the backbone's own.
         offload: ``none``; ``model`` or ``sequential``: what is not in use waits in the CPU's memory.
         scheduler: a name (``ddim``, ``EulerAncestralDiscrete``, …) or an object of diffusers; None: DPM-Solver++.
 
     Raises:
-        InputError: unknown backbone, device, dtype or scheduler; weights that are missing or damaged.
+        InputError: unknown backbone, device, dtype or scheduler; weights that are damaged, or missing: all in one
+            list, before any is read.
     """
+    from mien import preflight
+
+    preflight.check(backbone, adapter)
     from mien.pipelines.portrait import PortraitPipeline
 
     return PortraitPipeline.from_backbone(backbone, device, dtype, adapter, offload, scheduler)
@@ -65,6 +72,16 @@ def load_photo() -> PhotoPipeline:
     return PhotoPipeline()
 
 
+def load_swap() -> SwapPipeline:
+    """Swaps by the photo engine: a photo and pictures of other people in, the photo with their faces out, at its size.
+
+    Needs no model but the embedded face analyser.
+    """
+    from mien.pipelines.photo_swap import SwapPipeline
+
+    return SwapPipeline()
+
+
 def load_reface(
     backbone: str = "mini", device: str = "auto", dtype: str = "auto", adapter: str | None = None
 ) -> RefacePipeline:
@@ -72,6 +89,9 @@ def load_reface(
 
     Args and raises: as of `load`; the backbone must take a background.
     """
+    from mien import preflight
+
+    preflight.check(backbone, adapter)
     from mien.pipelines.reface import RefacePipeline
 
     return RefacePipeline.from_backbone(backbone, device, dtype, adapter)

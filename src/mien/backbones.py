@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import copy
 import importlib
-import os
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -21,19 +20,22 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 from torch import Tensor
 
+from mien.files import read_json
 from mien.models import latents
 from mien.models.controllers import ControlNetAdapter, load_controller
-from mien.models.e_adapter import FILES, EAdapter
+from mien.models.e_adapter import EAdapter
 from mien.models.folder import (
     choose_device,
     choose_precision,
     load_part,
     load_scheduler,
     load_tokenizer,
-    read_json,
 )
 from mien.models.text import EncodedText, PromptEncoder
 from mien.types import InputError
+from mien.weights.adapters import AdapterSpec as AdapterSpec
+from mien.weights.adapters import by_name, check_width, read_adapter_spec
+from mien.weights.bases import configs_of, find_folder, lacks, width_of
 
 if TYPE_CHECKING:
     from diffusers import UNet2DConditionModel
@@ -51,67 +53,17 @@ class FaceEncoder(Protocol):
     def __call__(self, image: Image.Image, face: Face) -> Tensor: ...
 
 
-@dataclass(frozen=True)
-class Spec:
-    """A name's meaning. ``folder``: name in the registry of weights; else ``hub``: id of a model
-    repository."""
-
-    folder: str | None = None
-    hub: str | None = None
-
-
-SPECS = {
-    "mini": Spec(folder="mini"),
-    "sd15": Spec(hub="stable-diffusion-v1-5/stable-diffusion-v1-5"),
-    "sdxl": Spec(hub="stabilityai/stable-diffusion-xl-base-1.0"),
-}
-
 ENCODERS = {
     ("identity", "embedded"): "mien.encoders.identity:EmbeddedIdentity",
     ("identity", "recogniser"): "mien.encoders.identity:EmbeddedRecogniser",
     ("identity", "arcface"): "mien.encoders.arcface:ArcFaceIdentity",
     ("expression", "embedded"): "mien.encoders.expression:EmbeddedExpression",
     ("expression", "clip"): "mien.encoders.clip:ClipExpression",
+    ("expression", "action_units"): "mien.expressions.units:ActionUnits",
     ("expression", "pixels"): "mien.encoders.pixels:PixelExpression",
 }
 
-HUB_FILES = [
-    "model_index.json",
-    "scheduler/*.json",
-    "tokenizer*/*",
-    *(f"{part}/config.json" for part in ("unet", "vae", "text_encoder", "text_encoder_2")),
-    *(f"{part}/diffusion_pytorch_model.safetensors" for part in ("unet", "vae")),
-    *(f"{part}/model.safetensors" for part in ("text_encoder", "text_encoder_2")),
-    *(f"adapter/{name}" for name in ("adapter.json", "identity.safetensors", "expression.safetensors")),
-]
-
 OFFLOADS = {"none": "", "model": "enable_model_cpu_offload", "sequential": "enable_sequential_cpu_offload"}
-
-
-@dataclass(frozen=True)
-class AdapterSpec:
-    """Files of both branches (either may be None), the encoders they go with, and the generation defaults.
-
-    Several recognisers are joined by "+": ``recogniser+arcface``. ``framing``: how the training pictures frame a
-    face, for refacing: "canonical" (``face.align``) or "ffhq" (``face.templates``). Refacing may have defaults of its
-    own: ``reface_steps``, ``reface_guidance`` (None: as portraits), and ``reface_identity``, what a lambda_id of 1 is.
-    """
-
-    identity: Path | None
-    expression: Path | None
-    identity_encoder: str = "arcface"
-    expression_encoder: str = "clip"
-    steps: int = 20
-    guidance: float = 5.0
-    framing: str = "canonical"
-    reface_steps: int | None = None
-    reface_guidance: float | None = None
-    reface_identity: float = 1.0
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """All but the files: what ``adapter.json`` says."""
-        return {name: value for name, value in vars(self).items() if name not in FILES}
 
 
 @dataclass
@@ -275,11 +227,12 @@ def load_backbone(
     """Load a model, frozen and in evaluation mode.
 
     Args:
-        name: "mini", "sd15", "sdxl", a diffusers folder, or a hub id "owner/name".
+        name: "mini", "sd15", "sdxl", "sd15-inpaint", "sdxl-inpaint", a diffusers folder, a checkpoint in one
+            ``.safetensors`` file, or a hub id "owner/name".
         device: "auto" (CUDA, else Apple's GPU, else CPU) or a torch device.
         dtype: "float32", "bfloat16", "float16", or "auto": bfloat16 or float16 on CUDA, float32 elsewhere.
-        adapter: folder of ``identity.safetensors`` and ``expression.safetensors`` (or ``.bin``); None: the
-            folder ``adapter`` of the model, if there is one.
+        adapter: folder of ``identity.safetensors`` and ``expression.safetensors`` (or ``.bin``); "published":
+            IP-Adapter's own; None: the folder ``adapter`` of the model, if there is one.
         offload: "none"; "model": each network waits on the CPU until it is needed (diffusers'
             ``enable_model_cpu_offload``); "sequential": each layer does (least memory, slow).
 
@@ -294,36 +247,92 @@ def load_backbone(
         raise InputError(f'offload="{offload}" saves a GPU\'s memory: with device="cpu" leave it out')
     place = target if offload == "none" else torch.device("cpu")
     folder = find_folder(name)
-    index_file = folder / "model_index.json"  # names the parts, which we know, and one setting
-    index = read_json(index_file) if index_file.is_file() else {}
-    unet = load_part(folder, "unet", precision, place)
-    vae = load_part(folder, "vae", autoencoder_precision(folder / "vae", precision), place)
-    texts = [part for part in ("text_encoder", "text_encoder_2") if (folder / part).is_dir()]
-    encoders = [load_part(folder, part, precision, place) for part in texts]
-    tokenizers = [load_tokenizer(folder / part.replace("text_encoder", "tokenizer")) for part in texts]
+    spec = find_adapter(adapter, folder, name)
+    parts = (
+        _read_checkpoint(folder, precision, place)
+        if folder.is_file()
+        else _read_folder(folder, precision, place)
+    )
+    unet, vae = parts["unet"], parts["vae"]
+    texts = [part for part in ("text_encoder", "text_encoder_2") if part in parts]
+    encoders = [parts[part] for part in texts]
+    tokenizers = [parts[part.replace("text_encoder", "tokenizer")] for part in texts]
     factor = latents.pixels_per_cell(vae)
-    if isinstance(adapter, AdapterSpec):
-        spec: AdapterSpec | None = adapter
-    elif adapter is not None:
-        spec = read_adapter_spec(Path(adapter))
-    else:
-        spec = read_adapter_spec(folder / "adapter") if (folder / "adapter").is_dir() else None
     backbone = Backbone(
         name=name,
         unet=unet,
         vae=vae,
         prompts=PromptEncoder(tokenizers, encoders),
-        scheduler=load_scheduler(folder / "scheduler"),
+        scheduler=parts["scheduler"],
         size=unet.config.sample_size * factor,
         factor=factor,
         device=target,
         precision=precision,
-        empty_negative_is_zero=bool(index.get("force_zeros_for_empty_prompt", False)),
+        empty_negative_is_zero=parts["empty_negative_is_zero"],
         adapter=spec,
         offload=offload,
     )
     backbone.offload_again()
     return backbone
+
+
+def find_adapter(adapter: str | Path | AdapterSpec | None, folder: Path, name: str) -> AdapterSpec | None:
+    """The adapter of a model, looked at as far as its files' headers tell: a folder, a name of
+    ``weights.adapters.by_name``, or None: the model's.
+
+    Args:
+        folder: of the model, or its file. name: the model's, for errors.
+
+    Raises:
+        InputError: there is no such adapter, or it is for another family.
+    """
+    if isinstance(adapter, AdapterSpec):
+        return adapter
+    own = folder / "adapter"
+    if adapter is None:
+        return read_adapter_spec(own) if own.is_dir() else None
+    width = width_of(folder) if folder.is_file() or (folder / "unet" / "config.json").is_file() else None
+    spec = by_name(str(adapter), width, name) or read_adapter_spec(Path(adapter))
+    for path in (spec.identity, spec.expression):
+        check_width(path, width, name)
+    return spec
+
+
+def _read_folder(folder: Path, precision: torch.dtype, place: torch.device) -> dict[str, Any]:
+    """The parts of a diffusers folder, by diffusers' names."""
+    if (missing := lacks(folder)) is not None:
+        raise InputError(f"{folder / missing}: is missing: a complete diffusers folder is needed")
+    index_file = folder / "model_index.json"  # names the parts, which we know, and one setting
+    index = read_json(index_file) if index_file.is_file() else {}
+    parts = {
+        "unet": load_part(folder, "unet", precision, place),
+        "vae": load_part(folder, "vae", autoencoder_precision(folder / "vae", precision), place),
+        "scheduler": load_scheduler(folder / "scheduler"),
+        "empty_negative_is_zero": bool(index.get("force_zeros_for_empty_prompt", False)),
+    }
+    for part in ("text_encoder", "text_encoder_2"):
+        if (folder / part).is_dir():
+            tokenizer = part.replace("text_encoder", "tokenizer")
+            parts |= {
+                part: load_part(folder, part, precision, place),
+                tokenizer: load_tokenizer(folder / tokenizer),
+            }
+    return parts
+
+
+def _read_checkpoint(path: Path, precision: torch.dtype, place: torch.device) -> dict[str, Any]:
+    """The parts of a checkpoint in one file, by diffusers' names."""
+    from mien.models.single_file import load_single_file
+
+    family, configs = configs_of(path)
+    if configs is None:
+        raise InputError(
+            f"{path}: its configurations and tokenizers are not on this machine: run `mien models fetch {family} "
+            "--only-configs`"
+        )
+    of_vae = autoencoder_precision(configs / "vae", precision)
+    parts = load_single_file(path, configs, family == "sdxl", precision, of_vae, place)
+    return parts | {"empty_negative_is_zero": family == "sdxl"}
 
 
 def autoencoder_precision(folder: Path, precision: torch.dtype) -> torch.dtype:
@@ -334,59 +343,3 @@ def autoencoder_precision(folder: Path, precision: torch.dtype) -> torch.dtype:
     """
     upcast = read_json(folder / "config.json").get("force_upcast", True)
     return torch.float32 if precision == torch.float16 and upcast else precision
-
-
-def find_folder(name: str) -> Path:
-    """The folder of a named model, a path or a hub id (fetched into the hub's cache once)."""
-    spec = SPECS.get(name)
-    if spec is not None and spec.folder is not None:
-        from mien.weights import path
-
-        return path(spec.folder)
-    place = Path(os.path.expanduser(name))  # pathlib's raises for people whom the machine does not know
-    if spec is None and place.is_dir():
-        return place
-    hub = spec.hub if spec is not None else name
-    if hub is None or hub.count("/") != 1 or hub.startswith((".", "/", "~")):
-        raise InputError(
-            f"there is no model {name!r}: use {', '.join(SPECS)}, a diffusers folder or a hub id"
-        )
-    from huggingface_hub import snapshot_download
-
-    try:
-        return Path(snapshot_download(hub, allow_patterns=HUB_FILES))
-    except Exception as error:  # the hub's client raises its own, requests' and the system's kinds
-        raise InputError(
-            f"the model {hub} could not be fetched: give a folder, or check name and network"
-        ) from error
-
-
-def _unfit(name: str, value: Any) -> str | None:
-    """What a setting of ``adapter.json`` must be, if it is not; what may be left out may be null."""
-    if value is None and AdapterSpec.__dataclass_fields__[name].default is None:
-        return None
-    if name.endswith("steps"):
-        return None if type(value) is int and value >= 1 else "a whole number from 1"
-    if name in ("guidance", "reface_guidance", "reface_identity"):
-        return None if type(value) in (int, float) and value >= 0 else "a number from 0"
-    return None if isinstance(value, str) else "a text"
-
-
-def read_adapter_spec(folder: Path) -> AdapterSpec:
-    """The adapter in a folder: its files, and ``adapter.json`` if there is one."""
-    if not folder.is_dir():
-        raise InputError(f"{folder}: there is no such adapter folder")
-    identity, expression = (
-        next((p for p in (folder / file, folder / f"{branch}.bin") if p.is_file()), None)
-        for branch, file in FILES.items()
-    )
-    if identity is None and expression is None:
-        raise InputError(f"{folder}: holds neither {FILES['identity']} nor {FILES['expression']}")
-    settings = read_json(folder / "adapter.json") if (folder / "adapter.json").is_file() else {}
-    fields = AdapterSpec.__dataclass_fields__.keys() - FILES.keys()
-    if unknown := sorted(settings.keys() - fields):
-        raise InputError(f"{folder / 'adapter.json'}: unknown key {unknown[0]!r}: known are {sorted(fields)}")
-    for name, value in settings.items():
-        if wanted := _unfit(name, value):
-            raise InputError(f"{folder / 'adapter.json'}: {name} must be {wanted}, not {value!r}")
-    return AdapterSpec(identity, expression, **settings)

@@ -1,7 +1,8 @@
-"""Writing files so that a reader never sees half of one, and naming what stands in the way."""
+"""Writing files so that a reader never sees half of one, reading JSON, and naming what stands in the way."""
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import secrets
@@ -10,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from mien.types import InputError
 
@@ -64,6 +66,19 @@ def write_text(path: str | Path, text: str) -> None:
     """Write UTF-8 `text` atomically."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object, or one sentence on why not."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: is missing: a complete diffusers folder is needed") from error
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: is not readable as JSON") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: is not a JSON object")
+    return content
 
 
 @cache

@@ -82,7 +82,7 @@ def decode_image(data: bytes, name: str | Path, max_pixels: int = MAX_PIXELS) ->
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of large pictures and odd EXIF: both are dealt with here
-            image = _open(data, path)
+            image = open_image(data, path)
             _check_size(image, path, max_pixels)
             image.load()
             return to_rgb(ImageOps.exif_transpose(image), path.name)
@@ -98,7 +98,12 @@ def decode_image(data: bytes, name: str | Path, max_pixels: int = MAX_PIXELS) ->
         raise InputError(f"{path} is damaged or cut short ({error}): save or copy it again.") from error
 
 
-def _open(data: bytes, path: Path) -> Image.Image:
+def open_image(data: bytes, path: Path) -> Image.Image:
+    """A picture's file as it is, not yet decoded, HEIC too.
+
+    Raises:
+        InputError: it is of a kind that needs a package. UnidentifiedImageError: it is no picture.
+    """
     try:
         return Image.open(io.BytesIO(data))
     except UnidentifiedImageError as error:

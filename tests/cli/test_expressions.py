@@ -56,6 +56,7 @@ def test_everyday_words_are_listed_and_shown(tmp_path: Path) -> None:
     wink = run("expressions", "show", "winking right")
     assert wink.exit_code == 0 and "eyeBlinkRight" in wink.stdout and "also: " in wink.stdout
     assert "sadness" in run("expressions", "show", "sad").stdout
+    assert "have no tongue" in run("expressions", "show", "😜").stdout and "tongue" not in wink.stdout
     for given, said in (
         (["show", "wink", "-o", tmp_path / "wink.png"], "no shipped face"),
         (["list", "--everyday", "--cluster", "joy"], "leave it out"),

@@ -39,9 +39,10 @@ def pixels(path: Path) -> np.ndarray:
 def portrait(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The portrait of the two examples with seed 3."""
     path = tmp_path_factory.mktemp("portrait") / "portrait.png"
-    result = generate(IDENTITY, EXPRESSION, "-o", path, "--seed", 3)
+    result = generate(IDENTITY, EXPRESSION, "-o", path, "--seed", 3, "--verbose")
     assert result.exit_code == 0, result.output
-    assert str(path) in result.stdout and "LMS" in result.stdout and " s to generate" in result.stdout
+    assert f"{path}  looks like the person: " in result.stdout and "follows the expression: " in result.stdout
+    assert "LMS" in result.stdout and " s to generate" in result.stdout
     return path
 
 
@@ -187,7 +188,7 @@ def test_words_as_expressions(tmp_path: Path, portrait: Path) -> None:
     made = {}
     for number, words in enumerate(("joy", "joy:0.5", '{"jawOpen": 0.9}')):
         place, strip = tmp_path / f"{number}.png", tmp_path / f"{number}_strip.png"
-        result = generate(IDENTITY, words, "-o", place, "--seed", 3, "--strip", strip)
+        result = generate(IDENTITY, words, "-o", place, "--seed", 3, "--strip", strip, "--verbose")
         assert result.exit_code == 0, result.output
         assert "Exp" in result.stdout and "LMS" not in result.stdout
         made[words] = pixels(place)

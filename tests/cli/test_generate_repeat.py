@@ -11,12 +11,12 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from mien.backbones import find_folder
 from mien.cli.main import app
 from mien.making.model import Model
 from mien.making.repeating import read_settings
 from mien.provenance import read_provenance, save_image
 from mien.types import InputError
+from mien.weights.bases import find_folder
 
 EXAMPLES = Path(__file__).parent.parent.parent / "examples"
 IDENTITY, EXPRESSION = EXAMPLES / "identity.png", EXAMPLES / "expression.png"

@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 import mien
-from mien.pipelines.diffusers_names import REFUSED
+from mien.pipelines.diffusers_names import METHODS, NOT_LOADED, REFUSED
 from mien.pipelines.portrait import PortraitPipeline
 from mien.pipelines.reface import RefacePipeline
 from mien.types import InputError
@@ -161,12 +161,42 @@ def test_saved_moved_and_loaded_again(pipe: PortraitPipeline, tmp_path: Path) ->
         (lambda: pipe.to(torch.float16), "black images"),
         (lambda: pipe.to(), "a device or a dtype"),
         (lambda: pipe.enable_model_cpu_offload(device="cpu"), "leave it out"),
-        (lambda: pipe.load_ip_adapter("h94/IP-Adapter", subfolder="models"), "adapter=FOLDER"),
-        (lambda: pipe.set_ip_adapter_scale(0.5), "id_scale"),
         (lambda: PortraitPipeline.from_pretrained("mini", use_safetensors=False), "pickles"),
+        (
+            lambda: PortraitPipeline.from_pretrained("mini", torch_dtype="float32", dtype="float32"),
+            "one of them",
+        ),
     ):
         with pytest.raises(InputError, match=words):
             call()
+
+
+def test_what_the_guide_of_ip_adapters_calls(
+    pipe: PortraitPipeline, folder: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """docs/source/en/using-diffusers/ip_adapter.md of diffusers 0.39: what runs; the rest says why not."""
+    for given in ({"image_encoder": None}, {"safety_checker": None, "requires_safety_checker": False}):
+        PortraitPipeline.from_pretrained(folder, dtype=torch.float32, **given)
+    capfd.readouterr()
+    pipe.to(torch.float32)
+    assert pipe.device.type == "cpu" and pipe.dtype == torch.float32 and pipe.unet is pipe.backbone.unet
+    assert "float32" not in capfd.readouterr().err  # diffusers' warning of nothing
+    pipe.scheduler = diffusers.DDIMScheduler.from_config(pipe.scheduler.config)
+    pipe.enable_vae_slicing()
+    defaults = dict.fromkeys(REFUSED) | {"return_dict": True, "eta": 0.0, "guidance_rescale": 0.0}
+    (found,) = pipe(RED, GREEN, "a cat", seed=1, **defaults, negative_prompt=None, generator=None).images
+    assert largest(found, pipe(RED, GREEN, "a cat", seed=1)[0]) == 0
+    for name in METHODS:
+        with pytest.raises(InputError, match=f"^{name}: ") as caught:
+            getattr(pipe, name)("h94/IP-Adapter", subfolder="models", weight_name=["a.bin", "b.bin"])
+        assert "\n" not in str(caught.value)
+    for name in NOT_LOADED:
+        with pytest.raises(InputError, match=f"^{name}: "):
+            PortraitPipeline.from_pretrained(folder, **{name: "fp16"})
+    with pytest.raises(AttributeError, match="'colour'"):
+        _ = pipe.colour
+    with pytest.raises(InputError, match="there is no such LoRA"):
+        pipe.load_lora_weights(folder / "nowhere", weight_name="lora.safetensors")
 
 
 @pytest.mark.parametrize("name", REFUSED)
@@ -213,6 +243,11 @@ def test_a_person_of_several_pictures(pipe: PortraitPipeline) -> None:
     assert len(pipe([mien.Person(RED, BLUE), GREEN], GREEN)) == 2
     with pytest.raises(InputError, match="nobody"):
         mien.Person()
+    for nested in ({"identity": [[RED, BLUE]]}, {"identity": RED, "expression": [[RED, BLUE]]}):
+        with pytest.raises(
+            InputError, match="a list in a list: several pictures of one person are mien.Person"
+        ):
+            pipe(**{"expression": GREEN, **nested})
 
 
 @pytest.fixture(scope="module")
@@ -241,7 +276,7 @@ def framed() -> Any:
 
 
 def test_refacing_takes_them_too(reface: RefacePipeline) -> None:
-    photo = Image.new("RGB", (256, 288), (90, 120, 60))
+    photo = Image.fromarray(np.random.default_rng(0).integers(0, 256, (288, 256, 3), np.uint8))
     ours = [reface(photo, RED, GREEN, seed=seed, steps=2, guidance=1.5)[0] for seed in (4, 5)]
     theirs = reface(
         photo=photo, identity=RED, expression=GREEN, seed=4, num_inference_steps=2, guidance_scale=1.5,

@@ -13,7 +13,6 @@ from accelerate import cpu_offload
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-import mien
 from mien.backbones import autoencoder_precision, load_backbone
 from mien.models.controllers import CONTROLLERS, create_controller
 from mien.models.e_adapter import EAdapter
@@ -248,7 +247,7 @@ def test_offloading_needs_a_device_to_save(sd15) -> None:
     with pytest.raises(InputError, match="leave it out"):
         load_backbone(str(sd15), "cpu", offload="model")
     with pytest.raises(InputError, match="'disk' is unknown: choose none, model, sequential"):
-        mien.load(str(sd15), device="cpu", offload="disk")
+        load_backbone(str(sd15), "cpu", offload="disk")
 
 
 @torch.no_grad()

@@ -14,6 +14,7 @@ from mien.expressions.turning import turned
 from mien.face.align import box_matrix, invert, transform_points
 from mien.models.attention import times
 from mien.models.e_adapter import EAdapter
+from mien.pipelines.inputs import Person
 from mien.pipelines.reface import RefacePipeline
 from mien.types import Face, InputError
 from tests import tiny
@@ -138,9 +139,27 @@ def test_every_input_and_the_seed_matter(pipe) -> None:
         pipe(PHOTO, RED, GREEN, seed=4, steps=2),
         pipe(PHOTO, RED, GREEN, seed=4, steps=3, guidance=1.0),
         pipe(PHOTO, RED, GREEN, seed=4, steps=3, id_scale=0.0),
-        pipe(PHOTO, [[RED, BLUE]], GREEN, seed=4, steps=3),
+        pipe(PHOTO, Person(RED, BLUE), GREEN, seed=4, steps=3),
     ):
         assert changed(other[0], first).max() > 0
+
+
+@pytest.mark.parametrize("name", ["PNDM", "EulerDiscrete", "DPMSolverMultistep", "LCM"])
+def test_what_surrounds_the_face_stays_as_it_is_drawn(backbone, monkeypatch, name) -> None:
+    """Where nothing is to be drawn the latents end as the photo's, and on the way are noisy as the rest."""
+    pipe = make(backbone)
+    pipe.scheduler = name
+    seen: list[torch.Tensor] = []
+    known: list[torch.Tensor] = []
+    encode = type(backbone).encode
+    monkeypatch.setattr(type(backbone), "encode", lambda self, x: known.append(encode(self, x)) or known[-1])
+    pipe.reface(PHOTO, RED, GREEN, steps=4, callback=lambda i, n, z: seen.append(z.clone()))
+    region = torch.from_numpy(pipe.look(PHOTO).region)[None, None]
+    kept = torch.nn.functional.adaptive_max_pool2d(region, seen[-1].shape[-1])[0, 0] == 0
+    assert 0 < kept.sum() < kept.numel()
+    off = [(z - known[-1])[0][:, kept].abs().max().item() for z in seen]
+    assert off[-1] == 0 and off[0] > 0.01
+    assert seen[-1][0][:, ~kept].sub(known[-1][0][:, ~kept]).abs().max() > 0.01
 
 
 def test_the_surroundings_reach_the_model(pipe) -> None:

@@ -139,7 +139,7 @@ def test_broken_exif_says_nothing(tmp_path: Path, picture: Image.Image) -> None:
     [
         "http://cv.iptc.org/newscodes/digitalsourcetype/{}", "https://cv.iptc.org/newscodes/digitalsourcetype/{}",
         "https://cv.iptc.org/newscodes/digitalsourcetype/{}/", "{}", " {} ", "digsrctype:{}",
-        "HTTP://CV.IPTC.ORG/newscodes/digitalsourcetype/{}",
+        "HTTP://CV.IPTC.ORG/newscodes/digitalsourcetype/{}", "{}/", "{}?lang=en-GB",
     ],
 )  # fmt: skip
 def test_source_types_however_they_are_written(tmp_path: Path, picture: Image.Image, write: str) -> None:

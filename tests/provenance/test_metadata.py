@@ -55,6 +55,15 @@ def test_a_picture_of_other_software_has_metadata_but_none_of_our_settings(tmp_p
     assert said is not None and said.generated and said.settings is None
 
 
+@pytest.mark.parametrize("tag", ["Bag", "Seq"])
+def test_a_source_type_in_a_list_of_one(tag: str) -> None:
+    said = read_packet(
+        f"{HEAD}<rdf:Description {SPACES}><Iptc4xmpExt:DigitalSourceType>\n <rdf:{tag}><rdf:li>"
+        f"trainedAlgorithmicMedia</rdf:li></rdf:{tag}></Iptc4xmpExt:DigitalSourceType></rdf:Description>{TAIL}"
+    )
+    assert said is not None and said.generated
+
+
 LAUGHS = "".join(f'<!ENTITY a{n} "{f"&a{n - 1};" * 10}">' for n in range(1, 12))
 
 

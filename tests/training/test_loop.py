@@ -77,9 +77,9 @@ def test_stopped_in_time_and_resumed_is_the_same_curve(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_two_processes_stay_the_same_model(tmp_path: Path) -> None:
-    """Each sees its own batches; averaged gradients keep the weights equal, and the result is one process's of twice
-    the batch in distribution, so it learns."""
+def test_two_processes_are_one_that_accumulates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each sees its own batches; averaged gradients keep the weights equal, and they are those of one process that
+    accumulates both processes' batches."""
     program = Path(__file__).with_name("regression.py")
     root = Path(__file__).parents[2]
     # Standalone: on a port of the system's choice, which nobody else has.
@@ -88,7 +88,14 @@ def test_two_processes_stay_the_same_model(tmp_path: Path) -> None:
     subprocess.run([*command, str(program), str(tmp_path), "60", "0"], cwd=root, env=environment, check=True)
     first, second = (load_file(tmp_path / f"rank{rank}.safetensors")["weight"] for rank in (0, 1))
     torch.testing.assert_close(first, second)
-    assert losses(tmp_path)[60] < 0.5
+
+    def of_both(seed: int, process: int, part: int) -> torch.Generator:
+        return make_rng(seed, part % 2, part // 2)
+
+    monkeypatch.setattr("mien.training.loop.make_rng", of_both)
+    monkeypatch.delenv("RANK", raising=False)
+    alone = run(tmp_path / "alone", accumulation=2)
+    torch.testing.assert_close(alone.model.weight.detach(), first, rtol=1e-5, atol=1e-6)
 
 
 def test_accumulation_is_the_larger_batch_in_parts(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from mien.models.families import published
 from mien.training.plan import _Saved, network_parts
 from mien.training.recipe import run
 from mien.types import InputError
+from tests.published import unsealed
 from tests.training.tiny_set import save_model
 
 
@@ -46,6 +47,20 @@ def test_published_sizes_of_sdxl() -> None:
         "text_encoder": 123_060_480,
         "text_encoder_2": 694_659_840,
     }
+
+
+def test_a_refacing_model_is_planned_offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hours, disk, data, files and terms, without network, weights or data."""
+    unsealed(tmp_path / "models", monkeypatch)
+    monkeypatch.chdir(tmp_path)
+    text = run("sd15_sfsr", ["loop.steps=1000"], out=tmp_path / "runs", dry_run=True)
+    # SD1.5's UNet is 0.80 TFLOP at 64 x 64, its decoder 2.5; three passes of the one and two of the other
+    found = re.search(r"about ([\d.]+) x 10\^18 FLOP.*H100 (\d+) h", text)
+    assert found is not None and float(found[1]) == pytest.approx(0.064 * (3 * 0.80 + 2 * 2.5), rel=0.06)
+    assert "859,535,364 trained" in text and "data/faces is not there: `mien data ingest`" in text
+    assert "mien models fetch sd15 arcface_w600k_r50 auraface dlib_recogniser clip_vit_h" in text
+    assert "not for commercial use, by arcface_w600k_r50" in text and "order: data ingest, this" in text
+    assert not (tmp_path / "runs").exists()
 
 
 @pytest.mark.slow

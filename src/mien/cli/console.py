@@ -25,7 +25,10 @@ class Verbs(TyperGroup):
 
             if not isinstance(error, InputError):
                 raise
-            say(f"mien: {error}")
+            first, *more = getattr(error, "lines", [str(error)])
+            say(f"mien: {first}")
+            for line in more:
+                say(line)
             raise typer.Exit(BAD_INPUT) from error
         except OSError as error:
             if error.filename is None or isinstance(error, BrokenPipeError):

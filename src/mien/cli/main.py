@@ -14,6 +14,7 @@ from mien.cli import data, expressions, models, study
 from mien.cli.analyze import analyze
 from mien.cli.console import Verbs
 from mien.cli.evaluate import evaluate
+from mien.cli.film import film
 from mien.cli.generate import generate
 from mien.cli.inspect import inspect
 from mien.cli.invent import invent
@@ -56,6 +57,7 @@ for _verb, _line in (
     (generate, "Portraits of a person with an expression, one or many."),
     (reface, "Another face, another expression or both, in a photo."),
     (travel, "A person from expression to expression: film or sheet."),
+    (film, "A photo that moves as a film's face does."),
     (invent, "People who do not exist, to try everything on."),
     (studio, "All of it in a browser."),
     (inspect, "What pictures say of how they were made."),

@@ -37,7 +37,7 @@ def list_models(
     """
     from mien import weights
 
-    models = [weights.entry(name) for name in names] if names else list(weights.entries())
+    models = [model for name in names for model in weights.named(name)] if names else list(weights.entries())
     rows = [(model, file, weights.check(model, file)) for model in models for file in model.files]
     if as_json:
         print_json([_row(*row) for row in rows])
@@ -68,6 +68,8 @@ def list_models(
     for line in lines:
         print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
     print("\nSource, file, sha256 and model card: mien models list --long, or with names.")
+    for name, parts in weights.bundles().items():
+        print(f"mien models fetch {name} fetches {', '.join(parts)}.")
 
 
 def _state(found: list[Status]) -> str:
@@ -97,7 +99,12 @@ def _print_in_full(model: Entry, state: str) -> None:
 
 @app.command(short_help="Download models, check them, put them in place.")
 def fetch(
-    names: Annotated[list[str], typer.Argument(metavar="NAMES", help="Names from `mien models list`.")],
+    names: Annotated[
+        list[str], typer.Argument(metavar="NAMES", help="Names from `mien models list`, or bundles of them.")
+    ],
+    only_configs: Annotated[
+        bool, typer.Option("--only-configs", help="Of a base model what a checkpoint in one file lacks.")
+    ] = False,
     force: Annotated[bool, typer.Option("--force", help="Fetch again what is here already.")] = False,
     quiet: options.Quiet = False,
 ) -> None:
@@ -105,9 +112,9 @@ def fetch(
     from mien import weights
     from mien.weights.fetch import fetch as download
 
-    for model in [weights.entry(name) for name in names]:
+    for model in dict.fromkeys(model for name in names for model in weights.named(name)):
         with _Bar(model.name, quiet) as bar:
-            done = download(model, bar, force)
+            done = download(model, bar, force, only_configs)
         for place, digest, checked in done:
             print(place)
             if not checked:

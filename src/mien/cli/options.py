@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,8 +18,9 @@ if TYPE_CHECKING:
 
 FACES = ("largest", "left", "right")
 BESIDE_FROM = (
-    "source", "output", "strip", "backbone", "adapter", "device", "force", "overwrite", "as_json", "quiet",
+    "source", "output", "strip", "backbone", "adapter", "device", "force", "overwrite", "as_json", "verbose", "quiet",
 )  # fmt: skip
+FINISH_STRENGTH = 0.35
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 MAX_SEED = 2**63 - 1  # what torch's generators take, with room for the seeds of a pair's other pictures
 
@@ -37,6 +40,41 @@ def _small(seed: int) -> int:
     return seed
 
 
+def _device(name: str) -> str:
+    """`InputError` if no machine has such a device; whether this one has it, loading a model tells."""
+    if not re.fullmatch(r"(auto|cpu|mps|(cuda|xpu|hpu|npu)(:[0-9]+)?)", name):
+        from mien.types import InputError
+
+        raise InputError(f"{name} is no device: choose auto, cpu, cuda, cuda:1 or mps.")
+    return name
+
+
+def scheduler(name: str | None) -> str | None:
+    """`InputError` if diffusers has no such scheduler, by its files alone: importing them takes seconds."""
+    found = None if name is None else find_spec("diffusers")
+    if name is None or found is None or found.origin is None:
+        return name
+    files = Path(found.origin).parent.glob("schedulers/scheduling_*.py")
+    known = {
+        one for file in files for one in re.findall(r"^class (\w+)Scheduler\(", file.read_text("utf-8"), re.M)
+    }
+    if known and name.lower().removesuffix("scheduler") not in {one.lower() for one in known}:
+        from mien.types import InputError
+
+        hint = nearest(name, known) or ""
+        raise InputError(f"{name} is no scheduler of diffusers{hint}: choose DDIM, PNDM, UniPCMultistep, ….")
+    return name
+
+
+def _there(path: Path | None) -> Path | None:
+    """`InputError` if there is no such picture."""
+    if path is not None and not path.is_file():
+        from mien.types import InputError
+
+        raise InputError(f"{path} does not exist: check the name.")
+    return path
+
+
 Prompt = Annotated[str, typer.Option(callback=text, help="What the picture should look like.")]
 NegativePrompt = Annotated[str, typer.Option(callback=text, help="What it should not look like.")]
 Seed = Annotated[int, typer.Option(min=0, callback=_small, help="Same seed, same picture.")]
@@ -44,10 +82,31 @@ Steps = Annotated[int | None, typer.Option(min=1, help="Denoising steps.  [defau
 Guidance = Annotated[float | None, typer.Option(min=0, help="How strictly to obey.  [default: the model's]")]
 IdScale = Annotated[float, typer.Option(min=0, help="Weight of the identity.")]
 ExpressionScale = Annotated[float, typer.Option(min=0, help="Weight of the expression.")]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
+Lead = Annotated[
+    float | None,
+    typer.Option(
+        min=0,
+        max=0.99,
+        help="Give the model the person's own photo with that expression, by the photo engine, as its reference, and "
+        "start so far on the way to it; 0: not at all.  [default: the adapter's, 0.2 of published ones]",
+    ),
+]
+Device = Annotated[str, typer.Option(callback=_device, help="auto, cpu, cuda, cuda:1, mps.")]
 Dtype = Annotated[str, typer.Option(help="auto, float32, bfloat16, float16.")]
-Backbone = Annotated[str, typer.Option(help="mini, sd15, sdxl, a diffusers folder or a hub id.")]
-Adapter = Annotated[str | None, typer.Option(help="Folder of an E-Adapter.  [default: the backbone's own]")]
+Backbone = Annotated[
+    str,
+    typer.Option(
+        help="mini, sd15, sdxl, sd15-inpaint, sdxl-inpaint, a diffusers folder, a checkpoint in one .safetensors file, "
+        "or a hub id."
+    ),
+]
+Adapter = Annotated[
+    str | None,
+    typer.Option(
+        help="Folder of an E-Adapter; published: IP-Adapter's own, for SD1.5 and SDXL; fineface: for SD1.5.  "
+        "[default: the backbone's own]"
+    ),
+]
 OutDir = Annotated[Path | None, typer.Option(help="With --pairs: the folder to write to.")]
 Source = Annotated[
     Path | None,
@@ -83,11 +142,23 @@ Region = Annotated[str, typer.Option(help="Photo engine: what may change: all, e
 Teeth = Annotated[
     Path | None,
     typer.Option(
-        help="Photo engine: another photo of the same person, showing their teeth, for an opened mouth."
+        callback=_there,
+        help="Photo engine: another photo of the same person, showing their teeth, for an opened mouth.",
     ),
+]
+Finish = Annotated[
+    str | None,
+    typer.Option(
+        help="Photo engine: a model (sd15-inpaint, sdxl-inpaint, a folder …) that draws again, at the photo's size, "
+        "what was not in the photo: the inside of a mouth, lids, folds."
+    ),
+]
+FinishStrength = Annotated[
+    float, typer.Option(min=0.02, max=1, help="With --finish: how freely; near 0 it stays as it is.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Also replace a file that mien did not make.")]
+Verbose = Annotated[bool, typer.Option("--verbose", help="Also print scores as numbers, and times.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")]
 
 
@@ -107,16 +178,42 @@ def parse_face(word: str) -> FaceChoice:
     raise InputError(f"--face {word} is unknown{nearest(word, FACES)}: choose {known}.")
 
 
+def parse_people(given: Sequence[str]) -> tuple[Path | None, dict[FaceChoice, list[Path]] | None]:
+    """--identity, once or several times: one picture; or, for each face of the photo, the pictures of its new person.
+
+    FACE=FILE names the face: left, right or a number; FILE alone is for the face that --face chooses ("").
+
+    Raises:
+        InputError: some name a face and others do not.
+    """
+    from mien.types import InputError
+
+    people: dict[FaceChoice, list[Path]] = {}
+    for one in given:
+        which, equals, file = one.partition("=")
+        named = equals and (which in FACES or which.isdigit()) and not Path(one).exists()
+        people.setdefault(parse_face(which) if named else "", []).append(Path(file if named else one))
+    if "" in people and len(people) > 1:
+        raise InputError(
+            f"--identity {people[''][0]} does not say which face becomes it: write left={people[''][0]}, "
+            "or name no face at all."
+        )
+    if len(given) == 1 and "" in people:
+        return people[""][0], None
+    return None, people or None
+
+
 def check_backbone(backbone: str) -> None:
-    """`InputError` if it is neither a name, nor a folder, nor a hub id: said before anything heavy is imported."""
-    if "/" not in backbone and not Path(backbone).is_dir():
+    """`InputError` if it is neither a name, nor a folder, nor a checkpoint's file, nor a hub id: said before anything
+    heavy is imported."""
+    if "/" not in backbone and not backbone.endswith(".safetensors") and not Path(backbone).is_dir():
         choice(backbone, BACKBONES, "backbone")
 
 
-OF_PHOTO = ("strength", "relative", "region", "teeth")
+OF_PHOTO = ("strength", "relative", "region", "teeth", "finish", "finish_strength")
 OF_DIFFUSION = (
     "prompt", "negative_prompt", "seed", "steps", "scheduler", "guidance", "id_scale", "expression_scale",
-    "num_images", "device", "dtype", "adapter", "identity_face", "batch_size",
+    "num_images", "device", "dtype", "adapter", "batch_size", "lead",
 )  # fmt: skip
 HARMLESS = ("seed", "device", "dtype", "batch_size")  # of these, what the photo engine may be given in vain
 
@@ -171,7 +268,10 @@ def photo_wish(context: typer.Context, kind: str) -> PhotoWish:
         relative=given["relative"],
         region=given["region"],
         teeth=given["teeth"],
-        face=parse_face(given["face"]),
+        finish=given.get("finish"),
+        finish_strength=given.get("finish_strength", FINISH_STRENGTH),
+        face="all" if given["face"] == "all" and kind == "reface" else parse_face(given["face"]),
+        identity_face=parse_face(given.get("identity_face") or "largest"),
         expression_face=parse_face(given["expression_face"]),
     )
 

@@ -25,6 +25,7 @@ def repeat(
     force: bool,
     overwrite: bool,
     as_json: bool,
+    verbose: bool,
     quiet: bool,
 ) -> None:
     """Make the picture `source` again, of `kind`, and say whether it is the same, bit for bit.
@@ -49,13 +50,16 @@ def repeat(
         drawn = again.make(maker, progress)
     seconds = time.perf_counter() - ready
     made = finish(maker, drawn, again.prints)
-    made = replace(made, settings={**again.old, **made.settings})
+    photo = None if made.mask is None else pictures["photo" if kind == "reface" else "identity"]
+    made = replace(made, settings={**again.old, **made.settings}, photo=photo)
     made.save(output)
     if strip:
         save_strip(maker, [drawn], strip)
     why = again.why(made)
     end = f"the same as {source}, bit for bit" if why is None else f"not the same bits as {source}"
-    told = {"path": str(output), **made.told, **made.scores}
-    report(kind, [told], strip, made.settings, seconds, began, as_json, {"identical": why is None}, end)
+    told = {"path": str(output), **made.line}
+    report(
+        kind, [told], strip, made.settings, seconds, began, as_json, verbose, {"identical": why is None}, end
+    )
     if why is not None:
         tell(why)

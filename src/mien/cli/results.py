@@ -17,7 +17,7 @@ from mien.cli.pictures import (
     remind,
     steps_bar,
 )
-from mien.making.wishes import SCORED_BY, Request, in_words
+from mien.making.wishes import SCORED_BY, Request, in_numbers
 
 if TYPE_CHECKING:
     from mien.making.made import Maker
@@ -35,6 +35,7 @@ def make(
     began: float,
     overwrite: bool,
     as_json: bool,
+    verbose: bool,
     quiet: bool,
 ) -> None:
     """Make `count` pictures of a request, of seed, seed + 1 …, in one batch; write them, and report.
@@ -42,7 +43,7 @@ def make(
     Args:
         output: their place; of several numbered. strip: of a contact sheet. began: when the command did.
     """
-    pictures = [one for one in (request.photo, request.identity) if isinstance(one, Path)]
+    pictures = request.pictures
     expression = request.expression if isinstance(request.expression, str) else None
     places = numbered(output, count)
     given = [*pictures, *expression_files(expression)]
@@ -63,11 +64,11 @@ def make(
     for one, place in zip(drawn, places, strict=True):
         made = finish(maker, one, prints)
         made.save(place)
-        told.append({"path": str(place), **made.told, **made.scores})
+        told.append({"path": str(place), **made.line})
     if strip:
         save_strip(maker, drawn, strip)
     settings = {**maker.settings, "prompt": request.prompt}
-    report(maker.kind, told, strip, settings, seconds, began, as_json)
+    report(maker.kind, told, strip, settings, seconds, began, as_json, verbose)
 
 
 def report(
@@ -78,6 +79,7 @@ def report(
     seconds: float,
     began: float,
     as_json: bool,
+    verbose: bool,
     more: Mapping[str, Any] | None = None,
     end: str = "",
 ) -> None:
@@ -93,11 +95,16 @@ def report(
         print_json({**answer, "scored_by": SCORED_BY[kind], "seconds": seconds, "seconds_in_all": total})
         return
     for one in made:
-        print(f"{one['path']}  {in_words(kind, one)}")
+        print(f"{one['path']}  {one['verdict']}")
+        if verbose and one["id"] is not None:
+            print(f"  {in_numbers(kind, one)}")
+        if one["warning"] and not end:
+            tell(one["warning"])
     if strip:
         print(f"{strip}  {SHOWN[kind]}")
-    print("scores by the embedded analyser and recogniser")
-    print(f"{seconds:.1f} s to generate, {total:.1f} s in all")
+    if verbose:
+        print("scores by the embedded analyser and recogniser")
+        print(f"{seconds:.1f} s to generate, {total:.1f} s in all")
     if any(one["id"] is None for one in made):
         tell(f"no face was found in {NO_FACE[kind]}: try another --seed.")
     if end:

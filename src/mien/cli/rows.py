@@ -288,7 +288,7 @@ def _save(maker: Maker, row: Row, drawn: Sequence[Drawn]) -> list[Line]:
         made = finish(maker, one, prints)
         made.save(place)
         found = {"face_found": made.scores["id"] is not None} if maker.kind == "portrait" else {}
-        lines.append({**row.shown, "out": str(place), **made.told, **made.scores, **found})
+        lines.append({**row.shown, "out": str(place), **made.line, **found})
     return lines
 
 

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from PIL import Image
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor
 
+from mien import weights
+from mien.files import read_json
+from mien.models.folder import quiet
 from mien.types import InputError
 
 if TYPE_CHECKING:
@@ -17,7 +23,16 @@ if TYPE_CHECKING:
 
 MEAN = (0.48145466, 0.4578275, 0.40821073)  # of CLIP's training pictures, RGB in [0, 1]
 STD = (0.26862954, 0.26130258, 0.27577711)
-SOURCE, SUBFOLDER = "h94/IP-Adapter", "models/image_encoder"  # OpenCLIP ViT-H/14, 1024 numbers
+DEFAULT = "clip_vit_h"  # of the registry of weights: OpenCLIP ViT-H/14, 1024 numbers
+VIT_H = {
+    "hidden_size": 1280,
+    "intermediate_size": 5120,
+    "num_hidden_layers": 32,
+    "num_attention_heads": 16,
+    "patch_size": 14,
+    "projection_dim": 1024,
+    "hidden_act": "gelu",
+}
 MARGIN = 0.25  # of the face's larger side, kept around it on every side
 
 
@@ -29,17 +44,29 @@ class ClipExpression:
 
     name = "clip"
 
-    def __init__(
-        self, source: str = SOURCE, subfolder: str = SUBFOLDER, device: str | torch.device = "cpu"
-    ) -> None:
-        """source: a folder of ``CLIPVisionModelWithProjection``, or a hub id with its subfolder."""
-        from transformers import CLIPVisionModelWithProjection
+    def __init__(self, source: str | Path | None = None, device: str | torch.device = "cpu") -> None:
+        """source: a folder of ``CLIPVisionModelWithProjection``, or None: the one file of the registry of weights, of
+        the size in the ``config.json`` beside it, else of ViT-H/14.
 
+        Raises:
+            InputError: it is not there, or cannot be read.
+        """
+        from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
+
+        place = Path(source) if source is not None else weights.path(DEFAULT)
         try:
-            model = CLIPVisionModelWithProjection.from_pretrained(source, subfolder=subfolder)
-        except (OSError, ValueError) as error:
+            with quiet():
+                if place.is_dir():
+                    model = CLIPVisionModelWithProjection.from_pretrained(str(place), local_files_only=True)
+                else:
+                    beside = place.parent / "config.json"
+                    config = CLIPVisionConfig(**(read_json(beside) if beside.is_file() else VIT_H))
+                    model = CLIPVisionModelWithProjection.from_pretrained(
+                        None, config=config, state_dict=load_file(place)
+                    )
+        except (OSError, ValueError, RuntimeError, SafetensorError) as error:
             raise InputError(
-                f"the CLIP image encoder {source} could not be loaded: give its folder, or check the network"
+                f"the CLIP image encoder {place} could not be loaded: use another copy of it"
             ) from error
         self.model = model.requires_grad_(False).eval().to(device)
         self.width: int = model.config.projection_dim

@@ -29,7 +29,8 @@ from typing import Any, Literal
 
 from PIL import Image
 
-from mien.expressions import everyday, labels
+from mien.expressions import everyday, labels, presets
+from mien.expressions.motion import from_json, is_motion
 from mien.face.blendshapes import INDEX
 from mien.face.subject import Subject
 from mien.images import SUFFIXES
@@ -127,7 +128,7 @@ def parse(given: Given | Expression) -> Expression:
         raise InputError(f"The expression has {len(text)} characters, and the limit is {MAX_LENGTH}.")
     if text[0] in "{[":
         return _blendshapes(_json(text, "The expression"), "the expression")
-    if (whole := everyday.find(text)) is not None:
+    if (whole := _find(text)) is not None:
         return Expression(_parts(whole, 1.0), text)
     return _file(Path(text)) if _is_file(text) else _mix(text)
 
@@ -158,7 +159,7 @@ def _mix(text: str) -> Expression:
     texts = []
     for (name, _), weight in zip(split, weights, strict=True):
         share = 1 / len(items) if weight is None else weight if len(items) == 1 else weight / total
-        known = everyday.find(name)
+        known = _find(name)
         parts += [_picture(name, share)] if known is None else _parts(known, share)
         written = Path(name).name if known is None else name if known.degree < 1 else known.name
         texts.append(written if share == 1 and len(items) == 1 else f"{written}:{share:.4g}")
@@ -167,9 +168,13 @@ def _mix(text: str) -> Expression:
     return Expression(tuple(parts), "+".join(texts))
 
 
+def _find(text: str) -> everyday.Meaning | None:
+    return presets.find(text) or everyday.find(text)
+
+
 def _weighted(item: str) -> tuple[str, float | None]:
     name, colon, number = item.rpartition(":")
-    if not colon or _is_file(item) or everyday.find(item) is not None:  # ":)"
+    if not colon or _is_file(item) or _find(item) is not None:  # ":)"
         return item, None
     number = number.strip()
     if not _WEIGHT.fullmatch(number):
@@ -248,7 +253,14 @@ def _json(text: str, name: str) -> Any:
 
 
 def _blendshapes(content: Any, name: str) -> Expression:
-    """Also what `mien analyze --json` prints of one picture: its largest face."""
+    """Also what `mien analyze --json` prints of one picture, its largest face, and a motion of one frame."""
+    if is_motion(content):
+        motion = from_json(content, name)
+        if len(motion) > 1:
+            raise InputError(
+                f"{_short(name)} is a motion of {len(motion)} frames: `mien film PHOTO {name}` plays it."
+            )
+        content = dict(zip(INDEX, motion.coefficients[0].tolist(), strict=True))
     if isinstance(content, list) and len(content) == 1 and isinstance(content[0], dict):
         faces = content[0].get("faces")
         if isinstance(faces, list) and faces:

@@ -201,6 +201,13 @@ def _embedded(images: Iterable[Image.Image | str | Path], min_confidence: float)
         yield from find_faces([_open(image) for image in group], seek, reader, min_confidence)
 
 
+def read_again(image: Image.Image, face: Face) -> Face:
+    """A face where another version of the picture showed `face`: read once, not looked for. See its ``confidence``."""
+    matrix = align.crop_matrix(face.landmarks)
+    crop = align.warp(np.asarray(image.convert("RGB")), matrix)
+    return _in_photo(load_reader()(np.stack([crop])), 0, matrix)
+
+
 class NetworkReader:
     """The analyser network as a `Reader`, from then on for nothing else. It runs where its weights are."""
 

@@ -13,7 +13,7 @@ from mien.expressions.spec import Expression
 from mien.making.made import Progress
 from mien.pipelines import travel as journeys
 from mien.pipelines.photo_travel import travel as journey
-from mien.provenance import save_image
+from mien.provenance import DIGITAL_SOURCE_TYPE, PARTLY_GENERATED, save_image
 from mien.provenance.animation import SUFFIXES, save_animation
 from mien.sheets import sheet
 
@@ -26,11 +26,15 @@ COLUMNS = 8  # of a contact sheet
 
 @dataclass(frozen=True)
 class Film:
-    """Frames (PIL RGB), what each of them shows, and the settings that its files keep."""
+    """Frames (PIL RGB), what each of them shows, and the settings that its files keep.
+
+    `photo`: the file of the photograph that moves, of which a contact sheet keeps author, copyright and date.
+    """
 
     images: list[Image.Image]
     names: list[str]
     settings: dict[str, Any]
+    photo: Path | None = None
 
     def write(
         self, output: Path, contacts: Path | None = None, fps: float = 8.0, back: bool = False
@@ -40,15 +44,16 @@ class Film:
         `fps`: frames a second. `back`: the film also runs backwards, so that it joins.
         """
         written = []
+        kind = PARTLY_GENERATED if self.settings.get("engine") == "photo" else DIGITAL_SOURCE_TYPE
         if output.suffix.lower() in SUFFIXES:
             frames = [*self.images, *self.images[-2:0:-1]] if back else self.images
-            written.append(save_animation(frames, output, self.settings, fps))
+            written.append(save_animation(frames, output, self.settings, fps, kind))
         place = contacts if written else output
         if place is not None:
             cells = list(zip(self.names, self.images, strict=True))
             rows = [cells[i : i + COLUMNS] for i in range(0, len(cells), COLUMNS)]
             drawn = sheet(rows, max(128, self.images[0].height // 2))
-            written.append(save_image(drawn, place, self.settings))
+            written.append(save_image(drawn, place, self.settings, kind, photo=self.photo))
         return written
 
 
@@ -78,7 +83,8 @@ def photo_travel(
         wish.region,
         lambda done, total: None if callback is None else callback(done, total, None),
     )
-    return Film(images, journeys.names(stops, frames), _settings(photographs, stops, frames))
+    photo = identity if isinstance(identity, Path) else None
+    return Film(images, journeys.names(stops, frames), _settings(photographs, stops, frames), photo)
 
 
 def travel(
@@ -97,7 +103,7 @@ def travel(
         InputError: a picture cannot be used, or there are too few stops or frames.
     """
     wish = asdict(portraits.wish)
-    for name in ("num_images", "face", "expression_face"):
+    for name in ("num_images", "face", "expression_face", "lead"):
         del wish[name]
     who, ways = portraits.look.subject(identity, "identity"), [portraits.look.target(stop) for stop in stops]
     with portraits.telling():

@@ -22,15 +22,27 @@ def open_maker(
 ) -> Maker:
     """A maker of what is wished: the photo engine, or diffusion on a model of its own.
 
-    The arguments are those of `Model` and of the makers; the photo engine needs none of them.
+    The arguments are those of `Model` and of the makers; the photo engine needs none of them but for a finish.
 
     Raises:
         InputError: there is no such model or scheduler, or the model cannot do what is wished.
     """
     if isinstance(wish, PhotoWish):
+        if wish.finish is not None:
+            from mien import preflight
+
+            preflight.check(wish.finish, bare=True)
+        if wish.kind == "reface":
+            from mien.making.swaps import Swaps
+
+            return Swaps(wish, tell, device, dtype)
         from mien.making.photographs import Photographs
 
-        return Photographs(wish, tell)
+        return Photographs(wish, tell, device, dtype)
+    from mien import preflight
+
+    bare = isinstance(wish, RefaceWish) and not preflight.has_adapter(backbone, adapter)
+    preflight.check(backbone, adapter, bare)
     from mien.making.model import Model
 
     model = Model(backbone, device, dtype, adapter)
@@ -38,6 +50,10 @@ def open_maker(
         from mien.making.portraits import Portraits
 
         return Portraits(model, wish, tell)
+    if bare:
+        from mien.making.placed import PlacedPeople
+
+        return PlacedPeople(model, wish, scheduler, tell)
     from mien.making.refaces import Refaces
 
     return Refaces(model, wish, scheduler, tell)

@@ -13,11 +13,12 @@ import diffusers.utils.logging
 import torch
 from PIL import Image
 
-from mien.backbones import SPECS, find_folder, load_backbone
+from mien.backbones import load_backbone
 from mien.pipelines.portrait import PortraitPipeline
 from mien.pipelines.reface import RefacePipeline
 from mien.provenance.hashes import hash_files, hash_folder, hash_pixels
 from mien.weights import path as weights_path
+from mien.weights.bases import SPECS, find_folder
 
 PARTS = ("unet", "vae", "text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2", "scheduler")
 
@@ -94,7 +95,7 @@ class Model:
         }
 
     def _hash(self) -> dict[str, str]:
-        found = {"backbone": hash_folder(self._folder, PARTS)}
+        found = {"backbone": hash_model(self._folder)}
         if spec := self.backbone.adapter:
             files = [file for file in (spec.identity, spec.expression) if file is not None]
             told = {file.parent / "adapter.json" for file in files}
@@ -103,6 +104,11 @@ class Model:
         names = ("detector", "analyser", "recogniser")
         found["face"] = hash_files((name, weights_path(name)) for name in names)
         return found
+
+
+def hash_model(place: Path) -> str:
+    """sha256 of the parts of a diffusers folder, or of a checkpoint in one file."""
+    return hash_files([("checkpoint", place)]) if place.is_file() else hash_folder(place, PARTS)
 
 
 def model_name(backbone: str) -> str:

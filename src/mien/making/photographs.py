@@ -6,7 +6,8 @@ import platform
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -20,14 +21,24 @@ from mien.making.recording import Fingerprints
 from mien.making.scoring import Judge, Scores
 from mien.making.subjects import Looked, Looker, Target
 from mien.making.wishes import PhotoWish
-from mien.pipelines.photo import Expressed, PhotoPipeline, Sitter
+from mien.pipelines.photo import Expressed, PhotoPipeline, Sitter, focused
 from mien.provenance.hashes import hash_files, hash_pixels
 from mien.types import InputError
 from mien.weights import path as weights_path
+from mien.weights.bases import find_folder
+
+if TYPE_CHECKING:
+    from mien.pipelines.finish import Finisher
 
 
 class PhotoEngine:
-    """What the metadata say of the engine: its networks and the machine under it (as `mien.making.model.Model`)."""
+    """What the metadata say of the engine: its networks and the machine under it (as `mien.making.model.Model`).
+
+    ``finish``: the folder or file of the model that finishes, if one does.
+    """
+
+    def __init__(self, finish: Path | None = None) -> None:
+        self._finish = finish
 
     settings: dict[str, Any] = {
         "engine": "photo",
@@ -41,7 +52,12 @@ class PhotoEngine:
     def hashes(self) -> dict[str, str]:
         """sha256 of the networks that look at faces."""
         names = ("detector", "analyser", "recogniser")
-        return {"face": hash_files((name, weights_path(name)) for name in names)}
+        found = {"face": hash_files((name, weights_path(name)) for name in names)}
+        if self._finish is not None:
+            from mien.making.model import hash_model
+
+            found["finish"] = hash_model(self._finish)
+        return found
 
     @cached_property
     def environment(self) -> dict[str, Any]:
@@ -72,10 +88,26 @@ class Photographs:
 
     Args:
         wish: of every picture. tell: is told, once, which of several faces was taken.
+        device, dtype: of the model that finishes, if one does.
+
+    Raises:
+        InputError: there is no such model.
     """
 
-    def __init__(self, wish: PhotoWish, tell: Callable[[str], object] = lambda message: None) -> None:
-        self.kind, self.wish, self.model = wish.kind, wish, PhotoEngine()
+    def __init__(
+        self,
+        wish: PhotoWish,
+        tell: Callable[[str], object] = lambda message: None,
+        device: str = "auto",
+        dtype: str = "auto",
+    ) -> None:
+        self.kind, self.wish = wish.kind, wish
+        self._finisher: Finisher | None = None
+        if wish.finish is not None:
+            from mien.pipelines.finish import Finisher
+
+            self._finisher = Finisher.from_backbone(wish.finish, device, dtype, wish.finish_strength)
+        self.model = PhotoEngine(None if wish.finish is None else find_folder(wish.finish))
         self._judge = Judge(None)
         self.pipe = PhotoPipeline(self._judge.analyse)
         options = ("--face", "--expression-face")
@@ -83,8 +115,14 @@ class Photographs:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """See `Maker`; of the photo with teeth no more than whether there was one."""
-        return {**asdict(self.wish), "teeth": self.wish.teeth is not None, **self.model.settings}
+        """See `Maker`; of the photo with teeth no more than whether there was one, of a model's folder its name."""
+        finish = self.wish.finish
+        if finish is not None:
+            from mien.making.model import model_name
+
+            finish = model_name(finish)
+        told = {"teeth": self.wish.teeth is not None, "finish": finish}
+        return {**asdict(self.wish), **told, **self.model.settings}
 
     def look(self, request: Any) -> Looked:
         """See `Maker`; the person is the photo's."""
@@ -108,8 +146,11 @@ class Photographs:
         for slot, one in enumerate(looked):
             assert one.who is not None and one.how is not None
             result = self.express(one.who, one.how.expression)
-            changed = (result.drawn.image != result.sitter.image).any(2)
-            drawn.append(Photographed(one, result.image(), slot, len(looked), mask=changed, expressed=result))
+            image = result.image()
+            if self._finisher is not None:
+                image = self._finisher(result, one.request.seed)
+            changed = (np.asarray(image) != result.sitter.image).any(2)
+            drawn.append(Photographed(one, image, slot, len(looked), mask=changed, expressed=result))
             if callback is not None:
                 callback(slot + 1, len(looked), None)
         return drawn
@@ -117,7 +158,9 @@ class Photographs:
     def express(self, who: Subject, expression: Expression) -> Expressed:
         """One photo with one expression, by the wish."""
         wish = self.wish
-        return self.pipe.express(self.sit(who), expression, wish.strength, wish.relative, wish.region)
+        return self.pipe.express(
+            self.sit(who), expression, wish.strength, wish.relative, wish.region, wish.turn
+        )
 
     def sit(self, who: Subject) -> Sitter:
         """The person, framed for a portrait."""
@@ -128,7 +171,12 @@ class Photographs:
         """See `Maker`: id, exp, pose."""
         assert isinstance(drawn, Photographed) and drawn.expressed is not None
         assert drawn.looked.who is not None and drawn.looked.how is not None
-        return self._judge.photo(drawn.image, drawn.expressed.sitter.face, drawn.looked.who, drawn.looked.how)
+        who, how, sitter, wish = drawn.looked.who, drawn.looked.how, drawn.expressed.sitter, self.wish
+        whole = self.pipe.wanted(sitter, how.expression, wish.relative)
+        wanted = focused(sitter, whole, wish.strength, wish.region)
+        own = sitter.own[:52]
+        asked = np.clip(own + wanted.weight[:52] * (wanted.value[:52] - own), 0, 1)
+        return self._judge.photo(drawn.image, sitter, who, how.blendshapes, asked)
 
     def told(self, drawn: Drawn) -> dict[str, Any]:
         """See `Maker`."""

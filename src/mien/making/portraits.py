@@ -50,6 +50,7 @@ class Portraits:
             **asdict(self.wish),
             "steps": self.pipe.steps if steps is None else steps,
             "guidance": self.pipe.guidance if guidance is None else guidance,
+            "lead": self.pipe.lead if self.wish.lead is None else self.wish.lead,
             **self.model.settings,
             "scheduler": type(self.pipe.scheduler).__name__,
         }
@@ -69,6 +70,7 @@ class Portraits:
                 guidance=wish.guidance,
                 id_scale=wish.id_scale,
                 expression_scale=wish.expression_scale,
+                lead=wish.lead,
                 batch_size=len(looked),
                 callback=callback,
             )

@@ -90,10 +90,10 @@ def read_again(
         raise InputError(f"{source} kept the photo's own expression: leave --expression out.")
     request = Request(given["identity"], wanted, old["prompt"], old["seed"], given.get("photo"))
     asked: type[Any] = PhotoWish if old.get("engine") == "photo" else WISHES[kind]
-    wish = asked(
-        **{field.name: old[field.name] for field in fields(asked)}
-        | ({"teeth": None} if asked is PhotoWish else {})
-    )
+    known = {
+        field.name: old.get(field.name, field.default) for field in fields(asked)
+    }  # newer ones have defaults
+    wish = asked(**known | ({"teeth": None, "finish": None} if asked is PhotoWish else {}))
     return Again(source, old, request, wish, prints)
 
 
@@ -139,10 +139,17 @@ def read_settings(source: Path, kind: str) -> Settings:
         other = next((verb for name, verb in VERBS.items() if settings.get("kind") == name), None)
         hint = f"`{other} --from` makes it again" if other else "give the picture that its -o wrote"
         raise InputError(f"{source} is no picture of `{VERBS[kind]}`: {hint}.")
+    inputs = settings.get("inputs")
+    if isinstance(inputs, dict) and isinstance(inputs.get("identity"), list):
+        raise InputError(
+            f"{source} was made with several pictures of identities: give the command again, as then."
+        )
     checks = {**_SHARED, **_OF_KIND[kind]}
     if settings.get("engine") == "photo":
         checks = {name: right for name, right in checks.items() if name not in _OF_DIFFUSION} | _OF_PHOTO
     wrong = next((name for name, right in checks.items() if not right(settings.get(name))), None)
+    if wrong == "finish":
+        raise InputError(f"{source} was finished by another model: only the command itself makes it again.")
     if wrong is not None:
         raise InputError(
             f"{source} does not say its {wrong}, or not in a way that can be used: it was edited."
@@ -206,6 +213,12 @@ def _face(value: Any) -> bool:
     return value in ("largest", "left", "right") if isinstance(value, str) else _whole(value)
 
 
+def _turn(value: Any) -> bool:
+    return value is None or (
+        isinstance(value, list) and len(value) == 3 and all(_number(abs(v)) and abs(v) <= 15 for v in value)
+    )
+
+
 def _scheduler(value: Any) -> bool:
     from mien.pipelines.schedulers import scheduler_names
 
@@ -234,6 +247,7 @@ _OF_KIND: dict[str, dict[str, Callable[[Any], bool]]] = {
     "portrait": {
         "negative_prompt": lambda v: isinstance(v, str),
         "num_images": lambda v: _whole(v, 1),
+        "lead": lambda v: v is None or (_number(v) and v < 1),
         "inputs": _inputs,
     },
     "reface": {
@@ -244,13 +258,17 @@ _OF_KIND: dict[str, dict[str, Callable[[Any], bool]]] = {
 }
 
 _OF_DIFFUSION = (
-    "steps", "guidance", "id_scale", "expression_scale", "negative_prompt", "num_images", "identity_face", "scheduler",
+    "steps", "guidance", "id_scale", "expression_scale", "negative_prompt", "num_images", "scheduler", "lead",
 )  # fmt: skip
 _OF_PHOTO: dict[str, Callable[[Any], bool]] = {
     "strength": lambda v: _number(v) and v <= 1.5,
     "relative": lambda v: isinstance(v, bool),
     "region": lambda v: v in REGIONS,
-    "teeth": lambda v: v is False,  # with a second photo, the command itself makes it again
+    "face": lambda v: v == "all" or _face(v),
+    "identity_face": _face,
+    "teeth": lambda v: v is False,  # with a second photo or a finish, the command itself makes it again
+    "turn": _turn,
+    "finish": lambda v: v is None,
 }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -10,19 +10,24 @@ import numpy as np
 from PIL import Image
 
 from mien.face.align import cropped
+from mien.face.analyze import MIN_CONFIDENCE, read_again
 from mien.face.subject import Subject
 from mien.making.made import Drawn
 from mien.making.subjects import Target
 from mien.metrics import face as metrics
+from mien.metrics.photo import colour, detail, seam
 from mien.metrics.scoring import Observation, load_scorer
-from mien.types import Face
+from mien.types import Face, FloatArray
 
 if TYPE_CHECKING:
     from mien.backbones import FaceEncoder
     from mien.encoders.identity import EmbeddedIdentity
+    from mien.pipelines.photo import Sitter
     from mien.pipelines.reface import Scene
 
 Scores = dict[str, float | None]
+OF_PHOTOS = ("id", "exp", "pose", "id_distance", "exp_ratio", "detail", "seam", "colour")
+SMALL = 0.01  # Exp: an expression that is nearer to the photo's cannot be told from it
 
 
 class Judge:
@@ -88,36 +93,84 @@ class Judge:
             shapes = seen.face.blendshapes
             scores["exp"] = float(metrics.exp(how.blendshapes, shapes))
             scores["exp_sum"] = float(metrics.exp_sum(how.blendshapes, shapes))
+        at_first = float(metrics.exp(how.blendshapes, identity.face.blendshapes))
+        scores["exp_ratio"] = float(scores["exp"] or 0) / at_first if at_first > SMALL else None
+        result = np.asarray(drawn.image), seen.face.landmarks
+        scores["detail"] = _told(detail, result, (np.asarray(who.image), who.face.landmarks))
         return scores
 
     def reface(self, drawn: Drawn, scene: Scene, who: Subject | None, how: Target | None) -> Scores:
         """id: cosine against the wanted person; exp: against the wanted expression (None if it is no picture); pose:
-        degrees against the photo. All None if the result shows no face there."""
+        degrees against the photo; and what `mien.metrics.words` turns into words. All None if the result shows no face
+        there."""
         place = (scene.face.box[:2] + scene.face.box[2:]) / 2
         near = [face for face in self.faces(drawn) if _holds(face, place)]
         if not near:
-            return {"id": None, "exp": None, "pose": None}
-        seen, wanted = self._scorer.observe_face(drawn.image, near[0]), self.look(who or scene.subject)
+            return dict.fromkeys(OF_PHOTOS)
+        after, before = near[0], scene.face
+        seen, wanted = self._scorer.observe_face(drawn.image, after), self.look(who or scene.subject)
         shown = scene.subject if how is None else how.subject
-        exp = None if shown is None else metrics.exp(shown.face.blendshapes, seen.face.blendshapes)
+        exp = None if shown is None else metrics.exp(shown.face.blendshapes, after.blendshapes)
+        to_go = 0.0 if how is None else float(metrics.exp(how.blendshapes, before.blendshapes))
+        photo = np.asarray(scene.subject.image.convert("RGB"))
+        result, given = (np.asarray(drawn.image), after.landmarks), (photo, before.landmarks)
         return {
             "id": float(metrics.id_similarity(seen.direction, wanted.direction)),
             "exp": None if exp is None else float(exp),
-            "pose": float(metrics.pose_error(seen.face.pose, scene.face.pose)),
+            "pose": float(metrics.pose_error(after.pose, before.pose)),
+            "id_distance": float(metrics.id_distance(seen.identity, wanted.identity)),
+            "exp_ratio": float(metrics.exp(how.blendshapes, after.blendshapes)) / to_go
+            if how is not None and to_go > SMALL
+            else None,
+            "detail": _told(detail, result, given),
+            "seam": _told(seam, result[0], photo),
+            "colour": _told(colour, result, given) if who is None else None,
         }
 
-    def photo(self, image: Image.Image, face: Face, who: Subject, how: Target) -> Scores:
-        """The same of a photo of `who`, whose `face` got the expression `how`; Exp against what that comes to."""
-        place = (face.box[:2] + face.box[2:]) / 2
-        near = [face for face in self.analyse(image) if _holds(face, place)]
-        if not near:
-            return {"id": None, "exp": None, "pose": None}
-        seen, wanted = self._scorer.observe_face(image, near[0]), self.look(who)
+    def photo(
+        self,
+        image: Image.Image,
+        photo: Sitter,
+        who: Subject,
+        shapes: FloatArray | None,
+        asked: FloatArray | None = None,
+    ) -> Scores:
+        """Of a photo that the photo engine changed: id, exp, pose, and what `mien.metrics.words` reads.
+        All None if the result shows no face there.
+
+        Args:
+            who: whom the face shall show. shapes: blendshapes [52] of the expression; None: the photo's stay.
+            asked: what that comes to on this face, at the strength and in the region of the wish; None: `shapes`.
+        """
+        before = photo.face
+        after = read_again(image, before)
+        if after.confidence < MIN_CONFIDENCE:
+            return dict.fromkeys(OF_PHOTOS)
+        seen, wanted = self._scorer.observe_face(image, after), self.look(who)
+        result, given = (np.asarray(image), after.landmarks), (photo.image, before.landmarks)
+        exp = metrics.exp(before.blendshapes if shapes is None else shapes, after.blendshapes)
+        asked = shapes if asked is None else asked
+        to_go = 0.0 if asked is None else float(metrics.exp(asked, before.blendshapes))
         return {
             "id": float(metrics.id_similarity(seen.direction, wanted.direction)),
-            "exp": float(metrics.exp(how.blendshapes, seen.face.blendshapes)),
-            "pose": float(metrics.pose_error(seen.face.pose, who.face.pose)),
+            "exp": float(exp),
+            "pose": float(metrics.pose_error(after.pose, before.pose)),
+            "id_distance": float(metrics.id_distance(seen.identity, wanted.identity)),
+            "exp_ratio": float(metrics.exp(asked, after.blendshapes)) / to_go
+            if asked is not None and to_go > SMALL
+            else None,
+            "detail": _told(detail, result, given),
+            "seam": _told(seam, result[0], photo.image),
+            "colour": _told(colour, result, given),
         }
+
+
+def _told(measure: Callable[..., float], *pictures: Any) -> float | None:
+    """A measure of pictures; None where it cannot be told, of a face that is cut off for one."""
+    try:
+        return measure(*pictures)
+    except ValueError:
+        return None
 
 
 def _holds(face: Face, place: Any) -> bool:

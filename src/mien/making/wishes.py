@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from mien.expressions.spec import Expression
     from mien.pipelines.inputs import FaceChoice
 
-BACKBONES = ("mini", "sd15", "sdxl")  # names of `mien.backbones.SPECS`, which brings torch with it
+BACKBONES = ("mini", "sd15", "sdxl", "sd15-inpaint", "sdxl-inpaint")  # names of `mien.weights.bases.SPECS`
 ENGINES = ("auto", "photo", "diffusion")
 REGIONS = ("all", "eyes", "brows", "mouth")  # of `mien.warping.target.REGIONS`
 MAX_BATCH = 64  # pictures in work at a time; what a repetition believes of a stranger's picture
@@ -45,6 +45,7 @@ class PortraitWish:
     guidance: float | None = None
     id_scale: float = 1.0
     expression_scale: float = 1.0
+    lead: float | None = None
     num_images: int = 1
     face: FaceChoice = "largest"
     expression_face: FaceChoice = "largest"
@@ -69,6 +70,8 @@ class PhotoWish:
 
     Attributes:
         kind: "portrait" is framed as one, "reface" keeps the photo's size. teeth: another photo of the same person.
+        turn: yaw, pitch, roll in degrees that the head turns on; None: it stays.
+        finish: a model that draws again what the engine drew; finish_strength: how much (`mien.pipelines.finish`).
     """
 
     kind: str
@@ -76,7 +79,11 @@ class PhotoWish:
     relative: bool = True
     region: str = "all"
     teeth: Path | None = None
+    turn: tuple[float, float, float] | None = None
+    finish: str | None = None
+    finish_strength: float = 0.35
     face: FaceChoice = "largest"
+    identity_face: FaceChoice = "largest"
     expression_face: FaceChoice = "largest"
 
 
@@ -85,7 +92,8 @@ class Request:
     """One picture to be made, of pictures or their paths.
 
     A portrait is of an identity. A photo is refaced with an identity, an expression or both: what is None comes from
-    the photo, and the photo from the prompt.
+    the photo, and the photo from the prompt. `people`: instead of one identity, for each of some faces of the photo the
+    pictures of its new person; the photo engine alone takes them.
     """
 
     identity: Path | Image | None
@@ -93,9 +101,16 @@ class Request:
     prompt: str = ""
     seed: int = 0
     photo: Path | Image | None = None
+    people: Mapping[FaceChoice, Sequence[Path | Image]] | None = None
+
+    @property
+    def pictures(self) -> list[Path]:
+        """The files that it names, but for those of its expression."""
+        people = [picture for pictures in (self.people or {}).values() for picture in pictures]
+        return [one for one in (self.photo, self.identity, *people) if isinstance(one, Path)]
 
 
-def in_words(kind: str, scores: Mapping[str, Any]) -> str:
+def in_numbers(kind: str, scores: Mapping[str, Any]) -> str:
     """The scores that a person wants to see of a "portrait" or a "reface", in a line; those that are known."""
     if scores["id"] is None:
         return "no face found"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -47,6 +48,24 @@ def read_adapter(path: str | Path, part: str = "ip_adapter") -> tuple[State, Sta
     return image_proj, weights
 
 
+def read_state(path: str | Path) -> State:
+    """The tensors of a ``.ckpt`` of names and weights. Pickled code is never run.
+
+    Raises:
+        InputError: it is not there, or holds something else.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: there is no such adapter file")
+    content = _unpickled(path)
+    if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
+        raise InputError(f"{path}: is not a dictionary of tensors: use another copy of the file")
+    for name, value in content.items():
+        if not value.is_floating_point() or not torch.isfinite(value.float()).all():
+            raise InputError(f"{path}: {name} holds no finite weights: the file is damaged, use another copy")
+    return content
+
+
 def read_controller(path: str | Path) -> str:
     """Which controller the weights of this file are for, by its metadata: "parallel" if it says nothing."""
     path = Path(path)
@@ -75,15 +94,19 @@ def _split(path: Path, flat: State, part: str) -> tuple[State, State]:
     return parts["image_proj"], parts[part]
 
 
-def _read_pickle(path: Path) -> tuple[State, State]:
+def _unpickled(path: Path) -> Any:
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise InputError(
             f"{path}: is damaged or holds more than weights, and is not loaded for safety"
         ) from error
     except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
         raise InputError(f"{path}: is not a complete weights file") from error
+
+
+def _read_pickle(path: Path) -> tuple[State, State]:
+    content = _unpickled(path)
     if not isinstance(content, dict) or not {"image_proj", "ip_adapter"} <= content.keys():
         raise InputError(f"{path}: holds no image_proj and ip_adapter weights: it is not an IP-Adapter file")
     for part in ("image_proj", "ip_adapter"):

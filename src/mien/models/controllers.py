@@ -24,7 +24,7 @@ from mien.models.adapter_files import read_adapter, read_controller, write_adapt
 from mien.models.attention import Injection, Scale, is_zero, layer_scale, resolve_scale
 from mien.models.branch import AdapterBranch, attention_layers, load_branch, project
 from mien.models.compound import CompoundProjection
-from mien.models.e_adapter import FILES, EAdapter, Stage, create_layers
+from mien.models.e_adapter import EAdapter, Stage, create_layers
 from mien.models.latents import unet_input
 from mien.models.projection import (
     Projection,
@@ -33,6 +33,7 @@ from mien.models.projection import (
     projection_from_state,
 )
 from mien.types import Conditions, InputError, NoisePredictor
+from mien.weights.adapters import FILES
 
 if TYPE_CHECKING:
     from diffusers import ControlNetModel, UNet2DConditionModel

@@ -24,6 +24,7 @@ from mien.models.branch import AdapterBranch, attention_layers, check_fit, load_
 from mien.models.latents import unet_input
 from mien.models.projection import ProjectionKind, create_projection
 from mien.types import Conditions, InputError, NoisePredictor
+from mien.weights.adapters import FILES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 
 Stage = Literal["base", "refined", "ica", "all"]
 BRANCHES = ("identity", "expression")
-FILES = {branch: f"{branch}.safetensors" for branch in BRANCHES}
 
 
 class EAdapter(nn.Module):
@@ -108,6 +108,10 @@ class EAdapter(nn.Module):
         def branch(path: str | Path | None, first: int) -> AdapterBranch | None:
             if path is None:
                 return None
+            if Path(path).is_dir():
+                from mien.models.fineface import load_fineface
+
+                return load_fineface(unet, Path(path))
             loaded = load_branch(unet, path)
             if loaded.first != first:
                 kind = (

@@ -11,7 +11,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from mien.models.folder import COMPONENTS, read_json
+from mien.files import read_json
+from mien.models.folder import COMPONENTS
 from mien.types import InputError
 
 UNETS: dict[str, dict[str, Any]] = {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +10,9 @@ from typing import Any
 
 import torch
 
+from mien.files import read_json
 from mien.types import InputError
+from mien.weights.bases import NETWORKS, variant
 
 COMPONENTS = {
     "UNet2DConditionModel": "diffusers",
@@ -69,11 +70,12 @@ def load_part(folder: Path, part: str, precision: torch.dtype, device: torch.dev
     make = getattr(importlib.import_module(COMPONENTS[kind]), kind)
     dtype_argument = "dtype" if COMPONENTS[kind] == "transformers" else "torch_dtype"
     try:
-        with _quiet():
+        with quiet():
             model, told = make.from_pretrained(
                 str(folder / part),
                 local_files_only=True,
                 output_loading_info=True,
+                variant=variant(folder, part) if part in NETWORKS else None,
                 **{dtype_argument: precision},
             )
     except Exception as error:  # a damaged folder makes the loaders raise many kinds
@@ -92,7 +94,7 @@ def load_part(folder: Path, part: str, precision: torch.dtype, device: torch.dev
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """transformers and diffusers show a bar for every network they load, however small, and warn of what we refuse."""
     from diffusers.utils import logging as of_diffusers
     from transformers.utils import logging as of_transformers
@@ -138,16 +140,3 @@ def load_scheduler(folder: Path) -> Any:
         raise InputError(
             f"{folder}: its settings do not suit {config['_class_name']}: use a whole copy"
         ) from error
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object, or one sentence on why not."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: is missing: a complete diffusers folder is needed") from error
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: is not readable as JSON") from error
-    if not isinstance(content, dict):
-        raise InputError(f"{path}: is not a JSON object")
-    return content

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal, Protocol
 
+import torch
 from torch import Tensor, nn
 
 from mien.types import InputError
@@ -54,7 +55,23 @@ class MLPProjection(nn.Module):
         return self.norm(x.view(-1, self.tokens, self.dim))
 
 
-Projection = LinearProjection | MLPProjection
+class UnitsProjection(nn.Module):
+    """FineFace's layout (``models.fineface``): intensities [b, n] -> one token [b, 1, D], they themselves and a
+    linear map of them in the places that are left."""
+
+    tokens = 1
+
+    def __init__(self, width: int, dim: int) -> None:
+        super().__init__()
+        self.width, self.dim = width, dim
+        self.au_encoder = nn.Linear(width, dim - width)
+
+    def forward(self, embeds: Tensor) -> Tensor:
+        embeds = embeds.to(self.au_encoder.weight.dtype)
+        return torch.cat([embeds, self.au_encoder(embeds)], dim=-1)[:, None]
+
+
+Projection = LinearProjection | MLPProjection | UnitsProjection
 
 
 class TokenMaker(Protocol):
@@ -91,6 +108,8 @@ def projection_from_state(state: Mapping[str, Tensor], source: str) -> Projectio
     Args:
         state: keys without the prefix ``image_proj.``. source: the file's name, for errors.
     """
+    if "au_encoder.weight" in state:
+        return units_projection(state, source)
     norm = state.get("norm.weight")
     linear, first, second = state.get("proj.weight"), state.get("proj.0.weight"), state.get("proj.2.weight")
     projection: Projection
@@ -120,4 +139,24 @@ def projection_from_state(state: Mapping[str, Tensor], source: str) -> Projectio
             f"{source}: image_proj.{wrong[0]} is missing, unexpected or of the wrong shape {wrong[1]}"
         )
     projection.load_state_dict(dict(state))
+    return projection
+
+
+def units_projection(state: Mapping[str, Tensor], source: str) -> UnitsProjection:
+    """The projection of these weights, ``au_encoder.weight`` [D - n, n] and ``au_encoder.bias`` [D - n].
+
+    Raises:
+        InputError: they are not of that shape.
+    """
+    weight, bias = state.get("au_encoder.weight"), state.get("au_encoder.bias")
+    if (
+        len(state) != 2
+        or weight is None
+        or bias is None
+        or weight.ndim != 2
+        or bias.shape != weight.shape[:1]
+    ):
+        raise InputError(f"{source}: is no encoder of action units of FineFace's kind for SD1.5")
+    projection = UnitsProjection(weight.shape[1], weight.shape[0] + weight.shape[1])
+    projection.load_state_dict({name: value.float() for name, value in state.items()})
     return projection

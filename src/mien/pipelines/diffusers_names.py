@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
@@ -13,10 +14,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from mien.backbones import OFFLOADS, Backbone
+from mien.backbones import OFFLOADS, AdapterSpec, Backbone
 from mien.files import write_text
 from mien.models.controllers import Controller
-from mien.models.folder import choose_device
+from mien.models.folder import choose_device, quiet
+from mien.pipelines.arguments import one_of
 from mien.pipelines.lora import load_lora
 from mien.types import InputError
 
@@ -44,6 +46,32 @@ class HasModel(Protocol):
 class DiffusersNames:
     """The methods that both pipelines have by diffusers' names."""
 
+    @classmethod
+    def from_pretrained(
+        cls: Any,
+        name: str | Path,
+        torch_dtype: torch.dtype | str | None = None,
+        device: str = "auto",
+        adapter: str | Path | AdapterSpec | None = None,
+        scheduler: Any = None,
+        use_safetensors: bool = True,
+        dtype: torch.dtype | str | None = None,
+        **others: Any,
+    ) -> Any:
+        """``from_backbone`` by diffusers' names; nothing but safetensors is read.
+
+        Raises:
+            InputError: as of it, and for what diffusers' own takes and this does not.
+        """
+        if not use_safetensors:
+            raise InputError("use_safetensors=False would read pickles, which can hold code: leave it out")
+        refuse(others, NOT_LOADED)
+        wanted = one_of(("torch_dtype", "dtype"), torch_dtype, dtype) or "auto"
+        pipe = cls.from_backbone(str(name), device, str(wanted).removeprefix("torch."), adapter)
+        if scheduler is not None:
+            pipe.scheduler = scheduler
+        return pipe
+
     @property
     def components(self: HasModel) -> dict[str, Any]:
         """The networks by diffusers' names (unet, vae, text_encoder, tokenizer, scheduler, …), and the adapter."""
@@ -65,7 +93,8 @@ class DiffusersNames:
                 raise InputError(f"to() takes a device and a torch dtype, not a {type(one).__name__}")
         if device is None and dtype is None:
             raise InputError('to() moves nothing without a device or a dtype: give "cuda" or torch.bfloat16')
-        self.backbone.to(None if device is None else choose_device(str(device)), dtype)
+        with quiet():  # diffusers warns of modules to keep in float32, of which there are none
+            self.backbone.to(None if device is None else choose_device(str(device)), dtype)
         self.adapter.to(self.backbone.device, self.backbone.precision)
         self.adapter.forget()
         return self
@@ -141,21 +170,48 @@ class DiffusersNames:
             self.backbone.as_diffusers().unload_lora_weights()
             self._loras.clear()
 
-    def load_ip_adapter(self, *_: Any, **__: Any) -> NoReturn:
-        """Refused with a sentence: a pipeline is made with its adapter."""
-        raise InputError(
-            "load_ip_adapter: mien has one adapter of two branches: name its folder, mien.load(..., adapter=FOLDER)"
-        )
+    unload_lora_weights = unload_loras
 
-    def unload_ip_adapter(self) -> NoReturn:
-        """Refused with a sentence."""
-        raise InputError("unload_ip_adapter: to draw without it, give identity=None and expression=None")
+    def load_lora_weights(
+        self: HasModel, path: str | Path, weight_name: str | None = None, adapter_name: str | None = None
+    ) -> None:
+        """`load_lora`, with all of its weight; `weight_name`: the file that is meant of a folder or a hub id. Any
+        `adapter_name` will do: LoRAs add up."""
+        load_lora(self.backbone, path if weight_name is None else f"{path}/{weight_name}", 1.0, self._loras)
 
-    def set_ip_adapter_scale(self, scale: Any) -> NoReturn:
-        """Refused with a sentence."""
-        raise InputError(
-            "set_ip_adapter_scale: give the call id_scale and expression_scale, numbers or numbers by block"
-        )
+    def __getattr__(self: Any, name: str) -> Any:
+        """Device, dtype and networks by diffusers' names; of a method that ours have not, one that says what to do."""
+        if name in NETWORKS:
+            return self.components.get(name)
+        if name in ("device", "dtype"):
+            return self.backbone.device if name == "device" else self.backbone.precision
+        if name in METHODS:
+            return partial(_refuse_method, name)
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+
+NETWORKS = ("unet", "vae", "text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2")
+
+METHODS = {
+    "load_ip_adapter": "mien has one adapter of two branches: name its folder, mien.load(..., adapter=FOLDER)",
+    "unload_ip_adapter": "to draw without it, give identity=None and expression=None",
+    "set_ip_adapter_scale": "give the call id_scale and expression_scale, numbers or numbers by block",
+    "prepare_ip_adapter_image_embeds": "pipe.embed(identity, expression) makes embeddings, pipe.generate takes them",
+    "encode_prompt": "pipe.backbone.as_diffusers() has it: give its results as prompt_embeds",
+    "set_adapters": "a LoRA's weight is given once: pipe.load_lora(path, weight=0.8)",
+    "fuse_lora": "a LoRA's weight is given once: pipe.load_lora(path, weight=0.8)",
+    "unfuse_lora": "nothing is fused: pipe.unload_loras() takes LoRAs out",
+    "set_progress_bar_config": "mien shows no bar: give callback=, which is told of every step",
+    "enable_xformers_memory_efficient_attention": "torch's own attention is used: leave it out",
+    "disable_attention_slicing": "give enable_attention_slicing(None)",
+    "enable_freeu": "pipe.backbone.as_diffusers() is a stock pipeline of the same UNet: enable it there",
+    "load_textual_inversion": "words of others are not supported: use a LoRA",
+}
+"""What diffusers' pipelines do and ours do not, and what to do instead."""
+
+
+def _refuse_method(method: str, *_: Any, **__: Any) -> NoReturn:
+    raise InputError(f"{method}: {METHODS[method]}")
 
 
 REFUSED = {
@@ -175,19 +231,45 @@ REFUSED = {
     "return_dict": "the result is a list, and its .images the same list: leave it out",
     "prompt_2": "both text encoders of SDXL get the prompt: leave it out",
     "negative_prompt_2": "both text encoders of SDXL get the negative_prompt: leave it out",
+    "num_frames": "mien.pipelines.travel makes films: travel(pipe, identity, stops)",
+    "controlnet_conditioning_scale": "ControlNets of others are not supported: leave it out",
+    "original_size": "SDXL is told the picture's own size: give height and width",
+    "target_size": "SDXL is told the picture's own size: give height and width",
+    "crops_coords_top_left": "SDXL is told of no crop: leave it out",
+    "denoising_end": "there is no second model that goes on: leave it out",
 }
+"""What diffusers' calls take and ours do not, and what to do instead."""
+
+NOT_LOADED = {
+    "image_encoder": "the encoders are those that adapter.json names: leave it out",
+    "feature_extractor": "the encoders are those that adapter.json names: leave it out",
+    "safety_checker": "there is none: leave it out",
+    "requires_safety_checker": "there is none: leave it out",
+    "controlnet": "ControlNets of others are not supported: leave it out",
+    "motion_adapter": "mien.pipelines.travel makes films: leave it out",
+    "variant": "the files that there are are read, in any precision: leave it out",
+    "revision": "fetch the revision, and give its folder",
+    "cache_dir": "set HF_HOME, or give a folder",
+    "device_map": "give device=, or mien.load(..., offload=...)",
+    "unet": "give a folder that has it",
+    "vae": "give a folder that has it",
+    "text_encoder": "give a folder that has it",
+}
+"""The same of ``from_pretrained``."""
 
 
-def refuse(others: Mapping[str, Any]) -> None:
-    """What diffusers' calls take and ours do not.
+def refuse(others: Mapping[str, Any], known: Mapping[str, str] = REFUSED) -> None:
+    """What diffusers takes and we do not, unless it only says diffusers' own default again.
 
     Raises:
-        InputError: one of `REFUSED`. TypeError: an argument that nobody has.
+        InputError: one of `known`. TypeError: an argument that nobody has.
     """
-    for name in others:
-        if name in REFUSED:
-            raise InputError(f"{name}: {REFUSED[name]}")
-        raise TypeError(f"__call__() got an unexpected keyword argument {name!r}")
+    for name, value in others.items():
+        if name not in known:
+            raise TypeError(f"got an unexpected keyword argument {name!r}")
+        nothing = value is None or value is (name == "return_dict")
+        if not nothing and not (name in ("eta", "guidance_rescale") and value == 0):
+            raise InputError(f"{name}: {known[name]}")
 
 
 def check_output(output_type: Any, known: Sequence[str] = OUTPUTS) -> None:
@@ -256,12 +338,6 @@ def pictures_as(pictures: Sequence[Image.Image], output_type: str) -> Any:
         raise InputError('photos of several sizes do not fit one array: use output_type="pil"')
     levels = np.stack([np.asarray(picture) for picture in pictures]).astype(np.float32) / 255
     return levels if output_type == "np" else torch.from_numpy(levels).permute(0, 3, 1, 2)
-
-
-def check_safetensors(use_safetensors: bool) -> None:
-    """Raises InputError where pickles are asked for."""
-    if not use_safetensors:
-        raise InputError("use_safetensors=False would read pickles, which can hold code: leave it out")
 
 
 def _offload(pipe: HasModel, how: str, gpu_id: int | None, device: Any) -> None:

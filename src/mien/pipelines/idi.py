@@ -236,7 +236,7 @@ class Recipe:
             "limits": asdict(complete(self.limits, SAME_PERSON[recogniser], quality)),
         }
         if any(method in (RESTRUCT, f"{FACESWAP}:reface") for method in self.methods):
-            from mien.backbones import find_folder
+            from mien.weights.bases import find_folder
 
             folder = find_folder(self.backbone)
             found["backbone"] = Path(self.backbone).name

@@ -107,21 +107,20 @@ class Embedder:
         self.kind = kind
         self._seen: dict[str | int, tuple[Any, Tensor, FloatArray]] = {}
 
-    def __call__(
-        self, subjects: Sequence[Wish | Person | Sequence[Wish]], pose: FloatArray | None = None
-    ) -> Tensor:
-        """n subjects -> [n, w] float32; of a list of pictures of one person, the mean of their embeddings.
+    def __call__(self, subjects: Sequence[Wish | Person], pose: FloatArray | None = None) -> Tensor:
+        """n subjects -> [n, w] float32; of a `Person` the mean of their pictures' embeddings.
 
         `pose` (yaw, pitch, roll, degrees): embedded expressions are told as a head so turned shows them
         (`mien.expressions.turning`); None: as they were read.
         """
         rows = []
         for subject in subjects:
-            if isinstance(subject, Person):
-                subject = subject.pictures
-            pictures: list[Any] = list(subject) if isinstance(subject, (list, tuple)) else [subject]
-            if not pictures:
-                raise InputError(f"an empty list was given as {self.kind}: give at least one picture")
+            if isinstance(subject, (list, tuple)):
+                raise InputError(
+                    f"{self.kind} has a list in a list: several pictures of one person are mien.Person(a, b), "
+                    "a mix of expressions is one text"
+                )
+            pictures = subject.pictures if isinstance(subject, Person) else (subject,)
             rows.append(torch.stack([self._one(picture, pose) for picture in pictures]).mean(0))
         return torch.stack(rows)
 
@@ -144,6 +143,9 @@ class Embedder:
         if embedded:
             vector = reading.numbers(shapes)
             return vector if pose is None else turned(vector, pose)
+        if hasattr(self.encoder, "of_blendshapes"):
+            told: Tensor = self.encoder.of_blendshapes(shipped.blendshapes(part))
+            return told
         words = {part.word: 1.0} if part.word else shipped.mix(shapes)
         return torch.stack(
             [w * self._look(shipped.picture(word), "largest")[0] for word, w in words.items()]

@@ -16,11 +16,13 @@ import torch
 from torch import Tensor
 
 from mien.backbones import Backbone
+from mien.models.folder import quiet
 from mien.types import InputError
 
 USUAL = "pytorch_lora_weights.safetensors"
 LYCORIS = {
     "hada_": "LoHa", "lokr_": "LoKr", "lora_mid": "LoCon", "oft_": "OFT", "on_input": "IA3", ".diff": "full",
+    "dora_scale": "DoRA", "w_norm": "norms", ".a1.weight": "GLoRA",
 }  # fmt: skip
 """What keys of LyCORIS's other kinds have in them (github.com/KohakuBlueleaf/LyCORIS)."""
 HALVES = (("lora_down", "lora_up"), ("lora_A", "lora_B"), (".down.", ".up."))
@@ -32,7 +34,8 @@ def load_lora(backbone: Backbone, path: str | Path, weight: float, loaded: dict[
     """Add the LoRA at ``path`` to the parts of a model, with this weight. If it is refused, nothing has changed.
 
     Args:
-        path: a ``.safetensors`` file, a folder or a hub id; pickles are refused. weight: any finite number.
+        path: a ``.safetensors`` file, a folder, or a hub id with or without a file of it ("owner/name/a.safetensors");
+            pickles are refused. weight: any finite number.
         loaded: name -> weight of those in the model already; gets the new one.
 
     Raises:
@@ -48,7 +51,7 @@ def load_lora(backbone: Backbone, path: str | Path, weight: float, loaded: dict[
         raise InputError('LoRAs need peft: pip install "mien[lora]"') from error
     stock, name = backbone.as_diffusers(), f"lora_{len(loaded)}"
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), quiet():
             warnings.simplefilter("ignore")  # peft's, of what is counted below
             stock.load_lora_weights(str(file), adapter_name=name, use_safetensors=True)
         found = list(_weights(stock, name))
@@ -77,16 +80,18 @@ def _find(path: str | Path) -> Path:
         if len(chosen) != 1:
             raise InputError(f"{path}: holds {len(files)} .safetensors files: name the one that is meant")
         return chosen[0]
-    if str(path).count("/") != 1 or str(path).startswith((".", "/", "~")):
+    *hub, wanted = [*str(path).split("/", 2), USUAL][:3]
+    if len(hub) != 2 or str(path).startswith((".", "/", "~")) or not wanted.endswith(".safetensors"):
         raise InputError(f"{path}: there is no such LoRA: give a .safetensors file, a folder or a hub id")
     from huggingface_hub import hf_hub_download, model_info
 
+    owner = "/".join(hub)
     try:
-        siblings = [file.rfilename for file in model_info(str(path)).siblings or []]
+        siblings = [file.rfilename for file in model_info(owner).siblings or []]
         names = [file for file in siblings if file.endswith(".safetensors")]
-        chosen_names = [file for file in names if file == USUAL] or names
+        chosen_names = [file for file in names if file == wanted] or (names if wanted == USUAL else [])
         if len(chosen_names) == 1:
-            return Path(hf_hub_download(str(path), chosen_names[0]))
+            return Path(hf_hub_download(owner, chosen_names[0]))
     except Exception as error:  # the hub's client raises its own, its transport's and the system's kinds
         raise InputError(
             f"{path}: could not be fetched from the hub: give a file, or check name and network"

@@ -28,13 +28,19 @@ from mien.pipelines.diffusers_names import (
     StepEnd,
     as_output,
     check_output,
-    check_safetensors,
     refuse,
     step_end,
 )
 from mien.pipelines.diffusers_names import to_pil as to_pil
 from mien.pipelines.inputs import Embedder, FaceChoice, Person, Picture, Wish, as_list
-from mien.pipelines.schedulers import choose_scheduler, guidance_embedding, most_steps, own_noise
+from mien.pipelines.lead import as_start, check_lead, first_latents, lead_by_photo
+from mien.pipelines.schedulers import (
+    choose_scheduler,
+    guidance_embedding,
+    keep_outside,
+    most_steps,
+    own_noise,
+)
 from mien.types import Face, InputError
 
 if TYPE_CHECKING:
@@ -78,6 +84,7 @@ class PortraitPipeline(DiffusersNames):
         self._interrupt = False  # diffusers' name: `callback_on_step_end` may set it to end after its step
         self.steps = backbone.adapter.steps if backbone.adapter else AdapterSpec.steps
         self.guidance = backbone.adapter.guidance if backbone.adapter else AdapterSpec.guidance
+        self.lead = backbone.adapter.lead if backbone.adapter else AdapterSpec.lead
         self._analyze = analyze
         self._encoders = {"identity": identity_encoder, "expression": expression_encoder}
 
@@ -96,21 +103,6 @@ class PortraitPipeline(DiffusersNames):
         backbone = load_backbone(name, device, dtype, adapter, offload)
         return cls(backbone, backbone.load_controller(), scheduler)
 
-    @classmethod
-    def from_pretrained(
-        cls,
-        name: str | Path,
-        torch_dtype: torch.dtype | str = "auto",
-        device: str = "auto",
-        adapter: str | Path | AdapterSpec | None = None,
-        scheduler: Any = None,
-        use_safetensors: bool = True,
-    ) -> PortraitPipeline:
-        """`from_backbone` by diffusers' names; nothing but safetensors is read."""
-        check_safetensors(use_safetensors)
-        dtype = str(torch_dtype).removeprefix("torch.")
-        return cls.from_backbone(str(name), device, dtype, adapter, scheduler=scheduler)
-
     @property
     def scheduler(self) -> Any:
         """An object of diffusers; every call works on a copy of it."""
@@ -122,10 +114,10 @@ class PortraitPipeline(DiffusersNames):
 
     def __call__(
         self,
-        identity: Picture | Person | Sequence[Picture | Person | Sequence[Picture]] | None = None,
+        identity: Picture | Person | Sequence[Picture | Person] | None = None,
         expression: Wish | Sequence[Wish] | None = None,
         prompt: str | Sequence[str] = "",
-        negative_prompt: str | Sequence[str] = "",
+        negative_prompt: str | Sequence[str] | None = "",
         seed: int | Sequence[int] = 0,
         steps: int | None = None,
         guidance: float | None = None,
@@ -138,6 +130,7 @@ class PortraitPipeline(DiffusersNames):
         width: int | None = None,
         batch_size: int = 8,
         callback: Callback | None = None,
+        lead: float | None = None,
         *,
         num_inference_steps: int | None = None,
         guidance_scale: float | None = None,
@@ -165,7 +158,7 @@ class PortraitPipeline(DiffusersNames):
             id_scale, expression_scale: lambda_id, lambda_exp, the same for every image; see ``EAdapter.predict_noise``.
             face, expression_face: which face of an identity's and an expression's picture is meant.
             height, width: pixels; None: the model's size. batch_size: images in work at a time.
-            callback: see `mien.pipelines.batches`.
+            callback: see `mien.pipelines.batches`. lead: see `mien.pipelines.lead`; None: the adapter's own.
             num_inference_steps, guidance_scale, num_images_per_prompt: as steps, guidance, num_images.
             generator: what draws the noise in place of seed: one for all in turn, or one for each image.
             output_type: "pil" (a list, whose ``.images`` is itself), "np", "pt", "latent": see ``as_output``.
@@ -185,7 +178,8 @@ class PortraitPipeline(DiffusersNames):
         whole("num_images", num_images)
         whole("batch_size", batch_size)
         self.check(steps, guidance, id_scale, expression_scale)
-        self._size(height), self._size(width)
+        size = self._size(height), self._size(width)
+        lead = check_lead(self.lead if lead is None else lead)
         after = step_end(self, callback_on_step_end, callback_on_step_end_tensor_inputs)
         texts = (prompt_embeds, negative_prompt_embeds, pooled_prompt_embeds, negative_pooled_prompt_embeds)
         lists = [
@@ -196,10 +190,16 @@ class PortraitPipeline(DiffusersNames):
         seeds = [check_seed(s, num_images) + j for s in as_list(seed, n, "seed") for j in range(num_images)]
         prompts, negatives = (
             [check_text(name, text) for text in as_list(given, n, name) for _ in range(num_images)]
-            for name, given in (("prompt", prompt), ("negative_prompt", negative_prompt))
+            for name, given in (("prompt", prompt), ("negative_prompt", negative_prompt or ""))
         )
         generators = as_generators(generator, len(seeds))
         given = given_texts(self.backbone, prompts, negatives, texts, n, num_images)
+        start = None
+        if lead and identity is not None and expression is not None:
+            pairs = as_list(identity, n, "identity"), as_list(expression, n, "expression")
+            expression = lead_by_photo(self.analyzer(), *pairs, face, expression_face)
+            start = as_start(expression, *size).repeat_interleave(num_images, dim=0)
+            expression_face = "largest"
         embeds = {
             branch: vectors.repeat_interleave(num_images, dim=0)
             for branch, vectors in self.embed(identity, expression, n, face, expression_face).items()
@@ -216,13 +216,15 @@ class PortraitPipeline(DiffusersNames):
                 guidance=guidance,
                 id_scale=id_scale,
                 expression_scale=expression_scale,
-                height=height,
-                width=width,
+                height=size[0],
+                width=size[1],
                 callback=report,
                 after=after,
                 generators=None if generators is None else generators[part],
                 texts=given and given.part(part),
                 decode=output_type != "latent",
+                start=None if start is None else start[part],
+                lead=lead,
             )
             made.append(pixels)
             if self._interrupt:
@@ -244,7 +246,7 @@ class PortraitPipeline(DiffusersNames):
 
     def embed(
         self,
-        identity: Picture | Person | Sequence[Picture | Person | Sequence[Picture]] | None,
+        identity: Picture | Person | Sequence[Picture | Person] | None,
         expression: Wish | Sequence[Wish] | None,
         n: int = 1,
         face: FaceChoice = "largest",
@@ -280,19 +282,24 @@ class PortraitPipeline(DiffusersNames):
         width: int | None = None,
         callback: Callback | None = None,
         background: tuple[Tensor, Tensor] | None = None,
+        known: Tensor | None = None,
         grain: bool = True,
         after: Callable[[int, Tensor, Tensor], Tensor] | None = None,
         generators: Sequence[torch.Generator] | None = None,
         texts: Texts | None = None,
         decode: bool = True,
+        start: Tensor | None = None,
+        lead: float = 0.0,
     ) -> Tensor:
         """One batch from embeddings [b, w] (or [b, k, w]): pixels [b, 3, H, W] float32 on the CPU, in [-1, 1].
 
         ``background``: latent [b, c, h, w] and mask [b, 1, h, w] of what surrounds the face, for a UNet that
-        takes them (``models.sfsr.background_conditions``); None: nothing is given. ``grain``: whether an
+        takes them (``models.sfsr.background_conditions``); None: nothing is given. ``known``: latents [b, c, h, w] of
+        a picture that stays where that mask is 0; None: everything is drawn. ``grain``: whether an
         autoencoder that leaves detail out may draw it (``models.grain``). ``after``: (i, t, latents) -> latents, after
         every step. ``generators``: b that draw, in place of ``seeds``. ``texts``: the prompts' and, or None, the
         negative ones' tokens, in place of the prompts. ``decode``: False: latents [b, c, h, w] in place of pixels.
+        ``start``, ``lead``: see ``pipelines.lead.first_latents``.
         """
         steps = self.steps if steps is None else steps
         guidance = self.guidance if guidance is None else guidance
@@ -316,28 +323,28 @@ class PortraitPipeline(DiffusersNames):
             added["timestep_cond"] = told.to(backbone.device, backbone.precision)
         predict = self.adapter.predict_noise(backbone.unet, id_scale, expression_scale, **added)
         scheduler = copy.deepcopy(self.scheduler)  # its state belongs to this call
-        scheduler.set_timesteps(steps, device=backbone.device)
         if generators is None:
             generators = [torch.Generator().manual_seed(check_seed(seed)) for seed in seeds]
         else:
             seeds = [generator.initial_seed() for generator in generators]
         shape = (backbone.unet.config.out_channels, height // backbone.factor, width // backbone.factor)
-        z = torch.stack(
-            [torch.randn(shape, generator=g, device=g.device).to(backbone.device) for g in generators]
-        )
-        z = z * scheduler.init_noise_sigma
+        z, times = first_latents(backbone, scheduler, steps, shape, generators, start, lead)
+        noise = z / scheduler.init_noise_sigma
+        drawn = None if known is None or background is None else (background[1] > 0).float()
         extra = own_noise(scheduler, list(seeds), list(generators))
         self._interrupt = False
         try:
-            for i, t in enumerate(scheduler.timesteps):
+            for i, t in enumerate(times):
                 z_in = scheduler.scale_model_input(torch.cat([z, z]) if guided else z, t)
                 eps = predict(z_in.to(backbone.precision), t.expand(len(z_in)), conditions).float()
                 if guided:
                     unconditional, conditional = eps.chunk(2)
                     eps = unconditional + guidance * (conditional - unconditional)
                 z = scheduler.step(eps, t, z, **extra, return_dict=False)[0]
+                if known is not None and drawn is not None:
+                    z = keep_outside(scheduler, i, z, noise, known, drawn)
                 if callback is not None:
-                    callback(i + 1, len(scheduler.timesteps), z)
+                    callback(i + 1, len(times), z)
                 if after is not None:
                     z = after(i, t, z)
                 if self._interrupt:

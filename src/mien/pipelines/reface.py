@@ -27,7 +27,6 @@ from mien.pipelines.diffusers_names import (
     DiffusersNames,
     StepEnd,
     check_output,
-    check_safetensors,
     pictures_as,
     refuse,
     step_end,
@@ -137,19 +136,6 @@ class RefacePipeline(DiffusersNames):
     def scheduler(self, scheduler: Any) -> None:
         self.portraits.scheduler = scheduler
 
-    @classmethod
-    def from_pretrained(
-        cls,
-        name: str | Path,
-        torch_dtype: torch.dtype | str = "auto",
-        device: str = "auto",
-        adapter: str | Path | AdapterSpec | None = None,
-        use_safetensors: bool = True,
-    ) -> RefacePipeline:
-        """`from_backbone` by diffusers' names; nothing but safetensors is read."""
-        check_safetensors(use_safetensors)
-        return cls.from_backbone(str(name), device, str(torch_dtype).removeprefix("torch."), adapter)
-
     @property
     def adapter(self) -> Any:
         """The attached adapter, of both branches."""
@@ -170,7 +156,7 @@ class RefacePipeline(DiffusersNames):
     def __call__(
         self,
         photo: Picture | Sequence[Picture | None] | None = None,
-        identity: Picture | Person | Sequence[Picture | Person | Sequence[Picture] | None] | None = None,
+        identity: Picture | Person | Sequence[Picture | Person | None] | None = None,
         expression: Wish | Sequence[Wish | None] | None = None,
         prompt: str | Sequence[str] = "",
         seed: int | Sequence[int] = 0,
@@ -214,7 +200,7 @@ class RefacePipeline(DiffusersNames):
     def reface(
         self,
         photo: Picture | Sequence[Picture | None] | None,
-        identity: Picture | Person | Sequence[Picture | Person | Sequence[Picture] | None] | None = None,
+        identity: Picture | Person | Sequence[Picture | Person | None] | None = None,
         expression: Wish | Sequence[Wish | None] | None = None,
         prompt: str | Sequence[str] = "",
         seed: int | Sequence[int] = 0,
@@ -359,6 +345,7 @@ class RefacePipeline(DiffusersNames):
             width=self.backbone.size,
             callback=callback,
             background=(background, mask),
+            known=self.backbone.encode(x),
             grain=False,  # the photo has its own, at its own size
             after=after,
             generators=generators,

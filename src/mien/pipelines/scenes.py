@@ -8,22 +8,26 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from PIL import Image
 
-from mien.face.align import invert, transform_points, warp
-from mien.face.colour import match_colour
+from mien.face.align import crop_matrix, invert, transform_points, warp
+from mien.face.colour import apart, match_colour, match_skin
+from mien.face.mask import face_mask, skin_mask
 from mien.face.paste import feather, paste_back
 from mien.face.subject import Subject
 from mien.images import read_image, to_rgb
-from mien.models.sfsr import face_region
+from mien.models.sfsr import GROW, face_region
 from mien.pipelines.arguments import shown
 from mien.pipelines.inputs import FaceChoice, choose_face
 from mien.types import ByteImage, Face, FloatArray, InputError
 
 LEAST_INSIDE = 0.75  # share of the face's region that must lie in the photo
 MIN_CONFIDENCE = 0.8  # a face believed in less is refused, not processed
+SOFT = 0.008  # of the crop's side (Gaussian sigma): how softly what is left out beside the face ends
+FOREHEAD, CHIN = 10, 152  # landmarks: the oval's highest and lowest points
 FEATHER = 0.06  # of the crop's side: how wide the generated face fades into the photo
 
 
@@ -47,6 +51,11 @@ class Scene:
         """The photo's own person."""
         return Subject(Image.fromarray(self.photo), self.face)
 
+    @property
+    def outline(self) -> FloatArray:
+        """The face's landmarks [478, 3] in pixels of the crop."""
+        return transform_points(self.face.landmarks, self.matrix)
+
 
 @dataclass(frozen=True)
 class Refaced:
@@ -57,17 +66,49 @@ class Refaced:
 
     def image(self) -> Image.Image:
         """The photo with the new face, in the photo's colours and fading out inside the region. PIL RGB."""
-        matched = match_colour(self.crop, self.scene.crop, self.scene.region)
-        return Image.fromarray(paste_back(self.scene.photo, matched, self.scene.matrix, self._shown()))
+        return Image.fromarray(paste_back(self.scene.photo, self._matched, self.scene.matrix, self._shown))
 
     def mask(self) -> FloatArray:
         """[H, W] float32 in [0, 1]: how much of the new face shows. Where it is 0 the photo keeps every bit."""
         white, black = np.full_like(self.crop, 255), np.zeros_like(self.scene.photo)
-        shown = paste_back(black, white, self.scene.matrix, self._shown())
+        shown = paste_back(black, white, self.scene.matrix, self._shown)
         return shown[..., 0].astype(np.float32) / 255
 
+    @cached_property
+    def _matched(self) -> ByteImage:
+        """The crop in the photo's colours: skin as skin, and what surrounds the face as it was."""
+        scene = self.scene
+        skin = skin_mask(scene.outline, *scene.crop.shape[1::-1])
+        return match_colour(match_skin(self.crop, scene.crop, skin), scene.crop, scene.region)
+
+    @cached_property
+    def outline(self) -> FloatArray:
+        """The new face's landmarks [478, 3] in pixels of the crop, as the embedded analyser reads them; the photo's
+        where it sees no face."""
+        from mien.face.analyze import load_reader
+
+        before = self.scene.outline
+        matrix = crop_matrix(before)
+        seen = load_reader()(warp(self.crop, matrix)[None].copy())
+        return transform_points(seen.landmarks[0], invert(matrix)) if seen.confidence[0] >= 0.5 else before
+
+    @cached_property
     def _shown(self) -> FloatArray:
-        return feather(self.scene.region, FEATHER * self.scene.region.shape[0])
+        """The region as far as the new face reaches, feathered: beside a narrower face the photo's cheek stays, and
+        below a higher chin the photo's must not. What is much darker or lighter than the photo beside the new face is
+        left out: models that saw faces cut out on black paint it there."""
+        scene, points = self.scene, self.outline.copy()
+        side = scene.region.shape[0]
+        top, chin = points[FOREHEAD, 1], points[CHIN, 1]
+        down = (2 * (points[:, 1] - top) / (chin - top) - 1).clip(
+            0, 1
+        )  # 0 at the middle of the face, 1 at the chin
+        points[:, 1] += down * max(0.0, scene.outline[CHIN, 1] - chin)
+        region = np.minimum(scene.region, face_mask(points, side, side, grow=GROW))
+        beside = 1 - face_mask(points, side, side)
+        notches = cv2.dilate(beside * apart(self._matched, scene.crop), np.ones((3, 3), np.uint8))
+        soft = cv2.GaussianBlur(notches, (0, 0), SOFT * side)
+        return feather(region, FEATHER * side) * (1 - np.maximum(soft, notches))
 
 
 def read_photo(photo: Any) -> tuple[Image.Image, str]:

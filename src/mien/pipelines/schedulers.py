@@ -131,6 +131,19 @@ def own_noise(scheduler: Any, seeds: list[int], generators: list[torch.Generator
     return {"generator": generators} if "generator" in takes else {}
 
 
+def keep_outside(scheduler: Any, i: int, z: Tensor, noise: Tensor, known: Tensor, mask: Tensor) -> Tensor:
+    """After step i: z where something is to be drawn, elsewhere a known picture, as noisy as z is (Lugmayr et al. 2022,
+    arXiv 2201.09865, Eq. 8).
+
+    Args:
+        z, noise, known: [b, c, h, w]; `noise`: of variance 1, the same at every step; `known`: latents of the picture.
+        mask: [b, 1, h, w], 1 where z stays.
+    """
+    if i + 1 < len(scheduler.timesteps):
+        known = scheduler.add_noise(known, noise, scheduler.timesteps[i + 1].expand(len(z)))
+    return mask * z + (1 - mask) * known.to(z)
+
+
 def guidance_embedding(guidance: float, b: int, width: int) -> Tensor:
     """[b, width] float32: how a model distilled under guidance is told its strength w = guidance - 1 (LCM, Luo et
     al. 2023, arXiv 2310.04378, section 4.2): sin and cos of 1000 w at geometric frequencies."""

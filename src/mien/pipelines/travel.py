@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from mien.models.attention import Scale
     from mien.pipelines.batches import Callback
-    from mien.pipelines.inputs import FaceChoice, Picture, Wish
+    from mien.pipelines.inputs import FaceChoice, Person, Picture, Wish
     from mien.pipelines.portrait import PortraitPipeline
 
 MAX_FRAMES = 1000
@@ -75,7 +75,7 @@ def sweep(wishes: Sequence[Wish]) -> list[Expression]:
 
 def travel(
     pipe: PortraitPipeline,
-    identity: Picture | Sequence[Picture],
+    identity: Picture | Person,
     stops: Sequence[Wish],
     frames: int = 16,
     prompt: str = "",
@@ -93,7 +93,7 @@ def travel(
     """`frames` portraits of one person, PIL RGB, on the way through `stops` in their order.
 
     Args:
-        pipe: makes them. identity: a picture of the person, or several.
+        pipe: makes them. identity: a picture of the person, or a `Person` of several.
         stops: two or more expressions (`mien.expressions.spec`).
         The others are those of ``PortraitPipeline``; every frame has the same `seed`.
 
@@ -111,8 +111,7 @@ def travel(
     check_seed(seed)
     who = Embedder(pipe.encoder("identity"), pipe.analyzer(), face, "identity")
     how = Embedder(pipe.encoder("expression"), pipe.analyzer(), expression_face, "expression")
-    one = list(identity) if isinstance(identity, (list, tuple)) else identity
-    identity_embeds = who([one])
+    identity_embeds = who([identity])
     expression_embeds = interpolate(how(list(stops)), frames)
     images: list[Image.Image] = []
     for part, report in in_batches(frames, batch_size, callback):

@@ -39,8 +39,8 @@ def source_type_of(written: str | None) -> str | None:
     with a prefix (``digsrctype:``), in any case. What is none of `WORDS` stays as it was written."""
     if not written:
         return written
-    word = re.split(r"[/:#]", written.strip().rstrip("/"))[-1]
-    place = written.strip().lower().split("//")[-1]
+    text = written.strip().split("?")[0].rstrip("/")
+    word, place = re.split(r"[/:#]", text)[-1], text.lower().split("//")[-1]
     ours = "/" not in place or place.startswith("cv.iptc.org/newscodes/digitalsourcetype/")
     return _KNOWN.get(word.lower(), written) if ours else written
 
@@ -55,8 +55,26 @@ _IPTC = "http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
 _XMP = "http://ns.adobe.com/xap/1.0/"
 _MIEN = "urn:mien:settings:1"
 _META = "adobe:ns:meta/"
-for _prefix, _uri in (("x", _META), ("rdf", _RDF), ("Iptc4xmpExt", _IPTC), ("xmp", _XMP), ("mien", _MIEN)):
+DC = "{http://purl.org/dc/elements/1.1/}"
+PHOTOSHOP = "{http://ns.adobe.com/photoshop/1.0/}"
+XMP = f"{{{_XMP}}}"
+for _prefix, _uri in (
+    *(("x", _META), ("rdf", _RDF), ("Iptc4xmpExt", _IPTC), ("xmp", _XMP), ("mien", _MIEN)),
+    *(("dc", DC[1:-1]), ("photoshop", PHOTOSHOP[1:-1])),
+):
     ElementTree.register_namespace(_prefix, _uri)
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a photograph says of itself, "" where nothing: its author, its copyright, its date (ISO 8601)."""
+
+    author: str = ""
+    rights: str = ""
+    date: str = ""
+
+
+NOTHING = Said()
 
 
 @dataclass(frozen=True)
@@ -97,8 +115,10 @@ def as_json(settings: dict[str, Any]) -> str:
         raise ValueError(f"settings must be plain JSON, without pictures or paths: {error}") from error
 
 
-def write_packet(source_type: str, settings: dict[str, Any], watermark: dict[str, Any]) -> str:
-    """The XMP packet that `read_packet` reads."""
+def write_packet(
+    source_type: str, settings: dict[str, Any], watermark: dict[str, Any], said: Said = NOTHING
+) -> str:
+    """The XMP packet that `read_packet` reads; `said`: of the photograph."""
     meta = ElementTree.Element(f"{{{_META}}}xmpmeta")
     description = ElementTree.SubElement(
         ElementTree.SubElement(meta, f"{{{_RDF}}}RDF"), f"{{{_RDF}}}Description"
@@ -111,12 +131,22 @@ def write_packet(source_type: str, settings: dict[str, Any], watermark: dict[str
     description.set(f"{{{_XMP}}}CreatorTool", SOFTWARE)
     description.set(f"{{{_MIEN}}}settings", as_json(settings))
     description.set(f"{{{_MIEN}}}watermark", as_json(watermark))
+    for name, kind, text in (("creator", "Seq", said.author), ("rights", "Alt", said.rights)):
+        if text := "".join(c for c in text if c >= " "):
+            entry = ElementTree.SubElement(
+                ElementTree.SubElement(ElementTree.SubElement(description, DC + name), f"{{{_RDF}}}{kind}"),
+                f"{{{_RDF}}}li",
+                {"{http://www.w3.org/XML/1998/namespace}lang": "x-default"} if kind == "Alt" else {},
+            )
+            entry.text = text
+    if said.date:
+        description.set(PHOTOSHOP + "DateCreated", said.date)
     body = ElementTree.tostring(meta, encoding="unicode")
     return f'<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>\n{body}\n<?xpacket end="r"?>'
 
 
-def read_packet(packet: str | bytes | None) -> Metadata | None:
-    """What a packet says; None where there is none, or one that is no XMP.
+def parse_packet(packet: str | bytes | None) -> ElementTree.Element | None:
+    """The tree of a packet; None where there is none, or one that is no XMP.
 
     Packets come from strangers: those that declare entities, which could grow without end, are not read.
     """
@@ -126,23 +156,19 @@ def read_packet(packet: str | bytes | None) -> Metadata | None:
     if b"<!" in data:
         return None
     try:
-        root = ElementTree.fromstring(data)
+        return ElementTree.fromstring(data)
     except (ElementTree.ParseError, ValueError, LookupError):  # LookupError: an unknown encoding
         return None
-    said: dict[str, str | None] = {}
-    for uri, name in (
-        (_IPTC, "DigitalSourceType"),
-        (_XMP, "CreatorTool"),
-        (_MIEN, "settings"),
-        (_MIEN, "watermark"),
-    ):
-        said[name] = _property(root, f"{{{uri}}}{name}")
-    return Metadata(
-        said["DigitalSourceType"],
-        said["CreatorTool"],
-        read_object(said["settings"]),
-        read_object(said["watermark"]),
-    )
+
+
+def read_packet(packet: str | bytes | None) -> Metadata | None:
+    """What a packet says of how its picture came about; None where `parse_packet` reads nothing."""
+    root = parse_packet(packet)
+    if root is None:
+        return None
+    names = ((_IPTC, "DigitalSourceType"), (_XMP, "CreatorTool"), (_MIEN, "settings"), (_MIEN, "watermark"))
+    kind, software, settings, watermark = (property_of(root, f"{{{uri}}}{name}") for uri, name in names)
+    return Metadata(kind, software, read_object(settings), read_object(watermark))
 
 
 def read_object(text: str | None) -> dict[str, Any] | None:
@@ -156,12 +182,13 @@ def read_object(text: str | None) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
-def _property(root: ElementTree.Element, name: str) -> str | None:
-    """A simple property, which XMP allows as an attribute of any Description or as an element in it."""
+def property_of(root: ElementTree.Element, name: str) -> str | None:
+    """A property, or the first of a list, which XMP allows as an attribute of any Description or an element in it."""
     for description in root.iter(f"{{{_RDF}}}Description"):
         if description.get(name) is not None:
             return description.get(name)
         element = description.find(name)
         if element is not None:
-            return element.text or element.get(f"{{{_RDF}}}resource")
+            inner = next(element.iter(f"{{{_RDF}}}li"), element)
+            return (inner.text or "").strip() or inner.get(f"{{{_RDF}}}resource")
     return None

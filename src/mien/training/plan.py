@@ -7,20 +7,27 @@ device's libraries set aside is not counted, nor, with checkpointing, the block 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
-from mien.backbones import SPECS, AdapterSpec, find_folder, read_adapter_spec
 from mien.models.e_adapter import EAdapter
 from mien.models.families import UNETS, of_folder, published
+from mien.models.latents import takes_background
+from mien.models.sfsr import create_adapter, widen_input
 from mien.training.loop import LoopConfig
+from mien.training.outlook import Work, outlook
 from mien.types import InputError
+from mien.weights.adapters import AdapterSpec, read_adapter_spec
+from mien.weights.bases import SPECS, find_folder
 
 ADAPTER_STAGES = ("base", "refined", "ica")
 GIB = 2**30
+RECOGNISERS = {"dlib": 128}  # widths that are not ArcFace's
 FACEID, IMAGE_PROMPT = 512, 1024  # widths of what the paper starts from
 
 
@@ -49,19 +56,68 @@ def plan_adapter(stage: str, arguments: dict[str, Any], config: LoopConfig, fold
     state = 4 * 4 * learned  # gradient, two moments and the average
     data = arguments.get("data") or {}
     side = int(data.get("size") or unet.config.sample_size * _factor(parts["vae"]))
-    kept = _kept(parts, adapter, side, bool(arguments.get("checkpointing")), stage == "ica")
+    kept, kept_flop = _kept(parts, adapter, side, bool(arguments.get("checkpointing")), stage == "ica")
     if half or config.precision == "bf16":
         kept = {key: value / 2 for key, value in kept.items()}
     judged = min(int(arguments.get("judged") or config.batch_size), config.batch_size)
     activations = config.batch_size * kept["unet"] + judged * kept["decoder"]
-    total = weights + state + activations
     lines.append(work(config, folder))
-    lines.append(
-        f"about {total / GIB:.1f} GiB a process at {side} px: weights {weights / GIB:.2f}, gradients, moments and "
-        f"average {state / GIB:.2f}, activations {activations / GIB:.2f}"
-        + (" (recomputed by blocks)" if arguments.get("checkpointing") else "")
-    )
+    again = " (recomputed by blocks)" if arguments.get("checkpointing") else ""
+    lines.append(_memory(side, weights, state, activations) + again)
+    if name in UNETS or _family(name) is not None:
+        done = Work(
+            kept_flop["unet"],
+            kept_flop["decoder"] if stage == "ica" else 0.0,
+            learned,
+            False,
+            unet.config.out_channels * (side // _factor(parts["vae"])) ** 2,
+        )
+        lines += outlook(stage, arguments, config, done)
     return "\n".join(lines)
+
+
+def plan_sfsr(arguments: dict[str, Any], config: LoopConfig, folder: Path) -> str:
+    """The same of a refacing model, whose UNet is trained as a whole."""
+    name = str(arguments.get("backbone"))
+    parts = network_parts(_family(name) or name)
+    unet: Any = parts["unet"]
+    recognisers = {one: RECOGNISERS.get(one, FACEID) for one in arguments.get("recognisers") or ("arcface",)}
+    with torch.device("meta"):
+        widen_input(unet, unet.config.out_channels)
+        adapter = create_adapter(unet, recognisers, IMAGE_PROMPT)
+    unet.to("meta")
+    adapter.attach(unet)
+    trained = {"unet": unet, "adapter": adapter}
+    counts = {key: sum(p.numel() for p in part.parameters()) for key, part in trained.items()}
+    lines = [f"{key:20s} {count:>13,} parameters, {count:>13,} trained" for key, count in counts.items()]
+    learned, half = sum(counts.values()), arguments.get("dtype", "float32") != "float32"
+    frozen = sum(p.numel() for key, part in parts.items() if key != "unet" for p in part.parameters())
+    side = unet.config.sample_size * _factor(parts["vae"])
+    judge = arguments.get("estimator", "improved-midpoint") is not None
+    kept, flop = _kept(parts, adapter, side, bool(arguments.get("checkpointing")), judge)
+    if half or config.precision == "bf16":
+        kept = {key: value / 2 for key, value in kept.items()}
+    judged = min(int(arguments.get("judged") or config.batch_size), config.batch_size)
+    weights = 4 * learned + (2 if half else 4) * frozen
+    lines += [
+        work(config, folder),
+        _memory(side, weights, 16 * learned, config.batch_size * kept["unet"] + judged * kept["decoder"]),
+    ]
+    cells = unet.config.out_channels * unet.config.sample_size**2
+    done = Work(flop["unet"], flop["decoder"] if judge else 0.0, learned, True, cells)
+    return "\n".join([*lines, *outlook("sfsr", arguments, config, done)])
+
+
+def _memory(side: int, weights: float, state: float, activations: float) -> str:
+    return (
+        f"about {(weights + state + activations) / GIB:.1f} GiB a process at {side} px: weights {weights / GIB:.2f}, "
+        f"gradients, moments and average {state / GIB:.2f}, activations {activations / GIB:.2f}"
+    )
+
+
+def _family(name: str) -> str | None:
+    """The family whose published configurations stand for a name or a hub id."""
+    return next((key for key, spec in SPECS.items() if key in UNETS and name in (key, spec.hub)), None)
 
 
 def work(config: LoopConfig, folder: Path) -> str:
@@ -113,8 +169,9 @@ def _factor(vae: Any) -> int:
 
 def _kept(
     parts: dict[str, nn.Module], adapter: EAdapter, side: int, checkpointing: bool, decode: bool
-) -> dict[str, float]:
-    """Bytes that one sample's backward pass keeps, in float32: of the UNet with the adapter, and of the decoder."""
+) -> tuple[dict[str, float], dict[str, float]]:
+    """Bytes that one sample's backward pass keeps, in float32, and FLOP of its pass forward: of the UNet with the
+    adapter ("unet"), and of the "decoder"."""
     unet: Any = parts["unet"]
     vae: Any = parts["vae"]
     if checkpointing:
@@ -124,7 +181,10 @@ def _kept(
     adapter = adapter.to("meta")
     cells = side // _factor(vae)
     config = unet.config
-    added = {}
+    added, background = {}, {}
+    if takes_background(unet):
+        background = {"background": torch.zeros(1, config.out_channels, cells, cells, device="meta")}
+        background["mask"] = torch.zeros(1, 1, cells, cells, device="meta")
     if config.addition_embed_type == "text_time":
         pooled = config.projection_class_embeddings_input_dim - 6 * config.addition_time_embed_dim
         added = {
@@ -135,16 +195,17 @@ def _kept(
     text = torch.zeros(1, 77, config.cross_attention_dim, device="meta")
     z = torch.zeros(1, config.out_channels, cells, cells, device="meta")
     t = torch.zeros(1, dtype=torch.long, device="meta")
-    found = {"unet": 0.0, "decoder": 0.0}
-    with _Saved([*parts.values(), adapter]) as saved:
+    found, flop = {"unet": 0.0, "decoder": 0.0}, {"unet": 0.0, "decoder": 0.0}
+    with _Saved([*parts.values(), adapter]) as saved, FlopCounterMode(display=False) as counter:
         predict = adapter.predict_noise(unet, added_cond_kwargs=added)
-        predict(z, t, adapter.project(embeds.get("identity"), embeds.get("expression"), text))
-    found["unet"] = saved.bytes
+        conditions = adapter.project(embeds.get("identity"), embeds.get("expression"), text)
+        predict(z, t, replace(conditions, **background))
+    found["unet"], flop["unet"] = saved.bytes, counter.get_total_flops()
     if decode:
-        with _Saved([vae]) as saved:
+        with _Saved([vae]) as saved, FlopCounterMode(display=False) as counter:
             vae.decode(z.clone().requires_grad_(True))
-        found["decoder"] = saved.bytes
-    return found
+        found["decoder"], flop["decoder"] = saved.bytes, counter.get_total_flops()
+    return found, flop
 
 
 class _Saved:

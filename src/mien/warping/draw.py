@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 from mien.types import ByteImage, FloatArray
@@ -55,3 +56,23 @@ def draw(
     if inside.alpha.size:
         result = inside.over(result)
     return Drawn(result, moving.box)
+
+
+def invented(
+    drawn: Drawn,
+    image: ByteImage,
+    landmarks: FloatArray,
+    before: FloatArray,
+    after: FloatArray,
+    turn: FloatArray | None = None,
+) -> ByteImage:
+    """[h, w] uint8 of the box of `drawn`: by how many levels it differs, in the colour that differs most, from the
+    photo's own pixels moved: what was drawn there, and was not in the photo.
+
+    The arguments are those that `draw` was given.
+    """
+    x0, y0, x1, y1 = drawn.box
+    if x0 == x1 or y0 == y1:
+        return np.zeros((y1 - y0, x1 - x0), np.uint8)
+    carried = carry(image, motion(landmarks, moved(landmarks, before, after, turn), image.shape))
+    return np.asarray(cv2.absdiff(drawn.image[y0:y1, x0:x1], carried).max(axis=2))

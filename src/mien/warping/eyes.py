@@ -33,6 +33,7 @@ EYES = (
 )
 SMALLEST = 14.0  # px: a narrower eye is left to the mesh
 LASH = 0.15  # length of lashes, of the eye's width
+LINE = 0.018  # half the width of the line that they start from
 STEPS = 128  # of the curves along an eye
 
 
@@ -150,7 +151,7 @@ def _draw_eye(
     shade = 1 - (0.35 * closing + 0.45 * opening) * np.exp(-np.maximum(v - upper, 0) / 0.06)
     patch += inside[..., None] * (ball * shade[..., None] - patch)
     if closing > 0.05:
-        _lower_lid_skin(patch, image, source, goal, u, v, index, closing)
+        _upper_lid(patch, image, source, goal, u, v, index, closing)
         _lashes(patch, image, source, goal, u, v, index, closing)
     result[y0:y1, x0:x1] = np.clip(patch + 0.5, 0, 255).astype(np.uint8)
 
@@ -214,7 +215,27 @@ def _filled(image: FloatArray, known: FloatArray) -> FloatArray:
     return np.asarray(total / np.maximum(weight, 1e-4)[..., None])
 
 
-def _lower_lid_skin(
+def _skin_beside(image: ByteImage, source: _Frame) -> FloatArray:
+    """Colour of a lid along the eye [STEPS + 1, 3], 0 to 255: between that of the skin above its fold and below the
+    eye; the less of the former, the nearer the brow hangs. Lighter pixels count, for hair is darker than skin."""
+    u = np.linspace(0, 1, STEPS + 1)[:, None]
+    room = np.maximum(source.fold - source.brow, 0.02)[:, None]
+    above = source.fold[:, None] - np.linspace(0.1, 0.5, 6) * np.minimum(room, 0.2)
+    below = source.lower[:, None] + np.linspace(0.08, 0.2, 6)
+    sides = []
+    for v in (above, below):
+        colours = _sample(image, *source.to_photo(np.broadcast_to(u, v.shape), v))
+        order = np.argsort(colours.mean(2), 1)[:, 3:5, None]
+        sides.append(np.log(np.take_along_axis(colours, order, 1).mean(1) + 4))
+    share = np.clip(room / 0.3, 0.15, 0.6)
+    mixed = share * sides[0] + (1 - share) * sides[1]
+    mixed = cv2.GaussianBlur(
+        mixed.astype(np.float32), (1, 0), 0, sigmaY=STEPS / 8, borderType=cv2.BORDER_REPLICATE
+    )
+    return np.asarray(np.exp(mixed) - 4)
+
+
+def _upper_lid(
     patch: FloatArray,
     image: ByteImage,
     source: _Frame,
@@ -224,16 +245,26 @@ def _lower_lid_skin(
     index: IndexArray,
     closing: float,
 ) -> None:
-    """Lay skin from above the fold over the part of the upper lid that comes out of it as it closes."""
+    """Draw the part of the upper lid that comes out of its fold as it closes, which an open eye does not show.
+
+    Its colour is that of the skin beside it, its texture that of the skin below the eye; it lies in shade at its fold
+    and at the lashes, whose line ends it.
+    """
     fold, edge = goal.fold[index], goal.upper[index]
-    s = (v - fold) / np.maximum(edge - fold, 1e-3)  # 0 at the fold, 1 at the lashes
-    reach = np.minimum(goal.upper - goal.fold, 0.75 * (source.fold - source.brow))[index]
-    skin = _sample(image, *source.to_photo(u, source.fold[index] - np.clip(s, 0, 1) * reach))
-    light = [cv2.GaussianBlur(part.mean(2), (0, 0), 0.1 * goal.width) + 4 for part in (patch, skin)]
-    skin *= (np.clip(light[0] / light[1], 0.55, 1.1) ** 0.45)[..., None]  # a lid lies deeper than the brow
-    share = np.clip((closing - 0.15) / 0.5, 0, 1) * np.clip(s / 0.25, 0, 1) * np.clip((1 - s) / 0.1, 0, 1)
-    share = share * np.clip(u / 0.12, 0, 1) * np.clip((1 - u) / 0.12, 0, 1)
-    patch += share[..., None] * (skin - patch)
+    tall = np.maximum(edge - fold, 1e-3)
+    s = (v - fold) / tall  # 0 at the fold, 1 at the lashes
+    skin = _skin_beside(image, source)[index]
+    grain = _sample(image, *source.to_photo(u, source.lower[index] + 0.08 + np.clip(s, 0, 1) * tall)) + 4
+    skin *= np.clip(grain / cv2.GaussianBlur(grain, (0, 0), max(0.05 * goal.width, 1.0)), 0.88, 1.12)
+    shade = 1.06 - 0.2 * np.exp(-((s / 0.15) ** 2)) - 0.2 * np.clip((s - 0.7) / 0.3, 0, 1) ** 2
+    shade *= 1 - 0.12 * (2 * np.clip(u, 0, 1) - 1) ** 2
+    skin *= shade[..., None]
+    ends = np.clip(u / 0.1, 0, 1) * np.clip((1 - u) / 0.1, 0, 1)
+    share = np.clip((closing - 0.1) / 0.3, 0, 1) * np.clip(s / 0.5, 0, 1) * np.clip((1.04 - s) / 0.06, 0, 1)
+    patch += (share * ends)[..., None] * (skin - patch)
+    below = v - edge
+    line = np.exp(-((below / np.where(below > 0, 2 * LINE, LINE)) ** 2)) * np.clip(u * (1 - u) / 0.09, 0, 1)
+    patch *= (1 - 0.6 * np.clip(closing / 0.4, 0, 1) * line)[..., None]
 
 
 def _lashes(

@@ -88,13 +88,25 @@ def _rings(landmarks: FloatArray, target: FloatArray) -> tuple[FloatArray, Float
     return np.concatenate(before), np.concatenate(after)
 
 
-def motion(landmarks: FloatArray, target: FloatArray, shape: tuple[int, ...], cells: int = CELLS) -> Motion:
-    """The motion of a photo of `shape` (H, W, …) whose `landmarks` [478, 3] px go to `target` [478, 3] px."""
+def motion(
+    landmarks: FloatArray,
+    target: FloatArray,
+    shape: tuple[int, ...],
+    cells: int = CELLS,
+    source: FloatArray | None = None,
+) -> Motion:
+    """The motion of a photo of `shape` (H, W, …) whose `landmarks` [478, 3] px go to `target` [478, 3] px.
+
+    `source`: landmarks [478, 3] px of a face in another picture. The result's pixels then come from there, in the same
+    box; round that face nothing decays, for there is no still photo to join.
+    """
     height, width = shape[:2]
     ring_before, ring_after = _rings(landmarks, target)
+    if source is not None:
+        landmarks, ring_before = source, _rings(source, source)[0]
     before = np.concatenate([landmarks[:468, :2], ring_before])
     after = np.concatenate([target[:468, :2], ring_after])
-    last = ring_before[-len(OVAL) :]
+    last = ring_after[-len(OVAL) :]  # does not move
     x0, y0 = (max(0, int(v)) for v in np.floor(last.min(0)))
     x1, y1 = int(min(width, np.ceil(last[:, 0].max()))), int(min(height, np.ceil(last[:, 1].max())))
     if x1 - x0 < 2 or y1 - y0 < 2:
@@ -117,6 +129,10 @@ def motion(landmarks: FloatArray, target: FloatArray, shape: tuple[int, ...], ce
     fixed = np.round((corners - 0.5) * 16).astype(np.int32)
     facing = np.median(area[: len(triangles())])
     seen = ~flat & (area * facing > 0)  # what has folded over lies behind its neighbours
+    if (
+        source is not None
+    ):  # no eye or mouth of the photo's lies below: openings, wound the other way, are laid too
+        seen |= ~flat & (np.arange(len(cut)) >= len(triangles())) & (cut < 468).all(1)
     for k in np.argsort(-depth[cut].mean(1), kind="stable"):
         if seen[k]:
             cv2.fillConvexPoly(index, fixed[k], int(k), cv2.LINE_8, 4)
@@ -137,25 +153,41 @@ def carry(image: ByteImage, moving: Motion) -> ByteImage:
     result = image[y0:y1, x0:x1].copy()
     part = _moved(moving)
     by_x, by_y = (field[part] for field in moving.field())
-    if not by_x.size:
-        return result
-    squeeze = _squeeze(moving)
-    margin = int(np.ceil(np.abs(moving.grid).max())) + 3
+    if by_x.size:
+        moves = (np.abs(by_x) >= STILL) | (np.abs(by_y) >= STILL)
+        cv2.copyTo(_sampled(image, moving, by_x, by_y, part), moves.astype(np.uint8), result[part])
+    return result
+
+
+def sample(image: ByteImage, moving: Motion) -> ByteImage:
+    """The pixels of `image` [H, W, 3] uint8 that the region of `moving` points at, [h, w, 3] uint8."""
+    x0, y0, x1, y1 = moving.box
+    return _sampled(image, moving, *moving.field(), (slice(0, y1 - y0), slice(0, x1 - x0)))
+
+
+def _sampled(
+    image: ByteImage, moving: Motion, by_x: FloatArray, by_y: FloatArray, part: tuple[slice, slice]
+) -> ByteImage:
+    """The pixels that a part of the region points at; by_x, by_y: its field."""
+    x0, y0, x1, y1 = moving.box
     rows, columns = (np.arange(side.start, side.stop, dtype=np.float32) for side in part)
-    top, left = (max(0, side.start + first - margin) for side, first in zip(part, (y0, x0), strict=True))
-    patch = np.ascontiguousarray(image[top : y0 + part[0].stop + margin, left : x0 + part[1].stop + margin])
-    at_x, at_y = by_x + (columns + (x0 - left)), by_y + (rows[:, None] + (y0 - top))
+    at_x, at_y = by_x + (columns + x0), by_y + (rows[:, None] + y0)
+    left, top = (max(0, int(at.min()) - 3) for at in (at_x, at_y))
+    patch = np.ascontiguousarray(image[top : int(at_y.max()) + 4, left : int(at_x.max()) + 4])
+    at_x -= left
+    at_y -= top
     moved = cv2.remap(patch, at_x, at_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    squeeze = _squeeze(moving)
     if squeeze.max() > SQUEEZED:
         share = np.clip((squeeze - SQUEEZED) / SQUEEZED, 0, 1)
         share = cv2.resize(share, (x1 - x0, y1 - y0))[part]
         at = np.s_[slice(*_span(share.any(1))), slice(*_span(share.any(0)))]
-        soft = _blurred(patch, at_x[at], at_y[at], 0.4 * float(min(squeeze.max(), 4)))
-        sharp = moved[at]
-        moved[at] = (sharp + share[at][..., None] * (soft.astype(np.float32) - sharp) + 0.5).astype(np.uint8)
-    moves = (np.abs(by_x) >= STILL) | (np.abs(by_y) >= STILL)
-    cv2.copyTo(np.asarray(moved), moves.astype(np.uint8), result[part])
-    return result
+        if share[at].size:
+            soft = _blurred(patch, at_x[at], at_y[at], 0.4 * float(min(squeeze.max(), 4)))
+            sharp = moved[at]
+            mixed = sharp + share[at][..., None] * (soft.astype(np.float32) - sharp) + 0.5
+            moved[at] = mixed.astype(np.uint8)
+    return np.asarray(moved, np.uint8)
 
 
 def _blurred(image: ByteImage, x: FloatArray, y: FloatArray, sigma: float) -> ByteImage:

@@ -27,7 +27,7 @@ from mien.warping.mesh import (
 )
 
 LIDS = ((RIGHT_UPPER_LID, RIGHT_LOWER_LID, RIGHT_IRIS), (LEFT_UPPER_LID, LEFT_LOWER_LID, LEFT_IRIS))
-SHUT = 0.12  # share of the model's opening below which an eye counts as shut
+SHUT = 0.25  # share of the model's opening below which an eye counts as shut
 MOST_TURN = 15.0  # degrees
 PIVOT = np.array([0.0, 0.6, 3.0])  # what a head turns about, cm
 WIDEST = 1.2  # times its own opening: an eye opens no further

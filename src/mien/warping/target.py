@@ -62,15 +62,16 @@ def reading(blendshapes: FloatArray, landmarks: FloatArray) -> FloatArray:
     return np.concatenate([blendshapes, lms_ratios(landmarks)])
 
 
-def expressed(reading: FloatArray) -> FloatArray:
+def expressed(reading: FloatArray, doubt: float = 1.0) -> FloatArray:
     """How far a reading [57] lies from its own face's rest, as far as one picture can tell [57].
 
     Wiener's estimate: a deviation d from the mean rest counts by d^2 / (d^2 + s^2), s the spread of people at rest, so
-    that narrow eyes or high brows pass for the person's and a grin does not.
+    that narrow eyes or high brows pass for the person's and a grin does not. `doubt`: times s, for a reading of which
+    more is known to be the person's.
     """
     known = response()
     away = reading - known.rest
-    return away**3 / np.maximum(away**2 + known.spread**2, 1e-12)
+    return away**3 / np.maximum(away**2 + (doubt * known.spread) ** 2, 1e-12)
 
 
 def at_rest() -> FloatArray:
@@ -84,6 +85,17 @@ def mask(region: str) -> FloatArray:
     of = [name.startswith(stems) for name in NAMES]
     ratios = [region in ("all", part) for part in ("eyes", "eyes", "eyes", "eyes", "mouth")]
     return np.array([*of, *ratios], np.float64)
+
+
+def _most() -> FloatArray:
+    most = np.full(52, MOST)
+    most[[INDEX[name] for name in LIMITS]] = list(LIMITS.values())
+    return most
+
+
+def clipped(coefficients: FloatArray) -> FloatArray:
+    """Coefficients [52] within what looks like a face."""
+    return np.clip(coefficients, LEAST, _most())
 
 
 class Solver:
@@ -103,9 +115,7 @@ class Solver:
         answer = np.clip(known.answer, FAINTEST, 1)
         gain = np.concatenate([np.diag(answer), known.ratios]) * self.weight[:, None]
         self._step = np.linalg.solve(gain.T @ gain + DAMPING * np.eye(52), gain.T * self.weight)
-        most = np.full(52, MOST)
-        for name, value in LIMITS.items():
-            most[INDEX[name]] = value
+        most = _most()
         self.before = np.clip((own - known.rest)[:52], 0, most)  # this face's own coefficients
         first = self.before + self.weight[:52] * (wanted - own)[:52] / answer
         self._low, self._high = np.clip(first - REACH, LEAST, most), np.clip(first + REACH, LEAST, most)

@@ -178,14 +178,16 @@ def _noise() -> FloatArray:
     return np.asarray(np.random.default_rng(3).standard_normal((512, 512)).astype(np.float32))
 
 
+def pattern(height: int, width: int) -> FloatArray:
+    """Noise [height, width] float32 of standard deviation 1, always the same."""
+    return np.tile(_noise(), (-(-height // 512), -(-width // 512)))[:height, :width]
+
+
 def grain(picture: FloatArray, tone: Tone, own_blur: float) -> FloatArray:
     """`picture` [h, w, 3], drawn with a blur of `own_blur` px, as soft and as noisy as the photo."""
     more = np.sqrt(max(tone.blur**2 - own_blur**2, 0.0))
     if more > 0.3:
         picture = np.asarray(cv2.GaussianBlur(picture, (0, 0), more))
     if tone.noise > 0.3:
-        height, width = picture.shape[:2]
-        tiles = (-(-height // 512), -(-width // 512))
-        noise = np.tile(_noise(), tiles)[:height, :width]
-        picture = picture + (min(tone.noise, 5.0) * noise)[..., None]
+        picture = picture + (min(tone.noise, 5.0) * pattern(*picture.shape[:2]))[..., None]
     return picture

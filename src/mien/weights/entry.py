@@ -10,13 +10,15 @@ class WeightFile:
     """One file. `path` is relative to the package's weights (shipped) or to the models folder (fetched).
 
     `sha256` and `size` (bytes) are of the file as it is used; None where nobody trustworthy has published
-    them. `url` is where it can be fetched; a URL that ends in .bz2 is unpacked on the way.
+    them. `url` is where it can be fetched; a URL that ends in .bz2 is unpacked on the way. `comfyui` is where ComfyUI's
+    users have it, below its folder ``models``.
     """
 
     path: str
     sha256: str | None = None
     size: int | None = None
     url: str | None = None
+    comfyui: str | None = None
 
 
 @dataclass(frozen=True)

@@ -12,20 +12,24 @@ from pathlib import Path
 from mien import __version__
 from mien.files import replacing
 from mien.types import InputError
+from mien.weights import copies
 from mien.weights.entry import Entry, WeightFile
-from mien.weights.registry import Status, check, place
+from mien.weights.registry import Status, check, models_folder, place
 
 Progress = Callable[[int, "int | None"], None]
 _TIMEOUT_SECONDS = 30
 
 
-def fetch(model: Entry, progress: Progress, force: bool = False) -> list[tuple[Path, str, bool]]:
+def fetch(
+    model: Entry, progress: Progress, force: bool = False, only_configs: bool = False
+) -> list[tuple[Path, str, bool]]:
     """Download the files of `model` that are not here yet.
 
     Args:
         model: a foreign entry.
         progress: called with the bytes received so far and the bytes expected (None: the server did not say).
         force: also download what is here already.
+        only_configs: of a base model its configurations and tokenizers alone, not its weights.
 
     Returns:
         For each file its place, its sha256, and whether that was checked against a known one.
@@ -39,8 +43,11 @@ def fetch(model: Entry, progress: Progress, force: bool = False) -> list[tuple[P
         raise InputError(f"{model.name} comes with the package: there is nothing to fetch.")
     done = []
     for file in model.files:
+        if only_configs and file.path.endswith(".safetensors"):
+            continue
         location = place(model, file)
         if force or check(model, file) not in (Status.OK, Status.UNVERIFIED):
+            location = models_folder() / file.path  # never another program's copy
             digest = _download(model, file, location, progress)
         else:
             digest = file.sha256 or hashlib.sha256(location.read_bytes()).hexdigest()
@@ -54,6 +61,8 @@ def _download(model: Entry, file: WeightFile, location: Path, progress: Progress
         raise InputError(
             f"{model.name} has no public address: get it from {model.source} and put it at {location}."
         )
+    if copies.offline() and file.url.startswith("https://huggingface.co/"):
+        raise InputError(f"{model.name} is on the hub, which HF_HUB_OFFLINE forbids: unset it, or {by_hand}.")
     if file.url.endswith(".bz2"):
         by_hand += " (unpacked)"
     try:

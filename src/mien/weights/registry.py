@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from mien.types import InputError
+from mien.weights import copies
 from mien.weights.entry import Entry, WeightFile
 
 SHIPPED_FOLDER = Path(__file__).parent
@@ -62,14 +63,34 @@ def entry(name: str) -> Entry:
     known = {e.name: e for e in entries()}
     if name in known:
         return known[name]
+    if name in bundles():
+        raise InputError(f"{name} is several models: {', '.join(bundles()[name])}.")
     near = difflib.get_close_matches(name, known, n=1)
     hint = f"did you mean {near[0]}?" if near else "see `mien models list`."
     raise InputError(f"There is no model called {name}: {hint}")
 
 
+def bundles() -> dict[str, tuple[str, ...]]:
+    """Names of what belongs together -> names of the models."""
+    content = json.loads(FOREIGN.read_text(encoding="utf-8"))
+    return {name: tuple(models) for name, models in content.get("bundles", {}).items()}
+
+
+def named(name: str) -> list[Entry]:
+    """The models of a bundle, or the one of that name.
+
+    Raises:
+        InputError: there is neither.
+    """
+    return [entry(one) for one in bundles().get(name, (name,))]
+
+
 def place(model: Entry, file: WeightFile) -> Path:
-    """Where `file` of `model` is, or would be."""
-    return (SHIPPED_FOLDER if model.shipped else models_folder()) / file.path
+    """Where `file` of `model` is, or would be; of a model in one file, a copy that another program has fetched."""
+    own = (SHIPPED_FOLDER if model.shipped else models_folder()) / file.path
+    if model.shipped or file.path != model.root or own.exists():
+        return own
+    return copies.find(file.url, file.comfyui) or own
 
 
 def check(model: Entry, file: WeightFile) -> Status:
@@ -106,7 +127,21 @@ def path(name: str) -> Path:
         state = check(owner, file)
         if state in (Status.MISSING, Status.DAMAGED):
             raise InputError(remedy(owner, file, state))
+    if len(model.files) == 1 and model.files[0].path == model.root:
+        return place(model, model.files[0])
     return (SHIPPED_FOLDER if model.shipped else models_folder()) / model.root
+
+
+def sized(model: Entry) -> bool:
+    """Whether every file is there in its right size: what can be told in no time. `check` reads every byte."""
+    for file in model.files:
+        try:
+            size = place(model, file).stat().st_size
+        except OSError:
+            return False
+        if file.size not in (None, size):
+            return False
+    return True
 
 
 def remedy(model: Entry, file: WeightFile, state: Status) -> str:

@@ -40,6 +40,8 @@ def generate(
     relative: options.Relative = True,
     region: options.Region = "all",
     teeth: options.Teeth = None,
+    finish: options.Finish = None,
+    finish_strength: options.FinishStrength = options.FINISH_STRENGTH,
     prompt: options.Prompt = "",
     negative_prompt: options.NegativePrompt = "",
     seed: options.Seed = 0,
@@ -47,6 +49,7 @@ def generate(
     guidance: options.Guidance = None,
     id_scale: options.IdScale = 1.0,
     expression_scale: options.ExpressionScale = 1.0,
+    lead: options.Lead = None,
     num_images: options.Count = 1,
     face: Annotated[
         str, typer.Option(help="Whose face: largest, left, right, or N, counted from 0, the largest.")
@@ -66,6 +69,7 @@ def generate(
     force: options.Force = False,
     overwrite: options.Overwrite = False,
     as_json: options.Json = False,
+    verbose: options.Verbose = False,
     quiet: options.Quiet = False,
 ) -> None:
     """Make a portrait of the person in IDENTITY with the expression in EXPRESSION.
@@ -93,7 +97,16 @@ def generate(
         output = place_again(output, source, options.is_given(context, "output"))
         place = (output, strip, backbone, adapter, device)
         repeat(
-            "portrait", source, {"identity": identity}, expression, *place, force, overwrite, as_json, quiet
+            "portrait",
+            source,
+            {"identity": identity},
+            expression,
+            *place,
+            force,
+            overwrite,
+            as_json,
+            verbose,
+            quiet,
         )
         return
     wish: PortraitWish | PhotoWish
@@ -106,6 +119,7 @@ def generate(
             guidance=guidance,
             id_scale=id_scale,
             expression_scale=expression_scale,
+            lead=lead,
             num_images=num_images,
             face=options.parse_face(face),
             expression_face=options.parse_face(expression_face),
@@ -126,7 +140,7 @@ def generate(
         from mien.cli.results import make
 
         request = Request(identity, expression, prompt, seed)
-        make(load, request, num_images, output, strip, began, overwrite, as_json, quiet)
+        make(load, request, num_images, output, strip, began, overwrite, as_json, verbose, quiet)
     else:
         from mien.types import InputError
 

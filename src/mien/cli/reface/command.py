@@ -25,7 +25,12 @@ def reface(
         Path | None, typer.Argument(metavar="PHOTO", help="The photo; only one face in it changes.")
     ] = None,
     identity: Annotated[
-        Path | None, typer.Option(help="Whose face it gets: a picture.  [default: stays the same person]")
+        list[str] | None,
+        typer.Option(
+            metavar="FILE | FACE=FILE",
+            help="Whose face it gets: a picture, or several of one person. left=FILE right=FILE: of several people.  "
+            "[default: stays the same person]",
+        ),
     ] = None,
     expression: Annotated[
         str | None,
@@ -38,6 +43,8 @@ def reface(
     relative: options.Relative = True,
     region: options.Region = "all",
     teeth: options.Teeth = None,
+    finish: options.Finish = None,
+    finish_strength: options.FinishStrength = options.FINISH_STRENGTH,
     prompt: Annotated[
         str,
         typer.Option(
@@ -55,7 +62,8 @@ def reface(
     scheduler: Annotated[
         str | None,
         typer.Option(
-            help="A scheduler of diffusers: PNDM, DDIM, UniPC ...  [default: the model's own, or PNDM]"
+            callback=options.scheduler,
+            help="A scheduler of diffusers: PNDM, DDIM, UniPCMultistep ...  [default: the model's own, or PNDM]",
         ),
     ] = None,
     guidance: options.Guidance = None,
@@ -63,14 +71,18 @@ def reface(
     expression_scale: options.ExpressionScale = 1.0,
     num_images: options.Count = 1,
     face: Annotated[
-        str, typer.Option(help="Which face of the photo: largest, left, right, or N from 0, the largest.")
+        str,
+        typer.Option(help="Which face of the photo: largest, left, right, N from 0, the largest, or all."),
     ] = "largest",
     identity_face: Annotated[str, typer.Option(help="The same for the identity's picture.")] = "largest",
     expression_face: Annotated[str, typer.Option(help="The same for the expression's picture.")] = "largest",
     device: options.Device = "auto",
     dtype: options.Dtype = "auto",
     backbone: Annotated[
-        str, typer.Option(help="mini, or a folder or hub id that takes a background.")
+        str,
+        typer.Option(
+            help="mini, or a folder or hub id that takes a background; without PHOTO also sd15, sdxl and their like."
+        ),
     ] = "mini",
     adapter: options.Adapter = None,
     strip: Annotated[
@@ -85,12 +97,13 @@ def reface(
     force: options.Force = False,
     overwrite: options.Overwrite = False,
     as_json: options.Json = False,
+    verbose: options.Verbose = False,
     quiet: options.Quiet = False,
 ) -> None:
     """Give a face in PHOTO another expression, another identity, or both; the rest stays.
 
-    An expression alone moves the photo's own pixels, at any size; what does not move keeps every bit. With --identity,
-    --prompt, another --backbone, or --engine diffusion, the face is drawn anew.
+    The photo's own pixels are moved, and with --identity that person's are laid in, at any size; all else keeps every
+    bit. With --prompt, another --backbone, or --engine diffusion, the face is drawn anew.
 
     With --pairs FILE --out-dir DIR: every row of a CSV file, and DIR/results.csv with every setting and score.
     Pictures named in the CSV are looked for from the CSV's own folder.
@@ -104,24 +117,35 @@ def reface(
     choice(dtype, options.DTYPES, "precision")
     options.check_backbone(backbone)
     options.check_mode(context, SINGLE)
+    from mien.types import InputError
+
     if source is not None:
         from mien.cli.repeat import repeat
 
         output = place_again(output, source, options.is_given(context, "output"))
-        place, given = (output, strip, backbone, adapter, device), {"photo": photo, "identity": identity}
-        repeat("reface", source, given, expression, *place, force, overwrite, as_json, quiet)
+        one, several = options.parse_people(identity or ())
+        if several:
+            raise InputError("--from takes one --identity: leave the others out.")
+        place, given = (output, strip, backbone, adapter, device), {"photo": photo, "identity": one}
+        repeat("reface", source, given, expression, *place, force, overwrite, as_json, verbose, quiet)
         return
-    from mien.types import InputError
-
     if pairs is None and photo is None and not prompt.strip():
         raise InputError("Give a photo, or --prompt with the scene to put the face in.")
-    if pairs is None and identity is None and expression is None:
+    one, people = options.parse_people(identity or ())
+    if pairs is None and not identity and expression is None:
         raise InputError("Nothing is to be changed: give --identity, --expression or both.")
     wish: RefaceWish | PhotoWish
-    alone = identity is None and (photo is not None or pairs is not None)
-    if options.by_photo(context, alone, pairs, ("prompt", "identity")):
+    possible = photo is not None or pairs is not None
+    if options.by_photo(context, possible, pairs, ("prompt", "sentence")):
         wish = options.photo_wish(context, "reface")
+        if people and "" in people:
+            people = {wish.face: people[""]}
     else:
+        if people or face == "all":
+            what = "several pictures of identities" if people else "--face all"
+            raise InputError(
+                f"{what} belong to the photo engine: leave out what asks for diffusion, or give one."
+            )
         wish = RefaceWish(
             steps=steps,
             guidance=guidance,
@@ -146,5 +170,5 @@ def reface(
     else:
         from mien.cli.results import make
 
-        request = Request(identity, expression, prompt, seed, photo)
-        make(load, request, num_images, output, strip, began, overwrite, as_json, quiet)
+        request = Request(one, expression, prompt, seed, photo, people)
+        make(load, request, num_images, output, strip, began, overwrite, as_json, verbose, quiet)

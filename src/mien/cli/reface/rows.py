@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,10 +22,26 @@ from mien.making.wishes import SCORED_BY, Request
 from mien.tables import stored
 from mien.types import InputError
 
-COLUMNS = ("photo", "identity", "expression", "prompt", "seed", "out")
+COLUMNS = ("photo", "identity", "expression", "prompt", "seed", "out", "sentence")
 ACCOUNT = Account(
     "photos", ("row", "out", "task", "prompt", "seed", "id", "exp", "pose"), SCORED_BY["reface"]
 )
+
+
+def spelt_out(cells: Cells) -> Cells:
+    """Cells whose `sentence`, "[ID] looks [word] in [place]", is told by the columns that it stands for.
+
+    Raises:
+        InputError: it is another sentence, or one of these is given beside it.
+    """
+    if not cells.get("sentence"):
+        return cells
+    from mien.pipelines.sentences import read_sentence
+
+    told = dict(zip(("identity", "expression", "prompt"), read_sentence(cells["sentence"]), strict=True))
+    if beside := next((name for name in (*told, "photo") if cells.get(name)), None):
+        raise InputError(f"the sentence says who, how and where: leave {beside} empty.")
+    return {**cells, **told}
 
 
 @dataclass(frozen=True)
@@ -49,6 +66,7 @@ class RequestFormat:
                 )
 
     def ask(self, cells: Cells, number: int) -> tuple[Requests, str]:
+        cells = spelt_out(cells)
         prompt = cells.get("prompt") or self.prompt
         photo, identity = (
             stored(self.folder, cells[name]) if cells.get(name) else None for name in ("photo", "identity")
@@ -64,6 +82,8 @@ class RequestFormat:
         return requests, f"{number:04d}_{photo.stem if photo else 'scene'}.png"
 
     def files(self, cells: Cells) -> list[Path]:
+        with suppress(InputError):
+            cells = spelt_out(cells)
         pictures = [stored(self.folder, cells[name]) for name in ("photo", "identity") if cells.get(name)]
         return [*pictures, *row_expression_files(cells.get("expression"), self.folder)]
 

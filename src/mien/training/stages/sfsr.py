@@ -18,7 +18,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from mien.backbones import autoencoder_precision, find_folder, load_backbone
+from mien.backbones import autoencoder_precision, load_backbone
 from mien.diffusion.losses import expression_loss, identity_loss, network_error, noise_error
 from mien.diffusion.schedule import Schedule
 from mien.diffusion.x0 import ESTIMATORS
@@ -35,6 +35,7 @@ from mien.training.adapter import draw_modes, share_of, training_device
 from mien.training.judge import FaceJudge, canonical
 from mien.training.surroundings import from_manifest
 from mien.types import Conditions, InputError
+from mien.weights.bases import find_folder
 
 TRAINED = 4  # tokens of each new embedding
 

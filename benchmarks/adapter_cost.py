@@ -1,0 +1,135 @@
+"""What the E-Adapter's two branches cost at inference: against the UNet alone, and against diffusers' two adapters.
+
+    python -m benchmarks.adapter_cost [--family sd15] [--cells 64] [--batch 1] [--rounds 5] [--device cpu]
+
+One evaluation of the published configuration's UNet with random weights, in turn in every round: alone, with both
+branches of mien's adapter (FaceID's and the image prompt's layout, 4 tokens each), and with the same weights in
+diffusers' own IP-Adapter processors. As in sampling, the same conditions come back at every step. The table gives the
+fastest of the rounds, which is disturbed least by what else the machine does, and the ratios of these; on a CPU
+processor time is counted. FLOP are those of matrix products and convolutions, as torch counts them (on a CPU without
+those inside fused attention).
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from benchmarks.timing import seconds
+from mien.models.e_adapter import EAdapter
+from mien.models.families import UNETS
+from mien.types import Conditions
+
+IDENTITY, EXPRESSION, TEXT = 512, 1024, 77
+BARS = {"mien ÷ UNet": 1.05, "mien ÷ diffusers": 1.0}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--family", choices=sorted(UNETS), default="sd15")
+    parser.add_argument("--cells", type=int, default=64, help="side of the latents")
+    parser.add_argument("--batch", type=int, default=1)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--device", default="cpu")
+    given = parser.parse_args()
+    for line in table(given.family, given.cells, given.batch, given.rounds, given.device):
+        print(line)
+
+
+@torch.no_grad()
+def table(
+    family: str, cells: int, batch: int, rounds: int, device: str, settings: dict[str, Any] | None = None
+) -> list[str]:
+    """The lines of the table; ``settings``: of another UNet than the family's."""
+    calls = variants(family, cells, batch, device, settings)
+    flops = {}
+    for name, call in calls.items():
+        call()  # what is kept between steps is there from the second on
+        with FlopCounterMode(display=False) as counter:
+            call()
+        flops[name] = counter.get_total_flops()
+    times: dict[str, list[float]] = {name: [] for name in calls}
+    for _ in range(rounds):
+        for name, call in calls.items():
+            times[name].append(seconds(call, device))
+    lines = ["| one evaluation | time (s) | GFLOP |", "|---|---|---|"]
+    for name in calls:
+        lines.append(f"| {name} | {min(times[name]):.3f} | {flops[name] / 1e9:.2f} |")
+    lines += ["", "| ratio | time | FLOP | bar |", "|---|---|---|---|"]
+    for name, bar in BARS.items():
+        above, below = name.split(" ÷ ")
+        ratio = min(times[above]) / min(times[below])
+        lines.append(f"| {name} | {ratio:.3f} | {flops[above] / flops[below]:.4f} | {bar:.2f} |")
+    return lines
+
+
+def variants(
+    family: str, cells: int, batch: int, device: str, settings: dict[str, Any] | None = None
+) -> dict[str, Callable[[], object]]:
+    """Calls that evaluate the UNet once: alone, with mien's adapter, with diffusers'."""
+    from diffusers import UNet2DConditionModel
+
+    torch.manual_seed(0)
+    unet = UNet2DConditionModel(**(settings or UNETS[family])).requires_grad_(False).eval().to(device)
+    adapter = EAdapter.create(unet, IDENTITY, EXPRESSION).requires_grad_(False).eval().to(device)
+    z = torch.randn(batch, unet.config.in_channels, cells, cells, device=device)
+    t = torch.full((batch,), 500, device=device)
+    text = torch.randn(batch, TEXT, unet.config.cross_attention_dim, device=device)
+    embeds = [torch.randn(batch, width, device=device) for width in (IDENTITY, EXPRESSION)]
+    added: dict[str, Any] = {}
+    if unet.config.addition_embed_type == "text_time":
+        pooled = unet.config.projection_class_embeddings_input_dim - 6 * unet.config.addition_time_embed_dim
+        added = {
+            "text_embeds": torch.randn(batch, pooled, device=device),
+            "time_ids": torch.randn(batch, 6, device=device),
+        }
+    states = [split(branch.state_dict()) for _, branch in adapter.branches()]
+    plain = dict(unet.attn_processors)
+    conditions: Conditions = adapter.project(*embeds, text)
+
+    def alone() -> object:
+        unet.set_attn_processor(dict(plain))
+        return unet(z, t, encoder_hidden_states=text, added_cond_kwargs=added)
+
+    adapter.attach(unet)
+    ours = dict(unet.attn_processors)
+    predict = adapter.predict_noise(unet, added_cond_kwargs=added)
+
+    def with_mien() -> object:
+        unet.set_attn_processor(dict(ours))
+        return predict(z, t, conditions)
+
+    unet.set_attn_processor(dict(plain))
+    unet._load_ip_adapter_weights(states)
+    theirs, projection = dict(unet.attn_processors), unet.encoder_hid_proj
+    images = {**added, "image_embeds": [e[:, None] for e in embeds]}
+
+    def with_diffusers() -> object:
+        unet.set_attn_processor(dict(theirs))
+        unet.encoder_hid_proj, unet.config.encoder_hid_dim_type = projection, "ip_image_proj"
+        try:
+            return unet(z, t, encoder_hidden_states=text, added_cond_kwargs=images)
+        finally:
+            unet.encoder_hid_proj, unet.config.encoder_hid_dim_type = None, None
+
+    unet.encoder_hid_proj, unet.config.encoder_hid_dim_type = None, None
+    return {"UNet": alone, "mien": with_mien, "diffusers": with_diffusers}
+
+
+def split(state: dict[str, torch.Tensor]) -> dict[str, dict[str, torch.Tensor]]:
+    """A branch's ``state_dict`` as IP-Adapter's two dictionaries."""
+    parts: dict[str, dict[str, torch.Tensor]] = {"image_proj": {}, "ip_adapter": {}}
+    for name, value in state.items():
+        part, _, rest = name.partition(".")
+        parts[part][rest] = value
+    return parts
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,308 @@
+"""`mien film`: a photo that moves as a film's face does, or a film whose person has another expression."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mien.cli import options
+from mien.cli.console import choice, print_json, tell
+from mien.cli.pictures import expression_files, files, keep, keep_tables, remind, spare
+
+if TYPE_CHECKING:
+    from mien.making.filming import Report
+    from mien.making.photographs import Photographs
+    from mien.pipelines.photo_film import Puppet, Rest
+    from mien.pipelines.photo_retouch import Recast, Retouch
+    from mien.types import ByteImage, Face
+
+INTERRUPTED = 130
+OUTPUT = Path("film.mp4")
+
+
+def film(
+    context: typer.Context,
+    source: Annotated[
+        Path,
+        typer.Argument(metavar="PHOTO", help="A photo to move; or a film, with --expression or --motion."),
+    ],
+    driver: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="VIDEO", help="What moves it: a film, a motion (.json), a camera (/dev/video0)."
+        ),
+    ] = None,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The film: .mp4 or .mov.")] = OUTPUT,
+    expression: Annotated[
+        str | None,
+        typer.Option(metavar="SPEC", help="Of a film: another expression for its person, throughout."),
+    ] = None,
+    identity: Annotated[
+        Path | None,
+        typer.Option(metavar="FACE", help="Of a film: a photo of whoever gets its person's place."),
+    ] = None,
+    motion: Annotated[
+        Path | None, typer.Option(metavar="OUT.json", help="Of a film: write how its face moves.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DEVICE", help="Of a camera: the virtual camera to show it on.")
+    ] = None,
+    strength: Annotated[float, typer.Option(min=0, max=1.5, help="How much of the movement.")] = 1.0,
+    region: Annotated[str, typer.Option(help="What may move: all, eyes, brows or mouth.")] = "all",
+    pose: Annotated[
+        bool, typer.Option("--pose/--no-pose", help="The head turns too, up to 15 degrees.")
+    ] = True,
+    relative: Annotated[
+        bool,
+        typer.Option(
+            "--relative/--absolute", help="Take over how the face moves from its rest, or match it as it is."
+        ),
+    ] = True,
+    smooth: Annotated[
+        float, typer.Option(min=0, max=10, help="Against tremor; 0 follows every reading.")
+    ] = 1.0,
+    face: Annotated[
+        str, typer.Option(help="Whose face in the film: largest, left, right, or N from 0.")
+    ] = "largest",
+    photo_face: Annotated[str, typer.Option(help="The same for the photo.")] = "largest",
+    teeth: options.Teeth = None,
+    size: Annotated[int, typer.Option(min=64, max=4096, help="Longer side of the film at most, px.")] = 1280,
+    audio: Annotated[bool, typer.Option("--audio/--no-audio", help="The film's sound, untouched.")] = True,
+    overwrite: options.Overwrite = False,
+    as_json: options.Json = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Let the face in VIDEO drive PHOTO: every frame, at its own time, with its sound.
+
+    mien film me.jpg speech.mp4 -o talking.mp4
+
+    mien film speech.mp4 --expression joy -o happy.mp4
+
+    mien film speech.mp4 --identity friend.jpg -o friend.mp4
+
+    mien film speech.mp4 --motion speech.json
+
+    Ctrl-C ends the film where it is. Other people's faces need their consent. Films say that they were generated.
+    """
+    from mien.making.wishes import REGIONS
+    from mien.provenance.film import check_film
+    from mien.types import InputError
+
+    choice(region, REGIONS, "region")
+    parsed = {"face": options.parse_face(face), "photo_face": options.parse_face(photo_face)}
+    from mien.making.live import is_camera
+
+    alone = [name for name in ("expression", "identity", "motion") if context.params[name] is not None]
+    camera = driver is not None and is_camera(driver)
+    if (driver is None) != (len(alone) == 1) or (driver is not None and alone):
+        raise InputError(
+            "give a PHOTO and what moves it, or a film and --expression, --identity or --motion."
+        )
+    if camera != (out is not None):
+        raise InputError(
+            "a camera and --out go together: mien film PHOTO /dev/video0 --out /dev/video10; `mien studio` shows it "
+            "in a window."
+        )
+    given = [
+        source,
+        *([driver] if driver else []),
+        *([teeth] if teeth else []),
+        *([identity] if identity else []),
+        *expression_files(expression),
+    ]
+    if motion is not None:
+        spare(files(given), [motion])
+        keep_tables([motion], '{\n  "schema": "mien.motion"', overwrite)
+    elif not camera:
+        check_film(output)
+        spare(files(given), [output])
+        keep([output], overwrite)
+    if expression is not None:
+        from mien.expressions.spec import parse
+
+        parse(expression)  # a mistake is told before anything is loaded
+    remind(quiet)
+    how = {**context.params, **parsed}
+    if motion is not None:
+        _record(how)
+    elif expression is not None or identity is not None:
+        _change(how)
+    elif camera:
+        _live(how)
+    elif str(driver).lower().endswith(".json"):
+        _play(how)
+    else:
+        _drive(how)
+
+
+def _drive(how: dict[str, Any]) -> None:
+    from mien.making import filming
+    from mien.making.footage import Footage
+
+    with Footage(how["driver"], filming.LOOKED_AT) as footage:
+        footage.first()
+        puppet, settings = _puppet(how)
+        choose = filming.Chooser(how["face"], str(how["driver"]), tell)
+        puppet.rest(filming.resting(footage, choose)[0])
+        with bar(footage.count, how["quiet"]) as progress:
+            report = filming.drive(footage, puppet, how["output"], settings, choose, how["audio"], progress)
+    finish(report, how["output"], how["driver"], how["as_json"])
+
+
+def _play(how: dict[str, Any]) -> None:
+    from mien.expressions.motion import read_motion
+    from mien.making import filming
+
+    moves = read_motion(how["driver"])
+    puppet, settings = _puppet(how)
+    with bar(len(moves), how["quiet"]) as progress:
+        report = filming.play(moves, puppet, how["output"], settings, progress)
+    finish(report, how["output"], how["driver"], how["as_json"])
+
+
+def _record(how: dict[str, Any]) -> None:
+    from mien.expressions.motion import write_motion
+    from mien.making import filming
+    from mien.making.footage import Footage
+
+    with Footage(how["source"], filming.LOOKED_AT) as footage:
+        choose = filming.Chooser(how["face"], str(how["source"]), tell)
+        rest = filming.resting(footage, choose)[0]
+        with bar(footage.count, how["quiet"]) as progress:
+            moves, report = filming.record(footage, rest, choose, progress)
+    write_motion(how["motion"], moves)
+    finish(report, how["motion"], how["source"], how["as_json"])
+
+
+def _change(how: dict[str, Any]) -> None:
+    from mien.making import filming
+    from mien.making.footage import Footage
+
+    with Footage(how["source"], how["size"]) as footage:
+        footage.first()
+        photographs = _photographs(how)
+        choose = filming.Chooser(how["face"], str(how["source"]), tell)
+        rest, face, image = filming.resting(footage, choose)
+        changed: Recast | Retouch
+        if how["identity"] is not None:
+            changed, told = _recast(how, photographs, rest, face)
+        else:
+            changed, told = _retouch(how, photographs, face, image)
+        settings = {**photographs.settings, **told, "smooth": how["smooth"]}
+        with bar(footage.count, how["quiet"]) as progress:
+            report = filming.change(footage, changed, how["output"], settings, choose, how["audio"], progress)
+    finish(report, how["output"], how["source"], how["as_json"])
+
+
+def _retouch(
+    how: dict[str, Any], photographs: Photographs, face: Face, image: ByteImage
+) -> tuple[Retouch, Any]:
+    from PIL import Image
+
+    from mien.expressions.spec import parse
+    from mien.face.subject import Subject
+    from mien.pipelines.photo_retouch import Retouch
+
+    asked = parse(how["expression"])
+    sitter = photographs.pipe.sit(Subject(Image.fromarray(image), face))
+    wanted = photographs.target(asked).expression
+    chosen = {name: how[name] for name in ("strength", "relative", "region", "smooth")}
+    told = "a picture" if any(part.picture for part in asked.parts) else asked.text
+    return Retouch(photographs.pipe, sitter, wanted, **chosen), {"expression": told}
+
+
+def _recast(how: dict[str, Any], photographs: Photographs, rest: Rest, face: Face) -> tuple[Recast, Any]:
+    from mien.making.filming import sit
+    from mien.pipelines.photo_retouch import Recast
+
+    sitter = sit(photographs, how["identity"], how["size"])
+    return Recast(sitter, rest, face, how["smooth"]), {"task": "identity"}
+
+
+def _live(how: dict[str, Any]) -> None:
+    from tqdm import tqdm
+
+    from mien.making import filming, live
+
+    with live.open_camera(how["driver"]) as footage:
+        puppet, _ = _puppet(how)
+        height, width = puppet.sitter.image.shape[:2]
+        resting = threading.Event()
+        with live.VirtualCamera(how["out"], (width, height)) as camera:
+            threading.Thread(target=_await_key, args=(resting,), daemon=True).start()
+            tell(f"{how['out']} shows the photo. Enter: this is your rest. Ctrl-C ends.")
+            choose = filming.Chooser(how["face"], str(how["driver"]), tell)
+            with tqdm(unit=" frames", leave=False, disable=True if how["quiet"] else None) as shown:
+
+                def progress(frames: int, dropped: int) -> None:
+                    shown.set_postfix(dropped=dropped, refresh=False)
+                    shown.update(frames - shown.n)
+
+                report = live.live(footage.frames(), puppet, camera.show, choose, resting, progress)
+    report.stopped = False
+    finish(report, how["out"], how["driver"], how["as_json"])
+
+
+def _await_key(pressed: threading.Event) -> None:
+    for _ in sys.stdin:
+        pressed.set()
+
+
+def _photographs(how: dict[str, Any]) -> Photographs:
+    from mien.making.photographs import Photographs
+    from mien.making.wishes import PhotoWish
+
+    names = ("strength", "relative", "region", "teeth")
+    wish = PhotoWish(kind="film", **{name: how[name] for name in names}, face=how["photo_face"])
+    return Photographs(wish, tell)
+
+
+def _puppet(how: dict[str, Any]) -> tuple[Puppet, dict[str, Any]]:
+    """The photo, ready to be moved, and what the film says of how it was made."""
+    from mien.making.filming import sit
+    from mien.pipelines.photo_film import Puppet
+
+    photographs = _photographs(how)
+    sitter = sit(photographs, how["source"], how["size"])
+    chosen = {name: how[name] for name in ("strength", "region", "pose", "relative", "smooth")}
+    return Puppet(sitter, **chosen), {**photographs.settings, **chosen}
+
+
+@contextmanager
+def bar(total: int, quiet: bool) -> Iterator[Callable[[int], None]]:
+    """A progress bar of frames, as a callback that is told how many are done."""
+    from tqdm import tqdm
+
+    with tqdm(total=total or None, unit=" frames", leave=False, disable=True if quiet else None) as shown:
+
+        def progress(done: int) -> None:
+            shown.update(done - shown.n)
+
+        yield progress
+
+
+def finish(report: Report, output: Path, source: Path, as_json: bool) -> None:
+    """Say what became of a film; what was lost, first."""
+    if report.stopped:
+        tell(f"stopped: the first {report.frames} frames are in {output}.")
+    elif report.damaged or report.frames < report.promised:
+        of = f"of {report.promised} " if report.promised else ""
+        tell(f"{source} is damaged or cut short: {report.frames} {of}frames could be read, and were made.")
+    if as_json:
+        print_json({"file": str(output), **vars(report), "frames_per_second": report.speed})
+    else:
+        lost = "".join(
+            f", {count} {what}"
+            for count, what in ((report.faceless, "without a face"), (report.dropped, "dropped"))
+            if count
+        )
+        print(output)
+        print(f"{report.frames} frames{lost}, {report.seconds:.1f} s, {report.speed:.1f} frames a second")
+    if report.stopped:
+        raise typer.Exit(INTERRUPTED)

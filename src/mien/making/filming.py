@@ -1,0 +1,353 @@
+"""Films of the photo engine: a photo driven by a film, or a film whose person has another expression.
+
+Reading, looking, drawing and writing run beside each other, each a few frames ahead of the next: memory does not grow
+with a film's length.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, TypeVar
+
+import cv2
+import numpy as np
+import torch
+from PIL import Image
+
+from mien.expressions.motion import Motion
+from mien.face.track import Tracker
+from mien.images import read_image
+from mien.making.footage import Footage, Shot
+from mien.making.photographs import Photographs
+from mien.pipelines.inputs import FaceChoice, choose_face
+from mien.pipelines.photo import Sitter
+from mien.pipelines.photo_film import Puppet, Rest, rest_of
+from mien.pipelines.photo_retouch import Recast, Retouch
+from mien.provenance.film import Colours, Writer, film
+from mien.types import ByteImage, Face, InputError
+from mien.warping.target import at_rest, expressed, reading
+
+AHEAD = 4  # frames that a stage may be ahead of the next
+DRAWERS = 2
+LOOKED_AT = 960  # px of a driver's longer side: more is not looked at
+
+T = TypeVar("T")
+Draw = Callable[[], ByteImage]
+
+
+@dataclass
+class Report:
+    """What became of a film.
+
+    Attributes:
+        frames: written. faceless: of these, without a face in the driver's frame. promised: by the file read; 0: it
+        does not say. damaged: pieces of it that could not be decoded. seconds: taken. dropped: of a camera's, for lack
+        of time. stopped: by Ctrl-C.
+    """
+
+    frames: int = 0
+    faceless: int = 0
+    promised: int = 0
+    damaged: int = 0
+    seconds: float = 0.0
+    dropped: int = 0
+    stopped: bool = False
+
+    @property
+    def speed(self) -> float:
+        """Frames a second, all told."""
+        return self.frames / max(self.seconds, 1e-9)
+
+
+def ahead(items: Iterable[T], size: int = AHEAD) -> Iterator[T]:
+    """The same items, made in a thread of their own, `size` of them in store."""
+    store: queue.Queue[Any] = queue.Queue(size)
+    stop, end = threading.Event(), object()
+
+    def put(item: Any) -> None:
+        while not stop.is_set():
+            with suppress(queue.Full):
+                store.put(item, timeout=0.1)
+                return
+
+    def run() -> None:
+        try:
+            for item in items:
+                put(item)
+                if stop.is_set():
+                    return
+            put(end)
+        except BaseException as error:  # told where the items are used
+            put(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    try:
+        while (item := store.get()) is not end:
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+    finally:
+        stop.set()
+        thread.join()
+
+
+@contextmanager
+def one_thread_each() -> Iterator[None]:
+    """Torch and OpenCV work in the thread that calls them: the stages already keep every core at work."""
+    before = torch.get_num_threads(), cv2.getNumThreads()
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before[0])
+        cv2.setNumThreads(before[1])
+
+
+def sit(photographs: Photographs, photo: Path, size: int) -> Sitter:
+    """The person in a photo, reduced to `size` px of its longer side at most.
+
+    Raises:
+        InputError: the photo cannot be used.
+    """
+    image = read_image(photo)
+    image.thumbnail((size, size), Image.Resampling.LANCZOS)
+    return photographs.sit(photographs.look_at(image))
+
+
+class Chooser:
+    """The face that is meant among those of the first frame that shows any; tells if it had to choose."""
+
+    def __init__(self, which: FaceChoice, name: str, tell: Callable[[str], object]) -> None:
+        self.which, self.name, self._tell = which, name, tell
+        self._told = False
+
+    def __call__(self, faces: Sequence[Face]) -> Face | None:
+        if self.which == "largest":
+            if len(faces) > 1 and not self._told:
+                self._told = True
+                self._tell(
+                    f"{self.name} shows {len(faces)} faces, the largest is followed: --face left, right or N chooses."
+                )
+            return faces[0]
+        if isinstance(self.which, int) and self.which >= len(faces):
+            return None  # may still come
+        return choose_face(faces, self.which, self.name)
+
+
+def resting(footage: Footage, choose: Chooser) -> tuple[Rest, Face, ByteImage]:
+    """The rest of a film's person, estimated from frames of all of it, and their calmest face with its frame.
+
+    Raises:
+        InputError: no face is found in them.
+    """
+    faces: list[Face] = []
+    track = Tracker(choose)
+    best: tuple[float, Face, ByteImage] | None = None
+    for shot in ahead(footage.sampled(), 2):
+        face = track(shot.image)
+        if face is not None:
+            faces.append(face)
+            moving = float(np.abs(expressed(reading(face.blendshapes, face.landmarks))[:52]).sum())
+            if best is None or moving < best[0]:
+                best = moving, face, shot.image
+    if best is None:
+        raise InputError(
+            f"{footage.name}: no face was found in any of {footage.count or 'its'} frames: use a film in which a face "
+            "is large and well lit"
+        )
+    return rest_of(faces), best[1], best[2]
+
+
+def drive(
+    footage: Footage,
+    puppet: Puppet,
+    output: Path,
+    settings: dict[str, Any],
+    choose: Chooser,
+    audio: bool = True,
+    progress: Callable[[int], object] = lambda done: None,
+) -> Report:
+    """A photo driven by a film, written to `output`; the puppet has its driver's rest.
+
+    Args:
+        choose: whose face of the film drives. audio: the film's comes along. progress: is told frames written.
+
+    Raises:
+        InputError: the film or the place cannot be used.
+    """
+    track = Tracker(choose)
+
+    def step(shot: Shot) -> tuple[bool, Draw]:
+        face = track(shot.image)
+        if face is None:
+            last = puppet.last
+            return False, lambda: puppet.draw(last)
+        moved = puppet.follow(face, float(shot.time))
+        return True, lambda: puppet.draw(moved)
+
+    height, width = puppet.sitter.image.shape[:2]
+    stream = footage.audio if audio else None
+    with film(output, settings, (width, height), footage.rate, footage.ticks, Colours(), stream) as writer:
+        return run(footage, writer, step, stream is not None, progress)
+
+
+def change(
+    footage: Footage,
+    retouch: Retouch | Recast,
+    output: Path,
+    settings: dict[str, Any],
+    choose: Chooser,
+    audio: bool = True,
+    progress: Callable[[int], object] = lambda done: None,
+) -> Report:
+    """A film whose person has another expression or face, written to `output`; frames without them stay as they are.
+
+    Raises:
+        InputError: the film or the place cannot be used.
+    """
+    track = Tracker(choose)
+
+    def step(shot: Shot) -> tuple[bool, Draw]:
+        face = track(shot.image)
+        if face is None:
+            return False, lambda: shot.image
+        seen = retouch.follow(face, float(shot.time))
+        return True, lambda: retouch.draw(shot.image, seen)
+
+    height, width = footage.first().image.shape[:2]
+    stream = footage.audio if audio else None
+    colours = footage.colours
+    with film(output, settings, (width, height), footage.rate, footage.ticks, colours, stream) as writer:
+        return run(footage, writer, step, stream is not None, progress)
+
+
+def record(
+    footage: Footage, rest: Rest, choose: Chooser, progress: Callable[[int], object] = lambda done: None
+) -> tuple[Motion, Report]:
+    """The motion of the face in a film. Frames without it repeat the frame before; before the first, the first.
+
+    Raises:
+        InputError: no face is found.
+    """
+    track, report, began = Tracker(choose), Report(promised=footage.count), time.perf_counter()
+    times: list[float] = []
+    seen: list[Face] = []
+    for shot in ahead(footage.frames()):
+        face = track(shot.image)
+        report.faceless += face is None
+        times.append(float(shot.time))
+        if face is not None:
+            seen += [face] * (len(times) - len(seen))
+        elif seen:
+            seen.append(seen[-1])
+        report.frames += 1
+        progress(report.frames)
+    if not seen:
+        raise InputError(
+            f"{footage.name}: no face was found: use a film in which a face is large and well lit"
+        )
+    report.seconds, report.damaged = time.perf_counter() - began, footage.damaged
+    steady = np.abs(np.diff(times) * float(footage.rate) - 1).max(initial=0) < 0.1
+    return Motion(
+        footage.rate,
+        np.stack([face.blendshapes for face in seen]),
+        np.stack([face.pose for face in seen]),
+        np.clip(rest.reading[:52], 0, 1),
+        rest.pose,
+        None if steady else np.array(times),
+    ), report
+
+
+def play(
+    motion: Motion,
+    puppet: Puppet,
+    output: Path,
+    settings: dict[str, Any],
+    progress: Callable[[int], object] = lambda done: None,
+) -> Report:
+    """A photo that moves as a motion says, written to `output`.
+
+    Raises:
+        InputError: the place cannot be used.
+    """
+    rest = at_rest()
+    if motion.rest is not None and motion.rest_pose is not None:
+        rest[:52] = motion.rest
+        puppet.rest(Rest(rest, motion.rest_pose))
+    report, began = Report(promised=len(motion)), time.perf_counter()
+    height, width = puppet.sitter.image.shape[:2]
+    ticks = Fraction(1, 90_000)
+
+    def drawn() -> Iterator[tuple[Fraction, ByteImage]]:
+        for number, (shapes, pose) in enumerate(zip(motion.coefficients, motion.pose, strict=True)):
+            when = number / motion.rate if motion.times is None else Fraction(float(motion.times[number]))
+            yield when, puppet.draw(puppet.play(shapes, pose, float(when)))
+
+    with film(output, settings, (width, height), motion.rate, ticks) as writer, one_thread_each():
+        try:
+            for when, frame in ahead(drawn()):
+                writer.write(frame, when)
+                progress(writer.frames)
+        except KeyboardInterrupt:
+            if not writer.frames:
+                raise
+            report.stopped = True
+    report.frames, report.seconds = writer.frames, time.perf_counter() - began
+    return report
+
+
+def run(
+    footage: Footage,
+    writer: Writer,
+    step: Callable[[Shot], tuple[bool, Draw]],
+    audio: bool,
+    progress: Callable[[int], object],
+) -> Report:
+    """Every frame of `footage` through `step`: it looks, says whether there is a face, and how to draw the result.
+
+    Ctrl-C ends the film where it is.
+
+    Raises:
+        KeyboardInterrupt: before anything was written.
+    """
+    report, began = Report(promised=footage.count), time.perf_counter()
+    waiting: deque[Future[None]] = deque()
+    with one_thread_each(), ThreadPoolExecutor(DRAWERS) as drawing, ThreadPoolExecutor(1) as writing:
+        try:
+            for item in ahead(footage.items(audio)):
+                if isinstance(item, Shot):
+                    seen, draw = step(item)
+                    report.faceless += not seen
+                    waiting.append(writing.submit(_write, writer, drawing.submit(draw), item.time))
+                else:
+                    waiting.append(writing.submit(writer.copy, item))
+                while len(waiting) > 2 * AHEAD:
+                    waiting.popleft().result()
+                    progress(writer.frames)
+        except KeyboardInterrupt:
+            report.stopped = True
+        while waiting:
+            waiting.popleft().result()
+            progress(writer.frames)
+    report.frames, report.damaged = writer.frames, footage.damaged
+    if report.stopped and not report.frames:
+        raise KeyboardInterrupt
+    if not report.frames:
+        raise InputError(f"{footage.name} has no frame that can be decoded: give another copy.")
+    report.seconds = time.perf_counter() - began
+    return report
+
+
+def _write(writer: Writer, drawn: Future[ByteImage], when: Fraction) -> None:
+    writer.write(drawn.result(), when)

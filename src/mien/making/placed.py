@@ -1,0 +1,136 @@
+"""People with expressions in scenes made from words, by nothing trained: looked at, made, scored and recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from PIL import Image
+
+from mien.making.made import Drawn, Progress
+from mien.making.model import Model
+from mien.making.recording import Fingerprints
+from mien.making.scoring import Judge, Scores
+from mien.making.subjects import Looked, Looker
+from mien.making.wishes import RefaceWish
+from mien.pipelines.placed import PlacedPipeline
+from mien.types import InputError
+
+
+@dataclass(frozen=True, eq=False)
+class DrawnInScene(Drawn):
+    """``seed``: whose scene it is."""
+
+    seed: int = 0
+
+
+class PlacedPeople:
+    """One base model for many scenes (`mien.making.made.Maker`).
+
+    Args:
+        wish: of every picture. scheduler: see `Refaces`. tell: is told which of several faces was taken, and how many
+            seeds were passed over.
+
+    Raises:
+        InputError: there is no such scheduler, or the model makes no scenes.
+    """
+
+    kind = "reface"
+
+    def __init__(
+        self,
+        model: Model,
+        wish: RefaceWish,
+        scheduler: str | None = None,
+        tell: Callable[[str], object] = lambda message: None,
+    ) -> None:
+        if (wish.id_scale, wish.expression_scale) != (1.0, 1.0):
+            raise InputError(
+                f"{model.backbone.name} has no adapter whose branches could be scaled: leave --id-scale and "
+                "--expression-scale out, or add --adapter"
+            )
+        self.model, self.wish = model, wish
+        self._judge = Judge(None)
+        self.pipe = PlacedPipeline(model.backbone, scheduler, self._judge.analyse, tell)
+        options = ("--identity-face", "--expression-face")
+        self._looker = Looker(self._judge.analyse, wish.identity_face, wish.expression_face, options, tell)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """See `Maker`."""
+        steps, guidance = self.wish.steps, self.wish.guidance
+        return {
+            "kind": self.kind,
+            **asdict(self.wish),
+            "steps": self.pipe.steps if steps is None else steps,
+            "guidance": self.pipe.guidance if guidance is None else guidance,
+            **self.model.settings,
+            "scheduler": type(self.pipe.scheduler).__name__,
+            "face_by": "photo engine",
+        }
+
+    def look(self, request: Any) -> Looked:
+        """See `Maker`."""
+        if request.photo is not None:
+            raise InputError(
+                f"{self.model.backbone.name} was not trained to put a face into a photo: leave --backbone out for the "
+                "photo engine, or the photo for a scene of --prompt"
+            )
+        return self._looker(request)
+
+    def make(self, looked: Sequence[Looked], callback: Progress | None = None) -> list[Drawn]:
+        """See `Maker`."""
+        drawn: list[Drawn] = []
+        for slot, one in enumerate(looked):
+            how = None if one.how is None else one.how.expression
+            request, wish = one.request, self.wish
+            placed = self.pipe(
+                request.prompt, one.who, how, request.seed, wish.steps, wish.guidance, callback=callback
+            )
+            drawn.append(DrawnInScene(one, placed.image, slot, len(looked), placed.scene, seed=placed.seed))
+        return drawn
+
+    def score(self, drawn: Drawn) -> Scores:
+        """See `Maker`: id, exp and pose."""
+        assert drawn.scene is not None
+        return self._judge.reface(drawn, drawn.scene, drawn.looked.who, drawn.looked.how)
+
+    def told(self, drawn: Drawn) -> dict[str, Any]:
+        """See `Maker`; the task by the paper's names, and the seed whose scene was taken."""
+        assert isinstance(drawn, DrawnInScene)
+        request = drawn.looked.request
+        task = "face swapping" if request.expression is None else "swap all"
+        task = "reenactment" if request.identity is None else task
+        return {
+            "prompt": request.prompt,
+            "seed": request.seed,
+            "task": task,
+            "scene_seed": drawn.seed,
+        }
+
+    def inputs(self, drawn: Drawn, prints: Fingerprints) -> dict[str, Any]:
+        """See `Maker`."""
+        looked = drawn.looked
+        return {
+            "photo": None,
+            "identity": None if looked.who is None else prints(looked.who),
+            "expression": None if looked.how is None else prints.describe(looked.how.expression),
+        }
+
+    def cells(self, drawn: Drawn) -> list[tuple[str, Image.Image]]:
+        """See `Maker`."""
+        looked, scene, crop = drawn.looked, drawn.scene, self._judge.crop
+        assert scene is not None
+        found = [("scene", crop(scene.subject.image, scene.face))]
+        if looked.who is not None:
+            found.append(("identity", crop(looked.who.image, looked.who.face)))
+        if looked.how is not None:
+            subject = looked.how.subject
+            found.append(("expression", crop(looked.how.image, subject.face if subject else None)))
+        return found
+
+    def shown(self, drawn: Drawn) -> Image.Image:
+        """See `Maker`."""
+        assert drawn.scene is not None
+        return self._judge.crop(drawn.image, drawn.scene.face)

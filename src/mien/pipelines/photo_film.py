@@ -1,0 +1,241 @@
+"""A photo driven by faces, frame by frame: a film's, or a camera's.
+
+What a driver's face does is its reading less its reading at rest; laid onto the sitter's rest it is what the analyser
+should read of the photo. To look at each frame and correct it would cost more than to draw it, so the photo is tried
+once beforehand, one coefficient after the other, and the answers J that are read then foretell the readings:
+
+    a = f + M (w - r - J (f - b)),    M = (J' W J + d I)^-1 J' W        eyes, brows and jaw
+    a = b + (logit w - logit r) / s                                      all others, each by itself
+
+a: coefficients [52], f: the first guess of `mien.warping.target`, b: the photo's own, w: the reading [57] wanted, r:
+the photo's own, W: what counts, d: `DAMPING`, s: the slope of logit r in a. Readings of lips answer as a sigmoid does:
+hardly at first, then much, at another place in every photo. Neither goes far from f. Readings are smoothed by the 1
+euro filter (Casiez, Roussel and Vogel, CHI 2012).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mien.expressions.faces import blendshapes
+from mien.expressions.reading import at_rest as spoken_rest
+from mien.expressions.spec import Expression
+from mien.face import align
+from mien.face.analyze import BATCH, load_reader
+from mien.face.blendshapes import NAMES
+from mien.face.subject import Subject
+from mien.pipelines.photo import CELLS, Sitter, Wanted, focused
+from mien.types import ByteImage, Face, FloatArray
+from mien.warping.draw import draw
+from mien.warping.shapes import MOST_TURN
+from mien.warping.target import LMS_WEIGHT, REACH, Solver, at_rest, clipped, expressed, reading
+
+TRIED = 0.8  # of a coefficient, when its answer is measured
+LIPS = np.array([not name.startswith(("eye", "brow", "jaw")) for name in NAMES])
+LIPS_REACH = 0.15  # how far these leave the first guess
+EPSILON, FLATTEST = 0.03, 1.5  # of a reading whose logit says something, and of a slope
+DAMPING = 0.1  # of a coefficient against a squared error of a reading
+CALM = 0.15  # share of a film's faces that are taken for rest
+DOUBT = 3.0  # that these show an expression, against that one picture does
+SLOWEST, FASTER = 4.0, 8.0  # Hz, of what rests; Hz per 1/s of its speed
+TURNS_SLOWEST, TURNS_FASTER = 1.5, 0.05  # the same of a head's angles, in degrees
+SPEED = 3.0  # Hz, of the estimate of speed
+
+
+class OneEuro:
+    """Smooths what rests, and lets pass what moves (Casiez, Roussel and Vogel 2012).
+
+    Args:
+        slowest: cutoff in Hz at rest; infinite: no smoothing. faster: Hz per unit of speed (1/s).
+    """
+
+    def __init__(self, slowest: float, faster: float) -> None:
+        self._slowest, self._faster = slowest, faster
+        self._value: FloatArray | None = None
+        self._speed: FloatArray | None = None
+        self._time = 0.0
+
+    def __call__(self, value: FloatArray, seconds: float) -> FloatArray:
+        """The smoothed value at a time; a time that does not go on begins anew."""
+        passed = seconds - self._time
+        self._time = seconds
+        if self._value is None or self._speed is None or not 0 < passed < 1:
+            self._value, self._speed = value, np.zeros_like(value)
+            return value
+        self._speed = self._speed + _share(SPEED, passed) * ((value - self._value) / passed - self._speed)
+        cutoff = self._slowest + self._faster * np.abs(self._speed)
+        self._value = self._value + _share(cutoff, passed) * (value - self._value)
+        return self._value
+
+
+def _share(cutoff: FloatArray | float, passed: float) -> FloatArray:
+    """Of a new value in the mean of a low pass of first order, `passed` seconds after the last."""
+    return np.asarray(1 / (1 + 1 / np.maximum(2 * np.pi * cutoff * passed, 1e-9)))
+
+
+@dataclass(frozen=True)
+class Rest:
+    """What a driver shows when nothing moves: reading [57] and pose [3] in degrees."""
+
+    reading: FloatArray
+    pose: FloatArray
+
+
+def rest_of(faces: Sequence[Face]) -> Rest:
+    """A person's rest, estimated from faces of theirs (at least one): the median of the calmest.
+
+    What is calm in nobody is taken for an expression, so that a film of one grin does not rest in it.
+    """
+    read = np.stack([reading(face.blendshapes, face.landmarks) for face in faces])
+    poses = np.stack([face.pose for face in faces])
+    moving = np.abs(np.stack([expressed(one) for one in read])[:, :52]).sum(1)
+    turned = np.abs(poses - np.median(poses, 0)).sum(1) / MOST_TURN
+    calm = np.argsort(moving + turned, kind="stable")[: max(1, round(CALM * len(faces)))]
+    middle = np.median(read[calm], 0)
+    doubt = DOUBT if len(faces) > 1 else 1.0
+    return Rest(middle - expressed(middle, doubt), np.median(poses[calm], 0))
+
+
+def coefficients(expression: Expression) -> FloatArray:
+    """The blendshapes [52] in [0, 1] that an expression comes to; of pictures (`Subject`) how the face moved from its
+    rest."""
+    total: FloatArray = spoken_rest()
+    for part in expression.parts:
+        if isinstance(part.picture, Subject):
+            face = part.picture.face
+            moves = expressed(reading(face.blendshapes, face.landmarks))[:52]
+        else:
+            moves = blendshapes(part) - spoken_rest()
+        total = total + part.weight * moves
+    return np.clip(total, 0, 1)
+
+
+@dataclass(frozen=True)
+class Moved:
+    """What a frame shows: coefficients [52], and yaw, pitch, roll in degrees that the head turns on."""
+
+    after: FloatArray
+    turn: FloatArray
+
+
+class Puppet:
+    """A photo driven by faces, frame by frame.
+
+    Args:
+        sitter: the photo.
+        strength: of the movement, 0 to 1.5. region: what may move: eyes, brows, mouth or all.
+        pose: the head turns with the driver's, by up to 15 degrees.
+        relative: the driver's movement from their rest is laid onto the sitter's; else the driver's face is matched.
+        smooth: 0 follows every reading, 1 takes away the analyser's tremor, more also swift movement.
+
+    Raises:
+        InputError: there is no such region, or the strength is out of range.
+    """
+
+    def __init__(
+        self,
+        sitter: Sitter,
+        *,
+        strength: float = 1.0,
+        region: str = "all",
+        pose: bool = True,
+        relative: bool = True,
+        smooth: float = 1.0,
+    ) -> None:
+        self.sitter, self.strength, self.region = sitter, strength, region
+        self.pose, self.relative = pose, relative
+        self._weight = focused(sitter, Wanted(sitter.own, np.ones(57)), strength, region).weight
+        slower = 1 / smooth if smooth > 0 else np.inf
+        self._filters = OneEuro(SLOWEST * slower, FASTER), OneEuro(TURNS_SLOWEST * slower, TURNS_FASTER)
+        self._rest: Rest | None = None
+        self.before = Solver(sitter.own, sitter.own, self._weight).before
+        self._answer = answer(sitter, self.before)
+        self._correct = {count: _correction(self._answer, self._weight, count) for count in (52, 57)}
+        tried = sitter.own[:52] + TRIED * np.diag(self._answer[:52])
+        self._slope = np.maximum((_logit(tried) - _logit(sitter.own[:52])) / TRIED, FLATTEST)
+        self.last = Moved(self.before, np.zeros(3))  # what was followed last; at first the photo
+        self._frame = np.array(sitter.image)
+
+    def rest(self, face: Face | Rest) -> None:
+        """Take this face of the driver, or what was estimated, as their rest."""
+        self._rest = (
+            face if isinstance(face, Rest) else Rest(reading(face.blendshapes, face.landmarks), face.pose)
+        )
+
+    def __call__(self, face: Face | None, seconds: float) -> ByteImage:
+        """The next frame [H, W, 3] uint8 RGB of the photo's size.
+
+        Args:
+            face: the driver's; None: there is none in the driver's frame, and the last frame is held.
+            seconds: when it was seen.
+        """
+        if face is not None:
+            self._frame = self.draw(self.follow(face, seconds))
+        return self._frame
+
+    def follow(self, face: Face, seconds: float) -> Moved:
+        """How the photo moves with the driver's next face; the first is taken for a rest, if none was given."""
+        if self._rest is None:
+            self.rest(rest_of([face]))
+        return self.play(reading(face.blendshapes, face.landmarks), face.pose, seconds)
+
+    def play(self, read: FloatArray, pose: FloatArray, seconds: float) -> Moved:
+        """How the photo moves with a reading [57], or its blendshapes alone [52], and a pose [3] in degrees."""
+        rest = self._rest or Rest(at_rest(), np.zeros(3))
+        count, own = len(read), self.sitter.own
+        read = self._filters[0](read, seconds)
+        pose = self._filters[1](pose, seconds)
+        if self.relative:
+            read = own[:count] - expressed(own)[:count] + read - rest.reading[:count]
+        wanted = own.copy()
+        wanted[:52] += self.strength * (np.clip(read[:52], 0, 1) - own[:52])
+        wanted[52:count] += self.strength * (read[52:] - own[52:count])
+        solver = Solver(own, wanted, self._weight)
+        first = solver.after
+        lacks = wanted - own - self._answer @ (first - self.before)
+        eyes = np.clip(self._correct[count] @ lacks[:count], -REACH, REACH)
+        lips = self.before + (_logit(wanted[:52]) - _logit(own[:52])) / self._slope - first
+        lips = self._weight[:52] * np.clip(lips, -LIPS_REACH, LIPS_REACH)
+        after = first + np.where(LIPS, lips, eyes)
+        turn = pose - (rest.pose if self.relative else self.sitter.face.pose)
+        turn = MOST_TURN * np.tanh(((turn + 180) % 360 - 180) / MOST_TURN) if self.pose else np.zeros(3)
+        self.last = Moved(clipped(after), turn)
+        return self.last
+
+    def draw(self, moved: Moved) -> ByteImage:
+        """The photo so moved, [H, W, 3] uint8; any thread may draw any frame."""
+        sitter = self.sitter
+        return draw(
+            sitter.image, sitter.face.landmarks, self.before, moved.after, sitter.mouth, moved.turn
+        ).image
+
+
+def _logit(reading: FloatArray) -> FloatArray:
+    some = np.clip(reading, EPSILON, 1 - EPSILON)
+    return np.asarray(np.log(some / (1 - some)))
+
+
+def _correction(answer: FloatArray, weight: FloatArray, count: int) -> FloatArray:
+    """M [52, count] of the first `count` readings."""
+    weight = (weight * np.r_[np.ones(52), np.full(5, LMS_WEIGHT)])[:count]
+    bent = answer[:count] * weight[:, None]
+    return np.asarray(np.linalg.solve(bent.T @ bent + DAMPING * np.eye(52), bent.T * weight))
+
+
+def answer(sitter: Sitter, before: FloatArray) -> FloatArray:
+    """How the reading [57] of a photo answers to each of its coefficients, around `before` [52]: [57, 52]."""
+    close = sitter.closeup
+    crop, reader = align.crop_matrix(close.landmarks), load_reader()
+    tries = np.concatenate([before[None], before + TRIED * np.eye(52)])
+    seen: list[FloatArray] = []
+    for start in range(0, len(tries), BATCH):
+        pictures = [
+            draw(close.image, close.landmarks, before, after, close.mouth, cells=CELLS).image
+            for after in tries[start : start + BATCH]
+        ]
+        said = reader(np.stack([align.warp(picture, crop) for picture in pictures]))
+        seen += [reading(*one) for one in zip(said.blendshapes, said.landmarks, strict=True)]
+    return np.asarray(((np.stack(seen[1:]) - seen[0]) / TRIED).T)

@@ -1,0 +1,249 @@
+"""Another person's face in a photo, by the photo engine: their pixels in the photo's pose, expression and light."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from mien.expressions.spec import Expression, Given, parse
+from mien.face.analyze import analyze
+from mien.face.subject import Subject
+from mien.images import read_image, to_rgb
+from mien.pipelines.inputs import FaceChoice, Picture, choose_face
+from mien.pipelines.photo import MOST_TURNED, PhotoPipeline, Sitter, Wanted, focused, framed, seek
+from mien.types import ByteImage, Face, FloatArray, InputError
+from mien.warping import tone
+from mien.warping.draw import draw
+from mien.warping.shapes import moved
+from mien.warping.swap import swap as laid
+
+MOST_APART = 45.0  # degrees of yaw or pitch between two photos: beyond, one shows what the other hides
+EQUAL = 0.7  # of the largest face's size: a second face as large leaves open who is meant
+TINY = 12.0  # px between the outer corners of eyes that can be replaced
+SMALLEST = 24.0  # px between the outer corners of an identity's eyes
+LARGER = 1.2  # times the photo's: a larger identity is reduced first
+LIGHT = 20.0  # degrees of pose that a log ratio of 1 between the light on left and right cheek weighs
+TEETH = 0.02  # gap of the lips, of the face's height, from which a mouth shows teeth
+
+
+Identity = Picture | Sequence[Picture]  # of one person
+
+
+@dataclass(frozen=True)
+class Change:
+    """A face of a photo, and the pictures of whom it becomes; none: it stays the same person."""
+
+    sitter: Sitter
+    identities: tuple[Sitter, ...] = ()
+
+
+class SwapPipeline:
+    """Photographs with the faces of other people; pixels round the faces keep every bit."""
+
+    def __init__(self, analyse: Callable[[Image.Image], Sequence[Face]] = analyze) -> None:
+        """`analyse`: picture → faces, largest first."""
+        self._analyse = analyse
+        self._photo = PhotoPipeline(analyse)
+
+    def __call__(
+        self,
+        photo: Picture,
+        identity: Identity | Mapping[FaceChoice, Identity] | None = None,
+        expression: Given | Expression | None = None,
+        face: FaceChoice = "largest",
+        identity_face: FaceChoice = "largest",
+        **options: Any,
+    ) -> Image.Image:
+        """The photo with other people's faces, PIL RGB of the photo's own size.
+
+        Args:
+            photo: a path or a PIL picture.
+            identity: a picture of the new person, or several of the same one; or, for several people, such a value for
+                each face of the photo: {"left": a, "right": b}. None: the person stays.
+            expression: of the new faces, anything of `mien.expressions.spec`; None keeps that of the photo.
+            face: whose face is replaced: "largest", "left", "right", a number from 0, or "all".
+            identity_face: which face of the identity's pictures is meant; "largest" asks for one that is the largest.
+            options: `strength`, `relative`, `region` of `PhotoPipeline.express`.
+
+        Raises:
+            InputError: a picture has no such face, or it cannot be used; the sentence says which and what to do.
+        """
+        return Image.fromarray(
+            self.apply(self.changes(photo, identity, face, identity_face), expression, **options)
+        )
+
+    def changes(
+        self,
+        photo: Picture,
+        identity: Identity | Mapping[FaceChoice, Identity] | None,
+        face: FaceChoice = "largest",
+        identity_face: FaceChoice = "largest",
+    ) -> list[Change]:
+        """The faces of a photo that change, each with its new person; arguments and errors as of a call."""
+        chosen = identity if isinstance(identity, Mapping) else {face: identity}
+        image, faces, name = self._look(photo, "the photo")
+        found: dict[int, Change] = {}
+        for which, pictures in chosen.items():
+            people = () if pictures is None else self.identity(pictures, identity_face)
+            for meant in faces if which == "all" and faces else [choose_face(faces, which, name)]:
+                if id(meant) in found:
+                    raise InputError(f"{name}: two identities were given for one face: give each face one")
+                if which != "all" or len(found) == 0:
+                    check(meant, name, 0.0)
+                elif not _usable(meant):  # somebody far off in the background
+                    continue
+                found[id(meant)] = Change(Sitter(image, meant), people)
+        return list(found.values())
+
+    def identity(self, pictures: Identity, face: FaceChoice = "largest") -> tuple[Sitter, ...]:
+        """The person whom one or several pictures show, each cut to head and shoulders, to be used for any photo.
+
+        Raises:
+            InputError: a picture shows no face, two that are as large, or one too small or turned too far away.
+        """
+        given: list[Any] = list(pictures) if isinstance(pictures, (list, tuple)) else [pictures]
+        if not given:
+            raise InputError("an empty list was given as identity: give at least one picture")
+        found = []
+        for picture in given:
+            image, faces, name = self._look(picture, "the identity's picture")
+            if face == "largest" and len(faces) > 1 and _size(faces[1]) > EQUAL * _size(faces[0]):
+                raise InputError(
+                    f"{name}: shows two faces about as large: say which one is meant (left, right or a number), or cut "
+                    "the picture to one"
+                )
+            meant = faces[0] if face == "largest" and faces else choose_face(faces, face, name)
+            check(meant, name, SMALLEST)
+            x0, y0, x1, y1 = framed(meant, image.shape)
+            found.append(Sitter(np.ascontiguousarray(image[y0:y1, x0:x1]), _shifted(meant, 1.0, (x0, y0))))
+        return tuple(found)
+
+    def apply(
+        self,
+        changes: Sequence[Change],
+        expression: Given | Expression | None = None,
+        strength: float = 1.0,
+        relative: bool = True,
+        region: str = "all",
+    ) -> ByteImage:
+        """The photo [H, W, 3] uint8 with all changes of its faces, one after another. Options: see
+        `mien.pipelines.photo.PhotoPipeline.express`.
+
+        Raises:
+            InputError: two heads are turned too far apart; an expression or option cannot be used.
+        """
+        wish = None if expression is None else parse(expression)
+        image = changes[0].sitter.image
+        for change in changes:
+            sitter = replace(change.sitter, image=image)
+            wanted = Wanted(sitter.own, np.ones(57))
+            if wish is not None:
+                wanted = focused(sitter, self._photo.wanted(sitter, wish, relative), strength, region)
+                if change.identities:  # what the expression leaves open is still that of the photo
+                    wanted = Wanted(wanted.value, np.r_[np.ones(52), wanted.weight[52:]])
+            image = (
+                swapped(sitter, change.identities, wanted) if change.identities else moved_by(sitter, wanted)
+            )
+        return image
+
+    def _look(self, picture: Picture, otherwise: str) -> tuple[ByteImage, Sequence[Face], str]:
+        if isinstance(picture, Subject):
+            return np.asarray(picture.image), [picture.face], otherwise
+        name = otherwise if isinstance(picture, Image.Image) else str(picture)
+        image = to_rgb(picture, name) if isinstance(picture, Image.Image) else read_image(picture)
+        return np.asarray(image), self._analyse(image), name
+
+
+def moved_by(sitter: Sitter, wanted: Wanted) -> ByteImage:
+    """The sitter's photo [H, W, 3] uint8, the same person reading as wanted."""
+    sought = seek(sitter, wanted)
+    return draw(sitter.image, sitter.face.landmarks, sought.before, sought.after, sitter.mouth).image
+
+
+def swapped(sitter: Sitter, identities: Sequence[Sitter], wanted: Wanted) -> ByteImage:
+    """The sitter's photo [H, W, 3] uint8 with the face of the person whom all of `identities` show, reading as wanted.
+
+    The picture nearest in pose and light gives the pixels; another one, in which the mouth is open, gives the teeth.
+
+    Raises:
+        InputError: the heads are turned too far apart.
+    """
+    identity = min(identities, key=lambda other: _distance(sitter, other))
+    away = float(np.abs(identity.face.pose[:2] - sitter.face.pose[:2]).max())
+    if away > MOST_APART:
+        raise InputError(
+            f"the identity's head is turned {away:.0f} degrees away from the photo's, too far for one to show what the "
+            "other needs: add a picture of the person turned as in the photo"
+        )
+    open_mouths = [other for other in identities if other is not identity and _gap(other.face) > TEETH]
+    if open_mouths and _gap(identity.face) < TEETH:
+        identity = replace(identity, teeth=(open_mouths[0].image, open_mouths[0].face.landmarks))
+    zoom = _eyes(sitter.face) / _eyes(identity.face)
+    if zoom * LARGER < 1:
+        identity = _reduced(identity, zoom)
+    sought = seek(identity, wanted)
+    landmarks = identity.face.landmarks
+    put = draw(identity.image, landmarks, sought.before, sought.after, identity.mouth)
+    theirs = moved(landmarks, sought.before, sought.after)
+    return laid(sitter.image, sitter.face.landmarks, put.image, theirs).image
+
+
+def check(face: Face, name: str, smallest: float) -> None:
+    """Refuse a face that is turned too far away, or less than `smallest` px between the outer corners of its eyes.
+
+    Raises:
+        InputError: it is.
+    """
+    turned = float(np.abs(face.pose[:2]).max())
+    if turned > MOST_TURNED:
+        raise InputError(
+            f"{name}: the head is turned away by {turned:.0f} degrees, too far to exchange its face: use a picture in "
+            "which both eyes look at the camera"
+        )
+    if _eyes(face) < max(smallest, TINY):
+        raise InputError(
+            f"{name}: the face is too small, {_eyes(face):.0f} pixels between the outer corners of its eyes: use a "
+            f"picture in which these are at least {max(smallest, TINY):.0f}"
+        )
+
+
+def _usable(face: Face) -> bool:
+    return float(np.abs(face.pose[:2]).max()) <= MOST_TURNED and _eyes(face) >= TINY
+
+
+def _distance(sitter: Sitter, other: Sitter) -> float:
+    """How far a picture of a person lies from the photo in pose and light, degrees."""
+    sides = [tone.measure(p.image, p.face.landmarks).side for p in (sitter, other)]
+    return float(np.linalg.norm(sitter.face.pose[:2] - other.face.pose[:2])) + LIGHT * abs(
+        sides[0] - sides[1]
+    )
+
+
+def _eyes(face: Face) -> float:
+    return float(np.linalg.norm(face.landmarks[33] - face.landmarks[263]))
+
+
+def _gap(face: Face) -> float:
+    return float((face.landmarks[14, 1] - face.landmarks[13, 1]) / np.ptp(face.landmarks[:, 1]))
+
+
+def _size(face: Face) -> float:
+    return float(max(face.box[2] - face.box[0], face.box[3] - face.box[1]))
+
+
+def _shifted(face: Face, zoom: float, corner: tuple[float, float] = (0, 0)) -> Face:
+    """The face in a picture whose first pixel was at `corner` px and that is `zoom` times as large."""
+    landmarks: FloatArray = (face.landmarks - [*corner, 0]) * zoom
+    return replace(face, landmarks=landmarks, box=(face.box - np.tile(corner, 2)) * zoom)
+
+
+def _reduced(sitter: Sitter, zoom: float) -> Sitter:
+    height, width = sitter.image.shape[:2]
+    size = (max(1, round(width * zoom)), max(1, round(height * zoom)))
+    image = np.asarray(cv2.resize(sitter.image, size, interpolation=cv2.INTER_AREA), np.uint8)
+    return Sitter(image, _shifted(sitter.face, zoom), sitter.teeth)

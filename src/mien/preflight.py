@@ -1,0 +1,205 @@
+"""What a model, its adapter and its encoders need and this machine lacks: one list, before anything is loaded.
+
+No tensor is read, and neither torch nor diffusers is imported.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from mien.files import read_json
+from mien.types import InputError
+from mien.weights import copies, registry
+from mien.weights.adapters import AdapterSpec, by_name, check_width, read_adapter_spec
+from mien.weights.bases import SPECS, configs_of, here, lacks, single_file, width_of
+from mien.weights.entry import Entry
+
+# encoders of `mien.backbones.ENCODERS` and of `mien.encoders.compound` -> the models and the extra that they need
+ENCODERS = {
+    "clip": ("clip_vit_h", None),
+    "arcface": ("arcface_w600k_r50", "onnx"),
+    "auraface": ("auraface", "onnx"),
+}
+NAMES = {"published": "its published adapters", "fineface": "FineFace"}  # of `weights.adapters.by_name`
+EXTRAS = {"onnx": "onnxruntime", "lora": "peft"}  # of the package -> what it installs
+GB = 1e9
+
+
+class NotHere(InputError):
+    """What is missing, in lines: the first says for what, the last how to get it."""
+
+    def __init__(self, lines: list[str]) -> None:
+        super().__init__("\n".join(lines))
+        self.lines = lines
+
+
+@dataclass(frozen=True)
+class Need:
+    """Something that is missing: a model to fetch (``entry``; ``configs``: of it the small files alone), or an extra of
+    the package."""
+
+    entry: Entry | None = None
+    extra: str | None = None
+    configs: bool = False
+
+    @property
+    def size(self) -> int | None:
+        """Bytes to fetch; None: not known."""
+        if self.entry is None:
+            return 0
+        if self.configs:
+            return 5_000_000
+        sizes = [file.size for file in self.entry.files if not file.path.endswith((".json", ".txt"))]
+        return None if None in sizes else sum(size for size in sizes if size is not None)
+
+    def line(self) -> str:
+        """One line of the list."""
+        if self.entry is None:
+            return f"  {EXTRAS[self.extra or ''] + ', a package':<24} {'':>8}  mien[{self.extra}]"
+        terms = self.entry.licence if self.entry.commercial else f"NO commercial use: {self.entry.licence}"
+        what = "its configurations and tokenizers" if self.configs else self.entry.purpose
+        return f"  {self.entry.name:<24} {shown(self.size):>8}  {terms}; {what}"
+
+
+def shown(size: int | None) -> str:
+    """Bytes for a person."""
+    if size is None:
+        return "? GB"
+    return f"{size / GB:.1f} GB" if size >= GB / 10 else f"{size / 1e6:.0f} MB"
+
+
+def check(backbone: str = "mini", adapter: str | Path | None = None, bare: bool = False) -> None:
+    """Whether all that a model needs is here.
+
+    Args:
+        backbone, adapter: as of `mien.load`. bare: the base model is used without an adapter.
+
+    Raises:
+        NotHere: something is missing. InputError: there is no such model or adapter, they do not fit each other, or the
+            model has no adapter and needs one.
+    """
+    needs = list(_base(backbone))
+    if not bare:
+        spec = _adapter(backbone, adapter)
+        if spec is not None:
+            needs += _of_adapter(spec, str(adapter) in NAMES)
+        elif backbone in SPECS or Path(backbone).expanduser().exists():
+            raise InputError(
+                f'{backbone} has no adapter of its own: add adapter="published" (--adapter published), or a folder'
+            )
+    if not needs:
+        return
+    name = f"{backbone} with {NAMES[str(adapter)]}" if str(adapter) in NAMES else backbone
+    sizes = [need.size for need in needs]
+    total = sum(size for size in sizes if size is not None)
+    amount = f"{'at least ' if None in sizes else ''}{shown(total)}" if total else "of unknown size,"
+    things = "1 thing is" if len(needs) == 1 else f"{len(needs)} things are"
+    lines = [
+        f"{things} missing for {name}, {amount} to fetch:",
+        *(need.line() for need in needs),
+    ]
+    raise NotHere([*lines, f"Get all: {command(needs)}"])
+
+
+def has_adapter(backbone: str, adapter: str | Path | None) -> bool:
+    """Whether an adapter is named, or the model is known to have one of its own.
+
+    Raises:
+        InputError: the adapter that is named cannot be used.
+    """
+    return _adapter(backbone, adapter) is not None
+
+
+def command(needs: list[Need]) -> str:
+    """The command line that brings what is missing."""
+    parts = [f'pip install "mien[{need.extra}]"' for need in needs if need.extra is not None]
+    names = [need.entry.name for need in needs if need.entry is not None and not need.configs]
+    for bundle, models in registry.bundles().items():
+        if len(names) > 1 and models[0] in names and set(names) <= set(models):
+            names = [bundle]
+    if names:
+        parts.append(f"mien models fetch {' '.join(names)}")
+    parts += [
+        f"mien models fetch {need.entry.name} --only-configs" for need in needs if need.entry and need.configs
+    ]
+    return " && ".join(parts)
+
+
+def _base(backbone: str) -> Iterator[Need]:
+    """What is missing of a base model."""
+    spec = SPECS.get(backbone)
+    if spec is not None:
+        if spec.folder is None and here(backbone) is None:
+            yield Need(registry.entry(backbone))
+        return
+    folder = Path(backbone).expanduser()
+    if folder.is_dir():
+        if (missing := lacks(folder)) is not None:
+            raise InputError(f"{folder / missing}: is missing: a complete diffusers folder is needed")
+    elif (checkpoint := single_file(backbone)) is not None:
+        family, configs = configs_of(checkpoint)
+        if configs is None:
+            yield Need(registry.entry(family), configs=True)
+    elif backbone.count("/") == 1 and copies.offline() and copies.snapshot(backbone) is None:
+        raise InputError(
+            f"{backbone} is not in the hub's cache, and HF_HUB_OFFLINE forbids to fetch it: unset it"
+        )
+
+
+def _of_adapter(spec: AdapterSpec, of_registry: bool) -> Iterator[Need]:
+    """What is missing of an adapter's files and encoders. ``of_registry``: its files are models of the registry."""
+    if of_registry:
+        for model in registry.entries():
+            place = registry.place(model, model.files[0])
+            ours = {place, place.parent} & {spec.identity, spec.expression}
+            if not model.shipped and ours and not registry.sized(model):
+                yield Need(model)
+    for name in (*spec.identity_encoder.split("+"), spec.expression_encoder):
+        entry, extra = ENCODERS.get(name, (None, None))
+        if entry is not None and not registry.sized(model := registry.entry(entry)):
+            yield Need(model)
+        if extra is not None and importlib.util.find_spec(EXTRAS[extra]) is None:
+            yield Need(extra=extra)
+
+
+def _adapter(backbone: str, adapter: str | Path | None) -> AdapterSpec | None:
+    """The adapter's files and encoders, checked against the model as far as both are here."""
+    named = SPECS.get(backbone)
+    folder = single_file(backbone) if named is None else None
+    if folder is None:
+        place = Path(backbone).expanduser()
+        folder = (
+            here(backbone) if named is not None else place if place.is_dir() else copies.snapshot(backbone)
+        )
+    width = None
+    if folder is not None and (folder.is_file() or (folder / "unet" / "config.json").is_file()):
+        width = width_of(folder)
+    elif named is not None and named.hub is not None:
+        width = 2048 if backbone.startswith("sdxl") else 768
+    elif named is None and adapter in NAMES and backbone.count("/") == 1:
+        width = _width_on_hub(backbone)
+    if adapter is None:
+        own = None if folder is None else folder / "adapter"
+        return read_adapter_spec(own) if own is not None and own.is_dir() else None
+    if (known := by_name(str(adapter), width, backbone)) is not None:
+        return known
+    spec = read_adapter_spec(Path(adapter))
+    for path in (spec.identity, spec.expression):
+        check_width(path, width, backbone)
+    return spec
+
+
+def _width_on_hub(repository: str) -> int | None:
+    """The UNet's cross-attention width of a model of the hub, by its configuration alone."""
+    from huggingface_hub import hf_hub_download
+
+    try:
+        config = read_json(Path(hf_hub_download(repository, "unet/config.json")))
+    except Exception as error:  # the hub's client raises its own, requests' and the system's kinds
+        raise InputError(
+            f"the model {repository} could not be looked at: check its name and the network"
+        ) from error
+    return config.get("cross_attention_dim")

@@ -1,0 +1,213 @@
+"""One photo's light, colour and grain on another photo's skin.
+
+Both faces lie in one geometry. The logarithm of their ratio, smoothed over skin alone, is what the light and the
+complexion change; detail finer than that stays the new face's. Eyes and mouth follow the light, not the complexion.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from mien.types import ByteImage, FloatArray
+from mien.warping import tone
+
+ONE_HUE = 5.0  # grey levels (95th percentile) away from the hue of a toned photo
+OFFSET = 4.0  # grey levels: below, a ratio says nothing
+BROAD, FINE, EDGE = 0.4, 0.1, 0.06  # sigma of the smoothing, of the face's width
+DOUBT = 0.12  # log ratio away from its surroundings at which skin counts half
+LEVELS = (0.02, 0.1, 0.3, 0.5, 0.7, 0.9, 0.98)  # quantiles of skin that a tone curve joins
+DEEPEST = 1.35  # gain of the darkest or lightest skin against that of the median, at most
+STEEP = (0.5, 1.8)  # slopes of a tone curve at least and at most
+LIPS = 0.7  # share of the change from lips to lips in that of lips; the rest is the skin's
+LUMA = np.array([0.299, 0.587, 0.114])  # Rec. 601
+EYES = 0.4  # power of the change of brightness that eyes and teeth take on
+MOST = 0.35  # log ratio by which the finer light may differ from the broad
+
+
+@dataclass(frozen=True)
+class Tint:
+    """The hue of a photo that has only one: RGB [256, 3] float32 of each grey value."""
+
+    table: FloatArray
+
+    def apply(self, grey: FloatArray) -> FloatArray:
+        """Grey values [h, w] 0 to 255 → RGB [h, w, 3]."""
+        low = np.clip(grey, 0, 254.999)
+        index = low.astype(np.int32)
+        share = (low - index)[..., None]
+        return self.table[index] * (1 - share) + self.table[index + 1] * share
+
+
+def tint(image: ByteImage) -> Tint | None:
+    """The one hue of a grey or toned photo [H, W, 3]; None for a photo in colours."""
+    step = max(1, max(image.shape[:2]) // 256)
+    sample = np.ascontiguousarray(image[::step, ::step])
+    flat = sample.reshape(-1, 3).astype(np.float32)
+    grey = cv2.cvtColor(sample, cv2.COLOR_RGB2GRAY).ravel()
+    count = np.bincount(grey, minlength=256).astype(np.float32)
+    if (np.ptp(flat, axis=1) == 0).all():
+        return Tint(np.repeat(np.arange(256, dtype=np.float32)[:, None], 3, 1))
+    away = flat - grey[:, None]
+    total = np.stack([np.bincount(grey, away[:, k], 256) for k in range(3)], 1)
+    # normalised convolution over grey values, with black and white at the ends
+    both = cv2.GaussianBlur(np.c_[total, count].astype(np.float32), (1, 0), 0, sigmaY=6.0)
+    table = both[:, :3] / (both[:, 3:] + 1e-3)
+    if float(np.quantile(np.abs(away - table[grey]), 0.95)) > ONE_HUE:
+        return None
+    return Tint(np.clip(table + np.arange(256, dtype=np.float32)[:, None], 0, 255))
+
+
+def smooth(values: FloatArray, weight: FloatArray, sigma: float) -> tuple[FloatArray, FloatArray]:
+    """`values` [h, w, c] blurred by `sigma` px where `weight` [h, w] has a say; how much say there was [h, w, 1]."""
+    shrink = max(1.0, sigma / 3)
+    h, w = weight.shape
+    size = (max(2, round(w / shrink)), max(2, round(h / shrink)))
+    said = np.dstack([values * weight[..., None], weight]).astype(np.float32)
+    few = cv2.resize(said, size, interpolation=cv2.INTER_AREA)
+    few = cv2.GaussianBlur(few, (0, 0), sigma / shrink, borderType=cv2.BORDER_CONSTANT)
+    both = np.asarray(cv2.resize(few, (w, h), interpolation=cv2.INTER_LINEAR), np.float32)
+    return both[..., :-1] / np.maximum(both[..., -1:], 1e-6), both[..., -1:]
+
+
+def ratio(front: FloatArray, back: FloatArray) -> FloatArray:
+    """log of `back` ÷ `front`, both [h, w, 3] 0 to 255."""
+    return np.log((back + OFFSET) / (np.maximum(front, 0) + OFFSET))
+
+
+@dataclass(frozen=True)
+class Complexion:
+    """From one person's colours to another's.
+
+    Attributes:
+        tone: log gain [256] of skin of each luminance. hue: log gains [3] of skin on top of it.
+        lips: gains [256, 3] of lips of each luminance instead. eyes: gain of eyes and teeth instead.
+        ruddy: (R - B) / (R + B) of the skin that there is.
+    """
+
+    tone: FloatArray
+    hue: FloatArray
+    lips: FloatArray
+    eyes: float
+    ruddy: float
+
+    def flesh(self, picture: ByteImage) -> FloatArray:
+        """[h, w] 0 to 1: how much of skin's colour there is, of which hair has little."""
+        red, blue = (cv2.GaussianBlur(picture[..., k].astype(np.float32), (0, 0), 1.0) for k in (0, 2))
+        return np.clip((red - blue) / (red + blue + OFFSET) / max(self.ruddy, 0.02), 0, 1)
+
+    def apply(self, picture: ByteImage, lips: FloatArray, eyes: FloatArray, flesh: FloatArray) -> FloatArray:
+        """`picture` [h, w, 3] float32 0 to 255; `lips`, `eyes`, `flesh` [h, w] 0 to 1: where these are."""
+        grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
+        gains = np.exp(self.tone[grey][..., None] + flesh[..., None] * self.hue)
+        for table, where in ((self.lips, lips), (np.full((256, 3), self.eyes, np.float32), eyes)):
+            x, y, w, h = cv2.boundingRect((where > 0).astype(np.uint8))
+            part = np.s_[y : y + h, x : x + w]
+            gains[part] += where[part][..., None] * (table[grey[part]] - gains[part])
+        return _bounded(gains * picture)
+
+
+def complexion(front: ByteImage, back: ByteImage, skin: FloatArray, lips: FloatArray) -> Complexion:
+    """Of two pictures [h, w, 3] in one geometry: `skin` [h, w] 0 to 1, where both show skin, `lips` where both do.
+
+    Skin: luminance by the curve that takes quantiles to quantiles, so that shine and shade spread as they do on the
+    photo's skin; hue by the median colours. Lips: between the skin's change and a change from lips to lips, for their
+    colour is the person's too. Hair, eyes and teeth keep their hue.
+    """
+    grey = np.arange(256.0)
+    middle = len(LEVELS) // 2
+    own, goal = _quantiles(front, skin), _quantiles(back, skin)
+    whole = (goal[middle] + 2) / (own[middle] + 2)
+    bright = float(whole @ LUMA)
+    rise = np.clip((_curve(own @ LUMA, goal @ LUMA) + 1) / (grey + 1), bright / DEEPEST, bright * DEEPEST)
+    mine, theirs = (_quantiles(picture, lips)[middle] + 2 for picture in (front, back))
+    lip = np.clip(whole ** (1 - LIPS) * (theirs / mine) ** LIPS, 0.25, 4)
+    shine = (np.maximum(grey - mine @ LUMA, 0) / np.maximum(grey, 1))[:, None]  # the part that is laid on
+    red, _, blue = own[middle]
+    return Complexion(
+        np.log(rise).astype(np.float32),
+        np.log(whole / bright).astype(np.float32),
+        (lip * (1 - shine) + np.minimum(lip, 1) * shine).astype(np.float32),
+        bright**EYES,
+        float((red - blue) / (red + blue + OFFSET)),
+    )
+
+
+def _quantiles(picture: ByteImage, where: FloatArray) -> FloatArray:
+    """RGB [n, 3] of pixels that are as light as `LEVELS` of those where a mask is above a half; of all where too few
+    are."""
+    chosen = picture[where > 0.5]
+    chosen = (chosen if len(chosen) > 20 else picture.reshape(-1, 3)).astype(np.float64)
+    luminance = chosen @ LUMA
+    edges = np.quantile(luminance, LEVELS)
+    reach = max(float(np.ptp(edges)) * 0.05, 2.0)
+    return np.stack([chosen[np.abs(luminance - edge) <= reach].mean(0) for edge in edges])
+
+
+def _curve(own: FloatArray, goal: FloatArray) -> FloatArray:
+    """Luminance [256] of each luminance: quantiles [n] go to quantiles [n]; in proportion below the first, as steep
+    as between the last two above them."""
+    grey = np.arange(256, dtype=np.float64)
+    rises = np.diff(own)
+    slopes = np.clip(np.diff(goal) / np.maximum(rises, 1e-3), *STEEP)
+    middle = len(own) // 2
+    at = np.concatenate([[0.0], np.cumsum(slopes * np.maximum(rises, 1e-3))])
+    at += goal[middle] - at[middle]
+    below = max(at[0], 1.0) / max(own[0], 1.0)
+    inside = np.interp(grey, own + 1e-6 * np.arange(len(own)), at)
+    above = at[-1] + slopes[-1] * (grey - own[-1])
+    curve = np.where(grey < own[0], below * grey, np.where(grey > own[-1], above, inside))
+    return np.asarray(
+        cv2.GaussianBlur(curve[:, None], (1, 0), 0, sigmaY=4.0, borderType=cv2.BORDER_REPLICATE)[:, 0]
+    )
+
+
+def _bounded(values: FloatArray) -> FloatArray:
+    """Values that bend towards 255 from 225 on."""
+    return np.asarray(np.where(values < 225, values, 225 + 30 * np.tanh((values - 225) / 30)), np.float32)
+
+
+def relight(
+    front: FloatArray, back: FloatArray, skin: FloatArray, edge: FloatArray, wide: float
+) -> FloatArray:
+    """log gains [h, w, 3] that give `front`, of the right complexion, the light of `back` (small, [h, w, 3], 0 to 255).
+
+    Args:
+        skin: [h, w] 0 to 1, where both show skin. edge: [h, w] 0 to 1, where the one will pass into the other.
+        wide: of the face, px.
+    """
+    soft = [np.asarray(cv2.GaussianBlur(part, (0, 0), 1.0), np.float32) for part in (front, back)]
+    change = ratio(soft[0], soft[1])
+    trust = skin.astype(np.float32)
+    broad, _ = smooth(change, trust, BROAD * wide)
+    for _ in range(3):  # beards and what else is not one's skin but the other's
+        off = (change - broad).mean(2)
+        trust = skin / (1 + (off / DOUBT) ** 2)
+        broad, _ = smooth(change, trust, BROAD * wide)
+    finer, say = smooth(np.clip(change - broad, -MOST, MOST), trust, FINE * wide)
+    gains = broad + finer * (say / (say + 0.1))
+    left, say = smooth(np.clip(change - gains, -MOST, MOST), edge * skin, EDGE * wide)
+    return np.asarray(gains + left * np.clip(say / 0.3, 0, 1))
+
+
+def resemble(front: FloatArray, back: ByteImage, landmarks: FloatArray) -> FloatArray:
+    """`front` [h, w, 3] 0 to 255 as sharp and as grainy as `back`; `landmarks` [478, 3] px are both faces'."""
+    goal = tone.measure(back, landmarks)
+    own = tone.measure(np.clip(front + 0.5, 0, 255).astype(np.uint8), landmarks)
+    more = np.sqrt(max(goal.blur**2 - own.blur**2, 0.0))
+    if more > 0.3:
+        front = np.asarray(cv2.GaussianBlur(front, (0, 0), more))
+        noise = goal.noise
+    else:
+        noise = np.sqrt(max(goal.noise**2 - own.noise**2, 0.0))
+        if own.blur > goal.blur + 0.1:
+            sigma = own.blur
+            front = front + min(own.blur / goal.blur - 1, 1.0) * (
+                front - cv2.GaussianBlur(front, (0, 0), sigma)
+            )
+    if noise > 0.5:
+        height, width = front.shape[:2]
+        front = front + (min(noise, 6.0) * tone.pattern(height, width))[..., None]
+    return np.asarray(front, np.float32)

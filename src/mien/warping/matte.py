@@ -1,0 +1,114 @@
+"""Where a face shows: skin and features, neither hair nor a hat, nor what lies in front of it.
+
+GrabCut (Rother, Kolmogorov and Blake, "GrabCut", SIGGRAPH 2004) on a small copy, seeded by the landmarks: nose and
+cheeks are skin; what is not skin-coloured above the forehead and beside the cheeks is not. Only what hangs together
+with the outside lies in front; brows, moles and shadows within the face belong to it. A fast guided filter (He and Sun,
+2015) takes the edge to full size, along single hairs.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from mien.types import ByteImage, FloatArray
+from mien.warping.mesh import (
+    LEFT_LOWER_LID,
+    LEFT_UPPER_LID,
+    LOWER_LIP,
+    OUTER_LOWER_LIP,
+    OUTER_UPPER_LIP,
+    OVAL,
+    RIGHT_LOWER_LID,
+    RIGHT_UPPER_LID,
+    UPPER_LIP,
+)
+
+SURE = (  # outlines of what is skin in every face
+    (168, 193, 49, 98, 2, 327, 279, 417),
+    (118, 101, 36, 205, 187, 123, 117),
+    (347, 330, 266, 425, 411, 352, 346),
+)
+LIDS = (RIGHT_UPPER_LID + RIGHT_LOWER_LID[::-1], LEFT_UPPER_LID + LEFT_LOWER_LID[::-1])
+LIPS = UPPER_LIP + LOWER_LIP[::-1]
+OUTER_LIPS = OUTER_UPPER_LIP + OUTER_LOWER_LIP[::-1]
+BROWS = ((70, 63, 105, 66, 107, 55, 65, 52, 53, 46), (300, 293, 334, 296, 336, 285, 295, 282, 283, 276))
+ROUNDS = 2  # of GrabCut
+
+
+def fill(
+    shape: tuple[int, ...], landmarks: FloatArray, *outlines: tuple[int, ...], grow: float = 1.0
+) -> ByteImage:
+    """[h, w] uint8: 1 inside the outlines, each grown by a factor about its middle."""
+    mask = np.zeros(shape[:2], np.uint8)
+    for outline in outlines:
+        points = landmarks[list(outline), :2]
+        points = points.mean(0) + grow * (points - points.mean(0))
+        cv2.fillPoly(mask, [np.round((points - 0.5) * 16).astype(np.int32)], 1, cv2.LINE_8, 4)
+    return mask
+
+
+def shown(image: ByteImage, landmarks: FloatArray) -> ByteImage:
+    """[h, w] uint8: 1 where the face shows within its oval, of a small picture (a face about 140 px wide).
+
+    `landmarks` [478, 3] px.
+    """
+    shape = image.shape
+    wide = float(np.linalg.norm(landmarks[234, :2] - landmarks[454, :2]))
+    oval = fill(shape, landmarks, OVAL)
+    sure = fill(shape, landmarks, *SURE)
+    if sure.sum() < 50:
+        return oval
+    lab = cv2.cvtColor(image, cv2.COLOR_RGB2LAB).astype(np.float32)
+    skin = lab[sure > 0]
+    centre = np.median(skin, 0)
+    spread = np.maximum(1.48 * np.median(np.abs(skin - centre), 0), [16.0, 4.0, 4.0])
+    unlike = (((lab - centre) / spread) ** 2).sum(2) > 8.0
+    # The lower middle of a face may be bearded, and a beard is the face's own.
+    beard = fill(shape, landmarks, (123, 147, 213, 192, 214, 135, 169, 170, 140, 171, 175, 396, 369, 395, 394, 364, 434,
+                                    416, 433, 376, 352, 280, 425, 327, 2, 98, 205, 50))  # fmt: skip
+    own = (sure | beard | fill(shape, landmarks, *LIDS, OUTER_LIPS)) > 0
+    state = np.where(unlike, cv2.GC_PR_BGD, cv2.GC_PR_FGD).astype(np.uint8)
+    near = cv2.dilate(oval, np.ones((3, 3), np.uint8), iterations=max(1, int(0.02 * wide))) > 0
+    state[unlike & ~near] = cv2.GC_BGD
+    state[own] = cv2.GC_FGD
+    x, y, w, h = cv2.boundingRect(fill(shape, landmarks, OVAL, grow=1.25))
+    part = np.ascontiguousarray(state[y : y + h, x : x + w])
+    if (part == cv2.GC_BGD).sum() < 20:
+        return oval
+    cv2.setRNGSeed(0)  # GrabCut draws its first clusters
+    cv2.grabCut(
+        np.ascontiguousarray(image[y : y + h, x : x + w]),
+        part,
+        [0, 0, 0, 0],
+        np.zeros((1, 65)),
+        np.zeros((1, 65)),
+        ROUNDS,
+        cv2.GC_INIT_WITH_MASK,
+    )
+    other = np.zeros(shape[:2], np.uint8)
+    other[y : y + h, x : x + w] = (part == cv2.GC_BGD) | (part == cv2.GC_PR_BGD)
+    opened = cv2.morphologyEx(other, cv2.MORPH_OPEN, np.ones((2, 2), np.uint8))
+    _, names = cv2.connectedComponents(opened, connectivity=4)
+    ring = near & (oval == 0)
+    outer = np.isin(names, np.setdiff1d(np.unique(names[ring]), 0))
+    return np.where(outer, 0, oval).astype(np.uint8)
+
+
+def refine(
+    mask: FloatArray, image: ByteImage, small: ByteImage, radius: int, epsilon: float = 25.0
+) -> FloatArray:
+    """A small `mask` [h, w] 0 to 1 at the size of `image` [H, W, 3], its edges along the picture's.
+
+    `small` [h, w, 3]: the picture at the mask's size. radius: px of `small`. epsilon: squared grey levels.
+    """
+    guide = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY).astype(np.float32)
+    size = (2 * radius + 1, 2 * radius + 1)
+    mean, value = cv2.blur(guide, size), cv2.blur(mask, size)
+    slope = (cv2.blur(guide * mask, size) - mean * value) / (
+        cv2.blur(guide * guide, size) - mean**2 + epsilon
+    )
+    both = cv2.blur(cv2.merge([slope, value - slope * mean]), size)
+    both = cv2.resize(both, image.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    return np.clip(both[..., 0] * grey + both[..., 1], 0, 1)

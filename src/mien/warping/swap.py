@@ -1,0 +1,109 @@
+"""Another person's face in a photo: their shape in the photo's pose, their pixels, the photo's light.
+
+The photo itself is warped too, so that its outline becomes the new face's (`mien.warping.motion`): both pictures then
+lie in one geometry, neck and background reach the new chin wherever it ends, and no hole or notch can come up.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from mien.types import ByteImage, FloatArray
+from mien.warping import light, matte
+from mien.warping.draw import Drawn
+from mien.warping.mesh import OVAL, STEADY
+from mien.warping.motion import carry, motion, sample
+from mien.warping.shapes import similarity_3d
+
+SMALL = 140.0  # px across the face of the copies in which mask and light are sought
+FOREHEAD = 0.3  # share of the new face's shape that the top of the forehead gets: the hair stays
+SEAM = 0.07  # width of the passage from one to the other, of the face's width
+
+
+def posed(identity: FloatArray, landmarks: FloatArray) -> FloatArray:
+    """The shape of `identity` [478, 3] in the pose of the photo's `landmarks` [478, 3] px: [478, 3] px."""
+    scale, turn, shift = similarity_3d(identity[list(STEADY)], landmarks[list(STEADY)])
+    target = scale * identity @ turn.T + shift
+    up = landmarks[10, :2] - landmarks[152, :2]
+    height = landmarks[:, :2] @ up
+    brow, top = height[[105, 334]].mean(), height[10]
+    share = np.clip((height - brow) / (top - brow), 0, 1)[:, None]
+    return np.asarray(target + (1 - FOREHEAD) * share * share * (3 - 2 * share) * (landmarks - target))
+
+
+def swap(image: ByteImage, landmarks: FloatArray, identity: ByteImage, theirs: FloatArray) -> Drawn:
+    """`image` [H, W, 3] uint8 with the face of `identity` [h, w, 3] uint8 in place of its own.
+
+    `landmarks`, `theirs`: [478, 3] px of each. The identity's expression is laid in as it is; its face should not be
+    more pixels across than the photo's, for it is not filtered.
+    """
+    target = posed(theirs, landmarks)
+    moving = motion(landmarks, target, image.shape)
+    back = carry(image, moving)
+    front = sample(identity, motion(landmarks, target, image.shape, source=theirs))
+    x0, y0, x1, y1 = moving.box
+    hue = light.tint(image[y0:y1, x0:x1])
+    face = blended(front, back, target - [x0, y0, 0], hue)
+    result = np.array(image)
+    result[y0:y1, x0:x1] = face
+    return Drawn(result, moving.box)
+
+
+def blended(front: ByteImage, back: ByteImage, landmarks: FloatArray, hue: light.Tint | None) -> ByteImage:
+    """`front`'s face on `back`, both [h, w, 3] uint8 in one geometry, `landmarks` [478, 3] px of both; hue: of `back`,
+    where it has only one."""
+    photo = back
+    if hue is not None:
+        front, back = (
+            np.repeat(np.asarray(cv2.cvtColor(p, cv2.COLOR_RGB2GRAY), np.uint8)[..., None], 3, 2)
+            for p in (front, back)
+        )
+    height, width = back.shape[:2]
+    wide = float(np.linalg.norm(landmarks[234, :2] - landmarks[454, :2]))
+    zoom = min(1.0, SMALL / wide)
+    size = (max(8, round(width * zoom)), max(8, round(height * zoom)))
+    small = [np.asarray(cv2.resize(p, size, interpolation=cv2.INTER_AREA), np.uint8) for p in (front, back)]
+    points = landmarks * [size[0] / width, size[1] / height, zoom]
+    wide *= zoom
+    oval = matte.fill(small[1].shape, points, OVAL)
+    shows = [matte.shown(p, points).astype(np.float32) for p in small]
+    within = _within(oval, SEAM * wide)
+    features = matte.fill(oval.shape, points, *matte.LIDS, *matte.BROWS, matte.OUTER_LIPS, grow=1.15)
+    skin = cv2.erode(shows[0] * shows[1], np.ones((5, 5))) * (1 - features)
+    alpha = (
+        within
+        * _within((shows[0] > 0.5).astype(np.uint8), 0.03 * wide)
+        * cv2.GaussianBlur(shows[1], (0, 0), 1)
+    )
+    edge = 4 * alpha * (1 - alpha)
+    eyes = matte.fill(oval.shape, points, *matte.LIDS, matte.LIPS).astype(np.float32)
+    lips = np.clip(matte.fill(oval.shape, points, matte.OUTER_LIPS) - eyes, 0, 1).astype(np.float32)
+    skins = light.complexion(small[0], small[1], skin, lips)
+    flesh = skins.flesh(small[0])
+    lit = skins.apply(small[0], lips, eyes, flesh)
+    gains = light.relight(lit, small[1].astype(np.float32), skin, edge, wide)
+    grey = gains.mean(2, keepdims=True)  # the hue of light shows on flesh; hair and eyes keep theirs
+    gains = grey + (np.maximum(flesh, lips) * (1 - eyes))[..., None] * (gains - grey)
+
+    def large(part: FloatArray) -> FloatArray:
+        return np.asarray(cv2.resize(part, (width, height)), np.float32)
+
+    eyes, lips = (np.asarray(cv2.GaussianBlur(p, (0, 0), 1.0), np.float32) for p in (eyes, lips))
+    face = skins.apply(front, large(lips), large(eyes), large(flesh))
+    face = (face + light.OFFSET) * np.exp(large(gains)) - light.OFFSET
+    face = light.resemble(face, back, landmarks)
+    mine = large(within * _within((shows[0] > 0.5).astype(np.uint8), 0.03 * wide))
+    ours = matte.refine(shows[1], back, small[1], max(2, round(0.03 * wide)))
+    cover = (mine * ours)[..., None]
+    if hue is not None:
+        face = hue.apply(face[..., 0])
+    mixed = photo + cover * (face - photo)
+    return np.where(cover > 1e-3, np.clip(mixed + 0.5, 0, 255).astype(np.uint8), photo)
+
+
+def _within(mask: ByteImage, radius: float) -> FloatArray:
+    """[h, w] float32: from 0 at the edge of a `mask` of 0 and 1 to 1 `radius` px inside."""
+    depth = cv2.distanceTransform(np.pad(mask, 1), cv2.DIST_L2, 3)[1:-1, 1:-1]
+    share = np.clip((depth - 0.5) / max(radius, 1.0), 0, 1)
+    return np.asarray(share * share * (3 - 2 * share), np.float32)

@@ -1,0 +1,159 @@
+"""An adapter's files: one a branch, the encoders they go with, and the defaults; a folder's, or the published ones.
+
+Nothing here reads a tensor: of a file of weights no more than the header is looked at.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mien.files import read_json
+from mien.types import InputError
+from mien.weights import registry
+
+FILES = {"identity": "identity.safetensors", "expression": "expression.safetensors"}
+FAMILIES = {768: "sd15", 2048: "sdxl"}  # by the width of the UNet's cross-attention
+LEAD = 0.2  # of published adapters: how much the photo engine's picture is what the latents start from
+_LONGEST_HEADER = 100_000_000  # bytes, of the safetensors format
+
+
+@dataclass(frozen=True)
+class AdapterSpec:
+    """Files of both branches (either may be None), the encoders they go with, and the generation defaults.
+
+    Several recognisers are joined by "+": ``recogniser+arcface``. ``framing``: how the training pictures frame a
+    face, for refacing: "canonical" (``face.align``) or "ffhq" (``face.templates``). Refacing may have defaults of its
+    own: ``reface_steps``, ``reface_guidance`` (None: as portraits), and ``reface_identity``, what a lambda_id of 1 is.
+    ``lead``: see ``pipelines.lead``.
+    """
+
+    identity: Path | None
+    expression: Path | None
+    identity_encoder: str = "arcface"
+    expression_encoder: str = "clip"
+    steps: int = 20
+    guidance: float = 5.0
+    framing: str = "canonical"
+    reface_steps: int | None = None
+    reface_guidance: float | None = None
+    reface_identity: float = 1.0
+    lead: float = 0.0
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """All but the files: what ``adapter.json`` says."""
+        return {name: value for name, value in vars(self).items() if name not in FILES}
+
+
+PUBLISHED = {
+    "sd15": ("ip_adapter_faceid_sd15", "ip_adapter_sd15"),
+    "sdxl": ("ip_adapter_faceid_sdxl", "ip_adapter_sdxl"),
+}
+
+
+def published(width: int | None, name: str) -> AdapterSpec:
+    """IP-Adapter FaceID as identity and the image-prompt IP-Adapter as expression, where they are or would be.
+
+    Args:
+        width: of the UNet's cross-attention. name: the model's, for errors.
+
+    Raises:
+        InputError: there are none for this family.
+    """
+    family = FAMILIES.get(width or 0)
+    if family is None:
+        raise InputError(
+            f"there are no published adapters for {name}: they are for models of SD1.5's and SDXL's families"
+        )
+    files = [registry.entry(one) for one in PUBLISHED[family]]
+    identity, expression = (registry.place(model, model.files[0]) for model in files)
+    return AdapterSpec(identity, expression, steps=30, guidance=7.5 if family == "sd15" else 5.0, lead=LEAD)
+
+
+def by_name(adapter: str, width: int | None, name: str) -> AdapterSpec | None:
+    """The adapter of others with that name, "published" or "fineface", where its files are or would be; None: it is no
+    such name. The arguments and errors are those of `published`."""
+    if adapter == "published":
+        return published(width, name)
+    if adapter != "fineface":
+        return None
+    if FAMILIES.get(width or 0) != "sd15":
+        raise InputError(f"FineFace is for models of SD1.5's family, which {name} is not")
+    portrait = registry.entry("ip_adapter_faceid_portrait_sd15")
+    return AdapterSpec(
+        registry.place(portrait, portrait.files[0]),
+        registry.models_folder() / registry.entry("fineface_sd15").root,
+        expression_encoder="action_units",
+        steps=50,
+        guidance=7.5,
+    )
+
+
+def _unfit(name: str, value: Any) -> str | None:
+    """What a setting of ``adapter.json`` must be, if it is not; what may be left out may be null."""
+    if value is None and AdapterSpec.__dataclass_fields__[name].default is None:
+        return None
+    if name.endswith("steps"):
+        return None if type(value) is int and value >= 1 else "a whole number from 1"
+    if name == "lead":
+        return None if type(value) in (int, float) and 0 <= value < 1 else "a number from 0, less than 1"
+    if name in ("guidance", "reface_guidance", "reface_identity"):
+        return None if type(value) in (int, float) and value >= 0 else "a number from 0"
+    return None if isinstance(value, str) else "a text"
+
+
+def read_adapter_spec(folder: Path) -> AdapterSpec:
+    """The adapter in a folder: its files, and ``adapter.json`` if there is one."""
+    if not folder.is_dir():
+        raise InputError(f"{folder}: there is no such adapter folder")
+    identity, expression = (
+        next((p for p in (folder / file, folder / f"{branch}.bin") if p.is_file()), None)
+        for branch, file in FILES.items()
+    )
+    if identity is None and expression is None:
+        raise InputError(f"{folder}: holds neither {FILES['identity']} nor {FILES['expression']}")
+    settings = read_json(folder / "adapter.json") if (folder / "adapter.json").is_file() else {}
+    fields = AdapterSpec.__dataclass_fields__.keys() - FILES.keys()
+    if unknown := sorted(settings.keys() - fields):
+        raise InputError(f"{folder / 'adapter.json'}: unknown key {unknown[0]!r}: known are {sorted(fields)}")
+    for name, value in settings.items():
+        if wanted := _unfit(name, value):
+            raise InputError(f"{folder / 'adapter.json'}: {name} must be {wanted}, not {value!r}")
+    return AdapterSpec(identity, expression, **settings)
+
+
+def header(path: Path) -> dict[str, list[int]]:
+    """Names and shapes of the tensors of a safetensors file, by its header alone.
+
+    Raises:
+        InputError: it has none.
+    """
+    try:
+        with path.open("rb") as handle:
+            (length,) = struct.unpack("<Q", handle.read(8))
+            if length > _LONGEST_HEADER:
+                raise ValueError(length)
+            content = json.loads(handle.read(length))
+        return {name: list(one["shape"]) for name, one in content.items() if name != "__metadata__"}
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, struct.error) as error:
+        raise InputError(f"{path}: is not a complete safetensors file: use another copy of it") from error
+
+
+def check_width(path: Path | None, width: int | None, name: str) -> None:
+    """Whether a branch's file is for a UNet of this cross-attention width, as far as its header tells.
+
+    Raises:
+        InputError: it is for another family.
+    """
+    if path is None or path.suffix != ".safetensors" or width is None:
+        return
+    norm = header(path).get("image_proj.norm.weight")
+    if norm is not None and norm != [width]:
+        raise InputError(
+            f"{path}: is made for a UNet of cross-attention width {norm[0]}, {name} has {width}: use an adapter of "
+            "this model's family"
+        )

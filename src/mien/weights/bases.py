@@ -1,0 +1,173 @@
+"""Base models: named ones, diffusers folders, the hub's, and checkpoints in one file; where they are here."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from mien.files import read_json
+from mien.types import InputError
+from mien.weights import copies, registry
+from mien.weights.adapters import FAMILIES, header
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A name's meaning. ``folder``: name in the registry of weights; else ``hub``: id of a model repository, which
+    the registry has under the same name."""
+
+    folder: str | None = None
+    hub: str | None = None
+
+
+SPECS = {
+    "mini": Spec(folder="mini"),
+    "sd15": Spec(hub="stable-diffusion-v1-5/stable-diffusion-v1-5"),
+    "sdxl": Spec(hub="stabilityai/stable-diffusion-xl-base-1.0"),
+    "sd15-inpaint": Spec(hub="stable-diffusion-v1-5/stable-diffusion-inpainting"),
+    "sdxl-inpaint": Spec(hub="diffusers/stable-diffusion-xl-1.0-inpainting-0.1"),
+}
+NETWORKS = {
+    "unet": "diffusion_pytorch_model",
+    "vae": "diffusion_pytorch_model",
+    "text_encoder": "model",
+    "text_encoder_2": "model",
+}
+HUB_FILES = [
+    "model_index.json",
+    "scheduler/*.json",
+    "tokenizer*/*",
+    *(f"{part}/config.json" for part in NETWORKS),
+    *(f"{part}/{stem}.safetensors" for part, stem in NETWORKS.items()),
+    *(f"adapter/{name}" for name in ("adapter.json", "identity.safetensors", "expression.safetensors")),
+]
+_ENTRIES = {
+    "sd15": "model.diffusion_model.",
+    "sdxl": "conditioner.embedders.1.",
+}  # keys of one file's families
+
+
+def variant(folder: Path, part: str) -> str | None:
+    """ "fp16" where a network's weights are there in that variant alone, else None."""
+    stem = NETWORKS[part]
+    plain = any((folder / part / f"{stem}.safetensors{end}").is_file() for end in ("", ".index.json"))
+    return "fp16" if not plain and (folder / part / f"{stem}.fp16.safetensors").is_file() else None
+
+
+def lacks(folder: Path) -> str | None:
+    """The first file that a diffusers folder of SD1.5's or SDXL's family lacks; None: it is whole."""
+    parts = ["unet", "vae", "text_encoder"]
+    if (folder / "unet" / "config.json").is_file() and width_of(folder) == 2048:
+        parts.append("text_encoder_2")
+    for part in parts:
+        if not (folder / part / "config.json").is_file():
+            return f"{part}/config.json"
+        stem = NETWORKS[part]
+        ends = (
+            ".safetensors",
+            ".safetensors.index.json",
+            ".fp16.safetensors",
+            ".fp16.safetensors.index.json",
+        )
+        if not any((folder / part / f"{stem}{end}").is_file() for end in ends):
+            return f"{part}/{stem}.safetensors"
+        tokenizer = part.replace("text_encoder", "tokenizer")
+        if tokenizer != part and not (folder / tokenizer).is_dir():
+            return tokenizer
+    scheduler = "scheduler/scheduler_config.json"
+    return None if (folder / scheduler).is_file() else scheduler
+
+
+def here(name: str) -> Path | None:
+    """The whole folder of a named or the hub's model, fetched by `mien models fetch` or into the hub's cache; None:
+    it is not on this machine, or in part."""
+    spec = SPECS.get(name)
+    if spec is not None and spec.folder is not None:
+        return registry.SHIPPED_FOLDER / registry.entry(spec.folder).root
+    own = [registry.models_folder() / name] if spec is not None else []
+    cached = copies.snapshot(name if spec is None else spec.hub or "")
+    found = [folder for folder in (*own, cached) if folder is not None and lacks(folder) is None]
+    return found[0] if found else None
+
+
+def single_file(name: str) -> Path | None:
+    """A checkpoint in one file: its path, or its name in ComfyUI's ``models/checkpoints``; None: it is not one.
+
+    Raises:
+        InputError: it is named like one and is not there.
+    """
+    if not name.endswith(".safetensors"):
+        return None
+    place, comfyui = Path(os.path.expanduser(name)), copies.comfyui()
+    places = [place, *([comfyui / "checkpoints" / name] if comfyui is not None else [])]
+    found = next((one for one in places if one.is_file()), None)
+    if found is None:
+        raise InputError(f"{name}: there is no such checkpoint: give its path, or set MIEN_COMFYUI")
+    return found
+
+
+def configs_of(checkpoint: Path) -> tuple[str, Path | None]:
+    """Whose configurations and tokenizers a checkpoint in one file needs, "sd15" or "sdxl", and where they are; None:
+    not on this machine.
+
+    Raises:
+        InputError: it is of neither family.
+    """
+    keys = header(checkpoint)
+    if not any(key.startswith(_ENTRIES["sd15"]) for key in keys):
+        raise InputError(f"{checkpoint}: is no checkpoint of SD1.5 or SDXL in one file")
+    family = "sdxl" if any(key.startswith(_ENTRIES["sdxl"]) for key in keys) else "sd15"
+    attends = [shape[1] for key, shape in keys.items() if key.endswith("attn2.to_k.weight")]
+    if not attends or FAMILIES.get(attends[0], family) != family:
+        raise InputError(f"{checkpoint}: is of a family that is not supported: use one of SD1.5 or SDXL")
+    wanted = [file.path for file in registry.entry(family).files if not file.path.endswith(".safetensors")]
+    own, cached = registry.models_folder(), copies.snapshot(SPECS[family].hub or "")
+    if all((own / path).is_file() for path in wanted):
+        return family, own / family
+    if cached is not None and all((cached / path.partition("/")[2]).is_file() for path in wanted):
+        return family, cached
+    return family, None
+
+
+def width_of(place: Path) -> int | None:
+    """The UNet's cross-attention width of a diffusers folder or of a checkpoint in one file."""
+    if place.is_file():
+        keys = header(place)
+        return next((shape[1] for key, shape in keys.items() if key.endswith("attn2.to_k.weight")), None)
+    width = read_json(place / "unet" / "config.json").get("cross_attention_dim")
+    return width if isinstance(width, int) else None
+
+
+def find_folder(name: str) -> Path:
+    """The folder of a named model, a path or a hub id (fetched into the hub's cache once), or a checkpoint's file.
+
+    Raises:
+        InputError: there is no such model, or it is a named one that has not been fetched.
+    """
+    spec = SPECS.get(name)
+    if spec is not None and spec.folder is not None:
+        return registry.path(spec.folder)
+    place = Path(os.path.expanduser(name))  # pathlib's raises for people whom the machine does not know
+    if spec is None and place.is_dir():
+        return place
+    if spec is None and (file := single_file(name)) is not None:
+        return file
+    hub = spec.hub if spec is not None else name
+    if hub is None or hub.count("/") != 1 or hub.startswith((".", "/", "~")):
+        raise InputError(
+            f"there is no model {name!r}: use {', '.join(SPECS)}, a diffusers folder, a .safetensors checkpoint or a "
+            "hub id"
+        )
+    if spec is not None:
+        if (whole := here(name)) is not None:
+            return whole
+        raise InputError(f"{name} is not on this machine: run `mien models fetch {name}`")
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(snapshot_download(hub, allow_patterns=HUB_FILES))
+    except Exception as error:  # the hub's client raises its own, requests' and the system's kinds
+        raise InputError(
+            f"the model {hub} could not be fetched: give a folder, or check name and network"
+        ) from error

@@ -1,0 +1,136 @@
+"""Other people's faces in photos, on people who are nobody."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mien.encoders.identity import EmbeddedRecogniser
+from mien.face.analyze import analyze
+from mien.face.blendshapes import INDEX
+from mien.metrics.photo import colour
+from mien.pipelines.photo_swap import SwapPipeline
+from mien.types import Face, InputError
+
+PEOPLE = Path(__file__).parents[2] / "examples/people"
+SIDE = 512
+
+
+def photo(name: str) -> Image.Image:
+    return Image.open(PEOPLE / f"{name}.jpg").convert("RGB").resize((SIDE, SIDE))
+
+
+def read(image: Image.Image) -> Face:
+    return analyze(image)[0]
+
+
+@pytest.fixture(scope="module")
+def pipe() -> SwapPipeline:
+    return SwapPipeline()
+
+
+@pytest.fixture(scope="module")
+def swapped(pipe: SwapPipeline) -> Image.Image:
+    return pipe(photo("max_smile"), photo("raj_rest"))
+
+
+def test_it_is_the_new_person(swapped: Image.Image) -> None:
+    """By the embedded recogniser, which the photo engine never asks."""
+    encoder = EmbeddedRecogniser()
+    new, old, result = (
+        encoder(image, read(image)).detach().numpy()
+        for image in (photo("raj_rest"), photo("max_smile"), swapped)
+    )
+    near = [float(v @ result / np.linalg.norm(v) / np.linalg.norm(result)) for v in (new, old)]
+    assert near[0] > near[1] + 0.1
+
+
+def test_pose_and_expression_are_the_photos(swapped: Image.Image) -> None:
+    before, after = read(photo("max_smile")), read(swapped)
+    assert np.abs(before.pose - after.pose).max() < 3
+    assert np.abs(before.blendshapes - after.blendshapes).mean() < 0.03
+
+
+def test_light_is_the_photos_and_all_else_every_bit(swapped: Image.Image) -> None:
+    before, after = np.asarray(photo("max_smile")), np.asarray(swapped)
+    faces = [read(Image.fromarray(image)).landmarks for image in (after, before)]
+    given = np.asarray(photo("raj_rest"))
+    assert colour((after, faces[0]), (before, faces[1])) < 6
+    assert colour((given, read(photo("raj_rest")).landmarks), (before, faces[1])) > 12
+    same = (before == after).all(2)
+    assert same.mean() > 0.5 and same[:60].all() and same[:, :60].all()
+
+
+def test_a_grey_photo_stays_grey(pipe: SwapPipeline) -> None:
+    grey = photo("ana_rest").convert("L").convert("RGB")
+    result = np.asarray(pipe(grey, photo("cleo_rest"))).astype(int)
+    assert np.ptp(result, axis=2).max() == 0
+    assert (result != np.asarray(grey)).any(2).mean() > 0.05
+
+
+def test_the_wanted_expression_comes_with_it(pipe: SwapPipeline) -> None:
+    result = read(pipe(photo("ana_rest"), photo("may_rest"), "joy"))
+    assert result.blendshapes[INDEX["mouthSmileLeft"]] > 0.4
+
+
+def group() -> Image.Image:
+    whole = Image.new("RGB", (2 * SIDE, SIDE))
+    whole.paste(photo("ana_rest"), (0, 0))
+    whole.paste(photo("ben_rest"), (SIDE, 0))
+    return whole
+
+
+def test_each_face_gets_its_own(pipe: SwapPipeline) -> None:
+    before = np.asarray(group())
+    left = np.asarray(pipe(group(), {"left": photo("may_rest")}))
+    both = np.asarray(pipe(group(), {"left": photo("may_rest"), "right": [photo("karl_rest")]}))
+    everybody = np.asarray(pipe(group(), photo("may_rest"), face="all"))
+    np.testing.assert_array_equal(left[:, SIDE:], before[:, SIDE:])
+    np.testing.assert_array_equal(both[:, :SIDE], left[:, :SIDE])
+    np.testing.assert_array_equal(everybody[:, :SIDE], left[:, :SIDE])
+    assert (both[:, SIDE:] != before[:, SIDE:]).any(2).mean() > 0.05
+    assert (everybody[:, SIDE:] != both[:, SIDE:]).any(2).mean() > 0.05
+
+
+def test_expressions_of_everybody(pipe: SwapPipeline) -> None:
+    smiles = analyze(Image.fromarray(np.asarray(pipe(group(), None, "joy", face="all"))))
+    assert len(smiles) == 2 and all(face.blendshapes[INDEX["mouthSmileLeft"]] > 0.4 for face in smiles)
+
+
+def test_of_several_pictures_the_nearest_in_pose_gives_the_pixels(pipe: SwapPipeline) -> None:
+    turned = replace(pipe.identity(photo("raj_smile"))[0])
+    turned.face = replace(turned.face, pose=turned.face.pose + [30, 0, 0])
+    straight = pipe.identity(photo("raj_rest"))[0]
+    (change,) = pipe.changes(photo("max_rest"), photo("raj_rest"))
+    alone, several = (
+        pipe.apply([replace(change, identities=given)]) for given in ((straight,), (turned, straight))
+    )
+    assert np.abs(alone.astype(int) - several).mean() < 1  # but for the teeth that the other one shows
+
+
+def faces_of(image: Image.Image, **changed: object) -> Sequence[Face]:
+    return [replace(face, **changed) for face in analyze(image)]
+
+
+@pytest.mark.parametrize(
+    ("analyse", "identity", "says"),
+    [
+        (analyze, Image.new("RGB", (300, 300)), "identity's picture: no face was found"),
+        (analyze, group(), "two faces about as large"),
+        (analyze, [], "an empty list was given as identity"),
+        (
+            analyze,
+            {"left": photo("may_rest"), 0: photo("may_rest")},
+            "two identities were given for one face",
+        ),
+        (lambda image: faces_of(image, pose=np.array([60.0, 0, 0])), photo("may_rest"), "turned away by 60"),
+    ],
+)
+def test_refused_in_a_sentence(analyse, identity, says: str) -> None:
+    with pytest.raises(InputError, match=says):
+        SwapPipeline(analyse)(photo("ana_rest"), identity)
