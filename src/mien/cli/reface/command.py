@@ -62,7 +62,8 @@ def reface(
     scheduler: Annotated[
         str | None,
         typer.Option(
-            help="A scheduler of diffusers: PNDM, DDIM, UniPC ...  [default: the model's own, or PNDM]"
+            callback=options.scheduler,
+            help="A scheduler of diffusers: PNDM, DDIM, UniPCMultistep ...  [default: the model's own, or PNDM]",
         ),
     ] = None,
     guidance: options.Guidance = None,
