@@ -22,7 +22,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 HOW = ("random", "typical", "nearest")
-COLUMNS = 12
+COLUMNS = 8
 Place = Annotated[
     Path, typer.Argument(metavar="LIBRARY", help="The library: its folder, or its expressions.parquet.")
 ]
@@ -192,26 +192,43 @@ def sheet(
         "expressions.png"
     ),
     cluster: Annotated[str | None, typer.Option(help="Only words of this cluster or basic emotion.")] = None,
-    side: Annotated[int, typer.Option(min=32, max=256, help="Pixels of a face.")] = 128,
+    photo: Annotated[
+        Path | None,
+        typer.Option(help="On this person's photo.  [default: one face of nobody, which is shipped]"),
+    ] = None,
+    side: Annotated[int, typer.Option(min=32, max=512, help="Pixels of a face.")] = 256,
     overwrite: options.Overwrite = False,
 ) -> None:
-    """One picture with the shipped face of every word."""
-    from mien.expressions.faces import NEUTRAL, RENDERED, picture
+    """One picture with one face making every word, grouped by feeling.
+
+    mien expressions sheet --photo me.jpg -o me_all.png
+    """
+    check_places([output], [photo] if photo else [], overwrite)
+    from PIL import Image
+
     from mien.expressions.labels import labels
-    from mien.provenance import save_image
+    from mien.expressions.spec import parse
+
+    if cluster is not None:
+        known = sorted({name for label in labels().values() for name in (label.cluster, label.basic)})
+        choice(cluster, known, "cluster")
+    groups: dict[tuple[str, str], list[str]] = {}
+    for word, label in labels().items():
+        if cluster in (None, label.cluster, label.basic):
+            groups.setdefault((label.basic, label.cluster), []).append(word)
+    from mien.making.shown import NOBODY, show
+    from mien.provenance import PARTLY_GENERATED, save_image
     from mien.sheets import sheet as drawn
 
-    check_places([output], overwrite=overwrite)
-    words = [NEUTRAL, *labels()]
-    if cluster is not None:
-        known = sorted(
-            {label.cluster for label in labels().values()} | {label.basic for label in labels().values()}
-        )
-        choice(cluster, known, "cluster")
-        words = [word for word, label in labels().items() if cluster in (label.cluster, label.basic)]
-    cells = [(word, picture(word)) for word in words]
-    rows = [cells[i : i + COLUMNS] for i in range(0, len(cells), COLUMNS)]
-    save_image(drawn(rows, side), output, {"rendered": "ICT-FaceKit heads of nobody"}, RENDERED)
+    blank = Image.new("RGB", (1, 1), "white")
+    rows = []
+    for (basic, name), words in sorted(groups.items()):
+        faces = show([parse(word) for word in words], photo or NOBODY)
+        cells = list(zip(words, faces, strict=True))
+        for start in range(0, len(cells), COLUMNS):
+            title = (basic if basic == name else f"{basic}: {name}") if start == 0 else ""
+            rows.append([(title, blank), *cells[start : start + COLUMNS]])
+    save_image(drawn(rows, side), output, {"kind": "expressions", "engine": "photo"}, PARTLY_GENERATED)
     print(output)
 
 
