@@ -3,10 +3,10 @@
     python -m benchmarks.photo_swap [--people N] [--engine photo] [--out FOLDER] [--write PAGE]
 
 Photos and identities are the people of `london-dev`: each photo, at rest and smiling by turns, gets somebody else's
-face. Swap ID keeps the photo's expression; swap all takes a third person's smile; reenact takes it without a swap. MediaPipe (expression, pose) and dlib
-(identity) judge; retrieval looks for the identity among all people of the set, at rest. Mean with bootstrap 95%
-interval. `--out` gets contact sheets (photo | identity | each engine) and is to lie outside of the repository: they
-show people.
+face. Swap ID keeps the photo's expression; swap all takes a third person's smile; reenact takes it without a swap.
+MediaPipe (expression, pose) and dlib (identity) judge; retrieval looks for the identity among all people of the set, at
+rest. Mean with bootstrap 95% interval. `--out` gets contact sheets (photo | identity | each engine) and is to lie
+outside of the repository: they show people.
 """
 
 from __future__ import annotations
