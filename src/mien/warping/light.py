@@ -167,7 +167,8 @@ def _quantiles(picture: ByteImage, where: FloatArray) -> FloatArray:
     luminance = chosen @ LUMA
     edges = np.quantile(luminance, LEVELS)
     reach = max(float(np.ptp(edges)) * 0.05, 2.0)
-    return np.stack([chosen[np.abs(luminance - edge) <= reach].mean(0) for edge in edges])
+    aways = [np.abs(luminance - edge) for edge in edges]
+    return np.stack([chosen[away <= max(reach, float(away.min()))].mean(0) for away in aways])
 
 
 def _curve(own: FloatArray, goal: FloatArray) -> FloatArray:
