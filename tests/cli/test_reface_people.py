@@ -59,7 +59,8 @@ def test_several_people_again_bit_for_bit(folder: Path) -> None:
     again = [folder / "two.png", *people, "--from", folder / "both.png", "-o", folder / "again.png"]
     result = reface(*again)
     assert result.exit_code == 0 and "bit for bit" in result.output, result.output
-    np.testing.assert_array_equal(*(Image.open(folder / name) for name in ("both.png", "again.png")))
+    before, after = (np.asarray(Image.open(folder / name)) for name in ("both.png", "again.png"))
+    np.testing.assert_array_equal(before, after)
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,7 @@ LUMA = np.array([0.299, 0.587, 0.114])  # Rec. 601
 EYES = 0.4  # power of the change of brightness that eyes and teeth take on
 BROWS = 0.7  # power of skin's gain that brows, where they are darker than it, do not take on
 CALM = 1.5  # gain of skin from which the noise of its colours is taken out
+SHINE = 0.85  # share of skin's hue that what is as light as skin has at least
 MOST = 0.35  # log ratio by which the finer light may differ from the broad
 
 
@@ -98,9 +99,12 @@ class Complexion:
     bright: float
 
     def flesh(self, picture: ByteImage) -> FloatArray:
-        """[h, w] 0 to 1: how much of skin's colour there is, of which hair has little."""
-        red, blue = (cv2.GaussianBlur(picture[..., k].astype(np.float32), (0, 0), 1.0) for k in (0, 2))
-        return np.clip((red - blue) / (red + blue + OFFSET) / max(self.ruddy, 0.02), 0, 1)
+        """[h, w] 0 to 1: how much of skin's colour there is, of which hair has little; shine is skin's too."""
+        soft = cv2.GaussianBlur(picture.astype(np.float32), (0, 0), 1.0)
+        red, blue = soft[..., 0], soft[..., 2]
+        shine = (soft @ LUMA.astype(np.float32) / max(self.luminance, 1.0) - 0.7) / 0.3
+        ruddy = (red - blue) / (red + blue + OFFSET) / max(self.ruddy, 0.02)
+        return np.clip(np.maximum(ruddy, np.minimum(shine, SHINE)), 0, 1)
 
     def calm(self, picture: ByteImage, sigma: float) -> ByteImage:
         """`picture` [h, w, 3] without the noise of its colours, `sigma` px wide, as far as dark skin becomes light:
@@ -163,7 +167,8 @@ def _quantiles(picture: ByteImage, where: FloatArray) -> FloatArray:
     luminance = chosen @ LUMA
     edges = np.quantile(luminance, LEVELS)
     reach = max(float(np.ptp(edges)) * 0.05, 2.0)
-    return np.stack([chosen[np.abs(luminance - edge) <= reach].mean(0) for edge in edges])
+    aways = [np.abs(luminance - edge) for edge in edges]
+    return np.stack([chosen[away <= max(reach, float(away.min()))].mean(0) for away in aways])
 
 
 def _curve(own: FloatArray, goal: FloatArray) -> FloatArray:
