@@ -54,6 +54,9 @@ class Part(Footage):
         """See `Footage`; audio is left out."""
         return islice(super().items(False), self._most)
 
+    def _decoded(self) -> Iterator[Any]:
+        return islice(super()._decoded(), self._most)
+
 
 def extracted(archive: str, folder: Path) -> list[Path]:
     """The films of an archive, written to a folder."""

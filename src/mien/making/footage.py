@@ -15,7 +15,8 @@ from mien.provenance.film import Colours
 from mien.types import ByteImage, InputError
 
 USUAL = Fraction(25)  # frames a second, of a film that does not say
-SAMPLES = 60  # frames that are looked at before a film is driven
+SAMPLES = 60  # frames that are looked at before a film is driven, at most
+SPARED = 4  # of a short film, one in so many
 SHORT = 900  # frames up to which these are taken evenly, else from where a film can be entered
 LARGEST = 16384  # px of a side
 
@@ -128,18 +129,18 @@ class Footage:
         """All frames, without the audio."""
         return (item for item in self.items(False) if isinstance(item, Shot))
 
-    def sampled(self, most: int = SAMPLES) -> Iterator[Shot]:
-        """About `most` frames from all over the film; reading begins anew after them."""
+    def sampled(self) -> Iterator[Shot]:
+        """Some frames from all over the film; reading begins anew after them."""
         if self.count <= SHORT:
-            every = max(1, -(-self.count // most))
+            every = max(SPARED if self.count > SAMPLES else 1, -(-self.count // SAMPLES))
             for number, frame in enumerate(self._decoded()):
                 if number % every == 0:
                     yield self._shot(frame, number)
         else:
             whole = self._stream.duration or int(self._seconds() / self.ticks)
             start = self._stream.start_time or 0
-            for number in range(most):
-                self._container.seek(start + whole * number // most, stream=self._stream)
+            for number in range(SAMPLES):
+                self._container.seek(start + whole * number // SAMPLES, stream=self._stream)
                 frame = next(self._decoded(), None)
                 if frame is not None:
                     yield self._shot(frame, number)

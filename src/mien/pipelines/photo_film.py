@@ -35,7 +35,7 @@ from mien.warping.target import LMS_WEIGHT, REACH, Solver, at_rest, clipped, exp
 
 TRIED = 0.8  # of a coefficient, when its answer is measured
 LIPS = np.array([not name.startswith(("eye", "brow", "jaw")) for name in NAMES])
-LIPS_REACH = 0.15  # how far these leave the first guess
+LIPS_REACH = 0.25  # how far these leave the first guess
 EPSILON, FLATTEST = 0.03, 1.5  # of a reading whose logit says something, and of a slope
 DAMPING = 0.1  # of a coefficient against a squared error of a reading
 CALM = 0.15  # share of a film's faces that are taken for rest
