@@ -81,7 +81,7 @@ def test_an_adapter_goes_with_the_models_that_are_added(here: Path, fetched: lis
     ],
 )
 def test_bad_words_are_answered(here: Path, words: list[str], answer: str) -> None:
-    pytest.importorskip("gradio", reason="the studio needs Gradio: pip install mien[studio]")
+    pytest.importorskip("uvicorn", reason="the studio needs uvicorn: pip install mien[studio]")
     told = CliRunner().invoke(app, ["studio", *words])
     assert told.exit_code == 2 and answer in told.output
 

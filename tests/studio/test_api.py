@@ -1,12 +1,11 @@
-"""The studio as a client sees it: every endpoint on the embedded model, two users, hostile calls."""
+"""The studio as a program sees it: every call on the embedded model, two users, hostile calls."""
 
 from __future__ import annotations
 
+import io
 import json
-import random
-import time
-import urllib.error
 import urllib.request
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -14,312 +13,242 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.studio.pages import wide
+from tests.studio.conftest import FACE, ROOT, SMILE, Client
 
-pytest.importorskip("gradio", reason="the studio needs Gradio: pip install mien[studio]")
 pytestmark = pytest.mark.slow
-ROOT = Path(__file__).parent.parent.parent
-FACE, SMILE = ROOT / "examples" / "identity.png", ROOT / "examples" / "expression.png"
 
 
-@pytest.fixture(scope="module")
-def client(studio: Any) -> Any:
-    return studio.client()
+def wide(folder: Path) -> Path:
+    """A photo with a face at its left and nothing in its right 100 columns."""
+    with Image.open(FACE) as face:
+        photo = Image.new("RGB", (2 * face.width + 40, face.height + 40), (90, 120, 150))
+        photo.paste(face.convert("RGB"), (20, 20))
+    photo.save(folder / "wide.png")
+    return folder / "wide.png"
 
 
-def file(path: Path) -> Any:
-    from gradio_client import handle_file
-
-    return handle_file(str(path))
-
-
-def portrait(client: Any, **options: Any) -> Any:
-    given = {"identity": file(FACE), "expression_picture": None, "steps": 2, **options}
-    return client.predict(api_name="/portrait", **given)
+def make(client: Client, **wish: Any) -> Any:
+    answer = client.post("/api/make", wish)
+    assert answer["status"] == 200, answer
+    return answer["results"]
 
 
-def test_a_portrait_says_what_made_it(client: Any) -> None:
-    from mien.provenance import read_provenance
+def test_an_expression_says_what_made_it_and_keeps_the_rest(client: Client, tmp_path: Path) -> None:
+    from mien.provenance import PARTLY_GENERATED, read_provenance
 
-    preview, gallery, files, note = portrait(client, expression="surprise", seed=5, variations=2)
-    assert preview is None and len(gallery) == len(files) == 2 and "Seed 6" in note
-    for number, path in enumerate(files):
-        said = read_provenance(path)
-        assert said is not None and said["watermark"]["method"] == "mien-1"
-        settings = said["settings"]
-        assert settings["seed"] == 5 + number and settings["inputs"]["expression"][0]["word"] == "surprise"
-        assert "/" not in json.dumps({k: v for k, v in settings.items() if k != "scores"})
-
-
-def test_the_same_seed_the_same_picture_and_the_expression_counts(client: Any) -> None:
-    def pixels(**options: Any) -> Any:
-        from mien.provenance import read_provenance
-
-        return read_provenance(portrait(client, **options)[2][0])["settings"]["pixels"]  # type: ignore[index]
-
-    first = pixels(expression="joy")
-    assert pixels(expression="joy") == first
-    assert pixels(how="sliders", expression='{"jawOpen":0.9}') != first
-    assert pixels(how="picture", expression_picture=file(SMILE)) != first
-
-
-def test_travel_makes_a_film(client: Any) -> None:
-    from mien.provenance.animation import read_animation
-
-    _, film, files, note = client.predict(
-        identity=file(FACE),
-        expressions="neutral, joy",
-        frames=3,
-        prompt_text="a photo",
-        steps=2,
-        api_name="/travel",
+    photo = client.give(wide(tmp_path))
+    (result,) = make(client, photo=photo, expression="surprise", strength=0.9)
+    saved = client.save(result["id"], tmp_path / "made.png")
+    said = read_provenance(saved)
+    assert (
+        said is not None
+        and said["source_type"] == PARTLY_GENERATED
+        and said["watermark"]["method"] == "mien-1"
     )
-    with Image.open(files[0]) as image:
-        assert image.n_frames == 4  # there and back
-    said = read_animation(files[0])
-    assert said is not None and said["settings"]["expressions"] == ["neutral", "joy"]
     settings = said["settings"]
-    assert (settings["kind"], settings["frames"], settings["steps"], settings["seed"]) == ("travel", 3, 2, 0)
-    assert settings["models"].keys() == {"backbone", "adapter", "face"} and settings["dtype"] == "float32"
-    assert note == "3 frames." and Path(film).is_file()
-
-
-def test_a_film_without_a_prompt_is_of_the_photo_itself(client: Any) -> None:
-    from mien.provenance.animation import read_animation
-
-    _, _, files, _ = client.predict(
-        identity=file(FACE), expressions="neutral, joy", frames=3, api_name="/travel"
-    )
-    said = read_animation(files[0])
-    assert said is not None and said["settings"]["engine"] == "photo"
-    assert said["settings"]["models"].keys() == {"face"}
-
-
-def reface(client: Any, **options: Any) -> Any:
-    given = {"photo": file(FACE), "identity": None, "expression_picture": None, "steps": 2, **options}
-    return client.predict(api_name="/reface", **given)
+    assert settings["strength"] == 0.9 and settings["inputs"]["expression"][0]["word"] == "surprise"
+    assert "/" not in json.dumps({k: v for k, v in settings.items() if k != "scores"})
+    old, new = (np.asarray(Image.open(path).convert("RGB")) for path in (tmp_path / "wide.png", saved))
+    assert old.shape == new.shape and (old[:, -100:] == new[:, -100:]).all() and (old != new).any()
+    assert "person" in result["words"] and result["framed"]
 
 
 @pytest.mark.parametrize(
-    ("task", "name"), [("reenact", "reenactment"), ("swap", "face swapping"), ("both", "swap all")]
+    "wish",
+    [
+        {"expression": "joy"},
+        {"expression": "joy", "sliders": {"brows": 0.5}, "turn": [6.0, 0.0, 0.0]},
+        {"other": 1},
+    ],
 )
-def test_reface_keeps_the_rest_of_the_photo(client: Any, tmp_path: Path, task: str, name: str) -> None:
-    from mien.provenance import PARTLY_GENERATED, read_provenance
-
-    identity = None if task == "reenact" else file(SMILE)
-    _, (before, after), files, note = reface(
-        client, photo=file(wide(tmp_path)), task=task, identity=identity, expression="surprise", seed=3
-    )
-    old, new = (np.asarray(Image.open(path).convert("RGB")) for path in (tmp_path / "wide.png", files[0]))
-    assert old.shape == new.shape and (old[:, -100:] == new[:, -100:]).all() and (old != new).any()
-    said = read_provenance(files[0])
-    assert said is not None and said["source_type"] == PARTLY_GENERATED
-    assert said["settings"]["task"] == name and said["settings"]["seed"] == 3
-    assert before and after and note.startswith("Done. ")
-
-
-def test_pictures_of_the_studio_are_made_again_by_the_command_line(client: Any, tmp_path: Path) -> None:
+def test_results_are_made_again_by_the_command_line(
+    client: Client, tmp_path: Path, wish: dict[str, Any]
+) -> None:
     from typer.testing import CliRunner
 
     from mien.cli.main import app
+
+    photo, more = client.give(FACE), []
+    if "other" in wish:
+        wish, more = {"other": client.give(SMILE, "other")}, ["--identity", str(SMILE)]
+    (result,) = make(client, photo=photo, **wish)
+    source = client.save(result["id"], tmp_path / "made.png")
+    command = ["reface", "--from", str(source), str(FACE), *more, "-o", str(tmp_path / "again.png"), "-q"]
+    told = CliRunner().invoke(app, command)
+    assert told.exit_code == 0 and "bit for bit" in told.stdout, told.output
+
+
+def test_variations_zip_history_and_a_result_as_photo(client: Client) -> None:
+    photo = client.give(FACE)
+    made = make(client, photo=photo, expression="joy", variations=True)
+    assert len({result["label"] for result in made}) == len(made) == 4
+    with zipfile.ZipFile(io.BytesIO(client.raw("/api/all.zip")[1])) as archive:
+        assert len(archive.namelist()) == 4
+    state = client.get("/api/state")
+    assert [r["id"] for r in state["results"]] == [r["id"] for r in reversed(made)] and state["photo"][
+        "id"
+    ] == photo
+    again = client.post(f"/api/photo?file={made[0]['id']}")
+    assert again["id"] != photo and len(again["faces"]) == 1
+
+
+def test_a_picture_as_reference(client: Client, tmp_path: Path) -> None:
+    photo, reference = client.give(FACE), client.give(SMILE, "reference")
+    (one,) = make(client, photo=photo, reference=reference)
+    assert (
+        client.raw(f"/files/{one['id']}")[1]
+        != client.raw(f"/files/{make(client, photo=photo, expression='joy')[0]['id']}")[1]
+    )
+
+
+def test_a_model_draws_a_portrait(client: Client, tmp_path: Path) -> None:
     from mien.provenance import read_provenance
 
-    given = {"how": "picture", "expression_picture": file(SMILE)}
-    for source, words in (
-        (portrait(client, seed=3, variations=2, **given)[2][1], ["generate", FACE, SMILE]),
-        (portrait(client, expression="joy:0.5", guidance=2)[2][0], ["generate", FACE]),
-        (
-            reface(client, task="both", identity=file(SMILE), **given)[2][0],
-            ["reface", FACE, "--identity", SMILE, "--expression", SMILE],
-        ),
-        (reface(client, expression="anger", id_scale=0.8)[2][0], ["reface", FACE]),
-    ):
-        again = tmp_path / "again.png"
-        command = [words[0], "--from", source, *words[1:], "-o", again, "-q"]
-        result = CliRunner().invoke(app, list(map(str, command)))
-        assert result.exit_code == 0 and "bit for bit" in result.stdout, result.output
-        assert read_provenance(again) == read_provenance(source)
-        assert again.read_bytes() == Path(source).read_bytes()
+    wish = {"photo": client.give(FACE), "expression": "joy", "model": "mini", "steps": 1, "prompt": "a photo"}
+    made = make(client, **wish, count=2, seed=5)
+    for number, result in enumerate(made):
+        said = read_provenance(client.save(result["id"], tmp_path / "drawn.png"))
+        assert said is not None and said["settings"]["seed"] == 5 + number and not result["framed"]
+    (one,) = make(client, **wish, draws="photo")
+    assert one["framed"]
 
 
-def test_faces_are_found_and_boxed(client: Any) -> None:
-    boxed, chosen, note = client.predict(file(FACE), api_name="/faces")
-    assert Path(boxed).is_file() and chosen == 0 and note.startswith("1 face")
+def test_a_film_through_expressions_and_by_a_film(client: Client, tmp_path: Path) -> None:
+    av = pytest.importorskip("av")
+    photo = client.give(FACE)
+    first = client.post("/api/film", {"photo": photo, "stops": "neutral, joy"})["results"][0]
+    place = client.save(first["id"], tmp_path / "first.mp4")
+    with av.open(str(place)) as film:
+        assert sum(1 for _ in film.decode(video=0)) == 24  # there and back
+    driver = client.post("/api/driver?name=../first.mp4", place.read_bytes())
+    assert driver["name"] == "first.mp4"
+    second = client.post("/api/film", {"photo": client.give(SMILE), "driver": driver["id"]})["results"][0]
+    with av.open(str(client.save(second["id"], tmp_path / "second.mp4"))) as film:
+        assert sum(1 for _ in film.decode(video=0)) == 24
+    cut = client.post("/api/driver?name=cut.mp4", place.read_bytes()[:400])
+    told = client.post("/api/film", {"photo": photo, "driver": cut["id"]})
+    assert told["status"] == 422 and told["field"] == "driver" and "cut.mp4" in told["error"]
 
 
-def test_measuring(client: Any) -> None:
+def test_measuring(client: Client) -> None:
     from mien.face.analyze import analyze
 
-    gallery, faces, scores, numbers = client.predict([file(FACE), file(SMILE)], api_name="/measure")
-    assert len(gallery) == len(numbers) == 2 and len(faces["data"]) == 2
-    face = analyze(SMILE)[0]
-    said = numbers[1]["faces"][0]
-    assert said["blendshapes"]["jawOpen"] == pytest.approx(face.blendshapes[25], abs=1e-3)
-    assert 0 < scores["data"][0][1] < 1
+    ids = [client.give(path, "pictures") for path in (FACE, SMILE)]
+    one, two = client.post("/api/measure", {"pictures": ids})["pictures"]
+    said = two["faces"][0]["blendshapes"]["jawOpen"]
+    assert said == pytest.approx(analyze(SMILE)[0].blendshapes[25], abs=1e-3)
+    assert "compared" not in one and 0 < two["compared"]["exp"] < 1
+    assert client.raw(f"/files/{one['drawn']}")[0] == 200
 
 
-def test_words_are_searched(client: Any) -> None:
-    gallery, note = client.predict("grief", api_name="/expressions")
-    assert gallery[0]["caption"].startswith("grief") and note.startswith(f"{len(gallery)} of 135")
+def test_words_and_their_faces(client: Client) -> None:
+    assert len(client.get("/api/words")) == 135
+    assert any("smile" in word["name"] for word in client.get("/api/words?q=smile"))
+    for word in ("grief", "wink", "bittersweet", "%F0%9F%98%8F"):
+        status, data = client.raw(f"/api/face?expression={word}")
+        assert status == 200 and Image.open(io.BytesIO(data)).size[0] > 100
+    photo = client.give(FACE)
+    own = [client.raw(f"/api/face?expression={word}&photo={photo}&face=0")[1] for word in ("joy", "grief")]
+    assert own[0] != own[1]
 
 
 @pytest.mark.parametrize(
-    ("options", "sentence"),
+    ("wish", "field"),
     [
-        ({"expression": "../../etc/passwd"}, "no word or emoji"),
-        ({"expression": "/etc/passwd"}, "no word or emoji"),
-        ({"expression": "smille"}, "did you mean smile"),
-        ({"expression": "<script>alert(1)</script>"}, "&lt;script"),
-        ({"prompt_text": "a" * 5000}, "limit"),
-        ({"seed": -4}, ""),
-        ({"seed": 2**70}, "out of range"),
-        ({"steps": 10**6}, ""),
-        ({"variations": 1000}, ""),
-        ({"how": "telepathy"}, ""),
-        ({"backbone": "/etc"}, ""),
-        ({"steps": "many"}, ""),
-        ({"expression": {"a": [1]}}, ""),
-        ({"identity": None}, "give one"),
-        ({"identity": "joy"}, ""),
+        ({"expression": "../../etc/passwd"}, "expression"),
+        ({"expression": "smille"}, "expression"),
+        ({"expression": {"a": [1]}}, "expression"),
+        ({"photo": None}, "photo"),
+        ({"photo": "/etc/passwd"}, "photo"),
+        ({"photo": ["x"]}, "photo"),
+        ({"face": 7}, "face"),
+        ({"other": "0" * 32}, "other"),
+        ({"reference": "joy"}, "reference"),
+        ({"model": "/etc"}, "model"),
+        ({"model": "mini", "steps": 10**6}, "steps"),
+        ({"model": "mini", "seed": -4}, "seed"),
+        ({"model": "mini", "prompt": "a" * 5000}, "prompt"),
+        ({"model": "mini", "count": 2.5}, "count"),
     ],
 )
-def test_bad_calls_end_in_a_sentence(client: Any, options: dict[str, Any], sentence: str) -> None:
-    with pytest.raises(Exception) as caught:
-        portrait(client, **options)
-    said = str(caught.value)
-    assert sentence in said and said not in ("", "None") and "Traceback" not in said
+def test_bad_calls_end_in_a_sentence_at_their_field(client: Client, wish: dict[str, Any], field: str) -> None:
+    told = client.post("/api/make", {"photo": client.give(FACE), "expression": "joy", **wish})
+    assert told["status"] == 422 and told["field"] == field, told
+    assert "\n" not in told["error"] and "Traceback" not in told["error"]
 
 
-def test_files_of_the_machine_are_neither_read_nor_written(studio: Any, tmp_path: Path) -> None:
-    outside = tmp_path / "outside.png"
-    Image.open(FACE).save(outside)
-    for path in (str(outside), "/etc/passwd", f"{studio.folder}/uploads/../../{outside}", "..", "\0"):
-        answer = post(
-            studio, "call/portrait", {"data": [{"path": path, "meta": {"_type": "gradio.FileData"}}, *REST]}
-        )
-        assert answer[0] >= 400 or "event: error" in result(studio, answer[1])
-        assert get(studio, f"file={path}")[0] in (400, 403, 404)
-    for own in (ROOT / "pyproject.toml", Path(__file__), studio.engine.folder):
-        assert get(studio, f"file={own}")[0] in (403, 404)
-
-
-def test_uploads_stay_in_the_folder(studio: Any) -> None:
-    for name in ("../../../evil.png", "/tmp/evil.png", "..\\evil.png", "a" * 400 + ".png", "x\0y.png"):
-        status, said = upload(studio, name, FACE.read_bytes())
-        if status == 200:
-            place = Path(json.loads(said)[0]).resolve()
-            assert place.is_relative_to((studio.folder / "uploads").resolve())
-    assert {path.name for path in studio.folder.iterdir()} == {"lock", "uploads"}
-    assert not (studio.folder.parent / "evil.png").exists() and not Path("/tmp/evil.png").exists()
-
-
-def test_a_file_that_is_too_large_is_refused(studio: Any) -> None:
-    from mien.studio.inputs import MAX_BYTES
-
-    status, _ = upload(studio, "large.png", bytes(MAX_BYTES + 10_000))
-    assert status in (400, 413)
-
-
-def test_fuzzed_pictures_and_calls_leave_the_server_up(studio: Any, client: Any) -> None:
-    rng = random.Random(7)
-    whole = FACE.read_bytes()
-    for _ in range(25):
-        data = bytearray(whole[: rng.randint(1, len(whole))])
-        for _ in range(6):
-            data[rng.randrange(len(data))] = rng.randrange(256)
-        status, said = upload(studio, "fuzz.png", bytes(data))
-        assert status == 200
-        given = {"path": json.loads(said)[0], "meta": {"_type": "gradio.FileData"}}
-        answer = post(studio, "call/faces", {"data": [given]})
-        assert answer[0] == 200
-        assert "event: " in result(studio, answer[1], "faces")
-    for body in (
-        {},
-        {"data": 3},
-        {"data": []},
-        {"data": [[[[]]]] * 13},
-        [1],
-        {"data": None, "fn_index": 10**9},
+def test_uploads_have_limits(client: Client) -> None:
+    for path, body, said in (
+        ("/api/photo", b"", "empty"),
+        ("/api/photo", b"GIF89a" + bytes(40), "photo"),
+        ("/api/photo?person=../../app", b"{}", "no such example"),
+        ("/api/photo?file=../lock", b"{}", "gone"),
+        ("/api/photo", bytes(20_000_001), "20 MB"),
+        ("/api/make", b" " * 300_000, "MB"),
+        ("/api/make", b'{"a":' * 100_000, "JSON"),
+        ("/api/make", b"[1]", "JSON"),
+        ("/api/driver", b"", "empty"),
     ):
-        post(studio, "call/portrait", body)
-        post(studio, "queue/join", body)
-    assert client.predict("grief", api_name="/expressions")[1].endswith("of 135 words")
+        told = client.post(path, body)
+        assert told["status"] == 422 and said in told["error"], (path, told)
 
 
-def test_users_do_not_see_each_others_pictures(studio: Any) -> None:
-    one, two = studio.client(), studio.client()
-    a, b = portrait(one, expression="joy")[2][0], portrait(two, expression="anger")[2][0]
-    assert Path(a).read_bytes() != Path(b).read_bytes()
-    config = json.loads(get(studio, "../config")[1])
-    assert "portrait_0.png" not in json.dumps(config)
-    assert get(studio, f"file={studio.engine.folder}")[0] in (403, 404)
-
-
-def test_pictures_go_when_the_page_is_closed(
-    studio: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_files_of_the_machine_and_of_others_are_not_given(
+    studio: Any, client: Client, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(studio.engine.sessions, "_grace", 0.01)
-    mine = tmp_path / "mine.png"
-    with Image.open(FACE) as face:
-        face.rotate(3).save(mine)
-    before = {path for path in studio.folder.rglob("*") if path.is_file()}
-    one = studio.client()
-    one.predict(api_name="/portrait", identity=file(mine), expression_picture=None, steps=2)
-    one.predict(file(mine), api_name="/faces")
-    made = {path for path in studio.folder.rglob("*") if path.is_file()} - before
-    assert {"mine.png", "portrait_0.png", "faces.png"} <= {path.name for path in made}
-    assert len([path for path in made if path.name == "portrait_0.png"]) == 1  # no copies
-    one.close()
-    for _ in range(300):
-        left = [path for path in made if path.exists()]
-        if not left:
-            break
-        time.sleep(0.1)
-    assert left == []
+    photo = client.give(FACE)
+    (result,) = make(client, photo=photo, expression="joy")
+    stranger = studio.client()
+    for id in (photo, result["id"]):
+        assert stranger.raw(f"/files/{id}?download=1")[0] == 404
+        assert stranger.post("/api/make", {"photo": id, "expression": "joy"})["status"] == 422
+        assert stranger.raw(f"/api/face?expression=joy&photo={id}")[0] == 422
+    for path in (
+        "/files/..%2flock",
+        "/static/app.py",
+        "/static/..%2fapp.py",
+        "/people/..%2f..%2fapp.py",
+        "/people/../app.py",
+    ):
+        assert client.raw(path)[0] in (400, 404), path
+    assert {path.name for path in studio.studio.sessions.folder.iterdir() if path.is_file()} == {"lock"}
 
 
-def test_a_models_error_is_survived(studio: Any, client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_pages_may_not_ask(studio: Any, client: Client) -> None:
+    assert client.raw("/api/stop", b"{}", Origin="http://evil.example")[0] == 403
+    assert client.raw("/api/stop", b"{}", Origin=studio.address.rstrip("/"))[0] == 200
+    request = urllib.request.Request(studio.address)
+    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request) as answer:
+        headers = answer.headers
+    assert "HttpOnly" in headers["Set-Cookie"] and "SameSite=strict" in headers["Set-Cookie"]
+    assert "default-src 'self'" in headers["Content-Security-Policy"]
+
+
+def test_an_error_tells_nothing_and_is_survived(
+    studio: Any, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photo = client.give(FACE)
+
     def broken(backbone: str) -> Any:
         raise RuntimeError("CUDA out of memory at /secret/path")
 
-    monkeypatch.setattr(studio.engine, "model", broken)
-    with pytest.raises(Exception, match="Something went wrong") as caught:
-        portrait(client, prompt_text="a photo")  # which only the model does
-    assert "secret" not in str(caught.value)
+    monkeypatch.setattr(studio.studio.engine, "model", broken)
+    told = client.post("/api/make", {"photo": photo, "expression": "joy", "model": "mini"})
+    assert told["status"] == 500 and "secret" not in told["error"] and "Something went wrong" in told["error"]
     monkeypatch.undo()
-    assert len(portrait(client)[2]) == 1
+    assert make(client, photo=photo, expression="joy")
 
 
-REST = ["words", "joy", None, "", "", 1, 0, 2, 1, 1, 0, "mini"]
+def test_everything_of_mine_goes_when_asked(studio: Any, client: Client) -> None:
+    photo = client.give(FACE)
+    make(client, photo=photo, expression="joy")
+    client.post("/api/forget")
+    assert client.raw(f"/files/{photo}?shown=1")[0] == 404 and client.get("/api/state")["results"] == []
 
 
-def post(studio: Any, route: str, body: Any) -> tuple[int, str]:
-    request = urllib.request.Request(
-        f"{studio.address}gradio_api/{route}", json.dumps(body).encode(), {"Content-Type": "application/json"}
-    )
-    return _answer(request)
+def test_the_examples_of_the_page_are_shipped() -> None:
+    from mien.studio.app import PEOPLE
 
-
-def get(studio: Any, route: str) -> tuple[int, str]:
-    from urllib.parse import quote
-
-    return _answer(urllib.request.Request(f"{studio.address}gradio_api/{quote(route, safe='/=.')}"))
-
-
-def result(studio: Any, said: str, endpoint: str = "portrait") -> str:
-    return get(studio, f"call/{endpoint}/{json.loads(said)['event_id']}")[1]
-
-
-def upload(studio: Any, name: str, data: bytes) -> tuple[int, str]:
-    head = f'--frontier\r\nContent-Disposition: form-data; name="files"; filename="{name}"\r\n\r\n'.encode()
-    body = head + data + b"\r\n--frontier--\r\n"
-    kind = {"Content-Type": "multipart/form-data; boundary=frontier"}
-    return _answer(urllib.request.Request(f"{studio.address}gradio_api/upload", body, kind))
-
-
-def _answer(request: urllib.request.Request) -> tuple[int, str]:
-    try:
-        with urllib.request.urlopen(request, timeout=60) as response:
-            return response.status, response.read().decode("utf-8", "replace")
-    except urllib.error.HTTPError as error:
-        return error.code, error.read().decode("utf-8", "replace")
+    for name in PEOPLE:
+        with Image.open(ROOT / "src/mien/studio/people" / f"{name}.jpg") as picture:
+            assert picture.size == (768, 768)

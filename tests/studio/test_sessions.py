@@ -1,166 +1,81 @@
-"""Pictures go when the page is closed, when the server stops, and when a killed one's place is found."""
+"""Whose pictures are whose, and when they go."""
 
 from __future__ import annotations
 
-import asyncio
-import signal
-import subprocess
-import sys
-import tempfile
-import threading
+import time
 from pathlib import Path
-from typing import IO, Any
 
 import pytest
 
-import mien
-from mien.studio import folders
-from mien.studio.engine import Engine
 from mien.studio.folders import own_folder
-from mien.studio.sessions import Presence, Sessions
+from mien.studio.sessions import LONGEST, MOST_GIVEN, File, Sessions
+from mien.types import InputError
 
 
-@pytest.fixture
-def gone() -> list[Path]:
-    return []
+def test_a_session_sees_its_own_files_alone(tmp_path: Path) -> None:
+    sessions = Sessions(tmp_path)
+    one, two = sessions.get(None), sessions.get("made up")
+    assert one is not two and two.key != "made up" and sessions.get(one.key) is one
+    id, place = one.place("a.png")
+    place.touch()
+    one.add(File(id, place, "a.png"))
+    assert one.file(id, "photo").path == place
+    for wrong in (id, "../" + id, None, 3, ""):
+        with pytest.raises(InputError, match="photo"):
+            two.file(wrong, "photo")
 
 
-def wait_for(ended: threading.Event) -> None:
-    assert ended.wait(30)
+def test_files_go_when_the_page_is_closed_but_not_when_it_is_loaded_again(tmp_path: Path) -> None:
+    sessions = Sessions(tmp_path, grace=0.15)
+    session = sessions.get(None)
+    _, place = session.place("a.png")
+    sessions.opened(session)
+    sessions.closed(session)
+    sessions.opened(session)
+    time.sleep(0.3)
+    assert place.parent.is_dir() and sessions.get(session.key) is session
+    sessions.closed(session)
+    time.sleep(0.4)
+    assert not session.folder.exists() and sessions.get(session.key) is not session
 
 
-def test_what_a_closed_page_held_is_removed_and_what_others_hold_is_not() -> None:
-    gone: list[Path] = []
-    ended = threading.Event()
-
-    def remove(path: Path) -> None:
-        gone.append(path)
-        ended.set()
-
-    sessions = Sessions(remove, grace=0.01)
-    sessions.hold("me", "/a", None, "/both")
-    sessions.hold("you", "/both")
-    sessions.opened("me")
-    sessions.opened("you")
-    sessions.closed("me")
-    wait_for(ended)
-    assert gone == [Path("/a")]
-    sessions.forget("you")  # its page is open: nothing happens
-    assert gone == [Path("/a")]
+def test_old_and_many_are_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sessions = Sessions(tmp_path)
+    old, open_page = sessions.get(None), sessions.get(None)
+    sessions.opened(open_page)
+    sessions.sweep(age=-1)
+    assert sessions.get(old.key) is not old and sessions.get(open_page.key) is open_page
+    monkeypatch.setattr("mien.studio.sessions.MOST", 4)
+    kept = [sessions.get(None).key for _ in range(9)]
+    assert sessions.get(kept[-1]).key == kept[-1] and sessions.get(kept[0]).key != kept[0]
+    assert sessions.get(open_page.key) is open_page
 
 
-def test_a_page_that_comes_back_loses_nothing(gone: list[Path]) -> None:
-    sessions = Sessions(gone.append, grace=3600)
-    sessions.hold("me", "/a")
-    for _ in range(2):  # two connections of one page
-        sessions.opened("me")
-    sessions.closed("me")
-    assert not sessions._ending
-    sessions.closed("me")
-    timer = sessions._ending["me"]
-    sessions.opened("me")
-    assert timer.finished.is_set() and not sessions._ending  # cancelled
-    sessions.closed("me")
-    sessions.close()
-    assert gone == [] and not sessions._ending
+def test_results_and_uploads_are_bounded(tmp_path: Path) -> None:
+    session = Sessions(tmp_path).get(None)
+
+    def made(name: str) -> str:
+        id, place = session.place(name)
+        place.touch()
+        session.add(File(id, place, name))
+        return id
+
+    session.photo = made("photo")
+    for _ in range(LONGEST + 3):
+        session.remember({"id": made("result")})
+    for _ in range(MOST_GIVEN + 3):
+        made("given")
+    assert len(session.results) == LONGEST and session.photo in session.files
+    assert len(session.files) == 1 + LONGEST + MOST_GIVEN == len(list(session.folder.iterdir()))
 
 
-def test_what_is_gone_is_let_go(tmp_path: Path, gone: list[Path]) -> None:
-    sessions = Sessions(gone.append)
-    (tmp_path / "there").touch()
-    sessions.hold("me", tmp_path / "there", tmp_path / "gone")
-    sessions.hold("you", tmp_path / "gone")
-    sessions.prune()
-    assert dict(sessions._held) == {"me": {tmp_path / "there"}}
-
-
-def test_a_heartbeat_is_a_page(gone: list[Path]) -> None:
-    sessions = Sessions(gone.append, grace=3600)
-    during: list[int] = []
-
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        during.append(sessions._open["abc"])
-        raise ConnectionError
-
-    async def call(path: str) -> None:
-        await Presence(app, sessions)({"type": "http", "path": path}, None, None)  # type: ignore[arg-type]
-
-    for path in ("/gradio_api/heartbeat/abc", "/gradio_api/call/portrait"):
-        with pytest.raises(ConnectionError):
-            asyncio.run(call(path))
-    assert during == [1, 0] and list(sessions._ending) == ["abc"]
-    sessions.close()
-
-
-def test_only_the_servers_own_files_are_removed(tmp_path: Path) -> None:
-    outside = tmp_path / "outside.png"
-    results = tmp_path / "uploads" / "results"
-    results.mkdir(parents=True)
-    upload, shipped = tmp_path / "uploads" / "me.png", tmp_path / "uploads" / "word.webp"
-    for path in (outside, upload, shipped):
-        path.write_bytes(b"x")
-    engine = Engine(results, {})
-    engine.kept = frozenset({shipped})
-    place = engine.new_folder("me")
-    for path in (outside, results / ".." / ".." / "outside.png", results, results.parent, upload, shipped):
-        engine.sessions.hold("me", path)
-    engine.sessions.forget("me")
-    assert not place.exists() and not upload.exists()
-    assert outside.is_file() and results.is_dir() and shipped.is_file()
-    engine.close()
-
-
-SERVER = f"""
-import sys, time
-sys.path.insert(0, {str(Path(mien.__file__).parents[1])!r})
-from mien.studio.folders import own_folder
-with own_folder() as folder:
-    (folder / "uploads").mkdir()
-    (folder / "uploads" / "me.png").write_bytes(b"a face")
-    print(folder, flush=True)
-    time.sleep(600)
-"""
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no flock")
-def test_what_a_killed_server_left_is_removed_by_the_next(
+def test_the_folder_goes_and_so_does_a_killed_server_s(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    servers = [
-        subprocess.Popen(
-            [sys.executable, "-c", SERVER], stdout=subprocess.PIPE, text=True, env={"TMPDIR": str(tmp_path)}
-        )
-        for _ in range(2)
-    ]
-    killed, alive = (Path(server.stdout.readline().strip()) for server in servers if server.stdout)
-    servers[0].send_signal(signal.SIGKILL)
-    servers[0].wait()
-    assert (killed / "uploads" / "me.png").is_file()
-    with own_folder() as mine:
-        assert not killed.exists() and (alive / "uploads" / "me.png").is_file()
-        assert oct(mine.stat().st_mode)[-3:] == "700"
-    assert not mine.exists()
-    servers[1].kill()
-    servers[1].wait()
-    for server in servers:
-        assert server.stdout is not None
-        server.stdout.close()
-
-
-def test_a_server_that_starts_is_not_taken_for_a_killed_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    taken, others = folders._taken, []
-
-    def meanwhile(handle: IO[bytes]) -> bool:
-        if not others:
-            others.append(True)
-            with own_folder():  # another server, just before this one has its lock
-                pass
-        return taken(handle)
-
-    monkeypatch.setattr(folders, "_taken", meanwhile)
-    with own_folder() as mine:
-        assert others and mine.is_dir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    left = tmp_path / "mien-studio-killed"
+    left.mkdir()
+    (left / "lock").touch()
+    with own_folder() as folder, own_folder() as other:
+        assert folder.is_dir() and other.is_dir() and folder.stat().st_mode & 0o077 == 0 and not left.exists()
+    assert list(tmp_path.iterdir()) == []

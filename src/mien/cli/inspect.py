@@ -76,7 +76,7 @@ def examine(path: Path, faces: bool = True) -> dict[str, Any]:
     from mien.provenance.animation import COMMENTED, first_frame, read_animation
     from mien.provenance.watermark import whole_box
 
-    image = first_frame(path) if path.suffix.lower() == ".mp4" else read_image(path)
+    image = first_frame(path) if path.suffix.lower() in COMMENTED[1:] else read_image(path)
     if path.suffix.lower() in COMMENTED:
         said: Metadata | None = from_comment(read_animation(path) or {})
     else:

@@ -93,8 +93,20 @@ Lead = Annotated[
 ]
 Device = Annotated[str, typer.Option(callback=_device, help="auto, cpu, cuda, cuda:1, mps.")]
 Dtype = Annotated[str, typer.Option(help="auto, float32, bfloat16, float16.")]
-Backbone = Annotated[str, typer.Option(help="mini, sd15, sdxl, a diffusers folder or a hub id.")]
-Adapter = Annotated[str | None, typer.Option(help="Folder of an E-Adapter.  [default: the backbone's own]")]
+Backbone = Annotated[
+    str,
+    typer.Option(
+        help="mini, sd15, sdxl, sd15-inpaint, sdxl-inpaint, a diffusers folder, a checkpoint in one .safetensors file, "
+        "or a hub id."
+    ),
+]
+Adapter = Annotated[
+    str | None,
+    typer.Option(
+        help="Folder of an E-Adapter; published: IP-Adapter's own, for SD1.5 and SDXL; fineface: for SD1.5.  "
+        "[default: the backbone's own]"
+    ),
+]
 OutDir = Annotated[Path | None, typer.Option(help="With --pairs: the folder to write to.")]
 Source = Annotated[
     Path | None,
@@ -192,8 +204,9 @@ def parse_people(given: Sequence[str]) -> tuple[Path | None, dict[FaceChoice, li
 
 
 def check_backbone(backbone: str) -> None:
-    """`InputError` if it is neither a name, nor a folder, nor a hub id: said before anything heavy is imported."""
-    if "/" not in backbone and not Path(backbone).is_dir():
+    """`InputError` if it is neither a name, nor a folder, nor a checkpoint's file, nor a hub id: said before anything
+    heavy is imported."""
+    if "/" not in backbone and not backbone.endswith(".safetensors") and not Path(backbone).is_dir():
         choice(backbone, BACKBONES, "backbone")
 
 

@@ -44,14 +44,14 @@ def studio(
     try:
         from mien.studio.app import serve
     except ModuleNotFoundError as error:
-        if error.name is None or not error.name.startswith(("gradio", "starlette")):
+        if error.name not in ("starlette", "uvicorn", "websockets"):
             raise
-        raise InputError('The studio needs Gradio: pip install "mien[studio]".') from error
+        raise InputError('The studio needs Starlette and uvicorn: pip install "mien[studio]".') from error
     if adapter is not None and not backbone:
         raise InputError("--adapter is for the models of --backbone: add one, or mini itself.")
     backbones, adapters = choices(backbone or [], adapter)
     say("mien: starting, this takes a few seconds")
-    with serve(backbones, host, port, device, seconds, queue, browser, adapters) as (address, _, _):
+    with serve(backbones, host, port, device, seconds, queue, browser, adapters) as (address, _):
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the pictures are removed
         print(f"mien studio: {address} (Ctrl-C stops it)", flush=True)
         try:

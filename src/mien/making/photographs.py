@@ -158,7 +158,9 @@ class Photographs:
     def express(self, who: Subject, expression: Expression) -> Expressed:
         """One photo with one expression, by the wish."""
         wish = self.wish
-        return self.pipe.express(self.sit(who), expression, wish.strength, wish.relative, wish.region)
+        return self.pipe.express(
+            self.sit(who), expression, wish.strength, wish.relative, wish.region, wish.turn
+        )
 
     def sit(self, who: Subject) -> Sitter:
         """The person, framed for a portrait."""

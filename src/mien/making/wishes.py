@@ -70,6 +70,7 @@ class PhotoWish:
 
     Attributes:
         kind: "portrait" is framed as one, "reface" keeps the photo's size. teeth: another photo of the same person.
+        turn: yaw, pitch, roll in degrees that the head turns on; None: it stays.
         finish: a model that draws again what the engine drew; finish_strength: how much (`mien.pipelines.finish`).
     """
 
@@ -78,6 +79,7 @@ class PhotoWish:
     relative: bool = True
     region: str = "all"
     teeth: Path | None = None
+    turn: tuple[float, float, float] | None = None
     finish: str | None = None
     finish_strength: float = 0.35
     face: FaceChoice = "largest"

@@ -19,8 +19,8 @@ from mien.provenance import DIGITAL_SOURCE_TYPE, check_surroundings, read_metada
 from mien.provenance.metadata import SOFTWARE, Said, as_json, read_object, write_packet
 from mien.types import InputError
 
-COMMENTED = (".gif", ".mp4")  # whose comment says what made them
-SUFFIXES = (*COMMENTED, ".webp")
+COMMENTED = (".gif", ".mp4", ".mov")  # whose comment says what made them; the last two `mien.provenance.film` writes
+SUFFIXES = (".gif", ".mp4", ".webp")
 WEBP = 90  # quality, of 100; at 80 skin is smoothed
 QUALITY = 16  # x264's constant rate factor; below 18 no difference is seen
 
@@ -61,7 +61,7 @@ def save_animation(
     marked = [with_mark(frame.convert("RGB"), source_type, None) for frame in frames]
     pictures = [picture for picture, _ in marked]
     if path.suffix.lower() == ".webp":
-        return _save_webp(pictures, path, write_packet(source_type, settings, marked[0][1], Said()), fps)
+        return _save_webp(pictures, path, write_packet(source_type, settings, marked[0][1], Said()).encode(), fps)
     comment = json.dumps(
         {
             "digital_source_type": source_type,

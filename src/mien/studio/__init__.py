@@ -1,1 +1,1 @@
-"""The web page: panels that hand what people click to the pipelines. `mien studio` serves it."""
+"""The studio: a page in the browser, served by this machine. Starlette serves it; page.html, .css and .js are it."""

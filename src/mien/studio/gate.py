@@ -1,118 +1,83 @@
-"""What is refused before Gradio sees it: bodies that are too large or nested too deep, and addresses to be fetched.
-
-Gradio fetches a picture whose path is a web address, and relays some addresses; nothing here needs that, and a server
-that fetches what strangers name can be sent anywhere.
-"""
+"""What is refused before the studio sees it, what every answer carries, and what goes wrong, made into one sentence."""
 
 from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Awaitable, Callable, MutableMapping
+import traceback
+from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import urlsplit
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from mien.studio.engine import Cancelled, Full
+from mien.types import InputError
 
 LOG = logging.getLogger("mien.studio")
-MAX_BODY = 1_000_000  # bytes of a call; pictures come by the upload route, which has a limit of its own
-MAX_DEPTH = 32
-
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-
-
-class Gate:
-    """ASGI middleware."""
-
-    def __init__(self, app: Any) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        """Pass a request on, or answer it with 4xx and one sentence; with 500 and one if Gradio fails over it."""
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        begun = False
-
-        async def note(message: Message) -> None:
-            nonlocal begun
-            begun = True
-            await send(message)
-
-        try:
-            await self._pass(scope, receive, note)
-        except Exception as error:
-            if begun:
-                raise
-            LOG.warning("a call failed: %s %r", type(error).__name__, str(error)[:300])
-            await _refuse(send, 500, "This call cannot be understood: the log says why.")
-
-    async def _pass(self, scope: Message, receive: Receive, send: Send) -> None:
-        path = unquote(str(scope["path"]))
-        if "proxy=" in path or "file=http:" in path.lower() or "file=https:" in path.lower():
-            await _refuse(send, 403, "Addresses are not fetched here.")
-            return
-        if scope["method"] not in ("POST", "PUT", "PATCH") or path.rstrip("/").endswith("/upload"):
-            await self.app(scope, receive, send)
-            return
-        body = b""
-        while True:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                return
-            body += message.get("body", b"")
-            if len(body) > MAX_BODY:
-                await _refuse(send, 413, f"The call has over {MAX_BODY} bytes: upload pictures first.")
-                return
-            if not message.get("more_body", False):
-                break
-        if problem := _problem(body):
-            await _refuse(send, 400, problem)
-            return
-        given = False
-
-        async def again() -> Message:
-            nonlocal given
-            if given:
-                return await receive()
-            given = True
-            return {"type": "http.request", "body": body, "more_body": False}
-
-        await self.app(scope, again, send)
+MAX_CALL = 200_000  # bytes of a call; pictures come by routes of their own
+HEADERS = {
+    "Content-Security-Policy": "default-src 'self'; img-src 'self' blob: data:; media-src 'self' blob:; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
 
 
-def _problem(body: bytes) -> str | None:
-    """Why a body is refused; None if it is not JSON (others deal with that) or fine."""
-    if not body.lstrip().startswith((b"{", b"[")):
-        return None
+def is_foreign(headers: Any) -> bool:
+    """Whether a page of somebody else asks: its browser names where the page is from."""
+    origin = headers.get("origin")
+    return origin is not None and urlsplit(origin).netloc != headers.get("host")
+
+
+async def content(request: Request, most: int = MAX_CALL) -> bytes:
+    """A call's body.
+
+    Raises:
+        InputError: it has more than `most` bytes.
+    """
+    body = bytearray()
+    async for part in request.stream():
+        body += part
+        if len(body) > most:
+            raise InputError(f"That has over {most / 10**6:g} MB: give a smaller file.")
+    return bytes(body)
+
+
+async def call(request: Request) -> Any:
+    """A call's JSON.
+
+    Raises:
+        InputError: it is none.
+    """
+    body = await content(request)
     try:
-        content = json.loads(body)
-    except RecursionError:
-        return "The call is nested too deep."
-    except ValueError:
-        return "The call is no valid JSON."
-    level = [content]
-    for _ in range(MAX_DEPTH):
-        below: list[Any] = []
-        for value in level:
-            if isinstance(value, dict):
-                if _is_address(value.get("path")):
-                    return "Addresses are not fetched here: upload the picture."
-                below += value.values()
-            elif isinstance(value, list):
-                below += value
-        if not below:
-            return None
-        level = below
-    return "The call is nested too deep."
+        return json.loads(body or b"{}")
+    except (ValueError, RecursionError) as error:
+        raise InputError("The call is no valid JSON.") from error
 
 
-def _is_address(value: Any) -> bool:
-    return isinstance(value, str) and value.strip().lower().startswith(("http:", "https:", "ftp:"))
+def told(answer: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
+    """`answer` with bad input answered by 422 and one sentence; any other error by 500 and one that tells nothing."""
 
+    async def careful(request: Request) -> Response:
+        if request.method != "GET" and is_foreign(request.headers):
+            return JSONResponse({"error": "Other pages may not ask for anything here."}, 403)
+        try:
+            return await answer(request)
+        except InputError as error:
+            code = 503 if isinstance(error, Full) else 409 if isinstance(error, Cancelled) else 422
+            return JSONResponse({"error": str(error), "field": getattr(error, "field", "")}, code)
+        except Exception as error:
+            where = " < ".join(
+                f"{Path(frame.filename).name}:{frame.lineno}"
+                for frame in reversed(traceback.extract_tb(error.__traceback__)[-4:])
+            )
+            LOG.error("a job failed: %s %r at %s", type(error).__name__, str(error)[:300], where)
+            sentence = "Something went wrong; the log has the details. Try again, or other settings."
+            return JSONResponse({"error": sentence, "field": ""}, 500)
 
-async def _refuse(send: Send, status: int, sentence: str) -> None:
-    body = json.dumps({"error": sentence}).encode()
-    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+    return careful

@@ -1,103 +1,141 @@
-"""Whose pictures are whose: what a page was given and what it made go soon after it is closed.
+"""Whose pictures are whose: a browser has a session, kept in a cookie, and sees its own pictures alone.
 
-Gradio keeps a connection open as long as a page is ("heartbeat"): when it ends, and does not come back within
-`GRACE`, the session is over. A phone that sleeps for a moment loses nothing.
+A page keeps a socket open as long as it is shown. When the last one of a session ends and none comes back within
+`GRACE`, its files go: a page that is loaded again, or a phone that sleeps for a moment, loses nothing.
 """
 
 from __future__ import annotations
 
-import re
+import secrets
+import shutil
 import threading
-from collections import Counter, defaultdict
-from collections.abc import Callable
+import time
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mien.studio.gate import Message, Receive, Send
+from mien.types import Face, InputError
 
 GRACE = 300.0  # seconds
-_HEARTBEAT = re.compile(r"/heartbeat/([A-Za-z0-9_-]{1,64})/?$")
+AGE = 3600.0  # seconds after which a session is forgotten that was not used
+MOST = 500  # sessions; the one that was used longest ago goes
+LONGEST = 40  # results of a session
+MOST_GIVEN = 60  # pictures and films given to a session
+
+
+@dataclass(eq=False)
+class File:
+    """A picture or film of a session. `faces`: found in a picture, largest first."""
+
+    id: str
+    path: Path
+    name: str
+    size: tuple[int, int] = (0, 0)
+    faces: list[Face] = field(default_factory=list)
+
+
+@dataclass(eq=False)
+class Session:
+    """One browser's: its folder, what it gave and made, and the results (newest first) as the page shows them."""
+
+    key: str
+    folder: Path
+    files: dict[str, File] = field(default_factory=dict)
+    results: list[dict[str, Any]] = field(default_factory=list)
+    photo: str | None = None
+    pages: int = 0
+    used: float = field(default_factory=time.monotonic)
+
+    def place(self, name: str) -> tuple[str, Path]:
+        """An id that nobody can guess, and where its file goes; `name` is the file's."""
+        id = secrets.token_hex(16)
+        (self.folder / id).mkdir(mode=0o700, parents=True)
+        return id, self.folder / id / name
+
+    def add(self, file: File) -> File:
+        """Keep a file; of those that were given, the oldest goes when there are too many."""
+        self.files[file.id] = file
+        made = {result["id"] for result in self.results}
+        given = [id for id in self.files if id not in made and id != self.photo]
+        for id in given[:-MOST_GIVEN]:
+            self.drop(id)
+        return file
+
+    def remember(self, result: dict[str, Any]) -> None:
+        """Add a result; the oldest goes when there are too many."""
+        self.results.insert(0, result)
+        for old in self.results[LONGEST:]:
+            if old["id"] != self.photo:
+                self.drop(old["id"])
+        del self.results[LONGEST:]
+
+    def drop(self, id: str) -> None:
+        """Remove a file, if it is still there."""
+        if file := self.files.pop(id, None):
+            shutil.rmtree(file.path.parent, ignore_errors=True)
+
+    def file(self, id: object, name: str) -> File:
+        """A file of this session; `name` is what messages call it.
+
+        Raises:
+            InputError: there is none of that id.
+        """
+        found = self.files.get(id) if isinstance(id, str) else None
+        if found is None:
+            raise InputError(
+                f"There is no {name}: give one." if not id else f"The {name} is gone: give it again."
+            )
+        return found
 
 
 class Sessions:
-    """Which files each session holds.
+    """All sessions, in a folder of the server's own."""
 
-    Args:
-        remove: called with a path that nobody holds any more.
-    """
+    def __init__(self, folder: Path, grace: float = GRACE) -> None:
+        self.folder, self.grace = folder, grace
+        self._all: dict[str, Session] = {}
+        self._guard = threading.RLock()
 
-    def __init__(self, remove: Callable[[Path], None], grace: float = GRACE) -> None:
-        self._remove, self._grace = remove, grace
-        self._held: defaultdict[str, set[Path]] = defaultdict(set)
-        self._open: Counter[str] = Counter()
-        self._ending: dict[str, threading.Timer] = {}
-        self._guard = threading.Lock()
-
-    def hold(self, session: str, *paths: str | Path | None) -> None:
-        """Files of a session; the same upload may be held by several."""
+    def get(self, key: str | None) -> Session:
+        """The session of a cookie; a new one for nobody's."""
         with self._guard:
-            self._held[session].update(Path(path) for path in paths if path is not None)
+            self.sweep()
+            session = self._all.get(key or "")
+            if session is None:
+                key = secrets.token_urlsafe(24)
+                session = self._all[key] = Session(key, self.folder / secrets.token_hex(16))
+            session.used = time.monotonic()
+            return session
 
-    def opened(self, session: str) -> None:
+    def opened(self, session: Session) -> None:
         """A page is there, or there again."""
-        with self._guard:
-            self._open[session] += 1
-            if timer := self._ending.pop(session, None):
-                timer.cancel()
+        session.pages += 1
 
-    def closed(self, session: str) -> None:
-        """A page went; its files follow after `grace` unless it comes back."""
-        with self._guard:
-            self._open[session] -= 1
-            if self._open[session] > 0:
-                return
-            del self._open[session]
-            timer = threading.Timer(self._grace, self.forget, [session])
+    def closed(self, session: Session) -> None:
+        """A page went; the session follows after `grace` unless one comes back."""
+        session.pages -= 1
+        session.used = time.monotonic()
+        if session.pages == 0:
+            timer = threading.Timer(self.grace, self._end, [session, session.used])
             timer.daemon = True
-            self._ending[session] = timer
             timer.start()
 
-    def forget(self, session: str) -> None:
-        """Remove what the session holds and no other session does."""
+    def _end(self, session: Session, since: float) -> None:
         with self._guard:
-            if session in self._open:
-                return
-            self._ending.pop(session, None)
-            mine = self._held.pop(session, set())
-            others: set[Path] = set().union(*self._held.values())
-        for path in mine - others:
-            self._remove(path)
+            if session.pages == 0 and session.used == since:
+                self.forget(session)
 
-    def prune(self) -> None:
-        """Let go of what was removed otherwise: not everybody who calls the API opens a page that could be closed."""
+    def forget(self, session: Session) -> None:
+        """Remove a session and its files."""
         with self._guard:
-            for session in list(self._held):
-                self._held[session] = {path for path in self._held[session] if path.exists()}
-                if not self._held[session]:
-                    del self._held[session]
+            self._all.pop(session.key, None)
+        shutil.rmtree(session.folder, ignore_errors=True)
 
-    def close(self) -> None:
-        """Nothing is removed any more."""
+    def sweep(self, age: float = AGE) -> None:
+        """Forget sessions without a page that were not used for `age` seconds, or are too many."""
         with self._guard:
-            for timer in self._ending.values():
-                timer.cancel()
-            self._ending.clear()
-
-
-class Presence:
-    """ASGI middleware: tells `Sessions` which pages are there."""
-
-    def __init__(self, app: Any, sessions: Sessions) -> None:
-        self.app, self.sessions = app, sessions
-
-    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        """Pass everything on, and note when a heartbeat begins and ends."""
-        found = _HEARTBEAT.search(str(scope["path"])) if scope["type"] == "http" else None
-        if found is None:
-            await self.app(scope, receive, send)
-            return
-        self.sessions.opened(found[1])
-        try:
-            await self.app(scope, receive, send)
-        finally:
-            self.sessions.closed(found[1])
+            alone = sorted((s for s in self._all.values() if not s.pages), key=lambda s: s.used)
+            late = time.monotonic() - age
+            for number, session in enumerate(alone):
+                if session.used < late or len(self._all) >= MOST > number:
+                    self.forget(session)
