@@ -124,7 +124,7 @@ def read_animation(path: str | Path) -> dict[str, Any] | None:
     return said if said is not None and "digital_source_type" in said else None
 
 
-def _save_webp(frames: list[Image.Image], path: Path, packet: bytes, fps: float) -> Path:
+def _save_webp(frames: list[Image.Image], path: Path, packet: str, fps: float) -> Path:
     encoded = io.BytesIO()
     first, *others = frames
     first.save(
@@ -136,7 +136,7 @@ def _save_webp(frames: list[Image.Image], path: Path, packet: bytes, fps: float)
         loop=0,
         quality=WEBP,
         method=2,  # of 0 to 6: a tenth larger than 4, in half the time
-        xmp=packet,
+        xmp=packet.encode(),
     )
     with replacing(path) as temporary:
         temporary.write_bytes(encoded.getbuffer())
