@@ -3,8 +3,8 @@
     python -m benchmarks.studio_load [--users 20] [--jobs 10] [--queue 20] [--out runs/bench]
 
 The studio runs in a process of its own on loopback; every user is a client with a session, a picture and strengths
-of their own. A result is theirs if its metadata hold their strength, their word and the fingerprint of their picture, and if
-the same job, asked for again when all is quiet, gives the same pixels. Linux alone (/proc).
+of their own. A result is theirs if its metadata hold their strength, their word and the fingerprint of their picture,
+and if the same job, asked for again when all is quiet, gives the same pixels. Linux alone (/proc).
 """
 
 from __future__ import annotations
