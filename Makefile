@@ -28,8 +28,9 @@ studio: .venv/.studio
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev,studio]"
 	touch $@
 
+# One process a core, each with one thread; a file's tests share their models, so they stay in one process.
 test: setup
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
 
 lint: setup
 	$(BIN)/ruff check src factory tests benchmarks examples

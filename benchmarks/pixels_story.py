@@ -1,6 +1,6 @@
 """EmojiDiff's own claim at the embedded model's scale: a reference of pixels, and the person taken out of it.
 
-    python -m benchmarks.pixels_story SET [--out runs/pixels] [--steps BASE REFINED ICA] [--ways WAY ...] [--quick]
+    python -m benchmarks.pixels_story SET [--out runs/pixels] [--steps BASE REFINED ICA] [--ways WAY ...]
 
 SET is a set of `mien data ingest`. A Base E-Adapter that hears the reference's pixels (`mini_pixels_base`) is trained
 on it; IDI's triples are made by each of three ways, *restruct* with that Base; Refined adapters are trained from it on
@@ -209,13 +209,14 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=600, help="references that each way of IDI makes")
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=WAYS, help="of IDI: only these")
     parser.add_argument("--arms", nargs="+", choices=ARMS, default=ARMS, help="only these")
-    parser.add_argument("--quick", action="store_true", help="two steps, two films: to see that it runs")
+    parser.add_argument("--archives", nargs="+", default=("mead", "driving"), help="films of references")
+    parser.add_argument("--quick", action="store_true", help="two steps, few films: to see that it runs")
     given = parser.parse_args()
     if given.quick:
-        given.steps, given.count = (2, 2, 2), 12
+        given.steps, given.count, given.archives = (2, 2, 2), 12, ("mead",)
     folders = {arm: folder for arm, folder in adapters(given).items() if arm in given.arms}
     scorer = load_scorer("mediapipe", "dlib")
-    every = detail.frames(scorer, ("mead",) if given.quick else ("mead", "driving"))
+    every = detail.frames(scorer, given.archives)
     apart = detail.rivals(every)
     films = list(dict.fromkeys(frame.film for frame in every))
     people = [pictures["neutral"] for pictures in london().values()]
@@ -245,7 +246,7 @@ def main() -> None:
         },
     }
     title = f"Expression by pixels: {len(wishes)} portraits an arm, judged by MediaPipe, dlib and gradients"
-    publish(given.out, "pixels_story", title, rows, details)
+    publish(given.out, f"pixels_{'_'.join(given.archives)}", title, rows, details)
     print(PAPER)
 
 

@@ -16,7 +16,7 @@ from mien.face.analyze import analyze
 from mien.types import Face
 from tests import mutations
 
-SAMPLE = 160
+SAMPLE = 80
 LIMIT = 20.0  # seconds of processor time for one input; the slowest of ten thousand took a fraction of one
 
 
@@ -51,11 +51,11 @@ def test_the_check_can_fail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 def test_the_command_line_answers_every_file(tmp_path: Path) -> None:
     folder = tmp_path / "photos"
     folder.mkdir()
-    for number in range(30_000, 30_048):
+    for number in range(30_000, 30_016):
         (folder / f"{number}.png").write_bytes(mutations.make(number)[1])
     done = CliRunner().invoke(app, ["analyze", str(folder), "--json", "-q", "--overlay", str(tmp_path / "o")])
     assert isinstance(done.exception, SystemExit) and done.exit_code == 2
     refused = [line for line in done.stderr.splitlines() if line.startswith("mien: ")]
     answered = json.loads(done.stdout)
-    assert len(refused) + len(answered) == 48 and refused and any(record["faces"] for record in answered)
+    assert len(refused) + len(answered) == 16 and refused and any(record["faces"] for record in answered)
     assert len(list((tmp_path / "o").iterdir())) == len(answered)

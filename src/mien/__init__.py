@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from mien.pipelines.inputs import Person
     from mien.pipelines.photo import PhotoPipeline
+    from mien.pipelines.photo_swap import SwapPipeline
     from mien.pipelines.portrait import PortraitPipeline
     from mien.pipelines.reface import RefacePipeline
 
 __version__ = "0.1.0"
-__all__ = ["Person", "__version__", "load", "load_photo", "load_reface"]
+__all__ = ["Person", "__version__", "load", "load_photo", "load_reface", "load_swap"]
 
 
 def __getattr__(name: str) -> object:
@@ -69,6 +70,16 @@ def load_photo() -> PhotoPipeline:
     from mien.pipelines.photo import PhotoPipeline
 
     return PhotoPipeline()
+
+
+def load_swap() -> SwapPipeline:
+    """Swaps by the photo engine: a photo and pictures of other people in, the photo with their faces out, at its size.
+
+    Needs no model but the embedded face analyser.
+    """
+    from mien.pipelines.photo_swap import SwapPipeline
+
+    return SwapPipeline()
 
 
 def load_reface(

@@ -51,6 +51,15 @@ WRONG = {
     "expressions draw absent joy": "absent does not exist",
     "expressions mislabelled absent": "absent does not exist",
     "models fetch absent": "no model called absent",
+    "models fetch sd15-published": "which HF_HUB_OFFLINE forbids",
+    "generate me.png joy --backbone sd15 --adapter published": "5 things are missing",
+    "generate me.png joy --backbone sdxl --adapter published": "mien models fetch sdxl-published",
+    "generate me.png joy --backbone sd15 --adapter fineface": "mien models fetch sd15-fineface",
+    "generate me.png joy --backbone sd15": "sd15 has no adapter of its own",
+    "generate me.png joy --backbone some/model --adapter published": "HF_HUB_OFFLINE forbids",
+    "generate me.png joy --backbone absent.safetensors --adapter published": "no such checkpoint",
+    "reface --prompt lighthouse --identity me.png --backbone sd15": "mien models fetch sd15",
+    "reface me.png --expression joy --finish sd15-inpaint": "mien models fetch sd15-inpaint",
     "data ingest absent out": "absent is no folder",
     "data idi absent out": "absent does not exist",
     "train absent.yaml": "no recipe absent.yaml",
@@ -84,6 +93,7 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[int, st
             "PYTHONPATH": str(Path(__file__).parents[2] / "src"),
             "HOME": str(folder),
             "PATH": "/usr/bin:/bin",
+            "HF_HUB_OFFLINE": "1",
         },
     ).stdout
     assert sorted(path.name for path in folder.iterdir()) == ["me.png", "photo.png"]

@@ -43,3 +43,15 @@ def test_any_place_gives_a_mask(dx: float, dy: float, scale: float, width: int, 
 def test_broken_landmarks_raise() -> None:
     with pytest.raises(InputError, match="NaN"):
         mask.face_mask(np.full((478, 3), np.nan), 8, 8)
+
+
+def test_black_corners_show_nothing() -> None:
+    """Of a picture that was turned, as aligned sets have it; black hair inside and a dark wall are shown."""
+    rows, columns = np.mgrid[0:80, 0:80]
+    picture = np.full((80, 80, 3), 90, np.uint8)
+    picture[30:50, 30:50] = 0
+    picture[:, 70:] = 25
+    corner = rows + columns < 20
+    picture[corner] = 3
+    assert np.array_equal(mask.shown_mask(picture), ~corner)
+    assert mask.shown_mask(np.full((9, 9, 3), 200, np.uint8)).all()

@@ -256,7 +256,7 @@ def test_the_adversary_learns_what_is_timid_and_does_not_look_past_the_edge(
         return z, own, *(eyes(z, own, t, eps) if with_eyes else ())
 
     optimizer = torch.optim.Adam(discriminator.parameters(), lr=2e-3)
-    for _ in range(60):
+    for _ in range(30):
         real = torch.randn_like(eps)
         with torch.no_grad():
             sides = given(real), given(0.5 * real.roll(1, 0))

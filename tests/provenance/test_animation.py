@@ -12,8 +12,9 @@ import pytest
 from PIL import Image, ImageSequence
 from PIL.PngImagePlugin import PngInfo
 
-from mien.provenance import DIGITAL_SOURCE_TYPE, watermark
+from mien.provenance import DIGITAL_SOURCE_TYPE, read_metadata, watermark
 from mien.provenance.animation import check_animation, read_animation, save_animation
+from mien.provenance.ours import is_ours
 from mien.types import InputError
 
 SETTINGS = {"expressions": ["joy", "😏"], "seed": 1}
@@ -61,6 +62,18 @@ def test_an_mp4_keeps_frames_and_what_made_it(tmp_path: Path) -> None:
     assert np.abs(shown[2].astype(float) - np.asarray(frames(side=129)[2], float)[:128, :128]).mean() < 6
 
 
+def test_a_webp_keeps_frames_pace_and_what_made_it(tmp_path: Path) -> None:
+    path = save_animation(frames(), tmp_path / "a.webp", SETTINGS, fps=10)
+    said = read_metadata(path)
+    assert said is not None and said.settings == SETTINGS and said.source_type == DIGITAL_SOURCE_TYPE
+    assert is_ours(path)
+    with Image.open(path) as film:
+        assert film.n_frames == 4 and film.info["loop"] == 0
+        for shown, given in zip(ImageSequence.Iterator(film), frames(), strict=True):
+            off = np.abs(np.asarray(shown.convert("RGB"), float) - np.asarray(given, float)).mean()
+            assert off < 6 and film.info["duration"] == 100
+
+
 def test_files_of_others_say_nothing(tmp_path: Path) -> None:
     frames(1)[0].save(tmp_path / "plain.gif")
     assert read_animation(tmp_path / "plain.gif") is None
@@ -78,7 +91,7 @@ def test_files_of_others_say_nothing(tmp_path: Path) -> None:
 
 
 def test_where_and_how_it_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(InputError, match="end the name in .gif or .mp4"):
+    with pytest.raises(InputError, match="end the name in .gif, .mp4, .webp"):
         check_animation(tmp_path / "a.avi")
     with pytest.raises(InputError, match="does not exist"):
         check_animation(tmp_path / "no" / "a.gif")

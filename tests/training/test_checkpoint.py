@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +13,10 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-import mien
+from mien.training import checkpoint
 from mien.training.checkpoint import find_checkpoint, load_checkpoint, optimizer_tensors, save_checkpoint
 from mien.types import InputError
 
-SOURCE = str(Path(mien.__file__).parents[1])
 MOMENTS = {
     "before anything": ("checkpoint.shutil.rmtree = lambda *a, **k: die()", 2),
     "within the first file": (
@@ -45,6 +43,10 @@ def parts() -> tuple[nn.Linear, dict[str, torch.Tensor], torch.optim.Optimizer]:
     return module, {key: value.clone() for key, value in module.state_dict().items()}, optimizer
 
 
+def die(*_: object) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_killed_while_writing(tmp_path: Path, moment: str) -> None:
     code, reached = MOMENTS[moment]
@@ -53,28 +55,15 @@ def test_killed_while_writing(tmp_path: Path, moment: str) -> None:
         with torch.no_grad():
             module.weight.fill_(step)
         save_checkpoint(tmp_path, step, {"net": module}, ema, optimizer, {})
-    program = f"""
-import os, signal, sys
-sys.path.insert(0, {SOURCE!r})
-from pathlib import Path
-import torch
-from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
-from mien.training import checkpoint
-def die(*_): os.kill(os.getpid(), signal.SIGKILL)
-module = nn.Linear(3, 2)
-optimizer = torch.optim.AdamW(module.parameters())
-module(torch.ones(1, 3)).sum().backward()
-optimizer.step()
-with torch.no_grad():
-    module.weight.fill_(3)
-{code}
-checkpoint.save_checkpoint(Path(sys.argv[1]), 3, {{"net": module}}, dict(module.state_dict()), optimizer, {{}})
-"""
-    killed = subprocess.run(
-        [sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, check=False
-    )
-    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    with torch.no_grad():
+        module.weight.fill_(3)
+    if (child := os.fork()) == 0:
+        try:
+            exec(code, {"os": os, "Path": Path, "checkpoint": checkpoint, "die": die})
+            save_checkpoint(tmp_path, 3, {"net": module}, dict(module.state_dict()), optimizer, {})
+        finally:
+            os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
     found = find_checkpoint(tmp_path)
     assert found is not None
     fresh, ema, optimizer = parts()

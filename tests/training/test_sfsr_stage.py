@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file, save_file
+from torch.nn import functional as F
 
 from mien.backbones import load_backbone
 from mien.diffusion.losses import noise_error
@@ -116,6 +118,20 @@ def test_conditions_are_of_the_picture(places: dict[str, Path]) -> None:
     _, dropped = stage._conditions(batch, ~none, none)
     assert dropped.identity is not None and torch.equal(dropped.identity[0], dropped.identity[1])
     assert dropped.expression is not None and not torch.equal(dropped.expression[0], dropped.expression[1])
+
+
+def test_black_corners_of_aligned_pictures_count_little(places: dict[str, Path], tmp_path: Path) -> None:
+    root = shutil.copytree(places["set"], tmp_path / "set")
+    for file in root.glob("*.png"):
+        pixels = np.array(Image.open(file))
+        pixels[: len(pixels) // 2] = 0
+        Image.fromarray(pixels).save(file)
+    whole, cut = (
+        make({**places, "set": where}).batch(4, make_rng(0, 0, 0)) for where in (places["set"], root)
+    )
+    assert whole["valid"].min() == 1 and cut["valid"].shape == whole["valid"].shape
+    dark = F.avg_pool2d((cut["x"].amax(1) < -0.9).float(), cut["x"].shape[-1] // cut["valid"].shape[-1])
+    assert (cut["valid"] < 1).any() and (cut["valid"] + dark - 1).abs().mean() < 0.05
 
 
 def test_compound_identity_exports_and_refaces(places: dict[str, Path], tmp_path: Path) -> None:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mien.cli import options
-from mien.cli.console import choice, print_json, say, tell
+from mien.cli.console import choice, print_json, say
 from mien.cli.pictures import check_places
+from mien.cli.presets import remove, save, saved
 
 if TYPE_CHECKING:
     from mien.expressions.labels import Label
@@ -21,7 +22,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 HOW = ("random", "typical", "nearest")
-COLUMNS = 12
+COLUMNS = 8
 Place = Annotated[
     Path, typer.Argument(metavar="LIBRARY", help="The library: its folder, or its expressions.parquet.")
 ]
@@ -181,6 +182,8 @@ def _show_everyday(text: str, output: Path | None, as_json: bool) -> None:
     for name, value in (*meaning.words.items(), *meaning.shapes.items()):
         print(f"  {name:<20} {value:.2f} {'#' * round(20 * value)}")
     print("  also: " + ", ".join(meaning.forms))
+    if "tongue" in meaning.name:
+        print("  MediaPipe's blendshapes have no tongue: the mouth is slightly open, and none is drawn")
 
 
 @app.command(short_help="One picture with the face of every word.")
@@ -189,82 +192,49 @@ def sheet(
         "expressions.png"
     ),
     cluster: Annotated[str | None, typer.Option(help="Only words of this cluster or basic emotion.")] = None,
-    side: Annotated[int, typer.Option(min=32, max=256, help="Pixels of a face.")] = 128,
+    photo: Annotated[
+        Path | None,
+        typer.Option(help="On this person's photo.  [default: one face of nobody, which is shipped]"),
+    ] = None,
+    side: Annotated[int, typer.Option(min=32, max=512, help="Pixels of a face.")] = 256,
     overwrite: options.Overwrite = False,
 ) -> None:
-    """One picture with the shipped face of every word."""
-    from mien.expressions.faces import NEUTRAL, RENDERED, picture
+    """One picture with one face making every word, grouped by feeling.
+
+    mien expressions sheet --photo me.jpg -o me_all.png
+    """
+    check_places([output], [photo] if photo else [], overwrite)
+    from PIL import Image
+
     from mien.expressions.labels import labels
-    from mien.provenance import save_image
+    from mien.expressions.spec import parse
+
+    if cluster is not None:
+        known = sorted({name for label in labels().values() for name in (label.cluster, label.basic)})
+        choice(cluster, known, "cluster")
+    groups: dict[tuple[str, str], list[str]] = {}
+    for word, label in labels().items():
+        if cluster in (None, label.cluster, label.basic):
+            groups.setdefault((label.basic, label.cluster), []).append(word)
+    from mien.making.shown import NOBODY, show
+    from mien.provenance import PARTLY_GENERATED, save_image
     from mien.sheets import sheet as drawn
 
-    check_places([output], overwrite=overwrite)
-    words = [NEUTRAL, *labels()]
-    if cluster is not None:
-        known = sorted(
-            {label.cluster for label in labels().values()} | {label.basic for label in labels().values()}
-        )
-        choice(cluster, known, "cluster")
-        words = [word for word, label in labels().items() if cluster in (label.cluster, label.basic)]
-    cells = [(word, picture(word)) for word in words]
-    rows = [cells[i : i + COLUMNS] for i in range(0, len(cells), COLUMNS)]
-    save_image(drawn(rows, side), output, {"rendered": "ICT-FaceKit heads of nobody"}, RENDERED)
+    blank = Image.new("RGB", (1, 1), "white")
+    rows = []
+    for (basic, name), words in sorted(groups.items()):
+        faces = show([parse(word) for word in words], photo or NOBODY)
+        cells = list(zip(words, faces, strict=True))
+        for start in range(0, len(cells), COLUMNS):
+            title = (basic if basic == name else f"{basic}: {name}") if start == 0 else ""
+            rows.append([(title, blank), *cells[start : start + COLUMNS]])
+    save_image(drawn(rows, side), output, {"kind": "expressions", "engine": "photo"}, PARTLY_GENERATED)
     print(output)
 
 
-@app.command(short_help="Keep an expression under a name of your own.")
-def save(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="What to call it: letters, digits, hyphens.")],
-    expression: Annotated[
-        str,
-        typer.Argument(
-            metavar="EXPRESSION", help="Words, emoji, a mix, a picture, blendshapes, a file of them."
-        ),
-    ],
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Also replace one of that name.")] = False,
-) -> None:
-    """Keep an expression under a name of your own, which then works wherever an expression is asked for.
-
-    mien expressions save my-grin "joy:0.7+smug:0.3"
-
-    Of a picture only the face's movement from its rest is kept, as blendshapes.
-    """
-    from mien.expressions import presets
-    from mien.expressions.spec import parse
-    from mien.types import InputError
-
-    presets.check_name(name)
-    if not overwrite and name in presets.names():
-        raise InputError(f"{name} is saved already: choose another name, or add --overwrite to replace it.")
-    from mien.face.analyze import analyze
-    from mien.making.subjects import Looker
-    from mien.pipelines.photo_film import coefficients
-
-    look = Looker(analyze, "largest", "largest", ("--face", "--face"), tell)
-    print(presets.save(name, coefficients(look.target(parse(expression)).expression)))
-
-
-@app.command(short_help="The expressions saved under names of your own.")
-def saved(as_json: options.Json = False) -> None:
-    """The expressions saved under names of your own, and their strongest blendshapes."""
-    from mien.expressions import presets
-
-    found = {name: presets.find(name) for name in presets.names()}
-    shapes = {name: dict(meaning.shapes) for name, meaning in found.items() if meaning is not None}
-    if as_json:
-        print_json(shapes)
-        return
-    for name, values in shapes.items():
-        strongest = sorted(values.items(), key=lambda pair: -pair[1])[:3]
-        print(f"{name}  {', '.join(f'{shape} {value:.2f}' for shape, value in strongest)}")
-
-
-@app.command(short_help="Forget a saved expression.")
-def remove(name: Annotated[str, typer.Argument(metavar="NAME", help="One that `saved` lists.")]) -> None:
-    """Forget a saved expression."""
-    from mien.expressions import presets
-
-    presets.remove(name)
+app.command(short_help="Keep an expression under a name of your own.")(save)
+app.command(short_help="The expressions saved under names of your own.")(saved)
+app.command(short_help="Forget a saved expression.")(remove)
 
 
 @app.command(short_help="Index labelled pictures of your own.")

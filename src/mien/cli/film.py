@@ -17,7 +17,10 @@ from mien.cli.pictures import expression_files, files, keep, keep_tables, remind
 
 if TYPE_CHECKING:
     from mien.making.filming import Report
-    from mien.pipelines.photo_film import Puppet
+    from mien.making.photographs import Photographs
+    from mien.pipelines.photo_film import Puppet, Rest
+    from mien.pipelines.photo_retouch import Recast, Retouch
+    from mien.types import ByteImage, Face
 
 INTERRUPTED = 130
 OUTPUT = Path("film.mp4")
@@ -39,6 +42,10 @@ def film(
     expression: Annotated[
         str | None,
         typer.Option(metavar="SPEC", help="Of a film: another expression for its person, throughout."),
+    ] = None,
+    identity: Annotated[
+        Path | None,
+        typer.Option(metavar="FACE", help="Of a film: a photo of whoever gets its person's place."),
     ] = None,
     motion: Annotated[
         Path | None, typer.Option(metavar="OUT.json", help="Of a film: write how its face moves.")
@@ -77,6 +84,8 @@ def film(
 
     mien film speech.mp4 --expression joy -o happy.mp4
 
+    mien film speech.mp4 --identity friend.jpg -o friend.mp4
+
     mien film speech.mp4 --motion speech.json
 
     Ctrl-C ends the film where it is. Other people's faces need their consent. Films say that they were generated.
@@ -89,10 +98,12 @@ def film(
     parsed = {"face": options.parse_face(face), "photo_face": options.parse_face(photo_face)}
     from mien.making.live import is_camera
 
-    alone = [name for name in ("expression", "motion") if context.params[name] is not None]
+    alone = [name for name in ("expression", "identity", "motion") if context.params[name] is not None]
     camera = driver is not None and is_camera(driver)
     if (driver is None) != (len(alone) == 1) or (driver is not None and alone):
-        raise InputError("give a PHOTO and what moves it, or a film and either --expression or --motion.")
+        raise InputError(
+            "give a PHOTO and what moves it, or a film and --expression, --identity or --motion."
+        )
     if camera != (out is not None):
         raise InputError(
             "a camera and --out go together: mien film PHOTO /dev/video0 --out /dev/video10; `mien studio` shows it "
@@ -102,6 +113,7 @@ def film(
         source,
         *([driver] if driver else []),
         *([teeth] if teeth else []),
+        *([identity] if identity else []),
         *expression_files(expression),
     ]
     if motion is not None:
@@ -119,7 +131,7 @@ def film(
     how = {**context.params, **parsed}
     if motion is not None:
         _record(how)
-    elif expression is not None:
+    elif expression is not None or identity is not None:
         _change(how)
     elif camera:
         _live(how)
@@ -169,31 +181,48 @@ def _record(how: dict[str, Any]) -> None:
 
 
 def _change(how: dict[str, Any]) -> None:
-    from mien.expressions.spec import parse
     from mien.making import filming
     from mien.making.footage import Footage
-    from mien.pipelines.photo_retouch import Retouch
 
     with Footage(how["source"], how["size"]) as footage:
         footage.first()
         photographs = _photographs(how)
         choose = filming.Chooser(how["face"], str(how["source"]), tell)
-        sitter = filming.calm(footage, photographs, choose)
-        asked = parse(how["expression"])
-        told = "a picture" if any(part.picture for part in asked.parts) else asked.text
-        retouch = Retouch(
-            photographs.pipe,
-            sitter,
-            photographs.target(asked).expression,
-            how["strength"],
-            how["relative"],
-            how["region"],
-            how["smooth"],
-        )
-        settings = {**photographs.settings, "expression": told, "smooth": how["smooth"]}
+        rest, face, image = filming.resting(footage, choose)
+        changed: Recast | Retouch
+        if how["identity"] is not None:
+            changed, told = _recast(how, photographs, rest, face)
+        else:
+            changed, told = _retouch(how, photographs, face, image)
+        settings = {**photographs.settings, **told, "smooth": how["smooth"]}
         with bar(footage.count, how["quiet"]) as progress:
-            report = filming.change(footage, retouch, how["output"], settings, choose, how["audio"], progress)
+            report = filming.change(footage, changed, how["output"], settings, choose, how["audio"], progress)
     finish(report, how["output"], how["source"], how["as_json"])
+
+
+def _retouch(
+    how: dict[str, Any], photographs: Photographs, face: Face, image: ByteImage
+) -> tuple[Retouch, Any]:
+    from PIL import Image
+
+    from mien.expressions.spec import parse
+    from mien.face.subject import Subject
+    from mien.pipelines.photo_retouch import Retouch
+
+    asked = parse(how["expression"])
+    sitter = photographs.pipe.sit(Subject(Image.fromarray(image), face))
+    wanted = photographs.target(asked).expression
+    chosen = {name: how[name] for name in ("strength", "relative", "region", "smooth")}
+    told = "a picture" if any(part.picture for part in asked.parts) else asked.text
+    return Retouch(photographs.pipe, sitter, wanted, **chosen), {"expression": told}
+
+
+def _recast(how: dict[str, Any], photographs: Photographs, rest: Rest, face: Face) -> tuple[Recast, Any]:
+    from mien.making.filming import sit
+    from mien.pipelines.photo_retouch import Recast
+
+    sitter = sit(photographs, how["identity"], how["size"])
+    return Recast(sitter, rest, face, how["smooth"]), {"task": "identity"}
 
 
 def _live(how: dict[str, Any]) -> None:
@@ -225,7 +254,7 @@ def _await_key(pressed: threading.Event) -> None:
         pressed.set()
 
 
-def _photographs(how: dict[str, Any]) -> Any:
+def _photographs(how: dict[str, Any]) -> Photographs:
     from mien.making.photographs import Photographs
     from mien.making.wishes import PhotoWish
 

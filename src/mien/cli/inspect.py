@@ -73,11 +73,11 @@ def examine(path: Path, faces: bool = True) -> dict[str, Any]:
     """
     from mien.images import read_image
     from mien.provenance import DIGITAL_SOURCE_TYPE, PARTLY_GENERATED, read_metadata
-    from mien.provenance.animation import SUFFIXES, first_frame, read_animation
+    from mien.provenance.animation import COMMENTED, first_frame, read_animation
     from mien.provenance.watermark import whole_box
 
-    image = first_frame(path) if path.suffix.lower() == ".mp4" else read_image(path)
-    if path.suffix.lower() in SUFFIXES:
+    image = first_frame(path) if path.suffix.lower() in COMMENTED[1:] else read_image(path)
+    if path.suffix.lower() in COMMENTED:
         said: Metadata | None = from_comment(read_animation(path) or {})
     else:
         said = read_metadata(path)

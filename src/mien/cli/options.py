@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -38,6 +40,41 @@ def _small(seed: int) -> int:
     return seed
 
 
+def _device(name: str) -> str:
+    """`InputError` if no machine has such a device; whether this one has it, loading a model tells."""
+    if not re.fullmatch(r"(auto|cpu|mps|(cuda|xpu|hpu|npu)(:[0-9]+)?)", name):
+        from mien.types import InputError
+
+        raise InputError(f"{name} is no device: choose auto, cpu, cuda, cuda:1 or mps.")
+    return name
+
+
+def scheduler(name: str | None) -> str | None:
+    """`InputError` if diffusers has no such scheduler, by its files alone: importing them takes seconds."""
+    found = None if name is None else find_spec("diffusers")
+    if name is None or found is None or found.origin is None:
+        return name
+    files = Path(found.origin).parent.glob("schedulers/scheduling_*.py")
+    found_in = [re.findall(r"^class (\w+)Scheduler\(", file.read_text("utf-8"), re.M) for file in files]
+    known = {one.lower() for names in found_in for one in names}
+    short = name.lower().removesuffix("scheduler")
+    if known and short not in known:
+        from mien.types import InputError
+
+        hint = nearest(short, known)
+        raise InputError(f"{name} is no scheduler of diffusers{hint}: choose DDIM, PNDM, UniPCMultistep, ….")
+    return name
+
+
+def _there(path: Path | None) -> Path | None:
+    """`InputError` if there is no such picture."""
+    if path is not None and not path.is_file():
+        from mien.types import InputError
+
+        raise InputError(f"{path} does not exist: check the name.")
+    return path
+
+
 Prompt = Annotated[str, typer.Option(callback=text, help="What the picture should look like.")]
 NegativePrompt = Annotated[str, typer.Option(callback=text, help="What it should not look like.")]
 Seed = Annotated[int, typer.Option(min=0, callback=_small, help="Same seed, same picture.")]
@@ -54,10 +91,22 @@ Lead = Annotated[
         "start so far on the way to it; 0: not at all.  [default: the adapter's, 0.2 of published ones]",
     ),
 ]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
+Device = Annotated[str, typer.Option(callback=_device, help="auto, cpu, cuda, cuda:1, mps.")]
 Dtype = Annotated[str, typer.Option(help="auto, float32, bfloat16, float16.")]
-Backbone = Annotated[str, typer.Option(help="mini, sd15, sdxl, a diffusers folder or a hub id.")]
-Adapter = Annotated[str | None, typer.Option(help="Folder of an E-Adapter.  [default: the backbone's own]")]
+Backbone = Annotated[
+    str,
+    typer.Option(
+        help="mini, sd15, sdxl, sd15-inpaint, sdxl-inpaint, a diffusers folder, a checkpoint in one .safetensors file, "
+        "or a hub id."
+    ),
+]
+Adapter = Annotated[
+    str | None,
+    typer.Option(
+        help="Folder of an E-Adapter; published: IP-Adapter's own, for SD1.5 and SDXL; fineface: for SD1.5.  "
+        "[default: the backbone's own]"
+    ),
+]
 OutDir = Annotated[Path | None, typer.Option(help="With --pairs: the folder to write to.")]
 Source = Annotated[
     Path | None,
@@ -93,7 +142,8 @@ Region = Annotated[str, typer.Option(help="Photo engine: what may change: all, e
 Teeth = Annotated[
     Path | None,
     typer.Option(
-        help="Photo engine: another photo of the same person, showing their teeth, for an opened mouth."
+        callback=_there,
+        help="Photo engine: another photo of the same person, showing their teeth, for an opened mouth.",
     ),
 ]
 Finish = Annotated[
@@ -154,8 +204,9 @@ def parse_people(given: Sequence[str]) -> tuple[Path | None, dict[FaceChoice, li
 
 
 def check_backbone(backbone: str) -> None:
-    """`InputError` if it is neither a name, nor a folder, nor a hub id: said before anything heavy is imported."""
-    if "/" not in backbone and not Path(backbone).is_dir():
+    """`InputError` if it is neither a name, nor a folder, nor a checkpoint's file, nor a hub id: said before anything
+    heavy is imported."""
+    if "/" not in backbone and not backbone.endswith(".safetensors") and not Path(backbone).is_dir():
         choice(backbone, BACKBONES, "backbone")
 
 

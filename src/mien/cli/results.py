@@ -64,7 +64,7 @@ def make(
     for one, place in zip(drawn, places, strict=True):
         made = finish(maker, one, prints)
         made.save(place)
-        told.append({"path": str(place), **made.told, **made.scores})
+        told.append({"path": str(place), **made.line})
     if strip:
         save_strip(maker, drawn, strip)
     settings = {**maker.settings, "prompt": request.prompt}
@@ -94,14 +94,12 @@ def report(
         }
         print_json({**answer, "scored_by": SCORED_BY[kind], "seconds": seconds, "seconds_in_all": total})
         return
-    from mien.metrics.words import warning, words
-
     for one in made:
-        print(f"{one['path']}  {words(one)}" if one["id"] is not None else f"{one['path']}  no face found")
+        print(f"{one['path']}  {one['verdict']}")
         if verbose and one["id"] is not None:
             print(f"  {in_numbers(kind, one)}")
-        if one["id"] is not None and not end and (poor := warning(one)):
-            tell(poor)
+        if one["warning"] and not end:
+            tell(one["warning"])
     if strip:
         print(f"{strip}  {SHOWN[kind]}")
     if verbose:

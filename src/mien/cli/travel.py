@@ -22,7 +22,7 @@ from mien.cli.pictures import (
 )
 from mien.making.wishes import PortraitWish
 
-MOVING = (".gif", ".mp4")
+MOVING = (".gif", ".mp4", ".webp")
 
 
 def travel(
@@ -37,7 +37,7 @@ def travel(
     ],
     output: Annotated[
         Path,
-        typer.Option("--output", "-o", help="A film (.gif, .mp4) or a contact sheet (.png, .jpg, .webp)."),
+        typer.Option("--output", "-o", help="A film (.gif, .mp4, .webp) or a contact sheet (.png, .jpg)."),
     ] = Path("travel.gif"),
     frames: Annotated[int, typer.Option(min=2, help="Portraits in all.")] = 16,
     sweep: Annotated[
@@ -93,12 +93,12 @@ def travel(
     else:
         if output.suffix.lower() not in FORMATS:
             raise InputError(
-                f"{output} is neither a film nor a picture: end the name in {', '.join((*MOVING, *FORMATS))}."
+                f"{output} is neither a film nor a sheet: end the name in {', '.join(MOVING)} or .png."
             )
         check_places([output], overwrite=overwrite)
         if sheet or back:
             raise InputError(
-                f"{output} is a contact sheet itself: --sheet and --back go with a .gif or .mp4."
+                f"{output} is a contact sheet itself: --sheet and --back go with a film ({', '.join(MOVING)})."
             )
     if sheet:
         check_places([sheet], overwrite=overwrite)
@@ -139,6 +139,12 @@ def travel(
         files_made = [str(path) for path in written]
         print_json({"files": files_made, "frames": film.names, "settings": film.settings, "seconds": seconds})
         return
+    from mien.metrics.words import warning, words
+
     for path in written:
         print(path)
+    if film.scores is not None:
+        print(words(film.scores))
+        if poor := warning(film.scores):
+            tell(poor)
     print(f"{frames} frames, {' -> '.join(stop.text for stop in places)}, {seconds:.1f} s in all")

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from mien.types import FloatArray, InputError
+from mien.types import ByteImage, FloatArray, InputError
 
 # MediaPipe's face oval, clockwise in the image from the top of the forehead.
 OVAL = (
@@ -20,6 +20,7 @@ FEATURES = (
     (263, 362, 386, 374, 276, 283, 282, 295, 285, 336, 296, 334, 293, 300),
     (61, 291, 0, 17, 37, 267, 84, 314, 40, 270, 91, 321),
 )
+BLACK = 12  # grey levels: JPEG's ringing beside an edge
 SUPERSAMPLING = 8  # halved for a polygon of over 512 px, and again over 2048 px
 
 
@@ -54,6 +55,17 @@ def skin_mask(landmarks: FloatArray, width: int, height: int) -> NDArray[np.bool
         hull = cv2.convexHull(np.asarray(landmarks)[list(part), :2].astype(np.float32))
         cv2.fillConvexPoly(mask, np.round(hull).astype(np.int32), 0)
     return mask > 0
+
+
+def shown_mask(picture: ByteImage) -> NDArray[np.bool_]:
+    """Where a picture [H, W, 3] uint8 shows something: [H, W], False in the black corners that an alignment has left.
+
+    They are what is black (at most `BLACK`) and hangs together with a corner of the picture.
+    """
+    black = (picture.max(2) <= BLACK).astype(np.uint8)
+    _, parts = cv2.connectedComponents(black, connectivity=4)
+    corners = np.unique(parts[[0, 0, -1, -1], [0, -1, 0, -1]])
+    return ~np.isin(parts, corners[corners > 0])
 
 
 def polygon_mask(polygon: FloatArray, width: int, height: int) -> FloatArray:

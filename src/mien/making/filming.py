@@ -24,7 +24,6 @@ import torch
 from PIL import Image
 
 from mien.expressions.motion import Motion
-from mien.face.subject import Subject
 from mien.face.track import Tracker
 from mien.images import read_image
 from mien.making.footage import Footage, Shot
@@ -32,7 +31,7 @@ from mien.making.photographs import Photographs
 from mien.pipelines.inputs import FaceChoice, choose_face
 from mien.pipelines.photo import Sitter
 from mien.pipelines.photo_film import Puppet, Rest, rest_of
-from mien.pipelines.photo_retouch import Retouch
+from mien.pipelines.photo_retouch import Recast, Retouch
 from mien.provenance.film import Colours, Writer, film
 from mien.types import ByteImage, Face, InputError
 from mien.warping.target import at_rest, expressed, reading
@@ -170,16 +169,6 @@ def resting(footage: Footage, choose: Chooser) -> tuple[Rest, Face, ByteImage]:
     return rest_of(faces), best[1], best[2]
 
 
-def calm(footage: Footage, photographs: Photographs, choose: Chooser) -> Sitter:
-    """A film's person in their calmest frame.
-
-    Raises:
-        InputError: no face is found, or it cannot be used.
-    """
-    _, face, image = resting(footage, choose)
-    return photographs.pipe.sit(Subject(Image.fromarray(image), face))
-
-
 def drive(
     footage: Footage,
     puppet: Puppet,
@@ -215,14 +204,14 @@ def drive(
 
 def change(
     footage: Footage,
-    retouch: Retouch,
+    retouch: Retouch | Recast,
     output: Path,
     settings: dict[str, Any],
     choose: Chooser,
     audio: bool = True,
     progress: Callable[[int], object] = lambda done: None,
 ) -> Report:
-    """A film whose person has another expression, written to `output`; frames without them stay as they are.
+    """A film whose person has another expression or face, written to `output`; frames without them stay as they are.
 
     Raises:
         InputError: the film or the place cannot be used.

@@ -15,7 +15,8 @@ from mien.provenance.film import Colours
 from mien.types import ByteImage, InputError
 
 USUAL = Fraction(25)  # frames a second, of a film that does not say
-SAMPLES = 60  # frames that are looked at before a film is driven
+SAMPLES = 60  # frames that are looked at before a film is driven, at most
+SPARED = 4  # of a short film, one in so many
 SHORT = 900  # frames up to which these are taken evenly, else from where a film can be entered
 LARGEST = 16384  # px of a side
 
@@ -54,11 +55,19 @@ class Footage:
         self.name, self._longest = str(path), longest
         if format is None and not Path(path).is_file():
             raise InputError(f"{path} is no file: give the name of a film.")
+        self._how = {"format": format, "options": options or {}}
+        self._open()
+        rate = self._stream.average_rate or self._stream.guessed_rate or USUAL
+        self.rate = Fraction(rate) if 0 < rate <= 1000 else USUAL
+        self.ticks = Fraction(self._stream.time_base or Fraction(1, 1000))
+        self.count = self._stream.frames or round(float(self._seconds() * self.rate))
+
+    def _open(self) -> None:
         try:
-            self._container = self._av.open(str(path), format=format, options=options or {})
+            self._container = self._av.open(self.name, **self._how)
         except (OSError, ValueError) as error:
             raise InputError(
-                f"{path} cannot be read as a film ({_reason(error)}): it may be cut short; give another copy."
+                f"{self.name} cannot be read as a film ({_reason(error)}): it may be cut short; give another copy."
             ) from error
         attached = getattr(self._av.stream, "Disposition", None)
         pictures = [
@@ -67,19 +76,19 @@ class Footage:
         ]  # fmt: skip
         if not pictures:
             self._container.close()
-            raise InputError(f"{path} has no pictures: give a film.")
+            raise InputError(f"{self.name} has no pictures: give a film.")
         self._stream = pictures[0]
         self._stream.thread_type = "AUTO"
         if not 0 < max(self._stream.width, self._stream.height) <= LARGEST:
             self._container.close()
-            raise InputError(f"{path} says nothing of its size: it may be cut short; give another copy.")
+            raise InputError(f"{self.name} says nothing of its size: it may be cut short; give another copy.")
         self.audio = self._container.streams.audio[0] if self._container.streams.audio else None
-        rate = self._stream.average_rate or self._stream.guessed_rate or USUAL
-        self.rate = Fraction(rate) if 0 < rate <= 1000 else USUAL
-        self.ticks = Fraction(self._stream.time_base or Fraction(1, 1000))
-        self.count = self._stream.frames or round(float(self._seconds() * self.rate))
         self.damaged = 0
-        self._turned: int | None = None
+
+    def _rewind(self) -> None:
+        # seeking to 0 would miss audio that begins before it
+        self._container.close()
+        self._open()
 
     def _seconds(self) -> Fraction:
         if self._stream.duration:
@@ -112,7 +121,7 @@ class Footage:
             InputError: it has none that can be decoded.
         """
         for shot in self.frames():
-            self._container.seek(0)
+            self._rewind()
             return shot
         raise InputError(f"{self.name} has no frame that can be decoded: give another copy.")
 
@@ -120,22 +129,22 @@ class Footage:
         """All frames, without the audio."""
         return (item for item in self.items(False) if isinstance(item, Shot))
 
-    def sampled(self, most: int = SAMPLES) -> Iterator[Shot]:
-        """About `most` frames from all over the film; reading begins anew after them."""
+    def sampled(self) -> Iterator[Shot]:
+        """Some frames from all over the film; reading begins anew after them."""
         if self.count <= SHORT:
-            every = max(1, -(-self.count // most))
+            every = max(SPARED if self.count > SAMPLES else 1, -(-self.count // SAMPLES))
             for number, frame in enumerate(self._decoded()):
                 if number % every == 0:
                     yield self._shot(frame, number)
         else:
             whole = self._stream.duration or int(self._seconds() / self.ticks)
             start = self._stream.start_time or 0
-            for number in range(most):
-                self._container.seek(start + whole * number // most, stream=self._stream)
+            for number in range(SAMPLES):
+                self._container.seek(start + whole * number // SAMPLES, stream=self._stream)
                 frame = next(self._decoded(), None)
                 if frame is not None:
                     yield self._shot(frame, number)
-        self._container.seek(0)
+        self._rewind()
 
     def items(self, audio: bool = True) -> Iterator[Any]:
         """Its frames (`Shot`) and, unless not wanted, the packets of its audio, as they come."""

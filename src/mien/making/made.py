@@ -12,6 +12,7 @@ from PIL import Image
 from mien.making.recording import Fingerprints
 from mien.making.subjects import Looked
 from mien.making.wishes import Request
+from mien.metrics.words import warning, words
 from mien.provenance import PARTLY_GENERATED, save_image
 from mien.sheets import sheet
 from mien.types import FloatArray
@@ -49,6 +50,22 @@ class Made:
     settings: dict[str, Any]
     mask: FloatArray | None
     photo: Path | None = None
+
+    @property
+    def verdict(self) -> str:
+        """The scores in everyday words: "looks like the person: very; follows the expression: well; sharp"."""
+        return words(self.scores) if self.scores.get("id") is not None else "no face found"
+
+    @property
+    def warning(self) -> str | None:
+        """What is poor about it and what to try, for a person; None: nothing is."""
+        engine = "photo" if self.settings.get("engine") == "photo" else "diffusion"
+        return warning(self.scores, engine=engine) if self.scores.get("id") is not None else None
+
+    @property
+    def line(self) -> dict[str, Any]:
+        """All that is told of it, as JSON values: a row of a table."""
+        return {**self.told, **self.scores, "verdict": self.verdict, "warning": self.warning}
 
     def save(self, place: Path) -> Path:
         """Write it with its provenance, and with what the photo in the file `photo` says of itself."""

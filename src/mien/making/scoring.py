@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -95,28 +95,53 @@ class Judge:
             scores["exp_sum"] = float(metrics.exp_sum(how.blendshapes, shapes))
         at_first = float(metrics.exp(how.blendshapes, identity.face.blendshapes))
         scores["exp_ratio"] = float(scores["exp"] or 0) / at_first if at_first > SMALL else None
+        result = np.asarray(drawn.image), seen.face.landmarks
+        scores["detail"] = _told(detail, result, (np.asarray(who.image), who.face.landmarks))
         return scores
 
     def reface(self, drawn: Drawn, scene: Scene, who: Subject | None, how: Target | None) -> Scores:
         """id: cosine against the wanted person; exp: against the wanted expression (None if it is no picture); pose:
-        degrees against the photo. All None if the result shows no face there."""
+        degrees against the photo; and what `mien.metrics.words` turns into words. All None if the result shows no face
+        there."""
         place = (scene.face.box[:2] + scene.face.box[2:]) / 2
         near = [face for face in self.faces(drawn) if _holds(face, place)]
         if not near:
-            return {"id": None, "exp": None, "pose": None}
-        seen, wanted = self._scorer.observe_face(drawn.image, near[0]), self.look(who or scene.subject)
+            return dict.fromkeys(OF_PHOTOS)
+        after, before = near[0], scene.face
+        seen, wanted = self._scorer.observe_face(drawn.image, after), self.look(who or scene.subject)
         shown = scene.subject if how is None else how.subject
-        exp = None if shown is None else metrics.exp(shown.face.blendshapes, seen.face.blendshapes)
+        exp = None if shown is None else metrics.exp(shown.face.blendshapes, after.blendshapes)
+        to_go = 0.0 if how is None else float(metrics.exp(how.blendshapes, before.blendshapes))
+        photo = np.asarray(scene.subject.image.convert("RGB"))
+        result, given = (np.asarray(drawn.image), after.landmarks), (photo, before.landmarks)
         return {
             "id": float(metrics.id_similarity(seen.direction, wanted.direction)),
             "exp": None if exp is None else float(exp),
-            "pose": float(metrics.pose_error(seen.face.pose, scene.face.pose)),
+            "pose": float(metrics.pose_error(after.pose, before.pose)),
+            "id_distance": float(metrics.id_distance(seen.identity, wanted.identity)),
+            "exp_ratio": float(metrics.exp(how.blendshapes, after.blendshapes)) / to_go
+            if how is not None and to_go > SMALL
+            else None,
+            "detail": _told(detail, result, given),
+            "seam": _told(seam, result[0], photo),
+            "colour": _told(colour, result, given) if who is None else None,
         }
 
-    def photo(self, image: Image.Image, photo: Sitter, who: Subject, shapes: FloatArray | None) -> Scores:
-        """Of a photo that the photo engine changed, whose face shall show `who`, with blendshapes [52] (None: those of
-        the photo): id, exp and pose as of `reface`, and what `mien.metrics.words` turns into words. All None if the
-        result shows no face there."""
+    def photo(
+        self,
+        image: Image.Image,
+        photo: Sitter,
+        who: Subject,
+        shapes: FloatArray | None,
+        asked: FloatArray | None = None,
+    ) -> Scores:
+        """Of a photo that the photo engine changed: id, exp, pose, and what `mien.metrics.words` reads.
+        All None if the result shows no face there.
+
+        Args:
+            who: whom the face shall show. shapes: blendshapes [52] of the expression; None: the photo's stay.
+            asked: what that comes to on this face, at the strength and in the region of the wish; None: `shapes`.
+        """
         before = photo.face
         after = read_again(image, before)
         if after.confidence < MIN_CONFIDENCE:
@@ -124,17 +149,38 @@ class Judge:
         seen, wanted = self._scorer.observe_face(image, after), self.look(who)
         result, given = (np.asarray(image), after.landmarks), (photo.image, before.landmarks)
         exp = metrics.exp(before.blendshapes if shapes is None else shapes, after.blendshapes)
-        at_first = 0.0 if shapes is None else float(metrics.exp(shapes, before.blendshapes))
+        asked = shapes if asked is None else asked
+        to_go = 0.0 if asked is None else float(metrics.exp(asked, before.blendshapes))
         return {
             "id": float(metrics.id_similarity(seen.direction, wanted.direction)),
             "exp": float(exp),
             "pose": float(metrics.pose_error(after.pose, before.pose)),
             "id_distance": float(metrics.id_distance(seen.identity, wanted.identity)),
-            "exp_ratio": float(exp) / at_first if at_first > SMALL else None,
-            "detail": detail(result, given),
-            "seam": seam(result[0], photo.image),
-            "colour": colour(result, given),
+            "exp_ratio": float(metrics.exp(asked, after.blendshapes)) / to_go
+            if asked is not None and to_go > SMALL
+            else None,
+            "detail": _told(detail, result, given),
+            "seam": _told(seam, result[0], photo.image),
+            "colour": _told(colour, result, given),
         }
+
+
+def worst(scores: Sequence[Scores]) -> Scores:
+    """Of several results' scores, for each measure the one that is farthest from good; None where none is known."""
+    best = {"id": 1.0, "detail": 1.0}
+    found: Scores = {}
+    for name in dict.fromkeys(name for one in scores for name in one):
+        known = [value for one in scores if (value := one.get(name)) is not None]
+        found[name] = max(known, key=lambda value: abs(value - best.get(name, 0.0)), default=None)
+    return found
+
+
+def _told(measure: Callable[..., float], *pictures: Any) -> float | None:
+    """A measure of pictures; None where it cannot be told, of a face that is cut off for one."""
+    try:
+        return measure(*pictures)
+    except ValueError:
+        return None
 
 
 def _holds(face: Face, place: Any) -> bool:

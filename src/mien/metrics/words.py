@@ -20,7 +20,26 @@ from math import inf, isnan
 from mien.metrics.scoring import SAME_PERSON
 
 LIKE_A_PHOTOGRAPH = {"dlib": 0.28, "embedded": 0.24}
-Step = tuple[float, str, str]  # up to this value, these words, and this warning ("": none)
+Step = tuple[
+    float, str, str
+]  # up to this value, these words ("": not worth a word), and this warning ("": none)
+_LESS, _OTHER = "less strength", "another seed"
+TRY = {  # engine → measure → what may mend it
+    "photo": {
+        "id_distance": _LESS,
+        "exp_ratio": "a picture of the expression, or more strength",
+        "detail": _LESS,
+        "seam": f"{_LESS}, or a photo with more room around the face",
+        "colour": _LESS,
+    },
+    "diffusion": {
+        "id_distance": f"{_OTHER}, or more weight of the identity",
+        "exp_ratio": f"{_OTHER}, or more weight of the expression",
+        "detail": "the photo engine, which moves the photo's own pixels",
+        "seam": _OTHER,
+        "colour": "the photo engine, which keeps the photo's colours",
+    },
+}
 
 _BLURRED = "the face is less sharp than the photo"
 _NOT_FOLLOWED = "it hardly shows the expression that was wanted"
@@ -39,12 +58,12 @@ STEPS: dict[str, tuple[Step, ...]] = {
         (inf, "grainy", "the face has edges or grain that the photo has not"),
     ),
     "seam": (
-        (2.5, "no seam", ""),
+        (2.5, "", ""),
         (5.0, "a faint seam", ""),
         (inf, "a seam", "where the change ends an edge can be seen"),
     ),
     "colour": (
-        (2.0, "colours kept", ""),
+        (2.0, "", ""),
         (5.0, "colours a little off", ""),
         (inf, "colours off", "the skin has another colour than in the photo"),
     ),
@@ -52,26 +71,32 @@ STEPS: dict[str, tuple[Step, ...]] = {
 
 
 def words(scores: Mapping[str, float | None], recogniser: str = "embedded") -> str:
-    """Scores in words: "looks like the person: very; follows the expression: well; sharp; no seam; colours kept".
+    """Scores in words: "looks like the person: very; follows the expression: well; sharp".
 
     Args:
         scores: any of `id_distance`, `exp_ratio` (Exp ÷ the untouched photo's), `detail`, `seam` and `colour`; what is
-            missing, None or nan is left out. recogniser: whose distance it is, "dlib" or "embedded"; of others no
-            distance is known, and nothing is said.
+            missing, None or nan is left out, seam and colour also where they are good. recogniser: whose distance it
+            is, "dlib" or "embedded"; of others no distance is known, and nothing is said.
     """
-    return "; ".join(said for _, said, _ in _steps(scores, recogniser))
+    return "; ".join(said for _, (_, said, _) in _steps(scores, recogniser) if said)
 
 
-def warning(scores: Mapping[str, float | None], recogniser: str = "embedded") -> str | None:
-    """One sentence that says what is poor about a result; None: nothing is. The arguments are those of `words`."""
-    poor = [warned for _, _, warned in _steps(scores, recogniser) if warned]
+def warning(
+    scores: Mapping[str, float | None], recogniser: str = "embedded", engine: str = "photo"
+) -> str | None:
+    """What is poor about a result, and what to try, in two sentences; None: nothing is.
+
+    Arguments are those of `words`; engine: of `TRY`, which made it.
+    """
+    poor = [(name, warned) for name, (_, _, warned) in _steps(scores, recogniser) if warned]
     if not poor:
         return None
-    listed = poor[0] if len(poor) == 1 else ", ".join(poor[:-1]) + " and " + poor[-1]
-    return f"This result is poor: {listed}."
+    faults = [warned for _, warned in poor]
+    listed = faults[0] if len(faults) == 1 else ", ".join(faults[:-1]) + " and " + faults[-1]
+    return f"This result is poor: {listed}. Try {TRY[engine][poor[0][0]]}."
 
 
-def _steps(scores: Mapping[str, float | None], recogniser: str) -> list[Step]:
+def _steps(scores: Mapping[str, float | None], recogniser: str) -> list[tuple[str, Step]]:
     steps = dict(STEPS)
     if recogniser in LIKE_A_PHOTOGRAPH:
         near, far = LIKE_A_PHOTOGRAPH[recogniser], SAME_PERSON[recogniser]
@@ -86,5 +111,5 @@ def _steps(scores: Mapping[str, float | None], recogniser: str) -> list[Step]:
     for name, bounds in steps.items():
         value = scores.get(name)
         if value is not None and not isnan(value):
-            found.append(next(step for step in bounds if value <= step[0]))
+            found.append((name, next(step for step in bounds if value <= step[0])))
     return found

@@ -4,7 +4,7 @@ What a driver's face does is its reading less its reading at rest; laid onto the
 should read of the photo. To look at each frame and correct it would cost more than to draw it, so the photo is tried
 once beforehand, one coefficient after the other, and the answers J that are read then foretell the readings:
 
-    a = f + M (w - r - J (f - b)),    M = (J' W J + d I)^-1 J' W        eyes and brows
+    a = f + M (w - r - J (f - b)),    M = (J' W J + d I)^-1 J' W        eyes, brows and jaw
     a = b + (logit w - logit r) / s                                      all others, each by itself
 
 a: coefficients [52], f: the first guess of `mien.warping.target`, b: the photo's own, w: the reading [57] wanted, r:
@@ -34,8 +34,8 @@ from mien.warping.shapes import MOST_TURN
 from mien.warping.target import LMS_WEIGHT, REACH, Solver, at_rest, clipped, expressed, reading
 
 TRIED = 0.8  # of a coefficient, when its answer is measured
-LIPS = np.array([not name.startswith(("eye", "brow")) for name in NAMES])
-LIPS_REACH = 0.2  # how far these leave the first guess
+LIPS = np.array([not name.startswith(("eye", "brow", "jaw")) for name in NAMES])
+LIPS_REACH = 0.25  # how far these leave the first guess
 EPSILON, FLATTEST = 0.03, 1.5  # of a reading whose logit says something, and of a slope
 DAMPING = 0.1  # of a coefficient against a squared error of a reading
 CALM = 0.15  # share of a film's faces that are taken for rest
@@ -151,12 +151,12 @@ class Puppet:
         slower = 1 / smooth if smooth > 0 else np.inf
         self._filters = OneEuro(SLOWEST * slower, FASTER), OneEuro(TURNS_SLOWEST * slower, TURNS_FASTER)
         self._rest: Rest | None = None
-        self._before = Solver(sitter.own, sitter.own, self._weight).before
-        self._answer = answer(sitter, self._before)
+        self.before = Solver(sitter.own, sitter.own, self._weight).before
+        self._answer = answer(sitter, self.before)
         self._correct = {count: _correction(self._answer, self._weight, count) for count in (52, 57)}
         tried = sitter.own[:52] + TRIED * np.diag(self._answer[:52])
         self._slope = np.maximum((_logit(tried) - _logit(sitter.own[:52])) / TRIED, FLATTEST)
-        self.last = Moved(self._before, np.zeros(3))  # what was followed last; at first the photo
+        self.last = Moved(self.before, np.zeros(3))  # what was followed last; at first the photo
         self._frame = np.array(sitter.image)
 
     def rest(self, face: Face | Rest) -> None:
@@ -195,9 +195,9 @@ class Puppet:
         wanted[52:count] += self.strength * (read[52:] - own[52:count])
         solver = Solver(own, wanted, self._weight)
         first = solver.after
-        lacks = wanted - own - self._answer @ (first - self._before)
+        lacks = wanted - own - self._answer @ (first - self.before)
         eyes = np.clip(self._correct[count] @ lacks[:count], -REACH, REACH)
-        lips = self._before + (_logit(wanted[:52]) - _logit(own[:52])) / self._slope - first
+        lips = self.before + (_logit(wanted[:52]) - _logit(own[:52])) / self._slope - first
         lips = self._weight[:52] * np.clip(lips, -LIPS_REACH, LIPS_REACH)
         after = first + np.where(LIPS, lips, eyes)
         turn = pose - (rest.pose if self.relative else self.sitter.face.pose)
@@ -209,7 +209,7 @@ class Puppet:
         """The photo so moved, [H, W, 3] uint8; any thread may draw any frame."""
         sitter = self.sitter
         return draw(
-            sitter.image, sitter.face.landmarks, self._before, moved.after, sitter.mouth, moved.turn
+            sitter.image, sitter.face.landmarks, self.before, moved.after, sitter.mouth, moved.turn
         ).image
 
 

@@ -1,6 +1,7 @@
-"""A film whose person has another expression throughout, while they go on talking and moving.
+"""A film whose person has another expression, or another person's face, while they go on talking and moving.
 
-What is changed is sought once, on one calm face of theirs, and added to what each frame's face does.
+An expression is sought once, on one calm face of theirs, and added to what each frame's face does. Another person's
+photo is driven by the film's face, and laid onto each frame (`mien.warping.swap`).
 """
 
 from __future__ import annotations
@@ -12,10 +13,12 @@ import numpy as np
 from mien.expressions.spec import Expression
 from mien.face.landmarks import eye_distance
 from mien.pipelines.photo import PhotoPipeline, Sitter, focused, seek
-from mien.pipelines.photo_film import FASTER, SLOWEST, OneEuro
+from mien.pipelines.photo_film import FASTER, SLOWEST, OneEuro, Puppet, Rest
 from mien.types import ByteImage, Face, FloatArray
 from mien.warping.draw import draw
 from mien.warping.mouth import Mouth
+from mien.warping.shapes import moved
+from mien.warping.swap import swap
 from mien.warping.target import Solver, clipped, reading
 
 POINTS_SLOWEST, POINTS_FASTER = 3.0, 30.0  # Hz of resting landmarks; Hz per distance of the eyes and second
@@ -23,10 +26,16 @@ POINTS_SLOWEST, POINTS_FASTER = 3.0, 30.0  # Hz of resting landmarks; Hz per dis
 
 @dataclass(frozen=True)
 class Seen:
-    """A frame's face, steadied: landmarks [478, 3] px and its own coefficients [52]."""
+    """A frame's face, steadied: landmarks [478, 3] px and coefficients [52], of whoever is drawn."""
 
     landmarks: FloatArray
-    before: FloatArray
+    shapes: FloatArray
+
+
+def _steady(face: Face, smooth: float) -> OneEuro:
+    """For the landmarks of faces as large as this one."""
+    apart = max(float(eye_distance(face.landmarks)), 1.0)
+    return OneEuro(POINTS_SLOWEST / smooth if smooth > 0 else np.inf, POINTS_FASTER / apart)
 
 
 class Retouch:
@@ -53,10 +62,8 @@ class Retouch:
         wanted = focused(sitter, pipe.wanted(sitter, expression, relative), strength, region)
         sought = seek(sitter, wanted)
         self.change: FloatArray = sought.after - sought.before
-        slower = 1 / smooth if smooth > 0 else np.inf
-        apart = max(float(eye_distance(sitter.face.landmarks)), 1.0)
-        self._points = OneEuro(POINTS_SLOWEST * slower, POINTS_FASTER / apart)
-        self._shapes = OneEuro(SLOWEST * slower, FASTER)
+        self._points = _steady(sitter.face, smooth)
+        self._shapes = OneEuro(SLOWEST / smooth if smooth > 0 else np.inf, FASTER)
 
     def follow(self, face: Face, seconds: float) -> Seen:
         """The next frame's face, seen at a time."""
@@ -67,5 +74,30 @@ class Retouch:
     def draw(self, image: ByteImage, seen: Seen) -> ByteImage:
         """That frame [H, W, 3] uint8 with the expression; any thread may draw any frame."""
         mouth = Mouth(image, seen.landmarks)
-        after = clipped(seen.before + self.change)
-        return draw(image, seen.landmarks, seen.before, after, mouth).image
+        after = clipped(seen.shapes + self.change)
+        return draw(image, seen.landmarks, seen.shapes, after, mouth).image
+
+
+class Recast:
+    """Another person's face for the person in a film, with what that one's face does.
+
+    Args:
+        identity: a photo of the other person. rest, face: the film's person at rest. smooth: as for `Retouch`.
+    """
+
+    def __init__(self, identity: Sitter, rest: Rest, face: Face, smooth: float = 1.0) -> None:
+        self._puppet = Puppet(identity, pose=False, smooth=smooth)
+        self._puppet.rest(rest)
+        self._points = _steady(face, smooth)
+
+    def follow(self, face: Face, seconds: float) -> Seen:
+        """See `Retouch.follow`."""
+        return Seen(self._points(face.landmarks, seconds), self._puppet.follow(face, seconds).after)
+
+    def draw(self, image: ByteImage, seen: Seen) -> ByteImage:
+        """That frame [H, W, 3] uint8 with the other face; any thread may draw any frame."""
+        identity, before = self._puppet.sitter, self._puppet.before
+        landmarks = identity.face.landmarks
+        put = draw(identity.image, landmarks, before, seen.shapes, identity.mouth).image
+        theirs = moved(landmarks, before, seen.shapes)
+        return swap(image, seen.landmarks, put, theirs).image

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from mien.provenance import read_metadata
-from mien.provenance.animation import SUFFIXES, read_animation
+from mien.provenance.animation import COMMENTED, read_animation
 from mien.types import InputError
 
 
@@ -14,7 +14,7 @@ def is_ours(path: str | Path) -> bool:
     """Whether a picture, GIF or MP4 carries the metadata that `mien` writes; a file that cannot be read does not."""
     path = Path(path)
     try:
-        if path.suffix.lower() in SUFFIXES:
+        if path.suffix.lower() in COMMENTED:
             return read_animation(path) is not None
         said = read_metadata(path)
     except InputError:

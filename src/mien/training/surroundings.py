@@ -1,9 +1,9 @@
 """Training data of refacing: a picture, where its face is, who it shows and what the face does.
 
 A batch is a dictionary: ``x`` [b, 3, S, S] in [-1, 1], ``face`` [b, 1, S, S] in [0, 1] (the region to be blanked, of
-random size), ``identity`` [b, w] (of another picture of the person, where there is one), ``expression`` [b, w'], and
-perhaps ``valid`` [b, h, w] (share of a latent cell that shows the picture) and ``face_matrix`` [b, 2, 3] (x's pixels →
-canonical crop; absent where x is the canonical crop of another size).
+random size), ``identity`` [b, w] (of another picture of the person, where there is one), ``expression`` [b, w'],
+``valid`` [b, h, w] (share of a latent cell that shows the picture, and no black corner of an aligned one) and perhaps
+``face_matrix`` [b, 2, 3] (x's pixels → canonical crop; absent where x is the canonical crop of another size).
 """
 
 from __future__ import annotations
@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from mien.data.records import TRAIN, Manifest
 from mien.encoders.compound import IdentityEncoder, JoinedIdentity, compound
 from mien.face.align import crop_matrix, transform_points, warp
+from mien.face.mask import shown_mask
 from mien.models import sfsr
 from mien.models.sfsr import FRAMINGS, face_region
 from mien.pixels import to_pixels
@@ -92,16 +94,21 @@ def from_manifest(
     landmarks = manifest.array("landmarks").astype(np.float64)
 
     def show(chosen: list[int], sources: list[int], grow: Tensor, jaw: Tensor) -> Batch:
-        crops, outlines, matrices = [], [], []
+        crops, outlines, matrices, shown = [], [], [], []
         for row in chosen:
             matrix = FRAMINGS[framing](landmarks[row], size)
-            crops.append(warp(np.asarray(manifest.picture(row)), matrix, size))
+            pixels = np.asarray(manifest.picture(row))
+            crops.append(warp(pixels, matrix, size))
+            shown.append(
+                warp(np.repeat(shown_mask(pixels)[..., None] * np.uint8(255), 3, 2), matrix, size)[..., 0]
+            )
             outlines.append(transform_points(landmarks[row], matrix))
             matrices.append(torch.from_numpy(crop_matrix(outlines[-1])).float())
         batch = {} if framing == "canonical" else {"face_matrix": torch.stack(matrices)}
         return batch | {
             "x": to_pixels(np.stack(crops)),
             "face": face_region(torch.from_numpy(np.stack(outlines)), size, grow, jaw),
+            "valid": F.avg_pool2d(torch.from_numpy(np.stack(shown)).float() / 255, backbone.factor),
             "identity": torch.stack([who_is[row] for row in sources]),
             "expression": torch.stack([how_is[row] for row in chosen]),
         }

@@ -1,0 +1,193 @@
+"""Films driven by films: every frame at its time, the driver's expression, and what becomes of bad ones."""
+
+from __future__ import annotations
+
+import threading
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from mien.cli.main import app
+from mien.face.analyze import analyze
+from mien.face.blendshapes import INDEX
+from mien.making import filming, live
+from mien.making.footage import Footage, Shot
+from mien.provenance import watermark
+from mien.provenance.animation import read_animation
+from mien.provenance.film import film
+from mien.types import ByteImage, InputError
+from tests.making.films import PEOPLE, SIDE, person, read, smiling, sound, write
+
+GREY = np.full((SIDE, SIDE, 3), 128, np.uint8)
+SMILE = INDEX["mouthSmileLeft"]
+
+
+def run(*words: Any) -> Any:
+    return CliRunner().invoke(app, ["film", *map(str, words), "--quiet"])
+
+
+def smiles(frames: list[ByteImage]) -> np.ndarray:
+    return np.array([analyze(Image.fromarray(frame))[0].blendshapes[SMILE] for frame in frames])
+
+
+def test_a_photo_smiles_with_the_film(tmp_path: Path) -> None:
+    """At an awkward rate, with sound, a face that comes late and goes early."""
+    rate = Fraction(30_000, 1001)
+    driver = write(tmp_path / "d.mp4", [GREY, *smiling(), GREY], rate, audio=True)
+    result = run(PEOPLE / "may_rest.jpg", driver, "-o", tmp_path / "o.mp4", "--size", 256, "--smooth", 0)
+    assert result.exit_code == 0, result.output
+    assert "14 frames, 2 without a face" in result.stdout
+    frames, times = read(tmp_path / "o.mp4")
+    assert times == [number / rate for number in range(14)]
+    assert sound(tmp_path / "o.mp4") == sound(driver)
+    theirs, ours = smiles(list(smiling())), smiles(frames[1:-1])
+    assert np.corrcoef(theirs, ours)[0, 1] > 0.9 and np.ptp(ours) > 0.3
+    said = read_animation(tmp_path / "o.mp4")
+    assert said is not None and said["settings"]["kind"] == "film"
+    assert watermark.find(Image.fromarray(frames[6])).found
+
+
+def test_irregular_times_and_another_expression(tmp_path: Path) -> None:
+    times = [0, 33, 74, 174, 194, 300]
+    driver = write(tmp_path / "d.mp4", [GREY, *smiling()[:1] * 4, GREY], times=times, ticks=Fraction(1, 1000))
+    result = run(driver, "--expression", "joy", "-o", tmp_path / "o.mp4")
+    assert result.exit_code == 0, result.output
+    frames, when = read(tmp_path / "o.mp4")
+    assert when == [Fraction(time, 1000) for time in times]
+    assert smiles(frames[1:5]).min() > smiles(list(smiling()[:1]))[0] + 0.3
+    assert np.abs(frames[0].astype(int) - 128).max() < 8  # nobody there: as it was, but for the watermark
+
+
+def test_motion_of_a_film_moves_a_photo(tmp_path: Path) -> None:
+    driver = write(tmp_path / "d.mp4", smiling())
+    assert run(driver, "--motion", tmp_path / "m.json").exit_code == 0
+    result = run(PEOPLE / "may_rest.jpg", tmp_path / "m.json", "-o", tmp_path / "o.mp4", "--size", 256)
+    assert result.exit_code == 0, result.output
+    frames, _ = read(tmp_path / "o.mp4")
+    assert len(frames) == 12 and np.ptp(smiles(frames)) > 0.3
+
+
+def test_upright(tmp_path: Path) -> None:
+    """The matrix of a track that says: turn clockwise by a quarter (ISO 14496-12, 8.3.2)."""
+    bright = GREY.copy()
+    bright[: SIDE // 2] = 230
+    path = write(tmp_path / "d.mp4", [bright])
+    data = bytearray(path.read_bytes())
+    matrix = data.index(b"tkhd") + 4 + 40
+    turned = [0, 1 << 16, 0, -(1 << 16) % 2**32, 0, 0, SIDE << 16, 0, 1 << 30]
+    data[matrix : matrix + 36] = b"".join(value.to_bytes(4, "big") for value in turned)
+    path.write_bytes(data)
+    with Footage(path) as footage:
+        image = footage.first().image
+    assert image[:, -SIDE // 4 :].min() > 200 and image[:, : SIDE // 4].max() < 150
+
+
+@pytest.mark.parametrize(
+    "kind, words",
+    [("empty", "cannot be read"), ("sound", "no pictures"), ("grey", "no face"), ("gone", "is no file")],
+)
+def test_bad_films_are_refused_in_a_sentence(tmp_path: Path, kind: str, words: str) -> None:
+    path = tmp_path / "d.mp4"
+    if kind == "empty":
+        path.write_bytes(b"")
+    elif kind == "grey":
+        write(path, [GREY] * 2)
+    elif kind == "sound":
+        import av
+
+        whole = write(tmp_path / "w.mp4", [GREY] * 2, audio=True)
+        with av.open(str(whole)) as source, av.open(str(path), "w") as container:
+            stream = container.add_stream_from_template(source.streams.audio[0])
+            for packet in source.demux(audio=0):
+                if packet.dts is not None:
+                    packet.stream = stream
+                    container.mux(packet)
+    result = run(PEOPLE / "may_rest.jpg", path, "-o", tmp_path / "o.mp4")
+    assert result.exit_code == 2 and words in result.stderr and "d.mp4" in result.stderr
+    assert {entry.name for entry in tmp_path.iterdir()} <= {"d.mp4", "w.mp4"}
+
+
+def test_a_film_cut_short_says_how_much_was_lost(tmp_path: Path) -> None:
+    whole = write(tmp_path / "w.mkv", list(smiling()) * 2)
+    path = tmp_path / "d.mkv"
+    path.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    result = run(PEOPLE / "may_rest.jpg", path, "-o", tmp_path / "o.mp4", "--size", 128)
+    frames, _ = read(tmp_path / "o.mp4")
+    assert result.exit_code == 0 and 0 < len(frames) < 24
+    assert f"{len(frames)} of 24 frames could be read" in result.stderr
+
+
+def test_stopped_films_play(tmp_path: Path) -> None:
+    driver = write(tmp_path / "d.mp4", [GREY] * 20)
+    taken = iter(range(100))
+
+    def step(shot: Shot) -> tuple[bool, Any]:
+        if next(taken) == 7:
+            raise KeyboardInterrupt
+        return False, lambda: shot.image
+
+    output = tmp_path / "o.mp4"
+    with Footage(driver) as footage, film(output, {}, (SIDE, SIDE), footage.rate, footage.ticks) as writer:
+        report = filming.run(footage, writer, step, False, lambda done: None)
+    assert report.stopped and report.frames == 7 == len(read(output)[0])
+
+
+def test_a_failure_leaves_nothing(tmp_path: Path) -> None:
+    driver = write(tmp_path / "d.mp4", [GREY] * 4)
+
+    def step(shot: Shot) -> tuple[bool, Any]:
+        raise InputError("no")
+
+    with (
+        pytest.raises(InputError),
+        Footage(driver) as footage,
+        film(tmp_path / "o.mp4", {}, (SIDE, SIDE), footage.rate, footage.ticks) as writer,
+    ):
+        filming.run(footage, writer, step, False, lambda done: None)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["d.mp4"]
+
+
+def test_a_camera_shows_the_newest_frame() -> None:
+    """What came while a frame was drawn is dropped, but for the newest."""
+    drawing, came = threading.Event(), threading.Event()
+
+    def camera() -> Any:
+        yield Shot(GREY, Fraction(0))
+        assert drawing.wait(5)
+        for number in range(1, 6):
+            yield Shot(GREY, Fraction(number))
+        came.set()
+
+    shots = live.latest(camera())
+    assert next(shots)[0].time == 0
+    drawing.set()
+    assert came.wait(5)
+    assert [(shot.time, dropped) for shot, dropped in shots] == [(5, 4)]
+
+
+def test_a_virtual_camera_is_given_pictures(tmp_path: Path) -> None:
+    place = tmp_path / "device"
+    with live.VirtualCamera(place, (65, 64), format="rawvideo") as camera:
+        for _ in range(3):
+            camera.show(person("may_rest", 65)[:64])
+    assert place.stat().st_size == 3 * 64 * 64 * 3 // 2
+
+
+@pytest.mark.parametrize(
+    "words, told",
+    [
+        (["camera", "--out", "/dev/video63"], "no camera"),
+        (["/dev/video62"], "--out"),
+        ([], "give a PHOTO"),
+        (["x.mp4", "--expression", "joy"], "give a PHOTO"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(words: list[str], told: str, monkeypatch: Any) -> None:
+    monkeypatch.setattr(live, "CAMERA", "/dev/video61")
+    result = run(PEOPLE / "may_rest.jpg", *words)
+    assert result.exit_code == 2 and told in result.stderr and len(result.stderr.splitlines()) == 1
