@@ -66,7 +66,7 @@ def save_animation(
     pictures = [picture for picture, _ in marked]
     if path.suffix.lower() == ".webp":
         return _save_webp(
-            pictures, path, write_packet(source_type, settings, marked[0][1], Said()).encode(), fps
+            pictures, path, write_packet(source_type, settings, marked[0][1], Said()), fps
         )
     comment = json.dumps(
         {
