@@ -80,19 +80,21 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/idi_ways"))
     given = parser.parse_args()
     source = Manifest.read(given.set)
-    made, apart = {}, {}
+    made = {}
     for way, method in WAYS.items():
         root = given.out / way
         words = ["--method", method, "--split", "all", "--count", str(given.count)]
         if given.adapter and way == "restruct":
             words += ["--adapter", str(given.adapter)]
         mien("data", "idi", str(given.set), str(root), *words)
-        made[way] = read_triples(root, rejected=True)
-        apart[way] = exp_apart(root, source, made[way])
+        made[way] = {triple.target: triple for triple in read_triples(root, rejected=True)}
+    common = sorted(set.intersection(*(set(triples) for triples in made.values())))
+    paired = {way: [triples[target] for target in common] for way, triples in made.items()}
+    apart = {way: exp_apart(given.out / way, source, triples) for way, triples in paired.items()}
     judges = f"judged by {source.facts['analyser']} and {source.facts['recogniser']}"
     who = "an adapter given" if given.adapter else "the shipped adapter"
-    title = f"IDI's three ways, {given.count} targets, restruct by {who}, {judges}"
-    publish(given.out, "idi_ways", title, rows(made, apart), {})
+    title = f"IDI's three ways, {len(common)} targets, restruct by {who}, {judges}"
+    publish(given.out, "idi_ways", title, rows(paired, apart), {})
 
 
 if __name__ == "__main__":

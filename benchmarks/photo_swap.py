@@ -3,10 +3,10 @@
     python -m benchmarks.photo_swap [--people N] [--engine photo] [--out FOLDER] [--write PAGE]
 
 Photos and identities are the people of `london-dev`: each photo, at rest and smiling by turns, gets somebody else's
-face. Swap ID keeps the photo's expression; swap all takes a third person's smile. MediaPipe (expression, pose) and dlib
-(identity) judge; retrieval looks for the identity among all people of the set, at rest. Mean with bootstrap 95%
-interval. `--out` gets contact sheets (photo | identity | each engine) and is to lie outside of the repository: they
-show people.
+face. Swap ID keeps the photo's expression; swap all takes a third person's smile; reenact takes it without a swap.
+MediaPipe (expression, pose) and dlib (identity) judge; retrieval looks for the identity among all people of the set, at
+rest. Mean with bootstrap 95% interval. `--out` gets contact sheets (photo | identity | each engine) and is to lie
+outside of the repository: they show people.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from PIL import Image
 
 from benchmarks.model_card import fill
 from benchmarks.photo_scenes import Eyes, london
+from benchmarks.reface import notch
 from benchmarks.table import environment, run, show
 from mien.metrics import photo as measures
 from mien.metrics import statistics
@@ -31,7 +32,7 @@ from mien.provenance import save_image
 from mien.sheets import sheet
 from mien.types import InputError
 
-TASKS = ("swap ID", "swap all")
+TASKS = ("swap ID", "swap all", "reenact")
 ENGINES = ("photo", "diffusion")
 ROOT = Path(__file__).resolve().parents[1]
 SIDE, ROWS = 320, 13  # px of a sheet's pictures; scenes a sheet
@@ -45,16 +46,18 @@ MEASURES = (
     ("colour of skin to the photo's, ΔE", "colour", ".1f", ""),
     ("seam, grey levels", "seam", ".1f", ""),
     ("detail in the face", "detail", ".2f", ""),
+    ("notch beside the face, L", "notch", ".1f", ""),
 )
 Scores = list[dict[str, float]]
 
 
 @dataclass(frozen=True)
 class Scene:
-    """A photo, whose face shall become `identity`'s, number `person` of the set; None: with the photo's expression."""
+    """A photo, whose face shall become `identity`'s, number `person` of the set; None: it stays the photo's person,
+    `person`; with the expression of a picture, None: the photo's."""
 
     photo: Image.Image
-    identity: Image.Image
+    identity: Image.Image | None
     person: int
     expression: Image.Image | None
 
@@ -69,8 +72,11 @@ def scenes(task: str, people: int) -> Iterator[Scene]:
         person, third = (k * 11 + 5) % len(every), (k * 5 + 7) % len(every)
         person = person if person != k else (person + 1) % len(every)
         photo = pictures["smiling" if k % 2 else "neutral"]
-        expression = every[third]["smiling"] if task == "swap all" else None
-        yield Scene(photo, every[person]["neutral"], person, expression)
+        expression = None if task == "swap ID" else every[third]["smiling"]
+        if task == "reenact":
+            yield Scene(photo, None, k, expression)
+        else:
+            yield Scene(photo, every[person]["neutral"], person, expression)
 
 
 def engine(name: str) -> Engine:
@@ -89,7 +95,7 @@ def engine(name: str) -> Engine:
 def judge(eyes: Eyes, scene: Scene, result: Image.Image | None) -> dict[str, float]:
     """Measures of a result (None: refused) by their names; without a face in it "found" alone, 0."""
     seen = None if result is None else eyes.scorer.observe(result)
-    photo, identity = eyes(scene.photo), eyes(scene.identity)
+    photo, identity = eyes(scene.photo), eyes(scene.identity or scene.photo)
     shown = photo if scene.expression is None else eyes(scene.expression)
     if photo is None or identity is None or shown is None:
         return {}  # the judges cannot read the inputs
@@ -111,6 +117,7 @@ def judge(eyes: Eyes, scene: Scene, result: Image.Image | None) -> dict[str, flo
         "colour": measures.colour(made, given),
         "seam": measures.seam(made[0], given[0]),
         "detail": measures.detail(made, given),
+        "notch": notch(made[0], given[0], seen.face.landmarks),
     }
 
 
@@ -158,7 +165,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for task in TASKS:
         results[task], rows, spent = {name: [] for name in engines}, [], dict.fromkeys(engines, 0.0)
         for scene in scenes(task, given.people):
-            row = [("photo", scene.photo), ("identity", scene.identity)]
+            row = [("photo", scene.photo), ("identity", scene.identity or scene.photo)]
             for name, make in engines.items():
                 start = time.perf_counter()
                 try:

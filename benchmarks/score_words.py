@@ -39,7 +39,7 @@ def measured(people: int) -> dict[str, list[float]]:
     judge, maker = Judge(None), Photographs(PhotoWish("reface"))
     found: dict[str, list[float]] = {}
     seen: dict[str, list[Any]] = {"neutral": [], "smiling": []}
-    for number, pictures in list(london().items())[:people]:
+    for pictures in list(london().values())[:people]:
         subjects = {name: Subject(image, judge.analyse(image)[0]) for name, image in pictures.items()}
         for name, subject in subjects.items():
             seen[name].append(judge.look(subject).identity)
@@ -52,7 +52,7 @@ def measured(people: int) -> dict[str, list[float]]:
         pixels, face = np.asarray(rest.image), rest.face.landmarks
         apart = float(np.linalg.norm(face[33, :2] - face[263, :2]))
         for blur in BLURS:
-            soft = cv2.GaussianBlur(pixels, (0, 0), blur * apart / BETWEEN_EYES)
+            soft = cv2.GaussianBlur(pixels, (0, 0), blur * apart / BETWEEN_EYES).astype(np.uint8)
             found.setdefault(f"detail: blurred by {blur:g} px", []).append(
                 detail((soft, face), (pixels, face))
             )

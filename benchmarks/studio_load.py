@@ -1,26 +1,29 @@
 """Many users at once at one studio: does each get their own picture or a clear "queue full", and is memory given back?
 
-    python -m benchmarks.studio_load [--users 20] [--jobs 10] [--queue 20] [--steps 0] [--out runs/bench]
+    python -m benchmarks.studio_load [--users 20] [--jobs 10] [--queue 20] [--out runs/bench]
 
-The studio runs in a process of its own on loopback; every user is a client with a session, a picture and seeds of
-their own. A result is theirs if its metadata hold their seed, their word and the fingerprint of their picture, and if
-the same job, asked for again when all is quiet, gives the same pixels. Linux alone (/proc).
+The studio runs in a process of its own on loopback; every user is a client with a session, a picture and strengths
+of their own. A result is theirs if its metadata hold their strength, their word and the fingerprint of their picture,
+and if the same job, asked for again when all is quiet, gives the same pixels. Linux alone (/proc).
 """
 
 from __future__ import annotations
 
 import argparse
+import http.cookiejar
+import json
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image, ImageEnhance
@@ -86,33 +89,48 @@ def faces(count: int, folder: Path) -> list[Path]:
     return places
 
 
-def job(client: Any, picture: Path, seed: int, word: str, steps: int) -> Outcome:
-    """Ask for a portrait, wait for it and look whose it is."""
-    from gradio_client import handle_file
+class Client:
+    """A user's browser: a session of its own."""
 
+    def __init__(self, address: str, picture: Path) -> None:
+        self.address, self.picture = address.rstrip("/"), picture
+        jar = urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar())
+        self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), jar)
+        self.send("/api/state")
+        self.photo = json.loads(self.send("/api/photo", picture.read_bytes()))["id"]
+
+    def send(self, path: str, body: bytes | None = None) -> bytes:
+        """What is answered."""
+        with self._opener.open(urllib.request.Request(self.address + path, body), timeout=600) as answer:
+            return bytes(answer.read())
+
+
+def job(client: Client, strength: float, word: str) -> Outcome:
+    """Ask for an expression, wait for it, save it and look whose it is."""
     began = time.perf_counter()
+    wish = {"photo": client.photo, "expression": word, "strength": strength}
     try:
-        _, _, files, _ = client.predict(
-            identity=handle_file(str(picture)),
-            expression=word,
-            expression_picture=None,
-            seed=seed,
-            steps=steps,
-            api_name="/portrait",
+        result = json.loads(client.send("/api/make", json.dumps(wish).encode()))["results"][0]
+        data = client.send(f"/files/{result['id']}?download=1")
+    except urllib.error.HTTPError as error:
+        return Outcome(
+            "full" if error.code == 503 else f"error: {error.read()!r}", "", time.perf_counter() - began
         )
-    except Exception as error:
-        full = "queue" in str(error).lower() and "full" in str(error).lower()
-        return Outcome("full" if full else f"error: {error}", "", time.perf_counter() - began)
+    except OSError as error:
+        return Outcome(f"error: {error}", "", time.perf_counter() - began)
     seconds = time.perf_counter() - began
-    said = read_provenance(files[0])
+    with tempfile.NamedTemporaryFile(suffix=".png") as place:
+        place.write(data)
+        place.flush()
+        said = read_provenance(place.name)
     if said is None:
         return Outcome("error: no metadata", "", seconds)
     settings = said["settings"]
     inputs = settings["inputs"]
     mine = (
-        settings["seed"] == seed
+        settings["strength"] == strength
         and inputs["expression"] == [{"weight": 1.0, "word": word}]
-        and inputs["identity"] == hash_pixels(read_image(picture), inputs["salt"])
+        and inputs["photo"] == hash_pixels(read_image(client.picture), inputs["salt"])
     )
     return Outcome("picture" if mine else "swapped", settings["pixels"], seconds)
 
@@ -125,49 +143,35 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/bench"))
     parser.add_argument("--users", type=int, default=20)
     parser.add_argument("--jobs", type=int, default=10, help="of each user, one after another")
-    parser.add_argument("--steps", type=int, default=0, help="of each portrait; 0: the model's own")
     parser.add_argument("--queue", type=int, default=20, help="jobs that may wait")
     arguments = parser.parse_args()
     words = list(labels.labels())
     with tempfile.TemporaryDirectory() as name, studio(arguments.queue) as (address, process):
-        from gradio_client import Client
-
-        folder = Path(name)
-        pictures = faces(arguments.users, folder)
-
-        def client(user: int) -> Any:
-            place = str(folder / f"downloads_{user}")
-            return Client(address, verbose=False, download_files=place, httpx_kwargs={"timeout": 600})
-
-        first = client(-1)
-        for number in range(WARM_UP):
-            job(first, pictures[number % arguments.users], number, "joy", arguments.steps)
+        pictures = faces(arguments.users, Path(name))
+        first = Client(address, pictures[0])
+        for _ in range(WARM_UP):
+            job(first, 1.0, "joy")
         before = memory(process)
         start = threading.Barrier(arguments.users)
         with ThreadPoolExecutor(arguments.users) as pool:
-            clients = list(pool.map(client, range(arguments.users)))
+            clients = list(pool.map(lambda picture: Client(address, picture), pictures))
 
-        def order(number: int, k: int) -> tuple[int, str]:
-            return 1000 * number + k, words[(7 * number + k) % len(words)]
+        def order(number: int, k: int) -> tuple[float, str]:
+            return round(0.5 + 0.01 * number, 2), words[(7 * number + k) % len(words)]
 
         def user(number: int) -> list[Outcome]:
             start.wait()
-            return [
-                job(clients[number], pictures[number], *order(number, k), arguments.steps)
-                for k in range(arguments.jobs)
-            ]
+            return [job(clients[number], *order(number, k)) for k in range(arguments.jobs)]
 
         began = time.perf_counter()
         with ThreadPoolExecutor(arguments.users) as pool:
             outcomes = list(pool.map(user, range(arguments.users)))
         minutes = (time.perf_counter() - began) / 60
-        for one in clients:
-            one.close()
         again, same = 0, 0
         for number, mine in enumerate(outcomes):
             for k, outcome in enumerate(mine):
                 if outcome.kind == "picture":
-                    repeated = job(first, pictures[number], *order(number, k), arguments.steps)
+                    repeated = job(clients[number], *order(number, k))
                     same += repeated.pixels == outcome.pixels
                     again += 1
                     break
@@ -182,7 +186,6 @@ def main() -> None:
     wait = Interval(*(float(np.quantile(seconds, q)) for q in (0.5, 0.05, 0.95)))
     total = arguments.users * arguments.jobs
     crowd = f"{arguments.users} users x {arguments.jobs} jobs, queue of {arguments.queue}"
-    crowd += f", {arguments.steps or 'own'} steps"
     lost = total - sum(count.values()) - len(errors)
     rows = [
         Row("jobs that ended with the user's own picture", exact(count["picture"]), None, spec=".0f", note=crowd),

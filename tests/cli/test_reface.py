@@ -115,3 +115,18 @@ def test_what_of_a_prompt_has_no_effect_is_said_once(model: Path, tmp_path: Path
     assert result.exit_code == 0, result.output
     (said,) = result.stderr.splitlines()
     assert said.startswith('mien: the prompt "a photo of a person') and "has no effect" in said
+
+
+def test_a_table_becomes_one_picture(tmp_path: Path) -> None:
+    """Each result under its expression; a sheet belongs to a table, and takes nobody's place."""
+    (tmp_path / "rows.csv").write_text(f"photo,expression\n{IDENTITY},joy\n{EXPRESSION},surprise\n")
+    words = ["--pairs", "rows.csv", "--out-dir", "made", "--sheet", "sheet.png", "-q"]
+    words = [str(tmp_path / word) if "." in word or word == "made" else word for word in words]
+    assert CliRunner().invoke(app, ["reface", *words]).exit_code == 0
+    page = Image.open(tmp_path / "sheet.png")
+    assert 2 * 192 < page.width < 2.2 * 192 and 192 < page.height < 1.3 * 192
+    Image.new("RGB", (9, 9)).save(tmp_path / "sheet.png")
+    again = CliRunner().invoke(app, ["reface", *words])
+    assert again.exit_code == 2 and "sheet.png is there already" in again.output
+    alone = CliRunner().invoke(app, ["reface", str(IDENTITY), "--expression", "joy", "--sheet", "x.png"])
+    assert alone.exit_code == 2 and "add --pairs" in alone.output

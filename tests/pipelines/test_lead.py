@@ -12,6 +12,7 @@ from PIL import Image
 
 import mien
 from mien.face.analyze import analyze
+from mien.pipelines.inputs import Person
 from mien.pipelines.lead import as_start, lead_by_photo
 from mien.types import InputError
 from tests import published
@@ -67,5 +68,5 @@ def test_a_photo_that_cannot_lead_is_named() -> None:
     grey = Image.new("RGB", (200, 200), (90, 90, 90))
     with pytest.raises(InputError, match="no face.*lead=0"):
         lead_by_photo(analyze, [grey], ["joy"])
-    first, second = lead_by_photo(analyze, [[str(ME), grey], str(ME)], ["joy", "surprise"])
+    first, second = lead_by_photo(analyze, [Person(str(ME), grey), str(ME)], ["joy", "surprise"])
     assert first.size == second.size and np.abs(np.asarray(first, float) - np.asarray(second)).max() > 20

@@ -16,6 +16,8 @@ from mien.face.blendshapes import INDEX
 from mien.metrics.photo import colour
 from mien.pipelines.photo_swap import SwapPipeline
 from mien.types import Face, InputError
+from mien.warping.light import complexion
+from mien.warping.matte import BROWS, shown
 
 PEOPLE = Path(__file__).parents[2] / "examples/people"
 SIDE = 512
@@ -134,3 +136,29 @@ def faces_of(image: Image.Image, **changed: object) -> Sequence[Face]:
 def test_refused_in_a_sentence(analyse, identity, says: str) -> None:
     with pytest.raises(InputError, match=says):
         SwapPipeline(analyse)(photo("ana_rest"), identity)
+
+
+def test_brows_of_dark_skin_stay_dark_on_light_skin() -> None:
+    """Skin four times as light; the same brows would be grey, and the noise of dark colours be seen."""
+    dark = np.full((40, 40, 3), (50, 38, 30), np.uint8)
+    dark[10:14] = 14
+    light, where = np.full_like(dark, (210, 170, 150)), np.ones((40, 40), np.float32)
+    skins = complexion(dark, light, where, where)
+    none, brows = np.zeros_like(where), np.zeros_like(where)
+    brows[8:16] = 1
+    result = skins.apply(dark, none, none, skins.flesh(dark), brows)
+    assert np.abs(result[30, 20] - light[30, 20]).max() < 12
+    assert result[12, 20].max() < 35 < skins.apply(dark, none, none, none, none)[12, 20].max()
+    noisy = dark.copy()
+    noisy[20:, ::2, 0] += 8
+    assert np.ptp(skins.calm(noisy, 2.0)[30, 8:32, 0].astype(int) - noisy[30, 8:32, 1]) < np.ptp(
+        noisy[30, 8:32, 0].astype(int) - noisy[30, 8:32, 1]
+    )
+
+
+def test_a_brow_that_touches_the_hair_is_the_faces() -> None:
+    landmarks = read(photo("may_rest")).landmarks * (200 / SIDE)
+    image = np.asarray(photo("may_rest").resize((200, 200))).copy()
+    brow = landmarks[list(BROWS[0]), :2].mean(0).astype(int)
+    image[brow[1] - 3 : brow[1] + 3, : brow[0] + 6] = 20  # from outside to the middle of the brow
+    assert shown(image, landmarks)[brow[1], brow[0]] == 1

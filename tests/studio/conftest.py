@@ -71,7 +71,7 @@ class Served:
 def studio() -> Iterator[Served]:
     """Served from a port of the system's choice."""
     pytest.importorskip("uvicorn", reason="the studio needs uvicorn: pip install mien[studio]")
-    from mien.studio.app import serve
+    from mien.studio.server import serve
 
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

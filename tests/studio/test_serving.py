@@ -14,7 +14,7 @@ pytest.importorskip("uvicorn", reason="the studio needs uvicorn: pip install mie
 
 @pytest.mark.parametrize("host", ["203.0.113.7", "mistyped.invalid", f"{'x' * 70}.invalid"])
 def test_a_mistyped_host_is_told_at_once(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    from mien.studio.app import listen
+    from mien.studio.server import listen
 
     def unknown(name: str, *_: object, **__: object) -> None:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
@@ -26,7 +26,7 @@ def test_a_mistyped_host_is_told_at_once(host: str, monkeypatch: pytest.MonkeyPa
 
 
 def test_a_port_that_is_taken_is_told_at_once() -> None:
-    from mien.studio.app import listen
+    from mien.studio.server import listen
 
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
@@ -39,7 +39,7 @@ def test_a_port_that_is_taken_is_told_at_once() -> None:
 
 
 def test_two_serve_side_by_side() -> None:
-    from mien.studio.app import serve
+    from mien.studio.server import serve
 
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     with serve({"mini": "mini"}) as (one, _), serve({"mini": "mini"}) as (two, _):

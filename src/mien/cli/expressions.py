@@ -9,6 +9,7 @@ import typer
 
 from mien.cli import options
 from mien.cli.console import choice, print_json, say
+from mien.cli.everyday import list_everyday, show_everyday
 from mien.cli.pictures import check_places
 from mien.cli.presets import remove, save, saved
 
@@ -22,7 +23,6 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 HOW = ("random", "typical", "nearest")
-COLUMNS = 12
 Place = Annotated[
     Path, typer.Argument(metavar="LIBRARY", help="The library: its folder, or its expressions.parquet.")
 ]
@@ -48,7 +48,7 @@ def list_words(
             from mien.types import InputError
 
             raise InputError("--cluster is for the 135 words: leave it out with --everyday.")
-        _list_everyday(as_json)
+        list_everyday(as_json)
         return
     chosen = list(labels().values())
     if cluster is not None:
@@ -71,36 +71,6 @@ def list_words(
     print("\nsmile, wink left, tired, scared and much more: mien expressions list --everyday")
 
 
-def _list_everyday(as_json: bool) -> None:
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
-
-    from mien.expressions.everyday import meanings
-
-    known = sorted(meanings().values(), key=lambda meaning: (not meaning.shapes, meaning.name))
-    if as_json:
-        print_json(
-            [
-                {
-                    "name": one.name,
-                    "words": dict(one.words),
-                    "blendshapes": dict(one.shapes),
-                    "forms": list(one.forms),
-                    "emoji": list(one.emoji),
-                }
-                for one in known
-            ]
-        )
-        return
-    table = Table(box=None, pad_edge=False)
-    for head in ("means", "emoji", "written as, in any form"):
-        table.add_column(head, overflow="fold")
-    for one in known:
-        table.add_row(one.name, escape(" ".join(one.emoji)), ", ".join(one.forms))
-    Console().print(table)
-
-
 @app.command(short_help="What a word does to a face, why, and what is like it.")
 def show(
     word: Annotated[
@@ -121,7 +91,7 @@ def show(
     if name == "neutral":
         raise InputError("neutral is a face at rest, without a prototype: show one of the 135 words.")
     if name is None:
-        _show_everyday(word, output, as_json)
+        show_everyday(word, output, as_json)
         return
     from mien.expressions.faces import RENDERED, picture
     from mien.provenance import save_image
@@ -166,52 +136,34 @@ def _word(text: str) -> str | None:
     return next(iter(found.words)) if len(found.words) == 1 else None
 
 
-def _show_everyday(text: str, output: Path | None, as_json: bool) -> None:
-    from mien.expressions.everyday import find
-    from mien.types import InputError
-
-    meaning = find(text)
-    assert meaning is not None  # `_word` found it
-    if output is not None:
-        raise InputError(f"{text} has no shipped face, only the 135 words do: leave -o out.")
-    if as_json:
-        shapes = {"words": dict(meaning.words), "blendshapes": dict(meaning.shapes)}
-        print_json({"word": meaning.name, "emoji": list(meaning.emoji), **shapes})
-        return
-    print(f"{meaning.name}  {' '.join(meaning.emoji)}".rstrip())
-    for name, value in (*meaning.words.items(), *meaning.shapes.items()):
-        print(f"  {name:<20} {value:.2f} {'#' * round(20 * value)}")
-    print("  also: " + ", ".join(meaning.forms))
-    if "tongue" in meaning.name:
-        print("  MediaPipe's blendshapes have no tongue: the mouth is slightly open, and none is drawn")
-
-
 @app.command(short_help="One picture with the face of every word.")
 def sheet(
     output: Annotated[Path, typer.Option("--output", "-o", help="The picture: .png, .jpg or .webp.")] = Path(
         "expressions.png"
     ),
     cluster: Annotated[str | None, typer.Option(help="Only words of this cluster or basic emotion.")] = None,
-    side: Annotated[int, typer.Option(min=32, max=256, help="Pixels of a face.")] = 128,
+    photo: Annotated[
+        Path | None,
+        typer.Option(help="On this person's photo.  [default: one face of nobody, which is shipped]"),
+    ] = None,
+    side: Annotated[int, typer.Option(min=32, max=512, help="Pixels of a face.")] = 256,
     overwrite: options.Overwrite = False,
 ) -> None:
-    """One picture with the shipped face of every word."""
-    from mien.expressions.faces import NEUTRAL, RENDERED, picture
-    from mien.expressions.labels import labels
-    from mien.provenance import save_image
-    from mien.sheets import sheet as drawn
+    """One picture with one face making every word, grouped by feeling.
 
-    check_places([output], overwrite=overwrite)
-    words = [NEUTRAL, *labels()]
+    mien expressions sheet --photo me.jpg -o me_all.png
+    """
+    check_places([output], [photo] if photo else [], overwrite)
+    from mien.expressions.labels import labels
+
     if cluster is not None:
-        known = sorted(
-            {label.cluster for label in labels().values()} | {label.basic for label in labels().values()}
-        )
+        known = sorted({name for label in labels().values() for name in (label.cluster, label.basic)})
         choice(cluster, known, "cluster")
-        words = [word for word, label in labels().items() if cluster in (label.cluster, label.basic)]
-    cells = [(word, picture(word)) for word in words]
-    rows = [cells[i : i + COLUMNS] for i in range(0, len(cells), COLUMNS)]
-    save_image(drawn(rows, side), output, {"rendered": "ICT-FaceKit heads of nobody"}, RENDERED)
+    from mien.making.shown import NOBODY, all_words
+    from mien.provenance import PARTLY_GENERATED, save_image
+
+    drawn = all_words(photo or NOBODY, side, cluster)
+    save_image(drawn, output, {"kind": "expressions", "engine": "photo"}, PARTLY_GENERATED)
     print(output)
 
 

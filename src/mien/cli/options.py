@@ -55,13 +55,13 @@ def scheduler(name: str | None) -> str | None:
     if name is None or found is None or found.origin is None:
         return name
     files = Path(found.origin).parent.glob("schedulers/scheduling_*.py")
-    known = {
-        one for file in files for one in re.findall(r"^class (\w+)Scheduler\(", file.read_text("utf-8"), re.M)
-    }
-    if known and name.lower().removesuffix("scheduler") not in {one.lower() for one in known}:
+    found_in = [re.findall(r"^class (\w+)Scheduler\(", file.read_text("utf-8"), re.M) for file in files]
+    known = {one.lower() for names in found_in for one in names}
+    short = name.lower().removesuffix("scheduler")
+    if known and short not in known:
         from mien.types import InputError
 
-        hint = nearest(name, known) or ""
+        hint = nearest(short, known)
         raise InputError(f"{name} is no scheduler of diffusers{hint}: choose DDIM, PNDM, UniPCMultistep, ….")
     return name
 

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mien.cli.console import tell
 from mien.cli.pictures import check_places, expression_files, remind, steps_bar
 from mien.cli.results import report
 from mien.making.repeating import model_of, read_again, same_threads
+
+if TYPE_CHECKING:
+    from mien.pipelines.inputs import FaceChoice
 
 
 def repeat(
@@ -27,6 +32,7 @@ def repeat(
     as_json: bool,
     verbose: bool,
     quiet: bool,
+    people: Mapping[FaceChoice, Sequence[Path]] | None = None,
 ) -> None:
     """Make the picture `source` again, of `kind`, and say whether it is the same, bit for bit.
 
@@ -35,9 +41,10 @@ def repeat(
             (unless `force`); or what is needed was not given.
     """
     began = time.perf_counter()
-    given = [source, *filter(None, pictures.values()), *expression_files(expression)]
+    faces = [path for files in (people or {}).values() for path in files]
+    given = [source, *filter(None, pictures.values()), *faces, *expression_files(expression)]
     check_places([output, *([strip] if strip else [])], given, overwrite)
-    again = read_again(source, kind, pictures, expression, force)
+    again = read_again(source, kind, pictures, expression, force, people)
     name, place = model_of(source, again.old, backbone, adapter), same_threads(again.old, device)
     from mien.making.made import finish, save_strip
     from mien.making.makers import open_maker

@@ -16,7 +16,16 @@ from tqdm import tqdm
 
 from mien.cli.console import BAD_INPUT, encodable, print_json, say
 from mien.cli.options import MAX_SEED
-from mien.cli.pictures import expression_files, files, keep, keep_tables, numbered, remind, spare
+from mien.cli.pictures import (
+    check_places,
+    expression_files,
+    files,
+    keep,
+    keep_tables,
+    numbered,
+    remind,
+    spare,
+)
 from mien.expressions.spec import parse
 from mien.files import check_writable, write_text
 from mien.images import SUFFIXES
@@ -29,6 +38,7 @@ if TYPE_CHECKING:
     from mien.making.made import Drawn, Maker
     from mien.making.subjects import Looked
 
+CELL, COLUMNS = 192, 9  # of a sheet: px of a picture's side, pictures in a row
 Cells = Mapping[str, str]
 Line = dict[str, Any]
 Requests = tuple[Request, ...]
@@ -192,8 +202,10 @@ def make_rows(
     overwrite: bool,
     as_json: bool,
     quiet: bool,
+    sheet: Path | None = None,
 ) -> None:
-    """Make every row that can be made; bad ones are named. Exit code 2 if any was bad.
+    """Make every row that can be made; bad ones are named. Exit code 2 if any was bad. ``sheet``: where all results are
+    also drawn side by side, each under its expression.
 
     Raises:
         InputError: `pairs` cannot be used, or nothing can be written to `out_dir`.
@@ -205,6 +217,8 @@ def make_rows(
     except OSError as error:
         raise InputError(f"The folder {out_dir} cannot be made: choose another --out-dir.") from error
     check_writable(results)
+    if sheet is not None:
+        check_places([sheet], [pairs], overwrite)
     keep_tables([results], "row,", overwrite)
     check_surroundings()
     table: list[Line] = []
@@ -231,6 +245,8 @@ def make_rows(
                 _write_results(results, table, account.first)
     table.sort(key=lambda line: line["row"])
     _write_results(results, table, account.first)
+    if sheet is not None and any("out" in line for line in table):
+        save_sheet(sheet, table, {row.number: row.asked[0].expression for row in rows}, out_dir)
     if as_json:
         print_json({"results": str(results), "scored_by": account.scored_by, "rows": table})
     else:
@@ -239,6 +255,24 @@ def make_rows(
     if bad:
         say(f"mien: {len(bad)} of the rows could not be made: see `error` in {results}.")
         raise typer.Exit(BAD_INPUT)
+
+
+def save_sheet(place: Path, table: Sequence[Line], expressions: Mapping[int, object], out_dir: Path) -> None:
+    """All results of a table side by side, each under its expression (row number → what was asked for)."""
+    from PIL import Image
+
+    from mien.provenance import PARTLY_GENERATED, save_image
+    from mien.sheets import sheet
+
+    cells = []
+    for line in table:
+        if "out" in line:
+            with Image.open(out_dir / str(line["out"])) as picture:
+                label = Path(str(expressions[line["row"]] or "")).name
+                cells.append((label, picture.convert("RGB")))
+                cells[-1][1].thumbnail((CELL, CELL))
+    rows = [cells[i : i + COLUMNS] for i in range(0, len(cells), COLUMNS)]
+    save_image(sheet(rows, CELL), place, {"kind": "sheet"}, PARTLY_GENERATED)
 
 
 def _make(maker: Maker, rows: Sequence[Row]) -> Iterator[BadRow | list[Line]]:

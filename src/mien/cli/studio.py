@@ -42,7 +42,7 @@ def studio(
 
     check_surroundings()
     try:
-        from mien.studio.app import serve
+        from mien.studio.server import serve
     except ModuleNotFoundError as error:
         if error.name not in ("starlette", "uvicorn", "websockets"):
             raise

@@ -139,6 +139,12 @@ def travel(
         files_made = [str(path) for path in written]
         print_json({"files": files_made, "frames": film.names, "settings": film.settings, "seconds": seconds})
         return
+    from mien.metrics.words import warning, words
+
     for path in written:
         print(path)
+    if film.scores is not None:
+        print(words(film.scores))
+        if poor := warning(film.scores):
+            tell(poor)
     print(f"{frames} frames, {' -> '.join(stop.text for stop in places)}, {seconds:.1f} s in all")

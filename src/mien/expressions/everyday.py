@@ -96,7 +96,20 @@ def find(text: str) -> Meaning | None:
     for some, share in ((words, 1.0), (looking, 1.0), (content, 1.0), (plain, degree)):
         if (meaning := _phrase(some)) is not None:
             return replace(meaning, degree=share)
-    return None
+    return _compound(words[0]) if len(words) == 1 else None
+
+
+def search(text: str) -> list[Meaning]:
+    """The meanings that somebody who types `text` may look for: what it means first, then those that have a name, a
+    form or an emoji with a word that begins so, in the order of `meanings`; all of them for nothing."""
+    begun = unicodedata.normalize("NFC", text).strip().casefold()
+    first = find(text)
+    found = {} if first is None else {first.name: first}
+    for name, meaning in meanings().items():
+        said = f" {name} {' '.join(meaning.forms)}".casefold().replace("-", " ")
+        if f" {begun}" in said or (begun and labels.plain(begun) in map(labels.plain, meaning.emoji)):
+            found.setdefault(name, meaning)
+    return list(found.values())
 
 
 def near(text: str) -> str:
@@ -107,7 +120,7 @@ def near(text: str) -> str:
     words = [word for word in words if word not in _fillers() and word not in _degrees()]
     if len(words) == 1:
         single = {form: name for forms, name in _index().items() if len(forms) == 1 for form in forms}
-        single |= {f"{form.removesuffix('e')}ing": name for form, name in single.items()}
+        single |= {f"{_before_ing(form)}ing": name for form, name in single.items()}
         return labels.nearest(words[0], sorted(single, key=lambda form: form != single[form]), single.get)
     known = dict.fromkeys(found.name for word in words if (found := _phrase([word])) is not None)
     return labels.asked(["+".join(list(known)[:3])] if known else [])
@@ -124,6 +137,20 @@ def _phrase(words: list[str]) -> Meaning | None:
         return None
     name = _look(rest) or _look([*rest, "left"])  # "look left" is written with its side
     return _sided(meanings()[name], sides[0]) if name else None
+
+
+def _before_ing(form: str) -> str:
+    """A verb as it stands before -ing: grin, grinn; smile, smil."""
+    short = re.fullmatch(r"[^aeiou]*[aeiou][bdgmnprt]", form)
+    return form + form[-1] if short else form.removesuffix("e")
+
+
+def _compound(word: str) -> Meaning | None:
+    """Of two words that are written as one, "crosseyed", what they mean apart."""
+    for cut in range(_SHORTEST, len(word) - _SHORTEST + 1):
+        if (name := _look([word[:cut], word[cut:]])) is not None:
+            return meanings()[name]
+    return None
 
 
 def _sided(meaning: Meaning, side: str) -> Meaning | None:

@@ -11,7 +11,7 @@ from mien.types import ByteImage, FloatArray
 
 REACH = 0.12  # of the crop's side: how far a difference at the edge is believed to go on inside
 LIMIT = 40.0  # grey levels; a larger difference is another object, not another light
-SPREAD = (1.3, 1.0, 1.0)  # how many times as far from their means a crop's L, a and b may become
+SPREAD = (1.1, 1.0, 1.0)  # how many times as far from their means a crop's L, a and b may become
 # L: what differs so much from the photo beside the face begins to be left out; is left out.
 APART = (10.0, 25.0)
 

@@ -7,10 +7,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from PIL import Image
 
 from mien.expressions.spec import Expression
 from mien.making.made import Progress
+from mien.making.scoring import Scores, worst
 from mien.pipelines import travel as journeys
 from mien.pipelines.photo_travel import travel as journey
 from mien.provenance import DIGITAL_SOURCE_TYPE, PARTLY_GENERATED, save_image
@@ -29,12 +31,14 @@ class Film:
     """Frames (PIL RGB), what each of them shows, and the settings that its files keep.
 
     `photo`: the file of the photograph that moves, of which a contact sheet keeps author, copyright and date.
+    `scores`: of the frames at the stops, the worst of each; None: nobody looked.
     """
 
     images: list[Image.Image]
     names: list[str]
     settings: dict[str, Any]
     photo: Path | None = None
+    scores: Scores | None = None
 
     def write(
         self, output: Path, contacts: Path | None = None, fps: float = 8.0, back: bool = False
@@ -71,7 +75,8 @@ def photo_travel(
     """
     wish = photographs.wish
     places = journeys.positions(len(stops), frames)
-    sitter = photographs.sit(photographs.look_at(identity))
+    who = photographs.look_at(identity)
+    sitter = photographs.sit(who)
     ways = [photographs.target(stop) for stop in stops]
     images = journey(
         photographs.pipe,
@@ -84,7 +89,12 @@ def photo_travel(
         lambda done, total: None if callback is None else callback(done, total, None),
     )
     photo = identity if isinstance(identity, Path) else None
-    return Film(images, journeys.names(stops, frames), _settings(photographs, stops, frames), photo)
+    at_stops = [images[int(np.abs(np.asarray(places) - k).argmin())] for k in range(len(ways))]
+    scores = worst(
+        [photographs.judge(one, sitter, who, way) for one, way in zip(at_stops, ways, strict=True)]
+    )
+    settings = {**_settings(photographs, stops, frames), "scores": scores}
+    return Film(images, journeys.names(stops, frames), settings, photo, scores)
 
 
 def travel(

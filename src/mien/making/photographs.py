@@ -171,12 +171,16 @@ class Photographs:
         """See `Maker`: id, exp, pose."""
         assert isinstance(drawn, Photographed) and drawn.expressed is not None
         assert drawn.looked.who is not None and drawn.looked.how is not None
-        who, how, sitter, wish = drawn.looked.who, drawn.looked.how, drawn.expressed.sitter, self.wish
+        return self.judge(drawn.image, drawn.expressed.sitter, drawn.looked.who, drawn.looked.how)
+
+    def judge(self, image: Image.Image, sitter: Sitter, who: Subject, how: Target) -> Scores:
+        """The scores of a photo of `who` that got the expression `how` by the wish."""
+        wish = self.wish
         whole = self.pipe.wanted(sitter, how.expression, wish.relative)
         wanted = focused(sitter, whole, wish.strength, wish.region)
         own = sitter.own[:52]
         asked = np.clip(own + wanted.weight[:52] * (wanted.value[:52] - own), 0, 1)
-        return self._judge.photo(drawn.image, sitter, who, how.blendshapes, asked)
+        return self._judge.photo(image, sitter, who, how.blendshapes, asked)
 
     def told(self, drawn: Drawn) -> dict[str, Any]:
         """See `Maker`."""
@@ -198,7 +202,7 @@ class Photographs:
         """See `Maker`."""
         who, how = drawn.looked.who, drawn.looked.how
         assert who is not None and how is not None
-        told = how.image if how.subject is None else self._judge.crop(how.image, how.subject.face)
+        told = self._judge.crop(how.image, None if how.subject is None else how.subject.face)
         return [("photo", self._judge.crop(who.image, who.face)), ("expression", told)]
 
     def shown(self, drawn: Drawn) -> Image.Image:

@@ -7,7 +7,7 @@ a folder, a hub id or a download; those come from whoever asks.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from mien.making.made import Drawn, Made, Maker, Progress
+    from mien.pipelines.inputs import FaceChoice
 
 Settings = dict[str, Any]
 WORDS = {"backbone": "the model's weights", "adapter": "the adapter's weights", "face": "the face networks"}
@@ -66,29 +67,43 @@ class Again:
 
 
 def read_again(
-    source: Path, kind: str, pictures: dict[str, Path | None], expression: str | None, force: bool
+    source: Path,
+    kind: str,
+    pictures: dict[str, Path | None],
+    expression: str | None,
+    force: bool,
+    people: Mapping[FaceChoice, Sequence[Path]] | None = None,
 ) -> Again:
     """What is needed to make `source` again.
 
     Args:
         kind: "portrait" or "reface". pictures: what was given again, by the names of `OPTIONS`. expression: the same.
-        force: other pictures than then will do.
+        force: other pictures than then will do. people: instead of one identity, for each face its person's pictures;
+        "": for the face of then.
 
     Raises:
         InputError: `source` does not say how it was made; a picture is another than then; or one was not given.
     """
     old = read_settings(source, kind)
     inputs, prints = old["inputs"], Fingerprints(old["inputs"]["salt"])
+    several = isinstance(inputs["identity"], list)
+    if people and not several:
+        raise InputError(
+            f"{source} was made with one picture of the identity at most: give --identity as then."
+        )
     given = {
         name: _given(source, name, option, inputs[name], pictures[name], prints, force)
         for name, option in OPTIONS[kind].items()
+        if not (several and name == "identity")
     }
+    changed = _people(source, inputs["identity"], people, old["face"], prints, force) if several else None
     wanted: Expression | None = None
     if inputs["expression"] is not None:
         wanted = expression_of(source, inputs["expression"], expression, prints, force)
     elif expression is not None:
         raise InputError(f"{source} kept the photo's own expression: leave --expression out.")
-    request = Request(given["identity"], wanted, old["prompt"], old["seed"], given.get("photo"))
+    who, photo = given.get("identity"), given.get("photo")
+    request = Request(who, wanted, old["prompt"], old["seed"], photo, changed)
     asked: type[Any] = PhotoWish if old.get("engine") == "photo" else WISHES[kind]
     known = {
         field.name: old.get(field.name, field.default) for field in fields(asked)
@@ -122,6 +137,31 @@ def _given(
     return image
 
 
+def _people(
+    source: Path,
+    recorded: list[dict[str, Any]],
+    people: Mapping[FaceChoice, Sequence[Path]] | None,
+    face: FaceChoice,
+    prints: Fingerprints,
+    force: bool,
+) -> dict[FaceChoice, list[Image.Image]]:
+    """The pictures of new people that were given again, if they are those of then."""
+    given = {which if which != "" else face: files for which, files in (people or {}).items()}
+    if {which: len(files) for which, files in given.items()} != {
+        one["face"]: len(one["pictures"]) for one in recorded
+    }:
+        count = sum(len(one["pictures"]) for one in recorded)
+        raise InputError(
+            f"{source} does not hold the {count} pictures of its new faces: give each --identity again, as then."
+        )
+    read = {one["face"]: [read_image(path) for path in given[one["face"]]] for one in recorded}
+    if not force and any(
+        [prints(image) for image in read[one["face"]]] != one["pictures"] for one in recorded
+    ):
+        raise InputError(f"{source} was made from other identity pictures: give those, or add --force.")
+    return read
+
+
 def read_settings(source: Path, kind: str) -> Settings:
     """The settings of a picture of that kind ("portrait", "reface"), all there and all of the right kind.
 
@@ -139,11 +179,6 @@ def read_settings(source: Path, kind: str) -> Settings:
         other = next((verb for name, verb in VERBS.items() if settings.get("kind") == name), None)
         hint = f"`{other} --from` makes it again" if other else "give the picture that its -o wrote"
         raise InputError(f"{source} is no picture of `{VERBS[kind]}`: {hint}.")
-    inputs = settings.get("inputs")
-    if isinstance(inputs, dict) and isinstance(inputs.get("identity"), list):
-        raise InputError(
-            f"{source} was made with several pictures of identities: give the command again, as then."
-        )
     checks = {**_SHARED, **_OF_KIND[kind]}
     if settings.get("engine") == "photo":
         checks = {name: right for name, right in checks.items() if name not in _OF_DIFFUSION} | _OF_PHOTO
@@ -191,9 +226,23 @@ def _reface_inputs(value: Any) -> bool:
     return (
         isinstance(value, dict)
         and _hex(value.get("salt"))
-        and all(value.get(name) is None or _hex(value[name]) for name in ("photo", "identity"))
+        and (value.get("photo") is None or _hex(value["photo"]))
+        and (value.get("identity") is None or _hex(value["identity"]) or _new_people(value["identity"]))
         and (value.get("expression") is None or _parts(value["expression"]))
         and not (value.get("identity") is None and value.get("expression") is None)
+    )
+
+
+def _new_people(value: Any) -> bool:
+    return (
+        isinstance(value, list)
+        and 0 < len(value) <= 64
+        and all(
+            isinstance(one, dict) and (one.get("face") == "all" or _face(one.get("face"))) for one in value
+        )
+        and len({one["face"] for one in value}) == len(value)
+        and all(isinstance(one.get("pictures"), list) and one["pictures"] for one in value)
+        and all(_hex(picture) for one in value for picture in one["pictures"])
     )
 
 

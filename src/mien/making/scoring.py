@@ -165,6 +165,16 @@ class Judge:
         }
 
 
+def worst(scores: Sequence[Scores]) -> Scores:
+    """Of several results' scores, for each measure the one that is farthest from good; None where none is known."""
+    best = {"id": 1.0, "detail": 1.0}
+    found: Scores = {}
+    for name in dict.fromkeys(name for one in scores for name in one):
+        known = [value for one in scores if (value := one.get(name)) is not None]
+        found[name] = max(known, key=lambda value: abs(value - best.get(name, 0.0)), default=None)
+    return found
+
+
 def _told(measure: Callable[..., float], *pictures: Any) -> float | None:
     """A measure of pictures; None where it cannot be told, of a face that is cut off for one."""
     try:

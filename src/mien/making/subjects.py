@@ -40,9 +40,15 @@ class Target:
 
     @property
     def image(self) -> Image.Image:
-        """Shows it: the picture itself, or the shipped face that is nearest."""
-        drawn = shipped.illustrate(self.expression)
-        return drawn if isinstance(drawn, Image.Image) else read_image(drawn)
+        """Shows it: the picture itself; else a face of nobody that makes the expression."""
+        if self.subject is not None:
+            return self.subject.image
+        if any(part.picture is not None for part in self.expression.parts):
+            drawn = shipped.illustrate(self.expression)
+            return drawn if isinstance(drawn, Image.Image) else read_image(drawn)
+        from mien.making.shown import on_nobody
+
+        return on_nobody(self.expression)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,6 +49,7 @@ class Swaps(Photographs):
     ) -> None:
         super().__init__(wish, tell, device, dtype)
         self.swapper = SwapPipeline(self._judge.analyse)
+        self._tell, self._told = tell, set[str]()
 
     def look(self, request: Any) -> Looked:
         """See `Maker`; `who` is the new person of the first face."""
@@ -67,7 +69,12 @@ class Swaps(Photographs):
                 "--finish is for the expression of one face: leave it out, or --identity and --face all"
             )
         wish = self.wish
-        changes = self.swapper.changes(request.photo, people, wish.face, wish.identity_face)
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            changes = self.swapper.changes(request.photo, people, wish.face, wish.identity_face)
+        for message in sorted({str(one.message) for one in said} - self._told):
+            self._told.add(message)
+            self._tell(message)
         how = None if request.expression is None else self.target(parse(request.expression))
         first = changes[0].identities[0] if changes[0].identities else changes[0].sitter
         who = Subject(Image.fromarray(first.image), first.face)
@@ -117,10 +124,15 @@ class Swaps(Photographs):
         one = drawn.looked
         if not isinstance(one, Planned):
             return super().inputs(drawn, prints)
-        people = [prints(image) for image in one.identities]
+        people: Any = None if not one.identities else prints(one.identities[0])
+        if one.request.people:
+            people = [
+                {"face": which, "pictures": [prints(picture) for picture in pictures]}
+                for which, pictures in one.request.people.items()
+            ]
         return {
             "photo": prints(one.photo.image),
-            "identity": people if one.request.people else people[0] if people else None,
+            "identity": people,
             "expression": None if one.how is None else prints.describe(one.how.expression),
         }
 

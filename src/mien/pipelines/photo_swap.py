@@ -117,7 +117,7 @@ class SwapPipeline:
                     f"{name}: shows two faces about as large: say which one is meant (left, right or a number), or cut "
                     "the picture to one"
                 )
-            meant = faces[0] if face == "largest" and faces else choose_face(faces, face, name)
+            meant = choose_face(faces, face, name)
             check(meant, name, SMALLEST)
             x0, y0, x1, y1 = framed(meant, image.shape)
             found.append(Sitter(np.ascontiguousarray(image[y0:y1, x0:x1]), _shifted(meant, 1.0, (x0, y0))))

@@ -26,7 +26,7 @@ from mien.types import ByteImage, Face, FloatArray, InputError
 
 LEAST_INSIDE = 0.75  # share of the face's region that must lie in the photo
 MIN_CONFIDENCE = 0.8  # a face believed in less is refused, not processed
-SOFT = 0.008  # of the crop's side (Gaussian sigma): how softly what is left out beside the face ends
+SOFT = 0.02  # of the crop's side (Gaussian sigma): how softly what is left out beside the face ends
 FOREHEAD, CHIN = 10, 152  # landmarks: the oval's highest and lowest points
 FEATHER = 0.06  # of the crop's side: how wide the generated face fades into the photo
 
@@ -106,9 +106,9 @@ class Refaced:
         points[:, 1] += down * max(0.0, scene.outline[CHIN, 1] - chin)
         region = np.minimum(scene.region, face_mask(points, side, side, grow=GROW))
         beside = 1 - face_mask(points, side, side)
-        notches = cv2.dilate(beside * apart(self._matched, scene.crop), np.ones((3, 3), np.uint8))
-        soft = cv2.GaussianBlur(notches, (0, 0), SOFT * side)
-        return feather(region, FEATHER * side) * (1 - np.maximum(soft, notches))
+        reach = 2 * round(2 * SOFT * side) + 1
+        notches = cv2.dilate(beside * apart(self._matched, scene.crop), np.ones((reach, reach), np.uint8))
+        return feather(region, FEATHER * side) * (1 - cv2.GaussianBlur(notches, (0, 0), SOFT * side))
 
 
 def read_photo(photo: Any) -> tuple[Image.Image, str]:

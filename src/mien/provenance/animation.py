@@ -19,7 +19,11 @@ from mien.provenance import DIGITAL_SOURCE_TYPE, check_surroundings, read_metada
 from mien.provenance.metadata import SOFTWARE, Said, as_json, read_object, write_packet
 from mien.types import InputError
 
-COMMENTED = (".gif", ".mp4", ".mov")  # whose comment says what made them; the last two `mien.provenance.film` writes
+COMMENTED = (
+    ".gif",
+    ".mp4",
+    ".mov",
+)  # whose comment says what made them; the last two `mien.provenance.film` writes
 SUFFIXES = (".gif", ".mp4", ".webp")
 WEBP = 90  # quality, of 100; at 80 skin is smoothed
 QUALITY = 16  # x264's constant rate factor; below 18 no difference is seen
@@ -61,7 +65,9 @@ def save_animation(
     marked = [with_mark(frame.convert("RGB"), source_type, None) for frame in frames]
     pictures = [picture for picture, _ in marked]
     if path.suffix.lower() == ".webp":
-        return _save_webp(pictures, path, write_packet(source_type, settings, marked[0][1], Said()), fps)
+        return _save_webp(
+            pictures, path, write_packet(source_type, settings, marked[0][1], Said()), fps
+        )
     comment = json.dumps(
         {
             "digital_source_type": source_type,
@@ -118,7 +124,7 @@ def read_animation(path: str | Path) -> dict[str, Any] | None:
     return said if said is not None and "digital_source_type" in said else None
 
 
-def _save_webp(frames: list[Image.Image], path: Path, packet: bytes, fps: float) -> Path:
+def _save_webp(frames: list[Image.Image], path: Path, packet: str, fps: float) -> Path:
     encoded = io.BytesIO()
     first, *others = frames
     first.save(
@@ -130,7 +136,7 @@ def _save_webp(frames: list[Image.Image], path: Path, packet: bytes, fps: float)
         loop=0,
         quality=WEBP,
         method=2,  # of 0 to 6: a tenth larger than 4, in half the time
-        xmp=packet,
+        xmp=packet.encode(),
     )
     with replacing(path) as temporary:
         temporary.write_bytes(encoded.getbuffer())

@@ -49,7 +49,7 @@ VARIATIONS = (
     ("gentler", 0.6, "all"),
     ("stronger", 1.35, "all"),
     ("mouth only", 1.0, "mouth"),
-    ("eyes and brows less", 0.7, "mouth"),
+    ("eyes only", 1.0, "eyes"),
 )
 MOST_MEASURED = 12
 

@@ -1,25 +1,16 @@
-"""The studio's routes, and the server that answers them from a folder of its own that goes when it stops."""
+"""What the studio answers, by route."""
 
 from __future__ import annotations
 
 import asyncio
 import base64
 import io
-import os
 import secrets
-import socket
-import threading
-import time
-import webbrowser
 import zipfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
-import uvicorn
 from PIL import Image
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -35,16 +26,14 @@ from mien.expressions.faces import FOLDER, illustrate
 from mien.making.consent import NOTICE
 from mien.studio import actions, live
 from mien.studio.engine import Engine
-from mien.studio.folders import own_folder
 from mien.studio.gate import HEADERS, call, content, is_foreign, told
 from mien.studio.sessions import AGE, File, Session, Sessions
-from mien.studio.wishes import MAX_PIXELS, MAX_SEED, Fields, Refused, search, words
+from mien.studio.wishes import MAX_SEED, Fields, Refused, search, words
 from mien.types import InputError
 
 HERE = Path(__file__).parent
 MAX_BYTES = 20_000_000  # of an uploaded picture
 MAX_FILM = 300_000_000  # of an uploaded film
-MAX_FRAME = 2_000_000  # of a message of the page's socket
 COOKIE = "mien"
 PALETTE = "😀 😄 😉 😘 😮 😢 😠 😱 🤢 😏 😴 😐".split()
 PEOPLE = ("cleo", "max", "ida", "raj")  # of people/: they are nobody
@@ -321,87 +310,3 @@ def build(studio: Studio) -> Starlette:
         routes.append(Route(f"/api/{name}", told(getattr(studio, name)), methods=["POST"]))
     routes.append(Route("/api/driver", told(studio.film_given), methods=["POST"]))
     return Starlette(routes=routes, middleware=[Middleware(Headers)])
-
-
-def listen(host: str, port: int | None) -> socket.socket:
-    """A socket to serve at: of `port`, or of the first free one from 7860.
-
-    Raises:
-        InputError: the host is none of this machine, or the port is taken.
-    """
-    for number in [port] if port is not None else range(7860, 7960):
-        try:
-            found = socket.getaddrinfo(host.strip("[]"), number, type=socket.SOCK_STREAM)
-            family, kind, protocol, _, address = found[0]
-            server = socket.socket(family, kind, protocol)
-        except (OSError, ValueError) as error:
-            raise InputError(
-                f"The studio cannot listen on {host}, which is no address of this machine: give another --host."
-            ) from error
-        try:
-            if os.name == "posix":  # elsewhere it would take a port that is in use
-                server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            server.bind(address)
-            return server
-        except OSError as error:
-            server.close()
-            import errno
-
-            if error.errno not in (errno.EADDRINUSE, errno.EACCES):
-                raise InputError(
-                    f"The studio cannot listen on {host}, which is no address of this machine: give another --host."
-                ) from error
-    raise InputError(f"The studio cannot listen on {host}:{port or 7860}: give another --port.")
-
-
-@contextmanager
-def serve(
-    backbones: Mapping[str, str],
-    host: str = "127.0.0.1",
-    port: int | None = None,
-    device: str = "auto",
-    seconds: float = 300.0,
-    queue: int = 20,
-    inbrowser: bool = False,
-    adapters: Mapping[str, str] = MappingProxyType({}),
-) -> Iterator[tuple[str, Studio]]:
-    """The studio running in threads of its own: its address and what answers, until the block ends.
-
-    Args:
-        backbones: name to choose -> what `load_backbone` takes. port: None: the first free one from 7860.
-        seconds: limit of a job. queue: jobs that may wait. adapters: name -> folder of an adapter, for those that have
-            none of their own.
-
-    Raises:
-        InputError: the host is none of this machine, or the port is taken.
-    """
-    bound = listen(host, port)
-    limit = Image.MAX_IMAGE_PIXELS
-    with own_folder() as folder:
-        Image.MAX_IMAGE_PIXELS = MAX_PIXELS
-        studio = Studio(Engine(backbones, device, seconds, queue, adapters), Sessions(folder))
-        config = uvicorn.Config(
-            build(studio),
-            log_level="warning",
-            ws_max_size=MAX_FRAME,
-            timeout_graceful_shutdown=2,
-            lifespan="off",
-            server_header=False,
-        )
-        server = uvicorn.Server(config)
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]}, daemon=True)
-        thread.start()
-        while not server.started and thread.is_alive():
-            time.sleep(0.02)
-        shown = f"[{host.strip('[]')}]" if ":" in host else host
-        address = f"http://{shown}:{bound.getsockname()[1]}/"
-        if inbrowser:
-            webbrowser.open(address)
-        try:
-            yield address, studio
-        finally:
-            server.should_exit = True
-            studio.engine.close()
-            thread.join(timeout=5)
-            bound.close()
-            Image.MAX_IMAGE_PIXELS = limit

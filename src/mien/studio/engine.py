@@ -81,6 +81,13 @@ class Job:
         return callback
 
 
+def _alone() -> None:
+    """What is quick is too small to be shared among threads of torch, which would wait for each other."""
+    import torch
+
+    torch.set_num_threads(1)  # of the calling thread alone
+
+
 class Engine:
     """The models and the threads that they work in.
 
@@ -99,7 +106,7 @@ class Engine:
     ) -> None:
         self.backbones, self.device, self.seconds, self.queue = backbones, device, seconds, queue
         self._adapters = adapters
-        self._quick = ThreadPoolExecutor(1, thread_name_prefix="mien-quick")
+        self._quick = ThreadPoolExecutor(1, "mien-quick", initializer=_alone)
         self._slow = ThreadPoolExecutor(1, thread_name_prefix="mien-slow")
         self._loaded: OrderedDict[str, Any] = OrderedDict()
         self._seats: OrderedDict[Hashable, Any] = OrderedDict()

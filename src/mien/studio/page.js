@@ -164,7 +164,6 @@ function picture(source, label, act) {
 }
 
 // ── what is given ────────────────────────────────────────────────────────────────────────────────────────────────
-const smaller = "The photo could not be sent.";
 async function give(source, as) {
   // `source`: a File, or {person} or {file} of the server's.
   const query = new URLSearchParams({ as });
@@ -275,6 +274,7 @@ function set(kept) {
 }
 
 let searching = 0;
+function unfind() { searching++; $("found").hidden = true; $("error-expression").textContent = ""; }
 async function find() {
   const mine = ++searching, text = $("search").value;
   const list = await fetch(`/api/words?${new URLSearchParams({ q: text })}`).then(r => r.json()).catch(() => []);
@@ -441,9 +441,10 @@ function bind() {
   $("invent").onclick = async () => { const given = await busy("Inventing somebody", () => ask("/api/invent", {}, "photo")); if (given) use(given); };
   $("other-none").onclick = () => { other = null; $("other-image").hidden = $("other-none").hidden = true; if (moved()) make(); };
   $("reference-none").onclick = () => { dropReference(); if (moved()) make(); };
-  $("search").oninput = find; $("search").onfocus = find;
+  $("search").oninput = () => { if ($("search").value) find(); else unfind(); };
+  $("search").onfocus = $("search").onclick = () => { if ($("found").hidden) find(); };
   $("search").onkeydown = event => {
-    if (event.key === "Escape") { $("search").value = ""; $("found").hidden = true; $("error-expression").textContent = ""; }
+    if (event.key === "Escape") { $("search").value = ""; unfind(); }
     if (event.key === "Enter" && $("search").value.trim()) { look.expression = $("search").value.trim(); dropReference(); press(); make(); }
   };
   document.querySelectorAll("[data-slider], [data-turn], #strength").forEach(slider => {

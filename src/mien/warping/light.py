@@ -24,6 +24,9 @@ STEEP = (0.5, 1.8)  # slopes of a tone curve at least and at most
 LIPS = 0.7  # share of the change from lips to lips in that of lips; the rest is the skin's
 LUMA = np.array([0.299, 0.587, 0.114])  # Rec. 601
 EYES = 0.4  # power of the change of brightness that eyes and teeth take on
+BROWS = 0.7  # power of skin's gain that brows, where they are darker than it, do not take on
+CALM = 1.5  # gain of skin from which the noise of its colours is taken out
+SHINE = 0.85  # share of skin's hue that what is as light as skin has at least
 MOST = 0.35  # log ratio by which the finer light may differ from the broad
 
 
@@ -84,7 +87,7 @@ class Complexion:
     Attributes:
         tone: log gain [256] of skin of each luminance. hue: log gains [3] of skin on top of it.
         lips: gains [256, 3] of lips of each luminance instead. eyes: gain of eyes and teeth instead.
-        ruddy: (R - B) / (R + B) of the skin that there is.
+        ruddy: (R - B) / (R + B), luminance: of the skin that there is. bright: gain of its luminance.
     """
 
     tone: FloatArray
@@ -92,16 +95,35 @@ class Complexion:
     lips: FloatArray
     eyes: float
     ruddy: float
+    luminance: float
+    bright: float
 
     def flesh(self, picture: ByteImage) -> FloatArray:
-        """[h, w] 0 to 1: how much of skin's colour there is, of which hair has little."""
-        red, blue = (cv2.GaussianBlur(picture[..., k].astype(np.float32), (0, 0), 1.0) for k in (0, 2))
-        return np.clip((red - blue) / (red + blue + OFFSET) / max(self.ruddy, 0.02), 0, 1)
+        """[h, w] 0 to 1: how much of skin's colour there is, of which hair has little; shine is skin's too."""
+        soft = cv2.GaussianBlur(picture.astype(np.float32), (0, 0), 1.0)
+        red, blue = soft[..., 0], soft[..., 2]
+        shine = (soft @ LUMA.astype(np.float32) / max(self.luminance, 1.0) - 0.7) / 0.3
+        ruddy = (red - blue) / (red + blue + OFFSET) / max(self.ruddy, 0.02)
+        return np.clip(np.maximum(ruddy, np.minimum(shine, SHINE)), 0, 1)
 
-    def apply(self, picture: ByteImage, lips: FloatArray, eyes: FloatArray, flesh: FloatArray) -> FloatArray:
-        """`picture` [h, w, 3] float32 0 to 255; `lips`, `eyes`, `flesh` [h, w] 0 to 1: where these are."""
+    def calm(self, picture: ByteImage, sigma: float) -> ByteImage:
+        """`picture` [h, w, 3] without the noise of its colours, `sigma` px wide, as far as dark skin becomes light:
+        what hardly showed in the dark would be seen then."""
+        share = float(np.clip((self.bright - CALM) / CALM, 0, 1))
+        if share == 0:
+            return picture
+        luma, *colours = cv2.split(cv2.cvtColor(picture, cv2.COLOR_RGB2YCrCb))
+        soft = [cv2.GaussianBlur(part, (0, 0), max(sigma * share, 0.3)) for part in colours]
+        return np.asarray(cv2.cvtColor(cv2.merge([luma, *soft]), cv2.COLOR_YCrCb2RGB), np.uint8)
+
+    def apply(
+        self, picture: ByteImage, lips: FloatArray, eyes: FloatArray, flesh: FloatArray, brows: FloatArray
+    ) -> FloatArray:
+        """`picture` [h, w, 3] float32 0 to 255; `lips`, `eyes`, `flesh`, `brows` [h, w] 0 to 1: where these are."""
         grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
-        gains = np.exp(self.tone[grey][..., None] + flesh[..., None] * self.hue)
+        hair = brows * np.clip((0.9 - grey / max(self.luminance, 1.0)) / 0.4, 0, 1)  # black on any skin
+        less = BROWS * max(float(np.log(self.bright)), 0.0) * hair
+        gains = np.exp((self.tone[grey] - less)[..., None] + flesh[..., None] * self.hue)
         for table, where in ((self.lips, lips), (np.full((256, 3), self.eyes, np.float32), eyes)):
             x, y, w, h = cv2.boundingRect((where > 0).astype(np.uint8))
             part = np.s_[y : y + h, x : x + w]
@@ -132,6 +154,8 @@ def complexion(front: ByteImage, back: ByteImage, skin: FloatArray, lips: FloatA
         (lip * (1 - shine) + np.minimum(lip, 1) * shine).astype(np.float32),
         bright**EYES,
         float((red - blue) / (red + blue + OFFSET)),
+        float(own[middle] @ LUMA),
+        bright,
     )
 
 
@@ -143,7 +167,8 @@ def _quantiles(picture: ByteImage, where: FloatArray) -> FloatArray:
     luminance = chosen @ LUMA
     edges = np.quantile(luminance, LEVELS)
     reach = max(float(np.ptp(edges)) * 0.05, 2.0)
-    return np.stack([chosen[np.abs(luminance - edge) <= reach].mean(0) for edge in edges])
+    aways = [np.abs(luminance - edge) for edge in edges]
+    return np.stack([chosen[away <= max(reach, float(away.min()))].mean(0) for away in aways])
 
 
 def _curve(own: FloatArray, goal: FloatArray) -> FloatArray:

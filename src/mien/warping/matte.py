@@ -92,6 +92,12 @@ def shown(image: ByteImage, landmarks: FloatArray) -> ByteImage:
     _, names = cv2.connectedComponents(opened, connectivity=4)
     ring = near & (oval == 0)
     outer = np.isin(names, np.setdiff1d(np.unique(names[ring]), 0))
+    up = landmarks[10, :2] - landmarks[168, :2]
+    for brow in BROWS:  # it may touch the hair beside it; hair that covers it covers what is above it too
+        above = landmarks.copy()
+        above[:, :2] += 0.3 * up
+        if outer[fill(shape, above, brow) > 0].mean() < 0.5:
+            outer &= fill(shape, landmarks, brow, grow=1.25) == 0
     return np.where(outer, 0, oval).astype(np.uint8)
 
 

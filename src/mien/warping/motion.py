@@ -59,10 +59,10 @@ def _cut() -> IndexArray:
     """Triangles [m, 3] of mesh, openings and rings; the rings' points follow the 468 landmarks."""
     n, count = 468, len(OVAL)
     parts = [triangles()]
-    parts += [
-        strip(UPPER_LIP, LOWER_LIP),
-        strip(RIGHT_UPPER_LID, RIGHT_LOWER_LID),
-        strip(LEFT_UPPER_LID, LEFT_LOWER_LID),
+    parts += [  # lower before upper: wound as the mesh is
+        strip(LOWER_LIP, UPPER_LIP),
+        strip(RIGHT_LOWER_LID, RIGHT_UPPER_LID),
+        strip(LEFT_LOWER_LID, LEFT_UPPER_LID),
     ]
     a = np.arange(count)
     b = (a + 1) % count

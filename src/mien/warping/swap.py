@@ -18,6 +18,7 @@ from mien.warping.shapes import similarity_3d
 
 SMALL = 140.0  # px across the face of the copies in which mask and light are sought
 FOREHEAD = 0.3  # share of the new face's shape that the top of the forehead gets: the hair stays
+CALM = 0.02  # reach of the noise of colours, of the face's width
 SEAM = 0.07  # width of the passage from one to the other, of the face's width
 
 
@@ -79,9 +80,12 @@ def blended(front: ByteImage, back: ByteImage, landmarks: FloatArray, hue: light
     edge = 4 * alpha * (1 - alpha)
     eyes = matte.fill(oval.shape, points, *matte.LIDS, matte.LIPS).astype(np.float32)
     lips = np.clip(matte.fill(oval.shape, points, matte.OUTER_LIPS) - eyes, 0, 1).astype(np.float32)
+    brows = matte.fill(oval.shape, points, *matte.BROWS, grow=1.4).astype(np.float32)
+    brows = np.asarray(cv2.GaussianBlur(brows, (0, 0), 0.02 * wide), np.float32)
     skins = light.complexion(small[0], small[1], skin, lips)
+    small[0] = skins.calm(small[0], CALM * wide)
     flesh = skins.flesh(small[0])
-    lit = skins.apply(small[0], lips, eyes, flesh)
+    lit = skins.apply(small[0], lips, eyes, flesh, brows)
     gains = light.relight(lit, small[1].astype(np.float32), skin, edge, wide)
     grey = gains.mean(2, keepdims=True)  # the hue of light shows on flesh; hair and eyes keep theirs
     gains = grey + (np.maximum(flesh, lips) * (1 - eyes))[..., None] * (gains - grey)
@@ -90,7 +94,8 @@ def blended(front: ByteImage, back: ByteImage, landmarks: FloatArray, hue: light
         return np.asarray(cv2.resize(part, (width, height)), np.float32)
 
     eyes, lips = (np.asarray(cv2.GaussianBlur(p, (0, 0), 1.0), np.float32) for p in (eyes, lips))
-    face = skins.apply(front, large(lips), large(eyes), large(flesh))
+    front = skins.calm(front, CALM * wide / zoom)
+    face = skins.apply(front, large(lips), large(eyes), large(flesh), large(brows))
     face = (face + light.OFFSET) * np.exp(large(gains)) - light.OFFSET
     face = light.resemble(face, back, landmarks)
     mine = large(within * _within((shows[0] > 0.5).astype(np.uint8), 0.03 * wide))

@@ -92,6 +92,9 @@ def reface(
         Path | None, typer.Option(help="CSV with the columns photo,identity,expression,prompt,seed,out.")
     ] = None,
     out_dir: options.OutDir = None,
+    sheet: Annotated[
+        Path | None, typer.Option(help="With --pairs: all results on one picture, each under its expression.")
+    ] = None,
     batch_size: options.BatchSize = 8,
     source: options.Source = None,
     force: options.Force = False,
@@ -123,12 +126,12 @@ def reface(
         from mien.cli.repeat import repeat
 
         output = place_again(output, source, options.is_given(context, "output"))
-        one, several = options.parse_people(identity or ())
-        if several:
-            raise InputError("--from takes one --identity: leave the others out.")
+        one, people = options.parse_people(identity or ())
         place, given = (output, strip, backbone, adapter, device), {"photo": photo, "identity": one}
-        repeat("reface", source, given, expression, *place, force, overwrite, as_json, verbose, quiet)
+        repeat("reface", source, given, expression, *place, force, overwrite, as_json, verbose, quiet, people)
         return
+    if pairs is None and sheet is not None:
+        raise InputError("--sheet is of a table's results: add --pairs, or take --strip for one picture.")
     if pairs is None and photo is None and not prompt.strip():
         raise InputError("Give a photo, or --prompt with the scene to put the face in.")
     one, people = options.parse_people(identity or ())
@@ -166,7 +169,7 @@ def reface(
         from mien.cli.rows import make_rows
 
         form = RequestFormat(pairs.parent, prompt, seed, num_images)
-        make_rows(load, form, ACCOUNT, pairs, out_dir, batch_size, overwrite, as_json, quiet)
+        make_rows(load, form, ACCOUNT, pairs, out_dir, batch_size, overwrite, as_json, quiet, sheet)
     else:
         from mien.cli.results import make
 

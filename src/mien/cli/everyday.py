@@ -1,0 +1,59 @@
+"""What people say for an expression beside the 135 words: `mien expressions list --everyday` and `show` of one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mien.cli.console import print_json
+
+
+def list_everyday(as_json: bool) -> None:
+    """Every meaning, faces first."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    from mien.expressions.everyday import meanings
+
+    known = sorted(meanings().values(), key=lambda meaning: (not meaning.shapes, meaning.name))
+    if as_json:
+        print_json(
+            [
+                {
+                    "name": one.name,
+                    "words": dict(one.words),
+                    "blendshapes": dict(one.shapes),
+                    "forms": list(one.forms),
+                    "emoji": list(one.emoji),
+                }
+                for one in known
+            ]
+        )
+        return
+    table = Table(box=None, pad_edge=False)
+    for head in ("means", "emoji", "written as, in any form"):
+        table.add_column(head, overflow="fold")
+    for one in known:
+        table.add_row(one.name, escape(" ".join(one.emoji)), ", ".join(one.forms))
+    Console().print(table)
+
+
+def show_everyday(text: str, output: Path | None, as_json: bool) -> None:
+    """What a word that is known means; `InputError` if a picture of it is to be written to `output`."""
+    from mien.expressions.everyday import find
+    from mien.types import InputError
+
+    meaning = find(text)
+    assert meaning is not None  # `_word` found it
+    if output is not None:
+        raise InputError(f"{text} has no shipped face, only the 135 words do: leave -o out.")
+    if as_json:
+        shapes = {"words": dict(meaning.words), "blendshapes": dict(meaning.shapes)}
+        print_json({"word": meaning.name, "emoji": list(meaning.emoji), **shapes})
+        return
+    print(f"{meaning.name}  {' '.join(meaning.emoji)}".rstrip())
+    for name, value in (*meaning.words.items(), *meaning.shapes.items()):
+        print(f"  {name:<20} {value:.2f} {'#' * round(20 * value)}")
+    print("  also: " + ", ".join(meaning.forms))
+    if "tongue" in meaning.name:
+        print("  MediaPipe's blendshapes have no tongue: the mouth is slightly open, and none is drawn")
