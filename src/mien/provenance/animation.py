@@ -19,7 +19,11 @@ from mien.provenance import DIGITAL_SOURCE_TYPE, check_surroundings, read_metada
 from mien.provenance.metadata import SOFTWARE, Said, as_json, read_object, write_packet
 from mien.types import InputError
 
-COMMENTED = (".gif", ".mp4", ".mov")  # whose comment says what made them; the last two `mien.provenance.film` writes
+COMMENTED = (
+    ".gif",
+    ".mp4",
+    ".mov",
+)  # whose comment says what made them; the last two `mien.provenance.film` writes
 SUFFIXES = (".gif", ".mp4", ".webp")
 WEBP = 90  # quality, of 100; at 80 skin is smoothed
 QUALITY = 16  # x264's constant rate factor; below 18 no difference is seen
