@@ -65,9 +65,7 @@ def save_animation(
     marked = [with_mark(frame.convert("RGB"), source_type, None) for frame in frames]
     pictures = [picture for picture, _ in marked]
     if path.suffix.lower() == ".webp":
-        return _save_webp(
-            pictures, path, write_packet(source_type, settings, marked[0][1], Said()), fps
-        )
+        return _save_webp(pictures, path, write_packet(source_type, settings, marked[0][1], Said()), fps)
     comment = json.dumps(
         {
             "digital_source_type": source_type,
