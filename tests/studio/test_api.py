@@ -252,3 +252,15 @@ def test_the_examples_of_the_page_are_shipped() -> None:
     for name in PEOPLE:
         with Image.open(ROOT / "src/mien/studio/people" / f"{name}.jpg") as picture:
             assert picture.size == (768, 768)
+
+
+def test_a_sample_of_what_nobody_should_send(client: Client) -> None:
+    from tests.studio import hostile
+
+    photo = client.give(FACE)
+    for number in range(20_000, 20_040):  # others than the command's
+        status, said = hostile.send(number, client, photo)
+        assert not hostile.verdict(status, said).startswith("WRONG"), (number, status, said[:300])
+    assert hostile.verdict(500, "{}").startswith("WRONG") and hostile.verdict(200, "root:x:0").startswith(
+        "WRONG"
+    )
