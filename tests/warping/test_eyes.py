@@ -1,0 +1,51 @@
+"""Lids of a face of one colour, whose right answer is known."""
+
+import cv2
+import numpy as np
+
+from mien.face.blendshapes import INDEX
+from mien.warping.eyes import draw_eyes
+from mien.warping.mesh import LEFT_LOWER_LID, LEFT_UPPER_LID
+from mien.warping.motion import carry, motion
+from mien.warping.shapes import head, moved
+
+SKIN = (200, 160, 140)
+
+
+def _photo() -> tuple[np.ndarray, np.ndarray]:
+    """A face of one colour with black bars as brows and white eyes; its landmarks [478, 3] px."""
+    points = head()[0] * [1, -1, -1]
+    landmarks = (points - points.mean(0)) * 20 + [400, 400, 0]
+    image = np.full((800, 800, 3), SKIN, np.uint8)
+    for brow, eye in (((285, 295, 282, 283, 276), LEFT_UPPER_LID + LEFT_LOWER_LID[::-1]),):
+        cv2.polylines(image, [landmarks[list(brow), :2].astype(np.int32)], False, (20, 20, 20), 14)
+        cv2.fillPoly(image, [landmarks[list(eye), :2].astype(np.int32)], (240, 240, 240))
+    return image, landmarks
+
+
+def _drawn(image: np.ndarray, landmarks: np.ndarray, blink: float) -> tuple[np.ndarray, np.ndarray]:
+    after = np.zeros(52)
+    after[INDEX["eyeBlinkLeft"]] = blink
+    target = moved(landmarks, np.zeros(52), after)
+    moving = motion(landmarks, target, image.shape)
+    region = carry(image, moving)
+    draw_eyes(region, image, landmarks, target, moving.box[:2])
+    result = image.copy()
+    x0, y0, x1, y1 = moving.box
+    result[y0:y1, x0:x1] = region
+    return result, target
+
+
+def test_a_closed_lid_has_the_colour_of_skin_though_the_brow_above_is_black() -> None:
+    image, landmarks = _photo()
+    result, target = _drawn(image, landmarks, 1.0)
+    x, y = target[386, :2]
+    top = landmarks[386, 1]
+    lid = result[int(top) : int(y) - 4, int(x)].astype(float)
+    assert len(lid) > 4
+    assert np.abs(np.median(lid, 0) - SKIN).max() < 40
+
+
+def test_an_eye_that_does_not_change_keeps_every_bit() -> None:
+    image, landmarks = _photo()
+    assert np.array_equal(_drawn(image, landmarks, 0.0)[0], image)

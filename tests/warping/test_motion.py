@@ -1,0 +1,47 @@
+import numpy as np
+
+from mien.face.blendshapes import INDEX
+from mien.warping.mesh import LEFT_LOWER_LID, LEFT_UPPER_LID, LOWER_LIP, UPPER_LIP
+from mien.warping.motion import carry, motion
+from mien.warping.shapes import head, moved
+
+
+def _landmarks(height: int = 400, width: int = 400) -> np.ndarray:
+    """A model head's landmarks [478, 3] px, mouth ajar, in the middle of a photo."""
+    neutral, offsets = head()
+    points = (neutral + 0.3 * offsets[INDEX["jawOpen"]]) * [1, -1, -1]
+    return (points - points.mean(0)) * 10 + [width / 2, height / 2, 0]
+
+
+def test_openings_move_with_the_lips_and_lids_round_them() -> None:
+    """A face shifted as a whole moves everywhere alike, in the openings of eyes and mouth too."""
+    landmarks = _landmarks()
+    moving = motion(landmarks, landmarks + [3.0, 2.0, 0.0], (400, 400))
+    field, (x0, y0, _, _) = np.dstack(moving.field()), moving.box
+    for first, second in ((UPPER_LIP, LOWER_LIP), (LEFT_UPPER_LID, LEFT_LOWER_LID)):
+        x, y = landmarks[[first[5], second[5]], :2].mean(0) + [3, 2]
+        np.testing.assert_allclose(field[int(y) - y0, int(x) - x0], [-3, -2], atol=0.05)
+
+
+def test_a_face_that_does_not_move_keeps_every_bit() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (400, 400, 3), np.uint8)
+    landmarks = _landmarks()
+    moving = motion(landmarks, landmarks, image.shape)
+    x0, y0, x1, y1 = moving.box
+    assert np.array_equal(carry(image, moving), image[y0:y1, x0:x1])
+
+
+def test_a_face_half_outside_the_photo_is_moved_inside_it() -> None:
+    landmarks = _landmarks() - [180.0, 0, 0]
+    x0, y0, x1, y1 = motion(landmarks, landmarks + [2.0, 0, 0], (400, 400)).box
+    assert x0 == 0 and 0 <= y0 < y1 <= 400 and 0 < x1 < 400
+
+
+def test_lids_and_lips_never_cross() -> None:
+    landmarks = _landmarks()
+    rng = np.random.default_rng(1)
+    for _ in range(5):
+        target = moved(landmarks, np.zeros(52), rng.uniform(-0.2, 1.3, 52))
+        for upper, lower in ((UPPER_LIP, LOWER_LIP), (LEFT_UPPER_LID, LEFT_LOWER_LID)):
+            gap = target[list(lower[1:-1]), 1] - target[list(upper[1:-1]), 1]
+            assert gap.min() > -0.1
