@@ -34,7 +34,9 @@ def result(page: Any) -> Any:
 def page(request: pytest.FixtureRequest, chromium: Any, studio: Any) -> Iterator[Any]:
     """The page at two widths; it asks nobody but the studio, and no error is in its console."""
     width, height = request.param
-    context = chromium.new_context(viewport={"width": width, "height": height}, accept_downloads=True)
+    context = chromium.new_context(
+        viewport={"width": width, "height": height}, accept_downloads=True, bypass_csp=True
+    )
     elsewhere: list[str] = []
     errors: list[str] = []
     context.on(
@@ -169,7 +171,9 @@ def test_axe_finds_nothing_serious(chromium: Any, studio: Any, width: int, dark:
     """Deque's checker of WCAG over every tab, empty and full."""
     axe = pytest.importorskip("axe_playwright_python.sync_playwright")
     context = chromium.new_context(
-        viewport={"width": width, "height": 844}, color_scheme="dark" if dark else "light"
+        viewport={"width": width, "height": 844},
+        color_scheme="dark" if dark else "light",
+        bypass_csp=True,
     )
     page = open_page(context, studio.address)
 

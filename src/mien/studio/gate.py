@@ -19,8 +19,7 @@ from mien.types import InputError
 LOG = logging.getLogger("mien.studio")
 MAX_CALL = 200_000  # bytes of a call; pictures come by routes of their own
 HEADERS = {
-    # unsafe-eval: programs that drive a browser wait by it; the page itself evaluates nothing
-    "Content-Security-Policy": "default-src 'self'; script-src 'self' 'unsafe-eval'; "
+    "Content-Security-Policy": "default-src 'self'; script-src 'self'; "
     "img-src 'self' blob: data:; media-src 'self' blob:; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
