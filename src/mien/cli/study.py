@@ -11,7 +11,7 @@ from mien.cli import options
 from mien.cli.console import print_json, say
 
 app = typer.Typer(
-    help="Let people judge pictures of several methods, blind, and evaluate what they say.",
+    help="Let people judge pictures of several methods, blind.",
     no_args_is_help=True,
     rich_markup_mode=None,
     add_completion=False,
