@@ -138,7 +138,9 @@ def markdown(results: dict[str, dict[str, Scores]]) -> str:
                     row[name] if row.get("found") else 0.0 for row in scores if whole or row.get("found")
                 ]
                 cells.append(show(statistics.mean(np.array(column)), form))
-            lines.append(f"| {label} | {measure} | " + " | ".join(cells) + f" | {paper} |")
+            lines.append(
+                f"| {label} | {measure} | " + " | ".join(cells) + f" | {paper if task == TASKS[0] else ''} |"
+            )
             label = ""
     return "\n".join(lines) + "\n"
 

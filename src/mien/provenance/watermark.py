@@ -42,8 +42,19 @@ R0, R1 = 24.0, 72.0  # below: faces themselves; above: what halving a picture of
 THRESHOLD = 5.3
 SMALLEST = 64  # pixels of a side: below, too few frequencies of the band exist
 TARGET = 8.0  # of the rehearsal
-PART_TARGET = 10.0  # the same for a part of a picture, whose place the detector may have to search
-STRENGTHS = (0.35, 0.5, 0.7, 1.0, 1.4, 2.0, 2.8)  # root mean square, in levels of 255, where m is 1
+PART_TARGET = 8.5  # the same for a part of a picture, whose place the detector may have to search
+STRENGTHS = (
+    0.35,
+    0.5,
+    0.7,
+    0.85,
+    1.0,
+    1.2,
+    1.4,
+    1.7,
+    2.0,
+    2.8,
+)  # root mean square, in levels of 255, where m is 1
 BAND = 256  # rows of a picture in work at a time
 
 
@@ -241,9 +252,9 @@ def _blurred(y: Array, sigma: int) -> Array:
 
 
 def _liveliness(y: Array) -> Array:
-    """m: 0.6 where the picture is smooth to 3 in hair and cloth, where the eye sees no such thing."""
+    """m: 0.6 where the picture is smooth to 1.5 in hair and cloth; more shows beside an outline, on what is smooth."""
     detail = y - _blurred(y, 2)
-    return (0.6 + np.sqrt(_blurred(detail * detail, 2)) / 6).clip(0.6, 3.0)
+    return (0.6 + np.sqrt(_blurred(detail * detail, 2)) / 6).clip(0.6, 1.5)
 
 
 def _features(y: Array) -> Array:
