@@ -80,6 +80,7 @@ def ahead(items: Iterable[T], size: int = AHEAD) -> Iterator[T]:
                 return
 
     def run() -> None:
+        torch.set_num_threads(1)  # of this thread alone; the others keep every core at work
         try:
             for item in items:
                 put(item)
@@ -323,7 +324,11 @@ def run(
     """
     report, began = Report(promised=footage.count), time.perf_counter()
     waiting: deque[Future[None]] = deque()
-    with one_thread_each(), ThreadPoolExecutor(DRAWERS) as drawing, ThreadPoolExecutor(1) as writing:
+    with (
+        one_thread_each(),
+        ThreadPoolExecutor(DRAWERS, initializer=torch.set_num_threads, initargs=(1,)) as drawing,
+        ThreadPoolExecutor(1) as writing,
+    ):
         try:
             for item in ahead(footage.items(audio)):
                 if isinstance(item, Shot):
