@@ -22,7 +22,17 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.model_card import fill
-from benchmarks.photo_scenes import TASKS, Engine, Eyes, Scene, engine, judge, real_pairs, scenes
+from benchmarks.photo_scenes import (
+    TASKS,
+    Engine,
+    Eyes,
+    Scene,
+    engine,
+    judge,
+    make_outside,
+    real_pairs,
+    scenes,
+)
 from benchmarks.table import environment, run, show
 from mien.files import write_text
 from mien.metrics import statistics
@@ -33,7 +43,6 @@ from mien.sheets import sheet
 from mien.types import FloatArray, InputError
 
 ENGINES = ("photo", "diffusion")
-ROOT = Path(__file__).resolve().parents[1]
 SIDE, ROWS = 320, 13  # px of a sheet's pictures; scenes a sheet
 # label, measure, format, kind: "ratio" over the untouched photo, "share" in which no face is a failure, "mean"
 MEASURES = (
@@ -167,11 +176,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--write", type=Path, help="a page whose tables are to be filled in")
     given = parser.parse_args(arguments)
     if given.out is not None:
-        if given.out.resolve().is_relative_to(ROOT):
-            raise InputError(
-                f"{given.out} lies in the repository: contact sheets show people, put them elsewhere."
-            )
-        given.out.mkdir(parents=True, exist_ok=True)
+        make_outside(given.out)
     eyes = Eyes(load_scorer("mediapipe", "dlib"))
     engines = {name: engine(name) for name in given.engine}
     results, seconds = {}, {}

@@ -28,6 +28,7 @@ from mien.metrics.face import exp, id_distance, lms
 from mien.metrics.scoring import Observation, Scorer, load_scorer
 from mien.types import FloatArray, InputError
 
+ROOT = Path(__file__).resolve().parents[1]
 TASKS = ("own, absolute", "own, relative", "other", "grimaces", "mead")
 TOOTHY = 0.03  # lips apart, of the distance between the outer corners of the eyes: the teeth show
 GRIMACE_SIDE = 384  # px
@@ -202,6 +203,13 @@ def real_pairs(people: int) -> dict[str, list[float]]:
                 distance = float(id_distance(rest.identity, smile.identity))
                 found.setdefault(recogniser, []).append(distance)
     return found
+
+
+def make_outside(folder: Path) -> None:
+    """Make a folder for contact sheets. Raises `InputError` if it lies in the repository."""
+    if folder.resolve().is_relative_to(ROOT):
+        raise InputError(f"{folder} lies in the repository: contact sheets show people, put them elsewhere.")
+    folder.mkdir(parents=True, exist_ok=True)
 
 
 def apart(landmarks: FloatArray) -> float:

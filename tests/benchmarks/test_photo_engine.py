@@ -3,8 +3,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from benchmarks.photo_engine import ROOT, main, markdown, spreads, summary
+from benchmarks.photo_engine import main, markdown, spreads, summary
 from benchmarks.photo_floors import NETWORKS
+from benchmarks.photo_scenes import ROOT
 from mien.types import InputError
 
 GOOD = {"found": 1.0, "exp": 0.02, "exp_before": 0.1, "lms": 0.2, "lms_before": 0.4, "id_distance": 0.2}
