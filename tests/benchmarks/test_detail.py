@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from types import ModuleType
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -14,6 +15,8 @@ from mien.types import Face
 @pytest.fixture
 def detail() -> ModuleType:
     pytest.importorskip("numba", reason="the benchmark's other pictures are rendered with it")
+    if not hasattr(cv2, "HOGDescriptor"):
+        pytest.skip("this OpenCV has no HOG: mediapipe's, of mien[bench], does")
     from benchmarks import detail
 
     return detail
