@@ -19,6 +19,7 @@ from mien.pipelines.photo import MOST_TURNED, PhotoPipeline, Sitter, Wanted, foc
 from mien.types import ByteImage, Face, FloatArray, InputError
 from mien.warping import tone
 from mien.warping.draw import draw
+from mien.warping.lips import shut_in
 from mien.warping.shapes import moved
 from mien.warping.swap import swap as laid
 
@@ -141,11 +142,11 @@ class SwapPipeline:
         image = changes[0].sitter.image
         for change in changes:
             sitter = replace(change.sitter, image=image)
-            wanted = Wanted(sitter.own, np.ones(57))
+            wanted = Wanted(sitter.own, np.ones(57), shut_in(sitter.face.landmarks))
             if wish is not None:
                 wanted = focused(sitter, self._photo.wanted(sitter, wish, relative), strength, region)
                 if change.identities:  # what the expression leaves open is still that of the photo
-                    wanted = Wanted(wanted.value, np.r_[np.ones(52), wanted.weight[52:]])
+                    wanted = replace(wanted, weight=np.r_[np.ones(52), wanted.weight[52:]])
             image = (
                 swapped(sitter, change.identities, wanted) if change.identities else moved_by(sitter, wanted)
             )
@@ -162,7 +163,8 @@ class SwapPipeline:
 def moved_by(sitter: Sitter, wanted: Wanted) -> ByteImage:
     """The sitter's photo [H, W, 3] uint8, the same person reading as wanted."""
     sought = seek(sitter, wanted)
-    return draw(sitter.image, sitter.face.landmarks, sought.before, sought.after, sitter.mouth).image
+    landmarks, found = sitter.face.landmarks, (sought.before, sought.after)
+    return draw(sitter.image, landmarks, *found, sitter.mouth, shut=sought.shut).image
 
 
 def swapped(sitter: Sitter, identities: Sequence[Sitter], wanted: Wanted) -> ByteImage:
@@ -188,8 +190,9 @@ def swapped(sitter: Sitter, identities: Sequence[Sitter], wanted: Wanted) -> Byt
         identity = _reduced(identity, zoom)
     sought = seek(identity, wanted)
     landmarks = identity.face.landmarks
-    put = draw(identity.image, landmarks, sought.before, sought.after, identity.mouth)
-    theirs = moved(landmarks, sought.before, sought.after)
+    found = landmarks, sought.before, sought.after
+    put = draw(identity.image, *found, identity.mouth, shut=sought.shut)
+    theirs = moved(*found, shut=sought.shut)
     return laid(sitter.image, sitter.face.landmarks, put.image, theirs).image
 
 

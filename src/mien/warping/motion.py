@@ -148,14 +148,12 @@ def motion(
 
 
 def _fill_gaps(grid: FloatArray, index: IndexArray, outline: FloatArray) -> None:
-    """Give cells within `outline` [n, 2] that no triangle covers, since theirs folded over, their neighbour's motion."""
+    """Give cells within `outline` [n, 2] that no triangle covers (theirs folded over) their neighbour's motion."""
     within = cv2.fillConvexPoly(np.zeros(index.shape, np.uint8), outline.astype(np.int32), 1)
     gaps = (within > 0) & (index < 0)
     if gaps.any():
         covered = (index < 0).astype(np.uint8)
-        _, nearest = cv2.distanceTransformWithLabels(
-            covered, cv2.DIST_L2, 3, labelType=cv2.DIST_LABEL_PIXEL
-        )
+        _, nearest = cv2.distanceTransformWithLabels(covered, cv2.DIST_L2, 3, labelType=cv2.DIST_LABEL_PIXEL)
         of = np.zeros((int(nearest.max()) + 1, 2), np.float32)
         of[nearest[index >= 0]] = grid[index >= 0]
         grid[gaps] = of[nearest[gaps]]
