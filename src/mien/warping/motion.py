@@ -227,8 +227,7 @@ def _span(some: FloatArray) -> tuple[int, int]:
 def _moved(moving: Motion) -> tuple[slice, slice]:
     """Rows and columns of the region's pixels outside of which nothing moves by `STILL`."""
     x0, y0, x1, y1 = moving.box
-    x, y = np.abs(moving.grid[..., 0]), np.abs(moving.grid[..., 1])
-    moves = np.maximum(x, y) >= STILL
+    moves = np.maximum.reduce([np.abs(moving.grid[..., side]) for side in (0, 1)]) >= STILL
     sides = []
     for some, length in ((moves.any(1), y1 - y0), (moves.any(0), x1 - x0)):
         first, last = _span(some)
