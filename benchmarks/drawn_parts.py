@@ -133,17 +133,11 @@ def polygon(shape: tuple[int, ...], corners: FloatArray) -> ByteImage:
     return np.asarray(cv2.fillPoly(mask, [np.round(corners - 0.5).astype(np.int32)], 1))
 
 
-def matched(drawing: ByteImage, picture: ByteImage, ring: FloatArray) -> FloatArray:
-    """`drawing` [h, w, 3] with the mean colours that `picture` [h, w, 3] has where `ring` [h, w] is; float32."""
-    there = ring > 0
-    gain = picture[there].mean(0) / np.maximum(drawing[there].mean(0), 1)
-    return np.asarray(drawing * gain, np.float32)
-
-
 def laid(
     picture: ByteImage, landmarks: FloatArray, drawing: Drawing, outline: FloatArray, alpha: FloatArray | None
 ) -> ByteImage:
-    """`picture` with the part of a drawing inside of `outline` [n, 2] px; alpha [H, W]: None: the outline, softened."""
+    """`picture` with a drawing inside of `outline` [n, 2] px, in the colour of the skin around; alpha [H, W]: how much
+    of it shows, None: the outline, softened."""
     laid_out, (left, top) = drawing.on(landmarks, picture.shape)
     height, width = laid_out.shape[:2]
     here = np.s_[top : top + height, left : left + width]
@@ -151,13 +145,11 @@ def laid(
     inside = polygon(picture.shape, outline)[here]
     kernel = np.ones((2 * reach + 1,) * 2, np.uint8)
     ring = cv2.dilate(inside, kernel, iterations=2) - cv2.dilate(inside, kernel)
-    colour = matched(laid_out, picture[here], ring)
-    if alpha is None:
-        soft = cv2.GaussianBlur(inside.astype(np.float32), (0, 0), reach / 2)
-        share = np.clip(2 * soft - 0.6, 0, 1)
-    else:
-        share = alpha[here]
-    return Layer(colour, np.asarray(share, np.float32), left, top).over(picture)
+    around = [one[ring > 0].mean(0) for one in (picture[here], laid_out)]
+    colour = np.asarray(laid_out * (around[0] / np.maximum(around[1], 1)), np.float32)
+    soft = np.clip(2 * cv2.GaussianBlur(inside.astype(np.float32), (0, 0), reach / 2) - 0.6, 0, 1)
+    share = np.asarray(soft if alpha is None else alpha[here], np.float32)
+    return Layer(colour, share, left, top).over(picture)
 
 
 def laid_mouth(sitter: Sitter, picture: ByteImage, target: FloatArray, drawing: Drawing) -> ByteImage:
@@ -191,9 +183,8 @@ def _texture(drawing: Drawing) -> FloatArray:
     points[:468, :2] = folds.uv()
     there, (left, top) = drawing.on(points, (folds.SIZE, folds.SIZE))
     texture = np.full((folds.SIZE, folds.SIZE), 128, np.uint8)
-    texture[top : top + there.shape[0], left : left + there.shape[1]] = cv2.cvtColor(
-        there, cv2.COLOR_RGB2GRAY
-    )
+    grey = cv2.cvtColor(there, cv2.COLOR_RGB2GRAY)
+    texture[top : top + grey.shape[0], left : left + grey.shape[1]] = grey
     return np.log(texture.astype(np.float32) + 4)
 
 
@@ -201,8 +192,7 @@ def _skin() -> FloatArray:
     """1 on the texture's skin, falling to 0 at the oval, eyes and mouth, [SIZE, SIZE] float32."""
     shape, uv = (folds.SIZE, folds.SIZE), folds.uv()
     skin = cv2.erode(polygon(shape, uv[list(OVAL)]), np.ones((9, 9), np.uint8))
-    openings = [[*above, *below[::-1]] for above, below in EYES] + [list(UPPER_LIP + LOWER_LIP[::-1])]
-    for outline in openings:
+    for outline in [*([*above, *below[::-1]] for above, below in EYES), list(UPPER_LIP + LOWER_LIP[::-1])]:
         skin[cv2.dilate(polygon(shape, uv[outline]), np.ones((5, 5), np.uint8)) > 0] = 0
     return np.asarray(cv2.GaussianBlur(skin.astype(np.float32), (0, 0), 3))
 
@@ -314,11 +304,12 @@ def judge(
 
 def close(part: str, image: ByteImage, landmarks: FloatArray) -> Image.Image:
     """What a sheet shows of a picture: the part at its own size, as far as it fits."""
-    flat = landmarks[:, :2]
-    points = {"mouth": flat[list(LIPS)], "lids": flat[[i for eye in EYES for side in eye for i in side]]}
     if part == "folds":
         return Image.fromarray(warp(image, crop_matrix(landmarks, SIDE), SIDE))
-    low, high = points[part].min(0), points[part].max(0)
+    points = landmarks[
+        list(LIPS) if part == "mouth" else [i for eye in EYES for side in eye for i in side], :2
+    ]
+    low, high = points.min(0), points.max(0)
     side = 1.25 * float((high - low).max())
     left, top = ((low + high) / 2 - side / 2).tolist()
     to_photo = np.array([[side / SIDE, 0, left], [0, side / SIDE, top]])
@@ -384,9 +375,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument(
-        "--people", type=int, default=52, help="of london-dev; of the films as many blinks at most"
-    )
+    parser.add_argument("--people", type=int, default=52, help="of london-dev; blinks at most")
     parser.add_argument("--part", choices=PARTS, nargs="+", default=list(PARTS))
     parser.add_argument("--seeds", type=int, default=2, help="pairs of drawings whose folds are averaged")
     parser.add_argument("--out", type=Path, help="a folder for contact sheets, outside of the repository")
@@ -397,8 +386,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     pipe, artist = PhotoPipeline(), Artist(given.seeds)
     results: dict[str, dict[str, Scores]] = {}
     for source, parts in ((smiles(), ("mouth", "folds")), (blinks(), ("lids",))):
-        chosen = [part for part in parts if part in given.part]
-        if chosen:
+        if chosen := [part for part in parts if part in given.part]:
             results |= play(islice(source, given.people), chosen, pipe, artist, given.out)
     made = f"Measured {environment()['date']} by `python -m benchmarks.drawn_parts`."
     table = f"{markdown(results)}\n{made}\n"
