@@ -34,6 +34,7 @@ EYES = (
 SMALLEST = 14.0  # px: a narrower eye is left to the mesh
 LASH = 0.15  # length of lashes, of the eye's width
 LINE = 0.018  # half the width of the line that they start from
+NARROW = 0.1  # mean opening, of the eye's width, of one that has little left to close
 STEPS = 128  # of the curves along an eye
 
 
@@ -146,7 +147,7 @@ def _draw_eye(
 
     ball = _eyeball(image, source, goal, centre, aim, radius, u, v, index)
     before, after = (float((f.lower - f.upper).mean()) for f in (source, goal))
-    closing = float(np.clip(1 - after / max(before, 1e-3), 0, 1))
+    closing = float(np.clip((before - after) / max(before, NARROW), 0, 1))
     opening = float(np.clip(after / max(before, 1e-3) - 1, 0, 0.3)) / 0.3
     shade = 1 - (0.35 * closing + 0.45 * opening) * np.exp(-np.maximum(v - upper, 0) / 0.06)
     patch += inside[..., None] * (ball * shade[..., None] - patch)
