@@ -182,8 +182,8 @@ def _skin(image: ByteImage, landmarks: FloatArray) -> FloatArray:
         mask[_polygon(flat[list(outline)] - low, part.shape[:2]) > 0] = 0
     if not mask.any():
         raise ValueError("the face has no skin inside the picture")
-    lab = cv2.cvtColor(part.astype(np.float32) / 255, cv2.COLOR_RGB2Lab)
-    return np.asarray(lab[mask > 0].mean(0), np.float64)
+    skin = part[mask > 0].astype(np.float32) / 255
+    return np.asarray(cv2.cvtColor(skin[None], cv2.COLOR_RGB2Lab)[0].mean(0), np.float64)
 
 
 def _polygon(corners: FloatArray, shape: tuple[int, ...]) -> ByteImage:
