@@ -101,8 +101,9 @@ def moved(
         up, low = list(upper[1:-1]), list(lower[1:-1])
         first, last = (np.maximum(m[up, 1] - m[low, 1], 0.0) for m in (at_first, at_last))
         rest = neutral[up, 1] - neutral[low, 1]
-        share = np.maximum(last - SHUT * rest, 0) / np.maximum(first - SHUT * rest, 0.25 * rest)
-        share = np.minimum(share, WIDEST)[:, None]
+        first, last = (np.maximum(opening - SHUT * rest, 0) for opening in (first, last))
+        wider = 1 + (last - first) / np.maximum(first, 0.25 * rest)  # hardly open eyes open bit by bit
+        share = np.minimum(np.where(last < first, last / np.maximum(first, 1e-6), wider), WIDEST)[:, None]
         # The lower lid goes where the model says, but no more than a third of the way; the upper lid closes the rest.
         opening = landmarks[low] - landmarks[up]
         length = np.maximum(np.linalg.norm(opening[:, :2], axis=1, keepdims=True), 1e-6)
