@@ -138,7 +138,12 @@ def header(path: Path) -> dict[str, list[int]]:
             if length > _LONGEST_HEADER:
                 raise ValueError(length)
             content = json.loads(handle.read(length))
-        return {name: list(one["shape"]) for name, one in content.items() if name != "__metadata__"}
+        content.pop("__metadata__", None)
+        if path.stat().st_size < 8 + length + max(
+            (one["data_offsets"][1] for one in content.values()), default=0
+        ):
+            raise ValueError(path)
+        return {name: list(one["shape"]) for name, one in content.items()}
     except (OSError, ValueError, TypeError, KeyError, AttributeError, struct.error) as error:
         raise InputError(f"{path}: is not a complete safetensors file: use another copy of it") from error
 
