@@ -46,7 +46,7 @@ def write_words(
         raise InputError("--expression all is every word, one picture each: add --out-dir DIR for them.")
     if len(identities) > 1 or any("=" in one for one in identities):
         raise InputError("--expression all takes one picture as --identity: leave the others out.")
-    for picture in (*identities, *([photo] if photo else [])):
+    for picture in map(str, (*identities, *([photo] if photo else []))):
         check_there([Path(picture)], None)
     place, text = out_dir / "words.csv", io.StringIO()
     keep_tables([place], "photo,identity,expression,out", overwrite)
