@@ -1,13 +1,15 @@
 """What the E-Adapter's two branches cost at inference: against the UNet alone, and against diffusers' two adapters.
 
     python -m benchmarks.adapter_cost [--family sd15] [--cells 64] [--batch 1] [--rounds 5] [--device cpu]
+        [--threads 1]
 
-One evaluation of the published configuration's UNet with random weights, in turn in every round: alone, with both
-branches of mien's adapter (FaceID's and the image prompt's layout, 4 tokens each), and with the same weights in
-diffusers' own IP-Adapter processors. As in sampling, the same conditions come back at every step. The table gives the
-fastest of the rounds, which is disturbed least by what else the machine does, and the ratios of these; on a CPU
-processor time is counted. FLOP are those of matrix products and convolutions, as torch counts them (on a CPU without
-those inside fused attention).
+One evaluation of the published configuration's UNet with random weights: alone, with both branches of mien's adapter
+(FaceID's and the image prompt's layout, 4 tokens each), and with the same weights in diffusers' own IP-Adapter
+processors. As in sampling, the same conditions come back at every step. A round runs the three forward and then
+backward, so that a machine that gets slower or faster within it treats them alike, and gives one ratio; the table has
+the median ratio, the quartiles of the rounds' and the fastest time of all. On a CPU processor time is counted, of
+`--threads` threads: on a machine that others use too, one is measured best. FLOP are those of matrix products and
+convolutions, as torch counts them (on a CPU without those inside fused attention).
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import argparse
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -37,7 +40,9 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--threads", type=int, default=1)
     given = parser.parse_args()
+    torch.set_num_threads(given.threads)
     for line in table(given.family, given.cells, given.batch, given.rounds, given.device):
         print(line)
 
@@ -56,16 +61,19 @@ def table(
         flops[name] = counter.get_total_flops()
     times: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(rounds):
-        for name, call in calls.items():
-            times[name].append(seconds(call, device))
+        for name in (*calls, *reversed(calls)):
+            times[name].append(seconds(calls[name], device))
     lines = ["| one evaluation | time (s) | GFLOP |", "|---|---|---|"]
     for name in calls:
         lines.append(f"| {name} | {min(times[name]):.3f} | {flops[name] / 1e9:.2f} |")
-    lines += ["", "| ratio | time | FLOP | bar |", "|---|---|---|---|"]
+    lines += ["", "| ratio | time | quartiles | FLOP | bar |", "|---|---|---|---|---|"]
     for name, bar in BARS.items():
-        above, below = name.split(" ÷ ")
-        ratio = min(times[above]) / min(times[below])
-        lines.append(f"| {name} | {ratio:.3f} | {flops[above] / flops[below]:.4f} | {bar:.2f} |")
+        above, below = (np.reshape(times[part], (rounds, 2)).sum(1) for part in name.split(" ÷ "))
+        low, middle, high = np.quantile(above / below, (0.25, 0.5, 0.75))
+        above_flops, below_flops = (flops[part] for part in name.split(" ÷ "))
+        lines.append(
+            f"| {name} | {middle:.3f} | {low:.3f} to {high:.3f} | {above_flops / below_flops:.4f} | {bar:.2f} |"
+        )
     return lines
 
 
