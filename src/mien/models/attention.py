@@ -218,11 +218,11 @@ class DecoupledAttention:
         added: list[Added] = [] if identity is None else [(*identity, id_scale)]
         if expression is not None:
             if self.injection == "serial":
-                z, added = _add(z, query, added), []
+                z, added = add_branches(z, query, added), []
                 seen = hidden_states + self._linear("to_out", attn.to_out[0], z.transpose(1, 2).flatten(2))
                 query = heads(self._linear("to_q", attn.to_q, seen))
             added.append((*expression, expression_scale))
-        z = _add(z, query, added)
+        z = add_branches(z, query, added)
         z = z.transpose(1, 2).flatten(2)  # [b, s, hidden]
         return attn.to_out[1](self._linear("to_out", attn.to_out[0], z))
 
@@ -261,7 +261,7 @@ Added = tuple[
 ]  # a branch's key and value, [b or 1, h, n, d], and scale, one or [b or 1]
 
 
-def _add(z: Tensor, query: Tensor, branches: Sequence[Added]) -> Tensor:
+def add_branches(z: Tensor, query: Tensor, branches: Sequence[Added]) -> Tensor:
     """z + sum over branches of scale * softmax(Q K^T / sqrt(d)) V, all of them in two products.
 
     Their few tokens stand side by side, each branch with a softmax of its own. Scores are [b, h, n, s], tokens first:
