@@ -60,6 +60,7 @@ ENCODERS = {
     ("expression", "embedded"): "mien.encoders.expression:EmbeddedExpression",
     ("expression", "clip"): "mien.encoders.clip:ClipExpression",
     ("expression", "action_units"): "mien.expressions.units:ActionUnits",
+    ("expression", "flame"): "mien.expressions.flame:FlameExpression",
     ("expression", "pixels"): "mien.encoders.pixels:PixelExpression",
 }
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from mien.files import read_json
 from mien.types import InputError
 from mien.weights import copies, registry
-from mien.weights.adapters import AdapterSpec, by_name, check_width, read_adapter_spec
+from mien.weights.adapters import OTHERS, AdapterSpec, by_name, check_width, read_adapter_spec
 from mien.weights.bases import SPECS, configs_of, here, lacks, single_file, width_of
 from mien.weights.entry import Entry
 
@@ -22,8 +22,9 @@ ENCODERS = {
     "clip": ("clip_vit_h", None),
     "arcface": ("arcface_w600k_r50", "onnx"),
     "auraface": ("auraface", "onnx"),
+    "flame": ("blendshapes_to_flame", None),
 }
-NAMES = {"published": "its published adapters", "fineface": "FineFace"}  # of `weights.adapters.by_name`
+NAMES = {"published": "its published adapters", **OTHERS}  # of `weights.adapters.by_name`
 EXTRAS = {"onnx": "onnxruntime", "lora": "peft"}  # of the package -> what it installs
 GB = 1e9
 

@@ -55,6 +55,8 @@ WRONG = {
     "generate me.png joy --backbone sd15 --adapter published": "5 things are missing",
     "generate me.png joy --backbone sdxl --adapter published": "mien models fetch sdxl-published",
     "generate me.png joy --backbone sd15 --adapter fineface": "mien models fetch sd15-fineface",
+    "generate me.png joy --backbone sd15 --adapter arc2face": "mien models fetch sd15-arc2face",
+    "generate me.png joy --backbone sdxl --adapter arc2face": "is for models of SD1.5's family",
     "generate me.png joy --backbone sd15": "sd15 has no adapter of its own",
     "generate me.png joy --backbone sd15 --adapter absent": "2 things are missing for sd15",
     "generate me.png joy --backbone some/model --adapter published": "HF_HUB_OFFLINE forbids",
