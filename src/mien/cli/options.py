@@ -103,7 +103,7 @@ Backbone = Annotated[
 Adapter = Annotated[
     str | None,
     typer.Option(
-        help="Folder of an E-Adapter; published: IP-Adapter's own, for SD1.5 and SDXL; fineface: for SD1.5.  "
+        help="Folder of an E-Adapter; published: IP-Adapter's own, for SD1.5 and SDXL; fineface, arc2face: for SD1.5.  "
         "[default: the backbone's own]"
     ),
 ]

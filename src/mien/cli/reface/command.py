@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from mien.making.made import Maker
 
 SINGLE = ("photo", "identity", "expression")
+EVERY = "all"  # an expression: each of the 135 words, as a table of them
+BESIDE_WORDS = ("pairs", "source", "output", "strip", "force")
 
 
 def reface(
@@ -35,7 +37,8 @@ def reface(
     expression: Annotated[
         str | None,
         typer.Option(
-            help="Its expression: a picture, a word, an emoji, a mix, blendshapes.  [default: stays]"
+            help="Its expression: a picture, a word, an emoji, a mix, blendshapes; all: each of the 135 words, with "
+            "--out-dir.  [default: stays]"
         ),
     ] = None,
     engine: options.Engine = "auto",
@@ -93,7 +96,8 @@ def reface(
     ] = None,
     out_dir: options.OutDir = None,
     sheet: Annotated[
-        Path | None, typer.Option(help="With --pairs: all results on one picture, each under its expression.")
+        Path | None,
+        typer.Option(help="With --out-dir: all results on one picture, each under its expression."),
     ] = None,
     batch_size: options.BatchSize = 8,
     source: options.Source = None,
@@ -108,6 +112,8 @@ def reface(
     The photo's own pixels are moved, and with --identity that person's are laid in, at any size; all else keeps every
     bit. With --prompt, another --backbone, or --engine diffusion, the face is drawn anew.
 
+    With --expression all --out-dir DIR: each of the 135 words, in one photo or scene; --sheet draws all on one picture.
+
     With --pairs FILE --out-dir DIR: every row of a CSV file, and DIR/results.csv with every setting and score.
     Pictures named in the CSV are looked for from the CSV's own folder.
 
@@ -119,8 +125,21 @@ def reface(
     began = time.perf_counter()
     choice(dtype, options.DTYPES, "precision")
     options.check_backbone(backbone)
-    options.check_mode(context, SINGLE)
     from mien.types import InputError
+
+    possible = photo is not None or pairs is not None
+    if expression == EVERY:
+        if wrong := next((one for one in BESIDE_WORDS if options.is_given(context, one)), None):
+            raise InputError(
+                f"--{wrong.replace('source', 'from')} does not go with --expression all: leave it out."
+            )
+        if photo is None and not prompt.strip():
+            raise InputError("Give a photo, or --prompt with the scene to put the face in.")
+        from mien.cli.reface.rows import write_words
+
+        pairs, identity = write_words(out_dir, photo, identity or (), overwrite), None
+    else:
+        options.check_mode(context, SINGLE)
 
     if source is not None:
         from mien.cli.repeat import repeat
@@ -131,14 +150,13 @@ def reface(
         repeat("reface", source, given, expression, *place, force, overwrite, as_json, verbose, quiet, people)
         return
     if pairs is None and sheet is not None:
-        raise InputError("--sheet is of a table's results: add --pairs, or take --strip for one picture.")
+        raise InputError("--sheet is of many results: add --pairs, or --expression all; --strip is of one.")
     if pairs is None and photo is None and not prompt.strip():
         raise InputError("Give a photo, or --prompt with the scene to put the face in.")
     one, people = options.parse_people(identity or ())
     if pairs is None and not identity and expression is None:
         raise InputError("Nothing is to be changed: give --identity, --expression or both.")
     wish: RefaceWish | PhotoWish
-    possible = photo is not None or pairs is not None
     if options.by_photo(context, possible, pairs, ("prompt", "sentence")):
         wish = options.photo_wish(context, "reface")
         if people and "" in people:
