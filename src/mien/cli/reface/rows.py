@@ -11,14 +11,15 @@ from mien.cli.console import nearest
 from mien.cli.rows import (
     Account,
     Cells,
-    Line,
     Requests,
     check_there,
     located,
     row_expression_files,
     seed_of,
 )
+from mien.making.rows import Line
 from mien.making.wishes import SCORED_BY, Request
+from mien.provenance import check_format
 from mien.tables import stored
 from mien.types import InputError
 
@@ -64,6 +65,9 @@ class RequestFormat:
                 raise InputError(
                     f"{path} has a column `{column}`{hint}: its columns are {','.join(COLUMNS)}."
                 )
+
+    def check_out(self, out: Path) -> object:
+        return check_format(out)
 
     def ask(self, cells: Cells, number: int) -> tuple[Requests, str]:
         cells = spelt_out(cells)
