@@ -2,10 +2,10 @@
 
     python -m benchmarks.spread_speed [--rows 24] [--chunks 20] [--seconds 2]
 
-`--rows` photographs of nobody (`examples/people`) get an expression, a row a chunk, as `mien reface --pairs --ray local`
-makes them. Then chunks that wait (as on a GPU) for `--seconds`, so that the ratio shows what spreading costs, whatever
-else the processors do. Starting Ray and loading models is not counted: the clock runs from when every worker has given
-a result.
+`--rows` photographs of nobody (`examples/people`) get an expression, a row a chunk, as `mien reface --pairs --ray
+local` makes them. Then chunks that wait (as on a GPU) for `--seconds`, so that the ratio shows what spreading costs,
+whatever else the processors do. Starting Ray and loading models is not counted: the clock runs from when every worker
+has given a result.
 """
 
 from __future__ import annotations

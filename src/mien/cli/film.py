@@ -170,7 +170,7 @@ def _rows(context: typer.Context, how: dict[str, Any]) -> None:
     cluster = options.cluster(context)
     run = (how["pairs"], how["out_dir"], 1, how["overwrite"], how["as_json"], how["quiet"])
     form = FilmFormat(how["pairs"].parent)
-    make_rows(partial(FilmMaker, {**how, "quiet": True}), form, ACCOUNT, *run, cluster=cluster)
+    make_rows(partial(FilmMaker, make, {**how, "quiet": True}), form, ACCOUNT, *run, cluster=cluster)
 
 
 def make(how: dict[str, Any]) -> Report:
@@ -323,16 +323,10 @@ def bar(total: int, quiet: bool) -> Iterator[Callable[[int], None]]:
         yield progress
 
 
-def lost(report: Report, source: Path) -> str | None:
-    """What of a film could not be read, for a person."""
-    if not report.damaged and report.frames >= report.promised:
-        return None
-    of = f"of {report.promised} " if report.promised else ""
-    return f"{source} is damaged or cut short: {report.frames} {of}frames could be read, and were made."
-
-
 def finish(report: Report, output: Path, source: Path, as_json: bool) -> None:
     """Say what became of a film; what was lost, first."""
+    from mien.cli.film_rows import lost
+
     if report.stopped:
         tell(f"stopped: the first {report.frames} frames are in {output}.")
     elif said := lost(report, source):

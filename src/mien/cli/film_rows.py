@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mien.cli.console import nearest
-from mien.cli.film import lost, make
 from mien.cli.rows import Account, Cells, check_there, located, row_expression_files
 from mien.making.rows import BadRow, Done, Line, Row, Tell, unwritten
 from mien.provenance.film import SUFFIXES
 from mien.tables import stored
 from mien.types import InputError
+
+if TYPE_CHECKING:
+    from mien.making.filming import Report
 
 COLUMNS = ("photo", "video", "expression", "identity", "out")
 ACCOUNT = Account("films", ("row", *COLUMNS, "frames"), {})
@@ -81,16 +83,26 @@ class FilmFormat:
         return stored(self.folder, cells[name]) if cells.get(name) else None
 
 
+def lost(report: Report, source: Path) -> str | None:
+    """What of a film could not be read, for a person."""
+    if not report.damaged and report.frames >= report.promised:
+        return None
+    of = f"of {report.promised} " if report.promised else ""
+    return f"{source} is damaged or cut short: {report.frames} {of}frames could be read, and were made."
+
+
 class FilmMaker:
     """Makes rows of films, as `mien.making.rows.RowMaker` does of pictures.
 
     Args:
-        settings: the parameters of `mien film`, for all rows. tell: is told what a person should know; None: that, and
-            the films, come back with the rows.
+        film: makes a film of the parameters of `mien film`. settings: those of all rows. tell: is told what a person
+            should know; None: that, and the films, come back with the rows.
     """
 
-    def __init__(self, settings: dict[str, Any], tell: Tell | None = None) -> None:
-        self.settings, self.tell = settings, tell
+    def __init__(
+        self, film: Callable[[dict[str, Any]], Report], settings: dict[str, Any], tell: Tell | None = None
+    ) -> None:
+        self.film, self.settings, self.tell = film, settings, tell
 
     def __call__(self, rows: Sequence[Row]) -> Done:
         done = Done()
@@ -106,7 +118,7 @@ class FilmMaker:
     def _make(self, row: Row, place: Path, tell: Tell) -> BadRow | list[Line]:
         try:
             place.parent.mkdir(parents=True, exist_ok=True)
-            report = make({**self.settings, **row.asked, "output": place, "tell": tell})
+            report = self.film({**self.settings, **row.asked, "output": place, "tell": tell})
         except (OSError, InputError) as error:
             return unwritten(row, error)
         if report.stopped:

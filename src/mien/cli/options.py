@@ -359,4 +359,6 @@ def check_mode(context: typer.Context, single: Sequence[str]) -> None:
 def spelt(context: typer.Context, name: str) -> str:
     """A parameter as it is written: --output, IDENTITY."""
     (found,) = (one for one in context.command.params if one.name == name)
-    return found.opts[0] if found.param_type_name == "option" else found.make_metavar(context).strip("[]")
+    return (
+        found.opts[0] if found.param_type_name == "option" else str(getattr(found, "metavar", None) or name)
+    )
