@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from mien.types import ByteImage, Face
 
 INTERRUPTED = 130
+STILL = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".tif", ".tiff", ".heic", ".heif", ".avif")
 OUTPUT = Path("film.mp4")
 ONE = ("source", "driver", "output", "expression", "identity", "motion", "out")  # of one film alone
 
@@ -32,7 +33,9 @@ def film(
     context: typer.Context,
     source: Annotated[
         Path | None,
-        typer.Argument(metavar="PHOTO", help="A photo to move; or a film, with --expression or --motion."),
+        typer.Argument(
+            metavar="PHOTO", help="A photo to move; or a film, with --expression, --identity or --motion."
+        ),
     ] = None,
     driver: Annotated[
         Path | None,
@@ -116,6 +119,11 @@ def film(
     options.cluster(context, table=False)
     alone = [name for name in ("expression", "identity", "motion") if context.params[name] is not None]
     camera = driver is not None and is_camera(driver)
+    moving = driver or (source if alone else None)
+    if moving is not None and moving.suffix.lower() in STILL:
+        raise InputError(
+            f"{moving} is a picture, not a film: `mien reface` and `mien generate` give a photo its expression."
+        )
     if source is None or (driver is None) != (len(alone) == 1) or (driver is not None and alone):
         raise InputError(
             "give a PHOTO and what moves it, or a film and --expression, --identity or --motion, or --pairs FILE.csv "
@@ -340,6 +348,7 @@ def finish(report: Report, output: Path, source: Path, as_json: bool) -> None:
             if count
         )
         print(output)
-        print(f"{report.frames} frames{without}, {report.seconds:.1f} s, {report.speed:.1f} frames a second")
+        frames = f"{report.frames} frame{'' if report.frames == 1 else 's'}{without}"
+        print(f"{frames}, {report.seconds:.1f} s, {report.speed:.1f} frames a second")
     if report.stopped:
         raise typer.Exit(INTERRUPTED)

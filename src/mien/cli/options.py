@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mien.cli.console import choice, nearest
+from mien.cli.console import choice, nearest, tell
 from mien.making.wishes import BACKBONES, ENGINES, MAX_BATCH, REGIONS, PhotoWish
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ BESIDE_FROM = (
     "source", "output", "strip", "backbone", "adapter", "device", "force", "overwrite", "as_json", "verbose", "quiet",
 )  # fmt: skip
 FINISH_STRENGTH = 0.35
+MINI = 128  # px, what the embedded model draws
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 MAX_SEED = 2**63 - 1  # what torch's generators take, with room for the seeds of a pair's other pictures
 
@@ -297,6 +298,11 @@ def by_photo(
             why = "which --engine diffusion excludes" if engine == "diffusion" else "which does not go with "
             why += "" if engine == "diffusion" else (diffusion[0] if diffusion else "what else is asked for")
             raise InputError(f"{photo[0]} belongs to the photo engine, {why}: leave one of them out.")
+        if engine == "auto" and diffusion and possible and not other:
+            tell(
+                f"{diffusion[0]} is for diffusion, which draws the face anew at {MINI} x {MINI} pixels: leave it "
+                "out to keep the photo's own."
+            )
         return False
     if engine == "photo" and (diffusion or other):
         what = diffusion[0] if diffusion else "--backbone"

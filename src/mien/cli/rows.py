@@ -242,7 +242,8 @@ def make_rows(
         scored = {"scored_by": account.scored_by} if account.scored_by else {}
         print_json({"results": str(results), **scored, "rows": table})
     else:
-        print(f"{sum(1 for line in table if 'out' in line)} {account.things} in {out_dir}")
+        count = sum(1 for line in table if "out" in line)
+        print(f"{count} {account.things.removesuffix('s') if count == 1 else account.things} in {out_dir}")
         told = "every setting and score (by the embedded analyser and recogniser)"
         print(f"{results}  {told if account.scored_by else 'what became of each row'}")
     if bad:

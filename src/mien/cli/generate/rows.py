@@ -46,7 +46,8 @@ class PairFormat:
             if name not in columns:
                 hint = nearest(name, [column for column in columns if column not in OPTIONAL])
                 raise InputError(
-                    f"{path} has no column `{name}`{hint}: its first line must name the columns."
+                    f"{path} has no column `{name}`{hint}, only {', '.join(columns)}: its first line must name the "
+                    "columns."
                 )
         for column in columns:
             if column not in (*REQUIRED, *OPTIONAL) and (hint := nearest(column, OPTIONAL)):
