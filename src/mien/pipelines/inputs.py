@@ -84,7 +84,9 @@ def choose_face(faces: Sequence[Face], which: FaceChoice, name: str) -> Face:
     if isinstance(which, bool) or not isinstance(which, int):
         raise InputError(f'face {which!r} is unknown: choose "largest", "left", "right" or a number from 0')
     if not 0 <= which < len(faces):
-        raise InputError(f"{name}: there is no face number {which}: it shows {len(faces)}, counted from 0")
+        raise InputError(
+            f"{name}: there is no face number {which}: it shows {len(faces)}, the largest is number 0"
+        )
     return faces[which]
 
 

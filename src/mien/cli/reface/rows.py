@@ -14,7 +14,6 @@ from mien.cli.pictures import keep_tables
 from mien.cli.rows import (
     Account,
     Cells,
-    Line,
     Requests,
     check_there,
     located,
@@ -22,7 +21,9 @@ from mien.cli.rows import (
     seed_of,
 )
 from mien.files import write_text
+from mien.making.rows import Line
 from mien.making.wishes import SCORED_BY, Request
+from mien.provenance import check_format
 from mien.tables import stored
 from mien.types import InputError
 
@@ -98,6 +99,9 @@ class RequestFormat:
                 raise InputError(
                     f"{path} has a column `{column}`{hint}: its columns are {','.join(COLUMNS)}."
                 )
+
+    def check_out(self, out: Path) -> object:
+        return check_format(out)
 
     def ask(self, cells: Cells, number: int) -> tuple[Requests, str]:
         cells = spelt_out(cells)
