@@ -78,7 +78,10 @@ def ratio(before: FloatArray, after: FloatArray, strength: float = 0.7) -> Float
     Linear while small; never beyond a factor of exp(0.5), where folds would turn into stripes.
     """
     model = _model()
-    change = strength * (np.asarray(after, np.float32) - np.asarray(before, np.float32)) @ model.weights
+    change = strength * (np.asarray(after, np.float32) - np.asarray(before, np.float32))
+    change = np.einsum(
+        "s,sp->p", change, model.weights
+    )  # a BLAS would wake threads that wait for more, busily
     texture = np.zeros(SIZE * SIZE, np.float32)
     texture[model.texels] = _LIMIT * np.tanh(change / _LIMIT)
     return texture.reshape(SIZE, SIZE)
