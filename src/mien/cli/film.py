@@ -64,11 +64,13 @@ def film(
         bool, typer.Option("--pose/--no-pose", help="The head turns too, up to 15 degrees.")
     ] = True,
     relative: Annotated[
-        bool,
+        bool | None,
         typer.Option(
-            "--relative/--absolute", help="Take over how the face moves from its rest, or match it as it is."
+            "--relative/--absolute",
+            help="Take over how the face moves from its rest, or match it as it is. Unless said, the latter where "
+            "photo and film show the same person.",
         ),
-    ] = True,
+    ] = None,
     smooth: Annotated[
         float, typer.Option(min=0, max=10, help="Against tremor; 0 follows every reading.")
     ] = 1.0,
@@ -194,9 +196,14 @@ def _drive(how: dict[str, Any]) -> Report:
 
     with Footage(how["driver"], filming.LOOKED_AT) as footage:
         footage.first()
-        puppet, settings = _puppet(how)
         choose = filming.Chooser(how["face"], str(how["driver"]), how["tell"])
-        puppet.rest(filming.resting(footage, choose)[0])
+        photographs = _photographs(how)
+        puppet = filming.prepared(footage, lambda: _puppet(how, photographs), choose, how["relative"])
+        if how["relative"] is None and not puppet.relative:
+            how["tell"](
+                "Photo and film show the same person, so their face is matched as it is; not so with --relative."
+            )
+        settings = _settings(photographs, puppet)
         with bar(footage.count, how["quiet"]) as progress:
             return filming.drive(footage, puppet, how["output"], settings, choose, how["audio"], progress)
 
@@ -206,7 +213,9 @@ def _play(how: dict[str, Any]) -> Report:
     from mien.making import filming
 
     moves = read_motion(how["driver"])
-    puppet, settings = _puppet(how)
+    photographs = _photographs(how)
+    puppet = _puppet(how, photographs)
+    settings = _settings(photographs, puppet)
     with bar(len(moves), how["quiet"]) as progress:
         return filming.play(moves, puppet, how["output"], settings, progress)
 
@@ -256,9 +265,10 @@ def _retouch(
     asked = parse(how["expression"])
     sitter = photographs.pipe.sit(Subject(Image.fromarray(image), face))
     wanted = photographs.target(asked).expression
-    chosen = {name: how[name] for name in ("strength", "relative", "region", "smooth")}
+    chosen = {name: how[name] for name in ("strength", "region", "smooth")}
     told = "a picture" if any(part.picture for part in asked.parts) else asked.text
-    return Retouch(photographs.pipe, sitter, wanted, **chosen), {"expression": told}
+    relative = how["relative"] is not False
+    return Retouch(photographs.pipe, sitter, wanted, relative=relative, **chosen), {"expression": told}
 
 
 def _recast(how: dict[str, Any], photographs: Photographs, rest: Rest, face: Face) -> tuple[Recast, Any]:
@@ -275,7 +285,7 @@ def _live(how: dict[str, Any]) -> Report:
     from mien.making import filming, live
 
     with live.open_camera(how["driver"]) as footage:
-        puppet, _ = _puppet(how)
+        puppet = _puppet(how, _photographs(how))
         height, width = puppet.sitter.image.shape[:2]
         resting = threading.Event()
         with live.VirtualCamera(how["out"], (width, height)) as camera:
@@ -302,20 +312,26 @@ def _photographs(how: dict[str, Any]) -> Photographs:
     from mien.making.photographs import Photographs
     from mien.making.wishes import PhotoWish
 
-    names = ("strength", "relative", "region", "teeth")
-    wish = PhotoWish(kind="film", **{name: how[name] for name in names}, face=how["photo_face"])
+    chosen = {name: how[name] for name in ("strength", "region", "teeth")}
+    wish = PhotoWish(kind="film", **chosen, relative=how["relative"] is not False, face=how["photo_face"])
     return Photographs(wish, how["tell"])
 
 
-def _puppet(how: dict[str, Any]) -> tuple[Puppet, dict[str, Any]]:
-    """The photo, ready to be moved, and what the film says of how it was made."""
+def _puppet(how: dict[str, Any], photographs: Photographs) -> Puppet:
+    """The photo, ready to be moved."""
     from mien.making.filming import sit
     from mien.pipelines.photo_film import Puppet
 
-    photographs = _photographs(how)
-    sitter = sit(photographs, how["source"], how["size"])
-    chosen = {name: how[name] for name in ("strength", "region", "pose", "relative", "smooth")}
-    return Puppet(sitter, **chosen), {**photographs.settings, **chosen}
+    chosen = {name: how[name] for name in ("strength", "region", "pose", "smooth")}
+    return Puppet(
+        sit(photographs, how["source"], how["size"]), relative=how["relative"] is not False, **chosen
+    )
+
+
+def _settings(photographs: Photographs, puppet: Puppet) -> dict[str, Any]:
+    """What the film says of how it was made."""
+    chosen = ("strength", "region", "pose", "relative", "smooth")
+    return {**photographs.settings, **{name: getattr(puppet, name) for name in chosen}}
 
 
 @contextmanager
