@@ -12,15 +12,18 @@ from PIL import Image
 
 from mien.expressions.spec import Expression, Given, parse
 from mien.face.analyze import analyze
+from mien.face.blendshapes import INDEX
 from mien.face.subject import Subject
 from mien.images import read_image, to_rgb
 from mien.pipelines.inputs import FaceChoice, Picture, choose_face
-from mien.pipelines.photo import MOST_TURNED, PhotoPipeline, Sitter, Wanted, focused, framed, seek
+from mien.pipelines.photo import MOST_TURNED, PhotoPipeline, Sitter, Sought, Wanted, focused, framed, seek
 from mien.types import ByteImage, Face, FloatArray, InputError
 from mien.warping import tone
 from mien.warping.draw import draw
+from mien.warping.matte import LIPS, OUTER_LIPS, fill
 from mien.warping.shapes import moved
 from mien.warping.swap import swap as laid
+from mien.warping.target import expressed
 
 MOST_APART = 45.0  # degrees of yaw or pitch between two photos: beyond, one shows what the other hides
 EQUAL = 0.7  # of the largest face's size: a second face as large leaves open who is meant
@@ -29,7 +32,17 @@ SMALLEST = 24.0  # px between the outer corners of an identity's eyes
 LARGER = 1.2  # times the photo's: a larger identity is reduced first
 LIGHT = 20.0  # degrees of pose that a log ratio of 1 between the light on left and right cheek weighs
 TEETH = 0.02  # gap of the lips, of the face's height, from which a mouth shows teeth
-
+HOLE = 0.5  # of the lips' luminance, at which an open mouth that shows no teeth begins
+REST = 0.5  # of the difference between two people's rest that stays the identity's
+NARROW = 0.003  # gap of lips that hardly show, of the face's height
+PARTING = (
+    "jawOpen",
+    "mouthFunnel",
+    "mouthLowerDownLeft",
+    "mouthLowerDownRight",
+    "mouthUpperUpLeft",
+    "mouthUpperUpRight",
+)
 
 Identity = Picture | Sequence[Picture]  # of one person
 
@@ -147,7 +160,9 @@ class SwapPipeline:
                 if change.identities:  # what the expression leaves open is still that of the photo
                     wanted = Wanted(wanted.value, np.r_[np.ones(52), wanted.weight[52:]])
             image = (
-                swapped(sitter, change.identities, wanted) if change.identities else moved_by(sitter, wanted)
+                swapped(sitter, change.identities, wanted, wish is None)
+                if change.identities
+                else moved_by(sitter, wanted)
             )
         return image
 
@@ -165,8 +180,10 @@ def moved_by(sitter: Sitter, wanted: Wanted) -> ByteImage:
     return draw(sitter.image, sitter.face.landmarks, sought.before, sought.after, sitter.mouth).image
 
 
-def swapped(sitter: Sitter, identities: Sequence[Sitter], wanted: Wanted) -> ByteImage:
+def swapped(sitter: Sitter, identities: Sequence[Sitter], wanted: Wanted, keeps: bool = True) -> ByteImage:
     """The sitter's photo [H, W, 3] uint8 with the face of the person whom all of `identities` show, reading as wanted.
+
+    keeps: what is wanted is the photo's own expression; where it holds its lips shut, they stay shut.
 
     The picture nearest in pose and light gives the pixels; another one, in which the mouth is open, gives the teeth.
 
@@ -186,11 +203,62 @@ def swapped(sitter: Sitter, identities: Sequence[Sitter], wanted: Wanted) -> Byt
     zoom = _eyes(sitter.face) / _eyes(identity.face)
     if zoom * LARGER < 1:
         identity = _reduced(identity, zoom)
+    if keeps:
+        wanted = own_rest(identity, wanted)
     sought = seek(identity, wanted)
-    landmarks = identity.face.landmarks
-    put = draw(identity.image, landmarks, sought.before, sought.after, identity.mouth)
-    theirs = moved(landmarks, sought.before, sought.after)
+    landmarks, after = identity.face.landmarks, sought.after
+    if keeps and shut(sitter):
+        after = closed(identity, sought)
+    put = draw(identity.image, landmarks, sought.before, after, identity.mouth)
+    theirs = moved(landmarks, sought.before, after)
     return laid(sitter.image, sitter.face.landmarks, put.image, theirs).image
+
+
+def own_rest(identity: Sitter, wanted: Wanted) -> Wanted:
+    """What is wanted of another person's photo, with the identity's own brows, eyes and lips at rest in a part `REST`:
+    a reading tells narrow eyes from a squint only as far as people at rest differ."""
+    theirs = wanted.value - expressed(wanted.value)
+    mine = identity.own - expressed(identity.own)
+    value = wanted.value + REST * (mine - theirs)
+    return Wanted(np.r_[np.clip(value[:52], 0, 1), value[52:]], wanted.weight)
+
+
+def shut(sitter: Sitter) -> bool:
+    """Whether the lips touch: landmarks lie apart on many a full or dark lip, but what is between them is no hole."""
+    image, landmarks = sitter.image, sitter.face.landmarks
+    x0, y0 = np.floor(landmarks[list(OUTER_LIPS), :2].min(0)).astype(int).clip(0)
+    x1, y1 = np.ceil(landmarks[list(OUTER_LIPS), :2].max(0)).astype(int)
+    grey = cv2.cvtColor(np.ascontiguousarray(image[y0 : y1 + 1, x0 : x1 + 1]), cv2.COLOR_RGB2GRAY)
+    inside, lips = (fill(grey.shape, landmarks - [x0, y0, 0], o) > 0 for o in (LIPS, OUTER_LIPS))
+    lips &= ~inside
+    if sitter.mouth.source is not None or not lips.any():
+        return False
+    return not inside.any() or bool(np.median(grey[inside]) > HOLE * np.median(grey[lips]))
+
+
+def closed(sitter: Sitter, sought: Sought) -> FloatArray:
+    """Coefficients [52] like those sought, but with lips that part no further than the photo's, or hardly where it
+    shows teeth."""
+    landmarks, before, after = sitter.face.landmarks, sought.before, sought.after.copy()
+    most = _apart(landmarks) if shut(sitter) else NARROW * float(np.ptp(landmarks[:, 1]))
+    parting = [INDEX[name] for name in PARTING]
+    after[parting] = np.minimum(after[parting], before[parting])
+    low, high = 0.0, 1.0
+    for _ in range(7):
+        tried = after.copy()
+        tried[INDEX["mouthClose"]] += (low + high) / 2
+        if _apart(moved(landmarks, before, tried)) > most:
+            low = (low + high) / 2
+        else:
+            high = (low + high) / 2
+    if _apart(moved(landmarks, before, after)) > most:
+        after[INDEX["mouthClose"]] += high
+    return after
+
+
+def _apart(landmarks: FloatArray) -> float:
+    """Between the middles of the lips, px."""
+    return float(np.linalg.norm(landmarks[14, :2] - landmarks[13, :2]))
 
 
 def check(face: Face, name: str, smallest: float) -> None:

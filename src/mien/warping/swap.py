@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from mien.types import ByteImage, FloatArray
-from mien.warping import light, matte
+from mien.warping import light, matte, tone
 from mien.warping.draw import Drawn
 from mien.warping.mesh import OVAL, STEADY
 from mien.warping.motion import carry, motion, sample
@@ -69,9 +69,21 @@ def blended(front: ByteImage, back: ByteImage, landmarks: FloatArray, hue: light
     wide *= zoom
     oval = matte.fill(small[1].shape, points, OVAL)
     shows = [matte.shown(p, points).astype(np.float32) for p in small]
-    within = _within(oval, SEAM * wide)
+    hair = [matte.bearded(p, points) for p in small]
+    area, lacks = oval, np.zeros_like(oval)
+    if hair[0].any() or hair[1].any():  # a beard ends on the throat
+        throat = [matte.flesh(p, points) & matte.throat(oval.shape, points) for p in small]
+        ends = throat[0] | (hair[0] > 0.5)
+        beard = cv2.morphologyEx(((hair[0] + hair[1]) > 0.3).astype(np.uint8), cv2.MORPH_CLOSE, np.ones((9, 9)))
+        area = oval | beard & (throat[1] | (hair[1] > 0.3) & matte.darker(small[1], points))
+        shows = [np.maximum(s, beard | (1 - oval) & t) for s, t in zip(shows, throat, strict=True)]
+        lacks = area & (1 - (oval | ends))
+    if lacks.any():  # a collar or hair of the identity's lies there
+        small[0], front = (_filled(p, lacks, area & (1 - lacks), 0.04 * wide) for p in (small[0], front))
+    within = _within(area, SEAM * wide)
     features = matte.fill(oval.shape, points, *matte.LIDS, *matte.BROWS, matte.OUTER_LIPS, grow=1.15)
     skin = cv2.erode(shows[0] * shows[1], np.ones((5, 5))) * (1 - features)
+    skin = skin * (1 - hair[0]) * (1 - hair[1])
     alpha = (
         within
         * _within((shows[0] > 0.5).astype(np.uint8), 0.03 * wide)
@@ -82,11 +94,14 @@ def blended(front: ByteImage, back: ByteImage, landmarks: FloatArray, hue: light
     lips = np.clip(matte.fill(oval.shape, points, matte.OUTER_LIPS) - eyes, 0, 1).astype(np.float32)
     brows = matte.fill(oval.shape, points, *matte.BROWS, grow=1.4).astype(np.float32)
     brows = np.asarray(cv2.GaussianBlur(brows, (0, 0), 0.02 * wide), np.float32)
-    skins = light.complexion(small[0], small[1], skin, lips)
+    skins = light.complexion(small[0], small[1], skin, lips, points)
     small[0] = skins.calm(small[0], CALM * wide)
     flesh = skins.flesh(small[0])
     lit = skins.apply(small[0], lips, eyes, flesh, brows)
-    gains = light.relight(lit, small[1].astype(np.float32), skin, edge, wide)
+    beard = cv2.GaussianBlur(
+        matte.fill(oval.shape, points, matte.BEARD).astype(np.float32), (0, 0), 0.03 * wide
+    )
+    gains = light.relight(lit, small[1].astype(np.float32), skin, edge, beard, wide, skins.bright)
     grey = gains.mean(2, keepdims=True)  # the hue of light shows on flesh; hair and eyes keep theirs
     gains = grey + (np.maximum(flesh, lips) * (1 - eyes))[..., None] * (gains - grey)
 
@@ -94,9 +109,12 @@ def blended(front: ByteImage, back: ByteImage, landmarks: FloatArray, hue: light
         return np.asarray(cv2.resize(part, (width, height)), np.float32)
 
     eyes, lips = (np.asarray(cv2.GaussianBlur(p, (0, 0), 1.0), np.float32) for p in (eyes, lips))
-    front = skins.calm(front, CALM * wide / zoom)
+    noises = [tone.measure(picture, landmarks).noise for picture in (front, back)]
+    front = skins.calm(front, CALM * wide / zoom, *noises)
     face = skins.apply(front, large(lips), large(eyes), large(flesh), large(brows))
     face = (face + light.OFFSET) * np.exp(large(gains)) - light.OFFSET
+    bare = np.clip(1 - large(eyes) - large(brows), 0, 1)
+    face = light.settle(face, back, large(skin.astype(np.float32)), bare, large(lips), skins.bright)
     face = light.resemble(face, back, landmarks)
     mine = large(within * _within((shows[0] > 0.5).astype(np.uint8), 0.03 * wide))
     ours = matte.refine(shows[1], back, small[1], max(2, round(0.03 * wide)))
@@ -105,6 +123,16 @@ def blended(front: ByteImage, back: ByteImage, landmarks: FloatArray, hue: light
         face = hue.apply(face[..., 0])
     mixed = photo + cover * (face - photo)
     return np.where(cover > 1e-3, np.clip(mixed + 0.5, 0, 255).astype(np.uint8), photo)
+
+
+def _filled(picture: ByteImage, holes: ByteImage, known: ByteImage, sigma: float) -> ByteImage:
+    """`picture` [H, W, 3] whose `holes` have the colours of what is `known` nearby; both [h, w] 0 or 1, and small."""
+    height, width = picture.shape[:2]
+    few = cv2.resize(picture, holes.shape[::-1], interpolation=cv2.INTER_AREA).astype(np.float32)
+    near, _ = light.smooth(few, known.astype(np.float32), sigma)
+    share = cv2.GaussianBlur(cv2.dilate(holes, np.ones((3, 3))).astype(np.float32), (0, 0), 1.0)[..., None]
+    near, share = (cv2.resize(part, (width, height)) for part in (near, share))
+    return np.asarray(picture + share[..., None] * (near - picture) + 0.5, np.uint8)
 
 
 def _within(mask: ByteImage, radius: float) -> FloatArray:
