@@ -33,16 +33,15 @@ LARGER = 1.2  # times the photo's: a larger identity is reduced first
 LIGHT = 20.0  # degrees of pose that a log ratio of 1 between the light on left and right cheek weighs
 TEETH = 0.02  # gap of the lips, of the face's height, from which a mouth shows teeth
 HOLE = 0.5  # of the lips' luminance, at which an open mouth that shows no teeth begins
-REST = 0.5  # of the difference between two people's rest that stays the identity's
+REST = 0.8  # of the difference between two people's rest that stays the identity's
 NARROW = 0.003  # gap of lips that hardly show, of the face's height
-PARTING = (
-    "jawOpen",
-    "mouthFunnel",
-    "mouthLowerDownLeft",
-    "mouthLowerDownRight",
-    "mouthUpperUpLeft",
-    "mouthUpperUpRight",
-)
+BITE = 0.02  # of the face's height: what a closed grin still shows of teeth beside the lips' landmarks
+CLOSING = 0.3  # of mouthClose at most
+PARTING = {  # how much further coefficients of a mouth that stays shut may go than where they began
+    "jawOpen": 0.0, "mouthFunnel": 0.0, "mouthLowerDownLeft": 0.0, "mouthLowerDownRight": 0.0,
+    "mouthUpperUpLeft": 0.0, "mouthUpperUpRight": 0.0, "mouthRollLower": 0.15, "mouthRollUpper": 0.15,
+    "mouthShrugLower": 0.4, "mouthPressLeft": 0.3, "mouthPressRight": 0.3,
+}  # fmt: skip
 
 Identity = Picture | Sequence[Picture]  # of one person
 
@@ -207,11 +206,13 @@ def swapped(sitter: Sitter, identities: Sequence[Sitter], wanted: Wanted, keeps:
         wanted = own_rest(identity, wanted)
     sought = seek(identity, wanted)
     landmarks, after = identity.face.landmarks, sought.after
+    bite = None
     if keeps and shut(sitter):
+        bite = 0.0 if shut(identity) else BITE
         after = closed(identity, sought)
     put = draw(identity.image, landmarks, sought.before, after, identity.mouth)
     theirs = moved(landmarks, sought.before, after)
-    return laid(sitter.image, sitter.face.landmarks, put.image, theirs).image
+    return laid(sitter.image, sitter.face.landmarks, put.image, theirs, bite).image
 
 
 def own_rest(identity: Sitter, wanted: Wanted) -> Wanted:
@@ -238,27 +239,22 @@ def shut(sitter: Sitter) -> bool:
 
 def closed(sitter: Sitter, sought: Sought) -> FloatArray:
     """Coefficients [52] like those sought, but with lips that part no further than the photo's, or hardly where it
-    shows teeth."""
+    shows teeth; what presses shut lips together is bounded, for there is nowhere they could go."""
     landmarks, before, after = sitter.face.landmarks, sought.before, sought.after.copy()
     most = _apart(landmarks) if shut(sitter) else NARROW * float(np.ptp(landmarks[:, 1]))
-    parting = [INDEX[name] for name in PARTING]
-    after[parting] = np.minimum(after[parting], before[parting])
-    low, high = 0.0, 1.0
-    for _ in range(7):
+    for name, further in PARTING.items():
+        after[INDEX[name]] = min(after[INDEX[name]], before[INDEX[name]] + further)
+    for closing in np.linspace(0, CLOSING, 7):
         tried = after.copy()
-        tried[INDEX["mouthClose"]] += (low + high) / 2
-        if _apart(moved(landmarks, before, tried)) > most:
-            low = (low + high) / 2
-        else:
-            high = (low + high) / 2
-    if _apart(moved(landmarks, before, after)) > most:
-        after[INDEX["mouthClose"]] += high
-    return after
+        tried[INDEX["mouthClose"]] += closing
+        if _apart(moved(landmarks, before, tried)) <= most:
+            break
+    return tried
 
 
 def _apart(landmarks: FloatArray) -> float:
     """Between the middles of the lips, px."""
-    return float(np.linalg.norm(landmarks[14, :2] - landmarks[13, :2]))
+    return float(np.linalg.norm((landmarks[14] - landmarks[13])[:2]))
 
 
 def check(face: Face, name: str, smallest: float) -> None:

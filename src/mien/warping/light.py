@@ -32,6 +32,7 @@ SHINE = 0.85  # share of skin's hue that what is as light as skin has at least
 LOOSE = 2.0  # how much more `DOUBT` and `MOST` allow for each unit of log gain between two skins
 TINTS = 0.8  # how much less shades of colour become for each unit of log gain between two skins
 SOFT = 0.85  # of the lightest skin of a photo, from which what is lighter bends
+OTHER = 0.3  # log ratio from which on what a forehead shows is something else than skin
 MOST = 0.35  # log ratio by which the finer light may differ from the broad
 
 
@@ -120,7 +121,11 @@ class Complexion:
             return picture
         luma, *colours = cv2.split(cv2.cvtColor(picture, cv2.COLOR_RGB2YCrCb))
         if loud > 0:
-            luma = _quiet(luma, 0.6 * sigma, NOISY * noise * loud)
+            luma = _quiet(
+                cv2.medianBlur(luma, 5) if loud > 0.5 else luma,
+                0.6 * sigma,
+                NOISY * noise * loud * max(self.bright, 1.0) ** 0.5,
+            )
             share = max(share, loud)
         soft = [cv2.GaussianBlur(part, (0, 0), max(sigma * share, 0.3)) for part in colours]
         return np.asarray(cv2.cvtColor(cv2.merge([luma, *soft]), cv2.COLOR_YCrCb2RGB), np.uint8)
@@ -131,7 +136,7 @@ class Complexion:
         """`picture` [h, w, 3] float32 0 to 255; `lips`, `eyes`, `flesh`, `brows` [h, w] 0 to 1: where these are."""
         grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
         even = cv2.GaussianBlur(grey, (0, 0), 0.7 + 0.01 * grey.shape[1] * (self.bright > CALM))
-        hair = brows * np.clip((0.9 - even / max(self.luminance, 1.0)) / 0.4, 0, 1)  # black on any skin
+        hair = brows * np.clip((0.75 - even / max(self.luminance, 1.0)) / 0.3, 0, 1)  # black on any skin
         less = BROWS * max(float(np.log(self.bright)), 0.0) * hair
         gains = np.exp((self.tone[grey] - less)[..., None] + flesh[..., None] * self.hue)
         for table, where in ((self.lips, lips), (np.tile(self.eyes, (256, 1)), eyes)):
@@ -266,6 +271,13 @@ def relight(
     gains = broad + finer * (say / (say + 0.1))
     left, say = smooth(np.clip(change - gains, -most, most), edge * skin, EDGE * wide)
     return np.asarray(gains + left * np.clip(say / 0.3, 0, 1))
+
+
+def agreement(front: FloatArray, back: ByteImage) -> FloatArray:
+    """[h, w] 0 to 1: how far `front`, lit as `back` is, shows what `back` shows, both small [h, w, 3] 0 to 255."""
+    soft = [cv2.GaussianBlur(np.asarray(part, np.float32), (0, 0), 1.0) for part in (front, back)]
+    away = np.abs(ratio(soft[0], soft[1])).mean(2)
+    return np.asarray(1 / (1 + (away / OTHER) ** 4), np.float32)
 
 
 def settle(

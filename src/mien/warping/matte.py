@@ -146,6 +146,13 @@ def throat(shape: tuple[int, ...], landmarks: FloatArray) -> ByteImage:
     return fill(shape, below, (*jaw, 425, 2, 205))
 
 
+def forehead(shape: tuple[int, ...], landmarks: FloatArray) -> ByteImage:
+    """[h, w] uint8: 1 on forehead and temples, without the brows."""
+    top = OVAL.index(127)  # from there over the top to 356
+    outline = (*OVAL[top:], *OVAL[:8], 372, 383, 300, 293, 334, 296, 336, 9, 107, 66, 105, 63, 70, 156, 143)
+    return fill(shape, landmarks, outline) & (1 - fill(shape, landmarks, *BROWS, grow=1.15))
+
+
 def refine(
     mask: FloatArray, image: ByteImage, small: ByteImage, radius: int, epsilon: float = 25.0
 ) -> FloatArray:

@@ -12,14 +12,14 @@ import numpy as np
 from mien.types import ByteImage, FloatArray
 from mien.warping import light, matte, tone
 from mien.warping.draw import Drawn
-from mien.warping.mesh import OVAL, STEADY
+from mien.warping.mesh import LOWER_LIP, OVAL, STEADY, UPPER_LIP
 from mien.warping.motion import carry, motion, sample
 from mien.warping.shapes import similarity_3d
 
 SMALL = 140.0  # px across the face of the copies in which mask and light are sought
 FOREHEAD = 0.3  # share of the new face's shape that the top of the forehead gets: the hair stays
 CALM = 0.02  # reach of the noise of colours, of the face's width
-SEAM = 0.07  # width of the passage from one to the other, of the face's width
+SEAM = 0.055  # width of the passage from one to the other, of the face's width
 
 
 def posed(identity: FloatArray, landmarks: FloatArray) -> FloatArray:
@@ -33,13 +33,27 @@ def posed(identity: FloatArray, landmarks: FloatArray) -> FloatArray:
     return np.asarray(target + (1 - FOREHEAD) * share * share * (3 - 2 * share) * (landmarks - target))
 
 
-def swap(image: ByteImage, landmarks: FloatArray, identity: ByteImage, theirs: FloatArray) -> Drawn:
+def swap(
+    image: ByteImage,
+    landmarks: FloatArray,
+    identity: ByteImage,
+    theirs: FloatArray,
+    bite: float | None = None,
+) -> Drawn:
     """`image` [H, W, 3] uint8 with the face of `identity` [h, w, 3] uint8 in place of its own.
 
     `landmarks`, `theirs`: [478, 3] px of each. The identity's expression is laid in as it is; its face should not be
-    more pixels across than the photo's, for it is not filtered.
+    more pixels across than the photo's, for it is not filtered. bite: lips that are a little apart there meet, and
+    `bite` of the face's height beside their edges is left out, which still shows teeth.
     """
     target = posed(theirs, landmarks)
+    if bite is not None:
+        upper, lower = list(UPPER_LIP), list(LOWER_LIP)
+        target[upper] = target[lower] = (target[upper] + target[lower]) / 2
+        off = bite * (theirs[152] - theirs[10]) * np.sin(np.linspace(0, np.pi, len(upper)))[:, None] ** 0.5
+        theirs = theirs.copy()
+        theirs[upper] -= off
+        theirs[lower] += off
     moving = motion(landmarks, target, image.shape)
     back = carry(image, moving)
     front = sample(identity, motion(landmarks, target, image.shape, source=theirs))
@@ -74,7 +88,9 @@ def blended(front: ByteImage, back: ByteImage, landmarks: FloatArray, hue: light
     if hair[0].any() or hair[1].any():  # a beard ends on the throat
         throat = [matte.flesh(p, points) & matte.throat(oval.shape, points) for p in small]
         ends = throat[0] | (hair[0] > 0.5)
-        beard = cv2.morphologyEx(((hair[0] + hair[1]) > 0.3).astype(np.uint8), cv2.MORPH_CLOSE, np.ones((9, 9)))
+        beard = cv2.morphologyEx(
+            ((hair[0] + hair[1]) > 0.3).astype(np.uint8), cv2.MORPH_CLOSE, np.ones((9, 9))
+        )
         area = oval | beard & (throat[1] | (hair[1] > 0.3) & matte.darker(small[1], points))
         shows = [np.maximum(s, beard | (1 - oval) & t) for s, t in zip(shows, throat, strict=True)]
         lacks = area & (1 - (oval | ends))
@@ -102,6 +118,9 @@ def blended(front: ByteImage, back: ByteImage, landmarks: FloatArray, hue: light
         matte.fill(oval.shape, points, matte.BEARD).astype(np.float32), (0, 0), 0.03 * wide
     )
     gains = light.relight(lit, small[1].astype(np.float32), skin, edge, beard, wide, skins.bright)
+    # Hair, a hat or a shadow of the identity's: where the photo has a forehead to show, it keeps that.
+    bare = cv2.GaussianBlur(matte.forehead(oval.shape, points).astype(np.float32), (0, 0), 1.0)
+    other = bare * (1 - light.agreement(lit * np.exp(gains), small[1]))
     grey = gains.mean(2, keepdims=True)  # the hue of light shows on flesh; hair and eyes keep theirs
     gains = grey + (np.maximum(flesh, lips) * (1 - eyes))[..., None] * (gains - grey)
 
@@ -113,10 +132,10 @@ def blended(front: ByteImage, back: ByteImage, landmarks: FloatArray, hue: light
     front = skins.calm(front, CALM * wide / zoom, *noises)
     face = skins.apply(front, large(lips), large(eyes), large(flesh), large(brows))
     face = (face + light.OFFSET) * np.exp(large(gains)) - light.OFFSET
-    bare = np.clip(1 - large(eyes) - large(brows), 0, 1)
-    face = light.settle(face, back, large(skin.astype(np.float32)), bare, large(lips), skins.bright)
+    plain = np.clip(1 - large(eyes) - large(brows), 0, 1)
+    face = light.settle(face, back, large(skin.astype(np.float32)), plain, large(lips), skins.bright)
     face = light.resemble(face, back, landmarks)
-    mine = large(within * _within((shows[0] > 0.5).astype(np.uint8), 0.03 * wide))
+    mine = large(within * _within((shows[0] > 0.5).astype(np.uint8), 0.03 * wide) * (1 - other))
     ours = matte.refine(shows[1], back, small[1], max(2, round(0.03 * wide)))
     cover = (mine * ours)[..., None]
     if hue is not None:
