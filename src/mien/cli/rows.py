@@ -246,7 +246,7 @@ def make_rows(
     table.sort(key=lambda line: line["row"])
     _write_results(results, table, account.first)
     if sheet is not None and any("out" in line for line in table):
-        save_sheet(sheet, table, {row.number: row.asked[0].expression for row in rows}, out_dir)
+        save_sheet(sheet, table, {row.number: row.asked[0].expression for row in rows})
     if as_json:
         print_json({"results": str(results), "scored_by": account.scored_by, "rows": table})
     else:
@@ -257,7 +257,7 @@ def make_rows(
         raise typer.Exit(BAD_INPUT)
 
 
-def save_sheet(place: Path, table: Sequence[Line], expressions: Mapping[int, object], out_dir: Path) -> None:
+def save_sheet(place: Path, table: Sequence[Line], expressions: Mapping[int, object]) -> None:
     """All results of a table side by side, each under its expression (row number → what was asked for)."""
     from PIL import Image
 
@@ -267,7 +267,7 @@ def save_sheet(place: Path, table: Sequence[Line], expressions: Mapping[int, obj
     cells = []
     for line in table:
         if "out" in line:
-            with Image.open(out_dir / str(line["out"])) as picture:
+            with Image.open(str(line["out"])) as picture:
                 label = Path(str(expressions[line["row"]] or "")).name
                 cells.append((label, picture.convert("RGB")))
                 cells[-1][1].thumbnail((CELL, CELL))

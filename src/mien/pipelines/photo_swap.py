@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -27,6 +28,7 @@ from mien.warping.target import expressed
 
 MOST_APART = 45.0  # degrees of yaw or pitch between two photos: beyond, one shows what the other hides
 EQUAL = 0.7  # of the largest face's size: a second face as large leaves open who is meant
+CHILD = 0.6  # of the largest face's size: a smaller one is nobody of "all", for it may be a child's
 TINY = 12.0  # px between the outer corners of eyes that can be replaced
 SMALLEST = 24.0  # px between the outer corners of an identity's eyes
 LARGER = 1.2  # times the photo's: a larger identity is reduced first
@@ -34,9 +36,7 @@ LIGHT = 20.0  # degrees of pose that a log ratio of 1 between the light on left 
 TEETH = 0.02  # gap of the lips, of the face's height, from which a mouth shows teeth
 HOLE = 0.5  # of the lips' luminance, at which an open mouth that shows no teeth begins
 REST = 0.8  # of the difference between two people's rest that stays the identity's
-NARROW = 0.003  # gap of lips that hardly show, of the face's height
 BITE = 0.02  # of the face's height: what a closed grin still shows of teeth beside the lips' landmarks
-CLOSING = 0.3  # of mouthClose at most
 PARTING = {  # how much further coefficients of a mouth that stays shut may go than where they began
     "jawOpen": 0.0, "mouthFunnel": 0.0, "mouthLowerDownLeft": 0.0, "mouthLowerDownRight": 0.0,
     "mouthUpperUpLeft": 0.0, "mouthUpperUpRight": 0.0, "mouthRollLower": 0.15, "mouthRollUpper": 0.15,
@@ -102,12 +102,22 @@ class SwapPipeline:
         found: dict[int, Change] = {}
         for which, pictures in chosen.items():
             people = () if pictures is None else self.identity(pictures, identity_face)
-            for meant in faces if which == "all" and faces else [choose_face(faces, which, name)]:
+            for number, meant in enumerate(
+                faces if which == "all" and faces else [choose_face(faces, which, name)]
+            ):
                 if id(meant) in found:
                     raise InputError(f"{name}: two identities were given for one face: give each face one")
                 if which != "all" or len(found) == 0:
                     check(meant, name, 0.0)
                 elif not _usable(meant):  # somebody far off in the background
+                    continue
+                elif people and _size(meant) < CHILD * _size(faces[0]):
+                    warnings.warn(
+                        f"{name}: face number {number} is less than {CHILD:.0%} as large as the largest, as a child's "
+                        f"beside an adult's is, and stays: give it an identity by its number, {number}=FILE, to "
+                        "change it",
+                        stacklevel=3,
+                    )
                     continue
                 found[id(meant)] = Change(Sitter(image, meant), people)
         return list(found.values())
@@ -209,7 +219,7 @@ def swapped(sitter: Sitter, identities: Sequence[Sitter], wanted: Wanted, keeps:
     bite = None
     if keeps and shut(sitter):
         bite = 0.0 if shut(identity) else BITE
-        after = closed(identity, sought)
+        after = closed(sought)
     put = draw(identity.image, landmarks, sought.before, after, identity.mouth)
     theirs = moved(landmarks, sought.before, after)
     return laid(sitter.image, sitter.face.landmarks, put.image, theirs, bite).image
@@ -237,24 +247,13 @@ def shut(sitter: Sitter) -> bool:
     return not inside.any() or bool(np.median(grey[inside]) > HOLE * np.median(grey[lips]))
 
 
-def closed(sitter: Sitter, sought: Sought) -> FloatArray:
-    """Coefficients [52] like those sought, but with lips that part no further than the photo's, or hardly where it
-    shows teeth; what presses shut lips together is bounded, for there is nowhere they could go."""
-    landmarks, before, after = sitter.face.landmarks, sought.before, sought.after.copy()
-    most = _apart(landmarks) if shut(sitter) else NARROW * float(np.ptp(landmarks[:, 1]))
+def closed(sought: Sought) -> FloatArray:
+    """Coefficients [52] like those sought, of a mouth that stays shut: nothing parts its lips, and what presses them
+    together is bounded, for there is nowhere they could go."""
+    after = sought.after.copy()
     for name, further in PARTING.items():
-        after[INDEX[name]] = min(after[INDEX[name]], before[INDEX[name]] + further)
-    for closing in np.linspace(0, CLOSING, 7):
-        tried = after.copy()
-        tried[INDEX["mouthClose"]] += closing
-        if _apart(moved(landmarks, before, tried)) <= most:
-            break
-    return tried
-
-
-def _apart(landmarks: FloatArray) -> float:
-    """Between the middles of the lips, px."""
-    return float(np.linalg.norm((landmarks[14] - landmarks[13])[:2]))
+        after[INDEX[name]] = min(after[INDEX[name]], sought.before[INDEX[name]] + further)
+    return after
 
 
 def check(face: Face, name: str, smallest: float) -> None:

@@ -25,14 +25,14 @@ LIPS = 0.7  # share of the change from lips to lips in that of lips; the rest is
 LUMA = np.array([0.299, 0.587, 0.114])  # Rec. 601
 EYES = 0.4  # power of the change of brightness that eyes and teeth take on
 WHITES = 0.7  # share in it of how the whites of the eyes change
-NOISY = 2.5  # times what is measured: noise of compressed pictures is coarser than what the measure sees
+DEEP = 0.3  # of the skin's luminance, below which a dark picture has specks
 BROWS = 0.7  # power of skin's gain that brows, where they are darker than it, do not take on
 CALM = 1.5  # gain of skin from which the noise of its colours is taken out
 SHINE = 0.85  # share of skin's hue that what is as light as skin has at least
 LOOSE = 2.0  # how much more `DOUBT` and `MOST` allow for each unit of log gain between two skins
 TINTS = 0.8  # how much less shades of colour become for each unit of log gain between two skins
 SOFT = 0.85  # of the lightest skin of a photo, from which what is lighter bends
-OTHER = 0.3  # log ratio from which on what a forehead shows is something else than skin
+OTHER = 0.2  # log ratio from which on what a forehead shows is something else than skin
 MOST = 0.35  # log ratio by which the finer light may differ from the broad
 
 
@@ -112,21 +112,15 @@ class Complexion:
         ruddy = (red - blue) / (red + blue + OFFSET) / max(self.ruddy, 0.02)
         return np.clip(np.maximum(ruddy, np.minimum(shine, SHINE)), 0, 1)
 
-    def calm(self, picture: ByteImage, sigma: float, noise: float = 0.0, goal: float = 0.0) -> ByteImage:
-        """`picture` [h, w, 3] without the noise that becomes seen as dark skin becomes light: that of its colours,
-        `sigma` px wide; and of its luminance, where `noise` would become more than `goal`, both grey levels."""
+    def calm(self, picture: ByteImage, sigma: float) -> ByteImage:
+        """`picture` [h, w, 3] without the noise of its colours, `sigma` px wide, and without specks in its deepest
+        shade, as far as dark skin becomes light: what hardly showed in the dark would be seen then."""
         share = float(np.clip((self.bright - CALM) / CALM, 0, 1))
-        loud = float(np.clip(noise * self.bright / max(goal, 1.0) - 1.5, 0, 1))
-        if max(share, loud) == 0:
+        if share == 0:
             return picture
         luma, *colours = cv2.split(cv2.cvtColor(picture, cv2.COLOR_RGB2YCrCb))
-        if loud > 0:
-            luma = _quiet(
-                cv2.medianBlur(luma, 5) if loud > 0.5 else luma,
-                0.6 * sigma,
-                NOISY * noise * loud * max(self.bright, 1.0) ** 0.5,
-            )
-            share = max(share, loud)
+        deep = cv2.dilate((luma < DEEP * self.luminance).astype(np.uint8), np.ones((5, 5), np.uint8))
+        cv2.copyTo(cv2.medianBlur(luma, 5), deep, luma)
         soft = [cv2.GaussianBlur(part, (0, 0), max(sigma * share, 0.3)) for part in colours]
         return np.asarray(cv2.cvtColor(cv2.merge([luma, *soft]), cv2.COLOR_YCrCb2RGB), np.uint8)
 
@@ -136,7 +130,7 @@ class Complexion:
         """`picture` [h, w, 3] float32 0 to 255; `lips`, `eyes`, `flesh`, `brows` [h, w] 0 to 1: where these are."""
         grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
         even = cv2.GaussianBlur(grey, (0, 0), 0.7 + 0.01 * grey.shape[1] * (self.bright > CALM))
-        hair = brows * np.clip((0.75 - even / max(self.luminance, 1.0)) / 0.3, 0, 1)  # black on any skin
+        hair = brows * np.clip((0.82 - even / max(self.luminance, 1.0)) / 0.3, 0, 1)  # black on any skin
         less = BROWS * max(float(np.log(self.bright)), 0.0) * hair
         gains = np.exp((self.tone[grey] - less)[..., None] + flesh[..., None] * self.hue)
         for table, where in ((self.lips, lips), (np.tile(self.eyes, (256, 1)), eyes)):
@@ -194,16 +188,6 @@ def _eyes(front: ByteImage, back: ByteImage, landmarks: FloatArray | None, brigh
     light = float(change @ LUMA)
     seen = WHITES * light + (1 - WHITES) * guess
     return np.exp(np.clip(seen, -1, 1) + np.clip(change - light, -0.25, 0.25)).astype(np.float32)
-
-
-def _quiet(grey: ByteImage, radius: float, noise: float) -> ByteImage:
-    """`grey` [h, w] without noise of a standard deviation (Lee, "Digital image enhancement and noise filtering by use
-    of local statistics", 1980)."""
-    size = (2 * max(1, round(radius)) + 1,) * 2
-    values = grey.astype(np.float32)
-    mean = cv2.blur(values, size)
-    spread = np.maximum(cv2.blur(values * values, size) - mean * mean, 1e-3)
-    return np.asarray(mean + np.maximum(1 - noise * noise / spread, 0) * (values - mean) + 0.5, np.uint8)
 
 
 def _quantiles(picture: ByteImage, where: FloatArray) -> FloatArray:
@@ -275,8 +259,10 @@ def relight(
 
 def agreement(front: FloatArray, back: ByteImage) -> FloatArray:
     """[h, w] 0 to 1: how far `front`, lit as `back` is, shows what `back` shows, both small [h, w, 3] 0 to 255."""
-    soft = [cv2.GaussianBlur(np.asarray(part, np.float32), (0, 0), 1.0) for part in (front, back)]
-    away = np.abs(ratio(soft[0], soft[1])).mean(2)
+    own, other = (
+        np.asarray(cv2.GaussianBlur(p.astype(np.float32), (0, 0), 1.0), np.float32) for p in (front, back)
+    )
+    away = np.abs(ratio(own, other)).mean(2)
     return np.asarray(1 / (1 + (away / OTHER) ** 4), np.float32)
 
 
@@ -294,8 +280,8 @@ def settle(
     hue of the photo's skin; nothing is lighter than the lightest skin of the photo.
 
     Args:
-        back: the photo, [h, w, 3]. skin: where both show skin, flesh: where the result is skin or lips, lips: where lips, [h, w]
-            0 to 1.
+        back: the photo, [h, w, 3].
+        skin: where both show skin, flesh: where the result is skin or lips, lips: where it is lips, [h, w] 0 to 1.
     """
     chosen = back[skin > 0.5].astype(np.float32)
     if len(chosen) < 50:

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from mien.types import ByteImage, FloatArray
-from mien.warping import light, matte, tone
+from mien.warping import light, matte
 from mien.warping.draw import Drawn
 from mien.warping.mesh import LOWER_LIP, OVAL, STEADY, UPPER_LIP
 from mien.warping.motion import carry, motion, sample
@@ -52,7 +52,7 @@ def swap(
         target[upper] = target[lower] = (target[upper] + target[lower]) / 2
         off = bite * (theirs[152] - theirs[10]) * np.sin(np.linspace(0, np.pi, len(upper)))[:, None] ** 0.5
         theirs = theirs.copy()
-        theirs[upper] -= off
+        theirs[upper] -= 1.6 * off  # teeth hang from the upper lip
         theirs[lower] += off
     moving = motion(landmarks, target, image.shape)
     back = carry(image, moving)
@@ -114,13 +114,12 @@ def blended(front: ByteImage, back: ByteImage, landmarks: FloatArray, hue: light
     small[0] = skins.calm(small[0], CALM * wide)
     flesh = skins.flesh(small[0])
     lit = skins.apply(small[0], lips, eyes, flesh, brows)
-    beard = cv2.GaussianBlur(
-        matte.fill(oval.shape, points, matte.BEARD).astype(np.float32), (0, 0), 0.03 * wide
-    )
-    gains = light.relight(lit, small[1].astype(np.float32), skin, edge, beard, wide, skins.bright)
+    lower = matte.fill(oval.shape, points, matte.BEARD).astype(np.float32)
+    lower = np.asarray(cv2.GaussianBlur(lower, (0, 0), 0.03 * wide), np.float32)
+    gains = light.relight(lit, small[1].astype(np.float32), skin, edge, lower, wide, skins.bright)
     # Hair, a hat or a shadow of the identity's: where the photo has a forehead to show, it keeps that.
-    bare = cv2.GaussianBlur(matte.forehead(oval.shape, points).astype(np.float32), (0, 0), 1.0)
-    other = bare * (1 - light.agreement(lit * np.exp(gains), small[1]))
+    above = matte.forehead(oval.shape, points).astype(np.float32)
+    other = cv2.GaussianBlur(above, (0, 0), 1.0) * (1 - light.agreement(lit * np.exp(gains), small[1]))
     grey = gains.mean(2, keepdims=True)  # the hue of light shows on flesh; hair and eyes keep theirs
     gains = grey + (np.maximum(flesh, lips) * (1 - eyes))[..., None] * (gains - grey)
 
@@ -128,8 +127,7 @@ def blended(front: ByteImage, back: ByteImage, landmarks: FloatArray, hue: light
         return np.asarray(cv2.resize(part, (width, height)), np.float32)
 
     eyes, lips = (np.asarray(cv2.GaussianBlur(p, (0, 0), 1.0), np.float32) for p in (eyes, lips))
-    noises = [tone.measure(picture, landmarks).noise for picture in (front, back)]
-    front = skins.calm(front, CALM * wide / zoom, *noises)
+    front = skins.calm(front, CALM * wide / zoom)
     face = skins.apply(front, large(lips), large(eyes), large(flesh), large(brows))
     face = (face + light.OFFSET) * np.exp(large(gains)) - light.OFFSET
     plain = np.clip(1 - large(eyes) - large(brows), 0, 1)

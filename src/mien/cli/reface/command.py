@@ -168,7 +168,8 @@ def reface(
         from mien.cli.reface.rows import ACCOUNT, RequestFormat
         from mien.cli.rows import make_rows
 
-        form = RequestFormat(pairs.parent, prompt, seed, num_images)
+        for_several = wish.face if isinstance(wish, PhotoWish) else None
+        form = RequestFormat(pairs.parent, prompt, seed, num_images, for_several)
         make_rows(load, form, ACCOUNT, pairs, out_dir, batch_size, overwrite, as_json, quiet, sheet)
     else:
         from mien.cli.results import make
