@@ -140,8 +140,25 @@ def motion(
     k = index[rows, columns]
     place = np.stack([columns + 0.5, rows + 0.5], 1)
     grid = np.zeros((h, w, 2), np.float32)
-    grid[rows, columns] = base[k] + np.einsum("ni,nij->nj", place, slope[k])
+    values = base[k] + np.einsum("ni,nij->nj", place, slope[k])
+    # a cell's centre may lie just outside its triangle, and a sliver's map leads far away
+    grid[rows, columns] = np.clip(values, shift.min(1)[k], shift.max(1)[k])
+    _fill_gaps(grid, index, p[-len(OVAL) :])
     return Motion((x0, y0, x1, y1), grid)
+
+
+def _fill_gaps(grid: FloatArray, index: IndexArray, outline: FloatArray) -> None:
+    """Give cells within `outline` [n, 2] that no triangle covers, since theirs folded over, their neighbour's motion."""
+    within = cv2.fillConvexPoly(np.zeros(index.shape, np.uint8), outline.astype(np.int32), 1)
+    gaps = (within > 0) & (index < 0)
+    if gaps.any():
+        covered = (index < 0).astype(np.uint8)
+        _, nearest = cv2.distanceTransformWithLabels(
+            covered, cv2.DIST_L2, 3, labelType=cv2.DIST_LABEL_PIXEL
+        )
+        of = np.zeros((int(nearest.max()) + 1, 2), np.float32)
+        of[nearest[index >= 0]] = grid[index >= 0]
+        grid[gaps] = of[nearest[gaps]]
 
 
 def carry(image: ByteImage, moving: Motion) -> ByteImage:
