@@ -6,6 +6,8 @@ lie in one geometry, neck and background reach the new chin wherever it ends, an
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 
@@ -80,66 +82,114 @@ def blended(front: ByteImage, back: ByteImage, landmarks: FloatArray, hue: light
     size = (max(8, round(width * zoom)), max(8, round(height * zoom)))
     small = [np.asarray(cv2.resize(p, size, interpolation=cv2.INTER_AREA), np.uint8) for p in (front, back)]
     points = landmarks * [size[0] / width, size[1] / height, zoom]
-    wide *= zoom
-    oval = matte.fill(small[1].shape, points, OVAL)
-    shows = [matte.shown(p, points).astype(np.float32) for p in small]
-    hair = [matte.bearded(p, points) for p in small]
+    seen = _seen(small[0], small[1], points)
+    plan = _lit(seen, small[1], points)
+
+    x, y, w, h = cv2.boundingRect((plan.cover > 0).astype(np.uint8))
+    across, down = width / size[0], height / size[1]
+    part = np.s_[
+        int(max(y - 1, 0) * down) : int((y + h + 1) * down),
+        int(max(x - 1, 0) * across) : int((x + w + 1) * across),
+    ]
+
+    def large(layer: FloatArray) -> FloatArray:
+        return np.ascontiguousarray(cv2.resize(layer, (width, height))[part], np.float32)
+
+    if seen.lacks.any():
+        front = _filled(front, seen.lacks, seen.area & (1 - seen.lacks), 0.04 * wide * zoom)
+    behind = np.ascontiguousarray(back[part])
+    lips, eyes, flesh, brows = (large(one) for one in (plan.lips, plan.eyes, plan.flesh, plan.brows))
+    skins = plan.skins
+    face = skins.calm(np.ascontiguousarray(front[part]), CALM * wide)
+    lit = skins.apply(face, lips, eyes, flesh, brows)
+    lit = (lit + light.OFFSET) * np.exp(large(plan.gains)) - light.OFFSET
+    plain = np.clip(1 - eyes - brows, 0, 1)
+    lit = light.settle(lit, behind, large(seen.skin), plain, lips, skins.bright)
+    lit = light.resemble(lit, behind, landmarks - [part[1].start, part[0].start, 0])
+    ours = matte.refine(seen.shows[1], back, small[1], max(2, round(0.03 * wide * zoom)))[part]
+    cover = (large(plan.cover) * ours)[..., None]
+    if hue is not None:
+        lit = hue.apply(lit[..., 0])
+    kept = photo[part]
+    mixed = kept + cover * (lit - kept)
+    result = photo.copy()
+    result[part] = np.where(cover > 1e-3, np.clip(mixed + 0.5, 0, 255).astype(np.uint8), kept)
+    return result
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What two small pictures show, each [h, w]: front, the identity's [h, w, 3]; shows, where each shows its face;
+    skin, where both show bare skin; area, where the new face may lie; lacks, where the identity's picture shows
+    something else there."""
+
+    front: ByteImage
+    shows: tuple[FloatArray, FloatArray]
+    skin: FloatArray
+    area: ByteImage
+    lacks: ByteImage
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """How the new face is to be lit, small: cover [h, w] 0 to 1, the parts of a face [h, w], log gains [h, w, 3]."""
+
+    skins: light.Complexion
+    cover: FloatArray
+    lips: FloatArray
+    eyes: FloatArray
+    flesh: FloatArray
+    brows: FloatArray
+    gains: FloatArray
+
+
+def _seen(front: ByteImage, back: ByteImage, points: FloatArray) -> _Seen:
+    """Of small pictures [h, w, 3] in one geometry, whose landmarks are `points` [478, 3] px."""
+    wide = float(np.linalg.norm(points[234, :2] - points[454, :2]))
+    oval = matte.fill(back.shape, points, OVAL)
+    shows = [matte.shown(p, points) for p in (front, back)]
+    hair = [matte.bearded(p, points) for p in (front, back)]
     area, lacks = oval, np.zeros_like(oval)
     if hair[0].any() or hair[1].any():  # a beard ends on the throat
-        throat = [matte.flesh(p, points) & matte.throat(oval.shape, points) for p in small]
-        ends = throat[0] | (hair[0] > 0.5)
-        beard = cv2.morphologyEx(
-            ((hair[0] + hair[1]) > 0.3).astype(np.uint8), cv2.MORPH_CLOSE, np.ones((9, 9))
-        )
-        area = oval | beard & (throat[1] | (hair[1] > 0.3) & matte.darker(small[1], points))
+        throat = [matte.flesh(p, points) & matte.throat(oval.shape, points) for p in (front, back)]
+        beard = ((hair[0] + hair[1]) > 0.3).astype(np.uint8)
+        beard = np.asarray(cv2.morphologyEx(beard, cv2.MORPH_CLOSE, np.ones((9, 9))), np.uint8)
+        area = (oval | beard & (throat[1] | (hair[1] > 0.3) & matte.darker(back, points))).astype(np.uint8)
         shows = [np.maximum(s, beard | (1 - oval) & t) for s, t in zip(shows, throat, strict=True)]
-        lacks = area & (1 - (oval | ends))
-    if lacks.any():  # a collar or hair of the identity's lies there
-        small[0], front = (_filled(p, lacks, area & (1 - lacks), 0.04 * wide) for p in (small[0], front))
-    within = _within(area, SEAM * wide)
+        lacks = area & (1 - (oval | throat[0] | (hair[0] > 0.5)))  # a collar, or long hair
+    if lacks.any():
+        front = _filled(front, lacks, area & (1 - lacks), 0.04 * wide)
     features = matte.fill(oval.shape, points, *matte.LIDS, *matte.BROWS, matte.OUTER_LIPS, grow=1.15)
-    skin = cv2.erode(shows[0] * shows[1], np.ones((5, 5))) * (1 - features)
-    skin = skin * (1 - hair[0]) * (1 - hair[1])
-    alpha = (
-        within
-        * _within((shows[0] > 0.5).astype(np.uint8), 0.03 * wide)
-        * cv2.GaussianBlur(shows[1], (0, 0), 1)
-    )
+    both = cv2.erode(shows[0] & shows[1] & (1 - features), np.ones((5, 5)))
+    skin = np.asarray(both * (1 - hair[0]) * (1 - hair[1]), np.float32)
+    return _Seen(front, (shows[0].astype(np.float32), shows[1].astype(np.float32)), skin, area, lacks)
+
+
+def _lit(seen: _Seen, back: ByteImage, points: FloatArray) -> _Plan:
+    """`back`: the photo, small [h, w, 3]; `points` [478, 3] px of it."""
+    wide = float(np.linalg.norm(points[234, :2] - points[454, :2]))
+    shape = back.shape
+
+    def soft(layer: ByteImage | FloatArray, sigma: float = 1.0) -> FloatArray:
+        return np.asarray(cv2.GaussianBlur(layer.astype(np.float32), (0, 0), sigma), np.float32)
+
+    eyes = matte.fill(shape, points, *matte.LIDS, matte.LIPS)
+    lips = matte.fill(shape, points, matte.OUTER_LIPS) & (1 - eyes)
+    brows = soft(matte.fill(shape, points, *matte.BROWS, grow=1.4), 0.02 * wide)
+    cover = _within(seen.area, SEAM * wide) * _within((seen.shows[0] > 0.5).astype(np.uint8), 0.03 * wide)
+    alpha = cover * soft(seen.shows[1])
+    skins = light.complexion(seen.front, back, seen.skin, lips.astype(np.float32), points)
+    calm = skins.calm(seen.front, CALM * wide)
+    flesh = skins.flesh(calm)
+    lit = skins.apply(calm, lips.astype(np.float32), eyes.astype(np.float32), flesh, brows)
+    lower = soft(matte.fill(shape, points, matte.BEARD), 0.03 * wide)
     edge = 4 * alpha * (1 - alpha)
-    eyes = matte.fill(oval.shape, points, *matte.LIDS, matte.LIPS).astype(np.float32)
-    lips = np.clip(matte.fill(oval.shape, points, matte.OUTER_LIPS) - eyes, 0, 1).astype(np.float32)
-    brows = matte.fill(oval.shape, points, *matte.BROWS, grow=1.4).astype(np.float32)
-    brows = np.asarray(cv2.GaussianBlur(brows, (0, 0), 0.02 * wide), np.float32)
-    skins = light.complexion(small[0], small[1], skin, lips, points)
-    small[0] = skins.calm(small[0], CALM * wide)
-    flesh = skins.flesh(small[0])
-    lit = skins.apply(small[0], lips, eyes, flesh, brows)
-    lower = matte.fill(oval.shape, points, matte.BEARD).astype(np.float32)
-    lower = np.asarray(cv2.GaussianBlur(lower, (0, 0), 0.03 * wide), np.float32)
-    gains = light.relight(lit, small[1].astype(np.float32), skin, edge, lower, wide, skins.bright)
+    gains = light.relight(lit, back.astype(np.float32), seen.skin, edge, lower, wide, skins.bright)
     # Hair, a hat or a shadow of the identity's: where the photo has a forehead to show, it keeps that.
-    above = matte.forehead(oval.shape, points).astype(np.float32)
-    other = cv2.GaussianBlur(above, (0, 0), 1.0) * (1 - light.agreement(lit * np.exp(gains), small[1]))
+    other = soft(matte.forehead(shape, points)) * (1 - light.agreement(lit * np.exp(gains), back))
     grey = gains.mean(2, keepdims=True)  # the hue of light shows on flesh; hair and eyes keep theirs
     gains = grey + (np.maximum(flesh, lips) * (1 - eyes))[..., None] * (gains - grey)
-
-    def large(part: FloatArray) -> FloatArray:
-        return np.asarray(cv2.resize(part, (width, height)), np.float32)
-
-    eyes, lips = (np.asarray(cv2.GaussianBlur(p, (0, 0), 1.0), np.float32) for p in (eyes, lips))
-    front = skins.calm(front, CALM * wide / zoom)
-    face = skins.apply(front, large(lips), large(eyes), large(flesh), large(brows))
-    face = (face + light.OFFSET) * np.exp(large(gains)) - light.OFFSET
-    plain = np.clip(1 - large(eyes) - large(brows), 0, 1)
-    face = light.settle(face, back, large(skin.astype(np.float32)), plain, large(lips), skins.bright)
-    face = light.resemble(face, back, landmarks)
-    mine = large(within * _within((shows[0] > 0.5).astype(np.uint8), 0.03 * wide) * (1 - other))
-    ours = matte.refine(shows[1], back, small[1], max(2, round(0.03 * wide)))
-    cover = (mine * ours)[..., None]
-    if hue is not None:
-        face = hue.apply(face[..., 0])
-    mixed = photo + cover * (face - photo)
-    return np.where(cover > 1e-3, np.clip(mixed + 0.5, 0, 255).astype(np.uint8), photo)
+    return _Plan(skins, cover * (1 - other), soft(lips), soft(eyes), flesh, brows, gains)
 
 
 def _filled(picture: ByteImage, holes: ByteImage, known: ByteImage, sigma: float) -> ByteImage:
@@ -148,8 +198,8 @@ def _filled(picture: ByteImage, holes: ByteImage, known: ByteImage, sigma: float
     few = cv2.resize(picture, holes.shape[::-1], interpolation=cv2.INTER_AREA).astype(np.float32)
     near, _ = light.smooth(few, known.astype(np.float32), sigma)
     share = cv2.GaussianBlur(cv2.dilate(holes, np.ones((3, 3))).astype(np.float32), (0, 0), 1.0)[..., None]
-    near, share = (cv2.resize(part, (width, height)) for part in (near, share))
-    return np.asarray(picture + share[..., None] * (near - picture) + 0.5, np.uint8)
+    colour, cover = (cv2.resize(part, (width, height)) for part in (near, share))
+    return np.asarray(picture + cover[..., None] * (colour - picture) + 0.5, np.uint8)
 
 
 def _within(mask: ByteImage, radius: float) -> FloatArray:
