@@ -28,7 +28,7 @@ from mien.warping.target import expressed
 
 MOST_APART = 45.0  # degrees of yaw or pitch between two photos: beyond, one shows what the other hides
 EQUAL = 0.7  # of the largest face's size: a second face as large leaves open who is meant
-CHILD = 0.6  # of the largest face's size: a smaller one is nobody of "all", for it may be a child's
+CHILD = 0.5  # of the largest face's size: a smaller one is nobody of "all", for it may be a child's
 TINY = 12.0  # px between the outer corners of eyes that can be replaced
 SMALLEST = 24.0  # px between the outer corners of an identity's eyes
 LARGER = 1.2  # times the photo's: a larger identity is reduced first

@@ -155,9 +155,9 @@ def _seen(front: ByteImage, back: ByteImage, points: FloatArray) -> _Seen:
         beard = ((hair[0] + hair[1]) > 0.3).astype(np.uint8)
         beard = np.asarray(cv2.morphologyEx(beard, cv2.MORPH_CLOSE, np.ones((9, 9))), np.uint8)
         area = (oval | beard & (throat[1] | (hair[1] > 0.3) & matte.darker(back, points))).astype(np.uint8)
-        shows = [np.maximum(s, beard | (1 - oval) & t) for s, t in zip(shows, throat, strict=True)]
-        known = oval | throat[0] | (hair[0] > 0.5).astype(np.uint8)
-        lacks = area & (1 - known)  # a collar, or long hair
+        shows = [np.where(oval > 0, s | beard, t | beard) for s, t in zip(shows, throat, strict=True)]
+        known = (oval | throat[0] | (hair[0] > 0.5)) > 0
+        lacks = np.where(known, 0, area).astype(np.uint8)  # a collar, or long hair
     if lacks.any():
         front = _filled(front, lacks, area & (1 - lacks), 0.04 * wide)
     features = matte.fill(oval.shape, points, *matte.LIDS, *matte.BROWS, matte.OUTER_LIPS, grow=1.15)
