@@ -92,3 +92,15 @@ def test_a_bearded_face_brings_its_beard_below_the_chin() -> None:
         for g in (p[below].mean(2) for p in (photo, plain, hairy))
     ]
     assert rough[1] < 1.5 * rough[0] + 1 and rough[2] > 2 * rough[1]
+
+
+def test_lips_that_meet_show_no_teeth() -> None:
+    """A grin laid in as it is shows what no lip is as light as; with a bite, hardly a pixel."""
+    photo, landmarks = looked_at("max_rest")
+    grin, theirs = looked_at("raj_smile")
+    light_ones = []
+    for bite in (None, 0.02):
+        result = swap(photo, landmarks, grin, theirs, bite).image
+        mouth = matte.fill(result.shape, landmarks, matte.OUTER_LIPS) > 0
+        light_ones.append(int((result[mouth].min(1) > 170).sum()))
+    assert light_ones[0] > 60 and light_ones[1] < 0.2 * light_ones[0]
