@@ -17,6 +17,7 @@ one swap at 1350 px in a process that has made one, and its ratio to one analysi
 from __future__ import annotations
 
 import argparse
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -32,6 +33,7 @@ from benchmarks.photo_speed import SIDE as SIDE_OF_A_PHOTO
 from benchmarks.photo_speed import over, timed
 from benchmarks.reface import notch
 from benchmarks.table import environment, run, show
+from benchmarks.timing import seconds
 from mien.metrics import photo as measures
 from mien.metrics import statistics
 from mien.metrics.face import exp, id_distance, pose_error
@@ -187,10 +189,12 @@ def speed(repeats: int = 7) -> str:
         timed(call, repeats)
         for call in (lambda _: pipe(first, second), lambda _: pipe.apply([change]), floor)
     )
+    busy = min(seconds(lambda: pipe(first, second)) for _ in range(repeats))
     return (
         f"One swap at {SIDE_OF_A_PHOTO} x {SIDE_OF_A_PHOTO} px takes {show(whole, '.2f')} s with the analysis of both "
-        f"pictures, {show(known, '.2f')} s without; {show(over(whole, least), '.1f')} and "
-        f"{show(over(known, least), '.1f')} times one analysis and one remap ({show(least, '.3f')} s)."
+        f"pictures ({busy:.2f} s of a processor at best), {show(known, '.2f')} s without; "
+        f"{show(over(whole, least), '.1f')} and {show(over(known, least), '.1f')} times one analysis and one remap "
+        f"({show(least, '.3f')} s). Load {os.getloadavg()[0]:.1f}."
     )
 
 
