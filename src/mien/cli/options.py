@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -204,10 +204,13 @@ def parse_face(word: str) -> FaceChoice:
     raise InputError(f"--face {word} is unknown{nearest(word, FACES)}: choose {known}.")
 
 
-def parse_people(given: Sequence[str]) -> tuple[Path | None, dict[FaceChoice, list[Path]] | None]:
+def parse_people(
+    given: Sequence[str], find: Callable[[str], Path] = Path
+) -> tuple[Path | None, dict[FaceChoice, list[Path]] | None]:
     """--identity, once or several times: one picture; or, for each face of the photo, the pictures of its new person.
 
-    FACE=FILE names the face: left, right or a number; FILE alone is for the face that --face chooses ("").
+    FACE=FILE names the face: left, right or a number; FILE alone is for the face that --face chooses (""). find: name
+    of a file → where it lies.
 
     Raises:
         InputError: some name a face and others do not.
@@ -217,8 +220,8 @@ def parse_people(given: Sequence[str]) -> tuple[Path | None, dict[FaceChoice, li
     people: dict[FaceChoice, list[Path]] = {}
     for one in given:
         which, equals, file = one.partition("=")
-        named = equals and (which in FACES or which.isdigit()) and not Path(one).exists()
-        people.setdefault(parse_face(which) if named else "", []).append(Path(file if named else one))
+        named = equals and (which in FACES or which.isdigit()) and not find(one).exists()
+        people.setdefault(parse_face(which) if named else "", []).append(find(file if named else one))
     if "" in people and len(people) > 1:
         raise InputError(
             f"--identity {people[''][0]} does not say which face becomes it: write left={people[''][0]}, "

@@ -186,7 +186,8 @@ def reface(
         from mien.cli.rows import make_rows
         from mien.making.rows import RowMaker
 
-        form = RequestFormat(pairs.parent, prompt, seed, num_images)
+        for_several = wish.face if isinstance(wish, PhotoWish) else None
+        form = RequestFormat(pairs.parent, prompt, seed, num_images, for_several)
         run = (pairs, out_dir, batch_size, overwrite, as_json, quiet, sheet)
         make_rows(partial(RowMaker, load), form, ACCOUNT, *run, cluster=cluster)
     else:
