@@ -102,8 +102,8 @@ def idi(
     method: Annotated[
         list[str] | None,
         typer.Option(
-            help="restruct, carry, faceswap:warp, faceswap:reface, faceswap:facefusion or faceswap:command; may be "
-            "repeated. Default: restruct and faceswap:warp."
+            help="restruct, carry, faceswap:photo, faceswap:reface, faceswap:facefusion or faceswap:command; may be "
+            "repeated. Default: restruct and faceswap:photo."
         ),
     ] = None,
     swap_command: Annotated[
@@ -175,7 +175,7 @@ def idi(
             raise InputError(f"{root} does not say its {name}: make it by `mien data ingest`.")
     recipe = Recipe(
         root.resolve(),
-        tuple(method or ("restruct", "faceswap:warp")),
+        tuple(method or ("restruct", "faceswap:photo")),
         backbone,
         adapter,
         device,

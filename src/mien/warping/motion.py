@@ -153,9 +153,7 @@ def _fill_gaps(grid: FloatArray, index: IndexArray, outline: FloatArray) -> None
     gaps = (within > 0) & (index < 0)
     if gaps.any():
         covered = (index < 0).astype(np.uint8)
-        _, nearest = cv2.distanceTransformWithLabels(
-            covered, cv2.DIST_L2, 3, labelType=cv2.DIST_LABEL_PIXEL
-        )
+        _, nearest = cv2.distanceTransformWithLabels(covered, cv2.DIST_L2, 3, labelType=cv2.DIST_LABEL_PIXEL)
         of = np.zeros((int(nearest.max()) + 1, 2), np.float32)
         of[nearest[index >= 0]] = grid[index >= 0]
         grid[gaps] = of[nearest[gaps]]
