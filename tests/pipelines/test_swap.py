@@ -27,7 +27,7 @@ def test_the_photo_engine_swaps_by_the_faces_it_is_told_of() -> None:
     swapped = np.asarray(swapper(target, identity)).astype(float)
     before, other = np.asarray(target).astype(float), np.asarray(identity).astype(float)
     assert swapped.shape == before.shape
-    np.testing.assert_array_equal(swapped[:4, :20], before[:4, :20])
+    np.testing.assert_array_equal(swapped[:4, :4], before[:4, :4])
     middle = slice(40, 90)
 
     def likeness(a: np.ndarray, b: np.ndarray) -> float:
