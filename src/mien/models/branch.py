@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +12,7 @@ from mien.models.adapter_files import State, read_adapter
 from mien.models.attention import LINEAR, KeyValue, LowRank
 from mien.models.compound import CompoundProjection, compound_projection_from_state
 from mien.models.projection import Projection, embed_tokens, projection_from_state
-from mien.types import Conditions, InputError
+from mien.types import InputError
 
 if TYPE_CHECKING:
     from diffusers import UNet2DConditionModel
@@ -60,37 +60,27 @@ class AdapterBranch(nn.Module):
         """[b, w] -> [b, n, d]; several pictures a sample, [b, k, w] -> [b, k n, d], as IP-Adapter does."""
         return embed_tokens(self.image_proj, embeds)
 
-
-class Tokeniser(Protocol):
-    """A branch as far as ``project`` needs it."""
-
-    def tokens(self, embeds: Tensor) -> Tensor: ...
-
-
-def project(
-    identity: Tokeniser | None,
-    expression: Tokeniser | None,
-    identity_embeds: Tensor | None,
-    expression_embeds: Tensor | None,
-    text: Tensor | None,
-    drop_identity: Tensor | None,
-    drop_expression: Tensor | None,
-) -> Conditions:
-    """Embeddings to tokens with these branches; see ``EAdapter.project``."""
-    tokens: list[Tensor | None] = []
-    for name, branch, embeds, drop in (
-        ("identity", identity, identity_embeds, drop_identity),
-        ("expression", expression, expression_embeds, drop_expression),
-    ):
-        if embeds is None:
-            tokens.append(None)
-            continue
-        if branch is None:
-            raise InputError(f"the adapter has no {name} branch: leave the {name} embedding out")
-        if drop is not None:
-            embeds = embeds.masked_fill(drop.view(-1, *[1] * (embeds.ndim - 1)), 0.0)
-        tokens.append(branch.tokens(embeds))
-    return Conditions(text=text, identity=tokens[0], expression=tokens[1])
+    def check_fit(self, unet: UNet2DConditionModel, source: str) -> None:
+        """Refuse a branch whose weights are not shaped for the UNet's layers."""
+        pairs = zip(attention_layers(unet).values(), attention_layers(unet, self.first).values(), strict=True)
+        wants = [(cross.to_k.in_features, attn.to_k.out_features) for cross, attn in pairs]
+        has = [(layer.to_k_ip.in_features, layer.to_k_ip.out_features) for layer in self.layers]
+        if wants != has:
+            raise InputError(
+                f"{source} is made for {len(has)} layers of cross-attention width {has[0][0]}, this "
+                f"UNet has {len(wants)} of width {wants[0][0]}: use an adapter of this UNet's family"
+            )
+        names = [name.removesuffix(".processor") for name in unet.attn_processors]
+        for k, weights in self.ip_adapter.items():
+            for name in LINEAR:
+                low_rank = getattr(weights, f"{name}_lora", None)
+                if low_rank is None:
+                    continue
+                attn: Any = unet.get_submodule(names[int(k)]) if int(k) < len(names) else None
+                linear = None if attn is None else attn.to_out[0] if name == "to_out" else getattr(attn, name)
+                shape = (low_rank.down.in_features, low_rank.up.out_features)
+                if linear is None or (linear.in_features, linear.out_features) != shape:
+                    raise InputError(f"{source}: ip_adapter.{k}.{name}_lora does not fit this UNet's layer")
 
 
 def attention_layers(unet: UNet2DConditionModel, first: int = 1) -> dict[str, Attention]:
@@ -114,29 +104,6 @@ def attention_layers(unet: UNet2DConditionModel, first: int = 1) -> dict[str, At
             "this UNet has no cross-attention of Stable Diffusion's kind: use an SD1.5 or SDXL family model"
         )
     return {name: layers[name] for name in names[first::2]}
-
-
-def check_fit(branch: AdapterBranch, unet: UNet2DConditionModel, source: str) -> None:
-    """Refuse a branch whose weights are not shaped for the UNet's layers."""
-    pairs = zip(attention_layers(unet).values(), attention_layers(unet, branch.first).values(), strict=True)
-    wants = [(cross.to_k.in_features, attn.to_k.out_features) for cross, attn in pairs]
-    has = [(layer.to_k_ip.in_features, layer.to_k_ip.out_features) for layer in branch.layers]
-    if wants != has:
-        raise InputError(
-            f"{source} is made for {len(has)} layers of cross-attention width {has[0][0]}, this "
-            f"UNet has {len(wants)} of width {wants[0][0]}: use an adapter of this UNet's family"
-        )
-    names = [name.removesuffix(".processor") for name in unet.attn_processors]
-    for k, weights in branch.ip_adapter.items():
-        for name in LINEAR:
-            low_rank = getattr(weights, f"{name}_lora", None)
-            if low_rank is None:
-                continue
-            attn: Any = unet.get_submodule(names[int(k)]) if int(k) < len(names) else None
-            linear = None if attn is None else attn.to_out[0] if name == "to_out" else getattr(attn, name)
-            shape = (low_rank.down.in_features, low_rank.up.out_features)
-            if linear is None or (linear.in_features, linear.out_features) != shape:
-                raise InputError(f"{source}: ip_adapter.{k}.{name}_lora does not fit this UNet's layer")
 
 
 def load_branch(unet: UNet2DConditionModel, path: str | Path) -> AdapterBranch:
@@ -166,7 +133,7 @@ def load_branch(unet: UNet2DConditionModel, path: str | Path) -> AdapterBranch:
     layers = [_key_value(ip_adapter, 2 * i + first, projection.dim, path) for i in range(count)]
     additions = {int(k): _additions(ip_adapter, int(k), path) for k in numbers}
     branch = AdapterBranch(projection, layers, additions, first)
-    check_fit(branch, unet, str(path))
+    branch.check_fit(unet, str(path))
     return branch
 
 

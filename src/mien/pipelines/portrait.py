@@ -45,7 +45,7 @@ from mien.types import Face, InputError
 
 if TYPE_CHECKING:
     from mien.models.attention import Scale
-    from mien.models.controllers import Controller
+    from mien.models.e_adapter import EAdapter
     from mien.pipelines.batches import Callback
 
 
@@ -63,7 +63,7 @@ class PortraitPipeline(DiffusersNames):
     def __init__(
         self,
         backbone: Backbone,
-        adapter: Controller,
+        adapter: EAdapter,
         scheduler: Any = None,
         analyze: Callable[[Image.Image], Sequence[Face]] | None = None,
         identity_encoder: FaceEncoder | None = None,
