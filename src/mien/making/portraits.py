@@ -9,7 +9,7 @@ from typing import Any
 from PIL import Image
 
 from mien.face.subject import Subject
-from mien.making.made import Drawn, Made, Progress
+from mien.making.made import Drawn, Made, Progress, record
 from mien.making.model import Model
 from mien.making.recording import Fingerprints
 from mien.making.scoring import Judge, Scores
@@ -114,8 +114,8 @@ class Portraits:
         for one in people:
             told = {"seed": one.seed}
             shared = {**self.settings, "kind": "invented", "prompt": prompt}
-            record = self.model.record({}, one.image, 0, 1)  # each is made alone, of no picture
-            made.append(Made(one.image, told, {}, {**shared, **told, **record}, None))
+            alone = record(self.model, {}, one.image)  # of no picture
+            made.append(Made(one.image, told, {}, {**shared, **told, **alone}, None))
         return made
 
 
