@@ -1,4 +1,4 @@
-"""Writing files so that a reader never sees half of one; reading them; naming what stands in the way."""
+"""Writing files so that a reader never sees half of one, reading JSON, and naming what stands in the way."""
 
 from __future__ import annotations
 
@@ -66,21 +66,6 @@ def write_text(path: str | Path, text: str) -> None:
     """Write UTF-8 `text` atomically."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="")
-
-
-def read_bytes(path: Path) -> bytes:
-    """A file's content.
-
-    Raises:
-        InputError: it is not there, or cannot be read.
-    """
-    try:
-        return path.read_bytes()
-    except FileNotFoundError as error:
-        raise InputError(f"{path} does not exist: check the name.") from error
-    except (OSError, ValueError) as error:
-        reason = (getattr(error, "strerror", None) or str(error)).lower()
-        raise InputError(f"{path} cannot be read ({reason}): check its name and permissions.") from error
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import io
 import os
+import stat
 import warnings
 from collections.abc import Callable, Iterable
 from importlib.util import find_spec
@@ -13,7 +14,6 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
-from mien.files import read_bytes
 from mien.types import InputError
 
 MAX_PIXELS = 100_000_000
@@ -54,7 +54,7 @@ def read_image(path: str | Path, max_pixels: int = MAX_PIXELS) -> Image.Image:
         InputError: the file is missing, unreadable, not a picture, damaged, too small or too large.
     """
     path = Path(path)
-    return decode_image(_picture_bytes(path), path, max_pixels)
+    return decode_image(_read_bytes(path), path, max_pixels)
 
 
 def decode_image(data: bytes, name: str | Path, max_pixels: int = MAX_PIXELS) -> Image.Image:
@@ -214,12 +214,20 @@ def list_folder(folder: Path, wanted: Callable[[Path], bool]) -> list[Path]:
         raise InputError(f"The folder {folder} cannot be read ({reason}): check its permissions.") from error
 
 
-def _picture_bytes(path: Path) -> bytes:
-    if os.path.isdir(path):  # pathlib's raises where a name is too long
+def _read_bytes(path: Path) -> bytes:
+    try:
+        mode = path.stat().st_mode
+        data = path.read_bytes() if stat.S_ISREG(mode) else b""
+    except FileNotFoundError as error:
+        raise InputError(f"{path} does not exist: check the name.") from error
+    except (OSError, ValueError) as error:
+        reason = (getattr(error, "strerror", None) or str(error)).lower()
+        raise InputError(f"{path} cannot be read ({reason}): check its name and permissions.") from error
+    if stat.S_ISDIR(mode):
         raise InputError(f"{path} is a folder: give a picture in it.")
-    if os.path.exists(path) and not os.path.isfile(path):
+    if not stat.S_ISREG(mode):
         raise InputError(f"{path} is not an ordinary file: give a picture.")
-    if not (data := read_bytes(path)):
+    if not data:
         raise InputError(f"{path} is empty: save or copy the picture again.")
     return data
 

@@ -15,7 +15,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mien.files import read_bytes
 from mien.types import InputError
 
 DELIMITERS = ",;\t|"
@@ -113,7 +112,13 @@ def stored(folder: Path, name: str) -> Path:
 
 
 def _read(path: Path) -> bytes:
-    data = read_bytes(path)
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError as error:
+        raise InputError(f"{path} does not exist: check the name.") from error
+    except (OSError, ValueError) as error:
+        reason = (getattr(error, "strerror", None) or str(error)).lower()
+        raise InputError(f"{path} cannot be read ({reason}): check its name and permissions.") from error
     for mark, kind in _BOOKS.items():
         if data.startswith(mark):
             raise InputError(f"{path} is {kind}, not a table of text: save it as CSV UTF-8.")

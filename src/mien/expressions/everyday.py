@@ -99,6 +99,19 @@ def find(text: str) -> Meaning | None:
     return _compound(words[0]) if len(words) == 1 else None
 
 
+def search(text: str) -> list[Meaning]:
+    """The meanings that somebody who types `text` may look for: what it means first, then those that have a name, a
+    form or an emoji with a word that begins so, in the order of `meanings`; all of them for nothing."""
+    begun = unicodedata.normalize("NFC", text).strip().casefold()
+    first = find(text)
+    found = {} if first is None else {first.name: first}
+    for name, meaning in meanings().items():
+        said = f" {name} {' '.join(meaning.forms)}".casefold().replace("-", " ")
+        if f" {begun}" in said or (begun and labels.plain(begun) in map(labels.plain, meaning.emoji)):
+            found.setdefault(name, meaning)
+    return list(found.values())
+
+
 def near(text: str) -> str:
     """ " (did you mean X or Y?)" of what is spelt like it, or of the words in it that are known; else nothing."""
     words = _split(unicodedata.normalize("NFC", text[:LONGEST]).casefold())

@@ -60,28 +60,6 @@ class AdapterBranch(nn.Module):
         """[b, w] -> [b, n, d]; several pictures a sample, [b, k, w] -> [b, k n, d], as IP-Adapter does."""
         return embed_tokens(self.image_proj, embeds)
 
-    def check_fit(self, unet: UNet2DConditionModel, source: str) -> None:
-        """Refuse a branch whose weights are not shaped for the UNet's layers."""
-        pairs = zip(attention_layers(unet).values(), attention_layers(unet, self.first).values(), strict=True)
-        wants = [(cross.to_k.in_features, attn.to_k.out_features) for cross, attn in pairs]
-        has = [(layer.to_k_ip.in_features, layer.to_k_ip.out_features) for layer in self.layers]
-        if wants != has:
-            raise InputError(
-                f"{source} is made for {len(has)} layers of cross-attention width {has[0][0]}, this "
-                f"UNet has {len(wants)} of width {wants[0][0]}: use an adapter of this UNet's family"
-            )
-        names = [name.removesuffix(".processor") for name in unet.attn_processors]
-        for k, weights in self.ip_adapter.items():
-            for name in LINEAR:
-                low_rank = getattr(weights, f"{name}_lora", None)
-                if low_rank is None:
-                    continue
-                attn: Any = unet.get_submodule(names[int(k)]) if int(k) < len(names) else None
-                linear = None if attn is None else attn.to_out[0] if name == "to_out" else getattr(attn, name)
-                shape = (low_rank.down.in_features, low_rank.up.out_features)
-                if linear is None or (linear.in_features, linear.out_features) != shape:
-                    raise InputError(f"{source}: ip_adapter.{k}.{name}_lora does not fit this UNet's layer")
-
 
 def attention_layers(unet: UNet2DConditionModel, first: int = 1) -> dict[str, Attention]:
     """Cross-attention layers by name (first = 1), or self-attention layers (0), in the order of
@@ -104,6 +82,29 @@ def attention_layers(unet: UNet2DConditionModel, first: int = 1) -> dict[str, At
             "this UNet has no cross-attention of Stable Diffusion's kind: use an SD1.5 or SDXL family model"
         )
     return {name: layers[name] for name in names[first::2]}
+
+
+def check_fit(branch: AdapterBranch, unet: UNet2DConditionModel, source: str) -> None:
+    """Refuse a branch whose weights are not shaped for the UNet's layers."""
+    pairs = zip(attention_layers(unet).values(), attention_layers(unet, branch.first).values(), strict=True)
+    wants = [(cross.to_k.in_features, attn.to_k.out_features) for cross, attn in pairs]
+    has = [(layer.to_k_ip.in_features, layer.to_k_ip.out_features) for layer in branch.layers]
+    if wants != has:
+        raise InputError(
+            f"{source} is made for {len(has)} layers of cross-attention width {has[0][0]}, this "
+            f"UNet has {len(wants)} of width {wants[0][0]}: use an adapter of this UNet's family"
+        )
+    names = [name.removesuffix(".processor") for name in unet.attn_processors]
+    for k, weights in branch.ip_adapter.items():
+        for name in LINEAR:
+            low_rank = getattr(weights, f"{name}_lora", None)
+            if low_rank is None:
+                continue
+            attn: Any = unet.get_submodule(names[int(k)]) if int(k) < len(names) else None
+            linear = None if attn is None else attn.to_out[0] if name == "to_out" else getattr(attn, name)
+            shape = (low_rank.down.in_features, low_rank.up.out_features)
+            if linear is None or (linear.in_features, linear.out_features) != shape:
+                raise InputError(f"{source}: ip_adapter.{k}.{name}_lora does not fit this UNet's layer")
 
 
 def load_branch(unet: UNet2DConditionModel, path: str | Path) -> AdapterBranch:
@@ -133,7 +134,7 @@ def load_branch(unet: UNet2DConditionModel, path: str | Path) -> AdapterBranch:
     layers = [_key_value(ip_adapter, 2 * i + first, projection.dim, path) for i in range(count)]
     additions = {int(k): _additions(ip_adapter, int(k), path) for k in numbers}
     branch = AdapterBranch(projection, layers, additions, first)
-    branch.check_fit(unet, str(path))
+    check_fit(branch, unet, str(path))
     return branch
 
 

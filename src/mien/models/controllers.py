@@ -160,9 +160,6 @@ class ControlNetBranch(nn.Module):
     def at(self, k: int) -> None:
         """Nothing for any layer of the UNet, see ``AdapterBranch.at``."""
 
-    def check_fit(self, unet: UNet2DConditionModel, source: str) -> None:
-        """:meth:`create` and :meth:`load_controlnet` have seen to it."""
-
     def blocks(self) -> list[str]:
         """Which of the UNet's blocks each residual goes to."""
         names = ["conv_in"]

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from mien.models.adapter_files import read_controller, write_adapter
 from mien.models.attention import DecoupledAttention, Injected, Injection, KeyValue, Scale, resolve_scale
-from mien.models.branch import AdapterBranch, attention_layers, load_branch
+from mien.models.branch import AdapterBranch, attention_layers, check_fit, load_branch
 from mien.models.latents import unet_input
 from mien.models.projection import ProjectionKind, create_projection
 from mien.types import Conditions, InputError, NoisePredictor
@@ -173,7 +173,8 @@ class EAdapter(nn.Module):
         if self._unet:
             raise InputError("this adapter is attached already: detach() it first")
         for name, branch in self.branches():
-            branch.check_fit(unet, f"the {name} branch")
+            if isinstance(branch, AdapterBranch):  # a ControlNet was made of this UNet
+                check_fit(branch, unet, f"the {name} branch")
         base = unet.attn_processors
         if any(isinstance(processor, DecoupledAttention) for processor in base.values()):
             raise InputError("this UNet has an adapter already: detach() that one first")
