@@ -24,7 +24,7 @@ from mien.face.mask import shown_mask
 from mien.models import sfsr
 from mien.models.sfsr import FRAMINGS, face_region
 from mien.pixels import to_pixels
-from mien.training.kept import Kept, Numbers
+from mien.training.cache import Cache, Numbers
 from mien.types import InputError
 
 if TYPE_CHECKING:
@@ -75,13 +75,13 @@ class Surroundings:
         expression = backbone.encoder("expression") if backbone.adapter is not None else _clip(backbone)
         self.expression_width = expression.width
         self.identity_encoder, self.expression_encoder = identity.name, expression.name
-        keep = Kept(manifest)
+        cached = Cache(manifest)
 
         def told(encoder: Any) -> Numbers:
             return lambda row, image: encoder(image, manifest.face(row))
 
-        self._identity = keep(f"identity-{identity.name}", rows, told(identity))
-        self._expression = keep(f"expression-{expression.name}", rows, told(expression))
+        self._identity = cached(f"identity-{identity.name}", rows, told(identity))
+        self._expression = cached(f"expression-{expression.name}", rows, told(expression))
         self._landmarks = manifest.array("landmarks").astype(np.float64)
 
     def __call__(self, count: int, rng: torch.Generator) -> Batch:
