@@ -8,17 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mien.cli import options
-from mien.cli.console import print_json, say
+from mien.cli.console import group, print_json, say
 
 if TYPE_CHECKING:
     from mien.data.records import Manifest
 
-app = typer.Typer(
-    help="Make, extend and look at sets of faces.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    add_completion=False,
-)
+app = group("Make, extend and look at sets of faces.")
 
 
 @app.command(short_help="Pictures into a set of faces.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import diffusers.utils.logging
 import torch
 
 from mien.backbones import load_backbone
+from mien.making.wishes import PortraitWish, RefaceWish
 from mien.pipelines.portrait import PortraitPipeline
 from mien.pipelines.reface import RefacePipeline
 from mien.provenance.hashes import hash_files, hash_folder
@@ -65,6 +67,15 @@ class Model:
             "device": self.backbone.device.type,
             "dtype": str(self.backbone.precision).removeprefix("torch."),
         }
+
+    def settings_of(self, kind: str, wish: PortraitWish | RefaceWish, pipe: Any) -> dict[str, Any]:
+        """See `Maker.settings`; what the wish leaves open is the pipeline's."""
+        asked = asdict(wish)
+        own = {
+            name: getattr(pipe, name) for name in ("steps", "guidance", "lead") if asked.get(name, 0) is None
+        }
+        scheduler = type(pipe.scheduler).__name__
+        return {"kind": kind, **asked, **own, **self.settings, "scheduler": scheduler}
 
     @cached_property
     def environment(self) -> dict[str, Any]:

@@ -192,8 +192,7 @@ class Photographs:
         """See `Maker`."""
         who, how = drawn.looked.who, drawn.looked.how
         assert who is not None and how is not None
-        told = self._judge.crop(how.image, None if how.subject is None else how.subject.face)
-        return [("photo", self._judge.crop(who.image, who.face)), ("expression", told)]
+        return [("photo", self._judge.crop(who.image, who.face)), ("expression", self._judge.crop_of(how))]
 
     def shown(self, drawn: Drawn) -> Image.Image:
         """See `Maker`; expressions leave the face where it was."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from mien.making.made import Drawn, Progress
@@ -55,16 +55,7 @@ class PlacedPeople(InScene):
     @property
     def settings(self) -> dict[str, Any]:
         """See `Maker`."""
-        steps, guidance = self.wish.steps, self.wish.guidance
-        return {
-            "kind": self.kind,
-            **asdict(self.wish),
-            "steps": self.pipe.steps if steps is None else steps,
-            "guidance": self.pipe.guidance if guidance is None else guidance,
-            **self.model.settings,
-            "scheduler": type(self.pipe.scheduler).__name__,
-            "face_by": "photo engine",
-        }
+        return {**self.model.settings_of(self.kind, self.wish, self.pipe), "face_by": "photo engine"}
 
     def look(self, request: Any) -> Looked:
         """See `Maker`."""

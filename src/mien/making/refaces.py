@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from typing import Any
 
 from PIL import Image
@@ -47,12 +46,12 @@ class InScene:
     def cells(self, drawn: Drawn) -> list[tuple[str, Image.Image]]:
         """See `Maker`."""
         looked, scene = drawn.looked, _scene(drawn)
-        crop, how = self._judge.crop, looked.how
+        crop = self._judge.crop
         found = [("photo" if looked.request.photo else "scene", crop(scene.subject.image, scene.face))]
         if looked.who is not None:
             found.append(("identity", crop(looked.who.image, looked.who.face)))
-        if how is not None:
-            found.append(("expression", crop(how.image, how.subject.face if how.subject else None)))
+        if looked.how is not None:
+            found.append(("expression", self._judge.crop_of(looked.how)))
         return found
 
     def shown(self, drawn: Drawn) -> Image.Image:
@@ -96,15 +95,7 @@ class Refaces(InScene):
     @property
     def settings(self) -> dict[str, Any]:
         """See `Maker`."""
-        steps, guidance = self.wish.steps, self.wish.guidance
-        return {
-            "kind": self.kind,
-            **asdict(self.wish),
-            "steps": self.pipe.portraits.steps if steps is None else steps,
-            "guidance": self.pipe.portraits.guidance if guidance is None else guidance,
-            **self.model.settings,
-            "scheduler": type(self.pipe.scheduler).__name__,
-        }
+        return self.model.settings_of(self.kind, self.wish, self.pipe.portraits)
 
     def make(self, looked: Sequence[Looked], callback: Progress | None = None) -> list[Drawn]:
         """See `Maker`."""

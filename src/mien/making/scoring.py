@@ -62,6 +62,10 @@ class Judge:
         faces = self.analyse(image) if face is None else [face]
         return cropped(image, faces[0]) if faces else image
 
+    def crop_of(self, how: Target) -> Image.Image:
+        """The same of what shows an expression."""
+        return self.crop(how.image, how.subject.face if how.subject else None)
+
     def look(self, subject: Subject) -> Observation:
         """What the scorer keeps of a subject."""
         if subject not in self._seen:
