@@ -26,24 +26,9 @@ SUFFIXES = (
 # Pictures that nothing here reads: kind -> suffixes. HEIC is among them where the extra is not installed.
 OTHERS = {
     "HEIC": HEIF,
-    "RAW": (
-        *(
-            ".3fr",
-            ".arw",
-            ".cr2",
-            ".cr3",
-            ".crw",
-            ".dcr",
-            ".dng",
-            ".erf",
-            ".gpr",
-            ".iiq",
-            ".kdc",
-            ".mef",
-            ".mrw",
-            ".nef",
-        ),
-        *(".nrw", ".orf", ".pef", ".raf", ".raw", ".rw2", ".rwl", ".sr2", ".srf", ".srw", ".x3f"),
+    "RAW": tuple(
+        ".3fr .arw .cr2 .cr3 .crw .dcr .dng .erf .gpr .iiq .kdc .mef .mrw .nef .nrw .orf .pef .raf .raw .rw2 .rwl .sr2 "
+        ".srf .srw .x3f".split()
     ),
     "JPEG XL": (".jxl",),
     "Photoshop": (".psd", ".psb"),

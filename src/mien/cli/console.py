@@ -54,6 +54,11 @@ class Verbs(TyperGroup):
             raise
 
 
+def group(purpose: str) -> typer.Typer:
+    """A verb that has verbs of its own."""
+    return typer.Typer(help=purpose, no_args_is_help=True, rich_markup_mode=None, add_completion=False)
+
+
 def say(message: str) -> None:
     """One line for a person, on stderr (stdout is kept for results), above a progress bar if there is one.
 

@@ -8,17 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mien.cli import options
-from mien.cli.console import print_json, say
+from mien.cli.console import group, print_json, say
 
 if TYPE_CHECKING:
     from mien.data.records import Manifest
 
-app = typer.Typer(
-    help="Make, extend and look at sets of faces.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    add_completion=False,
-)
+app = group("Make, extend and look at sets of faces.")
 
 
 @app.command(short_help="Pictures into a set of faces.")
@@ -108,8 +103,8 @@ def idi(
     method: Annotated[
         list[str] | None,
         typer.Option(
-            help="restruct, carry, faceswap:warp, faceswap:reface, faceswap:facefusion or faceswap:command; may be "
-            "repeated. Default: restruct and faceswap:warp."
+            help="restruct, carry, faceswap:photo, faceswap:reface, faceswap:facefusion or faceswap:command; may be "
+            "repeated. Default: restruct and faceswap:photo."
         ),
     ] = None,
     swap_command: Annotated[
@@ -181,7 +176,7 @@ def idi(
             raise InputError(f"{root} does not say its {name}: make it by `mien data ingest`.")
     recipe = Recipe(
         root.resolve(),
-        tuple(method or ("restruct", "faceswap:warp")),
+        tuple(method or ("restruct", "faceswap:photo")),
         backbone,
         adapter,
         device,

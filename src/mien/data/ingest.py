@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image
 
 from mien.data import records
-from mien.data.captions import Label, background_colour, caption, light_words
+from mien.data.captions import background_colour, light_words
 from mien.data.filters import MIN_QUALITY, Quality, crop_quality, load_quality
 from mien.data.gather import Item, Source
 from mien.data.growing import Growing, alone
@@ -270,8 +270,12 @@ def describe(canonical: ByteImage, landmarks: FloatArray) -> str:
     colour = np.ptp(canonical.astype(np.float32), axis=2).mean()
     style = "colour photo" if colour > GREY else "black and white photo"
     points = align.transform_points(landmarks, align.crop_matrix(landmarks))
-    light, background = light_words(canonical, points), background_colour(canonical)
-    return caption(style, Label(""), light, background, (True, True, True, True))
+    said = (
+        f"{style} of a person",
+        light_words(canonical, points),
+        f"{background_colour(canonical)} background",
+    )
+    return ", ".join(part for part in said if part)
 
 
 def _key(sha: str) -> str:

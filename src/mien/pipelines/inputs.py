@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from mien.backbones import FaceEncoder
 
 Picture = str | Path | Image.Image | Subject
-Wish = Picture | Mapping[str, float] | Expression
+ExpressionLike = Picture | Mapping[str, float] | Expression
 """An expression as it can be given to a pipeline: what `mien.expressions.spec.parse` takes."""
 FaceChoice = str | int
 """Which face of a picture is meant: "largest", "left", "right", or a number counted from 0, the largest."""
@@ -111,7 +111,7 @@ class Embedder:
         self.kind = kind
         self._seen: dict[str | int, tuple[Any, Tensor, FloatArray]] = {}
 
-    def __call__(self, subjects: Sequence[Wish | Person], pose: FloatArray | None = None) -> Tensor:
+    def __call__(self, subjects: Sequence[ExpressionLike | Person], pose: FloatArray | None = None) -> Tensor:
         """n subjects -> [n, w] float32; of a `Person` the mean of their pictures' embeddings.
 
         `pose` (yaw, pitch, roll, degrees): embedded expressions are told as a head so turned shows them
