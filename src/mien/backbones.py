@@ -22,7 +22,7 @@ from torch import Tensor
 
 from mien.files import read_json
 from mien.models import latents
-from mien.models.controllers import ControlNetAdapter, load_controller
+from mien.models.controllers import load_controller
 from mien.models.e_adapter import EAdapter
 from mien.models.folder import (
     choose_device,
@@ -129,7 +129,7 @@ class Backbone:
             self._encoders[branch] = load_encoder(branch, name, self.device)
         return self._encoders[branch]
 
-    def load_controller(self) -> EAdapter | ControlNetAdapter:
+    def load_controller(self) -> EAdapter:
         """The adapter, under whichever controller of the ablation the expression's file is for; in this backbone's
         precision and on its device, not yet attached. It is loaded once: pipelines of one backbone share it."""
         if self.adapter is None:
@@ -142,7 +142,7 @@ class Backbone:
     def load_adapter(self) -> EAdapter:
         """As :meth:`load_controller`, of an adapter that is no ControlNet."""
         adapter = self.load_controller()
-        if not isinstance(adapter, EAdapter):
+        if adapter.controller == "controlnet":
             raise InputError(f"the adapter of {self.name} is a ControlNet: use an E-Adapter")
         return adapter
 

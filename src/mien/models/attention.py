@@ -41,13 +41,6 @@ Scale = BlockScale | Callable[[Tensor], BlockScale]
 """A :data:`BlockScale`, or a function of the timestep t [b] that gives one."""
 
 
-def by_block(scale: Scale) -> list[LayerScale]:
-    """What the scale is anywhere, as far as it does not depend on the time."""
-    if callable(scale):
-        return []
-    return list(scale.values()) if isinstance(scale, Mapping) else [scale]
-
-
 def times(scale: Scale, factor: float) -> Scale:
     """The scale, everywhere and at all times so much larger."""
     if callable(scale):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +12,7 @@ from mien.models.adapter_files import State, read_adapter
 from mien.models.attention import LINEAR, KeyValue, LowRank
 from mien.models.compound import CompoundProjection, compound_projection_from_state
 from mien.models.projection import Projection, embed_tokens, projection_from_state
-from mien.types import Conditions, InputError
+from mien.types import InputError
 
 if TYPE_CHECKING:
     from diffusers import UNet2DConditionModel
@@ -59,38 +59,6 @@ class AdapterBranch(nn.Module):
     def tokens(self, embeds: Tensor) -> Tensor:
         """[b, w] -> [b, n, d]; several pictures a sample, [b, k, w] -> [b, k n, d], as IP-Adapter does."""
         return embed_tokens(self.image_proj, embeds)
-
-
-class Tokeniser(Protocol):
-    """A branch as far as ``project`` needs it."""
-
-    def tokens(self, embeds: Tensor) -> Tensor: ...
-
-
-def project(
-    identity: Tokeniser | None,
-    expression: Tokeniser | None,
-    identity_embeds: Tensor | None,
-    expression_embeds: Tensor | None,
-    text: Tensor | None,
-    drop_identity: Tensor | None,
-    drop_expression: Tensor | None,
-) -> Conditions:
-    """Embeddings to tokens with these branches; see ``EAdapter.project``."""
-    tokens: list[Tensor | None] = []
-    for name, branch, embeds, drop in (
-        ("identity", identity, identity_embeds, drop_identity),
-        ("expression", expression, expression_embeds, drop_expression),
-    ):
-        if embeds is None:
-            tokens.append(None)
-            continue
-        if branch is None:
-            raise InputError(f"the adapter has no {name} branch: leave the {name} embedding out")
-        if drop is not None:
-            embeds = embeds.masked_fill(drop.view(-1, *[1] * (embeds.ndim - 1)), 0.0)
-        tokens.append(branch.tokens(embeds))
-    return Conditions(text=text, identity=tokens[0], expression=tokens[1])
 
 
 def attention_layers(unet: UNet2DConditionModel, first: int = 1) -> dict[str, Attention]:

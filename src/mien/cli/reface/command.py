@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from mien.cli import options
 from mien.cli.console import choice, tell
 from mien.cli.pictures import place_again
+from mien.making.makers import open_maker
 from mien.making.wishes import PhotoWish, RefaceWish, Request
-
-if TYPE_CHECKING:
-    from mien.making.made import Maker
 
 SINGLE = ("photo", "identity", "expression")
 EVERY = "all"  # an expression: each of the 135 words, as a table of them
@@ -100,6 +99,9 @@ def reface(
         typer.Option(help="With --out-dir: all results on one picture, each under its expression."),
     ] = None,
     batch_size: options.BatchSize = 8,
+    ray: options.Ray = None,
+    workers: options.Workers = 2,
+    gpus: options.Gpus = 0.0,
     source: options.Source = None,
     force: options.Force = False,
     overwrite: options.Overwrite = False,
@@ -140,6 +142,7 @@ def reface(
         pairs, identity = write_words(out_dir, photo, identity or (), overwrite), None
     else:
         options.check_mode(context, SINGLE)
+    cluster = options.cluster(context, pairs is not None)
 
     if source is not None:
         from mien.cli.repeat import repeat
@@ -177,19 +180,20 @@ def reface(
             expression_face=options.parse_face(expression_face),
         )
 
-    def load() -> Maker:
-        from mien.making.makers import open_maker
-
-        return open_maker(wish, backbone, device, dtype, adapter, scheduler, tell)
-
+    load = partial(open_maker, wish, backbone, device, dtype, adapter, scheduler)
     if pairs is not None and out_dir is not None:
         from mien.cli.reface.rows import ACCOUNT, RequestFormat
         from mien.cli.rows import make_rows
+        from mien.making.rows import RowMaker
 
-        form = RequestFormat(pairs.parent, prompt, seed, num_images)
-        make_rows(load, form, ACCOUNT, pairs, out_dir, batch_size, overwrite, as_json, quiet, sheet)
+        for_several = wish.face if isinstance(wish, PhotoWish) else None
+        form = RequestFormat(pairs.parent, prompt, seed, num_images, for_several)
+        run = (pairs, out_dir, batch_size, overwrite, as_json, quiet, sheet)
+        make_rows(partial(RowMaker, load), form, ACCOUNT, *run, cluster=cluster)
     else:
         from mien.cli.results import make
 
         request = Request(one, expression, prompt, seed, photo, people)
-        make(load, request, num_images, output, strip, began, overwrite, as_json, verbose, quiet)
+        make(
+            partial(load, tell), request, num_images, output, strip, began, overwrite, as_json, verbose, quiet
+        )
