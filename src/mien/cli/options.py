@@ -78,7 +78,7 @@ def _there(path: Path | None) -> Path | None:
 
 
 def _ray(address: str | None) -> str | None:
-    """`InputError` if it is no address, or Ray is not installed."""
+    """`InputError` if it is no address."""
     from mien.types import InputError
 
     if address in (None, "off"):
@@ -87,8 +87,6 @@ def _ray(address: str | None) -> str | None:
         raise InputError(
             f"--ray {address} is no cluster{nearest(str(address), ('local', 'auto'))}: choose local, auto or HOST:PORT."
         )
-    if find_spec("ray") is None:
-        raise InputError('--ray needs Ray: pip install "mien[ray]".')
     return address
 
 
@@ -239,7 +237,7 @@ def cluster(context: typer.Context, table: bool = True) -> Cluster | None:
         table: whether there is work to spread.
 
     Raises:
-        InputError: there is none, or --ray is missing.
+        InputError: there is none, --ray is missing, or Ray is not installed.
     """
     from mien.types import InputError
 
@@ -251,6 +249,8 @@ def cluster(context: typer.Context, table: bool = True) -> Cluster | None:
         return None
     if not table:
         raise InputError("--ray spreads the rows of a table: add --pairs FILE.csv, or leave it out.")
+    if find_spec("ray") is None:
+        raise InputError('--ray needs Ray: pip install "mien[ray]".')
     from mien.spread import Cluster
 
     return Cluster(given["ray"], given["workers"], given["gpus"])

@@ -144,7 +144,7 @@ def travel(
     for path in written:
         print(path)
     if film.scores is not None:
-        print(words(film.scores))
-        if poor := warning(film.scores):
+        print(words(film.scores) or "no face found")
+        if poor := warning(film.scores, engine="photo" if by_photo else "diffusion"):
             tell(poor)
     print(f"{frames} frames, {' -> '.join(stop.text for stop in places)}, {seconds:.1f} s in all")
