@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from typing import Any
 
 from PIL import Image
 
 from mien.face.subject import Subject
-from mien.making.made import Drawn, Made, Progress
+from mien.making.made import Drawn, Made, Progress, record
 from mien.making.model import Model
 from mien.making.recording import Fingerprints
 from mien.making.scoring import Judge, Scores
@@ -44,16 +43,7 @@ class Portraits:
     @property
     def settings(self) -> dict[str, Any]:
         """See `Maker`."""
-        steps, guidance = self.wish.steps, self.wish.guidance
-        return {
-            "kind": self.kind,
-            **asdict(self.wish),
-            "steps": self.pipe.steps if steps is None else steps,
-            "guidance": self.pipe.guidance if guidance is None else guidance,
-            "lead": self.pipe.lead if self.wish.lead is None else self.wish.lead,
-            **self.model.settings,
-            "scheduler": type(self.pipe.scheduler).__name__,
-        }
+        return self.model.settings_of(self.kind, self.wish, self.pipe)
 
     def make(self, looked: Sequence[Looked], callback: Progress | None = None) -> list[Drawn]:
         """See `Maker`."""
@@ -96,8 +86,10 @@ class Portraits:
     def cells(self, drawn: Drawn) -> list[tuple[str, Image.Image]]:
         """See `Maker`."""
         who, how = _pair(drawn.looked)
-        shown = self._judge.crop(how.image, None if how.subject is None else how.subject.face)
-        return [("identity", self._judge.crop(who.image, who.face)), ("expression", shown)]
+        return [
+            ("identity", self._judge.crop(who.image, who.face)),
+            ("expression", self._judge.crop_of(how)),
+        ]
 
     def shown(self, drawn: Drawn) -> Image.Image:
         """See `Maker`."""
@@ -114,8 +106,8 @@ class Portraits:
         for one in people:
             told = {"seed": one.seed}
             shared = {**self.settings, "kind": "invented", "prompt": prompt}
-            record = self.model.record({}, one.image, 0, 1)  # each is made alone, of no picture
-            made.append(Made(one.image, told, {}, {**shared, **told, **record}, None))
+            alone = record(self.model, {}, one.image)  # of no picture
+            made.append(Made(one.image, told, {}, {**shared, **told, **alone}, None))
         return made
 
 

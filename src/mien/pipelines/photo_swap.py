@@ -167,7 +167,7 @@ class SwapPipeline:
             if wish is not None:
                 wanted = focused(sitter, self._photo.wanted(sitter, wish, relative), strength, region)
                 if change.identities:  # what the expression leaves open is still that of the photo
-                    wanted = Wanted(wanted.value, np.r_[np.ones(52), wanted.weight[52:]])
+                    wanted = replace(wanted, weight=np.r_[np.ones(52), wanted.weight[52:]])
             image = (
                 swapped(sitter, change.identities, wanted, wish is None)
                 if change.identities
@@ -186,7 +186,8 @@ class SwapPipeline:
 def moved_by(sitter: Sitter, wanted: Wanted) -> ByteImage:
     """The sitter's photo [H, W, 3] uint8, the same person reading as wanted."""
     sought = seek(sitter, wanted)
-    return draw(sitter.image, sitter.face.landmarks, sought.before, sought.after, sitter.mouth).image
+    landmarks, found = sitter.face.landmarks, (sought.before, sought.after)
+    return draw(sitter.image, landmarks, *found, sitter.mouth, shut=sought.shut).image
 
 
 def swapped(sitter: Sitter, identities: Sequence[Sitter], wanted: Wanted, keeps: bool = True) -> ByteImage:
@@ -220,8 +221,8 @@ def swapped(sitter: Sitter, identities: Sequence[Sitter], wanted: Wanted, keeps:
     if keeps and shut(sitter):
         bite = 0.0 if shut(identity) else BITE
         after = closed(sought)
-    put = draw(identity.image, landmarks, sought.before, after, identity.mouth)
-    theirs = moved(landmarks, sought.before, after)
+    put = draw(identity.image, landmarks, sought.before, after, identity.mouth, shut=sought.shut)
+    theirs = moved(landmarks, sought.before, after, shut=sought.shut)
     return laid(sitter.image, sitter.face.landmarks, put.image, theirs, bite).image
 
 

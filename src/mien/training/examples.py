@@ -31,8 +31,8 @@ from mien.face.align import CROP_SIZE, crop_matrix, invert, warp
 from mien.metrics import face as metrics
 from mien.models.sfsr import face_region
 from mien.pixels import to_pixels
+from mien.training.cache import Cache, Numbers
 from mien.training.judge import FaceJudge
-from mien.training.kept import Kept, Numbers
 from mien.types import FloatArray, InputError
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class ManifestExamples:
     the target itself: EmojiDiff's {S_i^¬e, R_i^e, T_i^e}. With it they are {S_i^¬e, R_¬i^e, T_i^e}. To an expression
     encoder that looks at pictures (CLIP) the target itself would show what is to be drawn: see `apart`.
 
-    Embeddings are made once and kept in the folder (`kept.Kept`), latents too where `latents` is set (the
+    Embeddings are made once and kept in the folder (`cache.Cache`), latents too where `latents` is set (the
     autoencoder's mean; every picture then has one fixed crop).
 
     Args:
@@ -133,14 +133,16 @@ class ManifestExamples:
 
             return numbers
 
-        keep = Kept(self.manifest)
-        self._identity = keep(f"identity-{names['identity']}", sources, encode("identity"))
-        self._expression = keep(f"expression-{names['expression']}", references, encode("expression"))
-        self._judged = keep("judged", shown, look(judge.expression))
-        self._person = keep("judged-person", sources, look(judge.identity)) if person else None
+        cached = Cache(self.manifest)
+        self._identity = cached(f"identity-{names['identity']}", sources, encode("identity"))
+        self._expression = cached(f"expression-{names['expression']}", references, encode("expression"))
+        self._judged = cached("judged", shown, look(judge.expression))
+        self._person = cached("judged-person", sources, look(judge.identity)) if person else None
         self._latents = None
         if latents:
-            self._latents = keep(f"latents-{Path(backbone.name).name}-{framing}-{size}", shown, self._latent)
+            self._latents = cached(
+                f"latents-{Path(backbone.name).name}-{framing}-{size}", shown, self._latent
+            )
 
     def __call__(self, size: int, rng: torch.Generator) -> Batch:
         return self._batch(self.train[torch.randint(len(self.train), (size,), generator=rng).numpy()], rng)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -10,17 +12,20 @@ from typing import TYPE_CHECKING
 
 from mien.cli.console import nearest
 from mien.cli.options import parse_people
+from mien.cli.pictures import keep_tables
 from mien.cli.rows import (
     Account,
     Cells,
-    Line,
     Requests,
     check_there,
     located,
     row_expression_files,
     seed_of,
 )
+from mien.files import write_text
+from mien.making.rows import Line
 from mien.making.wishes import SCORED_BY, Request
+from mien.provenance import check_format
 from mien.tables import stored
 from mien.types import InputError
 
@@ -31,6 +36,36 @@ COLUMNS = ("photo", "identity", "expression", "prompt", "seed", "out", "sentence
 ACCOUNT = Account(
     "photos", ("row", "out", "task", "prompt", "seed", "id", "exp", "pose"), SCORED_BY["reface"]
 )
+
+
+def write_words(
+    out_dir: Path | None, photo: Path | None, identities: Sequence[str], overwrite: bool = False
+) -> Path:
+    """Where a table of one row for each of the 135 words was written, in `out_dir`, which is made.
+
+    Raises:
+        InputError: there is no `out_dir`, it cannot be written to, or the identity is no one picture.
+    """
+    from mien.expressions.labels import labels
+
+    if out_dir is None:
+        raise InputError("--expression all is every word, one picture each: add --out-dir DIR for them.")
+    if len(identities) > 1 or any("=" in one for one in identities):
+        raise InputError("--expression all takes one picture as --identity: leave the others out.")
+    for picture in map(str, (*identities, *([photo] if photo else []))):
+        check_there([Path(picture)], None)
+    place, text = out_dir / "words.csv", io.StringIO()
+    keep_tables([place], "photo,identity,expression,out", overwrite)
+    who, where = (str(Path(one).absolute()) if one else "" for one in (*(identities or [""]), photo))
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("photo", "identity", "expression", "out"))
+    writer.writerows((where, who, word, f"{word.replace(' ', '_')}.png") for word in labels())
+    try:
+        out_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"The folder {out_dir} cannot be made: choose another --out-dir.") from error
+    write_text(place, text.getvalue())
+    return place
 
 
 def spelt_out(cells: Cells) -> Cells:
@@ -71,6 +106,9 @@ class RequestFormat:
                 raise InputError(
                     f"{path} has a column `{column}`{hint}: its columns are {','.join(COLUMNS)}."
                 )
+
+    def check_out(self, out: Path) -> object:
+        return check_format(out)
 
     def ask(self, cells: Cells, number: int) -> tuple[Requests, str]:
         cells = spelt_out(cells)

@@ -10,14 +10,11 @@ Another estimator of `diffusion.x0` may stand in for ANI, which is how the paper
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
-from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 
 from mien.data.pairs import TRIPLES
 from mien.diffusion.losses import Contrast, contrast_alignment
@@ -33,10 +30,11 @@ from mien.training.adapter import (
 )
 from mien.training.examples import DataConfig
 from mien.training.judge import FaceJudge, canonical
+from mien.training.stages.base import BaseStage
 from mien.types import Conditions, InputError
 
 
-class IcaStage:
+class IcaStage(BaseStage):
     """See the module.
 
     Args:
@@ -92,15 +90,6 @@ class IcaStage:
         self.estimate: Estimator = ESTIMATORS[estimator]
         if estimator == "ani":
             self.estimate = partial(adaptive_noise_inversion, r_tmax=r_tmax)
-
-    def modules(self) -> dict[str, nn.Module]:
-        return {"adapter": self.training.adapter}
-
-    def trainable(self) -> Iterable[nn.Parameter]:
-        return self.training.trainable()
-
-    def batch(self, size: int, rng: torch.Generator) -> dict[str, Tensor]:
-        return self.training.examples(size, rng)
 
     def step(self, batch: dict[str, Tensor], rng: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         training = self.training
@@ -176,9 +165,3 @@ class IcaStage:
             predicted=predicted,
         )
         return canonical(self.training.backbone.decode(z0), matrices)
-
-    def validate(self) -> tuple[dict[str, float], Image.Image | None]:
-        return self.training.validate()
-
-    def export(self, folder: Path) -> None:
-        self.training.export(folder)
