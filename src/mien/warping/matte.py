@@ -38,6 +38,8 @@ BEARD = (123, 147, 213, 192, 214, 135, 169, 170, 140, 171, 175, 396, 369, 395, 3
          425, 327, 2, 98, 205, 50)  # fmt: skip
 CHIN = (150, 149, 176, 148, 152, 377, 400, 378, 379, 262, 428, 199, 208, 32)
 ROUGH = 2.8  # times the texture of the cheeks, from which a chin is bearded
+PALEST = 0.96  # of the light of the cheeks: what is lighter is no beard but a collar
+SMOOTH = 0.008  # texture of cheeks at least: the very smoothest of soft pictures tell nothing
 ROUNDS = 2  # of GrabCut
 
 
@@ -105,17 +107,21 @@ def shown(image: ByteImage, landmarks: FloatArray) -> ByteImage:
 
 def bearded(image: ByteImage, landmarks: FloatArray) -> FloatArray:
     """[h, w] float32 0 to 1: where there is beard on cheeks, chin and throat of a small picture: it has a texture that
-    the cheeks below the eyes have not. All 0 where the chin has none."""
+    the cheeks below the eyes have not, and is darker. All 0 where the chin has none."""
     wide = float(np.linalg.norm(landmarks[234, :2] - landmarks[454, :2]))
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32)
     rough = np.abs(grey - cv2.GaussianBlur(grey, (0, 0), 0.01 * wide)) / (grey + 4)
-    cheeks, chin = (fill(image.shape, landmarks, *outlines) > 0 for outlines in (SURE[1:], (CHIN,)))
+    cheeks = fill(image.shape, landmarks, *SURE[1:]) > 0
+    chin = cv2.erode(fill(image.shape, landmarks, CHIN), np.ones((5, 5), np.uint8)) > 0  # not its outline
     if not cheeks.any() or not chin.any():
         return np.zeros(image.shape[:2], np.float32)
-    smooth = max(float(rough[cheeks].mean()), 0.004)
+    smooth = max(float(rough[cheeks].mean()), SMOOTH)
     if rough[chin].mean() < ROUGH * smooth:
         return np.zeros(image.shape[:2], np.float32)
-    hair = cv2.GaussianBlur(rough * throat(image.shape, landmarks), (0, 0), 0.03 * wide) / smooth
+    dark = cv2.GaussianBlur(grey, (0, 0), 0.02 * wide) < PALEST * np.median(grey[cheeks])
+    if np.median(dark[chin]) < 1:
+        return np.zeros(image.shape[:2], np.float32)
+    hair = cv2.GaussianBlur(rough * dark * throat(image.shape, landmarks), (0, 0), 0.03 * wide) / smooth
     return np.asarray(np.clip((hair - 0.5 * ROUGH) / (0.25 * ROUGH), 0, 1))
 
 
@@ -146,11 +152,13 @@ def throat(shape: tuple[int, ...], landmarks: FloatArray) -> ByteImage:
     return fill(shape, below, (*jaw, 425, 2, 205))
 
 
-def forehead(shape: tuple[int, ...], landmarks: FloatArray) -> ByteImage:
-    """[h, w] uint8: 1 on forehead and temples, without the brows."""
+def rim(shape: tuple[int, ...], landmarks: FloatArray) -> ByteImage:
+    """[h, w] uint8: 1 on forehead, temples and the sides of the cheeks, without the brows: where hair falls."""
     top = OVAL.index(127)  # from there over the top to 356
-    outline = (*OVAL[top:], *OVAL[:8], 372, 383, 300, 293, 334, 296, 336, 9, 107, 66, 105, 63, 70, 156, 143)
-    return fill(shape, landmarks, outline) & (1 - fill(shape, landmarks, *BROWS, grow=1.15))
+    forehead = (*OVAL[top:], *OVAL[:8], 372, 383, 300, 293, 334, 296, 336, 9, 107, 66, 105, 63, 70, 156, 143)
+    right = (143, 127, 234, 93, 132, 58, 213, 147, 123, 116)
+    left = (372, 356, 454, 323, 361, 288, 433, 376, 352, 345)
+    return fill(shape, landmarks, forehead, right, left) & (1 - fill(shape, landmarks, *BROWS, grow=1.15))
 
 
 def refine(

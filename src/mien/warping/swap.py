@@ -120,12 +120,13 @@ def blended(front: ByteImage, back: ByteImage, landmarks: FloatArray, hue: light
 @dataclass(frozen=True)
 class _Seen:
     """What two small pictures show, each [h, w]: front, the identity's [h, w, 3]; shows, where each shows its face;
-    skin, where both show bare skin; area, where the new face may lie; lacks, where the identity's picture shows
-    something else there."""
+    skin, where both show bare skin; hair, where either has a beard; area, where the new face may lie; lacks, where the
+    identity's picture shows something else there."""
 
     front: ByteImage
     shows: tuple[FloatArray, FloatArray]
     skin: FloatArray
+    hair: FloatArray
     area: ByteImage
     lacks: ByteImage
 
@@ -163,7 +164,14 @@ def _seen(front: ByteImage, back: ByteImage, points: FloatArray) -> _Seen:
     features = matte.fill(oval.shape, points, *matte.LIDS, *matte.BROWS, matte.OUTER_LIPS, grow=1.15)
     both = cv2.erode(shows[0] & shows[1] & (1 - features), np.ones((5, 5)))
     skin = np.asarray(both * (1 - hair[0]) * (1 - hair[1]), np.float32)
-    return _Seen(front, (shows[0].astype(np.float32), shows[1].astype(np.float32)), skin, area, lacks)
+    return _Seen(
+        front,
+        (shows[0].astype(np.float32), shows[1].astype(np.float32)),
+        skin,
+        np.maximum(*hair),
+        area,
+        lacks,
+    )
 
 
 def _lit(seen: _Seen, back: ByteImage, points: FloatArray) -> _Plan:
@@ -186,8 +194,10 @@ def _lit(seen: _Seen, back: ByteImage, points: FloatArray) -> _Plan:
     lower = soft(matte.fill(shape, points, matte.BEARD), 0.03 * wide)
     edge = 4 * alpha * (1 - alpha)
     gains = light.relight(lit, back.astype(np.float32), seen.skin, edge, lower, wide, skins.bright)
-    # Hair, a hat or a shadow of the identity's: where the photo has a forehead to show, it keeps that.
-    other = soft(matte.forehead(shape, points)) * (1 - light.agreement(lit * np.exp(gains), back))
+    # Hair, a hat or a shadow of the identity's: where the photo has a forehead or a cheek to show, it keeps that.
+    other = soft(matte.rim(shape, points) * (1 - seen.hair)) * (
+        1 - light.agreement(lit * np.exp(gains), back)
+    )
     grey = gains.mean(2, keepdims=True)  # the hue of light shows on flesh; hair and eyes keep theirs
     gains = grey + (np.maximum(flesh, lips) * (1 - eyes))[..., None] * (gains - grey)
     return _Plan(skins, cover * (1 - other), soft(lips), soft(eyes), flesh, brows, gains)
