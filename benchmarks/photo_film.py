@@ -67,14 +67,15 @@ def extracted(archive: str, folder: Path) -> list[Path]:
     return sorted(paths)
 
 
-def drive(image: Image.Image, driver: Path, frames: int, output: Path) -> dict[str, float]:
+def drive(
+    image: Image.Image, driver: Path, frames: int, output: Path, relative: bool | None = None
+) -> dict[str, float]:
     """A photo driven by a film's first frames, as `mien film` does it: frames a second, and processor seconds a frame,
     the photo's own included."""
     began, busy = time.perf_counter(), time.process_time()
     with Part(driver, frames) as footage:
-        puppet = Puppet(PhotoPipeline().sit(image))
         choose = filming.Chooser("largest", driver.name, print)
-        puppet.rest(filming.resting(footage, choose)[0])
+        puppet = filming.prepared(footage, lambda: Puppet(PhotoPipeline().sit(image)), choose, relative)
         report = filming.drive(footage, puppet, output, {"benchmark": "photo_film"}, choose, audio=False)
     speed = report.frames / (time.perf_counter() - began)
     return {"speed": speed, "busy": (time.process_time() - busy) / report.frames}

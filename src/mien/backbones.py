@@ -60,10 +60,33 @@ ENCODERS = {
     ("expression", "embedded"): "mien.encoders.expression:EmbeddedExpression",
     ("expression", "clip"): "mien.encoders.clip:ClipExpression",
     ("expression", "action_units"): "mien.expressions.units:ActionUnits",
+    ("expression", "flame"): "mien.expressions.flame:FlameExpression",
     ("expression", "pixels"): "mien.encoders.pixels:PixelExpression",
 }
 
 OFFLOADS = {"none": "", "model": "enable_model_cpu_offload", "sequential": "enable_sequential_cpu_offload"}
+
+
+def load_encoder(branch: str, name: str, device: torch.device) -> FaceEncoder:
+    """The encoder of that name, of "identity" or "expression"; recognisers that are joined by "+" side by side.
+
+    Raises:
+        InputError: there is no such encoder, or what it needs is not installed or not here.
+    """
+    if branch == "identity" and "+" in name:
+        from mien.encoders.compound import JoinedIdentity, compound
+
+        return JoinedIdentity(compound(name.split("+"), device))
+    if (branch, name) not in ENCODERS:
+        known = ", ".join(n for b, n in ENCODERS if b == branch)
+        raise InputError(f"the adapter asks for the {branch} encoder {name!r}: known are {known}")
+    module, attribute = ENCODERS[branch, name].split(":")
+    try:
+        make = getattr(importlib.import_module(module), attribute)
+    except ModuleNotFoundError as error:
+        raise InputError(f"the {branch} encoder {name!r} needs {error.name}: install it") from error
+    encoder: FaceEncoder = make(device=device)
+    return encoder
 
 
 @dataclass
@@ -103,20 +126,7 @@ class Backbone:
             raise InputError(f"{self.name} has no adapter: give one with adapter=FOLDER")
         if branch not in self._encoders:
             name = getattr(self.adapter, f"{branch}_encoder")
-            if branch == "identity" and "+" in name:
-                from mien.encoders.compound import JoinedIdentity, compound
-
-                self._encoders[branch] = JoinedIdentity(compound(name.split("+"), self.device))
-                return self._encoders[branch]
-            if (branch, name) not in ENCODERS:
-                known = ", ".join(n for b, n in ENCODERS if b == branch)
-                raise InputError(f"the adapter asks for the {branch} encoder {name!r}: known are {known}")
-            module, attribute = ENCODERS[branch, name].split(":")
-            try:
-                make = getattr(importlib.import_module(module), attribute)
-            except ModuleNotFoundError as error:
-                raise InputError(f"the {branch} encoder {name!r} needs {error.name}: install it") from error
-            self._encoders[branch] = make(device=self.device)
+            self._encoders[branch] = load_encoder(branch, name, self.device)
         return self._encoders[branch]
 
     def load_controller(self) -> EAdapter:

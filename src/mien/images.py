@@ -219,6 +219,8 @@ def _read_bytes(path: Path) -> bytes:
         mode = path.stat().st_mode
         data = path.read_bytes() if stat.S_ISREG(mode) else b""
     except FileNotFoundError as error:
+        if str(path).startswith(("http:", "https:")):
+            raise InputError(f"{path} is an address: download the picture, and give its file.") from error
         raise InputError(f"{path} does not exist: check the name.") from error
     except (OSError, ValueError) as error:
         reason = (getattr(error, "strerror", None) or str(error)).lower()

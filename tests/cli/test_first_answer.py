@@ -55,7 +55,10 @@ WRONG = {
     "generate me.png joy --backbone sd15 --adapter published": "5 things are missing",
     "generate me.png joy --backbone sdxl --adapter published": "mien models fetch sdxl-published",
     "generate me.png joy --backbone sd15 --adapter fineface": "mien models fetch sd15-fineface",
+    "generate me.png joy --backbone sd15 --adapter arc2face": "mien models fetch sd15-arc2face",
+    "generate me.png joy --backbone sdxl --adapter arc2face": "is for models of SD1.5's family",
     "generate me.png joy --backbone sd15": "sd15 has no adapter of its own",
+    "generate me.png joy --backbone sd15 --adapter absent": "2 things are missing for sd15",
     "generate me.png joy --backbone some/model --adapter published": "HF_HUB_OFFLINE forbids",
     "generate me.png joy --backbone absent.safetensors --adapter published": "no such checkpoint",
     "reface --prompt lighthouse --identity me.png --backbone sd15": "mien models fetch sd15",
@@ -63,6 +66,11 @@ WRONG = {
     "data ingest absent out": "absent is no folder",
     "data idi absent out": "absent does not exist",
     "train absent.yaml": "no recipe absent.yaml",
+    "train sd15_base": "6 things are missing for the recipe sd15_base",
+    "train sd15_refined": "the adapter to start from, made by the stage before",
+    "train sd15_base args.backbone=sdxl args.data.root=photos": "mien models fetch sdxl",
+    "train mini_base args.data.root=[absent,other]": "absent is not there",
+    "studio --backbone sd15 --adapter absent": "2 things are missing for sd15",
 }
 VERBS = "generate reface travel invent expressions inspect analyze studio evaluate models data train".split()
 SCRIPT = """

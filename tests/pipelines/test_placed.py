@@ -64,6 +64,7 @@ def test_seeds_are_tried_until_one_face_is_found_and_the_person_is_put_there(fol
     placed = pipe("in a garden", Subject(ME, analyze(ME)[0]), parse("surprise"))
     assert placed.seed == 2 and "seed 2: of 2 before it" in told[0]
     assert placed.image.size == OTHER.size and np.array_equal(placed.scene.photo, np.asarray(OTHER))
+    assert pipe("in a garden", None, parse("joy")).scene is placed.scene and len(told) == 1  # made once
     alone = pipe("in a garden", None, parse("surprise"), seed=2)
     assert np.abs(np.asarray(placed.image, float) - np.asarray(alone.image)).max() > 30  # another person
     (face,) = analyze(alone.image)

@@ -6,6 +6,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -23,15 +24,19 @@ if TYPE_CHECKING:
     from mien.types import ByteImage, Face
 
 INTERRUPTED = 130
+STILL = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".tif", ".tiff", ".heic", ".heif", ".avif")
 OUTPUT = Path("film.mp4")
+ONE = ("source", "driver", "output", "expression", "identity", "motion", "out")  # of one film alone
 
 
 def film(
     context: typer.Context,
     source: Annotated[
-        Path,
-        typer.Argument(metavar="PHOTO", help="A photo to move; or a film, with --expression or --motion."),
-    ],
+        Path | None,
+        typer.Argument(
+            metavar="PHOTO", help="A photo to move; or a film, with --expression, --identity or --motion."
+        ),
+    ] = None,
     driver: Annotated[
         Path | None,
         typer.Argument(
@@ -59,11 +64,13 @@ def film(
         bool, typer.Option("--pose/--no-pose", help="The head turns too, up to 15 degrees.")
     ] = True,
     relative: Annotated[
-        bool,
+        bool | None,
         typer.Option(
-            "--relative/--absolute", help="Take over how the face moves from its rest, or match it as it is."
+            "--relative/--absolute",
+            help="Take over how the face moves from its rest, or match it as it is. Unless said, the latter where "
+            "photo and film show the same person.",
         ),
-    ] = True,
+    ] = None,
     smooth: Annotated[
         float, typer.Option(min=0, max=10, help="Against tremor; 0 follows every reading.")
     ] = 1.0,
@@ -74,6 +81,13 @@ def film(
     teeth: options.Teeth = None,
     size: Annotated[int, typer.Option(min=64, max=4096, help="Longer side of the film at most, px.")] = 1280,
     audio: Annotated[bool, typer.Option("--audio/--no-audio", help="The film's sound, untouched.")] = True,
+    pairs: Annotated[
+        Path | None, typer.Option(help="CSV of films to make: photo,video,expression,identity,out.")
+    ] = None,
+    out_dir: options.OutDir = None,
+    ray: options.Ray = None,
+    workers: options.Workers = 2,
+    gpus: options.Gpus = 0.0,
     overwrite: options.Overwrite = False,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
@@ -88,6 +102,9 @@ def film(
 
     mien film speech.mp4 --motion speech.json
 
+    With --pairs FILE --out-dir DIR: a film of each row, of a photo and a video, or of a video and an expression or
+    identity, and DIR/results.csv.
+
     Ctrl-C ends the film where it is. Other people's faces need their consent. Films say that they were generated.
     """
     from mien.making.wishes import REGIONS
@@ -98,11 +115,21 @@ def film(
     parsed = {"face": options.parse_face(face), "photo_face": options.parse_face(photo_face)}
     from mien.making.live import is_camera
 
+    if pairs is not None or out_dir is not None:
+        _rows(context, {**context.params, **parsed})
+        return
+    options.cluster(context, table=False)
     alone = [name for name in ("expression", "identity", "motion") if context.params[name] is not None]
     camera = driver is not None and is_camera(driver)
-    if (driver is None) != (len(alone) == 1) or (driver is not None and alone):
+    moving = driver or (source if alone else None)
+    if moving is not None and moving.suffix.lower() in STILL:
         raise InputError(
-            "give a PHOTO and what moves it, or a film and --expression, --identity or --motion."
+            f"{moving} is a picture, not a film: `mien reface` and `mien generate` give a photo its expression."
+        )
+    if source is None or (driver is None) != (len(alone) == 1) or (driver is not None and alone):
+        raise InputError(
+            "give a PHOTO and what moves it, or a film and --expression, --identity or --motion, or --pairs FILE.csv "
+            "and --out-dir DIR."
         )
     if camera != (out is not None):
         raise InputError(
@@ -128,66 +155,93 @@ def film(
 
         parse(expression)  # a mistake is told before anything is loaded
     remind(quiet)
-    how = {**context.params, **parsed}
+    how = {**context.params, **parsed, "tell": tell}
     if motion is not None:
-        _record(how)
-    elif expression is not None or identity is not None:
-        _change(how)
+        finish(_record(how), motion, source, as_json)
     elif camera:
-        _live(how)
-    elif str(driver).lower().endswith(".json"):
-        _play(how)
+        finish(_live(how), how["out"], how["driver"], as_json)
     else:
-        _drive(how)
+        finish(make(how), output, driver or source, as_json)
 
 
-def _drive(how: dict[str, Any]) -> None:
+def _rows(context: typer.Context, how: dict[str, Any]) -> None:
+    """`--pairs`."""
+    from mien.cli.film_rows import ACCOUNT, FilmFormat, FilmMaker
+    from mien.cli.rows import make_rows
+    from mien.types import InputError
+
+    if how["pairs"] is None or how["out_dir"] is None:
+        raise InputError("--pairs FILE.csv and --out-dir DIR belong together: give both.")
+    if given := [name for name in ONE if options.is_given(context, name)]:
+        raise InputError(
+            f"{options.spelt(context, given[0])} is for one film; with --pairs the rows name what each is made of, and "
+            "--out-dir says where the results go: leave it out."
+        )
+    cluster = options.cluster(context)
+    run = (how["pairs"], how["out_dir"], 1, how["overwrite"], how["as_json"], how["quiet"])
+    form = FilmFormat(how["pairs"].parent)
+    make_rows(partial(FilmMaker, make, {**how, "quiet": True}), form, ACCOUNT, *run, cluster=cluster)
+
+
+def make(how: dict[str, Any]) -> Report:
+    """A film of the parameters `how`, written to its `output`; `tell` is told what a person should know."""
+    if how["expression"] is not None or how["identity"] is not None:
+        return _change(how)
+    return _play(how) if str(how["driver"]).lower().endswith(".json") else _drive(how)
+
+
+def _drive(how: dict[str, Any]) -> Report:
     from mien.making import filming
     from mien.making.footage import Footage
 
     with Footage(how["driver"], filming.LOOKED_AT) as footage:
         footage.first()
-        puppet, settings = _puppet(how)
-        choose = filming.Chooser(how["face"], str(how["driver"]), tell)
-        puppet.rest(filming.resting(footage, choose)[0])
+        choose = filming.Chooser(how["face"], str(how["driver"]), how["tell"])
+        photographs = _photographs(how)
+        puppet = filming.prepared(footage, lambda: _puppet(how, photographs), choose, how["relative"])
+        if how["relative"] is None and not puppet.relative:
+            how["tell"](
+                "Photo and film show the same person, so their face is matched as it is; not so with --relative."
+            )
+        settings = _settings(photographs, puppet)
         with bar(footage.count, how["quiet"]) as progress:
-            report = filming.drive(footage, puppet, how["output"], settings, choose, how["audio"], progress)
-    finish(report, how["output"], how["driver"], how["as_json"])
+            return filming.drive(footage, puppet, how["output"], settings, choose, how["audio"], progress)
 
 
-def _play(how: dict[str, Any]) -> None:
+def _play(how: dict[str, Any]) -> Report:
     from mien.expressions.motion import read_motion
     from mien.making import filming
 
     moves = read_motion(how["driver"])
-    puppet, settings = _puppet(how)
+    photographs = _photographs(how)
+    puppet = _puppet(how, photographs)
+    settings = _settings(photographs, puppet)
     with bar(len(moves), how["quiet"]) as progress:
-        report = filming.play(moves, puppet, how["output"], settings, progress)
-    finish(report, how["output"], how["driver"], how["as_json"])
+        return filming.play(moves, puppet, how["output"], settings, progress)
 
 
-def _record(how: dict[str, Any]) -> None:
+def _record(how: dict[str, Any]) -> Report:
     from mien.expressions.motion import write_motion
     from mien.making import filming
     from mien.making.footage import Footage
 
     with Footage(how["source"], filming.LOOKED_AT) as footage:
-        choose = filming.Chooser(how["face"], str(how["source"]), tell)
+        choose = filming.Chooser(how["face"], str(how["source"]), how["tell"])
         rest = filming.resting(footage, choose)[0]
         with bar(footage.count, how["quiet"]) as progress:
             moves, report = filming.record(footage, rest, choose, progress)
     write_motion(how["motion"], moves)
-    finish(report, how["motion"], how["source"], how["as_json"])
+    return report
 
 
-def _change(how: dict[str, Any]) -> None:
+def _change(how: dict[str, Any]) -> Report:
     from mien.making import filming
     from mien.making.footage import Footage
 
     with Footage(how["source"], how["size"]) as footage:
         footage.first()
         photographs = _photographs(how)
-        choose = filming.Chooser(how["face"], str(how["source"]), tell)
+        choose = filming.Chooser(how["face"], str(how["source"]), how["tell"])
         rest, face, image = filming.resting(footage, choose)
         changed: Recast | Retouch
         if how["identity"] is not None:
@@ -196,8 +250,7 @@ def _change(how: dict[str, Any]) -> None:
             changed, told = _retouch(how, photographs, face, image)
         settings = {**photographs.settings, **told, "smooth": how["smooth"]}
         with bar(footage.count, how["quiet"]) as progress:
-            report = filming.change(footage, changed, how["output"], settings, choose, how["audio"], progress)
-    finish(report, how["output"], how["source"], how["as_json"])
+            return filming.change(footage, changed, how["output"], settings, choose, how["audio"], progress)
 
 
 def _retouch(
@@ -212,9 +265,10 @@ def _retouch(
     asked = parse(how["expression"])
     sitter = photographs.pipe.sit(Subject(Image.fromarray(image), face))
     wanted = photographs.target(asked).expression
-    chosen = {name: how[name] for name in ("strength", "relative", "region", "smooth")}
+    chosen = {name: how[name] for name in ("strength", "region", "smooth")}
     told = "a picture" if any(part.picture for part in asked.parts) else asked.text
-    return Retouch(photographs.pipe, sitter, wanted, **chosen), {"expression": told}
+    relative = how["relative"] is not False
+    return Retouch(photographs.pipe, sitter, wanted, relative=relative, **chosen), {"expression": told}
 
 
 def _recast(how: dict[str, Any], photographs: Photographs, rest: Rest, face: Face) -> tuple[Recast, Any]:
@@ -225,19 +279,19 @@ def _recast(how: dict[str, Any], photographs: Photographs, rest: Rest, face: Fac
     return Recast(sitter, rest, face, how["smooth"]), {"task": "identity"}
 
 
-def _live(how: dict[str, Any]) -> None:
+def _live(how: dict[str, Any]) -> Report:
     from tqdm import tqdm
 
     from mien.making import filming, live
 
     with live.open_camera(how["driver"]) as footage:
-        puppet, _ = _puppet(how)
+        puppet = _puppet(how, _photographs(how))
         height, width = puppet.sitter.image.shape[:2]
         resting = threading.Event()
         with live.VirtualCamera(how["out"], (width, height)) as camera:
             threading.Thread(target=_await_key, args=(resting,), daemon=True).start()
             tell(f"{how['out']} shows the photo. Enter: this is your rest. Ctrl-C ends.")
-            choose = filming.Chooser(how["face"], str(how["driver"]), tell)
+            choose = filming.Chooser(how["face"], str(how["driver"]), how["tell"])
             with tqdm(unit=" frames", leave=False, disable=True if how["quiet"] else None) as shown:
 
                 def progress(frames: int, dropped: int) -> None:
@@ -246,7 +300,7 @@ def _live(how: dict[str, Any]) -> None:
 
                 report = live.live(footage.frames(), puppet, camera.show, choose, resting, progress)
     report.stopped = False
-    finish(report, how["out"], how["driver"], how["as_json"])
+    return report
 
 
 def _await_key(pressed: threading.Event) -> None:
@@ -258,20 +312,26 @@ def _photographs(how: dict[str, Any]) -> Photographs:
     from mien.making.photographs import Photographs
     from mien.making.wishes import PhotoWish
 
-    names = ("strength", "relative", "region", "teeth")
-    wish = PhotoWish(kind="film", **{name: how[name] for name in names}, face=how["photo_face"])
-    return Photographs(wish, tell)
+    chosen = {name: how[name] for name in ("strength", "region", "teeth")}
+    wish = PhotoWish(kind="film", **chosen, relative=how["relative"] is not False, face=how["photo_face"])
+    return Photographs(wish, how["tell"])
 
 
-def _puppet(how: dict[str, Any]) -> tuple[Puppet, dict[str, Any]]:
-    """The photo, ready to be moved, and what the film says of how it was made."""
+def _puppet(how: dict[str, Any], photographs: Photographs) -> Puppet:
+    """The photo, ready to be moved."""
     from mien.making.filming import sit
     from mien.pipelines.photo_film import Puppet
 
-    photographs = _photographs(how)
-    sitter = sit(photographs, how["source"], how["size"])
-    chosen = {name: how[name] for name in ("strength", "region", "pose", "relative", "smooth")}
-    return Puppet(sitter, **chosen), {**photographs.settings, **chosen}
+    chosen = {name: how[name] for name in ("strength", "region", "pose", "smooth")}
+    return Puppet(
+        sit(photographs, how["source"], how["size"]), relative=how["relative"] is not False, **chosen
+    )
+
+
+def _settings(photographs: Photographs, puppet: Puppet) -> dict[str, Any]:
+    """What the film says of how it was made."""
+    chosen = ("strength", "region", "pose", "relative", "smooth")
+    return {**photographs.settings, **{name: getattr(puppet, name) for name in chosen}}
 
 
 @contextmanager
@@ -289,20 +349,22 @@ def bar(total: int, quiet: bool) -> Iterator[Callable[[int], None]]:
 
 def finish(report: Report, output: Path, source: Path, as_json: bool) -> None:
     """Say what became of a film; what was lost, first."""
+    from mien.cli.film_rows import lost
+
     if report.stopped:
         tell(f"stopped: the first {report.frames} frames are in {output}.")
-    elif report.damaged or report.frames < report.promised:
-        of = f"of {report.promised} " if report.promised else ""
-        tell(f"{source} is damaged or cut short: {report.frames} {of}frames could be read, and were made.")
+    elif said := lost(report, source):
+        tell(said)
     if as_json:
         print_json({"file": str(output), **vars(report), "frames_per_second": report.speed})
     else:
-        lost = "".join(
+        without = "".join(
             f", {count} {what}"
             for count, what in ((report.faceless, "without a face"), (report.dropped, "dropped"))
             if count
         )
         print(output)
-        print(f"{report.frames} frames{lost}, {report.seconds:.1f} s, {report.speed:.1f} frames a second")
+        frames = f"{report.frames} frame{'' if report.frames == 1 else 's'}{without}"
+        print(f"{frames}, {report.seconds:.1f} s, {report.speed:.1f} frames a second")
     if report.stopped:
         raise typer.Exit(INTERRUPTED)

@@ -97,7 +97,9 @@ def fetch(
     from mien import weights
     from mien.weights.fetch import fetch as download
 
-    for model in dict.fromkeys(model for name in names for model in weights.named(name)):
+    models = list(dict.fromkeys(model for name in names for model in weights.named(name)))
+    _check_network(models, force, only_configs)
+    for model in models:
         with _Bar(model.name, quiet) as bar:
             done = download(model, bar, force, only_configs)
         for place, digest, checked in done:
@@ -106,6 +108,30 @@ def fetch(
                 say(f"{place.name} is unverified: no checksum is known for it (its sha256 is {digest}).")
         if not model.commercial:
             say(f"{model.name} must not be used commercially: {model.licence}.")
+
+
+def _check_network(models: list[Entry], force: bool, only_configs: bool) -> None:
+    """`NotHere` with all that is missing, where HF_HUB_OFFLINE forbids to fetch it."""
+    from mien.preflight import Need, NotHere
+    from mien.weights import copies
+    from mien.weights.registry import models_folder, sized
+
+    missing = [model for model in models if not model.shipped and (force or not sized(model))]
+    if not copies.offline() or not any(
+        "//huggingface.co/" in (f.url or "") for m in missing for f in m.files
+    ):
+        return
+    lines = []
+    for model in missing:
+        lines.append(Need(model, configs=only_configs).line())
+        lines.append(f"    from {model.source} to {models_folder() / model.root}")
+    raise NotHere(
+        [
+            f"{len(missing)} to fetch, which HF_HUB_OFFLINE forbids:",
+            *lines,
+            "Unset it, or bring the files of these addresses (`mien models list --long`) to those places.",
+        ]
+    )
 
 
 class _Bar:

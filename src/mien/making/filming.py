@@ -28,6 +28,7 @@ from mien.face.track import Tracker
 from mien.images import read_image
 from mien.making.footage import Footage, Shot
 from mien.making.photographs import Photographs
+from mien.metrics.scoring import load_scorer
 from mien.pipelines.inputs import FaceChoice, choose_face
 from mien.pipelines.photo import Sitter
 from mien.pipelines.photo_film import Puppet, Rest, rest_of
@@ -38,6 +39,7 @@ from mien.warping.target import at_rest, expressed, reading
 
 AHEAD = 4  # frames that a stage may be ahead of the next
 DRAWERS = 2
+SAME = 0.4  # distance of the recogniser's vectors up to which photo and film surely show the same person
 LOOKED_AT = 960  # px of a driver's longer side: more is not looked at
 
 T = TypeVar("T")
@@ -168,6 +170,33 @@ def resting(footage: Footage, choose: Chooser) -> tuple[Rest, Face, ByteImage]:
             "is large and well lit"
         )
     return rest_of(faces), best[1], best[2]
+
+
+def prepared(
+    footage: Footage, make: Callable[[], Puppet], choose: Chooser, relative: bool | None = None
+) -> Puppet:
+    """The puppet that `make` gives, with the rest of the film's person; both are sought at the same time.
+
+    Args:
+        relative: see `Puppet`; None: unless the film's person is the photo's.
+
+    Raises:
+        InputError: the photo or the film cannot be used.
+    """
+    with one_thread_each(), ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(1,)) as other:
+        sought = other.submit(resting, footage, choose)
+        puppet = make()
+        rest, face, image = sought.result()
+    puppet.rest(rest)
+    if relative is None:
+        sitter, recognise = puppet.sitter, load_scorer().recognise
+        seen = [
+            recognise(Image.fromarray(shown), its)
+            for shown, its in ((sitter.image, sitter.face), (image, face))
+        ]
+        relative = float((seen[0] - seen[1]).norm()) > SAME
+    puppet.relative = relative
+    return puppet
 
 
 def drive(

@@ -65,7 +65,7 @@ class Footage:
     def _open(self) -> None:
         try:
             self._container = self._av.open(self.name, **self._how)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, EOFError) as error:
             raise InputError(
                 f"{self.name} cannot be read as a film ({_reason(error)}): it may be cut short; give another copy."
             ) from error
@@ -173,7 +173,9 @@ class Footage:
 
     def _frames_of(self, packet: Any) -> list[Any]:
         try:
-            return list(packet.decode())
+            frames = list(packet.decode())
+            self.damaged += sum(frame.is_corrupt for frame in frames)
+            return frames
         except self._av.error.EOFError:
             return []
         except (OSError, ValueError):

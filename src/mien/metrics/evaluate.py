@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ SCORES = (
     "id_retrieval", "pose", "copy_expression", "copy_identity", "copy_pose", "copy_appearance",
 )  # fmt: skip
 RATIOS = ("exp", "lms")  # what reports also give against no control
+Seen = Observation | str
 
 
 @dataclass(frozen=True)
@@ -115,6 +116,7 @@ def evaluate(
     scorer: Scorer,
     conditioned_by: Sequence[str] = (),
     progress: Callable[[], Any] = lambda: None,
+    seen: Mapping[Path, Seen] | None = None,
 ) -> Evaluation:
     """Judge every method on every row.
 
@@ -123,11 +125,12 @@ def evaluate(
         conditioned_by: names of the encoders that the methods were conditioned by, as far as known; pictures
             made by this software say it themselves. Scoring by one of them draws a warning.
         progress: called once a row.
+        seen: what the scorer sees in pictures that were looked at before (`look_at`).
 
     Raises:
         InputError: no row can be used at all.
     """
-    eyes = _Eyes(scorer)
+    eyes = _Eyes(scorer, seen or {})
     methods = [*rows[0].results, NO_CONTROL, COPY]
     verdicts: list[Verdict] = []
     results: dict[str, list[tuple[Verdict, Observation]]] = {method: [] for method in methods}
@@ -139,7 +142,7 @@ def evaluate(
         identity, reference = eyes(row.identity), eyes(row.expression)
         background = eyes(row.background) if row.background is not None else None
         if isinstance(identity, str) or isinstance(reference, str) or isinstance(background, str):
-            why = [str(look) for look in (identity, reference, background) if isinstance(look, str)]
+            why = [str(one) for one in (identity, reference, background) if isinstance(one, str)]
             if row.expression.suffix.lower() not in SUFFIXES:
                 why.append(
                     "Words and blendshapes are no pictures: `mien generate --pairs` scores them itself."
@@ -158,14 +161,14 @@ def evaluate(
         for method in methods:
             verdict = Verdict(row, method, NO_RESULT)
             if (picture := verdict.picture) is not None:
-                seen = eyes(picture)
-                if isinstance(seen, str):
-                    verdict = Verdict(row, method, NO_FACE if seen == eyes.no_face(picture) else UNREADABLE)
+                look = eyes(picture)
+                if isinstance(look, str):
+                    verdict = Verdict(row, method, NO_FACE if look == _no_face(picture) else UNREADABLE)
                     if verdict.state == UNREADABLE:
-                        eyes.warnings.append(f"Row {row.number}, {method}: {seen}")
+                        eyes.warnings.append(f"Row {row.number}, {method}: {look}")
                 else:
-                    verdict = Verdict(row, method, OK, scorer.compare(seen, identity, reference, background))
-                    results[method].append((verdict, seen))
+                    verdict = Verdict(row, method, OK, scorer.compare(look, identity, reference, background))
+                    results[method].append((verdict, look))
                 if method in row.results:
                     for column, name in {**_conditioned_by(picture), **row.encoders}.items():
                         conditioned[column][method] |= _single(name)
@@ -192,29 +195,49 @@ def evaluate(
     )  # fmt: skip
 
 
-class _Eyes:
-    """Looks at every file once; a sentence stands for what could not be seen."""
+def pictures(rows: Sequence[EvaluationRow]) -> list[Path]:
+    """All that `evaluate` looks at, each once."""
+    return list(
+        dict.fromkeys(
+            path
+            for row in rows
+            for path in (row.identity, row.expression, row.background, row.same_person, *row.results.values())
+            if path is not None
+        )
+    )
 
-    def __init__(self, scorer: Scorer) -> None:
+
+def look_at(scorer: Scorer, paths: Sequence[Path]) -> dict[Path, Seen]:
+    """What a scorer sees in pictures; a sentence stands for what could not be seen."""
+    found: dict[Path, Seen] = {}
+    for path in paths:
+        try:
+            found[path] = scorer.observe(read_image(path)) or _no_face(path)
+        except InputError as error:
+            found[path] = str(error)
+    return found
+
+
+class _Eyes:
+    """Looks at every file once."""
+
+    def __init__(self, scorer: Scorer, seen: Mapping[Path, Seen]) -> None:
         self.scorer = scorer
         self.warnings: list[str] = []
-        self._seen: dict[Path, Observation | str] = {}
+        self._before = seen
+        self._seen: dict[Path, Seen] = {}
 
-    def __call__(self, path: Path) -> Observation | str:
+    def __call__(self, path: Path) -> Seen:
         if path not in self._seen:
-            try:
-                look = self.scorer.observe(read_image(path))
-            except InputError as error:
-                self._seen[path] = str(error)
-            else:
-                self._seen[path] = self.no_face(path) if look is None else look
-                if look is not None and look.faces > 1:
-                    self.warnings.append(f"{path} shows {look.faces} faces: the largest was judged.")
+            look = self._before[path] if path in self._before else look_at(self.scorer, [path])[path]
+            self._seen[path] = look
+            if not isinstance(look, str) and look.faces > 1:
+                self.warnings.append(f"{path} shows {look.faces} faces: the largest was judged.")
         return self._seen[path]
 
-    @staticmethod
-    def no_face(path: Path) -> str:
-        return f"No face was found in {path}."
+
+def _no_face(path: Path) -> str:
+    return f"No face was found in {path}."
 
 
 def _single(encoder: str) -> set[str]:

@@ -113,6 +113,17 @@ def load_branch(unet: UNet2DConditionModel, path: str | Path) -> AdapterBranch:
     Raises:
         InputError: the file is damaged, of a kind that is not supported, incomplete, or for another UNet.
     """
+    branch = read_branch(path)
+    check_fit(branch, unet, str(path))
+    return branch
+
+
+def read_branch(path: str | Path) -> AdapterBranch:
+    """One adapter file as a branch for whatever it fits, in float32.
+
+    Raises:
+        InputError: the file is damaged, of a kind that is not supported, or incomplete.
+    """
     image_proj, ip_adapter = read_adapter(path)
     state = {k: v.float() for k, v in image_proj.items()}
     several = any(name.startswith("of.") for name in state)  # a compound identity's, one for each recogniser
@@ -133,9 +144,7 @@ def load_branch(unet: UNet2DConditionModel, path: str | Path) -> AdapterBranch:
             raise InputError(f"{path}: ip_adapter.{name} has the wrong shape {tuple(value.shape)}")
     layers = [_key_value(ip_adapter, 2 * i + first, projection.dim, path) for i in range(count)]
     additions = {int(k): _additions(ip_adapter, int(k), path) for k in numbers}
-    branch = AdapterBranch(projection, layers, additions, first)
-    check_fit(branch, unet, str(path))
-    return branch
+    return AdapterBranch(projection, layers, additions, first)
 
 
 def _key_value(state: State, k: int, dim: int, path: str | Path) -> KeyValue:

@@ -15,13 +15,12 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from PIL import Image
 from torch import Tensor
 
-from mien.backbones import FaceEncoder
 from mien.expressions import faces as shipped
 from mien.expressions import reading
 from mien.expressions.spec import Expression, Part, parse
@@ -30,6 +29,9 @@ from mien.face.subject import Subject
 from mien.images import read_image, to_rgb
 from mien.pipelines.arguments import shown
 from mien.types import Face, FloatArray, InputError
+
+if TYPE_CHECKING:
+    from mien.backbones import FaceEncoder
 
 Picture = str | Path | Image.Image | Subject
 ExpressionLike = Picture | Mapping[str, float] | Expression
@@ -82,7 +84,9 @@ def choose_face(faces: Sequence[Face], which: FaceChoice, name: str) -> Face:
     if isinstance(which, bool) or not isinstance(which, int):
         raise InputError(f'face {which!r} is unknown: choose "largest", "left", "right" or a number from 0')
     if not 0 <= which < len(faces):
-        raise InputError(f"{name}: there is no face number {which}: it shows {len(faces)}, counted from 0")
+        raise InputError(
+            f"{name}: there is no face number {which}: it shows {len(faces)}, the largest is number 0"
+        )
     return faces[which]
 
 

@@ -31,13 +31,16 @@ from mien.pipelines.photo import CELLS, Sitter, Wanted, focused
 from mien.types import ByteImage, Face, FloatArray
 from mien.warping.draw import draw
 from mien.warping.shapes import MOST_TURN
-from mien.warping.target import LMS_WEIGHT, REACH, Solver, at_rest, clipped, expressed, reading
+from mien.warping.target import LMS_WEIGHT, REACH, Solver, at_rest, clipped, expressed, reading, response
 
 TRIED = 0.8  # of a coefficient, when its answer is measured
 LIPS = np.array([not name.startswith(("eye", "brow", "jaw")) for name in NAMES])
 LIPS_REACH = 0.25  # how far these leave the first guess
 EPSILON, FLATTEST = 0.03, 1.5  # of a reading whose logit says something, and of a slope
 DAMPING = 0.1  # of a coefficient against a squared error of a reading
+BELIEVED = (
+    0.75  # of how far a face is seen to lie off the photo's, beside Wiener's estimate, as of `expressed`
+)
 CALM = 0.15  # share of a film's faces that are taken for rest
 DOUBT = 3.0  # that these show an expression, against that one picture does
 SLOWEST, FASTER = 4.0, 8.0  # Hz, of what rests; Hz per 1/s of its speed
@@ -146,7 +149,7 @@ class Puppet:
         smooth: float = 1.0,
     ) -> None:
         self.sitter, self.strength, self.region = sitter, strength, region
-        self.pose, self.relative = pose, relative
+        self.pose, self.relative, self.smooth = pose, relative, smooth
         self._weight = focused(sitter, Wanted(sitter.own, np.ones(57)), strength, region).weight
         slower = 1 / smooth if smooth > 0 else np.inf
         self._filters = OneEuro(SLOWEST * slower, FASTER), OneEuro(TURNS_SLOWEST * slower, TURNS_FASTER)
@@ -190,6 +193,9 @@ class Puppet:
         pose = self._filters[1](pose, seconds)
         if self.relative:
             read = own[:count] - expressed(own)[:count] + read - rest.reading[:count]
+        else:
+            away, spread = read - own[:count], response().spread[:count]
+            read = own[:count] + BELIEVED * away**3 / np.maximum(away**2 + spread**2, 1e-12)
         wanted = own.copy()
         wanted[:52] += self.strength * (np.clip(read[:52], 0, 1) - own[:52])
         wanted[52:count] += self.strength * (read[52:] - own[52:count])

@@ -62,9 +62,12 @@ def _driven(maker: Seated, who: Seat, session: Session, fields: Fields, job: Job
         "pose": fields.given.get("pose") is not False,
         "smooth": fields.number("smooth", 0, 10, 1),
     }
-    puppet = Puppet(reduced(who.full, LONGEST), **chosen)
+
+    def puppet() -> Puppet:
+        return Puppet(reduced(who.full, LONGEST), **chosen)
+
     settings = {**maker.settings, **chosen}
-    stopped = False
+    stopped, same = False, ""
 
     def progress(total: int) -> Any:
         def callback(done: int) -> None:
@@ -84,15 +87,17 @@ def _driven(maker: Seated, who: Seat, session: Session, fields: Fields, job: Job
             from mien.expressions.motion import read_motion
 
             moves = read_motion(driver.path)
-            report = filming.play(moves, puppet, place, settings, progress(len(moves)))
+            report = filming.play(moves, puppet(), place, settings, progress(len(moves)))
         else:
             with Footage(driver.path, filming.LOOKED_AT) as footage:
                 footage.first()
                 choose = filming.Chooser("largest", "the film", lambda said: None)
-                puppet.rest(filming.resting(footage, choose)[0])
+                driven = filming.prepared(footage, puppet, choose)
+                settings["relative"] = driven.relative
+                same = "" if driven.relative else ". The same person in photo and film: matched as it is"
                 job.check()
                 watch = progress(footage.count)
-                report = filming.drive(footage, puppet, place, settings, choose, True, watch)
+                report = filming.drive(footage, driven, place, settings, choose, True, watch)
     except KeyboardInterrupt:
         raise Cancelled("The job was stopped.") from None
     except Cancelled:
@@ -101,7 +106,7 @@ def _driven(maker: Seated, who: Seat, session: Session, fields: Fields, job: Job
         raise Refused("driver", str(error).replace(str(driver.path), driver.name)) from error
     lost = f", {report.faceless} without a face" if report.faceless else ""
     began = "Stopped: the first " if report.stopped else ""
-    return f"{began}{report.frames} frames{lost}, made at {report.speed:.0f} a second"
+    return f"{began}{report.frames} frames{lost}, made at {report.speed:.0f} a second{same}"
 
 
 def _journey(maker: Seated, who: Seat, fields: Fields, job: Job, place: Any) -> str:

@@ -19,6 +19,7 @@ from mien.face.track import Tracker
 from mien.making.wishes import REGIONS
 from mien.pipelines.photo import STRONGEST
 from mien.pipelines.photo_film import Puppet
+from mien.provenance.film import Mark
 from mien.studio import actions
 from mien.studio.engine import Engine
 from mien.studio.sessions import Session, Sessions
@@ -30,10 +31,11 @@ QUALITY = 80
 
 
 class Mirror:
-    """One photo that follows one camera."""
+    """One photo that follows one camera; what it shows has the watermark."""
 
     def __init__(self, puppet: Puppet) -> None:
-        self._puppet, self._track, self._began = puppet, Tracker(), time.monotonic()
+        self._puppet, self._track, self._mark = puppet, Tracker(), Mark()
+        self._began = time.monotonic()
         self.resting = True  # the next face is the driver's rest
 
     def __call__(self, data: bytes) -> tuple[bytes, bool]:
@@ -51,15 +53,17 @@ class Mirror:
         if face is not None and self.resting:
             self._puppet.rest(face)
             self.resting = False
-        return actions.jpeg(self._puppet(face, time.monotonic() - self._began), QUALITY), face is not None
+        shown = self._mark(self._puppet(face, time.monotonic() - self._began))
+        return actions.jpeg(shown, QUALITY), face is not None
 
 
 class Line:
-    """What one socket asks for. `marked`: pixels of a live frame pass through it before they are sent."""
+    """What one socket asks for."""
 
     def __init__(self, socket: WebSocket, engine: Engine, session: Session) -> None:
         self._socket, self._engine, self._session = socket, engine, session
         self._mirror: Mirror | None = None
+        self._faced = True  # what the page knows of the camera's last frame
 
     async def text(self, given: Any) -> None:
         """An order: preview, live, rest or end."""
@@ -68,10 +72,11 @@ class Line:
         if do == "preview":
             number = fields.whole("n", 0, 2**31, 0)
             wish = Fields(fields.given.get("wish"))
-            await self._answer(number, lambda: actions.preview(self._engine, self._session, wish))
+            shown = await self._do(lambda: actions.preview(self._engine, self._session, wish))
+            await self._socket.send_bytes(number.to_bytes(4, "big") + shown)
         elif do == "live":
             wish = Fields(fields.given.get("wish"))
-            self._mirror = await self._do(lambda: self._begin(wish))
+            self._mirror, self._faced = await self._do(lambda: self._begin(wish)), True
             await self._socket.send_json({"live": True})
         elif do == "rest" and self._mirror is not None:
             self._mirror.resting = True
@@ -87,11 +92,13 @@ class Line:
     async def frame(self, data: bytes) -> None:
         """A picture of the camera."""
         mirror = self._mirror
-        if mirror is not None and len(data) > 4:
-            await self._answer(int.from_bytes(data[:4], "big"), lambda: mirror(data[4:])[0])
-
-    async def _answer(self, number: int, work: Any) -> None:
-        await self._socket.send_bytes(number.to_bytes(4, "big") + await self._do(work))
+        if mirror is None or len(data) <= 4:
+            return
+        shown, faced = await self._do(lambda: mirror(data[4:]))
+        await self._socket.send_bytes(data[:4] + shown)
+        if faced != self._faced:
+            self._faced = faced
+            await self._socket.send_json({"face": faced})
 
     async def _do(self, work: Any) -> Any:
         return await asyncio.wrap_future(self._engine.frame(work))

@@ -61,6 +61,7 @@ function connect() {
 }
 said = message => {
   previewing = false;
+  if (message.face !== undefined) tell("live", message.face ? "" : "No face is seen: come nearer, or into more light.");
   if (message.error) tell(tab === "live" ? "live" : message.field || "result", message.error);
 };
 
@@ -94,8 +95,9 @@ function wish() {
 
 let making = 0, finished = 0, dragging = false;
 async function make(more = {}) {
-  if (!photo) { tell("photo", "Choose a photo first, or one of the people."); $("given").scrollIntoView({ block: "nearest" }); return; }
   const mine = ++making;
+  if (!await ready()) { finished = mine; return; }
+  if (mine !== making) return;
   if (!more.variations) preview();
   const made = await busy(more.variations ? "Making variations" : "Making it", () => ask("/api/make", { ...wish(), ...more, instead: true }));
   if (mine !== making) return;
@@ -171,9 +173,17 @@ async function give(source, as) {
   return busy("Looking for faces", () => ask(`/api/photo?${query}`, source instanceof Blob ? source : {}, as));
 }
 
-async function givePhoto(source) {
-  const given = await give(source, "photo");
-  if (given) use(given);
+let giving = null; // a photo on its way: what is asked for meanwhile waits for it
+function givePhoto(source) {
+  const mine = give(source, "photo").then(given => { if (given && giving === mine) use(given); });
+  return giving = mine;
+}
+async function ready() {
+  await giving;
+  if (photo) return true;
+  tell("photo", "Choose a photo first, or one of the people.");
+  $("given").scrollIntoView({ block: "nearest" });
+  return false;
 }
 
 function use(given, keep = false) {
@@ -310,7 +320,7 @@ async function giveDriver(file) {
   if (photo) film();
 }
 async function film(more = {}) {
-  if (!photo) { tell("photo", "Choose a photo first, or one of the people."); return; }
+  if (!await ready()) return;
   if (!driver && !more.stops) { tell("driver", "Give a film of a face, a motion file, or record yourself."); return; }
   const made = await busy("Making the film", () => ask("/api/film", { photo: photo.id, face: look.face, driver: driver?.id,
     strength: +$("film-strength").value, region: $("film-region").value, pose: $("film-pose").checked, ...more }));
@@ -342,16 +352,16 @@ let living = null;
 const TWO = 2; // frames under way: one is sent while one is made
 async function start() {
   clear();
-  if (!photo) { tell("photo", "Choose a photo first, or one of the people."); return; }
+  if (!await ready()) return;
   let stream = living?.stream;
   if (!stream) { try { stream = await camera(); } catch (error) { tell("live", error.message); return; } }
   living = { stream, times: [], late: [], under: 0, at: 0 };
   const mine = living, view = $("camera-view"), small = document.createElement("canvas");
   view.srcObject = stream; view.hidden = false; await view.play();
   $("live-start").textContent = "Stop the camera"; $("rate").textContent = "getting ready…";
-  const ready = new Promise(done => { const before = said; said = message => { said = before; if (message.live) done(true); else { before(message); done(false); } }; });
+  const begun = new Promise(done => { const before = said; said = message => { if (message.face !== undefined) return; said = before; if (message.live) done(true); else { before(message); done(false); } }; });
   line.send(JSON.stringify({ do: "live", wish: { photo: photo.id, face: look.face, pose: $("live-pose").checked } }));
-  if (!await ready) { halt(); return; }
+  if (!await begun) { halt(); return; }
   $("live-rest").disabled = false;
   $("pair").hidden = $("player").hidden = true; $("mirror").hidden = false; $("stage-hint").hidden = true;
   const scale = Math.min(1, 640 / Math.max(view.videoWidth, view.videoHeight));
@@ -438,7 +448,10 @@ function bind() {
   files("photo-file", givePhoto); files("other-file", giveOther); files("reference-file", giveReference); files("driver-file", giveDriver);
   dropping($("photo"), givePhoto); dropping($("other"), giveOther); dropping($("controls"), giveReference); dropping($("filming"), giveDriver);
   document.addEventListener("paste", event => { const file = [...event.clipboardData.files].find(f => f.type.startsWith("image/")); if (file) givePhoto(file); });
-  $("invent").onclick = async () => { const given = await busy("Inventing somebody", () => ask("/api/invent", {}, "photo")); if (given) use(given); };
+  $("invent").onclick = () => {
+    const mine = busy("Inventing somebody", () => ask("/api/invent", {}, "photo")).then(given => { if (given && giving === mine) use(given); });
+    giving = mine;
+  };
   $("other-none").onclick = () => { other = null; $("other-image").hidden = $("other-none").hidden = true; if (moved()) make(); };
   $("reference-none").onclick = () => { dropReference(); if (moved()) make(); };
   $("search").oninput = () => { if ($("search").value) find(); else unfind(); };
@@ -478,7 +491,7 @@ function bind() {
     $("palette").scrollTo({ left: 0 });
   };
   $("film").onclick = () => film(); $("journey").onclick = () => film({ stops: $("stops").value }); $("record").onclick = record;
-  $("live-start").onclick = () => living ? halt() : start();
+  $("live-start").onclick = () => { clear(); if (living) halt(); else start(); };
   $("live-rest").onclick = rest; $("live-pose").onchange = () => { if (living) start(); };
   document.addEventListener("keydown", event => { if (tab === "live" && event.key.toLowerCase() === "r" && !/INPUT|SELECT/.test(event.target.tagName)) rest(); });
   let shooting = null;
