@@ -16,8 +16,9 @@ PARTING = {
 }  # fmt: skip
 SHUT, OPEN = 0.06, 0.16  # cm: lips less apart count as shut, lips farther apart as open
 ACROSS = 9.0  # cm between the outer corners of the eyes
-HOLD = 0.3  # of a lip's height, how far inside it the edge of one that closes is held
-EDGES = tuple(zip(OUTER_UPPER_LIP[1:-1], OUTER_LOWER_LIP[1:-1], strict=True))
+HOLD = 0.2  # of a lip's height, how far inside it the edge of one that parts or closes is held
+INNER = tuple(zip(UPPER_LIP[1:-1], LOWER_LIP[1:-1], strict=True))
+OUTER = tuple(zip(OUTER_UPPER_LIP[1:-1], OUTER_LOWER_LIP[1:-1], strict=True))
 LITTLE = 0.4  # sum of blendshapes: what goes from a mouth that shows less than this closes it by a part only
 LIFTS = tuple(INDEX[f"mouth{name}{side}"] for name in ("LowerDown", "UpperUp") for side in ("Left", "Right"))
 
@@ -83,15 +84,15 @@ def meet(
 
 
 def held(landmarks: FloatArray, target: FloatArray) -> FloatArray:
-    """`landmarks` [478, 3] px with the lips' inner edges a little inside the lips, as far as those close in `target`.
+    """`landmarks` [478, 3] px with the lips' inner edges a little inside the lips, as far as those part or close.
 
-    What shows between parted lips reaches to their landmarks or over them, and must not be left between shut ones.
+    What shows between parted lips reaches to their landmarks or over them, and must not be left between shut ones; nor
+    must the dark line between shut lips stay with one of them.
     """
     result = landmarks.copy()
-    for rows in zip(zip(UPPER_LIP[1:-1], LOWER_LIP[1:-1], strict=True), EDGES, strict=True):
-        (top, bottom), (above, below) = rows
-        opening, last = (points[bottom, :2] - points[top, :2] for points in (landmarks, target))
-        closes = 1 - min(float(np.linalg.norm(last)) / max(float(np.linalg.norm(opening)), 1e-6), 1.0)
-        result[top] += HOLD * closes * (landmarks[above] - landmarks[top])
-        result[bottom] += HOLD * closes * (landmarks[below] - landmarks[bottom])
+    for (top, bottom), (above, below) in zip(INNER, OUTER, strict=True):
+        first, last = (float(np.linalg.norm((p[bottom] - p[top])[:2])) for p in (landmarks, target))
+        share = HOLD * abs(last - first) / max(last, first, 1e-6)
+        result[top] += share * (landmarks[above] - landmarks[top])
+        result[bottom] += share * (landmarks[below] - landmarks[bottom])
     return result
