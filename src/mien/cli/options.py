@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import fields
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
 from mien.cli.console import choice, nearest, tell
-from mien.making.wishes import BACKBONES, ENGINES, MAX_BATCH, REGIONS, PhotoWish
+from mien.making.wishes import BACKBONES, ENGINES, MAX_BATCH, REGIONS, PhotoWish, PortraitWish, RefaceWish
 
 if TYPE_CHECKING:
     from mien.pipelines.inputs import FaceChoice
@@ -332,6 +333,17 @@ def photo_wish(context: typer.Context, kind: str) -> PhotoWish:
         identity_face=parse_face(given.get("identity_face") or "largest"),
         expression_face=parse_face(given["expression_face"]),
     )
+
+
+Wish = TypeVar("Wish", PortraitWish, RefaceWish)
+
+
+def diffusion_wish(context: typer.Context, kind: type[Wish]) -> Wish:
+    """Diffusion's wish of what is given. Raises `InputError` for a face that is none."""
+    names = [field.name for field in fields(kind) if field.name in context.params]
+    given: dict[str, Any] = {name: context.params[name] for name in names}
+    given |= {name: parse_face(given[name]) for name in names if name.endswith("face")}
+    return kind(**given)
 
 
 def is_given(context: typer.Context, name: str) -> bool:
