@@ -39,7 +39,7 @@ MOST_TURNED = 40.0  # degrees of yaw or pitch: beyond, half of the face is hidde
 SMALLEST = 16.0  # px between the outer corners of the eyes
 STRONGEST = 1.5  # of a strength
 GAZE = [NAMES.index(name) for name in NAMES if name.startswith("eyeLook")]
-ASIDE = 0.25  # change of a reading of the gaze from which an expression looks somewhere: else eyes stay where they look
+ASIDE = 0.25  # change of a reading of the gaze from which words look somewhere: else eyes stay where they look
 TEETH = 0.01  # gap of the lips, of the height of the face, from which a mouth shows teeth
 PORTRAIT, HEADROOM = 1024, 2.5  # px of a portrait's side at most; its side against the face's height
 
@@ -248,7 +248,7 @@ class PhotoPipeline:
             value += part.weight * read
         if relative:
             value = sitter.own - expressed(sitter.own) + change
-            if np.abs(change[GAZE]).max() < ASIDE:
+            if not seen and np.abs(change[GAZE]).max() < ASIDE:
                 value[GAZE] = sitter.own[GAZE]
             value[:52] = np.clip(value[:52], 0, 1)
         # only pictures say how far eyes and mouth are open; words name blendshapes
