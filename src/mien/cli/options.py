@@ -302,7 +302,7 @@ def by_photo(
             why = "which --engine diffusion excludes" if engine == "diffusion" else "which does not go with "
             why += "" if engine == "diffusion" else (diffusion[0] if diffusion else "what else is asked for")
             raise InputError(f"{photo[0]} belongs to the photo engine, {why}: leave one of them out.")
-        if engine == "auto" and diffusion and possible and not other:
+        if engine == "auto" and diffusion and possible and not other and not context.params["quiet"]:
             tell(
                 f"{diffusion[0]} is for diffusion, which draws the face anew at {MINI} x {MINI} pixels: leave it "
                 "out to keep the photo's own."
