@@ -70,6 +70,10 @@ def test_scores_and_baselines(judged: Evaluation) -> None:
     assert judged.ratio(NO_CONTROL, "exp").value == 1
     assert judged.ratio(COPY, "lms").value == 0
     assert judged.ratio("half", "exp").value == pytest.approx(untouched[1::2].sum() / untouched.sum())
+    for name in ("seam", "colour"):
+        assert judged.values("half", name)[1::2].tolist() == [0, 0, 0], "the untouched photo"
+    assert np.isnan(judged.values(COPY, "detail")).all()
+    assert "follows the expression: " in judged.said("half")
     assert len(judged.same_person) == ROWS
     assert len(judged.other_person) == 6 * 5 // 2 + 6 * 6
 
@@ -242,7 +246,7 @@ def test_command(pairs: Path, scorer: Scorer, tmp_path: Path, monkeypatch: pytes
     out = tmp_path / "out"
     done = CliRunner().invoke(app, ["evaluate", "--pairs", str(pairs), "--out-dir", str(out), "-q"])
     assert done.exit_code == 0, done.output
-    assert "half" in done.output
+    assert "half: " in done.output
     assert sorted(path.name for path in out.iterdir()) == ["report.html", "scores.csv", "summary.json"]
     one = CliRunner().invoke(
         app, ["evaluate", "--pairs", str(pairs), "--out-dir", str(out), "--method", "half", "--json", "-q"]
