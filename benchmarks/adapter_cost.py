@@ -1,13 +1,19 @@
 """What the E-Adapter's two branches cost at inference: against the UNet alone, and against diffusers' two adapters.
 
     python -m benchmarks.adapter_cost [--family sd15] [--cells 64] [--batch 1] [--rounds 5] [--device cpu]
+        [--threads 1] [--repeats 40]
 
-One evaluation of the published configuration's UNet with random weights, in turn in every round: alone, with both
-branches of mien's adapter (FaceID's and the image prompt's layout, 4 tokens each), and with the same weights in
-diffusers' own IP-Adapter processors. As in sampling, the same conditions come back at every step. The table gives the
-fastest of the rounds, which is disturbed least by what else the machine does, and the ratios of these; on a CPU
-processor time is counted. FLOP are those of matrix products and convolutions, as torch counts them (on a CPU without
-those inside fused attention).
+One evaluation of the published configuration's UNet with random weights: alone, with both branches of mien's adapter
+(FaceID's and the image prompt's layout, 4 tokens each), and with the same weights in diffusers' own IP-Adapter
+processors. As in sampling, the same conditions come back at every step.
+
+All three share the UNet; they differ in its cross-attention layers, which are some percent of its time. So these are
+also timed alone, each on its own input and in turn with the others', and the fastest of `--repeats` counts: that is
+to be had on a machine that others use too, where whole evaluations differ by percents from one to the next. The first
+ratio is of the fastest UNet with each one's cross-attention in its place. The second is of whole evaluations: a round
+runs the three forward and then backward, and the table has the median and the quartiles of the rounds' ratios. On a
+CPU processor time is counted, of `--threads` threads. FLOP are those of matrix products and convolutions, as torch
+counts them (on a CPU without those inside fused attention).
 """
 
 from __future__ import annotations
@@ -16,6 +22,7 @@ import argparse
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -37,17 +44,28 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--repeats", type=int, default=40)
     given = parser.parse_args()
-    for line in table(given.family, given.cells, given.batch, given.rounds, given.device):
+    torch.set_num_threads(given.threads)
+    for line in table(
+        given.family, given.cells, given.batch, given.rounds, given.device, repeats=given.repeats
+    ):
         print(line)
 
 
 @torch.no_grad()
 def table(
-    family: str, cells: int, batch: int, rounds: int, device: str, settings: dict[str, Any] | None = None
+    family: str,
+    cells: int,
+    batch: int,
+    rounds: int,
+    device: str,
+    settings: dict[str, Any] | None = None,
+    repeats: int = 40,
 ) -> list[str]:
     """The lines of the table; ``settings``: of another UNet than the family's."""
-    calls = variants(family, cells, batch, device, settings)
+    unet, calls = variants(family, cells, batch, device, settings)
     flops = {}
     for name, call in calls.items():
         call()  # what is kept between steps is there from the second on
@@ -56,23 +74,64 @@ def table(
         flops[name] = counter.get_total_flops()
     times: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(rounds):
-        for name, call in calls.items():
-            times[name].append(seconds(call, device))
-    lines = ["| one evaluation | time (s) | GFLOP |", "|---|---|---|"]
+        for name in (*calls, *reversed(calls)):
+            times[name].append(seconds(calls[name], device))
+    attention = cross_attention(unet, calls, device, repeats)
+    plain = min(times["UNet"])
+    whole = {name: plain - attention["UNet"] + attention[name] for name in calls}
+    lines = ["| one evaluation | time (s) | cross-attention (s) | GFLOP |", "|---|---|---|---|"]
     for name in calls:
-        lines.append(f"| {name} | {min(times[name]):.3f} | {flops[name] / 1e9:.2f} |")
-    lines += ["", "| ratio | time | FLOP | bar |", "|---|---|---|---|"]
+        flop = flops[name] / 1e9
+        lines.append(f"| {name} | {min(times[name]):.3f} | {attention[name]:.4f} | {flop:.2f} |")
+    lines += [
+        "",
+        "| ratio | time | bar | whole evaluations | quartiles | FLOP |",
+        "|---|---|---|---|---|---|",
+    ]
     for name, bar in BARS.items():
-        above, below = name.split(" ÷ ")
-        ratio = min(times[above]) / min(times[below])
-        lines.append(f"| {name} | {ratio:.3f} | {flops[above] / flops[below]:.4f} | {bar:.2f} |")
+        one, other = name.split(" ÷ ")
+        above, below = (np.reshape(times[part], (rounds, 2)).sum(1) for part in (one, other))
+        low, middle, high = np.quantile(above / below, (0.25, 0.5, 0.75))
+        lines.append(
+            f"| {name} | {whole[one] / whole[other]:.4f} | {bar:.2f} | {middle:.3f} | {low:.3f} to {high:.3f} | "
+            f"{flops[one] / flops[other]:.4f} |"
+        )
     return lines
+
+
+def cross_attention(
+    unet: Any, calls: dict[str, Callable[[], object]], device: str, repeats: int
+) -> dict[str, float]:
+    """Seconds of each one's cross-attention layers, the fastest of so many runs of each, on what the UNet gave them."""
+    seen: dict[str, list[tuple[Any, Any, tuple[Any, ...], dict[str, Any]]]] = {name: [] for name in calls}
+    layers = [unet.get_submodule(name.removesuffix(".processor")) for name in [*unet.attn_processors][1::2]]
+    for name, call in calls.items():
+        hooks = [
+            layer.register_forward_pre_hook(
+                lambda layer, given, named, into=seen[name]: into.append(
+                    (layer, layer.processor, given, named)
+                ),
+                with_kwargs=True,
+            )
+            for layer in layers
+        ]
+        call()
+        for hook in hooks:
+            hook.remove()
+    found: dict[str, list[list[float]]] = {name: [[] for _ in layers] for name in calls}
+    for _ in range(repeats):
+        for i in range(len(layers)):
+            for name in calls:
+                layer, processor, given, named = seen[name][i]
+                layer.set_processor(processor)
+                found[name][i].append(seconds(lambda: layer(*given, **named), device))  # noqa: B023
+    return {name: sum(min(times) for times in layers) for name, layers in found.items()}
 
 
 def variants(
     family: str, cells: int, batch: int, device: str, settings: dict[str, Any] | None = None
-) -> dict[str, Callable[[], object]]:
-    """Calls that evaluate the UNet once: alone, with mien's adapter, with diffusers'."""
+) -> tuple[Any, dict[str, Callable[[], object]]]:
+    """The UNet, and calls that evaluate the UNet once: alone, with mien's adapter, with diffusers'."""
     from diffusers import UNet2DConditionModel
 
     torch.manual_seed(0)
@@ -119,7 +178,7 @@ def variants(
             unet.encoder_hid_proj, unet.config.encoder_hid_dim_type = None, None
 
     unet.encoder_hid_proj, unet.config.encoder_hid_dim_type = None, None
-    return {"UNet": alone, "mien": with_mien, "diffusers": with_diffusers}
+    return unet, {"UNet": alone, "mien": with_mien, "diffusers": with_diffusers}
 
 
 def split(state: dict[str, torch.Tensor]) -> dict[str, dict[str, torch.Tensor]]:

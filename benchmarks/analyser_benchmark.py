@@ -20,11 +20,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from scipy.optimize import linear_sum_assignment
+from sklearn.metrics import roc_auc_score
 
 from benchmarks.held_out import Picture, photographs
 from benchmarks.scenes import find, overlap, pasted, selfies
 from benchmarks.table import Row, exact, publish, run
 from factory.faces.sources import read_pictures, shared_dir
+from factory.training.verification import verification_accuracy
 from mien.data.split import is_held_out
 from mien.encoders.identity import EmbeddedIdentity
 from mien.face.align import box_matrix, crop_matrix, transform_points, warp
@@ -33,7 +35,6 @@ from mien.face.blendshapes import FLIP
 from mien.face.landmarks import LMS_NAMES, bounding_box, eye_distance, lms_ratios
 from mien.metrics import face as metrics
 from mien.metrics import statistics
-from mien.metrics.retrieval import auc, verification_accuracy
 from mien.metrics.statistics import Interval
 from mien.types import Face, FloatArray
 
@@ -234,7 +235,7 @@ def verification(pictures: list[Picture], backend: Backend) -> list[Row]:
     reference = metrics.id_distance(judges[first], judges[second])
     note = f"{len(same)} + {len(other)} pairs, {len(set(people))} people, {lost} pictures without a face"
     accuracy = [verification_accuracy(values, truth)[0] for values in (distance, reference)]
-    area = [auc(values, truth) for values in (distance, reference)]
+    area = [roc_auc_score(truth, -values) for values in (distance, reference)]
     return [
         Row(
             "recogniser: verification accuracy, held-out LFW names",

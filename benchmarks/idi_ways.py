@@ -25,7 +25,7 @@ from mien.metrics import statistics
 from mien.metrics.face import exp
 from mien.types import FloatArray
 
-WAYS = {"carry": "carry", "restruct": "restruct", "faceswap": "faceswap:warp"}
+WAYS = {"carry": "carry", "restruct": "restruct", "faceswap": "faceswap:photo"}
 SCORES = {"exp": ".4f", "lms": ".3f", "id_distance": ".3f", "quality": ".3f"}
 TITLES = {
     "exp": "Exp",

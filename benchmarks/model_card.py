@@ -14,10 +14,12 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import math
 import os
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from benchmarks import bias, realism, reconstruction, tones
@@ -31,7 +33,7 @@ from mien.data.split import is_held_out
 from mien.files import write_text
 from mien.images import read_image
 from mien.metrics import statistics
-from mien.metrics.retrieval import rank_1_among, ranks
+from mien.metrics.retrieval import ranks
 from mien.metrics.scoring import load_scorer
 from mien.provenance import save_image
 from mien.sheets import sheet as sheet_of
@@ -157,6 +159,23 @@ def judged_rows(
             )
         )
     return table
+
+
+def rank_1_among(places: NDArray[np.int64], people: int, size: int) -> FloatArray:
+    """Each query's chance [n] of being nearest to its own person in a random gallery of `size` of `people` people.
+
+    The gallery holds the query's person and size - 1 of the others, so with place p among all (from `ranks`) the
+    chance is C(people - p, size - 1) / C(people - 1, size - 1): none of the p - 1 nearer ones was drawn.
+
+    Raises:
+        ValueError: a gallery larger than all people, or places beyond them.
+    """
+    places = np.asarray(places)
+    if not 1 <= size <= people or (len(places) and not (places.min() >= 1 and places.max() <= people)):
+        raise ValueError(f"a gallery of {size} of {people} people, and places from 1 to {people}, are needed")
+    return np.array(
+        [math.comb(people - int(p), size - 1) / math.comb(people - 1, size - 1) for p in places], np.float64
+    )
 
 
 def retrieved(ours: Judged, untouched: Judged, people: list[str]) -> FloatArray:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import tarfile
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -90,17 +90,23 @@ def grimace(k: int) -> Image.Image:
 def films() -> Iterator[tuple[str, list[Image.Image]]]:
     """Name and frames (the first, then `FRAMES` evenly spaced) of each film of `mead`."""
     for name, data in members("mead", ".mp4"):
-        with tempfile.NamedTemporaryFile(suffix=".mp4") as file:
-            file.write(data)
-            file.flush()
-            film = cv2.VideoCapture(file.name)
-            wanted = np.linspace(0, int(film.get(cv2.CAP_PROP_FRAME_COUNT)) - 1, FRAMES + 1).round().tolist()
-            frames = []
-            for number in range(int(wanted[-1]) + 1):
-                there, frame = film.read()
-                if there and number in wanted:
-                    frames.append(Image.fromarray(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)))
-        yield Path(name).stem, frames
+        yield Path(name).stem, list(frames(data).values())
+
+
+def frames(data: bytes, wanted: Sequence[int] = ()) -> dict[int, Image.Image]:
+    """Number → frame of a film, in ascending order; by default the first, then `FRAMES` evenly spaced."""
+    with tempfile.NamedTemporaryFile(suffix=".mp4") as file:
+        file.write(data)
+        file.flush()
+        film = cv2.VideoCapture(file.name)
+        last = int(film.get(cv2.CAP_PROP_FRAME_COUNT)) - 1
+        wanted = wanted or np.linspace(0, last, FRAMES + 1).round().tolist()
+        found = {}
+        for number in range(int(max(wanted)) + 1):
+            there, frame = film.read()
+            if there and number in wanted:
+                found[number] = Image.fromarray(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB))
+    return found
 
 
 def scenes(task: str, people: int) -> Iterator[Scene]:

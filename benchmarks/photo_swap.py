@@ -1,36 +1,47 @@
 """Another person's face in a photograph: the photo engine and the diffusion engine side by side.
 
     python -m benchmarks.photo_swap [--people N] [--engine photo] [--out FOLDER] [--write PAGE]
+    python -m benchmarks.photo_swap --speed [--write PAGE]
 
 Photos and identities are the people of `london-dev`: each photo, at rest and smiling by turns, gets somebody else's
 face. Swap ID keeps the photo's expression; swap all takes a third person's smile; reenact takes it without a swap.
 MediaPipe (expression, pose) and dlib (identity) judge; retrieval looks for the identity among all people of the set, at
 rest. Mean with bootstrap 95% interval. `--out` gets contact sheets (photo | identity | each engine) and is to lie
 outside of the repository: they show people.
+
+Edge is the median Lab in a rim of 2% of the face's width within what was changed, against that just outside of it; step
+is what is added to the photo's own change of Lab across the outline of the new face, in the median along it. `--speed`:
+one swap at 1350 px in a process that has made one, and its ratio to one analysis and one `cv2.remap` of that photo.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 from PIL import Image
 
 from benchmarks.model_card import fill
 from benchmarks.photo_scenes import Eyes, london, make_outside
+from benchmarks.photo_speed import SIDE as SIDE_OF_A_PHOTO
+from benchmarks.photo_speed import over, timed
 from benchmarks.reface import notch
 from benchmarks.table import environment, run, show
+from benchmarks.timing import seconds
 from mien.metrics import photo as measures
 from mien.metrics import statistics
 from mien.metrics.face import exp, id_distance, pose_error
 from mien.metrics.scoring import load_scorer
 from mien.provenance import save_image
 from mien.sheets import sheet
-from mien.types import InputError
+from mien.types import ByteImage, FloatArray, InputError
+from mien.warping.mesh import OVAL
 
 TASKS = ("swap ID", "swap all", "reenact")
 ENGINES = ("photo", "diffusion")
@@ -44,6 +55,8 @@ MEASURES = (
     ("pose to the photo, degrees", "pose", ".1f", "2.93 (another scale)"),
     ("colour of skin to the photo's, ΔE", "colour", ".1f", ""),
     ("seam, grey levels", "seam", ".1f", ""),
+    ("edge, ΔE from just outside", "edge", ".1f", ""),
+    ("step across the face's outline, ΔE", "step", ".1f", ""),
     ("detail in the face", "detail", ".2f", ""),
     ("notch beside the face, L", "notch", ".1f", ""),
 )
@@ -115,9 +128,74 @@ def judge(eyes: Eyes, scene: Scene, result: Image.Image | None) -> dict[str, flo
         "pose": float(pose_error(seen.face.pose, photo.face.pose)),
         "colour": measures.colour(made, given),
         "seam": measures.seam(made[0], given[0]),
+        "edge": edge(made[0], given[0], seen.face.landmarks),
+        "step": step(made[0], given[0], seen.face.landmarks),
         "detail": measures.detail(made, given),
         "notch": notch(made[0], given[0], seen.face.landmarks),
     }
+
+
+def edge(result: ByteImage, photo: ByteImage, landmarks: FloatArray) -> float:
+    """ΔE (CIE 1976) of the median Lab within the border of what was changed from that outside of it; 0 without any."""
+    changed = cv2.morphologyEx(
+        (result != photo).any(2).astype(np.uint8), cv2.MORPH_CLOSE, np.ones((9, 9), np.uint8)
+    )
+    reach = max(1, round(0.02 * float(np.linalg.norm(landmarks[234, :2] - landmarks[454, :2]))))
+    kernel = np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)
+    within, outside = changed > cv2.erode(changed, kernel), cv2.dilate(changed, kernel) > changed
+    if not within.any() or not outside.any():
+        return 0.0
+    lab = _lab(result)
+    return float(np.linalg.norm(np.median(lab[within], 0) - np.median(lab[outside], 0)))
+
+
+def step(result: ByteImage, photo: ByteImage, landmarks: FloatArray) -> float:
+    """ΔE by which the change of Lab from 6% within to 6% outside of the face's oval differs from the photo's, median
+    along it."""
+    oval = landmarks[list(OVAL), :2]
+    sides = [(oval.mean(0) + size * (oval - oval.mean(0))).astype(np.float32) for size in (0.94, 1.06)]
+    blur = 0.01 * float(np.linalg.norm(landmarks[234, :2] - landmarks[454, :2]))
+    steps = []
+    for image in (result, photo):
+        lab = cv2.GaussianBlur(_lab(image), (0, 0), blur)
+        within, outside = (
+            cv2.remap(lab, side[:, :1], side[:, 1:], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)[:, 0]
+            for side in sides
+        )
+        steps.append(within - outside)
+    return float(np.median(np.linalg.norm(steps[0] - steps[1], axis=1)))
+
+
+def _lab(image: ByteImage) -> FloatArray:
+    return np.asarray(cv2.cvtColor(image.astype(np.float32) / 255, cv2.COLOR_RGB2Lab))
+
+
+def speed(repeats: int = 7) -> str:
+    """Seconds of one swap, and its ratio to the floor, as a line of Markdown."""
+    from mien.face.analyze import analyze
+    from mien.pipelines.photo_swap import SwapPipeline
+
+    first, second = (one["neutral"].resize((SIDE_OF_A_PHOTO,) * 2) for one in list(london().values())[:2])
+    pixels = np.asarray(first)
+    rows, columns = np.mgrid[: pixels.shape[0], : pixels.shape[1]].astype(np.float32)
+
+    def floor(_: int) -> None:
+        analyze(first)
+        cv2.remap(pixels, columns + 0.3, rows + 0.3, cv2.INTER_CUBIC)
+
+    pipe = SwapPipeline()
+    (change,) = pipe.changes(first, second)
+    whole, known, least = (
+        timed(call, repeats)
+        for call in (lambda _: pipe(first, second), lambda _: pipe.apply([change]), floor)
+    )
+    busy = min(seconds(lambda: pipe(first, second)) for _ in range(repeats))
+    return (
+        f"One swap at {SIDE_OF_A_PHOTO} x {SIDE_OF_A_PHOTO} px takes {show(whole, '.2f')} s with the analysis of both "
+        f"pictures ({busy:.2f} s of a processor at best), {show(known, '.2f')} s without; "
+        f"{show(over(whole, least), '.1f')} and {show(over(known, least), '.1f')} times one analysis and one remap "
+        f"({show(least, '.3f')} s). Load {os.getloadavg()[0]:.1f}."
+    )
 
 
 def markdown(results: dict[str, dict[str, Scores]]) -> str:
@@ -153,7 +231,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--engine", choices=ENGINES, nargs="+", default=list(ENGINES))
     parser.add_argument("--out", type=Path, help="a folder for contact sheets, outside of the repository")
     parser.add_argument("--write", type=Path, help="a page whose table is to be filled in")
+    parser.add_argument("--speed", action="store_true", help="what one swap takes, instead")
     given = parser.parse_args(arguments)
+    if given.speed:
+        line = f"{speed()} Two cores, measured {environment()['date']} by `python -m benchmarks.photo_swap --speed`."
+        print(line)
+        if given.write is not None:
+            fill(given.write, {"swap_speed": line})
+        return
     if given.out is not None:
         make_outside(given.out)
     eyes = Eyes(load_scorer("mediapipe", "dlib"))

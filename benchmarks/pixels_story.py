@@ -44,7 +44,7 @@ from mien.provenance import save_image
 from mien.sheets import sheet as draw_sheet
 from mien.types import FloatArray, InputError
 
-WAYS = {"restruct": "restruct", "faceswap": "faceswap:warp", "carry": "carry"}
+WAYS = {"restruct": "restruct", "faceswap": "faceswap:photo", "carry": "carry"}
 ARMS = ("numbers", "base", *(f"refined_{way}" for way in WAYS), "refined", "ica", "one_step")
 MEASURES = {"id": ".3f", "leak": ".3f", "exp": ".4f", "lms": ".3f", "found": ".1%", "told apart": ".1%"}
 PAPER = """EmojiDiff's Table 1, of other people, models and judges: ID 0.304, Exp 0.095, LMS 0.359 (its rivals 0.202 to

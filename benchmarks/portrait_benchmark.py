@@ -29,7 +29,7 @@ from benchmarks.held_out import Pair, pairs
 from benchmarks.table import Row, publish, run
 from mien.images import read_image
 from mien.metrics import statistics
-from mien.metrics.retrieval import id_retrieval
+from mien.metrics.retrieval import ranks
 from mien.metrics.scoring import Observation, Scorer, load_scorer
 from mien.metrics.statistics import Interval
 from mien.provenance import save_image
@@ -95,8 +95,8 @@ def acceptance(methods: dict[str, Judged], groups: list[str], refused: int, peop
             return 0.0
         results = np.stack([of.seen[i].identity for i in kept])  # type: ignore[union-attr]
         gallery = np.stack([seen.identity for seen in untouched.seen if seen is not None])
-        hits = id_retrieval(results, gallery, [people[i] for i in kept], people, distance="euclidean")
-        return hits * len(kept) / len(every)
+        places = ranks(results, gallery, [people[i] for i in kept], people, "euclidean")
+        return float((places == 1).sum()) / len(every)
 
     rows = [
         Row(

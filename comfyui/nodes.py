@@ -1,4 +1,4 @@
-"""The photo engine as nodes: another expression, another person, and what is in a face.
+"""The photo engine and the E-Adapter as nodes: another expression, another person, and what is in a face.
 
 Images are ComfyUI's: [b, H, W, 3] float32 in [0, 1], RGB; masks [b, H, W]. ``mien`` must be installed in ComfyUI's
 Python: ``pip install mien``. Nothing is imported from it before a node runs.
@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 
 CATEGORY = "mien"
 FACES = ["largest", "left", "right"]
@@ -105,6 +105,91 @@ class Swap:
         return to_images(made), changed(photos, made)
 
 
+class LoadAdapter:
+    """An E-Adapter for a model of SD1.5's or SDXL's family: a folder of its files, or "published", IP-Adapter's own."""
+
+    CATEGORY = CATEGORY
+    RETURN_TYPES = ("MIEN_ADAPTER",)
+    RETURN_NAMES = ("adapter",)
+    FUNCTION = "load"
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        return {"required": {"model": ("MODEL",), "adapter": ("STRING", {"default": "published"})}}
+
+    def load(self, model: Any, adapter: str) -> tuple[Any]:
+        """Fails in one list of what is missing, and how to get it."""
+        from .adapter import load
+
+        return (load(model, adapter),)
+
+
+class ApplyAdapter:
+    """A model conditioned on a person and an expression: words, mixes, emoji, blendshapes, or a reference picture."""
+
+    CATEGORY = CATEGORY
+    RETURN_TYPES = ("MODEL", "IMAGE")
+    RETURN_NAMES = ("model", "photo")
+    FUNCTION = "apply"
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        scale = ("FLOAT", {"default": 1.0, "min": 0.0, "max": 2.0, "step": 0.05})
+        return {
+            "required": {
+                "model": ("MODEL",),
+                "adapter": ("MIEN_ADAPTER",),
+                "identity": ("IMAGE",),
+                "expression": ("STRING", {"default": "joy", "multiline": False}),
+                "id_scale": scale,
+                "expression_scale": scale,
+                "by_photo": ("BOOLEAN", {"default": True}),
+            },
+            "optional": {"reference": ("IMAGE",)},
+        }
+
+    def apply(
+        self,
+        model: Any,
+        adapter: Any,
+        identity: torch.Tensor,
+        expression: str,
+        id_scale: float = 1.0,
+        expression_scale: float = 1.0,
+        by_photo: bool = True,
+        reference: torch.Tensor | None = None,
+    ) -> tuple[Any, torch.Tensor]:
+        """The model, and the photo: `by_photo`, each person's own with the expression, which then is the reference and,
+        encoded, may be what the sampler starts from; else as it was given. Several pictures of `identity` are several
+        people, one for each picture of a batch."""
+        from mien.backbones import load_encoder
+        from mien.face.analyze import analyze
+        from mien.models.folder import choose_device
+        from mien.pipelines.inputs import Embedder
+        from mien.pipelines.lead import lead_by_photo
+
+        from .adapter import attach
+
+        people, shown = to_pictures(identity), expression if reference is None else to_pictures(reference)[0]
+        wanted: list[Any] = [shown] * len(people)
+        photos = people
+        if by_photo:
+            photos = wanted = lead_by_photo(analyze, people, wanted)
+        with torch.no_grad():
+            embeds = {}
+            for branch, pictures in (("identity", people), ("expression", wanted)):
+                if branch in adapter.branches:
+                    name = getattr(adapter.spec, f"{branch}_encoder")
+                    encoder = load_encoder(branch, name, choose_device("auto"))
+                    embeds[branch] = Embedder(encoder, analyze, "largest", branch)(pictures)
+            scales = {"identity": id_scale, "expression": expression_scale}
+            changed = attach(model, adapter, embeds, scales)
+        side = 8 * round(max(photos[0].size) / 8)
+        return changed, to_images(
+            [ImageOps.fit(photo, (side, side)) if by_photo else photo for photo in photos]
+        )
+
+
 class Analyse:
     """What is in a picture's faces, as JSON: box, pose in degrees, and 52 blendshapes; largest first."""
 
@@ -135,9 +220,17 @@ class Analyse:
         return {"ui": {"text": [text]}, "result": (text,)}
 
 
-NODE_CLASS_MAPPINGS = {"MienExpression": Expression, "MienSwap": Swap, "MienAnalyse": Analyse}
+NODE_CLASS_MAPPINGS = {
+    "MienExpression": Expression,
+    "MienSwap": Swap,
+    "MienLoadAdapter": LoadAdapter,
+    "MienApplyAdapter": ApplyAdapter,
+    "MienAnalyse": Analyse,
+}
 NODE_DISPLAY_NAME_MAPPINGS = {
     "MienExpression": "Expression (mien)",
     "MienSwap": "Swap face (mien)",
+    "MienLoadAdapter": "Load E-Adapter (mien)",
+    "MienApplyAdapter": "Apply E-Adapter (mien)",
     "MienAnalyse": "Analyse faces (mien)",
 }

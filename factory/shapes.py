@@ -36,6 +36,7 @@ from scipy.spatial.distance import cdist
 import mien.warping
 from factory.faces.ict import PARTS, IctHead, load_head
 from factory.faces.labels import Labeller
+from factory.faces.raster import rasterise
 from factory.faces.render import PIVOT, make_person, render
 from factory.faces.sources import shared_dir
 from factory.faces.warped import PLAIN_SEED, _plain, plain_view
@@ -53,7 +54,6 @@ from mien.warping.mesh import (
     UPPER_LIP,
     IndexArray,
 )
-from mien.warping.raster import rasterise
 
 HEADS, SIZE = 24, 512
 NEAREST = 4  # vertices that a landmark is a mean of

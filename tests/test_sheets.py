@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mien.sheets import sheet, strip
+from mien.sheets import sheet
 
 
 def test_pictures_stand_side_by_side_in_order() -> None:
     colours = [(200, 0, 0), (0, 200, 0), (0, 0, 200)]
-    drawn = strip([(f"label {c}", Image.new("RGB", (64, 64), c)) for c in colours], side=128)
+    drawn = sheet([[(f"label {c}", Image.new("RGB", (64, 64), c)) for c in colours]], side=128)
     pixels = np.asarray(drawn)
     places = [int(np.where((pixels == c).all(-1).any(0))[0].mean()) for c in colours]
     assert places == sorted(places)

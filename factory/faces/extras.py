@@ -10,10 +10,10 @@ import numpy as np
 from factory.faces.ict import PARTS
 from factory.faces.looks import Look
 from factory.faces.paint import EYE_RINGS, EYE_SECTORS, eye_angles
+from factory.faces.raster import IndexArray
 from factory.faces.scene import unit
 from mien.face.blendshapes import INDEX
 from mien.types import FloatArray
-from mien.warping.raster import IndexArray
 
 
 @dataclass(frozen=True)

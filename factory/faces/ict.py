@@ -15,10 +15,10 @@ from pathlib import Path
 
 import numpy as np
 
+from factory.faces.raster import IndexArray
 from factory.faces.sources import shared_dir
 from mien.face.blendshapes import NAMES
 from mien.types import FloatArray, InputError
-from mien.warping.raster import IndexArray
 
 # Vertex ranges of the parts (ICT-FaceKit's README, "Face Model Topology").
 PARTS: dict[str, slice] = {

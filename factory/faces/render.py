@@ -19,11 +19,11 @@ from factory.faces.ict import PARTS, IctHead, load_head
 from factory.faces.labels import Labeller
 from factory.faces.looks import Look, sample_look
 from factory.faces.paint import albedo, eye_colours, regions
+from factory.faces.raster import rasterise, reduce_area, vertex_normals
 from factory.faces.scene import SIZE, View, ambient_occlusion, sample_view, shade
 from mien.face.pose import rotation
 from mien.files import check_writable, replacing
 from mien.types import ByteImage, FloatArray
-from mien.warping.raster import rasterise, reduce_area, vertex_normals
 
 SUPERSAMPLING = 2
 PIVOT = np.array([0.0, 0.6, 3.0], np.float32)  # what the head turns about, and the camera aims at; cm

@@ -14,8 +14,8 @@ import numpy as np
 from factory.faces.coefficients import to_vector
 from factory.faces.ict import PARTS, IctHead
 from factory.faces.paint import EYE_RINGS, EYE_SECTORS
+from factory.faces.raster import IndexArray, vertex_normals, visibility
 from mien.types import FloatArray
-from mien.warping.raster import IndexArray, vertex_normals, visibility
 
 SIZE = 192
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from mien.data.captions import Label
+from factory.faces.captions import Label
 from mien.types import ByteImage, InputError
 
 # One source may be spread over several archives.

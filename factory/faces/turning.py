@@ -50,7 +50,7 @@ def main() -> None:
     write_text(turning.FILE, json.dumps(fit(numbers, pose)) + "\n")
     turning._fitted.cache_clear()
     numbers, pose = (np.concatenate(column) for column in zip(*parts[True], strict=True))
-    left = pose - turning.foretell(torch.from_numpy(numbers)).numpy()
+    left = pose - turning.predicted_pose(torch.from_numpy(numbers)).numpy()
     r2 = 1 - left.var(0) / pose.var(0)
     print(f"{len(pose)} held-out faces: R² of yaw {r2[0]:.2f}, of pitch {r2[1]:.2f}")
 

@@ -25,13 +25,13 @@ from factory.faces.labels import Labeller
 from factory.faces.render import Person, make_person, render
 from factory.faces.scene import View, sample_view
 from factory.faces.sources import read_pictures, shared_dir
+from factory.faces.warp import Example, target_landmarks, warp_expression
 from mien.data.split import is_held_out
 from mien.face.align import invert, transform_points
 from mien.face.blendshapes import INDEX
 from mien.face.pose import angles
 from mien.files import check_writable, replacing
 from mien.types import ByteImage, FloatArray
-from mien.warping.warp import Example, target_landmarks, warp_expression
 
 PHOTOGRAPHS = "utkface-adults"
 # A warp cannot turn eyes, and puffed cheeks or a pushed jaw are hardly seen from the front.

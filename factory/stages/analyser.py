@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from factory.faces.dataset import load_faces, split_rows
 from factory.training.augment import colour_jitter, similarity_matrices, warp_pixels, warp_points
 from factory.training.negatives import misplaced, pretend
+from factory.training.networks import save_network
 from mien.face.blendshapes import FLIP
 from mien.face.landmarks import LMS_NAMES, LMS_RATIOS, eye_distance, lms_ratios_torch
 from mien.face.network import (
@@ -27,7 +28,6 @@ from mien.face.network import (
     MOUTH_WIDTH,
     AnalyserNet,
     read_network,
-    save_network,
 )
 from mien.face.pose import angles
 from mien.pixels import to_bytes, to_pixels

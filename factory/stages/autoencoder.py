@@ -1,4 +1,4 @@
-"""Trains the decoder of the embedded autoencoder; its encoder is fitted in closed form (`models.autoencoder`).
+"""Trains the decoder of the embedded autoencoder; its encoder is fitted in closed form (`fit_linear`).
 
 First on pixels alone; then, given a recogniser, to look like photographs: as sharp as they are, place by place
 (`training.features.energy_distance`), and alike to a network that knows faces.
@@ -20,13 +20,38 @@ from factory.training.features import energy_distance, feature_distance, feature
 from mien.diffusion.losses import identity_loss
 from mien.encoders.identity import load_recogniser
 from mien.face.blendshapes import INDEX
-from mien.models.autoencoder import PatchAutoencoder, fit_linear
+from mien.models.autoencoder import PatchAutoencoder
 from mien.pixels import to_bytes, to_pixels
 from mien.types import InputError
 
 SOURCES = ("utkface-adults", "lfw-gray", "portraits-of-nobody", "renders-train")
 PHOTOGRAPHS = ("utkface-adults", "lfw-gray")
 OPEN = 0.25  # jawOpen of an open mouth
+
+
+@torch.no_grad()
+def fit_linear(model: PatchAutoencoder, pictures: Tensor, ridge: float = 1e-3) -> None:
+    """Set the patch encoder and patch decoder of `model` in closed form, from `pictures` [n, 3, H, W] in [-1, 1].
+
+    Encoder: principal components of the patches, component k scaled by 1 / sqrt(std_k) and all by one number so that
+    the mean variance of a latent channel is 1. Decoder: ridge regression from 3 x 3 neighbouring latents to patches.
+    """
+    channels = model.config.latent_channels
+    patches = F.pixel_unshuffle(pictures, 16).permute(0, 2, 3, 1).reshape(-1, 768).double()
+    mean = patches.mean(0)
+    values, vectors = torch.linalg.eigh((patches - mean).T @ (patches - mean) / len(patches))
+    std = values.flip(0)[:channels].sqrt()
+    basis = vectors.flip(1)[:, :channels] / std.sqrt() / std.mean().sqrt()  # [768, c]
+    # pixel_unshuffle orders a patch as (colour, row, column), as a convolution kernel does.
+    model.patch_encoder.weight.copy_(basis.T.reshape(channels, 3, 16, 16))
+    model.patch_encoder.bias.copy_(-(mean @ basis))  # type: ignore[union-attr]
+    latents = F.pad(model.encode(pictures).latents, (1, 1, 1, 1), mode="replicate")
+    neighbours = F.unfold(latents, 3).transpose(1, 2).reshape(-1, 9 * channels).double()
+    inputs = torch.cat([neighbours, torch.ones_like(neighbours[:, :1])], dim=1)
+    gram = inputs.T @ inputs + ridge * torch.eye(inputs.shape[1], dtype=torch.float64)
+    solution = torch.linalg.solve(gram, inputs.T @ patches)  # [9c + 1, 768]
+    model.patch_decoder.weight.copy_(solution[:-1].T.reshape(768, channels, 3, 3))
+    model.patch_decoder.bias.copy_(solution[-1])  # type: ignore[union-attr]
 
 
 def gradient_loss(x: Tensor, y: Tensor) -> Tensor:

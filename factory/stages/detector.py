@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from factory.faces.composites import CANVAS, FacePile, Placed, compose, draw_boxes
+from factory.training.networks import save_network
 from mien.face.detector import MAX_SIZE, MIN_SIZE, STRIDE, DetectorNet
-from mien.face.network import save_network
 from mien.pixels import to_bytes, to_pixels
 
 CELLS = CANVAS // STRIDE

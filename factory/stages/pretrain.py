@@ -31,7 +31,7 @@ from factory.training.mini import (
     create_unet,
 )
 from mien.backbones import load_backbone
-from mien.diffusion.losses import expression_loss, identity_loss, noise_error, noise_mse
+from mien.diffusion.losses import expression_loss, identity_loss, noise_error
 from mien.diffusion.schedule import Schedule
 from mien.encoders.appearance import WIDTH as APPEARANCE_WIDTH
 from mien.encoders.expression import EmbeddedExpression
@@ -221,7 +221,9 @@ class PretrainStage:
                 self.held.identity[0, part].to(z), self.held.expression[0, part].to(z), empty
             )
             predict = self.adapter.predict_noise(self.unet)
-            losses.append(noise_mse(predict, z, eps.to(z), t.to(z.device), conditions, self.schedule).item())
+            eps, t = eps.to(z), t.to(z.device)
+            predicted = predict(self.schedule.add_noise(z, eps, t), t, conditions)
+            losses.append(noise_error(predicted, eps).item())
         with torch.autocast(self.unet.device.type, enabled=False):
             sheet = self._sheet() if self.sheet else None
         return {"held_out_loss": float(np.mean(losses))}, sheet

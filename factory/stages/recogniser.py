@@ -13,11 +13,12 @@ from torch.nn import functional as F
 
 from factory.faces.dataset import load_faces, split_rows
 from factory.training.augment import colour_jitter, similarity_matrices, warp_pixels
+from factory.training.networks import save_network
+from factory.training.verification import verification_accuracy
 from mien.encoders.identity import Recogniser
 from mien.encoders.standardise import standardise
 from mien.face.align import CROP_SIZE
-from mien.face.network import read_network, save_network
-from mien.metrics.retrieval import verification_accuracy
+from mien.face.network import read_network
 from mien.pixels import to_pixels
 
 

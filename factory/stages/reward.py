@@ -39,7 +39,7 @@ from mien.expressions.faces import named
 from mien.expressions.labels import labels
 from mien.expressions.reading import numbers
 from mien.expressions.spec import Part
-from mien.expressions.turning import foretell, turned
+from mien.expressions.turning import predicted_pose, turned
 from mien.face.network import load_analyser
 from mien.models.sfsr import background_conditions
 from mien.types import Conditions, InputError
@@ -226,7 +226,7 @@ class RewardStage:
         # In a photograph: somebody else, at its pose and in its light.
         identity = torch.where(inside[:, None], identity.roll(1, 0), identity)
         identity[inside, IDENTITY:] = 0.0
-        at_pose = turned(expression.cpu(), foretell(people["expression"].cpu()).numpy()).to(expression)
+        at_pose = turned(expression.cpu(), predicted_pose(people["expression"].cpu()).numpy()).to(expression)
         expression = torch.where(inside[:, None], at_pose, expression)
         return Asked(identity, expression, background, mask, ~(wild | worded)[:, 0])
 

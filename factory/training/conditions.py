@@ -10,12 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from factory.faces.captions import caption
 from factory.faces.dataset import Faces, load_faces, split_rows
 from factory.faces.sources import read_label
 from factory.faces.statistics import expression_numbers
 from factory.training.augment import uniform
 from factory.training.student import student_conditions
-from mien.data.captions import background_colour, caption, light_words
+from mien.data.captions import background_colour, light_words
 from mien.encoders.appearance import colours
 from mien.encoders.standardise import standardise
 from mien.face.blendshapes import FLIP

@@ -10,7 +10,8 @@ from diffusers import DPMSolverMultistepScheduler, UNet2DConditionModel
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from mien.data.captions import NAMED_COLOURS, STYLES, Label, caption
+from factory.faces.captions import STYLES, Label, caption
+from mien.data.captions import NAMED_COLOURS
 
 TEXT_WIDTH = 256
 TEXT_LENGTH = 24

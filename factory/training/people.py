@@ -17,10 +17,10 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from factory.faces.captions import age_words
 from factory.faces.dataset import Faces, load_faces, split_rows
 from factory.faces.sources import read_label
 from factory.training.student import student_identity
-from mien.data.captions import age_words
 from mien.encoders.appearance import FACE_CELLS, colours
 from mien.encoders.identity import EMBEDDING
 from mien.encoders.people import AGES, KINDS

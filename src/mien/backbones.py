@@ -22,7 +22,7 @@ from torch import Tensor
 
 from mien.files import read_json
 from mien.models import latents
-from mien.models.controllers import ControlNetAdapter, load_controller
+from mien.models.controllers import load_controller
 from mien.models.e_adapter import EAdapter
 from mien.models.folder import (
     choose_device,
@@ -60,10 +60,33 @@ ENCODERS = {
     ("expression", "embedded"): "mien.encoders.expression:EmbeddedExpression",
     ("expression", "clip"): "mien.encoders.clip:ClipExpression",
     ("expression", "action_units"): "mien.expressions.units:ActionUnits",
+    ("expression", "flame"): "mien.expressions.flame:FlameExpression",
     ("expression", "pixels"): "mien.encoders.pixels:PixelExpression",
 }
 
 OFFLOADS = {"none": "", "model": "enable_model_cpu_offload", "sequential": "enable_sequential_cpu_offload"}
+
+
+def load_encoder(branch: str, name: str, device: torch.device) -> FaceEncoder:
+    """The encoder of that name, of "identity" or "expression"; recognisers that are joined by "+" side by side.
+
+    Raises:
+        InputError: there is no such encoder, or what it needs is not installed or not here.
+    """
+    if branch == "identity" and "+" in name:
+        from mien.encoders.compound import JoinedIdentity, compound
+
+        return JoinedIdentity(compound(name.split("+"), device))
+    if (branch, name) not in ENCODERS:
+        known = ", ".join(n for b, n in ENCODERS if b == branch)
+        raise InputError(f"the adapter asks for the {branch} encoder {name!r}: known are {known}")
+    module, attribute = ENCODERS[branch, name].split(":")
+    try:
+        make = getattr(importlib.import_module(module), attribute)
+    except ModuleNotFoundError as error:
+        raise InputError(f"the {branch} encoder {name!r} needs {error.name}: install it") from error
+    encoder: FaceEncoder = make(device=device)
+    return encoder
 
 
 @dataclass
@@ -103,23 +126,10 @@ class Backbone:
             raise InputError(f"{self.name} has no adapter: give one with adapter=FOLDER")
         if branch not in self._encoders:
             name = getattr(self.adapter, f"{branch}_encoder")
-            if branch == "identity" and "+" in name:
-                from mien.encoders.compound import JoinedIdentity, compound
-
-                self._encoders[branch] = JoinedIdentity(compound(name.split("+"), self.device))
-                return self._encoders[branch]
-            if (branch, name) not in ENCODERS:
-                known = ", ".join(n for b, n in ENCODERS if b == branch)
-                raise InputError(f"the adapter asks for the {branch} encoder {name!r}: known are {known}")
-            module, attribute = ENCODERS[branch, name].split(":")
-            try:
-                make = getattr(importlib.import_module(module), attribute)
-            except ModuleNotFoundError as error:
-                raise InputError(f"the {branch} encoder {name!r} needs {error.name}: install it") from error
-            self._encoders[branch] = make(device=self.device)
+            self._encoders[branch] = load_encoder(branch, name, self.device)
         return self._encoders[branch]
 
-    def load_controller(self) -> EAdapter | ControlNetAdapter:
+    def load_controller(self) -> EAdapter:
         """The adapter, under whichever controller of the ablation the expression's file is for; in this backbone's
         precision and on its device, not yet attached. It is loaded once: pipelines of one backbone share it."""
         if self.adapter is None:
@@ -132,7 +142,7 @@ class Backbone:
     def load_adapter(self) -> EAdapter:
         """As :meth:`load_controller`, of an adapter that is no ControlNet."""
         adapter = self.load_controller()
-        if not isinstance(adapter, EAdapter):
+        if adapter.controller == "controlnet":
             raise InputError(f"the adapter of {self.name} is a ControlNet: use an E-Adapter")
         return adapter
 

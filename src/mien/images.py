@@ -26,24 +26,9 @@ SUFFIXES = (
 # Pictures that nothing here reads: kind -> suffixes. HEIC is among them where the extra is not installed.
 OTHERS = {
     "HEIC": HEIF,
-    "RAW": (
-        *(
-            ".3fr",
-            ".arw",
-            ".cr2",
-            ".cr3",
-            ".crw",
-            ".dcr",
-            ".dng",
-            ".erf",
-            ".gpr",
-            ".iiq",
-            ".kdc",
-            ".mef",
-            ".mrw",
-            ".nef",
-        ),
-        *(".nrw", ".orf", ".pef", ".raf", ".raw", ".rw2", ".rwl", ".sr2", ".srf", ".srw", ".x3f"),
+    "RAW": tuple(
+        ".3fr .arw .cr2 .cr3 .crw .dcr .dng .erf .gpr .iiq .kdc .mef .mrw .nef .nrw .orf .pef .raf .raw .rw2 .rwl .sr2 "
+        ".srf .srw .x3f".split()
     ),
     "JPEG XL": (".jxl",),
     "Photoshop": (".psd", ".psb"),
@@ -234,6 +219,8 @@ def _read_bytes(path: Path) -> bytes:
         mode = path.stat().st_mode
         data = path.read_bytes() if stat.S_ISREG(mode) else b""
     except FileNotFoundError as error:
+        if str(path).startswith(("http:", "https:")):
+            raise InputError(f"{path} is an address: download the picture, and give its file.") from error
         raise InputError(f"{path} does not exist: check the name.") from error
     except (OSError, ValueError) as error:
         reason = (getattr(error, "strerror", None) or str(error)).lower()

@@ -6,14 +6,14 @@ No tensor is read, and neither torch nor diffusers is imported.
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from mien.files import read_json
 from mien.types import InputError
 from mien.weights import copies, registry
-from mien.weights.adapters import AdapterSpec, by_name, check_width, read_adapter_spec
+from mien.weights.adapters import OTHERS, AdapterSpec, by_name, check_width, read_adapter_spec
 from mien.weights.bases import SPECS, configs_of, here, lacks, single_file, width_of
 from mien.weights.entry import Entry
 
@@ -22,8 +22,9 @@ ENCODERS = {
     "clip": ("clip_vit_h", None),
     "arcface": ("arcface_w600k_r50", "onnx"),
     "auraface": ("auraface", "onnx"),
+    "flame": ("blendshapes_to_flame", None),
 }
-NAMES = {"published": "its published adapters", "fineface": "FineFace"}  # of `weights.adapters.by_name`
+NAMES = {"published": "its published adapters", **OTHERS}  # of `weights.adapters.by_name`
 EXTRAS = {"onnx": "onnxruntime", "lora": "peft"}  # of the package -> what it installs
 GB = 1e9
 
@@ -81,27 +82,35 @@ def check(backbone: str = "mini", adapter: str | Path | None = None, bare: bool 
         NotHere: something is missing. InputError: there is no such model or adapter, they do not fit each other, or the
             model has no adapter and needs one.
     """
-    needs = list(_base(backbone))
+    needs = list(of_base(backbone))
+    absent = []
     if not bare:
+        if adapter is not None and needs and str(adapter) not in NAMES and not Path(adapter).is_dir():
+            absent = [f"  {adapter}: there is no such adapter folder"]
+            adapter = None
         spec = _adapter(backbone, adapter)
         if spec is not None:
-            needs += _of_adapter(spec, str(adapter) in NAMES)
-        elif backbone in SPECS or Path(backbone).expanduser().exists():
+            needs += of_adapter(spec, str(adapter) in NAMES)
+        elif not absent and (backbone in SPECS or Path(backbone).expanduser().exists()):
             raise InputError(
                 f'{backbone} has no adapter of its own: add adapter="published" (--adapter published), or a folder'
             )
-    if not needs:
-        return
     name = f"{backbone} with {NAMES[str(adapter)]}" if str(adapter) in NAMES else backbone
+    refuse(needs, f"for {name}", absent)
+
+
+def refuse(needs: Sequence[Need], for_what: str, absent: Sequence[str] = ()) -> None:
+    """Raises `NotHere` if there are needs, or lines of what else is `absent`, which no command fetches."""
+    if not needs and not absent:
+        return
     sizes = [need.size for need in needs]
     total = sum(size for size in sizes if size is not None)
     amount = f"{'at least ' if None in sizes else ''}{shown(total)}" if total else "of unknown size,"
-    things = "1 thing is" if len(needs) == 1 else f"{len(needs)} things are"
-    lines = [
-        f"{things} missing for {name}, {amount} to fetch:",
-        *(need.line() for need in needs),
-    ]
-    raise NotHere([*lines, f"Get all: {command(needs)}"])
+    count = len(needs) + len(absent)
+    things = "1 thing is" if count == 1 else f"{count} things are"
+    lines = [f"{things} missing {for_what}{f', {amount} to fetch' if needs else ''}:"]
+    lines += [*(need.line() for need in needs), *absent]
+    raise NotHere([*lines, f"Get all: {command(needs)}"] if needs else lines)
 
 
 def has_adapter(backbone: str, adapter: str | Path | None) -> bool:
@@ -113,7 +122,7 @@ def has_adapter(backbone: str, adapter: str | Path | None) -> bool:
     return _adapter(backbone, adapter) is not None
 
 
-def command(needs: list[Need]) -> str:
+def command(needs: Sequence[Need]) -> str:
     """The command line that brings what is missing."""
     parts = [f'pip install "mien[{need.extra}]"' for need in needs if need.extra is not None]
     names = [need.entry.name for need in needs if need.entry is not None and not need.configs]
@@ -128,8 +137,12 @@ def command(needs: list[Need]) -> str:
     return " && ".join(parts)
 
 
-def _base(backbone: str) -> Iterator[Need]:
-    """What is missing of a base model."""
+def of_base(backbone: str) -> Iterator[Need]:
+    """What is missing of a base model.
+
+    Raises:
+        InputError: there is no such model, or its folder is not whole.
+    """
     spec = SPECS.get(backbone)
     if spec is not None:
         if spec.folder is None and here(backbone) is None:
@@ -149,7 +162,7 @@ def _base(backbone: str) -> Iterator[Need]:
         )
 
 
-def _of_adapter(spec: AdapterSpec, of_registry: bool) -> Iterator[Need]:
+def of_adapter(spec: AdapterSpec, of_registry: bool) -> Iterator[Need]:
     """What is missing of an adapter's files and encoders. ``of_registry``: its files are models of the registry."""
     if of_registry:
         for model in registry.entries():

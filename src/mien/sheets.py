@@ -11,22 +11,14 @@ Labelled = tuple[str, Image.Image]
 _INK, _PAPER = (40, 40, 40), (255, 255, 255)
 
 
-def strip(pictures: Sequence[Labelled], side: int = 256) -> Image.Image:
-    """One row of pictures, each fitted into a square of `side` pixels under its label.
+def sheet(rows: Sequence[Sequence[Labelled]], side: int = 256) -> Image.Image:
+    """Rows of pictures, each fitted into a square of `side` px under its label; short rows are left-aligned.
 
     Args:
-        pictures: (label, PIL RGB picture) from left to right. An empty label leaves the place blank; a label
-            may have several lines.
-        side: of each square, px.
+        rows: of (label, PIL RGB picture). An empty label leaves the place blank; a label may have several lines.
 
     Returns:
         PIL RGB, white where there is no picture.
-    """
-    return sheet([pictures], side)
-
-
-def sheet(rows: Sequence[Sequence[Labelled]], side: int = 256) -> Image.Image:
-    """Rows of labelled pictures, as `strip` draws one; short rows are left-aligned.
 
     Raises:
         ValueError: there is no picture.

@@ -94,6 +94,13 @@ def read_table(path: str | Path, check: Callable[[Sequence[str]], None] = lambda
     return Table(named, rows)
 
 
+def aligned(lines: Sequence[Sequence[str]]) -> list[str]:
+    """Rows of cells as lines of text, columns as wide as they have to be, for a terminal."""
+    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
+    padded = (zip(line, widths, strict=True) for line in lines)
+    return ["  ".join(cell.ljust(width) for cell, width in line).rstrip() for line in padded]
+
+
 def nfc(name: str) -> str:
     """A name in the normal form of most disks and spreadsheets, for comparing."""
     return unicodedata.normalize("NFC", name)

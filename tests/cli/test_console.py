@@ -221,8 +221,8 @@ def test_rows_of_a_csv(tmp_path: Path) -> None:
     assert first.asked == (Request(tmp_path / "a.png", str(tmp_path / "b.png"), "red, blue", 5),)
     assert second.asked == (Request(tmp_path / "c.png", str(tmp_path / "d.png"), "default", 9),)
     assert (second.number, second.line) == (2, 4)
-    assert first.out == tmp_path / "out" / "x" / "c.jpg"
-    assert second.out == tmp_path / "out" / "0002_c_d.png"
+    assert first.places == (tmp_path / "out" / "x" / "c.jpg",)
+    assert second.places == (tmp_path / "out" / "0002_c_d.png",)
 
 
 @pytest.mark.parametrize(

@@ -53,9 +53,9 @@ def test_pairs_are_made_and_taken_up(faces: Path, tmp_path: Path) -> None:
     triples = json.loads((tmp_path / "pairs" / "summary.json").read_text())["methods"]
     assert (
         triples["all"]["pairs"] == 2
-        and triples["restruct"]["pairs"] == 1 == triples["faceswap:warp"]["pairs"]
+        and triples["restruct"]["pairs"] == 1 == triples["faceswap:photo"]["pairs"]
     )
-    assert triples["faceswap:warp"]["kept"] == 1
+    assert triples["faceswap:photo"]["kept"] == 1
     again = data("idi", faces, tmp_path / "pairs", "--count", 2, "--steps", 1, *ANYTHING, "--quiet", "--json")
     assert json.loads(again.stdout)["methods"] == triples
     pairs = Pairs.read(tmp_path / "pairs")

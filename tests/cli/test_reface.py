@@ -13,7 +13,10 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from mien.cli.main import app
+from mien.cli.reface.rows import write_words
 from mien.provenance import PARTLY_GENERATED, read_provenance
+from mien.tables import read_table
+from mien.types import InputError
 from tests.training.tiny_set import save_model
 
 EXAMPLES = Path(__file__).parent.parent.parent / "examples"
@@ -117,11 +120,11 @@ def test_what_of_a_prompt_has_no_effect_is_said_once(model: Path, tmp_path: Path
     assert said.startswith('mien: the prompt "a photo of a person') and "has no effect" in said
 
 
-def test_a_table_becomes_one_picture(tmp_path: Path) -> None:
+def test_a_table_becomes_one_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each result under its expression; a sheet belongs to a table, and takes nobody's place."""
-    (tmp_path / "rows.csv").write_text(f"photo,expression\n{IDENTITY},joy\n{EXPRESSION},surprise\n")
+    monkeypatch.chdir(tmp_path)
+    Path("rows.csv").write_text(f"photo,expression\n{IDENTITY},joy\n{EXPRESSION},surprise\n")
     words = ["--pairs", "rows.csv", "--out-dir", "made", "--sheet", "sheet.png", "-q"]
-    words = [str(tmp_path / word) if "." in word or word == "made" else word for word in words]
     assert CliRunner().invoke(app, ["reface", *words]).exit_code == 0
     page = Image.open(tmp_path / "sheet.png")
     assert 2 * 192 < page.width < 2.2 * 192 and 192 < page.height < 1.3 * 192
@@ -130,3 +133,25 @@ def test_a_table_becomes_one_picture(tmp_path: Path) -> None:
     assert again.exit_code == 2 and "sheet.png is there already" in again.output
     alone = CliRunner().invoke(app, ["reface", str(IDENTITY), "--expression", "joy", "--sheet", "x.png"])
     assert alone.exit_code == 2 and "add --pairs" in alone.output
+
+
+def test_all_words_are_a_table_of_135(tmp_path: Path) -> None:
+    """Of a photo, or of a person in a scene; nobody's table is replaced."""
+    table = read_table(write_words(tmp_path / "of", IDENTITY, []))
+    assert len(table.rows) == 135 == len({row.cells["out"] for row in table.rows})
+    assert table.rows[0].cells | {"expression": ""} == {
+        "photo": str(IDENTITY),
+        "identity": "",
+        "expression": "",
+        "out": "adoration.png",
+    }
+    (tmp_path / "words.csv").write_text("mine\n")
+    with pytest.raises(InputError, match="words.csv is there already"):
+        write_words(tmp_path, None, [str(IDENTITY)])
+    for words, said in (
+        (["--expression", "all"], "add --out-dir"),
+        (["--expression", "all", "--out-dir", str(tmp_path), "-o", "x.png"], "--output does not go with"),
+        (["--expression", "all", "--out-dir", str(tmp_path / "of"), "--identity", "left=a.png"], "takes one"),
+    ):
+        told = CliRunner().invoke(app, ["reface", str(IDENTITY), *words])
+        assert told.exit_code == 2 and said in told.output, told.output

@@ -84,3 +84,22 @@ def test_two_equal_faces_are_refused_and_the_larger_of_two_is_told(folder: Path)
     assert refused.exit_code == 2 and "two faces about as large" in " ".join(refused.output.split())
     told = reface(MAY, "--identity", folder / "parent.png", "-o", folder / "told.png")
     assert told.exit_code == 0 and "shows 2 faces, the largest is used" in " ".join(told.output.split())
+
+
+def test_several_people_in_a_row_of_a_table(folder: Path) -> None:
+    """The same as by --identity, and a row that names a face for one of them alone is told."""
+    for name in (MAY, RAJ, SMILE):
+        (folder / name.name).write_bytes(name.read_bytes())
+    people = f"left={MAY.name};right={RAJ.name};right={SMILE.name}"
+    rows = ["photo,identity,out", f"two.png,{people},row.png", f"two.png,left={MAY.name};{RAJ.name},no.png"]
+    (folder / "rows.csv").write_text("\n".join(rows) + "\n")
+    result = reface("--pairs", folder / "rows.csv", "--out-dir", folder / "rows")
+    assert result.exit_code == 2 and "row 2" in result.output and "does not say which face" in result.output
+    made, once = (np.asarray(Image.open(path)) for path in (folder / "rows/row.png", folder / "both.png"))
+    np.testing.assert_array_equal(made, once)
+
+
+def test_diffusion_takes_no_several_people_of_a_row(folder: Path) -> None:
+    (folder / "two.csv").write_text(f"photo,identity\ntwo.png,left={MAY};right={RAJ}\n")
+    result = reface("--pairs", folder / "two.csv", "--out-dir", folder / "none", "--engine", "diffusion")
+    assert result.exit_code == 2 and "only the photo engine takes several" in " ".join(result.output.split())

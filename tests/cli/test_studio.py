@@ -19,7 +19,9 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (tmp_path / name / "adapter").mkdir(parents=True)
     (tmp_path / "bare").mkdir()
     (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "identity.safetensors").touch()
+    (tmp_path / "mine" / "identity.safetensors").write_bytes(b"\2\0\0\0\0\0\0\0{}")
+    encoders = '{"identity_encoder": "embedded", "expression_encoder": "embedded"}'
+    (tmp_path / "mine" / "adapter.json").write_text(encoders)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from factory.faces.captions import age_words, caption
 from factory.faces.sources import Label, read_label
-from mien.data.captions import age_words, background_colour, caption, light_words
+from mien.data.captions import background_colour, light_words
 
 
 def test_whole_caption() -> None:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mien.data import growing, idi_page, spread
+from mien.data import growing, idi_page
 from mien.data.filters import Limits, load_quality
 from mien.data.idi import Job, Made, Subject, Worker, _People, plan
 from mien.data.idi_run import Run, run
@@ -23,6 +23,7 @@ from mien.data.records import Manifest
 from mien.data.shards import read_shard
 from mien.metrics.face import exp, id_distance
 from mien.provenance import read_provenance
+from mien.spread import spread
 from mien.types import Face, InputError
 from tests.data.sets import face, make
 
@@ -247,7 +248,7 @@ def idi(
     manifest: Manifest,
     out: Path,
     count: int | None = 12,
-    do: Callable[..., Iterator[list[Made]]] = spread.here,
+    do: Callable[..., Iterator[list[Made]]] = spread,
 ) -> Run:
     return run(
         manifest,
@@ -298,7 +299,7 @@ def test_a_killed_run_loses_no_pair_and_makes_none_twice(manifest: Manifest, tmp
     idi(manifest, tmp_path / "whole")
 
     def dying(make: Callable[[], Worker], chunks: Sequence[list[Job]]) -> Iterator[list[Made]]:
-        for number, made in enumerate(spread.here(make, chunks)):
+        for number, made in enumerate(spread(make, chunks)):
             if number == 2:
                 raise KeyboardInterrupt
             yield made
@@ -349,7 +350,7 @@ def test_a_run_with_other_settings_or_another_set_is_refused(manifest: Manifest,
             [],
             tmp_path / "out",
             {"methods": ["restruct"]},
-            partial(spread.here, partial(worker, manifest)),
+            partial(spread, partial(worker, manifest)),
         )
     other = make(tmp_path / "other", 5)
     with pytest.raises(InputError, match="made_of"):

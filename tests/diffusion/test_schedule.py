@@ -7,7 +7,7 @@ import torch
 from diffusers import DDPMScheduler
 from torch import Tensor
 
-from mien.diffusion.losses import expression_loss, identity_loss, noise_mse
+from mien.diffusion.losses import expression_loss, identity_loss, noise_error
 from mien.diffusion.schedule import Schedule
 from mien.types import Conditions
 
@@ -31,7 +31,7 @@ def test_unknown_schedule_is_refused() -> None:
         )
 
 
-def test_noise_mse_of_the_best_predictor_of_a_gaussian() -> None:
+def test_noise_error_of_the_best_predictor_of_a_gaussian() -> None:
     """For z ~ N(0, 1) the best eps is sqrt(1 - alpha_bar) z_t, and its error alpha_bar: known in closed form."""
     schedule = Schedule.from_config(
         {"num_train_timesteps": 1000, "beta_schedule": "linear", "beta_start": 1e-4, "beta_end": 0.02}
@@ -41,16 +41,11 @@ def test_noise_mse_of_the_best_predictor_of_a_gaussian() -> None:
     t = torch.full((4000,), 300)
     share = schedule.alpha_bar[300].float()
 
-    def predict(z_t: torch.Tensor, t: torch.Tensor, conditions: Conditions) -> torch.Tensor:
-        return (1 - share).sqrt() * z_t
-
-    loss = noise_mse(predict, z, eps, t, Conditions(), schedule)
-    torch.testing.assert_close(loss, share, rtol=0.02, atol=0)
+    predicted = (1 - share).sqrt() * schedule.add_noise(z, eps, t)
+    torch.testing.assert_close(noise_error(predicted, eps), share, rtol=0.02, atol=0)
     half = torch.zeros(4000, 4, 4)
     half[:, :2] = 1
-    torch.testing.assert_close(
-        noise_mse(predict, z, eps, t, Conditions(), schedule, half), share, rtol=0.03, atol=0
-    )
+    torch.testing.assert_close(noise_error(predicted, eps, half), share, rtol=0.03, atol=0)
 
 
 @pytest.fixture

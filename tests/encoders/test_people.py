@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from factory.faces import captions
 from factory.faces.dataset import load_faces, split_rows
 from factory.training.people import EVEN, spread, usable
-from mien.data import captions
 from mien.encoders import people
 from mien.encoders.appearance import colours
 from mien.encoders.identity import EMBEDDING, EmbeddedIdentity

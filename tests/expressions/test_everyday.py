@@ -127,7 +127,8 @@ def test_blendshapes_can_be_typed() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["not happy", "never smiling", "without a smile", "un-happy", "friendless", "qqq", "fat"]
+    "text",
+    ["not sad", "never smiling", "without a laugh", "un-happy", "friendless", "qqq", "fat", "not sooo sad"],
 )
 def test_what_is_negated_or_strange_is_neither_understood_nor_guessed(text: str) -> None:
     assert find(text) is None and near(text) == ""
@@ -136,9 +137,9 @@ def test_what_is_negated_or_strange_is_neither_understood_nor_guessed(text: str)
 def test_hints_come_from_the_same_feeling() -> None:
     for wrong, right in (
         ("suprised", "surprised"),
-        ("laughng", "laughing"),
+        ("laughng", "laugh"),
         ("hapy", "happy"),
-        ("cryng", "crying"),
+        ("cryng", "cry"),
     ):
         assert right in near(wrong), wrong
     assert near("angry scream") == " (did you mean anger+scream?)"
@@ -149,6 +150,41 @@ def test_hints_come_from_the_same_feeling() -> None:
             "bliss",
             "caring",
         }
+
+
+def test_hints_are_words_and_are_not_given_for_words_that_mean_something_else() -> None:
+    assert [near(word) for word in ("shift", "silver", "cutting", "shake head")] == [""] * 4
+    assert "ying" not in near("shakng")
+
+
+def test_other_languages_get_the_english_word() -> None:
+    for words, english in (
+        ("lächeln LÄCHELN sourire sonrisa sorriso улыбка 笑顔 微笑 미소", "smile"),
+        ("wütend enojado fâché fache arrabbiato boos", "anger"),
+        ("traurig triste грустный 悲しい", "sadness"),
+        ("müde fatigué cansado", "sleepy"),
+    ):
+        for word in words.split():
+            assert find(word) is None and near(word) == f" (did you mean {english}?)", word
+    assert near("geschlossene Augen") == " (did you mean eyes closed?)"
+
+
+def test_what_is_stretched_repeated_or_said_of_two_things() -> None:
+    for text, name in (
+        ("sooo happy", "happiness"),
+        ("yaaay", "excitement"),
+        ("😂😂😂", "amusement"),
+        ("😉!", "wink"),
+    ):
+        found = find(text)
+        assert found is not None and found.name == name, text
+    for text in (">:(", ">:)", "T.T", "(^_^)", ":'D", "<3", "¯\\_(ツ)_/¯", ":3", "D:"):
+        assert find(text) is not None, text
+    both, smile = find("smiling with eyes closed"), find("smile")
+    assert both is not None and smile is not None
+    assert both.shapes == {**smile.shapes, "eyeBlinkLeft": 1.0, "eyeBlinkRight": 1.0}
+    acted = find("angry but smiling")
+    assert acted is not None and min(acted.shapes[name] for name in ("browDownLeft", "mouthSmileLeft")) > 0.3
 
 
 def test_labels_shown_elsewhere_can_be_typed() -> None:

@@ -25,7 +25,7 @@ def test_a_turned_expression_betrays_less_of_its_own_pose_and_more_of_the_wanted
     before = torch.from_numpy(rng.normal(size=WIDTH).astype(np.float32))
     for wanted in ([25.0, -12.0, 7.0], [-25.0, 0.0, 0.0], [0.0, 15.0, 0.0]):
         after = turning.turned(before, np.array(wanted))
-        own, new = turning.foretell(before).numpy(), turning.foretell(after).numpy()
+        own, new = turning.predicted_pose(before).numpy(), turning.predicted_pose(after).numpy()
         left = np.abs(np.array(wanted[:2]) - new) / np.abs(np.array(wanted[:2]) - own)
         assert left[0] < 0.25 and left[1] < 0.65  # a regression of a regression: 1 - R² is left
 
@@ -47,5 +47,5 @@ def test_there_and_back_is_where_it_was() -> None:
 
 def test_nothing_moves_where_the_pose_is_the_wanted_one() -> None:
     before = torch.from_numpy(np.random.default_rng(2).normal(size=WIDTH).astype(np.float32))
-    after = turning.turned(before, turning.foretell(before).numpy())
+    after = turning.turned(before, turning.predicted_pose(before).numpy())
     assert torch.allclose(after, before, atol=1e-5)

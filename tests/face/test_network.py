@@ -11,8 +11,9 @@ import pytest
 import torch
 from torch import nn
 
+from factory.training.networks import save_network
 from mien.face import network as network_module
-from mien.face.network import CROP, AnalyserNet, fold, load_analyser, save_network
+from mien.face.network import CROP, AnalyserNet, fold, load_analyser
 from mien.types import InputError
 
 

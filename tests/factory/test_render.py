@@ -13,11 +13,11 @@ from factory.faces import coefficients
 from factory.faces.extras import eye_grid, eyeball, gaze_axes
 from factory.faces.ict import expression_rows, load_head
 from factory.faces.paint import EYE_RINGS, EYE_SECTORS
+from factory.faces.raster import rasterise, reduce_area, vertex_normals, visibility
 from factory.faces.render import generate, make_person, render
 from factory.faces.scene import sample_view
 from mien.face.blendshapes import FLIP, INDEX, NAMES
 from mien.types import FloatArray, InputError
-from mien.warping.raster import rasterise, reduce_area, vertex_normals, visibility
 
 FRONT = np.array([[0, 2, 1]], np.int32)  # counter-clockwise in camera space is clockwise where y is down
 

@@ -18,7 +18,7 @@ from factory.training.rollout import Settings, rollout
 from mien.backbones import load_backbone
 from mien.encoders.appearance import colours
 from mien.expressions.labels import labels
-from mien.expressions.turning import foretell
+from mien.expressions.turning import predicted_pose
 from mien.models.autoencoder import PatchAutoencoder
 from mien.pipelines.inputs import Embedder
 from mien.pipelines.portrait import PortraitPipeline
@@ -182,9 +182,9 @@ def test_in_a_photograph_it_is_somebody_else_at_its_pose(base: Path, monkeypatch
     assert not asked.identity[:, IDENTITY:].any()
     assert (asked.mask < 1).any() and (asked.mask > 0).any()
     told = people["expression"].roll(2, 0)
-    pose = foretell(asked.expression)  # nearer to the photograph's than the reference's is
-    assert (pose - foretell(people["expression"])).norm() < (
-        foretell(told) - foretell(people["expression"])
+    pose = predicted_pose(asked.expression)  # nearer to the photograph's than the reference's is
+    assert (pose - predicted_pose(people["expression"])).norm() < (
+        predicted_pose(told) - predicted_pose(people["expression"])
     ).norm()
 
 

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from mien.backbones import load_backbone
 from mien.cli.main import app
 from mien.encoders.identity import Recogniser
-from mien.making import model, recording
+from mien.making import made, model, recording
 from mien.pipelines.portrait import PortraitPipeline
 from mien.pipelines.reface import RefacePipeline
 
@@ -39,7 +39,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> Iterator[Counter[str]]:
 
     monkeypatch.setattr(rooms, "analyze", spy("analyses", rooms.analyze))
     monkeypatch.setattr(Recogniser, "forward", spy("recognitions", Recogniser.forward))
-    for room in (model, recording):
+    for room in (made, recording):
         monkeypatch.setattr(room, "hash_pixels", spy("hashes", room.hash_pixels))
     monkeypatch.setattr(model, "load_backbone", spy("models", model.load_backbone))
     yield count

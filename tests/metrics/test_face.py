@@ -58,14 +58,6 @@ def test_pose_goes_the_short_way_round() -> None:
     assert metrics.pose_error(np.array([0, 0, 179.0]), np.array([0, 0, -179.0])) == pytest.approx(2)
 
 
-def test_mse() -> None:
-    black, white = np.zeros((2, 3, 3), np.uint8), np.full((2, 3, 3), 255, np.uint8)
-    assert metrics.mse(black, white) == 255**2
-    assert metrics.mse(np.stack([black, white]), black).tolist() == [0, 255**2]
-    with pytest.raises(ValueError, match="one size"):
-        metrics.mse(black, white[:1])
-
-
 @given(st.integers(0, 2**32 - 1), st.floats(0.01, 5))
 @settings(max_examples=60, deadline=None)
 def test_copy_paste_is_bounded(seed: int, smallest: float) -> None:

@@ -10,7 +10,8 @@ from sklearn.decomposition import PCA
 from sklearn.linear_model import Ridge
 from torch.nn import functional as F
 
-from mien.models.autoencoder import PatchAutoencoder, fit_linear
+from factory.stages.autoencoder import fit_linear
+from mien.models.autoencoder import PatchAutoencoder
 
 
 def pictures(count: int = 40) -> torch.Tensor:

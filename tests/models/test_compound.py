@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from mien.encoders.compound import RECOGNISERS, CompoundIdentity, DlibIdentity, compound, stack
+from mien.encoders.compound import RECOGNISERS, CompoundIdentity, DlibIdentity, compound
 from mien.encoders.standardise import standardise
 from mien.models.compound import CompoundProjection, compound_projection_from_state
 from mien.models.projection import LinearProjection
@@ -104,16 +104,11 @@ def test_embeddings_stay_apart(picture: Image.Image) -> None:
     assert who.name == "one+two" and who.widths == {"one": 3, "two": 5}
     seen = who(picture, face())
     assert {name: tuple(vector.shape) for name, vector in seen.items()} == {"one": (3,), "two": (5,)}
-    batch = stack([seen, seen])
-    assert batch["two"].shape == (2, 5)
+    batch = {name: torch.stack([vector, vector]) for name, vector in seen.items()}
     assert CompoundProjection(who.widths, dim=8)(batch).shape == (2, 8, 8)
-    with pytest.raises(InputError, match="do not go together"):
-        stack([seen, {"one": seen["one"]}])
     for encoders in ([], [Fixed("one", 3), Fixed("one", 4)], ["nobody"]):
         with pytest.raises(InputError):
             compound(encoders)
-    with pytest.raises(InputError):
-        stack([])
 
 
 def test_the_shipped_recogniser_and_dlibs_numbers(picture: Image.Image) -> None:

@@ -183,8 +183,8 @@ def test_controlnet_is_diffusers_and_starts_without_effect() -> None:
     down, mid = adapter.expression.controlnet(
         x["z"], T, conditions.expression, torch.zeros(1, 32, 8, 8), conditioning_scale=0.6, return_dict=False
     )
-    without = adapter.parallel.predict_noise(
-        unet, down_block_additional_residuals=down, mid_block_additional_residual=mid
+    without = EAdapter.predict_noise(
+        adapter, unet, down_block_additional_residuals=down, mid_block_additional_residual=mid
     )
     assert torch.allclose(run(unet, adapter, x, 1.0, 0.6), without(x["z"], T, conditions), atol=1e-5)
     middle = run(unet, adapter, x, 1.0, {"mid_block": 1.0})

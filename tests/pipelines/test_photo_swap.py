@@ -14,7 +14,8 @@ from mien.encoders.identity import EmbeddedRecogniser
 from mien.face.analyze import analyze
 from mien.face.blendshapes import INDEX
 from mien.metrics.photo import colour
-from mien.pipelines.photo_swap import SwapPipeline
+from mien.pipelines.photo import Sought, Wanted
+from mien.pipelines.photo_swap import SwapPipeline, closed, own_rest, shut
 from mien.types import Face, InputError
 from mien.warping.light import complexion
 from mien.warping.matte import BROWS, shown
@@ -113,6 +114,38 @@ def test_of_several_pictures_the_nearest_in_pose_gives_the_pixels(pipe: SwapPipe
         pipe.apply([replace(change, identities=given)]) for given in ((straight,), (turned, straight))
     )
     assert np.abs(alone.astype(int) - several).mean() < 1  # but for the teeth that the other one shows
+
+
+def test_nothing_parts_a_mouth_that_stays_shut(pipe: SwapPipeline) -> None:
+    """Max holds his lips shut, Raj grins: so do the coefficients, and the rest of them stay what was sought."""
+    max_, raj = (pipe.identity(photo(name))[0] for name in ("max_rest", "raj_smile"))
+    assert shut(max_) and not shut(raj)
+    sought = Sought(np.full(52, 0.1), np.full(52, 0.9))
+    after = closed(sought)
+    assert after[INDEX["jawOpen"]] == 0.1 and after[INDEX["mouthRollUpper"]] == 0.25
+    assert after[INDEX["mouthSmileLeft"]] == 0.9 and sought.after[INDEX["jawOpen"]] == 0.9
+
+
+def test_what_is_expressed_comes_from_the_photo_and_rest_from_the_identity(pipe: SwapPipeline) -> None:
+    """Brows that the photo's person holds low are not asked of another, a smile is."""
+    identity = pipe.identity(photo("raj_rest"))[0]
+    value = identity.own.copy()
+    value[INDEX["browDownLeft"]] += 0.05
+    value[INDEX["mouthSmileLeft"]] += 0.8
+    kept = own_rest(identity, Wanted(value, np.ones(57))).value - identity.own
+    assert kept[INDEX["mouthSmileLeft"]] > 0.6 and abs(kept[INDEX["browDownLeft"]]) < 0.03
+
+
+def test_a_child_sized_face_of_a_group_stays_and_is_told(pipe: SwapPipeline) -> None:
+    whole = group()
+    whole.paste((128, 128, 128), (SIDE, 0, 2 * SIDE, SIDE))
+    whole.paste(photo("ben_rest").resize((SIDE * 2 // 5,) * 2), (SIDE + 100, 200))
+    with pytest.warns(
+        UserWarning, match="face number 1 is less than 50% .* give it an identity by its number"
+    ):
+        changes = pipe.changes(whole, photo("may_rest"), face="all")
+    assert len(changes) == 1
+    assert len(pipe.changes(whole, {1: photo("may_rest")})) == 1
 
 
 def faces_of(image: Image.Image, **changed: object) -> Sequence[Face]:

@@ -37,7 +37,7 @@ class Prepared(PlacedPipeline):
         return [Image.new("RGB", OTHER.size), two, OTHER][seed]
 
 
-def test_a_scene_is_what_stock_diffusers_makes_of_the_words(folder) -> None:
+def test_a_scene_is_what_stock_diffusers_makes_of_the_words(folder, monkeypatch) -> None:
     pipe = PlacedPipeline(load_backbone(str(folder), "cpu"), "ddim")
     steps: list[int] = []
     scene = pipe.draw("in front of a lighthouse", 4, 3, callback=lambda i, n, z: steps.append(i))
@@ -54,6 +54,9 @@ def test_a_scene_is_what_stock_diffusers_makes_of_the_words(folder) -> None:
     assert np.array_equal(np.asarray(scene), np.asarray(expected)) and steps == [1, 2, 3]
     with pytest.raises(InputError, match="2 seeds from 0 made no scene.*shows no face"):
         pipe.find("a woman by the sea", steps=1, tries=2)
+    monkeypatch.delattr(PlacedPipeline, "draw")
+    with pytest.raises(InputError, match="2 seeds from 0"):  # of a table, once
+        pipe.find("a woman by the sea", steps=1, tries=2)
     with pytest.raises(InputError, match="makes no scenes"):
         PlacedPipeline(load_backbone("mini", "cpu"))
 
@@ -64,6 +67,7 @@ def test_seeds_are_tried_until_one_face_is_found_and_the_person_is_put_there(fol
     placed = pipe("in a garden", Subject(ME, analyze(ME)[0]), parse("surprise"))
     assert placed.seed == 2 and "seed 2: of 2 before it" in told[0]
     assert placed.image.size == OTHER.size and np.array_equal(placed.scene.photo, np.asarray(OTHER))
+    assert pipe("in a garden", None, parse("joy")).scene is placed.scene and len(told) == 1  # made once
     alone = pipe("in a garden", None, parse("surprise"), seed=2)
     assert np.abs(np.asarray(placed.image, float) - np.asarray(alone.image)).max() > 30  # another person
     (face,) = analyze(alone.image)

@@ -8,6 +8,7 @@ import diffusers
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file, save_file
 
 import mien
 from mien.models.e_adapter import EAdapter
@@ -85,34 +86,41 @@ def test_an_adapter_of_another_family_is_refused_by_its_header(tmp_path, monkeyp
         mien.load("mini", "cpu", adapter="published")
 
 
+@pytest.mark.parametrize("family", ["sd15", "sdxl"])
 @torch.no_grad()
-def test_files_of_comfyui_and_a_checkpoint_in_one_file(tmp_path, monkeypatch) -> None:
+def test_files_of_comfyui_and_a_checkpoint_in_one_file(family, tmp_path, monkeypatch) -> None:
     """ComfyUI's folders, the checkpoint in CompVis' layout: the picture is that of the diffusers folder."""
-    folder = published.fetch_all(tmp_path / "models", "sd15", monkeypatch)
+    folder = published.fetch_all(tmp_path / "models", family, monkeypatch)
     load = {"device": "cpu", "adapter": "published", "scheduler": "ddim"}
-    expected = mien.load("sd15", **load).generate(None, None, ["a cat"], [5], None, 2, 2.0)
+    expected = mien.load(family, **load).generate(None, None, ["a cat"], [5], None, 2, 2.0)
     comfy = tmp_path / "ComfyUI" / "models"
     for name, place in (
-        ("ip-adapter-faceid_sd15.bin", "ipadapter"),
-        ("ip-adapter_sd15.safetensors", "ipadapter"),
+        *((file, "ipadapter") for file in published.FILES[family]),
         ("w600k_r50.onnx", "insightface/models/buffalo_l"),
     ):
         (comfy / place).mkdir(parents=True, exist_ok=True)
         (folder / name).rename(comfy / place / name)
     (comfy / "checkpoints").mkdir()
-    single_file.save(folder / "sd15", comfy / "checkpoints" / "mine.safetensors")
-    for weights in (folder / "sd15").rglob("*.safetensors"):
+    checkpoint = single_file.save(folder / family, comfy / "checkpoints" / "mine.safetensors")
+    for weights in (folder / family).rglob("*.safetensors"):
         weights.unlink()  # configurations and tokenizers stay
     monkeypatch.setenv("MIEN_COMFYUI", str(comfy.parent))
     pipe = mien.load("mine.safetensors", **load)
     result = pipe.generate(None, None, ["a cat"], [5], None, 2, 2.0)
     assert (result - expected).abs().max() <= 1e-5
     assert pipe.embed(Image.open(EXAMPLES / "identity.png"), None)["identity"].shape == (1, 512)
-    (folder / "sd15" / "vae" / "config.json").unlink()
-    with pytest.raises(NotHere, match="mien models fetch sd15 --only-configs"):
+    (folder / family / "vae" / "config.json").unlink()
+    with pytest.raises(NotHere, match=f"mien models fetch {family} --only-configs"):
         mien.load("mine.safetensors", **load)
     with pytest.raises(InputError, match="no such checkpoint"):
         mien.load("other.safetensors", **load)
+    state = load_file(checkpoint)
+    save_file({n: v for n, v in state.items() if not n.startswith("first_stage")}, tmp_path / "x.safetensors")
+    with pytest.raises(InputError, match="holds no autoencoder"):
+        mien.load(str(tmp_path / "x.safetensors"), **load)
+    checkpoint.write_bytes(checkpoint.read_bytes()[:-1])
+    with pytest.raises(InputError, match="not a complete safetensors file"):
+        mien.load("mine.safetensors", **load)
 
 
 def test_a_model_without_an_adapter_is_refused_before_it_is_loaded(tmp_path, monkeypatch) -> None:

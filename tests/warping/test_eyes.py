@@ -49,3 +49,14 @@ def test_a_closed_lid_has_the_colour_of_skin_though_the_brow_above_is_black() ->
 def test_an_eye_that_does_not_change_keeps_every_bit() -> None:
     image, landmarks = _photo()
     assert np.array_equal(_drawn(image, landmarks, 0.0)[0], image)
+
+
+def test_a_shut_eye_that_stirs_gets_no_new_line_of_lashes() -> None:
+    shut, shutter = np.zeros((2, 52))
+    shut[INDEX["eyeBlinkLeft"]], shutter[INDEX["eyeBlinkLeft"]] = 0.95, 0.98
+    image, landmarks = np.full((800, 800, 3), SKIN, np.uint8), moved(_photo()[1], np.zeros(52), shut)
+    target = moved(landmarks, shut, shutter)
+    moving = motion(landmarks, target, image.shape)
+    region = carry(image, moving)
+    draw_eyes(region, image, landmarks, target, moving.box[:2])
+    assert np.abs(region.astype(int) - SKIN).max() < 40

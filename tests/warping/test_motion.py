@@ -1,6 +1,7 @@
 import numpy as np
 
 from mien.face.blendshapes import INDEX
+from mien.face.pose import rotation
 from mien.warping.mesh import LEFT_LOWER_LID, LEFT_UPPER_LID, LOWER_LIP, UPPER_LIP
 from mien.warping.motion import carry, motion
 from mien.warping.shapes import head, moved
@@ -45,3 +46,18 @@ def test_lids_and_lips_never_cross() -> None:
         for upper, lower in ((UPPER_LIP, LOWER_LIP), (LEFT_UPPER_LID, LEFT_LOWER_LID)):
             gap = target[list(lower[1:-1]), 1] - target[list(upper[1:-1]), 1]
             assert gap.min() > -0.1
+
+
+def test_no_pixel_of_a_turned_head_moves_farther_than_its_landmarks() -> None:
+    """Slivers at the silhouette and triangles that fold over fling nothing about and leave no hole."""
+    rng = np.random.default_rng(2)
+    for yaw in (-35.0, 30.0):
+        landmarks = (_landmarks() - [200, 200, 0]) @ rotation(np.array([yaw, 8.0, 0])).T + [200, 200, 0]
+        target = moved(landmarks, np.zeros(52), rng.uniform(0, 1, 52))
+        far = np.abs(target - landmarks)[:468, :2].max(0)
+        moving = motion(landmarks, target, (400, 400))
+        assert np.all(np.abs(moving.grid).max((0, 1)) <= far + 1e-3)
+        shifted = motion(landmarks, target + [9.0, 0, 0], (400, 400))
+        face = np.abs(shifted.grid - moving.grid)[..., 0]
+        nose = face.shape[0] // 2, face.shape[1] // 2
+        assert face[nose[0] - 20 : nose[0] + 20, nose[1] - 20 : nose[1] + 20].min() > 5

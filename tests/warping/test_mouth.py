@@ -47,8 +47,9 @@ def head(gap: float = 0.0, jaw: float = 0.0, lift: float = 0.0, width: float = 2
     return p
 
 
-def place(p: FloatArray, unit: float = UNIT) -> FloatArray:
-    return np.asarray(p * unit + [SIZE / 2, SIZE / 2 - 20, 0])
+def place(p: FloatArray, unit: float = UNIT, yaw: float = 0.0) -> FloatArray:
+    c, s = np.cos(np.radians(yaw)), np.sin(np.radians(yaw))
+    return np.asarray(p @ [[c, 0, -s], [0, 1, 0], [s, 0, c]] * unit + [SIZE / 2, SIZE / 2 - 20, 0])
 
 
 def picture(landmarks: FloatArray, skin: tuple[int, int, int] = (190, 150, 130)) -> ByteImage:
@@ -159,13 +160,14 @@ def test_a_mirrored_photo_gives_a_mirrored_mouth() -> None:
         turned[:, 0] = SIZE - turned[:, 0]
         return turned
 
-    for target in (SMILE, OPEN):
-        straight = interior(lit, REST, target)
-        turned = interior(np.ascontiguousarray(lit[:, ::-1]), mirror(REST), mirror(target))
+    aside = place(head(), yaw=20), place(head(gap=9.0, jaw=3.0, lift=4.0), yaw=20)
+    for rest, target in ((REST, SMILE), aside, (REST, OPEN)):
+        straight = interior(lit, rest, target)
+        turned = interior(np.ascontiguousarray(lit[:, ::-1]), mirror(rest), mirror(target))
         assert straight.left + straight.alpha.shape[1] + turned.left == pytest.approx(SIZE, abs=1)
         a, b = (cv2.GaussianBlur(layer.over(lit * 0)[:, :: 1 - 2 * k], (0, 0), 6).astype(float)
                 for k, layer in enumerate((straight, turned)))  # fmt: skip
-        assert np.abs(a - b).mean() < 0.05 * a[a > 20].mean()  # no two teeth are quite alike
+        assert np.abs(a - b)[a > 20].mean() < 0.1 * a[a > 20].mean()  # no two teeth are quite alike
     right = straight.colour[:, straight.alpha.shape[1] // 2 :].mean()
     assert right > 1.05 * straight.colour[:, : straight.alpha.shape[1] // 2].mean()  # as the cheeks are lit
 

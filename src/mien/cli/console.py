@@ -12,10 +12,21 @@ import typer
 from typer.core import TyperGroup
 
 BAD_INPUT = 2
+EXTRA = (
+    'Put words that belong together in quotes, "big smile"; what else a verb takes has an option: add --help.'
+)
 
 
 class Verbs(TyperGroup):
     """The verbs of `mien`. Bad input becomes one sentence on stderr and exit code 2, for every verb."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if args[0] == "help":
+            if not args[1:]:
+                print(ctx.get_help())
+                ctx.exit()
+            args = [args[1], "--help"]
+        return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -36,6 +47,16 @@ class Verbs(TyperGroup):
             reason = (error.strerror or str(error)).lower()
             say(f"mien: {error.filename}: {reason}: check its name and permissions.")
             raise typer.Exit(BAD_INPUT) from error
+        except Exception as error:
+            message = getattr(error, "message", None)  # of click's UsageError, which typer does not show
+            if isinstance(message, str) and message.startswith("Got unexpected extra argument"):
+                error.message = f"{message}. {EXTRA}"  # type: ignore[attr-defined]
+            raise
+
+
+def group(purpose: str) -> typer.Typer:
+    """A verb that has verbs of its own."""
+    return typer.Typer(help=purpose, no_args_is_help=True, rich_markup_mode=None, add_completion=False)
 
 
 def say(message: str) -> None:

@@ -8,21 +8,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mien.cli import options
-from mien.cli.console import print_json, say
+from mien.cli.console import group, print_json, say
 
 if TYPE_CHECKING:
     from mien.data.records import Manifest
 
-app = typer.Typer(
-    help="Make, extend and look at sets of faces.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    add_completion=False,
-)
+app = group("Make, extend and look at sets of faces.")
 
 
 @app.command(short_help="Pictures into a set of faces.")
 def ingest(
+    context: typer.Context,
     source: Annotated[
         str,
         typer.Argument(
@@ -60,6 +56,9 @@ def ingest(
     analyser: Annotated[str, typer.Option(help="embedded or mediapipe.")] = "embedded",
     recogniser: Annotated[str, typer.Option(help="embedded or dlib.")] = "embedded",
     shard_size: Annotated[int, typer.Option(help="Pictures in a shard; a kill loses as many at most.")] = 500,
+    ray: options.Ray = None,
+    workers: options.Workers = 2,
+    gpus: options.Gpus = 0.0,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
@@ -67,6 +66,7 @@ def ingest(
 
     Started again, it takes up where it ended; bad files never stop it.
     """
+    cluster = options.cluster(context)
     from tqdm import tqdm
 
     from mien.data.filters import load_quality
@@ -83,12 +83,13 @@ def ingest(
     pictures = open_source(source, identity, prompt)
     observer = load_observer(analyser, recogniser)
     with tqdm(total=pictures.count, desc="ingesting", unit="picture", disable=quiet or None) as bar:
-        manifest = make(pictures, out, observer, measure, wishes, bar.update)
+        manifest = make(pictures, out, observer, measure, wishes, bar.update, cluster)
     _tell(manifest, as_json)
 
 
 @app.command(short_help="ID-irrelevant pairs from a set, for training.")
 def idi(
+    context: typer.Context,
     root: Annotated[
         Path, typer.Argument(metavar="ROOT", help="The set the targets and the other people come from.")
     ],
@@ -102,8 +103,8 @@ def idi(
     method: Annotated[
         list[str] | None,
         typer.Option(
-            help="restruct, carry, faceswap:warp, faceswap:reface, faceswap:facefusion or faceswap:command; may be "
-            "repeated. Default: restruct and faceswap:warp."
+            help="restruct, carry, faceswap:photo, faceswap:reface, faceswap:facefusion or faceswap:command; may be "
+            "repeated. Default: restruct and faceswap:photo."
         ),
     ] = None,
     swap_command: Annotated[
@@ -133,11 +134,9 @@ def idi(
         bool, typer.Option("--with-source", help="Only targets whose person has another picture.")
     ] = False,
     seed: Annotated[int, typer.Option(min=0, help="Chooses targets, people and noise.")] = 0,
-    ray: Annotated[
-        str, typer.Option(help="off, local, auto (the cluster this machine is in), or a cluster's address.")
-    ] = "off",
-    workers: Annotated[int, typer.Option(help="Workers on the cluster.")] = 2,
-    gpus: Annotated[float, typer.Option(help="Share of a GPU each of them holds.")] = 0.0,
+    ray: options.Ray = None,
+    workers: options.Workers = 2,
+    gpus: options.Gpus = 0.0,
     chunk: Annotated[
         int, typer.Option(help="Pairs a worker does at once; a kill loses as many at most.")
     ] = 64,
@@ -151,8 +150,9 @@ def idi(
     """
     from mien.types import InputError
 
-    if (count is not None and count < 1) or chunk < 1 or workers < 1:
-        raise InputError("count, chunk and workers are at least 1: correct them.")
+    if (count is not None and count < 1) or chunk < 1:
+        raise InputError("count and chunk are at least 1: correct them.")
+    cluster = options.cluster(context)
     if split not in ("train", "held_out", "all"):
         raise InputError(f"{split} is no split: choose train, held_out or all.")
     if not root.exists():
@@ -161,13 +161,14 @@ def idi(
 
     from tqdm import tqdm
 
-    from mien.data import idi_page, spread
+    from mien.data import idi_page
     from mien.data.filters import Limits
     from mien.data.idi import plan
     from mien.data.idi_run import run
     from mien.data.records import Manifest
     from mien.metrics.scoring import SAME_PERSON
     from mien.pipelines.idi import Recipe
+    from mien.spread import spread
 
     manifest = Manifest.read(root)
     for name in ("analyser", "recogniser"):
@@ -175,7 +176,7 @@ def idi(
             raise InputError(f"{root} does not say its {name}: make it by `mien data ingest`.")
     recipe = Recipe(
         root.resolve(),
-        tuple(method or ("restruct", "faceswap:warp")),
+        tuple(method or ("restruct", "faceswap:photo")),
         backbone,
         adapter,
         device,
@@ -192,10 +193,7 @@ def idi(
     jobs = plan(
         manifest, recipe.methods, count, seed, None if split == "all" else split, same_person, with_source
     )
-    if ray == "off":
-        do = partial(spread.here, recipe.make)
-    else:
-        do = partial(spread.on_ray, recipe.make, address=ray, workers=workers, gpus=gpus)
+    do = partial(spread, recipe.make, cluster=cluster)
     with tqdm(total=len(jobs), desc="making pairs", unit="pair", disable=quiet or None) as bar:
         state = run(manifest, jobs, out, recipe.facts(manifest, seed), do, chunk, bar.update)
     files = idi_page.write(out, manifest)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,8 +13,15 @@ from mien.cli import options
 from mien.cli.console import BAD_INPUT, print_json, say
 from mien.cli.pictures import keep_tables
 
+if TYPE_CHECKING:
+    from mien.metrics.evaluate import Seen
+    from mien.spread import Cluster
+
+CHUNK = 8  # pictures a worker of a cluster looks at at once
+
 
 def evaluate(
+    context: typer.Context,
     pairs: Annotated[
         Path | None,
         typer.Option(
@@ -44,6 +53,9 @@ def evaluate(
             help="An encoder that the methods were conditioned by; may be repeated. Draws a warning."
         ),
     ] = None,
+    ray: options.Ray = None,
+    workers: options.Workers = 2,
+    gpus: options.Gpus = 0.0,
     overwrite: options.Overwrite = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON on stdout.")] = False,
     quiet: options.Quiet = False,
@@ -57,6 +69,7 @@ def evaluate(
 
     if (pairs is None) == (folder is None):
         raise InputError("Give --pairs FILE.csv or --folder DIR, one of them.")
+    cluster = options.cluster(context)
     from mien.metrics.pairs import read_csv, read_folder
 
     if pairs is not None:
@@ -67,7 +80,7 @@ def evaluate(
 
     from mien.files import check_writable
     from mien.metrics import report
-    from mien.metrics.evaluate import BAD_INPUTS, UNREADABLE
+    from mien.metrics.evaluate import BAD_INPUTS, UNREADABLE, pictures
     from mien.metrics.evaluate import evaluate as judge
     from mien.metrics.scoring import load_scorer
 
@@ -78,8 +91,9 @@ def evaluate(
     check_writable(out_dir / "report.html")
     keep_tables([out_dir / name for name in report.FILES], "row,method,state,", overwrite)
     scorer = load_scorer(analyser, recogniser)
+    seen = {} if cluster is None else _looked_at(pictures(rows), analyser, recogniser, cluster, quiet)
     with tqdm(total=len(rows), desc="judging", unit="row", disable=True if quiet else None) as bar:
-        evaluation = judge(rows, scorer, conditioned_by or (), bar.update)
+        evaluation = judge(rows, scorer, conditioned_by or (), bar.update, seen)
     evaluation.warnings = [*wrong, *evaluation.warnings]
     for warning in evaluation.warnings:
         say(f"mien: {warning}")
@@ -88,8 +102,34 @@ def evaluate(
         print_json(report.summary(evaluation))
     else:
         print(report.table(evaluation))
+        for name in evaluation.methods[:-2]:
+            print(f"{name}: {evaluation.said(name) or 'nothing can be told'}")
         print(f"scored by {scorer.analyser} (expression) and {scorer.recogniser} (identity); 95% intervals")
         for path in files:
             print(path)
     if wrong or any(verdict.state in (BAD_INPUTS, UNREADABLE) for verdict in evaluation.verdicts):
         raise typer.Exit(BAD_INPUT)
+
+
+def _looked_at(
+    paths: Sequence[Path], analyser: str, recogniser: str, cluster: Cluster, quiet: bool
+) -> dict[Path, Seen]:
+    """What the workers of a cluster see in pictures."""
+    from tqdm import tqdm
+
+    from mien.spread import spread
+
+    chunks = [paths[start : start + CHUNK] for start in range(0, len(paths), CHUNK)]
+    found: dict[Path, Seen] = {}
+    with tqdm(total=len(paths), desc="looking", unit="picture", disable=True if quiet else None) as bar:
+        for some in spread(partial(_open_eyes, analyser, recogniser), chunks, cluster):
+            found |= some
+            bar.update(len(some))
+    return found
+
+
+def _open_eyes(analyser: str, recogniser: str) -> Callable[[Sequence[Path]], dict[Path, Seen]]:
+    from mien.metrics.evaluate import look_at
+    from mien.metrics.scoring import load_scorer
+
+    return partial(look_at, load_scorer(analyser, recogniser))

@@ -2,9 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mien.cli.console import print_json
+
+if TYPE_CHECKING:
+    from mien.expressions.labels import Label
+
+
+def list_short(chosen: Sequence[Label]) -> None:
+    """The words by feeling, then what a face does, each with its emoji: a screen of them."""
+    from textwrap import fill
+
+    from mien.expressions.everyday import meanings
+
+    groups: dict[str, list[str]] = {}
+    for label in sorted(chosen, key=lambda label: (label.basic, label.cluster, label.word)):
+        groups.setdefault(label.basic, []).append(f"{label.word} {' '.join(label.emoji[:1])}".strip())
+    faces = [one for one in meanings().values() if one.shapes]
+    groups["what a face does"] = [f"{one.name} {' '.join(one.emoji[:1])}".strip() for one in faces]
+    for group, words in groups.items():
+        print(f"{group}:\n{fill('; '.join(words), initial_indent='  ', subsequent_indent='  ')}")
+    print(
+        "\nAlso all that people say instead (happy, tired, scared, winking right, a bit sad): --everyday lists it.\n"
+        "What a word does to a face: --long, mien expressions show WORD, mien expressions sheet."
+    )
 
 
 def list_everyday(as_json: bool) -> None:

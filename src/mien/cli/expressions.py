@@ -9,7 +9,7 @@ import typer
 
 from mien.cli import options
 from mien.cli.console import choice, print_json, say
-from mien.cli.everyday import list_everyday, show_everyday
+from mien.cli.everyday import list_everyday, list_short, show_everyday
 from mien.cli.pictures import check_places
 from mien.cli.presets import remove, save, saved
 
@@ -28,15 +28,18 @@ Place = Annotated[
 ]
 
 
-@app.command("list", short_help="Every word: cluster, emoji, strongest blendshapes.")
+@app.command("list", short_help="Every word, by feeling.")
 def list_words(
     cluster: Annotated[str | None, typer.Option(help="Only words of this cluster or basic emotion.")] = None,
     everyday: Annotated[
         bool, typer.Option("--everyday", help="What people say instead, and what it means.")
     ] = False,
+    long: Annotated[
+        bool, typer.Option("--long", help="Of each its cluster and strongest blendshapes.")
+    ] = False,
     as_json: options.Json = False,
 ) -> None:
-    """Every word with its cluster, its emoji and the strongest blendshapes of its prototype.
+    """Every word with its emoji, by feeling; with --long or --cluster also what it does to a face.
 
     With --everyday: what else is understood (smile, wink left, tired, scared, :)), and what it means. Inflections
     (smiling, winked), left and right, and degrees (slightly, very) go with all of it.
@@ -57,6 +60,9 @@ def list_words(
         chosen = [label for label in chosen if cluster in (label.cluster, label.basic)]
     if as_json:
         print_json([_record(label) for label in chosen])
+        return
+    if not long and cluster is None:
+        list_short(chosen)
         return
     from rich.console import Console
     from rich.table import Table

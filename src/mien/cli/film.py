@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -23,15 +25,19 @@ if TYPE_CHECKING:
     from mien.types import ByteImage, Face
 
 INTERRUPTED = 130
+STILL = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".tif", ".tiff", ".heic", ".heif", ".avif")
 OUTPUT = Path("film.mp4")
+ONE = ("source", "driver", "output", "expression", "identity", "motion", "out")  # of one film alone
 
 
 def film(
     context: typer.Context,
     source: Annotated[
-        Path,
-        typer.Argument(metavar="PHOTO", help="A photo to move; or a film, with --expression or --motion."),
-    ],
+        Path | None,
+        typer.Argument(
+            metavar="PHOTO", help="A photo to move; or a film, with --expression, --identity or --motion."
+        ),
+    ] = None,
     driver: Annotated[
         Path | None,
         typer.Argument(
@@ -76,6 +82,13 @@ def film(
     teeth: options.Teeth = None,
     size: Annotated[int, typer.Option(min=64, max=4096, help="Longer side of the film at most, px.")] = 1280,
     audio: Annotated[bool, typer.Option("--audio/--no-audio", help="The film's sound, untouched.")] = True,
+    pairs: Annotated[
+        Path | None, typer.Option(help="CSV of films to make: photo,video,expression,identity,out.")
+    ] = None,
+    out_dir: options.OutDir = None,
+    ray: options.Ray = None,
+    workers: options.Workers = 2,
+    gpus: options.Gpus = 0.0,
     overwrite: options.Overwrite = False,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
@@ -90,21 +103,34 @@ def film(
 
     mien film speech.mp4 --motion speech.json
 
+    With --pairs FILE --out-dir DIR: a film of each row, of a photo and a video, or of a video and an expression or
+    identity, and DIR/results.csv.
+
     Ctrl-C ends the film where it is. Other people's faces need their consent. Films say that they were generated.
     """
     from mien.making.wishes import REGIONS
-    from mien.provenance.film import check_film
     from mien.types import InputError
 
     choice(region, REGIONS, "region")
     parsed = {"face": options.parse_face(face), "photo_face": options.parse_face(photo_face)}
-    from mien.making.live import is_camera
-
+    if pairs is not None or out_dir is not None:
+        _rows(context, {**context.params, **parsed})
+        return
+    options.cluster(context, table=False)
     alone = [name for name in ("expression", "identity", "motion") if context.params[name] is not None]
     camera = driver is not None and is_camera(driver)
-    if (driver is None) != (len(alone) == 1) or (driver is not None and alone):
+    moving = driver or (source if alone else None)
+    for file in (source, None if camera else driver, identity, teeth):
+        if file is not None and not os.path.exists(file):
+            raise InputError(f"{file} does not exist: check the name.")
+    if moving is not None and moving.suffix.lower() in STILL:
         raise InputError(
-            "give a PHOTO and what moves it, or a film and --expression, --identity or --motion."
+            f"{moving} is a picture, not a film: `mien reface` and `mien generate` give a photo its expression."
+        )
+    if source is None or (driver is None) != (len(alone) == 1) or (driver is not None and alone):
+        raise InputError(
+            "give a PHOTO and what moves it, or a film and --expression, --identity or --motion, or --pairs FILE.csv "
+            "and --out-dir DIR."
         )
     if camera != (out is not None):
         raise InputError(
@@ -122,6 +148,8 @@ def film(
         spare(files(given), [motion])
         keep_tables([motion], '{\n  "schema": "mien.motion"', overwrite)
     elif not camera:
+        from mien.provenance.film import check_film
+
         check_film(output)
         spare(files(given), [output])
         keep([output], overwrite)
@@ -130,39 +158,65 @@ def film(
 
         parse(expression)  # a mistake is told before anything is loaded
     remind(quiet)
-    how = {**context.params, **parsed}
+    how = {**context.params, **parsed, "tell": tell}
     if motion is not None:
-        _record(how)
-    elif expression is not None or identity is not None:
-        _change(how)
+        finish(_record(how), motion, source, as_json)
     elif camera:
-        _live(how)
-    elif str(driver).lower().endswith(".json"):
-        _play(how)
+        finish(_live(how), how["out"], how["driver"], as_json)
     else:
-        _drive(how)
+        finish(make(how), output, driver or source, as_json)
 
 
-def _drive(how: dict[str, Any]) -> None:
+def is_camera(name: str | Path) -> bool:
+    """Whether a driver is a camera rather than a file: "camera", or a device of Linux."""
+    return str(name) == "camera" or str(name).startswith("/dev/video")
+
+
+def _rows(context: typer.Context, how: dict[str, Any]) -> None:
+    """`--pairs`."""
+    from mien.cli.film_rows import ACCOUNT, FilmFormat, FilmMaker
+    from mien.cli.rows import make_rows
+    from mien.types import InputError
+
+    if how["pairs"] is None or how["out_dir"] is None:
+        raise InputError("--pairs FILE.csv and --out-dir DIR belong together: give both.")
+    if given := [name for name in ONE if options.is_given(context, name)]:
+        raise InputError(
+            f"{options.spelt(context, given[0])} is for one film; with --pairs the rows name what each is made of, and "
+            "--out-dir says where the results go: leave it out."
+        )
+    cluster = options.cluster(context)
+    run = (how["pairs"], how["out_dir"], 1, how["overwrite"], how["as_json"], how["quiet"])
+    form = FilmFormat(how["pairs"].parent)
+    make_rows(partial(FilmMaker, make, {**how, "quiet": True}), form, ACCOUNT, *run, cluster=cluster)
+
+
+def make(how: dict[str, Any]) -> Report:
+    """A film of the parameters `how`, written to its `output`; `tell` is told what a person should know."""
+    if how["expression"] is not None or how["identity"] is not None:
+        return _change(how)
+    return _play(how) if str(how["driver"]).lower().endswith(".json") else _drive(how)
+
+
+def _drive(how: dict[str, Any]) -> Report:
     from mien.making import filming
     from mien.making.footage import Footage
 
     with Footage(how["driver"], filming.LOOKED_AT) as footage:
         footage.first()
-        choose = filming.Chooser(how["face"], str(how["driver"]), tell)
+        choose = filming.Chooser(how["face"], str(how["driver"]), how["tell"])
         photographs = _photographs(how)
         puppet = filming.prepared(footage, lambda: _puppet(how, photographs), choose, how["relative"])
         if how["relative"] is None and not puppet.relative:
-            tell(
+            how["tell"](
                 "Photo and film show the same person, so their face is matched as it is; not so with --relative."
             )
         settings = _settings(photographs, puppet)
         with bar(footage.count, how["quiet"]) as progress:
-            report = filming.drive(footage, puppet, how["output"], settings, choose, how["audio"], progress)
-    finish(report, how["output"], how["driver"], how["as_json"])
+            return filming.drive(footage, puppet, how["output"], settings, choose, how["audio"], progress)
 
 
-def _play(how: dict[str, Any]) -> None:
+def _play(how: dict[str, Any]) -> Report:
     from mien.expressions.motion import read_motion
     from mien.making import filming
 
@@ -171,32 +225,31 @@ def _play(how: dict[str, Any]) -> None:
     puppet = _puppet(how, photographs)
     settings = _settings(photographs, puppet)
     with bar(len(moves), how["quiet"]) as progress:
-        report = filming.play(moves, puppet, how["output"], settings, progress)
-    finish(report, how["output"], how["driver"], how["as_json"])
+        return filming.play(moves, puppet, how["output"], settings, progress)
 
 
-def _record(how: dict[str, Any]) -> None:
+def _record(how: dict[str, Any]) -> Report:
     from mien.expressions.motion import write_motion
     from mien.making import filming
     from mien.making.footage import Footage
 
     with Footage(how["source"], filming.LOOKED_AT) as footage:
-        choose = filming.Chooser(how["face"], str(how["source"]), tell)
+        choose = filming.Chooser(how["face"], str(how["source"]), how["tell"])
         rest = filming.resting(footage, choose)[0]
         with bar(footage.count, how["quiet"]) as progress:
             moves, report = filming.record(footage, rest, choose, progress)
     write_motion(how["motion"], moves)
-    finish(report, how["motion"], how["source"], how["as_json"])
+    return report
 
 
-def _change(how: dict[str, Any]) -> None:
+def _change(how: dict[str, Any]) -> Report:
     from mien.making import filming
     from mien.making.footage import Footage
 
     with Footage(how["source"], how["size"]) as footage:
         footage.first()
         photographs = _photographs(how)
-        choose = filming.Chooser(how["face"], str(how["source"]), tell)
+        choose = filming.Chooser(how["face"], str(how["source"]), how["tell"])
         rest, face, image = filming.resting(footage, choose)
         changed: Recast | Retouch
         if how["identity"] is not None:
@@ -205,8 +258,7 @@ def _change(how: dict[str, Any]) -> None:
             changed, told = _retouch(how, photographs, face, image)
         settings = {**photographs.settings, **told, "smooth": how["smooth"]}
         with bar(footage.count, how["quiet"]) as progress:
-            report = filming.change(footage, changed, how["output"], settings, choose, how["audio"], progress)
-    finish(report, how["output"], how["source"], how["as_json"])
+            return filming.change(footage, changed, how["output"], settings, choose, how["audio"], progress)
 
 
 def _retouch(
@@ -235,7 +287,7 @@ def _recast(how: dict[str, Any], photographs: Photographs, rest: Rest, face: Fac
     return Recast(sitter, rest, face, how["smooth"]), {"task": "identity"}
 
 
-def _live(how: dict[str, Any]) -> None:
+def _live(how: dict[str, Any]) -> Report:
     from tqdm import tqdm
 
     from mien.making import filming, live
@@ -247,7 +299,7 @@ def _live(how: dict[str, Any]) -> None:
         with live.VirtualCamera(how["out"], (width, height)) as camera:
             threading.Thread(target=_await_key, args=(resting,), daemon=True).start()
             tell(f"{how['out']} shows the photo. Enter: this is your rest. Ctrl-C ends.")
-            choose = filming.Chooser(how["face"], str(how["driver"]), tell)
+            choose = filming.Chooser(how["face"], str(how["driver"]), how["tell"])
             with tqdm(unit=" frames", leave=False, disable=True if how["quiet"] else None) as shown:
 
                 def progress(frames: int, dropped: int) -> None:
@@ -256,7 +308,7 @@ def _live(how: dict[str, Any]) -> None:
 
                 report = live.live(footage.frames(), puppet, camera.show, choose, resting, progress)
     report.stopped = False
-    finish(report, how["out"], how["driver"], how["as_json"])
+    return report
 
 
 def _await_key(pressed: threading.Event) -> None:
@@ -270,7 +322,7 @@ def _photographs(how: dict[str, Any]) -> Photographs:
 
     chosen = {name: how[name] for name in ("strength", "region", "teeth")}
     wish = PhotoWish(kind="film", **chosen, relative=how["relative"] is not False, face=how["photo_face"])
-    return Photographs(wish, tell)
+    return Photographs(wish, how["tell"])
 
 
 def _puppet(how: dict[str, Any], photographs: Photographs) -> Puppet:
@@ -305,20 +357,22 @@ def bar(total: int, quiet: bool) -> Iterator[Callable[[int], None]]:
 
 def finish(report: Report, output: Path, source: Path, as_json: bool) -> None:
     """Say what became of a film; what was lost, first."""
+    from mien.cli.film_rows import lost
+
     if report.stopped:
         tell(f"stopped: the first {report.frames} frames are in {output}.")
-    elif report.damaged or report.frames < report.promised:
-        of = f"of {report.promised} " if report.promised else ""
-        tell(f"{source} is damaged or cut short: {report.frames} {of}frames could be read, and were made.")
+    elif said := lost(report, source):
+        tell(said)
     if as_json:
         print_json({"file": str(output), **vars(report), "frames_per_second": report.speed})
     else:
-        lost = "".join(
+        without = "".join(
             f", {count} {what}"
             for count, what in ((report.faceless, "without a face"), (report.dropped, "dropped"))
             if count
         )
         print(output)
-        print(f"{report.frames} frames{lost}, {report.seconds:.1f} s, {report.speed:.1f} frames a second")
+        frames = f"{report.frames} frame{'' if report.frames == 1 else 's'}{without}"
+        print(f"{frames}, {report.seconds:.1f} s, {report.speed:.1f} frames a second")
     if report.stopped:
         raise typer.Exit(INTERRUPTED)

@@ -39,6 +39,7 @@ def invent(
     """Invent somebody: a face that belongs to nobody, at rest, to try everything on.
 
     mien invent nobody.png --seed 7 && mien generate nobody.png joy
+
     mien invent old.png --prompt "black and white photo of an old man"
 
     Same seed, same person. A seed of which no face comes is passed over. Of a prompt, the embedded model obeys woman,

@@ -7,17 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mien.cli import options
-from mien.cli.console import print_json, say
+from mien.cli.console import group, print_json, say
 
 if TYPE_CHECKING:
     from mien.weights import Entry, Status, WeightFile
 
-app = typer.Typer(
-    help="List, fetch and check model files.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    add_completion=False,
-)
+app = group("List, fetch and check model files.")
 Names = Annotated[
     list[str] | None, typer.Argument(metavar="NAMES", help="Names from `mien models list`; none means all.")
 ]
@@ -36,6 +31,7 @@ def list_models(
     Named models are shown in full.
     """
     from mien import weights
+    from mien.tables import aligned
 
     models = [model for name in names for model in weights.named(name)] if names else list(weights.entries())
     rows = [(model, file, weights.check(model, file)) for model in models for file in model.files]
@@ -53,20 +49,9 @@ def list_models(
         allowed = "allowed" if model.commercial else "NO"
         size = sum(file.size or 0 for file in model.files) / 1e6
         terms = model.licence.split(" (")[0]
-        lines.append(
-            [
-                model.name,
-                state,
-                allowed,
-                str(model.year),
-                f"{size:.1f}" if size else "?",
-                terms,
-                model.purpose,
-            ]
-        )
-    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
-    for line in lines:
-        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+        shown = f"{size:.1f}" if size else "?"
+        lines.append([model.name, state, allowed, str(model.year), shown, terms, model.purpose])
+    print("\n".join(aligned(lines)))
     print("\nSource, file, sha256 and model card: mien models list --long, or with names.")
     for name, parts in weights.bundles().items():
         print(f"mien models fetch {name} fetches {', '.join(parts)}.")
@@ -112,7 +97,9 @@ def fetch(
     from mien import weights
     from mien.weights.fetch import fetch as download
 
-    for model in dict.fromkeys(model for name in names for model in weights.named(name)):
+    models = list(dict.fromkeys(model for name in names for model in weights.named(name)))
+    _check_network(models, force, only_configs)
+    for model in models:
         with _Bar(model.name, quiet) as bar:
             done = download(model, bar, force, only_configs)
         for place, digest, checked in done:
@@ -121,6 +108,30 @@ def fetch(
                 say(f"{place.name} is unverified: no checksum is known for it (its sha256 is {digest}).")
         if not model.commercial:
             say(f"{model.name} must not be used commercially: {model.licence}.")
+
+
+def _check_network(models: list[Entry], force: bool, only_configs: bool) -> None:
+    """`NotHere` with all that is missing, where HF_HUB_OFFLINE forbids to fetch it."""
+    from mien.preflight import Need, NotHere
+    from mien.weights import copies
+    from mien.weights.registry import models_folder, sized
+
+    missing = [model for model in models if not model.shipped and (force or not sized(model))]
+    if not copies.offline() or not any(
+        "//huggingface.co/" in (f.url or "") for m in missing for f in m.files
+    ):
+        return
+    lines = []
+    for model in missing:
+        lines.append(Need(model, configs=only_configs).line())
+        lines.append(f"    from {model.source} to {models_folder() / model.root}")
+    raise NotHere(
+        [
+            f"{len(missing)} to fetch, which HF_HUB_OFFLINE forbids:",
+            *lines,
+            "Unset it, or bring the files of these addresses (`mien models list --long`) to those places.",
+        ]
+    )
 
 
 class _Bar:

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import fields
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from mien.cli.console import choice, nearest
-from mien.making.wishes import BACKBONES, ENGINES, MAX_BATCH, REGIONS, PhotoWish
+from mien.cli.console import choice, nearest, tell
+from mien.making.wishes import BACKBONES, ENGINES, MAX_BATCH, REGIONS, PhotoWish, PortraitWish, RefaceWish
 
 if TYPE_CHECKING:
     from mien.pipelines.inputs import FaceChoice
+    from mien.spread import Cluster
 
 FACES = ("largest", "left", "right")
 BESIDE_FROM = (
     "source", "output", "strip", "backbone", "adapter", "device", "force", "overwrite", "as_json", "verbose", "quiet",
 )  # fmt: skip
 FINISH_STRENGTH = 0.35
+MINI = 128  # px, what the embedded model draws
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 MAX_SEED = 2**63 - 1  # what torch's generators take, with room for the seeds of a pair's other pictures
 
@@ -75,6 +78,19 @@ def _there(path: Path | None) -> Path | None:
     return path
 
 
+def _ray(address: str | None) -> str | None:
+    """`InputError` if it is no address."""
+    from mien.types import InputError
+
+    if address in (None, "off"):
+        return None
+    if address not in ("local", "auto") and not re.fullmatch(r"(ray://)?[^/\s]+:\d+", address or ""):
+        raise InputError(
+            f"--ray {address} is no cluster{nearest(str(address), ('local', 'auto'))}: choose local, auto or HOST:PORT."
+        )
+    return address
+
+
 Prompt = Annotated[str, typer.Option(callback=text, help="What the picture should look like.")]
 NegativePrompt = Annotated[str, typer.Option(callback=text, help="What it should not look like.")]
 Seed = Annotated[int, typer.Option(min=0, callback=_small, help="Same seed, same picture.")]
@@ -103,7 +119,7 @@ Backbone = Annotated[
 Adapter = Annotated[
     str | None,
     typer.Option(
-        help="Folder of an E-Adapter; published: IP-Adapter's own, for SD1.5 and SDXL; fineface: for SD1.5.  "
+        help="Folder of an E-Adapter; published: IP-Adapter's own, for SD1.5 and SDXL; fineface, arc2face: for SD1.5.  "
         "[default: the backbone's own]"
     ),
 ]
@@ -156,6 +172,15 @@ Finish = Annotated[
 FinishStrength = Annotated[
     float, typer.Option(min=0.02, max=1, help="With --finish: how freely; near 0 it stays as it is.")
 ]
+Ray = Annotated[
+    str | None,
+    typer.Option(
+        callback=_ray,
+        help="Spread the work over a Ray cluster: local (this machine), auto (the cluster it is in) or HOST:PORT.",
+    ),
+]
+Workers = Annotated[int, typer.Option(min=1, help="With --ray: how many processes.")]
+Gpus = Annotated[float, typer.Option(min=0, help="With --ray: share of a GPU each of them holds.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Also replace a file that mien did not make.")]
 Verbose = Annotated[bool, typer.Option("--verbose", help="Also print scores as numbers, and times.")]
@@ -178,10 +203,13 @@ def parse_face(word: str) -> FaceChoice:
     raise InputError(f"--face {word} is unknown{nearest(word, FACES)}: choose {known}.")
 
 
-def parse_people(given: Sequence[str]) -> tuple[Path | None, dict[FaceChoice, list[Path]] | None]:
+def parse_people(
+    given: Sequence[str], find: Callable[[str], Path] = Path
+) -> tuple[Path | None, dict[FaceChoice, list[Path]] | None]:
     """--identity, once or several times: one picture; or, for each face of the photo, the pictures of its new person.
 
-    FACE=FILE names the face: left, right or a number; FILE alone is for the face that --face chooses ("").
+    FACE=FILE names the face: left, right or a number; FILE alone is for the face that --face chooses (""). find: name
+    of a file → where it lies.
 
     Raises:
         InputError: some name a face and others do not.
@@ -191,8 +219,8 @@ def parse_people(given: Sequence[str]) -> tuple[Path | None, dict[FaceChoice, li
     people: dict[FaceChoice, list[Path]] = {}
     for one in given:
         which, equals, file = one.partition("=")
-        named = equals and (which in FACES or which.isdigit()) and not Path(one).exists()
-        people.setdefault(parse_face(which) if named else "", []).append(Path(file if named else one))
+        named = equals and (which in FACES or which.isdigit()) and not find(one).exists()
+        people.setdefault(parse_face(which) if named else "", []).append(find(file if named else one))
     if "" in people and len(people) > 1:
         raise InputError(
             f"--identity {people[''][0]} does not say which face becomes it: write left={people[''][0]}, "
@@ -201,6 +229,32 @@ def parse_people(given: Sequence[str]) -> tuple[Path | None, dict[FaceChoice, li
     if len(given) == 1 and "" in people:
         return people[""][0], None
     return None, people or None
+
+
+def cluster(context: typer.Context, table: bool = True) -> Cluster | None:
+    """The cluster of --ray, --workers and --gpus; None: this process.
+
+    Args:
+        table: whether there is work to spread.
+
+    Raises:
+        InputError: there is none, --ray is missing, or Ray is not installed.
+    """
+    from mien.types import InputError
+
+    given = context.params
+    for name in ("workers", "gpus"):
+        if given["ray"] is None and is_given(context, name):
+            raise InputError(f"--{name} belongs to --ray: add --ray local, or leave it out.")
+    if given["ray"] is None:
+        return None
+    if not table:
+        raise InputError("--ray spreads the rows of a table: add --pairs FILE.csv, or leave it out.")
+    if find_spec("ray") is None:
+        raise InputError('--ray needs Ray: pip install "mien[ray]".')
+    from mien.spread import Cluster
+
+    return Cluster(given["ray"], given["workers"], given["gpus"])
 
 
 def check_backbone(backbone: str) -> None:
@@ -236,8 +290,8 @@ def by_photo(
     choice(engine, ENGINES, "engine")
     choice(region, REGIONS, "region")
     given = {name for name in context.params if is_given(context, name)}
-    photo = [_spelt(context, name) for name in OF_PHOTO if name in given]
-    diffusion = [_spelt(context, name) for name in OF_DIFFUSION if name in given and name not in HARMLESS]
+    photo = [spelt(context, name) for name in OF_PHOTO if name in given]
+    diffusion = [spelt(context, name) for name in OF_DIFFUSION if name in given and name not in HARMLESS]
     if table is not None and engine != "diffusion":
         from mien.tables import fills
 
@@ -248,6 +302,11 @@ def by_photo(
             why = "which --engine diffusion excludes" if engine == "diffusion" else "which does not go with "
             why += "" if engine == "diffusion" else (diffusion[0] if diffusion else "what else is asked for")
             raise InputError(f"{photo[0]} belongs to the photo engine, {why}: leave one of them out.")
+        if engine == "auto" and diffusion and possible and not other:
+            tell(
+                f"{diffusion[0]} is for diffusion, which draws the face anew at {MINI} x {MINI} pixels: leave it "
+                "out to keep the photo's own."
+            )
         return False
     if engine == "photo" and (diffusion or other):
         what = diffusion[0] if diffusion else "--backbone"
@@ -276,6 +335,17 @@ def photo_wish(context: typer.Context, kind: str) -> PhotoWish:
     )
 
 
+Wish = TypeVar("Wish", PortraitWish, RefaceWish)
+
+
+def diffusion_wish(context: typer.Context, kind: type[Wish]) -> Wish:
+    """Diffusion's wish of what is given. Raises `InputError` for a face that is none."""
+    names = [field.name for field in fields(kind) if field.name in context.params]
+    given: dict[str, Any] = {name: context.params[name] for name in names}
+    given |= {name: parse_face(given[name]) for name in names if name.endswith("face")}
+    return kind(**given)
+
+
 def is_given(context: typer.Context, name: str) -> bool:
     """Whether a parameter stands on the command line, rather than being its default."""
     given = context.get_parameter_source(name)
@@ -295,19 +365,21 @@ def check_mode(context: typer.Context, single: Sequence[str]) -> None:
     if given["source"] is not None:
         for name in given:
             if name not in (*single, *BESIDE_FROM) and is_given(context, name):
-                raise InputError(f"{_spelt(context, name)} is the picture's own with --from: leave it out.")
+                raise InputError(f"{spelt(context, name)} is the picture's own with --from: leave it out.")
         return
     if given["force"]:
         raise InputError("--force belongs to --from PICTURE: leave it out.")
     for name in (*single, "output", "strip"):
         if given["pairs"] is not None and is_given(context, name):
             raise InputError(
-                f"{_spelt(context, name)} is for one picture; with --pairs the rows name the pictures, and --out-dir "
+                f"{spelt(context, name)} is for one picture; with --pairs the rows name the pictures, and --out-dir "
                 "says where the results go: leave it out."
             )
 
 
-def _spelt(context: typer.Context, name: str) -> str:
+def spelt(context: typer.Context, name: str) -> str:
     """A parameter as it is written: --output, IDENTITY."""
     (found,) = (one for one in context.command.params if one.name == name)
-    return found.opts[0] if found.param_type_name == "option" else name.upper()
+    return (
+        found.opts[0] if found.param_type_name == "option" else str(getattr(found, "metavar", None) or name)
+    )

@@ -5,16 +5,16 @@ from __future__ import annotations
 import csv
 import io
 import os
-import time
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import typer
 from tqdm import tqdm
 
-from mien.cli.console import BAD_INPUT, encodable, print_json, say
+from mien.cli.console import BAD_INPUT, encodable, print_json, say, tell
 from mien.cli.options import MAX_SEED
 from mien.cli.pictures import (
     check_places,
@@ -29,42 +29,20 @@ from mien.cli.pictures import (
 from mien.expressions.spec import parse
 from mien.files import check_writable, write_text
 from mien.images import SUFFIXES
+from mien.making.rows import BadRow, Line, Row, deliver
 from mien.making.wishes import MAX_BATCH, Request
-from mien.provenance import check_format, check_surroundings
+from mien.provenance import check_surroundings
+from mien.spread import Cluster, spread
 from mien.tables import read_table, stored
 from mien.types import InputError
 
 if TYPE_CHECKING:
-    from mien.making.made import Drawn, Maker
-    from mien.making.subjects import Looked
+    from mien.making.rows import Tell, Work
 
 CELL, COLUMNS = 192, 9  # of a sheet: px of a picture's side, pictures in a row
 Cells = Mapping[str, str]
-Line = dict[str, Any]
 Requests = tuple[Request, ...]
 RESULTS = "results.csv"
-
-
-@dataclass(frozen=True)
-class Row:
-    """One row of the file: its number (from 1), its line as an editor counts, where it goes, what it asks for, and
-    what the results repeat of it."""
-
-    number: int
-    line: int
-    out: Path
-    asked: Requests
-    shown: Line = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class BadRow:
-    """A row that cannot be made, and why; `shown`: cells that say in the results which one it was."""
-
-    number: int
-    line: int
-    reason: str
-    shown: Line = field(default_factory=dict)
 
 
 class Format(Protocol):
@@ -76,7 +54,10 @@ class Format(Protocol):
     def check(self, path: Path, columns: Sequence[str]) -> None:
         """`InputError` if the header of `path` will not do."""
 
-    def ask(self, cells: Cells, number: int) -> tuple[Requests, str]:
+    def check_out(self, out: Path) -> object:
+        """`InputError` if nothing can be written under this name."""
+
+    def ask(self, cells: Cells, number: int) -> tuple[Any, str]:
         """What a row asks for, and the name of its file if the row gives no `out`; `InputError` if it will not do."""
 
     def files(self, cells: Cells) -> list[Path]:
@@ -85,7 +66,7 @@ class Format(Protocol):
     def shown(self, cells: Cells) -> Line:
         """What the results repeat of a row that could not be read."""
 
-    def repeated(self, asked: Requests) -> Line:
+    def repeated(self, asked: Any) -> Line:
         """What they repeat of one that could."""
 
 
@@ -126,17 +107,18 @@ def read_rows(
                     "has more cells than the header has columns: put texts with commas in quotes."
                 )
             asked, name = form.ask(cells, number)
-            row = Row(number, line, out_dir / _below(cells.get("out") or name), asked, form.repeated(asked))
-            if row.out in taken:
-                raise InputError(f"row {taken[row.out]} writes {row.out.name} already: give another `out`.")
-            taken[row.out] = number
+            out = out_dir / _below(cells.get("out") or name, form.check_out)
+            if out in taken:
+                raise InputError(f"row {taken[out]} writes {out.name} already: give another `out`.")
+            taken[out] = number
+            row = Row(number, line, tuple(numbered(out, form.count)), asked, form.repeated(asked))
             tried.append((row, form.shown(cells)))
         except InputError as error:
             bad.append(BadRow(number, line, str(error), form.shown(cells)))
     for row, shown in tried:
         try:
-            spare(given, numbered(row.out, form.count))  # of all rows: what one reads, none replaces
-            keep(numbered(row.out, form.count), overwrite)
+            spare(given, row.places)  # of all rows: what one reads, none replaces
+            keep(row.places, overwrite)
             rows.append(row)
         except InputError as error:
             bad.append(BadRow(row.number, row.line, str(error), shown))
@@ -193,7 +175,7 @@ def names_file(text: str) -> bool:
 
 
 def make_rows(
-    load: Callable[[], Maker],
+    work: Callable[[Tell | None], Work],
     form: Format,
     account: Account,
     pairs: Path,
@@ -203,9 +185,13 @@ def make_rows(
     as_json: bool,
     quiet: bool,
     sheet: Path | None = None,
+    cluster: Cluster | None = None,
 ) -> None:
     """Make every row that can be made; bad ones are named. Exit code 2 if any was bad. ``sheet``: where all results are
     also drawn side by side, each under its expression.
+
+    Args:
+        work: makes who makes the rows, given whom to tell; None: in a process elsewhere. cluster: where they are.
 
     Raises:
         InputError: `pairs` cannot be used, or nothing can be written to `out_dir`.
@@ -230,34 +216,42 @@ def make_rows(
     for row in bad:
         refuse(row)
     if rows:
-        maker = load()
-        remind(quiet)
         share = max(1, min(batch_size, MAX_BATCH // form.count) // form.count)
+        chunks = [rows[start : start + share] for start in range(0, len(rows), share)]
+        said: set[str] = set()
+        remind(quiet)
         with tqdm(total=len(rows), desc=account.things, unit="row", disable=quiet) as bar:
-            for start in range(0, len(rows), share):
-                for outcome in _make(maker, rows[start : start + share]):
+            for done in spread(partial(work, None if cluster else tell), chunks, cluster):
+                for message in done.said:
+                    if message not in said:
+                        tell(message)
+                said.update(done.said)
+                for outcome in deliver(done):
                     if isinstance(outcome, BadRow):
                         bad.append(outcome)
                         refuse(outcome)
                     else:
-                        table += [{**maker.settings, **line} for line in outcome]
+                        table += outcome
                     bar.update()
                 _write_results(results, table, account.first)
     table.sort(key=lambda line: line["row"])
     _write_results(results, table, account.first)
     if sheet is not None and any("out" in line for line in table):
-        save_sheet(sheet, table, {row.number: row.asked[0].expression for row in rows}, out_dir)
+        save_sheet(sheet, table, {row.number: row.asked[0].expression for row in rows})
     if as_json:
-        print_json({"results": str(results), "scored_by": account.scored_by, "rows": table})
+        scored = {"scored_by": account.scored_by} if account.scored_by else {}
+        print_json({"results": str(results), **scored, "rows": table})
     else:
-        print(f"{sum(1 for line in table if 'out' in line)} {account.things} in {out_dir}")
-        print(f"{results}  every setting and score (by the embedded analyser and recogniser)")
+        count = sum(1 for line in table if "out" in line)
+        print(f"{count} {account.things.removesuffix('s') if count == 1 else account.things} in {out_dir}")
+        told = "every setting and score (by the embedded analyser and recogniser)"
+        print(f"{results}  {told if account.scored_by else 'what became of each row'}")
     if bad:
         say(f"mien: {len(bad)} of the rows could not be made: see `error` in {results}.")
         raise typer.Exit(BAD_INPUT)
 
 
-def save_sheet(place: Path, table: Sequence[Line], expressions: Mapping[int, object], out_dir: Path) -> None:
+def save_sheet(place: Path, table: Sequence[Line], expressions: Mapping[int, object]) -> None:
     """All results of a table side by side, each under its expression (row number → what was asked for)."""
     from PIL import Image
 
@@ -267,7 +261,7 @@ def save_sheet(place: Path, table: Sequence[Line], expressions: Mapping[int, obj
     cells = []
     for line in table:
         if "out" in line:
-            with Image.open(out_dir / str(line["out"])) as picture:
+            with Image.open(str(line["out"])) as picture:
                 label = Path(str(expressions[line["row"]] or "")).name
                 cells.append((label, picture.convert("RGB")))
                 cells[-1][1].thumbnail((CELL, CELL))
@@ -275,61 +269,10 @@ def save_sheet(place: Path, table: Sequence[Line], expressions: Mapping[int, obj
     save_image(sheet(rows, CELL), place, {"kind": "sheet"}, PARTLY_GENERATED)
 
 
-def _make(maker: Maker, rows: Sequence[Row]) -> Iterator[BadRow | list[Line]]:
-    """What became of each row: the lines of its results, or why there is none."""
-    looked = []
-    for row in rows:
-        try:
-            looked.append((row, [maker.look(request) for request in row.asked]))
-        except InputError as error:
-            yield BadRow(row.number, row.line, str(error), row.shown)
-    if looked:
-        yield from _batch(maker, looked)
-
-
-def _batch(maker: Maker, rows: Sequence[tuple[Row, list[Looked]]]) -> Iterator[BadRow | list[Line]]:
-    began = time.perf_counter()
-    try:
-        drawn = iter(maker.make([one for _, looked in rows for one in looked]))
-    except InputError as error:
-        if len(rows) > 1:  # one of them spoilt the batch: each alone, so that it can be named
-            for one in rows:
-                yield from _batch(maker, [one])
-        else:
-            row = rows[0][0]
-            yield BadRow(row.number, row.line, str(error), row.shown)
-        return
-    seconds = (time.perf_counter() - began) / sum(len(looked) for _, looked in rows)
-    for row, looked in rows:
-        own = [next(drawn) for _ in looked]
-        try:
-            row.out.parent.mkdir(parents=True, exist_ok=True)
-            yield [{"row": row.number, **line, "seconds": seconds} for line in _save(maker, row, own)]
-        except (OSError, InputError) as error:
-            reason = str(error)
-            if isinstance(error, OSError):
-                reason = f"the folder {row.out.parent} cannot be made ({error.strerror}): free the name."
-            yield BadRow(row.number, row.line, reason, row.shown)
-
-
-def _save(maker: Maker, row: Row, drawn: Sequence[Drawn]) -> list[Line]:
-    """Write a row's results; their lines for the table."""
-    from mien.making.made import finish
-    from mien.making.recording import Fingerprints
-
-    lines, prints = [], Fingerprints()
-    for place, one in zip(numbered(row.out, len(drawn)), drawn, strict=True):
-        made = finish(maker, one, prints)
-        made.save(place)
-        found = {"face_found": made.scores["id"] is not None} if maker.kind == "portrait" else {}
-        lines.append({**row.shown, "out": str(place), **made.line, **found})
-    return lines
-
-
-def _below(out: str) -> Path:
-    """`out`, if it is a picture's name below the output folder."""
+def _below(out: str, check: Callable[[Path], object]) -> Path:
+    """`out`, if it is the name of a result below the output folder."""
     path = Path(out)
-    check_format(path)
+    check(path)
     if path.is_absolute() or ".." in path.parts:
         raise InputError(f"out {out} leaves the output folder: give a name below it.")
     return path

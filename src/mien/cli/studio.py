@@ -41,15 +41,15 @@ def studio(
     from mien.types import InputError
 
     check_surroundings()
+    if adapter is not None and not backbone:
+        raise InputError("--adapter is for the models of --backbone: add one, or mini itself.")
+    backbones, adapters = choices(backbone or [], adapter)
     try:
         from mien.studio.server import serve
     except ModuleNotFoundError as error:
         if error.name not in ("starlette", "uvicorn", "websockets"):
             raise
         raise InputError('The studio needs Starlette and uvicorn: pip install "mien[studio]".') from error
-    if adapter is not None and not backbone:
-        raise InputError("--adapter is for the models of --backbone: add one, or mini itself.")
-    backbones, adapters = choices(backbone or [], adapter)
     say("mien: starting, this takes a few seconds")
     with serve(backbones, host, port, device, seconds, queue, browser, adapters) as (address, _):
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the pictures are removed
@@ -69,16 +69,19 @@ def choices(more: list[str], adapter: str | None = None) -> tuple[dict[str, str]
     Raises:
         InputError: a model is not there or has no adapter, or two have one name.
     """
+    from mien import preflight
     from mien.types import InputError
     from mien.weights.adapters import read_adapter_spec
     from mien.weights.bases import SPECS, find_folder
 
-    if adapter is not None:
-        read_adapter_spec(Path(adapter))
     found, adapters = {"mini": "mini"}, {}
     for model in dict.fromkeys(more):
         if "/" not in model and not Path(model).is_dir():
             choice(model, SPECS, "backbone")
+        if adapter is not None and model in SPECS:
+            preflight.check(model, adapter)
+        elif adapter is not None:
+            read_adapter_spec(Path(adapter))
         own = model not in SPECS and Path(model).expanduser().is_dir()
         holds_one = model == "mini" or (own and (Path(model).expanduser() / "adapter").is_dir())
         if adapter is None and not holds_one:

@@ -8,14 +8,9 @@ from typing import Annotated
 import typer
 
 from mien.cli import options
-from mien.cli.console import print_json, say
+from mien.cli.console import group, print_json, say
 
-app = typer.Typer(
-    help="Let people judge pictures of several methods, blind.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    add_completion=False,
-)
+app = group("Let people judge pictures of several methods, blind.")
 
 
 @app.command(short_help="The page that raters get, and its key.")

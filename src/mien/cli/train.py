@@ -36,7 +36,11 @@ def train(
             raise InputError(f"{override} is not KEY=VALUE: write for instance loop.steps=100.")
     from mien.training.recipes import find
 
-    find(recipe)  # a wrong name is said before anything heavy is imported
+    found = find(recipe)  # a wrong name is said before anything heavy is imported, and so is what is missing
+    if not dry_run:
+        from mien.training.outlook import check
+
+        check(found, overrides or [])
     from mien.cli.console import say
     from mien.training.recipe import run
 

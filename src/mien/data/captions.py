@@ -1,15 +1,11 @@
-"""Captions of the embedded default's pictures, from what their names and pixels tell."""
+"""What a picture's pixels tell for its caption: the light, and the ground behind."""
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import numpy as np
 
 from mien.types import ByteImage, FloatArray
 
-STYLES = ("colour photo", "black and white photo", "3d render")
-AGES = ((30, "young"), (45, "adult"), (60, "middle-aged"), (200, "old"))
 NAMED_COLOURS: dict[str, tuple[int, int, int]] = {
     "black": (20, 20, 20),
     "white": (235, 235, 235),
@@ -23,21 +19,6 @@ NAMED_COLOURS: dict[str, tuple[int, int, int]] = {
 }
 # Cheeks on the picture's left and right, clear of eyes, nose and mouth in every expression.
 _LEFT_CHEEK, _RIGHT_CHEEK = 50, 280
-
-
-@dataclass(frozen=True)
-class Label:
-    """What a file's name tells. Unknown fields are None."""
-
-    person: str
-    age: int | None = None
-    gender: str | None = None
-    ethnicity: str | None = None
-
-
-def age_words(age: int) -> str:
-    """The word of an age in years."""
-    return next(word for limit, word in AGES if age < limit)
 
 
 def background_colour(crop: ByteImage) -> str:
@@ -64,29 +45,3 @@ def light_words(crop: ByteImage, landmarks: FloatArray) -> str:
         return "light from the right"
     middle = grey[size // 4 : -size // 4, size // 4 : -size // 4].mean()
     return "dark light" if middle < 75 else "bright light" if middle > 185 else ""
-
-
-def caption(
-    style: str, label: Label, light: str, background: str, keep: tuple[bool, bool, bool, bool]
-) -> str:
-    """One caption, e.g. "colour photo of a young asian woman, light from the left, white background".
-
-    Args:
-        style: one of `STYLES`. keep: whether style, person, light and background are spoken of.
-    """
-    words = [age_words(label.age) if label.age is not None else "", label.ethnicity or ""]
-    noun = label.gender or "person"
-    person = " ".join(w for w in (*words, noun) if w and w != "other")
-    article = "an" if person[0] in "aeio" else "a"
-    parts = []
-    if keep[0] and keep[1]:
-        parts.append(f"{style} of {article} {person}")
-    elif keep[0]:
-        parts.append(style)
-    elif keep[1]:
-        parts.append(f"{article} {person}")
-    if keep[2] and light:
-        parts.append(light)
-    if keep[3]:
-        parts.append(f"{background} background")
-    return ", ".join(parts)

@@ -9,6 +9,7 @@ import glob
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,8 @@ LABELS = ("none", "folder", "name", "cluster")
 
 @dataclass(frozen=True)
 class Item:
-    """One picture to be. `name`: relative to its source, unique there. `read`: its bytes; may raise `OSError`."""
+    """One picture to be. `name`: relative to its source, unique there. `read`: its bytes; may raise `OSError`; can be
+    pickled, so that a worker elsewhere reads it."""
 
     name: str
     read: Callable[[], bytes]
@@ -139,8 +141,7 @@ def _samples(tars: list[Path], identity: str, prompt: str, label: Label) -> Iter
                 if column or prompt:
                     by_field = _from_fields(column, prompt, fields, f"The sample {key} of {tar.name}")
                     person, text = by_field[0] or person, by_field[1] or text
-                data = files[extension]
-                yield Item(name, lambda data=data: data, person, text)  # type: ignore[misc]
+                yield Item(name, partial(bytes, files[extension]), person, text)
 
 
 def _text(data: bytes) -> str:
@@ -190,7 +191,8 @@ def _dataset(name: str, identity: str, prompt: str, label: Label) -> Source:
             known = label(file, row)
             names = data.features[column].int2str if hasattr(data.features.get(column), "int2str") else str
             person = names(row[column]) if person is not None and column else known[0]
-            yield Item(f"{i:08d}_{file}" if file else f"{i:08d}", _cell(cell), person, text or known[1])
+            read = partial(_read_cell, cell["bytes"], cell["path"])
+            yield Item(f"{i:08d}_{file}" if file else f"{i:08d}", read, person, text or known[1])
 
     return Source(items, len(data))
 
@@ -199,12 +201,9 @@ def _saved(folder: Path) -> bool:
     return (folder / "state.json").is_file() or (folder / "dataset_dict.json").is_file()
 
 
-def _cell(cell: dict[str, Any]) -> Callable[[], bytes]:
-    def read() -> bytes:
-        if cell["bytes"] is not None:
-            return bytes(cell["bytes"])
-        if cell["path"] is None:
-            raise OSError("the cell is empty")
-        return Path(cell["path"]).read_bytes()
-
-    return read
+def _read_cell(data: bytes | None, path: str | None) -> bytes:
+    if data is not None:
+        return bytes(data)
+    if path is None:
+        raise OSError("the cell is empty")
+    return Path(path).read_bytes()

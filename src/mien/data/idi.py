@@ -302,7 +302,7 @@ class Worker:
 
     def _encode(self, job: Job, image: Image.Image) -> bytes:
         """JPEG with its provenance, by the only function that may write a generated picture."""
-        kind = COMPOSITE if job.method in (f"{FACESWAP}:warp", CARRY) else DIGITAL_SOURCE_TYPE
+        kind = COMPOSITE if job.method in (f"{FACESWAP}:photo", CARRY) else DIGITAL_SOURCE_TYPE
         settings = {"method": f"IDI {job.method}", "prompt": job.other_prompt, "seed": job.seed}
         with tempfile.TemporaryDirectory(prefix="mien-idi-") as folder:
             return save_image(image, Path(folder) / "reference.jpg", settings, kind).read_bytes()

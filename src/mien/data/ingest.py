@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +18,18 @@ import numpy as np
 from PIL import Image
 
 from mien.data import records
-from mien.data.captions import Label, background_colour, caption, light_words
-from mien.data.filters import MIN_QUALITY, Quality, crop_quality
+from mien.data.captions import background_colour, light_words
+from mien.data.filters import MIN_QUALITY, Quality, crop_quality, load_quality
 from mien.data.gather import Item, Source
 from mien.data.growing import Growing, alone
-from mien.data.observe import Observer, batches
+from mien.data.observe import Observer, batches, load_observer
 from mien.data.records import HELD_OUT, MANIFEST, TRAIN, Manifest, Record, face_columns
 from mien.data.shards import encode, write_shard
 from mien.data.split import is_held_out, is_held_out_key
 from mien.face import align, pose, templates
 from mien.face.landmarks import bounding_box
 from mien.images import decode_image
+from mien.spread import Cluster, spread
 from mien.types import ByteImage, Face, FloatArray, InputError
 
 FRAMINGS = ("canonical", "ffhq", "none")
@@ -72,11 +74,13 @@ def ingest(
     quality: Quality,
     options: Options | None = None,
     progress: Callable[[int], object] = lambda count: None,
+    cluster: Cluster | None = None,
 ) -> Manifest:
     """Make or complete the set in `root`; returns its manifest.
 
     Args:
         progress: called with the number of pictures done, those that were there already included.
+        cluster: whose workers look at the pictures, which they read from the same paths; None: this process.
 
     Raises:
         InputError: the folder cannot be written, holds a set made with other options, or is being written.
@@ -89,7 +93,7 @@ def ingest(
     growing = Growing(root, {MANIFEST: records.columns()}, facts, "mien data ingest")
     with alone(root):
         before = Manifest(growing.read(MANIFEST), root)
-        maker = _Maker(observer, quality, limit, options, _seen(before))
+        seen = _seen(before)
         done = set(before.values("name"))
         (root / "shards").mkdir(exist_ok=True)
 
@@ -100,8 +104,25 @@ def ingest(
                 else:
                     yield item
 
-        for chunk in batches(new(), options.shard):
-            _add_part(growing, maker, chunk, progress)
+        def make() -> _Maker:
+            return _Maker(observer, quality, limit, options)
+
+        names = observer.analyser, observer.recogniser, quality.name
+        anew = partial(_Maker.load, *names, limit, options)
+        together = (
+            batch for part in batches(new(), options.shard) for batch in batches(iter(part), TOGETHER)
+        )
+        part: list[tuple[Record, bytes | None]] = []
+        pictures = 0
+        for found in spread(anew if cluster else make, together, cluster, ordered=True):
+            part += _settled(found, seen)
+            pictures += len(found)
+            progress(len(found))
+            if pictures == options.shard:
+                _add_part(growing, part)
+                part, pictures = [], 0
+        if part:
+            _add_part(growing, part)
         table = growing.read(MANIFEST)
         manifest = _split(Manifest(table, root), observer.same_person if options.cluster else None)
         growing.finish({MANIFEST: manifest.table}, {"shards": set(manifest.values("path"))})
@@ -118,14 +139,8 @@ def _seen(manifest: Manifest) -> dict[str, str]:
     return seen
 
 
-def _add_part(
-    growing: Growing, maker: _Maker, chunk: Sequence[Item], progress: Callable[[int], object]
-) -> None:
+def _add_part(growing: Growing, made: Sequence[tuple[Record, bytes | None]]) -> None:
     number = growing.next_part()
-    made = []
-    for batch in batches(iter(chunk), TOGETHER):
-        made += maker(batch)
-        progress(len(batch))
     files = [(f"{row.key}.jpg", data) for row, data in made if data is not None]
     path = f"shards/{number:06d}.tar"
     places = write_shard(growing.root / path, files) if files else {}
@@ -136,37 +151,65 @@ def _add_part(
     growing.add(number, {MANIFEST: rows})
 
 
+@dataclass(frozen=True)
+class _Found:
+    """A picture of the source: its rows, with the bytes to store (None: it was rejected before it was framed).
+
+    `sha`: SHA-256 of its bytes; None: it could not be read.
+    """
+
+    sha: str | None
+    rows: list[tuple[Record, bytes | None]]
+
+
+def _settled(found: Sequence[_Found], seen: dict[str, str]) -> list[tuple[Record, bytes | None]]:
+    """The rows of some pictures, what nobody looked at first; of pictures with the same bytes the first counts."""
+    refused, looked_at = [], []
+    for one in found:
+        row = one.rows[0][0]
+        if one.sha is None:
+            refused += one.rows
+        elif (first := seen.setdefault(one.sha, row.name)) != row.name:
+            refused.append((_rejected(row, f"duplicate: {first}", one.sha), None))
+        else:
+            looked_at += one.rows
+    return refused + looked_at
+
+
 class _Maker:
-    """Items → rows with the bytes to store (None for a picture that was rejected before it was framed)."""
+    """Items → what was found in them, whatever else was looked at before: numbers are the same wherever it is."""
 
-    def __init__(
-        self, observer: Observer, quality: Quality, limit: float, options: Options, seen: dict[str, str]
-    ) -> None:
+    def __init__(self, observer: Observer, quality: Quality, limit: float, options: Options) -> None:
         self.observer, self.quality, self.limit, self.options = observer, quality, limit, options
-        self.seen = seen
 
-    def __call__(self, items: Sequence[Item]) -> list[tuple[Record, bytes | None]]:
-        found: list[tuple[Record, bytes | None]] = []
+    @classmethod
+    def load(cls, analyser: str, recogniser: str, quality: str, limit: float, options: Options) -> _Maker:
+        """A maker of another process, by the names of who looks."""
+        return cls(load_observer(analyser, recogniser), load_quality(quality), limit, options)
+
+    def __call__(self, items: Sequence[Item]) -> list[_Found]:
+        found: dict[str, _Found] = {}
+        seen: set[str] = set()
         readable: list[tuple[Item, str, Image.Image]] = []
         for item in items:
             sha = None
             try:
                 data = item.read()
                 sha = hashlib.sha256(data).hexdigest()
-                if sha in self.seen:
-                    found.append((_rejected(item, f"duplicate: {self.seen[sha]}", sha), None))
+                if sha in seen:
+                    found[item.name] = _Found(sha, [(_rejected(item, "duplicate", sha), None)])
                     continue
                 readable.append((item, sha, decode_image(data, item.name)))
-                self.seen[sha] = item.name
+                seen.add(sha)
             except OSError as error:
                 reason = f"unreadable: {item.name}: {error.strerror or 'it cannot be read'}"
-                found.append((_rejected(item, reason, sha), None))
+                found[item.name] = _Found(None, [(_rejected(item, reason, sha), None)])
             except InputError as error:
-                found.append((_rejected(item, f"unreadable: {error}", sha), None))
+                found[item.name] = _Found(None, [(_rejected(item, f"unreadable: {error}", sha), None)])
         faces = self.observer.analyse([image for _, _, image in readable])
         for (item, sha, image), group in zip(readable, faces, strict=True):
-            found += self._rows(item, sha, image, group)
-        return found
+            found[item.name] = _Found(sha, self._rows(item, sha, image, group))
+        return [found[item.name] for item in items]
 
     def _rows(
         self, item: Item, sha: str, image: Image.Image, faces: Sequence[Face]
@@ -227,15 +270,19 @@ def describe(canonical: ByteImage, landmarks: FloatArray) -> str:
     colour = np.ptp(canonical.astype(np.float32), axis=2).mean()
     style = "colour photo" if colour > GREY else "black and white photo"
     points = align.transform_points(landmarks, align.crop_matrix(landmarks))
-    light, background = light_words(canonical, points), background_colour(canonical)
-    return caption(style, Label(""), light, background, (True, True, True, True))
+    said = (
+        f"{style} of a person",
+        light_words(canonical, points),
+        f"{background_colour(canonical)} background",
+    )
+    return ", ".join(part for part in said if part)
 
 
 def _key(sha: str) -> str:
     return sha[:20]
 
 
-def _rejected(item: Item, reason: str, sha: str | None) -> Record:
+def _rejected(item: Item | Record, reason: str, sha: str | None) -> Record:
     name = hashlib.sha256(item.name.encode("utf-8", "surrogateescape")).hexdigest()
     return Record(
         key=f"x{_key(name)}", name=item.name, identity=item.identity, source_sha256=sha, reason=reason

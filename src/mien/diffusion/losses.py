@@ -8,7 +8,6 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mien.diffusion.schedule import Schedule
-from mien.types import Conditions, NoisePredictor
 
 
 def noise_error(
@@ -41,19 +40,6 @@ def network_error(
     gives, eps itself or v; with a `limit`, min(1 / alpha_bar, limit) over its mean, for both alike."""
     importance = schedule.error_weight(t, eps, limit).flatten()
     return noise_error(predicted, eps, weight, importance)
-
-
-def noise_mse(
-    predict_noise: NoisePredictor,
-    z: Tensor,
-    eps: Tensor,
-    t: Tensor,
-    conditions: Conditions,
-    schedule: Schedule,
-    weight: Tensor | None = None,
-) -> Tensor:
-    """`noise_error` of a prediction at z_t; z, eps: [b, c, h, w]; t: [b]; a scalar."""
-    return noise_error(predict_noise(schedule.add_noise(z, eps, t), t, conditions), eps, weight)
 
 
 def identity_loss(embedding: Tensor, target: Tensor) -> Tensor:

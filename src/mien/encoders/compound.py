@@ -5,22 +5,24 @@ One recogniser alone is too weak against the identity that is left in an express
 
     who = compound(["recogniser", "dlib", "arcface"])
     project = CompoundProjection(who.widths, dim=768)
-    tokens = project(stack([who(image, face)]))  # [1, 12, 768]
+    tokens = project({name: part[None] for name, part in who(image, face).items()})  # [1, 12, 768]
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol
 
 import torch
 from PIL import Image
 from torch import Tensor
 
+from mien.encoders import dlib_recogniser
+from mien.encoders.arcface import ArcFaceIdentity
+from mien.encoders.dlib_recogniser import DlibRecogniser
+from mien.encoders.identity import EmbeddedIdentity, EmbeddedRecogniser
+from mien.encoders.standardise import standardise
 from mien.types import Face, InputError
-
-if TYPE_CHECKING:
-    from mien.encoders.dlib_recogniser import DlibRecogniser
 
 
 class IdentityEncoder(Protocol):
@@ -40,14 +42,10 @@ class DlibIdentity:
 
     def __init__(self, recogniser: DlibRecogniser | None = None) -> None:
         """recogniser: None is the one that `dlib_recogniser.load` finds."""
-        from mien.encoders import dlib_recogniser
-
         self.recogniser = recogniser or dlib_recogniser.load()
 
     def __call__(self, image: Image.Image, face: Face) -> Tensor:
         """[128] float32 of one face of a PIL picture."""
-        from mien.encoders.standardise import standardise
-
         return standardise(self.recogniser(image, face), "identity")
 
 
@@ -102,51 +100,14 @@ def compound(
     return CompoundIdentity([_load(e, device) if isinstance(e, str) else e for e in encoders])
 
 
-def stack(embeddings: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
-    """n faces' compound embeddings as one batch: name → [n, width].
-
-    Raises:
-        InputError: there are none, or they do not come from the same recognisers.
-    """
-    if not embeddings:
-        raise InputError("There is no embedding to stack: give at least one face.")
-    names = list(embeddings[0])
-    for other in embeddings:
-        if set(other) != set(names):
-            raise InputError(f"Embeddings by {sorted(names)} and by {sorted(other)} do not go together.")
-    return {name: torch.stack([one[name] for one in embeddings]) for name in names}
-
-
-def _embedded(device: str | torch.device) -> IdentityEncoder:
-    from mien.encoders.identity import EmbeddedIdentity
-
-    return EmbeddedIdentity(device=device)
-
-
-def _recogniser(device: str | torch.device) -> IdentityEncoder:
-    from mien.encoders.identity import EmbeddedRecogniser
-
-    return EmbeddedRecogniser(device=device)
-
-
-def _arcface(device: str | torch.device) -> IdentityEncoder:
-    from mien.encoders.arcface import ArcFaceIdentity
-
-    return ArcFaceIdentity(device=device)
-
-
-def _auraface(device: str | torch.device) -> IdentityEncoder:
-    from mien.encoders.arcface import ArcFaceIdentity
-
-    return ArcFaceIdentity("auraface", device, name="auraface")
-
-
 RECOGNISERS: dict[str, Callable[[str | torch.device], IdentityEncoder]] = {
-    "embedded": _embedded,  # recogniser and coarse colours, as the embedded default is conditioned
-    "recogniser": _recogniser,  # the embedded recogniser alone
+    "embedded": lambda device: EmbeddedIdentity(device=device),  # as the embedded default is conditioned
+    "recogniser": lambda device: EmbeddedRecogniser(
+        device=device
+    ),  # its recogniser alone, without coarse colours
     "dlib": lambda device: DlibIdentity(),  # on the CPU
-    "arcface": _arcface,
-    "auraface": _auraface,
+    "arcface": lambda device: ArcFaceIdentity(device=device),
+    "auraface": lambda device: ArcFaceIdentity("auraface", device, name="auraface"),
 }
 
 

@@ -34,6 +34,9 @@ _ENDINGS = (
     ("ed", "e"), ("er", ""), ("er", "e"), ("est", ""), ("est", "e"), ("y", ""), ("y", "e"), ("ful", ""),
 )  # fmt: skip
 _SHORTEST = 3  # letters that an ending leaves
+_STRETCHED = re.compile(r"(.)\1{2,}")
+_LINKS = re.compile(r"\s*(?:[,&]|\b(?:and|with|while|but|plus)\b)\s*")
+_SEEN = 0.02  # of a blendshape, that a face shows it
 
 
 @dataclass(frozen=True)
@@ -80,11 +83,22 @@ def find(text: str) -> Meaning | None:
     if not text or len(text) > LONGEST:
         return None
     lower = text.casefold()
-    if (name := _symbols().get(labels.plain(lower))) is not None:
+    if (name := _symbol(lower)) is not None:
         return meanings()[name]
     if lower in _shapes():
         return _shapes()[lower]
-    words = _split(lower)
+    if lower in _elsewhere() and (lower,) not in _index():
+        return None
+    if (found := _words(_split(lower)) or _together(lower)) is not None:
+        return found
+    for letter in ("\\1\\1", "\\1"):  # sooo, yaaay
+        shorter = _STRETCHED.sub(letter, lower)
+        if shorter != lower and (found := _words(_split(shorter))) is not None:
+            return found
+    return None
+
+
+def _words(words: list[str]) -> Meaning | None:
     if not 0 < len(words) <= MOST_WORDS:
         return None
     content = [word for word in words if word not in _fillers()]
@@ -97,6 +111,39 @@ def find(text: str) -> Meaning | None:
         if (meaning := _phrase(some)) is not None:
             return replace(meaning, degree=share)
     return _compound(words[0]) if len(words) == 1 else None
+
+
+def _symbol(text: str) -> str | None:
+    """The name of what an emoji or an emoticon means, also said several times, in brackets, or with a "!" after it."""
+    plain = labels.plain(text)
+    for one in (plain, plain.rstrip("!. "), plain.strip("()")):
+        once = re.fullmatch(r"(.+?)\1*", one)
+        for symbol in (one, once[1] if once else one):
+            if (name := _symbols().get(symbol)) is not None:
+                return name
+    return None
+
+
+def _together(text: str) -> Meaning | None:
+    """Of "smiling with eyes closed" all that its two parts do, a face; None if one of them is not known."""
+    for link in _LINKS.finditer(text):
+        parts = [_words(_split(part)) for part in (text[: link.start()], text[link.end() :])]
+        if all(parts):
+            shapes: dict[str, float] = {}
+            for name, value in (pair for part in parts if part for pair in _acted(part).items()):
+                shapes[name] = max(value, shapes.get(name, 0.0))
+            return Meaning(" with ".join(part.name for part in parts if part), {}, shapes)
+    return None
+
+
+def _acted(meaning: Meaning) -> dict[str, float]:
+    """The blendshapes of a meaning: a face's own, or the prototypes of its words."""
+    shapes = dict(meaning.shapes)
+    for word, share in meaning.words.items():
+        if word != NEUTRAL:
+            for name, value in zip(NAMES, labels.get(word).prototype.tolist(), strict=True):
+                shapes[name] = shapes.get(name, 0.0) + share * value
+    return {name: value * meaning.degree for name, value in shapes.items() if value > _SEEN}
 
 
 def search(text: str) -> list[Meaning]:
@@ -113,17 +160,29 @@ def search(text: str) -> list[Meaning]:
 
 
 def near(text: str) -> str:
-    """ " (did you mean X or Y?)" of what is spelt like it, or of the words in it that are known; else nothing."""
-    words = _split(unicodedata.normalize("NFC", text[:LONGEST]).casefold())
+    """ " (did you mean X or Y?)": what it is in English, what is spelt like it, or the words in it that are known.
+
+    Nothing is near what is negated, or what is an English word itself, which means something else.
+    """
+    text = unicodedata.normalize("NFC", text[:LONGEST]).casefold()
+    words = _split(text)
+    if (name := _elsewhere().get(_bare("-".join(words)))) is not None:
+        return labels.asked([name])
     if set(words) & set(_content()["negations"].split()):
         return ""
     words = [word for word in words if word not in _fillers() and word not in _degrees()]
     if len(words) == 1:
-        single = {form: name for forms, name in _index().items() if len(forms) == 1 for form in forms}
-        single |= {f"{_before_ing(form)}ing": name for form, name in single.items()}
-        return labels.nearest(words[0], sorted(single, key=lambda form: form != single[form]), single.get)
-    known = dict.fromkeys(found.name for word in words if (found := _phrase([word])) is not None)
-    return labels.asked(["+".join(list(known)[:3])] if known else [])
+        if words[0] in _others():
+            return ""
+        single = {form: form for forms in _index() if len(forms) == 1 for form in forms}
+        single |= {f"{_before_ing(form)}ing": form for form in single}
+        names = {form: name for forms, name in _index().items() if len(forms) == 1 for form in forms}
+        ordered = sorted(single, key=lambda form: form != names[single[form]])
+        return labels.nearest(words[0], ordered, lambda form: names[single[form]], single.get)
+    known = {word: found.name for word in words if (found := _phrase([word])) is not None}
+    if any(word in _others() for word in words if word not in known):
+        return ""
+    return labels.asked(["+".join(list(dict.fromkeys(known.values()))[:3])] if known else [])
 
 
 def _phrase(words: list[str]) -> Meaning | None:
@@ -191,6 +250,11 @@ def _bases(word: str, depth: int = 3) -> list[str]:
     return found
 
 
+def _bare(text: str) -> str:
+    """A word without what stands above and below its letters."""
+    return "".join(c for c in unicodedata.normalize("NFD", text) if not unicodedata.combining(c))
+
+
 def _split(text: str) -> list[str]:
     words = (word.strip("'\"“”!?….;") for word in re.split(r"[\s\-_,]+", text.replace("’", "'")))
     return [word for word in words if word]
@@ -207,6 +271,21 @@ def _content() -> dict[str, Any]:
 @cache
 def _fillers() -> frozenset[str]:
     return frozenset(_content()["fillers"].split())
+
+
+@cache
+def _others() -> frozenset[str]:
+    return frozenset(_content()["other"].split())
+
+
+@cache
+def _elsewhere() -> dict[str, str]:
+    """Words of other languages, bare -> the name of their meaning in ours."""
+    return {
+        _bare(unicodedata.normalize("NFC", word).casefold()): name
+        for name, words in reversed(_content()["elsewhere"].items())
+        for word in words.split()
+    }
 
 
 def _degrees() -> dict[str, float]:

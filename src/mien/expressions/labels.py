@@ -139,8 +139,13 @@ def get(word: str) -> Label:
     return known[word]
 
 
-def nearest(word: str, known: Iterable[str], meaning: Callable[[str], object] = str) -> str:
-    """ " (did you mean X, Y or Z?)" of words spelt alike, the first of each `meaning`; or nothing.
+def nearest(
+    word: str,
+    known: Iterable[str],
+    meaning: Callable[[str], object] = str,
+    written: Callable[[str], str | None] = str,
+) -> str:
+    """ " (did you mean X, Y or Z?)" of words spelt alike, as `written`, the first of each `meaning`; or nothing.
 
     A word without something ("friendless") is never taken for one with it, and the first letter has to agree: few
     slips are there, and many opposites (unkind, kind).
@@ -153,7 +158,7 @@ def nearest(word: str, known: Iterable[str], meaning: Callable[[str], object] = 
     near = [other for other in alike if scores[other] >= max(slip, best - 0.05)]
     near.sort(key=lambda other: -scores[other])
     firsts = {meaning(other): other for other in reversed(near)}
-    return asked(list(reversed(firsts.values()))[:3])
+    return asked([str(written(other)) for other in reversed(firsts.values())][:3])
 
 
 def asked(near: Sequence[str]) -> str:

@@ -5,7 +5,7 @@
     smiling, wink right, very sad    what people say (`mien.expressions.everyday`); left and right are the person's own
     😏                                an emoji that means one of all these
     neutral                          a face at rest
-    anger:0.5                        half of the way from neutral to anger
+    anger:0.5, 50% anger             half of the way from neutral to anger
     joy:0.6+surprise:0.4             a mix; its parts are words, emoji, pictures or neutral
     {"jawOpen": 0.8, "browInnerUp": 0.4}    blendshapes by MediaPipe's (ARKit's) names, inline or a .json file
 
@@ -46,6 +46,7 @@ EXAMPLES = (
     "cry 😭, angry 😠, surprised 😮, scared 😨, sleepy 😪; `mien expressions list` prints all words."
 )
 TOLERANCE = 0.01  # of a mix's sum, for weights like 0.33
+_PERCENT = re.compile(r"(?P<share>\d{1,3}) ?% (?P<name>\D+)|(?P<other>\D+):? (?P<rest>\d{1,3}) ?%")
 _WEIGHT = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?(nan|inf|infinity)", re.IGNORECASE)
 
 
@@ -134,6 +135,8 @@ def parse(given: Given | Expression) -> Expression:
 
 
 def _mix(text: str) -> Expression:
+    if "+" not in text and all(":" in item for item in text.split(",")):
+        text = text.replace(",", "+")
     items = [item.strip() for item in text.split("+")]
     if len(items) > MAX_PARTS:
         raise InputError(f"{_short(text)} has {len(items)} parts, and the limit is {MAX_PARTS}.")
@@ -173,6 +176,8 @@ def _find(text: str) -> everyday.Meaning | None:
 
 
 def _weighted(item: str) -> tuple[str, float | None]:
+    if (share := _PERCENT.fullmatch(item)) is not None:
+        return share["name"] or share["other"], float(share["share"] or share["rest"]) / 100
     name, colon, number = item.rpartition(":")
     if not colon or _is_file(item) or _find(item) is not None:  # ":)"
         return item, None

@@ -35,7 +35,7 @@ def _fitted() -> tuple[Tensor, Tensor, Tensor]:
     return tuple(torch.tensor(content[name]) for name in ("turn", "read", "offset"))  # type: ignore[return-value]
 
 
-def foretell(embedding: Tensor) -> Tensor:
+def predicted_pose(embedding: Tensor) -> Tensor:
     """[..., 57] standardised numbers → [..., 2]: the yaw and pitch, in degrees, that they betray."""
     _, read, offset = _fitted()
     return embedding.float() @ read.T + offset
@@ -46,10 +46,10 @@ def turned(embedding: Tensor, pose: FloatArray, own: FloatArray | None = None) -
 
     Args:
         pose, own: [..., 2 or 3], yaw, pitch and perhaps roll in degrees, wanted and of the head that was read; own
-            None: foretold.
+            None: predicted.
     """
     there = torch.as_tensor(np.asarray(pose)[..., :ANGLES], dtype=torch.float32)
-    here = foretell(embedding)
+    here = predicted_pose(embedding)
     if own is not None:
         here = torch.as_tensor(np.asarray(own)[..., :ANGLES], dtype=torch.float32)
     return embedding + (there - here) @ _fitted()[0].T

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
@@ -237,16 +237,6 @@ def fold(network: nn.Module) -> nn.Module:
             setattr(module, norm, nn.Identity())
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return network
-
-
-def save_network(network: nn.Module, path: Path, config: dict[str, Any]) -> None:
-    """One safetensors file in float16 whose metadata holds the constructor's arguments."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    tensors = {
-        key: (value.half() if value.is_floating_point() else value).detach().cpu().contiguous()
-        for key, value in network.state_dict().items()
-    }
-    save_file(tensors, path, metadata={"config": json.dumps(config)})
 
 
 def read_network(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:

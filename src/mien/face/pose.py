@@ -55,14 +55,7 @@ def angles(rotation: FloatArray) -> FloatArray:
 def rotation(pose: FloatArray) -> FloatArray:
     """The rotation matrix [..., 3, 3] float64 of (yaw, pitch, roll) in degrees [..., 3]."""
     yaw, pitch, roll = np.moveaxis(np.deg2rad(np.asarray(pose, np.float64)), -1, 0)
-    cy, sy, cp, sp, cr, sr = (
-        np.cos(yaw),
-        np.sin(yaw),
-        np.cos(pitch),
-        np.sin(pitch),
-        np.cos(roll),
-        np.sin(roll),
-    )
+    (cy, sy), (cp, sp), (cr, sr) = ((np.cos(angle), np.sin(angle)) for angle in (yaw, pitch, roll))
     entries = [
         [cr * cy, sr * cp - cr * sy * sp, sr * sp + cr * sy * cp],
         [-sr * cy, cr * cp + sr * sy * sp, cr * sp - sr * sy * cp],

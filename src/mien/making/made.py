@@ -14,6 +14,7 @@ from mien.making.subjects import Looked
 from mien.making.wishes import Request
 from mien.metrics.words import warning, words
 from mien.provenance import PARTLY_GENERATED, save_image
+from mien.provenance.hashes import hash_pixels
 from mien.sheets import sheet
 from mien.types import FloatArray
 
@@ -83,9 +84,6 @@ class Recorder(Protocol):
     def environment(self) -> dict[str, Any]:
         """What the last bits of a picture depend on beside its settings."""
 
-    def record(self, inputs: dict[str, Any], pixels: Image.Image, slot: int, batch: int) -> dict[str, Any]:
-        """What the metadata of a picture say beyond its settings (`mien.making.model.Model.record`)."""
-
 
 class Maker(Protocol):
     """Portraits or refaced photos, all of one engine and of one wish."""
@@ -122,12 +120,30 @@ class Maker(Protocol):
         """Its own face, cropped alike."""
 
 
+def record(
+    model: Recorder, inputs: dict[str, Any], pixels: Image.Image, slot: int = 0, batch: int = 1
+) -> dict[str, Any]:
+    """What the metadata of a picture say beyond its settings.
+
+    Args:
+        inputs: salted fingerprints of what it was made of. pixels: what the model drew, before the mark.
+        slot, batch: which image of how many in one batch it was.
+    """
+    return {
+        "inputs": inputs,
+        "models": model.hashes,
+        "environment": model.environment,
+        "batch": {"size": batch, "slot": slot},
+        "pixels": hash_pixels(pixels),
+    }
+
+
 def finish(maker: Maker, drawn: Drawn, prints: Fingerprints) -> Made:
     """Score a picture, and collect what its metadata keep, for it to be made again."""
     told, scores = maker.told(drawn), maker.score(drawn)
     inputs = {"salt": prints.salt, **maker.inputs(drawn, prints)}
-    record = maker.model.record(inputs, drawn.image, drawn.slot, drawn.batch)
-    settings = {**maker.settings, **told, **record, "scores": scores}
+    found = record(maker.model, inputs, drawn.image, drawn.slot, drawn.batch)
+    settings = {**maker.settings, **told, **found, "scores": scores}
     photo = drawn.looked.request.photo if maker.kind == "reface" else drawn.looked.request.identity
     file = photo if isinstance(photo, Path) and drawn.mask is not None else None
     return Made(drawn.image, told, scores, settings, drawn.mask, file)

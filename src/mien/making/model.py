@@ -5,18 +5,19 @@ from __future__ import annotations
 import os
 import platform
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import diffusers.utils.logging
 import torch
-from PIL import Image
 
 from mien.backbones import load_backbone
+from mien.making.wishes import PortraitWish, RefaceWish
 from mien.pipelines.portrait import PortraitPipeline
 from mien.pipelines.reface import RefacePipeline
-from mien.provenance.hashes import hash_files, hash_folder, hash_pixels
+from mien.provenance.hashes import hash_files, hash_folder
 from mien.weights import path as weights_path
 from mien.weights.bases import SPECS, find_folder
 
@@ -67,6 +68,15 @@ class Model:
             "dtype": str(self.backbone.precision).removeprefix("torch."),
         }
 
+    def settings_of(self, kind: str, wish: PortraitWish | RefaceWish, pipe: Any) -> dict[str, Any]:
+        """See `Maker.settings`; what the wish leaves open is the pipeline's."""
+        asked = asdict(wish)
+        own = {
+            name: getattr(pipe, name) for name in ("steps", "guidance", "lead") if asked.get(name, 0) is None
+        }
+        scheduler = type(pipe.scheduler).__name__
+        return {"kind": kind, **asked, **own, **self.settings, "scheduler": scheduler}
+
     @cached_property
     def environment(self) -> dict[str, Any]:
         """What the last bits of a picture depend on beside its settings."""
@@ -78,21 +88,6 @@ class Model:
     def hashes(self) -> dict[str, str]:
         """sha256 of the model, of its adapter and of the networks that look at faces."""
         return self._hashing.result()
-
-    def record(self, inputs: dict[str, Any], pixels: Image.Image, slot: int, batch: int) -> dict[str, Any]:
-        """What the metadata of a picture say beyond its settings.
-
-        Args:
-            inputs: salted fingerprints of what it was made of. pixels: what the model drew, before the mark.
-            slot, batch: which image of how many in one batch it was.
-        """
-        return {
-            "inputs": inputs,
-            "models": self.hashes,
-            "environment": self.environment,
-            "batch": {"size": batch, "slot": slot},
-            "pixels": hash_pixels(pixels),
-        }
 
     def _hash(self) -> dict[str, str]:
         found = {"backbone": hash_model(self._folder)}

@@ -22,7 +22,7 @@ from mien.making.scoring import Judge, Scores
 from mien.making.subjects import Looked, Looker, Target
 from mien.making.wishes import PhotoWish
 from mien.pipelines.photo import Expressed, PhotoPipeline, Sitter, focused
-from mien.provenance.hashes import hash_files, hash_pixels
+from mien.provenance.hashes import hash_files
 from mien.types import InputError
 from mien.weights import path as weights_path
 from mien.weights.bases import find_folder
@@ -64,16 +64,6 @@ class PhotoEngine:
         """What the last bits of a picture depend on beside its settings."""
         versions = {"torch": torch.__version__, "opencv": cv2.__version__}
         return {**versions, "threads": torch.get_num_threads(), "processor": platform.machine()}
-
-    def record(self, inputs: dict[str, Any], pixels: Image.Image, slot: int, batch: int) -> dict[str, Any]:
-        """See `mien.making.model.Model.record`."""
-        return {
-            "inputs": inputs,
-            "models": self.hashes,
-            "environment": self.environment,
-            "batch": {"size": batch, "slot": slot},
-            "pixels": hash_pixels(pixels),
-        }
 
 
 @dataclass(frozen=True)
@@ -202,8 +192,7 @@ class Photographs:
         """See `Maker`."""
         who, how = drawn.looked.who, drawn.looked.how
         assert who is not None and how is not None
-        told = self._judge.crop(how.image, None if how.subject is None else how.subject.face)
-        return [("photo", self._judge.crop(who.image, who.face)), ("expression", told)]
+        return [("photo", self._judge.crop(who.image, who.face)), ("expression", self._judge.crop_of(how))]
 
     def shown(self, drawn: Drawn) -> Image.Image:
         """See `Maker`; expressions leave the face where it was."""

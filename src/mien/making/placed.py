@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
-
-from PIL import Image
 
 from mien.making.made import Drawn, Progress
 from mien.making.model import Model
-from mien.making.recording import Fingerprints
-from mien.making.scoring import Judge, Scores
+from mien.making.refaces import InScene
+from mien.making.scoring import Judge
 from mien.making.subjects import Looked, Looker
 from mien.making.wishes import RefaceWish
 from mien.pipelines.placed import PlacedPipeline
@@ -25,7 +23,7 @@ class DrawnInScene(Drawn):
     seed: int = 0
 
 
-class PlacedPeople:
+class PlacedPeople(InScene):
     """One base model for many scenes (`mien.making.made.Maker`).
 
     Args:
@@ -35,8 +33,6 @@ class PlacedPeople:
     Raises:
         InputError: there is no such scheduler, or the model makes no scenes.
     """
-
-    kind = "reface"
 
     def __init__(
         self,
@@ -59,16 +55,7 @@ class PlacedPeople:
     @property
     def settings(self) -> dict[str, Any]:
         """See `Maker`."""
-        steps, guidance = self.wish.steps, self.wish.guidance
-        return {
-            "kind": self.kind,
-            **asdict(self.wish),
-            "steps": self.pipe.steps if steps is None else steps,
-            "guidance": self.pipe.guidance if guidance is None else guidance,
-            **self.model.settings,
-            "scheduler": type(self.pipe.scheduler).__name__,
-            "face_by": "photo engine",
-        }
+        return {**self.model.settings_of(self.kind, self.wish, self.pipe), "face_by": "photo engine"}
 
     def look(self, request: Any) -> Looked:
         """See `Maker`."""
@@ -91,46 +78,7 @@ class PlacedPeople:
             drawn.append(DrawnInScene(one, placed.image, slot, len(looked), placed.scene, seed=placed.seed))
         return drawn
 
-    def score(self, drawn: Drawn) -> Scores:
-        """See `Maker`: id, exp and pose."""
-        assert drawn.scene is not None
-        return self._judge.reface(drawn, drawn.scene, drawn.looked.who, drawn.looked.how)
-
     def told(self, drawn: Drawn) -> dict[str, Any]:
-        """See `Maker`; the task by the paper's names, and the seed whose scene was taken."""
+        """See `Maker`; and the seed whose scene was taken."""
         assert isinstance(drawn, DrawnInScene)
-        request = drawn.looked.request
-        task = "face swapping" if request.expression is None else "swap all"
-        task = "reenactment" if request.identity is None else task
-        return {
-            "prompt": request.prompt,
-            "seed": request.seed,
-            "task": task,
-            "scene_seed": drawn.seed,
-        }
-
-    def inputs(self, drawn: Drawn, prints: Fingerprints) -> dict[str, Any]:
-        """See `Maker`."""
-        looked = drawn.looked
-        return {
-            "photo": None,
-            "identity": None if looked.who is None else prints(looked.who),
-            "expression": None if looked.how is None else prints.describe(looked.how.expression),
-        }
-
-    def cells(self, drawn: Drawn) -> list[tuple[str, Image.Image]]:
-        """See `Maker`."""
-        looked, scene, crop = drawn.looked, drawn.scene, self._judge.crop
-        assert scene is not None
-        found = [("scene", crop(scene.subject.image, scene.face))]
-        if looked.who is not None:
-            found.append(("identity", crop(looked.who.image, looked.who.face)))
-        if looked.how is not None:
-            subject = looked.how.subject
-            found.append(("expression", crop(looked.how.image, subject.face if subject else None)))
-        return found
-
-    def shown(self, drawn: Drawn) -> Image.Image:
-        """See `Maker`."""
-        assert drawn.scene is not None
-        return self._judge.crop(drawn.image, drawn.scene.face)
+        return {**super().told(drawn), "scene_seed": drawn.seed}

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from typing import Any
 
 from PIL import Image
 
 from mien.face.subject import Subject
-from mien.making.made import Drawn, Made, Progress
+from mien.making.made import Drawn, Made, Progress, record
 from mien.making.model import Model
 from mien.making.recording import Fingerprints
 from mien.making.scoring import Judge, Scores
 from mien.making.subjects import Looked, Looker, Target
 from mien.making.telling import Telling
-from mien.making.wishes import PortraitWish
+from mien.making.wishes import PortraitWish, Request
 from mien.pipelines.invent import invent
 from mien.types import InputError
 
@@ -44,16 +43,7 @@ class Portraits:
     @property
     def settings(self) -> dict[str, Any]:
         """See `Maker`."""
-        steps, guidance = self.wish.steps, self.wish.guidance
-        return {
-            "kind": self.kind,
-            **asdict(self.wish),
-            "steps": self.pipe.steps if steps is None else steps,
-            "guidance": self.pipe.guidance if guidance is None else guidance,
-            "lead": self.pipe.lead if self.wish.lead is None else self.wish.lead,
-            **self.model.settings,
-            "scheduler": type(self.pipe.scheduler).__name__,
-        }
+        return self.model.settings_of(self.kind, self.wish, self.pipe)
 
     def make(self, looked: Sequence[Looked], callback: Progress | None = None) -> list[Drawn]:
         """See `Maker`."""
@@ -83,6 +73,12 @@ class Portraits:
         """See `Maker`; all that `mien.metrics.scoring` knows."""
         return self._judge.portrait(drawn, *_pair(drawn.looked))
 
+    def judge(self, image: Image.Image, who: Subject, how: Target) -> Scores:
+        """The scores of any picture of `who` with the expression `how`; at rest there is none to be followed."""
+        scores = self._judge.portrait(Drawn(Looked(Request(None, None), who, how), image, 0, 1), who, how)
+        at_rest = all(part.kind == "neutral" for part in how.expression.parts)
+        return {**scores, "exp_ratio": None} if at_rest else scores
+
     def told(self, drawn: Drawn) -> dict[str, Any]:
         """See `Maker`."""
         request = drawn.looked.request
@@ -96,8 +92,10 @@ class Portraits:
     def cells(self, drawn: Drawn) -> list[tuple[str, Image.Image]]:
         """See `Maker`."""
         who, how = _pair(drawn.looked)
-        shown = self._judge.crop(how.image, None if how.subject is None else how.subject.face)
-        return [("identity", self._judge.crop(who.image, who.face)), ("expression", shown)]
+        return [
+            ("identity", self._judge.crop(who.image, who.face)),
+            ("expression", self._judge.crop_of(how)),
+        ]
 
     def shown(self, drawn: Drawn) -> Image.Image:
         """See `Maker`."""
@@ -114,8 +112,8 @@ class Portraits:
         for one in people:
             told = {"seed": one.seed}
             shared = {**self.settings, "kind": "invented", "prompt": prompt}
-            record = self.model.record({}, one.image, 0, 1)  # each is made alone, of no picture
-            made.append(Made(one.image, told, {}, {**shared, **told, **record}, None))
+            alone = record(self.model, {}, one.image)  # of no picture
+            made.append(Made(one.image, told, {}, {**shared, **told, **alone}, None))
         return made
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from typing import Any
 
 from PIL import Image
@@ -15,9 +14,57 @@ from mien.making.scoring import Judge, Scores
 from mien.making.subjects import Looked, Looker
 from mien.making.telling import Telling
 from mien.making.wishes import RefaceWish
+from mien.pipelines.scenes import Scene
 
 
-class Refaces:
+class InScene:
+    """What is alike of pictures whose face was put into a photo or a scene (`mien.making.made.Maker`)."""
+
+    kind = "reface"
+    _judge: Judge
+
+    def score(self, drawn: Drawn) -> Scores:
+        """See `Maker`: id, exp and pose."""
+        return self._judge.reface(drawn, _scene(drawn), drawn.looked.who, drawn.looked.how)
+
+    def told(self, drawn: Drawn) -> dict[str, Any]:
+        """See `Maker`; the task by the paper's names."""
+        request = drawn.looked.request
+        task = "face swapping" if request.expression is None else "swap all"
+        task = "reenactment" if request.identity is None else task
+        return {"prompt": request.prompt, "seed": request.seed, "task": task}
+
+    def inputs(self, drawn: Drawn, prints: Fingerprints) -> dict[str, Any]:
+        """See `Maker`."""
+        looked = drawn.looked
+        return {
+            "photo": None if looked.request.photo is None else prints(_scene(drawn).photo),
+            "identity": None if looked.who is None else prints(looked.who),
+            "expression": None if looked.how is None else prints.describe(looked.how.expression),
+        }
+
+    def cells(self, drawn: Drawn) -> list[tuple[str, Image.Image]]:
+        """See `Maker`."""
+        looked, scene = drawn.looked, _scene(drawn)
+        crop = self._judge.crop
+        found = [("photo" if looked.request.photo else "scene", crop(scene.subject.image, scene.face))]
+        if looked.who is not None:
+            found.append(("identity", crop(looked.who.image, looked.who.face)))
+        if looked.how is not None:
+            found.append(("expression", self._judge.crop_of(looked.how)))
+        return found
+
+    def shown(self, drawn: Drawn) -> Image.Image:
+        """See `Maker`."""
+        return self._judge.crop(drawn.image, _scene(drawn).face)
+
+
+def _scene(drawn: Drawn) -> Scene:
+    assert drawn.scene is not None
+    return drawn.scene
+
+
+class Refaces(InScene):
     """One model for many photos (`mien.making.made.Maker`).
 
     Args:
@@ -27,8 +74,6 @@ class Refaces:
     Raises:
         InputError: there is no such scheduler, or the model takes no background.
     """
-
-    kind = "reface"
 
     def __init__(
         self,
@@ -50,15 +95,7 @@ class Refaces:
     @property
     def settings(self) -> dict[str, Any]:
         """See `Maker`."""
-        steps, guidance = self.wish.steps, self.wish.guidance
-        return {
-            "kind": self.kind,
-            **asdict(self.wish),
-            "steps": self.pipe.portraits.steps if steps is None else steps,
-            "guidance": self.pipe.portraits.guidance if guidance is None else guidance,
-            **self.model.settings,
-            "scheduler": type(self.pipe.scheduler).__name__,
-        }
+        return self.model.settings_of(self.kind, self.wish, self.pipe.portraits)
 
     def make(self, looked: Sequence[Looked], callback: Progress | None = None) -> list[Drawn]:
         """See `Maker`."""
@@ -90,42 +127,3 @@ class Refaces:
             )
             for k, (one, result) in enumerate(zip(looked, results, strict=True))
         ]
-
-    def score(self, drawn: Drawn) -> Scores:
-        """See `Maker`: id, exp and pose."""
-        assert drawn.scene is not None
-        return self._judge.reface(drawn, drawn.scene, drawn.looked.who, drawn.looked.how)
-
-    def told(self, drawn: Drawn) -> dict[str, Any]:
-        """See `Maker`; the task by the paper's names."""
-        request = drawn.looked.request
-        task = "face swapping" if request.expression is None else "swap all"
-        task = "reenactment" if request.identity is None else task
-        return {"prompt": request.prompt, "seed": request.seed, "task": task}
-
-    def inputs(self, drawn: Drawn, prints: Fingerprints) -> dict[str, Any]:
-        """See `Maker`."""
-        looked, scene = drawn.looked, drawn.scene
-        assert scene is not None
-        return {
-            "photo": None if looked.request.photo is None else prints(scene.photo),
-            "identity": None if looked.who is None else prints(looked.who),
-            "expression": None if looked.how is None else prints.describe(looked.how.expression),
-        }
-
-    def cells(self, drawn: Drawn) -> list[tuple[str, Image.Image]]:
-        """See `Maker`."""
-        looked, scene = drawn.looked, drawn.scene
-        assert scene is not None
-        crop, how = self._judge.crop, looked.how
-        found = [("photo" if looked.request.photo else "scene", crop(scene.subject.image, scene.face))]
-        if looked.who is not None:
-            found.append(("identity", crop(looked.who.image, looked.who.face)))
-        if how is not None:
-            found.append(("expression", crop(how.image, how.subject.face if how.subject else None)))
-        return found
-
-    def shown(self, drawn: Drawn) -> Image.Image:
-        """See `Maker`."""
-        assert drawn.scene is not None
-        return self._judge.crop(drawn.image, drawn.scene.face)

@@ -17,7 +17,7 @@ from mien.making.subjects import Target
 from mien.metrics import face as metrics
 from mien.metrics.photo import colour, detail, seam
 from mien.metrics.scoring import Observation, load_scorer
-from mien.types import Face, FloatArray
+from mien.types import ByteImage, Face, FloatArray
 
 if TYPE_CHECKING:
     from mien.backbones import FaceEncoder
@@ -61,6 +61,10 @@ class Judge:
         """A picture's face, for a contact sheet: `face`, else the largest; the whole picture where there is none."""
         faces = self.analyse(image) if face is None else [face]
         return cropped(image, faces[0]) if faces else image
+
+    def crop_of(self, how: Target) -> Image.Image:
+        """The same of what shows an expression."""
+        return self.crop(how.image, how.subject.face if how.subject else None)
 
     def look(self, subject: Subject) -> Observation:
         """What the scorer keeps of a subject."""
@@ -107,25 +111,13 @@ class Judge:
         near = [face for face in self.faces(drawn) if _holds(face, place)]
         if not near:
             return dict.fromkeys(OF_PHOTOS)
-        after, before = near[0], scene.face
-        seen, wanted = self._scorer.observe_face(drawn.image, after), self.look(who or scene.subject)
         shown = scene.subject if how is None else how.subject
-        exp = None if shown is None else metrics.exp(shown.face.blendshapes, after.blendshapes)
-        to_go = 0.0 if how is None else float(metrics.exp(how.blendshapes, before.blendshapes))
-        photo = np.asarray(scene.subject.image.convert("RGB"))
-        result, given = (np.asarray(drawn.image), after.landmarks), (photo, before.landmarks)
-        return {
-            "id": float(metrics.id_similarity(seen.direction, wanted.direction)),
-            "exp": None if exp is None else float(exp),
-            "pose": float(metrics.pose_error(after.pose, before.pose)),
-            "id_distance": float(metrics.id_distance(seen.identity, wanted.identity)),
-            "exp_ratio": float(metrics.exp(how.blendshapes, after.blendshapes)) / to_go
-            if how is not None and to_go > SMALL
-            else None,
-            "detail": _told(detail, result, given),
-            "seam": _told(seam, result[0], photo),
-            "colour": _told(colour, result, given) if who is None else None,
-        }
+        asked = None if how is None else how.blendshapes
+        photo = np.asarray(scene.subject.image.convert("RGB")), scene.face
+        scores = self._changed(drawn.image, near[0], photo, who or scene.subject, asked)
+        exp = None if shown is None else metrics.exp(shown.face.blendshapes, near[0].blendshapes)
+        scores["exp"] = None if exp is None else float(exp)
+        return scores if who is None else {**scores, "colour": None}
 
     def photo(
         self,
@@ -146,21 +138,33 @@ class Judge:
         after = read_again(image, before)
         if after.confidence < MIN_CONFIDENCE:
             return dict.fromkeys(OF_PHOTOS)
-        seen, wanted = self._scorer.observe_face(image, after), self.look(who)
-        result, given = (np.asarray(image), after.landmarks), (photo.image, before.landmarks)
+        scores = self._changed(image, after, (photo.image, before), who, shapes if asked is None else asked)
         exp = metrics.exp(before.blendshapes if shapes is None else shapes, after.blendshapes)
-        asked = shapes if asked is None else asked
-        to_go = 0.0 if asked is None else float(metrics.exp(asked, before.blendshapes))
+        return {**scores, "exp": float(exp)}
+
+    def _changed(
+        self,
+        image: Image.Image,
+        after: Face,
+        photo: tuple[ByteImage, Face],
+        who: Subject,
+        asked: FloatArray | None,
+    ) -> Scores:
+        """`OF_PHOTOS` of a photo's face before and `after`; exp is left to the caller. asked: blendshapes [52]."""
+        before = photo[1]
+        seen, wanted = self._scorer.observe_face(image, after), self.look(who)
+        result, given = (np.asarray(image), after.landmarks), (photo[0], before.landmarks)
+        ratio = None
+        if asked is not None and (to_go := float(metrics.exp(asked, before.blendshapes))) > SMALL:
+            ratio = float(metrics.exp(asked, after.blendshapes)) / to_go
         return {
             "id": float(metrics.id_similarity(seen.direction, wanted.direction)),
-            "exp": float(exp),
+            "exp": None,
             "pose": float(metrics.pose_error(after.pose, before.pose)),
             "id_distance": float(metrics.id_distance(seen.identity, wanted.identity)),
-            "exp_ratio": float(metrics.exp(asked, after.blendshapes)) / to_go
-            if asked is not None and to_go > SMALL
-            else None,
+            "exp_ratio": ratio,
             "detail": _told(detail, result, given),
-            "seam": _told(seam, result[0], photo.image),
+            "seam": _told(seam, result[0], photo[0]),
             "colour": _told(colour, result, given),
         }
 

@@ -141,12 +141,12 @@ class Swaps(Photographs):
         one = drawn.looked
         if not isinstance(one, Planned):
             return super().cells(drawn)
-        crop, how = self._judge.crop, one.how
+        crop = self._judge.crop
         found = [("photo", crop(Image.fromarray(one.photo.image), one.photo.face))]
         if one.identities and one.who is not None:
             found.append(("identity", crop(one.who.image, one.who.face)))
-        if how is not None:
-            found.append(("expression", crop(how.image, how.subject.face if how.subject else None)))
+        if one.how is not None:
+            found.append(("expression", self._judge.crop_of(one.how)))
         return found
 
     def shown(self, drawn: Drawn) -> Image.Image:

@@ -1,4 +1,4 @@
-"""How real do pictures look as a crowd: distances between two sets of feature vectors. Pure functions of arrays.
+"""How real a set of pictures looks: distances between two sets of feature vectors. Pure functions of arrays.
 
 A distance is only as good as its features. Here they are a recogniser's numbers, standardised over the training faces
 (``Observation.direction``); dlib's network shares no weights with ours, though it taught our recogniser.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,20 +15,24 @@ from mien.metrics import face as metrics
 from mien.metrics import statistics
 from mien.metrics.distribution import kid
 from mien.metrics.pairs import COPY, ENCODERS, NO_CONTROL, EvaluationRow
+from mien.metrics.photo import colour, detail, seam
 from mien.metrics.registry import METRICS
 from mien.metrics.retrieval import ranks
 from mien.metrics.scoring import Observation, Scorer
 from mien.metrics.statistics import Interval
+from mien.metrics.words import words
 from mien.provenance import read_provenance
 from mien.types import FloatArray, InputError
 
 OK, NO_RESULT, NO_FACE = "ok", "no result", "no face in the result"
 UNREADABLE, BAD_INPUTS = "unreadable result", "unusable input"
+PIXELS = ("detail", "seam", "colour")  # of a result against the photo that was changed
 SCORES = (
     "exp", "exp_sum", "lms", "expression_distance", "id", "id_distance", "same_person", "nearer_identity",
-    "id_retrieval", "pose", "copy_expression", "copy_identity", "copy_pose", "copy_appearance",
+    "id_retrieval", "pose", "copy_expression", "copy_identity", "copy_pose", "copy_appearance", *PIXELS,
 )  # fmt: skip
 RATIOS = ("exp", "lms")  # what reports also give against no control
+Seen = Observation | str
 
 
 @dataclass(frozen=True)
@@ -80,7 +85,14 @@ class Evaluation:
         """
         if METRICS[metric].unit == "share":
             return np.array([v.scores.get(metric, 0.0) for v in self.of(method) if v.state != BAD_INPUTS])
-        return np.array([v.scores[metric] for v in self.of(method) if v.state == OK])
+        return np.array([v.scores.get(metric, np.nan) for v in self.of(method) if v.state == OK])
+
+    def said(self, method: str) -> str:
+        """A method's means in everyday words (`mien.metrics.words`); "" where nothing of it can be told."""
+        means: dict[str, float | None] = {
+            name: statistics.mean(self.values(method, name)).value for name in ("id_distance", *PIXELS)
+        }
+        return words({**means, "exp_ratio": self.ratio(method, "exp").value}, self.recogniser)
 
     def counts(self, method: str) -> dict[str, int]:
         """How many rows came out how; `OK` and `NO_FACE` are always named."""
@@ -115,6 +127,7 @@ def evaluate(
     scorer: Scorer,
     conditioned_by: Sequence[str] = (),
     progress: Callable[[], Any] = lambda: None,
+    seen: Mapping[Path, Seen] | None = None,
 ) -> Evaluation:
     """Judge every method on every row.
 
@@ -123,11 +136,12 @@ def evaluate(
         conditioned_by: names of the encoders that the methods were conditioned by, as far as known; pictures
             made by this software say it themselves. Scoring by one of them draws a warning.
         progress: called once a row.
+        seen: what the scorer sees in pictures that were looked at before (`look_at`).
 
     Raises:
         InputError: no row can be used at all.
     """
-    eyes = _Eyes(scorer)
+    eyes = _Eyes(scorer, seen or {})
     methods = [*rows[0].results, NO_CONTROL, COPY]
     verdicts: list[Verdict] = []
     results: dict[str, list[tuple[Verdict, Observation]]] = {method: [] for method in methods}
@@ -139,7 +153,7 @@ def evaluate(
         identity, reference = eyes(row.identity), eyes(row.expression)
         background = eyes(row.background) if row.background is not None else None
         if isinstance(identity, str) or isinstance(reference, str) or isinstance(background, str):
-            why = [str(look) for look in (identity, reference, background) if isinstance(look, str)]
+            why = [str(one) for one in (identity, reference, background) if isinstance(one, str)]
             if row.expression.suffix.lower() not in SUFFIXES:
                 why.append(
                     "Words and blendshapes are no pictures: `mien generate --pairs` scores them itself."
@@ -158,14 +172,18 @@ def evaluate(
         for method in methods:
             verdict = Verdict(row, method, NO_RESULT)
             if (picture := verdict.picture) is not None:
-                seen = eyes(picture)
-                if isinstance(seen, str):
-                    verdict = Verdict(row, method, NO_FACE if seen == eyes.no_face(picture) else UNREADABLE)
+                look = eyes(picture)
+                if isinstance(look, str):
+                    verdict = Verdict(row, method, NO_FACE if look == _no_face(picture) else UNREADABLE)
                     if verdict.state == UNREADABLE:
-                        eyes.warnings.append(f"Row {row.number}, {method}: {seen}")
+                        eyes.warnings.append(f"Row {row.number}, {method}: {look}")
                 else:
-                    verdict = Verdict(row, method, OK, scorer.compare(seen, identity, reference, background))
-                    results[method].append((verdict, seen))
+                    scores = scorer.compare(look, identity, reference, background)
+                    if method in row.results:
+                        photo = (row.background, background) if background else (row.identity, identity)
+                        scores |= _pixels((picture, look), photo)
+                    verdict = Verdict(row, method, OK, scores)
+                    results[method].append((verdict, look))
                 if method in row.results:
                     for column, name in {**_conditioned_by(picture), **row.encoders}.items():
                         conditioned[column][method] |= _single(name)
@@ -192,29 +210,67 @@ def evaluate(
     )  # fmt: skip
 
 
-class _Eyes:
-    """Looks at every file once; a sentence stands for what could not be seen."""
+def pictures(rows: Sequence[EvaluationRow]) -> list[Path]:
+    """All that `evaluate` looks at, each once."""
+    return list(
+        dict.fromkeys(
+            path
+            for row in rows
+            for path in (row.identity, row.expression, row.background, row.same_person, *row.results.values())
+            if path is not None
+        )
+    )
 
-    def __init__(self, scorer: Scorer) -> None:
+
+def look_at(scorer: Scorer, paths: Sequence[Path]) -> dict[Path, Seen]:
+    """What a scorer sees in pictures; a sentence stands for what could not be seen."""
+    found: dict[Path, Seen] = {}
+    for path in paths:
+        try:
+            found[path] = scorer.observe(read_image(path)) or _no_face(path)
+        except InputError as error:
+            found[path] = str(error)
+    return found
+
+
+class _Eyes:
+    """Looks at every file once."""
+
+    def __init__(self, scorer: Scorer, seen: Mapping[Path, Seen]) -> None:
         self.scorer = scorer
         self.warnings: list[str] = []
-        self._seen: dict[Path, Observation | str] = {}
+        self._before = seen
+        self._seen: dict[Path, Seen] = {}
 
-    def __call__(self, path: Path) -> Observation | str:
+    def __call__(self, path: Path) -> Seen:
         if path not in self._seen:
-            try:
-                look = self.scorer.observe(read_image(path))
-            except InputError as error:
-                self._seen[path] = str(error)
-            else:
-                self._seen[path] = self.no_face(path) if look is None else look
-                if look is not None and look.faces > 1:
-                    self.warnings.append(f"{path} shows {look.faces} faces: the largest was judged.")
+            look = self._before[path] if path in self._before else look_at(self.scorer, [path])[path]
+            self._seen[path] = look
+            if not isinstance(look, str) and look.faces > 1:
+                self.warnings.append(f"{path} shows {look.faces} faces: the largest was judged.")
         return self._seen[path]
 
-    @staticmethod
-    def no_face(path: Path) -> str:
-        return f"No face was found in {path}."
+
+def _no_face(path: Path) -> str:
+    return f"No face was found in {path}."
+
+
+def _pixels(result: tuple[Path, Observation], photo: tuple[Path | None, Observation]) -> dict[str, float]:
+    """What was done to the photo's face, of `PIXELS`; nan where it cannot be told: a seam between pictures of two
+    sizes, and of a face that is cut off."""
+    assert photo[0] is not None
+    given = np.asarray(read_image(photo[0])), photo[1].face.landmarks
+    made = np.asarray(read_image(result[0])), result[1].face.landmarks
+    scores = dict.fromkeys(PIXELS, float("nan"))
+    measures = {
+        "detail": (detail, made, given),
+        "seam": (seam, made[0], given[0]),
+        "colour": (colour, made, given),
+    }
+    for name, (measure, *pictures) in measures.items():
+        with suppress(ValueError):
+            scores[name] = float(measure(*pictures))  # type: ignore[operator]
+    return scores
 
 
 def _single(encoder: str) -> set[str]:

@@ -75,18 +75,6 @@ def pose_error(a: FloatArray, b: FloatArray) -> FloatArray:
     return np.linalg.norm(difference(a, b), axis=-1)
 
 
-def mse(a: FloatArray, b: FloatArray) -> FloatArray:
-    """Mean squared difference of pictures [..., H, W, 3] in [0, 255] (DiffSFSR 4: MSE).
-
-    Raises:
-        ValueError: the pictures' shapes differ.
-    """
-    a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
-    if a.shape[-3:] != b.shape[-3:] or a.ndim < 3:
-        raise ValueError(f"pictures must be [..., H, W, 3] of one size, got {a.shape} and {b.shape}")
-    return ((a - b) ** 2).mean(axis=(-3, -2, -1))
-
-
 def appearance(image: Image.Image, face: Face) -> FloatArray:
     """Coarse colours of the aligned face: [192] float64 in [0, 1], the means of 8 x 8 tiles of its crop.
 

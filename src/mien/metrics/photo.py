@@ -33,6 +33,8 @@ ANCHORS = (33, 133, 362, 263, 168, 6, 197, 2)  # eyes and nose
 BRIDGE = 168  # lies at (0.5, 0.36) of an aligned picture
 SOFT = 2.0  # px (Gaussian sigma) of an aligned picture: what a small error of alignment may hide
 ALONG = 9  # px of the border over which a step is a seam and not noise
+BAND = 256  # rows in work at a time
+NEIGHBOURS = ((np.s_[:, :-1], np.s_[:, 1:]), (np.s_[:-1], np.s_[1:]))
 BROWS = ((46, 53, 52, 65, 55, 107, 66, 105, 63, 70), (276, 283, 282, 295, 285, 336, 296, 334, 293, 300))
 
 
@@ -128,18 +130,32 @@ def seam(result: ByteImage, photo: ByteImage) -> float:
         return 0.0
     changed = np.zeros(photo.shape[:2], np.uint8)
     cv2.drawContours(changed, outlines, -1, 1, cv2.FILLED)
-    r, p = (cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32) for image in (result, photo))
+    r, p = (np.asarray(cv2.cvtColor(one, cv2.COLOR_RGB2GRAY), np.uint8) for one in (result, photo))
+    border = sum(int((changed[here] != changed[there]).sum()) for here, there in NEIGHBOURS)
+    highest = 0.0
+    for first in range(0, len(r), BAND):  # large photographs would otherwise fill the memory
+        low = max(first - ALONG, 0)
+        part = np.s_[low : first + BAND + ALONG]
+        step, inside = _steps(r[part], p[part], changed[part], min(ALONG, border))
+        rows = np.s_[first - low : first - low + BAND]
+        highest = max(highest, float(step[rows][inside[rows]].max(initial=0.0)))
+    return highest
+
+
+def _steps(r: ByteImage, p: ByteImage, changed: ByteImage, least: int) -> tuple[FloatArray, Mask]:
+    """How much larger steps across the border of `changed` are in `r` than in `p`, mean over a window, [h, w]; and
+    where there is a border, with at least so many of its pairs in the window."""
+    r, p = r.astype(np.float32), p.astype(np.float32)
     more, count = np.zeros_like(r), np.zeros_like(r)
-    for here, there in ((np.s_[:, :-1], np.s_[:, 1:]), (np.s_[:-1], np.s_[1:])):
+    for here, there in NEIGHBOURS:
         border = changed[here] != changed[there]
-        step = np.abs(r[here] - r[there]) - np.abs(p[here] - p[there])
-        more[here] += border * step
+        more[here] += border * (np.abs(r[here] - r[there]) - np.abs(p[here] - p[there]))
         count[here] += border
-    window = (ALONG, ALONG)
-    total = cv2.boxFilter(more, -1, window, normalize=False, borderType=cv2.BORDER_CONSTANT)
-    pairs = cv2.boxFilter(count, -1, window, normalize=False, borderType=cv2.BORDER_CONSTANT)
-    enough = (count > 0) & (pairs >= min(ALONG, float(count.sum())))
-    return max(0.0, float((total[enough] / pairs[enough]).max())) if enough.any() else 0.0
+    total, pairs = (
+        cv2.boxFilter(one, -1, (ALONG, ALONG), normalize=False, borderType=cv2.BORDER_CONSTANT)
+        for one in (more, count)
+    )
+    return total / np.maximum(pairs, 1), (count > 0) & (pairs >= least)
 
 
 def colour(result: tuple[ByteImage, FloatArray], photo: tuple[ByteImage, FloatArray]) -> float:
@@ -166,8 +182,8 @@ def _skin(image: ByteImage, landmarks: FloatArray) -> FloatArray:
         mask[_polygon(flat[list(outline)] - low, part.shape[:2]) > 0] = 0
     if not mask.any():
         raise ValueError("the face has no skin inside the picture")
-    lab = cv2.cvtColor(part.astype(np.float32) / 255, cv2.COLOR_RGB2Lab)
-    return np.asarray(lab[mask > 0].mean(0), np.float64)
+    skin = part[mask > 0].astype(np.float32) / 255
+    return np.asarray(cv2.cvtColor(skin[None], cv2.COLOR_RGB2Lab)[0].mean(0), np.float64)
 
 
 def _polygon(corners: FloatArray, shape: tuple[int, ...]) -> ByteImage:

@@ -77,10 +77,6 @@ METRICS: dict[str, Metric] = {
             "Euclidean distance of (yaw, pitch, roll), result against the picture that gives the pose.",
         ),
         Metric(
-            "mse", "MSE", "lower", 0, 255**2, "grey levels²", "DiffSFSR 4, Table 4",
-            "Mean squared difference of pixels.",
-        ),
-        Metric(
             "expression_distance", "Expression distance", "lower", 0, inf, "", "DiffSFSR 4, Table 1",
             "Euclidean distance of expression embeddings, result against expression reference.",
         ),

@@ -23,6 +23,7 @@ from mien.metrics.page import page
 from mien.metrics.pairs import NO_CONTROL
 from mien.metrics.registry import METRICS
 from mien.metrics.statistics import Interval
+from mien.tables import aligned
 
 FILES = ("scores.csv", "summary.json", "report.html")
 
@@ -34,6 +35,7 @@ def summary(evaluation: Evaluation) -> dict[str, Any]:
         methods[method] = {
             "baseline": method in evaluation.baselines,
             "rows": evaluation.counts(method),
+            "said": evaluation.said(method),
             "metrics": {name: statistics.mean(evaluation.values(method, name))._asdict() for name in SCORES},
             "kid": evaluation.kid.get(method, Interval(math.nan, math.nan, math.nan))._asdict(),
             "against_no_control": {name: evaluation.ratio(method, name)._asdict() for name in RATIOS},
@@ -100,10 +102,7 @@ def table(evaluation: Evaluation, metrics: tuple[str, ...] = ("exp", "lms", "id"
         cells = [show(statistics.mean(evaluation.values(method, name))) for name in metrics]
         ratio = "" if method == NO_CONTROL else show(evaluation.ratio(method, "exp"))
         lines.append([method, f"{counts[OK]}/{sum(counts.values())}", *cells, ratio])
-    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
-    return "\n".join(
-        "  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip() for line in lines
-    )
+    return "\n".join(aligned(lines))
 
 
 def show(interval: Interval) -> str:

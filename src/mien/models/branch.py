@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +12,7 @@ from mien.models.adapter_files import State, read_adapter
 from mien.models.attention import LINEAR, KeyValue, LowRank
 from mien.models.compound import CompoundProjection, compound_projection_from_state
 from mien.models.projection import Projection, embed_tokens, projection_from_state
-from mien.types import Conditions, InputError
+from mien.types import InputError
 
 if TYPE_CHECKING:
     from diffusers import UNet2DConditionModel
@@ -59,38 +59,6 @@ class AdapterBranch(nn.Module):
     def tokens(self, embeds: Tensor) -> Tensor:
         """[b, w] -> [b, n, d]; several pictures a sample, [b, k, w] -> [b, k n, d], as IP-Adapter does."""
         return embed_tokens(self.image_proj, embeds)
-
-
-class Tokeniser(Protocol):
-    """A branch as far as ``project`` needs it."""
-
-    def tokens(self, embeds: Tensor) -> Tensor: ...
-
-
-def project(
-    identity: Tokeniser | None,
-    expression: Tokeniser | None,
-    identity_embeds: Tensor | None,
-    expression_embeds: Tensor | None,
-    text: Tensor | None,
-    drop_identity: Tensor | None,
-    drop_expression: Tensor | None,
-) -> Conditions:
-    """Embeddings to tokens with these branches; see ``EAdapter.project``."""
-    tokens: list[Tensor | None] = []
-    for name, branch, embeds, drop in (
-        ("identity", identity, identity_embeds, drop_identity),
-        ("expression", expression, expression_embeds, drop_expression),
-    ):
-        if embeds is None:
-            tokens.append(None)
-            continue
-        if branch is None:
-            raise InputError(f"the adapter has no {name} branch: leave the {name} embedding out")
-        if drop is not None:
-            embeds = embeds.masked_fill(drop.view(-1, *[1] * (embeds.ndim - 1)), 0.0)
-        tokens.append(branch.tokens(embeds))
-    return Conditions(text=text, identity=tokens[0], expression=tokens[1])
 
 
 def attention_layers(unet: UNet2DConditionModel, first: int = 1) -> dict[str, Attention]:
@@ -145,6 +113,17 @@ def load_branch(unet: UNet2DConditionModel, path: str | Path) -> AdapterBranch:
     Raises:
         InputError: the file is damaged, of a kind that is not supported, incomplete, or for another UNet.
     """
+    branch = read_branch(path)
+    check_fit(branch, unet, str(path))
+    return branch
+
+
+def read_branch(path: str | Path) -> AdapterBranch:
+    """One adapter file as a branch for whatever it fits, in float32.
+
+    Raises:
+        InputError: the file is damaged, of a kind that is not supported, or incomplete.
+    """
     image_proj, ip_adapter = read_adapter(path)
     state = {k: v.float() for k, v in image_proj.items()}
     several = any(name.startswith("of.") for name in state)  # a compound identity's, one for each recogniser
@@ -165,9 +144,7 @@ def load_branch(unet: UNet2DConditionModel, path: str | Path) -> AdapterBranch:
             raise InputError(f"{path}: ip_adapter.{name} has the wrong shape {tuple(value.shape)}")
     layers = [_key_value(ip_adapter, 2 * i + first, projection.dim, path) for i in range(count)]
     additions = {int(k): _additions(ip_adapter, int(k), path) for k in numbers}
-    branch = AdapterBranch(projection, layers, additions, first)
-    check_fit(branch, unet, str(path))
-    return branch
+    return AdapterBranch(projection, layers, additions, first)
 
 
 def _key_value(state: State, k: int, dim: int, path: str | Path) -> KeyValue:

@@ -14,17 +14,17 @@ projection), and at scale 0 the expression changes nothing. One interface, so th
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from torch import Tensor, nn
 
-from mien.models.adapter_files import read_adapter, read_controller, write_adapter
+from mien.models.adapter_files import read_adapter, read_controller
 from mien.models.attention import Injection, Scale, is_zero, layer_scale, resolve_scale
-from mien.models.branch import AdapterBranch, attention_layers, load_branch, project
+from mien.models.branch import AdapterBranch, attention_layers, load_branch
 from mien.models.compound import CompoundProjection
-from mien.models.e_adapter import EAdapter, Stage, create_layers
+from mien.models.e_adapter import EAdapter, create_layers
 from mien.models.latents import unet_input
 from mien.models.projection import (
     Projection,
@@ -33,41 +33,11 @@ from mien.models.projection import (
     projection_from_state,
 )
 from mien.types import Conditions, InputError, NoisePredictor
-from mien.weights.adapters import FILES
 
 if TYPE_CHECKING:
     from diffusers import ControlNetModel, UNet2DConditionModel
 
 CONTROLLERS = ("self_attention", "controlnet", "serial", "parallel")
-
-
-class Controller(Protocol):
-    """What stages and pipelines ask of an adapter; the methods are documented at ``EAdapter``. It is also an
-    ``nn.Module``, whose state is what a checkpoint keeps."""
-
-    @property
-    def controller(self) -> str: ...
-    def attach(self, unet: UNet2DConditionModel) -> None: ...
-    def is_attached_to(self, unet: UNet2DConditionModel) -> bool: ...
-    def detach(self) -> None: ...
-    def forget(self) -> None: ...
-    def project(
-        self,
-        identity_embeds: Tensor | None = None,
-        expression_embeds: Tensor | None = None,
-        text: Tensor | None = None,
-        drop_identity: Tensor | None = None,
-        drop_expression: Tensor | None = None,
-    ) -> Conditions: ...
-    def predict_noise(
-        self,
-        unet: Callable[..., Any],
-        id_scale: Scale = 1.0,
-        expression_scale: Scale = 1.0,
-        **unet_arguments: Any,
-    ) -> NoisePredictor: ...
-    def trainable_parameters(self, stage: Stage = "base") -> list[nn.Parameter]: ...
-    def save(self, folder: str | Path, metadata: Mapping[str, str] | None = None) -> list[Path]: ...
 
 
 def create_controller(
@@ -79,7 +49,7 @@ def create_controller(
     expression_tokens: int = 4,
     identity_projection: ProjectionKind = "mlp",
     expression_projection: ProjectionKind = "linear",
-) -> EAdapter | ControlNetAdapter:
+) -> EAdapter:
     """A new adapter for this UNet, as ``EAdapter.create``, under the controller of this name."""
     check_name(name)
     adapter = EAdapter.create(
@@ -95,9 +65,7 @@ def create_controller(
     return adapter if adapter.controller == name else change_controller(name, unet, adapter)
 
 
-def change_controller(
-    name: str, unet: UNet2DConditionModel, adapter: EAdapter | ControlNetAdapter
-) -> EAdapter | ControlNetAdapter:
+def change_controller(name: str, unet: UNet2DConditionModel, adapter: EAdapter) -> EAdapter:
     """The adapter's identity branch (shared) and expression projection (copied) under the controller of this name.
 
     Weights of cross-attention go over from parallel to serial and back; what the other has no place for starts as
@@ -121,7 +89,7 @@ def change_controller(
 
 def load_controller(
     unet: UNet2DConditionModel, identity: str | Path | None, expression: str | Path | None
-) -> EAdapter | ControlNetAdapter:
+) -> EAdapter:
     """From one file a branch, as ``EAdapter.load``; the expression's file says which controller it is for.
 
     Raises:
@@ -189,6 +157,9 @@ class ControlNetBranch(nn.Module):
         """[b, w] or [b, k, w] -> [b, n, d]."""
         return embed_tokens(self.image_proj, embeds)
 
+    def at(self, k: int) -> None:
+        """Nothing for any layer of the UNet, see ``AdapterBranch.at``."""
+
     def blocks(self) -> list[str]:
         """Which of the UNet's blocks each residual goes to."""
         names = ["conv_in"]
@@ -216,85 +187,21 @@ class ControlNetBranch(nn.Module):
         return [*down, mid]
 
 
-class ControlNetAdapter(nn.Module):
+class ControlNetAdapter(EAdapter):
     """Controller (b): eps = UNet(z_t, t, text, identity; residuals lambda_exp * ControlNet(z_t, t, tokens_exp)).
 
     The ControlNet attends to the expression's tokens in the place of text. Its files are ``identity.safetensors``
     as of ``EAdapter`` and ``expression.safetensors`` with ``image_proj.*`` and ``controlnet.*``.
     """
 
-    controller = "controlnet"
-
     def __init__(self, identity: AdapterBranch | None, expression: ControlNetBranch) -> None:
-        super().__init__()
-        self.parallel = EAdapter(identity, None)
+        super().__init__(identity, None)
         self.expression = expression
-        self._unet: list[UNet2DConditionModel] = []  # in a list: the UNet must not become a submodule
 
     @property
-    def identity(self) -> AdapterBranch | None:
-        """The identity branch, in parallel cross-attention."""
-        return self.parallel.identity
-
-    def save(self, folder: str | Path, metadata: Mapping[str, str] | None = None) -> list[Path]:
-        """Write ``identity.safetensors`` (if there is one) and ``expression.safetensors`` into the folder."""
-        written = self.parallel.save(folder, metadata)
-        path = Path(folder) / FILES["expression"]
-        write_adapter(path, self.expression.state_dict(), {"controller": self.controller, **(metadata or {})})
-        return [*written, path]
-
-    def branches(self) -> Iterator[tuple[str, nn.Module]]:
-        """("identity", …) if there is one, ("expression", …)."""
-        yield from self.parallel.branches()
-        yield "expression", self.expression
-
-    def trainable_parameters(self, stage: Stage = "base") -> list[nn.Parameter]:
-        """As ``EAdapter.trainable_parameters``; the whole ControlNet belongs to the expression."""
-        identity = self.parallel.trainable_parameters(stage)
-        self.expression.requires_grad_(True)
-        return [*identity, *self.expression.parameters()]
-
-    def attach(self, unet: UNet2DConditionModel) -> None:
-        """As ``EAdapter.attach``."""
-        self.parallel.attach(unet)
-        self._unet = [unet]
-
-    def is_attached_to(self, unet: UNet2DConditionModel) -> bool:
-        """As ``EAdapter.is_attached_to``."""
-        return self.parallel.is_attached_to(unet)
-
-    def detach(self) -> None:
-        """As ``EAdapter.detach``."""
-        self.parallel.detach()
-        self._unet = []
-
-    def forget(self) -> None:
-        """As ``EAdapter.forget``."""
-        self.parallel.forget()
-
-    def train(self, mode: bool = True) -> ControlNetAdapter:
-        """As ``EAdapter.train``."""
-        self.forget()
-        return super().train(mode)
-
-    def project(
-        self,
-        identity_embeds: Tensor | None = None,
-        expression_embeds: Tensor | None = None,
-        text: Tensor | None = None,
-        drop_identity: Tensor | None = None,
-        drop_expression: Tensor | None = None,
-    ) -> Conditions:
-        """As ``EAdapter.project``."""
-        return project(
-            self.identity,
-            self.expression,
-            identity_embeds,
-            expression_embeds,
-            text,
-            drop_identity,
-            drop_expression,
-        )
+    def controller(self) -> str:
+        """The name."""
+        return "controlnet"
 
     def predict_noise(
         self,
@@ -307,7 +214,9 @@ class ControlNetAdapter(nn.Module):
         ``"conv_in"``, ``"down_blocks.0"`` …, ``"mid_block"``."""
         if not self._unet:
             raise InputError("the adapter is not attached to a UNet: attach(unet) first")
-        base, blocks = self._unet[0], self.expression.blocks()
+        branch = self.expression
+        assert isinstance(branch, ControlNetBranch)
+        base, blocks, by_layers = self._unet[0], branch.blocks(), super().predict_noise
         shared = {k: v for k, v in unet_arguments.items() if k in ("added_cond_kwargs", "timestep_cond")}
 
         def predict(z_t: Tensor, t: Tensor, conditions: Conditions) -> Tensor:
@@ -320,12 +229,12 @@ class ControlNetAdapter(nn.Module):
                     (s.to(r).view(-1, 1, 1, 1) if isinstance(s, Tensor) else s) * r.to(z_t.dtype)
                     for s, r in zip(
                         scales,
-                        self.expression.residuals(z_in, t, conditions.expression, **shared),
+                        branch.residuals(z_in, t, conditions.expression, **shared),
                         strict=True,
                     )
                 ]
                 arguments["down_block_additional_residuals"] = residuals[:-1]
                 arguments["mid_block_additional_residual"] = residuals[-1]
-            return self.parallel.predict_noise(unet, id_scale, **arguments)(z_t, t, conditions)
+            return by_layers(unet, id_scale, **arguments)(z_t, t, conditions)
 
         return predict

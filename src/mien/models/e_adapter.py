@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from mien.models.adapter_files import read_controller, write_adapter
 from mien.models.attention import DecoupledAttention, Injected, Injection, KeyValue, Scale, resolve_scale
-from mien.models.branch import AdapterBranch, attention_layers, check_fit, load_branch, project
+from mien.models.branch import AdapterBranch, attention_layers, check_fit, load_branch
 from mien.models.latents import unet_input
 from mien.models.projection import ProjectionKind, create_projection
 from mien.types import Conditions, InputError, NoisePredictor
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from diffusers import UNet2DConditionModel
+
+    from mien.models.controllers import ControlNetBranch
 
 Stage = Literal["base", "refined", "ica", "all"]
 BRANCHES = ("identity", "expression")
@@ -49,11 +51,16 @@ class EAdapter(nn.Module):
     ) -> None:
         super().__init__()
         self.identity = identity
-        self.expression = expression
-        self.controller: Injection = controller
+        self.expression: AdapterBranch | ControlNetBranch | None = expression
+        self.injection: Injection = controller
         self._unet: list[UNet2DConditionModel] = []  # in a list: the UNet must not become a submodule
         self._base_processors: dict[str, Any] = {}
         self._processors: list[DecoupledAttention] = []
+
+    @property
+    def controller(self) -> str:
+        """Which of the ablation's it is, by name (``mien.models.controllers``)."""
+        return self.injection
 
     @classmethod
     def create(
@@ -138,7 +145,7 @@ class EAdapter(nn.Module):
             written.append(path)
         return written
 
-    def branches(self) -> Iterator[tuple[str, AdapterBranch]]:
+    def branches(self) -> Iterator[tuple[str, AdapterBranch | ControlNetBranch]]:
         """("identity", …), ("expression", …), those there are."""
         for name in BRANCHES:
             branch = getattr(self, name)
@@ -166,7 +173,8 @@ class EAdapter(nn.Module):
         if self._unet:
             raise InputError("this adapter is attached already: detach() it first")
         for name, branch in self.branches():
-            check_fit(branch, unet, f"the {name} branch")
+            if isinstance(branch, AdapterBranch):  # a ControlNet was made of this UNet
+                check_fit(branch, unet, f"the {name} branch")
         base = unet.attn_processors
         if any(isinstance(processor, DecoupledAttention) for processor in base.values()):
             raise InputError("this UNet has an adapter already: detach() that one first")
@@ -175,7 +183,7 @@ class EAdapter(nn.Module):
             identity, expression = (None if b is None else b.at(k) for b in (self.identity, self.expression))
             if k % 2 or identity is not None or expression is not None:
                 layer = name.removesuffix(".processor")
-                processor = DecoupledAttention(layer, own, identity, expression, self.controller)
+                processor = DecoupledAttention(layer, own, identity, expression, self.injection)
                 processors.append(processor)
                 new[name] = processor
         unet.set_attn_processor(new)
@@ -219,15 +227,20 @@ class EAdapter(nn.Module):
             drop_identity, drop_expression: [b] bool, True where the embedding is replaced by zeros, which is
                 what the unconditional side of guidance sees (IP-Adapter).
         """
-        return project(
-            self.identity,
-            self.expression,
-            identity_embeds,
-            expression_embeds,
-            text,
-            drop_identity,
-            drop_expression,
-        )
+        tokens: list[Tensor | None] = []
+        for name, branch, embeds, drop in (
+            ("identity", self.identity, identity_embeds, drop_identity),
+            ("expression", self.expression, expression_embeds, drop_expression),
+        ):
+            if embeds is None:
+                tokens.append(None)
+                continue
+            if branch is None:
+                raise InputError(f"the adapter has no {name} branch: leave the {name} embedding out")
+            if drop is not None:
+                embeds = embeds.masked_fill(drop.view(-1, *[1] * (embeds.ndim - 1)), 0.0)
+            tokens.append(branch.tokens(embeds))
+        return Conditions(text=text, identity=tokens[0], expression=tokens[1])
 
     def predict_noise(
         self,
@@ -262,7 +275,7 @@ class EAdapter(nn.Module):
                 resolve_scale(expression_scale, t, layers),
             )
             arguments = unet_arguments
-            if self.controller == "self_attention":  # whose layers do not see encoder_hidden_states
+            if self.injection == "self_attention":  # whose layers do not see encoder_hidden_states
                 beside = {**(arguments.get("cross_attention_kwargs") or {}), "ip_hidden_states": given}
                 arguments = {**arguments, "cross_attention_kwargs": beside}
             z_in = unet_input(base, z_t, conditions)

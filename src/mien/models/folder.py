@@ -24,6 +24,13 @@ COMPONENTS = {
 }
 
 
+def recompute_activations(*parts: Any) -> None:
+    """Let networks recompute their activations in the backward pass instead of keeping them, those that can."""
+    for part in parts:
+        if getattr(part, "_supports_gradient_checkpointing", False):
+            part.enable_gradient_checkpointing()
+
+
 def choose_device(device: str) -> torch.device:
     """A torch device that is there; "auto" takes the fastest."""
     if device == "auto":

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from mien.backbones import Backbone
-from mien.models.controllers import Controller
+from mien.models.e_adapter import EAdapter
 from mien.models.text import EncodedText
 from mien.types import Conditions, InputError
 
@@ -85,7 +85,7 @@ def given_texts(
 
 def conditions_of(
     backbone: Backbone,
-    adapter: Controller,
+    adapter: EAdapter,
     embeds: tuple[Tensor | None, Tensor | None],
     prompts: Sequence[str],
     negative_prompts: Sequence[str] | None,

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from mien.backbones import OFFLOADS, AdapterSpec, Backbone
 from mien.files import write_text
-from mien.models.controllers import Controller
+from mien.models.e_adapter import EAdapter
 from mien.models.folder import choose_device, quiet
 from mien.pipelines.arguments import one_of
 from mien.pipelines.lora import load_lora
@@ -39,7 +39,7 @@ class HasModel(Protocol):
     """What `DiffusersNames` asks of a pipeline."""
 
     backbone: Backbone
-    adapter: Controller
+    adapter: EAdapter
     _loras: dict[str, float]
 
 
@@ -346,7 +346,7 @@ def _offload(pipe: HasModel, how: str, gpu_id: int | None, device: Any) -> None:
     if target.type == "cpu":
         raise InputError(f'{OFFLOADS[how]} saves a GPU\'s memory: without one (device "cpu") leave it out')
     pipe.backbone.device, pipe.backbone.offload = target, how
-    pipe.adapter.to(target)  # type: ignore[attr-defined]
+    pipe.adapter.to(target)
     pipe.backbone.offload_again()
 
 

@@ -117,7 +117,8 @@ def drawn_mask(result: Expressed) -> FloatArray:
     """[H, W] float32, 1 where the engine drew something that the photo does not have, else 0."""
     sitter, sought = result.sitter, result.sought
     landmarks = sitter.face.landmarks
-    levels = invented(result.drawn, sitter.image, landmarks, sought.before, sought.after)
+    found = landmarks, sought.before, sought.after
+    levels = invented(result.drawn, sitter.image, *found, shut=sought.shut)
     mask = np.zeros(sitter.image.shape[:2], np.float32)
     if levels.size:
         width = max(1, round(GROWN * float(np.ptp(landmarks[:, 1]))))
@@ -125,7 +126,7 @@ def drawn_mask(result: Expressed) -> FloatArray:
         seen = cv2.morphologyEx((levels >= LEVELS).astype(np.uint8), cv2.MORPH_CLOSE, kernel)
         x0, y0, x1, y1 = result.drawn.box
         mask[y0:y1, x0:x1] = cv2.dilate(seen, kernel)
-        mask[irises(moved(landmarks, sought.before, sought.after), mask.shape)] = 0
+        mask[irises(moved(*found, shut=sought.shut), mask.shape)] = 0
     return mask
 
 

@@ -21,7 +21,7 @@ from mien.expressions.spec import parse
 from mien.face.subject import Subject
 from mien.metrics.scoring import SAME_PERSON
 from mien.pipelines.photo import TEETH, PhotoPipeline
-from mien.pipelines.swap import FACEFUSION, CommandSwapper, WarpSwapper
+from mien.pipelines.swap import FACEFUSION, CommandSwapper, PhotoSwapper
 from mien.types import Face, InputError
 from mien.warping.draw import draw
 from mien.warping.target import Solver, reading
@@ -29,7 +29,7 @@ from mien.warping.target import Solver, reading
 if TYPE_CHECKING:
     from mien.pipelines.portrait import PortraitPipeline
 
-SWAPPERS = ("warp", "reface", "facefusion", "command")
+SWAPPERS = ("photo", "reface", "facefusion", "command")
 SMALL = 256  # px
 HEAD = 2**20  # bytes of a weight file that its fingerprint looks at: headers and the first layers
 
@@ -209,7 +209,7 @@ class Recipe:
                 pipe, self.steps, self.guidance, self.id_scale, self.expression_scale
             )
         makers: dict[str, Callable[[], Swapper]] = {
-            "warp": lambda: WarpSwapper(memory),
+            "photo": lambda: PhotoSwapper(memory),
             "reface": lambda: RefaceSwapper(
                 self.backbone, self.device, self.dtype, self.steps, self.guidance
             ),

@@ -15,13 +15,12 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from PIL import Image
 from torch import Tensor
 
-from mien.backbones import FaceEncoder
 from mien.expressions import faces as shipped
 from mien.expressions import reading
 from mien.expressions.spec import Expression, Part, parse
@@ -31,8 +30,11 @@ from mien.images import read_image, to_rgb
 from mien.pipelines.arguments import shown
 from mien.types import Face, FloatArray, InputError
 
+if TYPE_CHECKING:
+    from mien.backbones import FaceEncoder
+
 Picture = str | Path | Image.Image | Subject
-Wish = Picture | Mapping[str, float] | Expression
+ExpressionLike = Picture | Mapping[str, float] | Expression
 """An expression as it can be given to a pipeline: what `mien.expressions.spec.parse` takes."""
 FaceChoice = str | int
 """Which face of a picture is meant: "largest", "left", "right", or a number counted from 0, the largest."""
@@ -82,7 +84,9 @@ def choose_face(faces: Sequence[Face], which: FaceChoice, name: str) -> Face:
     if isinstance(which, bool) or not isinstance(which, int):
         raise InputError(f'face {which!r} is unknown: choose "largest", "left", "right" or a number from 0')
     if not 0 <= which < len(faces):
-        raise InputError(f"{name}: there is no face number {which}: it shows {len(faces)}, counted from 0")
+        raise InputError(
+            f"{name}: there is no face number {which}: it shows {len(faces)}, the largest is number 0"
+        )
     return faces[which]
 
 
@@ -107,7 +111,7 @@ class Embedder:
         self.kind = kind
         self._seen: dict[str | int, tuple[Any, Tensor, FloatArray]] = {}
 
-    def __call__(self, subjects: Sequence[Wish | Person], pose: FloatArray | None = None) -> Tensor:
+    def __call__(self, subjects: Sequence[ExpressionLike | Person], pose: FloatArray | None = None) -> Tensor:
         """n subjects -> [n, w] float32; of a `Person` the mean of their pictures' embeddings.
 
         `pose` (yaw, pitch, roll, degrees): embedded expressions are told as a head so turned shows them

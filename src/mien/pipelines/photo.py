@@ -20,12 +20,14 @@ from mien.expressions.reading import at_rest as spoken_rest
 from mien.expressions.spec import Expression, Given, parse
 from mien.face import align
 from mien.face.analyze import analyze, load_reader
+from mien.face.blendshapes import NAMES
 from mien.face.landmarks import bounding_box
 from mien.face.subject import Subject
 from mien.images import read_image, to_rgb
 from mien.pipelines.inputs import FaceChoice, Picture, choose_face
 from mien.types import ByteImage, Face, FloatArray, InputError
 from mien.warping.draw import Drawn, draw
+from mien.warping.lips import shut_by, shut_in
 from mien.warping.mouth import Mouth
 from mien.warping.target import REGIONS, Solver, at_rest, expressed, mask, reading
 
@@ -36,6 +38,8 @@ ROUNDS = 2
 MOST_TURNED = 40.0  # degrees of yaw or pitch: beyond, half of the face is hidden
 SMALLEST = 16.0  # px between the outer corners of the eyes
 STRONGEST = 1.5  # of a strength
+GAZE = [NAMES.index(name) for name in NAMES if name.startswith("eyeLook")]
+ASIDE = 0.25  # change of a reading of the gaze from which an expression looks somewhere: else eyes stay where they look
 TEETH = 0.01  # gap of the lips, of the height of the face, from which a mouth shows teeth
 PORTRAIT, HEADROOM = 1024, 2.5  # px of a portrait's side at most; its side against the face's height
 
@@ -57,9 +61,9 @@ class Closeup:
         self._reader = load_reader()
         self._crop = align.crop_matrix(self.landmarks)
 
-    def read(self, before: FloatArray, after: FloatArray) -> FloatArray:
-        """The reading [57] of the face changed from coefficients `before` to `after` [52]."""
-        picture = draw(self.image, self.landmarks, before, after, self.mouth, cells=CELLS).image
+    def read(self, before: FloatArray, after: FloatArray, shut: float = 0.0) -> FloatArray:
+        """The reading [57] of the face changed from coefficients `before` to `after` [52]; `shut`: see `Wanted`."""
+        picture = draw(self.image, self.landmarks, before, after, self.mouth, cells=CELLS, shut=shut).image
         seen = self._reader(np.stack([align.warp(picture, self._crop)]))
         return reading(seen.blendshapes[0], seen.landmarks[0])
 
@@ -102,18 +106,22 @@ class Sitter:
 
 @dataclass(frozen=True)
 class Wanted:
-    """What the analyser should read: `value` [57] where `weight` [57] in [0, 1] counts."""
+    """What the analyser should read: `value` [57] where `weight` [57] in [0, 1] counts; `shut`: how surely the lips
+    are shut, 0 to 1, which readings say badly."""
 
     value: FloatArray
     weight: FloatArray
+    shut: float = 0.0
 
 
 @dataclass(frozen=True)
 class Sought:
-    """Coefficients of a face that makes an expression: `before`, the photo's own, and `after`, each [52]."""
+    """Coefficients of a face that makes an expression: `before`, the photo's own, and `after`, each [52]; `shut`: see
+    `Wanted`."""
 
     before: FloatArray
     after: FloatArray
+    shut: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -136,8 +144,8 @@ def seek(sitter: Sitter, wanted: Wanted, rounds: int = ROUNDS) -> Sought:
     """
     solver = Solver(sitter.own, wanted.value, wanted.weight)
     for _ in range(rounds if solver.error(sitter.own) > 0 else 0):
-        solver.correct(sitter.closeup.read(solver.before, solver.after))
-    return Sought(solver.before, solver.after)
+        solver.correct(sitter.closeup.read(solver.before, solver.after, wanted.shut))
+    return Sought(solver.before, solver.after, wanted.shut)
 
 
 def framed(face: Face, shape: tuple[int, ...]) -> tuple[int, int, int, int]:
@@ -214,7 +222,8 @@ class PhotoPipeline:
         wanted = self.wanted(sitter, parse(expression), relative, expression_face)
         sought = seek(sitter, focused(sitter, wanted, strength, region), rounds)
         turned = np.array(turn) if turn else None
-        drawn = draw(sitter.image, sitter.face.landmarks, sought.before, sought.after, sitter.mouth, turned)
+        landmarks, found = sitter.face.landmarks, (sought.before, sought.after)
+        drawn = draw(sitter.image, landmarks, *found, sitter.mouth, turned, shut=sought.shut)
         return Expressed(sitter, drawn, sought)
 
     def wanted(
@@ -222,23 +231,28 @@ class PhotoPipeline:
     ) -> Wanted:
         """What the analyser should read of the sitter with an expression at full strength."""
         change, value, seen = np.zeros(57), expression.rest * at_rest(), 0.0
+        shut = expression.rest
         for part in expression.parts:
             if part.picture is not None:
                 _, found = self._look(part.picture, face)
                 read = reading(found.blendshapes, found.landmarks)
                 change += part.weight * expressed(read)
                 seen += part.weight
+                shut += part.weight * shut_in(found.landmarks)
             else:
                 read = at_rest()
                 moves = blendshapes(part) - spoken_rest()
                 read[:52] = np.clip(read[:52] + moves, 0, 1)
                 change[:52] += part.weight * moves
+                shut += part.weight * shut_by(moves)
             value += part.weight * read
         if relative:
             value = sitter.own - expressed(sitter.own) + change
+            if np.abs(change[GAZE]).max() < ASIDE:
+                value[GAZE] = sitter.own[GAZE]
             value[:52] = np.clip(value[:52], 0, 1)
         # only pictures say how far eyes and mouth are open; words name blendshapes
-        return Wanted(value, np.r_[np.ones(52), np.full(5, min(seen, 1.0))])
+        return Wanted(value, np.r_[np.ones(52), np.full(5, min(seen, 1.0))], float(np.clip(shut, 0, 1)))
 
     def _look(self, picture: Picture, which: FaceChoice) -> tuple[ByteImage, Face]:
         if isinstance(picture, Subject):
@@ -258,7 +272,9 @@ def focused(sitter: Sitter, wanted: Wanted, strength: float, region: str) -> Wan
         raise InputError(f"there is no region {region!r}: choose {', '.join(REGIONS)}")
     if not 0 <= strength <= STRONGEST:
         raise InputError(f"a strength of {strength} cannot be made: give a number from 0 to {STRONGEST}")
-    return Wanted(sitter.own + strength * (wanted.value - sitter.own), wanted.weight * mask(region))
+    value = sitter.own + strength * (wanted.value - sitter.own)
+    shut = wanted.shut * min(strength, 1.0) if region in ("mouth", "all") else 0.0
+    return Wanted(value, wanted.weight * mask(region), shut)
 
 
 def _name(picture: Picture | Subject, otherwise: str) -> str:

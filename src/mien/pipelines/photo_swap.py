@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,24 +13,35 @@ from PIL import Image
 
 from mien.expressions.spec import Expression, Given, parse
 from mien.face.analyze import analyze
+from mien.face.blendshapes import INDEX
 from mien.face.subject import Subject
 from mien.images import read_image, to_rgb
 from mien.pipelines.inputs import FaceChoice, Picture, choose_face
-from mien.pipelines.photo import MOST_TURNED, PhotoPipeline, Sitter, Wanted, focused, framed, seek
+from mien.pipelines.photo import MOST_TURNED, PhotoPipeline, Sitter, Sought, Wanted, focused, framed, seek
 from mien.types import ByteImage, Face, FloatArray, InputError
 from mien.warping import tone
 from mien.warping.draw import draw
+from mien.warping.matte import LIPS, OUTER_LIPS, fill
 from mien.warping.shapes import moved
 from mien.warping.swap import swap as laid
+from mien.warping.target import expressed
 
 MOST_APART = 45.0  # degrees of yaw or pitch between two photos: beyond, one shows what the other hides
 EQUAL = 0.7  # of the largest face's size: a second face as large leaves open who is meant
+CHILD = 0.5  # of the largest face's size: a smaller one is nobody of "all", for it may be a child's
 TINY = 12.0  # px between the outer corners of eyes that can be replaced
 SMALLEST = 24.0  # px between the outer corners of an identity's eyes
 LARGER = 1.2  # times the photo's: a larger identity is reduced first
 LIGHT = 20.0  # degrees of pose that a log ratio of 1 between the light on left and right cheek weighs
 TEETH = 0.02  # gap of the lips, of the face's height, from which a mouth shows teeth
-
+HOLE = 0.5  # of the lips' luminance, at which an open mouth that shows no teeth begins
+REST = 0.8  # of the difference between two people's rest that stays the identity's
+BITE = 0.02  # of the face's height: what a closed grin still shows of teeth beside the lips' landmarks
+PARTING = {  # how much further coefficients of a mouth that stays shut may go than where they began
+    "jawOpen": 0.0, "mouthFunnel": 0.0, "mouthLowerDownLeft": 0.0, "mouthLowerDownRight": 0.0,
+    "mouthUpperUpLeft": 0.0, "mouthUpperUpRight": 0.0, "mouthRollLower": 0.15, "mouthRollUpper": 0.15,
+    "mouthShrugLower": 0.4, "mouthPressLeft": 0.3, "mouthPressRight": 0.3,
+}  # fmt: skip
 
 Identity = Picture | Sequence[Picture]  # of one person
 
@@ -90,12 +102,22 @@ class SwapPipeline:
         found: dict[int, Change] = {}
         for which, pictures in chosen.items():
             people = () if pictures is None else self.identity(pictures, identity_face)
-            for meant in faces if which == "all" and faces else [choose_face(faces, which, name)]:
+            for number, meant in enumerate(
+                faces if which == "all" and faces else [choose_face(faces, which, name)]
+            ):
                 if id(meant) in found:
                     raise InputError(f"{name}: two identities were given for one face: give each face one")
                 if which != "all" or len(found) == 0:
                     check(meant, name, 0.0)
                 elif not _usable(meant):  # somebody far off in the background
+                    continue
+                elif people and _size(meant) < CHILD * _size(faces[0]):
+                    warnings.warn(
+                        f"{name}: face number {number} is less than {CHILD:.0%} as large as the largest, as a child's "
+                        f"beside an adult's is, and stays: give it an identity by its number, {number}=FILE, to "
+                        "change it",
+                        stacklevel=3,
+                    )
                     continue
                 found[id(meant)] = Change(Sitter(image, meant), people)
         return list(found.values())
@@ -145,9 +167,11 @@ class SwapPipeline:
             if wish is not None:
                 wanted = focused(sitter, self._photo.wanted(sitter, wish, relative), strength, region)
                 if change.identities:  # what the expression leaves open is still that of the photo
-                    wanted = Wanted(wanted.value, np.r_[np.ones(52), wanted.weight[52:]])
+                    wanted = replace(wanted, weight=np.r_[np.ones(52), wanted.weight[52:]])
             image = (
-                swapped(sitter, change.identities, wanted) if change.identities else moved_by(sitter, wanted)
+                swapped(sitter, change.identities, wanted, wish is None)
+                if change.identities
+                else moved_by(sitter, wanted)
             )
         return image
 
@@ -162,11 +186,14 @@ class SwapPipeline:
 def moved_by(sitter: Sitter, wanted: Wanted) -> ByteImage:
     """The sitter's photo [H, W, 3] uint8, the same person reading as wanted."""
     sought = seek(sitter, wanted)
-    return draw(sitter.image, sitter.face.landmarks, sought.before, sought.after, sitter.mouth).image
+    landmarks, found = sitter.face.landmarks, (sought.before, sought.after)
+    return draw(sitter.image, landmarks, *found, sitter.mouth, shut=sought.shut).image
 
 
-def swapped(sitter: Sitter, identities: Sequence[Sitter], wanted: Wanted) -> ByteImage:
+def swapped(sitter: Sitter, identities: Sequence[Sitter], wanted: Wanted, keeps: bool = True) -> ByteImage:
     """The sitter's photo [H, W, 3] uint8 with the face of the person whom all of `identities` show, reading as wanted.
+
+    keeps: what is wanted is the photo's own expression; where it holds its lips shut, they stay shut.
 
     The picture nearest in pose and light gives the pixels; another one, in which the mouth is open, gives the teeth.
 
@@ -186,11 +213,48 @@ def swapped(sitter: Sitter, identities: Sequence[Sitter], wanted: Wanted) -> Byt
     zoom = _eyes(sitter.face) / _eyes(identity.face)
     if zoom * LARGER < 1:
         identity = _reduced(identity, zoom)
+    if keeps:
+        wanted = own_rest(identity, wanted)
     sought = seek(identity, wanted)
-    landmarks = identity.face.landmarks
-    put = draw(identity.image, landmarks, sought.before, sought.after, identity.mouth)
-    theirs = moved(landmarks, sought.before, sought.after)
-    return laid(sitter.image, sitter.face.landmarks, put.image, theirs).image
+    landmarks, after = identity.face.landmarks, sought.after
+    bite = None
+    if keeps and shut(sitter):
+        bite = 0.0 if shut(identity) else BITE
+        after = closed(sought)
+    put = draw(identity.image, landmarks, sought.before, after, identity.mouth, shut=sought.shut)
+    theirs = moved(landmarks, sought.before, after, shut=sought.shut)
+    return laid(sitter.image, sitter.face.landmarks, put.image, theirs, bite).image
+
+
+def own_rest(identity: Sitter, wanted: Wanted) -> Wanted:
+    """What is wanted of another person's photo, with the identity's own brows, eyes and lips at rest in a part `REST`:
+    a reading tells narrow eyes from a squint only as far as people at rest differ."""
+    theirs = wanted.value - expressed(wanted.value)
+    mine = identity.own - expressed(identity.own)
+    value = wanted.value + REST * (mine - theirs)
+    return Wanted(np.r_[np.clip(value[:52], 0, 1), value[52:]], wanted.weight)
+
+
+def shut(sitter: Sitter) -> bool:
+    """Whether the lips touch: landmarks lie apart on many a full or dark lip, but what is between them is no hole."""
+    image, landmarks = sitter.image, sitter.face.landmarks
+    x0, y0 = np.floor(landmarks[list(OUTER_LIPS), :2].min(0)).astype(int).clip(0)
+    x1, y1 = np.ceil(landmarks[list(OUTER_LIPS), :2].max(0)).astype(int)
+    grey = cv2.cvtColor(np.ascontiguousarray(image[y0 : y1 + 1, x0 : x1 + 1]), cv2.COLOR_RGB2GRAY)
+    inside, lips = (fill(grey.shape, landmarks - [x0, y0, 0], o) > 0 for o in (LIPS, OUTER_LIPS))
+    lips &= ~inside
+    if sitter.mouth.source is not None or not lips.any():
+        return False
+    return not inside.any() or bool(np.median(grey[inside]) > HOLE * np.median(grey[lips]))
+
+
+def closed(sought: Sought) -> FloatArray:
+    """Coefficients [52] like those sought, of a mouth that stays shut: nothing parts its lips, and what presses them
+    together is bounded, for there is nowhere they could go."""
+    after = sought.after.copy()
+    for name, further in PARTING.items():
+        after[INDEX[name]] = min(after[INDEX[name]], sought.before[INDEX[name]] + further)
+    return after
 
 
 def check(face: Face, name: str, smallest: float) -> None:

@@ -41,13 +41,14 @@ def travel(
         seek(sitter, focused(sitter, pipe.wanted(sitter, parse(stop), relative), strength, region))
         for stop in stops
     ]
-    after = np.stack([one.after for one in sought])
+    after = np.stack([np.r_[one.after, one.shut] for one in sought])
     frames = []
     for number, place in enumerate(eased(np.asarray(places, np.float64))):
         first = min(int(place), len(stops) - 2)
         share = place - first
         there = (1 - share) * after[first] + share * after[first + 1]
-        drawn = draw(sitter.image, sitter.face.landmarks, sought[0].before, there, sitter.mouth)
+        landmarks, (moves, shut) = sitter.face.landmarks, (there[:-1], there[-1])
+        drawn = draw(sitter.image, landmarks, sought[0].before, moves, sitter.mouth, shut=shut)
         frames.append(Image.fromarray(drawn.image))
         callback(number + 1, len(places))
     return frames

@@ -32,7 +32,7 @@ from mien.pipelines.diffusers_names import (
     step_end,
 )
 from mien.pipelines.diffusers_names import to_pil as to_pil
-from mien.pipelines.inputs import Embedder, FaceChoice, Person, Picture, Wish, as_list
+from mien.pipelines.inputs import Embedder, ExpressionLike, FaceChoice, Person, Picture, as_list
 from mien.pipelines.lead import as_start, check_lead, first_latents, lead_by_photo
 from mien.pipelines.schedulers import (
     choose_scheduler,
@@ -45,7 +45,7 @@ from mien.types import Face, InputError
 
 if TYPE_CHECKING:
     from mien.models.attention import Scale
-    from mien.models.controllers import Controller
+    from mien.models.e_adapter import EAdapter
     from mien.pipelines.batches import Callback
 
 
@@ -63,7 +63,7 @@ class PortraitPipeline(DiffusersNames):
     def __init__(
         self,
         backbone: Backbone,
-        adapter: Controller,
+        adapter: EAdapter,
         scheduler: Any = None,
         analyze: Callable[[Image.Image], Sequence[Face]] | None = None,
         identity_encoder: FaceEncoder | None = None,
@@ -115,7 +115,7 @@ class PortraitPipeline(DiffusersNames):
     def __call__(
         self,
         identity: Picture | Person | Sequence[Picture | Person] | None = None,
-        expression: Wish | Sequence[Wish] | None = None,
+        expression: ExpressionLike | Sequence[ExpressionLike] | None = None,
         prompt: str | Sequence[str] = "",
         negative_prompt: str | Sequence[str] | None = "",
         seed: int | Sequence[int] = 0,
@@ -247,7 +247,7 @@ class PortraitPipeline(DiffusersNames):
     def embed(
         self,
         identity: Picture | Person | Sequence[Picture | Person] | None,
-        expression: Wish | Sequence[Wish] | None,
+        expression: ExpressionLike | Sequence[ExpressionLike] | None,
         n: int = 1,
         face: FaceChoice = "largest",
         expression_face: FaceChoice = "largest",

@@ -31,7 +31,7 @@ from mien.pipelines.diffusers_names import (
     refuse,
     step_end,
 )
-from mien.pipelines.inputs import Embedder, FaceChoice, Person, Picture, Wish, as_list
+from mien.pipelines.inputs import Embedder, ExpressionLike, FaceChoice, Person, Picture, as_list
 from mien.pipelines.portrait import PortraitPipeline, to_pil
 from mien.pipelines.scenes import Refaced as Refaced
 from mien.pipelines.scenes import Scene as Scene
@@ -157,7 +157,7 @@ class RefacePipeline(DiffusersNames):
         self,
         photo: Picture | Sequence[Picture | None] | None = None,
         identity: Picture | Person | Sequence[Picture | Person | None] | None = None,
-        expression: Wish | Sequence[Wish | None] | None = None,
+        expression: ExpressionLike | Sequence[ExpressionLike | None] | None = None,
         prompt: str | Sequence[str] = "",
         seed: int | Sequence[int] = 0,
         steps: int | None = None,
@@ -201,7 +201,7 @@ class RefacePipeline(DiffusersNames):
         self,
         photo: Picture | Sequence[Picture | None] | None,
         identity: Picture | Person | Sequence[Picture | Person | None] | None = None,
-        expression: Wish | Sequence[Wish | None] | None = None,
+        expression: ExpressionLike | Sequence[ExpressionLike | None] | None = None,
         prompt: str | Sequence[str] = "",
         seed: int | Sequence[int] = 0,
         steps: int | None = None,

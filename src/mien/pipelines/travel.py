@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from mien.models.attention import Scale
     from mien.pipelines.batches import Callback
-    from mien.pipelines.inputs import FaceChoice, Person, Picture, Wish
+    from mien.pipelines.inputs import ExpressionLike, FaceChoice, Person, Picture
     from mien.pipelines.portrait import PortraitPipeline
 
 MAX_FRAMES = 1000
@@ -65,7 +65,7 @@ def names(stops: Sequence[Expression], frames: int) -> list[str]:
     return said
 
 
-def sweep(wishes: Sequence[Wish]) -> list[Expression]:
+def sweep(wishes: Sequence[ExpressionLike]) -> list[Expression]:
     """The stops that lead from neutral to each expression in turn, and back between two."""
     stops = []
     for wish in wishes:
@@ -76,7 +76,7 @@ def sweep(wishes: Sequence[Wish]) -> list[Expression]:
 def travel(
     pipe: PortraitPipeline,
     identity: Picture | Person,
-    stops: Sequence[Wish],
+    stops: Sequence[ExpressionLike],
     frames: int = 16,
     prompt: str = "",
     negative_prompt: str = "",

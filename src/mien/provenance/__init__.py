@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image, PngImagePlugin, features
 
 from mien.files import replacing
+from mien.images import open_image
 from mien.provenance import signing, watermark
 from mien.provenance.carried import carry
 from mien.provenance.foreign import read_foreign
@@ -149,7 +150,7 @@ def read_metadata(path: str | Path) -> Metadata | None:
         InputError: the file is not a picture.
     """
     try:
-        with Image.open(path) as image:
+        with open_image(Path(path).read_bytes(), Path(path)) as image:
             said = read_packet(image.info.get("xmp") or image.info.get("XML:com.adobe.xmp"))
             if said is not None and said.settings is not None:
                 return said
@@ -195,7 +196,7 @@ def with_mark(
         The picture, and ``{"method": "mien-1", "box": [x0, y0, x1, y1] as fractions of width and height}`` or
         ``{"method": "none", "why": str}``.
     """
-    if source_type not in GENERATED:
+    if source_type not in GENERATED or (mask is not None and not np.any(mask)):
         return rgb, {"method": "none", "why": "nothing was generated"}
     if not check_surroundings():
         return rgb, {"method": "none", "why": f"{WATERMARK}=off"}

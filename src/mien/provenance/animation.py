@@ -16,14 +16,14 @@ from PIL import Image
 
 from mien.files import check_writable, replacing
 from mien.provenance import DIGITAL_SOURCE_TYPE, check_surroundings, read_metadata, with_mark
-from mien.provenance.metadata import SOFTWARE, Said, as_json, read_object, write_packet
+from mien.provenance.metadata import Said, as_comment, read_object, write_packet
 from mien.types import InputError
 
 COMMENTED = (
     ".gif",
     ".mp4",
     ".mov",
-)  # whose comment says what made them; the last two `mien.provenance.film` writes
+)  # their comment says what made them; the last two `provenance.film` writes
 SUFFIXES = (".gif", ".mp4", ".webp")
 WEBP = 90  # quality, of 100; at 80 skin is smoothed
 QUALITY = 16  # x264's constant rate factor; below 18 no difference is seen
@@ -66,15 +66,7 @@ def save_animation(
     pictures = [picture for picture, _ in marked]
     if path.suffix.lower() == ".webp":
         return _save_webp(pictures, path, write_packet(source_type, settings, marked[0][1], Said()), fps)
-    comment = json.dumps(
-        {
-            "digital_source_type": source_type,
-            "software": SOFTWARE,
-            "settings": json.loads(as_json(settings)),
-            "watermark": marked[0][1],
-        },
-        ensure_ascii=True,
-    )
+    comment = json.dumps(as_comment(source_type, settings, marked[0][1]), ensure_ascii=True)
     with replacing(path) as temporary:
         if path.suffix.lower() == ".gif":
             _write_gif(pictures, temporary, comment, fps)

@@ -22,7 +22,7 @@ from PIL import Image
 from mien.files import check_writable, replacing
 from mien.provenance import PARTLY_GENERATED, check_surroundings, watermark, with_mark
 from mien.provenance.animation import import_av, read_animation
-from mien.provenance.metadata import SOFTWARE, as_json
+from mien.provenance.metadata import as_comment
 from mien.types import ByteImage, InputError
 
 SUFFIXES = (".mp4", ".mov")
@@ -157,12 +157,7 @@ def film(
     av = import_av()
     path = check_film(path)
     _, mark = with_mark(Image.new("RGB", size), PARTLY_GENERATED, None)
-    comment = {
-        "digital_source_type": PARTLY_GENERATED,
-        "software": SOFTWARE,
-        "settings": json.loads(as_json(settings)),
-        "watermark": mark,
-    }
+    comment = as_comment(PARTLY_GENERATED, settings, mark)
     with replacing(path) as temporary:
         kind = path.suffix.lower().removeprefix(".")
         options = {"movflags": "use_metadata_tags"} if kind == "mov" else {}

@@ -115,6 +115,12 @@ def as_json(settings: dict[str, Any]) -> str:
         raise ValueError(f"settings must be plain JSON, without pictures or paths: {error}") from error
 
 
+def as_comment(source_type: str, settings: dict[str, Any], watermark: dict[str, Any]) -> dict[str, Any]:
+    """What a packet says, as the comment of a moving picture: a JSON object."""
+    said = {"digital_source_type": source_type, "software": SOFTWARE}
+    return {**said, "settings": json.loads(as_json(settings)), "watermark": watermark}
+
+
 def write_packet(
     source_type: str, settings: dict[str, Any], watermark: dict[str, Any], said: Said = NOTHING
 ) -> str:

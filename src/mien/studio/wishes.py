@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -229,8 +227,3 @@ def search(text: str, most: int = 60) -> list[str]:
         *rank(lambda form: len(text) > 2 and text in form),
     ]
     return list(dict.fromkeys(found))[:most]
-
-
-def as_text(shapes: Mapping[str, float]) -> str:
-    """Blendshapes as a person could have typed them."""
-    return json.dumps({name: value for name, value in shapes.items() if not math.isclose(value, 0)})

@@ -23,8 +23,9 @@ from mien.diffusion.schedule import Schedule
 from mien.files import write_text
 from mien.models.branch import AdapterBranch
 from mien.models.compound import CompoundProjection
-from mien.models.controllers import ControlNetAdapter, change_controller
+from mien.models.controllers import change_controller
 from mien.models.e_adapter import EAdapter
+from mien.models.folder import recompute_activations
 from mien.pipelines.portrait import PortraitPipeline, to_pil
 from mien.sheets import sheet as draw_sheet
 from mien.training.examples import Batch, Examples
@@ -121,9 +122,7 @@ class AdapterTraining:
         self.schedule = Schedule.from_config(backbone.scheduler.config)
         self.drop = torch.tensor([float(p) for p in drop]).cumsum(0)
         if checkpointing:
-            for part in (backbone.unet, backbone.vae):
-                if getattr(part, "_supports_gradient_checkpointing", False):
-                    part.enable_gradient_checkpointing()
+            recompute_activations(backbone.unet, backbone.vae)
 
     def trainable(self) -> Iterable[nn.Parameter]:
         """The paper's: all of the expression branch and the identity branch's projection (EmojiDiff, E-Adapter)."""
@@ -244,15 +243,15 @@ class AdapterTraining:
         write_text(folder / "adapter" / "adapter.json", json.dumps(spec.settings, indent=1) + "\n")
 
 
-def with_new_projection(adapter: EAdapter | ControlNetAdapter, parts: dict[str, int]) -> EAdapter:
+def with_new_projection(adapter: EAdapter, parts: dict[str, int]) -> EAdapter:
     """The adapter with a new projection of its expression branch, for an embedding of these parts (name → width): four
     tokens of each. Keys and values are the adapter's own."""
-    if not isinstance(adapter, EAdapter) or adapter.expression is None:
-        raise InputError("a new projection needs an E-Adapter with an expression branch to start from")
     old = adapter.expression
+    if not isinstance(old, AdapterBranch):
+        raise InputError("a new projection needs an E-Adapter with an expression branch to start from")
     projection = CompoundProjection(parts, old.image_proj.dim, mult=1)
     branch = AdapterBranch(projection, old.layers, first=old.first)
-    return EAdapter(adapter.identity, branch, adapter.controller)
+    return EAdapter(adapter.identity, branch, adapter.injection)
 
 
 def draw_modes(b: int, drop: Tensor, rng: torch.Generator) -> Tensor:

@@ -58,7 +58,7 @@ def save_checkpoint(
     """
     fresh, last, previous = folder / "writing", folder / "last", folder / "previous"
     try:
-        with told(folder):
+        with write_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
             shutil.rmtree(fresh, ignore_errors=True)
             fresh.mkdir()
@@ -74,7 +74,7 @@ def save_checkpoint(
 
 
 @contextmanager
-def told(folder: Path) -> Iterator[None]:
+def write_errors(folder: Path) -> Iterator[None]:
     """What the system says when it cannot write becomes one sentence.
 
     Raises:

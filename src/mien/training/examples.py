@@ -31,8 +31,8 @@ from mien.face.align import CROP_SIZE, crop_matrix, invert, warp
 from mien.metrics import face as metrics
 from mien.models.sfsr import face_region
 from mien.pixels import to_pixels
+from mien.training.cache import Cache, Numbers
 from mien.training.judge import FaceJudge
-from mien.training.kept import Kept, Numbers
 from mien.types import FloatArray, InputError
 
 if TYPE_CHECKING:
@@ -59,21 +59,13 @@ class ManifestExamples:
     the target itself: EmojiDiff's {S_i^¬e, R_i^e, T_i^e}. With it they are {S_i^¬e, R_¬i^e, T_i^e}. To an expression
     encoder that looks at pictures (CLIP) the target itself would show what is to be drawn: see `apart`.
 
-    Embeddings are made once and kept in the folder (`kept.Kept`), latents too where `latents` is set (the
+    Embeddings are made once and kept in the folder (`cache.Cache`), latents too where `latents` is set (the
     autoencoder's mean; every picture then has one fixed crop).
 
     Args:
         root: the folder. backbone: whose encoders, tokenizers and autoencoder are used.
-        judge: of ``expression_target``.
-        another: whether references must be of another person (IDI).
-        size: S. framing: "whole": the picture, resized and cut to a square with the face in it; "canonical": the
-            aligned face, as the embedded default has it.
-        scaling: least and largest factor of the resized picture's shorter side over `size`, drawn per example
-            (IP-Adapter's random scaling, for SDXL, which is told of it).
-        latents: whether to make latents once.
-        surroundings: how much a latent cell outside the target's face counts in the noise error, against 1 inside;
-            under 1 where pictures end near the face, whose repeated edges are not to be learned.
-        person: whether batches hold ``person_target``.
+        judge: of ``expression_target``. data: how the pictures are taken.
+        another: whether references must be of another person (IDI). person: whether batches hold ``person_target``.
 
     Raises:
         InputError: the folder holds nothing to train on, or an encoder's width does not fit the adapter.
@@ -84,24 +76,13 @@ class ManifestExamples:
         root: str | Path,
         backbone: Backbone,
         judge: FaceJudge,
+        data: DataConfig,
         another: bool,
-        size: int,
-        framing: Framing = "whole",
-        scaling: tuple[float, float] = (1.0, 1.0),
-        latents: bool = False,
-        surroundings: float = 1.0,
         person: bool = False,
     ) -> None:
-        if not 0 <= surroundings <= 1:
-            raise InputError(f"surroundings must be between 0 and 1, not {surroundings}")
-        if framing not in ("whole", "canonical"):
-            raise InputError(f'framing {framing!r} is unknown: choose "whole" or "canonical"')
-        if not 1.0 <= scaling[0] <= scaling[1]:
-            raise InputError(f"scaling {tuple(scaling)} must be two factors from 1 up, the smaller first")
-        if latents and tuple(scaling) != (1.0, 1.0):
-            raise InputError("latents made before have one scale each: set scaling=[1,1] or latents=false")
         self.root, self.backbone = Path(root), backbone
-        self.size, self.framing, self.scaling, self.surroundings = size, framing, scaling, surroundings
+        self.size, self.framing, self.scaling = data.size or backbone.size, data.framing, tuple(data.scaling)
+        self.surroundings = data.surroundings
         once = replace(backbone, _encoders={})  # its encoders are large, and go when this is done
         names = {branch: once.encoder(branch).name for branch in ("identity", "expression")}
         self.manifest, self.triples = read_rows(self.root, another)
@@ -133,14 +114,16 @@ class ManifestExamples:
 
             return numbers
 
-        keep = Kept(self.manifest)
-        self._identity = keep(f"identity-{names['identity']}", sources, encode("identity"))
-        self._expression = keep(f"expression-{names['expression']}", references, encode("expression"))
-        self._judged = keep("judged", shown, look(judge.expression))
-        self._person = keep("judged-person", sources, look(judge.identity)) if person else None
+        cached = Cache(self.manifest)
+        self._identity = cached(f"identity-{names['identity']}", sources, encode("identity"))
+        self._expression = cached(f"expression-{names['expression']}", references, encode("expression"))
+        self._judged = cached("judged", shown, look(judge.expression))
+        self._person = cached("judged-person", sources, look(judge.identity)) if person else None
         self._latents = None
-        if latents:
-            self._latents = keep(f"latents-{Path(backbone.name).name}-{framing}-{size}", shown, self._latent)
+        if data.latents:
+            self._latents = cached(
+                f"latents-{Path(backbone.name).name}-{self.framing}-{self.size}", shown, self._latent
+            )
 
     def __call__(self, size: int, rng: torch.Generator) -> Batch:
         return self._batch(self.train[torch.randint(len(self.train), (size,), generator=rng).numpy()], rng)
@@ -307,8 +290,14 @@ class DataConfig:
     """Which examples: the key ``data`` of a stage's arguments.
 
     Attributes:
-        root: folder of `ManifestExamples`, or a list of such; size (None: the backbone's), framing, scaling, latents,
-            surroundings: see there.
+        root: folder of `ManifestExamples`, or a list of such. size: S; None: the backbone's.
+        framing: "whole": the picture, resized and cut to a square with the face in it; "canonical": the aligned face,
+            as the embedded default has it.
+        scaling: least and largest factor of the resized picture's shorter side over `size`, drawn per example
+            (IP-Adapter's random scaling, for SDXL, which is told of it).
+        latents: whether to make latents once.
+        surroundings: how much a latent cell outside the target's face counts in the noise error, against 1 inside;
+            under 1 where pictures end near the face, whose repeated edges are not to be learned.
     """
 
     root: str | list[str]
@@ -317,6 +306,18 @@ class DataConfig:
     scaling: tuple[float, float] = (1.0, 1.0)
     latents: bool = False
     surroundings: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.surroundings <= 1:
+            raise InputError(f"surroundings must be between 0 and 1, not {self.surroundings}")
+        if self.framing not in ("whole", "canonical"):
+            raise InputError(f'framing {self.framing!r} is unknown: choose "whole" or "canonical"')
+        if not 1.0 <= self.scaling[0] <= self.scaling[1]:
+            raise InputError(
+                f"scaling {tuple(self.scaling)} must be two factors from 1 up, the smaller first"
+            )
+        if self.latents and tuple(self.scaling) != (1.0, 1.0):
+            raise InputError("latents made before have one scale each: set scaling=[1,1] or latents=false")
 
     @classmethod
     def read(cls, data: dict[str, Any]) -> DataConfig:
@@ -340,20 +341,6 @@ class DataConfig:
         """The examples; `encoders`: folder of the analyser and recogniser (None: the shipped ones); `another`:
         references must show another person (IDI); `person`: see `ManifestExamples`.
         """
-
-        def of(root: Path) -> ManifestExamples:
-            return ManifestExamples(
-                root,
-                backbone,
-                FaceJudge(encoders, backbone.device),
-                another=another,
-                size=self.size or backbone.size,
-                framing=self.framing,
-                scaling=(self.scaling[0], self.scaling[1]),
-                latents=self.latents,
-                surroundings=self.surroundings,
-                person=person,
-            )
-
-        sets = [of(root) for root in self.roots]
+        judge = FaceJudge(encoders, backbone.device)
+        sets = [ManifestExamples(root, backbone, judge, self, another, person) for root in self.roots]
         return sets[0] if len(sets) == 1 else Several(sets)

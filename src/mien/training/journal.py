@@ -10,7 +10,7 @@ from accelerate import Accelerator
 from PIL import Image
 
 from mien.files import write_text
-from mien.training.checkpoint import told
+from mien.training.checkpoint import write_errors
 
 
 class Means:
@@ -50,7 +50,7 @@ class Journal:
         """Numbers, and perhaps a picture, of a step."""
         if not self.accelerator.is_main_process:
             return
-        with told(self.folder):
+        with write_errors(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
             with self.path.open("a") as file:
                 file.writelines(f"{step},{key},{value:.6g}\n" for key, value in values.items())

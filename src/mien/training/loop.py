@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from tqdm import tqdm
 
-from mien.training.checkpoint import find_checkpoint, load_checkpoint, save_checkpoint, told
+from mien.training.checkpoint import find_checkpoint, load_checkpoint, save_checkpoint, write_errors
 from mien.training.journal import Journal, Means
 from mien.training.precision import bfloat16_pays
 from mien.types import InputError
@@ -247,7 +247,7 @@ def train(
     save(done)
     if accelerator.is_main_process and done >= config.steps:
         ema.swap()
-        with told(folder / "export"):
+        with write_errors(folder / "export"):
             stage.export(folder / "export")
         ema.swap()
     accelerator.end_training()

@@ -10,16 +10,20 @@ recomputed.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mien import preflight
-from mien.training.loop import LoopConfig
 from mien.types import InputError
 from mien.weights import registry
+from mien.weights.adapters import AdapterSpec, read_adapter_spec
 from mien.weights.bases import SPECS, here
 from mien.weights.entry import Entry
+
+if TYPE_CHECKING:
+    from mien.training.loop import LoopConfig
 
 PEAKS = {"RTX 3090": 71e12, "RTX 4090": 165e12, "L40S": 362e12, "A100": 312e12, "H100": 989e12}
 """Dense bfloat16 FLOP a second by the makers' data sheets (tensor cores, float32 accumulation)."""
@@ -41,6 +45,45 @@ class Work:
     trained: int
     all_of_it: bool
     cells: int
+
+
+def check(recipe: Path, overrides: Sequence[str] = ()) -> None:
+    """Whether all that a run needs is here, by its recipe alone: models, the adapter it starts from, faces.
+
+    A recipe that cannot be read is let pass: who reads it whole says what is wrong with it.
+
+    Raises:
+        NotHere: something is missing. InputError: the backbone's folder, or the adapter's, is not whole.
+    """
+    import yaml
+
+    try:
+        config = yaml.safe_load(recipe.read_text(encoding="utf-8"))
+        for key, _, value in (override.partition("=") for override in overrides):
+            *above, last = key.split(".")
+            place = config
+            for name in above:
+                place = place.setdefault(name, {})
+            place[last] = yaml.safe_load(value)
+        stage, arguments = str(config["stage"]), dict(config["args"])
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, AttributeError, KeyError, TypeError, ValueError):
+        return
+    backbone, start = str(arguments.get("backbone")), arguments.get("adapter")
+    needs = list(preflight.of_base(_name(backbone)))
+    needs += [preflight.Need(entry) for entry in _missing(_starts(arguments))]
+    absent = []
+    if isinstance(start, str) and not Path(start).is_dir():
+        absent.append(f"  {start}: the adapter to start from, made by the stage before")
+    elif "manifest" not in arguments and backbone != "mini":
+        spec = AdapterSpec(None, None) if not isinstance(start, str) else read_adapter_spec(Path(start))
+        needs += preflight.of_adapter(spec, False)
+    absent += [f"  {line}" for line in data(stage, arguments) if " is not there" in line]
+    preflight.refuse(needs, f"for the recipe {recipe.stem}", absent)
+
+
+def _name(backbone: str) -> str:
+    """A base model's own name, if it is one of those by its hub id."""
+    return next((name for name, spec in SPECS.items() if backbone == spec.hub), backbone)
 
 
 def outlook(stage: str, arguments: dict[str, Any], config: LoopConfig, work: Work) -> list[str]:
@@ -82,23 +125,26 @@ def data(stage: str, arguments: dict[str, Any]) -> list[str]:
     root = (arguments.get("data") or {}).get("root") or arguments.get("manifest")
     if not root:
         return ["data: the recipe names no set of faces"]
-    place = Path(str(root)).expanduser()
     how = "mien data idi" if stage in ("refined", "ica") else "mien data ingest"
+    return [_set(str(one), how) for one in (root if isinstance(root, list) else [root])]
+
+
+def _set(root: str, how: str) -> str:
+    place = Path(root).expanduser()
     if not place.exists():
-        return [f"data: {root} is not there: `{how}` makes it (docs/data.md)"]
+        return f"data: {root} is not there: `{how}` makes it (docs/data.md)"
     from mien.data.records import Manifest
 
     try:
-        count = len(Manifest.read(place))
+        return f"data: {root}, {len(Manifest.read(place)):,} records"
     except InputError as error:
-        return [f"data: {error}"]
-    return [f"data: {root}, {count:,} records"]
+        return f"data: {error}"
 
 
 def files(arguments: dict[str, Any]) -> list[str]:
     """Models that are missing, how to get them, and whose terms bind the result."""
     wanted = [entry for name in _names(arguments) for entry in _known(name)]
-    missing = [entry for entry in dict.fromkeys(wanted) if not _there(entry)]
+    missing = _missing(_names(arguments))
     lines = [preflight.Need(entry).line() for entry in missing]
     if lines:
         needs = [preflight.Need(entry) for entry in missing]
@@ -119,16 +165,26 @@ def order(stage: str) -> list[str]:
 
 def _names(arguments: dict[str, Any]) -> list[str]:
     """Names in the registry of weights, of the base, of what the adapter starts from and of the encoders."""
-    base, start = str(arguments.get("backbone")), arguments.get("adapter")
-    names = [name for name, spec in SPECS.items() if base in (name, spec.hub)]
-    names += [str(value) for value in start.values()] if isinstance(start, dict) else []
-    known = {"arcface": "arcface_w600k_r50", "auraface": "auraface", "dlib": "dlib_recogniser"}
-    names += [known[one] for one in arguments.get("recognisers") or () if one in known]
+    base = str(arguments.get("backbone"))
+    names = [name for name, spec in SPECS.items() if base in (name, spec.hub)] + _starts(arguments)
     if "manifest" not in arguments:  # the adapter's stages look with ArcFace and CLIP
         names += ["arcface_w600k_r50", "clip_vit_h"]
     elif base not in ("mini", "None"):
         names.append("clip_vit_h")
     return names
+
+
+def _starts(arguments: dict[str, Any]) -> list[str]:
+    """Of what the adapter starts from, and of the recognisers that the recipe names."""
+    start = arguments.get("adapter")
+    known = {"arcface": "arcface_w600k_r50", "auraface": "auraface", "dlib": "dlib_recogniser"}
+    names = [str(value) for value in start.values()] if isinstance(start, dict) else []
+    return names + [known[one] for one in arguments.get("recognisers") or () if one in known]
+
+
+def _missing(names: Sequence[str]) -> list[Entry]:
+    wanted = dict.fromkeys(entry for name in names for entry in _known(name))
+    return [entry for entry in wanted if not _there(entry)]
 
 
 def _known(name: str) -> list[Entry]:

@@ -17,6 +17,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from mien.models.e_adapter import EAdapter
 from mien.models.families import UNETS, of_folder, published
+from mien.models.folder import recompute_activations
 from mien.models.latents import takes_background
 from mien.models.sfsr import create_adapter, widen_input
 from mien.training.loop import LoopConfig
@@ -41,37 +42,20 @@ def plan_adapter(stage: str, arguments: dict[str, Any], config: LoopConfig, fold
     adapter.attach(unet)
     for part in parts.values():
         part.requires_grad_(False)
-    lines, frozen = [], 0
+    lines = []
     for part_name, part in {**parts, "adapter": adapter}.items():
-        count = sum(p.numel() for p in part.parameters())
         learned = sum(p.numel() for p in part.parameters() if id(p) in trained)
-        frozen += 0 if part is adapter else count
-        lines.append(f"{part_name:20s} {count:>13,} parameters, {learned:>13,} trained")
+        lines.append(f"{part_name:20s} {_count(part):>13,} parameters, {learned:>13,} trained")
     if guessed:
         lines.append(f"adapter: {guessed}")
-    own = sum(p.numel() for p in adapter.parameters())
     learned = sum(p.numel() for p in adapter.parameters() if p.requires_grad)
-    half = arguments.get("dtype", "float32") != "float32"
-    weights = (2 if half else 4) * frozen + 4 * own
-    state = 4 * 4 * learned  # gradient, two moments and the average
-    data = arguments.get("data") or {}
-    side = int(data.get("size") or unet.config.sample_size * _factor(parts["vae"]))
-    kept, kept_flop = _kept(parts, adapter, side, bool(arguments.get("checkpointing")), stage == "ica")
-    if half or config.precision == "bf16":
-        kept = {key: value / 2 for key, value in kept.items()}
-    judged = min(int(arguments.get("judged") or config.batch_size), config.batch_size)
-    activations = config.batch_size * kept["unet"] + judged * kept["decoder"]
-    lines.append(work(config, folder))
+    frozen, own = sum(_count(part) for part in parts.values()), _count(adapter)
+    side = (arguments.get("data") or {}).get("size")
+    kept, done = _work(parts, adapter, arguments, config, stage == "ica", learned, side)
+    weights = _bytes(arguments) * frozen + 4 * own
     again = " (recomputed by blocks)" if arguments.get("checkpointing") else ""
-    lines.append(_memory(side, weights, state, activations) + again)
+    lines += [work(config, folder), _memory(weights, learned, kept) + again]
     if name in UNETS or _family(name) is not None:
-        done = Work(
-            kept_flop["unet"],
-            kept_flop["decoder"] if stage == "ica" else 0.0,
-            learned,
-            False,
-            unet.config.out_channels * (side // _factor(parts["vae"])) ** 2,
-        )
         lines += outlook(stage, arguments, config, done)
     return "\n".join(lines)
 
@@ -87,28 +71,52 @@ def plan_sfsr(arguments: dict[str, Any], config: LoopConfig, folder: Path) -> st
         adapter = create_adapter(unet, recognisers, IMAGE_PROMPT)
     unet.to("meta")
     adapter.attach(unet)
-    trained = {"unet": unet, "adapter": adapter}
-    counts = {key: sum(p.numel() for p in part.parameters()) for key, part in trained.items()}
+    counts = {"unet": _count(unet), "adapter": _count(adapter)}
     lines = [f"{key:20s} {count:>13,} parameters, {count:>13,} trained" for key, count in counts.items()]
-    learned, half = sum(counts.values()), arguments.get("dtype", "float32") != "float32"
-    frozen = sum(p.numel() for key, part in parts.items() if key != "unet" for p in part.parameters())
-    side = unet.config.sample_size * _factor(parts["vae"])
+    learned = sum(counts.values())
+    frozen = sum(_count(part) for key, part in parts.items() if key != "unet")
     judge = arguments.get("estimator", "improved-midpoint") is not None
-    kept, flop = _kept(parts, adapter, side, bool(arguments.get("checkpointing")), judge)
-    if half or config.precision == "bf16":
-        kept = {key: value / 2 for key, value in kept.items()}
-    judged = min(int(arguments.get("judged") or config.batch_size), config.batch_size)
-    weights = 4 * learned + (2 if half else 4) * frozen
-    lines += [
-        work(config, folder),
-        _memory(side, weights, 16 * learned, config.batch_size * kept["unet"] + judged * kept["decoder"]),
-    ]
-    cells = unet.config.out_channels * unet.config.sample_size**2
-    done = Work(flop["unet"], flop["decoder"] if judge else 0.0, learned, True, cells)
+    kept, done = _work(parts, adapter, arguments, config, judge, learned, all_of_it=True)
+    lines += [work(config, folder), _memory(4 * learned + _bytes(arguments) * frozen, learned, kept)]
     return "\n".join([*lines, *outlook("sfsr", arguments, config, done)])
 
 
-def _memory(side: int, weights: float, state: float, activations: float) -> str:
+def _count(part: nn.Module) -> int:
+    return sum(p.numel() for p in part.parameters())
+
+
+def _bytes(arguments: dict[str, Any]) -> int:
+    """Of a number of what stays frozen."""
+    return 2 if arguments.get("dtype", "float32") != "float32" else 4
+
+
+def _work(
+    parts: dict[str, nn.Module],
+    adapter: EAdapter,
+    arguments: dict[str, Any],
+    config: LoopConfig,
+    judge: bool,
+    learned: int,
+    side: int | None = None,
+    all_of_it: bool = False,
+) -> tuple[tuple[int, float], Work]:
+    """The pictures' side in px with the bytes of activations that a step keeps, and its work."""
+    unet: Any = parts["unet"]
+    factor = _factor(parts["vae"])
+    side = int(side or unet.config.sample_size * factor)
+    kept, flop = _kept(parts, adapter, side, bool(arguments.get("checkpointing")), judge)
+    judged = min(int(arguments.get("judged") or config.batch_size), config.batch_size)
+    activations = config.batch_size * kept["unet"] + judged * kept["decoder"]
+    if _bytes(arguments) == 2 or config.precision == "bf16":
+        activations /= 2
+    cells = unet.config.out_channels * (side // factor) ** 2
+    return (side, activations), Work(
+        flop["unet"], flop["decoder"] if judge else 0.0, learned, all_of_it, cells
+    )
+
+
+def _memory(weights: float, learned: int, kept: tuple[int, float]) -> str:
+    (side, activations), state = kept, 16 * learned  # gradient, two moments and the average
     return (
         f"about {(weights + state + activations) / GIB:.1f} GiB a process at {side} px: weights {weights / GIB:.2f}, "
         f"gradients, moments and average {state / GIB:.2f}, activations {activations / GIB:.2f}"
@@ -175,9 +183,7 @@ def _kept(
     unet: Any = parts["unet"]
     vae: Any = parts["vae"]
     if checkpointing:
-        for part in (unet, vae):
-            if getattr(part, "_supports_gradient_checkpointing", False):
-                part.enable_gradient_checkpointing()
+        recompute_activations(unet, vae)
     adapter = adapter.to("meta")
     cells = side // _factor(vae)
     config = unet.config

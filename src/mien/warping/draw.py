@@ -10,6 +10,7 @@ import numpy as np
 from mien.types import ByteImage, FloatArray
 from mien.warping import folds
 from mien.warping.eyes import draw_eyes
+from mien.warping.lips import held
 from mien.warping.motion import CELLS, carry, motion
 from mien.warping.mouth import Mouth
 from mien.warping.shapes import moved
@@ -34,17 +35,18 @@ def draw(
     mouth: Mouth,
     turn: FloatArray | None = None,
     cells: int = CELLS,
+    shut: float = 0.0,
 ) -> Drawn:
     """`image` [H, W, 3] uint8 whose face changes from coefficients `before` to `after` [52].
 
     Args:
-        landmarks: [478, 3] px of the face. mouth: the photo's. turn: see `mien.warping.shapes.moved`.
+        landmarks: [478, 3] px of the face. mouth: the photo's. turn, shut: see `mien.warping.shapes.moved`.
         cells: of the motion map, see `mien.warping.motion`.
     """
     if turn is None and np.array_equal(before, after):
         return Drawn(image.copy(), (0, 0, 0, 0))
-    target = moved(landmarks, before, after, turn)
-    moving = motion(landmarks, target, image.shape, cells)
+    target = moved(landmarks, before, after, turn, shut)
+    moving = motion(held(landmarks, target), target, image.shape, cells)
     region = carry(image, moving)
     x0, y0, x1, y1 = moving.box
     local = target - [x0, y0, 0]
@@ -65,6 +67,7 @@ def invented(
     before: FloatArray,
     after: FloatArray,
     turn: FloatArray | None = None,
+    shut: float = 0.0,
 ) -> ByteImage:
     """[h, w] uint8 of the box of `drawn`: by how many levels it differs, in the colour that differs most, from the
     photo's own pixels moved: what was drawn there, and was not in the photo.
@@ -74,5 +77,6 @@ def invented(
     x0, y0, x1, y1 = drawn.box
     if x0 == x1 or y0 == y1:
         return np.zeros((y1 - y0, x1 - x0), np.uint8)
-    carried = carry(image, motion(landmarks, moved(landmarks, before, after, turn), image.shape))
+    target = moved(landmarks, before, after, turn, shut)
+    carried = carry(image, motion(held(landmarks, target), target, image.shape))
     return np.asarray(cv2.absdiff(drawn.image[y0:y1, x0:x1], carried).max(axis=2))

@@ -45,7 +45,7 @@ _OPENINGS = (  # closed outlines of what is never touched
 
 @dataclass(frozen=True)
 class _Model:
-    """uv [468, 2]; texels [p] (row * SIZE + column), their corners [p, 3] and shares [p, 3]; weights [52, p]."""
+    """uv [468, 2]; texels [p] (row * SIZE + column), their corners [3, p] and shares [3, p]; weights [52, p]."""
 
     uv: FloatArray
     texels: IndexArray
@@ -61,8 +61,8 @@ def _model() -> _Model:
         return _Model(
             file["uv"],
             file["texels"].astype(np.int64),
-            file["corners"].astype(np.int64),
-            shares / shares.sum(1, keepdims=True),
+            np.ascontiguousarray(file["corners"].T.astype(np.int64)),
+            np.ascontiguousarray((shares / shares.sum(1, keepdims=True)).T),
             file["weights"] * file["scale"][:, None],
         )
 
@@ -78,19 +78,19 @@ def ratio(before: FloatArray, after: FloatArray, strength: float = 0.7) -> Float
     Linear while small; never beyond a factor of exp(0.5), where folds would turn into stripes.
     """
     model = _model()
-    change = strength * (np.asarray(after, np.float32) - np.asarray(before, np.float32))
+    shapes = strength * (np.asarray(after, np.float32) - np.asarray(before, np.float32))
     change = np.einsum(
-        "s,sp->p", change, model.weights
-    )  # a BLAS would wake threads that wait for more, busily
+        "k,kp->p", shapes, model.weights
+    )  # BLAS would wake its threads for less than they cost
     texture = np.zeros(SIZE * SIZE, np.float32)
     texture[model.texels] = _LIMIT * np.tanh(change / _LIMIT)
     return texture.reshape(SIZE, SIZE)
 
 
-def _splat(at: FloatArray, values: FloatArray, width: int, height: int) -> FloatArray:
-    """Values [n] at cells `at` [n, 2] spread over a grid [height, width] and averaged (normalised convolution)."""
-    column, row = np.floor(at).astype(np.int64).T
-    fx, fy = (at - np.floor(at)).T
+def _splat(x: FloatArray, y: FloatArray, values: FloatArray, width: int, height: int) -> FloatArray:
+    """Values [n] at cells (x, y) spread over a grid [height, width] and averaged (normalised convolution)."""
+    column, row = x.astype(np.int64), y.astype(np.int64)
+    fx, fy = x - column, y - row
     total, share = np.zeros(width * height), np.full(width * height, 1e-6)
     for step, part in (
         (0, (1 - fx) * (1 - fy)),
@@ -125,10 +125,14 @@ def apply(image: ByteImage, landmarks: FloatArray, log_ratio: FloatArray) -> Byt
     cells = np.maximum(np.round(size * (_CELLS / size.max())), 4).astype(int)
     local = points - low.astype(np.float32)
     grid = local * (cells / size).astype(np.float32)
-    at = sum(grid[model.corners[:, k]] * model.shares[:, k, None] for k in range(3)) - np.float32(0.5)
-    kept = ((at >= 0) & (at < cells - 1)).all(1)
-    gain = np.exp(_splat(at[kept], log_ratio.ravel()[model.texels[kept]], *cells))
-    brightest = cv2.resize(crop, cells.tolist(), interpolation=cv2.INTER_AREA).max(2)
+    x, y = (
+        sum(side[model.corners[k]] * model.shares[k] for k in range(3)) - np.float32(0.5)
+        for side in np.ascontiguousarray(grid.T)
+    )
+    kept = (x >= 0) & (x < cells[0] - 1) & (y >= 0) & (y < cells[1] - 1)
+    gain = np.exp(_splat(x[kept], y[kept], log_ratio.ravel()[model.texels[kept]], *cells))
+    red, green, blue = cv2.split(cv2.resize(crop, cells.tolist(), interpolation=cv2.INTER_AREA))
+    brightest = np.maximum(np.maximum(red, green), blue)
     gain = np.minimum(gain, np.maximum(250 / np.maximum(brightest, 1), 1)).astype(np.float32)
     closed = np.zeros(gain.shape, np.float32)
     for opening in _OPENINGS:

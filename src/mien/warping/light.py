@@ -24,9 +24,15 @@ STEEP = (0.5, 1.8)  # slopes of a tone curve at least and at most
 LIPS = 0.7  # share of the change from lips to lips in that of lips; the rest is the skin's
 LUMA = np.array([0.299, 0.587, 0.114])  # Rec. 601
 EYES = 0.4  # power of the change of brightness that eyes and teeth take on
+WHITES = 0.7  # share in it of how the whites of the eyes change
+DEEP = 0.3  # of the skin's luminance, below which a dark picture has specks
 BROWS = 0.7  # power of skin's gain that brows, where they are darker than it, do not take on
 CALM = 1.5  # gain of skin from which the noise of its colours is taken out
 SHINE = 0.85  # share of skin's hue that what is as light as skin has at least
+LOOSE = 2.0  # how much more `DOUBT` and `MOST` allow for each unit of log gain between two skins
+TINTS = 0.8  # how much less shades of colour become for each unit of log gain between two skins
+SOFT = 0.85  # of the lightest skin of a photo, from which what is lighter bends
+OTHER = 0.2  # log ratio from which on what a forehead shows is something else than skin
 MOST = 0.35  # log ratio by which the finer light may differ from the broad
 
 
@@ -86,14 +92,14 @@ class Complexion:
 
     Attributes:
         tone: log gain [256] of skin of each luminance. hue: log gains [3] of skin on top of it.
-        lips: gains [256, 3] of lips of each luminance instead. eyes: gain of eyes and teeth instead.
+        lips: gains [256, 3] of lips of each luminance instead. eyes: gains [3] of eyes and teeth instead.
         ruddy: (R - B) / (R + B), luminance: of the skin that there is. bright: gain of its luminance.
     """
 
     tone: FloatArray
     hue: FloatArray
     lips: FloatArray
-    eyes: float
+    eyes: FloatArray
     ruddy: float
     luminance: float
     bright: float
@@ -107,12 +113,14 @@ class Complexion:
         return np.clip(np.maximum(ruddy, np.minimum(shine, SHINE)), 0, 1)
 
     def calm(self, picture: ByteImage, sigma: float) -> ByteImage:
-        """`picture` [h, w, 3] without the noise of its colours, `sigma` px wide, as far as dark skin becomes light:
-        what hardly showed in the dark would be seen then."""
+        """`picture` [h, w, 3] without the noise of its colours, `sigma` px wide, and without specks in its deepest
+        shade, as far as dark skin becomes light: what hardly showed in the dark would be seen then."""
         share = float(np.clip((self.bright - CALM) / CALM, 0, 1))
         if share == 0:
             return picture
         luma, *colours = cv2.split(cv2.cvtColor(picture, cv2.COLOR_RGB2YCrCb))
+        deep = cv2.dilate((luma < DEEP * self.luminance).astype(np.uint8), np.ones((5, 5), np.uint8))
+        cv2.copyTo(cv2.medianBlur(luma, 5), deep, luma)
         soft = [cv2.GaussianBlur(part, (0, 0), max(sigma * share, 0.3)) for part in colours]
         return np.asarray(cv2.cvtColor(cv2.merge([luma, *soft]), cv2.COLOR_YCrCb2RGB), np.uint8)
 
@@ -121,29 +129,40 @@ class Complexion:
     ) -> FloatArray:
         """`picture` [h, w, 3] float32 0 to 255; `lips`, `eyes`, `flesh`, `brows` [h, w] 0 to 1: where these are."""
         grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
-        hair = brows * np.clip((0.9 - grey / max(self.luminance, 1.0)) / 0.4, 0, 1)  # black on any skin
+        even = cv2.GaussianBlur(grey, (0, 0), 0.7 + 0.01 * grey.shape[1] * (self.bright > CALM))
+        hair = brows * np.clip((0.82 - even / max(self.luminance, 1.0)) / 0.3, 0, 1)  # black on any skin
         less = BROWS * max(float(np.log(self.bright)), 0.0) * hair
         gains = np.exp((self.tone[grey] - less)[..., None] + flesh[..., None] * self.hue)
-        for table, where in ((self.lips, lips), (np.full((256, 3), self.eyes, np.float32), eyes)):
+        for table, where in ((self.lips, lips), (np.tile(self.eyes, (256, 1)), eyes)):
             x, y, w, h = cv2.boundingRect((where > 0).astype(np.uint8))
             part = np.s_[y : y + h, x : x + w]
             gains[part] += where[part][..., None] * (table[grey[part]] - gains[part])
         return _bounded(gains * picture)
 
 
-def complexion(front: ByteImage, back: ByteImage, skin: FloatArray, lips: FloatArray) -> Complexion:
-    """Of two pictures [h, w, 3] in one geometry: `skin` [h, w] 0 to 1, where both show skin, `lips` where both do.
+def complexion(
+    front: ByteImage,
+    back: ByteImage,
+    skin: FloatArray,
+    lips: FloatArray,
+    landmarks: FloatArray | None = None,
+) -> Complexion:
+    """Of two pictures [h, w, 3] in one geometry: `skin` [h, w] 0 to 1, where both show skin, `lips` where both do;
+    `landmarks` [478, 3] px.
 
     Skin: luminance by the curve that takes quantiles to quantiles, so that shine and shade spread as they do on the
     photo's skin; hue by the median colours. Lips: between the skin's change and a change from lips to lips, for their
-    colour is the person's too. Hair, eyes and teeth keep their hue.
+    colour is the person's too. Eyes and teeth: by the whites of
+    the eyes, which tell the light and not the person. Hair keeps its hue.
     """
     grey = np.arange(256.0)
     middle = len(LEVELS) // 2
     own, goal = _quantiles(front, skin), _quantiles(back, skin)
     whole = (goal[middle] + 2) / (own[middle] + 2)
     bright = float(whole @ LUMA)
-    rise = np.clip((_curve(own @ LUMA, goal @ LUMA) + 1) / (grey + 1), bright / DEEPEST, bright * DEEPEST)
+    # Shine lies on the skin and is as light on any: above the median a gain may become small.
+    least = np.where(grey < own[middle] @ LUMA, bright / DEEPEST, 0.0)
+    rise = np.clip((_curve(own @ LUMA, goal @ LUMA) + 1) / (grey + 1), least, bright * DEEPEST)
     mine, theirs = (_quantiles(picture, lips)[middle] + 2 for picture in (front, back))
     lip = np.clip(whole ** (1 - LIPS) * (theirs / mine) ** LIPS, 0.25, 4)
     shine = (np.maximum(grey - mine @ LUMA, 0) / np.maximum(grey, 1))[:, None]  # the part that is laid on
@@ -152,11 +171,23 @@ def complexion(front: ByteImage, back: ByteImage, skin: FloatArray, lips: FloatA
         np.log(rise).astype(np.float32),
         np.log(whole / bright).astype(np.float32),
         (lip * (1 - shine) + np.minimum(lip, 1) * shine).astype(np.float32),
-        bright**EYES,
+        _eyes(front, back, landmarks, bright),
         float((red - blue) / (red + blue + OFFSET)),
         float(own[middle] @ LUMA),
         bright,
     )
+
+
+def _eyes(front: ByteImage, back: ByteImage, landmarks: FloatArray | None, bright: float) -> FloatArray:
+    """Gains [3] of eyes whose skin gets `bright` times as light."""
+    guess = EYES * np.log(bright)
+    whites = [None if landmarks is None else tone.sclera(picture, landmarks) for picture in (front, back)]
+    if whites[0] is None or whites[1] is None:
+        return np.full(3, np.exp(guess), np.float32)
+    change = np.log((whites[1] + OFFSET) / (whites[0] + OFFSET))
+    light = float(change @ LUMA)
+    seen = WHITES * light + (1 - WHITES) * guess
+    return np.exp(np.clip(seen, -1, 1) + np.clip(change - light, -0.25, 0.25)).astype(np.float32)
 
 
 def _quantiles(picture: ByteImage, where: FloatArray) -> FloatArray:
@@ -195,26 +226,77 @@ def _bounded(values: FloatArray) -> FloatArray:
 
 
 def relight(
-    front: FloatArray, back: FloatArray, skin: FloatArray, edge: FloatArray, wide: float
+    front: FloatArray,
+    back: FloatArray,
+    skin: FloatArray,
+    edge: FloatArray,
+    beard: FloatArray,
+    wide: float,
+    bright: float = 1.0,
 ) -> FloatArray:
     """log gains [h, w, 3] that give `front`, of the right complexion, the light of `back` (small, [h, w, 3], 0 to 255).
 
     Args:
         skin: [h, w] 0 to 1, where both show skin. edge: [h, w] 0 to 1, where the one will pass into the other.
-        wide: of the face, px.
+        beard: [h, w] 0 to 1, where a beard may grow. wide: of the face, px. bright: gain of the skin's luminance that
+            there was before: the more, the less alike is how the two shine, which is not for the tone curve to know.
     """
+    loose = 1 + LOOSE * abs(float(np.log(bright))) * (1 - beard)
+    most = (MOST * loose)[..., None]
     soft = [np.asarray(cv2.GaussianBlur(part, (0, 0), 1.0), np.float32) for part in (front, back)]
     change = ratio(soft[0], soft[1])
     trust = skin.astype(np.float32)
     broad, _ = smooth(change, trust, BROAD * wide)
     for _ in range(3):  # beards and what else is not one's skin but the other's
         off = (change - broad).mean(2)
-        trust = skin / (1 + (off / DOUBT) ** 2)
+        trust = skin / (1 + (off / (DOUBT * loose)) ** 2)
         broad, _ = smooth(change, trust, BROAD * wide)
-    finer, say = smooth(np.clip(change - broad, -MOST, MOST), trust, FINE * wide)
+    finer, say = smooth(np.clip(change - broad, -most, most), trust, FINE * wide)
     gains = broad + finer * (say / (say + 0.1))
-    left, say = smooth(np.clip(change - gains, -MOST, MOST), edge * skin, EDGE * wide)
+    left, say = smooth(np.clip(change - gains, -most, most), edge * skin, EDGE * wide)
     return np.asarray(gains + left * np.clip(say / 0.3, 0, 1))
+
+
+def agreement(front: FloatArray, back: ByteImage) -> FloatArray:
+    """[h, w] 0 to 1: how far `front`, lit as `back` is, shows what `back` shows, both small [h, w, 3] 0 to 255."""
+    own, other = (
+        np.asarray(cv2.GaussianBlur(p.astype(np.float32), (0, 0), 1.0), np.float32) for p in (front, back)
+    )
+    away = np.abs(ratio(own, other)).mean(2)
+    return np.asarray(1 / (1 + (away / OTHER) ** 4), np.float32)
+
+
+def settle(
+    face: FloatArray,
+    back: ByteImage,
+    skin: FloatArray,
+    flesh: FloatArray,
+    lips: FloatArray,
+    bright: float,
+) -> FloatArray:
+    """`face` [h, w, 3] 0 to 255 with what a change of its skin by `bright` times has blown up taken back.
+
+    Shades of colour that were small on one skin (a blush, a bluish shine, noise) get a part of their distance to the
+    hue of the photo's skin; nothing is lighter than the lightest skin of the photo.
+
+    Args:
+        back: the photo, [h, w, 3].
+        skin: where both show skin, flesh: where the result is skin or lips, lips: where it is lips, [h, w] 0 to 1.
+    """
+    chosen = back[skin > 0.5].astype(np.float32)
+    if len(chosen) < 50:
+        return face
+    light = chosen @ LUMA.astype(np.float32)
+    most = 1.03 * float(np.quantile(light, 0.99))
+    hue = np.median(chosen / (light[:, None] + OFFSET), 0)
+    luma = face @ LUMA.astype(np.float32)
+    over = np.maximum(luma - SOFT * most, 0)
+    room = (1 - SOFT) * most
+    dimmed = (luma - over + room * np.tanh(over / room) + 1) / (luma + 1)
+    share = flesh * (1 - lips) * (1 - np.exp(-TINTS * abs(np.log(bright))))
+    even = (luma + OFFSET)[..., None] * hue
+    face = face + share[..., None] * (even - face)
+    return np.asarray(face * (1 + flesh * (dimmed - 1))[..., None], np.float32)
 
 
 def resemble(front: FloatArray, back: ByteImage, landmarks: FloatArray) -> FloatArray:

@@ -33,6 +33,13 @@ LIDS = (RIGHT_UPPER_LID + RIGHT_LOWER_LID[::-1], LEFT_UPPER_LID + LEFT_LOWER_LID
 LIPS = UPPER_LIP + LOWER_LIP[::-1]
 OUTER_LIPS = OUTER_UPPER_LIP + OUTER_LOWER_LIP[::-1]
 BROWS = ((70, 63, 105, 66, 107, 55, 65, 52, 53, 46), (300, 293, 334, 296, 336, 285, 295, 282, 283, 276))
+# The lower middle of a face may be bearded, and a beard is the face's own.
+BEARD = (123, 147, 213, 192, 214, 135, 169, 170, 140, 171, 175, 396, 369, 395, 394, 364, 434, 416, 433, 376, 352, 280,
+         425, 327, 2, 98, 205, 50)  # fmt: skip
+CHIN = (150, 149, 176, 148, 152, 377, 400, 378, 379, 262, 428, 199, 208, 32)
+ROUGH = 2.8  # times the texture of the cheeks, from which a chin is bearded
+PALEST = 0.96  # of the light of the cheeks: what is lighter is no beard but a collar
+SMOOTH = 0.008  # texture of cheeks at least: the very smoothest of soft pictures tell nothing
 ROUNDS = 2  # of GrabCut
 
 
@@ -64,10 +71,7 @@ def shown(image: ByteImage, landmarks: FloatArray) -> ByteImage:
     centre = np.median(skin, 0)
     spread = np.maximum(1.48 * np.median(np.abs(skin - centre), 0), [16.0, 4.0, 4.0])
     unlike = (((lab - centre) / spread) ** 2).sum(2) > 8.0
-    # The lower middle of a face may be bearded, and a beard is the face's own.
-    beard = fill(shape, landmarks, (123, 147, 213, 192, 214, 135, 169, 170, 140, 171, 175, 396, 369, 395, 394, 364, 434,
-                                    416, 433, 376, 352, 280, 425, 327, 2, 98, 205, 50))  # fmt: skip
-    own = (sure | beard | fill(shape, landmarks, *LIDS, OUTER_LIPS)) > 0
+    own = (sure | fill(shape, landmarks, BEARD) | fill(shape, landmarks, *LIDS, OUTER_LIPS)) > 0
     state = np.where(unlike, cv2.GC_PR_BGD, cv2.GC_PR_FGD).astype(np.uint8)
     near = cv2.dilate(oval, np.ones((3, 3), np.uint8), iterations=max(1, int(0.02 * wide))) > 0
     state[unlike & ~near] = cv2.GC_BGD
@@ -99,6 +103,62 @@ def shown(image: ByteImage, landmarks: FloatArray) -> ByteImage:
         if outer[fill(shape, above, brow) > 0].mean() < 0.5:
             outer &= fill(shape, landmarks, brow, grow=1.25) == 0
     return np.where(outer, 0, oval).astype(np.uint8)
+
+
+def bearded(image: ByteImage, landmarks: FloatArray) -> FloatArray:
+    """[h, w] float32 0 to 1: where there is beard on cheeks, chin and throat of a small picture: it has a texture that
+    the cheeks below the eyes have not, and is darker. All 0 where the chin has none."""
+    wide = float(np.linalg.norm(landmarks[234, :2] - landmarks[454, :2]))
+    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32)
+    rough = np.abs(grey - cv2.GaussianBlur(grey, (0, 0), 0.01 * wide)) / (grey + 4)
+    cheeks = fill(image.shape, landmarks, *SURE[1:]) > 0
+    chin = cv2.erode(fill(image.shape, landmarks, CHIN), np.ones((5, 5), np.uint8)) > 0  # not its outline
+    if not cheeks.any() or not chin.any():
+        return np.zeros(image.shape[:2], np.float32)
+    smooth = max(float(rough[cheeks].mean()), SMOOTH)
+    if rough[chin].mean() < ROUGH * smooth:
+        return np.zeros(image.shape[:2], np.float32)
+    dark = cv2.GaussianBlur(grey, (0, 0), 0.02 * wide) < PALEST * np.median(grey[cheeks])
+    if np.median(dark[chin]) < 1:
+        return np.zeros(image.shape[:2], np.float32)
+    hair = cv2.GaussianBlur(rough * dark * throat(image.shape, landmarks), (0, 0), 0.03 * wide) / smooth
+    return np.asarray(np.clip((hair - 0.5 * ROUGH) / (0.25 * ROUGH), 0, 1))
+
+
+def flesh(image: ByteImage, landmarks: FloatArray) -> ByteImage:
+    """[h, w] uint8: 1 where a picture has the colour of the cheeks, in any shade that a throat may lie in."""
+    soft = cv2.GaussianBlur(image.astype(np.float32), (0, 0), 1.0) + 4
+    light = soft.sum(2, keepdims=True)
+    cheeks = fill(image.shape, landmarks, *SURE[1:]) > 0
+    if not cheeks.any():
+        return np.zeros(image.shape[:2], np.uint8)
+    away = np.abs(soft / light - np.median((soft / light)[cheeks], 0)).max(2)
+    shade = light[..., 0] / np.median(light[cheeks])
+    return ((away < 0.08) & (shade > 0.15) & (shade < 1.2)).astype(np.uint8)
+
+
+def darker(image: ByteImage, landmarks: FloatArray) -> ByteImage:
+    """[h, w] uint8: 1 where a picture is darker than the cheeks."""
+    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    return (grey < np.median(grey[fill(image.shape, landmarks, *SURE[1:]) > 0])).astype(np.uint8)
+
+
+def throat(shape: tuple[int, ...], landmarks: FloatArray) -> ByteImage:
+    """[h, w] uint8: 1 on the lower face and below the jaw, as far as beards grow."""
+    down = landmarks[152, :2] - landmarks[1, :2]
+    jaw = [58, 172, 136, 150, 149, 176, 148, 152, 377, 400, 378, 379, 365, 397, 288]
+    below = landmarks.copy()
+    below[jaw, :2] += np.sin(np.linspace(0, np.pi, len(jaw)))[:, None] ** 1.5 * (0.45 * down)
+    return fill(shape, below, (*jaw, 425, 2, 205))
+
+
+def rim(shape: tuple[int, ...], landmarks: FloatArray) -> ByteImage:
+    """[h, w] uint8: 1 on forehead, temples and the sides of the cheeks, without the brows: where hair falls."""
+    top = OVAL.index(127)  # from there over the top to 356
+    forehead = (*OVAL[top:], *OVAL[:8], 372, 383, 300, 293, 334, 296, 336, 9, 107, 66, 105, 63, 70, 156, 143)
+    right = (143, 127, 234, 93, 132, 58, 213, 147, 123, 116)
+    left = (372, 356, 454, 323, 361, 288, 433, 376, 352, 345)
+    return fill(shape, landmarks, forehead, right, left) & (1 - fill(shape, landmarks, *BROWS, grow=1.15))
 
 
 def refine(

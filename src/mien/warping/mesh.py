@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from mien.face.mask import OVAL as OVAL
+
 IndexArray = NDArray[np.int32]
 
 RIGHT_UPPER_LID = (33, 246, 161, 160, 159, 158, 157, 173, 133)
@@ -25,10 +27,6 @@ UPPER_LIP = (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308)  # inner contours
 LOWER_LIP = (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308)
 OUTER_UPPER_LIP = (61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291)
 OUTER_LOWER_LIP = (61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291)
-OVAL = (
-    10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377,
-    152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109,
-)  # fmt: skip
 # What an expression hardly moves: eye corners, bridge and base of the nose, temples, upper cheek edges.
 STEADY = (33, 133, 362, 263, 168, 6, 197, 2, 98, 327, 127, 356, 234, 454)
 

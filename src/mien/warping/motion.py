@@ -123,7 +123,6 @@ def motion(
     flat = np.abs(area) < 1e-6
     inverse = np.linalg.inv(np.where(flat[:, None, None], np.eye(2), edges))  # [m, 2, 2]
     slope = inverse @ (shift[:, 1:] - shift[:, :1])  # change of shift per cell in x, in y
-    base = shift[:, 0] - np.einsum("mi,mij->mj", corners[:, 0], slope)
     index = np.full((h, w), -1, np.int32)
     depth = np.concatenate([target[:468, 2], np.full(len(ring_before), 1e6)])
     fixed = np.round((corners - 0.5) * 16).astype(np.int32)
@@ -133,15 +132,33 @@ def motion(
         source is not None
     ):  # no eye or mouth of the photo's lies below: openings, wound the other way, are laid too
         seen |= ~flat & (np.arange(len(cut)) >= len(triangles())) & (cut < 468).all(1)
-    for k in np.argsort(-depth[cut].mean(1), kind="stable"):
-        if seen[k]:
-            cv2.fillConvexPoly(index, fixed[k], int(k), cv2.LINE_8, 4)
-    rows, columns = np.nonzero(index >= 0)
-    k = index[rows, columns]
-    place = np.stack([columns + 0.5, rows + 0.5], 1)
-    grid = np.zeros((h, w, 2), np.float32)
-    grid[rows, columns] = base[k] + np.einsum("ni,nij->nj", place, slope[k])
+    order = np.argsort(-depth[cut].mean(1), kind="stable")
+    for k in order[seen[order]].tolist():
+        cv2.fillConvexPoly(index, fixed[k], k, cv2.LINE_8, 4)
+    # Of each triangle a corner, its shift, the slopes, and the least and most shift: a cell's centre may lie just
+    # outside its triangle, and a sliver's map leads far away. The last column is of cells without a triangle.
+    maps = np.zeros((12, len(cut) + 1), np.float32)
+    parts = corners[:, 0], shift[:, 0], slope[:, 0], slope[:, 1], shift.min(1), shift.max(1)
+    maps[:, :-1] = np.concatenate(parts, 1).T
+    of = np.take(maps, index, axis=1)  # [12, h, w]
+    by_x = np.arange(w, dtype=np.float32) + 0.5 - of[0]
+    by_y = np.arange(h, dtype=np.float32)[:, None] + 0.5 - of[1]
+    sides = [np.clip(of[k] + by_x * of[k + 2] + by_y * of[k + 4], of[k + 6], of[k + 8]) for k in (2, 3)]
+    grid = np.stack(sides, 2)
+    _fill_gaps(grid, index, p[-2 * len(OVAL) : -len(OVAL)])
     return Motion((x0, y0, x1, y1), grid)
+
+
+def _fill_gaps(grid: FloatArray, index: IndexArray, outline: FloatArray) -> None:
+    """Give cells within `outline` [n, 2] that no triangle covers (theirs folded over) their neighbour's motion."""
+    within = cv2.fillConvexPoly(np.zeros(index.shape, np.uint8), outline.astype(np.int32), 1)
+    gaps = (within > 0) & (index < 0)
+    if gaps.any():
+        covered = (index < 0).astype(np.uint8)
+        _, nearest = cv2.distanceTransformWithLabels(covered, cv2.DIST_L2, 3, labelType=cv2.DIST_LABEL_PIXEL)
+        of = np.zeros((int(nearest.max()) + 1, 2), np.float32)
+        of[nearest[index >= 0]] = grid[index >= 0]
+        grid[gaps] = of[nearest[gaps]]
 
 
 def carry(image: ByteImage, moving: Motion) -> ByteImage:
@@ -208,7 +225,7 @@ def _span(some: FloatArray) -> tuple[int, int]:
 def _moved(moving: Motion) -> tuple[slice, slice]:
     """Rows and columns of the region's pixels outside of which nothing moves by `STILL`."""
     x0, y0, x1, y1 = moving.box
-    moves = np.abs(moving.grid).max(2) >= STILL
+    moves = np.maximum.reduce([np.abs(moving.grid[..., side]) for side in (0, 1)]) >= STILL
     sides = []
     for some, length in ((moves.any(1), y1 - y0), (moves.any(0), x1 - x0)):
         first, last = _span(some)
@@ -222,6 +239,6 @@ def _squeeze(moving: Motion) -> FloatArray:
     """Source pixels per result pixel, in the direction of most, of every cell of the grid [h, w] float32."""
     x0, _, x1, _ = moving.box
     cell = (x1 - x0) / moving.grid.shape[1]
-    down, across = np.gradient(moving.grid, axis=0), np.gradient(moving.grid, axis=1)
-    stretch = np.maximum(np.abs(1 + across[..., 0] / cell), np.abs(1 + down[..., 1] / cell))
+    across, down = np.gradient(moving.grid[..., 0], axis=1), np.gradient(moving.grid[..., 1], axis=0)
+    stretch = np.maximum(np.abs(1 + across / cell), np.abs(1 + down / cell))
     return np.asarray(stretch, np.float32)

@@ -17,8 +17,9 @@ from mien.types import ByteImage, FloatArray
 from mien.warping import tone
 from mien.warping.mouth_drawn import drawn
 from mien.warping.mouth_shown import Shown, borrowed, shown
-from mien.warping.teeth import JAW, Teeth, jaw_drop, lip_gap, locate_teeth, pose, smooth, view_of
+from mien.warping.teeth import JAW, Teeth, jaw_drop, lip_gap, lips, locate_teeth, pose, smooth, view_of
 
+CLOSED_LINE = 0.7  # width of the line between shut lips, in units
 _ATLAS_BLUR = 0.16  # sigma of the sharpest edges of the drawn teeth, in units
 
 
@@ -88,7 +89,7 @@ class Mouth:
         where = pose(target)
         view = view_of(target, self.image.shape, where)
         if view is None:
-            return NOTHING
+            return self._line(target, where.scale)
         jaw = jaw_drop(float(where.head(target)[list(JAW), 1].mean()) - self.place.jaw)
         picture = drawn(view, where, self.place, jaw, self.colour)
         picture = tone.grain(picture, self.colour, _ATLAS_BLUR * where.scale)
@@ -98,6 +99,27 @@ class Mouth:
         further = smooth(view.gap - max(self.parted - 0.3, 0.0), 0.4, 1.5)
         alpha = smooth(mask, 0.3, 0.95) * further * (view.mask > 0)
         return Layer(picture, alpha.astype(np.float32), view.left, view.top)
+
+    def _line(self, target: FloatArray, unit: float) -> Layer:
+        """The dark line between lips that were open in the photo and are shut at `target`; `unit`: px a unit.
+
+        What the motion map finds there lies between the photo's lips, teeth for instance.
+        """
+        closed = lip_gap(self.landmarks, pose(self.landmarks).scale) - lip_gap(target, unit)
+        share = float(smooth(closed, 1.0, 3.0))
+        curve = np.mean(lips(target), 0)
+        width = max(CLOSED_LINE * unit, 2.0)
+        height, length = self.image.shape[:2]
+        low = np.floor(curve.min(0) - 3 * width).astype(int).clip(0)
+        high = np.minimum(np.ceil(curve.max(0) + 3 * width).astype(int), [length, height])
+        if share == 0 or (high - low).min() < 1:
+            return NOTHING
+        mask = np.zeros((high[1] - low[1], high[0] - low[0]), np.uint8)
+        points = np.round((curve - low - 0.5) * 16).astype(np.int32)
+        cv2.polylines(mask, [points], False, 255, max(1, round(width)), cv2.LINE_AA, 4)
+        alpha = 0.9 * share * cv2.GaussianBlur(mask, (0, 0), 0.4 * width).astype(np.float32) / 255
+        colour = np.broadcast_to((0.5 * self.colour.lip).astype(np.float32), (*mask.shape, 3))
+        return Layer(colour, alpha, int(low[0]), int(low[1]))
 
 
 def interior(

@@ -12,18 +12,18 @@ from pathlib import Path
 
 import numpy as np
 
+from mien.face.blendshapes import NAMES
 from mien.face.pose import rotation
 from mien.types import FloatArray
+from mien.warping.lips import LIFTS, meet
 from mien.warping.mesh import (
     LEFT_IRIS,
     LEFT_LOWER_LID,
     LEFT_UPPER_LID,
-    LOWER_LIP,
     RIGHT_IRIS,
     RIGHT_LOWER_LID,
     RIGHT_UPPER_LID,
     STEADY,
-    UPPER_LIP,
 )
 
 LIDS = ((RIGHT_UPPER_LID, RIGHT_LOWER_LID, RIGHT_IRIS), (LEFT_UPPER_LID, LEFT_LOWER_LID, LEFT_IRIS))
@@ -31,6 +31,8 @@ SHUT = 0.25  # share of the model's opening below which an eye counts as shut
 MOST_TURN = 15.0  # degrees
 PIVOT = np.array([0.0, 0.6, 3.0])  # what a head turns about, cm
 WIDEST = 1.2  # times its own opening: an eye opens no further
+BROWS = ((52, 159, "Right"), (282, 386, "Left"))  # landmarks of a brow and of the lid below it
+HIGHEST = 1.8  # times its own distance from the lid: a brow goes no higher, for the skin between is stretched
 
 
 @lru_cache(maxsize=1)
@@ -75,18 +77,23 @@ def pose_of(landmarks: FloatArray) -> Pose:
 
 
 def moved(
-    landmarks: FloatArray, before: FloatArray, after: FloatArray, turn: FloatArray | None = None
+    landmarks: FloatArray,
+    before: FloatArray,
+    after: FloatArray,
+    turn: FloatArray | None = None,
+    shut: float = 0.0,
 ) -> FloatArray:
     """Where a photo's landmarks [478, 3] px go when its face changes from coefficients `before` to `after` [52].
 
     `turn` (yaw, pitch, roll, degrees; signs as in `mien.face.pose`) turns the head on, by no more than `MOST_TURN`.
 
-    Lids close by the share of their own opening that the model's would, and never cross; lips never cross; irises
-    turn by gaze alone.
+    Lids close by the share of their own opening that the model's would, and never cross; lips meet by the share
+    `shut` (see `mien.warping.lips.meet`); irises turn by gaze alone; brows rise as far as the skin below them reaches.
     """
     landmarks = np.asarray(landmarks, np.float64)
     neutral, offsets = head()
     pose = pose_of(landmarks)
+    after = _with_room(landmarks, pose, before, after)
     target = landmarks + pose.to_photo(np.tensordot(after - before, offsets, 1))
     at_first = neutral + np.tensordot(before, offsets, 1)
     at_last = neutral + np.tensordot(after, offsets, 1)
@@ -94,8 +101,9 @@ def moved(
         up, low = list(upper[1:-1]), list(lower[1:-1])
         first, last = (np.maximum(m[up, 1] - m[low, 1], 0.0) for m in (at_first, at_last))
         rest = neutral[up, 1] - neutral[low, 1]
-        share = np.maximum(last - SHUT * rest, 0) / np.maximum(first - SHUT * rest, 0.25 * rest)
-        share = np.minimum(share, WIDEST)[:, None]
+        first, last = (np.maximum(opening - SHUT * rest, 0) for opening in (first, last))
+        wider = 1 + (last - first) / np.maximum(first, 0.25 * rest)  # hardly open eyes open bit by bit
+        share = np.minimum(np.where(last < first, last / np.maximum(first, 1e-6), wider), WIDEST)[:, None]
         # The lower lid goes where the model says, but no more than a third of the way; the upper lid closes the rest.
         opening = landmarks[low] - landmarks[up]
         length = np.maximum(np.linalg.norm(opening[:, :2], axis=1, keepdims=True), 1e-6)
@@ -103,17 +111,26 @@ def moved(
         rise = np.clip(rise, -0.2, 0.33)
         target[low] = landmarks[low] - rise * opening
         target[up] = target[low] - share * opening
-    down = landmarks[152, :2] - landmarks[168, :2]
-    down = down / np.linalg.norm(down)
-    for top, bottom in zip(UPPER_LIP[1:-1], LOWER_LIP[1:-1], strict=True):
-        crossing = float((target[top, :2] - target[bottom, :2]) @ down)
-        if crossing > 0:
-            target[top, :2] -= 0.5 * crossing * down
-            target[bottom, :2] += 0.5 * crossing * down
+    meet(landmarks, target, before, after, pose.to_photo(offsets[list(LIFTS)].sum(0)), shut)
     if turn is not None:
         centre = pose.shift + pose.to_photo(PIVOT)
         target = centre + (target - centre) @ _turning(np.clip(turn, -MOST_TURN, MOST_TURN)).T
     return target
+
+
+def _with_room(landmarks: FloatArray, pose: Pose, before: FloatArray, after: FloatArray) -> FloatArray:
+    """`after` [52] with no brow higher than `HIGHEST` allows."""
+    _, offsets = head()
+    change = after - before
+    of_brows = np.array([name.startswith("brow") for name in NAMES])
+    for brow, lid, side in BROWS:
+        up = pose.turn[:, 1]
+        gap = max(float((landmarks[brow] - landmarks[lid]) @ up) / pose.scale, 0.0)
+        mine = of_brows & [not name.endswith("Left" if side == "Right" else "Right") for name in NAMES]
+        rise = float(change[mine] @ offsets[mine, brow, 1])
+        if rise > (HIGHEST - 1) * gap:
+            change[mine] *= (HIGHEST - 1) * gap / rise
+    return np.asarray(before + change)
 
 
 def _turning(turn: FloatArray) -> FloatArray:

@@ -6,20 +6,22 @@ lie in one geometry, neck and background reach the new chin wherever it ends, an
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 
 from mien.types import ByteImage, FloatArray
 from mien.warping import light, matte
 from mien.warping.draw import Drawn
-from mien.warping.mesh import OVAL, STEADY
+from mien.warping.mesh import LOWER_LIP, OVAL, STEADY, UPPER_LIP
 from mien.warping.motion import carry, motion, sample
 from mien.warping.shapes import similarity_3d
 
 SMALL = 140.0  # px across the face of the copies in which mask and light are sought
 FOREHEAD = 0.3  # share of the new face's shape that the top of the forehead gets: the hair stays
 CALM = 0.02  # reach of the noise of colours, of the face's width
-SEAM = 0.07  # width of the passage from one to the other, of the face's width
+SEAM = 0.055  # width of the passage from one to the other, of the face's width
 
 
 def posed(identity: FloatArray, landmarks: FloatArray) -> FloatArray:
@@ -33,13 +35,27 @@ def posed(identity: FloatArray, landmarks: FloatArray) -> FloatArray:
     return np.asarray(target + (1 - FOREHEAD) * share * share * (3 - 2 * share) * (landmarks - target))
 
 
-def swap(image: ByteImage, landmarks: FloatArray, identity: ByteImage, theirs: FloatArray) -> Drawn:
+def swap(
+    image: ByteImage,
+    landmarks: FloatArray,
+    identity: ByteImage,
+    theirs: FloatArray,
+    bite: float | None = None,
+) -> Drawn:
     """`image` [H, W, 3] uint8 with the face of `identity` [h, w, 3] uint8 in place of its own.
 
     `landmarks`, `theirs`: [478, 3] px of each. The identity's expression is laid in as it is; its face should not be
-    more pixels across than the photo's, for it is not filtered.
+    more pixels across than the photo's, for it is not filtered. bite: lips that are a little apart there meet, and
+    `bite` of the face's height beside their edges is left out, which still shows teeth.
     """
     target = posed(theirs, landmarks)
+    if bite is not None:
+        upper, lower = list(UPPER_LIP), list(LOWER_LIP)
+        target[upper] = target[lower] = (target[upper] + target[lower]) / 2
+        off = bite * (theirs[152] - theirs[10]) * np.sin(np.linspace(0, np.pi, len(upper)))[:, None] ** 0.5
+        theirs = theirs.copy()
+        theirs[upper] -= 1.6 * off  # teeth hang from the upper lip
+        theirs[lower] += off
     moving = motion(landmarks, target, image.shape)
     back = carry(image, moving)
     front = sample(identity, motion(landmarks, target, image.shape, source=theirs))
@@ -66,45 +82,135 @@ def blended(front: ByteImage, back: ByteImage, landmarks: FloatArray, hue: light
     size = (max(8, round(width * zoom)), max(8, round(height * zoom)))
     small = [np.asarray(cv2.resize(p, size, interpolation=cv2.INTER_AREA), np.uint8) for p in (front, back)]
     points = landmarks * [size[0] / width, size[1] / height, zoom]
-    wide *= zoom
-    oval = matte.fill(small[1].shape, points, OVAL)
-    shows = [matte.shown(p, points).astype(np.float32) for p in small]
-    within = _within(oval, SEAM * wide)
+    seen = _seen(small[0], small[1], points)
+    plan = _lit(seen, small[1], points)
+
+    x, y, w, h = cv2.boundingRect((plan.cover > 0).astype(np.uint8))
+    across, down = width / size[0], height / size[1]
+    part = np.s_[
+        int(max(y - 1, 0) * down) : int((y + h + 1) * down),
+        int(max(x - 1, 0) * across) : int((x + w + 1) * across),
+    ]
+
+    def large(layer: FloatArray) -> FloatArray:
+        return np.ascontiguousarray(cv2.resize(layer, (width, height))[part], np.float32)
+
+    if seen.lacks.any():
+        front = _filled(front, seen.lacks, seen.area & (1 - seen.lacks), 0.04 * wide * zoom)
+    behind = np.ascontiguousarray(back[part])
+    lips, eyes, flesh, brows = (large(one) for one in (plan.lips, plan.eyes, plan.flesh, plan.brows))
+    skins = plan.skins
+    face = skins.calm(np.ascontiguousarray(front[part]), CALM * wide)
+    lit = skins.apply(face, lips, eyes, flesh, brows)
+    lit = (lit + light.OFFSET) * np.exp(large(plan.gains)) - light.OFFSET
+    plain = np.clip(1 - eyes - brows, 0, 1)
+    lit = light.settle(lit, behind, large(seen.skin), plain, lips, skins.bright)
+    lit = light.resemble(lit, behind, landmarks - [part[1].start, part[0].start, 0])
+    ours = matte.refine(seen.shows[1], back, small[1], max(2, round(0.03 * wide * zoom)))[part]
+    cover = (large(plan.cover) * ours)[..., None]
+    if hue is not None:
+        lit = hue.apply(lit[..., 0])
+    kept = photo[part]
+    mixed = kept + cover * (lit - kept)
+    result = photo.copy()
+    result[part] = np.where(cover > 1e-3, np.clip(mixed + 0.5, 0, 255).astype(np.uint8), kept)
+    return result
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What two small pictures show, each [h, w]: front, the identity's [h, w, 3]; shows, where each shows its face;
+    skin, where both show bare skin; hair, where either has a beard; area, where the new face may lie; lacks, where the
+    identity's picture shows something else there."""
+
+    front: ByteImage
+    shows: tuple[FloatArray, FloatArray]
+    skin: FloatArray
+    hair: FloatArray
+    area: ByteImage
+    lacks: ByteImage
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """How the new face is to be lit, small: cover [h, w] 0 to 1, the parts of a face [h, w], log gains [h, w, 3]."""
+
+    skins: light.Complexion
+    cover: FloatArray
+    lips: FloatArray
+    eyes: FloatArray
+    flesh: FloatArray
+    brows: FloatArray
+    gains: FloatArray
+
+
+def _seen(front: ByteImage, back: ByteImage, points: FloatArray) -> _Seen:
+    """Of small pictures [h, w, 3] in one geometry, whose landmarks are `points` [478, 3] px."""
+    wide = float(np.linalg.norm(points[234, :2] - points[454, :2]))
+    oval = matte.fill(back.shape, points, OVAL)
+    shows = [matte.shown(p, points) for p in (front, back)]
+    hair = [matte.bearded(p, points) for p in (front, back)]
+    area, lacks = oval, np.zeros_like(oval)
+    if hair[0].any() or hair[1].any():  # a beard ends on the throat
+        throat = [matte.flesh(p, points) & matte.throat(oval.shape, points) for p in (front, back)]
+        beard = ((hair[0] + hair[1]) > 0.3).astype(np.uint8)
+        beard = np.asarray(cv2.morphologyEx(beard, cv2.MORPH_CLOSE, np.ones((9, 9))), np.uint8)
+        area = (oval | beard & (throat[1] | (hair[1] > 0.3) & matte.darker(back, points))).astype(np.uint8)
+        shows = [np.where(oval > 0, s | beard, t | beard) for s, t in zip(shows, throat, strict=True)]
+        known = (oval | throat[0] | (hair[0] > 0.5)) > 0
+        lacks = np.where(known, 0, area).astype(np.uint8)  # a collar, or long hair
+    if lacks.any():
+        front = _filled(front, lacks, area & (1 - lacks), 0.04 * wide)
     features = matte.fill(oval.shape, points, *matte.LIDS, *matte.BROWS, matte.OUTER_LIPS, grow=1.15)
-    skin = cv2.erode(shows[0] * shows[1], np.ones((5, 5))) * (1 - features)
-    alpha = (
-        within
-        * _within((shows[0] > 0.5).astype(np.uint8), 0.03 * wide)
-        * cv2.GaussianBlur(shows[1], (0, 0), 1)
+    both = cv2.erode(shows[0] & shows[1] & (1 - features), np.ones((5, 5)))
+    skin = np.asarray(both * (1 - hair[0]) * (1 - hair[1]), np.float32)
+    return _Seen(
+        front,
+        (shows[0].astype(np.float32), shows[1].astype(np.float32)),
+        skin,
+        np.maximum(*hair),
+        area,
+        lacks,
     )
+
+
+def _lit(seen: _Seen, back: ByteImage, points: FloatArray) -> _Plan:
+    """`back`: the photo, small [h, w, 3]; `points` [478, 3] px of it."""
+    wide = float(np.linalg.norm(points[234, :2] - points[454, :2]))
+    shape = back.shape
+
+    def soft(layer: ByteImage | FloatArray, sigma: float = 1.0) -> FloatArray:
+        return np.asarray(cv2.GaussianBlur(layer.astype(np.float32), (0, 0), sigma), np.float32)
+
+    eyes = matte.fill(shape, points, *matte.LIDS, matte.LIPS)
+    lips = matte.fill(shape, points, matte.OUTER_LIPS) & (1 - eyes)
+    brows = soft(matte.fill(shape, points, *matte.BROWS, grow=1.4), 0.02 * wide)
+    cover = _within(seen.area, SEAM * wide) * _within((seen.shows[0] > 0.5).astype(np.uint8), 0.03 * wide)
+    alpha = cover * soft(seen.shows[1])
+    skins = light.complexion(seen.front, back, seen.skin, lips.astype(np.float32), points)
+    calm = skins.calm(seen.front, CALM * wide)
+    flesh = skins.flesh(calm)
+    lit = skins.apply(calm, lips.astype(np.float32), eyes.astype(np.float32), flesh, brows)
+    lower = soft(matte.fill(shape, points, matte.BEARD), 0.03 * wide)
     edge = 4 * alpha * (1 - alpha)
-    eyes = matte.fill(oval.shape, points, *matte.LIDS, matte.LIPS).astype(np.float32)
-    lips = np.clip(matte.fill(oval.shape, points, matte.OUTER_LIPS) - eyes, 0, 1).astype(np.float32)
-    brows = matte.fill(oval.shape, points, *matte.BROWS, grow=1.4).astype(np.float32)
-    brows = np.asarray(cv2.GaussianBlur(brows, (0, 0), 0.02 * wide), np.float32)
-    skins = light.complexion(small[0], small[1], skin, lips)
-    small[0] = skins.calm(small[0], CALM * wide)
-    flesh = skins.flesh(small[0])
-    lit = skins.apply(small[0], lips, eyes, flesh, brows)
-    gains = light.relight(lit, small[1].astype(np.float32), skin, edge, wide)
+    gains = light.relight(lit, back.astype(np.float32), seen.skin, edge, lower, wide, skins.bright)
+    # Hair, a hat or a shadow of the identity's: where the photo has a forehead or a cheek to show, it keeps that.
+    other = soft(matte.rim(shape, points) * (1 - seen.hair)) * (
+        1 - light.agreement(lit * np.exp(gains), back)
+    )
     grey = gains.mean(2, keepdims=True)  # the hue of light shows on flesh; hair and eyes keep theirs
     gains = grey + (np.maximum(flesh, lips) * (1 - eyes))[..., None] * (gains - grey)
+    return _Plan(skins, cover * (1 - other), soft(lips), soft(eyes), flesh, brows, gains)
 
-    def large(part: FloatArray) -> FloatArray:
-        return np.asarray(cv2.resize(part, (width, height)), np.float32)
 
-    eyes, lips = (np.asarray(cv2.GaussianBlur(p, (0, 0), 1.0), np.float32) for p in (eyes, lips))
-    front = skins.calm(front, CALM * wide / zoom)
-    face = skins.apply(front, large(lips), large(eyes), large(flesh), large(brows))
-    face = (face + light.OFFSET) * np.exp(large(gains)) - light.OFFSET
-    face = light.resemble(face, back, landmarks)
-    mine = large(within * _within((shows[0] > 0.5).astype(np.uint8), 0.03 * wide))
-    ours = matte.refine(shows[1], back, small[1], max(2, round(0.03 * wide)))
-    cover = (mine * ours)[..., None]
-    if hue is not None:
-        face = hue.apply(face[..., 0])
-    mixed = photo + cover * (face - photo)
-    return np.where(cover > 1e-3, np.clip(mixed + 0.5, 0, 255).astype(np.uint8), photo)
+def _filled(picture: ByteImage, holes: ByteImage, known: ByteImage, sigma: float) -> ByteImage:
+    """`picture` [H, W, 3] whose `holes` have the colours of what is `known` nearby; both [h, w] 0 or 1, and small."""
+    height, width = picture.shape[:2]
+    few = cv2.resize(picture, holes.shape[::-1], interpolation=cv2.INTER_AREA).astype(np.float32)
+    near, _ = light.smooth(few, known.astype(np.float32), sigma)
+    share = cv2.GaussianBlur(cv2.dilate(holes, np.ones((3, 3))).astype(np.float32), (0, 0), 1.0)[..., None]
+    colour, cover = (cv2.resize(part, (width, height)) for part in (near, share))
+    return np.asarray(picture + cover[..., None] * (colour - picture) + 0.5, np.uint8)
 
 
 def _within(mask: ByteImage, radius: float) -> FloatArray:

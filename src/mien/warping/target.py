@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mien.face.blendshapes import INDEX, NAMES
+from mien.face.blendshapes import NAMES
 from mien.face.landmarks import lms_ratios
 from mien.types import FloatArray
 
@@ -21,6 +21,7 @@ DAMPING = 0.1  # of a coefficient against a squared error of a reading
 LMS_WEIGHT = 0.5  # of a ratio against a blendshape
 REACH = 0.2  # how far readings may move a coefficient from where it began
 LEAST, MOST = -0.2, 1.0  # of a coefficient: beyond, faces no longer look like faces
+NO_LESS_THAN_NONE = ("eye", "brow")  # below 0 these would startle
 LIMITS = {  # lips that roll in further are gone
     "jawOpen": 0.8, "mouthClose": 0.3, "jawForward": 0.6, "eyeBlinkLeft": 1.0, "eyeBlinkRight": 1.0,
     "mouthPressLeft": 0.6, "mouthPressRight": 0.6, "mouthRollLower": 0.5, "mouthRollUpper": 0.5,
@@ -87,15 +88,16 @@ def mask(region: str) -> FloatArray:
     return np.array([*of, *ratios], np.float64)
 
 
-def _most() -> FloatArray:
-    most = np.full(52, MOST)
-    most[[INDEX[name] for name in LIMITS]] = list(LIMITS.values())
-    return most
+@lru_cache(maxsize=1)
+def _limits() -> tuple[FloatArray, FloatArray]:
+    """The least and the most of each coefficient, [52] each."""
+    least = np.where([name.startswith(NO_LESS_THAN_NONE) for name in NAMES], 0.0, LEAST)
+    return least, np.array([LIMITS.get(name, MOST) for name in NAMES])
 
 
 def clipped(coefficients: FloatArray) -> FloatArray:
     """Coefficients [52] within what looks like a face."""
-    return np.clip(coefficients, LEAST, _most())
+    return np.clip(coefficients, *_limits())
 
 
 class Solver:
@@ -115,11 +117,11 @@ class Solver:
         answer = np.clip(known.answer, FAINTEST, 1)
         gain = np.concatenate([np.diag(answer), known.ratios]) * self.weight[:, None]
         self._step = np.linalg.solve(gain.T @ gain + DAMPING * np.eye(52), gain.T * self.weight)
-        most = _most()
+        least, most = _limits()
         self.before = np.clip((own - known.rest)[:52], 0, most)  # this face's own coefficients
         first = self.before + self.weight[:52] * (wanted - own)[:52] / answer
-        self._low, self._high = np.clip(first - REACH, LEAST, most), np.clip(first + REACH, LEAST, most)
-        self.after = np.clip(first, LEAST, most)
+        self._low, self._high = np.clip(first - REACH, least, most), np.clip(first + REACH, least, most)
+        self.after = np.clip(first, least, most)
 
     def correct(self, read: FloatArray) -> None:
         """Change `after` by what a reading [57] of the result still lacks."""

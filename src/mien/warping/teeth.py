@@ -75,9 +75,11 @@ class Pose:
         (a, b), (c, d) = inverse.tolist()
         ox, oy = (inverse @ self.shift[:2]).tolist()
         xs = np.linspace(-45.0, 45.0, 181) + middle
-        along = np.maximum.accumulate(
-            xs + lean[0] * arch_depth(xs - middle, depth, narrow)
-        )  # a far canine hides the rest
+        along = xs + lean[0] * arch_depth(xs - middle, depth, narrow)
+        # the arch's far side hides behind the tooth that reaches farthest, to the left or to the right
+        half = len(xs) // 2
+        along[: half + 1] = np.minimum.accumulate(along[half::-1])[::-1]
+        along[half:] = np.maximum.accumulate(along[half:])
         x = np.interp(a * px + b * py - ox, along, xs).astype(np.float32)
         z = arch_depth(x - np.float32(middle), depth, narrow)
         return x, np.asarray(c * px + d * py - oy - lean[1] * z, np.float32), z

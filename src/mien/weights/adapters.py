@@ -55,6 +55,9 @@ PUBLISHED = {
 }
 
 
+OTHERS = {"fineface": "FineFace", "arc2face": "Arc2Face's Expression Adapter"}  # by the names of `by_name`
+
+
 def published(width: int | None, name: str) -> AdapterSpec:
     """IP-Adapter FaceID as identity and the image-prompt IP-Adapter as expression, where they are or would be.
 
@@ -75,14 +78,23 @@ def published(width: int | None, name: str) -> AdapterSpec:
 
 
 def by_name(adapter: str, width: int | None, name: str) -> AdapterSpec | None:
-    """The adapter of others with that name, "published" or "fineface", where its files are or would be; None: it is no
-    such name. The arguments and errors are those of `published`."""
+    """The adapter of others with that name, "published", "fineface" or "arc2face", where its files are or would be;
+    None: it is no such name. The arguments and errors are those of `published`."""
     if adapter == "published":
         return published(width, name)
-    if adapter != "fineface":
+    if adapter not in OTHERS:
         return None
     if FAMILIES.get(width or 0) != "sd15":
-        raise InputError(f"FineFace is for models of SD1.5's family, which {name} is not")
+        raise InputError(f"{OTHERS[adapter]} is for models of SD1.5's family, which {name} is not")
+    if adapter == "arc2face":
+        identity, expression = map(registry.entry, ("ip_adapter_faceid_sd15", "arc2face_expression_sd15"))
+        return AdapterSpec(
+            registry.place(identity, identity.files[0]),
+            registry.place(expression, expression.files[0]),
+            expression_encoder="flame",
+            steps=25,
+            guidance=3.0,
+        )
     portrait = registry.entry("ip_adapter_faceid_portrait_sd15")
     return AdapterSpec(
         registry.place(portrait, portrait.files[0]),
@@ -138,7 +150,12 @@ def header(path: Path) -> dict[str, list[int]]:
             if length > _LONGEST_HEADER:
                 raise ValueError(length)
             content = json.loads(handle.read(length))
-        return {name: list(one["shape"]) for name, one in content.items() if name != "__metadata__"}
+        content.pop("__metadata__", None)
+        if path.stat().st_size < 8 + length + max(
+            (one["data_offsets"][1] for one in content.values()), default=0
+        ):
+            raise ValueError(path)
+        return {name: list(one["shape"]) for name, one in content.items()}
     except (OSError, ValueError, TypeError, KeyError, AttributeError, struct.error) as error:
         raise InputError(f"{path}: is not a complete safetensors file: use another copy of it") from error
 

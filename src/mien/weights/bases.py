@@ -42,10 +42,14 @@ HUB_FILES = [
     *(f"{part}/{stem}.safetensors" for part, stem in NETWORKS.items()),
     *(f"adapter/{name}" for name in ("adapter.json", "identity.safetensors", "expression.safetensors")),
 ]
-_ENTRIES = {
-    "sd15": "model.diffusion_model.",
-    "sdxl": "conditioner.embedders.1.",
-}  # keys of one file's families
+_UNET = "model.diffusion_model."
+_PARTS = {  # of one file by family: where each network's tensors begin
+    "sd15": {"cond_stage_model.transformer.text_model.": "text encoder"},
+    "sdxl": {
+        "conditioner.embedders.0.transformer.text_model.": "text encoder",
+        "conditioner.embedders.1.model.transformer.": "second text encoder",
+    },
+}
 
 
 def variant(folder: Path, part: str) -> str | None:
@@ -64,12 +68,7 @@ def lacks(folder: Path) -> str | None:
         if not (folder / part / "config.json").is_file():
             return f"{part}/config.json"
         stem = NETWORKS[part]
-        ends = (
-            ".safetensors",
-            ".safetensors.index.json",
-            ".fp16.safetensors",
-            ".fp16.safetensors.index.json",
-        )
+        ends = (".safetensors", ".safetensors.index.json", ".fp16.safetensors")
         if not any((folder / part / f"{stem}{end}").is_file() for end in ends):
             return f"{part}/{stem}.safetensors"
         tokenizer = part.replace("text_encoder", "tokenizer")
@@ -112,15 +111,19 @@ def configs_of(checkpoint: Path) -> tuple[str, Path | None]:
     not on this machine.
 
     Raises:
-        InputError: it is of neither family.
+        InputError: it is of neither family, or a network is not in it.
     """
     keys = header(checkpoint)
-    if not any(key.startswith(_ENTRIES["sd15"]) for key in keys):
+    if not any(key.startswith(_UNET) for key in keys):
         raise InputError(f"{checkpoint}: is no checkpoint of SD1.5 or SDXL in one file")
-    family = "sdxl" if any(key.startswith(_ENTRIES["sdxl"]) for key in keys) else "sd15"
-    attends = [shape[1] for key, shape in keys.items() if key.endswith("attn2.to_k.weight")]
-    if not attends or FAMILIES.get(attends[0], family) != family:
+    family = FAMILIES.get(width_of(checkpoint) or 0)
+    if family is None:
         raise InputError(f"{checkpoint}: is of a family that is not supported: use one of SD1.5 or SDXL")
+    for beginning, network in (_PARTS[family] | {"first_stage_model.": "autoencoder"}).items():
+        if not any(key.startswith(beginning) for key in keys):
+            raise InputError(
+                f"{checkpoint}: holds no {network} ({beginning}*): use a checkpoint with all networks"
+            )
     wanted = [file.path for file in registry.entry(family).files if not file.path.endswith(".safetensors")]
     own, cached = registry.models_folder(), copies.snapshot(SPECS[family].hub or "")
     if all((own / path).is_file() for path in wanted):

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from mien.cli import options
 from mien.cli.console import choice, tell
 from mien.cli.pictures import place_again
+from mien.making.makers import open_maker
 from mien.making.wishes import PhotoWish, PortraitWish, Request
-
-if TYPE_CHECKING:
-    from mien.making.made import Maker
 
 SINGLE = ("identity", "expression")
 
@@ -65,6 +64,9 @@ def generate(
     ] = None,
     out_dir: options.OutDir = None,
     batch_size: options.BatchSize = 8,
+    ray: options.Ray = None,
+    workers: options.Workers = 2,
+    gpus: options.Gpus = 0.0,
     source: options.Source = None,
     force: options.Force = False,
     overwrite: options.Overwrite = False,
@@ -91,6 +93,7 @@ def generate(
     choice(dtype, options.DTYPES, "precision")
     options.check_backbone(backbone)
     options.check_mode(context, SINGLE)
+    cluster = options.cluster(context, pairs is not None)
     if source is not None:
         from mien.cli.repeat import repeat
 
@@ -113,34 +116,24 @@ def generate(
     if options.by_photo(context, True, pairs, ("prompt",)):
         wish = options.photo_wish(context, "portrait")
     else:
-        wish = PortraitWish(
-            negative_prompt=negative_prompt,
-            steps=steps,
-            guidance=guidance,
-            id_scale=id_scale,
-            expression_scale=expression_scale,
-            lead=lead,
-            num_images=num_images,
-            face=options.parse_face(face),
-            expression_face=options.parse_face(expression_face),
-        )
+        wish = options.diffusion_wish(context, PortraitWish)
 
-    def load() -> Maker:
-        from mien.making.makers import open_maker
-
-        return open_maker(wish, backbone, device, dtype, adapter, tell=tell)
-
+    load = partial(open_maker, wish, backbone, device, dtype, adapter, None)
     if pairs is not None and out_dir is not None:
         from mien.cli.generate.rows import ACCOUNT, PairFormat
         from mien.cli.rows import make_rows
+        from mien.making.rows import RowMaker
 
         form = PairFormat(pairs.parent, prompt, seed, num_images)
-        make_rows(load, form, ACCOUNT, pairs, out_dir, batch_size, overwrite, as_json, quiet)
+        run = (pairs, out_dir, batch_size, overwrite, as_json, quiet)
+        make_rows(partial(RowMaker, load), form, ACCOUNT, *run, cluster=cluster)
     elif identity is not None and expression is not None:
         from mien.cli.results import make
 
         request = Request(identity, expression, prompt, seed)
-        make(load, request, num_images, output, strip, began, overwrite, as_json, verbose, quiet)
+        make(
+            partial(load, tell), request, num_images, output, strip, began, overwrite, as_json, verbose, quiet
+        )
     else:
         from mien.types import InputError
 

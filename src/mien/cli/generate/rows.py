@@ -11,7 +11,6 @@ from mien.cli.console import nearest
 from mien.cli.rows import (
     Account,
     Cells,
-    Line,
     Requests,
     check_there,
     located,
@@ -19,7 +18,9 @@ from mien.cli.rows import (
     row_expression_files,
     seed_of,
 )
+from mien.making.rows import Line
 from mien.making.wishes import SCORED_BY, Request
+from mien.provenance import check_format
 from mien.tables import stored
 from mien.types import InputError
 
@@ -45,11 +46,15 @@ class PairFormat:
             if name not in columns:
                 hint = nearest(name, [column for column in columns if column not in OPTIONAL])
                 raise InputError(
-                    f"{path} has no column `{name}`{hint}: its first line must name the columns."
+                    f"{path} has no column `{name}`{hint}, only {', '.join(columns)}: its first line must name the "
+                    "columns."
                 )
         for column in columns:
             if column not in (*REQUIRED, *OPTIONAL) and (hint := nearest(column, OPTIONAL)):
                 raise InputError(f"{path} has a column `{column}`{hint}: rename it.")
+
+    def check_out(self, out: Path) -> object:
+        return check_format(out)
 
     def ask(self, cells: Cells, number: int) -> tuple[Requests, str]:
         for name in REQUIRED:

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from mien.cli import options
 from mien.cli.console import choice, tell
 from mien.cli.pictures import place_again
+from mien.making.makers import open_maker
 from mien.making.wishes import PhotoWish, RefaceWish, Request
 
-if TYPE_CHECKING:
-    from mien.making.made import Maker
-
 SINGLE = ("photo", "identity", "expression")
+EVERY = "all"  # an expression: each of the 135 words, as a table of them
+BESIDE_WORDS = ("pairs", "source", "output", "strip", "force")
 
 
 def reface(
@@ -35,7 +36,8 @@ def reface(
     expression: Annotated[
         str | None,
         typer.Option(
-            help="Its expression: a picture, a word, an emoji, a mix, blendshapes.  [default: stays]"
+            help="Its expression: a picture, a word, an emoji, a mix, blendshapes; all: each of the 135 words, with "
+            "--out-dir.  [default: stays]"
         ),
     ] = None,
     engine: options.Engine = "auto",
@@ -93,9 +95,13 @@ def reface(
     ] = None,
     out_dir: options.OutDir = None,
     sheet: Annotated[
-        Path | None, typer.Option(help="With --pairs: all results on one picture, each under its expression.")
+        Path | None,
+        typer.Option(help="With --out-dir: all results on one picture, each under its expression."),
     ] = None,
     batch_size: options.BatchSize = 8,
+    ray: options.Ray = None,
+    workers: options.Workers = 2,
+    gpus: options.Gpus = 0.0,
     source: options.Source = None,
     force: options.Force = False,
     overwrite: options.Overwrite = False,
@@ -108,6 +114,8 @@ def reface(
     The photo's own pixels are moved, and with --identity that person's are laid in, at any size; all else keeps every
     bit. With --prompt, another --backbone, or --engine diffusion, the face is drawn anew.
 
+    With --expression all --out-dir DIR: each of the 135 words, in one photo or scene; --sheet draws all on one picture.
+
     With --pairs FILE --out-dir DIR: every row of a CSV file, and DIR/results.csv with every setting and score.
     Pictures named in the CSV are looked for from the CSV's own folder.
 
@@ -119,8 +127,22 @@ def reface(
     began = time.perf_counter()
     choice(dtype, options.DTYPES, "precision")
     options.check_backbone(backbone)
-    options.check_mode(context, SINGLE)
     from mien.types import InputError
+
+    possible = photo is not None or pairs is not None
+    if expression == EVERY:
+        if wrong := next((one for one in BESIDE_WORDS if options.is_given(context, one)), None):
+            raise InputError(
+                f"--{wrong.replace('source', 'from')} does not go with --expression all: leave it out."
+            )
+        if photo is None and not prompt.strip():
+            raise InputError("Give a photo, or --prompt with the scene to put the face in.")
+        from mien.cli.reface.rows import write_words
+
+        pairs, identity = write_words(out_dir, photo, identity or (), overwrite), None
+    else:
+        options.check_mode(context, SINGLE)
+    cluster = options.cluster(context, pairs is not None)
 
     if source is not None:
         from mien.cli.repeat import repeat
@@ -131,14 +153,13 @@ def reface(
         repeat("reface", source, given, expression, *place, force, overwrite, as_json, verbose, quiet, people)
         return
     if pairs is None and sheet is not None:
-        raise InputError("--sheet is of a table's results: add --pairs, or take --strip for one picture.")
+        raise InputError("--sheet is of many results: add --pairs, or --expression all; --strip is of one.")
     if pairs is None and photo is None and not prompt.strip():
         raise InputError("Give a photo, or --prompt with the scene to put the face in.")
     one, people = options.parse_people(identity or ())
     if pairs is None and not identity and expression is None:
         raise InputError("Nothing is to be changed: give --identity, --expression or both.")
     wish: RefaceWish | PhotoWish
-    possible = photo is not None or pairs is not None
     if options.by_photo(context, possible, pairs, ("prompt", "sentence")):
         wish = options.photo_wish(context, "reface")
         if people and "" in people:
@@ -149,29 +170,22 @@ def reface(
             raise InputError(
                 f"{what} belong to the photo engine: leave out what asks for diffusion, or give one."
             )
-        wish = RefaceWish(
-            steps=steps,
-            guidance=guidance,
-            id_scale=id_scale,
-            expression_scale=expression_scale,
-            face=options.parse_face(face),
-            identity_face=options.parse_face(identity_face),
-            expression_face=options.parse_face(expression_face),
-        )
+        wish = options.diffusion_wish(context, RefaceWish)
 
-    def load() -> Maker:
-        from mien.making.makers import open_maker
-
-        return open_maker(wish, backbone, device, dtype, adapter, scheduler, tell)
-
+    load = partial(open_maker, wish, backbone, device, dtype, adapter, scheduler)
     if pairs is not None and out_dir is not None:
         from mien.cli.reface.rows import ACCOUNT, RequestFormat
         from mien.cli.rows import make_rows
+        from mien.making.rows import RowMaker
 
-        form = RequestFormat(pairs.parent, prompt, seed, num_images)
-        make_rows(load, form, ACCOUNT, pairs, out_dir, batch_size, overwrite, as_json, quiet, sheet)
+        for_several = wish.face if isinstance(wish, PhotoWish) else None
+        form = RequestFormat(pairs.parent, prompt, seed, num_images, for_several)
+        run = (pairs, out_dir, batch_size, overwrite, as_json, quiet, sheet)
+        make_rows(partial(RowMaker, load), form, ACCOUNT, *run, cluster=cluster)
     else:
         from mien.cli.results import make
 
         request = Request(one, expression, prompt, seed, photo, people)
-        make(load, request, num_images, output, strip, began, overwrite, as_json, verbose, quiet)
+        make(
+            partial(load, tell), request, num_images, output, strip, began, overwrite, as_json, verbose, quiet
+        )

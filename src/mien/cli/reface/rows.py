@@ -2,30 +2,70 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mien.cli.console import nearest
+from mien.cli.options import parse_people
+from mien.cli.pictures import keep_tables
 from mien.cli.rows import (
     Account,
     Cells,
-    Line,
     Requests,
     check_there,
     located,
     row_expression_files,
     seed_of,
 )
+from mien.files import write_text
+from mien.making.rows import Line
 from mien.making.wishes import SCORED_BY, Request
+from mien.provenance import check_format
 from mien.tables import stored
 from mien.types import InputError
+
+if TYPE_CHECKING:
+    from mien.pipelines.inputs import FaceChoice
 
 COLUMNS = ("photo", "identity", "expression", "prompt", "seed", "out", "sentence")
 ACCOUNT = Account(
     "photos", ("row", "out", "task", "prompt", "seed", "id", "exp", "pose"), SCORED_BY["reface"]
 )
+
+
+def write_words(
+    out_dir: Path | None, photo: Path | None, identities: Sequence[str], overwrite: bool = False
+) -> Path:
+    """Where a table of one row for each of the 135 words was written, in `out_dir`, which is made.
+
+    Raises:
+        InputError: there is no `out_dir`, it cannot be written to, or the identity is no one picture.
+    """
+    from mien.expressions.labels import labels
+
+    if out_dir is None:
+        raise InputError("--expression all is every word, one picture each: add --out-dir DIR for them.")
+    if len(identities) > 1 or any("=" in one for one in identities):
+        raise InputError("--expression all takes one picture as --identity: leave the others out.")
+    for picture in map(str, (*identities, *([photo] if photo else []))):
+        check_there([Path(picture)], None)
+    place, text = out_dir / "words.csv", io.StringIO()
+    keep_tables([place], "photo,identity,expression,out", overwrite)
+    who, where = (str(Path(one).absolute()) if one else "" for one in (*(identities or [""]), photo))
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("photo", "identity", "expression", "out"))
+    writer.writerows((where, who, word, f"{word.replace(' ', '_')}.png") for word in labels())
+    try:
+        out_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"The folder {out_dir} cannot be made: choose another --out-dir.") from error
+    write_text(place, text.getvalue())
+    return place
 
 
 def spelt_out(cells: Cells) -> Cells:
@@ -50,12 +90,14 @@ class RequestFormat:
 
     Attributes:
         folder: where pictures are looked for. prompt, seed: for rows that name none. count: results of each row.
+        face: of the photo, that several pictures of one person are for; None: they cannot be used.
     """
 
     folder: Path
     prompt: str
     seed: int
     count: int
+    face: FaceChoice | None = None
 
     def check(self, path: Path, columns: Sequence[str]) -> None:
         for column in columns:
@@ -65,27 +107,50 @@ class RequestFormat:
                     f"{path} has a column `{column}`{hint}: its columns are {','.join(COLUMNS)}."
                 )
 
+    def check_out(self, out: Path) -> object:
+        return check_format(out)
+
     def ask(self, cells: Cells, number: int) -> tuple[Requests, str]:
         cells = spelt_out(cells)
         prompt = cells.get("prompt") or self.prompt
-        photo, identity = (
-            stored(self.folder, cells[name]) if cells.get(name) else None for name in ("photo", "identity")
-        )
+        photo = stored(self.folder, cells["photo"]) if cells.get("photo") else None
+        identity, people = self._people(cells)
+        if people and self.face is None:
+            raise InputError(
+                "only the photo engine takes several pictures of identities: name one in each row."
+            )
+        if people and self.face is not None and "" in people:
+            people = {self.face: people[""]}
+        pictures = [picture for one in (people or {}).values() for picture in one]
         expression = located(cells["expression"], self.folder) if cells.get("expression") else None
         if photo is None and not prompt.strip():
             raise InputError("there is neither a photo nor a prompt: name one of them.")
-        if identity is None and expression is None:
+        if identity is None and people is None and expression is None:
             raise InputError("nothing is to be changed: name an identity, an expression or both.")
-        check_there(filter(None, (photo, identity)), expression)
+        check_there(filter(None, (photo, identity, *pictures)), expression)
         seed = seed_of(cells, self.seed)
-        requests = tuple(Request(identity, expression, prompt, seed + j, photo) for j in range(self.count))
+        requests = tuple(
+            Request(identity, expression, prompt, seed + j, photo, people) for j in range(self.count)
+        )
         return requests, f"{number:04d}_{photo.stem if photo else 'scene'}.png"
 
     def files(self, cells: Cells) -> list[Path]:
         with suppress(InputError):
             cells = spelt_out(cells)
-        pictures = [stored(self.folder, cells[name]) for name in ("photo", "identity") if cells.get(name)]
+        pictures = [stored(self.folder, cells["photo"])] if cells.get("photo") else []
+        with suppress(InputError):
+            identity, people = self._people(cells)
+            pictures += [identity] if identity else []
+            pictures += [picture for one in (people or {}).values() for picture in one]
         return [*pictures, *row_expression_files(cells.get("expression"), self.folder)]
+
+    def _people(self, cells: Cells) -> tuple[Path | None, dict[FaceChoice, list[Path]] | None]:
+        """The identity cell as `parse_people` tells --identity, its pictures apart by semicolons."""
+        cell = cells.get("identity") or ""
+        several = ";" in cell and not stored(self.folder, cell).exists()
+        given = [one.strip() for one in cell.split(";") if one.strip()] if several else [cell] if cell else []
+        one, people = parse_people(given, lambda name: stored(self.folder, name))
+        return one, people
 
     def shown(self, cells: Cells) -> Line:
         return {}

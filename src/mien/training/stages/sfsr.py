@@ -28,12 +28,12 @@ from mien.encoders.identity import EMBEDDING
 from mien.files import write_text
 from mien.models.compound import CompoundProjection
 from mien.models.e_adapter import EAdapter
-from mien.models.folder import choose_precision
+from mien.models.folder import choose_precision, recompute_activations
 from mien.models.projection import MLPProjection
 from mien.models.sfsr import FRAMINGS, background_conditions, create_adapter, widen_input
 from mien.training.adapter import draw_modes, share_of, training_device
 from mien.training.judge import FaceJudge, canonical
-from mien.training.surroundings import from_manifest
+from mien.training.surroundings import Surroundings
 from mien.types import Conditions, InputError
 from mien.weights.bases import find_folder
 
@@ -86,7 +86,7 @@ class SfsrStage:
         self.backbone = load_backbone(backbone, str(device), "float32")
         unet = widen_input(self.backbone.unet, self.backbone.unet.config.out_channels)
         self.unet = unet.requires_grad_(True)
-        self.data = from_manifest(manifest, self.backbone, recognisers, framing)
+        self.data = Surroundings(manifest, self.backbone, recognisers, framing)
         torch.manual_seed(0)  # new layers: the same in every run
         adapter = self._adapter(self.data.recognisers, self.data.expression_width)
         self.adapter = adapter.to(device, torch.float32)
@@ -108,9 +108,7 @@ class SfsrStage:
         for encoder in self.backbone.prompts.encoders:
             encoder.to(precision)
         if checkpointing:
-            for part in (self.unet, self.backbone.vae):
-                if getattr(part, "_supports_gradient_checkpointing", False):
-                    part.enable_gradient_checkpointing()
+            recompute_activations(self.unet, self.backbone.vae)
         with torch.no_grad():
             self.empty = self.backbone.prompts(
                 [""]

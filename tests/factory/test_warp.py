@@ -8,21 +8,12 @@ import numpy as np
 import pytest
 
 from factory.faces.dataset import load_faces
+from factory.faces.warp import IRISES, Example, target_landmarks, warp_expression
 from factory.faces.warped import known_faces
 from mien.types import ByteImage, FloatArray
-from mien.warping.warp import (
-    IRISES,
-    LEFT_LOWER_LID,
-    LEFT_UPPER_LID,
-    LOWER_LIP,
-    OVAL,
-    UPPER_LIP,
-    Example,
-    mesh,
-    similarity_3d,
-    target_landmarks,
-    warp_expression,
-)
+from mien.warping import mesh
+from mien.warping.mesh import LEFT_LOWER_LID, LEFT_UPPER_LID, LOWER_LIP, OVAL, UPPER_LIP
+from mien.warping.shapes import similarity_3d
 from tests.factory.prepared_set import save_prepared
 
 
@@ -30,7 +21,7 @@ def flat_face(size: int = 160) -> FloatArray:
     """Landmarks [478, 3]: the mesh laid flat with its oval on an ellipse (Tutte 1963), lids and lips set
     apart.
     """
-    triangles = mesh()
+    triangles = mesh.triangles()
     edges = np.concatenate([triangles[:, [0, 1]], triangles[:, [1, 2]], triangles[:, [2, 0]]])
     system, right = np.zeros((468, 468)), np.zeros((468, 2))
     system[edges[:, 0], edges[:, 1]] = system[edges[:, 1], edges[:, 0]] = -1
@@ -65,7 +56,7 @@ def opened(landmarks: FloatArray, by: float) -> FloatArray:
 
 
 def test_the_mesh_has_holes_for_eyes_and_mouth() -> None:
-    triangles = mesh()
+    triangles = mesh.triangles()
     assert triangles.shape == (852, 3) and triangles.min() == 0 and triangles.max() == 467
     mouth = set(UPPER_LIP + LOWER_LIP)
     assert not any(set(triangle) <= mouth for triangle in triangles.tolist())

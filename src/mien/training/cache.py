@@ -25,8 +25,8 @@ Numbers = Callable[[int, Image.Image], Tensor]
 TOLERANCE = 0.02  # of float16 and of another machine's rounding, relative to the largest number
 
 
-class Kept:
-    """See the module. `Kept(manifest)(name, rows, numbers)[row]` is what `numbers` says of a row, float32."""
+class Cache:
+    """See the module. `Cache(manifest)(name, rows, numbers)[row]` is what `numbers` says of a row, float32."""
 
     def __init__(self, manifest: Manifest) -> None:
         self.manifest = manifest

@@ -3,7 +3,7 @@ values.
 
 Coordinates: camera space is x right, y up, z towards the viewer. Screen space is x right and y down in
 pixels (pixel (row, column) has its centre at column + 0.5, row + 0.5); depth is any number that grows
-towards the viewer. Everything here is compiled by numba (optional extra ``train``) when first used and
+towards the viewer. Everything here is compiled by numba when first used and
 knows nothing of faces.
 """
 

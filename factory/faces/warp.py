@@ -12,67 +12,30 @@ Pixels: a point (x, y) is in pixels, with pixel (row, column) centred at (column
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageFilter
 
+from factory.faces.raster import IndexArray, rasterise, reduce_area
 from mien.types import ByteImage, FloatArray
-from mien.warping.raster import IndexArray, rasterise, reduce_area
-
-# MediaPipe's indices, each from the subject's right to left.
-RIGHT_UPPER_LID = (33, 246, 161, 160, 159, 158, 157, 173, 133)
-RIGHT_LOWER_LID = (33, 7, 163, 144, 145, 153, 154, 155, 133)
-LEFT_UPPER_LID = (362, 398, 384, 385, 386, 387, 388, 466, 263)
-LEFT_LOWER_LID = (362, 382, 381, 380, 374, 373, 390, 249, 263)
-# The skin just above the upper lid's points and below the lower lid's, corners left out.
-RIGHT_ABOVE, RIGHT_BELOW = (247, 30, 29, 27, 28, 56, 190), (25, 110, 24, 23, 22, 26, 112)
-LEFT_ABOVE, LEFT_BELOW = (414, 286, 258, 257, 259, 260, 467), (341, 256, 252, 253, 254, 339, 255)
-UPPER_LIP = (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308)
-LOWER_LIP = (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308)
-OVAL = (
-    10,
-    338,
-    297,
-    332,
-    284,
-    251,
-    389,
-    356,
-    454,
-    323,
-    361,
-    288,
-    397,
-    365,
-    379,
-    378,
-    400,
-    377,
-    152,
-    148,
-    176,
-    149,
-    150,
-    136,
-    172,
-    58,
-    132,
-    93,
-    234,
-    127,
-    162,
-    21,
-    54,
-    103,
-    67,
-    109,
+from mien.warping import mesh
+from mien.warping.mesh import (
+    LEFT_ABOVE,
+    LEFT_BELOW,
+    LEFT_LOWER_LID,
+    LEFT_UPPER_LID,
+    LOWER_LIP,
+    OVAL,
+    RIGHT_ABOVE,
+    RIGHT_BELOW,
+    RIGHT_LOWER_LID,
+    RIGHT_UPPER_LID,
+    STEADY,
+    UPPER_LIP,
 )
+from mien.warping.shapes import similarity_3d
+
 IRISES = tuple(range(468, 478))
-# Points that an expression hardly moves: eye corners, bridge and base of the nose, temples, upper cheek
-# edges.
-STEADY = (33, 133, 362, 263, 168, 6, 197, 2, 98, 327, 127, 356, 234, 454)
 
 _RINGS = ((1.10, 0.65), (1.3, 0.3), (1.7, 0.08), (4.0, 0.0))  # size of the oval, share of its displacement
 _SUPERSAMPLING = 2
@@ -93,14 +56,6 @@ class Example:
     expressive_landmarks: FloatArray
 
 
-@lru_cache(maxsize=1)
-def mesh() -> IndexArray:
-    """Triangles [852, 3] int32 of MediaPipe's face mesh; the eyes' and the mouth's openings are holes."""
-    return np.load(Path(__file__).with_name("face_mesh.npz"), allow_pickle=False)["triangles"].astype(
-        np.int32
-    )
-
-
 def _strip(count: int, first: int, second: int, closed: bool = False) -> IndexArray:
     """Triangles between two rows of `count` vertices that begin at `first` and `second`."""
     a = np.arange(count if closed else count - 1)
@@ -108,19 +63,6 @@ def _strip(count: int, first: int, second: int, closed: bool = False) -> IndexAr
     return np.concatenate(
         [np.stack([first + a, first + b, second + a], 1), np.stack([first + b, second + b, second + a], 1)]
     ).astype(np.int32)
-
-
-def similarity_3d(source: FloatArray, target: FloatArray) -> tuple[float, FloatArray, FloatArray]:
-    """Scale, rotation [3, 3] and shift [3] of the least-squares similarity source [n, 3] → target [n, 3]
-    (Umeyama 1991).
-    """
-    mean_source, mean_target = source.mean(0), target.mean(0)
-    a, b = source - mean_source, target - mean_target
-    u, singular, vt = np.linalg.svd(b.T @ a)
-    signs = np.array([1.0, 1.0, np.sign(np.linalg.det(u @ vt))])
-    turn = u @ np.diag(signs) @ vt
-    scale = float((singular * signs).sum() / (a**2).sum())
-    return scale, turn, mean_target - scale * turn @ mean_source
 
 
 def target_landmarks(
@@ -199,7 +141,7 @@ def _geometry(
     centre = source[oval, :2].mean(0)
     points = [np.concatenate([target[:, :2], -target[:, 2:]], 1)]
     textures = [source[:, :2]]
-    triangles = [mesh()]
+    triangles: list[IndexArray] = [mesh.triangles()]
     behind = float((-target[:, 2]).min())
     depth = np.full((len(oval), 1), behind - 1000)
     for size, share in ((1.0, 1.0), *_RINGS):

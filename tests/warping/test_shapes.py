@@ -1,0 +1,102 @@
+"""Shapes against what is known of heads: anatomy, symmetry, units, and that a face turned in its photo moves turned."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from mien.face.blendshapes import FLIP, INDEX, NAMES
+from mien.face.pose import rotation
+from mien.types import FloatArray
+from mien.warping import mesh
+from mien.warping.shapes import MOST_TURN, head, moved, pose_of
+
+# Rows of landmarks from one side to the other, and the row that each becomes in a mirror.
+ROWS = (
+    (mesh.RIGHT_UPPER_LID, mesh.LEFT_UPPER_LID[::-1]),
+    (mesh.RIGHT_LOWER_LID, mesh.LEFT_LOWER_LID[::-1]),
+    (mesh.RIGHT_ABOVE, mesh.LEFT_ABOVE[::-1]),
+    (mesh.UPPER_LIP, mesh.UPPER_LIP[::-1]),
+    (mesh.LOWER_LIP, mesh.LOWER_LIP[::-1]),
+    (mesh.OUTER_UPPER_LIP, mesh.OUTER_UPPER_LIP[::-1]),
+    (mesh.OUTER_LOWER_LIP, mesh.OUTER_LOWER_LIP[::-1]),
+    (mesh.OVAL, mesh.OVAL[:1] + mesh.OVAL[:0:-1]),
+    (mesh.RIGHT_IRIS[:1], mesh.LEFT_IRIS[:1]),
+)
+CHIN, RIGHT_CORNER, LEFT_CORNER, RIGHT_IRIS, LEFT_IRIS, RIGHT_LID, LEFT_LID = 152, 61, 291, 468, 473, 159, 386
+# What the name says: blendshape, landmark, axis (x to the subject's left, y up, z to the viewer), direction.
+SAID = (
+    ("jawOpen", CHIN, 1, -1), ("jawLeft", CHIN, 0, 1), ("jawRight", CHIN, 0, -1), ("jawForward", CHIN, 2, 1),
+    ("mouthSmileLeft", LEFT_CORNER, 1, 1), ("mouthSmileLeft", LEFT_CORNER, 0, 1),
+    ("mouthFrownRight", RIGHT_CORNER, 1, -1), ("mouthPucker", RIGHT_CORNER, 0, 1),
+    ("mouthUpperUpLeft", 270, 1, 1), ("mouthLowerDownRight", 87, 1, -1), ("mouthLeft", 0, 0, 1),
+    ("browInnerUp", 107, 1, 1), ("browDownLeft", 334, 1, -1), ("browOuterUpRight", 63, 1, 1),
+    ("eyeBlinkLeft", LEFT_LID, 1, -1), ("eyeWideRight", RIGHT_LID, 1, 1), ("eyeSquintLeft", 374, 1, 1),
+    ("eyeLookUpLeft", LEFT_IRIS, 1, 1), ("eyeLookDownRight", RIGHT_IRIS, 1, -1),
+    ("eyeLookInLeft", LEFT_IRIS, 0, -1), ("eyeLookOutRight", RIGHT_IRIS, 0, -1), ("cheekPuff", 425, 2, 1),
+)  # fmt: skip
+
+
+def photographed(turn: FloatArray, scale: float = 30.0) -> FloatArray:
+    """The resting head's landmarks [478, 3] px in a photo, `scale` px a cm, seen turned by `turn` [3, 3]."""
+    return scale * head()[0] * [1, -1, -1] @ turn.T + [300, 320, 0]
+
+
+def test_the_head_is_measured_in_centimetres() -> None:
+    """Adults' pupils are 5.4 to 7.4 cm apart (Dodgson 2004), and jaws open by 4 to 6 at the teeth, less at the chin."""
+    neutral, offsets = head()
+    assert 5.4 < np.linalg.norm(neutral[LEFT_IRIS] - neutral[RIGHT_IRIS]) < 7.4
+    assert 2 < np.linalg.norm(offsets[INDEX["jawOpen"], CHIN]) < 6
+    assert np.linalg.norm(offsets, axis=2).max() < 6 and np.abs(offsets[INDEX["_neutral"]]).max() < 1e-4
+
+
+def test_one_side_moves_as_the_other_does_in_a_mirror() -> None:
+    neutral, offsets = head()
+    one, other = (np.concatenate([list(row[side]) for row in ROWS]) for side in (0, 1))
+    mirror = np.array([-1, 1, 1])
+    np.testing.assert_allclose(neutral[other] * mirror, neutral[one], atol=0.15)
+    np.testing.assert_allclose(offsets[list(FLIP)][:, other] * mirror, offsets[:, one], atol=0.2)
+
+
+@pytest.mark.parametrize(("name", "landmark", "axis", "way"), SAID)
+def test_a_blendshape_does_what_its_name_says(name: str, landmark: int, axis: int, way: int) -> None:
+    assert way * head()[1][INDEX[name], landmark, axis] > 0.1  # cm
+
+
+def test_a_pose_is_found_again() -> None:
+    turn = rotation(np.array([20.0, -10.0, 15.0]))
+    pose = pose_of(photographed(turn, 30.0))
+    assert pose.scale == pytest.approx(30)
+    np.testing.assert_allclose(pose.to_photo(np.array([0.0, 1.0, 0.0])), -30 * turn[:, 1], atol=1e-6)
+
+
+def test_a_face_that_is_tilted_larger_and_elsewhere_moves_so() -> None:
+    rng = np.random.default_rng(0)
+    before, after = rng.uniform(0, 0.3, 52), rng.uniform(0, 0.8, 52)
+    plain = photographed(np.eye(3))
+    tilt = rotation(np.array([0.0, 0.0, 40.0]))
+    np.testing.assert_allclose(
+        moved(1.5 * plain @ tilt.T + [70, -20, 0], before, after),
+        1.5 * moved(plain, before, after) @ tilt.T + [70, -20, 0],
+        atol=1e-6,
+    )
+
+
+def test_no_change_moves_nothing_and_gaze_moves_irises_alone() -> None:
+    plain, rest = photographed(np.eye(3)), np.zeros(52)
+    for already in (0.0, 0.3, 0.9):  # also of a face that squints
+        np.testing.assert_allclose(moved(plain, rest + already, rest + already), plain, atol=1e-6)
+    aside = np.isin(NAMES, ("eyeLookInLeft", "eyeLookOutRight")) * 1.0
+    shift = moved(plain, rest, aside) - plain
+    assert shift[[RIGHT_IRIS, LEFT_IRIS], 0].max() < -10 and np.abs(shift[:468]).max() < 10
+
+
+@pytest.mark.parametrize("asked", [8.0, 60.0])
+def test_a_head_turns_by_what_is_asked_and_no_further(asked: float) -> None:
+    plain = photographed(np.eye(3))
+    turned = moved(plain, np.zeros(52), np.zeros(52), np.array([asked, 0.0, 0.0]))
+    axes = np.diag([1.0, -1.0, -1.0])
+    expected = axes @ rotation(np.array([min(asked, MOST_TURN), 0.0, 0.0]))
+    np.testing.assert_allclose(pose_of(turned).turn, expected, atol=1e-6)
+    across = np.linalg.norm(turned[LEFT_IRIS] - turned[RIGHT_IRIS])
+    assert across == pytest.approx(np.linalg.norm(plain[LEFT_IRIS] - plain[RIGHT_IRIS]))

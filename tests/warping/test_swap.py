@@ -1,0 +1,106 @@
+"""What a swap sees in two pictures and how it lights one as the other, on people who are nobody and on flat colours."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from mien.face.analyze import analyze
+from mien.types import ByteImage, FloatArray
+from mien.warping import light, matte
+from mien.warping.swap import swap
+
+PEOPLE = Path(__file__).parents[2] / "examples/people"
+SIDE, SMALL = 512, 256
+SKIN = np.array([205, 165, 150], np.uint8)
+
+
+def looked_at(name: str) -> tuple[ByteImage, FloatArray]:
+    image = Image.open(PEOPLE / f"{name}.jpg").convert("RGB").resize((SIDE, SIDE))
+    return np.asarray(image), analyze(image)[0].landmarks
+
+
+@pytest.fixture(scope="module")
+def small() -> tuple[ByteImage, FloatArray]:
+    image, landmarks = looked_at("may_rest")
+    return np.asarray(Image.fromarray(image).resize((SMALL, SMALL))), landmarks * SMALL / SIDE
+
+
+def test_a_beard_is_told_from_shade_and_from_bare_skin(small: tuple[ByteImage, FloatArray]) -> None:
+    image, points = small
+    lower = matte.throat(image.shape, points)[..., None]
+    shaded = np.where(lower, image * 0.6, image).astype(np.uint8)
+    stubble = np.random.default_rng(0).uniform(0.4, 1.0, (SMALL, SMALL, 1))
+    bearded = np.where(lower, image * stubble, image).astype(np.uint8)
+    assert matte.bearded(image, points).max() == 0 and matte.bearded(shaded, points).max() == 0
+    found = matte.bearded(bearded, points)
+    chin = points[152, :2].astype(int)
+    assert found[chin[1] - 3, chin[0]] > 0.8 and found[: int(points[168, 1])].max() == 0
+
+
+def test_hair_over_the_forehead_does_not_agree_with_skin() -> None:
+    back = np.full((60, 60, 3), SKIN, np.uint8)
+    front = back.copy()
+    front[:30] = SKIN // 3
+    agreed = light.agreement(front.astype(np.float32), back)
+    assert agreed[10, 30] < 0.05 and agreed[50, 30] > 0.99
+
+
+def test_shine_and_tints_of_dark_skin_do_not_grow_with_its_light() -> None:
+    """Nothing lighter than the photo's lightest skin, no blue on it; lips keep their colour."""
+    back = np.full((60, 60, 3), SKIN, np.uint8)
+    back[:2] = 240
+    face = np.full((60, 60, 3), SKIN, np.float32)
+    face[10:20] = (300, 320, 400)
+    face[40:50] = (220, 90, 110)
+    ones, lips = np.ones((60, 60), np.float32), np.zeros((60, 60), np.float32)
+    lips[40:50] = 1
+    result = light.settle(face, back, ones, ones, lips, 4.0)
+    assert result[15, 30] @ light.LUMA < 1.05 * 240 and result[15, 30, 0] > result[15, 30, 2] + 10
+    np.testing.assert_allclose(result[45, 30], face[45, 30], atol=8)
+    np.testing.assert_allclose(result[30, 30], SKIN, atol=4)
+
+
+def test_eyes_take_the_hue_of_the_light_and_not_of_the_skin() -> None:
+    """The same person under red light: eyes come out as in white light, though lids and skin changed by more."""
+    white, points = looked_at("ben_rest")
+    red = np.clip(white * np.array([1.0, 0.8, 0.8]), 0, 255).astype(np.uint8)
+    where = matte.fill(white.shape, points, *matte.SURE).astype(np.float32)
+    skins = light.complexion(red, white, where, np.zeros_like(where), points)
+    ratio = skins.eyes / skins.eyes[0]
+    np.testing.assert_allclose(ratio, [1, 1.25, 1.25], atol=0.06)
+
+
+def test_a_bearded_face_brings_its_beard_below_the_chin() -> None:
+    """Grey noise on the identity's chin and throat comes along; the photo's own throat goes under it."""
+    photo, landmarks = looked_at("ana_rest")
+    identity, theirs = looked_at("may_rest")
+    lower = matte.throat(identity.shape, theirs)[..., None]
+    stubble = np.kron(
+        np.random.default_rng(0).uniform(0.3, 0.9, (SIDE // 4, SIDE // 4, 1)), np.ones((4, 4, 1))
+    )
+    bearded = np.where(lower, identity * stubble, identity).astype(np.uint8)
+    plain, hairy = (swap(photo, landmarks, who, theirs).image for who in (identity, bearded))
+    chin = landmarks[152, :2].astype(int)
+    below = np.s_[chin[1] + 4 : chin[1] + 20, chin[0] - 30 : chin[0] + 30]
+    rough = [
+        np.abs(g - cv2.GaussianBlur(g, (0, 0), 3)).mean()
+        for g in (p[below].mean(2) for p in (photo, plain, hairy))
+    ]
+    assert rough[1] < 1.5 * rough[0] + 1 and rough[2] > 2 * rough[1]
+
+
+def test_lips_that_meet_show_no_teeth() -> None:
+    """A grin laid in as it is shows what no lip is as light as; with a bite, hardly a pixel."""
+    photo, landmarks = looked_at("max_rest")
+    grin, theirs = looked_at("raj_smile")
+    light_ones = []
+    for bite in (None, 0.02):
+        result = swap(photo, landmarks, grin, theirs, bite).image
+        mouth = matte.fill(result.shape, landmarks, matte.OUTER_LIPS) > 0
+        light_ones.append(int((result[mouth].min(1) > 170).sum()))
+    assert light_ones[0] > 60 and light_ones[1] < 0.2 * light_ones[0]

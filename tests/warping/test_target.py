@@ -1,0 +1,108 @@
+"""Readings and coefficients, on faces that answer by a rule that is known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from mien.face.blendshapes import INDEX, NAMES
+from mien.types import FloatArray
+from mien.warping.target import (
+    LIMITS,
+    REACH,
+    REGIONS,
+    Solver,
+    at_rest,
+    clipped,
+    expressed,
+    mask,
+    reading,
+    response,
+)
+
+ALL = np.ones(57)
+
+
+def wanting(**shapes: float) -> FloatArray:
+    """A reading [57] at rest but for these blendshapes."""
+    read = at_rest()
+    for name, value in shapes.items():
+        read[INDEX[name]] = value
+    return read
+
+
+def test_a_reading_is_blendshapes_then_ratios_of_the_face() -> None:
+    landmarks = np.random.default_rng(0).normal(size=(478, 3))
+    read = reading(np.arange(52.0), landmarks)
+    assert read.shape == (57,) and np.array_equal(read[:52], np.arange(52))
+    np.testing.assert_allclose(reading(np.arange(52.0), 3 * landmarks)[52:], read[52:])  # ratios have no unit
+
+
+def test_what_is_expressed_is_wiener_s_share_of_what_is_read() -> None:
+    """d^2 / (d^2 + s^2) of a deviation d: none of rest, half of one spread, nearly all of ten, on both sides alike."""
+    known = response()
+    for times, share in ((0, 0), (1, 0.5), (3, 0.9), (10, 100 / 101), (-1, 0.5)):
+        found = expressed(known.rest + times * known.spread)
+        np.testing.assert_allclose(found, share * times * known.spread, atol=1e-6)
+    np.testing.assert_allclose(expressed(known.rest + known.spread, doubt=3), 0.1 * known.spread, atol=1e-6)
+
+
+def test_regions_share_no_reading_and_together_are_all() -> None:
+    parts = np.stack([mask(region) for region in REGIONS if region != "all"])
+    assert parts.sum(0).max() == 1
+    left_out = np.flatnonzero(mask("all") - parts.sum(0))
+    assert [NAMES[k] for k in left_out] == ["_neutral"]
+    for region, name in (("eyes", "eyeBlinkLeft"), ("brows", "browInnerUp"), ("mouth", "jawOpen")):
+        assert mask(region)[INDEX[name]] == 1
+    assert mask("mouth")[52:].tolist() == [0, 0, 0, 0, 1] and mask("brows")[52:].sum() == 0
+
+
+def test_a_face_that_already_reads_so_does_not_change() -> None:
+    own = wanting(mouthSmileLeft=0.6, jawOpen=0.2)
+    solver = Solver(own, own, ALL)
+    np.testing.assert_array_equal(solver.after, solver.before)
+    assert solver.error(own) == 0
+    solver.correct(own)
+    np.testing.assert_array_equal(solver.after, solver.before)
+
+
+def test_a_face_that_answers_by_other_slopes_is_brought_to_read_as_wanted() -> None:
+    own, wanted = at_rest(), wanting(mouthSmileLeft=0.6, mouthSmileRight=0.6, browInnerUp=0.5, jawOpen=0.3)
+    weight = np.r_[np.ones(52), np.zeros(5)]
+    slopes = np.random.default_rng(0).uniform(0.85, 1.2, 52)
+    solver = Solver(own, wanted, weight)
+
+    def face() -> FloatArray:
+        return np.r_[own[:52] + slopes * (solver.after - solver.before), own[52:]]
+
+    errors = [solver.error(own), solver.error(face())]
+    for _ in range(2):
+        solver.correct(face())
+        errors.append(solver.error(face()))
+    assert errors[1] < 0.25 * errors[0] and errors[2] < 0.3 * errors[1] and errors[3] < 0.3 * errors[2]
+
+
+def test_a_deaf_face_is_not_driven_beyond_reach() -> None:
+    solver = Solver(at_rest(), wanting(mouthSmileLeft=0.4), ALL)
+    first = solver.after.copy()
+    for _ in range(20):
+        solver.correct(at_rest())
+    assert np.abs(solver.after - first).max() <= REACH + 1e-12
+    assert solver.after[INDEX["mouthSmileLeft"]] == pytest.approx(first[INDEX["mouthSmileLeft"]] + REACH)
+
+
+@pytest.mark.parametrize("region", ["eyes", "brows", "mouth"])
+def test_a_region_leaves_the_rest_of_the_face_where_it_is(region: str) -> None:
+    wanted = wanting(eyeBlinkLeft=0.9, browInnerUp=0.7, jawOpen=0.5)
+    solver = Solver(at_rest(), wanted, mask(region))
+    apart = mask(region)[:52] == 0
+    np.testing.assert_array_equal(solver.after[apart], solver.before[apart])
+    assert np.abs(solver.after - solver.before).max() > 0.3
+
+
+def test_coefficients_stay_where_faces_look_like_faces() -> None:
+    assert clipped(np.full(52, 9.0))[[INDEX[name] for name in LIMITS]].tolist() == list(LIMITS.values())
+    assert clipped(np.full(52, 9.0)).max() == 1 and clipped(np.full(52, -9.0)).min() >= -0.2
+    solver = Solver(at_rest(), wanting(jawOpen=1.0, mouthRollLower=1.0), ALL)
+    solver.correct(at_rest())
+    np.testing.assert_array_equal(clipped(solver.after), solver.after)
