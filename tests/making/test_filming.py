@@ -89,7 +89,7 @@ def test_upright(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "kind, words",
-    [("empty", "cannot be read"), ("sound", "no pictures"), ("grey", "no face"), ("gone", "is no file")],
+    [("empty", "cannot be read"), ("sound", "no pictures"), ("grey", "no face"), ("gone", "does not exist")],
 )
 def test_bad_films_are_refused_in_a_sentence(tmp_path: Path, kind: str, words: str) -> None:
     path = tmp_path / "d.mp4"
@@ -184,7 +184,7 @@ def test_a_virtual_camera_is_given_pictures(tmp_path: Path) -> None:
         (["camera", "--out", "/dev/video63"], "no camera"),
         (["/dev/video62"], "--out"),
         ([], "give a PHOTO"),
-        (["x.mp4", "--expression", "joy"], "give a PHOTO"),
+        (["x.mp4", "--expression", "joy"], "x.mp4 does not exist"),
     ],
 )
 def test_what_does_not_go_together_is_refused(words: list[str], told: str, monkeypatch: Any) -> None:
