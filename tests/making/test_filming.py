@@ -17,6 +17,7 @@ from mien.face.analyze import analyze
 from mien.face.blendshapes import INDEX
 from mien.making import filming, live
 from mien.making.footage import Footage, Shot
+from mien.pipelines.photo_film import facelike
 from mien.provenance import watermark
 from mien.provenance.animation import read_animation
 from mien.provenance.film import film
@@ -226,3 +227,11 @@ def test_a_film_of_the_photos_own_person_is_matched_as_it_is(tmp_path: Path) -> 
         assert ("same person" in result.stderr) is told
         said = read_animation(tmp_path / f"{name}.mp4")
         assert said is not None and said["settings"]["relative"] is not told
+
+
+def test_lips_close_no_further_than_the_jaw_opens_them() -> None:
+    before, after = np.zeros(52), np.zeros(52)
+    after[INDEX["mouthClose"]], after[INDEX["jawOpen"]] = 0.3, 0.1
+    assert facelike(after, before)[INDEX["mouthClose"]] == 0.1
+    before[INDEX["mouthClose"]] = 0.2  # the photo's own stays
+    assert facelike(after, before)[INDEX["mouthClose"]] == 0.2
