@@ -229,6 +229,8 @@ def acceptance(
         table.append(
             Row(f"frames a second, {side} px", over(some, "speed"), target, spec=".1f", baselines=floor)
         )
+        cores = [{"rate": 2 / row["busy"]} for row in some]
+        table.append(Row(f"2 cores ÷ processor time, {side} px", over(cores, "rate"), spec=".1f"))
     if mead:
         own = f"{len(mead)} films of mead"
         table += [

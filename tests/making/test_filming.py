@@ -17,6 +17,7 @@ from mien.face.analyze import analyze
 from mien.face.blendshapes import INDEX
 from mien.making import filming, live
 from mien.making.footage import Footage, Shot
+from mien.pipelines.photo_film import facelike
 from mien.provenance import watermark
 from mien.provenance.animation import read_animation
 from mien.provenance.film import film
@@ -89,7 +90,7 @@ def test_upright(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "kind, words",
-    [("empty", "cannot be read"), ("sound", "no pictures"), ("grey", "no face"), ("gone", "is no file")],
+    [("empty", "cannot be read"), ("sound", "no pictures"), ("grey", "no face"), ("gone", "does not exist")],
 )
 def test_bad_films_are_refused_in_a_sentence(tmp_path: Path, kind: str, words: str) -> None:
     path = tmp_path / "d.mp4"
@@ -184,7 +185,7 @@ def test_a_virtual_camera_is_given_pictures(tmp_path: Path) -> None:
         (["camera", "--out", "/dev/video63"], "no camera"),
         (["/dev/video62"], "--out"),
         ([], "give a PHOTO"),
-        (["x.mp4", "--expression", "joy"], "give a PHOTO"),
+        (["x.mp4", "--expression", "joy"], "x.mp4 does not exist"),
     ],
 )
 def test_what_does_not_go_together_is_refused(words: list[str], told: str, monkeypatch: Any) -> None:
@@ -226,3 +227,11 @@ def test_a_film_of_the_photos_own_person_is_matched_as_it_is(tmp_path: Path) -> 
         assert ("same person" in result.stderr) is told
         said = read_animation(tmp_path / f"{name}.mp4")
         assert said is not None and said["settings"]["relative"] is not told
+
+
+def test_lips_close_no_further_than_the_jaw_opens_them() -> None:
+    before, after = np.zeros(52), np.zeros(52)
+    after[INDEX["mouthClose"]], after[INDEX["jawOpen"]] = 0.3, 0.1
+    assert facelike(after, before)[INDEX["mouthClose"]] == 0.1
+    before[INDEX["mouthClose"]] = 0.2  # the photo's own stays
+    assert facelike(after, before)[INDEX["mouthClose"]] == 0.2

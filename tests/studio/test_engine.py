@@ -92,3 +92,24 @@ def test_the_last_photos_are_kept_ready(engine: Engine) -> None:
     for key in (*range(9), 8, 0):
         engine.seat(key, lambda key=key: made.append(key))  # type: ignore[misc]
     assert made == [*range(9), 0]
+
+
+def test_live_frames_have_the_watermark_and_say_whether_a_face_is_seen() -> None:
+    pytest.importorskip("av")
+    import io
+
+    import numpy as np
+    from PIL import Image
+
+    from mien.pipelines.photo import PhotoPipeline
+    from mien.pipelines.photo_film import Puppet
+    from mien.provenance import watermark
+    from mien.studio.actions import jpeg
+    from mien.studio.live import Mirror
+    from tests.studio.conftest import FACE, SMILE
+
+    photo, smile = (Image.open(path).convert("RGB") for path in (FACE, SMILE))
+    mirror = Mirror(Puppet(PhotoPipeline().sit(photo)))
+    assert not mirror(jpeg(np.full((240, 320, 3), 128, np.uint8)))[1]
+    shown, seen = mirror(jpeg(smile))
+    assert seen and watermark.find(Image.open(io.BytesIO(shown))).found

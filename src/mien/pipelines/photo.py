@@ -39,7 +39,7 @@ MOST_TURNED = 40.0  # degrees of yaw or pitch: beyond, half of the face is hidde
 SMALLEST = 16.0  # px between the outer corners of the eyes
 STRONGEST = 1.5  # of a strength
 GAZE = [NAMES.index(name) for name in NAMES if name.startswith("eyeLook")]
-ASIDE = 0.25  # change of a reading of the gaze from which words look somewhere: else eyes stay where they look
+ASIDE = 0.25  # change of the gaze's readings from which words look somewhere; else eyes stay as they are
 TEETH = 0.01  # gap of the lips, of the height of the face, from which a mouth shows teeth
 PORTRAIT, HEADROOM = 1024, 2.5  # px of a portrait's side at most; its side against the face's height
 

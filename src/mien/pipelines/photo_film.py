@@ -25,7 +25,7 @@ from mien.expressions.reading import at_rest as spoken_rest
 from mien.expressions.spec import Expression
 from mien.face import align
 from mien.face.analyze import BATCH, load_reader
-from mien.face.blendshapes import NAMES
+from mien.face.blendshapes import INDEX, NAMES
 from mien.face.subject import Subject
 from mien.pipelines.photo import CELLS, Sitter, Wanted, focused
 from mien.types import ByteImage, Face, FloatArray
@@ -208,7 +208,7 @@ class Puppet:
         after = first + np.where(LIPS, lips, eyes)
         turn = pose - (rest.pose if self.relative else self.sitter.face.pose)
         turn = MOST_TURN * np.tanh(((turn + 180) % 360 - 180) / MOST_TURN) if self.pose else np.zeros(3)
-        self.last = Moved(clipped(after), turn)
+        self.last = Moved(facelike(after, self.before), turn)
         return self.last
 
     def draw(self, moved: Moved) -> ByteImage:
@@ -217,6 +217,17 @@ class Puppet:
         return draw(
             sitter.image, sitter.face.landmarks, self.before, moved.after, sitter.mouth, moved.turn
         ).image
+
+
+def facelike(after: FloatArray, before: FloatArray) -> FloatArray:
+    """Coefficients [52] within what looks like a face that had `before` [52].
+
+    ARKit's mouthClose undoes what jawOpen opens: lips that close further would go through each other, and tear.
+    """
+    after = clipped(after)
+    close, jaw = INDEX["mouthClose"], INDEX["jawOpen"]
+    after[close] = min(after[close], max(after[jaw], before[close]))
+    return after
 
 
 def _logit(reading: FloatArray) -> FloatArray:

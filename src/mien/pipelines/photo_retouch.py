@@ -13,13 +13,13 @@ import numpy as np
 from mien.expressions.spec import Expression
 from mien.face.landmarks import eye_distance
 from mien.pipelines.photo import PhotoPipeline, Sitter, focused, seek
-from mien.pipelines.photo_film import FASTER, SLOWEST, OneEuro, Puppet, Rest
+from mien.pipelines.photo_film import FASTER, SLOWEST, OneEuro, Puppet, Rest, facelike
 from mien.types import ByteImage, Face, FloatArray
 from mien.warping.draw import draw
 from mien.warping.mouth import Mouth
 from mien.warping.shapes import moved
 from mien.warping.swap import swap
-from mien.warping.target import Solver, clipped, reading
+from mien.warping.target import Solver, reading
 
 POINTS_SLOWEST, POINTS_FASTER = 3.0, 30.0  # Hz of resting landmarks; Hz per distance of the eyes and second
 
@@ -74,7 +74,7 @@ class Retouch:
     def draw(self, image: ByteImage, seen: Seen) -> ByteImage:
         """That frame [H, W, 3] uint8 with the expression; any thread may draw any frame."""
         mouth = Mouth(image, seen.landmarks)
-        after = clipped(seen.shapes + self.change)
+        after = facelike(seen.shapes + self.change, seen.shapes)
         return draw(image, seen.landmarks, seen.shapes, after, mouth).image
 
 

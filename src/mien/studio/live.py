@@ -36,7 +36,9 @@ class Mirror:
     def __init__(self, puppet: Puppet) -> None:
         self._puppet, self._track, self._mark = puppet, Tracker(), Mark()
         self._began = time.monotonic()
-        self.resting = True  # the next face is the driver's rest
+        self.resting = (
+            False  # the next face is the driver's rest; unless asked, it is estimated from the first
+        )
 
     def __call__(self, data: bytes) -> tuple[bytes, bool]:
         """The photo for a picture of the camera, both JPEG, and whether that showed a face.
