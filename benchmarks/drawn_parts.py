@@ -43,6 +43,7 @@ from mien.types import ByteImage, FloatArray, InputError
 from mien.warping import folds
 from mien.warping.draw import FOLDS
 from mien.warping.eyes import draw_eyes
+from mien.warping.lips import held
 from mien.warping.mesh import (
     LEFT_ABOVE,
     LEFT_BELOW,
@@ -113,8 +114,8 @@ def compose(
 ) -> tuple[ByteImage, FloatArray]:
     """`mien.warping.draw.draw` with parts left out: the picture, and its landmarks [478, 3] px."""
     image, landmarks = sitter.image, sitter.face.landmarks
-    target = moved(landmarks, sought.before, sought.after)
-    moving = motion(landmarks, target, image.shape)
+    target = moved(landmarks, sought.before, sought.after, shut=sought.shut)
+    moving = motion(held(landmarks, target), target, image.shape)
     x0, y0, x1, y1 = moving.box
     region = carry(image, moving)
     if log_ratio is not None:
@@ -388,8 +389,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for source, parts in ((smiles(), ("mouth", "folds")), (blinks(), ("lids",))):
         if chosen := [part for part in parts if part in given.part]:
             results |= play(islice(source, given.people), chosen, pipe, artist, given.out)
-    made = f"Measured {environment()['date']} by `python -m benchmarks.drawn_parts`."
-    table = f"{markdown(results)}\n{made}\n"
+    table = f"{markdown(results)}\nMeasured {environment()['date']} by `python -m benchmarks.drawn_parts`.\n"
     print(f"\n{table}")
     if given.write is not None:
         fill(given.write, {"drawn": table})

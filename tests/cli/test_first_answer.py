@@ -65,6 +65,15 @@ WRONG = {
     "reface me.png --expression joy --finish sd15-inpaint": "mien models fetch sd15-inpaint",
     "data ingest absent out": "absent is no folder",
     "data idi absent out": "absent does not exist",
+    "film me.png absent.mp4": "absent.mp4 does not exist",
+    "film absent.mp4 --expression joy": "absent.mp4 does not exist",
+    "film me.png me.png": "is a picture, not a film",
+    "generate me.png traurig": "did you mean sadness",
+    "generate me.png big smile": "in quotes",
+    "generate https://a.org/me.jpg joy": "is an address",
+    "generate me.png joy --ray local": "--ray spreads the rows of a table",
+    "generate me.png joy --workers 3": "--workers belongs to --ray",
+    "evaluate --pairs absent.csv --ray loca": "did you mean local",
     "train absent.yaml": "no recipe absent.yaml",
     "train sd15_base": "6 things are missing for the recipe sd15_base",
     "train sd15_refined": "the adapter to start from, made by the stage before",
@@ -72,7 +81,9 @@ WRONG = {
     "train mini_base args.data.root=[absent,other]": "absent is not there",
     "studio --backbone sd15 --adapter absent": "2 things are missing for sd15",
 }
-VERBS = "generate reface travel invent expressions inspect analyze studio evaluate models data train".split()
+VERBS = (
+    "generate reface film travel invent expressions inspect analyze studio evaluate models data train".split()
+)
 SCRIPT = """
 import json, sys
 from typer.testing import CliRunner

@@ -191,3 +191,38 @@ def test_what_does_not_go_together_is_refused(words: list[str], told: str, monke
     monkeypatch.setattr(live, "CAMERA", "/dev/video61")
     result = run(PEOPLE / "may_rest.jpg", *words)
     assert result.exit_code == 2 and told in result.stderr and len(result.stderr.splitlines()) == 1
+
+
+def test_the_person_who_is_followed_stays_the_same_when_another_crosses(tmp_path: Path) -> None:
+    """By the recogniser, on stills: whose face is followed at the end, after another's went in front of it."""
+    frames = []
+    for at in np.linspace(0, 1, 36):
+        frame = np.full((SIDE, 3 * SIDE, 3), 128, np.uint8)
+        for name, left in (("ben_rest", at), ("dan_rest", 1 - at)):
+            start = round(left * 2 * SIDE) + SIDE // 4
+            frame[:, start : start + SIDE // 2] = person(name)[:, SIDE // 4 : -SIDE // 4]
+        frames.append(frame)
+    track = filming.follow(filming.Chooser("left", "the film", str))
+    seen = [track(frame) for frame in frames]
+    assert seen[0] is not None and seen[0].box[0] < SIDE
+    assert seen[-1] is not None and seen[-1].box[0] > 2 * SIDE
+
+
+def test_a_film_of_the_photos_own_person_is_matched_as_it_is(tmp_path: Path) -> None:
+    driver = write(tmp_path / "d.mp4", smiling())
+    for name, told in (("karl_rest", True), ("may_rest", False)):
+        result = CliRunner().invoke(
+            app,
+            [
+                "film",
+                str(PEOPLE / f"{name}.jpg"),
+                str(driver),
+                "-o",
+                str(tmp_path / f"{name}.mp4"),
+                "--size",
+                "128",
+            ],
+        )
+        assert ("same person" in result.stderr) is told
+        said = read_animation(tmp_path / f"{name}.mp4")
+        assert said is not None and said["settings"]["relative"] is not told

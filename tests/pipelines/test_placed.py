@@ -37,7 +37,7 @@ class Prepared(PlacedPipeline):
         return [Image.new("RGB", OTHER.size), two, OTHER][seed]
 
 
-def test_a_scene_is_what_stock_diffusers_makes_of_the_words(folder) -> None:
+def test_a_scene_is_what_stock_diffusers_makes_of_the_words(folder, monkeypatch) -> None:
     pipe = PlacedPipeline(load_backbone(str(folder), "cpu"), "ddim")
     steps: list[int] = []
     scene = pipe.draw("in front of a lighthouse", 4, 3, callback=lambda i, n, z: steps.append(i))
@@ -53,6 +53,9 @@ def test_a_scene_is_what_stock_diffusers_makes_of_the_words(folder) -> None:
     ).images
     assert np.array_equal(np.asarray(scene), np.asarray(expected)) and steps == [1, 2, 3]
     with pytest.raises(InputError, match="2 seeds from 0 made no scene.*shows no face"):
+        pipe.find("a woman by the sea", steps=1, tries=2)
+    monkeypatch.delattr(PlacedPipeline, "draw")
+    with pytest.raises(InputError, match="2 seeds from 0"):  # of a table, once
         pipe.find("a woman by the sea", steps=1, tries=2)
     with pytest.raises(InputError, match="makes no scenes"):
         PlacedPipeline(load_backbone("mini", "cpu"))

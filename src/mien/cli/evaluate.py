@@ -102,6 +102,8 @@ def evaluate(
         print_json(report.summary(evaluation))
     else:
         print(report.table(evaluation))
+        for name in evaluation.methods[:-2]:
+            print(f"{name}: {evaluation.said(name) or 'nothing can be told'}")
         print(f"scored by {scorer.analyser} (expression) and {scorer.recogniser} (identity); 95% intervals")
         for path in files:
             print(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -108,13 +109,10 @@ def film(
     Ctrl-C ends the film where it is. Other people's faces need their consent. Films say that they were generated.
     """
     from mien.making.wishes import REGIONS
-    from mien.provenance.film import check_film
     from mien.types import InputError
 
     choice(region, REGIONS, "region")
     parsed = {"face": options.parse_face(face), "photo_face": options.parse_face(photo_face)}
-    from mien.making.live import is_camera
-
     if pairs is not None or out_dir is not None:
         _rows(context, {**context.params, **parsed})
         return
@@ -122,6 +120,9 @@ def film(
     alone = [name for name in ("expression", "identity", "motion") if context.params[name] is not None]
     camera = driver is not None and is_camera(driver)
     moving = driver or (source if alone else None)
+    for file in (source, None if camera else driver, identity, teeth):
+        if file is not None and not os.path.exists(file):
+            raise InputError(f"{file} does not exist: check the name.")
     if moving is not None and moving.suffix.lower() in STILL:
         raise InputError(
             f"{moving} is a picture, not a film: `mien reface` and `mien generate` give a photo its expression."
@@ -147,6 +148,8 @@ def film(
         spare(files(given), [motion])
         keep_tables([motion], '{\n  "schema": "mien.motion"', overwrite)
     elif not camera:
+        from mien.provenance.film import check_film
+
         check_film(output)
         spare(files(given), [output])
         keep([output], overwrite)
@@ -162,6 +165,11 @@ def film(
         finish(_live(how), how["out"], how["driver"], as_json)
     else:
         finish(make(how), output, driver or source, as_json)
+
+
+def is_camera(name: str | Path) -> bool:
+    """Whether a driver is a camera rather than a file: "camera", or a device of Linux."""
+    return str(name) == "camera" or str(name).startswith("/dev/video")
 
 
 def _rows(context: typer.Context, how: dict[str, Any]) -> None:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import fields
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
 from mien.cli.console import choice, nearest, tell
-from mien.making.wishes import BACKBONES, ENGINES, MAX_BATCH, REGIONS, PhotoWish
+from mien.making.wishes import BACKBONES, ENGINES, MAX_BATCH, REGIONS, PhotoWish, PortraitWish, RefaceWish
 
 if TYPE_CHECKING:
     from mien.pipelines.inputs import FaceChoice
@@ -78,7 +79,7 @@ def _there(path: Path | None) -> Path | None:
 
 
 def _ray(address: str | None) -> str | None:
-    """`InputError` if it is no address, or Ray is not installed."""
+    """`InputError` if it is no address."""
     from mien.types import InputError
 
     if address in (None, "off"):
@@ -87,8 +88,6 @@ def _ray(address: str | None) -> str | None:
         raise InputError(
             f"--ray {address} is no cluster{nearest(str(address), ('local', 'auto'))}: choose local, auto or HOST:PORT."
         )
-    if find_spec("ray") is None:
-        raise InputError('--ray needs Ray: pip install "mien[ray]".')
     return address
 
 
@@ -239,7 +238,7 @@ def cluster(context: typer.Context, table: bool = True) -> Cluster | None:
         table: whether there is work to spread.
 
     Raises:
-        InputError: there is none, or --ray is missing.
+        InputError: there is none, --ray is missing, or Ray is not installed.
     """
     from mien.types import InputError
 
@@ -251,6 +250,8 @@ def cluster(context: typer.Context, table: bool = True) -> Cluster | None:
         return None
     if not table:
         raise InputError("--ray spreads the rows of a table: add --pairs FILE.csv, or leave it out.")
+    if find_spec("ray") is None:
+        raise InputError('--ray needs Ray: pip install "mien[ray]".')
     from mien.spread import Cluster
 
     return Cluster(given["ray"], given["workers"], given["gpus"])
@@ -301,7 +302,7 @@ def by_photo(
             why = "which --engine diffusion excludes" if engine == "diffusion" else "which does not go with "
             why += "" if engine == "diffusion" else (diffusion[0] if diffusion else "what else is asked for")
             raise InputError(f"{photo[0]} belongs to the photo engine, {why}: leave one of them out.")
-        if engine == "auto" and diffusion and possible and not other:
+        if engine == "auto" and diffusion and possible and not other and not context.params["quiet"]:
             tell(
                 f"{diffusion[0]} is for diffusion, which draws the face anew at {MINI} x {MINI} pixels: leave it "
                 "out to keep the photo's own."
@@ -332,6 +333,17 @@ def photo_wish(context: typer.Context, kind: str) -> PhotoWish:
         identity_face=parse_face(given.get("identity_face") or "largest"),
         expression_face=parse_face(given["expression_face"]),
     )
+
+
+Wish = TypeVar("Wish", PortraitWish, RefaceWish)
+
+
+def diffusion_wish(context: typer.Context, kind: type[Wish]) -> Wish:
+    """Diffusion's wish of what is given. Raises `InputError` for a face that is none."""
+    names = [field.name for field in fields(kind) if field.name in context.params]
+    given: dict[str, Any] = {name: context.params[name] for name in names}
+    given |= {name: parse_face(given[name]) for name in names if name.endswith("face")}
+    return kind(**given)
 
 
 def is_given(context: typer.Context, name: str) -> bool:

@@ -118,15 +118,7 @@ def travel(
         with steps_bar(quiet) as progress:
             film = films.photo_travel(photographs, identity, places, frames, callback=progress)
     else:
-        wish = PortraitWish(
-            negative_prompt=negative_prompt,
-            steps=steps,
-            guidance=guidance,
-            id_scale=id_scale,
-            expression_scale=expression_scale,
-            face=options.parse_face(face),
-            expression_face=options.parse_face(expression_face),
-        )
+        wish = options.diffusion_wish(context, PortraitWish)
         from mien.making.model import Model
         from mien.making.portraits import Portraits
 
@@ -144,7 +136,7 @@ def travel(
     for path in written:
         print(path)
     if film.scores is not None:
-        print(words(film.scores))
-        if poor := warning(film.scores):
+        print(words(film.scores) or "no face found")
+        if poor := warning(film.scores, engine="photo" if by_photo else "diffusion"):
             tell(poor)
     print(f"{frames} frames, {' -> '.join(stop.text for stop in places)}, {seconds:.1f} s in all")

@@ -34,7 +34,7 @@ from mien.pipelines.photo import Sitter
 from mien.pipelines.photo_film import Puppet, Rest, rest_of
 from mien.pipelines.photo_retouch import Recast, Retouch
 from mien.provenance.film import Colours, Writer, film
-from mien.types import ByteImage, Face, InputError
+from mien.types import ByteImage, Face, FloatArray, InputError
 from mien.warping.target import at_rest, expressed, reading
 
 AHEAD = 4  # frames that a stage may be ahead of the next
@@ -148,6 +148,16 @@ class Chooser:
         return choose_face(faces, self.which, self.name)
 
 
+def follow(choose: Chooser) -> Tracker:
+    """Follows one person through a film, whoever crosses their way."""
+    recognise = load_scorer().recognise
+
+    def vector(frame: ByteImage, face: Face) -> FloatArray:
+        return np.asarray(recognise(Image.fromarray(frame), face).numpy(), np.float64)
+
+    return Tracker(choose, vector)
+
+
 def resting(footage: Footage, choose: Chooser) -> tuple[Rest, Face, ByteImage]:
     """The rest of a film's person, estimated from frames of all of it, and their calmest face with its frame.
 
@@ -155,7 +165,7 @@ def resting(footage: Footage, choose: Chooser) -> tuple[Rest, Face, ByteImage]:
         InputError: no face is found in them.
     """
     faces: list[Face] = []
-    track = Tracker(choose)
+    track = follow(choose)
     best: tuple[float, Face, ByteImage] | None = None
     for shot in ahead(footage.sampled(), 2):
         face = track(shot.image)
@@ -216,7 +226,7 @@ def drive(
     Raises:
         InputError: the film or the place cannot be used.
     """
-    track = Tracker(choose)
+    track = follow(choose)
 
     def step(shot: Shot) -> tuple[bool, Draw]:
         face = track(shot.image)
@@ -246,7 +256,7 @@ def change(
     Raises:
         InputError: the film or the place cannot be used.
     """
-    track = Tracker(choose)
+    track = follow(choose)
 
     def step(shot: Shot) -> tuple[bool, Draw]:
         face = track(shot.image)
@@ -270,7 +280,7 @@ def record(
     Raises:
         InputError: no face is found.
     """
-    track, report, began = Tracker(choose), Report(promised=footage.count), time.perf_counter()
+    track, report, began = follow(choose), Report(promised=footage.count), time.perf_counter()
     times: list[float] = []
     seen: list[Face] = []
     for shot in ahead(footage.frames()):

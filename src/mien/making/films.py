@@ -18,6 +18,7 @@ from mien.pipelines.photo_travel import travel as journey
 from mien.provenance import DIGITAL_SOURCE_TYPE, PARTLY_GENERATED, save_image
 from mien.provenance.animation import SUFFIXES, save_animation
 from mien.sheets import sheet
+from mien.types import FloatArray
 
 if TYPE_CHECKING:
     from mien.making.photographs import Photographs
@@ -31,7 +32,7 @@ class Film:
     """Frames (PIL RGB), what each of them shows, and the settings that its files keep.
 
     `photo`: the file of the photograph that moves, of which a contact sheet keeps author, copyright and date.
-    `scores`: of the frames at the stops, the worst of each; None: nobody looked.
+    `scores`: of the frames at the stops, the worst of each.
     """
 
     images: list[Image.Image]
@@ -89,7 +90,7 @@ def photo_travel(
         lambda done, total: None if callback is None else callback(done, total, None),
     )
     photo = identity if isinstance(identity, Path) else None
-    at_stops = [images[int(np.abs(np.asarray(places) - k).argmin())] for k in range(len(ways))]
+    at_stops = [images[_at(places, k)] for k in range(len(ways))]
     scores = worst(
         [photographs.judge(one, sitter, who, way) for one, way in zip(at_stops, ways, strict=True)]
     )
@@ -128,8 +129,15 @@ def travel(
             callback=callback,
             **wish,
         )
-    settings = {**_settings(portraits, stops, frames), "prompt": prompt, "seed": seed}
-    return Film(images, journeys.names(stops, frames), settings)
+    places = journeys.positions(len(stops), frames)
+    scores = worst([portraits.judge(images[_at(places, k)], who, way) for k, way in enumerate(ways)])
+    settings = {**_settings(portraits, stops, frames), "prompt": prompt, "seed": seed, "scores": scores}
+    return Film(images, journeys.names(stops, frames), settings, scores=scores)
+
+
+def _at(places: FloatArray, stop: int) -> int:
+    """The frame that is nearest to a stop."""
+    return int(np.abs(places - stop).argmin())
 
 
 def _settings(maker: Portraits | Photographs, stops: Sequence[Expression], frames: int) -> dict[str, Any]:

@@ -29,11 +29,6 @@ RATE = Fraction(30)  # frames a second that a virtual camera promises
 ELSEWHERE = "open `mien studio` and capture its window with OBS, as docs/film.md says"
 
 
-def is_camera(name: str | Path) -> bool:
-    """Whether a driver is a camera rather than a file: "camera", or a device of Linux."""
-    return str(name) == "camera" or str(name).startswith("/dev/video")
-
-
 def open_camera(name: str | Path) -> Footage:
     """The frames of a camera.
 

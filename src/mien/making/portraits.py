@@ -14,7 +14,7 @@ from mien.making.recording import Fingerprints
 from mien.making.scoring import Judge, Scores
 from mien.making.subjects import Looked, Looker, Target
 from mien.making.telling import Telling
-from mien.making.wishes import PortraitWish
+from mien.making.wishes import PortraitWish, Request
 from mien.pipelines.invent import invent
 from mien.types import InputError
 
@@ -72,6 +72,12 @@ class Portraits:
     def score(self, drawn: Drawn) -> Scores:
         """See `Maker`; all that `mien.metrics.scoring` knows."""
         return self._judge.portrait(drawn, *_pair(drawn.looked))
+
+    def judge(self, image: Image.Image, who: Subject, how: Target) -> Scores:
+        """The scores of any picture of `who` with the expression `how`; at rest there is none to be followed."""
+        scores = self._judge.portrait(Drawn(Looked(Request(None, None), who, how), image, 0, 1), who, how)
+        at_rest = all(part.kind == "neutral" for part in how.expression.parts)
+        return {**scores, "exp_ratio": None} if at_rest else scores
 
     def told(self, drawn: Drawn) -> dict[str, Any]:
         """See `Maker`."""

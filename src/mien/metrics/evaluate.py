@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,18 +15,21 @@ from mien.metrics import face as metrics
 from mien.metrics import statistics
 from mien.metrics.distribution import kid
 from mien.metrics.pairs import COPY, ENCODERS, NO_CONTROL, EvaluationRow
+from mien.metrics.photo import colour, detail, seam
 from mien.metrics.registry import METRICS
 from mien.metrics.retrieval import ranks
 from mien.metrics.scoring import Observation, Scorer
 from mien.metrics.statistics import Interval
+from mien.metrics.words import words
 from mien.provenance import read_provenance
 from mien.types import FloatArray, InputError
 
 OK, NO_RESULT, NO_FACE = "ok", "no result", "no face in the result"
 UNREADABLE, BAD_INPUTS = "unreadable result", "unusable input"
+PIXELS = ("detail", "seam", "colour")  # of a result against the photo that was changed
 SCORES = (
     "exp", "exp_sum", "lms", "expression_distance", "id", "id_distance", "same_person", "nearer_identity",
-    "id_retrieval", "pose", "copy_expression", "copy_identity", "copy_pose", "copy_appearance",
+    "id_retrieval", "pose", "copy_expression", "copy_identity", "copy_pose", "copy_appearance", *PIXELS,
 )  # fmt: skip
 RATIOS = ("exp", "lms")  # what reports also give against no control
 Seen = Observation | str
@@ -81,7 +85,14 @@ class Evaluation:
         """
         if METRICS[metric].unit == "share":
             return np.array([v.scores.get(metric, 0.0) for v in self.of(method) if v.state != BAD_INPUTS])
-        return np.array([v.scores[metric] for v in self.of(method) if v.state == OK])
+        return np.array([v.scores.get(metric, np.nan) for v in self.of(method) if v.state == OK])
+
+    def said(self, method: str) -> str:
+        """A method's means in everyday words (`mien.metrics.words`); "" where nothing of it can be told."""
+        means: dict[str, float | None] = {
+            name: statistics.mean(self.values(method, name)).value for name in ("id_distance", *PIXELS)
+        }
+        return words({**means, "exp_ratio": self.ratio(method, "exp").value}, self.recogniser)
 
     def counts(self, method: str) -> dict[str, int]:
         """How many rows came out how; `OK` and `NO_FACE` are always named."""
@@ -167,7 +178,11 @@ def evaluate(
                     if verdict.state == UNREADABLE:
                         eyes.warnings.append(f"Row {row.number}, {method}: {look}")
                 else:
-                    verdict = Verdict(row, method, OK, scorer.compare(look, identity, reference, background))
+                    scores = scorer.compare(look, identity, reference, background)
+                    if method in row.results:
+                        photo = (row.background, background) if background else (row.identity, identity)
+                        scores |= _pixels((picture, look), photo)
+                    verdict = Verdict(row, method, OK, scores)
                     results[method].append((verdict, look))
                 if method in row.results:
                     for column, name in {**_conditioned_by(picture), **row.encoders}.items():
@@ -238,6 +253,24 @@ class _Eyes:
 
 def _no_face(path: Path) -> str:
     return f"No face was found in {path}."
+
+
+def _pixels(result: tuple[Path, Observation], photo: tuple[Path | None, Observation]) -> dict[str, float]:
+    """What was done to the photo's face, of `PIXELS`; nan where it cannot be told: a seam between pictures of two
+    sizes, and of a face that is cut off."""
+    assert photo[0] is not None
+    given = np.asarray(read_image(photo[0])), photo[1].face.landmarks
+    made = np.asarray(read_image(result[0])), result[1].face.landmarks
+    scores = dict.fromkeys(PIXELS, float("nan"))
+    measures = {
+        "detail": (detail, made, given),
+        "seam": (seam, made[0], given[0]),
+        "colour": (colour, made, given),
+    }
+    for name, (measure, *pictures) in measures.items():
+        with suppress(ValueError):
+            scores[name] = float(measure(*pictures))  # type: ignore[operator]
+    return scores
 
 
 def _single(encoder: str) -> set[str]:

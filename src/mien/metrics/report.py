@@ -35,6 +35,7 @@ def summary(evaluation: Evaluation) -> dict[str, Any]:
         methods[method] = {
             "baseline": method in evaluation.baselines,
             "rows": evaluation.counts(method),
+            "said": evaluation.said(method),
             "metrics": {name: statistics.mean(evaluation.values(method, name))._asdict() for name in SCORES},
             "kid": evaluation.kid.get(method, Interval(math.nan, math.nan, math.nan))._asdict(),
             "against_no_control": {name: evaluation.ratio(method, name)._asdict() for name in RATIOS},

@@ -10,9 +10,7 @@ those of its other study (section 4.1).
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import json
 import math
 import random
@@ -27,6 +25,7 @@ from mien.files import write_text
 from mien.images import read_image
 from mien.metrics.document import inside, render
 from mien.metrics.pairs import EvaluationRow
+from mien.tables import read_table
 from mien.types import InputError
 
 KEY, ANSWERS, VERSION = "mien-study-key", "mien-study-answers", 1
@@ -261,11 +260,12 @@ def _of_json(path: Path) -> dict[str, Any]:
 
 
 def _csv(path: Path) -> dict[str, Any]:
-    try:
-        lines = list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8-sig"))))
-    except (OSError, ValueError, csv.Error) as error:
-        raise InputError(f"{path} cannot be read as CSV: use another copy.") from error
-    if not lines or any(line.get(name) is None for line in lines for name in COLUMNS):
+    def check(columns: Sequence[str]) -> None:
+        if set(COLUMNS) - set(columns):
+            raise InputError(f"{path} holds no answers of a study: give the file that the page saved.")
+
+    lines = [row.cells for row in read_table(path, check).rows]
+    if not lines:
         raise InputError(f"{path} holds no answers of a study: give the file that the page saved.")
     if len({(line["study"], line["rater"]) for line in lines}) > 1:
         raise InputError(f"{path} holds the answers of several raters: give one file for each.")

@@ -74,6 +74,7 @@ class PlacedPipeline:
         self.scheduler = choose_scheduler(scheduler, backbone.scheduler)
         self.steps, self.guidance = STEPS, GUIDANCE[backbone.is_sdxl]
         self._found: tuple[tuple[Any, ...], Scene, int] | None = None
+        self._failed: tuple[tuple[Any, ...], str] | None = None
 
     def __call__(
         self,
@@ -111,13 +112,15 @@ class PlacedPipeline:
         callback: Callable[[int, int, Any], None] | None = None,
     ) -> tuple[Scene, int]:
         """The first scene that shows one face, looking this way, and its seed; arguments and errors as of a call. The
-        last one is kept, so that many expressions in one scene cost one."""
+        last one is kept, so that many expressions in one scene cost one; that there is none, too."""
         if not check_text("prompt", prompt).strip():
             raise InputError("there is no scene: give a prompt, as --prompt 'in front of a lighthouse'")
         first = check_seed(seed, whole("tries", tries))
         asked, why = (prompt, seed, steps, guidance, tries), ""
         if self._found is not None and self._found[0] == asked:
             return self._found[1:]
+        if self._failed is not None and self._failed[0] == asked:
+            raise InputError(self._failed[1])
         for k in range(tries):
             image = self.draw(prompt, first + k, steps, guidance, callback)
             faces = [face for face in self.analyze(image) if face.confidence >= MIN_CONFIDENCE]
@@ -129,10 +132,12 @@ class PlacedPipeline:
                 scene = find_scene(image, self.analyze, False, "largest", "the scene", framing, 128)
                 self._found = (asked, scene, first + k)
                 return scene, first + k
-        raise InputError(
+        failure = (
             f"{tries} seeds from {first} made no scene of {prompt!r} with one face that can be used (the last {why}): "
             "try another --seed, or say in the prompt how near the person is"
         )
+        self._failed = (asked, failure)
+        raise InputError(failure)
 
     @torch.no_grad()
     def draw(

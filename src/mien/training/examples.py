@@ -64,16 +64,8 @@ class ManifestExamples:
 
     Args:
         root: the folder. backbone: whose encoders, tokenizers and autoencoder are used.
-        judge: of ``expression_target``.
-        another: whether references must be of another person (IDI).
-        size: S. framing: "whole": the picture, resized and cut to a square with the face in it; "canonical": the
-            aligned face, as the embedded default has it.
-        scaling: least and largest factor of the resized picture's shorter side over `size`, drawn per example
-            (IP-Adapter's random scaling, for SDXL, which is told of it).
-        latents: whether to make latents once.
-        surroundings: how much a latent cell outside the target's face counts in the noise error, against 1 inside;
-            under 1 where pictures end near the face, whose repeated edges are not to be learned.
-        person: whether batches hold ``person_target``.
+        judge: of ``expression_target``. data: how the pictures are taken.
+        another: whether references must be of another person (IDI). person: whether batches hold ``person_target``.
 
     Raises:
         InputError: the folder holds nothing to train on, or an encoder's width does not fit the adapter.
@@ -84,24 +76,13 @@ class ManifestExamples:
         root: str | Path,
         backbone: Backbone,
         judge: FaceJudge,
+        data: DataConfig,
         another: bool,
-        size: int,
-        framing: Framing = "whole",
-        scaling: tuple[float, float] = (1.0, 1.0),
-        latents: bool = False,
-        surroundings: float = 1.0,
         person: bool = False,
     ) -> None:
-        if not 0 <= surroundings <= 1:
-            raise InputError(f"surroundings must be between 0 and 1, not {surroundings}")
-        if framing not in ("whole", "canonical"):
-            raise InputError(f'framing {framing!r} is unknown: choose "whole" or "canonical"')
-        if not 1.0 <= scaling[0] <= scaling[1]:
-            raise InputError(f"scaling {tuple(scaling)} must be two factors from 1 up, the smaller first")
-        if latents and tuple(scaling) != (1.0, 1.0):
-            raise InputError("latents made before have one scale each: set scaling=[1,1] or latents=false")
         self.root, self.backbone = Path(root), backbone
-        self.size, self.framing, self.scaling, self.surroundings = size, framing, scaling, surroundings
+        self.size, self.framing, self.scaling = data.size or backbone.size, data.framing, tuple(data.scaling)
+        self.surroundings = data.surroundings
         once = replace(backbone, _encoders={})  # its encoders are large, and go when this is done
         names = {branch: once.encoder(branch).name for branch in ("identity", "expression")}
         self.manifest, self.triples = read_rows(self.root, another)
@@ -139,9 +120,9 @@ class ManifestExamples:
         self._judged = cached("judged", shown, look(judge.expression))
         self._person = cached("judged-person", sources, look(judge.identity)) if person else None
         self._latents = None
-        if latents:
+        if data.latents:
             self._latents = cached(
-                f"latents-{Path(backbone.name).name}-{framing}-{size}", shown, self._latent
+                f"latents-{Path(backbone.name).name}-{self.framing}-{self.size}", shown, self._latent
             )
 
     def __call__(self, size: int, rng: torch.Generator) -> Batch:
@@ -309,8 +290,14 @@ class DataConfig:
     """Which examples: the key ``data`` of a stage's arguments.
 
     Attributes:
-        root: folder of `ManifestExamples`, or a list of such; size (None: the backbone's), framing, scaling, latents,
-            surroundings: see there.
+        root: folder of `ManifestExamples`, or a list of such. size: S; None: the backbone's.
+        framing: "whole": the picture, resized and cut to a square with the face in it; "canonical": the aligned face,
+            as the embedded default has it.
+        scaling: least and largest factor of the resized picture's shorter side over `size`, drawn per example
+            (IP-Adapter's random scaling, for SDXL, which is told of it).
+        latents: whether to make latents once.
+        surroundings: how much a latent cell outside the target's face counts in the noise error, against 1 inside;
+            under 1 where pictures end near the face, whose repeated edges are not to be learned.
     """
 
     root: str | list[str]
@@ -319,6 +306,18 @@ class DataConfig:
     scaling: tuple[float, float] = (1.0, 1.0)
     latents: bool = False
     surroundings: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.surroundings <= 1:
+            raise InputError(f"surroundings must be between 0 and 1, not {self.surroundings}")
+        if self.framing not in ("whole", "canonical"):
+            raise InputError(f'framing {self.framing!r} is unknown: choose "whole" or "canonical"')
+        if not 1.0 <= self.scaling[0] <= self.scaling[1]:
+            raise InputError(
+                f"scaling {tuple(self.scaling)} must be two factors from 1 up, the smaller first"
+            )
+        if self.latents and tuple(self.scaling) != (1.0, 1.0):
+            raise InputError("latents made before have one scale each: set scaling=[1,1] or latents=false")
 
     @classmethod
     def read(cls, data: dict[str, Any]) -> DataConfig:
@@ -342,20 +341,6 @@ class DataConfig:
         """The examples; `encoders`: folder of the analyser and recogniser (None: the shipped ones); `another`:
         references must show another person (IDI); `person`: see `ManifestExamples`.
         """
-
-        def of(root: Path) -> ManifestExamples:
-            return ManifestExamples(
-                root,
-                backbone,
-                FaceJudge(encoders, backbone.device),
-                another=another,
-                size=self.size or backbone.size,
-                framing=self.framing,
-                scaling=(self.scaling[0], self.scaling[1]),
-                latents=self.latents,
-                surroundings=self.surroundings,
-                person=person,
-            )
-
-        sets = [of(root) for root in self.roots]
+        judge = FaceJudge(encoders, backbone.device)
+        sets = [ManifestExamples(root, backbone, judge, self, another, person) for root in self.roots]
         return sets[0] if len(sets) == 1 else Several(sets)

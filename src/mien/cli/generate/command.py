@@ -116,17 +116,7 @@ def generate(
     if options.by_photo(context, True, pairs, ("prompt",)):
         wish = options.photo_wish(context, "portrait")
     else:
-        wish = PortraitWish(
-            negative_prompt=negative_prompt,
-            steps=steps,
-            guidance=guidance,
-            id_scale=id_scale,
-            expression_scale=expression_scale,
-            lead=lead,
-            num_images=num_images,
-            face=options.parse_face(face),
-            expression_face=options.parse_face(expression_face),
-        )
+        wish = options.diffusion_wish(context, PortraitWish)
 
     load = partial(open_maker, wish, backbone, device, dtype, adapter, None)
     if pairs is not None and out_dir is not None:

@@ -170,15 +170,7 @@ def reface(
             raise InputError(
                 f"{what} belong to the photo engine: leave out what asks for diffusion, or give one."
             )
-        wish = RefaceWish(
-            steps=steps,
-            guidance=guidance,
-            id_scale=id_scale,
-            expression_scale=expression_scale,
-            face=options.parse_face(face),
-            identity_face=options.parse_face(identity_face),
-            expression_face=options.parse_face(expression_face),
-        )
+        wish = options.diffusion_wish(context, RefaceWish)
 
     load = partial(open_maker, wish, backbone, device, dtype, adapter, scheduler)
     if pairs is not None and out_dir is not None:

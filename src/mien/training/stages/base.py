@@ -37,7 +37,8 @@ class BaseStage:
     """
 
     LOOP = PAPER_LOOP
-    another = False
+    another = False  # whether references must be of another person
+    person_target = False  # whether batches say who the source is
 
     def __init__(
         self,
@@ -65,7 +66,7 @@ class BaseStage:
                 raise InputError(
                     f"{expression!r} is no encoder that a new projection can be made for: use pixels"
                 )
-        examples = config.open(opened, encoders, self.another)
+        examples = config.open(opened, encoders, self.another, self.person_target)
         self.training = AdapterTraining(
             opened, examples, drop, checkpointing, people, controller, untold, weight_limit, parts
         )

@@ -19,15 +19,7 @@ from torch import Tensor
 from mien.data.pairs import TRIPLES
 from mien.diffusion.losses import Contrast, contrast_alignment
 from mien.diffusion.x0 import ESTIMATORS, R_TMAX, Estimator, adaptive_noise_inversion
-from mien.training.adapter import (
-    EVERYTHING,
-    PAPER_LOOP,
-    AdapterStart,
-    AdapterTraining,
-    Noised,
-    open_backbone,
-    share_of,
-)
+from mien.training.adapter import EVERYTHING, PAPER_LOOP, AdapterStart, Noised, share_of
 from mien.training.examples import DataConfig
 from mien.training.judge import FaceJudge, canonical
 from mien.training.stages.base import BaseStage
@@ -39,8 +31,8 @@ class IcaStage(BaseStage):
 
     Args:
         backbone, data, adapter, encoders, dtype, drop, checkpointing, people, controller, untold, weight_limit: as
-            `BaseStage`'s. A `data.root` that holds IDI's triples is read as
-            those (the paper's); any other folder, and prepared sets, as same-identity ones.
+            `BaseStage`'s. A `data.root` that holds IDI's triples is read as those (the paper's); any other folder as
+            same-identity ones.
         w_id, w_exp: of the loss. r_tmax: above it f(t) of EmojiDiff Eq. 8 is constant.
         estimator: name in `diffusion.x0.ESTIMATORS`.
         person: whom L_id asks for: "without", who is drawn without expression control (the paper's contrast), or
@@ -78,14 +70,11 @@ class IcaStage(BaseStage):
             raise InputError(f'person {person!r} is unknown: choose "without" or "source"')
         if judged is not None and judged < 1:
             raise InputError(f"judged must be at least 1, not {judged}: leave it out to judge all")
-        config = DataConfig.read(data)
-        opened = open_backbone(backbone, adapter, dtype)
-        another = all((root / TRIPLES).is_file() for root in config.roots)
-        examples = config.open(opened, encoders, another, person=person == "source")
-        self.training = AdapterTraining(
-            opened, examples, drop, checkpointing, people, controller, untold, weight_limit
-        )
-        self.judge = FaceJudge(encoders, opened.device)
+        self.another = all((root / TRIPLES).is_file() for root in DataConfig.read(data).roots)
+        self.person_target = person == "source"
+        shared = (drop, checkpointing, people, controller, untold, weight_limit)
+        super().__init__(backbone, data, adapter, encoders, dtype, *shared)
+        self.judge = FaceJudge(encoders, self.training.backbone.device)
         self.w_id, self.w_exp, self.judged, self.person = w_id, w_exp, judged, person
         self.estimate: Estimator = ESTIMATORS[estimator]
         if estimator == "ani":
