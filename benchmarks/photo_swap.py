@@ -30,8 +30,8 @@ from PIL import Image
 from benchmarks.model_card import fill
 from benchmarks.photo_scenes import Eyes, london, make_outside
 from benchmarks.photo_speed import SIDE as SIDE_OF_A_PHOTO
-from benchmarks.photo_speed import over, timed
 from benchmarks.reface import notch
+from benchmarks.speed import spread
 from benchmarks.table import environment, run, show
 from benchmarks.timing import seconds
 from mien.metrics import photo as measures
@@ -179,22 +179,29 @@ def speed(repeats: int = 7) -> str:
     pixels = np.asarray(first)
     rows, columns = np.mgrid[: pixels.shape[0], : pixels.shape[1]].astype(np.float32)
 
-    def floor(_: int) -> None:
+    def floor() -> None:
         analyze(first)
         cv2.remap(pixels, columns + 0.3, rows + 0.3, cv2.INTER_CUBIC)
 
     pipe = SwapPipeline()
     (change,) = pipe.changes(first, second)
-    whole, known, least = (
-        timed(call, repeats)
-        for call in (lambda _: pipe(first, second), lambda _: pipe.apply([change]), floor)
-    )
-    busy = min(seconds(lambda: pipe(first, second)) for _ in range(repeats))
+    calls = (lambda: pipe(first, second), lambda: pipe.apply([change]), floor)
+    walls, busy = [], []
+    for _ in range(repeats + 1):  # in turn: what else runs on the machine makes all of them slower alike
+        starts = []
+        for call in calls:
+            start = time.perf_counter()
+            processor = seconds(call)
+            starts.append((time.perf_counter() - start, processor))
+        walls.append([wall for wall, _ in starts])
+        busy.append([processor for _, processor in starts])
+    whole, known, least = (spread(list(times)) for times in zip(*walls[1:], strict=True))
+    ratios = [spread([row[k] / row[2] for row in busy[1:]]) for k in (0, 1)]
     return (
         f"One swap at {SIDE_OF_A_PHOTO} x {SIDE_OF_A_PHOTO} px takes {show(whole, '.2f')} s with the analysis of both "
-        f"pictures ({busy:.2f} s of a processor at best), {show(known, '.2f')} s without; "
-        f"{show(over(whole, least), '.1f')} and {show(over(known, least), '.1f')} times one analysis and one remap "
-        f"({show(least, '.3f')} s). Load {os.getloadavg()[0]:.1f}."
+        f"pictures, {show(known, '.2f')} s without, where one analysis and one remap take {show(least, '.2f')} s; in "
+        f"processor seconds {show(ratios[0], '.1f')} and {show(ratios[1], '.1f')} times as much, {busy[-1][0]:.2f} s "
+        f"in all (medians of {repeats}, shortest and longest; load {os.getloadavg()[0]:.1f})."
     )
 
 
