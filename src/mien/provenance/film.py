@@ -28,6 +28,9 @@ from mien.types import ByteImage, InputError
 SUFFIXES = (".mp4", ".mov")
 QUALITY = 17  # x264's constant rate factor; below 18 no difference is seen
 PRESET = "veryfast"
+SURER = (
+    1.5  # the watermark's statistic in the frame that it was made for: others, which move, have less of it
+)
 REMARKED = 300  # frames after which the watermark's strength is chosen anew
 FINEST = 2**31 - 1  # ticks a second
 
@@ -68,7 +71,10 @@ class Mark:
         if not self._wanted or min(pixels.shape[:2]) < watermark.SMALLEST:
             return pixels
         if self._frames % REMARKED == 0:
-            self._pattern = np.asarray(watermark.embed(Image.fromarray(pixels)), np.int16) - pixels
+            first = Image.fromarray(pixels)
+            there = max(watermark.find(first).statistic, 0.0)  # of a photo that was marked before
+            marked = watermark.embed(first, target=there + SURER * watermark.TARGET)
+            self._pattern = np.asarray(marked, np.int16) - pixels
         self._frames += 1
         return np.asarray(cv2.add(pixels, self._pattern, dtype=cv2.CV_8U), np.uint8)
 

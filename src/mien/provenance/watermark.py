@@ -41,8 +41,7 @@ GRID = 128
 R0, R1 = 24.0, 72.0  # below: faces themselves; above: what halving a picture of 256 pixels and JPEG take away
 THRESHOLD = 5.3
 SMALLEST = 64  # pixels of a side: below, too few frequencies of the band exist
-TARGET = 8.0  # of the rehearsal
-PART_TARGET = 9.5  # the same for a part of a picture, whose place the detector may have to search
+TARGET = 9.5  # of the rehearsal: above the thresholds, for damage is not always the same
 STRENGTHS = (
     0.2,
     0.25,
@@ -80,13 +79,16 @@ class Found:
     box: Box
 
 
-def embed(image: Image.Image, mask: NDArray[np.floating] | None = None) -> Image.Image:
+def embed(
+    image: Image.Image, mask: NDArray[np.floating] | None = None, target: float = TARGET
+) -> Image.Image:
     """`image` (PIL RGB) with the watermark, PIL RGB of the same size.
 
     Args:
         image: at least `SMALLEST` pixels each way.
         mask: [H, W] in [0, 1], where a model made the picture; the mark is laid out over `mask_box(mask)` and
             fades with the mask. Pixels where it is 0 stay as they are, bit for bit. None: everywhere.
+        target: statistic of the rehearsal.
 
     Raises:
         ValueError: the place for the mark is too small, or the mask has another shape or says nothing.
@@ -100,7 +102,6 @@ def embed(image: Image.Image, mask: NDArray[np.floating] | None = None) -> Image
     whole = np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
     pixels = _padded(whole, left, top, right, bottom)
     soft = None if mask is None else _padded(mask, left, top, right, bottom).astype(np.float32)
-    target = TARGET if soft is None else PART_TARGET
     y = _grid(Image.fromarray(pixels))
     pattern = Image.fromarray((_liveliness(y) * _pattern()).astype(np.float32))
     delta = np.array(pattern.resize((right - left, bottom - top), Image.Resampling.BICUBIC))
