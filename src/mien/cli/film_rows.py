@@ -9,8 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from mien.cli.console import nearest
-from mien.cli.rows import Account, Cells, check_there, located, row_expression_files
+from mien.cli.rows import Account, Cells, check_columns, check_there, located, row_expression_files
 from mien.making.rows import BadRow, Done, Line, Row, Tell, unwritten
 from mien.provenance.film import SUFFIXES
 from mien.tables import stored
@@ -31,12 +30,7 @@ class FilmFormat:
     count = 1
 
     def check(self, path: Path, columns: Sequence[str]) -> None:
-        for column in columns:
-            if column not in COLUMNS:
-                hint = nearest(column, COLUMNS)
-                raise InputError(
-                    f"{path} has a column `{column}`{hint}: its columns are {','.join(COLUMNS)}."
-                )
+        check_columns(path, columns, COLUMNS)
         if "video" not in columns:
             raise InputError(f"{path} has no column `video`: its first line must name the columns.")
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import typer
 from tqdm import tqdm
 
-from mien.cli.console import BAD_INPUT, encodable, print_json, say, tell
+from mien.cli.console import BAD_INPUT, encodable, nearest, print_json, say, tell
 from mien.cli.options import MAX_SEED
 from mien.cli.pictures import (
     check_places,
@@ -158,6 +158,14 @@ def located(expression: str, folder: Path) -> str:
 def row_expression_files(expression: str | None, folder: Path) -> list[Path]:
     """`expression_files` of a cell, from `folder`."""
     return expression_files(located(expression, folder)) if expression else []
+
+
+def check_columns(path: Path, columns: Sequence[str], known: Sequence[str]) -> None:
+    """`InputError` if the table at `path` has a column that is not known."""
+    for column in columns:
+        if column not in known:
+            hint = nearest(column, known)
+            raise InputError(f"{path} has a column `{column}`{hint}: its columns are {','.join(known)}.")
 
 
 def check_there(pictures: Iterable[Path], expression: str | None) -> None:

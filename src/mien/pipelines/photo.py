@@ -92,6 +92,12 @@ class Sitter:
     def mouth(self) -> Mouth:
         return Mouth(self.image, self.face.landmarks, self.teeth)
 
+    def drawn(self, sought: Sought, turn: FloatArray | None = None) -> Drawn:
+        """The photo with what was sought; `turn`: see `mien.warping.shapes.moved`."""
+        return draw(
+            self.image, self.face.landmarks, sought.before, sought.after, self.mouth, turn, shut=sought.shut
+        )
+
     def framed(self) -> Sitter:
         """Head and shoulders of it, at most `PORTRAIT` px a side; the person's reading stays the photo's."""
         box = framed(self.face, self.image.shape)
@@ -222,9 +228,7 @@ class PhotoPipeline:
         wanted = self.wanted(sitter, parse(expression), relative, expression_face)
         sought = seek(sitter, focused(sitter, wanted, strength, region), rounds)
         turned = np.array(turn) if turn else None
-        landmarks, found = sitter.face.landmarks, (sought.before, sought.after)
-        drawn = draw(sitter.image, landmarks, *found, sitter.mouth, turned, shut=sought.shut)
-        return Expressed(sitter, drawn, sought)
+        return Expressed(sitter, sitter.drawn(sought, turned), sought)
 
     def wanted(
         self, sitter: Sitter, expression: Expression, relative: bool = True, face: FaceChoice = "largest"

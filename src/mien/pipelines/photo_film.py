@@ -31,16 +31,14 @@ from mien.pipelines.photo import CELLS, Sitter, Wanted, focused
 from mien.types import ByteImage, Face, FloatArray
 from mien.warping.draw import draw
 from mien.warping.shapes import MOST_TURN
-from mien.warping.target import LMS_WEIGHT, REACH, Solver, at_rest, clipped, expressed, reading, response
+from mien.warping.target import LMS_WEIGHT, REACH, Solver, at_rest, believed, clipped, expressed, reading
 
 TRIED = 0.8  # of a coefficient, when its answer is measured
 LIPS = np.array([not name.startswith(("eye", "brow", "jaw")) for name in NAMES])
 LIPS_REACH = 0.25  # how far these leave the first guess
 EPSILON, FLATTEST = 0.03, 1.5  # of a reading whose logit says something, and of a slope
 DAMPING = 0.1  # of a coefficient against a squared error of a reading
-BELIEVED = (
-    0.75  # of how far a face is seen to lie off the photo's, beside Wiener's estimate, as of `expressed`
-)
+MATCHED = 0.75  # of how far a face is believed to lie off the photo's, where it is matched as it is
 CALM = 0.15  # share of a film's faces that are taken for rest
 DOUBT = 3.0  # that these show an expression, against that one picture does
 SLOWEST, FASTER = 4.0, 8.0  # Hz, of what rests; Hz per 1/s of its speed
@@ -194,8 +192,7 @@ class Puppet:
         if self.relative:
             read = own[:count] - expressed(own)[:count] + read - rest.reading[:count]
         else:
-            away, spread = read - own[:count], response().spread[:count]
-            read = own[:count] + BELIEVED * away**3 / np.maximum(away**2 + spread**2, 1e-12)
+            read = own[:count] + MATCHED * believed(read - own[:count])
         wanted = own.copy()
         wanted[:52] += self.strength * (np.clip(read[:52], 0, 1) - own[:52])
         wanted[52:count] += self.strength * (read[52:] - own[52:count])

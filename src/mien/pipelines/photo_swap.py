@@ -20,7 +20,6 @@ from mien.pipelines.inputs import FaceChoice, Picture, choose_face
 from mien.pipelines.photo import MOST_TURNED, PhotoPipeline, Sitter, Sought, Wanted, focused, framed, seek
 from mien.types import ByteImage, Face, FloatArray, InputError
 from mien.warping import tone
-from mien.warping.draw import draw
 from mien.warping.matte import LIPS, OUTER_LIPS, fill
 from mien.warping.shapes import moved
 from mien.warping.swap import swap as laid
@@ -37,7 +36,7 @@ TEETH = 0.02  # gap of the lips, of the face's height, from which a mouth shows 
 HOLE = 0.5  # of the lips' luminance, at which an open mouth that shows no teeth begins
 REST = 0.8  # of the difference between two people's rest that stays the identity's
 BITE = 0.02  # of the face's height: what a closed grin still shows of teeth beside the lips' landmarks
-PARTING = {  # how much further coefficients of a mouth that stays shut may go than where they began
+STAYS_SHUT = {  # how much further coefficients of a mouth that stays shut may go than where they began
     "jawOpen": 0.0, "mouthFunnel": 0.0, "mouthLowerDownLeft": 0.0, "mouthLowerDownRight": 0.0,
     "mouthUpperUpLeft": 0.0, "mouthUpperUpRight": 0.0, "mouthRollLower": 0.15, "mouthRollUpper": 0.15,
     "mouthShrugLower": 0.4, "mouthPressLeft": 0.3, "mouthPressRight": 0.3,
@@ -102,9 +101,8 @@ class SwapPipeline:
         found: dict[int, Change] = {}
         for which, pictures in chosen.items():
             people = () if pictures is None else self.identity(pictures, identity_face)
-            for number, meant in enumerate(
-                faces if which == "all" and faces else [choose_face(faces, which, name)]
-            ):
+            every = faces if which == "all" and faces else [choose_face(faces, which, name)]
+            for number, meant in enumerate(every):
                 if id(meant) in found:
                     raise InputError(f"{name}: two identities were given for one face: give each face one")
                 if which != "all" or len(found) == 0:
@@ -185,9 +183,7 @@ class SwapPipeline:
 
 def moved_by(sitter: Sitter, wanted: Wanted) -> ByteImage:
     """The sitter's photo [H, W, 3] uint8, the same person reading as wanted."""
-    sought = seek(sitter, wanted)
-    landmarks, found = sitter.face.landmarks, (sought.before, sought.after)
-    return draw(sitter.image, landmarks, *found, sitter.mouth, shut=sought.shut).image
+    return sitter.drawn(seek(sitter, wanted)).image
 
 
 def swapped(sitter: Sitter, identities: Sequence[Sitter], wanted: Wanted, keeps: bool = True) -> ByteImage:
@@ -216,14 +212,13 @@ def swapped(sitter: Sitter, identities: Sequence[Sitter], wanted: Wanted, keeps:
     if keeps:
         wanted = own_rest(identity, wanted)
     sought = seek(identity, wanted)
-    landmarks, after = identity.face.landmarks, sought.after
     bite = None
     if keeps and shut(sitter):
         bite = 0.0 if shut(identity) else BITE
-        after = closed(sought)
-    put = draw(identity.image, landmarks, sought.before, after, identity.mouth, shut=sought.shut)
-    theirs = moved(landmarks, sought.before, after, shut=sought.shut)
-    return laid(sitter.image, sitter.face.landmarks, put.image, theirs, bite).image
+        sought = replace(sought, after=closed(sought))
+    put = identity.drawn(sought).image
+    theirs = moved(identity.face.landmarks, sought.before, sought.after, shut=sought.shut)
+    return laid(sitter.image, sitter.face.landmarks, put, theirs, bite).image
 
 
 def own_rest(identity: Sitter, wanted: Wanted) -> Wanted:
@@ -252,7 +247,7 @@ def closed(sought: Sought) -> FloatArray:
     """Coefficients [52] like those sought, of a mouth that stays shut: nothing parts its lips, and what presses them
     together is bounded, for there is nowhere they could go."""
     after = sought.after.copy()
-    for name, further in PARTING.items():
+    for name, further in STAYS_SHUT.items():
         after[INDEX[name]] = min(after[INDEX[name]], sought.before[INDEX[name]] + further)
     return after
 

@@ -11,9 +11,8 @@ import numpy as np
 from PIL import Image
 
 from mien.expressions.spec import Expression, Given, parse
-from mien.pipelines.photo import PhotoPipeline, Sitter, focused, seek
+from mien.pipelines.photo import PhotoPipeline, Sitter, Sought, focused, seek
 from mien.types import FloatArray
-from mien.warping.draw import draw
 
 
 def eased(place: FloatArray) -> FloatArray:
@@ -41,14 +40,13 @@ def travel(
         seek(sitter, focused(sitter, pipe.wanted(sitter, parse(stop), relative), strength, region))
         for stop in stops
     ]
-    after = np.stack([np.r_[one.after, one.shut] for one in sought])
+    stations = np.stack([np.r_[one.after, one.shut] for one in sought])
     frames = []
     for number, place in enumerate(eased(np.asarray(places, np.float64))):
         first = min(int(place), len(stops) - 2)
         share = place - first
-        there = (1 - share) * after[first] + share * after[first + 1]
-        landmarks, (moves, shut) = sitter.face.landmarks, (there[:-1], there[-1])
-        drawn = draw(sitter.image, landmarks, sought[0].before, moves, sitter.mouth, shut=shut)
+        there = (1 - share) * stations[first] + share * stations[first + 1]
+        drawn = sitter.drawn(Sought(sought[0].before, there[:-1], float(there[-1])))
         frames.append(Image.fromarray(drawn.image))
         callback(number + 1, len(places))
     return frames

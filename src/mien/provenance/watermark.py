@@ -42,23 +42,8 @@ R0, R1 = 24.0, 72.0  # below: faces themselves; above: what halving a picture of
 THRESHOLD = 5.3
 SMALLEST = 64  # pixels of a side: below, too few frequencies of the band exist
 TARGET = 9.5  # of the rehearsal: above the thresholds, for damage is not always the same
-STRENGTHS = (
-    0.2,
-    0.25,
-    0.3,
-    0.35,
-    0.42,
-    0.5,
-    0.6,
-    0.7,
-    0.85,
-    1.0,
-    1.2,
-    1.4,
-    1.7,
-    2.0,
-    2.8,
-)  # root mean square, in levels of 255, where m is 1
+# root mean square, in levels of 255, where m is 1
+STRENGTHS = (0.2, 0.25, 0.3, 0.35, 0.42, 0.5, 0.6, 0.7, 0.85, 1.0, 1.2, 1.4, 1.7, 2.0, 2.8)
 BAND = 256  # rows of a picture in work at a time
 
 

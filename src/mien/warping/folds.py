@@ -79,9 +79,8 @@ def ratio(before: FloatArray, after: FloatArray, strength: float = 0.7) -> Float
     """
     model = _model()
     shapes = strength * (np.asarray(after, np.float32) - np.asarray(before, np.float32))
-    change = np.einsum(
-        "k,kp->p", shapes, model.weights
-    )  # BLAS would wake its threads for less than they cost
+    # BLAS would wake its threads for less than they cost.
+    change = np.einsum("k,kp->p", shapes, model.weights)
     texture = np.zeros(SIZE * SIZE, np.float32)
     texture[model.texels] = _LIMIT * np.tanh(change / _LIMIT)
     return texture.reshape(SIZE, SIZE)

@@ -19,6 +19,7 @@ ACROSS = 9.0  # cm between the outer corners of the eyes
 HOLD = 0.2  # of a lip's height, how far inside it the edge of one that parts or closes is held
 INNER = tuple(zip(UPPER_LIP[1:-1], LOWER_LIP[1:-1], strict=True))
 OUTER = tuple(zip(OUTER_UPPER_LIP[1:-1], OUTER_LOWER_LIP[1:-1], strict=True))
+MOUTH = np.array([name.startswith(("mouth", "jaw")) for name in NAMES])
 LITTLE = 0.4  # sum of blendshapes: what goes from a mouth that shows less than this closes it by a part only
 LIFTS = tuple(INDEX[f"mouth{name}{side}"] for name in ("LowerDown", "UpperUp") for side in ("Left", "Right"))
 
@@ -40,9 +41,8 @@ def _shut(apart: float) -> float:
 
 def _let_go(before: FloatArray, after: FloatArray) -> float:
     """Share of the mouth's own expression that is taken away, 0 to 1."""
-    mouth = np.array([name.startswith(("mouth", "jaw")) for name in NAMES])
-    shown = np.maximum(before[mouth], 0)
-    gone = np.maximum(shown - np.maximum(after[mouth], 0), 0).sum()
+    shown = np.maximum(before[MOUTH], 0)
+    gone = np.maximum(shown - np.maximum(after[MOUTH], 0), 0).sum()
     return float(min(1.2 * gone / max(shown.sum(), LITTLE), 1.0))  # a trace of it is as good as nothing
 
 

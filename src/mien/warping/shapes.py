@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mien.face.blendshapes import NAMES
+from mien.face.blendshapes import INDEX
 from mien.face.pose import rotation
 from mien.types import FloatArray
 from mien.warping.lips import LIFTS, meet
@@ -121,12 +121,10 @@ def moved(
 def _with_room(landmarks: FloatArray, pose: Pose, before: FloatArray, after: FloatArray) -> FloatArray:
     """`after` [52] with no brow higher than `HIGHEST` allows."""
     _, offsets = head()
-    change = after - before
-    of_brows = np.array([name.startswith("brow") for name in NAMES])
+    change, up = after - before, pose.turn[:, 1]
     for brow, lid, side in BROWS:
-        up = pose.turn[:, 1]
         gap = max(float((landmarks[brow] - landmarks[lid]) @ up) / pose.scale, 0.0)
-        mine = of_brows & [not name.endswith("Left" if side == "Right" else "Right") for name in NAMES]
+        mine = [INDEX[name] for name in ("browInnerUp", f"browOuterUp{side}", f"browDown{side}")]
         rise = float(change[mine] @ offsets[mine, brow, 1])
         if rise > (HIGHEST - 1) * gap:
             change[mine] *= (HIGHEST - 1) * gap / rise

@@ -63,16 +63,20 @@ def reading(blendshapes: FloatArray, landmarks: FloatArray) -> FloatArray:
     return np.concatenate([blendshapes, lms_ratios(landmarks)])
 
 
+def believed(away: FloatArray, doubt: float = 1.0) -> FloatArray:
+    """Deviations d of readings [n], n up to 57, as far as one picture can tell: Wiener's estimate, d^2 / (d^2 + s^2) of
+    each, s `doubt` times the spread of people at rest."""
+    spread = doubt * response().spread[: len(away)]
+    return np.asarray(away**3 / np.maximum(away**2 + spread**2, 1e-12))
+
+
 def expressed(reading: FloatArray, doubt: float = 1.0) -> FloatArray:
     """How far a reading [57] lies from its own face's rest, as far as one picture can tell [57].
 
-    Wiener's estimate: a deviation d from the mean rest counts by d^2 / (d^2 + s^2), s the spread of people at rest, so
-    that narrow eyes or high brows pass for the person's and a grin does not. `doubt`: times s, for a reading of which
-    more is known to be the person's.
+    By `believed`, from the mean rest: narrow eyes or high brows pass for the person's and a grin does not. `doubt`:
+    for a reading of which more is known to be the person's.
     """
-    known = response()
-    away = reading - known.rest
-    return away**3 / np.maximum(away**2 + (doubt * known.spread) ** 2, 1e-12)
+    return believed(reading - response().rest, doubt)
 
 
 def at_rest() -> FloatArray:

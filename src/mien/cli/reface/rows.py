@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mien.cli.console import nearest
 from mien.cli.options import parse_people
 from mien.cli.pictures import keep_tables
 from mien.cli.rows import (
     Account,
     Cells,
     Requests,
+    check_columns,
     check_there,
     located,
     row_expression_files,
@@ -100,12 +100,7 @@ class RequestFormat:
     face: FaceChoice | None = None
 
     def check(self, path: Path, columns: Sequence[str]) -> None:
-        for column in columns:
-            if column not in COLUMNS:
-                hint = nearest(column, COLUMNS)
-                raise InputError(
-                    f"{path} has a column `{column}`{hint}: its columns are {','.join(COLUMNS)}."
-                )
+        check_columns(path, columns, COLUMNS)
 
     def check_out(self, out: Path) -> object:
         return check_format(out)
