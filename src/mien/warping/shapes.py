@@ -99,16 +99,17 @@ def moved(
     at_last = neutral + np.tensordot(after, offsets, 1)
     for upper, lower, _ in LIDS:
         up, low = list(upper[1:-1]), list(lower[1:-1])
-        first, last = (np.maximum(m[up, 1] - m[low, 1], 0.0) for m in (at_first, at_last))
-        rest = neutral[up, 1] - neutral[low, 1]
-        first, last = (np.maximum(opening - SHUT * rest, 0) for opening in (first, last))
-        wider = 1 + (last - first) / np.maximum(first, 0.25 * rest)  # hardly open eyes open bit by bit
-        share = np.minimum(np.where(last < first, last / np.maximum(first, 1e-6), wider), WIDEST)[:, None]
+        first, last = (float(np.maximum(m[up, 1] - m[low, 1], 0).mean()) for m in (at_first, at_last))
+        rest = float((neutral[up, 1] - neutral[low, 1]).mean())
+        first, last = (max(opening - SHUT * rest, 0) for opening in (first, last))
+        wider = 1 + (last - first) / max(first, 0.25 * rest)  # hardly open eyes open bit by bit
+        share = min(last / max(first, 1e-6) if last < first else wider, WIDEST)
         # The lower lid goes where the model says, but no more than a third of the way; the upper lid closes the rest.
+        # Each lid keeps its own curve: what single landmarks say would bend a shut eye's line.
         opening = landmarks[low] - landmarks[up]
-        length = np.maximum(np.linalg.norm(opening[:, :2], axis=1, keepdims=True), 1e-6)
-        rise = -((target[low] - landmarks[low])[:, :2] * opening[:, :2]).sum(1, keepdims=True) / length**2
-        rise = np.clip(rise, -0.2, 0.33)
+        length = np.maximum(np.linalg.norm(opening[:, :2], axis=1), 1e-6)
+        rise = -((target[low] - landmarks[low])[:, :2] * opening[:, :2]).sum(1) / length**2
+        rise = float(np.clip((rise * length).sum() / length.sum(), -0.2, 0.33))
         target[low] = landmarks[low] - rise * opening
         target[up] = target[low] - share * opening
     meet(landmarks, target, before, after, pose.to_photo(offsets[list(LIFTS)].sum(0)), shut)

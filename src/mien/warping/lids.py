@@ -1,0 +1,196 @@
+"""A lid that closes: the skin that an open eye keeps folded away, the line at which the lids meet, and its lashes.
+
+A shut eye's line is one arc, bent downwards, soft, and fades at the inner corner; its lashes fan down and out from it.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import cv2
+import numpy as np
+
+from mien.types import ByteImage, FloatArray
+from mien.warping.eye_frame import STEPS, Frame, filled, sample
+
+LASH = 0.2  # reach of lashes below the lid's edge, of the eye's width
+CELLS = 56  # of the sheet on which skin is smoothed, per eye's width
+FINE = 640  # px per eye's width of the drawing of lashes
+LEAST_BEND = 0.28  # of a shut eye's line: four times its depth
+LEFT, RIGHT, ABOVE, BELOW = 0.35, 0.35, 0.1, 0.35  # margins of the sheet, of the eye's width
+
+
+def shut_line(lower: FloatArray) -> FloatArray:
+    """The line v(u) [STEPS + 1] of a shut eye whose lower lid is `lower` [STEPS + 1]: bent one way: v = u (1 - u)
+    (a + b (u - 1/2))."""
+    u = np.linspace(0, 1, STEPS + 1)
+    basis = (u * (1 - u))[:, None] * np.stack([u**0, u - 0.5], 1)
+    middle, slope = np.linalg.lstsq(basis, lower, rcond=None)[0]
+    middle = max(float(middle), LEAST_BEND)
+    return np.asarray(basis @ [middle, np.clip(slope, -0.5 * middle, 0.5 * middle)])
+
+
+def draw_lid(
+    patch: FloatArray,
+    image: ByteImage,
+    source: Frame,
+    goal: Frame,
+    u: FloatArray,
+    v: FloatArray,
+    closing: float,
+) -> None:
+    """Draw the upper lid of an eye that closes into `patch` [h, w, 3] float32, the carried photo, in place.
+
+    Args:
+        image: the photo. source, goal: the eye before and after. u, v: of the patch's pixels in `goal` [h, w].
+        closing: the share of its opening that closes, 0 to 1.
+    """
+    index = np.clip(u * STEPS, 0, STEPS).astype(np.int32)
+    edge, fold = goal.upper[index], goal.fold[index]
+    out = 1 - u if goal.outer else u  # 0 at the outer corner, 1 at the inner
+    tall = np.maximum(edge - fold, 1e-3)
+    s = (v - fold) / tall  # 0 at the fold, 1 at the edge
+    share = float(_ramp(closing, 0.12, 0.45))
+    skin = _skin(patch, source, goal, u, v)
+    shaded = skin * (_grain(image, source, goal, u, v) * _shade(out, s, edge - v))[..., None]
+    within = _ramp(s, 0.0, 0.5) * _ramp(np.maximum(edge, goal.lower[index]) + 0.03 - v, 0, 0.03)
+    within *= _ramp(out, -0.1, 0.06) * _ramp(1.06 - out, 0, 0.08)
+    # Old lashes reach beyond the corner and over the fold.
+    beside = (
+        _ramp(out, -0.32, -0.1)
+        * _ramp(0.35 - out, 0, 0.15)
+        * _ramp(v - fold, -0.05, 0.05)
+        * _ramp(0.05 - v, 0, 0.06)
+    )
+    lighter = np.maximum(skin - patch, 0)
+    patch += (share * beside)[..., None] * lighter
+    patch += (share * within)[..., None] * (shaded - patch)
+    dark = _dark(source, goal, u, v - edge, out, closing)
+    patch *= 1 - dark[..., None] * (1 - _lash_ratio(image, source))
+
+
+def _ramp(x: FloatArray | float, low: float, high: float) -> FloatArray:
+    """0 below `low`, 1 above `high`, smooth between."""
+    t = np.clip((np.asarray(x) - low) / (high - low), 0, 1)
+    return np.asarray(t * t * (3 - 2 * t), np.float32)
+
+
+def _shade(out: FloatArray, s: FloatArray, above: FloatArray) -> FloatArray:
+    """Light on a lid [h, w]: bright where the eyeball bulges, darker in its fold, at corners and edge."""
+    bulge = np.exp(-(((out - 0.45) / 0.3) ** 2) - ((s - 0.45) / 0.35) ** 2)
+    shade = 0.97 + 0.08 * bulge - 0.08 * np.exp(-((s / 0.18) ** 2))
+    shade *= 1 - 0.2 * np.exp(-np.maximum(above, 0) / 0.05) * (above > -0.01)
+    return np.asarray(np.where(above < 0, 1 - 0.1 * np.exp(above / 0.03), shade), np.float32)
+
+
+def _skin(patch: FloatArray, source: Frame, goal: Frame, u: FloatArray, v: FloatArray) -> FloatArray:
+    """What skin the patch would show [h, w, 3] without eye and lashes: a smooth continuation of what lies around."""
+    high, low = float(goal.fold.min()) - ABOVE, float(goal.upper.max()) + BELOW
+    wide, tall = round((1 + LEFT + RIGHT) * CELLS), round((low - high) * CELLS)
+    cell_u = -LEFT + (np.arange(wide, dtype=np.float32) + 0.5) / CELLS
+    cell_v = (high + (np.arange(tall, dtype=np.float32) + 0.5) / CELLS)[:, None]
+    to_sheet = _affine(u, v, CELLS, -LEFT, high)
+    sheet = cv2.warpAffine(
+        cv2.GaussianBlur(patch, (0, 0), max(0.4 * goal.width / CELLS, 0.3)),
+        to_sheet,
+        (wide, tall),
+        flags=cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+    index = np.clip(cell_u * STEPS, 0, STEPS).astype(np.int32)
+    fold, edge, brow = goal.fold[index], np.maximum(goal.upper, goal.lower)[index], goal.brow[index]
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (9, 9))
+    bare = cv2.GaussianBlur(cv2.morphologyEx(sheet, cv2.MORPH_CLOSE, kernel), (0, 0), 1.0)
+    known = (cell_v < fold + 0.12 * (edge - fold)) | (cell_v > edge + 0.08)
+    known |= (cell_u < -0.12) | (cell_u > 1.12)
+    known &= cell_v > brow + 0.5 * (fold - brow)
+    smooth = filled(np.asarray(bare, np.float32), known.astype(np.float32))
+    return np.asarray(
+        cv2.warpAffine(
+            smooth,
+            to_sheet,
+            (u.shape[1], u.shape[0]),
+            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
+    )
+
+
+def _affine(u: FloatArray, v: FloatArray, cells: float, left: float, high: float) -> FloatArray:
+    """Of a patch whose pixels lie at (u, v) [h, w]: its pixels (column, row) → those of a sheet with `cells` per unit
+    whose corner is (left, high)."""
+    step = [[f[0, 1] - f[0, 0], f[1, 0] - f[0, 0]] for f in (u, v)]
+    return np.array([[*step[0], u[0, 0] - left], [*step[1], v[0, 0] - high]], np.float64) * cells - [
+        [0, 0, 0.5],
+        [0, 0, 0.5],
+    ]
+
+
+def _grain(image: ByteImage, source: Frame, goal: Frame, u: FloatArray, v: FloatArray) -> FloatArray:
+    """Texture of skin [h, w], about 1: that below the eye, mirrored."""
+    index = np.clip(u * STEPS, 0, STEPS).astype(np.int32)
+    at = source.lower[index] + 0.15 + np.abs(goal.upper[index] - v)
+    grey = cv2.cvtColor(sample(image, *source.to_photo(u, at)), cv2.COLOR_RGB2GRAY) + 4
+    return np.clip(grey / cv2.GaussianBlur(grey, (0, 0), max(0.04 * goal.width, 1.0)), 0.94, 1.06)
+
+
+def _lash_ratio(image: ByteImage, source: Frame) -> FloatArray:
+    """What the photo's line of lashes leaves of the light of the skin beside it [3]."""
+    u = np.linspace(0.15, 0.85, 48)[:, None]
+    upper = np.interp(u, np.linspace(0, 1, STEPS + 1), source.upper)
+    lower = np.interp(u, np.linspace(0, 1, STEPS + 1), source.lower)
+    line, skin = (
+        sample(image, *source.to_photo(np.broadcast_to(u, v.shape), v)).reshape(-1, 3)
+        for v in (upper + np.linspace(-0.03, 0.03, 5), lower + np.linspace(0.12, 0.25, 5))
+    )
+    ratio = (np.percentile(line, 20, axis=0) + 6) / (np.median(skin, axis=0) + 6)
+    return np.asarray(np.clip(ratio, 0.15, 0.6))
+
+
+def _dark(
+    source: Frame, goal: Frame, u: FloatArray, below: FloatArray, out: FloatArray, closing: float
+) -> FloatArray:
+    """How much of the line and its lashes covers each pixel [h, w], 0 to 1."""
+    line, lashes = _drawing()
+    zoom = min(2 * goal.width / FINE, 1.0)
+    size = max(round(line.shape[1] * zoom), 8), max(round(line.shape[0] * zoom), 8)
+    both = cv2.resize(np.dstack([line, lashes]), size, interpolation=cv2.INTER_AREA)
+    per_u, per_v = size[0] / (1 + 2 * _BESIDE), size[1] / (_OVER + LASH)
+    x = ((out + _BESIDE) * per_u - 0.5).astype(np.float32)
+    y = ((below + _OVER) * per_v - 0.5).astype(np.float32)
+    found = cv2.remap(both, x, y, cv2.INTER_LINEAR, borderValue=0)
+    return np.clip(
+        _ramp(closing, 0.15, 0.5) * found[..., 0] + _ramp(closing, 0.5, 0.95) * found[..., 1], 0, 1
+    )
+
+
+_BESIDE, _OVER = 0.25, 0.08  # margins of the drawing, of the eye's width
+
+
+@lru_cache(maxsize=1)
+def _drawing() -> tuple[FloatArray, FloatArray]:
+    """The line of a shut eye and its lashes, each [h, w] float32 of 0 to 1, `FINE` px per eye's width; the outer corner
+    at column `_BESIDE`, the lid's edge straightened to row `_OVER`."""
+    height, width = round((_OVER + LASH) * FINE), round((1 + 2 * _BESIDE) * FINE)
+    out = (np.arange(width) + 0.5) / FINE - _BESIDE
+    below = ((np.arange(height) + 0.5) / FINE - _OVER)[:, None]
+    strong = _ramp(out, -0.08, 0.15) * _ramp(1.0 - out, 0, 0.45)
+    half = 0.008 + 0.01 * strong
+    line = 0.8 * strong * np.exp(-((below / np.where(below > 0, 1.3 * half, half)) ** 2))
+    line += 0.2 * _ramp(out, -0.1, 0.1) * _ramp(1.03 - out, 0, 0.1) * np.exp(-((below / 0.04) ** 2))
+    lashes = np.zeros((height, width), np.uint8)
+    rng = np.random.default_rng(0)
+    for root in np.sort(1 - rng.random(70) ** 0.8):
+        root = 0.92 * (1 - root)
+        length = (0.13 - 0.09 * root) * rng.uniform(0.6, 1.1)
+        lean = -0.9 + 1.1 * root + rng.normal(0, 0.12)  # outwards is negative
+        t = np.linspace(0, 1, 9)
+        x = root + length * (lean * t + 0.25 * lean * t**2)
+        y = length * (t - 0.25 * t**2)
+        points = np.stack([(x + _BESIDE) * FINE, (y + _OVER) * FINE], 1) * 16
+        for k in range(8):
+            fade = (1 - k / 8) ** 0.7
+            ends = [tuple(int(c) for c in points[i]) for i in (k, k + 1)]
+            cv2.line(lashes, ends[0], ends[1], int(255 * fade), 1 + round(4 * fade), cv2.LINE_AA, 4)
+    soft = cv2.GaussianBlur(lashes.astype(np.float32) / 255, (0, 0), 1.5)
+    return line.astype(np.float32), 0.7 * soft
