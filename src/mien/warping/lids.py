@@ -16,6 +16,8 @@ from mien.warping.eye_frame import STEPS, Frame, filled, sample
 LASH = 0.2  # reach of lashes below the lid's edge, of the eye's width
 CELLS = 56  # of the sheet on which skin is smoothed, per eye's width
 FINE = 640  # px per eye's width of the drawing of lashes
+REDDER = np.array([1.01, 0.985, 0.98], np.float32)  # a lid's skin than that around
+PALE = 0.92  # of the brightness of the skin around: a lid is no darker, for the strip of it that shows lies in shade
 LEAST_BEND = 0.28  # of a shut eye's line: four times its depth
 LEFT, RIGHT, ABOVE, BELOW = 0.35, 0.35, 0.1, 0.35  # margins of the sheet, of the eye's width
 
@@ -51,10 +53,14 @@ def draw_lid(
     tall = np.maximum(edge - fold, 1e-3)
     s = (v - fold) / tall  # 0 at the fold, 1 at the edge
     share = float(_ramp(closing, 0.12, 0.45))
-    skin = _skin(patch, source, goal, u, v)
-    shaded = skin * (_grain(image, source, goal, u, v) * _shade(out, s, edge - v))[..., None]
-    within = _ramp(s, 0.0, 0.5) * _ramp(np.maximum(edge, goal.lower[index]) + 0.03 - v, 0, 0.03)
-    within *= _ramp(out, -0.1, 0.06) * _ramp(1.06 - out, 0, 0.08)
+    skin = _skin(patch, source, goal, u, v) * REDDER
+    own, seen = _own_lid(image, source)
+    own = own[index]
+    own *= np.maximum(1, PALE * skin.sum(2) / np.maximum(own.sum(2), 1))[..., None]
+    lid = skin + (seen[index] * _ramp(s, 0, 0.3))[..., None] * (own - skin)
+    shaded = lid * (_grain(image, source, goal, u, v) * _shade(out, s, edge - v))[..., None]
+    within = _ramp(s, 0.0, 0.5) * _ramp(np.maximum(edge, goal.lower[index]) + 0.06 - v, 0, 0.03)
+    within *= _ramp(out, -0.16, 0.1) * _ramp(1.06 - out, 0, 0.08)
     # Old lashes reach beyond the corner and over the fold.
     beside = (
         _ramp(out, -0.32, -0.1)
@@ -63,7 +69,8 @@ def draw_lid(
         * _ramp(0.05 - v, 0, 0.06)
     )
     lighter = np.maximum(skin - patch, 0)
-    patch += (share * beside)[..., None] * lighter
+    crease = 0.5 * np.exp(-(((v - fold) / 0.06) ** 2)) * _ramp(out, -0.1, 0.1) * _ramp(1.1 - out, 0, 0.2)
+    patch += (share * np.maximum(beside, crease))[..., None] * lighter
     patch += (share * within)[..., None] * (shaded - patch)
     dark = _dark(source, goal, u, v - edge, out, closing)
     patch *= 1 - dark[..., None] * (1 - _lash_ratio(image, source))
@@ -78,7 +85,7 @@ def _ramp(x: FloatArray | float, low: float, high: float) -> FloatArray:
 def _shade(out: FloatArray, s: FloatArray, above: FloatArray) -> FloatArray:
     """Light on a lid [h, w]: bright where the eyeball bulges, darker in its fold, at corners and edge."""
     bulge = np.exp(-(((out - 0.45) / 0.3) ** 2) - ((s - 0.45) / 0.35) ** 2)
-    shade = 0.97 + 0.08 * bulge - 0.08 * np.exp(-((s / 0.18) ** 2))
+    shade = 0.96 + 0.12 * bulge - 0.08 * np.exp(-((s / 0.18) ** 2))
     shade *= 1 - 0.2 * np.exp(-np.maximum(above, 0) / 0.05) * (above > -0.01)
     return np.asarray(np.where(above < 0, 1 - 0.1 * np.exp(above / 0.03), shade), np.float32)
 
@@ -101,8 +108,8 @@ def _skin(patch: FloatArray, source: Frame, goal: Frame, u: FloatArray, v: Float
     fold, edge, brow = goal.fold[index], np.maximum(goal.upper, goal.lower)[index], goal.brow[index]
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (9, 9))
     bare = cv2.GaussianBlur(cv2.morphologyEx(sheet, cv2.MORPH_CLOSE, kernel), (0, 0), 1.0)
-    known = (cell_v < fold + 0.12 * (edge - fold)) | (cell_v > edge + 0.08)
-    known |= (cell_u < -0.12) | (cell_u > 1.12)
+    known = (cell_v < fold - 0.03) | (cell_v > edge + 0.08)
+    known |= (cell_u < -0.2) | (cell_u > 1.2)
     known &= cell_v > brow + 0.5 * (fold - brow)
     smooth = filled(np.asarray(bare, np.float32), known.astype(np.float32))
     return np.asarray(
@@ -114,6 +121,20 @@ def _skin(patch: FloatArray, source: Frame, goal: Frame, u: FloatArray, v: Float
             borderMode=cv2.BORDER_REPLICATE,
         )
     )
+
+
+def _own_lid(image: ByteImage, source: Frame) -> tuple[FloatArray, FloatArray]:
+    """Colour of the strip of lid that the open eye shows [STEPS + 1, 3], and how far it is to be trusted [STEPS + 1]."""
+    u = np.linspace(0, 1, STEPS + 1)[:, None]
+    room = (source.upper - source.fold)[:, None]
+    v = source.upper[:, None] - np.linspace(0.4, 0.8, 6) * room
+    colours = sample(image, *source.to_photo(np.broadcast_to(u, v.shape), v))
+    order = np.argsort(colours.mean(2), 1)[:, 3:5, None]  # hair is darker than skin
+    colour = np.take_along_axis(colours, order, 1).mean(1)
+    trust = np.asarray(0.8 * _ramp(room, 0.08, 0.16), np.float32)
+    both = np.concatenate([trust * colour, trust], 1).astype(np.float32)
+    both = cv2.GaussianBlur(both, (1, 0), 0, sigmaY=STEPS / 10, borderType=cv2.BORDER_REPLICATE)
+    return both[:, :3] / np.maximum(both[:, 3:], 1e-3), both[:, 3]
 
 
 def _affine(u: FloatArray, v: FloatArray, cells: float, left: float, high: float) -> FloatArray:
@@ -141,10 +162,10 @@ def _lash_ratio(image: ByteImage, source: Frame) -> FloatArray:
     lower = np.interp(u, np.linspace(0, 1, STEPS + 1), source.lower)
     line, skin = (
         sample(image, *source.to_photo(np.broadcast_to(u, v.shape), v)).reshape(-1, 3)
-        for v in (upper + np.linspace(-0.03, 0.03, 5), lower + np.linspace(0.12, 0.25, 5))
+        for v in (upper + np.linspace(-0.03, 0.015, 5), lower + np.linspace(0.12, 0.25, 5))
     )
-    ratio = (np.percentile(line, 20, axis=0) + 6) / (np.median(skin, axis=0) + 6)
-    return np.asarray(np.clip(ratio, 0.15, 0.6))
+    ratio = (np.percentile(line, 30, axis=0) + 6) / (np.median(skin, axis=0) + 6)
+    return np.asarray(np.clip(ratio, 0.2, 0.65))
 
 
 def _dark(
@@ -174,7 +195,7 @@ def _drawing() -> tuple[FloatArray, FloatArray]:
     height, width = round((_OVER + LASH) * FINE), round((1 + 2 * _BESIDE) * FINE)
     out = (np.arange(width) + 0.5) / FINE - _BESIDE
     below = ((np.arange(height) + 0.5) / FINE - _OVER)[:, None]
-    strong = _ramp(out, -0.08, 0.15) * _ramp(1.0 - out, 0, 0.45)
+    strong = _ramp(out, -0.1, 0.3) * _ramp(1.0 - out, 0, 0.45)
     half = 0.008 + 0.01 * strong
     line = 0.8 * strong * np.exp(-((below / np.where(below > 0, 1.3 * half, half)) ** 2))
     line += 0.2 * _ramp(out, -0.1, 0.1) * _ramp(1.03 - out, 0, 0.1) * np.exp(-((below / 0.04) ** 2))
