@@ -59,7 +59,8 @@ def draw_lid(
     own *= np.maximum(1, PALE * skin.sum(2) / np.maximum(own.sum(2), 1))[..., None]
     lid = skin + (seen[index] * _ramp(s, 0, 0.3))[..., None] * (own - skin)
     shaded = lid * (_grain(image, source, goal, u, v) * _shade(out, s, edge - v))[..., None]
-    within = _ramp(s, 0.0, 0.5) * _ramp(np.maximum(edge, goal.lower[index]) + 0.06 - v, 0, 0.03)
+    over = 0.01 + float(_ramp(closing, 0.75, 0.9)) * (np.maximum(goal.lower[index] - edge, 0) + 0.05)
+    within: FloatArray = _ramp(s, 0.0, 0.5) * _ramp((over - (v - edge)) / over, 0, 0.6)
     within *= _ramp(out, -0.16, 0.1) * _ramp(1.06 - out, 0, 0.08)
     # Old lashes reach beyond the corner and over the fold.
     beside = (
@@ -124,7 +125,7 @@ def _skin(patch: FloatArray, source: Frame, goal: Frame, u: FloatArray, v: Float
 
 
 def _own_lid(image: ByteImage, source: Frame) -> tuple[FloatArray, FloatArray]:
-    """Colour of the strip of lid that the open eye shows [STEPS + 1, 3], and how far it is to be trusted [STEPS + 1]."""
+    """Colour of the strip of lid that the open eye shows [STEPS + 1, 3], and how far to trust it [STEPS + 1]."""
     u = np.linspace(0, 1, STEPS + 1)[:, None]
     room = (source.upper - source.fold)[:, None]
     v = source.upper[:, None] - np.linspace(0.4, 0.8, 6) * room
@@ -133,7 +134,9 @@ def _own_lid(image: ByteImage, source: Frame) -> tuple[FloatArray, FloatArray]:
     colour = np.take_along_axis(colours, order, 1).mean(1)
     trust = np.asarray(0.8 * _ramp(room, 0.08, 0.16), np.float32)
     both = np.concatenate([trust * colour, trust], 1).astype(np.float32)
-    both = cv2.GaussianBlur(both, (1, 0), 0, sigmaY=STEPS / 10, borderType=cv2.BORDER_REPLICATE)
+    both = np.asarray(
+        cv2.GaussianBlur(both, (1, 0), 0, sigmaY=STEPS / 10, borderType=cv2.BORDER_REPLICATE), np.float32
+    )
     return both[:, :3] / np.maximum(both[:, 3:], 1e-3), both[:, 3]
 
 
