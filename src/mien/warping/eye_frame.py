@@ -82,6 +82,12 @@ def frame(landmarks: FloatArray, eye: tuple[tuple[int, ...], ...]) -> Frame:
     return Frame(first, across, down, top, lids[1], fold, np.minimum(curve(brow, False), fold - 0.05), outer)
 
 
+def ramp(x: FloatArray | float, low: float, high: float) -> FloatArray:
+    """0 below `low`, 1 above `high`, smooth between."""
+    t = np.clip((np.asarray(x) - low) / (high - low), 0, 1)
+    return np.asarray(t * t * (3 - 2 * t), np.float32)
+
+
 def sample(image: FloatArray | ByteImage, x: FloatArray, y: FloatArray) -> FloatArray:
     """`image` at pixels (x, y), float32 [h, w, 3]."""
     values = cv2.remap(

@@ -11,14 +11,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import cv2
 import numpy as np
 
 from mien.types import ByteImage, FloatArray
-from mien.warping.eye_frame import EYES, STEPS, Frame, filled, frame, sample
+from mien.warping.eye_frame import EYES, STEPS, Frame, filled, frame, ramp, sample
 from mien.warping.lids import LASH, draw_lid, shut_line
 from mien.warping.mesh import IndexArray
 
 SMALLEST = 14.0  # px: a narrower eye is left to the mesh
+HANGING = 0.03  # of the eye's width: lashes that hang into it from the upper lid
 NARROW = 0.1  # mean opening, of the eye's width, of one that has little left to close
 
 
@@ -44,7 +46,8 @@ def draw_eyes(
         if still and np.abs(aim - centre).max() < 0.004:
             continue
         radius = float(np.linalg.norm(landmarks[iris[1:], :2] - landmarks[iris[0], :2], axis=1).mean())
-        _draw_eye(result, image, source, goal, centre, aim, radius / source.width, corner)
+        found, radius = _iris(image, source, centre, radius / source.width)
+        _draw_eye(result, image, source, goal, found, found + aim - centre, radius, corner)
 
 
 def _draw_eye(
@@ -62,6 +65,9 @@ def _draw_eye(
     opening = float(np.clip(after / max(before, 1e-3) - 1, 0, 0.3)) / 0.3
     shut = float(np.clip((closing - 0.6) / 0.3, 0, 1))
     goal = replace(goal, upper=goal.upper + shut * (shut_line(goal.lower) - goal.upper))
+    # Half-shut eyes look out below the lid.
+    above = float(np.interp(aim[0], np.linspace(0, 1, STEPS + 1), goal.upper)) + 0.15 * radius - aim[1]
+    aim = aim + [0, np.clip(above, 0, 0.5 * radius) * (1 - shut)]
     high = float(min(goal.fold.min(), source.fold.min())) - 0.02
     low = float(max(goal.lower.max(), goal.upper.max())) + LASH + 0.05
     ends = np.array([[u, v] for u in (-0.35, 1.35) for v in (high, low)])
@@ -83,7 +89,11 @@ def _draw_eye(
     inside *= (u > 0) & (u < 1)
     patch = result[y0:y1, x0:x1].astype(np.float32)
 
-    ball = _eyeball(image, source, goal, centre, aim, radius, u, v, index)
+    zoom = goal.width / source.width  # corners that draw together leave an eyeball as large as it was
+    in_source = 0.5 + (u - 0.5) * zoom, v * zoom
+    ball = _eyeball(
+        image, source, centre, aim * zoom + [0.5 - 0.5 * zoom, 0], radius, *in_source, upper * zoom
+    )
     shade = 1 - (0.35 * closing + 0.45 * opening) * np.exp(-np.maximum(v - upper, 0) / 0.06)
     patch += inside[..., None] * (ball * shade[..., None] - patch)
     if closing > 0.05:
@@ -94,35 +104,84 @@ def _draw_eye(
 def _eyeball(
     image: ByteImage,
     source: Frame,
-    goal: Frame,
     centre: FloatArray,
     aim: FloatArray,
     radius: float,
     u: FloatArray,
     v: FloatArray,
-    index: IndexArray,
+    lid: FloatArray,
 ) -> FloatArray:
-    """The eyeball [h, w, 3] float32 at (u, v): as it was where it was seen and does not turn, else white and iris."""
+    """The eyeball [h, w, 3] float32 at (u, v) of the frame `source`: as it was where it was seen and does not turn, else
+    white and iris. `lid`: v of the upper lid above each pixel of the result."""
+    index = np.clip(u * STEPS, 0, STEPS).astype(np.int32)
+    upper, lower = source.upper[index], source.lower[index]
     seen = sample(image, *source.to_photo(u, v))
-    edge = 0.02
-    lashes = 0.03  # what hangs into the eye from the upper lid
-    depth = np.minimum(v - source.upper[index] - lashes, source.lower[index] - v)
-    visible = np.clip((depth - edge) / 0.03, 0, 1)
-    covered = (goal.upper >= source.upper - 0.004)[
-        index
-    ]  # no wider than it was: what hangs into it belongs there
-    visible = np.maximum(visible, covered & (v > goal.upper[index]))
+    depth = np.minimum(v - upper - HANGING, lower - v)
+    visible = ramp(depth, 0.02, 0.05)
+    # Under a lid no higher than it was, what hangs into the eye belongs there.
+    visible = np.maximum(visible, ramp(lid - upper, -0.01, 0.01) * (v > lid) * (v < lower + 0.02))
     shift = aim - centre
-    turning = float(np.clip(np.abs(shift).max() / 0.01, 0, 1))
-    away = np.hypot(u - centre[0], v - centre[1]) / radius
-    known = ((depth > edge) & (away > 1.12) & (u > 0.02) & (u < 0.98)).astype(np.float32)
-    white = filled(seen, known)
+    turning = float(ramp(np.abs(shift).max(), 0.0, 0.01))
+    if not turning and visible.min() >= 1:
+        return seen
+    white = _white(seen, depth, np.hypot(u - centre[0], v - centre[1]) / radius, u)
     ring_u, ring_v = u - shift[0], v - shift[1]  # where this pixel of the turned iris was
     far = np.hypot(ring_u - centre[0], ring_v - centre[1]) / radius
     spot = np.clip(ring_u * STEPS, 0, STEPS).astype(np.int32)
-    clear = np.minimum(ring_v - source.upper[spot] - lashes, source.lower[spot] - ring_v)
-    mirror = sample(image, *source.to_photo(ring_u, 2 * centre[1] - ring_v))
+    clear = np.minimum(ring_v - source.upper[spot] - HANGING, source.lower[spot] - ring_v)
     iris = sample(image, *source.to_photo(ring_u, ring_v))
-    iris += np.clip((edge + 0.03 - clear) / 0.03, 0, 1)[..., None] * (mirror - iris)
-    whole = white + np.clip((1.12 - far) / 0.14, 0, 1)[..., None] * (iris - white)
+    sides = [
+        sample(image, *source.to_photo(centre[0] + side * radius * far, np.full_like(v, centre[1])))
+        for side in (-1, 1)
+    ]
+    right = np.clip(0.5 + 0.5 * (ring_u - centre[0]) / radius, 0, 1)[..., None]
+    round_ = sides[0] + right * (sides[1] - sides[0])  # what a lid hid, as it is beside the pupil
+    iris += ramp(0.05 - clear, 0, 0.03)[..., None] * (round_ - iris)
+    whole = white + ramp(1.12 - far, 0, 0.16)[..., None] * (iris - white)
     return np.asarray(whole + ((1 - turning) * visible)[..., None] * (seen - whole))
+
+
+def _white(seen: FloatArray, depth: FloatArray, away: FloatArray, u: FloatArray) -> FloatArray:
+    """The eyeball without its iris [h, w, 3]: what was seen of it, continued; lashes and skin are not taken for it.
+
+    depth: how far within the opening each pixel lies. away: from the iris' centre, in its radii.
+    """
+    beside = ramp(away, 1.1, 1.25) * ((u > 0.02) & (u < 0.98))
+    first = filled(seen, beside * ramp(depth, 0.04, 0.07))
+    bright, usual = seen.sum(2), first.sum(2)
+    alike = ramp(bright / np.maximum(usual, 1), 0.75, 0.88) * ramp(
+        1.3 - bright / np.maximum(usual, 1), 0, 0.12
+    )
+    corner = np.maximum(ramp(0.2 - u, 0, 0.08), ramp(u - 0.8, 0, 0.08))
+    return filled(seen, beside * ramp(depth, 0.0, 0.04) * np.maximum(alike, corner))
+
+
+def _iris(image: ByteImage, source: Frame, centre: FloatArray, radius: float) -> tuple[FloatArray, float]:
+    """Centre and radius of the iris near those given: the circle at whose sides brightness rises most (Daugman 1993)."""
+    fine = 96 / max(96.0, source.width)
+    cells = source.width * fine
+    part = np.array([centre - 2.2 * radius, centre + 2.2 * radius])
+    u, v = (np.arange(part[0, k], part[1, k], 1 / cells) for k in (0, 1))
+    if len(u) < 8 or len(v) < 8:
+        return centre, radius
+    grid_u, grid_v = np.meshgrid(u, v)
+    grey = cv2.cvtColor(sample(image, *source.to_photo(grid_u, grid_v)), cv2.COLOR_RGB2GRAY)
+    grey = np.sqrt(np.maximum(cv2.GaussianBlur(grey, (0, 0), max(0.06 * radius * cells, 0.5)), 0))
+    index = np.clip(grid_u * STEPS, 0, STEPS).astype(np.int32)
+    open_ = ramp(np.minimum(grid_v - source.upper[index], source.lower[index] - grid_v), -0.02, 0.03)
+    angles = np.radians(np.concatenate([np.arange(-30, 61, 9), np.arange(120, 211, 9)]))
+    ways = np.stack([np.cos(angles), np.sin(angles)], 1)
+    steps = np.linspace(-0.4, 0.4, 9)
+    tries = np.stack(np.meshgrid(steps, steps, np.linspace(0.82, 1.18, 7), indexing="ij"), -1).reshape(-1, 3)
+    middles = centre + radius * tries[:, :2]
+
+    def at(size: float) -> IndexArray:
+        place = middles[:, None] + (size * radius * tries[:, 2])[:, None, None] * ways  # [n, angles, 2]
+        cell = np.round((place - part[0]) * cells).astype(np.int32)
+        return np.clip(cell[..., 1], 0, len(v) - 1) * len(u) + np.clip(cell[..., 0], 0, len(u) - 1)
+
+    outer, inner = at(1.13), at(0.87)
+    rise = (grey.ravel()[outer] - grey.ravel()[inner]) * open_.ravel()[outer]
+    score = rise.mean(1) * (1 - 0.5 * (tries**2)[:, :2].sum(1) - 0.5 * (tries[:, 2] - 1) ** 2)
+    best = int(score.argmax())
+    return middles[best], radius * float(tries[best, 2])

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from mien.types import ByteImage, FloatArray
-from mien.warping.eye_frame import STEPS, Frame, filled, sample
+from mien.warping.eye_frame import STEPS, Frame, filled, ramp, sample
 
 LASH = 0.2  # reach of lashes below the lid's edge, of the eye's width
 CELLS = 56  # of the sheet on which skin is smoothed, per eye's width
@@ -52,35 +52,29 @@ def draw_lid(
     out = 1 - u if goal.outer else u  # 0 at the outer corner, 1 at the inner
     tall = np.maximum(edge - fold, 1e-3)
     s = (v - fold) / tall  # 0 at the fold, 1 at the edge
-    share = float(_ramp(closing, 0.12, 0.45))
+    share = float(ramp(closing, 0.12, 0.45))
     skin = _skin(patch, source, goal, u, v) * REDDER
     own, seen = _own_lid(image, source)
     own = own[index]
     own *= np.maximum(1, PALE * skin.sum(2) / np.maximum(own.sum(2), 1))[..., None]
-    lid = skin + (seen[index] * _ramp(s, 0, 0.3))[..., None] * (own - skin)
+    lid = skin + (seen[index] * ramp(s, 0, 0.3))[..., None] * (own - skin)
     shaded = lid * (_grain(image, source, goal, u, v) * _shade(out, s, edge - v))[..., None]
-    over = 0.01 + float(_ramp(closing, 0.75, 0.9)) * (np.maximum(goal.lower[index] - edge, 0) + 0.05)
-    within: FloatArray = _ramp(s, 0.0, 0.5) * _ramp((over - (v - edge)) / over, 0, 0.6)
-    within *= _ramp(out, -0.16, 0.1) * _ramp(1.06 - out, 0, 0.08)
+    over = 0.01 + float(ramp(closing, 0.75, 0.9)) * (np.maximum(goal.lower[index] - edge, 0) + 0.05)
+    within: FloatArray = ramp(s, 0.0, 0.5) * ramp((over - (v - edge)) / over, 0, 0.6)
+    within *= ramp(out, -0.16, 0.1) * ramp(1.06 - out, 0, 0.08)
     # Old lashes reach beyond the corner and over the fold.
     beside = (
-        _ramp(out, -0.32, -0.1)
-        * _ramp(0.35 - out, 0, 0.15)
-        * _ramp(v - fold, -0.05, 0.05)
-        * _ramp(0.05 - v, 0, 0.06)
+        ramp(out, -0.32, -0.1)
+        * ramp(0.35 - out, 0, 0.15)
+        * ramp(v - fold, -0.05, 0.05)
+        * ramp(0.05 - v, 0, 0.06)
     )
     lighter = np.maximum(skin - patch, 0)
-    crease = 0.5 * np.exp(-(((v - fold) / 0.06) ** 2)) * _ramp(out, -0.1, 0.1) * _ramp(1.1 - out, 0, 0.2)
+    crease = 0.5 * np.exp(-(((v - fold) / 0.06) ** 2)) * ramp(out, -0.1, 0.1) * ramp(1.1 - out, 0, 0.2)
     patch += (share * np.maximum(beside, crease))[..., None] * lighter
     patch += (share * within)[..., None] * (shaded - patch)
     dark = _dark(source, goal, u, v - edge, out, closing)
     patch *= 1 - dark[..., None] * (1 - _lash_ratio(image, source))
-
-
-def _ramp(x: FloatArray | float, low: float, high: float) -> FloatArray:
-    """0 below `low`, 1 above `high`, smooth between."""
-    t = np.clip((np.asarray(x) - low) / (high - low), 0, 1)
-    return np.asarray(t * t * (3 - 2 * t), np.float32)
 
 
 def _shade(out: FloatArray, s: FloatArray, above: FloatArray) -> FloatArray:
@@ -132,7 +126,7 @@ def _own_lid(image: ByteImage, source: Frame) -> tuple[FloatArray, FloatArray]:
     colours = sample(image, *source.to_photo(np.broadcast_to(u, v.shape), v))
     order = np.argsort(colours.mean(2), 1)[:, 3:5, None]  # hair is darker than skin
     colour = np.take_along_axis(colours, order, 1).mean(1)
-    trust = np.asarray(0.8 * _ramp(room, 0.08, 0.16), np.float32)
+    trust = np.asarray(0.8 * ramp(room, 0.08, 0.16), np.float32)
     both = np.concatenate([trust * colour, trust], 1).astype(np.float32)
     both = np.asarray(
         cv2.GaussianBlur(both, (1, 0), 0, sigmaY=STEPS / 10, borderType=cv2.BORDER_REPLICATE), np.float32
@@ -183,9 +177,7 @@ def _dark(
     x = ((out + _BESIDE) * per_u - 0.5).astype(np.float32)
     y = ((below + _OVER) * per_v - 0.5).astype(np.float32)
     found = cv2.remap(both, x, y, cv2.INTER_LINEAR, borderValue=0)
-    return np.clip(
-        _ramp(closing, 0.15, 0.5) * found[..., 0] + _ramp(closing, 0.5, 0.95) * found[..., 1], 0, 1
-    )
+    return np.clip(ramp(closing, 0.15, 0.5) * found[..., 0] + ramp(closing, 0.5, 0.95) * found[..., 1], 0, 1)
 
 
 _BESIDE, _OVER = 0.25, 0.08  # margins of the drawing, of the eye's width
@@ -198,10 +190,10 @@ def _drawing() -> tuple[FloatArray, FloatArray]:
     height, width = round((_OVER + LASH) * FINE), round((1 + 2 * _BESIDE) * FINE)
     out = (np.arange(width) + 0.5) / FINE - _BESIDE
     below = ((np.arange(height) + 0.5) / FINE - _OVER)[:, None]
-    strong = _ramp(out, -0.1, 0.3) * _ramp(1.0 - out, 0, 0.45)
+    strong = ramp(out, -0.1, 0.3) * ramp(1.0 - out, 0, 0.45)
     half = 0.008 + 0.01 * strong
     line = 0.8 * strong * np.exp(-((below / np.where(below > 0, 1.3 * half, half)) ** 2))
-    line += 0.2 * _ramp(out, -0.1, 0.1) * _ramp(1.03 - out, 0, 0.1) * np.exp(-((below / 0.04) ** 2))
+    line += 0.2 * ramp(out, -0.1, 0.1) * ramp(1.03 - out, 0, 0.1) * np.exp(-((below / 0.04) ** 2))
     lashes = np.zeros((height, width), np.uint8)
     rng = np.random.default_rng(0)
     for root in np.sort(1 - rng.random(70) ** 0.8):
