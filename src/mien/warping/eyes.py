@@ -111,8 +111,8 @@ def _eyeball(
     v: FloatArray,
     lid: FloatArray,
 ) -> FloatArray:
-    """The eyeball [h, w, 3] float32 at (u, v) of the frame `source`: as it was where it was seen and does not turn, else
-    white and iris. `lid`: v of the upper lid above each pixel of the result."""
+    """The eyeball [h, w, 3] float32 at (u, v) of `source`: as it was where it was seen and does not turn, else white and
+    iris. `lid`: v of the upper lid above each pixel of the result."""
     index = np.clip(u * STEPS, 0, STEPS).astype(np.int32)
     upper, lower = source.upper[index], source.lower[index]
     seen = sample(image, *source.to_photo(u, v))
@@ -136,7 +136,8 @@ def _eyeball(
     ]
     right = np.clip(0.5 + 0.5 * (ring_u - centre[0]) / radius, 0, 1)[..., None]
     round_ = sides[0] + right * (sides[1] - sides[0])  # what a lid hid, as it is beside the pupil
-    iris += ramp(0.05 - clear, 0, 0.03)[..., None] * (round_ - iris)
+    skin = ramp(iris.sum(2) / (round_.sum(2) + 24), 1.3, 1.6) * ramp(far, 0.45, 0.6)
+    iris += np.maximum(ramp(0.05 - clear, 0, 0.03), skin)[..., None] * (round_ - iris)
     whole = white + ramp(1.12 - far, 0, 0.16)[..., None] * (iris - white)
     return np.asarray(whole + ((1 - turning) * visible)[..., None] * (seen - whole))
 
@@ -157,7 +158,7 @@ def _white(seen: FloatArray, depth: FloatArray, away: FloatArray, u: FloatArray)
 
 
 def _iris(image: ByteImage, source: Frame, centre: FloatArray, radius: float) -> tuple[FloatArray, float]:
-    """Centre and radius of the iris near those given: the circle at whose sides brightness rises most (Daugman 1993)."""
+    """Centre and radius of the iris near those given: where brightness rises most across a circle (Daugman 1993)."""
     fine = 96 / max(96.0, source.width)
     cells = source.width * fine
     part = np.array([centre - 2.2 * radius, centre + 2.2 * radius])

@@ -18,7 +18,7 @@ CELLS = 56  # of the sheet on which skin is smoothed, per eye's width
 FINE = 640  # px per eye's width of the drawing of lashes
 REDDER = np.array([1.01, 0.985, 0.98], np.float32)  # a lid's skin than that around
 PALE = 0.92  # of the brightness of the skin around: a lid is no darker, for the strip of it that shows lies in shade
-LEAST_BEND = 0.28  # of a shut eye's line: four times its depth
+LEAST_BEND = 0.36  # of a shut eye's line: four times its depth
 LEFT, RIGHT, ABOVE, BELOW = 0.35, 0.35, 0.1, 0.35  # margins of the sheet, of the eye's width
 
 

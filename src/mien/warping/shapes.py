@@ -30,6 +30,7 @@ LIDS = ((RIGHT_UPPER_LID, RIGHT_LOWER_LID, RIGHT_IRIS), (LEFT_UPPER_LID, LEFT_LO
 SHUT = 0.25  # share of the model's opening below which an eye counts as shut
 MOST_TURN = 15.0  # degrees
 PIVOT = np.array([0.0, 0.6, 3.0])  # what a head turns about, cm
+CORNERS = 0.3  # share of the model's motion that the corners of the eyes take part in: bone holds them
 WIDEST = 1.2  # times its own opening: an eye opens no further
 BROWS = ((52, 159, "Right"), (282, 386, "Left"))  # landmarks of a brow and of the lid below it
 HIGHEST = 1.8  # times its own distance from the lid: a brow goes no higher, for the skin between is stretched
@@ -98,7 +99,8 @@ def moved(
     at_first = neutral + np.tensordot(before, offsets, 1)
     at_last = neutral + np.tensordot(after, offsets, 1)
     for upper, lower, _ in LIDS:
-        up, low = list(upper[1:-1]), list(lower[1:-1])
+        up, low, corners = list(upper[1:-1]), list(lower[1:-1]), [upper[0], upper[-1]]
+        target[corners] = landmarks[corners] + CORNERS * (target[corners] - landmarks[corners])
         first, last = (float(np.maximum(m[up, 1] - m[low, 1], 0).mean()) for m in (at_first, at_last))
         rest = float((neutral[up, 1] - neutral[low, 1]).mean())
         first, last = (max(opening - SHUT * rest, 0) for opening in (first, last))
