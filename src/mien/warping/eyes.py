@@ -111,8 +111,8 @@ def _eyeball(
     v: FloatArray,
     lid: FloatArray,
 ) -> FloatArray:
-    """The eyeball [h, w, 3] float32 at (u, v) of `source`: as it was where it was seen and does not turn, else white and
-    iris. `lid`: v of the upper lid above each pixel of the result."""
+    """The eyeball [h, w, 3] float32 at (u, v) of `source`: as it was where it was seen and does not turn, else white
+    and iris. `lid`: v of the upper lid above each pixel of the result."""
     index = np.clip(u * STEPS, 0, STEPS).astype(np.int32)
     upper, lower = source.upper[index], source.lower[index]
     seen = sample(image, *source.to_photo(u, v))
@@ -124,7 +124,7 @@ def _eyeball(
     turning = float(ramp(np.abs(shift).max(), 0.0, 0.01))
     if not turning and visible.min() >= 1:
         return seen
-    white = _white(seen, depth, np.hypot(u - centre[0], v - centre[1]) / radius, u)
+    white = _white(seen, depth, np.hypot(u - centre[0], v - centre[1]) / radius, u, v - lid)
     ring_u, ring_v = u - shift[0], v - shift[1]  # where this pixel of the turned iris was
     far = np.hypot(ring_u - centre[0], ring_v - centre[1]) / radius
     spot = np.clip(ring_u * STEPS, 0, STEPS).astype(np.int32)
@@ -142,19 +142,29 @@ def _eyeball(
     return np.asarray(whole + ((1 - turning) * visible)[..., None] * (seen - whole))
 
 
-def _white(seen: FloatArray, depth: FloatArray, away: FloatArray, u: FloatArray) -> FloatArray:
+def _white(
+    seen: FloatArray, depth: FloatArray, away: FloatArray, u: FloatArray, below: FloatArray
+) -> FloatArray:
     """The eyeball without its iris [h, w, 3]: what was seen of it, continued; lashes and skin are not taken for it.
 
-    depth: how far within the opening each pixel lies. away: from the iris' centre, in its radii.
+    depth: how far within the opening each pixel lies. away: from the iris' centre, in its radii. below: the
+    upper lid.
     """
-    beside = ramp(away, 1.1, 1.25) * ((u > 0.02) & (u < 0.98))
-    first = filled(seen, beside * ramp(depth, 0.04, 0.07))
-    bright, usual = seen.sum(2), first.sum(2)
-    alike = ramp(bright / np.maximum(usual, 1), 0.75, 0.88) * ramp(
-        1.3 - bright / np.maximum(usual, 1), 0, 0.12
-    )
+    within = (u > 0.02) & (u < 0.98)
+    bright = seen.sum(2)
+    known = ramp(away, 1.18, 1.3) * ramp(depth, 0.03, 0.06) * within
+    if not known.any():
+        return filled(seen, np.asarray((depth > 0) & (away > 1) & within, np.float32))
+    least, most = np.percentile(bright[known > 0.5], (40, 80)) if (known > 0.5).any() else (0.0, 1.0)
+    smooth = filled(seen, known * (0.02 + ramp(bright, least, most + 1)))
+    smooth *= (1 - 0.2 * np.exp(-np.maximum(below, 0) / 0.08) - 0.12 * (2 * np.clip(u, 0, 1) - 1) ** 2)[
+        ..., None
+    ]
+    ratio = bright / np.maximum(smooth.sum(2), 1)
+    alike = ramp(ratio, 0.6, 0.8) * ramp(1.3 - ratio, 0, 0.12)
     corner = np.maximum(ramp(0.2 - u, 0, 0.08), ramp(u - 0.8, 0, 0.08))
-    return filled(seen, beside * ramp(depth, 0.0, 0.04) * np.maximum(alike, corner))
+    share = ramp(away, 1.08, 1.25) * ramp(depth, 0.0, 0.05) * within * np.maximum(alike, corner)
+    return np.asarray(smooth + share[..., None] * (seen - smooth))
 
 
 def _iris(image: ByteImage, source: Frame, centre: FloatArray, radius: float) -> tuple[FloatArray, float]:

@@ -69,9 +69,17 @@ def draw_lid(
         * ramp(v - fold, -0.05, 0.05)
         * ramp(0.05 - v, 0, 0.06)
     )
+    eyeball = ramp(v - edge, -0.01, 0.01) * ramp(goal.lower[index] - v, -0.02, 0.0) * ((u > 0) & (u < 1))
     lighter = np.maximum(skin - patch, 0)
     crease = 0.5 * np.exp(-(((v - fold) / 0.06) ** 2)) * ramp(out, -0.1, 0.1) * ramp(1.1 - out, 0, 0.2)
-    patch += (share * np.maximum(beside, crease))[..., None] * lighter
+    room = np.minimum(0.14, 0.6 * (fold - goal.brow[index]))
+    hair = (
+        ramp((v - fold) / room, -1, -0.6)
+        * ramp(fold - v, 0.0, 0.03)
+        * ramp(out, -0.1, 0.1)
+        * ramp(1.1 - out, 0, 0.2)
+    )
+    patch += (share * np.maximum(np.maximum(beside, hair), crease) * (1 - eyeball))[..., None] * lighter
     patch += (share * within)[..., None] * (shaded - patch)
     dark = _dark(source, goal, u, v - edge, out, closing)
     patch *= 1 - dark[..., None] * (1 - _lash_ratio(image, source))
