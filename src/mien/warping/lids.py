@@ -56,8 +56,11 @@ def draw_lid(
     skin = _skin(patch, source, goal, u, v) * REDDER
     own, seen = _own_lid(image, source)
     own = own[index]
-    own *= np.maximum(1, PALE * skin.sum(2) / np.maximum(own.sum(2), 1))[..., None]
-    lid = skin + (seen[index] * ramp(s, 0, 0.3))[..., None] * (own - skin)
+    light = own.sum(2) / np.maximum(skin.sum(2), 1)
+    own *= np.maximum(1, PALE / np.maximum(light, 0.1))[..., None]
+    own = np.clip(own, 0.8 * skin, 1.25 * skin)
+    trust = seen[index] * ramp(s, 0, 0.3) * ramp(light, 0.5, 0.8)  # what is far darker is lashes and shade
+    lid = skin + trust[..., None] * (own - skin)
     shaded = lid * (_grain(image, source, goal, u, v) * _shade(out, s, edge - v))[..., None]
     over = 0.01 + float(ramp(closing, 0.75, 0.9)) * (np.maximum(goal.lower[index] - edge, 0) + 0.05)
     within: FloatArray = ramp(s, 0.0, 0.5) * ramp((over - (v - edge)) / over, 0, 0.6)
@@ -75,7 +78,7 @@ def draw_lid(
     room = np.minimum(0.14, 0.6 * (fold - goal.brow[index]))
     hair = (
         ramp((v - fold) / room, -1, -0.6)
-        * ramp(fold - v, 0.0, 0.03)
+        * ramp(fold + 0.1 - v, 0.0, 0.05)
         * ramp(out, -0.1, 0.1)
         * ramp(1.1 - out, 0, 0.2)
     )
