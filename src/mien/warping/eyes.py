@@ -16,6 +16,7 @@ import numpy as np
 
 from mien.types import ByteImage, FloatArray
 from mien.warping.eye_frame import EYES, STEPS, Frame, filled, frame, ramp, sample
+from mien.warping.glasses import upper_rim
 from mien.warping.lids import LASH, draw_lid, shut_line
 from mien.warping.mesh import IndexArray
 
@@ -47,7 +48,7 @@ def draw_eyes(
             continue
         radius = float(np.linalg.norm(landmarks[iris[1:], :2] - landmarks[iris[0], :2], axis=1).mean())
         found, radius = _iris(image, source, centre, radius / source.width)
-        _draw_eye(result, image, source, goal, found, found + aim - centre, radius, corner)
+        _draw_eye(result, image, source, goal, found, found + aim - centre, radius, landmarks, corner)
 
 
 def _draw_eye(
@@ -58,6 +59,7 @@ def _draw_eye(
     centre: FloatArray,
     aim: FloatArray,
     radius: float,
+    landmarks: FloatArray,
     corner: tuple[int, int],
 ) -> None:
     before, after = (float((f.lower - f.upper).mean()) for f in (source, goal))
@@ -97,7 +99,13 @@ def _draw_eye(
     shade = 1 - (0.35 * closing + 0.45 * opening) * np.exp(-np.maximum(v - upper, 0) / 0.06)
     patch += inside[..., None] * (ball * shade[..., None] - patch)
     if closing > 0.05:
-        draw_lid(patch, image, source, goal, u, v, closing)
+        over = draw_lid(patch, image, source, goal, u, v, closing)
+        rim = upper_rim(image, landmarks)
+        if rim:
+            left, top = x0 + corner[0], y0 + corner[1]
+            before_it = rim.at(left, top, x1 - x0, y1 - y0) * over
+            photo = image[top : top + y1 - y0, left : left + x1 - x0]
+            patch += before_it[..., None] * (photo - patch)
     result[y0:y1, x0:x1] = np.clip(patch + 0.5, 0, 255).astype(np.uint8)
 
 

@@ -40,12 +40,15 @@ def draw_lid(
     u: FloatArray,
     v: FloatArray,
     closing: float,
-) -> None:
+) -> FloatArray:
     """Draw the upper lid of an eye that closes into `patch` [h, w, 3] float32, the carried photo, in place.
 
     Args:
         image: the photo. source, goal: the eye before and after. u, v: of the patch's pixels in `goal` [h, w].
         closing: the share of its opening that closes, 0 to 1.
+
+    Returns:
+        How far each pixel was drawn over [h, w], 0 to 1.
     """
     index = np.clip(u * STEPS, 0, STEPS).astype(np.int32)
     edge, fold = goal.upper[index], goal.fold[index]
@@ -82,10 +85,12 @@ def draw_lid(
         * ramp(out, -0.1, 0.1)
         * ramp(1.1 - out, 0, 0.2)
     )
-    patch += (share * np.maximum(np.maximum(beside, hair), crease) * (1 - eyeball))[..., None] * lighter
+    bare = share * np.maximum(np.maximum(beside, hair), crease) * (1 - eyeball)
+    patch += bare[..., None] * lighter
     patch += (share * within)[..., None] * (shaded - patch)
     dark = _dark(source, goal, u, v - edge, out, closing)
     patch *= 1 - dark[..., None] * (1 - _lash_ratio(image, source))
+    return np.maximum(bare, share * within)
 
 
 def _shade(out: FloatArray, s: FloatArray, above: FloatArray) -> FloatArray:
