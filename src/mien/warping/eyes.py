@@ -46,6 +46,9 @@ def draw_eyes(
         )
         if still and np.abs(aim - centre).max() < 0.004:
             continue
+        lower = _lower_lid(image, source)
+        source = replace(source, lower=source.lower + lower)
+        goal = replace(goal, lower=goal.lower + lower * source.width / goal.width)
         radius = float(np.linalg.norm(landmarks[iris[1:], :2] - landmarks[iris[0], :2], axis=1).mean())
         found, radius = _iris(image, source, centre, radius / source.width)
         _draw_eye(result, image, source, goal, found, found + aim - centre, radius, landmarks, corner)
@@ -69,7 +72,7 @@ def _draw_eye(
     goal = replace(goal, upper=goal.upper + shut * (shut_line(goal.lower) - goal.upper))
     # Half-shut eyes look out below the lid.
     above = float(np.interp(aim[0], np.linspace(0, 1, STEPS + 1), goal.upper)) + 0.15 * radius - aim[1]
-    aim = aim + [0, np.clip(above, 0, 0.5 * radius) * (1 - shut)]
+    aim = aim + [0, np.clip(above, 0, 0.9 * radius) * (1 - shut)]
     high = float(min(goal.fold.min(), source.fold.min())) - 0.02
     low = float(max(goal.lower.max(), goal.upper.max())) + LASH + 0.05
     ends = np.array([[u, v] for u in (-0.35, 1.35) for v in (high, low)])
@@ -96,7 +99,7 @@ def _draw_eye(
     ball = _eyeball(
         image, source, centre, aim * zoom + [0.5 - 0.5 * zoom, 0], radius, *in_source, upper * zoom
     )
-    shade = 1 - (0.35 * closing + 0.45 * opening) * np.exp(-np.maximum(v - upper, 0) / 0.06)
+    shade = 1 - (0.5 * closing + 0.45 * opening) * np.exp(-np.maximum(v - upper, 0) / 0.08)
     patch += inside[..., None] * (ball * shade[..., None] - patch)
     if closing > 0.05:
         over = draw_lid(patch, image, source, goal, u, v, closing)
@@ -204,3 +207,30 @@ def _iris(image: ByteImage, source: Frame, centre: FloatArray, radius: float) ->
     score = rise.mean(1) * (1 - 0.5 * (tries**2)[:, :2].sum(1) - 0.5 * (tries[:, 2] - 1) ** 2)
     best = int(score.argmax())
     return middles[best], radius * float(tries[best, 2])
+
+
+def _lower_lid(image: ByteImage, source: Frame) -> FloatArray:
+    """By how much the photo's lower lid lies below that of the landmarks [STEPS + 1]: where the eye's white and iris
+    give way to skin, which is darker and redder."""
+    u = np.linspace(0.12, 0.88, 25)
+    reach, step = 0.09, 0.005
+    v = np.interp(u, np.linspace(0, 1, STEPS + 1), source.lower)[:, None] + np.arange(
+        -reach, reach + step / 2, step
+    )
+    colours = cv2.GaussianBlur(
+        sample(image, *source.to_photo(np.broadcast_to(u[:, None], v.shape), v)), (0, 0), 0.8
+    )
+    red, green, blue = np.moveaxis(np.log(np.maximum(colours, 0) + 8), 2, 0)
+    like_eye = (red + green + blue) / 3 - 2 * (red - (green + blue) / 2)
+    drop = np.zeros_like(like_eye)
+    drop[:, 3:-3] = np.clip(like_eye[:, :-6] - like_eye[:, 6:], 0, 0.8)
+    bend = 4 * u * (1 - u)
+    tries = np.stack(np.meshgrid(np.linspace(-0.045, 0.045, 19), np.linspace(-0.03, 0.03, 5)), -1).reshape(
+        -1, 2
+    )
+    away = tries[:, :1] * bend + tries[:, 1:] * bend * (2 * u - 1)  # [n, 25]
+    at = np.round((away + reach) / step).astype(np.int32)
+    score = drop[np.arange(len(u)), at].mean(1) * (1 - (tries[:, 0] / 0.08) ** 2 - (tries[:, 1] / 0.1) ** 2)
+    deep, tilt = tries[score.argmax()]
+    whole = np.linspace(0, 1, STEPS + 1)
+    return np.asarray(4 * whole * (1 - whole) * (deep + tilt * (2 * whole - 1)))
