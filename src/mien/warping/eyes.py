@@ -90,7 +90,7 @@ def _draw_eye(
     index = np.clip(u * STEPS, 0, STEPS).astype(np.int32)
     soft = 1.2 / goal.width  # px of an edge
     upper, lower = goal.upper[index], goal.lower[index]
-    inside = np.clip((v - upper) / soft, 0, 1) * np.clip((lower - v) / soft, 0, 1)
+    inside = np.clip((v - upper) / soft, 0, 1) * np.clip((lower + 0.02 * closing - v) / soft, 0, 1)
     inside *= (u > 0) & (u < 1)
     patch = result[y0:y1, x0:x1].astype(np.float32)
 
@@ -193,8 +193,8 @@ def _iris(image: ByteImage, source: Frame, centre: FloatArray, radius: float) ->
     open_ = ramp(np.minimum(grid_v - source.upper[index], source.lower[index] - grid_v), -0.02, 0.03)
     angles = np.radians(np.concatenate([np.arange(-30, 61, 9), np.arange(120, 211, 9)]))
     ways = np.stack([np.cos(angles), np.sin(angles)], 1)
-    steps = np.linspace(-0.4, 0.4, 9)
-    tries = np.stack(np.meshgrid(steps, steps, np.linspace(0.82, 1.18, 7), indexing="ij"), -1).reshape(-1, 3)
+    steps = np.linspace(-0.45, 0.45, 11)
+    tries = np.stack(np.meshgrid(steps, steps, np.linspace(0.82, 1.3, 9), indexing="ij"), -1).reshape(-1, 3)
     middles = centre + radius * tries[:, :2]
 
     def at(size: float) -> IndexArray:
@@ -204,7 +204,9 @@ def _iris(image: ByteImage, source: Frame, centre: FloatArray, radius: float) ->
 
     outer, inner = at(1.13), at(0.87)
     rise = (grey.ravel()[outer] - grey.ravel()[inner]) * open_.ravel()[outer]
-    score = rise.mean(1) * (1 - 0.5 * (tries**2)[:, :2].sum(1) - 0.5 * (tries[:, 2] - 1) ** 2)
+    sides = rise.reshape(len(rise), 2, -1).mean(2)  # of right and left
+    score = sides.mean(1) + 2 * sides.min(1)
+    score -= (0.4 * (tries**2)[:, :2].sum(1) + 0.4 * (tries[:, 2] - 1) ** 2) * np.abs(score).max()
     best = int(score.argmax())
     return middles[best], radius * float(tries[best, 2])
 

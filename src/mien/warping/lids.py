@@ -145,7 +145,7 @@ def _own_lid(image: ByteImage, source: Frame) -> tuple[FloatArray, FloatArray]:
     trust = np.asarray(0.8 * ramp(room, 0.08, 0.16), np.float32)
     both = np.concatenate([trust * colour, trust], 1).astype(np.float32)
     both = np.asarray(
-        cv2.GaussianBlur(both, (1, 0), 0, sigmaY=STEPS / 10, borderType=cv2.BORDER_REPLICATE), np.float32
+        cv2.GaussianBlur(both, (1, 0), 0, sigmaY=STEPS / 5, borderType=cv2.BORDER_REPLICATE), np.float32
     )
     return both[:, :3] / np.maximum(both[:, 3:], 1e-3), both[:, 3]
 
