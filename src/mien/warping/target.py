@@ -26,7 +26,11 @@ LIMITS = {  # lips that roll in further are gone
     "jawOpen": 0.8, "mouthClose": 0.3, "jawForward": 0.6, "eyeBlinkLeft": 1.0, "eyeBlinkRight": 1.0,
     "mouthPressLeft": 0.6, "mouthPressRight": 0.6, "mouthRollLower": 0.5, "mouthRollUpper": 0.5, "mouthPucker": 1.8,
 }  # fmt: skip
-UNHEARD = ("cheek", "jawForward", "noseSneer")  # MediaPipe reports hardly any of it: no reading can correct these
+UNHEARD = (
+    "cheek",
+    "jawForward",
+    "noseSneer",
+)  # MediaPipe reports hardly any of it: no reading can correct these
 FAINTEST = 0.85  # of an answer: what is fainter is not made up for, which would caricature
 REGIONS = {
     "eyes": ("eye",),
