@@ -15,9 +15,10 @@ import numpy as np
 
 from mien.types import ByteImage, FloatArray
 from mien.warping import tone
+from mien.warping.lips import edges, lip_gap, on_line
 from mien.warping.mouth_drawn import drawn
 from mien.warping.mouth_shown import Shown, borrowed, shown
-from mien.warping.teeth import JAW, Teeth, jaw_drop, lip_gap, lips, locate_teeth, pose, smooth, view_of
+from mien.warping.teeth import JAW, Teeth, jaw_drop, locate_teeth, pose, smooth, view_of
 
 CLOSED_LINE = 0.7  # width of the line between shut lips, in units
 _ATLAS_BLUR = 0.16  # sigma of the sharpest edges of the drawn teeth, in units
@@ -62,15 +63,17 @@ class Mouth:
     colour: tone.Tone = field(init=False)
     place: Teeth = field(init=False)
     source: Shown | None = field(init=False)
+    on_line: FloatArray = field(init=False)  # the landmarks with shut lips where they meet, see `on_line`
     parted: float = field(init=False, default=0.0)  # lips apart, without teeth to be seen, in units
 
     def __post_init__(self) -> None:
         self.landmarks = np.asarray(self.landmarks, np.float64)
+        self.on_line = on_line(self.image, self.landmarks)
         self.colour = tone.measure(self.image, self.landmarks)
         self.place = locate_teeth(self.landmarks)
         self.source = shown(self.image, self.landmarks, self.colour)
         if self.source is None:
-            self.parted = lip_gap(self.landmarks, pose(self.landmarks).scale)
+            self.parted = lip_gap(self.on_line, pose(self.landmarks).scale)
         if self.source is None and self.teeth is not None:
             self.source = shown(*self.teeth, self.colour)
         if self.source is not None:  # what must be drawn beside real teeth goes on from them
@@ -105,9 +108,9 @@ class Mouth:
 
         What the motion map finds there lies between the photo's lips, teeth for instance.
         """
-        closed = lip_gap(self.landmarks, pose(self.landmarks).scale) - lip_gap(target, unit)
+        closed = lip_gap(self.on_line, pose(self.landmarks).scale) - lip_gap(target, unit)
         share = float(smooth(closed, 1.0, 3.0))
-        curve = np.mean(lips(target), 0)
+        curve = np.mean(edges(target), 0)
         width = max(CLOSED_LINE * unit, 2.0)
         height, length = self.image.shape[:2]
         low = np.floor(curve.min(0) - 3 * width).astype(int).clip(0)
