@@ -18,7 +18,7 @@ from mien.warping import tone
 from mien.warping.lips import edges, lip_gap, on_line
 from mien.warping.mouth_drawn import drawn
 from mien.warping.mouth_shown import Shown, borrowed, shown
-from mien.warping.teeth import JAW, Teeth, jaw_drop, locate_teeth, pose, smooth, view_of
+from mien.warping.teeth import JAW, Teeth, View, jaw_drop, locate_teeth, pose, smooth, view_of
 
 CLOSED_LINE = 0.7  # width of the line between shut lips, in units
 _ATLAS_BLUR = 0.16  # sigma of the sharpest edges of the drawn teeth, in units
@@ -46,6 +46,22 @@ class Layer:
 
 
 NOTHING = Layer(np.zeros((0, 0, 3), np.float32), np.zeros((0, 0), np.float32), 0, 0)
+
+
+def opening(view: View) -> FloatArray:
+    """How much of each pixel the inside of the mouth shows [h, w], 0 to 1.
+
+    The lips' inner sides roll in softly, and a web of lip rounds the corners, the more the wider the mouth is open.
+    """
+    wide = float(smooth(view.gap / max(view.width, 1e-3), 0.25, 0.6))
+    sides = smooth(np.abs(view.along), 0.55, 0.95) * wide
+    edge, web = (
+        cv2.GaussianBlur(view.mask, (0, 0), max(units * view.unit, 0.5)).astype(np.float32) / 255
+        for units in (0.35, 1.5)
+    )
+    inside = smooth(edge, 0.45, 0.95) * (1 - sides * (1 - smooth(web, 0.4, 0.85)))
+    rolled = 0.25 + 0.75 * smooth(view.from_lower, 0.0, 1.3)
+    return np.asarray(inside * rolled, np.float32)
 
 
 @dataclass
@@ -98,9 +114,8 @@ class Mouth:
         picture = tone.grain(picture, self.colour, _ATLAS_BLUR * where.scale)
         if self.source is not None:
             picture = borrowed(view, where, jaw, self.source, picture)
-        mask = cv2.GaussianBlur(view.mask, (0, 0), max(0.22 * view.unit, 0.4)).astype(np.float32) / 255
         further = smooth(view.gap - max(self.parted - 0.3, 0.0), 0.4, 1.5)
-        alpha = smooth(mask, 0.3, 0.95) * further * (view.mask > 0)
+        alpha = opening(view) * further
         return Layer(picture, alpha.astype(np.float32), view.left, view.top)
 
     def _line(self, target: FloatArray, unit: float) -> Layer:
