@@ -46,6 +46,8 @@ ROWS = (
 )
 OUTSIDES = OUTER_UPPER_LIP, OUTER_LOWER_LIP
 LEAST, LEAST_BAND = 0.55, 0.4  # of a lip's height, and of the height of each band of it, that pressing leaves
+SQUARE = 2.2  # exponent of the superellipse that a wide mouth is at most; 2 is an ellipse
+EVEN = 0.7  # share of what a wide mouth's corners are stretched by more than its middle that is evened out
 ASTRAY, STEPS = (
     3.0,
     33,
@@ -226,7 +228,41 @@ def meet(
     crossing = np.maximum(-gaps(target), 0)[:, None] * down
     target[upper, :2] -= 0.5 * crossing
     target[lower, :2] += 0.5 * crossing
+    _round_off(landmarks, target, down)
     _keep_height(landmarks, target)
+
+
+def _round_off(landmarks: FloatArray, target: FloatArray, down: FloatArray) -> None:
+    """Make the opening of a wide mouth in `target` [478, 3] px no squarer than a superellipse, and stretch its lips
+    about evenly from corner to corner, in place."""
+    corners = target[[UPPER_LIP[0], UPPER_LIP[-1]], :2]
+    across = corners[1] - corners[0]
+    wide = float(np.linalg.norm(across))
+    gap = float(((target[list(LOWER_LIP), :2] - target[list(UPPER_LIP), :2]) @ down).max())
+    share = float(np.clip((gap / max(wide, 1e-6) - 0.25) / 0.25, 0, 1))
+    if share == 0:
+        return
+    for lip, sign in ((0, -1.0), (1, 1.0)):
+        points = target[list(ROWS[0][0][lip][1:-1]), :2] - corners[0]
+        along = (points @ across / wide**2).clip(0, 1)
+        away = sign * ((points - along[:, None] * across) @ down)
+        most = max(float(away.max()), 0.0) * (1 - np.abs(2 * along - 1) ** SQUARE) ** (1 / SQUARE)
+        back = share * np.maximum(away - most, 0)[:, None] * (sign * down)
+        for row in (*(rows[lip] for rows, _ in ROWS), OUTSIDES[lip]):
+            target[list(row[1:-1]), :2] -= back
+            _even_out(landmarks, target, list(row), EVEN * share)
+
+
+def _even_out(landmarks: FloatArray, target: FloatArray, row: list[int], share: float) -> None:
+    """Slide a row of landmarks of `target` along itself, by a `share` of the way to where all of it is stretched alike,
+    in place."""
+    fine = _curve() @ target[row]
+    at, was = (
+        np.concatenate([[0.0], np.linalg.norm(np.diff(points[:, :2], axis=0), axis=1).cumsum()])
+        for points in (fine, _curve() @ landmarks[row])
+    )
+    goal = at[::6] + share * (was[::6] * at[-1] / max(was[-1], 1e-6) - at[::6])
+    target[row] = np.stack([np.interp(goal, at, fine[:, k]) for k in range(3)], 1)
 
 
 def _keep_height(landmarks: FloatArray, target: FloatArray) -> None:

@@ -212,7 +212,10 @@ def _parting(
     parts = []
     for foreign, beyond in zip(_sides(), (below, ~below), strict=True):
         part = grid[cells].copy()
-        _fill(part, foreign[index[cells]] | (beyond & between))
+        holes = foreign[index[cells]] | (beyond & between)
+        _fill(part, holes)
+        for _ in range(3):  # neighbours that share a nearest one would repeat its texture
+            part[holes] = cv2.GaussianBlur(part, (0, 0), 1.2)[holes]
         parts.append(part)
     return Parting(line, down, cells, *parts)
 
