@@ -192,70 +192,17 @@ class DiffusersNames:
 
 NETWORKS = ("unet", "vae", "text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2")
 
-METHODS = {
-    "load_ip_adapter": "mien has one adapter of two branches: name its folder, mien.load(..., adapter=FOLDER)",
-    "unload_ip_adapter": "to draw without it, give identity=None and expression=None",
-    "set_ip_adapter_scale": "give the call id_scale and expression_scale, numbers or numbers by block",
-    "prepare_ip_adapter_image_embeds": "pipe.embed(identity, expression) makes embeddings, pipe.generate takes them",
-    "encode_prompt": "pipe.backbone.as_diffusers() has it: give its results as prompt_embeds",
-    "set_adapters": "a LoRA's weight is given once: pipe.load_lora(path, weight=0.8)",
-    "fuse_lora": "a LoRA's weight is given once: pipe.load_lora(path, weight=0.8)",
-    "unfuse_lora": "nothing is fused: pipe.unload_loras() takes LoRAs out",
-    "set_progress_bar_config": "mien shows no bar: give callback=, which is told of every step",
-    "enable_xformers_memory_efficient_attention": "torch's own attention is used: leave it out",
-    "disable_attention_slicing": "give enable_attention_slicing(None)",
-    "enable_freeu": "pipe.backbone.as_diffusers() is a stock pipeline of the same UNet: enable it there",
-    "load_textual_inversion": "words of others are not supported: use a LoRA",
-}
+_INSTEAD = json.loads(Path(__file__).with_suffix(".json").read_text(encoding="utf-8"))
+METHODS: dict[str, str] = _INSTEAD["methods"]
 """What diffusers' pipelines do and ours do not, and what to do instead."""
+REFUSED: dict[str, str] = _INSTEAD["arguments"]
+"""The same of what diffusers' calls take."""
+NOT_LOADED: dict[str, str] = _INSTEAD["loading"]
+"""The same of ``from_pretrained``."""
 
 
 def _refuse_method(method: str, *_: Any, **__: Any) -> NoReturn:
     raise InputError(f"{method}: {METHODS[method]}")
-
-
-REFUSED = {
-    "ip_adapter_image": "say what the picture is for: identity=PICTURE, expression=PICTURE",
-    "ip_adapter_image_embeds": "give pictures, identity= and expression=; `generate` takes embeddings",
-    "cross_attention_kwargs": "masks and scales of attention are not supported: use id_scale, expression_scale",
-    "image": "mien draws from noise: to change a photo use mien.load_reface, pipe(photo=...)",
-    "mask_image": "the face is found by itself: use mien.load_reface, pipe(photo=...)",
-    "control_image": "ControlNets of others are not supported: leave it out",
-    "strength": "mien draws from noise, not from a picture: leave it out",
-    "latents": "noise is drawn from seed, or from generator: give one of them",
-    "eta": "choose a scheduler that draws noise, pipe.scheduler = 'EulerAncestralDiscrete': leave eta out",
-    "timesteps": "times are the scheduler's: give steps",
-    "sigmas": "times are the scheduler's: give steps",
-    "guidance_rescale": "it is not supported: leave it out",
-    "clip_skip": "the text encoder's layer is the model's own: leave it out",
-    "return_dict": "the result is a list, and its .images the same list: leave it out",
-    "prompt_2": "both text encoders of SDXL get the prompt: leave it out",
-    "negative_prompt_2": "both text encoders of SDXL get the negative_prompt: leave it out",
-    "num_frames": "mien.pipelines.travel makes films: travel(pipe, identity, stops)",
-    "controlnet_conditioning_scale": "ControlNets of others are not supported: leave it out",
-    "original_size": "SDXL is told the picture's own size: give height and width",
-    "target_size": "SDXL is told the picture's own size: give height and width",
-    "crops_coords_top_left": "SDXL is told of no crop: leave it out",
-    "denoising_end": "there is no second model that goes on: leave it out",
-}
-"""What diffusers' calls take and ours do not, and what to do instead."""
-
-NOT_LOADED = {
-    "image_encoder": "the encoders are those that adapter.json names: leave it out",
-    "feature_extractor": "the encoders are those that adapter.json names: leave it out",
-    "safety_checker": "there is none: leave it out",
-    "requires_safety_checker": "there is none: leave it out",
-    "controlnet": "ControlNets of others are not supported: leave it out",
-    "motion_adapter": "mien.pipelines.travel makes films: leave it out",
-    "variant": "the files that there are are read, in any precision: leave it out",
-    "revision": "fetch the revision, and give its folder",
-    "cache_dir": "set HF_HOME, or give a folder",
-    "device_map": "give device=, or mien.load(..., offload=...)",
-    "unet": "give a folder that has it",
-    "vae": "give a folder that has it",
-    "text_encoder": "give a folder that has it",
-}
-"""The same of ``from_pretrained``."""
 
 
 def refuse(others: Mapping[str, Any], known: Mapping[str, str] = REFUSED) -> None:

@@ -15,9 +15,10 @@ import numpy as np
 
 from mien.types import ByteImage, FloatArray
 from mien.warping import tone
+from mien.warping.lips import edges, lip_gap, on_line
 from mien.warping.mouth_drawn import drawn
 from mien.warping.mouth_shown import Shown, borrowed, shown
-from mien.warping.teeth import JAW, Teeth, jaw_drop, lip_gap, lips, locate_teeth, pose, smooth, view_of
+from mien.warping.teeth import JAW, Teeth, View, jaw_drop, locate_teeth, pose, smooth, view_of
 
 CLOSED_LINE = 0.7  # width of the line between shut lips, in units
 _ATLAS_BLUR = 0.16  # sigma of the sharpest edges of the drawn teeth, in units
@@ -47,6 +48,22 @@ class Layer:
 NOTHING = Layer(np.zeros((0, 0, 3), np.float32), np.zeros((0, 0), np.float32), 0, 0)
 
 
+def opening(view: View) -> FloatArray:
+    """How much of each pixel the inside of the mouth shows [h, w], 0 to 1.
+
+    The lips' inner sides roll in softly, and a web of lip rounds the corners, the more the wider the mouth is open.
+    """
+    wide = float(smooth(view.gap / max(view.width, 1e-3), 0.25, 0.6))
+    sides = smooth(np.abs(view.along), 0.55, 0.95) * wide
+    edge, web = (
+        cv2.GaussianBlur(view.mask, (0, 0), max(units * view.unit, 0.5)).astype(np.float32) / 255
+        for units in (0.35, 1.5)
+    )
+    inside = smooth(edge, 0.45, 0.95) * (1 - sides * (1 - smooth(web, 0.4, 0.85)))
+    rolled = 0.25 + 0.75 * smooth(view.from_lower, 0.0, 1.3)
+    return np.asarray(inside * rolled, np.float32)
+
+
 @dataclass
 class Mouth:
     """A photo's mouth, ready to be opened: everything that depends on the photo alone is computed once.
@@ -62,15 +79,17 @@ class Mouth:
     colour: tone.Tone = field(init=False)
     place: Teeth = field(init=False)
     source: Shown | None = field(init=False)
+    on_line: FloatArray = field(init=False)  # the landmarks with shut lips where they meet, see `on_line`
     parted: float = field(init=False, default=0.0)  # lips apart, without teeth to be seen, in units
 
     def __post_init__(self) -> None:
         self.landmarks = np.asarray(self.landmarks, np.float64)
+        self.on_line = on_line(self.image, self.landmarks)
         self.colour = tone.measure(self.image, self.landmarks)
         self.place = locate_teeth(self.landmarks)
         self.source = shown(self.image, self.landmarks, self.colour)
         if self.source is None:
-            self.parted = lip_gap(self.landmarks, pose(self.landmarks).scale)
+            self.parted = lip_gap(self.on_line, pose(self.landmarks).scale)
         if self.source is None and self.teeth is not None:
             self.source = shown(*self.teeth, self.colour)
         if self.source is not None:  # what must be drawn beside real teeth goes on from them
@@ -95,9 +114,8 @@ class Mouth:
         picture = tone.grain(picture, self.colour, _ATLAS_BLUR * where.scale)
         if self.source is not None:
             picture = borrowed(view, where, jaw, self.source, picture)
-        mask = cv2.GaussianBlur(view.mask, (0, 0), max(0.22 * view.unit, 0.4)).astype(np.float32) / 255
         further = smooth(view.gap - max(self.parted - 0.3, 0.0), 0.4, 1.5)
-        alpha = smooth(mask, 0.3, 0.95) * further * (view.mask > 0)
+        alpha = opening(view) * further
         return Layer(picture, alpha.astype(np.float32), view.left, view.top)
 
     def _line(self, target: FloatArray, unit: float) -> Layer:
@@ -105,9 +123,9 @@ class Mouth:
 
         What the motion map finds there lies between the photo's lips, teeth for instance.
         """
-        closed = lip_gap(self.landmarks, pose(self.landmarks).scale) - lip_gap(target, unit)
+        closed = lip_gap(self.on_line, pose(self.landmarks).scale) - lip_gap(target, unit)
         share = float(smooth(closed, 1.0, 3.0))
-        curve = np.mean(lips(target), 0)
+        curve = np.mean(edges(target), 0)
         width = max(CLOSED_LINE * unit, 2.0)
         height, length = self.image.shape[:2]
         low = np.floor(curve.min(0) - 3 * width).astype(int).clip(0)

@@ -15,9 +15,8 @@ import cv2
 import numpy as np
 
 from mien.types import ByteImage, FloatArray
+from mien.warping.lips import downward, edges, lip_gap
 
-UPPER_LIP = (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308)
-LOWER_LIP = (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308)
 ANCHORS = (33, 133, 362, 263, 168, 6, 197, 195, 2, 98, 327)
 JAW = (152, 148, 377, 176, 400)
 
@@ -144,41 +143,6 @@ def jaw_drop(chin: float) -> float:
     return float(max(0.0, chin - 4.5 * np.exp(-((chin / 9) ** 2))))
 
 
-@lru_cache(maxsize=1)
-def _curve() -> FloatArray:
-    """[61, 11]: a Catmull-Rom spline through eleven points, six steps apart."""
-    extended = np.zeros((13, 11))
-    extended[1:-1] = np.eye(11)
-    extended[0, :2], extended[-1, -2:] = (2, -1), (-1, 2)
-    t = np.arange(6)[:, None] / 6
-    weights = 0.5 * np.concatenate(
-        [-t + 2 * t**2 - t**3, 2 - 5 * t**2 + 3 * t**3, t + 4 * t**2 - 3 * t**3, t**3 - t**2], 1
-    )
-    rows = [weights @ extended[k : k + 4] for k in range(10)]
-    return np.concatenate([*rows, np.eye(11)[-1:]])
-
-
-def lips(landmarks: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """The inner edges of the upper and the lower lip as smooth curves [61, 2] px, from corner to corner."""
-    flat = np.asarray(landmarks, np.float64)[:, :2]
-    upper, lower = _curve() @ flat[list(UPPER_LIP)], _curve() @ flat[list(LOWER_LIP)]
-    down = _down(flat)
-    crossing = np.clip((upper - lower) @ down, 0, None)[:, None] * down
-    return upper - 0.5 * crossing, lower + 0.5 * crossing
-
-
-def _down(landmarks: FloatArray) -> FloatArray:
-    """The face's downward direction in the picture, length 1 [2]."""
-    down = landmarks[152, :2] - landmarks[168, :2]
-    return np.asarray(down / max(float(np.linalg.norm(down)), 1e-6))
-
-
-def lip_gap(landmarks: FloatArray, unit: float) -> float:
-    """How far the inner lips are apart where they are most, in units; `unit`: px a unit."""
-    upper, lower = lips(landmarks)
-    return float(((lower - upper) @ _down(landmarks)).max()) / unit
-
-
 def _filled(polygon: FloatArray, shape: tuple[int, int], left: int, top: int) -> ByteImage:
     mask = np.zeros(shape, np.uint8)
     corners = np.round((polygon - [left + 0.5, top + 0.5]) * 16).astype(np.int32)
@@ -212,10 +176,10 @@ class View:
 
 def view_of(target: FloatArray, shape: tuple[int, ...], where: Pose) -> View | None:
     """The view of the mouth of landmarks [478, 3] px in a picture of `shape`; None: shut, or seen from the side."""
-    upper, lower = lips(target)
+    upper, lower = edges(target)
     unit = where.scale
     outline = np.concatenate([upper, lower[::-1]])
-    down, gap = _down(target), lip_gap(target, unit)
+    down, gap = downward(target), lip_gap(target, unit)
     low = np.floor(outline.min(0) - 2).astype(int).clip(0)
     high = np.minimum(np.ceil(outline.max(0) + 2).astype(int), [shape[1], shape[0]])
     if gap < 0.4 or abs(where.turn[2, 2]) < 0.3 or (high - low).min() < 3:
