@@ -17,7 +17,7 @@ import numpy as np
 from mien.types import ByteImage, FloatArray
 from mien.warping.eye_frame import EYES, STEPS, Frame, filled, frame, ramp, sample
 from mien.warping.glasses import upper_rim
-from mien.warping.lids import LASH, draw_lid, shut_line
+from mien.warping.lids import LASH, LEFT_AS_IS, draw_lid, shut_line
 from mien.warping.mesh import IndexArray
 
 SMALLEST = 14.0  # px: a narrower eye is left to the mesh
@@ -50,8 +50,7 @@ def draw_eyes(
         source = replace(source, lower=source.lower + lower)
         goal = replace(goal, lower=goal.lower + lower * source.width / goal.width)
         radius = float(np.linalg.norm(landmarks[iris[1:], :2] - landmarks[iris[0], :2], axis=1).mean())
-        found, radius = _iris(image, source, centre, radius / source.width)
-        _draw_eye(result, image, source, goal, found, found + aim - centre, radius, landmarks, corner)
+        _draw_eye(result, image, source, goal, centre, aim, radius / source.width, landmarks, corner)
 
 
 def _draw_eye(
@@ -69,6 +68,9 @@ def _draw_eye(
     closing = float(np.clip((before - after) / max(before, NARROW), 0, 1))
     opening = float(np.clip(after / max(before, 1e-3) - 1, 0, 0.3)) / 0.3
     shut = float(np.clip((closing - 0.6) / 0.3, 0, 1))
+    if shut < 1:
+        found, radius = _iris(image, source, centre, radius)
+        centre, aim = found, found + aim - centre
     goal = replace(goal, upper=goal.upper + shut * (shut_line(goal.lower) - goal.upper))
     # Half-shut eyes look out below the lid.
     above = float(np.interp(aim[0], np.linspace(0, 1, STEPS + 1), goal.upper)) + 0.15 * radius - aim[1]
@@ -85,23 +87,24 @@ def _draw_eye(
     if x1 - x0 < 4 or y1 - y0 < 4:
         return
     place = np.stack(np.meshgrid(np.arange(x0, x1) + 0.5, np.arange(y0, y1) + 0.5), -1) + np.array(corner)
-    uv = goal.to_eye(place)
-    u, v = uv[..., 0], uv[..., 1]
+    u, v = np.moveaxis(goal.to_eye(place).astype(np.float32), 2, 0)
     index = np.clip(u * STEPS, 0, STEPS).astype(np.int32)
     soft = 1.2 / goal.width  # px of an edge
-    upper, lower = goal.upper[index], goal.lower[index]
+    upper, lower = (curve.astype(np.float32)[index] for curve in (goal.upper, goal.lower))
     inside = np.clip((v - upper) / soft, 0, 1) * np.clip((lower + 0.02 * closing - v) / soft, 0, 1)
     inside *= (u > 0) & (u < 1)
     patch = result[y0:y1, x0:x1].astype(np.float32)
-
-    zoom = goal.width / source.width  # corners that draw together leave an eyeball as large as it was
-    in_source = 0.5 + (u - 0.5) * zoom, v * zoom
-    ball = _eyeball(
-        image, source, centre, aim * zoom + [0.5 - 0.5 * zoom, 0], radius, *in_source, upper * zoom
-    )
-    shade = 1 - (0.5 * closing + 0.45 * opening) * np.exp(-np.maximum(v - upper, 0) / 0.08)
-    patch += inside[..., None] * (ball * shade[..., None] - patch)
-    if closing > 0.05:
+    if inside.any():
+        seen = cv2.boundingRect((inside > 0).astype(np.uint8))
+        part = np.s_[seen[1] : seen[1] + seen[3], seen[0] : seen[0] + seen[2]]
+        zoom = goal.width / source.width  # corners that draw together leave an eyeball as large as it was
+        at = 0.5 + (u[part] - 0.5) * zoom, v[part] * zoom
+        aim = aim * zoom + [0.5 - 0.5 * zoom, 0]
+        ball = _eyeball(image, source, centre, aim, radius, *at, upper[part] * zoom)
+        below = np.maximum(v - upper, 0)[part]
+        shade = 1 - (0.5 * closing + 0.45 * opening) * np.exp(-below / 0.08)
+        patch[part] += inside[part][..., None] * (ball * shade[..., None] - patch[part])
+    if closing > LEFT_AS_IS:
         over = draw_lid(patch, image, source, goal, u, v, closing)
         rim = upper_rim(image, landmarks)
         if rim:
@@ -193,8 +196,8 @@ def _iris(image: ByteImage, source: Frame, centre: FloatArray, radius: float) ->
     open_ = ramp(np.minimum(grid_v - source.upper[index], source.lower[index] - grid_v), -0.02, 0.03)
     angles = np.radians(np.concatenate([np.arange(-30, 61, 9), np.arange(120, 211, 9)]))
     ways = np.stack([np.cos(angles), np.sin(angles)], 1)
-    steps = np.linspace(-0.45, 0.45, 11)
-    tries = np.stack(np.meshgrid(steps, steps, np.linspace(0.82, 1.3, 9), indexing="ij"), -1).reshape(-1, 3)
+    steps = np.linspace(-0.44, 0.44, 9)
+    tries = np.stack(np.meshgrid(steps, steps, np.linspace(0.82, 1.3, 7), indexing="ij"), -1).reshape(-1, 3)
     middles = centre + radius * tries[:, :2]
 
     def at(size: float) -> IndexArray:

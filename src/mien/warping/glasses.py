@@ -67,6 +67,8 @@ def upper_rim(image: ByteImage, landmarks: FloatArray) -> Rim | None:
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (9, 9))
     dark, bright = (cv2.morphologyEx(grey, how, kernel) for how in (cv2.MORPH_BLACKHAT, cv2.MORPH_TOPHAT))
     line = np.minimum(np.maximum(dark, 0.7 * bright), 0.5)
+    if np.percentile(line[:, BRIDGE].max(0), 20) < DISTINCT:
+        return None
     to_strip = np.linalg.inv(np.vstack([matrix, [0, 0, 1]]))[:2]
     for upper, lower in ((RIGHT_UPPER_LID, RIGHT_LOWER_LID), (LEFT_UPPER_LID, LEFT_LOWER_LID)):
         outline = landmarks[list(upper + lower[::-1]), :2] @ to_strip[:, :2].T + to_strip[:, 2]

@@ -18,6 +18,7 @@ CELLS = 56  # of the sheet on which skin is smoothed, per eye's width
 FINE = 640  # px per eye's width of the drawing of lashes
 REDDER = np.array([1.01, 0.985, 0.98], np.float32)  # a lid's skin than that around
 PALE = 0.92  # of the brightness of the skin around: a lid is no darker, for the strip of it that shows lies in shade
+LEFT_AS_IS = 0.12  # of its opening: a lid that closes by less is the photo's own
 LEAST_BEND = 0.36  # of a shut eye's line: four times its depth
 LEFT, RIGHT, ABOVE, BELOW = 0.35, 0.35, 0.1, 0.35  # margins of the sheet, of the eye's width
 
@@ -51,11 +52,11 @@ def draw_lid(
         How far each pixel was drawn over [h, w], 0 to 1.
     """
     index = np.clip(u * STEPS, 0, STEPS).astype(np.int32)
-    edge, fold = goal.upper[index], goal.fold[index]
+    edge, fold, lower = (curve.astype(np.float32)[index] for curve in (goal.upper, goal.fold, goal.lower))
     out = 1 - u if goal.outer else u  # 0 at the outer corner, 1 at the inner
     tall = np.maximum(edge - fold, 1e-3)
     s = (v - fold) / tall  # 0 at the fold, 1 at the edge
-    share = float(ramp(closing, 0.12, 0.45))
+    share = float(ramp(closing, LEFT_AS_IS, 0.45))
     skin = _skin(patch, source, goal, u, v) * REDDER
     own, seen = _own_lid(image, source)
     own = own[index]
@@ -65,7 +66,7 @@ def draw_lid(
     trust = seen[index] * ramp(s, 0, 0.3) * ramp(light, 0.5, 0.8)  # what is far darker is lashes and shade
     lid = skin + trust[..., None] * (own - skin)
     shaded = lid * (_grain(image, source, goal, u, v) * _shade(out, s, edge - v))[..., None]
-    over = 0.01 + float(ramp(closing, 0.75, 0.9)) * (np.maximum(goal.lower[index] - edge, 0) + 0.05)
+    over = 0.01 + float(ramp(closing, 0.75, 0.9)) * (np.maximum(lower - edge, 0) + 0.05)
     within: FloatArray = ramp(s, 0.0, 0.5) * ramp((over - (v - edge)) / over, 0, 0.6)
     within *= ramp(out, -0.16, 0.1) * ramp(1.06 - out, 0, 0.08)
     # Old lashes reach beyond the corner and over the fold.
@@ -75,10 +76,10 @@ def draw_lid(
         * ramp(v - fold, -0.05, 0.05)
         * ramp(0.05 - v, 0, 0.06)
     )
-    eyeball = ramp(v - edge, -0.01, 0.01) * ramp(goal.lower[index] - v, -0.02, 0.0) * ((u > 0) & (u < 1))
+    eyeball = ramp(v - edge, -0.01, 0.01) * ramp(lower - v, -0.02, 0.0) * ((u > 0) & (u < 1))
     lighter = np.maximum(skin - patch, 0)
     crease = 0.5 * np.exp(-(((v - fold) / 0.06) ** 2)) * ramp(out, -0.1, 0.1) * ramp(1.1 - out, 0, 0.2)
-    room = np.minimum(0.14, 0.6 * (fold - goal.brow[index]))
+    room = np.minimum(0.14, 0.6 * (fold - goal.brow.astype(np.float32)[index]))
     hair = (
         ramp((v - fold) / room, -1, -0.6)
         * ramp(fold + 0.1 - v, 0.0, 0.05)
