@@ -82,7 +82,7 @@ def draw_lid(
     room = np.minimum(0.14, 0.6 * (fold - goal.brow.astype(np.float32)[index]))
     hair = (
         ramp((v - fold) / room, -1, -0.6)
-        * ramp(fold + 0.1 - v, 0.0, 0.05)
+        * ramp(edge - v, 0.03, 0.08)
         * ramp(out, -0.1, 0.1)
         * ramp(1.1 - out, 0, 0.2)
     )
