@@ -57,7 +57,8 @@ def draw_lid(
     tall = np.maximum(edge - fold, 1e-3)
     s = (v - fold) / tall  # 0 at the fold, 1 at the edge
     share = float(ramp(closing, LEFT_AS_IS, 0.45))
-    skin = _skin(patch, source, goal, u, v) * REDDER
+    skin, combed = _skin(patch, goal, u, v)
+    skin *= REDDER
     own, seen = _own_lid(image, source)
     own = own[index]
     light = own.sum(2) / np.maximum(skin.sum(2), 1)
@@ -69,29 +70,25 @@ def draw_lid(
     over = 0.01 + float(ramp(closing, 0.75, 0.9)) * (np.maximum(lower - edge, 0) + 0.05)
     within: FloatArray = ramp(s, 0.0, 0.5) * ramp((over - (v - edge)) / over, 0, 0.6)
     within *= ramp(out, -0.16, 0.1) * ramp(1.06 - out, 0, 0.08)
-    # Old lashes reach beyond the corner and over the fold.
+    eyeball = ramp(v - edge, -0.01, 0.01) * ramp(lower - v, -0.02, 0.0) * ((u > 0) & (u < 1))
+    # Old lashes reach beyond the corner, where no fold need stay, and over the fold.
     beside = (
         ramp(out, -0.32, -0.1)
         * ramp(0.35 - out, 0, 0.15)
-        * ramp(v - fold, -0.05, 0.05)
+        * ramp(v - fold, -0.1, 0.0)
         * ramp(0.05 - v, 0, 0.06)
     )
-    eyeball = ramp(v - edge, -0.01, 0.01) * ramp(lower - v, -0.02, 0.0) * ((u > 0) & (u < 1))
-    lighter = np.maximum(skin - patch, 0)
-    crease = 0.5 * np.exp(-(((v - fold) / 0.06) ** 2)) * ramp(out, -0.1, 0.1) * ramp(1.1 - out, 0, 0.2)
     room = np.minimum(0.14, 0.6 * (fold - goal.brow.astype(np.float32)[index]))
-    hair = (
-        ramp((v - fold) / room, -1, -0.6)
-        * ramp(edge - v, 0.03, 0.08)
-        * ramp(out, -0.1, 0.1)
-        * ramp(1.1 - out, 0, 0.2)
-    )
-    bare = share * np.maximum(np.maximum(beside, hair), crease) * (1 - eyeball)
-    patch += bare[..., None] * lighter
+    above = ramp((v - fold) / room, -1, -0.6) * ramp(edge - v, 0.03, 0.08)
+    above *= ramp(out, -0.1, 0.1) * ramp(1.1 - out, 0, 0.2)
+    beside, above = (share * part * (1 - eyeball) for part in (beside, above))
+    patch += above[..., None] * np.maximum(combed - patch, 0)
+    fading = 0.5 * above * np.exp(-(((v - fold) / 0.06) ** 2))
+    patch += np.maximum(beside, fading)[..., None] * np.maximum(skin - patch, 0)
     patch += (share * within)[..., None] * (shaded - patch)
     dark = _dark(source, goal, u, v - edge, out, closing)
     patch *= 1 - dark[..., None] * (1 - _lash_ratio(image, source))
-    return np.maximum(bare, share * within)
+    return np.maximum(np.maximum(beside, above), share * within)
 
 
 def _shade(out: FloatArray, s: FloatArray, above: FloatArray) -> FloatArray:
@@ -102,8 +99,9 @@ def _shade(out: FloatArray, s: FloatArray, above: FloatArray) -> FloatArray:
     return np.asarray(np.where(above < 0, 1 - 0.1 * np.exp(above / 0.03), shade), np.float32)
 
 
-def _skin(patch: FloatArray, source: Frame, goal: Frame, u: FloatArray, v: FloatArray) -> FloatArray:
-    """What skin the patch would show [h, w, 3] without eye and lashes: a smooth continuation of what lies around."""
+def _skin(patch: FloatArray, goal: Frame, u: FloatArray, v: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """What skin the patch would show without eye and lashes: a smooth continuation of what lies around; and the patch
+    without lashes alone, whose folds stay. Each [h, w, 3]."""
     high, low = float(goal.fold.min()) - ABOVE, float(goal.upper.max()) + BELOW
     wide, tall = round((1 + LEFT + RIGHT) * CELLS), round((low - high) * CELLS)
     cell_u = -LEFT + (np.arange(wide, dtype=np.float32) + 0.5) / CELLS
@@ -124,15 +122,17 @@ def _skin(patch: FloatArray, source: Frame, goal: Frame, u: FloatArray, v: Float
     known |= (cell_u < -0.2) | (cell_u > 1.2)
     known &= cell_v > brow + 0.5 * (fold - brow)
     smooth = filled(np.asarray(bare, np.float32), known.astype(np.float32))
-    return np.asarray(
-        cv2.warpAffine(
-            smooth,
-            to_sheet,
-            (u.shape[1], u.shape[0]),
-            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-            borderMode=cv2.BORDER_REPLICATE,
-        )
+    combed = cv2.GaussianBlur(
+        cv2.morphologyEx(sheet, cv2.MORPH_CLOSE, np.ones((1, 9), np.uint8)), (0, 0), 0.6
     )
+    size, how = (u.shape[1], u.shape[0]), cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    smooth, combed = (
+        np.asarray(
+            cv2.warpAffine(part, to_sheet, size, flags=how, borderMode=cv2.BORDER_REPLICATE), np.float32
+        )
+        for part in (smooth, combed)
+    )
+    return smooth, combed
 
 
 def _own_lid(image: ByteImage, source: Frame) -> tuple[FloatArray, FloatArray]:
