@@ -86,8 +86,10 @@ def draw_lid(
     fading = 0.5 * above * np.exp(-(((v - fold) / 0.06) ** 2))
     patch += np.maximum(beside, fading)[..., None] * np.maximum(skin - patch, 0)
     patch += (share * within)[..., None] * (shaded - patch)
-    dark = _dark(source, goal, u, v - edge, out, closing)
-    patch *= 1 - dark[..., None] * (1 - _lash_ratio(image, source))
+    dark = _dark(goal, v - edge, out, closing, _softness(image, source))
+    ratio = _lash_ratio(image, source)
+    darkest = np.minimum(patch, skin * ratio)  # where lashes lie already, no more are laid
+    np.maximum(patch * (1 - dark[..., None] * (1 - ratio)), darkest, out=patch)
     return np.maximum(np.maximum(beside, above), share * within)
 
 
@@ -182,14 +184,24 @@ def _lash_ratio(image: ByteImage, source: Frame) -> FloatArray:
     return np.asarray(np.clip(ratio, 0.2, 0.65))
 
 
-def _dark(
-    source: Frame, goal: Frame, u: FloatArray, below: FloatArray, out: FloatArray, closing: float
-) -> FloatArray:
+def _softness(image: ByteImage, source: Frame) -> float:
+    """How blurred the eye is in the photo: sigma in eye's widths, 0 where it is sharp."""
+    u, v = np.meshgrid(np.arange(0, 1, 1 / 96), np.arange(-0.35, 0.35, 1 / 96))
+    grey = cv2.cvtColor(sample(image, *source.to_photo(u, v)), cv2.COLOR_RGB2GRAY)
+    fine, coarse = (
+        float((grey - cv2.GaussianBlur(grey, (0, 0), 96 * sigma)).std()) for sigma in (0.008, 0.04)
+    )
+    return 0.18 * float(np.clip(0.2 - fine / max(coarse, 1e-3), 0, 0.1))
+
+
+def _dark(goal: Frame, below: FloatArray, out: FloatArray, closing: float, softness: float) -> FloatArray:
     """How much of the line and its lashes covers each pixel [h, w], 0 to 1."""
     line, lashes = _drawing()
     zoom = min(2 * goal.width / FINE, 1.0)
     size = max(round(line.shape[1] * zoom), 8), max(round(line.shape[0] * zoom), 8)
     both = cv2.resize(np.dstack([line, lashes]), size, interpolation=cv2.INTER_AREA)
+    sigma = softness * goal.width * min(FINE / goal.width, 2.0)
+    both = cv2.GaussianBlur(both, (0, 0), sigma) if sigma > 0.3 else both
     per_u, per_v = size[0] / (1 + 2 * _BESIDE), size[1] / (_OVER + LASH)
     x = ((out + _BESIDE) * per_u - 0.5).astype(np.float32)
     y = ((below + _OVER) * per_v - 0.5).astype(np.float32)
