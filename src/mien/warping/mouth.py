@@ -21,6 +21,7 @@ from mien.warping.mouth_shown import Shown, borrowed, shown
 from mien.warping.teeth import JAW, Teeth, View, jaw_drop, locate_teeth, pose, smooth, view_of
 
 CLOSED_LINE = 0.7  # width of the line between shut lips, in units
+CROWN, GUM = 10.3, 1.2  # units: height of an upper tooth, and of the gum above it that a mouth shows at most
 _ATLAS_BLUR = 0.16  # sigma of the sharpest edges of the drawn teeth, in units
 
 
@@ -109,8 +110,13 @@ class Mouth:
         view = view_of(target, self.image.shape, where)
         if view is None:
             return self._line(target, where.scale)
-        jaw = jaw_drop(float(where.head(target)[list(JAW), 1].mean()) - self.place.jaw)
-        picture = drawn(view, where, self.place, jaw, self.colour)
+        head = where.head(target)
+        jaw = jaw_drop(float(head[list(JAW), 1].mean()) - self.place.jaw)
+        place = self.place
+        if self.source is None:  # a lip that lifts high shows little gum: the place of teeth is a guess
+            gum = place.edge - CROWN * place.size - float(head[13, 1])
+            place = replace(place, edge=place.edge - max(gum - GUM, 0.0))
+        picture = drawn(view, where, place, jaw, self.colour)
         picture = tone.grain(picture, self.colour, _ATLAS_BLUR * where.scale)
         if self.source is not None:
             picture = borrowed(view, where, jaw, self.source, picture)

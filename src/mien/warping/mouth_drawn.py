@@ -62,7 +62,7 @@ def drawn(view: View, where: Pose, teeth: Teeth, jaw: float, colour: tone.Tone) 
     cast = _shadow(upper[0][..., 3], view.unit)
     picture = _tongue(picture, x2 - teeth.x, y2, edge, jaw, colour, side * (1 - 0.5 * cast))
     behind = 0.86 - (0.36 + 0.2 * float(np.exp(-jaw / 5))) * cast
-    sides = 1 - smooth(np.abs(view.along), 0.4, 0.85)  # the cheeks cover the back ones
+    sides = 1 - smooth(np.abs(view.along), 0.35, 0.75)  # the cheeks cover the back ones
     lower = lower[0] * sides[..., None], lower[1] * sides
     picture = _over(picture, lower, colour, light * behind * (0.5 + 0.5 * sides))
     return _over(picture, upper, colour, light)
