@@ -190,7 +190,7 @@ def _let_go(before: FloatArray, after: FloatArray) -> float:
     """Share of the mouth's own expression that is taken away, 0 to 1."""
     shown = np.maximum(before[MOUTH], 0)
     gone = np.maximum(shown - np.maximum(after[MOUTH], 0), 0).sum()
-    return float(min(1.2 * gone / max(shown.sum(), LITTLE), 1.0))  # a trace of it is as good as nothing
+    return float(min(2.0 * gone / max(shown.sum(), LITTLE), 1.0))  # the half of it no longer parts lips
 
 
 def meet(

@@ -11,7 +11,6 @@ from mien.warping.teeth import DEPTH, HINGE, OVERBITE, Pose, Teeth, View, lower_
 
 _CAVITY = np.array([62.0, 28.0, 25.0], np.float32)  # RGB in a studio's light
 _THROAT = np.array([104.0, 57.0, 55.0], np.float32)
-_WARM = np.array([1.012, 1.0, 0.982], np.float32)  # enamel against the atlas, over 26 smiles of one studio
 _TONGUE = np.array([168.0, 102.0, 102.0], np.float32)
 
 
@@ -35,7 +34,7 @@ def _over(
     bright = colour.enamel + (colour.flesh - colour.enamel) * gum / np.maximum(alpha, 1e-4)
     return np.asarray(
         below * (1 - alpha[..., None])
-        + colour.apply(atlas[..., :3] * _WARM) * (colour.shade(gain) * bright[..., None])
+        + colour.apply(atlas[..., :3] * colour.hue) * (colour.shade(gain) * bright[..., None])
     )
 
 

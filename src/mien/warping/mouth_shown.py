@@ -34,8 +34,8 @@ class Shown:
         image, mask, clear, shade: the crop round the mouth, float32: colours [h, w, 3] in the light of the photo to
         draw into; how much of each pixel is inside of the lips; the same well off the lower lip, a part of which
         landmarks hold for the mouth's inside; the lips' shade on it. where: the head's pose, in the
-        crop's pixels. teeth: where its teeth are. jaw: how far the jaw has dropped. enamel: brightness of its
-        teeth ÷ of drawn ones.
+        crop's pixels. teeth: where its teeth are. jaw: how far the jaw has dropped. enamel, hue: brightness
+        and RGB [3] of its teeth ÷ of drawn ones.
     """
 
     image: FloatArray
@@ -46,6 +46,7 @@ class Shown:
     teeth: Teeth
     jaw: float
     enamel: float
+    hue: FloatArray
 
 
 def shown(image: ByteImage, landmarks: FloatArray, colour: tone.Tone) -> Shown | None:
@@ -78,10 +79,14 @@ def shown(image: ByteImage, landmarks: FloatArray, colour: tone.Tone) -> Shown |
     )
     if enamel < 0.55 or np.median(light[crown]) < 0.9 * colour.lip.mean():
         return None  # dark, or a lip or a tongue
+    drawn = np.median(colour.apply(atlas[crown, :3][:, None] * colour.hue)[:, 0], 0)
+    hue = np.median(crop[crown], 0) / np.maximum(drawn, 1.0)
+    hue = np.clip(hue / max(float(hue.mean()), 1e-3), 0.85, 1.15).astype(np.float32)
     jaw = jaw_drop(float(where.head(landmarks)[list(JAW), 1].mean()) - teeth.jaw)
     here = Pose(where.scale, where.turn, where.shift - [view.left, view.top, 0])
-    clear = mask * smooth(view.from_lower, 0.7, 1.5)
-    return Shown(np.ascontiguousarray(crop), mask, clear, lip_shade(view), here, teeth, jaw, min(enamel, 1.6))
+    clear = mask * smooth(view.from_lower, 0.7, 1.5) * smooth(view.from_upper, 0.3, 1.2)
+    crop = np.ascontiguousarray(crop)
+    return Shown(crop, mask, clear, lip_shade(view), here, teeth, jaw, min(enamel, 1.6), hue)
 
 
 def _fitted(light: FloatArray, mask: FloatArray, view: View, where: Pose, teeth: Teeth) -> Teeth:
@@ -133,7 +138,9 @@ def borrowed(view: View, where: Pose, jaw: float, source: Shown, under: FloatArr
         return colours * relit[..., None], np.asarray(cv2.remap(inside, px, py, cv2.INTER_LINEAR))
 
     colours, mask = fetch(y - further)
-    alpha = mask * smooth(1 - of_skull(y - further), 0.0, 0.5)
+    # what a smile shows below its upper teeth is seldom more than their own rim and a lip
+    stays = 1 - (1 - smooth(source.jaw, 10.0, 16.0)) * smooth(abs(jaw - source.jaw), 0.8, 3.0)
+    alpha = stays * mask * smooth(1 - of_skull(y - further), 0.0, 0.5)
     picture = under + alpha[..., None] * (colours - under)
     colours, mask = fetch(y)
     return np.asarray(picture + (mask * of_skull(y))[..., None] * (colours - picture), np.float32)

@@ -116,9 +116,10 @@ def _atlas(name: str, halvings: int, shape: tuple[float, ...]) -> tuple[FloatArr
         rows, columns = np.mgrid[: size[1], : size[0]].astype(np.float32)
         zoom = size[0] / atlas.shape[1]
         shift = np.tensordot(factors, data[f"{name}_shifts"].astype(np.float32), 1)
-        nodes = [(side + 0.5) / zoom / ATLAS_GRID for side in (columns, rows)]
-        x, y = (zoom * cv2.remap(part, *nodes, cv2.INTER_LINEAR) for part in cv2.split(shift))
-        parts = [cv2.remap(part, columns - x, rows - y, cv2.INTER_LINEAR) for part in parts]
+        at_x, at_y = (np.asarray((side + 0.5) / zoom / ATLAS_GRID, np.float32) for side in (columns, rows))
+        shift = np.asarray(zoom * cv2.remap(shift, at_x, at_y, cv2.INTER_LINEAR), np.float32)
+        x, y = columns - shift[..., 0], rows - shift[..., 1]
+        parts = [np.asarray(cv2.remap(part, x, y, cv2.INTER_LINEAR), np.float32) for part in parts]
         near = np.exp(-(((columns[0] + 0.5) / zoom - data["teeth"][:, None]) ** 2) / 25**2)
         parts[0][..., :3] *= np.exp(factors @ data["shades"] @ near / near.sum(0).clip(0.3))[:, None]
     return parts[0], parts[1]
