@@ -17,11 +17,11 @@ from mien.types import ByteImage, FloatArray
 from mien.warping import tone
 from mien.warping.lips import edges, lip_gap, on_line
 from mien.warping.mouth_drawn import drawn
-from mien.warping.mouth_shown import Shown, borrowed, shown
-from mien.warping.teeth import JAW, Teeth, View, jaw_drop, locate_teeth, pose, smooth, view_of
+from mien.warping.mouth_shown import Shown, borrowed, shown, uncovered
+from mien.warping.teeth import CROWN, JAW, Teeth, View, jaw_drop, locate_teeth, pose, smooth, view_of
 
 CLOSED_LINE = 0.7  # width of the line between shut lips, in units
-CROWN, GUM = 10.3, 1.2  # units: height of an upper tooth, and of the gum above it that a mouth shows at most
+GUM = 1.2  # units of gum above the upper teeth that a mouth shows at most
 _ATLAS_BLUR = 0.16  # sigma of the sharpest edges of the drawn teeth, in units
 
 
@@ -100,8 +100,9 @@ class Mouth:
         if self.source is not None:  # what must be drawn beside real teeth goes on from them
             theirs = self.source.teeth
             self.place = replace(self.place, x=theirs.x, edge=theirs.edge, size=theirs.size)
-            enamel, hue = self.colour.enamel * self.source.enamel, self.colour.hue * self.source.hue
-            self.colour = replace(self.colour, enamel=enamel, hue=hue)
+            trust = float(smooth(self.source.tall, 2.0, 6.0))  # a strip of teeth lies in the lip's shade
+            enamel = self.colour.enamel * self.source.enamel**trust
+            self.colour = replace(self.colour, enamel=enamel, hue=self.colour.hue * self.source.hue)
 
     def interior(self, target: FloatArray) -> Layer:
         """What lies between the lips when the landmarks are at `target` [478, 3] px.
@@ -117,14 +118,18 @@ class Mouth:
             return self._line(target, where.scale)
         head = where.head(target)
         jaw = jaw_drop(float(head[list(JAW), 1].mean()) - self.place.jaw)
-        place = self.place
-        if self.source is None:  # a lip that lifts high shows little gum: the place of teeth is a guess
+        place, whole = self.place, 0.0
+        if self.source is not None:  # a strip of teeth makes no whole ones
+            whole = float(smooth(self.source.tall / max(uncovered(head, place), 1.0), 0.5, 0.65))
+        if not whole:  # a lip that lifts high shows little gum: the place of teeth is a guess
             gum = place.edge - CROWN * place.size - float(head[13, 1])
             place = replace(place, edge=place.edge - max(gum - GUM, 0.0))
         picture = drawn(view, where, place, jaw, self.colour)
         picture = tone.grain(picture, self.colour, _ATLAS_BLUR * where.scale)
         if self.source is not None:
-            picture = borrowed(view, where, jaw, self.source, picture)
+            if whole:
+                own = borrowed(view, where, jaw, self.source, picture)
+                picture = picture + np.float32(whole) * (own - picture)
             closing = smooth(self.apart - view.gap, 0.5, 2.0) * (1 - smooth(view.gap, 0.5, 3.0))
             picture = picture * (1 - 0.65 * closing)
         further = smooth(view.gap - max(self.parted - 0.3, 0.0), 0.4, 1.5)

@@ -11,6 +11,7 @@ from mien.types import ByteImage, FloatArray
 from mien.warping import tone
 from mien.warping.mouth_drawn import lip_shade
 from mien.warping.teeth import (
+    CROWN,
     DEPTH,
     HINGE,
     JAW,
@@ -35,7 +36,7 @@ class Shown:
         draw into; how much of each pixel is inside of the lips; the same well off the lower lip, a part of which
         landmarks hold for the mouth's inside; the lips' shade on it. where: the head's pose, in the
         crop's pixels. teeth: where its teeth are. jaw: how far the jaw has dropped. enamel, hue: brightness
-        and RGB [3] of its teeth ÷ of drawn ones.
+        and RGB [3] of its teeth ÷ of drawn ones. tall: how much of its upper teeth it shows, in units.
     """
 
     image: FloatArray
@@ -47,6 +48,7 @@ class Shown:
     jaw: float
     enamel: float
     hue: FloatArray
+    tall: float
 
 
 def shown(image: ByteImage, landmarks: FloatArray, colour: tone.Tone) -> Shown | None:
@@ -79,14 +81,21 @@ def shown(image: ByteImage, landmarks: FloatArray, colour: tone.Tone) -> Shown |
     )
     if enamel < 0.55 or np.median(light[crown]) < 0.9 * colour.lip.mean():
         return None  # dark, or a lip or a tongue
+    tall = uncovered(where.head(landmarks), teeth)
     drawn = np.median(colour.apply(atlas[crown, :3][:, None] * colour.hue)[:, 0], 0)
     hue = np.median(crop[crown], 0) / np.maximum(drawn, 1.0)
     hue = np.clip(hue / max(float(hue.mean()), 1e-3), 0.85, 1.15).astype(np.float32)
     jaw = jaw_drop(float(where.head(landmarks)[list(JAW), 1].mean()) - teeth.jaw)
     here = Pose(where.scale, where.turn, where.shift - [view.left, view.top, 0])
-    clear = mask * smooth(view.from_lower, 0.7, 1.5) * smooth(view.from_upper, 0.3, 1.2)
+    clear = mask * smooth(view.from_lower, 1.0, 2.0) * smooth(view.from_upper, 0.3, 1.2)
     crop = np.ascontiguousarray(crop)
-    return Shown(crop, mask, clear, lip_shade(view), here, teeth, jaw, min(enamel, 1.6), hue)
+    return Shown(crop, mask, clear, lip_shade(view), here, teeth, jaw, min(enamel, 1.6), hue, tall)
+
+
+def uncovered(head: FloatArray, teeth: Teeth) -> float:
+    """How much of the upper teeth lips leave to be seen, in units; `head`: landmarks [478, 3] in head coordinates."""
+    top = max(float(head[13, 1]), teeth.edge - CROWN * teeth.size)
+    return max(min(float(head[14, 1]), teeth.edge) - top, 0.0)
 
 
 def _fitted(light: FloatArray, mask: FloatArray, view: View, where: Pose, teeth: Teeth) -> Teeth:

@@ -24,6 +24,7 @@ PX = 10.0  # atlas pixels a unit
 ATLAS_GRID = 10.0  # atlas pixels between the nodes of its displacements
 HALF, ABOVE, BELOW = 32.0, 22.0, 3.0  # where the biting edge lies in the atlas, in units
 DEPTH, HINGE = 2.5, 85.0  # z of the upper incisors; from the lower ones to the jaw's joints
+CROWN = 10.3  # height of the upper central incisors
 OVERBITE = 2.5  # the lower edge above the upper one, jaw shut
 # Mean place of the central biting edge, of the lips' closing line and of the chin over eleven people, mouth shut,
 # in units. The edge follows the chin, and the line a little: 0.8 units remain (left out one by one).
