@@ -9,8 +9,8 @@ from mien.types import FloatArray
 from mien.warping import tone
 from mien.warping.teeth import DEPTH, HINGE, OVERBITE, Pose, Teeth, View, lower_teeth, smooth, upper_teeth
 
-_CAVITY = np.array([62.0, 28.0, 25.0], np.float32)  # RGB in a studio's light
-_THROAT = np.array([104.0, 57.0, 55.0], np.float32)
+_CAVITY = np.array([56.0, 24.0, 22.0], np.float32)  # RGB in a studio's light
+_THROAT = np.array([94.0, 46.0, 44.0], np.float32)
 _TONGUE = np.array([168.0, 102.0, 102.0], np.float32)
 
 
@@ -75,7 +75,7 @@ def _cavity(view: View, colour: tone.Tone, jaw: float) -> FloatArray:
     palate = open_wide * np.exp(-view.from_upper / 9)[..., None]
     flesh = colour.flesh * colour.ruddy * colour.apply(_CAVITY + palate * (_THROAT - _CAVITY))
     cheek = (
-        0.42
+        0.36
         * colour.lip
         * (np.exp(-deep / 2.2) * (0.35 + 0.65 * smooth(np.abs(view.along), 0.4, 0.9)))[..., None]
     )
