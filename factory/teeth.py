@@ -402,7 +402,7 @@ def shades(colours: np.ndarray, weights: np.ndarray, arch: np.ndarray) -> np.nda
             row.append(np.log((colour[part].mean(-1) * weight[part]).sum() / max(weight[part].sum(), 1e-3)))
         found.append(row)
     off = np.array(found) - np.mean(found, 0)
-    return np.clip(off - off.mean(1, keepdims=True), -0.12, 0.12)
+    return 0.5 * np.clip(off - off.mean(1, keepdims=True), -0.12, 0.12)  # the rest is lips' shade
 
 
 def lower_differences(rng: np.random.Generator) -> np.ndarray:

@@ -132,7 +132,7 @@ def face_ratios(landmarks: FloatArray) -> FloatArray:
         float(np.linalg.norm(landmarks[a] - landmarks[b]))
         for a, b in ((33, 263), (133, 362), (129, 358), (234, 454), (172, 397), (168, 2), (10, 168))
     ]
-    return np.log(np.array(apart[1:]) / apart[0])
+    return np.log(np.maximum(apart[1:], 1e-6) / max(apart[0], 1e-6))
 
 
 def shape_of(landmarks: FloatArray) -> tuple[float, ...]:
