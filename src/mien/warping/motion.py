@@ -216,6 +216,7 @@ def _parting(
         _fill(part, holes)
         for _ in range(3):  # neighbours that share a nearest one would repeat its texture
             part[holes] = cv2.GaussianBlur(part, (0, 0), 1.2)[holes]
+        part[1:-1, 1:-1] = cv2.medianBlur(part, 3)[1:-1, 1:-1]  # single cells of slivers at the corners
         parts.append(part)
     return Parting(line, down, cells, *parts)
 
