@@ -15,6 +15,7 @@ from functools import cached_property, lru_cache
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from mien.types import ByteImage, FloatArray
 from mien.warping.mesh import (
@@ -250,7 +251,7 @@ def _blurred(image: ByteImage, x: FloatArray, y: FloatArray, sigma: float) -> By
     return np.asarray(cv2.remap(part, x - left, y - top, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE))
 
 
-def _span(some: FloatArray) -> tuple[int, int]:
+def _span(some: NDArray[np.bool_] | np.bool_) -> tuple[int, int]:
     """First index [n] that is true, and one past the last."""
     at = np.flatnonzero(some)
     return (int(at[0]), int(at[-1]) + 1) if at.size else (0, 0)
