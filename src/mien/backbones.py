@@ -1,8 +1,7 @@
 """Named backbones: everything a pipeline needs of a Stable Diffusion model, loaded one way for all.
 
-A backbone is a diffusers folder: ours ("mini"), SD1.5, SDXL, or any other of their families, on disk or on
-the hub. Beside an adapter's files may lie an ``adapter.json`` that names the encoders it was trained with
-and its defaults:
+A backbone is a diffusers folder: ours ("mini"), SD1.5, SDXL, or any other of their families, on disk or on the hub.
+Beside an adapter's files may lie an ``adapter.json`` that names the encoders it was trained with and its defaults:
 
     {"identity_encoder": "embedded", "expression_encoder": "embedded", "steps": 20, "guidance": 3.0}
 """
@@ -68,11 +67,8 @@ OFFLOADS = {"none": "", "model": "enable_model_cpu_offload", "sequential": "enab
 
 
 def load_encoder(branch: str, name: str, device: torch.device) -> FaceEncoder:
-    """The encoder of that name, of "identity" or "expression"; recognisers that are joined by "+" side by side.
-
-    Raises:
-        InputError: there is no such encoder, or what it needs is not installed or not here.
-    """
+    """The encoder of that name, of "identity" or "expression"; recognisers that are joined by "+" side by side. Raises
+    `InputError`: there is no such encoder, or what it needs is not installed or not here."""
     if branch == "identity" and "+" in name:
         from mien.encoders.compound import JoinedIdentity, compound
 
@@ -120,8 +116,7 @@ class Backbone:
         return self.unet.config.addition_embed_type == "text_time"
 
     def encoder(self, branch: str) -> FaceEncoder:
-        """The encoder of "identity" or "expression" that the adapter was trained with; loaded at first
-        use."""
+        """The encoder of "identity" or "expression" that the adapter was trained with; loaded at first use."""
         if self.adapter is None:
             raise InputError(f"{self.name} has no adapter: give one with adapter=FOLDER")
         if branch not in self._encoders:
@@ -190,10 +185,7 @@ class Backbone:
 
     def to(self, device: torch.device | None = None, precision: torch.dtype | None = None) -> None:
         """Move all networks, in place; encoders of pictures are loaded again where they are needed. None: as it is.
-
-        Raises:
-            InputError: the model is offloaded, or the device cannot do the precision.
-        """
+        Raises `InputError`: the model is offloaded, or the device cannot do the precision."""
         if self.offload != "none":
             raise InputError("an offloaded model moves by itself: load it without offload to move it")
         device, precision = device or self.device, precision or self.precision
@@ -217,8 +209,7 @@ class Backbone:
             self._stock.maybe_free_model_hooks()
 
     def added_conditions(self, text: EncodedText, height: int, width: int) -> dict[str, Any]:
-        """What the UNet takes besides text tokens: for SDXL pooled text and (size, crop 0, size), else
-        nothing."""
+        """What the UNet takes besides text tokens: for SDXL pooled text and (size, crop 0, size), else nothing."""
         if not self.is_sdxl or text.pooled is None:
             return {}
         ids = torch.tensor([[height, width, 0, 0, height, width]], dtype=self.precision, device=self.device)

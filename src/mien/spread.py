@@ -47,10 +47,7 @@ def spread(
     ordered: bool = False,
 ) -> Iterator[Result]:
     """The result of every chunk: in this process, or as they are done on a cluster; `ordered`: as the chunks are.
-
-    Raises:
-        InputError: Ray isn't installed, the cluster isn't there, or a worker found its input wanting.
-    """
+    Raises `InputError`: Ray isn't installed, the cluster isn't there, or a worker found its input wanting."""
     if cluster is not None:
         yield from _on_ray(make, chunks, cluster, ordered)
         return

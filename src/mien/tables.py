@@ -149,9 +149,7 @@ def _decode(path: Path, data: bytes) -> str:
         mac = b"\n" not in data and 2 * sum(byte < 0xA0 for byte in high) > len(high)  # its accents lie there
         text = data.decode("mac-roman" if mac else "cp1252", "replace") if encoding == "utf-8" else "\0"
         if "\ufffd" in text or (_UNLIKELY.search(text) and not mac):
-            raise InputError(
-                f"{path} is in an encoding that cannot be told: save it as CSV UTF-8."
-            ) from error
+            raise InputError(f"{path} is in an unknown encoding: save it as CSV UTF-8.") from error
     if "\0" in text:
         raise InputError(f"{path} cannot be read as CSV (it is not text): save it as CSV UTF-8.")
     return text

@@ -208,7 +208,7 @@ def test_fetch_without_a_known_checksum_says_so(models: Path, server: str) -> No
         ("cut", "broke off"),
         ("chunks", "could not be fetched"),
         ("half.bz2", "broke off"),
-        ("page.bz2", "not a bz2"),
+        ("page.bz2", "no bz2"),
         ("absent", "Not Found"),
     ],
 )

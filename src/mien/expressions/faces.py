@@ -28,11 +28,8 @@ RENDERED = "http://cv.iptc.org/newscodes/digitalsourcetype/algorithmicMedia"
 
 @cache
 def picture(word: str) -> Image.Image:
-    """The picture [256, 256] RGB of one of the 135 words or of "neutral".
-
-    Raises:
-        InputError: there is no such word; the nearest ones are named.
-    """
+    """The picture [256, 256] RGB of one of the 135 words or of "neutral". Raises `InputError`: there is no such word;
+    the nearest ones are named."""
     return read_image(FOLDER / f"{word if word == NEUTRAL else labels.get(word).word}.webp")
 
 
@@ -63,11 +60,8 @@ def mix(shapes: Mapping[str, float]) -> dict[str, float]:
 
 
 def named(part: Part) -> dict[str, float]:
-    """The blendshapes that a word or blendshapes name, in [0, 1]; of neutral none.
-
-    Raises:
-        ValueError: the part is a picture, whose blendshapes only an analyser knows.
-    """
+    """The blendshapes that a word or blendshapes name, in [0, 1]; of neutral none. Raises `ValueError`: the part is a
+    picture, whose blendshapes only an analyser knows."""
     if part.picture is not None:
         raise ValueError("a picture has to be analysed")
     if part.word is not None:

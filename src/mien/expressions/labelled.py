@@ -36,9 +36,7 @@ def find_labelled(place: str | Path) -> tuple[Path, list[tuple[str, str]]]:
             if word is None:
                 stem = inside.parts[-2] if len(inside.parts) > 1 else place.name
                 near = _near(stem)
-                raise InputError(
-                    f"{path} lies in no folder named by a word{near}: rename it, or give a .csv."
-                )
+                raise InputError(f"{path} lies in no folder named by a word{near}: rename it, or give a CSV.")
             found.append((inside.as_posix(), word))
     if not found:
         raise InputError(f"{place} holds no pictures: put them into a folder for each word.")

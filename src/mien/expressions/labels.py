@@ -107,11 +107,7 @@ def plain(symbol: str) -> str:
 
 
 def get(word: str) -> Label:
-    """The label of a word.
-
-    Raises:
-        InputError: it is none of the 135; the nearest ones are named.
-    """
+    """The label of a word. Raises `InputError`: it is none of the 135; the nearest ones are named."""
     known = labels()
     if word not in known:
         raise InputError(

@@ -123,11 +123,7 @@ class Library:
 
     @classmethod
     def read(cls, place: str | Path) -> Library:
-        """The library in a folder, or of an index file.
-
-        Raises:
-            InputError: there is none, or it is damaged.
-        """
+        """The library in a folder, or of an index file. Raises `InputError`: there is none, or it is damaged."""
         file = Path(place) / INDEX if Path(place).is_dir() else Path(place)
         table = records.read_table(file, _columns(), "mien expressions build")
         rows = [_entry(row) for row in table.to_pylist()]
@@ -155,9 +151,7 @@ class Library:
             labels.get(word)
         pool = [entry for entry in self.usable if word in (None, entry.word)]
         if len(pool) < count:
-            raise InputError(
-                f"The library has {len(pool)} usable pictures of {word or 'faces'}, not {count}."
-            )
+            raise InputError(f"The library has {len(pool)} pictures of {word or 'faces'}, not {count}.")
         if how == "random":
             rng = np.random.default_rng(seed)
             return [pool[i] for i in rng.permutation(len(pool))[:count]]

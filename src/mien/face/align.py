@@ -22,11 +22,8 @@ ANCHOR_PLACES = np.array(
 
 
 def similarity(source: FloatArray, target: FloatArray) -> FloatArray:
-    """Least-squares similarity [2, 3] that maps points `source` [n, 2] onto `target` [n, 2] (Umeyama 1991).
-
-    Raises:
-        ValueError: the source points coincide, so no scale can be found.
-    """
+    """Least-squares similarity [2, 3] that maps points `source` [n, 2] onto `target` [n, 2] (Umeyama 1991). Raises
+    `ValueError`: the source points coincide, so no scale can be found."""
     source, target = np.asarray(source, np.float64), np.asarray(target, np.float64)
     mean_source, mean_target = source.mean(0), target.mean(0)
     centred_source, centred_target = source - mean_source, target - mean_target

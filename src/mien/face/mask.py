@@ -69,12 +69,8 @@ def shown_mask(picture: ByteImage) -> NDArray[np.bool_]:
 
 
 def polygon_mask(polygon: FloatArray, width: int, height: int) -> FloatArray:
-    """A polygon [n, 2] px as an antialiased mask [height, width] float32 (64 samples a pixel; fewer where
-    it is large).
-
-    Raises:
-        InputError: the polygon holds NaN or infinite numbers.
-    """
+    """A polygon [n, 2] px as an antialiased mask [height, width] float32 (64 samples a pixel; fewer where it is large).
+    Raises `InputError`: the polygon holds NaN or infinite numbers."""
     if not np.isfinite(polygon).all():
         raise InputError("A mask cannot be drawn: the landmarks hold NaN or infinite numbers.")
     mask = np.zeros((height, width), np.float32)

@@ -1,6 +1,4 @@
-"""Laying a crop back into the photo it came from, under a soft mask. Pixels the mask does not touch stay as
-they are.
-"""
+"""Laying a crop back into the photo it came from, under a soft mask. Pixels outside of it stay as they are."""
 
 from __future__ import annotations
 

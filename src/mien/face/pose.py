@@ -1,8 +1,7 @@
 """A head's rotation as three angles, in degrees, and back.
 
-Frame (MediaPipe's facial transformation matrix): x to the image's right, y up, z towards the camera. A
-rotation R [3, 3] takes the head's own axes (crown +y, nose +z, +x to the right in the image of a frontal
-face) into that frame.
+Frame (MediaPipe's facial transformation matrix): x to the image's right, y up, z towards the camera. A rotation R [3,
+3] takes the head's own axes (crown +y, nose +z, +x to the right in the image of a frontal face) into that frame.
 
     yaw > 0     the face turns to the image's right
     pitch > 0   the face looks up
@@ -12,10 +11,9 @@ Order: nod, then turn, then tilt, each about a fixed axis of the camera::
 
     R = Rz(-roll) · Ry(yaw) · Rx(-pitch)
 
-So roll is exactly the slope of the line between the eyes in the image, and turning the *image* clockwise by
-d degrees adds d to roll and leaves yaw and pitch alone. Yaw and pitch are the azimuth and the elevation of
-the nose once the tilt is undone. At yaw = ±90° nod and tilt are the same movement; roll is then reported as
-0.
+So roll is exactly the slope of the line between the eyes in the image, and turning the *image* clockwise by d degrees
+adds d to roll and leaves yaw and pitch alone. Yaw and pitch are the azimuth and the elevation of the nose once the tilt
+is undone. At yaw = ±90° nod and tilt are the same movement; roll is then reported as 0.
 """
 
 from __future__ import annotations

@@ -69,11 +69,8 @@ def photo_travel(
     frames: int,
     callback: Progress | None = None,
 ) -> Film:
-    """A film of the person's own photograph, through `stops`, by the wish of `photographs`.
-
-    Raises:
-        InputError: a picture cannot be used, or there are too few stops or frames.
-    """
+    """A film of the person's own photograph, through `stops`, by the wish of `photographs`. Raises `InputError`: a
+    picture cannot be used, or there are too few stops or frames."""
     wish = photographs.wish
     places = journeys.positions(len(stops), frames)
     who = photographs.look_at(identity)
@@ -108,11 +105,8 @@ def travel(
     batch_size: int = 8,
     callback: Progress | None = None,
 ) -> Film:
-    """A film of the person in a picture, through `stops`, by the wish of `portraits`.
-
-    Raises:
-        InputError: a picture cannot be used, or there are too few stops or frames.
-    """
+    """A film of the person in a picture, through `stops`, by the wish of `portraits`. Raises `InputError`: a picture
+    cannot be used, or there are too few stops or frames."""
     wish = asdict(portraits.wish)
     for name in ("num_images", "face", "expression_face", "lead"):
         del wish[name]

@@ -30,11 +30,7 @@ ELSEWHERE = "open `mien studio` and capture its window with OBS, as docs/film.md
 
 
 def open_camera(name: str | Path) -> Footage:
-    """The frames of a camera.
-
-    Raises:
-        InputError: this is not Linux, there is no such camera, or it is in use.
-    """
+    """The frames of a camera. Raises `InputError`: this is not Linux, there is no such camera, or it is in use."""
     if not sys.platform.startswith("linux"):
         raise InputError(f"{name}: cameras are read on Linux only; here {ELSEWHERE}.")
     place = CAMERA if str(name) == "camera" else str(name)

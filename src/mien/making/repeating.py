@@ -43,11 +43,7 @@ class Again:
     prints: Fingerprints
 
     def check(self, models: dict[str, str], force: bool) -> None:
-        """Whether the files of the models are those of then (unless `force`).
-
-        Raises:
-            InputError: they are not.
-        """
+        """Whether the files of the models are those of then (unless `force`). Raises `InputError`: they are not."""
         for part, sha in models.items():
             if self.old["models"].get(part) != sha and not force:
                 raise InputError(
@@ -88,9 +84,7 @@ def read_again(
     inputs, prints = old["inputs"], Fingerprints(old["inputs"]["salt"])
     several = isinstance(inputs["identity"], list)
     if people and not several:
-        raise InputError(
-            f"{source} was made with one picture of the identity at most: give --identity as then."
-        )
+        raise InputError(f"{source} was made with one identity picture at most: give --identity as then.")
     given = {
         name: _given(source, name, option, inputs[name], pictures[name], prints, force)
         for name, option in OPTIONS[kind].items()
@@ -132,7 +126,7 @@ def _given(
     image = read_image(path)
     if not force and prints(image) != recorded:
         raise InputError(
-            f"{source} was made from another {name} picture than {path}: give that one, or add --force."
+            f"{source} was made from another {name} picture than {path}: give it, or add --force."
         )
     return image
 
@@ -163,11 +157,8 @@ def _people(
 
 
 def read_settings(source: Path, kind: str) -> Settings:
-    """The settings of a picture of that kind ("portrait", "reface"), all there and all of the right kind.
-
-    Raises:
-        InputError: they are not.
-    """
+    """The settings of a picture of that kind ("portrait", "reface"), all there and all of the right kind. Raises
+    `InputError`: they are not."""
     found = read_provenance(source)
     if found is None:
         raise InputError(
@@ -186,9 +177,7 @@ def read_settings(source: Path, kind: str) -> Settings:
     if wrong == "finish":
         raise InputError(f"{source} was finished by another model: only the command itself makes it again.")
     if wrong is not None:
-        raise InputError(
-            f"{source} does not say its {wrong}, or not in a way that can be used: it was edited."
-        )
+        raise InputError(f"{source} does not say its {wrong} in a way that can be used: it was edited.")
     return settings
 
 
@@ -334,15 +323,11 @@ def same_threads(old: Settings, device: str) -> str:
 def model_of(source: Path, old: Settings, backbone: str, adapter: str | None) -> str:
     """Which model to load: a name that is ours, else what the command line says; its hash is compared."""
     if old["adapter"] is not None and adapter is None:
-        raise InputError(
-            f"{source} was made with an adapter of its own, {old['adapter']!r}: add --adapter FOLDER."
-        )
+        raise InputError(f"{source} was made with the adapter {old['adapter']!r}: add --adapter FOLDER.")
     if backbone != "mini":
         return backbone
     if old["backbone"] not in BACKBONES:
-        raise InputError(
-            f"{source} was made with the model {old['backbone']!r}: add --backbone with its place."
-        )
+        raise InputError(f"{source} was made with the model {old['backbone']!r}: add --backbone.")
     return str(old["backbone"])
 
 
@@ -358,9 +343,7 @@ def expression_of(
         )
         expression = replace(expression, parts=read)
         if prints.describe(expression) != recorded and not force:
-            raise InputError(
-                f"{source} was made with another expression than {given}: give the same one, or add --force."
-            )
+            raise InputError(f"{source} was made with another expression: give it, or add --force.")
         return expression
     if any("picture" in part for part in recorded):
         raise InputError(f"{source} does not hold the expression's picture: give EXPRESSION again, as then.")

@@ -100,9 +100,7 @@ class Evaluation:
         return {state: states.count(state) for state in dict.fromkeys([OK, NO_FACE, *states])}
 
     def ratio(self, method: str, metric: str) -> Interval:
-        """Mean over that of the untouched identity pictures, on the rows where the method's result has a
-        face.
-        """
+        """Mean over that of the untouched identity pictures, on the rows where the method's result has a face."""
         both = [
             (v, b)
             for v, b in zip(self.of(method), self.of(NO_CONTROL), strict=True)

@@ -46,11 +46,8 @@ def lms(reference: FloatArray, result: FloatArray) -> FloatArray:
 
 
 def id_similarity(a: FloatArray, b: FloatArray) -> FloatArray:
-    """ID: cos(φ(a), φ(b)) of embeddings [..., d], in [-1, 1] (EmojiDiff supplement, Table 1).
-
-    Raises:
-        ValueError: an embedding is all zeros, so it has no direction.
-    """
+    """ID: cos(φ(a), φ(b)) of embeddings [..., d], in [-1, 1] (EmojiDiff supplement, Table 1). Raises `ValueError`: an
+    embedding is all zeros, so it has no direction."""
     a, b = _vectors(a, b)
     lengths = np.linalg.norm(a, axis=-1) * np.linalg.norm(b, axis=-1)
     if (lengths == 0).any():

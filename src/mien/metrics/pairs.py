@@ -108,9 +108,7 @@ def read_folder(
     """
     folder = Path(folder)
     if not os.path.isdir(folder):  # pathlib's raises below a folder that cannot be read
-        raise InputError(
-            f"{folder} is not a folder: it must hold identity/, expression/ and one for each method."
-        )
+        raise InputError(f"{folder} is no folder: it must hold identity/, expression/ and one a method.")
     found = {sub.name: _pictures(sub) for sub in list_folder(folder, Path.is_dir)}
     for name in INPUTS:
         if not found.get(name):
@@ -123,9 +121,7 @@ def read_folder(
     rows = []
     for number, (name, identity) in enumerate(sorted(found["identity"].items()), start=1):
         if name not in found["expression"]:
-            raise InputError(
-                f"{folder / 'expression'} has no picture called {name}: every identity needs one."
-            )
+            raise InputError(f"{folder / 'expression'} has no picture {name}: every identity needs one.")
         rows.append(
             EvaluationRow(
                 number,

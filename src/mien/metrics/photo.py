@@ -58,11 +58,8 @@ class Aligned:
 
 
 def aligned(*faces: tuple[ByteImage, FloatArray]) -> Aligned:
-    """Pictures with their landmarks → the same, aligned to the first by a robust similarity of eyes and nose.
-
-    Raises:
-        ValueError: a face's eyes and nose lie in one point, so nothing can be aligned to them.
-    """
+    """Pictures with their landmarks → the same, aligned to the first by a robust similarity of eyes and nose. Raises
+    `ValueError`: a face's eyes and nose lie in one point, so nothing can be aligned to them."""
     first = np.asarray(faces[0][1], np.float64)[:, :2]
     wide = float(np.linalg.norm(first[33] - first[263]))
     if wide < 1e-6:

@@ -153,11 +153,7 @@ def _reduced(image: Image.Image, size: int) -> Image.Image:
 
 
 def read_key(path: Path) -> Study:
-    """The key that `make` wrote.
-
-    Raises:
-        InputError: it cannot be read, or is something else.
-    """
+    """The key that `make` wrote. Raises `InputError`: it cannot be read, or is something else."""
     content = _json(path)
     try:
         if content["format"] != KEY or content["version"] != VERSION:
@@ -168,30 +164,21 @@ def read_key(path: Path) -> Study:
             raise KeyError("questions")
         return Study(str(content["study"]), questions, trials)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise InputError(
-            f"{path} is no key of a study: give the .key.json that `mien study make` wrote."
-        ) from error
+        raise InputError(f"{path} is no key of a study: give what `mien study make` wrote.") from error
 
 
 def read_answers(path: Path, study: Study) -> Answers:
-    """One rater's answers, as the page saved them (JSON or CSV).
-
-    Raises:
-        InputError: the file cannot be read, is of another study, or lacks answers or has impossible ones; it is named.
-    """
+    """One rater's answers, as the page saved them (JSON or CSV). Raises `InputError`: the file cannot be read, is of
+    another study, or lacks answers or has impossible ones; it is named."""
     found = _csv(path) if path.suffix.lower() == ".csv" else _of_json(path)
     if found["study"] != study.study:
         raise InputError(f"{path} answers another study: leave it out.")
     values: dict[tuple[str, str], int] = {}
     for trial, question, answer in found["answers"]:
         if trial not in study.trials or question not in study.questions:
-            raise InputError(
-                f"{path} answers {question!r} of picture {trial}, which was not asked: use the saved file."
-            )
+            raise InputError(f"{path} answers {question!r} of picture {trial}, which was not asked.")
         if (trial, question) in values:
-            raise InputError(
-                f"{path} answers {question!r} of picture {trial} twice: use the file as it was saved."
-            )
+            raise InputError(f"{path} answers {question!r} of picture {trial} twice: use the saved file.")
         if type(answer) is not int or answer not in QUESTIONS[question].valid:
             valid = QUESTIONS[question].valid
             raise InputError(
@@ -209,11 +196,8 @@ def read_answers(path: Path, study: Study) -> Answers:
 
 
 def read_all(paths: Sequence[Path], study: Study) -> list[Answers]:
-    """The answers of all raters; of folders, every .json and .csv in them, but keys.
-
-    Raises:
-        InputError: as `read_answers`; there are none, or two files are of one rater.
-    """
+    """The answers of all raters; of folders, every .json and .csv in them, but keys. Raises `InputError`: as
+    `read_answers`; there are none, or two files are of one rater."""
     files: list[Path] = []
     for path in paths:
         inside_it = (
@@ -239,9 +223,7 @@ def _json(path: Path) -> Any:
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror}): check the name.") from error
     except ValueError as error:
-        raise InputError(
-            f"{path} is no JSON: it was cut off or is something else, use another copy."
-        ) from error
+        raise InputError(f"{path} is no JSON, or was cut off: use another copy.") from error
 
 
 def _of_json(path: Path) -> dict[str, Any]:

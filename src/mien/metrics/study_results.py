@@ -37,11 +37,8 @@ class Result:
 
 
 def results(study: Study, answers: Sequence[Answers], ours: str | None = None) -> list[Result]:
-    """Of every question. ours: the method that the others are held against; None: they are not.
-
-    Raises:
-        InputError: there is no method `ours`.
-    """
+    """Of every question. ours: the method that the others are held against; None: they are not. Raises `InputError`:
+    there is no method `ours`."""
     methods = study.methods
     if ours is not None and ours not in methods:
         raise InputError(f"There is no method {ours!r} in the study: choose of {', '.join(methods)}.")

@@ -38,22 +38,15 @@ def read_adapter(path: str | Path, part: str = "ip_adapter") -> tuple[State, Sta
         raise InputError(f"{path}: holds no image_proj and {part} weights: it is not an IP-Adapter file")
     for name, value in [*image_proj.items(), *weights.items()]:
         if not value.is_floating_point():
-            raise InputError(
-                f"{path}: {name} is of {value.dtype}, not of weights: use another copy of the file"
-            )
+            raise InputError(f"{path}: {name} is of {value.dtype}, not of weights: use another copy")
         if not torch.isfinite(value.float()).all():
-            raise InputError(
-                f"{path}: {name} holds NaN or infinite weights: the file is damaged, use another copy"
-            )
+            raise InputError(f"{path}: {name} holds NaN or infinite weights: use another copy")
     return image_proj, weights
 
 
 def read_state(path: str | Path) -> State:
-    """The tensors of a ``.ckpt`` of names and weights. Pickled code is never run.
-
-    Raises:
-        InputError: it is not there, or holds something else.
-    """
+    """The tensors of a ``.ckpt`` of names and weights. Pickled code is never run. Raises `InputError`: it is not there,
+    or holds something else."""
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path}: there is no such adapter file")
@@ -98,9 +91,7 @@ def _unpickled(path: Path) -> Any:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        raise InputError(
-            f"{path}: is damaged or holds more than weights, and is not loaded for safety"
-        ) from error
+        raise InputError(f"{path}: is damaged or holds more than weights: it is not loaded") from error
     except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
         raise InputError(f"{path}: is not a complete weights file") from error
 

@@ -5,10 +5,9 @@
 That is the method, ``"parallel"``. Of the ablation's other injections (EmojiDiff, supplement, Fig. 1) two live here
 as well: ``"serial"`` and ``"self_attention"``, whose formulas :class:`DecoupledAttention` states.
 
-The conditions travel through the UNet as one :class:`Injected` value in the place of
-``encoder_hidden_states``, so they are part of the call and not of some shared state: two calls with
-different conditions may be in flight at once, and gradient checkpointing recomputes with what it first saw.
-A UNet called with a plain text tensor runs its own processor.
+The conditions travel through the UNet as one :class:`Injected` value in the place of ``encoder_hidden_states``, so they
+are part of the call and not of some shared state: two calls with different conditions may be in flight at once, and
+gradient checkpointing recomputes with what it first saw. A UNet called with a plain text tensor runs its own processor.
 """
 
 from __future__ import annotations
@@ -293,11 +292,7 @@ def _beside(mask: Tensor | None, scale: LayerScale, own: int, tokens: int, query
 
 
 def resolve_scale(scale: Scale, t: Tensor, layers: Sequence[str]) -> BlockScale:
-    """The scale of this step. t: [b].
-
-    Raises:
-        InputError: it names a block in which none of the layers is.
-    """
+    """The scale of this step. t: [b]. Raises `InputError`: it names a block in which none of the layers is."""
     value = scale(t) if callable(scale) and not isinstance(scale, Tensor) else scale
     if isinstance(value, Mapping):
         for block in value:

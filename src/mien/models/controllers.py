@@ -90,11 +90,8 @@ def change_controller(name: str, unet: UNet2DConditionModel, adapter: EAdapter) 
 def load_controller(
     unet: UNet2DConditionModel, identity: str | Path | None, expression: str | Path | None
 ) -> EAdapter:
-    """From one file a branch, as ``EAdapter.load``; the expression's file says which controller it is for.
-
-    Raises:
-        InputError: a file is damaged, of a kind that is not supported, incomplete, or for another UNet.
-    """
+    """From one file a branch, as ``EAdapter.load``; the expression's file says which controller it is for. Raises
+    `InputError`: a file is damaged, of a kind that is not supported, incomplete, or for another UNet."""
     if expression is None or read_controller(expression) != "controlnet":
         return EAdapter.load(unet, identity, expression)
     image_proj, weights = read_adapter(expression, part="controlnet")

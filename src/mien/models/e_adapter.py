@@ -1,9 +1,8 @@
 """The E-Adapter: identity and expression as two more sources of cross-attention (EmojiDiff, section 3.1).
 
-A plug-in for any UNet of Stable Diffusion's kind. The base stays frozen and unchanged: nothing is registered
-in it, :meth:`EAdapter.detach` gives every attention layer its own processor back. Each branch is saved as
-one file in IP-Adapter's layout, so ``pipe.load_ip_adapter([folder, folder], weight_name=[...])`` of stock
-diffusers runs it too.
+A plug-in for any UNet of Stable Diffusion's kind. The base stays frozen and unchanged: nothing is registered in it,
+:meth:`EAdapter.detach` gives every attention layer its own processor back. Each branch is saved as one file in
+IP-Adapter's layout, so ``pipe.load_ip_adapter([folder, folder], weight_name=[...])`` of stock diffusers runs it too.
 
 What the paper leaves open, and our choice: 4 tokens a branch, as in both adapters it starts from.
 
@@ -124,9 +123,7 @@ class EAdapter(nn.Module):
                 kind = (
                     "self-attention, not cross-attention" if first else "cross-attention, not self-attention"
                 )
-                raise InputError(
-                    f"{path}: holds weights of {kind}: use the file that was saved, metadata and all"
-                )
+                raise InputError(f"{path}: holds weights of {kind}: use the file as it was saved")
             return loaded
 
         first = 0 if controller == "self_attention" else 1
@@ -201,8 +198,7 @@ class EAdapter(nn.Module):
         self._unet, self._base_processors, self._processors = [], {}, []
 
     def forget(self) -> None:
-        """Drop kept keys and values: at the end of a generation, or after weights were written through
-        ``.data``."""
+        """Drop kept keys and values: at the end of a generation, or after weights were written through ``.data``."""
         for processor in self._processors:
             processor.forget()
 

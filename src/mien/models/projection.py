@@ -119,9 +119,7 @@ def projection_from_state(state: Mapping[str, Tensor], source: str) -> Projectio
             f"image-prompt adapter"
         )
     if norm is None or norm.ndim != 1 or (linear is None and (first is None or second is None)):
-        raise InputError(
-            f"{source}: its image_proj weights are neither the image-prompt nor the FaceID layout"
-        )
+        raise InputError(f"{source}: its image_proj has neither the image-prompt nor the FaceID layout")
     dim = norm.shape[0]
     if linear is not None:
         if linear.shape[:1] != (LINEAR_TOKENS * dim,):
@@ -135,19 +133,14 @@ def projection_from_state(state: Mapping[str, Tensor], source: str) -> Projectio
     found = {name: tuple(value.shape) for name, value in state.items()}
     if expected != found:
         wrong = sorted(set(expected.items()) ^ set(found.items()))[0]
-        raise InputError(
-            f"{source}: image_proj.{wrong[0]} is missing, unexpected or of the wrong shape {wrong[1]}"
-        )
+        raise InputError(f"{source}: image_proj.{wrong[0]} is missing, unexpected or misshaped, {wrong[1]}")
     projection.load_state_dict(dict(state))
     return projection
 
 
 def units_projection(state: Mapping[str, Tensor], source: str) -> UnitsProjection:
-    """The projection of these weights, ``au_encoder.weight`` [D - n, n] and ``au_encoder.bias`` [D - n].
-
-    Raises:
-        InputError: they are not of that shape.
-    """
+    """The projection of these weights, ``au_encoder.weight`` [D - n, n] and ``au_encoder.bias`` [D - n]. Raises
+    `InputError`: they are not of that shape."""
     weight, bias = state.get("au_encoder.weight"), state.get("au_encoder.bias")
     if (
         len(state) != 2

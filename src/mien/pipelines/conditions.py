@@ -64,20 +64,16 @@ def given_texts(
             width = backbone.unet.config.cross_attention_dim
             if dims == 3 and text.shape[-1] != width:
                 raise InputError(
-                    f"{name} is {text.shape[-1]} wide, and this model's text {width}: encode it with its own"
+                    f"{name} is {text.shape[-1]} wide, this model's text {width}: encode it with its own"
                 )
             text = text.expand(n, *text.shape[1:]).repeat_interleave(copies, 0)
         found.append(text)
     tokens, negative, pooled, negative_pooled = found
     assert tokens is not None
     if backbone.is_sdxl and (pooled is None or (negative is not None and negative_pooled is None)):
-        raise InputError(
-            "SDXL needs pooled_prompt_embeds beside prompt_embeds, and negative ones beside negative ones"
-        )
+        raise InputError("SDXL needs pooled_prompt_embeds beside prompt_embeds, and negative ones too")
     if negative is not None and negative.shape[1] != tokens.shape[1]:
-        raise InputError(
-            "prompt_embeds and negative_prompt_embeds must have as many tokens: encode both alike"
-        )
+        raise InputError("prompt_embeds and negative_prompt_embeds need as many tokens: encode both alike")
     return Texts(
         EncodedText(tokens, pooled), None if negative is None else EncodedText(negative, negative_pooled)
     )

@@ -47,9 +47,7 @@ class Finisher:
         if not 0 < strength <= 1:
             raise InputError(f"a finish of strength {strength} is none: give a number above 0, up to 1")
         if backbone.unet.config.out_channels != 4:
-            raise InputError(
-                f"{backbone.name} cannot finish a photo: use sd15-inpaint, sdxl-inpaint or their like"
-            )
+            raise InputError(f"{backbone.name} cannot finish a photo: use sd15-inpaint or sdxl-inpaint")
         self.backbone, self.strength, self.steps = backbone, strength, max(steps, int(np.ceil(1 / strength)))
         self.pipe = inpainting(backbone)
 

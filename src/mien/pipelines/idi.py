@@ -189,11 +189,7 @@ class Recipe:
             raise InputError("The swapper command needs a command line: give one.")
 
     def make(self) -> Worker:
-        """The worker, everything loaded.
-
-        Raises:
-            InputError: the set or a model cannot be read.
-        """
+        """The worker, everything loaded. Raises `InputError`: the set or a model cannot be read."""
         manifest = Manifest.read(self.root)
         facts = manifest.facts
         observer = load_observer(facts["analyser"], facts["recogniser"])

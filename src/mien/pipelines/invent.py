@@ -60,9 +60,7 @@ def invent(
         if image is None or not pipe.analyzer()(image):
             missed += 1
             if missed == TRIES:
-                raise InputError(
-                    f"{pipe.backbone.name} drew no face in {TRIES} samples: give another prompt or backbone."
-                )
+                raise InputError(f"{pipe.backbone.name} drew no face in {TRIES} samples: change the prompt.")
             continue
         missed = 0
         found.append(Invented(one, image))

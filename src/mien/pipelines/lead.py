@@ -29,11 +29,8 @@ if TYPE_CHECKING:
 
 
 def check_lead(lead: Any) -> float:
-    """How much of the steps the photo stands for: 0 is off, near 1 it is hardly changed.
-
-    Raises:
-        InputError: it is no number from 0, less than 1.
-    """
+    """How much of the steps the photo stands for: 0 is off, near 1 it is hardly changed. Raises `InputError`: it is no
+    number from 0, less than 1."""
     if not 0 <= number("lead", lead) < 1:
         raise InputError(f"lead must be from 0, which is off, to less than 1, not {lead}")
     return float(lead)

@@ -67,7 +67,7 @@ class PlacedPipeline:
     ) -> None:
         if backbone.unet.config.out_channels != 4 or backbone.takes_background:
             raise InputError(
-                f"{backbone.name} makes no scenes from words alone: use sd15, sdxl or another model of their families"
+                f"{backbone.name} makes no scenes from words: use sd15, sdxl or another of their families"
             )
         self.backbone, self.analyze, self.tell = backbone, analyze, tell
         self.engine = SwapPipeline(analyze)

@@ -69,11 +69,9 @@ class PortraitPipeline(DiffusersNames):
         identity_encoder: FaceEncoder | None = None,
         expression_encoder: FaceEncoder | None = None,
     ) -> None:
-        """Args:
-        backbone: a loaded model. adapter: fits its UNet; is attached here.
-        scheduler: see ``pipelines.schedulers.choose_scheduler``; None: from the backbone's.
-        analyze: picture -> faces, largest first; None: the embedded analyser.
-        identity_encoder, expression_encoder: None: those that the adapter names.
+        """Args: backbone: a loaded model. adapter: fits its UNet; is attached here. scheduler: see
+        ``pipelines.schedulers.choose_scheduler``; None: from the backbone's. analyze: picture -> faces, largest first;
+        None: the embedded analyser. identity_encoder, expression_encoder: None: those that the adapter names.
         """
         self.backbone = backbone
         self.adapter = adapter
@@ -232,11 +230,8 @@ class PortraitPipeline(DiffusersNames):
         return as_output(made, output_type)
 
     def check(self, steps: Any, guidance: Any, id_scale: Any, expression_scale: Any) -> None:
-        """What can be said of a call's numbers before it begins; None is the default of the first two.
-
-        Raises:
-            InputError: one is of another kind, out of range, or not finite.
-        """
+        """What can be said of a call's numbers before it begins; None is the default of the first two. Raises
+        `InputError`: one is of another kind, out of range, or not finite."""
         if steps is not None and whole("steps", steps) > (most := most_steps(self.scheduler)):
             raise InputError(f"{type(self.scheduler).__name__} takes at most {most} steps here, not {steps}")
         if guidance is not None:
@@ -357,9 +352,7 @@ class PortraitPipeline(DiffusersNames):
             backbone.release()
         if not torch.isfinite(pixels).all():
             precision = str(backbone.precision).removeprefix("torch.")
-            raise InputError(
-                f'the image left the range of {precision} (it would be black): use dtype="float32"'
-            )
+            raise InputError(f'the image left the range of {precision} (it is black): use dtype="float32"')
         return pixels.clamp(-1, 1)
 
     def _size(self, pixels: int | None) -> int:
@@ -369,7 +362,7 @@ class PortraitPipeline(DiffusersNames):
         unit = self.backbone.factor * 2 ** (len(self.backbone.unet.config.block_out_channels) - 1)
         if pixels < unit or pixels % unit:
             raise InputError(
-                f"height and width must be multiples of {unit} for {self.backbone.name}, not {pixels}"
+                f"height and width are multiples of {unit} for {self.backbone.name}, not {pixels}"
             )
         return pixels
 

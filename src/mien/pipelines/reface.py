@@ -85,9 +85,7 @@ class RefacePipeline(DiffusersNames):
             )
         for branch in ("identity", "expression"):
             if getattr(adapter, branch) is None:
-                raise InputError(
-                    f"refacing needs both branches: the adapter of {backbone.name} has no {branch}"
-                )
+                raise InputError(f"refacing needs both branches: {backbone.name} has no {branch}")
         framing = backbone.adapter.framing if backbone.adapter else AdapterSpec.framing
         if framing not in FRAMINGS:
             raise InputError(f"the adapter asks for the framing {framing!r}: known are {', '.join(FRAMINGS)}")
@@ -292,11 +290,8 @@ class RefacePipeline(DiffusersNames):
         return embedder([wish], scene.face.pose if self.turn else None)[0]
 
     def look(self, photo: Image.Image, which: FaceChoice = "largest", name: str = "the photo") -> Scene:
-        """Find the face of a PIL RGB photo that is meant, and cut out what the model sees.
-
-        Raises:
-            InputError: there is no such face, it is believed in too little, or most of it lies outside the photo.
-        """
+        """Find the face of a PIL RGB photo that is meant, and cut out what the model sees. Raises `InputError`: there
+        is no such face, it is believed in too little, or most of it lies outside the photo."""
         return find_scene(
             photo,
             self.portraits.analyzer(),

@@ -112,11 +112,8 @@ class Refaced:
 
 
 def read_photo(photo: Any) -> tuple[Image.Image, str]:
-    """A photo as PIL RGB, with what to call it in messages.
-
-    Raises:
-        InputError: it is neither a file's path nor a PIL image, or cannot be read.
-    """
+    """A photo as PIL RGB, with what to call it in messages. Raises `InputError`: it is neither a file's path nor a PIL
+    image, or cannot be read."""
     if isinstance(photo, Image.Image):
         return to_rgb(photo, "the photo"), "the photo"
     if isinstance(photo, (str, Path)):
@@ -171,5 +168,5 @@ def _check_inside(region: FloatArray, matrix: FloatArray, photo: ByteImage, name
     share = float(inside.mean()) if len(points) else 0.0
     if share < LEAST_INSIDE:
         raise InputError(
-            f"{name}: only {share:.0%} of the face lies inside the picture: use a photo that shows all of it"
+            f"{name}: only {share:.0%} of the face is in the picture: use one that shows all of it"
         )

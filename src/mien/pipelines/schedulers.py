@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from mien.types import InputError
+from mien.types import InputError, nearest
 
 PLAIN_SCHEDULERS = ("DDPMScheduler", "DDIMScheduler", "PNDMScheduler", "EulerDiscreteScheduler")
 
@@ -38,10 +37,10 @@ def choose_scheduler(which: Any, trained: Any) -> Any:
     known = scheduler_names()
     name = known.get(which.lower().removesuffix("scheduler"))
     if name is None:
-        near = difflib.get_close_matches(which.lower(), known, n=1)
-        hint = f" (did you mean {near[0]}?)" if near else ""
         short = ", ".join(sorted(name.removesuffix("Scheduler") for name in known.values()))
-        raise InputError(f"scheduler {which!r} is unknown{hint}: choose one of {short}")
+        raise InputError(
+            f"scheduler {which!r} is unknown{nearest(which.lower(), known)}: choose one of {short}"
+        )
     import diffusers
 
     kind = getattr(diffusers, name)
@@ -53,12 +52,10 @@ def choose_scheduler(which: Any, trained: Any) -> Any:
             return kind.from_config(schedule)
     except ImportError as error:
         raise InputError(
-            f"the scheduler {name} needs a package that is not installed: {NEED_PACKAGES.get(name, name)}"
+            f"the scheduler {name} needs a missing package: {NEED_PACKAGES.get(name, name)}"
         ) from error
     except (ValueError, NotImplementedError) as error:  # settings that do not go together
-        raise InputError(
-            f"the scheduler {name} does not go with this model's schedule: choose another, as DDIM"
-        ) from error
+        raise InputError(f"the scheduler {name} does not fit this model's schedule: choose DDIM") from error
 
 
 def scheduler_names() -> dict[str, str]:
@@ -78,11 +75,8 @@ def scheduler_names() -> dict[str, str]:
 
 
 def check_scheduler(scheduler: Any) -> None:
-    """Refuse what does not step like Stable Diffusion's schedulers.
-
-    Raises:
-        InputError: it is another kind of object, or a scheduler for another kind of model.
-    """
+    """Refuse what does not step like Stable Diffusion's schedulers. Raises `InputError`: it is another kind of object,
+    or a scheduler for another kind of model."""
     if not _steps(type(scheduler)):
         raise InputError(
             f"{type(scheduler).__name__} is no scheduler for this model: use a name, or an object of diffusers' "

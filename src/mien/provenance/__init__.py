@@ -55,28 +55,20 @@ WATERMARK = "MIEN_WATERMARK"
 
 
 def check_format(path: str | Path) -> str:
-    """Pillow's name of the format that the suffix of `path` asks for.
-
-    Raises:
-        InputError: the suffix is not one of `FORMATS`, or this Pillow cannot write the format.
-    """
+    """Pillow's name of the format that the suffix of `path` asks for. Raises `InputError`: the suffix is not one of
+    `FORMATS`, or this Pillow cannot write the format."""
     suffix = Path(path).suffix.lower()
     if suffix not in FORMATS:
-        raise InputError(
-            f"{path} does not say how to save the picture: end the name in {', '.join(FORMATS)}."
-        )
+        raise InputError(f"{path} does not say how to save a picture: end it in {', '.join(FORMATS)}.")
     if FORMATS[suffix] == "WEBP" and not features.check("webp"):
         raise InputError(f"{path} asks for WebP, which the installed Pillow cannot write: end it in .png.")
     return FORMATS[suffix]
 
 
 def check_surroundings() -> bool:
-    """Whether pictures get a watermark: they do unless `MIEN_WATERMARK` is "off". Ask before long work.
-
-    Raises:
-        InputError: `MIEN_WATERMARK` is neither "on" nor "off"; or a certificate for C2PA was given that cannot be
-            used (`signing.wanted`).
-    """
+    """Whether pictures get a watermark: they do unless `MIEN_WATERMARK` is "off". Ask before long work. Raises
+    `InputError`: `MIEN_WATERMARK` is neither "on" nor "off"; or a certificate for C2PA was given that cannot be used
+    (`signing.wanted`)."""
     signing.wanted()
     value = os.environ.get(WATERMARK, "on").lower()
     if value not in ("on", "off"):
@@ -144,11 +136,8 @@ def save_image(
 
 def read_metadata(path: str | Path) -> Metadata | None:
     """What the XMP packet of any picture says, ours or not, and else what other programs write (``foreign``): of those
-    that say they generated it, the source type is that of a trained model. None if it says nothing.
-
-    Raises:
-        InputError: the file is not a picture.
-    """
+    that say they generated it, the source type is that of a trained model. None if it says nothing. Raises
+    `InputError`: the file is not a picture."""
     try:
         with open_image(Path(path).read_bytes(), Path(path)) as image:
             said = read_packet(image.info.get("xmp") or image.info.get("XML:com.adobe.xmp"))
@@ -158,9 +147,7 @@ def read_metadata(path: str | Path) -> Metadata | None:
     except FileNotFoundError as error:
         raise InputError(f"{path} does not exist: check the name.") from error
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise InputError(
-            f"{path} is not a picture that can be read: give a JPEG, PNG or WebP file."
-        ) from error
+        raise InputError(f"{path} is not a picture that can be read: give a JPEG, PNG or WebP.") from error
     if other is None:
         return said
     program, settings = other
@@ -170,12 +157,9 @@ def read_metadata(path: str | Path) -> Metadata | None:
 
 
 def read_provenance(path: str | Path) -> dict[str, Any] | None:
-    """What `save_image` wrote of a generated picture: ``{"software": str, "settings": dict, "watermark":
-    dict, "source_type": str}``, or None if it carries none of ours or nothing in it was generated.
-
-    Raises:
-        InputError: the file is not a picture.
-    """
+    """What `save_image` wrote of a generated picture: ``{"software": str, "settings": dict, "watermark": dict,
+    "source_type": str}``, or None if it carries none of ours or nothing in it was generated. Raises `InputError`: the
+    file is not a picture."""
     said = read_metadata(path)
     if said is None or not said.generated or said.settings is None or not said.ours:
         return None

@@ -46,11 +46,8 @@ class Colours:
 
 
 def check_film(path: str | Path) -> Path:
-    """`path`, if a film can be written there: ask before long work.
-
-    Raises:
-        InputError: the suffix is none of `SUFFIXES`, ``mien[video]`` is missing, or the place cannot be written to.
-    """
+    """`path`, if a film can be written there: ask before long work. Raises `InputError`: the suffix is none of
+    `SUFFIXES`, ``mien[video]`` is missing, or the place cannot be written to."""
     check_surroundings()
     if Path(path).suffix.lower() not in SUFFIXES:
         raise InputError(f"{path} is no film: end the name in {' or '.join(SUFFIXES)}.")

@@ -25,12 +25,9 @@ _SETTINGS = {
 
 
 def wanted() -> bool:
-    """Whether the user gave a certificate, which is looked at as far as can be without a picture to sign.
-
-    Raises:
-        InputError: a certificate without its key, or a key without its certificate; the library is missing, a file
-            cannot be read or is no PEM, or there is no such algorithm.
-    """
+    """Whether the user gave a certificate, which is looked at as far as can be without a picture to sign. Raises
+    `InputError`: a certificate without its key, or a key without its certificate; the library is missing, a file cannot
+    be read or is no PEM, or there is no such algorithm."""
     given = [name for name in (CERT, KEY) if os.environ.get(name)]
     if len(given) == 1:
         raise InputError(f"{given[0]} is set alone: a signature needs {CERT} and {KEY}.")

@@ -121,11 +121,8 @@ def whole_box(image: Image.Image) -> Box:
 
 
 def mask_box(mask: NDArray[np.floating]) -> Box:
-    """The square around all of `mask` that is above 0, in pixels; it may reach past the picture's edges.
-
-    Raises:
-        ValueError: the mask is 0 everywhere.
-    """
+    """The square around all of `mask` that is above 0, in pixels; it may reach past the picture's edges. Raises
+    `ValueError`: the mask is 0 everywhere."""
     rows, columns = np.flatnonzero(mask.max(1) > 0), np.flatnonzero(mask.max(0) > 0)
     if not len(rows):
         raise ValueError("the mask is 0 everywhere")
@@ -154,8 +151,7 @@ def search(image: Image.Image, boxes: Sequence[Box]) -> Found | None:
     """Look for the mark of a part of the picture near each of `boxes` (faces, say), whose size is known only
     roughly: `SIZES` times the box, anywhere near its middle. None if there is no box.
 
-    The correlation at all places and sizes is its own null distribution; `SEARCH_THRESHOLD` allows for
-    their number.
+    The correlation at all places and sizes is its own null distribution; `SEARCH_THRESHOLD` allows for their number.
     """
     best: Found | None = None
     for box in boxes:

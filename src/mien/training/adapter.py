@@ -105,9 +105,7 @@ class AdapterTraining:
         if not 0 <= untold <= 1:
             raise InputError(f"untold must be a probability, not {untold}")
         if weight_limit is not None and weight_limit < 1:
-            raise InputError(
-                f"weight_limit must be at least 1, not {weight_limit}: no error counts less than that"
-            )
+            raise InputError(f"weight_limit must be at least 1, not {weight_limit}")
         self.untold, self.weight_limit = untold, weight_limit
         self.backbone, self.examples, self.people = backbone, examples, people
         adapter = backbone.load_controller()
@@ -277,11 +275,8 @@ def training_device() -> torch.device:
 
 
 def open_backbone(name: str, adapter: AdapterStart, dtype: str) -> Backbone:
-    """A frozen backbone on this process's device, with the adapter that training starts from.
-
-    Raises:
-        InputError: no such model or adapter, or the model has no adapter and none was named.
-    """
+    """A frozen backbone on this process's device, with the adapter that training starts from. Raises `InputError`: no
+    such model or adapter, or the model has no adapter and none was named."""
     start: str | AdapterSpec | None
     if isinstance(adapter, dict):
         if unknown := sorted(set(adapter) - set(AdapterSpec.__dataclass_fields__)):
@@ -292,9 +287,7 @@ def open_backbone(name: str, adapter: AdapterStart, dtype: str) -> Backbone:
         start = adapter
     backbone = load_backbone(name, str(training_device()), dtype, start)
     if backbone.adapter is None:
-        raise InputError(
-            f"{name} has no adapter to start from: name a folder, or a file a branch, as adapter"
-        )
+        raise InputError(f"{name} has no adapter to start from: name a folder or a file a branch, as adapter")
     return backbone
 
 

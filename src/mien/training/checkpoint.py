@@ -75,11 +75,8 @@ def save_checkpoint(
 
 @contextmanager
 def write_errors(folder: Path) -> Iterator[None]:
-    """What the system says when it cannot write becomes one sentence.
-
-    Raises:
-        InputError: in place of the system's own errors and safetensors'.
-    """
+    """What the system says when it cannot write becomes one sentence. Raises `InputError`: in place of the system's own
+    errors and safetensors'."""
     try:
         yield
     except (OSError, SafetensorError) as error:

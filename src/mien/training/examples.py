@@ -242,9 +242,7 @@ def read_rows(root: Path, another: bool) -> tuple[Manifest, list[Rows]]:
     """The manifest of a folder and its triples: IDI's if references must be of `another` person, else its own."""
     if another:
         if not (root / TRIPLES).is_file():
-            raise InputError(
-                f"{root} holds no {TRIPLES}, whose references show other people: run `mien data idi`."
-            )
+            raise InputError(f"{root} holds no {TRIPLES}, which `mien data idi` makes: run it.")
         pairs = Pairs.read(root)
         roles = ("target", "source", "reference")
         triples = []
@@ -313,9 +311,7 @@ class DataConfig:
         if self.framing not in ("whole", "canonical"):
             raise InputError(f'framing {self.framing!r} is unknown: choose "whole" or "canonical"')
         if not 1.0 <= self.scaling[0] <= self.scaling[1]:
-            raise InputError(
-                f"scaling {tuple(self.scaling)} must be two factors from 1 up, the smaller first"
-            )
+            raise InputError(f"scaling {tuple(self.scaling)} must be two factors from 1, the smaller first")
         if self.latents and tuple(self.scaling) != (1.0, 1.0):
             raise InputError("latents made before have one scale each: set scaling=[1,1] or latents=false")
 
@@ -323,9 +319,7 @@ class DataConfig:
     def read(cls, data: dict[str, Any]) -> DataConfig:
         """Raises InputError for an unknown key, or without a `root`."""
         if unknown := sorted(data.keys() - cls.__dataclass_fields__.keys()):
-            raise InputError(
-                f"data has no key {unknown[0]!r}: known are {', '.join(cls.__dataclass_fields__)}"
-            )
+            raise InputError(f"data has no key {unknown[0]!r}, only {', '.join(cls.__dataclass_fields__)}")
         if not data.get("root"):
             raise InputError("name the examples: data.root=FOLDER, which mien data makes")
         return cls(**data)

@@ -139,11 +139,7 @@ class Ema:
 
 
 def named_trainable(stage: Stage) -> dict[str, nn.Parameter]:
-    """What the stage trains, by ``{module}.{parameter}``.
-
-    Raises:
-        ValueError: some of it is frozen.
-    """
+    """What the stage trains, by ``{module}.{parameter}``. Raises `ValueError`: some of it is frozen."""
     parameters = list(stage.trainable())
     if not all(parameter.requires_grad for parameter in parameters):  # a loaded model comes frozen
         raise ValueError("the stage wants to train parameters that are frozen: unfreeze them in trainable()")

@@ -82,9 +82,7 @@ def _check_arguments(path: Path, recipe: dict[Any, Any]) -> None:
     known = inspect.signature(stage_class(recipe["stage"])).parameters
     for key in recipe["args"]:
         if key not in known:
-            raise InputError(
-                f"The recipe {path} gives {key!r}; stage {recipe['stage']!r} takes {', '.join(known)}."
-            )
+            raise InputError(f"{path} gives {key!r}; the stage {recipe['stage']!r} takes {', '.join(known)}.")
 
 
 def run(

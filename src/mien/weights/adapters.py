@@ -69,9 +69,7 @@ def published(width: int | None, name: str) -> AdapterSpec:
     """
     family = FAMILIES.get(width or 0)
     if family is None:
-        raise InputError(
-            f"there are no published adapters for {name}: they are for models of SD1.5's and SDXL's families"
-        )
+        raise InputError(f"there are no published adapters for {name}, only for SD1.5 and SDXL")
     files = [registry.entry(one) for one in PUBLISHED[family]]
     identity, expression = (registry.place(model, model.files[0]) for model in files)
     return AdapterSpec(identity, expression, steps=30, guidance=7.5 if family == "sd15" else 5.0, lead=LEAD)
@@ -139,11 +137,7 @@ def read_adapter_spec(folder: Path) -> AdapterSpec:
 
 
 def header(path: Path) -> dict[str, list[int]]:
-    """Names and shapes of the tensors of a safetensors file, by its header alone.
-
-    Raises:
-        InputError: it has none.
-    """
+    """Names and shapes of the tensors of a safetensors file, by its header alone. Raises `InputError`: it has none."""
     try:
         with path.open("rb") as handle:
             (length,) = struct.unpack("<Q", handle.read(8))
@@ -161,11 +155,8 @@ def header(path: Path) -> dict[str, list[int]]:
 
 
 def check_width(path: Path | None, width: int | None, name: str) -> None:
-    """Whether a branch's file is for a UNet of this cross-attention width, as far as its header tells.
-
-    Raises:
-        InputError: it is for another family.
-    """
+    """Whether a branch's file is for a UNet of this cross-attention width, as far as its header tells. Raises
+    `InputError`: it is for another family."""
     if path is None or path.suffix != ".safetensors" or width is None:
         return
     norm = header(path).get("image_proj.norm.weight")

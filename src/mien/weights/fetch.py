@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from mien import __version__
-from mien.files import replacing
+from mien.files import make_folder, replacing
 from mien.types import InputError
 from mien.weights import copies
 from mien.weights.entry import Entry, WeightFile
@@ -58,19 +58,12 @@ def fetch(
 def _download(model: Entry, file: WeightFile, location: Path, progress: Progress) -> str:
     by_hand = f"download {file.url} elsewhere and put it at {location}"
     if file.url is None:
-        raise InputError(
-            f"{model.name} has no public address: get it from {model.source} and put it at {location}."
-        )
+        raise InputError(f"{model.name} has no address: get it from {model.source} and put it at {location}.")
     if copies.offline() and file.url.startswith("https://huggingface.co/"):
         raise InputError(f"{model.name} is on the hub, which HF_HUB_OFFLINE forbids: unset it, or {by_hand}.")
     if file.url.endswith(".bz2"):
         by_hand += " (unpacked)"
-    try:
-        location.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(
-            f"The folder {location.parent} cannot be made: set MIEN_MODELS to another."
-        ) from error
+    make_folder(location.parent, "set MIEN_MODELS to another")
     request = urllib.request.Request(file.url, headers={"User-Agent": f"mien/{__version__}"})
     unpack = bz2.BZ2Decompressor() if file.url.endswith(".bz2") else None
     digest = hashlib.sha256()
@@ -84,9 +77,7 @@ def _download(model: Entry, file: WeightFile, location: Path, progress: Progress
             out.write(content)
             progress(received, expected)
         if (expected is not None and received != expected) or (unpack and not unpack.eof):
-            raise InputError(
-                f"The download of {model.name} broke off after {received} bytes: try again, or {by_hand}."
-            )
+            raise InputError(f"{model.name} broke off after {received} bytes: try again, or {by_hand}.")
         if file.sha256 is not None and digest.hexdigest() != file.sha256:
             raise InputError(
                 f"What {file.url} sent is not the expected file (sha256 {digest.hexdigest()}, expected "
@@ -96,11 +87,8 @@ def _download(model: Entry, file: WeightFile, location: Path, progress: Progress
 
 
 def _blocks(request: urllib.request.Request, name: str, by_hand: str) -> Iterator[tuple[bytes, int | None]]:
-    """The answer piece by piece, with its length as announced.
-
-    Raises:
-        InputError: offline, refused or broken off. (What goes wrong with the disk is raised by whoever writes.)
-    """
+    """The answer piece by piece, with its length as announced. Raises `InputError`: offline, refused or broken off.
+    (What goes wrong with the disk is raised by whoever writes.)"""
     try:
         with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as response:
             length = response.headers["Content-Length"]
@@ -115,6 +103,4 @@ def _unpacked(unpack: bz2.BZ2Decompressor, block: bytes, file: WeightFile) -> by
     try:
         return unpack.decompress(block)
     except (OSError, EOFError) as error:
-        raise InputError(
-            f"What {file.url} sent is not a bz2 archive: nothing was kept, try again later."
-        ) from error
+        raise InputError(f"What {file.url} sent is no bz2 archive: nothing was kept, try again.") from error
