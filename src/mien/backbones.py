@@ -213,9 +213,8 @@ class Backbone:
         if not self.is_sdxl or text.pooled is None:
             return {}
         ids = torch.tensor([[height, width, 0, 0, height, width]], dtype=self.precision, device=self.device)
-        return {
-            "added_cond_kwargs": {"text_embeds": text.pooled, "time_ids": ids.repeat(len(text.pooled), 1)}
-        }
+        time_ids = ids.repeat(len(text.pooled), 1)
+        return {"added_cond_kwargs": {"text_embeds": text.pooled, "time_ids": time_ids}}
 
 
 def load_backbone(
@@ -249,11 +248,8 @@ def load_backbone(
     place = target if offload == "none" else torch.device("cpu")
     folder = find_folder(name)
     spec = find_adapter(adapter, folder, name)
-    parts = (
-        _read_checkpoint(folder, precision, place)
-        if folder.is_file()
-        else _read_folder(folder, precision, place)
-    )
+    read = _read_checkpoint if folder.is_file() else _read_folder
+    parts = read(folder, precision, place)
     unet, vae = parts["unet"], parts["vae"]
     texts = [part for part in ("text_encoder", "text_encoder_2") if part in parts]
     encoders = [parts[part] for part in texts]
@@ -278,15 +274,9 @@ def load_backbone(
 
 
 def find_adapter(adapter: str | Path | AdapterSpec | None, folder: Path, name: str) -> AdapterSpec | None:
-    """The adapter of a model, looked at as far as its files' headers tell: a folder, a name of
-    ``weights.adapters.by_name``, or None: the model's.
-
-    Args:
-        folder: of the model, or its file. name: the model's, for errors.
-
-    Raises:
-        InputError: there is no such adapter, or it is for another family.
-    """
+    """The adapter of a model (its folder or file), looked at as far as its files' headers tell: a folder, a name of
+    ``weights.adapters.by_name``, or None: the model's. name: the model's, for errors. Raises `InputError`: there is no
+    such adapter, or it is for another family."""
     if isinstance(adapter, AdapterSpec):
         return adapter
     own = folder / "adapter"
@@ -337,10 +327,7 @@ def _read_checkpoint(path: Path, precision: torch.dtype, place: torch.device) ->
 
 
 def autoencoder_precision(folder: Path, precision: torch.dtype) -> torch.dtype:
-    """What an autoencoder runs in beside a UNet of this precision.
-
-    Activations of Stable Diffusion's leave float16's range, which gives black pictures; one that was repaired says
-    ``force_upcast: false`` in its config (sdxl-vae-fp16-fix).
-    """
+    """What an autoencoder runs in beside a UNet of this precision: activations of Stable Diffusion's leave float16's
+    range, which gives black pictures; a repaired one says ``force_upcast: false`` in its config (sdxl-vae-fp16-fix)."""
     upcast = read_json(folder / "config.json").get("force_upcast", True)
     return torch.float32 if precision == torch.float16 and upcast else precision

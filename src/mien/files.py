@@ -49,11 +49,9 @@ def make_folder(folder: str | Path, advice: str = "choose another place") -> Pat
 def replacing(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; what was written there replaces `path` when the block ends well.
 
-    The temporary name keeps the suffix, for writers that go by it. When the block fails, nothing is left. A
-    process that is killed may leave the temporary file, never half of `path`; a later one removes it a day after.
-
-    Raises:
-        InputError: the folder is missing or cannot be written to, or the disk is full.
+    The temporary name keeps the suffix, for writers that go by it. When the block fails, nothing is left; what a killed
+    process leaves, a later one removes a day after. Raises `InputError`: the folder is missing or cannot be written to,
+    or the disk is full.
     """
     path = check_writable(path)
     temporary = path.with_name(f".{path.stem[:80]}.{secrets.token_hex(8)}.part{path.suffix}")

@@ -42,13 +42,9 @@ _UNREADABLE = {b"ftyphei": "HEIC", b"ftyphev": "HEIC", b"ftypmif1": "HEIF", b"ft
 def read_image(path: str | Path, max_pixels: int = MAX_PIXELS) -> Image.Image:
     """Read a picture as PIL RGB, uint8, upright.
 
-    EXIF orientation is honoured. Transparent places become white. 16-bit pictures are scaled to 8 bits.
-    CMYK and wide-gamut pictures are converted to sRGB by the colour profile they carry, transparent or not. An
-    animation gives its first frame.
-
-    Args:
-        path: the file.
-        max_pixels: pictures with more pixels are refused before they are decoded.
+    EXIF orientation is honoured. Transparent places become white. 16-bit pictures are scaled to 8 bits. CMYK and
+    wide-gamut pictures are converted to sRGB by the colour profile they carry. An animation gives its first frame.
+    Pictures of more than `max_pixels` are refused before they are decoded.
 
     Raises:
         InputError: the file is missing, unreadable, not a picture, damaged, too small or too large.
@@ -225,6 +221,4 @@ def _check_size(image: Image.Image, path: Path, max_pixels: int) -> None:
 
 
 def _too_large(path: Path, size: str, max_pixels: int) -> str:
-    return (
-        f"{path} has {size} pixels, and the limit is {max_pixels / 1e6:g} million: make the picture smaller."
-    )
+    return f"{path} has {size} pixels, and the limit is {max_pixels / 1e6:g} million: make it smaller."

@@ -73,10 +73,7 @@ def shown(size: int | None) -> str:
 
 
 def check(backbone: str = "mini", adapter: str | Path | None = None, bare: bool = False) -> None:
-    """Whether all that a model needs is here.
-
-    Args:
-        backbone, adapter: as of `mien.load`. bare: the base model is used without an adapter.
+    """Whether all that a model needs is here. backbone, adapter: as of `mien.load`. bare: without an adapter.
 
     Raises:
         NotHere: something is missing. InputError: there is no such model or adapter, they do not fit each other, or the

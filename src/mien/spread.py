@@ -27,13 +27,9 @@ SURROUNDINGS = ("OMP_NUM_THREADS", "OMP_WAIT_POLICY", "MIEN_")
 
 @dataclass(frozen=True)
 class Cluster:
-    """Where work is spread.
-
-    Attributes:
-        address: "local" starts Ray on this machine with as many CPUs as workers; "auto" finds the cluster this machine
-            is part of; else a cluster's address. workers: how many processes, one CPU each. gpus: share of a GPU each
-            of them holds.
-    """
+    """Where work is spread. address: "local" starts Ray on this machine with as many CPUs as workers; "auto" finds the
+    cluster this machine is part of; else a cluster's address. workers: how many processes, one CPU each. gpus: share of
+    a GPU each of them holds."""
 
     address: str = "local"
     workers: int = 2

@@ -57,13 +57,11 @@ class Table:
 def read_table(path: str | Path, check: Callable[[Sequence[str]], None] = lambda columns: None) -> Table:
     """A CSV file with a header, as any spreadsheet writes it.
 
-    The cells may be separated by comma, semicolon, tab or bar (what splits the header most), lines end in LF, CRLF
-    or CR; a line ``sep=;`` at the top is obeyed. UTF-8 and UTF-16 are read with and without their mark, else
-    Windows' Western code page (cp1252), or Mac Roman where lines end in CR. Blanks around cells, rows of empty cells
-    and columns without name and content are dropped.
-
-    Args:
-        path: the file. check: is shown the columns before any row is looked at; may raise `InputError`.
+    The cells may be separated by comma, semicolon, tab or bar (what splits the header most), lines end in LF, CRLF or
+    CR; a line ``sep=;`` at the top is obeyed. UTF-8 and UTF-16 are read with and without their mark, else Windows'
+    Western code page (cp1252), or Mac Roman where lines end in CR. Blanks around cells, rows of empty cells and columns
+    without name and content are dropped. check: is shown the columns before any row is looked at; may raise
+    `InputError`.
 
     Raises:
         InputError: there is no such file, it is not a table, its text cannot be told, or a column is named twice.
@@ -136,10 +134,8 @@ def _decode(path: Path, data: bytes) -> str:
     """The text of a file in UTF-8, UTF-16, cp1252 or Mac Roman; `InputError` if it is in none of them."""
     encoding = next((name for mark, name in _MARKS if data.startswith(mark)), None)
     if encoding is None:
-        even, odd = (
-            data[:4096:2].count(0),
-            data[1:4096:2].count(0),
-        )  # of Latin text in UTF-16 every other byte is 0
+        # of Latin text in UTF-16 every other byte is 0
+        even, odd = data[:4096:2].count(0), data[1:4096:2].count(0)
         half = len(data[:4096]) // 5
         encoding = "utf-16-le" if odd > half else "utf-16-be" if even > half else "utf-8"
     try:

@@ -97,7 +97,9 @@ def spare(given: Collection[Hashable], places: Iterable[Path]) -> None:
     for place in places:
         (file,) = files([place])
         if file in given:
-            raise InputError(f"{place} was given, and would be overwritten: choose another name for the result.")
+            raise InputError(
+                f"{place} was given, and would be overwritten: choose another name for the result."
+            )
         if file in taken:
             raise InputError(f"{place} would be written twice: choose two names.")
         taken.add(file)

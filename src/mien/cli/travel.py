@@ -93,7 +93,7 @@ def travel(
     else:
         if output.suffix.lower() not in FORMATS:
             raise InputError(
-                f"{output} is neither a film nor a sheet: end it in {', '.join(MOVING)} or .png."
+                f"{output} is no film or sheet: end the name in {', '.join(MOVING)} or .png."
             )
         check_places([output], overwrite=overwrite)
         if sheet or back:

@@ -38,8 +38,8 @@ class Label:
 
     Attributes:
         word: lower case. cluster: one of the 25 of Shaver et al.; basic: the emotion it belongs to (love, joy,
-        surprise, anger, sadness, fear). emoji: those that mean it. units: action unit -> strength in (0, 1];
-        a unit may end in L or R, the person's own side. why: the reason, in one line. sources: in full.
+            surprise, anger, sadness, fear). emoji: those that mean it. units: action unit -> strength in (0, 1]; a unit
+            may end in L or R, the person's own side. why: the reason, in one line. sources: in full.
         prototype: [52] float64 in [0, 1], in the order of `mien.face.blendshapes.NAMES`; read-only.
     """
 

@@ -33,13 +33,9 @@ How = Literal["random", "typical", "nearest"]
 
 @dataclass(frozen=True)
 class Entry:
-    """One picture.
-
-    Attributes:
-        path: relative to the index's folder. word: its label. sha256: of the file.
-        faces: how many it shows; of the largest: blendshapes [52] in [0, 1], pose [3] degrees, confidence in
-            [0, 1], vector [57] standardised; None where there is no face. reason: why it cannot be used, or None.
-    """
+    """One picture: its path relative to the index's folder, label, SHA-256 of the file, and how many faces it shows; of
+    the largest: blendshapes [52] in [0, 1], pose [3] degrees, confidence in [0, 1], vector [57] standardised (None
+    where there is no face). reason: why it cannot be used, or None."""
 
     path: str
     word: str
@@ -78,8 +74,8 @@ def build(
     indexed and has not changed is kept.
 
     Args:
-        analyze_many: pictures -> faces of each, largest first; None: the embedded analyser.
-        progress: called with (done, of).
+        analyze_many: pictures -> faces of each, largest first; None: the embedded analyser. progress: called with
+            (done, of).
 
     Raises:
         InputError: as `find_labelled`; the index cannot be written.
@@ -137,16 +133,9 @@ class Library:
         count: int = 1,
         near: FloatArray | None = None,
     ) -> list[Entry]:
-        """`count` pictures, without repeats.
-
-        Args:
-            word: only its pictures; None: all. how: "random" by `seed`; "typical": those nearest to the median of
-            the word's vectors; "nearest": those with the least Exp (mean absolute difference of blendshapes) to
-            `near` [52].
-
-        Raises:
-            InputError: there are not so many, or an argument is missing.
-        """
+        """`count` pictures, without repeats. word: only its pictures; None: all. how: "random" by `seed`; "typical":
+        those nearest to the median of the word's vectors; "nearest": those with the least Exp (mean absolute difference
+        of blendshapes) to `near` [52]. Raises `InputError`: there are not so many, or an argument is missing."""
         if word is not None and word != shipped.NEUTRAL:
             labels.get(word)
         pool = [entry for entry in self.usable if word in (None, entry.word)]

@@ -1,8 +1,8 @@
 """The canonical crop of the embedded models, and similarity transforms between a photo and a crop.
 
-The crop is 128 x 128 pixels, framed as tightly as aligned face sets are: the eyes' corners and the base of the nose,
-which hardly move with an expression, are laid on fixed places by the least-squares similarity (Umeyama 1991). Roll,
-scale and position are therefore removed; yaw, pitch and the expression stay.
+The crop is 128 x 128 pixels: the eyes' corners and the base of the nose, which hardly move with an expression, are laid
+on fixed places by the least-squares similarity (Umeyama 1991). Roll, scale and position are therefore removed; yaw,
+pitch and the expression stay.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 The learned detector (``mien.face.detector``) looks at copies of the picture, each twice the size of the one before; on
 one of them a face is 20 to 64 px wide. Finer copies are left out once a face fills the picture. Where nothing is found,
 more is tried, in order: the copies that were left out, dlib's frontal HOG detector, a finer copy (small faces), quarter
-turns (a photo without its EXIF orientation), a lower threshold. dlib is imported only then.
+turns (a photo without its EXIF orientation), a lower threshold.
 """
 
 from __future__ import annotations
@@ -39,10 +39,9 @@ class Detection:
     """A face somewhere in a picture.
 
     Attributes:
-        box: [4] x0, y0, x1, y1 px of the picture: a square around the face's centre with the side of the
-            canonical crop. ``align.box_matrix(box, angle)`` is about that crop.
-        score: how sure the detector is, in [0, 1].
-        angle: clockwise tilt of the head, degrees in (-180, 180].
+        box: [4] x0, y0, x1, y1 px of the picture: a square around the face's centre with the side of the canonical
+            crop, which ``align.box_matrix(box, angle)`` about is.
+        score: how sure the detector is, in [0, 1]. angle: clockwise tilt of the head, degrees in (-180, 180].
     """
 
     box: FloatArray

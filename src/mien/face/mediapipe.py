@@ -48,8 +48,7 @@ class MediaPipeAnalyser:
     """A loaded Face Landmarker. One call runs at a time (it holds a lock): threads may share it.
 
     Args:
-        model: the ``.task`` file; None: `find_model`.
-        max_faces: no more faces than this are returned.
+        model: the ``.task`` file; None: `find_model`. max_faces: no more faces than this are returned.
         min_confidence: of detection and of presence, in [0, 1].
     """
 

@@ -21,12 +21,8 @@ FACE_PARTS = ("skin", "nose", "eye_g", "l_eye", "r_eye", "l_brow", "r_brow", "mo
 
 
 class FaceParser:
-    """A loaded parsing network.
-
-    Args:
-        source: a folder in `transformers` layout, or an id of the hub (fetched by `transformers`, cached).
-        device: of torch.
-    """
+    """A loaded parsing network. source: a folder in `transformers` layout, or an id of the hub (fetched by
+    `transformers`, cached). device: of torch."""
 
     def __init__(self, source: str | Path = DEFAULT, device: str = "cpu") -> None:
         from transformers import SegformerForSemanticSegmentation

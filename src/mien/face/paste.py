@@ -11,12 +11,8 @@ from mien.types import ByteImage, FloatArray
 
 
 def feather(mask: FloatArray, radius: float) -> FloatArray:
-    """Soften the edge of a mask [h, w] in [0, 1] inwards: it rises smoothly from 0 at the edge to its value
-    `radius` pixels inside.
-
-    Nothing that was 0 becomes more than 0, and the crop's own border counts as an edge, so that no straight
-    seam is left where a face reaches it.
-    """
+    """Soften the edge of a mask [h, w] in [0, 1] inwards: it rises smoothly from 0 at the edge to its value `radius`
+    pixels inside. The crop's own border counts as an edge, so that no straight seam is left where a face reaches it."""
     mask = np.asarray(mask, np.float32)
     if radius <= 0:
         return mask

@@ -48,9 +48,9 @@ def arcface_matrix(landmarks: FloatArray, size: int = ARCFACE_SIZE) -> FloatArra
 def ffhq_matrix(landmarks: FloatArray, size: int = FFHQ_SIZE) -> FloatArray:
     """[2, 3]: photo px → px of an FFHQ-style crop of `size`, from landmarks [478, 2 or 3].
 
-    The square of `align_faces` in NVlabs/ffhq-dataset (Karras et al. 2019, appendix A): its direction is
-    the mean of the line between the eyes and the perpendicular to eyes-mouth, its half side max(2 · eyes,
-    1.8 · eyes-mouth), its centre a tenth of the way from the eyes to the mouth.
+    The square of `align_faces` in NVlabs/ffhq-dataset (Karras et al. 2019, appendix A): its direction is the mean of
+    the line between the eyes and the perpendicular to eyes-mouth, its half side max(2 · eyes, 1.8 · eyes-mouth), its
+    centre a tenth of the way from the eyes to the mouth.
     """
     left, right, _, mouth_left, mouth_right = five_points(landmarks)
     between_eyes = right - left

@@ -130,7 +130,6 @@ class Photographs:
         return self._looker.target(expression)
 
     def make(self, looked: Sequence[Looked], callback: Progress | None = None) -> list[Drawn]:
-        """See `Maker`."""
         drawn: list[Drawn] = []
         for slot, one in enumerate(looked):
             assert one.photo is not None and one.how is not None

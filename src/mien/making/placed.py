@@ -47,11 +47,9 @@ class PlacedPeople:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """See `Maker`."""
         return {**self.model.settings_of(self.kind, self.wish, self.pipe), "face_by": "photo engine"}
 
     def look(self, request: Any) -> Looked:
-        """See `Maker`."""
         if request.photo is not None:
             raise InputError(
                 f"{self.model.backbone.name} was not trained to put a face into a photo: leave --backbone out for the "
@@ -60,7 +58,6 @@ class PlacedPeople:
         return self._looker(request)
 
     def make(self, looked: Sequence[Looked], callback: Progress | None = None) -> list[Drawn]:
-        """See `Maker`."""
         drawn: list[Drawn] = []
         for slot, one in enumerate(looked):
             how = None if one.how is None else one.how.expression

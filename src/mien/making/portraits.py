@@ -41,11 +41,9 @@ class Portraits:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """See `Maker`."""
         return self.model.settings_of(self.kind, self.wish, self.pipe)
 
     def make(self, looked: Sequence[Looked], callback: Progress | None = None) -> list[Drawn]:
-        """See `Maker`."""
         wish, requests = self.wish, [one.request for one in looked]
         pairs = [_pair(one) for one in looked]
         with self.telling():

@@ -45,11 +45,9 @@ class Refaces:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """See `Maker`."""
         return self.model.settings_of(self.kind, self.wish, self.pipe.portraits)
 
     def make(self, looked: Sequence[Looked], callback: Progress | None = None) -> list[Drawn]:
-        """See `Maker`."""
         wish, requests = self.wish, [one.request for one in looked]
         with self._telling():
             results = self.pipe.reface(

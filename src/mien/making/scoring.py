@@ -133,8 +133,7 @@ class Judge:
         shapes: FloatArray | None,
         asked: FloatArray | None = None,
     ) -> Scores:
-        """Of a photo that the photo engine changed: id, exp, pose, and what `mien.metrics.words` reads.
-        All None if the result shows no face there.
+        """Of a photo that the photo engine changed: `OF_PHOTOS`; all None if the result shows no face there.
 
         Args:
             who: whom the face shall show. shapes: blendshapes [52] of the expression; None: the photo's stay.

@@ -70,8 +70,8 @@ class Looker:
 
     Args:
         analyse: PIL RGB picture → faces, largest first.
-        identity, expression: which face is meant in pictures of each. options: how a person chooses another, as they
-            write it. tell: is told, once a picture, where the largest of several was taken.
+        identity, expression: which face is meant in pictures of each. options: how a person chooses another. tell: is
+            told, once a picture, where the largest of several was taken.
     """
 
     def __init__(

@@ -69,7 +69,6 @@ class Swaps(Photographs):
         return Planned(request, who, how, _subject(first.sitter), changes)
 
     def make(self, looked: Sequence[Looked], callback: Progress | None = None) -> list[Drawn]:
-        """See `Maker`."""
         drawn = []
         for slot, one in enumerate(looked):
             if isinstance(one, Planned):

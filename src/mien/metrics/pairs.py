@@ -38,14 +38,14 @@ class EvaluationRow:
 def read_csv(path: str | Path, only: Sequence[str] | None = None) -> tuple[list[EvaluationRow], list[str]]:
     """Rows of a table (`mien.tables.read_table`) with the columns ``identity``, ``expression`` and one for each method.
 
-    Pictures are looked for from the CSV's folder, then from the current one (as in the results.csv of `mien
-    generate --pairs`, whose method is the column ``out``). Optional columns: ``same_person``, another photograph of
-    the identity's person; ``background``, the picture whose pose the result should have (else the identity's);
+    Pictures are looked for from the CSV's folder, then from the current one (as in the results.csv of `mien generate
+    --pairs`, whose method is the column ``out``). Optional columns: ``same_person``, another photograph of the
+    identity's person; ``background``, the picture whose pose the result should have (else the identity's);
     ``identity_encoder`` and ``expression_encoder``, names of what conditioned the results. ``prompt``, ``seed`` and
     ``note`` are left alone. An empty cell of a method is a picture that it failed to give.
 
     Args:
-        path: the file. only: judge these columns alone; None: every other column is a method.
+        only: judge these columns alone; None: every other column is a method.
 
     Returns:
         The rows, and one sentence for each that is wrong in itself and was left out.
@@ -96,11 +96,8 @@ def read_folder(
 ) -> tuple[list[EvaluationRow], list[str]]:
     """The same from folders: ``identity/NAME.png``, ``expression/NAME.png`` and ``METHOD/NAME.png``.
 
-    Names are matched without their suffix; every other sub-folder with pictures is a method, but
-    ``same_person`` and ``background``, which are as the columns of `read_csv`.
-
-    Returns:
-        The rows, and one sentence for each folder with pictures that belong to no identity and are left out.
+    Names are matched without their suffix; every other sub-folder with pictures is a method, but ``same_person`` and
+    ``background``, as of `read_csv`. Pictures that belong to no identity are left out, with a sentence a folder.
 
     Raises:
         InputError: a folder is missing, empty or cannot be read, a method is called as a baseline, or an identity has

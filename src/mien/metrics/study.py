@@ -1,11 +1,8 @@
 """A user study in one page: pictures of several methods, blind and in random order, judged by people.
 
-The page needs nothing else: no network, no server. Which method made a picture stands in the key alone, a file beside
-the page that raters do not get. What raters send back is read here, and refused by name where it is not whole;
-`study_results` says what it means.
-
-The ratings are those of DiffSFSR, Table 2 (1, the worst, to 5, the best), the questions to be answered by yes or no
-those of its other study (section 4.1).
+The page needs no network and no server. Which method made a picture stands in the key alone, a file that raters do not
+get. Answers that are not whole are refused by name; `study_results` evaluates them. The ratings are those of DiffSFSR,
+Table 2 (1, the worst, to 5, the best), the yes-or-no questions those of its other study (section 4.1).
 """
 
 from __future__ import annotations
@@ -88,19 +85,15 @@ def make(
     """Write the page and its key, ``NAME.key.json`` beside it.
 
     Args:
-        rows: with a picture of every method. questions: names of `QUESTIONS`. seed: of the order in the page.
-        size: px of the longer side that pictures are reduced to.
+        rows: with a picture of every method. questions: names of `QUESTIONS`. seed: of the order in the page. size: px
+            of the longer side that pictures are reduced to.
 
     Raises:
         InputError: an unknown question, one method only, a method lacks a picture, or a picture cannot be read.
     """
     unknown = [name for name in questions if name not in QUESTIONS]
     if unknown or not questions or len(set(questions)) < len(questions):
-        what = (
-            f"There is no question {unknown[0]!r}"
-            if unknown
-            else "Every question is asked once, and at least one"
-        )
+        what = f"There is no question {unknown[0]!r}" if unknown else "Ask at least one question, each once"
         raise InputError(f"{what}: choose of {', '.join(QUESTIONS)}.")
     methods = sorted({method for row in rows for method in row.results})
     if len(methods) < 2:
@@ -125,14 +118,8 @@ def make(
     for number, (row, method) in enumerate(drawn):
         trial = str(number)
         trials[trial] = (row.identity.stem, method)
-        shown.append(
-            {
-                "id": trial,
-                "person": place(row.identity),
-                "expression": place(row.expression),
-                "picture": place(row.results[method]),
-            }
-        )
+        parts = {"person": row.identity, "expression": row.expression, "picture": row.results[method]}
+        shown.append({"id": trial, **{name: place(path) for name, path in parts.items()}})
     asked = [{"name": name, **asdict(QUESTIONS[name])} for name in questions]
     script: dict[str, Any] = {"questions": asked, "trials": shown, "pictures": sources}
     script["study"] = hashlib.sha256(json.dumps(script).encode()).hexdigest()[:12]
@@ -196,25 +183,25 @@ def read_answers(path: Path, study: Study) -> Answers:
 
 
 def read_all(paths: Sequence[Path], study: Study) -> list[Answers]:
-    """The answers of all raters; of folders, every .json and .csv in them, but keys. Raises `InputError`: as
-    `read_answers`; there are none, or two files are of one rater."""
+    """The answers of all raters; of folders, every .json and .csv in them, but keys.
+
+    Raises:
+        InputError: as `read_answers`; there are none, or two files are of one rater.
+    """
     files: list[Path] = []
     for path in paths:
-        inside_it = (
-            sorted(p for p in path.iterdir() if p.suffix.lower() in (".json", ".csv"))
-            if path.is_dir()
-            else [path]
-        )
-        files += [p for p in inside_it if not p.name.endswith(".key.json")]
+        found = sorted(path.iterdir()) if path.is_dir() else [path]
+        files += [p for p in found if p == path or p.suffix.lower() in (".json", ".csv")]
+    files = [path for path in files if not path.name.endswith(".key.json")]
     if not files:
         raise InputError("There are no answers: give the files that raters saved, or their folder.")
-    found: dict[str, tuple[Path, Answers]] = {}
+    raters: dict[str, tuple[Path, Answers]] = {}
     for path in files:
         answers = read_answers(path, study)
-        if answers.rater in found:
-            raise InputError(f"{path} and {found[answers.rater][0]} are of one rater: keep one of them.")
-        found[answers.rater] = path, answers
-    return [answers for _, answers in found.values()]
+        if answers.rater in raters:
+            raise InputError(f"{path} and {raters[answers.rater][0]} are of one rater: keep one of them.")
+        raters[answers.rater] = path, answers
+    return [answers for _, answers in raters.values()]
 
 
 def _json(path: Path) -> Any:

@@ -1,8 +1,7 @@
 """What raters' answers say: means with intervals, analysis of variance, and which methods differ (DiffSFSR, Table 2).
 
-One rater's answers are not independent of each other, so a rater's mean over the pictures of a method is one number
-and raters are the sample. Every rater judges every method: strict and lenient ones are blocks, taken out before
-methods are compared.
+A rater's mean over the pictures of a method is one number, and raters are the sample. Every rater judges every method:
+strict and lenient ones are blocks, taken out before methods are compared.
 """
 
 from __future__ import annotations

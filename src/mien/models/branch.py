@@ -23,11 +23,10 @@ class AdapterBranch(nn.Module):
     """Projection and per-layer weights of one condition. Its ``state_dict`` is IP-Adapter's file.
 
     Args:
-        projection: embeddings -> tokens.
-        layers: keys and values, one a cross-attention layer, in the order of ``unet.attn_processors``.
-        additions: FaceID's low-rank additions by the layer's number in ``unet.attn_processors``, each a
-            module with ``to_q_lora``, ``to_k_lora``, ``to_v_lora``, ``to_out_lora``.
-        first: 1, the layers are the cross-attention's; 0, the self-attention's.
+        projection: embeddings -> tokens. layers: keys and values, one a cross-attention layer, in the order of
+            ``unet.attn_processors``; first: 1, or 0, where they are the self-attention's.
+        additions: FaceID's low-rank additions by the layer's number in ``unet.attn_processors``, each a module with
+            ``to_q_lora``, ``to_k_lora``, ``to_v_lora``, ``to_out_lora``.
     """
 
     def __init__(

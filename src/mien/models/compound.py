@@ -21,11 +21,9 @@ _NAME = re.compile(r"[A-Za-z0-9_-]+")
 class CompoundProjection(nn.Module):
     """Embeddings {name: [b, C_k]} -> tokens [b, Σ n, D], recogniser after recogniser in the order of `widths`.
 
-    Every recogniser has a projection of its own in FaceID's layout (`MLPProjection`), under ``of.NAME``. Attention
-    does not see the order of tokens, so a file whose recognisers come in another order means the same.
-
-    In an adapter's branch the embeddings travel as one vector [b, Σ C], in alphabetical order of the names, as
-    `encoders.compound.JoinedIdentity` gives them. ``width``: Σ C.
+    Each has a projection of its own in FaceID's layout (`MLPProjection`), under ``of.NAME``. In an adapter's branch the
+    embeddings travel as one vector [b, Σ C], in alphabetical order of the names (`encoders.compound.JoinedIdentity`).
+    ``width``: Σ C.
     """
 
     def __init__(self, widths: Mapping[str, int], dim: int, tokens: int = 4, mult: int = 2) -> None:

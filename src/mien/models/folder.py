@@ -34,9 +34,8 @@ def recompute_activations(*parts: Any) -> None:
 def choose_device(device: str) -> torch.device:
     """A torch device that is there; "auto" takes the fastest."""
     if device == "auto":
-        device = (
-            "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-        )
+        device = "mps" if torch.backends.mps.is_available() else "cpu"
+        device = "cuda" if torch.cuda.is_available() else device
     try:
         place = torch.device(device)
         torch.empty(1, device=place)

@@ -41,8 +41,8 @@ def given_texts(
     """What was given in place of prompts, for n × copies images; None: nothing was.
 
     Args:
-        prompts, negatives: the texts beside, which must be empty where tokens are given. texts: in the order of
-            `NAMES`, [1 or n, tokens, d] and pooled [1 or n, d'].
+        prompts, negatives: the texts beside, empty where tokens are given. texts: in the order of `NAMES`, [1 or n,
+            tokens, d] and pooled [1 or n, d'].
 
     Raises:
         InputError: both a text and its tokens, tokens of another shape, or SDXL without its pooled ones.
@@ -90,11 +90,8 @@ def conditions_of(
     texts: Texts | None,
 ) -> tuple[Conditions, dict[str, Any]]:
     """Tokens of the batch, and what else the UNet takes; under guidance (negative prompts given) [2b, …], the
-    unconditional half first.
-
-    embeds: of identity and expression, [b, w] or [b, k, w]. size: height, width in pixels. The others are those of
-    ``PortraitPipeline.generate``.
-    """
+    unconditional half first. embeds: of identity and expression, [b, w] or [b, k, w]. size: height, width in pixels.
+    The others are those of ``PortraitPipeline.generate``."""
     if texts is None:
         text = backbone.prompts([*(negative_prompts or ()), *prompts])
     else:

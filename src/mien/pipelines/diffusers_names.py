@@ -141,10 +141,8 @@ class DiffusersNames:
         _enable_vae(self.backbone, "tiling")
 
     def load_lora(self: HasModel, path: str | Path, weight: float = 1.0) -> None:
-        """Add a LoRA of the ecosystem (diffusers', kohya's or peft's layout), LCM's too; several add up.
-
-        Args:
-            path: a ``.safetensors`` file, a folder or a hub id.
+        """Add a LoRA of the ecosystem (diffusers', kohya's or peft's layout), LCM's too; several add up. path: a
+        ``.safetensors`` file, a folder or a hub id.
 
         Raises:
             InputError: it is not there, not whole, damaged, of another kind (LyCORIS) or for another model; or the

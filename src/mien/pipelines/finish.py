@@ -1,8 +1,8 @@
 """The photo engine's result, with what it had to draw drawn again by an inpainting model, at the photo's own size.
 
-Only what was not in the photo is touched: the inside of a mouth that was shut, a lid that was open, a fold; irises,
-which are the person's own, are not. It is redrawn in tiles of the model's own size, each from the engine's drawing with
-little noise (SDEdit, Meng et al. 2021, arXiv 2108.01073), by diffusers' inpainting pipeline.
+Only what was not in the photo is touched: the inside of a mouth that was shut, a lid, a fold; not irises. It is redrawn
+in tiles of the model's own size, each from the engine's drawing with little noise (SDEdit, Meng et al. 2021, arXiv
+2108.01073), by diffusers' inpainting pipeline.
 """
 
 from __future__ import annotations
@@ -36,11 +36,8 @@ class Finisher:
     """Draws again what the photo engine drew.
 
     Args:
-        backbone: an inpainting model (9 channels), or any other of SD1.5's and SDXL's families.
-        strength: of the noise; 0 leaves the picture, 1 starts from noise alone.
-
-    Raises:
-        InputError: the model is neither, or the strength is out of range.
+        backbone: an inpainting model (9 channels), or any other of SD1.5's and SDXL's families; else `InputError`.
+        strength: of the noise, in (0, 1]; 1 starts from noise alone.
     """
 
     def __init__(self, backbone: Backbone, strength: float = STRENGTH, steps: int = STEPS) -> None:

@@ -88,7 +88,7 @@ class Embedder:
 
     Args:
         encoder: see ``FaceEncoder``. analyze: picture -> faces, largest first. face: which one is meant.
-        kind: "identity" or "expression"; only the latter is read by `mien.expressions.spec.parse`.
+        kind: "identity" or "expression", which `mien.expressions.spec.parse` reads.
     """
 
     def __init__(
@@ -105,11 +105,8 @@ class Embedder:
         self._seen: dict[str | int, tuple[Any, Tensor, FloatArray]] = {}
 
     def __call__(self, subjects: Sequence[ExpressionLike | Person], pose: FloatArray | None = None) -> Tensor:
-        """n subjects -> [n, w] float32; of a `Person` the mean of their pictures' embeddings.
-
-        `pose` (yaw, pitch, roll, degrees): embedded expressions are told as a head so turned shows them
-        (`mien.expressions.turning`); None: as they were read.
-        """
+        """n subjects -> [n, w] float32; of a `Person` the mean of their pictures' embeddings. `pose` (yaw, pitch, roll,
+        degrees): embedded expressions are told as a head so turned shows them (`mien.expressions.turning`)."""
         rows = []
         for subject in subjects:
             if isinstance(subject, (list, tuple)):

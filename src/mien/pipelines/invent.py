@@ -1,8 +1,7 @@
 """People who do not exist: somebody to try everything on, and faces that anybody may be shown.
 
 The embedded model draws an identity from how people's identities are spread (`encoders.people`) and makes a neutral
-portrait of it. Of another model it is the portrait of a sample: what a base draws of nobody in particular is nobody's
-face.
+portrait of it. Of another model it is the portrait of a sample: nobody's face.
 """
 
 from __future__ import annotations
@@ -44,8 +43,7 @@ def invent(
 
     Args:
         prompt: whom to draw. The embedded model takes ``woman``, ``man``, ``young``, ``adult``, ``middle-aged`` and
-            ``old`` from it, and its style. callback: see `mien.pipelines.batches`; of a sample it is told first, and
-            then, from step 1 again, of the portrait.
+            ``old`` from it, and its style. callback: see `mien.pipelines.batches`; of a sample it is told first.
 
     Raises:
         InputError: `count` is below 1, or the model draws no faces.

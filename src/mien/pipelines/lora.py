@@ -34,9 +34,8 @@ def load_lora(backbone: Backbone, path: str | Path, weight: float, loaded: dict[
     """Add the LoRA at ``path`` to the parts of a model, with this weight. If it is refused, nothing has changed.
 
     Args:
-        path: a ``.safetensors`` file, a folder, or a hub id with or without a file of it ("owner/name/a.safetensors");
-            pickles are refused. weight: any finite number.
-        loaded: name -> weight of those in the model already; gets the new one.
+        path: a ``.safetensors`` file, a folder, or a hub id with or without a file of it ("owner/name/a.safetensors").
+        weight: any finite number. loaded: name -> weight of those in the model already; gets the new one.
 
     Raises:
         InputError: it is not there, damaged, not whole, of another kind or model, or peft is not installed.

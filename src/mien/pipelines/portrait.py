@@ -53,11 +53,9 @@ class PortraitPipeline(DiffusersNames):
     """Portraits of people with expressions.
 
     ``scheduler`` may be set to any scheduler of diffusers, by name ("ddim") or as an object; the default is
-    DPM-Solver++ (2M), which needs few steps.
-
-    An image depends on its own inputs and its own seed only: noise is drawn on the CPU, one generator an
-    image, so the same seed gives the same image in any batch, at batch size 1 bit for bit, in larger batches
-    up to the rounding of the device's matrix products.
+    DPM-Solver++ (2M). An image depends on its own inputs and its own seed only: noise is drawn on the CPU, one
+    generator an image, so the same seed gives the same image in any batch, at batch size 1 bit for bit, in larger ones
+    up to rounding.
     """
 
     def __init__(
@@ -80,9 +78,8 @@ class PortraitPipeline(DiffusersNames):
             adapter.attach(backbone.unet)
         self._loras: dict[str, float] = {}
         self._interrupt = False  # diffusers' name: `callback_on_step_end` may set it to end after its step
-        self.steps = backbone.adapter.steps if backbone.adapter else AdapterSpec.steps
-        self.guidance = backbone.adapter.guidance if backbone.adapter else AdapterSpec.guidance
-        self.lead = backbone.adapter.lead if backbone.adapter else AdapterSpec.lead
+        spec = backbone.adapter or AdapterSpec(None, None)
+        self.steps, self.guidance, self.lead = spec.steps, spec.guidance, spec.lead
         self._analyze = analyze
         self._encoders = {"identity": identity_encoder, "expression": expression_encoder}
 
@@ -288,13 +285,14 @@ class PortraitPipeline(DiffusersNames):
     ) -> Tensor:
         """One batch from embeddings [b, w] (or [b, k, w]): pixels [b, 3, H, W] float32 on the CPU, in [-1, 1].
 
-        ``background``: latent [b, c, h, w] and mask [b, 1, h, w] of what surrounds the face, for a UNet that
-        takes them (``models.sfsr.background_conditions``); None: nothing is given. ``known``: latents [b, c, h, w] of
-        a picture that stays where that mask is 0; None: everything is drawn. ``grain``: whether an
-        autoencoder that leaves detail out may draw it (``models.grain``). ``after``: (i, t, latents) -> latents, after
-        every step. ``generators``: b that draw, in place of ``seeds``. ``texts``: the prompts' and, or None, the
-        negative ones' tokens, in place of the prompts. ``decode``: False: latents [b, c, h, w] in place of pixels.
-        ``start``, ``lead``: see ``pipelines.lead.first_latents``.
+        Args:
+            background: latent [b, c, h, w] and mask [b, 1, h, w] of what surrounds the face, for a UNet that takes them
+                (``models.sfsr.background_conditions``); None: nothing is given.
+            known: latents [b, c, h, w] of a picture that stays where that mask is 0; None: everything is drawn.
+            grain: whether an autoencoder that leaves detail out may draw it (``models.grain``).
+            after: (i, t, latents) -> latents, after every step. generators: b that draw, in place of ``seeds``. texts:
+                the prompts' and, or None, the negative ones' tokens, in place of the prompts.
+            decode: False: latents [b, c, h, w] in place of pixels. start, lead: see ``pipelines.lead.first_latents``.
         """
         steps = self.steps if steps is None else steps
         guidance = self.guidance if guidance is None else guidance
@@ -374,8 +372,7 @@ class PortraitPipeline(DiffusersNames):
         encoder = self._encoders[branch] or self.backbone.encoder(branch)
         if encoder.width != fits.width:
             raise InputError(
-                f"the {branch} encoder {encoder.name} gives {encoder.width} numbers, the "
-                f"adapter takes {fits.width}: "
+                f"the {branch} encoder {encoder.name} gives {encoder.width} numbers, the adapter takes {fits.width}: "
                 'name the encoder it was trained with in its "adapter.json"'
             )
         return encoder

@@ -100,9 +100,8 @@ class Refaced:
         scene, points = self.scene, self.outline.copy()
         side = scene.region.shape[0]
         top, chin = points[FOREHEAD, 1], points[CHIN, 1]
-        down = (2 * (points[:, 1] - top) / (chin - top) - 1).clip(
-            0, 1
-        )  # 0 at the middle of the face, 1 at the chin
+        # 0 at the middle of the face, 1 at the chin
+        down = (2 * (points[:, 1] - top) / (chin - top) - 1).clip(0, 1)
         points[:, 1] += down * max(0.0, scene.outline[CHIN, 1] - chin)
         region = np.minimum(scene.region, face_mask(points, side, side, grow=GROW))
         beside = 1 - face_mask(points, side, side)

@@ -22,9 +22,8 @@ def choose_scheduler(which: Any, trained: Any) -> Any:
     """A scheduler on the schedule that the model was trained with.
 
     Args:
-        which: None: :func:`default_scheduler`. A name of diffusers' class, with or without "Scheduler" and in any
-            case ("DDIM", "ddim", "EulerAncestralDiscreteScheduler"). Or a scheduler, taken as it is.
-        trained: the model's own.
+        which: None: :func:`default_scheduler`. A name of diffusers' class, with or without "Scheduler" and in any case
+            ("DDIM", "ddim"). Or a scheduler, taken as it is. trained: the model's own.
 
     Raises:
         InputError: there is no such scheduler, it is for other kinds of models, or its package is missing.
@@ -127,12 +126,8 @@ def own_noise(scheduler: Any, seeds: list[int], generators: list[torch.Generator
 
 def keep_outside(scheduler: Any, i: int, z: Tensor, noise: Tensor, known: Tensor, mask: Tensor) -> Tensor:
     """After step i: z where something is to be drawn, elsewhere a known picture, as noisy as z is (Lugmayr et al. 2022,
-    arXiv 2201.09865, Eq. 8).
-
-    Args:
-        z, noise, known: [b, c, h, w]; `noise`: of variance 1, the same at every step; `known`: latents of the picture.
-        mask: [b, 1, h, w], 1 where z stays.
-    """
+    arXiv 2201.09865, Eq. 8). z, noise, known: [b, c, h, w]; `noise`: of variance 1, the same at every step; `known`:
+    latents of the picture. mask: [b, 1, h, w], 1 where z stays."""
     if i + 1 < len(scheduler.timesteps):
         known = scheduler.add_noise(known, noise, scheduler.timesteps[i + 1].expand(len(z)))
     return mask * z + (1 - mask) * known.to(z)

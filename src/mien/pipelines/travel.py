@@ -88,9 +88,8 @@ def travel(
     """`frames` portraits of one person, PIL RGB, on the way through `stops` in their order.
 
     Args:
-        pipe: makes them. identity: a picture of the person, or a `Person` of several.
-        stops: two or more expressions (`mien.expressions.spec`).
-        The others are those of ``PortraitPipeline``; every frame has the same `seed`.
+        identity: a picture of the person, or a `Person` of several. stops: two or more expressions
+            (`mien.expressions.spec`). The others are those of ``PortraitPipeline``; every frame has the same `seed`.
 
     Raises:
         InputError: an expression or picture cannot be used, or there are too few stops or frames.

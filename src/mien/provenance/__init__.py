@@ -59,7 +59,7 @@ def check_format(path: str | Path) -> str:
     `FORMATS`, or this Pillow cannot write the format."""
     suffix = Path(path).suffix.lower()
     if suffix not in FORMATS:
-        raise InputError(f"{path} does not say how to save a picture: end it in {', '.join(FORMATS)}.")
+        raise InputError(f"{path} does not say how to save a picture: end the name in {', '.join(FORMATS)}.")
     if FORMATS[suffix] == "WEBP" and not features.check("webp"):
         raise InputError(f"{path} asks for WebP, which the installed Pillow cannot write: end it in .png.")
     return FORMATS[suffix]
@@ -87,20 +87,19 @@ def save_image(
     """Write `image` (PIL RGB) atomically, with its provenance; JPEG at quality 95 and 4:4:4, WebP at quality 95.
 
     Args:
-        image: the picture.
-        path: where; the suffix chooses PNG, JPEG or WebP.
-        settings: what made it, as JSON values (prompt, seed, steps, scales, scores…). The caller leaves out
-            the people: no input picture, no embedding, no file path.
+        path: the suffix chooses PNG, JPEG or WebP.
+        settings: what made it, as JSON values (prompt, seed, steps, scales, scores…), without the people: no input
+            picture, no embedding, no file path.
         source_type: IPTC's word for how the picture came about; None: `DIGITAL_SOURCE_TYPE`, or with a mask
             `PARTLY_GENERATED`. `COMPOSITE`, in which nothing was generated, gets no watermark.
-        mask: [H, W] in [0, 1], where a model made the picture; pixels where it is 0 are not touched by the
-            watermark. None: everywhere.
+        mask: [H, W] in [0, 1], where a model made the picture; where it is 0 the watermark leaves the pixels. None:
+            everywhere.
         photo: the file of the photograph that was changed, whose author, copyright, date, colour profile and
-            transparency are kept (`carried`). None: there is none.
+            transparency are kept (`carried`).
 
     Raises:
-        InputError: unknown suffix, a picture too large or settings too long for the format, or the place
-            cannot be written to; nothing is left behind.
+        InputError: unknown suffix, a picture too large or settings too long for the format, or the place cannot be
+            written to; nothing is left behind.
         ValueError: `settings` holds something that is not JSON, or the metadata could not be added.
     """
     kind = check_format(path)
@@ -163,23 +162,14 @@ def read_provenance(path: str | Path) -> dict[str, Any] | None:
     said = read_metadata(path)
     if said is None or not said.generated or said.settings is None or not said.ours:
         return None
-    return {
-        "software": said.software,
-        "settings": said.settings,
-        "watermark": said.watermark,
-        "source_type": said.source_type,
-    }
+    return {name: getattr(said, name) for name in ("software", "settings", "watermark", "source_type")}
 
 
 def with_mark(
     rgb: Image.Image, source_type: str, mask: NDArray[np.floating] | None
 ) -> tuple[Image.Image, dict[str, Any]]:
-    """A picture (PIL RGB) with its watermark, and what the metadata say of it; arguments as for `save_image`.
-
-    Returns:
-        The picture, and ``{"method": "mien-1", "box": [x0, y0, x1, y1] as fractions of width and height}`` or
-        ``{"method": "none", "why": str}``.
-    """
+    """A picture (PIL RGB) with its watermark, and what the metadata say of it: ``{"method": "mien-1", "box": [x0, y0,
+    x1, y1] as fractions of width and height}`` or ``{"method": "none", "why": str}``. Arguments as for `save_image`."""
     if source_type not in GENERATED or (mask is not None and not np.any(mask)):
         return rgb, {"method": "none", "why": "nothing was generated"}
     if not check_surroundings():

@@ -23,7 +23,7 @@ COMMENTED = (
     ".gif",
     ".mp4",
     ".mov",
-)  # their comment says what made them; the last two `provenance.film` writes
+)  # their comment says what made them; `provenance.film` writes the last two
 SUFFIXES = (".gif", ".mp4", ".webp")
 WEBP = 90  # quality, of 100; at 80 skin is smoothed
 QUALITY = 16  # x264's constant rate factor; below 18 no difference is seen
@@ -52,7 +52,7 @@ def save_animation(
     """Write frames (PIL RGB of one size, at least one) atomically as a GIF or WebP that repeats, or an H.264 MP4.
 
     Args:
-        frames: in order. path: .gif, .mp4 or .webp. fps: above 0; a GIF's is rounded to hundredths of a second a frame.
+        fps: above 0; a GIF's is rounded to hundredths of a second a frame.
         settings: what made them, as JSON values; no people, no paths. source_type: as of `save_image`.
 
     Raises:

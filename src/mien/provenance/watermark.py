@@ -49,14 +49,8 @@ BAND = 256  # rows of a picture in work at a time
 
 @dataclass(frozen=True)
 class Found:
-    """What the detector says.
-
-    Attributes:
-        statistic: z of the best reading; about N(0, 1) without a mark.
-        found: whether it passes the threshold.
-        chance: upper bound on the probability of such a statistic without a mark, in [0, 1].
-        box: [x0, y0, x1, y1] in pixels, of the place that was read.
-    """
+    """What the detector says: the z of the best reading (about N(0, 1) without a mark), whether it passes the
+    threshold, an upper bound on its probability without a mark, and the place [x0, y0, x1, y1] px that was read."""
 
     statistic: float
     found: bool
@@ -67,13 +61,11 @@ class Found:
 def embed(
     image: Image.Image, mask: NDArray[np.floating] | None = None, target: float = TARGET
 ) -> Image.Image:
-    """`image` (PIL RGB) with the watermark, PIL RGB of the same size.
+    """`image` (PIL RGB, at least `SMALLEST` pixels each way) with the watermark, PIL RGB of the same size.
 
     Args:
-        image: at least `SMALLEST` pixels each way.
-        mask: [H, W] in [0, 1], where a model made the picture; the mark is laid out over `mask_box(mask)` and
-            fades with the mask. Pixels where it is 0 stay as they are, bit for bit. None: everywhere.
-        target: statistic of the rehearsal.
+        mask: [H, W] in [0, 1], where a model made the picture; the mark is laid out over `mask_box(mask)` and fades
+            with the mask. Pixels where it is 0 stay bit for bit. None: everywhere. target: statistic of the rehearsal.
 
     Raises:
         ValueError: the place for the mark is too small, or the mask has another shape or says nothing.

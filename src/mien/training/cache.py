@@ -1,7 +1,7 @@
 """Numbers of a manifest's pictures that are made once and kept beside it: embeddings and latents.
 
-``kept/NAME.npy`` [n, …] float16 and ``kept/NAME.keys.npy`` [n], the keys of the rows. They are of one encoder with one
-set of weights: the first row is made again at each start, and if it has changed so is everything.
+``kept/NAME.npy`` [n, …] float16 and ``kept/NAME.keys.npy`` [n], the keys of the rows. The first row is made again at
+each start: if it has changed, the encoder has, and all is made again.
 """
 
 from __future__ import annotations

@@ -55,17 +55,15 @@ class Examples(Protocol):
 class ManifestExamples:
     """Triples of a folder: those of IDI (``triples.parquet``), or same-identity ones of its manifest.
 
-    Without IDI a target's source is another picture of its person (itself where there is none), and its reference
-    the target itself: EmojiDiff's {S_i^¬e, R_i^e, T_i^e}. With it they are {S_i^¬e, R_¬i^e, T_i^e}. To an expression
-    encoder that looks at pictures (CLIP) the target itself would show what is to be drawn: see `apart`.
-
-    Embeddings are made once and kept in the folder (`cache.Cache`), latents too where `latents` is set (the
-    autoencoder's mean; every picture then has one fixed crop).
+    Without IDI a target's source is another picture of its person (itself where there is none), and its reference the
+    target itself: EmojiDiff's {S_i^¬e, R_i^e, T_i^e}; for expression encoders that look at pictures see `apart`. With
+    it they are {S_i^¬e, R_¬i^e, T_i^e}. Embeddings are made once and kept in the folder (`cache.Cache`), latents too
+    where `latents` is set (the autoencoder's mean, of one fixed crop).
 
     Args:
-        root: the folder. backbone: whose encoders, tokenizers and autoencoder are used.
-        judge: of ``expression_target``. data: how the pictures are taken.
-        another: whether references must be of another person (IDI). person: whether batches hold ``person_target``.
+        backbone: whose encoders, tokenizers and autoencoder are used. judge: of ``expression_target``. data: how the
+            pictures are taken. another: whether references must be of another person (IDI). person: whether batches
+            hold ``person_target``.
 
     Raises:
         InputError: the folder holds nothing to train on, or an encoder's width does not fit the adapter.
@@ -270,10 +268,8 @@ def apart(triples: list[Rows], blendshapes: FloatArray) -> list[Rows]:
     """Same-identity triples of which no two pictures are one, where the person has three.
 
     S is the person's picture whose expression is farthest from the target's, as in IDI (`data.idi.plan`); R, of the
-    others, the one whose expression is nearest. Of a person with two pictures, T is R too: S shows another expression.
-
-    Args:
-        triples: as of `read_rows`, where `sources` are all the person's other pictures. blendshapes: [rows, 52].
+    others, the one whose expression is nearest, or T itself where there is no third. triples: as of `read_rows`, where
+    `sources` are all the person's other pictures. blendshapes: [rows, 52].
     """
     chosen = []
     for triple in triples:
@@ -292,10 +288,9 @@ class DataConfig:
         framing: "whole": the picture, resized and cut to a square with the face in it; "canonical": the aligned face,
             as the embedded default has it.
         scaling: least and largest factor of the resized picture's shorter side over `size`, drawn per example
-            (IP-Adapter's random scaling, for SDXL, which is told of it).
-        latents: whether to make latents once.
+            (IP-Adapter's random scaling, for SDXL, which is told of it). latents: whether to make latents once.
         surroundings: how much a latent cell outside the target's face counts in the noise error, against 1 inside;
-            under 1 where pictures end near the face, whose repeated edges are not to be learned.
+            under 1 where pictures end near the face.
     """
 
     root: str | list[str]

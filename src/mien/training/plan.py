@@ -18,7 +18,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from mien.models.e_adapter import EAdapter
 from mien.models.families import PUBLISHED, of_folder, published
 from mien.models.folder import recompute_activations
-from mien.models.latents import takes_background
+from mien.models.latents import pixels_per_cell, takes_background
 from mien.models.sfsr import create_adapter, widen_input
 from mien.training.loop import LoopConfig
 from mien.training.outlook import Work, outlook
@@ -165,9 +165,7 @@ def _adapter(unet: Any, name: str, start: Any) -> tuple[EAdapter, str]:
 
 
 def _factor(vae: Any) -> int:
-    return (
-        16 if not hasattr(vae.config, "block_out_channels") else 2 ** (len(vae.config.block_out_channels) - 1)
-    )
+    return pixels_per_cell(vae) if hasattr(vae.config, "block_out_channels") else 16
 
 
 def _kept(

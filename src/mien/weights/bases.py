@@ -104,8 +104,8 @@ def single_file(name: str) -> Path | None:
 
 
 def configs_of(checkpoint: Path) -> tuple[str, Path | None]:
-    """Whose configurations and tokenizers a checkpoint in one file needs, "sd15" or "sdxl", and where they are; None:
-    not on this machine. Raises `InputError`: it is of neither family, or a network is not in it."""
+    """Whose configurations and tokenizers a checkpoint in one file needs, "sd15" or "sdxl", and where they are (None:
+    not here). Raises `InputError`: it is of neither family, or a network is not in it."""
     keys = header(checkpoint)
     if not any(key.startswith(_UNET) for key in keys):
         raise InputError(f"{checkpoint}: is no checkpoint of SD1.5 or SDXL in one file")

@@ -133,11 +133,8 @@ def sized(model: Entry) -> bool:
 def remedy(model: Entry, file: WeightFile, state: Status) -> str:
     """One sentence: what is wrong with the file, and what to do."""
     location = place(model, file)
-    wrong = (
-        "is not there"
-        if state is Status.MISSING
-        else "is damaged (its sha256 or size is not the expected one)"
-    )
+    damaged = "is damaged (its sha256 or size is not the expected one)"
+    wrong = "is not there" if state is Status.MISSING else damaged
     if model.shipped:
         return f"{location} of {model.name} {wrong}: install the package again."
     if file.url is None:
