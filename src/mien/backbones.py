@@ -224,7 +224,8 @@ def load_backbone(
     adapter: str | Path | AdapterSpec | None = None,
     offload: str = "none",
 ) -> Backbone:
-    """Load a model, frozen and in evaluation mode.
+    """Load a model, frozen and in evaluation mode. Raises `InputError`: no such model, an incomplete folder, or a
+    precision or offloading that the device cannot do.
 
     Args:
         name: "mini", "sd15", "sdxl", "sd15-inpaint", "sdxl-inpaint", a diffusers folder, a checkpoint in one
@@ -235,9 +236,6 @@ def load_backbone(
             IP-Adapter's own; None: the folder ``adapter`` of the model, if there is one.
         offload: "none"; "model": each network waits on the CPU until it is needed (diffusers'
             ``enable_model_cpu_offload``); "sequential": each layer does (least memory, slow).
-
-    Raises:
-        InputError: no such model, an incomplete folder, or a precision or offloading that the device cannot do.
     """
     target = choose_device(device)
     precision = choose_precision(dtype, target)

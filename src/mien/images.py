@@ -40,14 +40,12 @@ _UNREADABLE = {b"ftyphei": "HEIC", b"ftyphev": "HEIC", b"ftypmif1": "HEIF", b"ft
 
 
 def read_image(path: str | Path, max_pixels: int = MAX_PIXELS) -> Image.Image:
-    """Read a picture as PIL RGB, uint8, upright.
+    """Read a picture as PIL RGB, uint8, upright. Raises `InputError`: the file is missing, unreadable, not a picture,
+    damaged, too small or too large.
 
     EXIF orientation is honoured. Transparent places become white. 16-bit pictures are scaled to 8 bits. CMYK and
     wide-gamut pictures are converted to sRGB by the colour profile they carry. An animation gives its first frame.
     Pictures of more than `max_pixels` are refused before they are decoded.
-
-    Raises:
-        InputError: the file is missing, unreadable, not a picture, damaged, too small or too large.
     """
     path = Path(path)
     return decode_image(_read_bytes(path), path, max_pixels)

@@ -55,16 +55,14 @@ class Table:
 
 
 def read_table(path: str | Path, check: Callable[[Sequence[str]], None] = lambda columns: None) -> Table:
-    """A CSV file with a header, as any spreadsheet writes it.
+    """A CSV file with a header, as any spreadsheet writes it. Raises `InputError`: there is no such file, it is not a
+    table, its text cannot be told, or a column is named twice.
 
     The cells may be separated by comma, semicolon, tab or bar (what splits the header most), lines end in LF, CRLF or
     CR; a line ``sep=;`` at the top is obeyed. UTF-8 and UTF-16 are read with and without their mark, else Windows'
     Western code page (cp1252), or Mac Roman where lines end in CR. Blanks around cells, rows of empty cells and columns
     without name and content are dropped. check: is shown the columns before any row is looked at; may raise
     `InputError`.
-
-    Raises:
-        InputError: there is no such file, it is not a table, its text cannot be told, or a column is named twice.
     """
     path = Path(path)
     text, separator, above = _split(_decode(path, _read(path)))

@@ -184,7 +184,7 @@ def test_bad_arguments(pipe, folder, tmp_path) -> None:
         ({"identity": "nowhere.jpg", "expression": RED}, "nowhere.jpg"),
         ({"identity": RED, "expression": RED, "steps": 0}, "steps"),
         ({"identity": RED, "expression": RED, "num_images": 0}, "num_images"),
-        ({"identity": RED, "expression": RED, "face": 1}, "no face number 1"),
+        ({"identity": RED, "expression": RED, "face": 1}, "no face 1"),
         ({"identity": RED, "expression": RED, "face": "big"}, "largest"),
     ):
         with pytest.raises(InputError, match=match) as caught:

@@ -145,7 +145,7 @@ def test_full_disk_is_one_sentence_and_nothing_is_lost(tmp_path: Path) -> None:
         text=True,
     )
     assert process.returncode == 1
-    assert "InputError: Cannot write into" in process.stderr and "free" in process.stderr
+    assert "InputError: Cannot write into" in process.stderr and "free some space" in process.stderr
     assert {path.name: path.read_bytes() for path in (tmp_path / "last").iterdir()} == last
     assert not (tmp_path / "writing").exists()
     run(tmp_path)

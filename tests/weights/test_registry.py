@@ -238,7 +238,7 @@ def test_a_full_disk_is_told(models: Path, server: str, monkeypatch: pytest.Monk
     def full(received: int, expected: int | None) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # as a write would
 
-    with pytest.raises(InputError, match="other.bin: no space left on device; free"):
+    with pytest.raises(InputError, match="other.bin: no space left on device; free space"):
         fetch(foreign(f"{server}/good"), full)
     assert list(models.iterdir()) == []
 

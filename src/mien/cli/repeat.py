@@ -24,14 +24,12 @@ def repeat(
     asked: Asked,
     people: Mapping[FaceChoice, Sequence[Path]] | None = None,
 ) -> None:
-    """Make the picture of --from again, of `kind`, and say whether it is the same, bit for bit.
+    """Make the picture of --from again, of `kind`, and say whether it is the same, bit for bit. Raises `InputError`: it
+    does not say how it was made; a picture or the weights are others than then (unless --force); or what is needed was
+    not given.
 
     Args:
         given: the verb's parameters. pictures, people: see `mien.making.repeating.read_again`.
-
-    Raises:
-        InputError: it does not say how it was made; a picture or the weights are others than then (unless --force); or
-            what is needed was not given.
     """
     source, expression, force = given["source"], given["expression"], given["force"]
     faces = [path for files in (people or {}).values() for path in files]

@@ -83,10 +83,8 @@ def read_rows(
     path: Path, out_dir: Path, form: Format, overwrite: bool = False
 ) -> tuple[list[Row], list[BadRow]]:
     """The rows of a table (`mien.tables.read_table`) that can be tried, and those that are wrong in themselves.
-    out_dir: where results go. overwrite: also what `mien` did not make is replaced.
-
-    Raises:
-        InputError: the file cannot be read, its header will not do, it has no rows, or the results would replace it.
+    out_dir: where results go. overwrite: also what `mien` did not make is replaced. Raises `InputError`: the file
+    cannot be read, its header will not do, it has no rows, or the results would replace it.
     """
     spare(files([path]), [out_dir / RESULTS])
     table = read_table(path, lambda columns: form.check(path, columns))
@@ -187,14 +185,12 @@ def make_rows(
     sheet: Path | None = None,
     cluster: Cluster | None = None,
 ) -> None:
-    """Make every row that can be made; bad ones are named. Exit code 2 if any was bad.
+    """Make every row that can be made; bad ones are named. Exit code 2 if any was bad. Raises `InputError`: `pairs`
+    cannot be used, or nothing can be written to `out_dir`.
 
     Args:
         work: makes who makes the rows, given whom to tell; None: in a process elsewhere, of `cluster`.
         sheet: where all results are also drawn side by side, each under its expression.
-
-    Raises:
-        InputError: `pairs` cannot be used, or nothing can be written to `out_dir`.
     """
     rows, bad = read_rows(pairs, out_dir, form, overwrite)
     results = check_writable(make_folder(out_dir, "choose another --out-dir") / RESULTS)

@@ -43,7 +43,7 @@ class Source:
 
 
 def open_source(place: str, identity: str = "none", prompt: str = "") -> Source:
-    """The pictures of a place.
+    """The pictures of a place. Raises `InputError`: there is no picture, or a label cannot be found.
 
     Args:
         place: a folder of pictures (with sub-folders), a ``.tar``, a folder or glob of them (WebDataset), a folder made
@@ -53,9 +53,6 @@ def open_source(place: str, identity: str = "none", prompt: str = "") -> Source:
             column of the dataset, or a field of a sample (in its JSON, or a file of that extension). "cluster" reads
             none; see `mien.data.ingest`.
         prompt: the column or field that holds a caption; "" for none.
-
-    Raises:
-        InputError: there is no picture, or a label cannot be found.
     """
     label = _labels(identity)
     if place.startswith(HUB):

@@ -94,6 +94,7 @@ def plan(
     with_source: bool = False,
 ) -> list[Job]:
     """The jobs of a set, in an order that depends on `seed` alone: a smaller count is the beginning of a larger one.
+    Raises `InputError`: there is no picture, or only one person.
 
     Every target is done by all `methods` before the next; then another round begins with other people. The source is
     the picture of the target's person whose expression is farthest from the target's (else the target itself); the
@@ -104,9 +105,6 @@ def plan(
             all.
         same_person: people without labels are others from this distance of embeddings on.
         with_source: leave out targets whose person has no other picture.
-
-    Raises:
-        InputError: there is no picture, or only one person.
     """
     rows = manifest.kept(split)
     if not rows:

@@ -42,16 +42,14 @@ def run(
     chunk: int = CHUNK,
     progress: Callable[[int], object] = lambda count: None,
 ) -> Run:
-    """Do the jobs that are not done, and write the set in `root`.
+    """Do the jobs that are not done, and write the set in `root`. Raises `InputError`: the folder cannot be written,
+    holds a set made otherwise, or is being written.
 
     Args:
         manifest: what the jobs speak of. spread: does chunks of jobs.
         facts: all that decides what a job gives (methods, limits, models…), JSON values; a set made with others is
             refused.
         progress: is called with the number of jobs done, those that were there already included.
-
-    Raises:
-        InputError: the folder cannot be written, holds a set made otherwise, or is being written.
     """
     root = Path(root)
     if root.resolve() == manifest.root.resolve():

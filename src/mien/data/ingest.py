@@ -76,14 +76,12 @@ def ingest(
     progress: Callable[[int], object] = lambda count: None,
     cluster: Cluster | None = None,
 ) -> Manifest:
-    """Make or complete the set in `root`; returns its manifest.
+    """Make or complete the set in `root`; returns its manifest. Raises `InputError`: the folder cannot be written,
+    holds a set made with other options, or is being written.
 
     Args:
         progress: called with the number of pictures done, those that were there already included.
         cluster: whose workers look at the pictures, which they read from the same paths; None: this process.
-
-    Raises:
-        InputError: the folder cannot be written, holds a set made with other options, or is being written.
     """
     options, root = options or Options(), Path(root)
     limit = MIN_QUALITY[quality.name] if options.min_quality is None else options.min_quality

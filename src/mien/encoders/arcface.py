@@ -94,13 +94,11 @@ def load_iresnet(path: Path) -> IResNet:
 
 
 def load_onnx(path: Path) -> Callable[[Tensor], Tensor]:
-    """An ONNX recogniser of ArcFace's contract, on the CPU: [b, 3, 112, 112] RGB in [-1, 1] -> [b, 512].
+    """An ONNX recogniser of ArcFace's contract, on the CPU: [b, 3, 112, 112] RGB in [-1, 1] -> [b, 512]. Raises
+    `InputError`: onnxruntime is not installed, or the file is damaged or of another contract.
 
     Insightface's and AuraFace's files follow it; a batch declared to be 1 is run crop by crop. Files that scale 0 to
     255 themselves (MXNet's exports) do not follow it, which their shapes do not tell.
-
-    Raises:
-        InputError: onnxruntime is not installed, or the file is damaged or of another contract.
     """
     try:
         import onnxruntime

@@ -71,14 +71,11 @@ def build(
     progress: Callable[[int, int], None] | None = None,
 ) -> Library:
     """Index labelled pictures (`find_labelled`) into ``expressions.parquet`` in their root; what an earlier run has
-    indexed and has not changed is kept.
+    indexed and has not changed is kept. Raises `InputError`: as `find_labelled`; the index cannot be written.
 
     Args:
         analyze_many: pictures -> faces of each, largest first; None: the embedded analyser. progress: called with
             (done, of).
-
-    Raises:
-        InputError: as `find_labelled`; the index cannot be written.
     """
     root, wanted = find_labelled(place)
     if analyze_many is None:

@@ -104,13 +104,10 @@ class Expression:
 
 
 def parse(given: Given | Expression) -> Expression:
-    """Read a specification.
+    """Read a specification. Raises `InputError`: it says nothing that is known; the sentence names what is near.
 
     Args:
         given: a string or path of the language above, a PIL picture, or blendshapes by name.
-
-    Raises:
-        InputError: it says nothing that is known; the sentence names what is near.
     """
     if isinstance(given, Expression):
         return given

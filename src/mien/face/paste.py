@@ -22,7 +22,7 @@ def feather(mask: FloatArray, radius: float) -> FloatArray:
 
 
 def paste_back(photo: ByteImage, crop: ByteImage, matrix: FloatArray, mask: FloatArray) -> ByteImage:
-    """The photo with the crop blended in.
+    """The photo with the crop blended in. Raises `ValueError`: the mask is not of the crop's size.
 
     Args:
         photo: [H, W, 3] uint8 RGB; it is not changed.
@@ -32,9 +32,6 @@ def paste_back(photo: ByteImage, crop: ByteImage, matrix: FloatArray, mask: Floa
 
     Returns:
         [H, W, 3] uint8; wherever the mask is 0, and outside the crop, bit-identical to `photo`.
-
-    Raises:
-        ValueError: the mask is not of the crop's size.
     """
     if mask.shape != crop.shape[:2]:
         raise ValueError(f"the mask is {mask.shape}, but the crop is {crop.shape[:2]}")

@@ -40,13 +40,11 @@ def open_camera(name: str | Path) -> Footage:
 
 
 class VirtualCamera:
-    """A v4l2 loopback device that other programs see as a camera; a context manager.
+    """A v4l2 loopback device that other programs see as a camera; a context manager. Raises `InputError`: this is not
+    Linux, there is no such device, or it takes no pictures.
 
     Args:
         place: the device, as /dev/video10. size: width and height px. format: FFmpeg's muxer.
-
-    Raises:
-        InputError: this is not Linux, there is no such device, or it takes no pictures.
     """
 
     def __init__(self, place: str | Path, size: tuple[int, int], format: str = "v4l2") -> None:

@@ -73,14 +73,12 @@ class Photographed(Drawn):
 
 
 class Photographs:
-    """The photo engine for many pictures (`mien.making.made.Maker`): portraits, or photos of their own size.
+    """The photo engine for many pictures (`mien.making.made.Maker`): portraits, or photos of their own size. Raises
+    `InputError`: there is no such model.
 
     Args:
         wish: of every picture. tell: is told, once, which of several faces was taken.
         device, dtype: of the model that finishes, if one does.
-
-    Raises:
-        InputError: there is no such model.
     """
 
     def __init__(

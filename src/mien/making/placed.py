@@ -15,14 +15,12 @@ from mien.types import InputError
 
 
 class PlacedPeople:
-    """One base model for many scenes (`mien.making.made.Maker`).
+    """One base model for many scenes (`mien.making.made.Maker`). Raises `InputError`: there is no such scheduler, or
+    the model makes no scenes.
 
     Args:
         wish: of every picture. scheduler: see `Refaces`. tell: is told which of several faces was taken, and how many
             seeds were passed over.
-
-    Raises:
-        InputError: there is no such scheduler, or the model makes no scenes.
     """
 
     kind = "reface"

@@ -14,14 +14,12 @@ from mien.making.wishes import RefaceWish
 
 
 class Refaces:
-    """One model for many photos (`mien.making.made.Maker`).
+    """One model for many photos (`mien.making.made.Maker`). Raises `InputError`: there is no such scheduler, or the
+    model takes no background.
 
     Args:
         wish: of every photo. scheduler: the name of a diffusers scheduler without its ending; None: the model's.
         tell: is told, once, which of several faces was taken and what of a prompt is cut.
-
-    Raises:
-        InputError: there is no such scheduler, or the model takes no background.
     """
 
     kind = "reface"

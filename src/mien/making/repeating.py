@@ -70,15 +70,13 @@ def read_again(
     force: bool,
     people: Mapping[FaceChoice, Sequence[Path]] | None = None,
 ) -> Again:
-    """What is needed to make `source` again.
+    """What is needed to make `source` again. Raises `InputError`: `source` does not say how it was made; a picture is
+    another than then; or one was not given.
 
     Args:
         kind: "portrait" or "reface". pictures: what was given again, by the names of `OPTIONS`. expression: the same.
         force: other pictures than then will do. people: instead of one identity, for each face its person's pictures;
             "": for the face of then.
-
-    Raises:
-        InputError: `source` does not say how it was made; a picture is another than then; or one was not given.
     """
     old = read_settings(source, kind)
     inputs, prints = old["inputs"], Fingerprints(old["inputs"]["salt"])

@@ -127,16 +127,13 @@ def evaluate(
     progress: Callable[[], Any] = lambda: None,
     seen: Mapping[Path, Seen] | None = None,
 ) -> Evaluation:
-    """Judge every method on every row.
+    """Judge every method on every row. Raises `InputError`: no row can be used at all.
 
     Args:
         rows: from `pairs.read_csv` or `pairs.read_folder`.
         conditioned_by: names of the encoders that the methods were conditioned by, as far as known (pictures of this
             software say it themselves). Scoring by one of them draws a warning.
         progress: called once a row. seen: what the scorer sees in pictures that were looked at before (`look_at`).
-
-    Raises:
-        InputError: no row can be used at all.
     """
     looks = _Looks(scorer, seen or {})
     methods = [*rows[0].results, NO_CONTROL, COPY]

@@ -37,6 +37,8 @@ class EvaluationRow:
 
 def read_csv(path: str | Path, only: Sequence[str] | None = None) -> tuple[list[EvaluationRow], list[str]]:
     """Rows of a table (`mien.tables.read_table`) with the columns ``identity``, ``expression`` and one for each method.
+    Raises `InputError`: the file cannot be read, a column is missing, a method is called as a baseline, or there is no
+    row.
 
     Pictures are looked for from the CSV's folder, then from the current one (as in the results.csv of `mien generate
     --pairs`, whose method is the column ``out``). Optional columns: ``same_person``, another photograph of the
@@ -49,9 +51,6 @@ def read_csv(path: str | Path, only: Sequence[str] | None = None) -> tuple[list[
 
     Returns:
         The rows, and one sentence for each that is wrong in itself and was left out.
-
-    Raises:
-        InputError: the file cannot be read, a column is missing, a method is called as a baseline, or there is no row.
     """
     path = Path(path)
     methods: list[str] = []
@@ -94,14 +93,12 @@ def read_csv(path: str | Path, only: Sequence[str] | None = None) -> tuple[list[
 def read_folder(
     folder: str | Path, only: Sequence[str] | None = None
 ) -> tuple[list[EvaluationRow], list[str]]:
-    """The same from folders: ``identity/NAME.png``, ``expression/NAME.png`` and ``METHOD/NAME.png``.
+    """The same from folders: ``identity/NAME.png``, ``expression/NAME.png`` and ``METHOD/NAME.png``. Raises
+    `InputError`: a folder is missing, empty or cannot be read, a method is called as a baseline, or an identity has no
+    expression.
 
     Names are matched without their suffix; every other sub-folder with pictures is a method, but ``same_person`` and
     ``background``, as of `read_csv`. Pictures that belong to no identity are left out, with a sentence a folder.
-
-    Raises:
-        InputError: a folder is missing, empty or cannot be read, a method is called as a baseline, or an identity has
-            no expression.
     """
     folder = Path(folder)
     if not os.path.isdir(folder):  # pathlib's raises below a folder that cannot be read

@@ -162,13 +162,11 @@ def _root_mean_square(a: FloatArray, b: FloatArray) -> FloatArray:
 
 
 def load_scorer(analyser: str = "embedded", recogniser: str = "embedded") -> Scorer:
-    """The scorer of these names, of `ANALYSERS` and `RECOGNISERS`.
+    """The scorer of these names, of `ANALYSERS` and `RECOGNISERS`. Raises `InputError`: an unknown name, or what it
+    needs is not installed.
 
     Args:
         recogniser: also the path of a ``.onnx`` or ``.pth`` file of ArcFace's contract, and then called by its stem.
-
-    Raises:
-        InputError: an unknown name, or what it needs is not installed.
     """
     if analyser not in ANALYSERS:
         raise InputError(f"{analyser} is no analyser that scores: choose {' or '.join(ANALYSERS)}.")

@@ -82,14 +82,12 @@ class Answers:
 def make(
     rows: Sequence[EvaluationRow], page: Path, questions: Sequence[str], seed: int = 0, size: int = 384
 ) -> tuple[Study, Path]:
-    """Write the page and its key, ``NAME.key.json`` beside it.
+    """Write the page and its key, ``NAME.key.json`` beside it. Raises `InputError`: an unknown question, one method
+    only, a method lacks a picture, or a picture cannot be read.
 
     Args:
         rows: with a picture of every method. questions: names of `QUESTIONS`. seed: of the order in the page. size: px
             of the longer side that pictures are reduced to.
-
-    Raises:
-        InputError: an unknown question, one method only, a method lacks a picture, or a picture cannot be read.
     """
     unknown = [name for name in questions if name not in QUESTIONS]
     if unknown or not questions or len(set(questions)) < len(questions):
@@ -183,10 +181,8 @@ def read_answers(path: Path, study: Study) -> Answers:
 
 
 def read_all(paths: Sequence[Path], study: Study) -> list[Answers]:
-    """The answers of all raters; of folders, every .json and .csv in them, but keys.
-
-    Raises:
-        InputError: as `read_answers`; there are none, or two files are of one rater.
+    """The answers of all raters; of folders, every .json and .csv in them, but keys. Raises `InputError`: as
+    `read_answers`; there are none, or two files are of one rater.
     """
     files: list[Path] = []
     for path in paths:

@@ -41,12 +41,10 @@ class CompoundProjection(nn.Module):
         self.of = nn.ModuleDict({name: MLPProjection(c, dim, tokens, mult) for name, c in widths.items()})
 
     def forward(self, embeds: Mapping[str, Tensor] | Tensor) -> Tensor:
-        """{name: [b, C_k]}, or [b, Σ C] in alphabetical order of the names -> [b, Σ n, D].
+        """{name: [b, C_k]}, or [b, Σ C] in alphabetical order of the names -> [b, Σ n, D]. Raises `InputError`: a
+        recogniser is missing, unknown, or of another width.
 
         A recogniser of zeros is one that says nothing, as guidance uses it.
-
-        Raises:
-            InputError: a recogniser is missing, unknown, or of another width.
         """
         if isinstance(embeds, Tensor):
             names = sorted(self.widths)
@@ -65,13 +63,11 @@ class CompoundProjection(nn.Module):
 
 
 def compound_projection_from_state(state: Mapping[str, Tensor], source: str) -> CompoundProjection:
-    """The compound projection that these weights belong to; widths and tokens are read off their shapes.
+    """The compound projection that these weights belong to; widths and tokens are read off their shapes. Raises
+    `InputError`: a key is missing or unexpected, or the recognisers' parts do not go together.
 
     Args:
         state: keys ``of.NAME.proj.0.weight`` and so on. source: the file's name, for errors.
-
-    Raises:
-        InputError: a key is missing or unexpected, or the recognisers' parts do not go together.
     """
     parts: dict[str, dict[str, Tensor]] = {}
     for key, value in state.items():

@@ -98,10 +98,8 @@ class EAdapter(nn.Module):
     ) -> EAdapter:
         """From one file a branch (``.safetensors`` or ``.bin``), for instance IP-Adapter FaceID as identity and the
         image-prompt IP-Adapter as expression; None leaves the branch out. How the expression enters is what its file
-        says, else parallel.
-
-        Raises:
-            InputError: a file is damaged, of a kind that is not supported, or for another UNet or controller.
+        says, else parallel. Raises `InputError`: a file is damaged, of a kind that is not supported, or for another
+        UNet or controller.
         """
         controller = "parallel" if expression is None else read_controller(expression)
         if controller not in get_args(Injection):

@@ -62,13 +62,11 @@ def takes_background(unet: Any) -> bool:
 
 
 def unet_input(unet: Any, z_t: Tensor, conditions: Conditions) -> Tensor:
-    """What the UNet takes: z_t itself [b, c, h, w], or [b, 2c + 1, h, w] where it takes a background.
+    """What the UNet takes: z_t itself [b, c, h, w], or [b, 2c + 1, h, w] where it takes a background. Raises
+    `InputError`: a background for a UNet that takes none, a mask without a background, or sizes that do not fit.
 
     A missing mask is all ones, and then a missing background is zeros: give :func:`empty_background`'s, whose grey is
     not the zero of every autoencoder. A background or mask of batch 1 serves the whole batch.
-
-    Raises:
-        InputError: a background for a UNet that takes none, a mask without a background, or sizes that do not fit.
     """
     background, mask = conditions.background, conditions.mask
     if not takes_background(unet):

@@ -23,14 +23,12 @@ def load_single_file(
     vae_precision: torch.dtype,
     device: torch.device,
 ) -> dict[str, Any]:
-    """Networks, tokenizers and scheduler of a checkpoint, by diffusers' names, frozen and in evaluation mode.
+    """Networks, tokenizers and scheduler of a checkpoint, by diffusers' names, frozen and in evaluation mode. Raises
+    `InputError`: the file is damaged, incomplete, or not of this family.
 
     Args:
         path: ``.safetensors``. configs: a diffusers folder of the family whose weights need not be there.
         precision, vae_precision: of UNet and text encoders, and of the autoencoder.
-
-    Raises:
-        InputError: the file is damaged, incomplete, or not of this family.
     """
     import diffusers
 

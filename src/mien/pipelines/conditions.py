@@ -38,14 +38,12 @@ def given_texts(
     n: int,
     copies: int,
 ) -> Texts | None:
-    """What was given in place of prompts, for n × copies images; None: nothing was.
+    """What was given in place of prompts, for n × copies images; None: nothing was. Raises `InputError`: both a text
+    and its tokens, tokens of another shape, or SDXL without its pooled ones.
 
     Args:
         prompts, negatives: the texts beside, empty where tokens are given. texts: in the order of `NAMES`, [1 or n,
             tokens, d] and pooled [1 or n, d'].
-
-    Raises:
-        InputError: both a text and its tokens, tokens of another shape, or SDXL without its pooled ones.
     """
     if all(text is None for text in texts):
         return None

@@ -142,11 +142,8 @@ class DiffusersNames:
 
     def load_lora(self: HasModel, path: str | Path, weight: float = 1.0) -> None:
         """Add a LoRA of the ecosystem (diffusers', kohya's or peft's layout), LCM's too; several add up. path: a
-        ``.safetensors`` file, a folder or a hub id.
-
-        Raises:
-            InputError: it is not there, not whole, damaged, of another kind (LyCORIS) or for another model; or the
-                extra ``lora`` is not installed. Then nothing has changed.
+        ``.safetensors`` file, a folder or a hub id. Raises `InputError`: it is not there, not whole, damaged, of
+        another kind (LyCORIS) or for another model; or the extra ``lora`` is not installed. Then nothing has changed.
         """
         load_lora(self.backbone, path, weight, self._loras)
 

@@ -39,14 +39,11 @@ def invent(
     callback: Callback | None = None,
 ) -> list[Invented]:
     """The first `count` people from `seed` on, a woman of every even seed and a man of every odd one; a seed of which
-    no face comes is passed over.
+    no face comes is passed over. Raises `InputError`: `count` is below 1, or the model draws no faces.
 
     Args:
         prompt: whom to draw. The embedded model takes ``woman``, ``man``, ``young``, ``adult``, ``middle-aged`` and
             ``old`` from it, and its style. callback: see `mien.pipelines.batches`; of a sample it is told first.
-
-    Raises:
-        InputError: `count` is below 1, or the model draws no faces.
     """
     if count < 1:
         raise InputError(f"{count} people cannot be invented: ask for at least 1.")

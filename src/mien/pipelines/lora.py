@@ -31,14 +31,12 @@ PARTS = ("unet", "text_encoder", "text_encoder_2")
 
 
 def load_lora(backbone: Backbone, path: str | Path, weight: float, loaded: dict[str, float]) -> None:
-    """Add the LoRA at ``path`` to the parts of a model, with this weight. If it is refused, nothing has changed.
+    """Add the LoRA at ``path`` to the parts of a model, with this weight. If it is refused, nothing has changed. Raises
+    `InputError`: it is not there, damaged, not whole, of another kind or model, or peft is not installed.
 
     Args:
         path: a ``.safetensors`` file, a folder, or a hub id with or without a file of it ("owner/name/a.safetensors").
         weight: any finite number. loaded: name -> weight of those in the model already; gets the new one.
-
-    Raises:
-        InputError: it is not there, damaged, not whole, of another kind or model, or peft is not installed.
     """
     if isinstance(weight, bool) or not isinstance(weight, (int, float)) or not math.isfinite(weight):
         raise InputError(f"a LoRA's weight must be a number, not {weight!r}: 1.0 is as it was trained")

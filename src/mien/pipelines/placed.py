@@ -84,14 +84,12 @@ class PlacedPipeline:
         tries: int = TRIES,
         callback: Callable[[int, int, Any], None] | None = None,
     ) -> Placed:
-        """A person, or whoever the scene shows, with an expression, or the scene's own, in a scene.
+        """A person, or whoever the scene shows, with an expression, or the scene's own, in a scene. Raises
+        `InputError`: no scene of these seeds shows one face that can be used, or a photo cannot.
 
         Args:
             prompt: the place, as "in front of a lighthouse"; or all of it, if it names a person. seed: the first one
                 tried, of so many tries. callback: see `mien.pipelines.batches`; of the last try.
-
-        Raises:
-            InputError: no scene of these seeds shows one face that can be used, or a photo cannot.
         """
         scene, seed = self.find(prompt, seed, steps, guidance, tries, callback)
         image = scene.subject.image

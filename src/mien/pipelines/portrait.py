@@ -140,7 +140,8 @@ class PortraitPipeline(DiffusersNames):
         negative_pooled_prompt_embeds: Tensor | None = None,
         **others: Any,
     ) -> Any:
-        """Portraits, PIL RGB; n × num_images of them, the images of one pair next to each other.
+        """Portraits, PIL RGB; n × num_images of them, the images of one pair next to each other. Raises `InputError`: a
+        picture cannot be used, or arguments do not fit each other.
 
         Args:
             identity: a picture (path or PIL), a `Person` of several pictures, or a list of n. None: nobody in
@@ -160,9 +161,6 @@ class PortraitPipeline(DiffusersNames):
             callback_on_step_end: see ``StepEnd``; it may set ``pipe._interrupt``, which ends the call after its step.
             prompt_embeds, negative_prompt_embeds: [n or 1, tokens, d] in place of the texts; SDXL also needs the pooled
                 [n or 1, d'].
-
-        Raises:
-            InputError: a picture cannot be used, or arguments do not fit each other.
         """
         refuse(others)
         check_output(output_type)

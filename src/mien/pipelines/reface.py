@@ -205,7 +205,9 @@ class RefacePipeline(DiffusersNames):
         after: Callable[[int, Tensor, Tensor], Tensor] | None = None,
         texts: Sequence[Tensor | None] = (None,) * 4,
     ) -> list[Refaced]:
-        """n × num_images photos with their new faces, not yet put together.
+        """n × num_images photos with their new faces, not yet put together. Raises `InputError`: a picture shows no
+        face (which one is said), the face leaves the photo, nothing is to be changed, or arguments do not fit each
+        other.
 
         Args:
             photo: a picture (path or PIL), or a list of n. None: a scene made from `prompt` by the same model
@@ -220,10 +222,6 @@ class RefacePipeline(DiffusersNames):
             batch_size: photos in work at a time. callback: see `mien.pipelines.batches`.
             num_images: of each; image j has seed + j. generator, after, texts: see ``PortraitPipeline`` and its
                 ``generate``; texts as of ``pipelines.conditions.given_texts``.
-
-        Raises:
-            InputError: a picture shows no face (which one is said), the face leaves the photo, nothing is to be
-                changed, or arguments do not fit each other.
         """
         whole("num_images", num_images)
         whole("batch_size", batch_size)

@@ -129,14 +129,12 @@ def find_scene(
     framing: Callable[[FloatArray, int], FloatArray],
     size: int,
 ) -> Scene:
-    """The face of a PIL RGB photo that is meant, and what the model sees of it.
+    """The face of a PIL RGB photo that is meant, and what the model sees of it. Raises `InputError`: there is no such
+    face, it is believed in too little, or most of it lies outside the photo.
 
     Args:
         own_analyser: whether `analyzer` is the embedded one, whose confidences are known. name: the photo's.
         framing: of ``models.sfsr.FRAMINGS``. size: pixels of the crop's side.
-
-    Raises:
-        InputError: there is no such face, it is believed in too little, or most of it lies outside the photo.
     """
     faces = analyzer(photo)
     if not faces and own_analyser:

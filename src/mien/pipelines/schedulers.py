@@ -19,14 +19,12 @@ NEED_PACKAGES = {"DPMSolverSDEScheduler": "torchsde"}
 
 
 def choose_scheduler(which: Any, trained: Any) -> Any:
-    """A scheduler on the schedule that the model was trained with.
+    """A scheduler on the schedule that the model was trained with. Raises `InputError`: there is no such scheduler, it
+    is for other kinds of models, or its package is missing.
 
     Args:
         which: None: :func:`default_scheduler`. A name of diffusers' class, with or without "Scheduler" and in any case
             ("DDIM", "ddim"). Or a scheduler, taken as it is. trained: the model's own.
-
-    Raises:
-        InputError: there is no such scheduler, it is for other kinds of models, or its package is missing.
     """
     if which is None:
         return default_scheduler(trained)

@@ -85,14 +85,12 @@ def travel(
     batch_size: int = 8,
     callback: Callback | None = None,
 ) -> list[Image.Image]:
-    """`frames` portraits of one person, PIL RGB, on the way through `stops` in their order.
+    """`frames` portraits of one person, PIL RGB, on the way through `stops` in their order. Raises `InputError`: an
+    expression or picture cannot be used, or there are too few stops or frames.
 
     Args:
         identity: a picture of the person, or a `Person` of several. stops: two or more expressions
             (`mien.expressions.spec`). The others are those of ``PortraitPipeline``; every frame has the same `seed`.
-
-    Raises:
-        InputError: an expression or picture cannot be used, or there are too few stops or frames.
     """
     from mien.pipelines.arguments import check_seed, whole
     from mien.pipelines.batches import in_batches

@@ -61,14 +61,12 @@ class Found:
 def embed(
     image: Image.Image, mask: NDArray[np.floating] | None = None, target: float = TARGET
 ) -> Image.Image:
-    """`image` (PIL RGB, at least `SMALLEST` pixels each way) with the watermark, PIL RGB of the same size.
+    """`image` (PIL RGB, at least `SMALLEST` pixels each way) with the watermark, PIL RGB of the same size. Raises
+    `ValueError`: the place for the mark is too small, or the mask has another shape or says nothing.
 
     Args:
         mask: [H, W] in [0, 1], where a model made the picture; the mark is laid out over `mask_box(mask)` and fades
             with the mask. Pixels where it is 0 stay bit for bit. None: everywhere. target: statistic of the rehearsal.
-
-    Raises:
-        ValueError: the place for the mark is too small, or the mask has another shape or says nothing.
     """
     box = whole_box(image) if mask is None else mask_box(mask)
     if mask is not None and mask.shape != image.size[::-1]:

@@ -53,7 +53,8 @@ class Examples(Protocol):
 
 
 class ManifestExamples:
-    """Triples of a folder: those of IDI (``triples.parquet``), or same-identity ones of its manifest.
+    """Triples of a folder: those of IDI (``triples.parquet``), or same-identity ones of its manifest. Raises
+    `InputError`: the folder holds nothing to train on, or an encoder's width does not fit the adapter.
 
     Without IDI a target's source is another picture of its person (itself where there is none), and its reference the
     target itself: EmojiDiff's {S_i^¬e, R_i^e, T_i^e}; for expression encoders that look at pictures see `apart`. With
@@ -64,9 +65,6 @@ class ManifestExamples:
         backbone: whose encoders, tokenizers and autoencoder are used. judge: of ``expression_target``. data: how the
             pictures are taken. another: whether references must be of another person (IDI). person: whether batches
             hold ``person_target``.
-
-    Raises:
-        InputError: the folder holds nothing to train on, or an encoder's width does not fit the adapter.
     """
 
     def __init__(

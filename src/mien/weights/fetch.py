@@ -24,14 +24,12 @@ def fetch(
     model: Entry, progress: Progress, force: bool = False, only_configs: bool = False
 ) -> list[tuple[Path, str, bool]]:
     """Download the files of `model` that are not here yet: of each its place, its sha256, and whether that was checked.
+    Raises `InputError`: shipped model; no address; offline; the download broke off or its checksum is wrong. What is
+    not whole is never put in place.
 
     Args:
         progress: called with the bytes received so far and the bytes expected (None: the server did not say).
         force: also download what is here already. only_configs: not its weights.
-
-    Raises:
-        InputError: shipped model; no address; offline; the download broke off or its checksum is wrong. What is not
-            whole is never put in place.
     """
     if model.shipped:
         raise InputError(f"{model.name} comes with the package: there is nothing to fetch.")
