@@ -131,13 +131,11 @@ def adaptive_noise_inversion(
     r_tmax: int = R_TMAX,
     **_: Any,
 ) -> Tensor:
-    """Adaptive Noise Inversion, EmojiDiff Eq. 8 without its Decode. Arguments: see `Estimator`.
+    """Adaptive Noise Inversion, EmojiDiff Eq. 8 without its Decode. Arguments: see `Estimator`. Raises `ValueError`: no
+    `eps`: z_0 is known only in training, as z_t with its noise taken away.
 
     z0* = z_0 + f(t) (ε - ε_θ),  f(t) = √((1-ᾱ_t) / ᾱ_t) for t ≤ r_tmax and f(r_tmax) above. (EmojiDiff writes α_t for
     ᾱ_t.) Up to r_tmax it is `one_step`; above, the prediction's error is not blown up further.
-
-    Raises:
-        ValueError: no `eps`: z_0 is known only in training, as z_t with its noise taken away.
     """
     if eps is None:
         raise ValueError("adaptive noise inversion needs eps, the noise in z_t: it is a training estimator")

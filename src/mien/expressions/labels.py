@@ -38,8 +38,8 @@ class Label:
 
     Attributes:
         word: lower case. cluster: one of the 25 of Shaver et al.; basic: the emotion it belongs to (love, joy,
-        surprise, anger, sadness, fear). emoji: those that mean it. units: action unit -> strength in (0, 1];
-        a unit may end in L or R, the person's own side. why: the reason, in one line. sources: in full.
+            surprise, anger, sadness, fear). emoji: those that mean it. units: action unit -> strength in (0, 1]; a unit
+            may end in L or R, the person's own side. why: the reason, in one line. sources: in full.
         prototype: [52] float64 in [0, 1], in the order of `mien.face.blendshapes.NAMES`; read-only.
     """
 
@@ -107,11 +107,7 @@ def plain(symbol: str) -> str:
 
 
 def get(word: str) -> Label:
-    """The label of a word.
-
-    Raises:
-        InputError: it is none of the 135; the nearest ones are named.
-    """
+    """The label of a word. Raises `InputError`: it is none of the 135; the nearest ones are named."""
     known = labels()
     if word not in known:
         raise InputError(

@@ -37,8 +37,8 @@ def words(scores: Mapping[str, float | None], recogniser: str = "embedded") -> s
 
     Args:
         scores: any of `id_distance`, `exp_ratio` (Exp ÷ the untouched photo's), `detail`, `seam` and `colour`; what is
-            missing, None or nan is left out, seam and colour also where they are good. recogniser: whose distance it
-            is, "dlib" or "embedded"; of others no distance is known, and nothing is said.
+            missing, None or nan is left out, seam and colour also where they are good.
+        recogniser: whose distance it is, "dlib" or "embedded"; of others no distance is known.
     """
     return "; ".join(said for _, (_, said, _) in _steps(scores, recogniser) if said)
 

@@ -39,11 +39,8 @@ def published(family: str) -> dict[str, nn.Module]:
 
 
 def of_folder(folder: Path) -> dict[str, nn.Module]:
-    """The networks of a diffusers folder on the meta device, by their own configurations.
-
-    Raises:
-        InputError: the folder is not complete, or of another family.
-    """
+    """The networks of a diffusers folder on the meta device, by their own configurations. Raises `InputError`: the
+    folder is not complete, or of another family."""
     import importlib
 
     from transformers import CLIPTextConfig
@@ -55,9 +52,7 @@ def of_folder(folder: Path) -> dict[str, nn.Module]:
         config = read_json(folder / name / "config.json")
         kind = config.get("_class_name") or next(iter(config.get("architectures") or []), None)
         if kind not in COMPONENTS:
-            raise InputError(
-                f"{folder / name}: is of the kind {kind}: use a model of SD1.5's or SDXL's family"
-            )
+            raise InputError(f"{folder / name}: is a {kind}: use a model of the SD1.5 or SDXL family")
         make = getattr(importlib.import_module(COMPONENTS[kind]), kind)
         with torch.device("meta"):
             is_text = name.startswith("text_encoder")

@@ -58,11 +58,8 @@ class DiffusersNames:
         dtype: torch.dtype | str | None = None,
         **others: Any,
     ) -> Any:
-        """``from_backbone`` by diffusers' names; nothing but safetensors is read.
-
-        Raises:
-            InputError: as of it, and for what diffusers' own takes and this does not.
-        """
+        """``from_backbone`` by diffusers' names; nothing but safetensors is read. Raises `InputError`: as of it, and
+        for what diffusers' own takes and this does not."""
         if not use_safetensors:
             raise InputError("use_safetensors=False would read pickles, which can hold code: leave it out")
         refuse(others, NOT_LOADED)
@@ -79,11 +76,8 @@ class DiffusersNames:
         return {name: part for name, part in parts.items() if part is not None} | {"adapter": self.adapter}
 
     def to(self: Any, *where: Any, device: Any = None, dtype: Any = None) -> Any:
-        """Move the model and its adapter, in place: a device, a dtype (float32, bfloat16, float16), or both.
-
-        Raises:
-            InputError: neither; no such device; a precision that it cannot do; or the model is offloaded.
-        """
+        """Move the model and its adapter, in place: a device, a dtype (float32, bfloat16, float16), or both. Raises
+        `InputError`: neither; no such device; a precision that it cannot do; or the model is offloaded."""
         for one in where:
             if isinstance(one, torch.dtype):
                 dtype = one
@@ -109,11 +103,7 @@ class DiffusersNames:
 
     def save_pretrained(self: HasModel, folder: str | Path) -> None:
         """Write a folder in diffusers' layout with the adapter beside it, which `from_pretrained` and stock diffusers
-        read.
-
-        Raises:
-            InputError: LoRAs are loaded, the model is offloaded, or the folder holds something.
-        """
+        read. Raises `InputError`: LoRAs are loaded, the model is offloaded, or the folder holds something."""
         place = Path(folder).expanduser()
         if self._loras:
             raise InputError("save_pretrained writes models without LoRAs: unload_loras() first")
@@ -138,9 +128,7 @@ class DiffusersNames:
         try:
             self.backbone.unet.set_attention_slice(slice_size)
         except ValueError as error:
-            raise InputError(
-                f"attention slices of {slice_size!r} do not fit this UNet: use 'auto'"
-            ) from error
+            raise InputError(f"attention slices of {slice_size!r} do not fit the UNet: use 'auto'") from error
         finally:
             self.adapter.attach(self.backbone.unet)
 
@@ -153,14 +141,9 @@ class DiffusersNames:
         _enable_vae(self.backbone, "tiling")
 
     def load_lora(self: HasModel, path: str | Path, weight: float = 1.0) -> None:
-        """Add a LoRA of the ecosystem (diffusers', kohya's or peft's layout), LCM's too; several add up.
-
-        Args:
-            path: a ``.safetensors`` file, a folder or a hub id.
-
-        Raises:
-            InputError: it is not there, not whole, damaged, of another kind (LyCORIS) or for another model; or the
-                extra ``lora`` is not installed. Then nothing has changed.
+        """Add a LoRA of the ecosystem (diffusers', kohya's or peft's layout), LCM's too; several add up. path: a
+        ``.safetensors`` file, a folder or a hub id. Raises `InputError`: it is not there, not whole, damaged, of
+        another kind (LyCORIS) or for another model; or the extra ``lora`` is not installed. Then nothing has changed.
         """
         load_lora(self.backbone, path, weight, self._loras)
 
@@ -228,18 +211,13 @@ def check_output(output_type: Any, known: Sequence[str] = OUTPUTS) -> None:
 def step_end(
     pipe: Any, callback: StepEnd | None, inputs: Sequence[str]
 ) -> Callable[[int, Tensor, Tensor], Tensor] | None:
-    """`callback` as ``generate`` calls it: (i, t, latents) -> latents.
-
-    Raises:
-        InputError: it asks for other tensors than the latents; later, it gives something else.
-    """
+    """`callback` as ``generate`` calls it: (i, t, latents) -> latents. Raises `InputError`: it asks for other tensors
+    than the latents; later, it gives something else."""
     if callback is None:
         return None
     call: Any = callback
     if not callable(call) or list(inputs) != ["latents"]:
-        raise InputError(
-            'callback_on_step_end must be a function, and is given ["latents"]: ask for no others'
-        )
+        raise InputError('callback_on_step_end must be a function that asks for ["latents"] alone')
 
     def after(i: int, t: Tensor, z: Tensor) -> Tensor:
         given = call(pipe, i, t, {"latents": z})
@@ -247,9 +225,7 @@ def step_end(
             return z
         changed = given.get("latents", z) if isinstance(given, Mapping) else None
         if not isinstance(changed, Tensor) or changed.shape != z.shape:
-            raise InputError(
-                f"callback_on_step_end must give a dictionary with latents of shape {tuple(z.shape)}"
-            )
+            raise InputError(f"callback_on_step_end must give latents of shape {tuple(z.shape)}")
         return changed.to(z)
 
     return after
@@ -274,11 +250,7 @@ def as_output(parts: Sequence[Tensor], output_type: str) -> Any:
 
 
 def pictures_as(pictures: Sequence[Image.Image], output_type: str) -> Any:
-    """Pictures, PIL RGB, as of `as_output`.
-
-    Raises:
-        InputError: an array of pictures that differ in size.
-    """
+    """Pictures, PIL RGB, as of `as_output`. Raises `InputError`: an array of pictures that differ in size."""
     if output_type == "pil":
         return Images(pictures)
     if len({picture.size for picture in pictures}) > 1:

@@ -18,7 +18,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from mien.models.e_adapter import EAdapter
 from mien.models.families import PUBLISHED, of_folder, published
 from mien.models.folder import recompute_activations
-from mien.models.latents import takes_background
+from mien.models.latents import pixels_per_cell, takes_background
 from mien.models.sfsr import create_adapter, widen_input
 from mien.training.loop import LoopConfig
 from mien.training.outlook import Work, outlook
@@ -135,11 +135,8 @@ def work(config: LoopConfig, folder: Path) -> str:
 
 
 def network_parts(name: str) -> dict[str, nn.Module]:
-    """The networks of a backbone on the meta device.
-
-    Raises:
-        InputError: the model's configurations are not on this machine.
-    """
+    """The networks of a backbone on the meta device. Raises `InputError`: the model's configurations are not on this
+    machine."""
     if name in PUBLISHED:
         return published(name)
     spec = SPECS.get(name)
@@ -156,9 +153,7 @@ def _adapter(unet: Any, name: str, start: Any) -> tuple[EAdapter, str]:
     elif start is None and name not in PUBLISHED:
         own = find_folder(name) / "adapter"
         if not own.is_dir():
-            raise InputError(
-                f"{name} has no adapter to start from: name a folder, or a file a branch, as adapter"
-            )
+            raise InputError(f"{name} has no adapter to start from: name a folder or files as adapter")
         spec = read_adapter_spec(own)
     elif start is not None and name not in PUBLISHED and (find_folder(name) / "adapter").is_dir():
         spec = read_adapter_spec(find_folder(name) / "adapter")
@@ -170,9 +165,7 @@ def _adapter(unet: Any, name: str, start: Any) -> tuple[EAdapter, str]:
 
 
 def _factor(vae: Any) -> int:
-    return (
-        16 if not hasattr(vae.config, "block_out_channels") else 2 ** (len(vae.config.block_out_channels) - 1)
-    )
+    return pixels_per_cell(vae) if hasattr(vae.config, "block_out_channels") else 16
 
 
 def _kept(

@@ -24,6 +24,7 @@ HOLD, HELD = (
     0.2,
     2.5,
 )  # of a lip's height, how far inside it the edge of one is held that parts or closes by units
+CLOSING = 1.3  # the same in units, at least, of lips that close over teeth
 INNER = tuple(zip(UPPER_LIP[1:-1], LOWER_LIP[1:-1], strict=True))
 OUTER = tuple(zip(OUTER_UPPER_LIP[1:-1], OUTER_LOWER_LIP[1:-1], strict=True))
 # from the lips' inner edges outward, and the share that each goes along with them
@@ -54,6 +55,10 @@ ASTRAY, STEPS = (
 )  # units (90 between the outer eye corners): how far from their landmarks shut lips meet
 SHUTTABLE = 8.0  # units: landmarks farther apart are no shut lips'
 MOUTH = np.array([name.startswith(("mouth", "jaw")) for name in NAMES])
+RESTING = (
+    2.5,
+    5.5,
+)  # units: lips farther apart than the first are hardly so at rest, farther than the second never
 LITTLE = 0.4  # sum of blendshapes: what goes from a mouth that shows less than this closes it by a part only
 LIFTS = tuple(INDEX[f"mouth{name}{side}"] for name in ("LowerDown", "UpperUp") for side in ("Left", "Right"))
 
@@ -190,7 +195,7 @@ def _let_go(before: FloatArray, after: FloatArray) -> float:
     """Share of the mouth's own expression that is taken away, 0 to 1."""
     shown = np.maximum(before[MOUTH], 0)
     gone = np.maximum(shown - np.maximum(after[MOUTH], 0), 0).sum()
-    return float(min(1.2 * gone / max(shown.sum(), LITTLE), 1.0))  # a trace of it is as good as nothing
+    return float(min(2.0 * gone / max(shown.sum(), LITTLE), 1.0))  # the half of it no longer parts lips
 
 
 def meet(
@@ -217,7 +222,9 @@ def meet(
         return np.asarray((points[lower, :2] - points[upper, :2]) @ down)
 
     own, middle = np.maximum(gaps(landmarks), 0), len(upper) // 2
-    stays = own * (1 - shut * _let_go(before, after))
+    unit = float(np.linalg.norm(landmarks[33, :2] - landmarks[263, :2])) / 90
+    wide = (float(own.max()) / unit - RESTING[0]) / (RESTING[1] - RESTING[0])
+    stays = own * (1 - shut * max(_let_go(before, after), min(wide, 1.0)))
     excess = shut * (float(gaps(target)[middle]) - float(stays[middle]))
     if excess > 0:
         target -= excess / max(float(gaps(lifts)[middle]), 1e-6) * lifts
@@ -289,7 +296,10 @@ def held(landmarks: FloatArray, target: FloatArray) -> FloatArray:
     apart = HELD * float(np.linalg.norm(landmarks[33, :2] - landmarks[263, :2])) / 90
     for (top, bottom), (above, below) in zip(INNER, OUTER, strict=True):
         first, last = (float(np.linalg.norm((p[bottom] - p[top])[:2])) for p in (landmarks, target))
-        share = HOLD * min(abs(last - first) / apart, 1.0)
-        result[top] += share * (landmarks[above] - landmarks[top])
-        result[bottom] += share * (landmarks[below] - landmarks[bottom])
+        much = min(abs(last - first) / apart, 1.0)
+        least = CLOSING * apart / HELD * (first > last)
+        for edge, outer in ((top, above), (bottom, below)):
+            lip = landmarks[outer] - landmarks[edge]
+            share = max(HOLD, min(least / max(float(np.linalg.norm(lip[:2])), 1e-6), 0.45))
+            result[edge] += much * share * lip
     return result

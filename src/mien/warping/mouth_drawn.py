@@ -9,8 +9,8 @@ from mien.types import FloatArray
 from mien.warping import tone
 from mien.warping.teeth import DEPTH, HINGE, OVERBITE, Pose, Teeth, View, lower_teeth, smooth, upper_teeth
 
-_CAVITY = np.array([62.0, 28.0, 25.0], np.float32)  # RGB in a studio's light
-_THROAT = np.array([104.0, 57.0, 55.0], np.float32)
+_CAVITY = np.array([56.0, 24.0, 22.0], np.float32)  # RGB in a studio's light
+_THROAT = np.array([94.0, 46.0, 44.0], np.float32)
 _TONGUE = np.array([168.0, 102.0, 102.0], np.float32)
 
 
@@ -34,7 +34,7 @@ def _over(
     bright = colour.enamel + (colour.flesh - colour.enamel) * gum / np.maximum(alpha, 1e-4)
     return np.asarray(
         below * (1 - alpha[..., None])
-        + colour.apply(atlas[..., :3]) * (colour.shade(gain) * bright[..., None])
+        + colour.apply(atlas[..., :3] * colour.hue) * (colour.shade(gain) * bright[..., None])
     )
 
 
@@ -62,7 +62,7 @@ def drawn(view: View, where: Pose, teeth: Teeth, jaw: float, colour: tone.Tone) 
     cast = _shadow(upper[0][..., 3], view.unit)
     picture = _tongue(picture, x2 - teeth.x, y2, edge, jaw, colour, side * (1 - 0.5 * cast))
     behind = 0.86 - (0.36 + 0.2 * float(np.exp(-jaw / 5))) * cast
-    sides = 1 - smooth(np.abs(view.along), 0.4, 0.85)  # the cheeks cover the back ones
+    sides = 1 - smooth(np.abs(view.along), 0.35, 0.75)  # the cheeks cover the back ones
     lower = lower[0] * sides[..., None], lower[1] * sides
     picture = _over(picture, lower, colour, light * behind * (0.5 + 0.5 * sides))
     return _over(picture, upper, colour, light)
@@ -75,7 +75,7 @@ def _cavity(view: View, colour: tone.Tone, jaw: float) -> FloatArray:
     palate = open_wide * np.exp(-view.from_upper / 9)[..., None]
     flesh = colour.flesh * colour.ruddy * colour.apply(_CAVITY + palate * (_THROAT - _CAVITY))
     cheek = (
-        0.42
+        0.36
         * colour.lip
         * (np.exp(-deep / 2.2) * (0.35 + 0.65 * smooth(np.abs(view.along), 0.4, 0.9)))[..., None]
     )
