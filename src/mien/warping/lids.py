@@ -74,7 +74,7 @@ def draw_lid(
     # Old lashes reach beyond the corner, where no fold need stay, and over the fold.
     beside = (
         ramp(out, -0.32, -0.1)
-        * ramp(0.35 - out, 0, 0.15)
+        * ramp(0.45 - out, 0, 0.2)
         * ramp(v - fold, -0.1, 0.0)
         * ramp(0.05 - v, 0, 0.06)
     )
