@@ -369,8 +369,10 @@ def _tiles(share: FloatArray) -> Iterator[tuple[slice, slice]]:
 def _blurred(image: ByteImage, x: FloatArray, y: FloatArray, sigma: float) -> ByteImage:
     """`image` at columns and rows x, y, blurred by `sigma` px."""
     reach = int(3 * sigma) + 2
-    left, top = max(0, int(x.min()) - reach), max(0, int(y.min()) - reach)
-    part = image[top : int(y.max()) + reach + 1, left : int(x.max()) + reach + 1]
+    height, width = image.shape[:2]
+    left, top = (int(np.clip(at.min() - reach, 0, size - 1)) for at, size in ((x, width), (y, height)))
+    right, bottom = (max(int(at.max()) + reach, start) + 1 for at, start in ((x, left), (y, top)))
+    part = image[top:bottom, left:right]  # at least its border's nearest pixel
     part = np.asarray(cv2.GaussianBlur(part, (0, 0), sigma), np.uint8)
     return np.asarray(cv2.remap(part, x - left, y - top, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE))
 
