@@ -88,7 +88,7 @@ def draw_lid(
     patch += (share * within)[..., None] * (shaded - patch)
     dark = _dark(goal, v - edge, out, closing, _softness(image, source))
     ratio = _lash_ratio(image, source)
-    darkest = np.minimum(patch, skin * ratio)  # where lashes lie already, no more are laid
+    darkest = np.minimum(patch, 0.75 * skin * ratio)  # where lashes lie already, no more are laid
     np.maximum(patch * (1 - dark[..., None] * (1 - ratio)), darkest, out=patch)
     return np.maximum(np.maximum(beside, above), share * within)
 
@@ -201,7 +201,7 @@ def _dark(goal: Frame, below: FloatArray, out: FloatArray, closing: float, softn
     size = max(round(line.shape[1] * zoom), 8), max(round(line.shape[0] * zoom), 8)
     both = cv2.resize(np.dstack([line, lashes]), size, interpolation=cv2.INTER_AREA)
     sigma = softness * goal.width * min(FINE / goal.width, 2.0)
-    both = cv2.GaussianBlur(both, (0, 0), sigma) if sigma > 0.3 else both
+    both = cv2.GaussianBlur(both, (0, 0), sigma) * (1 + 40 * softness) if sigma > 0.3 else both
     per_u, per_v = size[0] / (1 + 2 * _BESIDE), size[1] / (_OVER + LASH)
     x = ((out + _BESIDE) * per_u - 0.5).astype(np.float32)
     y = ((below + _OVER) * per_v - 0.5).astype(np.float32)
@@ -220,7 +220,7 @@ def _drawing() -> tuple[FloatArray, FloatArray]:
     out = (np.arange(width) + 0.5) / FINE - _BESIDE
     below = ((np.arange(height) + 0.5) / FINE - _OVER)[:, None]
     strong = ramp(out, -0.1, 0.3) * ramp(1.0 - out, 0, 0.45)
-    half = 0.008 + 0.01 * strong
+    half = 0.009 + 0.015 * strong
     line = 0.8 * strong * np.exp(-((below / np.where(below > 0, 1.3 * half, half)) ** 2))
     line += 0.2 * ramp(out, -0.1, 0.1) * ramp(1.03 - out, 0, 0.1) * np.exp(-((below / 0.04) ** 2))
     lashes = np.zeros((height, width), np.uint8)
