@@ -221,7 +221,7 @@ def _drawing() -> tuple[FloatArray, FloatArray]:
     below = ((np.arange(height) + 0.5) / FINE - _OVER)[:, None]
     strong = ramp(out, -0.1, 0.3) * ramp(1.0 - out, 0, 0.45)
     half = 0.009 + 0.015 * strong
-    line = 0.8 * strong * np.exp(-((below / np.where(below > 0, 1.3 * half, half)) ** 2))
+    line = 0.85 * strong * np.exp(-((below / np.where(below > 0, 1.3 * half, half)) ** 2))
     line += 0.2 * ramp(out, -0.1, 0.1) * ramp(1.03 - out, 0, 0.1) * np.exp(-((below / 0.04) ** 2))
     lashes = np.zeros((height, width), np.uint8)
     rng = np.random.default_rng(0)
@@ -238,4 +238,4 @@ def _drawing() -> tuple[FloatArray, FloatArray]:
             ends = [tuple(int(c) for c in points[i]) for i in (k, k + 1)]
             cv2.line(lashes, ends[0], ends[1], int(255 * fade), 1 + round(4 * fade), cv2.LINE_AA, 4)
     soft = cv2.GaussianBlur(lashes.astype(np.float32) / 255, (0, 0), 1.5)
-    return line.astype(np.float32), 0.7 * soft
+    return line.astype(np.float32), 0.85 * soft
