@@ -14,7 +14,7 @@ import typer
 from typer.testing import CliRunner
 
 from mien import __version__
-from mien.cli.console import Verbs, choice, nearest, plain, print_json, say, tell
+from mien.cli.console import Verbs, choice, plain, print_json, say, tell
 from mien.cli.generate.rows import PairFormat
 from mien.cli.main import app
 from mien.cli.options import parse_face
@@ -23,7 +23,7 @@ from mien.cli.rows import located, read_rows
 from mien.making.repeating import why
 from mien.making.telling import Telling
 from mien.making.wishes import Request
-from mien.types import InputError
+from mien.types import InputError, nearest
 
 run = CliRunner().invoke
 
