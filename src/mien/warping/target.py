@@ -140,7 +140,7 @@ class Solver:
         return bool((self._low < self._high).any())
 
     def hold(self, fixed: NDArray[np.bool_], falling: bool) -> None:
-        """Leave the coefficients `fixed` [52] as they are now, whatever is read; the others may only fall if `falling`."""
+        """Leave the coefficients `fixed` [52] as they are; the others may only fall if `falling`."""
         self._low = np.where(fixed, self.after, self._low)
         self._high = np.where(fixed | falling, self.after, self._high)
 
