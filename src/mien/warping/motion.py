@@ -10,8 +10,9 @@ Pixels: a point (x, y) is in pixels, with pixel (row, column) centred at (column
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import cv2
 import numpy as np
@@ -38,6 +39,7 @@ CELLS = 288  # of the map across the outermost ring
 STILL = 0.03  # px: what moves less keeps every bit
 BESIDE = 3  # cells round the mouth's opening in which each lip has its own map
 SQUEEZED = 1.5  # source pixels per result pixel above which the photo is blurred first
+BAND = 64  # px
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,26 @@ class Motion:
         x0, y0, x1, y1 = self.box
         x, y = (cv2.resize(part, (x1 - x0, y1 - y0)) for part in cv2.split(self.grid))
         return np.asarray(x), np.asarray(y)
+
+    @cached_property
+    def squeeze(self) -> float:
+        """The most source pixels per result pixel."""
+        return float(self._squeeze.max())
+
+    @cached_property
+    def soft(self) -> FloatArray | None:
+        """Share [H, W] float32 of the blurred photo in each pixel at full size; None: nothing is squeezed so far."""
+        x0, y0, x1, y1 = self.box
+        share = np.clip((self._squeeze - SQUEEZED) / SQUEEZED, 0, 1)
+        return np.asarray(cv2.resize(share, (x1 - x0, y1 - y0))) if share.any() else None
+
+    @cached_property
+    def _squeeze(self) -> FloatArray:
+        """Source pixels per result pixel, in the direction of most, of every cell of the grid [h, w] float32."""
+        cell = (self.box[2] - self.box[0]) / self.grid.shape[1]
+        across, down = np.gradient(self.grid[..., 0], axis=1), np.gradient(self.grid[..., 1], axis=0)
+        stretch = np.maximum(np.abs(1 + across / cell), np.abs(1 + down / cell))
+        return np.asarray(stretch, np.float32)
 
 
 @lru_cache(maxsize=1)
@@ -258,13 +280,18 @@ def carry(image: ByteImage, moving: Motion) -> ByteImage:
     """
     x0, y0, x1, y1 = moving.box
     result = image[y0:y1, x0:x1].copy()
-    part = _moved(moving)
-    by_x, by_y = (field[part] for field in moving.field())
-    if by_x.size:
-        moves = (np.abs(by_x) >= STILL) | (np.abs(by_y) >= STILL)
-        cv2.copyTo(_sampled(image, moving, by_x, by_y, part), moves.astype(np.uint8), result[part])
-        if moving.parting is not None:
-            _part_lips(image, moving, moving.parting, result)
+    rows, columns = _moved(moving)
+    by_x, by_y = moving.field()
+    for top in range(rows.start, rows.stop, BAND):  # what is small stays in the processor's cache
+        band = slice(top, min(top + BAND, rows.stop)), columns
+        moves = (np.abs(by_x[band]) >= STILL) | (np.abs(by_y[band]) >= STILL)
+        left, right = _span(moves.any(0))
+        part = band[0], slice(columns.start + left, columns.start + right)
+        if left < right:
+            moved = _sampled(image, moving, by_x[part], by_y[part], part)
+            cv2.copyTo(moved, moves[:, left:right].astype(np.uint8), result[part])
+    if by_x[rows, columns].size and moving.parting is not None:
+        _part_lips(image, moving, moving.parting, result)
     return result
 
 
@@ -311,25 +338,32 @@ def _sampled(
     image: ByteImage, moving: Motion, by_x: FloatArray, by_y: FloatArray, part: tuple[slice, slice]
 ) -> ByteImage:
     """The pixels that a part of the region points at; by_x, by_y: its field."""
-    x0, y0, x1, y1 = moving.box
+    x0, y0, _, _ = moving.box
     rows, columns = (np.arange(side.start, side.stop, dtype=np.float32) for side in part)
     at_x, at_y = by_x + (columns + x0), by_y + (rows[:, None] + y0)
     left, top = (max(0, int(at.min()) - 3) for at in (at_x, at_y))
-    patch = np.ascontiguousarray(image[top : int(at_y.max()) + 4, left : int(at_x.max()) + 4])
+    patch = image[top : int(at_y.max()) + 4, left : int(at_x.max()) + 4]
     at_x -= left
     at_y -= top
     moved = cv2.remap(patch, at_x, at_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-    squeeze = _squeeze(moving)
-    if squeeze.max() > SQUEEZED:
-        share = np.clip((squeeze - SQUEEZED) / SQUEEZED, 0, 1)
-        share = cv2.resize(share, (x1 - x0, y1 - y0))[part]
-        at = np.s_[slice(*_span(share.any(1))), slice(*_span(share.any(0)))]
-        if share[at].size:
-            soft = _blurred(patch, at_x[at], at_y[at], 0.4 * float(min(squeeze.max(), 4)))
+    if moving.soft is not None:
+        share, sigma = moving.soft[part], 0.4 * min(moving.squeeze, 4.0)
+        for at in _tiles(share):
+            soft = _blurred(patch, at_x[at], at_y[at], sigma)
             sharp = moved[at]
             mixed = sharp + share[at][..., None] * (soft.astype(np.float32) - sharp) + 0.5
             moved[at] = mixed.astype(np.uint8)
     return np.asarray(moved, np.uint8)
+
+
+def _tiles(share: FloatArray) -> Iterator[tuple[slice, slice]]:
+    """Tiles of a band of `share` [h, w] with anything above 0: what is squeezed is narrow, and lies far apart."""
+    left, right = _span(share.any(0))
+    for column in range(left, right, BAND):
+        columns = slice(column, min(column + BAND, right))
+        rows = slice(*_span(share[:, columns].any(1)))
+        if rows.stop:
+            yield rows, columns
 
 
 def _blurred(image: ByteImage, x: FloatArray, y: FloatArray, sigma: float) -> ByteImage:
@@ -341,7 +375,7 @@ def _blurred(image: ByteImage, x: FloatArray, y: FloatArray, sigma: float) -> By
     return np.asarray(cv2.remap(part, x - left, y - top, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE))
 
 
-def _span(some: FloatArray) -> tuple[int, int]:
+def _span(some: NDArray[np.bool_] | np.bool_) -> tuple[int, int]:
     """First index [n] that is true, and one past the last."""
     at = np.flatnonzero(some)
     return (int(at[0]), int(at[-1]) + 1) if at.size else (0, 0)
@@ -358,12 +392,3 @@ def _moved(moving: Motion) -> tuple[slice, slice]:
         start, stop = int((first - 1) * cell), int(np.ceil((last + 1) * cell))
         sides.append(slice(max(start, 0), min(stop, length)) if last else slice(0, 0))
     return sides[0], sides[1]
-
-
-def _squeeze(moving: Motion) -> FloatArray:
-    """Source pixels per result pixel, in the direction of most, of every cell of the grid [h, w] float32."""
-    x0, _, x1, _ = moving.box
-    cell = (x1 - x0) / moving.grid.shape[1]
-    across, down = np.gradient(moving.grid[..., 0], axis=1), np.gradient(moving.grid[..., 1], axis=0)
-    stretch = np.maximum(np.abs(1 + across / cell), np.abs(1 + down / cell))
-    return np.asarray(stretch, np.float32)
