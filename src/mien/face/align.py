@@ -1,8 +1,8 @@
 """The canonical crop of the embedded models, and similarity transforms between a photo and a crop.
 
-The crop is 128 x 128 pixels, framed as tightly as aligned face sets are: the eyes' corners and the base of the nose,
-which hardly move with an expression, are laid on fixed places by the least-squares similarity (Umeyama 1991). Roll,
-scale and position are therefore removed; yaw, pitch and the expression stay.
+The crop is 128 x 128 pixels: the eyes' corners and the base of the nose, which hardly move with an expression, are laid
+on fixed places by the least-squares similarity (Umeyama 1991). Roll, scale and position are therefore removed; yaw,
+pitch and the expression stay.
 """
 
 from __future__ import annotations
@@ -22,11 +22,8 @@ ANCHOR_PLACES = np.array(
 
 
 def similarity(source: FloatArray, target: FloatArray) -> FloatArray:
-    """Least-squares similarity [2, 3] that maps points `source` [n, 2] onto `target` [n, 2] (Umeyama 1991).
-
-    Raises:
-        ValueError: the source points coincide, so no scale can be found.
-    """
+    """Least-squares similarity [2, 3] that maps points `source` [n, 2] onto `target` [n, 2] (Umeyama 1991). Raises
+    `ValueError`: the source points coincide, so no scale can be found."""
     source, target = np.asarray(source, np.float64), np.asarray(target, np.float64)
     mean_source, mean_target = source.mean(0), target.mean(0)
     centred_source, centred_target = source - mean_source, target - mean_target
@@ -88,9 +85,11 @@ def warp(image: ByteImage, matrix: FloatArray, size: int = CROP_SIZE) -> ByteIma
     margin = 4 + int(np.ceil(1 / np.sqrt(abs(np.linalg.det(matrix[:, :2])))))
     left, top = np.floor(corners.min(0)).astype(int) - margin
     right, bottom = np.ceil(corners.max(0)).astype(int) + margin
-    rows = np.clip(np.arange(top, bottom), 0, height - 1)
-    columns = np.clip(np.arange(left, right), 0, width - 1)
-    patch = Image.fromarray(np.ascontiguousarray(image[rows][:, columns]))
+    part = image[max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)]
+    if part.shape[:2] != (bottom - top, right - left):
+        rows = np.clip(np.arange(top, bottom), 0, height - 1)
+        part = image[rows][:, np.clip(np.arange(left, right), 0, width - 1)]
+    patch = Image.fromarray(np.ascontiguousarray(part))
     to_photo = invert(matrix)
     shrink = int(np.sqrt(abs(np.linalg.det(to_photo[:, :2]))))
     if shrink > 1:

@@ -64,11 +64,7 @@ class NetworkFinder:
 
 @lru_cache(maxsize=1)
 def load_finder() -> NetworkFinder:
-    """The shipped detector, checked and loaded once.
-
-    Raises:
-        InputError: its weights are missing or damaged.
-    """
+    """The shipped detector, checked and loaded once. Raises `InputError`: its weights are missing or damaged."""
     config, tensors = read_network(weights.path("detector"))
     network = DetectorNet(**config)
     network.load_state_dict(tensors)
