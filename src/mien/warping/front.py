@@ -27,6 +27,7 @@ DARK = 12.0  # grey levels: below, colours say little
 SURE, LIKELY = 0.5, 0.2  # probabilities of something in front: where it is found, and how far it reaches
 RIMS, OTHERS = 60, 150  # px of the crop that glasses and other things cover at least
 DEEP = 0.12  # of the face's width inside its oval: what does not reach so far is hair beside the face
+EDGE = 3.0  # px of the crop from the face's outline, which all but glasses come across
 RIM = 0.3  # share of a rim's cover from which it is lifted off
 LIFT = 0.02  # of the face's width: from how far the skin under a rim is taken
 EPSILON = 40.0  # squared grey levels of the guided filter
@@ -76,8 +77,9 @@ def seen(image: ByteImage, landmarks: FloatArray, read: Reader) -> FloatArray | 
     )
     if glasses[_bridge(crop.shape, points)].max() < SURE:  # hair at the temples
         glasses = np.zeros_like(glasses)
-    beard = matte.bearded(crop, points)
-    other = _sure(found[1] * oval * (beard < 0.3), OTHERS, depth > DEEP * wide)
+    other = found[1] * oval * (matte.bearded(crop, points) < 0.3)
+    entering = _grown((depth > 0).astype(np.uint8) & (depth < EDGE).astype(np.uint8), 3)
+    other = _sure(other, OTHERS, depth > DEEP * wide, entering > 0)
     return np.stack([glasses, other]) if glasses.any() or other.any() else None
 
 
@@ -91,16 +93,19 @@ def _bridge(shape: tuple[int, ...], points: FloatArray) -> Mask:
     return matte.fill(shape, points, (9, 413, 362, 399, 456, 236, 174, 133, 189), grow=1.1) > 0
 
 
-def _sure(probability: FloatArray, least: int, where: Mask) -> FloatArray:
-    """`probability` [h, w] of the pieces that are surely there, on `least` px `where` [h, w] in all; else 0."""
+def _sure(probability: FloatArray, least: int, where: Mask, touching: Mask | None = None) -> FloatArray:
+    """`probability` [h, w] of the pieces that are surely there, on `least` px `where` [h, w] in all; else 0. touching:
+    what a piece must touch."""
     likely = (probability > LIKELY).astype(np.uint8)
     count, names = cv2.connectedComponents(likely, connectivity=8)
     sure = np.bincount(names[(probability > SURE) & where], minlength=count)
     sure[sure < 0.1 * least] = 0
+    if touching is not None:
+        sure[np.bincount(names[touching], minlength=count) == 0] = 0
     sure[0] = 0
     if sure.sum() < least:
         return np.zeros_like(probability)
-    near = cv2.dilate((sure > 0)[names].astype(np.uint8), np.ones((3, 3), np.uint8))
+    near = _grown((sure > 0)[names].astype(np.uint8), 3)
     return np.asarray(probability * near, np.float32)
 
 
