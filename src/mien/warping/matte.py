@@ -37,7 +37,7 @@ BROWS = ((70, 63, 105, 66, 107, 55, 65, 52, 53, 46), (300, 293, 334, 296, 336, 2
 BEARD = (123, 147, 213, 192, 214, 135, 169, 170, 140, 171, 175, 396, 369, 395, 394, 364, 434, 416, 433, 376, 352, 280,
          425, 327, 2, 98, 205, 50)  # fmt: skip
 CHIN = (83, 18, 313, 421, 428, 199, 208, 201)  # clear of its outline
-ROUGH = 2.3  # times the texture of the cheeks, from which a chin is bearded
+ROUGH = 2.1  # times the texture of the cheeks, from which a chin is bearded
 PALEST = 0.96  # of the light of the cheeks: what is lighter is no beard but a collar
 GREY, COLOURFUL = 0.6, 0.08  # of the cheeks' ruddiness, below which a beard is grey; the least that says so
 SMOOTH = 0.008  # texture of cheeks at least: the very smoothest of soft pictures tell nothing
@@ -125,7 +125,7 @@ def bearded(image: ByteImage, landmarks: FloatArray) -> FloatArray:
     lips = fill(image.shape, landmarks, OUTER_LIPS)
     where = rough * like * throat(image.shape, landmarks) * (1 - lips)
     hair = cv2.GaussianBlur(where, (0, 0), 0.03 * wide) / smooth
-    hair = np.clip((hair - 0.6 * ROUGH) / (0.3 * ROUGH), 0, 1)
+    hair = np.clip((hair - 0.67 * ROUGH) / (0.33 * ROUGH), 0, 1)
     _, names = cv2.connectedComponents((hair > 0).astype(np.uint8))
     return np.where(np.isin(names, np.setdiff1d(names[chin], 0)), hair, 0).astype(np.float32)
 

@@ -369,8 +369,9 @@ def _tiles(share: FloatArray) -> Iterator[tuple[slice, slice]]:
 def _blurred(image: ByteImage, x: FloatArray, y: FloatArray, sigma: float) -> ByteImage:
     """`image` at columns and rows x, y, blurred by `sigma` px."""
     reach = int(3 * sigma) + 2
-    left, top = max(0, int(x.min()) - reach), max(0, int(y.min()) - reach)
-    part = image[top : int(y.max()) + reach + 1, left : int(x.max()) + reach + 1]
+    height, width = image.shape[:2]  # a tile may lie outside of it
+    left, top = int(np.clip(x.min() - reach, 0, width - 1)), int(np.clip(y.min() - reach, 0, height - 1))
+    part = image[top : max(int(y.max()) + reach, top) + 1, left : max(int(x.max()) + reach, left) + 1]
     part = np.asarray(cv2.GaussianBlur(part, (0, 0), sigma), np.uint8)
     return np.asarray(cv2.remap(part, x - left, y - top, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE))
 

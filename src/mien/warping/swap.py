@@ -146,7 +146,7 @@ def blended(
 class _Seen:
     """What two small pictures show, each [h, w]: front, the identity's [h, w, 3]; shows, where each shows its face;
     skin, where both show bare skin; hair, where either has a beard; area, where the new face may lie; oval, the face's;
-    lacks, where the identity's picture shows something else there."""
+    lacks, where the identity's picture shows something else there; dark: glasses hide the photo's eyes."""
 
     front: ByteImage
     shows: tuple[FloatArray, FloatArray]
@@ -155,6 +155,7 @@ class _Seen:
     area: ByteImage
     oval: ByteImage
     lacks: ByteImage
+    dark: bool
 
 
 @dataclass(frozen=True)
@@ -200,6 +201,7 @@ def _seen(front: ByteImage, back: ByteImage, points: FloatArray, bare: FloatArra
         area,
         oval,
         lacks,
+        bare is not None and float(bare[matte.fill(oval.shape, points, *matte.LIDS) > 0].mean()) < 0.5,
     )
 
 
@@ -216,7 +218,8 @@ def _lit(seen: _Seen, back: ByteImage, points: FloatArray) -> _Plan:
     brows = soft(matte.fill(shape, points, *matte.BROWS, grow=1.4), 0.02 * wide)
     cover = _within(seen.area, SEAM * wide) * _within((seen.shows[0] > 0.5).astype(np.uint8), 0.03 * wide)
     alpha = cover * soft(seen.shows[1])
-    skins = light.complexion(seen.front, back, seen.skin, lips.astype(np.float32), points)
+    whites = None if seen.dark else points
+    skins = light.complexion(seen.front, back, seen.skin, lips.astype(np.float32), whites)
     calm = skins.calm(seen.front, CALM * wide)
     flesh = skins.flesh(calm)
     lit = skins.apply(calm, lips.astype(np.float32), eyes.astype(np.float32), flesh, brows)
