@@ -27,8 +27,10 @@ DARK = 12.0  # grey levels: below, colours say little
 SURE, LIKELY = 0.5, 0.2  # probabilities of something in front: where it is found, and how far it reaches
 RIMS, OTHERS = 60, 150  # px of the crop that glasses and other things cover at least
 DEEP = 0.12  # of the face's width inside its oval: what does not reach so far is hair beside the face
+TOUCHED = 0.15  # share of the lips: what covers no more and passes for a beard is one
 EDGE = 3.0  # px of the crop from the face's outline, which all but glasses come across
-RIM = 0.3  # share of a rim's cover from which it is lifted off
+RIM = 0.2  # share of a rim's cover from which it is lifted off
+SEEN = 0.3  # share of the brows that glasses leave free, at least, to know how they go on below
 LIFT = 0.02  # of the face's width: from how far the skin under a rim is taken
 EPSILON = 40.0  # squared grey levels of the guided filter
 FINE = 1.5  # times the crop's scale: of the copies in which edges are sought
@@ -77,7 +79,9 @@ def seen(image: ByteImage, landmarks: FloatArray, read: Reader) -> FloatArray | 
     )
     if glasses[_bridge(crop.shape, points)].max() < SURE:  # hair at the temples
         glasses = np.zeros_like(glasses)
-    other = found[1] * oval * (matte.bearded(crop, points) < 0.3)
+    other = found[1] * oval
+    if (other[matte.fill(crop.shape, points, matte.OUTER_LIPS) > 0] > SURE).mean() < TOUCHED:
+        other *= matte.bearded(crop, points) < 0.3
     entering = _grown((depth > 0).astype(np.uint8) & (depth < EDGE).astype(np.uint8), 3)
     other = _sure(other, OTHERS, depth > DEEP * wide, entering > 0)
     return np.stack([glasses, other]) if glasses.any() or other.any() else None
@@ -145,7 +149,7 @@ class Front:
         part = self._part(self.image)
         few = np.asarray(cv2.resize(part, self.small.shape[:0:-1], interpolation=cv2.INTER_AREA), np.uint8)
         rims = matte.refine(self.small[0], few, few, 2, EPSILON)
-        hole = _grown((rims > RIM).astype(np.uint8), 3)
+        hole = _grown((rims > RIM).astype(np.uint8), 5)
         points = (self.landmarks[:, :2] - self.box[:2]) * self.zoom
         lids = matte.fill(few.shape, points, *matte.LIDS)
         beside = _grown(hole, 3) | lids
@@ -153,7 +157,9 @@ class Front:
         reach = LIFT * self._wide * self.zoom
         skin = 1 - (beside | _grown(brows, 5))
         bare = light.filled(part, hole & (1 - lids), skin, reach)
-        if (hole & brows).any():  # a brow goes on under the rim
+        if (hole & brows).any() and (
+            brows & (1 - beside)
+        ).sum() > SEEN * brows.sum():  # it goes on under the rim
             bare = light.filled(bare, hole & brows & (1 - lids), brows & (1 - beside), reach)
         whole = np.array(self.image)
         self._part(whole)[:] = bare
