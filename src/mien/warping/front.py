@@ -29,7 +29,7 @@ RIMS, OTHERS = 60, 150  # px of the crop that glasses and other things cover at 
 DEEP = 0.12  # of the face's width inside its oval: what does not reach so far is hair beside the face
 TOUCHED = 0.15  # share of the lips: what covers no more and passes for a beard is one
 EDGE = 3.0  # px of the crop from the face's outline, which all but glasses come across
-RIM = 0.2  # share of a rim's cover from which it is lifted off
+RIM = 0.25  # share of a rim's cover from which it is lifted off
 SEEN = 0.3  # share of the brows that glasses leave free, at least, to know how they go on below
 LIFT = 0.02  # of the face's width: from how far the skin under a rim is taken
 EPSILON = 40.0  # squared grey levels of the guided filter
@@ -82,8 +82,12 @@ def seen(image: ByteImage, landmarks: FloatArray, read: Reader) -> FloatArray | 
     other = found[1] * oval
     if (other[matte.fill(crop.shape, points, matte.OUTER_LIPS) > 0] > SURE).mean() < TOUCHED:
         other *= matte.bearded(crop, points) < 0.3
-    entering = _grown((depth > 0).astype(np.uint8) & (depth < EDGE).astype(np.uint8), 3)
-    other = _sure(other, OTHERS, depth > DEEP * wide, entering > 0)
+    entering = _grown(((depth > 0) & (depth < EDGE)).astype(np.uint8), 3) > 0
+    other = _sure(other, OTHERS, depth > DEEP * wide, entering)
+    if other.any():  # it goes on beyond the face's outline
+        around = _grown((other > SURE).astype(np.uint8), 13) & _grown(oval, 13)
+        near = np.asarray(cv2.dilate(other, np.ones((7, 7), np.uint8)), np.float32)
+        other = np.maximum(other, near * (around & (depth < 2 * EDGE)))
     return np.stack([glasses, other]) if glasses.any() or other.any() else None
 
 
@@ -149,7 +153,7 @@ class Front:
         part = self._part(self.image)
         few = np.asarray(cv2.resize(part, self.small.shape[:0:-1], interpolation=cv2.INTER_AREA), np.uint8)
         rims = matte.refine(self.small[0], few, few, 2, EPSILON)
-        hole = _grown((rims > RIM).astype(np.uint8), 5)
+        hole = _grown((rims > RIM).astype(np.uint8), 3)
         points = (self.landmarks[:, :2] - self.box[:2]) * self.zoom
         lids = matte.fill(few.shape, points, *matte.LIDS)
         beside = _grown(hole, 3) | lids

@@ -137,7 +137,9 @@ class Complexion:
         luma, *colours = cv2.split(cv2.cvtColor(picture, cv2.COLOR_RGB2YCrCb))
         deep = cv2.dilate((luma < DEEP * self.luminance).astype(np.uint8), np.ones((5, 5), np.uint8))
         cv2.copyTo(cv2.medianBlur(luma, 5), deep, luma)
-        grain = tone.noise_of(np.asarray(luma, np.float32))
+        fine = np.asarray(luma, np.float32)
+        coarse = np.asarray(cv2.resize(fine, None, fx=0.5, fy=0.5), np.float32)
+        grain = max(tone.noise_of(fine), tone.noise_of(coarse))
         if grain > GRAIN:
             even = cv2.bilateralFilter(luma, 9, EVEN * grain, max(0.6 * sigma, 1.0))
             luma = cv2.addWeighted(luma, 1 - share, even, share, 0)

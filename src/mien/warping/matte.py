@@ -37,9 +37,10 @@ BROWS = ((70, 63, 105, 66, 107, 55, 65, 52, 53, 46), (300, 293, 334, 296, 336, 2
 BEARD = (123, 147, 213, 192, 214, 135, 169, 170, 140, 171, 175, 396, 369, 395, 394, 364, 434, 416, 433, 376, 352, 280,
          425, 327, 2, 98, 205, 50)  # fmt: skip
 CHIN = (83, 18, 313, 421, 428, 199, 208, 201)  # clear of its outline
-ROUGH = 2.1  # times the texture of the cheeks, from which a chin is bearded
+ROUGH, ROUGH_WHITE = 2.5, 1.8  # times the texture of the cheeks, from which a chin is bearded, a white one
 PALEST = 0.96  # of the light of the cheeks: what is lighter is no beard but a collar
-GREY, COLOURFUL = 0.6, 0.08  # of the cheeks' ruddiness, below which a beard is grey; the least that says so
+COVERED = 0.5  # of the chin that a beard covers at least
+GREY, COLOURFUL = 0.7, 0.08  # of the cheeks' ruddiness, below which a beard is grey; the least that says so
 SMOOTH = 0.008  # texture of cheeks at least: the very smoothest of soft pictures tell nothing
 ROUNDS = 2  # of GrabCut
 
@@ -120,12 +121,16 @@ def bearded(image: ByteImage, landmarks: FloatArray) -> FloatArray:
         return none
     smooth = max(float(rough[cheeks].mean()), SMOOTH)
     like = hairlike(image, landmarks)
-    if rough[chin].mean() < ROUGH * smooth or np.median(like[chin]) < 1:
+    light = np.median(grey[chin]) > PALEST * np.median(grey[cheeks])
+    least = ROUGH_WHITE if light and np.median(greyer(image, landmarks)[chin]) else ROUGH
+    if rough[chin].mean() < least * smooth or np.median(like[chin]) < 1:
         return none
     lips = fill(image.shape, landmarks, OUTER_LIPS)
     where = rough * like * throat(image.shape, landmarks) * (1 - lips)
     hair = cv2.GaussianBlur(where, (0, 0), 0.03 * wide) / smooth
-    hair = np.clip((hair - 0.67 * ROUGH) / (0.33 * ROUGH), 0, 1)
+    hair = np.clip((hair - 0.55 * ROUGH) / (0.28 * ROUGH), 0, 1)
+    if hair[chin].mean() < COVERED:
+        return none
     _, names = cv2.connectedComponents((hair > 0).astype(np.uint8))
     return np.where(np.isin(names, np.setdiff1d(names[chin], 0)), hair, 0).astype(np.float32)
 

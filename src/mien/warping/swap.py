@@ -121,7 +121,7 @@ def blended(
         return np.ascontiguousarray(cv2.resize(layer, (width, height))[part], np.float32)
 
     if seen.lacks.any():
-        front = light.filled(front, seen.lacks, seen.oval & (1 - seen.lacks), 0.04 * wide * zoom)
+        front = light.filled(front, seen.lacks, seen.area & (1 - seen.lacks), 0.04 * wide * zoom)
     behind = np.ascontiguousarray(back[part])
     lips, eyes, flesh, brows = (large(one) for one in (plan.lips, plan.eyes, plan.flesh, plan.brows))
     skins = plan.skins
@@ -145,15 +145,14 @@ def blended(
 @dataclass(frozen=True)
 class _Seen:
     """What two small pictures show, each [h, w]: front, the identity's [h, w, 3]; shows, where each shows its face;
-    skin, where both show bare skin; hair, where either has a beard; area, where the new face may lie; oval, the face's;
-    lacks, where the identity's picture shows something else there; dark: glasses hide the photo's eyes."""
+    skin, where both show bare skin; hair, where either has a beard; area, where the new face may lie; lacks, where the
+    identity's picture shows something else there; dark: glasses hide the photo's eyes."""
 
     front: ByteImage
     shows: tuple[FloatArray, FloatArray]
     skin: FloatArray
     hair: FloatArray
     area: ByteImage
-    oval: ByteImage
     lacks: ByteImage
     dark: bool
 
@@ -187,7 +186,7 @@ def _seen(front: ByteImage, back: ByteImage, points: FloatArray, bare: FloatArra
         known = (oval | throat[0] | (hair[0] > 0.5)) > 0
         lacks = np.where(known, 0, area).astype(np.uint8)  # a collar, or long hair
     if lacks.any():
-        front = light.filled(front, lacks, oval & (1 - lacks), 0.04 * wide)
+        front = light.filled(front, lacks, area & (1 - lacks), 0.04 * wide)
     features = matte.fill(oval.shape, points, *matte.LIDS, *matte.BROWS, matte.OUTER_LIPS, grow=1.15)
     both = cv2.erode(shows[0] & shows[1] & (1 - features), np.ones((5, 5)))
     skin = np.asarray(both * (1 - hair[0]) * (1 - hair[1]), np.float32)
@@ -199,7 +198,6 @@ def _seen(front: ByteImage, back: ByteImage, points: FloatArray, bare: FloatArra
         skin,
         np.maximum(*hair),
         area,
-        oval,
         lacks,
         bare is not None and float(bare[matte.fill(oval.shape, points, *matte.LIDS) > 0].mean()) < 0.5,
     )
