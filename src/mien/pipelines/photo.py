@@ -6,6 +6,7 @@ small copy of the face, which the analyser reads after each try, and then made o
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -28,7 +29,9 @@ from mien.images import read_image, to_rgb
 from mien.pipelines.inputs import FaceChoice, Picture, choose_face
 from mien.types import ByteImage, Face, FloatArray, InputError
 from mien.warping.draw import Drawn, draw
+from mien.warping.front import Front, front, seen
 from mien.warping.lips import shut_by, shut_in
+from mien.warping.matte import OUTER_LIPS
 from mien.warping.mouth import Mouth
 from mien.warping.target import REGIONS, Solver, at_rest, expressed, limits, mask, reading
 
@@ -40,6 +43,7 @@ MOST_TURNED = 40.0  # degrees of yaw or pitch: beyond, half of the face is hidde
 SMALLEST = 16.0  # px between the outer corners of the eyes
 STRONGEST = 1.5  # of a strength
 GAZE = [NAMES.index(name) for name in NAMES if name.startswith("eyeLook")]
+HIDDEN = 0.5  # share of the lips from which a mouth is hidden
 ASIDE = 0.25  # change of the gaze's readings from which words look somewhere; else eyes stay as they are
 SHOWN = 0.1  # coefficient from which a photo shows an expression of its own
 PUCKER, SNEER = 1.8, 5.0  # coefficients per blendshape that is named
@@ -51,22 +55,25 @@ class Closeup:
     """A small copy of a photo's face, on which expressions are tried and read.
 
     Args:
-        image: [H, W, 3] uint8. face: in it.
+        image: [H, W, 3] uint8. face: in it. found: in front of it, see `mien.warping.front.seen`.
     """
 
-    def __init__(self, image: ByteImage, face: Face) -> None:
+    def __init__(self, image: ByteImage, face: Face, found: FloatArray | None = None) -> None:
         zoom = SIDE / MARGIN / align.CROP_SIZE
         matrix = align.crop_matrix(face.landmarks) * zoom
         matrix[:, 2] += SIDE * (1 - 1 / MARGIN) / 2
         self.image = align.warp(image, matrix, SIDE)
         self.landmarks = align.transform_points(face.landmarks, matrix)
         self.mouth = Mouth(self.image, self.landmarks)
+        self.front = front(self.image, self.landmarks, found)
         self._reader = load_reader()
         self._crop = align.crop_matrix(self.landmarks)
 
     def read(self, before: FloatArray, after: FloatArray, shut: float = 0.0) -> FloatArray:
         """The reading [57] of the face changed from coefficients `before` to `after` [52]; `shut`: see `Wanted`."""
-        picture = draw(self.image, self.landmarks, before, after, self.mouth, cells=CELLS, shut=shut).image
+        picture = draw(
+            self.image, self.landmarks, before, after, self.mouth, cells=CELLS, shut=shut, front=self.front
+        ).image
         seen = self._reader(np.stack([align.warp(picture, self._crop)]))
         return reading(seen.blendshapes[0], seen.landmarks[0])
 
@@ -89,16 +96,44 @@ class Sitter:
 
     @cached_property
     def closeup(self) -> Closeup:
-        return Closeup(self.image, self.face)
+        return Closeup(self.image, self.face, self.found)
+
+    @cached_property
+    def found(self) -> FloatArray | None:
+        """Where something lies in front of the face, see `mien.warping.front.seen`."""
+        from mien.face.occlusion import load_reader as load_occlusion
+
+        return seen(self.image, self.face.landmarks, load_occlusion())
+
+    @cached_property
+    def front(self) -> Front | None:
+        """What lies in front of the face."""
+        return front(self.image, self.face.landmarks, self.found)
 
     @cached_property
     def mouth(self) -> Mouth:
         return Mouth(self.image, self.face.landmarks, self.teeth)
 
+    def bare(self) -> tuple[Sitter, FloatArray | None]:
+        """The sitter without glasses and with nothing in front, as far as it could be taken away; where something still
+        hides the face, [H, W] float32 0 to 1."""
+        if self.front is None:
+            return self, None
+        free = replace(self, image=self.front.plate)
+        free.__dict__.update(found=None, mouth=self.mouth)
+        return free, self.front.hidden()
+
     def drawn(self, sought: Sought, turn: FloatArray | None = None) -> Drawn:
         """The photo with what was sought; `turn`: see `mien.warping.shapes.moved`."""
         return draw(
-            self.image, self.face.landmarks, sought.before, sought.after, self.mouth, turn, shut=sought.shut
+            self.image,
+            self.face.landmarks,
+            sought.before,
+            sought.after,
+            self.mouth,
+            turn,
+            shut=sought.shut,
+            front=self.front,
         )
 
     def framed(self) -> Sitter:
@@ -292,7 +327,14 @@ def focused(sitter: Sitter, wanted: Wanted, strength: float, region: str) -> Wan
         raise InputError(f"a strength of {strength} cannot be made: give a number from 0 to {STRONGEST}")
     value = sitter.own + strength * (wanted.value - sitter.own)
     shut = wanted.shut * min(strength, 1.0) if region in ("mouth", "all") else 0.0
-    return replace(wanted, value=value, weight=wanted.weight * mask(region), shut=shut)
+    weight = wanted.weight * mask(region)
+    if region in ("mouth", "all") and sitter.front is not None and sitter.front.share(OUTER_LIPS) > HIDDEN:
+        warnings.warn(
+            "something in front of the face hides the mouth, which stays as it is: use a photo that shows it",
+            stacklevel=2,
+        )
+        weight, shut = weight * (1 - mask("mouth")), 0.0
+    return replace(wanted, value=value, weight=weight, shut=shut)
 
 
 def _spoken(part: Part) -> FloatArray:
