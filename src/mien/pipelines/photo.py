@@ -33,7 +33,7 @@ from mien.warping.front import Front, front, seen
 from mien.warping.lips import shut_by, shut_in
 from mien.warping.matte import OUTER_LIPS
 from mien.warping.mouth import Mouth
-from mien.warping.target import REGIONS, Solver, at_rest, expressed, limits, mask, reading
+from mien.warping.target import REGIONS, Solver, at_rest, expressed, limits, mask, pictured, reading
 
 SIDE = 256  # px of the close-up in which an expression is sought
 MARGIN = 1.7  # its width against that of the crop that the analyser reads
@@ -287,7 +287,7 @@ class PhotoPipeline:
             if part.picture is not None:
                 _, found = self._look(part.picture, face)
                 read = reading(found.blendshapes, found.landmarks)
-                change += part.weight * expressed(read)
+                change += part.weight * pictured(read)
                 seen += part.weight
                 shut += part.weight * shut_in(found.landmarks)
             else:
@@ -299,7 +299,7 @@ class PhotoPipeline:
                 named |= moves != 0
             value += part.weight * read
         if relative:
-            value = sitter.own - expressed(sitter.own) + change
+            value = sitter.own - (pictured if seen else expressed)(sitter.own) + change
             if not seen and np.abs(change[GAZE]).max() < ASIDE:
                 value[GAZE] = sitter.own[GAZE]
             value[:52] = np.clip(value[:52], 0, np.maximum(limits()[1], 1))
