@@ -28,7 +28,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.timing import seconds
 from mien.models.e_adapter import EAdapter
-from mien.models.families import UNETS
+from mien.models.families import PUBLISHED
 from mien.types import Conditions
 
 IDENTITY, EXPRESSION, TEXT = 512, 1024, 77
@@ -39,7 +39,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--family", choices=sorted(UNETS), default="sd15")
+    parser.add_argument("--family", choices=sorted(PUBLISHED), default="sd15")
     parser.add_argument("--cells", type=int, default=64, help="side of the latents")
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=5)
@@ -135,7 +135,8 @@ def variants(
     from diffusers import UNet2DConditionModel
 
     torch.manual_seed(0)
-    unet = UNet2DConditionModel(**(settings or UNETS[family])).requires_grad_(False).eval().to(device)
+    config = settings or PUBLISHED[family]["unet"]
+    unet = UNet2DConditionModel(**config).requires_grad_(False).eval().to(device)
     adapter = EAdapter.create(unet, IDENTITY, EXPRESSION).requires_grad_(False).eval().to(device)
     z = torch.randn(batch, unet.config.in_channels, cells, cells, device=device)
     t = torch.full((batch,), 500, device=device)

@@ -165,7 +165,7 @@ except InputError as error:
         tmp_path / name,
     )
     assert full.returncode == 0, full.stderr
-    assert full.stdout.count("\n") == 1 and name in full.stdout and "free some space" in full.stdout
+    assert full.stdout.count("\n") == 1 and name in full.stdout and "free space" in full.stdout
     assert (tmp_path / name).read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == [name]
 

@@ -86,7 +86,7 @@ def test_other_code_pages_are_named_rather_than_misread(tmp_path: Path, encoding
     )
     path = tmp_path / "pairs.csv"
     path.write_bytes(f"identity,expression\n{word}.png,joy\n".encode(encoding))
-    with pytest.raises(InputError, match="encoding that cannot be told: save it as CSV UTF-8"):
+    with pytest.raises(InputError, match="unknown encoding: save it as CSV UTF-8"):
         read_table(path)
 
 

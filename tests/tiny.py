@@ -17,7 +17,7 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProject
 
 from mien.models.autoencoder import PatchAutoencoder
 from mien.models.e_adapter import EAdapter
-from mien.models.families import UNETS
+from mien.models.families import PUBLISHED
 
 
 def sd15_unet(seed: int = 0, in_channels: int = 4, channels: int = 4) -> UNet2DConditionModel:
@@ -170,7 +170,7 @@ def add_adapter(folder: Path) -> Path:
 def full_unet(family: str) -> UNet2DConditionModel:
     """The published configuration of "sd15" (0.86e9 parameters) or "sdxl" (2.6e9), random, float32."""
     with torch.device("meta"):
-        unet = UNet2DConditionModel(**UNETS[family])
+        unet = UNet2DConditionModel(**PUBLISHED[family]["unet"])
     # Weights are slices, each at its own place, of a few random arrays (one a fan-in): values of all layers
     # differ, and 2.6e9 of them take the memory of the largest layers only.
     generator = torch.Generator().manual_seed(0)

@@ -32,7 +32,7 @@ from factory.faces.labels import Labeller
 from factory.faces.render import HOLDOUT_SEEDS, Person, make_person, render
 from factory.faces.scene import View, sample_view, unit
 from mien.expressions.faces import FOLDER, NEUTRAL, RENDERED
-from mien.expressions.labels import UNITS, correlations, labels
+from mien.expressions.labels import correlations, labels, units
 from mien.expressions.reading import at_rest
 from mien.face.blendshapes import FLIP, INDEX, NAMES
 from mien.files import write_text
@@ -83,7 +83,7 @@ def draw(seed: int, coefficients: FloatArray, size: int = SIZE) -> ByteImage:
 def start(prototype: FloatArray) -> FloatArray:
     """Coefficients [52] to start from: the prototype, each shape stretched from its reading's scale to its own."""
     strongest = np.ones(len(NAMES))
-    for weights in UNITS.values():
+    for weights in units().values():
         for stem, value in weights.items():
             for name in (stem,) if stem in INDEX else (f"{stem}Left", f"{stem}Right"):
                 if value >= 0.35:

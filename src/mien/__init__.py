@@ -38,7 +38,9 @@ def load(
     offload: str = "none",
     scheduler: object = None,
 ) -> PortraitPipeline:
-    """The portrait pipeline: identity and expression pictures and a prompt in, PIL pictures out.
+    """The portrait pipeline: identity and expression pictures and a prompt in, PIL pictures out. Raises `InputError`:
+    unknown backbone, device, dtype or scheduler; weights that are damaged, or missing: all in one list, before any is
+    read.
 
     Args:
         backbone: ``mini`` (ships with the package), ``sd15``, ``sdxl``, their ``-inpaint`` kin, a diffusers folder, a
@@ -49,10 +51,6 @@ def load(
             takes the backbone's own.
         offload: ``none``; ``model`` or ``sequential``: what is not in use waits in the CPU's memory.
         scheduler: a name (``ddim``, ``EulerAncestralDiscrete``, …) or an object of diffusers; None: DPM-Solver++.
-
-    Raises:
-        InputError: unknown backbone, device, dtype or scheduler; weights that are damaged, or missing: all in one
-            list, before any is read.
     """
     from mien import preflight
 

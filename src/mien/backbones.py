@@ -1,8 +1,7 @@
 """Named backbones: everything a pipeline needs of a Stable Diffusion model, loaded one way for all.
 
-A backbone is a diffusers folder: ours ("mini"), SD1.5, SDXL, or any other of their families, on disk or on
-the hub. Beside an adapter's files may lie an ``adapter.json`` that names the encoders it was trained with
-and its defaults:
+A backbone is a diffusers folder: ours ("mini"), SD1.5, SDXL, or any other of their families, on disk or on the hub.
+Beside an adapter's files may lie an ``adapter.json`` that names the encoders it was trained with and its defaults:
 
     {"identity_encoder": "embedded", "expression_encoder": "embedded", "steps": 20, "guidance": 3.0}
 """
@@ -68,11 +67,8 @@ OFFLOADS = {"none": "", "model": "enable_model_cpu_offload", "sequential": "enab
 
 
 def load_encoder(branch: str, name: str, device: torch.device) -> FaceEncoder:
-    """The encoder of that name, of "identity" or "expression"; recognisers that are joined by "+" side by side.
-
-    Raises:
-        InputError: there is no such encoder, or what it needs is not installed or not here.
-    """
+    """The encoder of that name, of "identity" or "expression"; recognisers that are joined by "+" side by side. Raises
+    `InputError`: there is no such encoder, or what it needs is not installed or not here."""
     if branch == "identity" and "+" in name:
         from mien.encoders.compound import JoinedIdentity, compound
 
@@ -120,8 +116,7 @@ class Backbone:
         return self.unet.config.addition_embed_type == "text_time"
 
     def encoder(self, branch: str) -> FaceEncoder:
-        """The encoder of "identity" or "expression" that the adapter was trained with; loaded at first
-        use."""
+        """The encoder of "identity" or "expression" that the adapter was trained with; loaded at first use."""
         if self.adapter is None:
             raise InputError(f"{self.name} has no adapter: give one with adapter=FOLDER")
         if branch not in self._encoders:
@@ -190,10 +185,7 @@ class Backbone:
 
     def to(self, device: torch.device | None = None, precision: torch.dtype | None = None) -> None:
         """Move all networks, in place; encoders of pictures are loaded again where they are needed. None: as it is.
-
-        Raises:
-            InputError: the model is offloaded, or the device cannot do the precision.
-        """
+        Raises `InputError`: the model is offloaded, or the device cannot do the precision."""
         if self.offload != "none":
             raise InputError("an offloaded model moves by itself: load it without offload to move it")
         device, precision = device or self.device, precision or self.precision
@@ -217,14 +209,12 @@ class Backbone:
             self._stock.maybe_free_model_hooks()
 
     def added_conditions(self, text: EncodedText, height: int, width: int) -> dict[str, Any]:
-        """What the UNet takes besides text tokens: for SDXL pooled text and (size, crop 0, size), else
-        nothing."""
+        """What the UNet takes besides text tokens: for SDXL pooled text and (size, crop 0, size), else nothing."""
         if not self.is_sdxl or text.pooled is None:
             return {}
         ids = torch.tensor([[height, width, 0, 0, height, width]], dtype=self.precision, device=self.device)
-        return {
-            "added_cond_kwargs": {"text_embeds": text.pooled, "time_ids": ids.repeat(len(text.pooled), 1)}
-        }
+        time_ids = ids.repeat(len(text.pooled), 1)
+        return {"added_cond_kwargs": {"text_embeds": text.pooled, "time_ids": time_ids}}
 
 
 def load_backbone(
@@ -234,7 +224,8 @@ def load_backbone(
     adapter: str | Path | AdapterSpec | None = None,
     offload: str = "none",
 ) -> Backbone:
-    """Load a model, frozen and in evaluation mode.
+    """Load a model, frozen and in evaluation mode. Raises `InputError`: no such model, an incomplete folder, or a
+    precision or offloading that the device cannot do.
 
     Args:
         name: "mini", "sd15", "sdxl", "sd15-inpaint", "sdxl-inpaint", a diffusers folder, a checkpoint in one
@@ -245,9 +236,6 @@ def load_backbone(
             IP-Adapter's own; None: the folder ``adapter`` of the model, if there is one.
         offload: "none"; "model": each network waits on the CPU until it is needed (diffusers'
             ``enable_model_cpu_offload``); "sequential": each layer does (least memory, slow).
-
-    Raises:
-        InputError: no such model, an incomplete folder, or a precision or offloading that the device cannot do.
     """
     target = choose_device(device)
     precision = choose_precision(dtype, target)
@@ -258,11 +246,8 @@ def load_backbone(
     place = target if offload == "none" else torch.device("cpu")
     folder = find_folder(name)
     spec = find_adapter(adapter, folder, name)
-    parts = (
-        _read_checkpoint(folder, precision, place)
-        if folder.is_file()
-        else _read_folder(folder, precision, place)
-    )
+    read = _read_checkpoint if folder.is_file() else _read_folder
+    parts = read(folder, precision, place)
     unet, vae = parts["unet"], parts["vae"]
     texts = [part for part in ("text_encoder", "text_encoder_2") if part in parts]
     encoders = [parts[part] for part in texts]
@@ -287,15 +272,9 @@ def load_backbone(
 
 
 def find_adapter(adapter: str | Path | AdapterSpec | None, folder: Path, name: str) -> AdapterSpec | None:
-    """The adapter of a model, looked at as far as its files' headers tell: a folder, a name of
-    ``weights.adapters.by_name``, or None: the model's.
-
-    Args:
-        folder: of the model, or its file. name: the model's, for errors.
-
-    Raises:
-        InputError: there is no such adapter, or it is for another family.
-    """
+    """The adapter of a model (its folder or file), looked at as far as its files' headers tell: a folder, a name of
+    ``weights.adapters.by_name``, or None: the model's. name: the model's, for errors. Raises `InputError`: there is no
+    such adapter, or it is for another family."""
     if isinstance(adapter, AdapterSpec):
         return adapter
     own = folder / "adapter"
@@ -346,10 +325,7 @@ def _read_checkpoint(path: Path, precision: torch.dtype, place: torch.device) ->
 
 
 def autoencoder_precision(folder: Path, precision: torch.dtype) -> torch.dtype:
-    """What an autoencoder runs in beside a UNet of this precision.
-
-    Activations of Stable Diffusion's leave float16's range, which gives black pictures; one that was repaired says
-    ``force_upcast: false`` in its config (sdxl-vae-fp16-fix).
-    """
+    """What an autoencoder runs in beside a UNet of this precision: activations of Stable Diffusion's leave float16's
+    range, which gives black pictures; a repaired one says ``force_upcast: false`` in its config (sdxl-vae-fp16-fix)."""
     upcast = read_json(folder / "config.json").get("force_upcast", True)
     return torch.float32 if precision == torch.float16 and upcast else precision

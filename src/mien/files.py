@@ -35,15 +35,23 @@ def check_writable(path: str | Path) -> Path:
     return path
 
 
+def make_folder(folder: str | Path, advice: str = "choose another place") -> Path:
+    """`folder`, made with those above it if it is not there. Raises `InputError`: it cannot be; `advice` is given."""
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"The folder {folder} cannot be made ({_reason(error)}): {advice}.") from error
+    return folder
+
+
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; what was written there replaces `path` when the block ends well.
 
-    The temporary name keeps the suffix, for writers that go by it. When the block fails, nothing is left. A
-    process that is killed may leave the temporary file, never half of `path`; a later one removes it a day after.
-
-    Raises:
-        InputError: the folder is missing or cannot be written to, or the disk is full.
+    The temporary name keeps the suffix, for writers that go by it. When the block fails, nothing is left; what a killed
+    process leaves, a later one removes a day after. Raises `InputError`: the folder is missing or cannot be written to,
+    or the disk is full.
     """
     path = check_writable(path)
     temporary = path.with_name(f".{path.stem[:80]}.{secrets.token_hex(8)}.part{path.suffix}")
@@ -56,7 +64,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
             os.replace(temporary, path)
         except OSError as error:
             raise InputError(
-                f"Cannot write {path}: {_reason(error)}; free some space or choose another place."
+                f"Cannot write {path}: {_reason(error)}; free space or choose another place."
             ) from error
     finally:
         temporary.unlink(missing_ok=True)

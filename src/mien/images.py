@@ -42,29 +42,20 @@ _UNREADABLE = {b"ftyphei": "HEIC", b"ftyphev": "HEIC", b"ftypmif1": "HEIF", b"ft
 
 
 def read_image(path: str | Path, max_pixels: int = MAX_PIXELS) -> Image.Image:
-    """Read a picture as PIL RGB, uint8, upright.
+    """Read a picture as PIL RGB, uint8, upright. Raises `InputError`: the file is missing, unreadable, not a picture,
+    damaged, too small or too large.
 
-    EXIF orientation is honoured. Transparent places become white. 16-bit pictures are scaled to 8 bits.
-    CMYK and wide-gamut pictures are converted to sRGB by the colour profile they carry, transparent or not. An
-    animation gives its first frame.
-
-    Args:
-        path: the file.
-        max_pixels: pictures with more pixels are refused before they are decoded.
-
-    Raises:
-        InputError: the file is missing, unreadable, not a picture, damaged, too small or too large.
+    EXIF orientation is honoured. Transparent places become white. 16-bit pictures are scaled to 8 bits. CMYK and
+    wide-gamut pictures are converted to sRGB by the colour profile they carry. An animation gives its first frame.
+    Pictures of more than `max_pixels` are refused before they are decoded.
     """
     path = Path(path)
     return decode_image(_read_bytes(path), path, max_pixels)
 
 
 def decode_image(data: bytes, name: str | Path, max_pixels: int = MAX_PIXELS) -> Image.Image:
-    """`read_image` of bytes that were read already; `name` is what messages call them.
-
-    Raises:
-        InputError: as `read_image`.
-    """
+    """`read_image` of bytes that were read already; `name` is what messages call them. Raises `InputError`: as
+    `read_image`."""
     path = Path(name)
     try:
         with warnings.catch_warnings():
@@ -76,9 +67,7 @@ def decode_image(data: bytes, name: str | Path, max_pixels: int = MAX_PIXELS) ->
     except InputError:
         raise
     except UnidentifiedImageError as error:
-        raise InputError(
-            f"{path} is not a picture that can be read: give a JPEG, PNG or WebP file."
-        ) from error
+        raise InputError(f"{path} is not a picture that can be read: give a JPEG, PNG or WebP.") from error
     except Image.DecompressionBombError as error:
         raise InputError(_too_large(path, "far too many", max_pixels)) from error
     except Exception as error:  # decoders of broken files raise anything from struct.error to SyntaxError
@@ -108,18 +97,13 @@ def open_image(data: bytes, path: Path) -> Image.Image:
 
 
 def to_rgb(image: Image.Image, name: str = "The picture") -> Image.Image:
-    """Any PIL picture as RGB uint8, by the rules of `read_image`; orientation is left as it is.
-
-    Raises:
-        InputError: the colour mode has no agreed meaning as RGB (floating point, Lab).
-    """
+    """Any PIL picture as RGB uint8, by the rules of `read_image`; orientation is left as it is. Raises `InputError`:
+    the colour mode has no agreed meaning as RGB (floating point, Lab)."""
     if image.mode.startswith("I;16"):
         levels = np.asarray(image).astype(np.float64)  # [H, W] in [0, 65535]
         return Image.fromarray(np.round(levels / 257).clip(0, 255).astype(np.uint8)).convert("RGB")
     if image.mode in ("I", "F", "LAB"):
-        raise InputError(
-            f"{name} is in colour mode {image.mode}, which has no fixed range: save it as 8-bit RGB."
-        )
+        raise InputError(f"{name} is in colour mode {image.mode}, without a fixed range: save it as RGB.")
     if not image.has_transparency_data:
         return _by_profile(image)
     layers = image.convert("RGBA")
@@ -155,11 +139,8 @@ def changed_pixels(result: ByteImage, photo: ByteImage) -> NDArray[Any]:
 
 
 def find_images(patterns: list[str]) -> list[Path]:
-    """Files, folders (their pictures, not sub-folders') and globs as one list of paths, sorted within each.
-
-    Raises:
-        InputError: a folder or glob holds no picture, or a folder cannot be read.
-    """
+    """Files, folders (their pictures, not sub-folders') and globs as one list of paths, sorted within each. Raises
+    `InputError`: a folder or glob holds no picture, or a folder cannot be read."""
     found: list[Path] = []
     for pattern in patterns:
         path = Path(pattern)
@@ -172,9 +153,7 @@ def find_images(patterns: list[str]) -> list[Path]:
         else:
             matches = [path]
         if not matches:
-            raise InputError(
-                f"{pattern} holds no picture ({', '.join(SUFFIXES)}): give a file, folder or glob that does."
-            )
+            raise InputError(f"{pattern} holds no picture ({', '.join(SUFFIXES)}): give another.")
         found += matches
     return found
 
@@ -211,11 +190,8 @@ def is_picture(path: Path) -> bool:
 
 
 def list_folder(folder: Path, wanted: Callable[[Path], bool]) -> list[Path]:
-    """What is wanted of all that lies in a folder, by name; there may be nothing.
-
-    Raises:
-        InputError: the folder cannot be read.
-    """
+    """What is wanted of all that lies in a folder, by name; there may be nothing. Raises `InputError`: the folder
+    cannot be read."""
     try:
         return sorted(filter(wanted, folder.iterdir()))
     except OSError as error:
@@ -248,12 +224,8 @@ def _check_size(image: Image.Image, path: Path, max_pixels: int) -> None:
     if width * height > max_pixels:
         raise InputError(_too_large(path, f"{width} x {height}", max_pixels))
     if min(width, height) < MIN_SIDE:
-        raise InputError(
-            f"{path} is {width} x {height} pixels, too small to show a face: give a larger picture."
-        )
+        raise InputError(f"{path} is {width} x {height} pixels, too small for a face: give a larger picture.")
 
 
 def _too_large(path: Path, size: str, max_pixels: int) -> str:
-    return (
-        f"{path} has {size} pixels, and the limit is {max_pixels / 1e6:g} million: make the picture smaller."
-    )
+    return f"{path} has {size} pixels, and the limit is {max_pixels / 1e6:g} million: make it smaller."

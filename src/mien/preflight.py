@@ -73,10 +73,7 @@ def shown(size: int | None) -> str:
 
 
 def check(backbone: str = "mini", adapter: str | Path | None = None, bare: bool = False) -> None:
-    """Whether all that a model needs is here.
-
-    Args:
-        backbone, adapter: as of `mien.load`. bare: the base model is used without an adapter.
+    """Whether all that a model needs is here. backbone, adapter: as of `mien.load`. bare: without an adapter.
 
     Raises:
         NotHere: something is missing. InputError: there is no such model or adapter, they do not fit each other, or the
@@ -92,9 +89,7 @@ def check(backbone: str = "mini", adapter: str | Path | None = None, bare: bool 
         if spec is not None:
             needs += of_adapter(spec, str(adapter) in NAMES)
         elif not absent and (backbone in SPECS or Path(backbone).expanduser().exists()):
-            raise InputError(
-                f'{backbone} has no adapter of its own: add adapter="published" (--adapter published), or a folder'
-            )
+            raise InputError(f'{backbone} has no adapter of its own: add adapter="published", or a folder')
     name = f"{backbone} with {NAMES[str(adapter)]}" if str(adapter) in NAMES else backbone
     refuse(needs, f"for {name}", absent)
 
@@ -114,11 +109,8 @@ def refuse(needs: Sequence[Need], for_what: str, absent: Sequence[str] = ()) -> 
 
 
 def has_adapter(backbone: str, adapter: str | Path | None) -> bool:
-    """Whether an adapter is named, or the model is known to have one of its own.
-
-    Raises:
-        InputError: the adapter that is named cannot be used.
-    """
+    """Whether an adapter is named, or the model is known to have one of its own. Raises `InputError`: the adapter that
+    is named cannot be used."""
     return _adapter(backbone, adapter) is not None
 
 
@@ -138,11 +130,7 @@ def command(needs: Sequence[Need]) -> str:
 
 
 def of_base(backbone: str) -> Iterator[Need]:
-    """What is missing of a base model.
-
-    Raises:
-        InputError: there is no such model, or its folder is not whole.
-    """
+    """What is missing of a base model. Raises `InputError`: there is no such model, or its folder is not whole."""
     spec = SPECS.get(backbone)
     if spec is not None:
         if spec.folder is None and here(backbone) is None:
@@ -158,7 +146,7 @@ def of_base(backbone: str) -> Iterator[Need]:
             yield Need(registry.entry(family), configs=True)
     elif backbone.count("/") == 1 and copies.offline() and copies.snapshot(backbone) is None:
         raise InputError(
-            f"{backbone} is not in the hub's cache, and HF_HUB_OFFLINE forbids to fetch it: unset it"
+            f"{backbone} is not in the hub's cache, and HF_HUB_OFFLINE forbids fetching: unset it"
         )
 
 
@@ -212,7 +200,5 @@ def _width_on_hub(repository: str) -> int | None:
     try:
         config = read_json(Path(hf_hub_download(repository, "unet/config.json")))
     except Exception as error:  # the hub's client raises its own, requests' and the system's kinds
-        raise InputError(
-            f"the model {repository} could not be looked at: check its name and the network"
-        ) from error
+        raise InputError(f"the model {repository} cannot be looked at: check name and network") from error
     return config.get("cross_attention_dim")

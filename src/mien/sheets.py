@@ -12,16 +12,14 @@ _INK, _PAPER = (40, 40, 40), (255, 255, 255)
 
 
 def sheet(rows: Sequence[Sequence[Labelled]], side: int = 256) -> Image.Image:
-    """Rows of pictures, each fitted into a square of `side` px under its label; short rows are left-aligned.
+    """Rows of pictures, each fitted into a square of `side` px under its label; short rows are left-aligned. Raises
+    `ValueError`: there is no picture.
 
     Args:
         rows: of (label, PIL RGB picture). An empty label leaves the place blank; a label may have several lines.
 
     Returns:
         PIL RGB, white where there is no picture.
-
-    Raises:
-        ValueError: there is no picture.
     """
     columns = max((len(row) for row in rows), default=0)
     if columns == 0:

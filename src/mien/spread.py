@@ -27,13 +27,9 @@ SURROUNDINGS = ("OMP_NUM_THREADS", "OMP_WAIT_POLICY", "MIEN_")
 
 @dataclass(frozen=True)
 class Cluster:
-    """Where work is spread.
-
-    Attributes:
-        address: "local" starts Ray on this machine with as many CPUs as workers; "auto" finds the cluster this machine
-            is part of; else a cluster's address. workers: how many processes, one CPU each. gpus: share of a GPU each
-            of them holds.
-    """
+    """Where work is spread. address: "local" starts Ray on this machine with as many CPUs as workers; "auto" finds the
+    cluster this machine is part of; else a cluster's address. workers: how many processes, one CPU each. gpus: share of
+    a GPU each of them holds."""
 
     address: str = "local"
     workers: int = 2
@@ -47,10 +43,7 @@ def spread(
     ordered: bool = False,
 ) -> Iterator[Result]:
     """The result of every chunk: in this process, or as they are done on a cluster; `ordered`: as the chunks are.
-
-    Raises:
-        InputError: Ray isn't installed, the cluster isn't there, or a worker found its input wanting.
-    """
+    Raises `InputError`: Ray isn't installed, the cluster isn't there, or a worker found its input wanting."""
     if cluster is not None:
         yield from _on_ray(make, chunks, cluster, ordered)
         return

@@ -55,18 +55,14 @@ class Table:
 
 
 def read_table(path: str | Path, check: Callable[[Sequence[str]], None] = lambda columns: None) -> Table:
-    """A CSV file with a header, as any spreadsheet writes it.
+    """A CSV file with a header, as any spreadsheet writes it. Raises `InputError`: there is no such file, it is not a
+    table, its text cannot be told, or a column is named twice.
 
-    The cells may be separated by comma, semicolon, tab or bar (what splits the header most), lines end in LF, CRLF
-    or CR; a line ``sep=;`` at the top is obeyed. UTF-8 and UTF-16 are read with and without their mark, else
-    Windows' Western code page (cp1252), or Mac Roman where lines end in CR. Blanks around cells, rows of empty cells
-    and columns without name and content are dropped.
-
-    Args:
-        path: the file. check: is shown the columns before any row is looked at; may raise `InputError`.
-
-    Raises:
-        InputError: there is no such file, it is not a table, its text cannot be told, or a column is named twice.
+    The cells may be separated by comma, semicolon, tab or bar (what splits the header most), lines end in LF, CRLF or
+    CR; a line ``sep=;`` at the top is obeyed. UTF-8 and UTF-16 are read with and without their mark, else Windows'
+    Western code page (cp1252), or Mac Roman where lines end in CR. Blanks around cells, rows of empty cells and columns
+    without name and content are dropped. check: is shown the columns before any row is looked at; may raise
+    `InputError`.
     """
     path = Path(path)
     text, separator, above = _split(_decode(path, _read(path)))
@@ -136,10 +132,8 @@ def _decode(path: Path, data: bytes) -> str:
     """The text of a file in UTF-8, UTF-16, cp1252 or Mac Roman; `InputError` if it is in none of them."""
     encoding = next((name for mark, name in _MARKS if data.startswith(mark)), None)
     if encoding is None:
-        even, odd = (
-            data[:4096:2].count(0),
-            data[1:4096:2].count(0),
-        )  # of Latin text in UTF-16 every other byte is 0
+        # of Latin text in UTF-16 every other byte is 0
+        even, odd = data[:4096:2].count(0), data[1:4096:2].count(0)
         half = len(data[:4096]) // 5
         encoding = "utf-16-le" if odd > half else "utf-16-be" if even > half else "utf-8"
     try:
@@ -149,9 +143,7 @@ def _decode(path: Path, data: bytes) -> str:
         mac = b"\n" not in data and 2 * sum(byte < 0xA0 for byte in high) > len(high)  # its accents lie there
         text = data.decode("mac-roman" if mac else "cp1252", "replace") if encoding == "utf-8" else "\0"
         if "\ufffd" in text or (_UNLIKELY.search(text) and not mac):
-            raise InputError(
-                f"{path} is in an encoding that cannot be told: save it as CSV UTF-8."
-            ) from error
+            raise InputError(f"{path} is in an unknown encoding: save it as CSV UTF-8.") from error
     if "\0" in text:
         raise InputError(f"{path} cannot be read as CSV (it is not text): save it as CSV UTF-8.")
     return text

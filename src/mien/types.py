@@ -7,6 +7,8 @@ identity, ``_exp`` expression, ``_bkg`` background. Images at the edge are PIL R
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -18,6 +20,12 @@ if TYPE_CHECKING:
 
 FloatArray = NDArray[np.floating]
 ByteImage = NDArray[np.uint8]  # [H, W, 3] RGB
+
+
+def nearest(word: str, words: Iterable[str]) -> str:
+    """ " (did you mean X?)" for an error's sentence, or nothing if no word is near."""
+    near = difflib.get_close_matches(word, list(words), n=1)
+    return f" (did you mean {near[0]}?)" if near else ""
 
 
 class InputError(ValueError):

@@ -94,7 +94,7 @@ def test_rows_of_a_file(model: Path, tmp_path: Path) -> None:
         ([IDENTITY, "--expression", "joyful sadness"], "joyful sadness"),
         (["--prompt", "a park", "--expression", "joy"], "the scene made from 'a park'"),
         ([IDENTITY, "--expression", "joy", "--scheduler", "PNDN"], "did you mean pndm"),
-        ([IDENTITY, "--expression", "joy", "--face", 7], "there is no face number 7"),
+        ([IDENTITY, "--expression", "joy", "--face", 7], "has no face 7"),
         ([IDENTITY, "--expression", "joy", "-o", "x.txt"], "end the name in"),
         (["--pairs", "rows.csv"], "belong together"),
     ],

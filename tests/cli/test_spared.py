@@ -110,7 +110,7 @@ def test_from_the_default_s_own_name_goes_beside_it(
         places.append(written)
         raise InputError("that will do")
 
-    monkeypatch.setattr("mien.cli.repeat.check_places", seen)
+    monkeypatch.setattr("mien.cli.results.check_places", seen)
     CliRunner().invoke(app, [verb, "--from", source, *words])
     assert places == [[Path(source).with_stem(f"{Path(source).stem}-again")]]
     assert place_again(Path(source), Path("me.png"), chosen=False) == Path(source)

@@ -9,7 +9,7 @@ import pytest
 
 from factory.faces.sources import shared_dir
 from mien.expressions import labels as room
-from mien.expressions.labels import UNITS, correlations, get, labels, prototype, similar
+from mien.expressions.labels import correlations, get, labels, prototype, similar, units
 from mien.face.blendshapes import FLIP, INDEX
 from mien.types import InputError
 
@@ -32,7 +32,9 @@ def test_every_word_has_a_reason_sources_and_a_prototype_of_its_own() -> None:
         assert (
             label.prototype.shape == (52,) and label.prototype.min() >= 0 and 0.2 < label.prototype.max() <= 1
         )
-        assert all(0 < strength <= 1 and unit.rstrip("LR") in UNITS for unit, strength in label.units.items())
+        assert all(
+            0 < strength <= 1 and unit.rstrip("LR") in units() for unit, strength in label.units.items()
+        )
     prototypes = np.stack([label.prototype for label in known.values()])
     assert len(np.unique(prototypes.round(6), axis=0)) == 135
 

@@ -255,7 +255,7 @@ def test_command(pairs: Path, scorer: Scorer, tmp_path: Path, monkeypatch: pytes
     for arguments, message in (
         ([], "one of them"),
         (["--pairs", str(pairs), "--method", "gone"], "no method called gone"),
-        (["--folder", str(tmp_path / "gone")], "is not a folder"),
+        (["--folder", str(tmp_path / "gone")], "is no folder"),
     ):
         failed = CliRunner().invoke(app, ["evaluate", *arguments, "--out-dir", str(out)])
         assert failed.exit_code == 2

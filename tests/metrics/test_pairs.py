@@ -94,9 +94,9 @@ def test_folders(tmp_path: Path) -> None:
         read_folder(tmp_path)
     (tmp_path / "expression" / "1.png").unlink()
     (tmp_path / "expression" / "1.jpg").unlink()
-    with pytest.raises(InputError, match="no picture called 1"):
+    with pytest.raises(InputError, match="no picture 1"):
         read_folder(tmp_path)
-    with pytest.raises(InputError, match="is not a folder"):
+    with pytest.raises(InputError, match="is no folder"):
         read_folder(tmp_path / "nowhere")
 
 

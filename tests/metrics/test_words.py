@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from math import inf
+
 import pytest
 
 from mien.metrics.words import STEPS, warning, words
@@ -48,6 +50,6 @@ def test_what_cannot_be_told_is_left_out() -> None:
 
 def test_every_scale_has_an_end() -> None:
     for steps in STEPS.values():
-        bounds = [bound for bound, _, _ in steps]
+        bounds = [inf if bound is None else bound for bound, _, _ in steps]
         assert bounds == sorted(bounds)
-        assert bounds[-1] == float("inf")
+        assert bounds[-1] == inf

@@ -83,7 +83,7 @@ def test_a_chosen_face_is_of_the_given_pictures_only() -> None:
         Looks(), lambda image: one_face(image) * (2 if image.size == (20, 20) else 1), 1, "expression"
     )
     assert both([GREY, "joy"]).shape == (2, 3)
-    with pytest.raises(InputError, match="no face number 1"):
+    with pytest.raises(InputError, match="no face 1"):
         Embedder(Looks(), one_face, 1, "expression")([GREY])
 
 

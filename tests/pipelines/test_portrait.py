@@ -180,11 +180,11 @@ def test_bad_arguments(pipe, folder, tmp_path) -> None:
     for arguments, match in (
         ({"identity": [RED, GREEN], "expression": [RED] * 3}, "2 values of identity for 3 portraits"),
         ({"identity": [], "expression": RED}, "0 values"),
-        ({"identity": 3, "expression": RED}, "file's path"),
+        ({"identity": 3, "expression": RED}, "give a path"),
         ({"identity": "nowhere.jpg", "expression": RED}, "nowhere.jpg"),
         ({"identity": RED, "expression": RED, "steps": 0}, "steps"),
         ({"identity": RED, "expression": RED, "num_images": 0}, "num_images"),
-        ({"identity": RED, "expression": RED, "face": 1}, "no face number 1"),
+        ({"identity": RED, "expression": RED, "face": 1}, "no face 1"),
         ({"identity": RED, "expression": RED, "face": "big"}, "largest"),
     ):
         with pytest.raises(InputError, match=match) as caught:

@@ -250,7 +250,7 @@ def test_doubtful_and_cut_off_faces_are_refused(backbone, monkeypatch: pytest.Mo
     assert theirs.look(PHOTO).face.confidence == 0.55
     theirs.portraits.adapter.detach()
     outside = make(backbone, lambda image: [face_at((85.0, 20.0, 125.0, 60.0))])
-    with pytest.raises(InputError, match="% of the face lies inside"):
+    with pytest.raises(InputError, match="% of the face is in the picture"):
         outside.look(PHOTO)
     outside.portraits.adapter.detach()
 

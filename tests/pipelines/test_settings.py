@@ -56,7 +56,7 @@ def test_every_scheduler_takes_the_shipped_schedule_or_says_why() -> None:
         except InputError as error:
             assert (
                 str(error)
-                == "the scheduler DPMSolverSDEScheduler needs a package that is not installed: torchsde"
+                == "the scheduler DPMSolverSDEScheduler needs a missing package: torchsde"
             )
             refused.append(name)
     assert set(refused) <= {"dpmsolversde"}

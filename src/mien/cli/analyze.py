@@ -5,15 +5,16 @@ from __future__ import annotations
 import csv
 import io
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mien.cli import options
-from mien.cli.console import choice, encodable, print_json, say
+from mien.cli.console import choice, encodable, print_json, tell
 from mien.cli.pictures import files, keep, keep_tables, spare
 
 if TYPE_CHECKING:
@@ -64,20 +65,18 @@ def analyze(
     Exit code 2 if a picture could not be read; the others are analysed all the same.
     """
     choice(backend, BACKENDS, "backend")
-    from mien.files import check_writable, write_text
+    from mien.files import check_writable, make_folder, write_text
     from mien.images import find_images, read_image, unread
     from mien.types import InputError
 
     if min_confidence is not None and backend != "embedded":
-        raise InputError(
-            "--min-confidence is of the embedded backend: MediaPipe does not say how sure it is."
-        )
+        raise InputError("--min-confidence is of the embedded backend: leave it out with MediaPipe.")
     if model is not None and backend != "mediapipe":
         raise InputError("--model is of MediaPipe: add --backend mediapipe.")
     if parser is not None and overlay is None:
         raise InputError("--parser draws the face mask of a parsing network: add --overlay.")
     for note in unread(images):
-        say(f"mien: {note}")
+        tell(note)
     paths = find_images(images)
     to_stdout = csv_path is not None and str(csv_path) == "-"
     if as_json and to_stdout:
@@ -89,7 +88,7 @@ def analyze(
     if tables:
         keep_tables(tables, "path,face,", overwrite)
     if overlay is not None and overlay not in drawings.values():
-        _ready(overlay)
+        check_writable(make_folder(overlay) / "overlay.png")
     if not any(path.exists() for path in paths):
         read_image(paths[0])  # says what is wrong, before anything heavy is imported
     from mien.face.analyze import MIN_CONFIDENCE, analyze_many
@@ -119,7 +118,7 @@ def analyze(
         _print_table(results)
     if len(paths) > 1:
         for problem in bad[:-1]:
-            say(f"mien: {problem}")
+            tell(str(problem))
     if bad:
         raise bad[-1]
 
@@ -132,9 +131,7 @@ def _run(
     backend: str,
     quiet: bool,
 ) -> tuple[list[tuple[Path, list[Face]]], list[Any]]:
-    """Analyse pictures in groups; returns (path, faces) in order, and the InputError of each that was
-    unreadable.
-    """
+    """Analyse pictures in groups: (path, faces) in order, and the `InputError` of each that was unreadable."""
     from tqdm import tqdm
 
     from mien.face.analyze import TOGETHER
@@ -180,50 +177,28 @@ def _drawings(overlay: Path | None, paths: list[Path]) -> dict[Path, Path]:
     if os.path.isfile(overlay) or (overlay.suffix and not folder):
         raise InputError(f"--overlay {overlay} is one picture for {len(paths)}: give the name of a folder.")
     places: dict[Path, Path] = {}
-    taken: set[Path] = set()
     for path in paths:
-        place = overlay / f"{path.stem}.png"
-        number = 2
-        while place in taken:
-            place = overlay / f"{path.stem}-{number}.png"
-            number += 1
-        taken.add(place)
-        places[path] = place
+        names = (overlay / f"{path.stem}{f'-{number}' if number > 1 else ''}.png" for number in count(1))
+        places[path] = next(name for name in names if name not in places.values())
     return places
-
-
-def _ready(folder: Path) -> None:
-    """Make the overlays' folder, if it is not there."""
-    from mien.files import check_writable
-    from mien.types import InputError
-
-    try:
-        folder.mkdir(exist_ok=True)
-    except OSError as error:
-        raise InputError(f"The folder {folder} cannot be made: choose another place.") from error
-    check_writable(folder / "overlay.png")
 
 
 def _record(path: Path, faces: list[Face]) -> dict[str, Any]:
     from mien.face.blendshapes import NAMES
 
-    return {
-        "path": str(path),
-        "faces": [
-            {
-                "box": [round(float(v), 2) for v in face.box],
-                "pose": {
-                    name: round(float(v), 2)
-                    for name, v in zip(("yaw", "pitch", "roll"), face.pose, strict=True)
-                },
-                "confidence": round(float(face.confidence), 4),
-                "blendshapes": {
-                    name: round(float(v), 4) for name, v in zip(NAMES, face.blendshapes, strict=True)
-                },
-            }
-            for face in faces
-        ],
-    }
+    def named(names: Sequence[str], values: FloatArray, digits: int) -> dict[str, float]:
+        return {name: round(float(v), digits) for name, v in zip(names, values, strict=True)}
+
+    found = [
+        {
+            "box": [round(float(v), 2) for v in face.box],
+            "pose": named(("yaw", "pitch", "roll"), face.pose, 2),
+            "confidence": round(float(face.confidence), 4),
+            "blendshapes": named(NAMES, face.blendshapes, 4),
+        }
+        for face in faces
+    ]
+    return {"path": str(path), "faces": found}
 
 
 def _csv(results: list[tuple[Path, list[Face]]]) -> str:
@@ -248,8 +223,8 @@ def _print_table(results: list[tuple[Path, list[Face]]]) -> None:
     from mien.face.overlay import strongest
 
     for path, faces in results:
-        count = "no face" if not faces else "1 face" if len(faces) == 1 else f"{len(faces)} faces"
-        print(f"{path}: {count}")
+        said = "no face" if not faces else "1 face" if len(faces) == 1 else f"{len(faces)} faces"
+        print(f"{path}: {said}")
         for number, face in enumerate(faces):
             x0, y0, x1, y1 = (round(float(v)) for v in face.box)
             yaw, pitch, roll = face.pose

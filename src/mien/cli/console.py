@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import typer
@@ -98,21 +98,25 @@ def print_json(value: Any) -> None:
     print(text)
 
 
-def nearest(word: str, words: Iterable[str]) -> str:
-    """ " (did you mean X?)", or nothing if no word is near."""
-    near = difflib.get_close_matches(word, list(words), n=1)
-    return f" (did you mean {near[0]}?)" if near else ""
-
-
 def choice(word: str, words: Iterable[str], what: str) -> str:
-    """`word`, if it is one of `words`.
-
-    Raises:
-        InputError: it is none of them; the nearest is suggested.
-    """
+    """`word`, if it is one of `words`. Raises `InputError`: it is none of them; the nearest is suggested."""
     words = tuple(words)
     if word in words:
         return word
-    from mien.types import InputError
+    from mien.types import InputError, nearest
 
     raise InputError(f"{word} is no {what}{nearest(word, words)}: choose {', '.join(words)}.")
+
+
+@contextmanager
+def progress_bar(quiet: bool, **how: Any) -> Iterator[Callable[[int, int | None], None]]:
+    """A progress bar as a callback of how much is done, and of how much; `how`: tqdm's own arguments."""
+    from tqdm import tqdm
+
+    with tqdm(disable=True if quiet else None, leave=False, **how) as bar:
+
+        def progress(done: int, of: int | None) -> None:
+            bar.total = of
+            bar.update(done - bar.n)
+
+        yield progress

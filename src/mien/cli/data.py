@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mien.cli import options
-from mien.cli.console import group, print_json, say
+from mien.cli.console import choice, group, print_json, tell
 
 if TYPE_CHECKING:
     from mien.data.records import Manifest
@@ -79,7 +79,7 @@ def ingest(
     measure = load_quality(quality)
     wishes = Options(framing, size, faces, min_face, min_quality, identity == "cluster", shard_size)
     for note in unread([source], below=True):
-        say(f"mien: {note}")
+        tell(note)
     pictures = open_source(source, identity, prompt)
     observer = load_observer(analyser, recogniser)
     with tqdm(total=pictures.count, desc="ingesting", unit="picture", disable=quiet or None) as bar:
@@ -153,8 +153,7 @@ def idi(
     if (count is not None and count < 1) or chunk < 1:
         raise InputError("count and chunk are at least 1: correct them.")
     cluster = options.cluster(context)
-    if split not in ("train", "held_out", "all"):
-        raise InputError(f"{split} is no split: choose train, held_out or all.")
+    choice(split, ("train", "held_out", "all"), "split")
     if not root.exists():
         raise InputError(f"{root} does not exist: make it by `mien data ingest`.")
     from functools import partial

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mien.cli import options
-from mien.cli.console import BAD_INPUT, print_json, say
+from mien.cli.console import BAD_INPUT, print_json, tell
 from mien.cli.pictures import keep_tables
 
 if TYPE_CHECKING:
@@ -78,17 +78,13 @@ def evaluate(
         rows, wrong = read_folder(folder or Path(), method)
     from tqdm import tqdm
 
-    from mien.files import check_writable
+    from mien.files import check_writable, make_folder
     from mien.metrics import report
     from mien.metrics.evaluate import BAD_INPUTS, UNREADABLE, pictures
     from mien.metrics.evaluate import evaluate as judge
     from mien.metrics.scoring import load_scorer
 
-    try:
-        out_dir.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"The folder {out_dir} cannot be made: choose another --out-dir.") from error
-    check_writable(out_dir / "report.html")
+    check_writable(make_folder(out_dir, "choose another --out-dir") / "report.html")
     keep_tables([out_dir / name for name in report.FILES], "row,method,state,", overwrite)
     scorer = load_scorer(analyser, recogniser)
     seen = {} if cluster is None else _looked_at(pictures(rows), analyser, recogniser, cluster, quiet)
@@ -96,7 +92,7 @@ def evaluate(
         evaluation = judge(rows, scorer, conditioned_by or (), bar.update, seen)
     evaluation.warnings = [*wrong, *evaluation.warnings]
     for warning in evaluation.warnings:
-        say(f"mien: {warning}")
+        tell(warning)
     files = report.write(evaluation, out_dir)
     if as_json:
         print_json(report.summary(evaluation))
@@ -122,13 +118,13 @@ def _looked_at(
     chunks = [paths[start : start + CHUNK] for start in range(0, len(paths), CHUNK)]
     found: dict[Path, Seen] = {}
     with tqdm(total=len(paths), desc="looking", unit="picture", disable=True if quiet else None) as bar:
-        for some in spread(partial(_open_eyes, analyser, recogniser), chunks, cluster):
+        for some in spread(partial(_observer, analyser, recogniser), chunks, cluster):
             found |= some
             bar.update(len(some))
     return found
 
 
-def _open_eyes(analyser: str, recogniser: str) -> Callable[[Sequence[Path]], dict[Path, Seen]]:
+def _observer(analyser: str, recogniser: str) -> Callable[[Sequence[Path]], dict[Path, Seen]]:
     from mien.metrics.evaluate import look_at
     from mien.metrics.scoring import load_scorer
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mien.cli import options
-from mien.cli.console import choice, print_json, say
+from mien.cli.console import choice, print_json, progress_bar, tell
 from mien.cli.everyday import list_everyday, list_short, show_everyday
 from mien.cli.pictures import check_places
 from mien.cli.presets import remove, save, saved
@@ -125,11 +125,8 @@ def show(
 
 
 def _word(text: str) -> str | None:
-    """The word of the 135, or "neutral", that `text` means; None where it means a mix or a face.
-
-    Raises:
-        InputError: it means nothing.
-    """
+    """The word of the 135, or "neutral", that `text` means; None where it means a mix or a face. Raises `InputError`:
+    it means nothing."""
     from mien.expressions.everyday import find, near
     from mien.types import InputError
 
@@ -190,8 +187,6 @@ def build(
     """Index labelled pictures into expressions.parquet beside them; run it again after adding some."""
     from collections import Counter
 
-    from tqdm import tqdm
-
     from mien.types import InputError
 
     if not place.exists():
@@ -200,13 +195,8 @@ def build(
     from mien.images import unread
 
     for note in unread([place], below=True):
-        say(f"mien: {note}")
-    with tqdm(unit="picture", disable=True if quiet else None, leave=False) as bar:
-
-        def progress(done: int, of: int) -> None:
-            bar.total = of
-            bar.update(done - bar.n)
-
+        tell(note)
+    with progress_bar(quiet, unit="picture") as progress:
         made = library.build(place, progress=progress)
     words = Counter(entry.word for entry in made.usable)
     bad = [entry for entry in made.entries if entry.reason]

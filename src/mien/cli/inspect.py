@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mien.cli import options
-from mien.cli.console import BAD_INPUT, plain, print_json, say
+from mien.cli.console import BAD_INPUT, plain, print_json, tell
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -42,13 +42,13 @@ def inspect(
     from mien.types import InputError
 
     for note in unread(pictures):
-        say(f"mien: {note}")
+        tell(note)
     records, bad = [], 0
     for path in find_images(pictures):
         try:
             record = examine(path, faces)
         except InputError as error:
-            say(f"mien: {error}")
+            tell(str(error))
             bad += 1
             continue
         records.append(record)
@@ -61,15 +61,12 @@ def inspect(
 
 
 def examine(path: Path, faces: bool = True) -> dict[str, Any]:
-    """All that is known of the picture at `path`, as JSON values.
+    """All that is known of the picture at `path`, as JSON values; `InputError` if it cannot be read.
 
     Returns:
         ``path``; ``generated``: "yes", "partly" or "unknown"; ``metadata``: source_type, software, settings and
-        watermark as the metadata have them, or None; ``watermark``: found, statistic, chance (that a picture
-        without one looks so) and box [x0, y0, x1, y1] px; ``c2pa``: see `signing.read_manifest`, or None.
-
-    Raises:
-        InputError: the picture cannot be read.
+            watermark as the metadata have them, or None; ``watermark``: found, statistic, chance (that a picture
+            without one looks so) and box [x0, y0, x1, y1] px; ``c2pa``: see `signing.read_manifest`, or None.
     """
     from mien.images import read_image
     from mien.provenance import DIGITAL_SOURCE_TYPE, PARTLY_GENERATED, read_metadata

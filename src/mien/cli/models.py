@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mien.cli import options
-from mien.cli.console import group, print_json, say
+from mien.cli.console import group, print_json, progress_bar, say
 
 if TYPE_CHECKING:
     from mien.weights import Entry, Status, WeightFile
@@ -100,8 +100,8 @@ def fetch(
     models = list(dict.fromkeys(model for name in names for model in weights.named(name)))
     _check_network(models, force, only_configs)
     for model in models:
-        with _Bar(model.name, quiet) as bar:
-            done = download(model, bar, force, only_configs)
+        with progress_bar(quiet, desc=model.name, unit="B", unit_scale=True, delay=0.1) as progress:
+            done = download(model, progress, force, only_configs)
         for place, digest, checked in done:
             print(place)
             if not checked:
@@ -132,29 +132,6 @@ def _check_network(models: list[Entry], force: bool, only_configs: bool) -> None
             "Unset it, or bring the files of these addresses (`mien models list --long`) to those places.",
         ]
     )
-
-
-class _Bar:
-    """A progress bar in bytes that appears with the first of them."""
-
-    def __init__(self, name: str, quiet: bool) -> None:
-        self.name, self.quiet = name, quiet
-        self.bar: Any = None
-
-    def __call__(self, received: int, expected: int | None) -> None:
-        from tqdm import tqdm
-
-        if self.bar is None:
-            self.bar = tqdm(desc=self.name, unit="B", unit_scale=True, disable=self.quiet)
-        self.bar.total = expected
-        self.bar.update(received - self.bar.n)
-
-    def __enter__(self) -> _Bar:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        if self.bar is not None:
-            self.bar.close()
 
 
 @app.command(short_help="Compare the models that are here with their checksums.")

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from mien.cli.console import choice, nearest, tell
+from mien.cli.console import choice, tell
 from mien.making.wishes import BACKBONES, ENGINES, MAX_BATCH, REGIONS, PhotoWish, PortraitWish, RefaceWish
+from mien.types import nearest
 
 if TYPE_CHECKING:
     from mien.pipelines.inputs import FaceChoice
@@ -188,11 +189,7 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")]
 
 
 def parse_face(word: str) -> FaceChoice:
-    """largest, left, right, or a number from 0.
-
-    Raises:
-        InputError: it is none of them.
-    """
+    """largest, left, right, or a number from 0. Raises `InputError`: it is none of them."""
     if word.isascii() and word.isdigit():
         return int(word)
     if word in FACES:
@@ -207,13 +204,8 @@ def parse_people(
     given: Sequence[str], find: Callable[[str], Path] = Path
 ) -> tuple[Path | None, dict[FaceChoice, list[Path]] | None]:
     """--identity, once or several times: one picture; or, for each face of the photo, the pictures of its new person.
-
     FACE=FILE names the face: left, right or a number; FILE alone is for the face that --face chooses (""). find: name
-    of a file → where it lies.
-
-    Raises:
-        InputError: some name a face and others do not.
-    """
+    of a file → where it lies. Raises `InputError`: some name a face and others do not."""
     from mien.types import InputError
 
     people: dict[FaceChoice, list[Path]] = {}
@@ -232,14 +224,8 @@ def parse_people(
 
 
 def cluster(context: typer.Context, table: bool = True) -> Cluster | None:
-    """The cluster of --ray, --workers and --gpus; None: this process.
-
-    Args:
-        table: whether there is work to spread.
-
-    Raises:
-        InputError: there is none, --ray is missing, or Ray is not installed.
-    """
+    """The cluster of --ray, --workers and --gpus; None: this process. table: whether there is work to spread.
+    Raises `InputError`: there is none, --ray is missing, or Ray is not installed."""
     from mien.types import InputError
 
     given = context.params
@@ -280,9 +266,6 @@ def by_photo(
     Args:
         possible: a photo and an expression are given, and nothing that the engine lacks.
         table: of many pictures; if it has anything in one of `columns`, diffusion makes all of them.
-
-    Raises:
-        InputError: options that contradict each other, or the engine.
     """
     from mien.types import InputError
 
@@ -310,9 +293,7 @@ def by_photo(
         return False
     if engine == "photo" and (diffusion or other):
         what = diffusion[0] if diffusion else "--backbone"
-        raise InputError(
-            f"{what} belongs to diffusion, which --engine photo excludes: leave one of them out."
-        )
+        raise InputError(f"{what} belongs to diffusion, which --engine photo excludes: leave one out.")
     if not possible:
         raise InputError("--engine photo needs a photo of the person and an expression: give both.")
     return True

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from mien.cli.console import progress_bar, tell
+
 
 def numbered(path: Path, count: int) -> list[Path]:
     """Where `count` portraits go: `path` itself for one, else name-1, name-2, …"""
@@ -17,10 +19,9 @@ def numbered(path: Path, count: int) -> list[Path]:
 
 
 def check_places(places: Sequence[Path], given: Iterable[Path] = (), overwrite: bool = False) -> None:
-    """Before long work: `InputError` if these pictures could not be written, or one would replace what was `given`.
-
-    Nor do they replace what `mien` did not make, unless `overwrite`.
-    """
+    """Before long work: `InputError` if these pictures could not be written, one would replace what was `given`, or,
+    unless
+    `overwrite`, what `mien` did not make."""
     from mien.files import check_writable
     from mien.provenance import check_format, check_surroundings
 
@@ -89,14 +90,7 @@ def files(paths: Iterable[Path]) -> set[Hashable]:
 
 
 def spare(given: Collection[Hashable], places: Iterable[Path]) -> None:
-    """Nothing that is written may take the place of what was given, or of another result.
-
-    Args:
-        given: `files` that are read. places: what is written.
-
-    Raises:
-        InputError: it would.
-    """
+    """`InputError` if one of `places`, which are written, is among the `files` that are `given`, or is there twice."""
     from mien.types import InputError
 
     taken: set[Hashable] = set()
@@ -104,7 +98,7 @@ def spare(given: Collection[Hashable], places: Iterable[Path]) -> None:
         (file,) = files([place])
         if file in given:
             raise InputError(
-                f"{place} is one of the files given, and would be overwritten: choose another name for the result."
+                f"{place} was given, and would be overwritten: choose another name for the result."
             )
         if file in taken:
             raise InputError(f"{place} would be written twice: choose two names.")
@@ -128,11 +122,7 @@ def place_again(output: Path, source: Path, chosen: bool) -> Path:
 
 
 def remind(quiet: bool) -> None:
-    """Say once on this account what is to be said of other people's faces; `--help` always says it.
-
-    `quiet`: say nothing now; the next run that is not quiet will.
-    """
-    from mien.cli.console import tell
+    """Say once on this account what is to be said of other people's faces, but not while `quiet`."""
     from mien.making import consent
 
     if not quiet:
@@ -142,12 +132,5 @@ def remind(quiet: bool) -> None:
 @contextmanager
 def steps_bar(quiet: bool) -> Iterator[Callable[[int, int, Any], None]]:
     """A progress bar of denoising steps, as a callback for the pipeline."""
-    from tqdm import tqdm
-
-    with tqdm(desc="steps", leave=False, disable=True if quiet else None) as bar:
-
-        def progress(step: int, total: int, _: Any) -> None:
-            bar.total = total
-            bar.update(step - bar.n)
-
-        yield progress
+    with progress_bar(quiet, desc="steps") as progress:
+        yield lambda step, total, _: progress(step, total)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,37 +26,46 @@ SHOWN = {"portrait": "identity | expression | result", "reface": "photo | what w
 NO_FACE = {"portrait": "a portrait", "reface": "a result"}
 
 
-def make(
-    load: Callable[[], Maker],
-    request: Request,
-    count: int,
-    output: Path,
-    strip: Path | None,
-    began: float,
-    overwrite: bool,
-    as_json: bool,
-    verbose: bool,
-    quiet: bool,
-) -> None:
-    """Make `count` pictures of a request, of seed, seed + 1 …, in one batch; write them, and report.
+@dataclass(frozen=True)
+class Asked:
+    """What the options of a verb say of its result: where it goes (`strip`: a contact sheet beside it) and how it is
+    told. `began`: when the command did."""
 
-    Args:
-        output: their place; of several numbered. strip: of a contact sheet. began: when the command did.
-    """
+    output: Path
+    strip: Path | None
+    overwrite: bool
+    as_json: bool
+    verbose: bool
+    quiet: bool
+    began: float
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any], began: float) -> Asked:
+        """Of a verb's parameters."""
+        return cls(began=began, **{one.name: given[one.name] for one in fields(cls) if one.name != "began"})
+
+    def check(self, count: int, given: Iterable[Path]) -> list[Path]:
+        """The places of `count` pictures, numbered if several; `InputError` if one may not be written, or was given."""
+        places = numbered(self.output, count)
+        check_places([*places, *([self.strip] if self.strip else [])], given, self.overwrite)
+        return places
+
+
+def make(load: Callable[[], Maker], request: Request, count: int, asked: Asked) -> None:
+    """Make `count` pictures of a request, of seed, seed + 1 …, in one batch; write them, and report."""
     pictures = request.pictures
     expression = request.expression if isinstance(request.expression, str) else None
-    places = numbered(output, count)
-    given = [*pictures, *expression_files(expression)]
-    check_places([*places, *([strip] if strip else [])], given, overwrite)
+    places = asked.check(count, [*pictures, *expression_files(expression)])
     check_given(pictures, expression)
     requests = [replace(request, seed=request.seed + number) for number in range(count)]
     maker = load()
     looked = [maker.look(request) for request in requests]
-    remind(quiet)
+    remind(asked.quiet)
     ready = time.perf_counter()
-    with steps_bar(quiet) as progress:
+    with steps_bar(asked.quiet) as progress:
         drawn = maker.make(looked, progress)
     seconds = time.perf_counter() - ready
+
     from mien.making.made import finish, save_strip
     from mien.making.recording import Fingerprints
 
@@ -65,44 +74,37 @@ def make(
         made = finish(maker, one, prints)
         made.save(place)
         told.append({"path": str(place), **made.line})
-    if strip:
-        save_strip(maker, drawn, strip)
-    settings = {**maker.settings, "prompt": request.prompt}
-    report(maker.kind, told, strip, settings, seconds, began, as_json, verbose)
+    if asked.strip:
+        save_strip(maker, drawn, asked.strip)
+    report(maker.kind, told, {**maker.settings, "prompt": request.prompt}, seconds, asked)
 
 
 def report(
     kind: str,
     made: Sequence[Mapping[str, Any]],
-    strip: Path | None,
     settings: Mapping[str, Any],
     seconds: float,
-    began: float,
-    as_json: bool,
-    verbose: bool,
-    more: Mapping[str, Any] | None = None,
+    asked: Asked,
+    identical: bool | None = None,
     end: str = "",
 ) -> None:
-    """What a person wants to know of the pictures just made; `more` is said in JSON, `end` in words."""
-    total = time.perf_counter() - began
-    if as_json:
-        answer = {
-            "images": made,
-            "strip": str(strip) if strip else None,
-            "settings": settings,
-            **(more or {}),
-        }
-        print_json({**answer, "scored_by": SCORED_BY[kind], "seconds": seconds, "seconds_in_all": total})
+    """What a person wants to know of the pictures just made; `identical` is said in JSON, if known, `end` in words."""
+    total, strip = time.perf_counter() - asked.began, asked.strip
+    if asked.as_json:
+        answer = {"images": made, "strip": str(strip) if strip else None, "settings": settings}
+        same = {} if identical is None else {"identical": identical}
+        times = {"seconds": seconds, "seconds_in_all": total}
+        print_json({**answer, **same, "scored_by": SCORED_BY[kind], **times})
         return
     for one in made:
         print(f"{one['path']}  {one['verdict']}")
-        if verbose and one["id"] is not None:
+        if asked.verbose and one["id"] is not None:
             print(f"  {in_numbers(kind, one)}")
         if one["warning"] and not end:
             tell(one["warning"])
     if strip:
         print(f"{strip}  {SHOWN[kind]}")
-    if verbose:
+    if asked.verbose:
         print("scores by the embedded analyser and recogniser")
         print(f"{seconds:.1f} s to generate, {total:.1f} s in all")
     if any(one["id"] is None for one in made):

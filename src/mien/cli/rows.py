@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import typer
 from tqdm import tqdm
 
-from mien.cli.console import BAD_INPUT, encodable, nearest, print_json, say, tell
+from mien.cli.console import BAD_INPUT, encodable, print_json, say, tell
 from mien.cli.options import MAX_SEED
 from mien.cli.pictures import (
     check_places,
@@ -27,14 +27,14 @@ from mien.cli.pictures import (
     spare,
 )
 from mien.expressions.spec import parse
-from mien.files import check_writable, write_text
+from mien.files import check_writable, make_folder, write_text
 from mien.images import SUFFIXES
 from mien.making.rows import BadRow, Line, Row, deliver
 from mien.making.wishes import MAX_BATCH, Request
 from mien.provenance import check_surroundings
 from mien.spread import Cluster, spread
 from mien.tables import read_table, stored
-from mien.types import InputError
+from mien.types import InputError, nearest
 
 if TYPE_CHECKING:
     from mien.making.rows import Tell, Work
@@ -82,15 +82,9 @@ class Account:
 def read_rows(
     path: Path, out_dir: Path, form: Format, overwrite: bool = False
 ) -> tuple[list[Row], list[BadRow]]:
-    """The rows that can be tried, and those that are wrong in themselves.
-
-    Args:
-        path: a table, as `mien.tables.read_table` reads it.
-        out_dir: where results go. overwrite: also what `mien` did not make is replaced.
-
-    Raises:
-        InputError: the file cannot be read, its header will not do, it has no rows, or the results' table would
-            replace it.
+    """The rows of a table (`mien.tables.read_table`) that can be tried, and those that are wrong in themselves.
+    out_dir: where results go. overwrite: also what `mien` did not make is replaced. Raises `InputError`: the file
+    cannot be read, its header will not do, it has no rows, or the results would replace it.
     """
     spare(files([path]), [out_dir / RESULTS])
     table = read_table(path, lambda columns: form.check(path, columns))
@@ -99,13 +93,12 @@ def read_rows(
     tried: list[tuple[Row, Line]] = []
     taken: dict[Path, int] = {}
     given: set[Hashable] = set()
-    for number, line, cells in ((row.number, row.line, row.cells) for row in table.rows):
+    for one in table.rows:
+        number, line, cells = one.number, one.line, one.cells
         given |= files(form.files(cells))
         try:
-            if table.rows[number - 1].extra:
-                raise InputError(
-                    "has more cells than the header has columns: put texts with commas in quotes."
-                )
+            if one.extra:
+                raise InputError("has more cells than there are columns: put texts with commas in quotes.")
             asked, name = form.ask(cells, number)
             out = out_dir / _below(cells.get("out") or name, form.check_out)
             if out in taken:
@@ -128,11 +121,8 @@ def read_rows(
 
 
 def seed_of(cells: Cells, otherwise: int) -> int:
-    """The row's seed, or the run's where the cell is empty.
-
-    Raises:
-        InputError: it is no whole number from 0, or too large for a generator.
-    """
+    """The row's seed, or the run's where the cell is empty. Raises `InputError`: it is no whole number from 0, or too
+    large for a generator."""
     seed = cells.get("seed")
     if not seed:
         return otherwise
@@ -195,22 +185,15 @@ def make_rows(
     sheet: Path | None = None,
     cluster: Cluster | None = None,
 ) -> None:
-    """Make every row that can be made; bad ones are named. Exit code 2 if any was bad. ``sheet``: where all results are
-    also drawn side by side, each under its expression.
+    """Make every row that can be made; bad ones are named. Exit code 2 if any was bad. Raises `InputError`: `pairs`
+    cannot be used, or nothing can be written to `out_dir`.
 
     Args:
-        work: makes who makes the rows, given whom to tell; None: in a process elsewhere. cluster: where they are.
-
-    Raises:
-        InputError: `pairs` cannot be used, or nothing can be written to `out_dir`.
+        work: makes who makes the rows, given whom to tell; None: in a process elsewhere, of `cluster`.
+        sheet: where all results are also drawn side by side, each under its expression.
     """
     rows, bad = read_rows(pairs, out_dir, form, overwrite)
-    results = out_dir / RESULTS
-    try:
-        out_dir.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"The folder {out_dir} cannot be made: choose another --out-dir.") from error
-    check_writable(results)
+    results = check_writable(make_folder(out_dir, "choose another --out-dir") / RESULTS)
     if sheet is not None:
         check_places([sheet], [pairs], overwrite)
     keep_tables([results], "row,", overwrite)

@@ -62,12 +62,10 @@ def studio(
 
 
 def choices(more: list[str], adapter: str | None = None) -> tuple[dict[str, str], dict[str, str]]:
-    """What people choose from, by name: mini and `more` -> what `load_backbone` takes, and which have `adapter`.
+    """What people choose from, by name: mini and `more` -> what `load_backbone` takes, and which have `adapter`. Raises
+    `InputError`: a model is not there or has no adapter, or two have one name.
 
     Models of the hub are fetched now, so that no job does it while others wait.
-
-    Raises:
-        InputError: a model is not there or has no adapter, or two have one name.
     """
     from mien import preflight
     from mien.types import InputError
@@ -85,9 +83,7 @@ def choices(more: list[str], adapter: str | None = None) -> tuple[dict[str, str]
         own = model not in SPECS and Path(model).expanduser().is_dir()
         holds_one = model == "mini" or (own and (Path(model).expanduser() / "adapter").is_dir())
         if adapter is None and not holds_one:
-            raise InputError(
-                f"{model} is no folder that holds an adapter/: give one that does, or add --adapter FOLDER."
-            )
+            raise InputError(f"{model} is no folder that holds an adapter/: add --adapter FOLDER.")
         folder = find_folder(model).resolve()
         name = folder.name if own else model
         if own and (name in found or name in SPECS):

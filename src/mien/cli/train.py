@@ -41,11 +41,11 @@ def train(
         from mien.training.outlook import check
 
         check(found, overrides or [])
-    from mien.cli.console import say
+    from mien.cli.console import tell
     from mien.training.recipe import run
 
     try:
         print(run(recipe, overrides, out, dry_run, math.inf if minutes is None else minutes))
     except FloatingPointError as error:
-        say(f"mien: {error}.")
+        tell(f"{error}.")
         raise typer.Exit(1) from error

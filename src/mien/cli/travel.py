@@ -93,13 +93,11 @@ def travel(
     else:
         if output.suffix.lower() not in FORMATS:
             raise InputError(
-                f"{output} is neither a film nor a sheet: end the name in {', '.join(MOVING)} or .png."
+                f"{output} is no film or sheet: end the name in {', '.join(MOVING)} or .png."
             )
         check_places([output], overwrite=overwrite)
         if sheet or back:
-            raise InputError(
-                f"{output} is a contact sheet itself: --sheet and --back go with a film ({', '.join(MOVING)})."
-            )
+            raise InputError(f"{output} is a sheet: --sheet and --back go with a film ({', '.join(MOVING)}).")
     if sheet:
         check_places([sheet], overwrite=overwrite)
     given = [identity, *(path for stop in stops for path in expression_files(stop))]

@@ -1,8 +1,8 @@
 """What keeps a picture out of a set: its quality, and an expression or a person that isn't what it should be.
 
-EmojiDiff (supplement, A.1) removes low-quality pictures with LIQE and pairs whose expression drifted by Exp and LMS.
-Its text says that pairs with Exp ≤ 0.05 and LMS ≤ 0.18 are excluded. Read literally that throws the faithful pairs
-away; the purpose it states ("filter out expression-changed data") makes it a slip, so here those are *kept*.
+EmojiDiff (supplement, A.1) removes low-quality pictures by LIQE, and pairs whose expression drifted by Exp and LMS. Its
+text excludes pairs with Exp ≤ 0.05 and LMS ≤ 0.18; its stated purpose ("filter out expression-changed data") makes that
+a slip, so here those are *kept*.
 """
 
 from __future__ import annotations
@@ -40,8 +40,7 @@ class PlainQuality:
         contrast = min(1, σ(Y) / 32)
         exposed  = 1 - share of pixels with Y ≤ 3 or Y ≥ 252
 
-    It finds what is blurred, empty, washed out or blown out. It does not know what a face looks like: for that,
-    install ``pyiqa`` and use LIQE.
+    It does not know what a face looks like: for that, install ``pyiqa`` and use LIQE.
     """
 
     name = "plain"
@@ -65,9 +64,7 @@ class Liqe:
         try:
             import pyiqa
         except ImportError as error:
-            raise InputError(
-                "LIQE needs pyiqa: pip install pyiqa, or choose the quality measure plain."
-            ) from error
+            raise InputError("LIQE needs pyiqa: pip install pyiqa, or choose plain.") from error
         self.metric = pyiqa.create_metric("liqe", device=device)
 
     def __call__(self, crops: ByteImage) -> FloatArray:
@@ -88,11 +85,8 @@ class NoQuality:
 
 
 def load_quality(name: str = "auto") -> Quality:
-    """The measure of this name; "auto" is LIQE where ``pyiqa`` is installed, else plain.
-
-    Raises:
-        InputError: unknown, or not installed.
-    """
+    """The measure of this name; "auto" is LIQE where ``pyiqa`` is installed, else plain. Raises `InputError`: unknown,
+    or not installed."""
     from importlib.util import find_spec
 
     if name == "auto":
@@ -108,9 +102,9 @@ class Limits:
 
     Attributes:
         exp, lms: at most this Exp and LMS between target and reference (EmojiDiff supplement, A.1).
-        id_distance: at least this distance of the recogniser's embeddings of target and reference, so that the
-            reference shows somebody else. The paper has no such number; without it a generator that leaks the
-            target's person would teach just that. None: the recogniser's threshold of one person. 0: not asked.
+        id_distance: at least this distance of target's and reference's embeddings, so that the reference shows somebody
+            else (not in the paper, where a leaking generator would teach its leak). None: the recogniser's threshold of
+            one person. 0: not asked.
         quality: at least this of the quality measure. None: the measure's own (`MIN_QUALITY`).
     """
 
@@ -145,11 +139,8 @@ def distances(target: Seen, reference: Seen) -> dict[str, float]:
 
 
 def judge(scores: dict[str, float], quality: float, limits: Limits) -> str | None:
-    """Why a pair is rejected, the first of: a score that is no number (NaN), low quality, expression changed
-    (Exp, LMS), same person; None: kept.
-
-    A reason is a phrase, a colon and the number; reasons of one kind share the phrase. `limits` must be complete.
-    """
+    """Why a pair is rejected, the first of: a score that is no number (NaN), low quality, expression changed (Exp,
+    LMS), same person; None: kept. A reason is a phrase, a colon and the number. `limits` must be complete."""
     assert limits.quality is not None and limits.id_distance is not None
     for name, value in {"quality": quality, **scores}.items():
         if not math.isfinite(value):  # no comparison would reject it

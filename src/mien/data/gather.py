@@ -25,8 +25,8 @@ LABELS = ("none", "folder", "name", "cluster")
 
 @dataclass(frozen=True)
 class Item:
-    """One picture to be. `name`: relative to its source, unique there. `read`: its bytes; may raise `OSError`; can be
-    pickled, so that a worker elsewhere reads it."""
+    """One picture to be. `name`: relative to its source, unique there. `read`: its bytes, by a worker elsewhere too (it
+    can be pickled); may raise `OSError`."""
 
     name: str
     read: Callable[[], bytes]
@@ -43,19 +43,16 @@ class Source:
 
 
 def open_source(place: str, identity: str = "none", prompt: str = "") -> Source:
-    """The pictures of a place.
+    """The pictures of a place. Raises `InputError`: there is no picture, or a label cannot be found.
 
     Args:
-        place: a folder of pictures (with sub-folders), a ``.tar``, a folder or glob of them (WebDataset), a folder
-            made by ``datasets.save_to_disk``, or ``hf:NAME[:SPLIT]`` of the hub or a local folder it can load.
-        identity: where a person's label is: "none"; "folder", the name of the folder a picture lies in; "name",
-            ``First_Last_0001.jpg``; a ``.csv`` with the columns ``file`` and ``identity`` (and ``prompt``, if you
-            like); else the name of a column of the dataset, or of a field of a sample (in its JSON, or a file of
-            that extension). "cluster" reads none; see `mien.data.ingest`.
-        prompt: name of the column or field that holds a caption; "" for none.
-
-    Raises:
-        InputError: there is no picture, or a label cannot be found.
+        place: a folder of pictures (with sub-folders), a ``.tar``, a folder or glob of them (WebDataset), a folder made
+            by ``datasets.save_to_disk``, or ``hf:NAME[:SPLIT]`` of the hub or a local folder it can load.
+        identity: where a person's label is: "none"; "folder", the name of a picture's folder; "name",
+            ``First_Last_0001.jpg``; a ``.csv`` with the columns ``file``, ``identity`` and perhaps ``prompt``; else a
+            column of the dataset, or a field of a sample (in its JSON, or a file of that extension). "cluster" reads
+            none; see `mien.data.ingest`.
+        prompt: the column or field that holds a caption; "" for none.
     """
     label = _labels(identity)
     if place.startswith(HUB):
@@ -100,9 +97,7 @@ def _person(name: str) -> str | None:
 def _read_labels(path: Path) -> dict[str, tuple[str | None, str]]:
     def check(columns: Sequence[str]) -> None:
         if not {"file", "identity"} <= set(columns):
-            raise InputError(
-                f"{path} must have the columns file and identity: write them into its first line."
-            )
+            raise InputError(f"{path} must have the columns file and identity: write them in its first line.")
 
     rows = [row.cells for row in read_table(path, check).rows]
     if not rows:
@@ -111,16 +106,10 @@ def _read_labels(path: Path) -> dict[str, tuple[str | None, str]]:
 
 
 def _from_fields(identity: str, prompt: str, fields: dict[str, Any], where: str) -> tuple[str | None, str]:
-    """Identity and prompt by the names of fields.
-
-    Raises:
-        InputError: a field that was asked for isn't there.
-    """
+    """Identity and prompt by the names of fields. Raises `InputError`: a field that was asked for isn't there."""
     for name in (identity, prompt):
         if name and name not in fields:
-            raise InputError(
-                f"{where} has no field {name!r}, only {', '.join(fields) or 'pictures'}: name one."
-            )
+            raise InputError(f"{where} has no field {name!r}, only {', '.join(fields) or 'pictures'}.")
     person = fields[identity] if identity else None
     text = fields[prompt] if prompt else ""
     return (None if person in (None, "") else str(person)), ("" if text is None else str(text))

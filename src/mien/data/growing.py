@@ -1,8 +1,7 @@
 """A set that grows part by part and survives a kill at any moment.
 
-A part is a shard of pictures and the tables of its rows. The shard is written first, the part's last table last, each
-atomically: a part whose last table is there is whole, and anything else is written again. At the end the parts become
-the set's own tables, and are removed.
+A part is a shard of pictures, written first, and the tables of its rows, each written atomically; it is whole if its
+last table is there, and is else written again. At the end the parts become the set's own tables, and are removed.
 
     root/shards/000012.tar    root/parts/000012.manifest.parquet    root/manifest.parquet
 """
@@ -16,39 +15,32 @@ from pathlib import Path
 from typing import Any
 
 from mien.data import records
+from mien.files import make_folder
 from mien.types import InputError
 
 PARTS = "parts"
 
 
 class Growing:
-    """Tables of a root that grow together.
+    """Tables of a root, a folder that is made, that grow together.
 
     Args:
-        root: the set's folder; it is made.
         tables: file name of each table → its columns. The last one says which parts are whole.
-        facts: what holds for all rows; a set made with other facts is refused.
-        made_by: the command, for messages.
+        facts: what holds for all rows; a set made with other facts is refused. made_by: the command, for messages.
     """
 
     def __init__(
         self, root: Path, tables: dict[str, dict[str, Any]], facts: dict[str, Any], made_by: str
     ) -> None:
         self.root, self.tables, self.facts, self.made_by = root, tables, facts, made_by
-        try:
-            (root / PARTS).mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InputError(f"The folder {root} cannot be made: choose another place.") from error
+        make_folder(root / PARTS)
         last = list(tables)[-1]
         numbers = [path.name.partition(".")[0] for path in (root / PARTS).glob(f"*.{last}")]
         self.parts = sorted(int(number) for number in numbers if number.isdigit())
 
     def read(self, name: str) -> Any:
-        """All rows of a table so far, as an Arrow table; of rows with one key the first.
-
-        Raises:
-            InputError: they were made with other facts, or cannot be read.
-        """
+        """All rows of a table so far, as an Arrow table; of rows with one key the first. Raises `InputError`: they were
+        made with other facts, or cannot be read."""
         pa = records.arrow()
         paths = [self.root / name] if (self.root / name).is_file() else []
         paths += [self._part(number, name) for number in self.parts]
@@ -79,12 +71,8 @@ class Growing:
         self.parts.append(number)
 
     def finish(self, tables: dict[str, Any], shards: dict[str, set[str | None]]) -> None:
-        """Write the set's own tables, and remove the parts.
-
-        Args:
-            tables: file name → its rows. shards: each folder of shards → the paths that the rows speak of; what else
-                lies there was left by a run that was killed, and is removed too.
-        """
+        """Write the set's own tables, file name → its rows, and remove the parts. shards: each folder of shards → the
+        paths that the rows speak of; what else lies there was left by a run that was killed, and is removed too."""
         for name, table in tables.items():
             records.write_table(records.with_facts(table, self.facts), self.root / name)
         shutil.rmtree(self.root / PARTS)
@@ -112,20 +100,15 @@ class Growing:
 
 @contextmanager
 def alone(root: Path) -> Iterator[None]:
-    """Hold the root's lock, so that two runs never write one set; a killed run holds none.
-
-    Raises:
-        InputError: another run holds it.
-    """
+    """Hold the root's lock, so that two runs never write one set; a killed run holds none. Raises `InputError`: another
+    run holds it."""
     from filelock import FileLock, Timeout
 
     lock = FileLock(root / ".lock")
     try:
         lock.acquire(timeout=0)
     except Timeout as error:
-        raise InputError(
-            f"Another run is writing the set {root}: wait for it, or choose another folder."
-        ) from error
+        raise InputError(f"Another run is writing the set {root}: wait, or choose another.") from error
     try:
         yield
     finally:

@@ -2,11 +2,11 @@
 
 EmojiDiff makes it in two ways: *restruct*, the Base E-Adapter generates with the target as expression reference and
 another person's identity; and *faceswap*, a swapper lays another person's face onto the target. A third is ours:
-*carry*, the photo engine puts the target's expression on another person's photograph. What is blurred, whose expression
-drifted, or who still is the target's person, is rejected (`filters`). The Refined E-Adapter then learns from
-{S_i^¬e, R_¬i^e, T_i^e}: its reference no longer tells who the target is.
+*carry*, the photo engine puts the target's expression on another person's photograph. `filters` rejects what is
+blurred, whose expression drifted, or who still is the target's person. The Refined E-Adapter learns from {S_i^¬e,
+R_¬i^e, T_i^e}.
 
-Here is what one worker does: jobs in, references out. `idi_run` spreads the jobs and writes the set.
+One worker's part is here: jobs in, references out. `idi_run` spreads the jobs and writes the set.
 """
 
 from __future__ import annotations
@@ -54,10 +54,7 @@ class Generator(Protocol):
 
 class Swapper(Protocol):
     """(target picture, identity picture, seed) → the target with that person's face, PIL RGB of the target's size; or,
-    for *carry*, that person's picture with the target's expression.
-
-    Who needs no chance passes the seed over. May raise `InputError` for a pair it cannot do.
-    """
+    for *carry*, that person's picture with the target's expression. `InputError` for a pair it cannot do."""
 
     name: str
 
@@ -97,30 +94,24 @@ def plan(
     with_source: bool = False,
 ) -> list[Job]:
     """The jobs of a set, in an order that depends on `seed` alone: a smaller count is the beginning of a larger one.
+    Raises `InputError`: there is no picture, or only one person.
 
-    Every target is done by all `methods` before the next; when all targets are done, another round begins with other
-    people. The source is the picture of the target's person whose expression is farthest from the target's (the
-    target itself, where there is no other).
+    Every target is done by all `methods` before the next; then another round begins with other people. The source is
+    the picture of the target's person whose expression is farthest from the target's (else the target itself); the
+    other person is of the target's split.
 
     Args:
-        methods: "restruct", "faceswap:NAME", "carry". count: how many; None: one round. split: whose targets; None: of
+        methods: "restruct", "faceswap:NAME", "carry". count: how many; None: one round. split: whose targets; None:
             all.
-            The other person is of the target's split. same_person: where people have no labels, another person is one
-            whose embedding is at least this far. with_source: leave out targets whose person has no other picture.
-
-    Raises:
-        InputError: there is no picture, or only one person.
+        same_person: people without labels are others from this distance of embeddings on.
+        with_source: leave out targets whose person has no other picture.
     """
     rows = manifest.kept(split)
     if not rows:
-        raise InputError(
-            f"{manifest.root} holds no picture of the split {split}: choose another set or split."
-        )
+        raise InputError(f"{manifest.root} holds no picture of the split {split}: choose another.")
     people = _People(manifest, rows, same_person)
     if with_source and not (rows := [row for row in rows if people.source(row) != row]):
-        raise InputError(
-            f"No person in {manifest.root} has two pictures: label them, or do without --with-source."
-        )
+        raise InputError(f"No person in {manifest.root} has two pictures: label them, or drop --with-source.")
     keys, prompts = manifest.values("key"), manifest.values("prompt")
     order = sorted(rows, key=lambda row: _number(seed, keys[row]))
     total = len(order) * len(methods) if count is None else count
@@ -131,19 +122,10 @@ def plan(
         row, how = order[place], methods[method]
         draw = _number(seed, keys[row], how, turn)
         other = people.other(row, draw, 1 if how == RESTRUCT else CANDIDATES)
+        digest = hashlib.sha256(f"{keys[row]}/{keys[other]}/{how}/{seed}/{turn}".encode()).hexdigest()
+        source = keys[people.source(row)]
         jobs.append(
-            Job(
-                key=hashlib.sha256(f"{keys[row]}/{keys[other]}/{how}/{seed}/{turn}".encode()).hexdigest()[
-                    :20
-                ],
-                target=keys[row],
-                source=keys[people.source(row)],
-                other=keys[other],
-                method=how,
-                prompt=prompts[row],
-                other_prompt=prompts[other],
-                seed=draw % 2**31,
-            )
+            Job(digest[:20], keys[row], source, keys[other], how, prompts[row], prompts[other], draw % 2**31)
         )
     return jobs
 
@@ -174,13 +156,10 @@ class _People:
                 if len(found) == candidates:
                     break
         if not found:  # where nearly all are one person's
-            found = [other for other in rng.permutation(rows).tolist() if not self._same(row, other)][
-                :candidates
-            ]
+            found = [other for other in rng.permutation(rows).tolist() if not self._same(row, other)]
+            del found[candidates:]
         if not found:
-            raise InputError(
-                "The set shows one person only in a split: pairs need others, add their pictures."
-            )
+            raise InputError("The set shows one person only in a split: add pictures of others.")
         return min(found, key=lambda other: float(metrics.pose_error(self.pose[row], self.pose[other])))
 
     def source(self, row: int) -> int:
@@ -201,12 +180,12 @@ def _number(*parts: Any) -> int:
 
 
 class Worker:
-    """Does jobs. What it needs is loaded once; the set's folder must be readable where it runs.
+    """Does jobs of a set, whose folder must be readable where it runs; everything is loaded once.
 
     Args:
-        manifest: the set that jobs speak of. generator: for "restruct", None if no job asks. swappers: they have names.
-        limits: `None`s in it are filled from the observer and the quality measure. memory: what swappers look at
-            pictures with; it is told the set's faces. carrier: for "carry".
+        generator: for "restruct", None if no job asks. swappers: they have names. carrier: for "carry".
+        limits: `None`s in it are filled from the observer and the quality measure.
+        memory: what swappers look at pictures with; it is told the set's faces.
     """
 
     def __init__(
@@ -310,16 +289,8 @@ class Worker:
 
 def rejected(job: Job, reason: str) -> Triple:
     """The triple of a job without a result."""
-    return Triple(
-        key=job.key,
-        target=job.target,
-        source=job.source,
-        reference=None,
-        prompt=job.prompt,
-        method=job.method,
-        other=job.other,
-        reason=reason,
-    )
+    names = ("key", "target", "source", "prompt", "method", "other")
+    return Triple(reference=None, reason=reason, **{name: getattr(job, name) for name in names})
 
 
 def complete(limits: Limits, same_person: float, quality: str) -> Limits:

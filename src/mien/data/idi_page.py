@@ -1,7 +1,7 @@
 """A run of IDI to look at: one HTML page that needs nothing else, with samples, counts and histograms.
 
-The samples are laid out as in EmojiDiff's supplement, Fig. 5: the expression reference, then what became of it by
-restruct and by faceswap. Rejected ones follow, with their reasons.
+Samples are laid out as in EmojiDiff's supplement, Fig. 5: the expression reference, then what restruct and faceswap
+made of it. Rejected ones follow, with their reasons.
 """
 
 from __future__ import annotations
@@ -66,15 +66,9 @@ def _quantiles(found: FloatArray) -> dict[str, float] | None:
 
 
 def write(root: str | Path, source: Manifest, samples: int = 24) -> list[Path]:
-    """Write summary.html and summary.json of the run in `root`, atomically.
-
-    Args:
-        source: the set the pairs were made of; it holds the pictures of the people that were laid on.
-        samples: targets shown, and as many rejected references.
-
-    Raises:
-        InputError: there is no run, or the folder cannot be written.
-    """
+    """Write summary.html and summary.json of the run in `root`, atomically. source: the set the pairs were made of.
+    samples: targets shown, and as many rejected references. Raises `InputError`: there is no run, or the folder cannot
+    be written."""
     root = Path(root)
     manifest, triples = Manifest.read(root), read_triples(root, rejected=True)
     facts = summary(triples, manifest.facts)

@@ -1,8 +1,7 @@
 """A whole run of IDI: plan the jobs, spread them, write the pairs as they come, resume, sum up.
 
-What is written is a set like any other (`records`): every picture a pair needs lies in its own shards, so it can be
-moved without the set it was made of. ``pairs/`` holds the kept pairs, one sample each (target, source, reference and
-JSON); ``rejected/`` the references that were turned down.
+What is written is a set like any other (`records`) that needs no other: ``pairs/`` holds the kept pairs, one sample
+each (target, source, reference and JSON); ``rejected/`` the references that were turned down.
 """
 
 from __future__ import annotations
@@ -43,15 +42,14 @@ def run(
     chunk: int = CHUNK,
     progress: Callable[[int], object] = lambda count: None,
 ) -> Run:
-    """Do the jobs that are not done, and write the set in `root`.
+    """Do the jobs that are not done, and write the set in `root`. Raises `InputError`: the folder cannot be written,
+    holds a set made otherwise, or is being written.
 
     Args:
-        manifest: what the jobs speak of. facts: all that decides what a job gives (methods, limits, models…), JSON
-            values; a set made with others is refused. spread: does chunks of jobs, as `spread.here`. progress: is
-            called with the number of jobs done, those that were there already included.
-
-    Raises:
-        InputError: the folder cannot be written, holds a set made otherwise, or is being written.
+        manifest: what the jobs speak of. spread: does chunks of jobs.
+        facts: all that decides what a job gives (methods, limits, models…), JSON values; a set made with others is
+            refused.
+        progress: is called with the number of jobs done, those that were there already included.
     """
     root = Path(root)
     if root.resolve() == manifest.root.resolve():

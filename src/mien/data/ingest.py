@@ -1,8 +1,7 @@
 """Pictures of faces → a set: found, framed, analysed, embedded, judged, split by person, deduplicated.
 
-Every picture of the source gets a row in the manifest; one that cannot be used is rejected with its reason, and none
-stops the run. The set grows by shards (`growing`): started again, the run passes over what is there, so it survives a
-kill, and a source that has grown since is taken up where it ended.
+Every picture of the source gets a row in the manifest; one that cannot be used is rejected with its reason. The set
+grows by shards (`growing`): started again, the run passes over what is there.
 """
 
 from __future__ import annotations
@@ -43,10 +42,11 @@ class Options:
     """How a set is made.
 
     Attributes:
-        framing: "canonical" (the tight crop of the embedded models), "ffhq" (whole head) or "none" (the picture as
-            it is). size: px of the stored crop. faces: "largest", "all", or "single": pictures with several faces
-            are rejected. min_face: smallest face in the source, px of its longer side. min_quality: of the quality
-            measure; None: the measure's own. cluster: people are told apart by their embeddings.
+        framing: "canonical" (the tight crop of the embedded models), "ffhq" (whole head) or "none". size: px of the
+            crop.
+        faces: "largest", "all", or "single": pictures with several faces are rejected. min_face: smallest face in the
+            source, px of its longer side. min_quality: of the quality measure; None: the measure's own.
+        cluster: people are told apart by their embeddings.
         shard: pictures in a shard; as many are lost at most when a run is killed.
     """
 
@@ -76,14 +76,12 @@ def ingest(
     progress: Callable[[int], object] = lambda count: None,
     cluster: Cluster | None = None,
 ) -> Manifest:
-    """Make or complete the set in `root`; returns its manifest.
+    """Make or complete the set in `root`; returns its manifest. Raises `InputError`: the folder cannot be written,
+    holds a set made with other options, or is being written.
 
     Args:
         progress: called with the number of pictures done, those that were there already included.
         cluster: whose workers look at the pictures, which they read from the same paths; None: this process.
-
-    Raises:
-        InputError: the folder cannot be written, holds a set made with other options, or is being written.
     """
     options, root = options or Options(), Path(root)
     limit = MIN_QUALITY[quality.name] if options.min_quality is None else options.min_quality
@@ -153,10 +151,8 @@ def _add_part(growing: Growing, made: Sequence[tuple[Record, bytes | None]]) -> 
 
 @dataclass(frozen=True)
 class _Found:
-    """A picture of the source: its rows, with the bytes to store (None: it was rejected before it was framed).
-
-    `sha`: SHA-256 of its bytes; None: it could not be read.
-    """
+    """A picture of the source: its rows, with the bytes to store (None: it was rejected before it was framed). `sha`:
+    SHA-256 of its bytes; None: it could not be read."""
 
     sha: str | None
     rows: list[tuple[Record, bytes | None]]
@@ -303,10 +299,8 @@ def _split(manifest: Manifest, same_person: float | None) -> Manifest:
 
 
 def clusters(manifest: Manifest, same_person: float) -> list[str | None]:
-    """A label for every row that was kept, by Chinese whispers (Biemann 2006) over the embeddings, as dlib has it.
-
-    A cluster is called after the first key in it; `same_person` is the distance below which two faces are linked.
-    """
+    """A label for every row that was kept, by Chinese whispers (Biemann 2006) over the embeddings, as dlib has it:
+    called after the first key of its cluster. `same_person`: the distance below which two faces are linked."""
     import dlib
 
     rows, embeddings = manifest.kept(), manifest.array("embedding")

@@ -31,11 +31,7 @@ class Observer:
 
 
 def load_observer(analyser: str = "embedded", recogniser: str = "embedded") -> Observer:
-    """The observer of these names, of `mien.metrics.scoring`'s.
-
-    Raises:
-        InputError: an unknown name, or what it needs is not installed.
-    """
+    """The observer of these names, of `mien.metrics.scoring`'s. Raises `InputError`: unknown, or not installed."""
     from mien.face.analyze import analyze_many
     from mien.metrics.scoring import SAME_PERSON, load_scorer
 

@@ -1,8 +1,7 @@
 """Triples for training: a target, its person in another picture, and its expression on (perhaps) another person.
 
 ``triples.parquet`` lies beside the ``manifest.parquet`` whose keys it names (`records`). EmojiDiff writes a triple as
-{S_i^¬e, R_i^e or R_¬i^e, T_i^e}: source, reference, target. Training reads `Pairs`; rejected triples stay in the
-file with their reason, and `Pairs.read` leaves them out.
+{S_i^¬e, R_i^e or R_¬i^e, T_i^e}: source, reference, target. Training reads `Pairs`; rejected triples stay in the file.
 """
 
 from __future__ import annotations
@@ -29,12 +28,12 @@ class Triple:
     """One example.
 
     Attributes:
-        key: unique. target, source, reference: keys of the manifest. Where a person has one picture only, source is
-            the target. reference is None if none could be made.
+        key: unique. target, source, reference: keys of the manifest; source is the target where a person has one
+            picture, reference None if none could be made. other: key of the picture whose person the reference was to
+            show.
         prompt: the target's caption. method: how the reference came about ("restruct", "faceswap:NAME").
-        other: key of the picture whose person the reference was to show.
-        exp, lms: Exp and LMS of target and reference (EmojiDiff Eqs. 1-3). id_distance: of the recogniser's
-            embeddings of target and reference. quality: of the reference. None where there is no face.
+        exp, lms: Exp and LMS of target and reference (EmojiDiff Eqs. 1-3). id_distance: of their embeddings. quality:
+            of the reference. None where there is no face.
         reason: why it was rejected; None: it is kept.
     """
 
@@ -66,11 +65,8 @@ def write_triples(triples: Iterable[Triple], root: Path, facts: dict[str, Any]) 
 
 
 def read_triples(root: str | Path, rejected: bool = False) -> list[Triple]:
-    """The triples of a folder that were kept, or all of them.
-
-    Raises:
-        InputError: there are none, or the file cannot be read.
-    """
+    """The triples of a folder that were kept, or all of them. Raises `InputError`: there are none, or the file cannot
+    be read."""
     table = records.read_table(Path(root) / TRIPLES, columns(), MADE_BY)
     found = [Triple(**row) for row in table.to_pylist()]
     return found if rejected else [triple for triple in found if triple.reason is None]
@@ -85,16 +81,11 @@ class Pairs:
 
     @classmethod
     def read(cls, root: str | Path) -> Pairs:
-        """Read both files of a folder.
-
-        Raises:
-            InputError: one is missing, no triple was kept, or a triple names a picture that isn't there.
-        """
+        """Read both files of a folder. Raises `InputError`: one is missing, no triple was kept, or a triple names a
+        picture that isn't there."""
         triples, manifest = read_triples(root), Manifest.read(root)
         if not triples:
-            raise InputError(
-                f"{root} holds no triple that was kept: look at its summary.html for the reasons."
-            )
+            raise InputError(f"{root} holds no triple that was kept: its summary.html says why.")
         for triple in triples:
             for key in (triple.target, triple.source, triple.reference):
                 if key not in manifest.index:

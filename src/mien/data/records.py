@@ -1,10 +1,8 @@
 """The manifest of a face set: one row a picture, in Parquet, beside the pictures it speaks of.
 
 A set is a folder, its *root*: ``manifest.parquet`` and the pictures, as files or in tar shards in the layout of
-WebDataset (`shards`). Every path in the manifest is relative to the root, so that a set can be moved and says nothing
-of the machine that made it. A tar is not compressed: ``offset`` and ``length`` give any picture by one read.
-
-Rows that were rejected stay, with their reason. The columns are `columns()`; what holds for all rows (analyser,
+WebDataset (`shards`). Paths are relative to the root, so that a set can be moved. A tar is not compressed: ``offset``
+and ``length`` give any picture by one read. Rejected rows stay, with their reason. What holds for all rows (analyser,
 recogniser, framing) is in the file's metadata, as JSON under the key ``mien``.
 """
 
@@ -37,9 +35,9 @@ class Record:
 
     Attributes:
         key: unique in the set. name: what it was called where it came from, relative to that place.
-        path: relative to the root, with forward slashes: the picture, or the shard that holds it.
-        member, offset, length: name, first byte and number of bytes inside the shard; None where `path` is the
-            picture itself. path is None for a picture that was rejected before it could be stored.
+        path: relative to the root, with forward slashes: the picture, or the shard that holds it; None: rejected before
+            it could be stored. member, offset, length: name, first byte and number of bytes inside the shard, else
+            None.
         width, height: px. sha256: of the stored bytes. source_sha256: of the bytes it came from.
         identity: label of the person, or None. split: "train" or "held_out". prompt: a caption, may be empty.
         faces: how many faces the source showed.
@@ -99,11 +97,7 @@ def columns() -> dict[str, Any]:
 
 
 def arrow() -> Any:
-    """The module ``pyarrow``.
-
-    Raises:
-        InputError: it isn't installed.
-    """
+    """The module ``pyarrow``. Raises `InputError`: it isn't installed."""
     try:
         import pyarrow
     except ImportError as error:
@@ -140,11 +134,8 @@ def write_table(table: Any, path: Path) -> None:
 
 
 def read_table(path: Path, types: dict[str, Any], made_by: str) -> Any:
-    """Read a Parquet file that has the columns `types`; others are left out.
-
-    Raises:
-        InputError: the file is missing, damaged, of a newer format, or lacks a column.
-    """
+    """Read a Parquet file that has the columns `types`; others are left out. Raises `InputError`: the file is missing,
+    damaged, of a newer format, or lacks a column."""
     pa = arrow()
     from pyarrow import parquet
 
@@ -168,7 +159,7 @@ def read_table(path: Path, types: dict[str, Any], made_by: str) -> Any:
     except pa.ArrowException as error:
         reason = str(error).splitlines()[0]
         raise InputError(
-            f"{path} has a column of another type ({reason}): delete it and run `{made_by}` again."
+            f"{path} has a wrong column ({reason}): delete it and run `{made_by}` again."
         ) from error
 
 
@@ -185,11 +176,8 @@ class Manifest:
 
     @classmethod
     def read(cls, path: str | Path) -> Manifest:
-        """Read ``manifest.parquet`` of a folder, or a manifest by its own name.
-
-        Raises:
-            InputError: there is none, or it cannot be read.
-        """
+        """Read ``manifest.parquet`` of a folder, or a manifest by its own name. Raises `InputError`: there is none, or
+        it cannot be read."""
         path = Path(path)
         file = path / MANIFEST if path.is_dir() else path
         table = read_table(file, columns(), "mien data ingest")
@@ -253,11 +241,7 @@ class Manifest:
         return Record(**{**values, **arrays})
 
     def face(self, row: int) -> Face:
-        """The face of a row, in pixels of its picture.
-
-        Raises:
-            InputError: it has none.
-        """
+        """The face of a row, in pixels of its picture. Raises `InputError`: it has none."""
         record = self.record(row)
         if record.landmarks is None:
             raise InputError(f"{record.name} has no face in the manifest: leave rejected rows out.")
@@ -271,11 +255,8 @@ class Manifest:
         )
 
     def read_bytes(self, row: int) -> bytes:
-        """The stored bytes of a row's picture.
-
-        Raises:
-            InputError: the file is missing or cut short, or its path leaves the root.
-        """
+        """The stored bytes of a row's picture. Raises `InputError`: the file is missing or cut short, or its path
+        leaves the root."""
         at = self.table.slice(row, 1).select(["key", "path", "offset", "length"]).to_pylist()[0]
         path = self._inside(at["key"], at["path"])
         try:
@@ -289,17 +270,14 @@ class Manifest:
         return data
 
     def picture(self, row: int) -> Image.Image:
-        """The picture of a row, PIL RGB.
-
-        Raises:
-            InputError: it cannot be read, or is not what the manifest was made of.
-        """
+        """The picture of a row, PIL RGB. Raises `InputError`: it cannot be read, or is not what the manifest was made
+        of."""
         data = self.read_bytes(row)
         wanted = self.table.column("sha256")[row].as_py()
         if wanted is not None and hashlib.sha256(data).hexdigest() != wanted:
             name = self.table.column("path")[row].as_py()
             raise InputError(
-                f"{self.root / name} has changed since its manifest was made: make the set again."
+                f"{self.root / name} has changed since the manifest was made: make the set again."
             )
         return Image.open(io.BytesIO(data)).convert("RGB")
 
@@ -314,7 +292,5 @@ class Manifest:
             raise InputError(f"{key} has no picture in the set {self.root}: it was rejected.")
         pure = PurePosixPath(path)
         if pure.is_absolute() or ".." in pure.parts or "\\" in path or ":" in path:
-            raise InputError(
-                f"The path {path} of {key} leaves the set {self.root}: do not trust this manifest."
-            )
+            raise InputError(f"The path {path} of {key} leaves the set {self.root}: do not trust it.")
         return self.root / pure

@@ -1,8 +1,7 @@
 """Pictures in tar shards, in the layout of WebDataset: the files of a sample share their name up to the first dot.
 
-Written and read by the standard library. The layout is no more than names in a plain tar, so the library of that name
-(which also runs shell commands out of file names) is not needed; a test reads our shards with it. Headers hold
-neither time nor owner: the same samples give the same bytes, and nothing of who wrote them.
+The layout is names in a plain tar, so the library of that name (which also runs shell commands out of file names) is
+not needed. Headers hold neither time nor owner: the same samples give the same bytes.
 """
 
 from __future__ import annotations
@@ -49,11 +48,8 @@ def write_shard(path: Path, files: Sequence[tuple[str, bytes]]) -> dict[str, Pla
 
 
 def read_shard(path: Path) -> Iterator[tuple[str, dict[str, bytes]]]:
-    """The samples of a shard: (key, {extension: bytes}). Links and special files are passed over.
-
-    Raises:
-        InputError: it is missing, damaged or no tar.
-    """
+    """The samples of a shard: (key, {extension: bytes}). Links and special files are passed over. Raises `InputError`:
+    it is missing, damaged or no tar."""
     key, sample = "", dict[str, bytes]()
     try:
         with tarfile.open(path) as tar:
@@ -70,9 +66,7 @@ def read_shard(path: Path) -> Iterator[tuple[str, dict[str, bytes]]]:
                 key = name
                 sample[extension.lower()] = stream.read()
     except (OSError, tarfile.TarError, EOFError) as error:
-        raise InputError(
-            f"{path} is not a tar that can be read ({error}): give a WebDataset shard."
-        ) from error
+        raise InputError(f"{path} is no tar that can be read ({error}): give a WebDataset shard.") from error
     if sample:
         yield key, sample
 

@@ -1,8 +1,7 @@
 """What no training run may see: one picture (or person) in twenty, chosen by the SHA-256 of the file's name.
 
-A rule over names, not a list, so that it holds for any folder of pictures and never drifts. A file called
-``First_Last_0003.jpg`` (LFW's habit: a name, then a counter) goes by the person's name, so that somebody is
-held out with all their pictures or not at all. Every other file goes by its own full name.
+A rule over names holds for any folder of pictures. ``First_Last_0003.jpg`` (LFW's habit) goes by the person's name, so
+that somebody is held out with all their pictures or not at all; every other file by its own full name.
 """
 
 from __future__ import annotations

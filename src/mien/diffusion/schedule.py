@@ -25,13 +25,9 @@ class Schedule:
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Schedule:
-        """From the configuration of any diffusers scheduler that has betas.
-
-        Raises:
-            ValueError: its ``beta_schedule`` is not one of linear, scaled_linear, squaredcos_cap_v2, its
-                ``prediction_type`` is neither epsilon nor v_prediction, or its last step is all noise
-                (``rescale_betas_zero_snr``), from which no z_0 can be estimated.
-        """
+        """From the configuration of any diffusers scheduler that has betas. Raises `ValueError`: its ``beta_schedule``
+        is not one of linear, scaled_linear, squaredcos_cap_v2, its ``prediction_type`` is neither epsilon nor
+        v_prediction, or its last step is all noise (``rescale_betas_zero_snr``), from which no z_0 can be estimated."""
         if config.get("rescale_betas_zero_snr"):
             raise ValueError("schedules with rescale_betas_zero_snr are not supported: train with another")
         prediction = str(config.get("prediction_type", "epsilon"))

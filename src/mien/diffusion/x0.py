@@ -15,7 +15,7 @@ Glossary: z_t, t, ᾱ (`alpha_bar`) and ε as in DiffSFSR Eq. 1, z_t = √ᾱ_t 
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -27,7 +27,7 @@ R_TMAX = 600  # EmojiDiff, training details
 
 
 class Estimator(Protocol):
-    """What every estimator of this room is.
+    """The signature of every estimator here; one takes of the keywords what it needs and ignores the others.
 
     Args:
         predict_noise: the network, an ε-predictor.
@@ -64,10 +64,8 @@ def one_step(
     conditions: Conditions,
     schedule: Schedule,
     *,
-    eps: Tensor | None = None,
-    rng: torch.Generator | None = None,
-    posterior_noise: bool = True,
     predicted: Tensor | None = None,
+    **_: Any,
 ) -> Tensor:
     """z0* = (z_t - √(1-ᾱ_t) ε_θ) / √ᾱ_t (DiffSFSR Eq. 1 solved for z_0). Arguments: see `Estimator`."""
     if predicted is None:
@@ -82,10 +80,8 @@ def midpoint(
     conditions: Conditions,
     schedule: Schedule,
     *,
-    eps: Tensor | None = None,
-    rng: torch.Generator | None = None,
-    posterior_noise: bool = True,
     predicted: Tensor | None = None,
+    **_: Any,
 ) -> Tensor:
     """DiffSwap's midpoint (DiffSFSR Eqs. 8 and 9). Arguments: see `Estimator`.
 
@@ -106,10 +102,10 @@ def improved_midpoint(
     conditions: Conditions,
     schedule: Schedule,
     *,
-    eps: Tensor | None = None,
     rng: torch.Generator | None = None,
     posterior_noise: bool = True,
     predicted: Tensor | None = None,
+    **_: Any,
 ) -> Tensor:
     """Improved midpoint sampling (DiffSFSR, section "improved midpoint sampling"). Arguments: see `Estimator`.
 
@@ -131,18 +127,15 @@ def adaptive_noise_inversion(
     schedule: Schedule,
     *,
     eps: Tensor | None = None,
-    rng: torch.Generator | None = None,
-    posterior_noise: bool = True,
     predicted: Tensor | None = None,
     r_tmax: int = R_TMAX,
+    **_: Any,
 ) -> Tensor:
-    """Adaptive Noise Inversion, EmojiDiff Eq. 8 without its Decode. Arguments: see `Estimator`.
+    """Adaptive Noise Inversion, EmojiDiff Eq. 8 without its Decode. Arguments: see `Estimator`. Raises `ValueError`: no
+    `eps`: z_0 is known only in training, as z_t with its noise taken away.
 
     z0* = z_0 + f(t) (ε - ε_θ),  f(t) = √((1-ᾱ_t) / ᾱ_t) for t ≤ r_tmax and f(r_tmax) above. (EmojiDiff writes α_t for
     ᾱ_t.) Up to r_tmax it is `one_step`; above, the prediction's error is not blown up further.
-
-    Raises:
-        ValueError: no `eps`: z_0 is known only in training, as z_t with its noise taken away.
     """
     if eps is None:
         raise ValueError("adaptive noise inversion needs eps, the noise in z_t: it is a training estimator")

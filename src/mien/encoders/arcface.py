@@ -1,8 +1,7 @@
 """ArcFace (Deng et al. 2019) as an identity encoder: what IP-Adapter FaceID is conditioned on.
 
-A recogniser of ArcFace's contract takes the 112 x 112 crop of five points, RGB in [-1, 1], and gives 512
-numbers. Weights are a torch state dict of insightface's ``arcface_torch`` (differentiable) or an ONNX file
-(not differentiable).
+A recogniser of ArcFace's contract takes the 112 x 112 crop of five points, RGB in [-1, 1], and gives 512 numbers.
+Weights are a torch state dict of insightface's ``arcface_torch`` (differentiable) or an ONNX file (not differentiable).
 """
 
 from __future__ import annotations
@@ -89,20 +88,17 @@ def load_iresnet(path: Path) -> IResNet:
     missing = [name for name in wrong.missing_keys if not name.endswith("num_batches_tracked")]
     if missing or wrong.unexpected_keys:
         raise InputError(
-            f"{path} lacks or does not expect {[*missing, *wrong.unexpected_keys][0]}: fetch it again."
+            f"{path} lacks or does not know {[*missing, *wrong.unexpected_keys][0]}: fetch it again."
         )
     return network.requires_grad_(False).eval()
 
 
 def load_onnx(path: Path) -> Callable[[Tensor], Tensor]:
-    """An ONNX recogniser of ArcFace's contract, on the CPU: [b, 3, 112, 112] RGB in [-1, 1] -> [b, 512].
+    """An ONNX recogniser of ArcFace's contract, on the CPU: [b, 3, 112, 112] RGB in [-1, 1] -> [b, 512]. Raises
+    `InputError`: onnxruntime is not installed, or the file is damaged or of another contract.
 
-    The contract is that of insightface's and AuraFace's files: one input and one output of those shapes. A file
-    whose batch is declared to be 1 is run crop by crop. Files that scale 0 to 255 themselves (MXNet's exports)
-    do not follow it, which their shapes do not tell.
-
-    Raises:
-        InputError: onnxruntime is not installed, or the file is damaged or of another contract.
+    Insightface's and AuraFace's files follow it; a batch declared to be 1 is run crop by crop. Files that scale 0 to
+    255 themselves (MXNet's exports) do not follow it, which their shapes do not tell.
     """
     try:
         import onnxruntime
@@ -151,11 +147,9 @@ class ArcFaceIdentity:
         device: str | torch.device = "cpu",
         name: str = "arcface",
     ) -> None:
-        """model: a name in the registry of weights, or a ``.onnx`` or ``.pth`` file. name: for reports.
-
-        The default is what the published FaceID adapters were trained with (non-commercial); "auraface" has
-        the same contract under Apache-2.0, in an embedding space of its own.
-        """
+        """model: a name in the registry of weights, or a ``.onnx`` or ``.pth`` file. name: for reports. The default is
+        what the published FaceID adapters were trained with (non-commercial); "auraface" is under Apache-2.0, in a
+        space of its own."""
         path = Path(model) if Path(model).suffix in (".onnx", ".pth", ".pt") else weights.path(str(model))
         if not path.is_file():
             raise InputError(f"The recogniser {path} does not exist.")

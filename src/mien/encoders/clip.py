@@ -46,11 +46,8 @@ class ClipExpression:
 
     def __init__(self, source: str | Path | None = None, device: str | torch.device = "cpu") -> None:
         """source: a folder of ``CLIPVisionModelWithProjection``, or None: the one file of the registry of weights, of
-        the size in the ``config.json`` beside it, else of ViT-H/14.
-
-        Raises:
-            InputError: it is not there, or cannot be read.
-        """
+        the size in the ``config.json`` beside it, else of ViT-H/14. Raises `InputError`: it is not there, or cannot be
+        read."""
         from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
         place = Path(source) if source is not None else weights.path(DEFAULT)
@@ -65,9 +62,7 @@ class ClipExpression:
                         None, config=config, state_dict=load_file(place)
                     )
         except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-            raise InputError(
-                f"the CLIP image encoder {place} could not be loaded: use another copy of it"
-            ) from error
+            raise InputError(f"the CLIP image encoder {place} cannot be loaded: use another copy") from error
         self.model = model.requires_grad_(False).eval().to(device)
         self.width: int = model.config.projection_dim
         self.size: int = model.config.image_size

@@ -50,11 +50,8 @@ class DlibIdentity:
 
 
 class CompoundIdentity:
-    """Several recognisers of one face.
-
-    Attributes:
-        encoders: in the order given. name: theirs, joined by "+". widths: name → numbers of its embedding.
-    """
+    """Several recognisers of one face, in the order given. name: theirs, joined by "+". widths: name → numbers of its
+    embedding."""
 
     def __init__(self, encoders: Sequence[IdentityEncoder]) -> None:
         names = [encoder.name for encoder in encoders]
@@ -89,14 +86,9 @@ class JoinedIdentity:
 def compound(
     encoders: Iterable[str | IdentityEncoder], device: str | torch.device = "cpu"
 ) -> CompoundIdentity:
-    """Recognisers as one identity encoder whose embeddings stay apart.
-
-    Args:
-        encoders: names of `RECOGNISERS`, or encoders of your own (see `IdentityEncoder`). device: of those named.
-
-    Raises:
-        InputError: no name, an unknown one, the same one twice; or a recogniser's weights are missing.
-    """
+    """Recognisers as one identity encoder whose embeddings stay apart. encoders: names of `RECOGNISERS`, or encoders of
+    your own (see `IdentityEncoder`). device: of those named. Raises `InputError`: no name, an unknown one, the same one
+    twice; or a recogniser's weights are missing."""
     return CompoundIdentity([_load(e, device) if isinstance(e, str) else e for e in encoders])
 
 

@@ -1,8 +1,8 @@
 """dlib's face recogniser: a ResNet whose 128 numbers lie within 0.6 of each other for one person.
 
-It scores (and is what our own recogniser was taught by). Its weights are public domain (Davis King, 2017,
-http://dlib.net/files) and come inside the package `face_recognition_models`, which is never imported: it
-needs `pkg_resources`, which current Pythons no longer have.
+It scores, and our own recogniser was taught by it. Its weights are public domain (Davis King, 2017,
+http://dlib.net/files) and come inside the package `face_recognition_models`, which is never imported: it needs
+`pkg_resources`, which current Pythons no longer have.
 """
 
 from __future__ import annotations
@@ -45,11 +45,8 @@ _PLACES = (_MEAN_FACE + _PADDING) / (1 + 2 * _PADDING) * CHIP_SIZE
 
 
 def find_weights(path: str | Path | None = None) -> Path:
-    """The recogniser's ``.dat``: `path`, else the fetched one, else that of `face_recognition_models`.
-
-    Raises:
-        InputError: it is in none of them, or damaged; the sentence says how to get it.
-    """
+    """The recogniser's ``.dat``: `path`, else the fetched one, else that of `face_recognition_models`. Raises
+    `InputError`: it is in none of them, or damaged; the sentence says how to get it."""
     if path is not None:
         if not Path(path).is_file():
             raise InputError(f"The dlib weights {path} do not exist: run `mien models fetch {ENTRY}`.")
@@ -65,11 +62,8 @@ def find_weights(path: str | Path | None = None) -> Path:
 
 
 class DlibRecogniser:
-    """Identity by dlib; not differentiable. One call runs at a time (it holds a lock): threads may share it.
-
-    Args:
-        path: the ``.dat`` file; None: `find_weights`.
-    """
+    """Identity by dlib, of the ``.dat`` at `path` (None: `find_weights`); not differentiable. One call runs at a time
+    (it holds a lock): threads may share it."""
 
     name = "dlib"
     width = WIDTH
@@ -101,9 +95,9 @@ class DlibRecogniser:
 def chip(image: Image.Image, face: Face) -> ByteImage:
     """The face upright in [150, 150, 3] uint8 RGB, as dlib's recogniser was trained on it.
 
-    dlib aligns by five points of its own predictor. MediaPipe's five give embeddings within 0.12 of dlib's
-    own on average (UTKFace and LFW crops), as near as running dlib's detector and predictor again comes.
-    Outside the picture its edge is repeated; dlib's black there is further off (0.15).
+    MediaPipe's five points give embeddings within 0.12 of those by dlib's own predictor on average (UTKFace and LFW
+    crops), as near as a second run of dlib's detector comes. Outside the picture its edge is repeated, not dlib's black
+    (0.15).
     """
     return chip_of_pixels(np.asarray(image.convert("RGB")), face.landmarks)
 

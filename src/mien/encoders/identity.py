@@ -1,8 +1,8 @@
 """Who is in a picture: the embedded recogniser, and the vector the embedded default is conditioned on.
 
-The recogniser is distilled from dlib's (public domain) and lives in dlib's space, standardised: every one of the 128
-numbers has mean 0 and deviation 1 over the training faces, so the cosine of two embeddings is centred (dlib's own
-numbers share a large mean, which makes the cosine of any two people about 0.9).
+The recogniser is distilled from dlib's (public domain) and lives in dlib's space, standardised: its 128 numbers have
+mean 0 and deviation 1 over the training faces, so that the cosine of two embeddings is centred (dlib's own share a
+large mean: any two people have about 0.9).
 """
 
 from __future__ import annotations

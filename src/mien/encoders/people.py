@@ -22,18 +22,13 @@ _SYNONYMS = {"lady": "woman", "female": "woman", "gentleman": "man", "male": "ma
 
 
 def draw(seed: int, prompt: str = "") -> Tensor:
-    """[224] float32: an identity of `EmbeddedIdentity`, the same on every machine up to rounding.
-
-    Args:
-        prompt: of its words, those of `KINDS` and `AGES` are obeyed; else it is a woman of every even seed and a man of
-            every odd one, of any age.
-    """
+    """[224] float32: an identity of `EmbeddedIdentity`, the same on every machine up to rounding. Words of `KINDS` and
+    `AGES` in the prompt are obeyed; else it is a woman of every even seed and a man of every odd one, of any age."""
     kind, age = said(prompt)
     rng = torch.Generator().manual_seed(seed)
     shares, means, factor = _spread()[kind or KINDS[seed % 2]]
-    some = int(
-        torch.multinomial(shares, 1, generator=rng)
-    )  # drawn though an age is told, which leaves the rest
+    # drawn though an age is told: so the rest of the draw stays the same
+    some = int(torch.multinomial(shares, 1, generator=rng))
     mean = means[some if age is None else AGES.index(age)]
     return mean + factor @ torch.randn(len(mean), generator=rng)
 

@@ -1,9 +1,8 @@
 """Expression as pixels, for the embedded default: what EmojiDiff, section 3.1, has CLIP look at.
 
-The canonical crop as a whole at half its size, and each eye with its brow and the mouth at twice theirs, as principal
-components of 16 x 16 patches (`models.autoencoder`, Turk & Pentland 1991 by patch). Unlike the 57 numbers of
-`encoders.expression` they carry everything, the person too; what of it is expression has to be learned, which is what
-EmojiDiff's Refined stage is for. There are no weights but the embedded autoencoder's.
+The canonical crop at half its size, and each eye with its brow and the mouth at twice theirs, as principal components
+of 16 x 16 patches (`models.autoencoder`, whose weights they are). Unlike the 57 numbers of `encoders.expression` they
+carry the person too; to learn what of it is expression is what EmojiDiff's Refined stage is for.
 """
 
 from __future__ import annotations
@@ -42,12 +41,8 @@ def _shipped(device: torch.device) -> nn.Module:
 
 
 class PixelExpression:
-    """The expression input of adapters that look at the reference's pixels.
-
-    Attributes:
-        width: of the embedding, the parts' one after the other. parts: name → width of each, for a
-            `models.compound.CompoundProjection`.
-    """
+    """The expression input of adapters that look at the reference's pixels. width: of the embedding, the parts' one
+    after the other. parts: name → width of each, for a `models.compound.CompoundProjection`."""
 
     name = "pixels"
     width = sum(WIDTHS.values())

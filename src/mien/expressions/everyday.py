@@ -1,12 +1,10 @@
 """What people say for a face, as what the 135 words and blendshapes can say: "smiling", "wink right", "tired", ":)".
 
-``everyday.json`` has the meanings: forms of the 135 words ("scared" is fear), mixes of them ("bittersweet"), and faces
-that are actions rather than feelings, as blendshapes ("wink"). It has base forms; here are their inflections, which
-count only where they lead to a form of the file. The order of a phrase's words does not matter: "closed eyes" is
-"eyes closed". Left and right are the person's own, as ARKit and MediaPipe name them.
-
-Nothing is guessed: a word that is left over ("not happy") makes the whole unknown, and `near` then offers what is
-spelt alike or what its other words mean, never what they negate.
+``everyday.json`` has the meanings in base forms: forms of the 135 words ("scared" is fear), mixes of them
+("bittersweet"), and faces that are actions, as blendshapes ("wink"). Inflections count only where they lead to a form
+of the file. The order of a phrase's words does not matter. Left and right are the person's own, as ARKit and MediaPipe
+name them. Nothing is guessed: a word that is left over ("not happy") makes the whole unknown, and `near` then offers
+what is spelt alike or what its other words mean, never what they negate.
 """
 
 from __future__ import annotations

@@ -28,11 +28,8 @@ RENDERED = "http://cv.iptc.org/newscodes/digitalsourcetype/algorithmicMedia"
 
 @cache
 def picture(word: str) -> Image.Image:
-    """The picture [256, 256] RGB of one of the 135 words or of "neutral".
-
-    Raises:
-        InputError: there is no such word; the nearest ones are named.
-    """
+    """The picture [256, 256] RGB of one of the 135 words or of "neutral". Raises `InputError`: there is no such word;
+    the nearest ones are named."""
     return read_image(FOLDER / f"{word if word == NEUTRAL else labels.get(word).word}.webp")
 
 
@@ -46,7 +43,7 @@ def mix(shapes: Mapping[str, float]) -> dict[str, float]:
     """Blendshapes by name, in [0, 1], as a mix of words: weights above 0.02 that sum to 1, "neutral" among them.
 
     The non-negative least squares fit of the words' prototypes (Lawson & Hanson 1974) to what exceeds a face at rest,
-    shortened to sum 1 if it is longer; what it lacks to 1 is neutral, whose prototype is 0.
+    shortened to sum 1 if it is longer; what it lacks to 1 is neutral.
     """
     from scipy.optimize import nnls
 
@@ -63,11 +60,7 @@ def mix(shapes: Mapping[str, float]) -> dict[str, float]:
 
 
 def named(part: Part) -> dict[str, float]:
-    """The blendshapes that a word or blendshapes name, in [0, 1]; of neutral none.
-
-    Raises:
-        ValueError: the part is a picture, whose blendshapes only an analyser knows.
-    """
+    """The blendshapes that a word or blendshapes name, in [0, 1]; of neutral none. ValueError: it is a picture."""
     if part.picture is not None:
         raise ValueError("a picture has to be analysed")
     if part.word is not None:

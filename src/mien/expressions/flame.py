@@ -39,11 +39,8 @@ def _maps(folder: Path) -> list[FloatArray]:
 
 
 def flame(blendshapes: FloatArray, folder: Path) -> FloatArray:
-    """Blendshapes [52] in [0, 1] -> [55] float64, expression, eyelids and jaw (radians). folder: of `MAPS`.
-
-    Raises:
-        InputError: a map is missing or damaged.
-    """
+    """Blendshapes [52] in [0, 1] -> [55] float64, expression, eyelids and jaw (radians). folder: of `MAPS`. Raises
+    `InputError`: a map is missing or damaged."""
     to_expression, to_pose = _maps(folder)
     eyelids = np.clip(blendshapes[[INDEX["eyeBlinkLeft"], INDEX["eyeBlinkRight"]]], 0, 1)
     jaw = np.clip((blendshapes @ to_pose)[3:], [0, -0.2, -0.2], [np.inf, 0.2, 0.2])

@@ -14,14 +14,12 @@ from mien.types import InputError
 
 
 def find_labelled(place: str | Path) -> tuple[Path, list[tuple[str, str]]]:
-    """The root and (path relative to it, word) of every picture of a CSV file or folder, sorted.
+    """The root and (path relative to it, word) of every picture of a CSV file (columns path and word) or folder,
+    sorted.
 
-    A CSV file has the columns path and word; paths start at its folder. In a folder, a picture's word is the name of
-    the nearest folder around it, also as ``012_joy`` or ``joy-3`` and also below ``train/`` or ``test/``, which is
-    how the 135-class set is laid out.
-
-    Raises:
-        InputError: nothing is there, a word is unknown, or a folder's name holds none.
+    In a folder, a picture's word is the name of the nearest folder around it, also as ``012_joy`` or ``joy-3`` and
+    below ``train/`` or ``test/``, which is how the 135-class set is laid out. Raises `InputError`: nothing is there, a
+    word is unknown, or a folder's name holds none.
     """
     place = Path(place)
     if place.is_file() and place.suffix.lower() == ".csv":
@@ -36,9 +34,7 @@ def find_labelled(place: str | Path) -> tuple[Path, list[tuple[str, str]]]:
             if word is None:
                 stem = inside.parts[-2] if len(inside.parts) > 1 else place.name
                 near = _near(stem)
-                raise InputError(
-                    f"{path} lies in no folder named by a word{near}: rename it, or give a .csv."
-                )
+                raise InputError(f"{path} lies in no folder named by a word{near}: rename it, or give a CSV.")
             found.append((inside.as_posix(), word))
     if not found:
         raise InputError(f"{place} holds no pictures: put them into a folder for each word.")

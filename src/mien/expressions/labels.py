@@ -2,11 +2,11 @@
 
 The words and their clusters are those of Shaver et al. (1987), which DiffSFSR takes as its 135 labels. A
 prototype is written in ``labels.json`` as action units of the Facial Action Coding System with strengths in [0, 1],
-with a reason and its sources; ``UNITS`` says what blendshapes a unit is, on the scale on which MediaPipe reads them
+with a reason and its sources; its ``units`` say what blendshapes a unit is, on the scale on which MediaPipe reads them
 (strength 1 is about the strongest reading in a thousand faces; ``noseSneer`` and ``cheekSquint``, which it hardly
 ever reports, are kept faint for those who drive ARKit's rigs with a prototype):
 
-    prototype_j = min(1, sum over units u of strength_u * UNITS[u]_j)
+    prototype_j = min(1, sum over units u of strength_u * units[u]_j)
 
 Where units 1 and 4 meet (the oblique brows of grief and fear), MediaPipe reads ``browInnerUp`` alone, so
 ``browDown`` is shortened by the strength of unit 1.
@@ -24,43 +24,12 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from mien.face.blendshapes import INDEX, NAMES
 from mien.types import FloatArray, InputError
-
-# Action unit -> blendshapes at full strength; a stem stands for its Left and Right. Units 61 and 62 (eyes left,
-# right) are the person's own left and right.
-UNITS: dict[str, dict[str, float]] = {
-    "1": {"browInnerUp": 0.95},
-    "2": {"browOuterUp": 0.9, "browInnerUp": 0.2},
-    "4": {"browDown": 0.9},
-    "5": {"eyeWide": 0.35},
-    "6": {"eyeSquint": 0.6, "cheekSquint": 0.1},
-    "7": {"eyeSquint": 0.85},
-    "9": {"noseSneer": 0.2, "browDown": 0.4, "mouthUpperUp": 0.4, "eyeSquint": 0.3},
-    "10": {"mouthUpperUp": 0.85},
-    "12": {"mouthSmile": 0.95},
-    "14": {"mouthDimple": 0.5, "mouthPress": 0.4},
-    "15": {"mouthFrown": 0.5, "mouthShrugLower": 0.2},
-    "16": {"mouthLowerDown": 0.85},
-    "17": {"mouthShrugLower": 0.9, "mouthShrugUpper": 0.4},
-    "18": {"mouthPucker": 1.0},
-    "20": {"mouthStretch": 0.7, "mouthLowerDown": 0.3},
-    "22": {"mouthFunnel": 0.5, "mouthPucker": 0.5},
-    "23": {"mouthPress": 0.4, "mouthRollUpper": 0.2, "mouthRollLower": 0.2},
-    "24": {"mouthPress": 0.65, "mouthRollUpper": 0.2, "mouthRollLower": 0.2},
-    "25": {"mouthLowerDown": 0.5, "mouthUpperUp": 0.3},
-    "26": {"jawOpen": 0.5},
-    "27": {"jawOpen": 0.8, "mouthLowerDown": 0.2},
-    "28": {"mouthRollLower": 0.8, "mouthRollUpper": 0.7},
-    "43": {"eyeBlink": 0.75, "eyeLookDown": 0.6, "eyeSquint": 0.2},
-    "61": {"eyeLookOutLeft": 0.9, "eyeLookInRight": 0.9},
-    "62": {"eyeLookInLeft": 0.9, "eyeLookOutRight": 0.9},
-    "63": {"eyeLookUp": 0.65},
-    "64": {"eyeLookDown": 0.85, "eyeBlink": 0.2},
-}
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,8 +38,8 @@ class Label:
 
     Attributes:
         word: lower case. cluster: one of the 25 of Shaver et al.; basic: the emotion it belongs to (love, joy,
-        surprise, anger, sadness, fear). emoji: those that mean it. units: action unit -> strength in (0, 1];
-        a unit may end in L or R, the person's own side. why: the reason, in one line. sources: in full.
+            surprise, anger, sadness, fear). emoji: those that mean it. units: action unit -> strength in (0, 1]; a unit
+            may end in L or R, the person's own side. why: the reason, in one line. sources: in full.
         prototype: [52] float64 in [0, 1], in the order of `mien.face.blendshapes.NAMES`; read-only.
     """
 
@@ -85,9 +54,22 @@ class Label:
 
 
 @cache
+def _content() -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(Path(__file__).with_name("labels.json").read_text(encoding="utf-8"))
+    return content
+
+
+def units() -> dict[str, dict[str, float]]:
+    """Action unit -> blendshapes at full strength; a stem stands for its Left and Right. Units 61 and 62 (eyes left,
+    right) are the person's own left and right."""
+    found: dict[str, dict[str, float]] = _content()["units"]
+    return found
+
+
+@cache
 def labels() -> dict[str, Label]:
     """Every word's label, alphabetically."""
-    content = json.loads(Path(__file__).with_name("labels.json").read_text(encoding="utf-8"))
+    content = _content()
     basic = {cluster: name for name, clusters in content["clusters"].items() for cluster in clusters}
     return {
         word: Label(
@@ -104,15 +86,15 @@ def labels() -> dict[str, Label]:
     }
 
 
-def prototype(units: Mapping[str, float]) -> FloatArray:
+def prototype(strengths: Mapping[str, float]) -> FloatArray:
     """Blendshapes [52] in [0, 1], read-only, of action units with strengths; an unknown unit: KeyError."""
     vector = np.zeros(len(NAMES))
-    for name, strength in units.items():
+    for name, strength in strengths.items():
         sides = {"L": ("Left",), "R": ("Right",)}.get(name[-1], ("Left", "Right"))
-        for stem, weight in UNITS[name.rstrip("LR")].items():
+        for stem, weight in units()[name.rstrip("LR")].items():
             for target in (stem,) if stem in INDEX else (f"{stem}{side}" for side in sides):
                 vector[INDEX[target]] += strength * weight
-    vector[[INDEX["browDownLeft"], INDEX["browDownRight"]]] *= 1 - units.get("1", 0.0)
+    vector[[INDEX["browDownLeft"], INDEX["browDownRight"]]] *= 1 - strengths.get("1", 0.0)
     vector = vector.clip(0, 1)
     vector.setflags(write=False)
     return vector
@@ -125,11 +107,7 @@ def plain(symbol: str) -> str:
 
 
 def get(word: str) -> Label:
-    """The label of a word.
-
-    Raises:
-        InputError: it is none of the 135; the nearest ones are named.
-    """
+    """The label of a word. Raises `InputError`: it is none of the 135; the nearest ones are named."""
     known = labels()
     if word not in known:
         raise InputError(

@@ -33,13 +33,9 @@ How = Literal["random", "typical", "nearest"]
 
 @dataclass(frozen=True)
 class Entry:
-    """One picture.
-
-    Attributes:
-        path: relative to the index's folder. word: its label. sha256: of the file.
-        faces: how many it shows; of the largest: blendshapes [52] in [0, 1], pose [3] degrees, confidence in
-            [0, 1], vector [57] standardised; None where there is no face. reason: why it cannot be used, or None.
-    """
+    """One picture: its path relative to the index's folder, label, SHA-256 of the file, and how many faces it shows; of
+    the largest: blendshapes [52] in [0, 1], pose [3] degrees, confidence in [0, 1], vector [57] standardised (None
+    where there is no face). reason: why it cannot be used, or None."""
 
     path: str
     word: str
@@ -75,14 +71,11 @@ def build(
     progress: Callable[[int, int], None] | None = None,
 ) -> Library:
     """Index labelled pictures (`find_labelled`) into ``expressions.parquet`` in their root; what an earlier run has
-    indexed and has not changed is kept.
+    indexed and has not changed is kept. Raises `InputError`: as `find_labelled`; the index cannot be written.
 
     Args:
-        analyze_many: pictures -> faces of each, largest first; None: the embedded analyser.
-        progress: called with (done, of).
-
-    Raises:
-        InputError: as `find_labelled`; the index cannot be written.
+        analyze_many: pictures -> faces of each, largest first; None: the embedded analyser. progress: called with
+            (done, of).
     """
     root, wanted = find_labelled(place)
     if analyze_many is None:
@@ -123,11 +116,7 @@ class Library:
 
     @classmethod
     def read(cls, place: str | Path) -> Library:
-        """The library in a folder, or of an index file.
-
-        Raises:
-            InputError: there is none, or it is damaged.
-        """
+        """The library in a folder, or of an index file. Raises `InputError`: there is none, or it is damaged."""
         file = Path(place) / INDEX if Path(place).is_dir() else Path(place)
         table = records.read_table(file, _columns(), "mien expressions build")
         rows = [_entry(row) for row in table.to_pylist()]
@@ -141,23 +130,14 @@ class Library:
         count: int = 1,
         near: FloatArray | None = None,
     ) -> list[Entry]:
-        """`count` pictures, without repeats.
-
-        Args:
-            word: only its pictures; None: all. how: "random" by `seed`; "typical": those nearest to the median of
-            the word's vectors; "nearest": those with the least Exp (mean absolute difference of blendshapes) to
-            `near` [52].
-
-        Raises:
-            InputError: there are not so many, or an argument is missing.
-        """
+        """`count` pictures, without repeats. word: only its pictures; None: all. how: "random" by `seed`; "typical":
+        those nearest to the median of the word's vectors; "nearest": those with the least Exp (mean absolute difference
+        of blendshapes) to `near` [52]. Raises `InputError`: there are not so many, or an argument is missing."""
         if word is not None and word != shipped.NEUTRAL:
             labels.get(word)
         pool = [entry for entry in self.usable if word in (None, entry.word)]
         if len(pool) < count:
-            raise InputError(
-                f"The library has {len(pool)} usable pictures of {word or 'faces'}, not {count}."
-            )
+            raise InputError(f"The library has {len(pool)} pictures of {word or 'faces'}, not {count}.")
         if how == "random":
             rng = np.random.default_rng(seed)
             return [pool[i] for i in rng.permutation(len(pool))[:count]]

@@ -82,11 +82,7 @@ def still(coefficients: FloatArray) -> Motion:
 
 
 def write_motion(path: str | Path, motion: Motion) -> None:
-    """Write a motion atomically, a frame a line.
-
-    Raises:
-        InputError: the place cannot be written to.
-    """
+    """Write a motion atomically, a frame a line. Raises `InputError`: the place cannot be written to."""
     parts = {
         "schema": json.dumps(SCHEMA),
         "version": json.dumps(VERSION),
@@ -115,11 +111,8 @@ def is_motion(content: Any) -> bool:
 
 
 def read_motion(path: str | Path) -> Motion:
-    """A motion file, checked before it is used.
-
-    Raises:
-        InputError: it cannot be read, or is none; the sentence names what is wrong.
-    """
+    """A motion file, checked before it is used. Raises `InputError`: it cannot be read, or is none; the sentence names
+    what is wrong."""
     name = str(path)
     try:
         with Path(path).open("rb") as file:
@@ -137,11 +130,7 @@ def read_motion(path: str | Path) -> Motion:
 
 
 def from_json(content: Any, name: str) -> Motion:
-    """A motion from parsed JSON.
-
-    Raises:
-        InputError: see `read_motion`.
-    """
+    """A motion from parsed JSON. Raises `InputError`: see `read_motion`."""
 
     def wrong(what: str) -> InputError:
         return InputError(f"{name}: {what}")
@@ -149,9 +138,7 @@ def from_json(content: Any, name: str) -> Motion:
     if not is_motion(content):
         raise wrong(f'it is no motion: its "schema" has to be "{SCHEMA}".')
     if content.get("version") != VERSION or isinstance(content.get("version"), bool):
-        raise wrong(
-            f"its version is {content.get('version')!r:.40}, and this mien reads {VERSION}: update mien."
-        )
+        raise wrong(f"its version is {content.get('version')!r:.40}, this mien reads {VERSION}: update mien.")
     if unknown := sorted(content.keys() - KEYS):
         raise wrong(f"{unknown[0]!r:.40} is unknown in a motion: leave it out.")
     if missing := [key for key in ASKED if key not in content]:

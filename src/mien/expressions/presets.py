@@ -12,6 +12,7 @@ import numpy as np
 from mien.expressions import everyday
 from mien.expressions.motion import read_motion, still, write_motion
 from mien.face.blendshapes import NAMES
+from mien.files import make_folder
 from mien.types import FloatArray, InputError
 
 FOLDERS = {"darwin": "~/Library/Application Support", "win32": "~/AppData/Local"}
@@ -19,18 +20,13 @@ NAME = re.compile(r"[^\W_][\w-]{0,39}")
 
 
 def folder() -> Path:
-    """Where they lie: ``mien/expressions`` in the platform's folder of data. Looking makes no folder.
-
-    Raises:
-        InputError: there is no home folder.
-    """
+    """Where they lie: ``mien/expressions`` in the platform's folder of data. Looking makes no folder. Raises
+    `InputError`: there is no home folder."""
     data = os.environ.get("XDG_DATA_HOME") or FOLDERS.get(sys.platform, "~/.local/share")
     try:
         return Path(data, "mien", "expressions").expanduser()
     except RuntimeError as error:
-        raise InputError(
-            "There is no home folder for saved expressions: set XDG_DATA_HOME, or HOME."
-        ) from error
+        raise InputError("There is no home folder for expressions: set XDG_DATA_HOME or HOME.") from error
 
 
 def names() -> list[str]:
@@ -39,55 +35,33 @@ def names() -> list[str]:
 
 
 def check_name(name: str) -> None:
-    """Whether an expression may have this name.
-
-    Raises:
-        InputError: it is none, or means something already.
-    """
+    """Whether an expression may have this name. Raises `InputError`: it is none, or means something already."""
     if not NAME.fullmatch(name):
-        raise InputError(
-            f"{name!r:.60} is no name of an expression: use up to 40 letters, digits and hyphens."
-        )
+        raise InputError(f"{name!r:.60} is no name for an expression: use up to 40 letters, digits, hyphens.")
     known = everyday.find(name)
     if known is not None and name.casefold() in (known.name, *known.forms):
         raise InputError(f"{name} is a word for an expression already: choose another name.")
 
 
 def save(name: str, coefficients: FloatArray) -> Path:
-    """Keep coefficients [52] in [0, 1] under a name; what had it is replaced.
-
-    Raises:
-        InputError: as `check_name`, or the folder cannot be written to.
-    """
+    """Keep coefficients [52] in [0, 1] under a name; what had it is replaced. Raises `InputError`: as `check_name`, or
+    the folder cannot be written to."""
     check_name(name)
     place = folder() / f"{name}.json"
-    try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(
-            f"The folder {place.parent} cannot be made ({str(error.strerror).lower()}): set XDG_DATA_HOME to another."
-        ) from error
+    make_folder(place.parent, "set XDG_DATA_HOME to another")
     write_motion(place, still(np.clip(coefficients, 0, 1)))
     return place
 
 
 def remove(name: str) -> None:
-    """Forget a name.
-
-    Raises:
-        InputError: nothing is saved under it.
-    """
+    """Forget a name. Raises `InputError`: nothing is saved under it."""
     if name not in names():
         raise InputError(f"{name!r:.60} is no saved expression: `mien expressions saved` lists them.")
     (folder() / f"{name}.json").unlink()
 
 
 def find(name: str) -> everyday.Meaning | None:
-    """What is saved under a name, as if it were a word; None: nothing.
-
-    Raises:
-        InputError: its file is damaged.
-    """
+    """What is saved under a name, as if it were a word; None: nothing. Raises `InputError`: its file is damaged."""
     if not NAME.fullmatch(name) or not (place := folder() / f"{name}.json").is_file():
         return None
     shapes = dict(zip(NAMES, read_motion(place).coefficients[0].tolist(), strict=True))

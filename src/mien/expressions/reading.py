@@ -1,17 +1,14 @@
 """Blendshapes as the numbers that the embedded analyser would read of a photograph showing them.
 
-The embedded expression encoder gives 57 numbers x of a face: 52 blendshapes and the five LMS ratios (EmojiDiff
-Eqs. 2-3). Someone who asks for ``{"jawOpen": 0.8}`` names one of them, and as a whole vector that is a face no camera
-has seen: an open jaw moves other readings too. So what is asked is taken as an observation y = x_b + noise of the first
-52, and the numbers are the mean of the Gaussian that faces make, given it (Bishop, Pattern Recognition and Machine
-Learning, Eq. 2.96):
+The embedded expression encoder gives 57 numbers x of a face: 52 blendshapes and the five LMS ratios (EmojiDiff Eqs.
+2-3). ``{"jawOpen": 0.8}`` names one of them, and an open jaw moves other readings too. So what is asked is taken as an
+observation y = x_b + noise of the first 52, and the numbers are the mean of the Gaussian that faces make, given it
+(Bishop, Pattern Recognition and Machine Learning, Eq. 2.96):
 
     x = mu + S_b (S_bb + diag(sigma^2))^-1 (y - mu_b)
 
 y: what was named, and what a face at rest shows for the others; sigma: `SURE` for what was named, `LOOSE` for the
-others. ``reading.json`` holds mu, S and rest; ``python -m factory.faces.reading`` computes them from the training
-part of the prepared faces, and prints how well it foretells held-out faces. Generated faces follow such numbers better
-than the bare vector, or the reading of a rendered face: see docs/expressions.md.
+others. ``python -m factory.faces.reading`` computes mu, S and rest, ``reading.json``, from the training faces.
 """
 
 from __future__ import annotations

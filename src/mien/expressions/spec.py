@@ -104,13 +104,10 @@ class Expression:
 
 
 def parse(given: Given | Expression) -> Expression:
-    """Read a specification.
+    """Read a specification. Raises `InputError`: it says nothing that is known; the sentence names what is near.
 
     Args:
         given: a string or path of the language above, a PIL picture, or blendshapes by name.
-
-    Raises:
-        InputError: it says nothing that is known; the sentence names what is near.
     """
     if isinstance(given, Expression):
         return given
@@ -120,7 +117,7 @@ def parse(given: Given | Expression) -> Expression:
         return _blendshapes(dict(given), "the blendshapes")
     if not isinstance(given, (str, Path)):
         raise InputError(
-            f"{type(given).__name__} is no expression: give a picture, a word, an emoji, or blendshapes."
+            f"{type(given).__name__} is no expression: give a picture, word, emoji or blendshapes."
         )
     text = str(given).strip()
     if not text:
@@ -150,12 +147,10 @@ def _mix(text: str) -> Expression:
     if len(items) > 1:
         given = [weight for weight in weights if weight is not None]
         if 0 < len(given) < len(items):
-            raise InputError(
-                f"{_short(text)} weighs some of its parts only: give a weight to all or to none."
-            )
+            raise InputError(f"{_short(text)} weighs some of its parts only: give a weight to all or none.")
         if given and abs(math.fsum(given) - 1) > TOLERANCE + 1e-9:
             raise InputError(
-                f"The weights of {_short(text)} sum to {math.fsum(given):g}: make it 1, if need be by +neutral:x."
+                f"The weights of {_short(text)} sum to {math.fsum(given):g}: make it 1, as by +neutral:x."
             )
     total = math.fsum(weight for weight in weights if weight is not None)
     parts: list[Part] = []
@@ -262,9 +257,7 @@ def _blendshapes(content: Any, name: str) -> Expression:
     if is_motion(content):
         motion = from_json(content, name)
         if len(motion) > 1:
-            raise InputError(
-                f"{_short(name)} is a motion of {len(motion)} frames: `mien film PHOTO {name}` plays it."
-            )
+            raise InputError(f"{_short(name)} is a motion of {len(motion)} frames: play it by `mien film`.")
         content = dict(zip(INDEX, motion.coefficients[0].tolist(), strict=True))
     if isinstance(content, list) and len(content) == 1 and isinstance(content[0], dict):
         faces = content[0].get("faces")

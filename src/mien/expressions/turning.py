@@ -1,15 +1,14 @@
 """The embedded expression's 57 numbers as they would be, had the head another pose.
 
-Blendshapes and ratios are read off a picture, and a turned head is read otherwise (of 31,105 training faces, a linear
-rule tells 92% of yaw's variance and 62% of pitch's from the 57 numbers). DiffSFSR takes the pose from the photo and the
-expression from elsewhere, so what the reference's pose has left in its numbers must go. With B the linear regression
-of the numbers on (yaw, pitch), p the pose that is wanted and p_ref the reference's,
+A turned head is read otherwise (of 31,105 training faces, a linear rule tells 92% of yaw's variance and 62% of pitch's
+from the 57 numbers). DiffSFSR takes the pose from the photo and the expression from elsewhere, so what the reference's
+pose has left in its numbers must go. With B the linear regression of the numbers on (yaw, pitch), p the pose that is
+wanted and p_ref the reference's,
 
     e' = e + B (p - p_ref)
 
-A word and blendshapes have no pose of their own; theirs is the one that their numbers betray, by the regression of
-(yaw, pitch) on the numbers. ``turning.json`` holds both regressions; ``python -m factory.faces.turning`` computes
-them from the training part of the prepared faces.
+The pose of a word and of blendshapes is the one that their numbers betray, by the regression of (yaw, pitch) on the
+numbers. ``python -m factory.faces.turning`` computes both, ``turning.json``, from the training faces.
 """
 
 from __future__ import annotations

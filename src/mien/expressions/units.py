@@ -1,6 +1,6 @@
 """Blendshapes as FineFace's 12 action units: an expression encoder for its adapter.
 
-With B [12, 52] what each unit is in blendshapes (``labels.UNITS``), and b what a face moves from its rest:
+With B [12, 52] what each unit is in blendshapes (``labels.units``), and b what a face moves from its rest:
 
     u = argmin over u >= 0 of |B^T u - b|^2,    intensities 5 min(u, 1)
 """

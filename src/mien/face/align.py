@@ -1,8 +1,8 @@
 """The canonical crop of the embedded models, and similarity transforms between a photo and a crop.
 
-The crop is 128 x 128 pixels, framed as tightly as aligned face sets are: the eyes' corners and the base of the nose,
-which hardly move with an expression, are laid on fixed places by the least-squares similarity (Umeyama 1991). Roll,
-scale and position are therefore removed; yaw, pitch and the expression stay.
+The crop is 128 x 128 pixels: the eyes' corners and the base of the nose, which hardly move with an expression, are laid
+on fixed places by the least-squares similarity (Umeyama 1991). Roll, scale and position are therefore removed; yaw,
+pitch and the expression stay.
 """
 
 from __future__ import annotations
@@ -22,11 +22,8 @@ ANCHOR_PLACES = np.array(
 
 
 def similarity(source: FloatArray, target: FloatArray) -> FloatArray:
-    """Least-squares similarity [2, 3] that maps points `source` [n, 2] onto `target` [n, 2] (Umeyama 1991).
-
-    Raises:
-        ValueError: the source points coincide, so no scale can be found.
-    """
+    """Least-squares similarity [2, 3] that maps points `source` [n, 2] onto `target` [n, 2] (Umeyama 1991). Raises
+    `ValueError`: the source points coincide, so no scale can be found."""
     source, target = np.asarray(source, np.float64), np.asarray(target, np.float64)
     mean_source, mean_target = source.mean(0), target.mean(0)
     centred_source, centred_target = source - mean_source, target - mean_target

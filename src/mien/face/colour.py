@@ -17,10 +17,9 @@ APART = (10.0, 25.0)
 
 
 def match_skin(crop: ByteImage, photo: ByteImage, skin: NDArray[np.bool_]) -> ByteImage:
-    """`crop` with its skin's mean and spread of L, a and b (CIE 1976) made those of the photo's skin.
-
-    Reinhard et al. 2001, "Color Transfer between Images", on skin alone. So a face drawn by daylight becomes dark in a
-    dark photo, and grey in a grey one: where the photo's skin has one hue, the crop keeps no other.
+    """`crop` with its skin's mean and spread of L, a and b (CIE 1976) made those of the photo's skin (Reinhard et al.
+    2001, "Color Transfer between Images", on skin alone): a face drawn by daylight becomes dark in a dark photo, and
+    grey in a grey one.
 
     Args:
         crop: [h, w, 3] uint8, generated. photo: [h, w, 3] uint8, the same place of the photo.
@@ -47,16 +46,13 @@ def apart(crop: ByteImage, photo: ByteImage) -> FloatArray:
 def match_colour(crop: ByteImage, photo: ByteImage, mask: FloatArray) -> ByteImage:
     """`crop` with its slow differences from `photo` taken out, as they are seen around the mask.
 
-    Around the face both show the same things. Where they differ in a blurred view, the difference is taken from the
-    crop, and less and less so towards the middle of the mask, where nothing is known: a soft kin of mean-value
-    cloning (Farbman et al. 2009) that does not drag single edges (hair, collars) across the face.
+    The difference of blurred views around the mask is taken from the crop, less and less so towards its middle, where
+    nothing is known: a soft kin of mean-value cloning (Farbman et al. 2009) that does not drag single edges across the
+    face.
 
     Args:
         crop: [h, w, 3] uint8, generated. photo: [h, w, 3] uint8, the same place of the photo.
-        mask: [h, w] in [0, 1], where the crop will be shown.
-
-    Returns:
-        [h, w, 3] uint8. Without anything around the mask it is `crop`.
+        mask: [h, w] in [0, 1], where the crop will be shown; nothing around it: `crop` is returned.
     """
     around = (1.0 - np.asarray(mask, np.float32))[..., None]
     sigma = REACH * crop.shape[0]

@@ -1,10 +1,9 @@
 """Where faces are in a picture: our small network on an image pyramid, and dlib's HOG where it finds nothing.
 
-The learned detector (``mien.face.detector``) looks at copies of the picture, each twice the size of the one
-before; on one of them a face is 20 to 64 px wide. Finer copies are left out once a face fills the picture.
-Where nothing is found, more is tried, in order: the copies that were left out, dlib's frontal HOG detector, a
-finer copy (small faces), quarter turns (a photo without its EXIF orientation), a lower threshold. dlib is
-imported only then.
+The learned detector (``mien.face.detector``) looks at copies of the picture, each twice the size of the one before; on
+one of them a face is 20 to 64 px wide. Finer copies are left out once a face fills the picture. Where nothing is found,
+more is tried, in order: the copies that were left out, dlib's frontal HOG detector, a finer copy (small faces), quarter
+turns (a photo without its EXIF orientation), a lower threshold.
 """
 
 from __future__ import annotations
@@ -40,10 +39,9 @@ class Detection:
     """A face somewhere in a picture.
 
     Attributes:
-        box: [4] x0, y0, x1, y1 px of the picture: a square around the face's centre with the side of the
-            canonical crop. ``align.box_matrix(box, angle)`` is about that crop.
-        score: how sure the detector is, in [0, 1].
-        angle: clockwise tilt of the head, degrees in (-180, 180].
+        box: [4] x0, y0, x1, y1 px of the picture: a square around the face's centre with the side of the canonical
+            crop, which ``align.box_matrix(box, angle)`` about is.
+        score: how sure the detector is, in [0, 1]. angle: clockwise tilt of the head, degrees in (-180, 180].
     """
 
     box: FloatArray
@@ -181,9 +179,7 @@ def _reach(side: float, other: float) -> float:
 
 
 def hog(image: Image.Image) -> list[Detection]:
-    """dlib's frontal detector (Dalal and Triggs 2005; five HOG filters), on a copy of at most 800 px,
-    enlarged twice.
-    """
+    """dlib's frontal detector (Dalal and Triggs 2005; five HOG filters), on a copy of at most 800 px, enlarged by 2."""
     scale = min(1.0, 800 / max(image.size))
     size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
     small = np.asarray(image.resize(size, Image.Resampling.BOX) if scale < 1 else image)
@@ -213,9 +209,7 @@ _QUARTERS = {1: Image.Transpose.ROTATE_90, 3: Image.Transpose.ROTATE_270, 2: Ima
 
 
 def _turned_back(detection: Detection, quarter: int, size: tuple[int, int]) -> Detection:
-    """`detection` in a picture turned anticlockwise by `quarter` quarter turns (now of `size`), in the one
-    before.
-    """
+    """`detection` in a picture turned anticlockwise by `quarter` quarter turns (now of `size`), in the one before."""
     x, y = detection.centre
     for _ in range(quarter):  # one quarter turn clockwise
         x, y, size = size[1] - y, x, (size[1], size[0])

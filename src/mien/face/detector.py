@@ -1,10 +1,8 @@
-"""A small fully convolutional face detector: every cell of a stride-8 grid says whether a face's centre
-lies in it.
+"""A small fully convolutional face detector: every cell of a stride-8 grid says whether a face's centre lies in it.
 
-What it regresses is the canonical crop of ``mien.face.align`` (centre, size, tilt), so a detection can be
-cropped without any further calibration. It sees faces of 20 to 64 pixels; larger ones are found on smaller
-copies of the picture (``mien.face.detect``). The heatmap and its loss follow Zhou et al. 2019, "Objects as
-Points".
+What it regresses is the canonical crop of ``mien.face.align`` (centre, size, tilt). It sees faces of 20 to 64 pixels;
+larger ones are found on smaller copies of the picture (``mien.face.detect``). The heatmap and its loss follow Zhou et
+al. 2019, "Objects as Points".
 """
 
 from __future__ import annotations
@@ -36,8 +34,7 @@ class _Residual(nn.Module):
 
 
 class DetectorNet(nn.Module):
-    """pixels [b, 3, H, W] in [-1, 1], H and W multiples of 8 → per cell of the [H/8, W/8] grid, see
-    `forward`.
+    """pixels [b, 3, H, W] in [-1, 1], H and W multiples of 8 → per cell of the [H/8, W/8] grid, see `forward`.
 
     Args:
         width: channels at stride 8.

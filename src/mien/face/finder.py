@@ -64,9 +64,5 @@ class NetworkFinder:
 
 @lru_cache(maxsize=1)
 def load_finder() -> NetworkFinder:
-    """The shipped detector, checked and loaded once.
-
-    Raises:
-        InputError: its weights are missing or damaged.
-    """
+    """The shipped detector, checked and loaded once. Raises `InputError`: its weights are missing or damaged."""
     return NetworkFinder(load_network(DetectorNet, weights.path("detector")))

@@ -1,8 +1,7 @@
 """Which of the 478 landmarks is what, and what is measured between them.
 
-Indices are MediaPipe's face mesh (0 to 467) and its irises (468 to 477). "Left" and "right" below are as the
-LMS equations write them, which is the picture's side: ``leye`` is the eye on the picture's left (the person's
-right).
+Indices are MediaPipe's face mesh (0 to 467) and its irises (468 to 477). "Left" and "right" below are as the LMS
+equations write them, which is the picture's side: ``leye`` is the eye on the picture's left (the person's right).
 """
 
 from __future__ import annotations

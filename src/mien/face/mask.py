@@ -25,16 +25,11 @@ SUPERSAMPLING = 8  # halved for a polygon of over 512 px, and again over 2048 px
 
 
 def face_mask(landmarks: FloatArray, width: int, height: int, grow: float = 0.0) -> FloatArray:
-    """The face's oval, antialiased: 1 inside, 0 outside, the covered share on its edge.
+    """The face's oval, antialiased: [height, width] float32, 1 inside, 0 outside, the covered share on its edge.
 
     Args:
-        landmarks: [478, 2 or 3] px of the picture.
-        width, height: of the picture, px.
-        grow: moves the edge outwards (or, negative, inwards) by this share of the oval's radius at every
-            point.
-
-    Returns:
-        [height, width] float32 in [0, 1].
+        landmarks: [478, 2 or 3] px of the picture. width, height: of the picture, px.
+        grow: moves the edge outwards (or, negative, inwards) by this share of the oval's radius at every point.
     """
     oval = np.asarray(landmarks, np.float64)[list(OVAL), :2]
     centre = oval.mean(0)
@@ -42,14 +37,8 @@ def face_mask(landmarks: FloatArray, width: int, height: int, grow: float = 0.0)
 
 
 def skin_mask(landmarks: FloatArray, width: int, height: int) -> NDArray[np.bool_]:
-    """Where a face's skin is for certain: the oval, a tenth smaller, without eyes, brows and lips.
-
-    Args:
-        landmarks: [478, 2 or 3] px of the picture. width, height: of the picture, px.
-
-    Returns:
-        [height, width].
-    """
+    """Where a face's skin is for certain, [height, width]: the oval, a tenth smaller, without eyes, brows and lips.
+    landmarks: [478, 2 or 3] px of the picture. width, height: of the picture, px."""
     mask = (face_mask(landmarks, width, height, grow=-0.1) > 0.5).astype(np.uint8)
     for part in FEATURES:
         hull = cv2.convexHull(np.asarray(landmarks)[list(part), :2].astype(np.float32))
@@ -69,12 +58,8 @@ def shown_mask(picture: ByteImage) -> NDArray[np.bool_]:
 
 
 def polygon_mask(polygon: FloatArray, width: int, height: int) -> FloatArray:
-    """A polygon [n, 2] px as an antialiased mask [height, width] float32 (64 samples a pixel; fewer where
-    it is large).
-
-    Raises:
-        InputError: the polygon holds NaN or infinite numbers.
-    """
+    """A polygon [n, 2] px as an antialiased mask [height, width] float32 (64 samples a pixel; fewer where it is large).
+    Raises `InputError`: the polygon holds NaN or infinite numbers."""
     if not np.isfinite(polygon).all():
         raise InputError("A mask cannot be drawn: the landmarks hold NaN or infinite numbers.")
     mask = np.zeros((height, width), np.float32)

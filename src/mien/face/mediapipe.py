@@ -30,10 +30,7 @@ MIN_CONFIDENCE = 0.5
 
 def find_model(path: str | Path | None = None) -> Path:
     """The Face Landmarker's file: `path`, else the fetched one, else that in the folder of data, ``MIEN_SHARED``.
-
-    Raises:
-        InputError: it is in none of them, or damaged; the sentence says what to fetch and where to put it.
-    """
+    Raises `InputError`: it is in none of them, or damaged; the sentence says what to fetch and where to put it."""
     if path is not None:
         if not Path(path).is_file():
             raise InputError(f"The MediaPipe model {path} does not exist: run `mien models fetch {ENTRY}`.")
@@ -51,8 +48,7 @@ class MediaPipeAnalyser:
     """A loaded Face Landmarker. One call runs at a time (it holds a lock): threads may share it.
 
     Args:
-        model: the ``.task`` file; None: `find_model`.
-        max_faces: no more faces than this are returned.
+        model: the ``.task`` file; None: `find_model`. max_faces: no more faces than this are returned.
         min_confidence: of detection and of presence, in [0, 1].
     """
 
@@ -127,11 +123,8 @@ def load(
 
 
 def analyze(image: Image.Image, model: str | Path | None = None) -> list[Face]:
-    """Every face in a PIL picture by MediaPipe's Face Landmarker, largest first; an empty list for none.
-
-    Raises:
-        InputError: MediaPipe, a system library it needs, or its model file is missing.
-    """
+    """Every face in a PIL picture by MediaPipe's Face Landmarker, largest first; an empty list for none. Raises
+    `InputError`: MediaPipe, a system library it needs, or its model file is missing."""
     return load(model)(image)
 
 
@@ -140,13 +133,9 @@ def _import_mediapipe() -> Any:
         import mediapipe
         import mediapipe.tasks.python.vision  # loads the native library, which needs the system's
     except ImportError as error:
-        raise InputError(
-            f'The MediaPipe backend cannot be imported ({error}): pip install "mien[mediapipe]".'
-        ) from error
+        raise InputError(f'MediaPipe cannot be imported ({error}): pip install "mien[mediapipe]".') from error
     except OSError as error:
-        raise InputError(
-            f"MediaPipe cannot load a system library ({error}): install libEGL, libGLESv2 and libGL."
-        ) from error
+        raise InputError(f"MediaPipe lacks a library ({error}): install libEGL, libGLESv2, libGL.") from error
     return mediapipe
 
 

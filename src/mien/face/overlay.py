@@ -1,6 +1,4 @@
-"""What was found, drawn on the picture: boxes, landmarks, the face's mask, and bars of the strongest
-blendshapes.
-"""
+"""What was found, drawn on the picture: boxes, landmarks, the face's mask, and bars of the strongest blendshapes."""
 
 from __future__ import annotations
 

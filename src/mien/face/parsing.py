@@ -1,5 +1,4 @@
-"""A face parsing network (SegFormer, CelebAMask-HQ's 19 labels) through `transformers`, as a mask of chosen
-parts.
+"""A face parsing network (SegFormer, CelebAMask-HQ's 19 labels) through `transformers`, as a mask of chosen parts.
 
 Layout of jonathandinu/face-parsing: `config.json` names the labels, `preprocessor_config.json` the input.
 Optional: mien ships none, and works without one (``mask.face_mask``).
@@ -22,12 +21,8 @@ FACE_PARTS = ("skin", "nose", "eye_g", "l_eye", "r_eye", "l_brow", "r_brow", "mo
 
 
 class FaceParser:
-    """A loaded parsing network.
-
-    Args:
-        source: a folder in `transformers` layout, or an id of the hub (fetched by `transformers`, cached).
-        device: of torch.
-    """
+    """A loaded parsing network. source: a folder in `transformers` layout, or an id of the hub (fetched by
+    `transformers`, cached). device: of torch."""
 
     def __init__(self, source: str | Path = DEFAULT, device: str = "cpu") -> None:
         from transformers import SegformerForSemanticSegmentation
@@ -63,16 +58,13 @@ class FaceParser:
         return result
 
     def mask(self, image: Image.Image, parts: Iterable[str] = FACE_PARTS) -> FloatArray:
-        """Probability [H, W] in [0, 1] that a pixel belongs to one of `parts`.
-
-        Raises:
-            InputError: the network has no label of that name.
-        """
+        """Probability [H, W] in [0, 1] that a pixel belongs to one of `parts`. Raises `InputError`: the network has no
+        label of that name."""
         names = tuple(parts)
         unknown = [name for name in names if name not in self.labels]
         if unknown:
             raise InputError(
-                f"The face parsing model has no label {unknown[0]}: it has {', '.join(sorted(self.labels))}."
+                f"The parsing model has no label {unknown[0]}: {', '.join(sorted(self.labels))}."
             )
         chosen = self.probabilities(image)[[self.labels[name] for name in names]]
         return chosen.sum(0).clip(0, 1).astype(np.float32)

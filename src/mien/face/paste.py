@@ -1,6 +1,4 @@
-"""Laying a crop back into the photo it came from, under a soft mask. Pixels the mask does not touch stay as
-they are.
-"""
+"""Laying a crop back into the photo it came from, under a soft mask. Pixels outside of it stay as they are."""
 
 from __future__ import annotations
 
@@ -13,12 +11,8 @@ from mien.types import ByteImage, FloatArray
 
 
 def feather(mask: FloatArray, radius: float) -> FloatArray:
-    """Soften the edge of a mask [h, w] in [0, 1] inwards: it rises smoothly from 0 at the edge to its value
-    `radius` pixels inside.
-
-    Nothing that was 0 becomes more than 0, and the crop's own border counts as an edge, so that no straight
-    seam is left where a face reaches it.
-    """
+    """Soften the edge of a mask [h, w] in [0, 1] inwards: it rises smoothly from 0 at the edge to its value `radius`
+    pixels inside. The crop's own border counts as an edge, so that no straight seam is left where a face reaches it."""
     mask = np.asarray(mask, np.float32)
     if radius <= 0:
         return mask
@@ -28,7 +22,7 @@ def feather(mask: FloatArray, radius: float) -> FloatArray:
 
 
 def paste_back(photo: ByteImage, crop: ByteImage, matrix: FloatArray, mask: FloatArray) -> ByteImage:
-    """The photo with the crop blended in.
+    """The photo with the crop blended in. Raises `ValueError`: the mask is not of the crop's size.
 
     Args:
         photo: [H, W, 3] uint8 RGB; it is not changed.
@@ -38,9 +32,6 @@ def paste_back(photo: ByteImage, crop: ByteImage, matrix: FloatArray, mask: Floa
 
     Returns:
         [H, W, 3] uint8; wherever the mask is 0, and outside the crop, bit-identical to `photo`.
-
-    Raises:
-        ValueError: the mask is not of the crop's size.
     """
     if mask.shape != crop.shape[:2]:
         raise ValueError(f"the mask is {mask.shape}, but the crop is {crop.shape[:2]}")

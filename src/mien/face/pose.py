@@ -1,8 +1,7 @@
 """A head's rotation as three angles, in degrees, and back.
 
-Frame (MediaPipe's facial transformation matrix): x to the image's right, y up, z towards the camera. A
-rotation R [3, 3] takes the head's own axes (crown +y, nose +z, +x to the right in the image of a frontal
-face) into that frame.
+Frame (MediaPipe's facial transformation matrix): x to the image's right, y up, z towards the camera. A rotation R [3,
+3] takes the head's own axes (crown +y, nose +z, +x to the right in the image of a frontal face) into that frame.
 
     yaw > 0     the face turns to the image's right
     pitch > 0   the face looks up
@@ -12,10 +11,8 @@ Order: nod, then turn, then tilt, each about a fixed axis of the camera::
 
     R = Rz(-roll) · Ry(yaw) · Rx(-pitch)
 
-So roll is exactly the slope of the line between the eyes in the image, and turning the *image* clockwise by
-d degrees adds d to roll and leaves yaw and pitch alone. Yaw and pitch are the azimuth and the elevation of
-the nose once the tilt is undone. At yaw = ±90° nod and tilt are the same movement; roll is then reported as
-0.
+So roll is the slope of the line between the eyes in the image, and turning the *image* clockwise by d degrees adds d to
+it alone. At yaw = ±90° nod and tilt are the same movement; roll is then reported as 0.
 """
 
 from __future__ import annotations
@@ -28,14 +25,9 @@ POLE = 1e-9  # cos(yaw) below this is a pole
 
 
 def angles(rotation: FloatArray) -> FloatArray:
-    """(yaw, pitch, roll) in degrees [..., 3] of rotations [..., 3, 3].
-
-    Ranges: yaw [-90, 90], pitch and roll (-180, 180]. A small scale or shear (as in a fitted matrix) is removed
-    first by taking the nearest rotation.
-
-    Raises:
-        ValueError: not [..., 3, 3], not finite, or a reflection.
-    """
+    """(yaw, pitch, roll) in degrees [..., 3] of rotations [..., 3, 3]: yaw [-90, 90], pitch and roll (-180, 180]. A
+    small scale or shear (as in a fitted matrix) is removed first by taking the nearest rotation. ValueError: not [...,
+    3, 3], not finite, or a reflection."""
     matrix = np.asarray(rotation, np.float64)
     if matrix.shape[-2:] != (3, 3) or not np.isfinite(matrix).all():
         raise ValueError(f"a rotation is a finite [..., 3, 3] matrix, got shape {matrix.shape}")
@@ -65,11 +57,8 @@ def rotation(pose: FloatArray) -> FloatArray:
 
 
 def tilt(matrix: FloatArray) -> float:
-    """How far a similarity [2, 3] turns a picture clockwise, in degrees.
-
-    A face seen in a crop made by ``align.warp(photo, matrix)`` has roll r in the crop and r - tilt(matrix)
-    in the photo.
-    """
+    """How far a similarity [2, 3] turns a picture clockwise, in degrees. A face of roll r in a crop of
+    ``align.warp(photo, matrix)`` has r - tilt(matrix) in the photo."""
     return float(np.rad2deg(np.arctan2(matrix[1, 0], matrix[0, 0])))
 
 

@@ -29,8 +29,7 @@ MOUTH_CORNERS = (61, 291)
 
 
 def five_points(landmarks: FloatArray) -> FloatArray:
-    """ArcFace's five points [5, 2] px of landmarks [478, 2 or 3]: centres of the eyes, nose tip, mouth
-    corners.
+    """ArcFace's five points [5, 2] px of landmarks [478, 2 or 3]: centres of the eyes, nose tip, mouth corners.
 
     An eye's centre is the mean of six points of its outline, so that it does not follow the gaze.
     """
@@ -40,9 +39,7 @@ def five_points(landmarks: FloatArray) -> FloatArray:
 
 
 def arcface_matrix(landmarks: FloatArray, size: int = ARCFACE_SIZE) -> FloatArray:
-    """[2, 3]: photo px → px of ArcFace's crop of `size`, from landmarks [478, 2 or 3] or five points [5,
-    2].
-    """
+    """[2, 3]: photo px → px of ArcFace's crop of `size`, from landmarks [478, 2 or 3] or five points [5, 2]."""
     points = np.asarray(landmarks, np.float64)
     five = points[:, :2] if len(points) == len(ARCFACE) else five_points(points)
     return similarity(five, ARCFACE * (size / ARCFACE_SIZE))
@@ -51,9 +48,9 @@ def arcface_matrix(landmarks: FloatArray, size: int = ARCFACE_SIZE) -> FloatArra
 def ffhq_matrix(landmarks: FloatArray, size: int = FFHQ_SIZE) -> FloatArray:
     """[2, 3]: photo px → px of an FFHQ-style crop of `size`, from landmarks [478, 2 or 3].
 
-    The square of `align_faces` in NVlabs/ffhq-dataset (Karras et al. 2019, appendix A): its direction is
-    the mean of the line between the eyes and the perpendicular to eyes-mouth, its half side max(2 · eyes,
-    1.8 · eyes-mouth), its centre a tenth of the way from the eyes to the mouth.
+    The square of `align_faces` in NVlabs/ffhq-dataset (Karras et al. 2019, appendix A): its direction is the mean of
+    the line between the eyes and the perpendicular to eyes-mouth, its half side max(2 · eyes, 1.8 · eyes-mouth), its
+    centre a tenth of the way from the eyes to the mouth.
     """
     left, right, _, mouth_left, mouth_right = five_points(landmarks)
     between_eyes = right - left

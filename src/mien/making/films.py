@@ -29,11 +29,9 @@ COLUMNS = 8  # of a contact sheet
 
 @dataclass(frozen=True)
 class Film:
-    """Frames (PIL RGB), what each of them shows, and the settings that its files keep.
-
-    `photo`: the file of the photograph that moves, of which a contact sheet keeps author, copyright and date.
-    `scores`: of the frames at the stops, the worst of each.
-    """
+    """Frames (PIL RGB), what each of them shows, and the settings that its files keep. `photo`: the file of the
+    photograph that moves, whose author, copyright and date a contact sheet keeps. `scores`: of the frames at the stops,
+    the worst."""
 
     images: list[Image.Image]
     names: list[str]
@@ -44,10 +42,8 @@ class Film:
     def write(
         self, output: Path, contacts: Path | None = None, fps: float = 8.0, back: bool = False
     ) -> list[Path]:
-        """Write it to `output`, a film or a contact sheet by its suffix; `contacts`: a sheet beside a film.
-
-        `fps`: frames a second. `back`: the film also runs backwards, so that it joins.
-        """
+        """Write it to `output`, a film or a contact sheet by its suffix; `contacts`: a sheet beside a film. `fps`:
+        frames a second. `back`: the film also runs backwards, so that it joins."""
         written = []
         kind = PARTLY_GENERATED if self.settings.get("engine") == "photo" else DIGITAL_SOURCE_TYPE
         if output.suffix.lower() in SUFFIXES:
@@ -69,26 +65,20 @@ def photo_travel(
     frames: int,
     callback: Progress | None = None,
 ) -> Film:
-    """A film of the person's own photograph, through `stops`, by the wish of `photographs`.
-
-    Raises:
-        InputError: a picture cannot be used, or there are too few stops or frames.
-    """
+    """A film of the person's own photograph, through `stops`, by the wish of `photographs`. Raises `InputError`: a
+    picture cannot be used, or there are too few stops or frames."""
     wish = photographs.wish
     places = journeys.positions(len(stops), frames)
     who = photographs.look_at(identity)
     sitter = photographs.sit(who)
     ways = [photographs.target(stop) for stop in stops]
-    images = journey(
-        photographs.pipe,
-        sitter,
-        [way.expression for way in ways],
-        places,
-        wish.strength,
-        wish.relative,
-        wish.region,
-        lambda done, total: None if callback is None else callback(done, total, None),
-    )
+
+    def report(done: int, total: int) -> None:
+        if callback is not None:
+            callback(done, total, None)
+
+    chosen = (wish.strength, wish.relative, wish.region)
+    images = journey(photographs.pipe, sitter, [way.expression for way in ways], places, *chosen, report)
     photo = identity if isinstance(identity, Path) else None
     at_stops = [images[_at(places, k)] for k in range(len(ways))]
     scores = worst(
@@ -108,11 +98,8 @@ def travel(
     batch_size: int = 8,
     callback: Progress | None = None,
 ) -> Film:
-    """A film of the person in a picture, through `stops`, by the wish of `portraits`.
-
-    Raises:
-        InputError: a picture cannot be used, or there are too few stops or frames.
-    """
+    """A film of the person in a picture, through `stops`, by the wish of `portraits`. Raises `InputError`: a picture
+    cannot be used, or there are too few stops or frames."""
     wish = asdict(portraits.wish)
     for name in ("num_images", "face", "expression_face", "lead"):
         del wish[name]

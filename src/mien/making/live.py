@@ -30,11 +30,7 @@ ELSEWHERE = "open `mien studio` and capture its window with OBS, as docs/film.md
 
 
 def open_camera(name: str | Path) -> Footage:
-    """The frames of a camera.
-
-    Raises:
-        InputError: this is not Linux, there is no such camera, or it is in use.
-    """
+    """The frames of a camera. Raises `InputError`: this is not Linux, there is no such camera, or it is in use."""
     if not sys.platform.startswith("linux"):
         raise InputError(f"{name}: cameras are read on Linux only; here {ELSEWHERE}.")
     place = CAMERA if str(name) == "camera" else str(name)
@@ -44,13 +40,11 @@ def open_camera(name: str | Path) -> Footage:
 
 
 class VirtualCamera:
-    """A v4l2 loopback device that other programs see as a camera; a context manager.
+    """A v4l2 loopback device that other programs see as a camera; a context manager. Raises `InputError`: this is not
+    Linux, there is no such device, or it takes no pictures.
 
     Args:
         place: the device, as /dev/video10. size: width and height px. format: FFmpeg's muxer.
-
-    Raises:
-        InputError: this is not Linux, there is no such device, or it takes no pictures.
     """
 
     def __init__(self, place: str | Path, size: tuple[int, int], format: str = "v4l2") -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from PIL import Image
 
+from mien.face.subject import Subject
 from mien.making.recording import Fingerprints
 from mien.making.subjects import Looked
 from mien.making.wishes import Request
@@ -16,10 +17,10 @@ from mien.metrics.words import warning, words
 from mien.provenance import PARTLY_GENERATED, save_image
 from mien.provenance.hashes import hash_pixels
 from mien.sheets import sheet
-from mien.types import FloatArray
+from mien.types import Face, FloatArray
 
 if TYPE_CHECKING:
-    from mien.pipelines.reface import Scene
+    from mien.making.scoring import Judge
 
 Progress = Callable[[int, int, Any], None]
 
@@ -30,15 +31,19 @@ class Drawn:
 
     Attributes:
         image: PIL RGB. slot, batch: which image of how many in one batch it was.
-        scene: of a refaced photo. mask: [H, W] in [0, 1], what of it was generated; None: all.
+        photo: whose face was changed, a photo or a scene made from words; None: the portrait is drawn from nothing.
+        face: where the image's face is; None: it has to be found.
+        mask: [H, W] in [0, 1], what of it was generated; None: all. more: what is told of it beside prompt and seed.
     """
 
     looked: Looked
     image: Image.Image
     slot: int
     batch: int
-    scene: Scene | None = None
+    photo: Subject | None = None
+    face: Face | None = None
     mask: FloatArray | None = None
+    more: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -90,6 +95,8 @@ class Maker(Protocol):
 
     kind: str
 
+    scorer: Judge
+
     @property
     def model(self) -> Recorder:
         """What makes them."""
@@ -106,18 +113,6 @@ class Maker(Protocol):
 
     def score(self, drawn: Drawn) -> dict[str, float | None]:
         """Its scores; those that cannot be told are None, and all are where it shows no face."""
-
-    def told(self, drawn: Drawn) -> dict[str, Any]:
-        """What of its own a picture says beside its scores."""
-
-    def inputs(self, drawn: Drawn, prints: Fingerprints) -> dict[str, Any]:
-        """Fingerprints of what it was made of."""
-
-    def cells(self, drawn: Drawn) -> list[tuple[str, Image.Image]]:
-        """The faces that it was made of, labelled for a contact sheet."""
-
-    def shown(self, drawn: Drawn) -> Image.Image:
-        """Its own face, cropped alike."""
 
 
 def record(
@@ -140,8 +135,8 @@ def record(
 
 def finish(maker: Maker, drawn: Drawn, prints: Fingerprints) -> Made:
     """Score a picture, and collect what its metadata keep, for it to be made again."""
-    told, scores = maker.told(drawn), maker.score(drawn)
-    inputs = {"salt": prints.salt, **maker.inputs(drawn, prints)}
+    told, scores = _told(maker.kind, drawn), maker.score(drawn)
+    inputs = {"salt": prints.salt, **_inputs(maker.kind, drawn, prints)}
     found = record(maker.model, inputs, drawn.image, drawn.slot, drawn.batch)
     settings = {**maker.settings, **told, **found, "scores": scores}
     photo = drawn.looked.request.photo if maker.kind == "reface" else drawn.looked.request.identity
@@ -153,6 +148,46 @@ def save_strip(maker: Maker, drawn: Sequence[Drawn], place: Path) -> Path:
     """Write what was given and what came of it side by side, faces cropped alike; it says that a part of it was
     generated."""
     request = drawn[0].looked.request
-    row = [*maker.cells(drawn[0]), *(("result", maker.shown(one)) for one in drawn)]
+    row = [*_given(maker, drawn[0]), *(("result", maker.scorer.crop_result(one)) for one in drawn)]
     settings = {**maker.settings, "kind": "strip", "prompt": request.prompt, "seed": request.seed}
     return save_image(sheet([row]), place, settings, PARTLY_GENERATED)
+
+
+def _told(kind: str, drawn: Drawn) -> dict[str, Any]:
+    """What of its own a picture says beside its scores; the task of a "reface" by the paper's names."""
+    request = drawn.looked.request
+    told: dict[str, Any] = {"prompt": request.prompt, "seed": request.seed}
+    if kind == "reface":
+        told["task"] = "face swapping" if request.expression is None else "swap all"
+        if request.identity is None and not request.people:
+            told["task"] = "reenactment"
+    return told | drawn.more
+
+
+def _inputs(kind: str, drawn: Drawn, prints: Fingerprints) -> dict[str, Any]:
+    """Fingerprints of what a picture was made of."""
+    request, who, how = drawn.looked.request, drawn.looked.who, drawn.looked.how
+    identity: Any = None if who is None else prints(who)
+    photo = None if drawn.photo is None or not (request.photo or kind == "portrait") else prints(drawn.photo)
+    expression = None if how is None else prints.describe(how.expression)
+    if kind == "portrait":
+        return {"identity": identity or photo, "expression": expression}
+    if request.people:
+        identity = [
+            {"face": which, "pictures": [prints(picture) for picture in pictures]}
+            for which, pictures in request.people.items()
+        ]
+    return {"photo": photo, "identity": identity, "expression": expression}
+
+
+def _given(maker: Maker, drawn: Drawn) -> list[tuple[str, Image.Image]]:
+    """The faces that a picture was made of, labelled for a contact sheet."""
+    looked, scorer, found = drawn.looked, maker.scorer, []
+    if drawn.photo is not None:
+        name = "photo" if looked.request.photo or maker.kind == "portrait" else "scene"
+        found.append((name, scorer.crop(drawn.photo.image, drawn.photo.face)))
+    if looked.who is not None:
+        found.append(("identity", scorer.crop(looked.who.image, looked.who.face)))
+    if looked.how is not None:
+        found.append(("expression", scorer.crop_of(looked.how)))
+    return found

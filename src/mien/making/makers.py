@@ -20,13 +20,9 @@ def open_maker(
     scheduler: str | None = None,
     tell: Callable[[str], object] = lambda message: None,
 ) -> Maker:
-    """A maker of what is wished: the photo engine, or diffusion on a model of its own.
-
-    The arguments are those of `Model` and of the makers; the photo engine needs none of them but for a finish.
-
-    Raises:
-        InputError: there is no such model or scheduler, or the model cannot do what is wished.
-    """
+    """A maker of what is wished: the photo engine, or diffusion on a model of its own. The arguments are those of
+    `Model` and of the makers; the photo engine needs them for a finish alone. Raises `InputError`: there is no such
+    model or scheduler, or the model cannot do what is wished."""
     if isinstance(wish, PhotoWish):
         if wish.finish is not None:
             from mien import preflight

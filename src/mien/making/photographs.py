@@ -18,7 +18,6 @@ from mien.expressions.spec import Expression
 from mien.face.subject import Subject
 from mien.images import changed_pixels
 from mien.making.made import Drawn, Progress
-from mien.making.recording import Fingerprints
 from mien.making.scoring import Judge, Scores
 from mien.making.subjects import Looked, Looker, Target
 from mien.making.wishes import PhotoWish
@@ -75,14 +74,12 @@ class Photographed(Drawn):
 
 
 class Photographs:
-    """The photo engine for many pictures (`mien.making.made.Maker`): portraits, or photos of their own size.
+    """The photo engine for many pictures (`mien.making.made.Maker`): portraits, or photos of their own size. Raises
+    `InputError`: there is no such model.
 
     Args:
         wish: of every picture. tell: is told, once, which of several faces was taken.
         device, dtype: of the model that finishes, if one does.
-
-    Raises:
-        InputError: there is no such model.
     """
 
     def __init__(
@@ -99,10 +96,10 @@ class Photographs:
 
             self._finisher = Finisher.from_backbone(wish.finish, device, dtype, wish.finish_strength)
         self.model = PhotoEngine(None if wish.finish is None else find_folder(wish.finish))
-        self._judge = Judge(None)
-        self.pipe = PhotoPipeline(self._judge.analyse)
+        self.scorer = Judge(None)
+        self.pipe = PhotoPipeline(self.scorer.analyse)
         options = ("--face", "--expression-face")
-        self._looker = Looker(self._judge.analyse, wish.face, wish.expression_face, options, tell)
+        self._looker = Looker(self.scorer.analyse, wish.face, wish.expression_face, options, tell)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -116,12 +113,12 @@ class Photographs:
         return {**asdict(self.wish), **told, **self.model.settings}
 
     def look(self, request: Any) -> Looked:
-        """See `Maker`; the person is the photo's."""
+        """See `Maker`; the person is the photo's, in a portrait too."""
         photo = request.identity if self.kind == "portrait" else request.photo
         if photo is None or request.expression is None:
             raise InputError("the photo engine needs a photo of the person and an expression: give both")
         looked = self._looker(request)
-        return Looked(request, self.look_at(photo), looked.how)
+        return Looked(request, None, looked.how, self.look_at(photo))
 
     def look_at(self, photo: Any) -> Subject:
         """The face that is meant in a photo, a path or a PIL picture."""
@@ -132,16 +129,19 @@ class Photographs:
         return self._looker.target(expression)
 
     def make(self, looked: Sequence[Looked], callback: Progress | None = None) -> list[Drawn]:
-        """See `Maker`."""
         drawn: list[Drawn] = []
         for slot, one in enumerate(looked):
-            assert one.who is not None and one.how is not None
-            result = self.express(one.who, one.how.expression)
+            assert one.photo is not None and one.how is not None
+            result = self.express(one.photo, one.how.expression)
             image = result.image()
             if self._finisher is not None:
                 image = self._finisher(result, one.request.seed)
             changed = changed_pixels(np.asarray(image), result.sitter.image)
-            drawn.append(Photographed(one, image, slot, len(looked), mask=changed, expressed=result))
+            drawn.append(
+                Photographed(
+                    one, image, slot, len(looked), one.photo, result.sitter.face, changed, expressed=result
+                )
+            )
             if callback is not None:
                 callback(slot + 1, len(looked), None)
         return drawn
@@ -161,8 +161,8 @@ class Photographs:
     def score(self, drawn: Drawn) -> Scores:
         """See `Maker`: id, exp, pose."""
         assert isinstance(drawn, Photographed) and drawn.expressed is not None
-        assert drawn.looked.who is not None and drawn.looked.how is not None
-        return self.judge(drawn.image, drawn.expressed.sitter, drawn.looked.who, drawn.looked.how)
+        assert drawn.photo is not None and drawn.looked.how is not None
+        return self.judge(drawn.image, drawn.expressed.sitter, drawn.photo, drawn.looked.how)
 
     def judge(self, image: Image.Image, sitter: Sitter, who: Subject, how: Target) -> Scores:
         """The scores of a photo of `who` that got the expression `how` by the wish."""
@@ -171,31 +171,4 @@ class Photographs:
         wanted = focused(sitter, whole, wish.strength, wish.region)
         own = sitter.own[:52]
         asked = np.clip(own + wanted.weight[:52] * (wanted.value[:52] - own), 0, 1)
-        return self._judge.photo(image, sitter, who, how.blendshapes, asked)
-
-    def told(self, drawn: Drawn) -> dict[str, Any]:
-        """See `Maker`."""
-        request = drawn.looked.request
-        return {"prompt": request.prompt, "seed": request.seed} | (
-            {"task": "reenactment"} if self.kind == "reface" else {}
-        )
-
-    def inputs(self, drawn: Drawn, prints: Fingerprints) -> dict[str, Any]:
-        """See `Maker`."""
-        who, how = drawn.looked.who, drawn.looked.how
-        assert who is not None and how is not None
-        told = prints.describe(how.expression)
-        if self.kind == "portrait":
-            return {"identity": prints(who), "expression": told}
-        return {"photo": prints(who), "identity": None, "expression": told}
-
-    def cells(self, drawn: Drawn) -> list[tuple[str, Image.Image]]:
-        """See `Maker`."""
-        who, how = drawn.looked.who, drawn.looked.how
-        assert who is not None and how is not None
-        return [("photo", self._judge.crop(who.image, who.face)), ("expression", self._judge.crop_of(how))]
-
-    def shown(self, drawn: Drawn) -> Image.Image:
-        """See `Maker`; expressions leave the face where it was."""
-        assert isinstance(drawn, Photographed) and drawn.expressed is not None
-        return self._judge.crop(drawn.image, drawn.expressed.sitter.face)
+        return self.scorer.photo(image, sitter, who, how.blendshapes, asked)

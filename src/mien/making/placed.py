@@ -3,36 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from mien.making.made import Drawn, Progress
 from mien.making.model import Model
-from mien.making.refaces import InScene
-from mien.making.scoring import Judge
+from mien.making.scoring import Judge, Scores
 from mien.making.subjects import Looked, Looker
 from mien.making.wishes import RefaceWish
 from mien.pipelines.placed import PlacedPipeline
 from mien.types import InputError
 
 
-@dataclass(frozen=True, eq=False)
-class DrawnInScene(Drawn):
-    """``seed``: whose scene it is."""
-
-    seed: int = 0
-
-
-class PlacedPeople(InScene):
-    """One base model for many scenes (`mien.making.made.Maker`).
+class PlacedPeople:
+    """One base model for many scenes (`mien.making.made.Maker`). Raises `InputError`: there is no such scheduler, or
+    the model makes no scenes.
 
     Args:
         wish: of every picture. scheduler: see `Refaces`. tell: is told which of several faces was taken, and how many
             seeds were passed over.
-
-    Raises:
-        InputError: there is no such scheduler, or the model makes no scenes.
     """
+
+    kind = "reface"
 
     def __init__(
         self,
@@ -47,18 +38,16 @@ class PlacedPeople(InScene):
                 "--expression-scale out, or add --adapter"
             )
         self.model, self.wish = model, wish
-        self._judge = Judge(None)
-        self.pipe = PlacedPipeline(model.backbone, scheduler, self._judge.analyse, tell)
+        self.scorer = Judge(None)
+        self.pipe = PlacedPipeline(model.backbone, scheduler, self.scorer.analyse, tell)
         options = ("--identity-face", "--expression-face")
-        self._looker = Looker(self._judge.analyse, wish.identity_face, wish.expression_face, options, tell)
+        self._looker = Looker(self.scorer.analyse, wish.identity_face, wish.expression_face, options, tell)
 
     @property
     def settings(self) -> dict[str, Any]:
-        """See `Maker`."""
         return {**self.model.settings_of(self.kind, self.wish, self.pipe), "face_by": "photo engine"}
 
     def look(self, request: Any) -> Looked:
-        """See `Maker`."""
         if request.photo is not None:
             raise InputError(
                 f"{self.model.backbone.name} was not trained to put a face into a photo: leave --backbone out for the "
@@ -67,7 +56,6 @@ class PlacedPeople(InScene):
         return self._looker(request)
 
     def make(self, looked: Sequence[Looked], callback: Progress | None = None) -> list[Drawn]:
-        """See `Maker`."""
         drawn: list[Drawn] = []
         for slot, one in enumerate(looked):
             how = None if one.how is None else one.how.expression
@@ -75,10 +63,11 @@ class PlacedPeople(InScene):
             placed = self.pipe(
                 request.prompt, one.who, how, request.seed, wish.steps, wish.guidance, callback=callback
             )
-            drawn.append(DrawnInScene(one, placed.image, slot, len(looked), placed.scene, seed=placed.seed))
+            photo = placed.scene.subject
+            more = {"scene_seed": placed.seed}  # whose scene was taken
+            drawn.append(Drawn(one, placed.image, slot, len(looked), photo, photo.face, more=more))
         return drawn
 
-    def told(self, drawn: Drawn) -> dict[str, Any]:
-        """See `Maker`; and the seed whose scene was taken."""
-        assert isinstance(drawn, DrawnInScene)
-        return {**super().told(drawn), "scene_seed": drawn.seed}
+    def score(self, drawn: Drawn) -> Scores:
+        """See `Maker`: id, exp and pose."""
+        return self.scorer.reface(drawn)

@@ -10,7 +10,6 @@ from PIL import Image
 from mien.face.subject import Subject
 from mien.making.made import Drawn, Made, Progress, record
 from mien.making.model import Model
-from mien.making.recording import Fingerprints
 from mien.making.scoring import Judge, Scores
 from mien.making.subjects import Looked, Looker, Target
 from mien.making.telling import Telling
@@ -34,19 +33,17 @@ class Portraits:
         self.model, self.wish = model, wish
         self.pipe = model.portraits()
         adapter: Any = self.pipe.adapter
-        self._judge = Judge(None if adapter.identity is None else self.pipe.encoder("identity"))
+        self.scorer = Judge(None if adapter.identity is None else self.pipe.encoder("identity"))
         self.telling = Telling(tell, ("the prompt ",))  # which face was taken, `look` says
         self.look = Looker(
-            self._judge.analyse, wish.face, wish.expression_face, ("--face", "--expression-face"), tell
+            self.scorer.analyse, wish.face, wish.expression_face, ("--face", "--expression-face"), tell
         )
 
     @property
     def settings(self) -> dict[str, Any]:
-        """See `Maker`."""
         return self.model.settings_of(self.kind, self.wish, self.pipe)
 
     def make(self, looked: Sequence[Looked], callback: Progress | None = None) -> list[Drawn]:
-        """See `Maker`."""
         wish, requests = self.wish, [one.request for one in looked]
         pairs = [_pair(one) for one in looked]
         with self.telling():
@@ -71,36 +68,13 @@ class Portraits:
 
     def score(self, drawn: Drawn) -> Scores:
         """See `Maker`; all that `mien.metrics.scoring` knows."""
-        return self._judge.portrait(drawn, *_pair(drawn.looked))
+        return self.scorer.portrait(drawn, *_pair(drawn.looked))
 
     def judge(self, image: Image.Image, who: Subject, how: Target) -> Scores:
         """The scores of any picture of `who` with the expression `how`; at rest there is none to be followed."""
-        scores = self._judge.portrait(Drawn(Looked(Request(None, None), who, how), image, 0, 1), who, how)
+        scores = self.scorer.portrait(Drawn(Looked(Request(None, None), who, how), image, 0, 1), who, how)
         at_rest = all(part.kind == "neutral" for part in how.expression.parts)
         return {**scores, "exp_ratio": None} if at_rest else scores
-
-    def told(self, drawn: Drawn) -> dict[str, Any]:
-        """See `Maker`."""
-        request = drawn.looked.request
-        return {"prompt": request.prompt, "seed": request.seed}
-
-    def inputs(self, drawn: Drawn, prints: Fingerprints) -> dict[str, Any]:
-        """See `Maker`."""
-        who, how = _pair(drawn.looked)
-        return {"identity": prints(who), "expression": prints.describe(how.expression)}
-
-    def cells(self, drawn: Drawn) -> list[tuple[str, Image.Image]]:
-        """See `Maker`."""
-        who, how = _pair(drawn.looked)
-        return [
-            ("identity", self._judge.crop(who.image, who.face)),
-            ("expression", self._judge.crop_of(how)),
-        ]
-
-    def shown(self, drawn: Drawn) -> Image.Image:
-        """See `Maker`."""
-        faces = self._judge.faces(drawn)
-        return self._judge.crop(drawn.image, faces[0]) if faces else drawn.image
 
     def invent(
         self, count: int, seed: int, prompt: str | None = None, callback: Progress | None = None
@@ -118,11 +92,7 @@ class Portraits:
 
 
 def _pair(looked: Looked) -> tuple[Subject, Target]:
-    """A portrait's two sides.
-
-    Raises:
-        InputError: the request lacks one.
-    """
+    """A portrait's two sides. Raises `InputError`: the request lacks one."""
     if looked.who is None or looked.how is None:
         raise InputError("a portrait is of a person with an expression: give both")
     return looked.who, looked.how

@@ -43,11 +43,7 @@ class Again:
     prints: Fingerprints
 
     def check(self, models: dict[str, str], force: bool) -> None:
-        """Whether the files of the models are those of then (unless `force`).
-
-        Raises:
-            InputError: they are not.
-        """
+        """Whether the files of the models are those of then (unless `force`). Raises `InputError`: they are not."""
         for part, sha in models.items():
             if self.old["models"].get(part) != sha and not force:
                 raise InputError(
@@ -74,23 +70,19 @@ def read_again(
     force: bool,
     people: Mapping[FaceChoice, Sequence[Path]] | None = None,
 ) -> Again:
-    """What is needed to make `source` again.
+    """What is needed to make `source` again. Raises `InputError`: `source` does not say how it was made; a picture is
+    another than then; or one was not given.
 
     Args:
         kind: "portrait" or "reface". pictures: what was given again, by the names of `OPTIONS`. expression: the same.
         force: other pictures than then will do. people: instead of one identity, for each face its person's pictures;
-        "": for the face of then.
-
-    Raises:
-        InputError: `source` does not say how it was made; a picture is another than then; or one was not given.
+            "": for the face of then.
     """
     old = read_settings(source, kind)
     inputs, prints = old["inputs"], Fingerprints(old["inputs"]["salt"])
     several = isinstance(inputs["identity"], list)
     if people and not several:
-        raise InputError(
-            f"{source} was made with one picture of the identity at most: give --identity as then."
-        )
+        raise InputError(f"{source} was made with one identity picture at most: give --identity as then.")
     given = {
         name: _given(source, name, option, inputs[name], pictures[name], prints, force)
         for name, option in OPTIONS[kind].items()
@@ -105,9 +97,8 @@ def read_again(
     who, photo = given.get("identity"), given.get("photo")
     request = Request(who, wanted, old["prompt"], old["seed"], photo, changed)
     asked: type[Any] = PhotoWish if old.get("engine") == "photo" else WISHES[kind]
-    known = {
-        field.name: old.get(field.name, field.default) for field in fields(asked)
-    }  # newer ones have defaults
+    # newer fields have defaults
+    known = {field.name: old.get(field.name, field.default) for field in fields(asked)}
     wish = asked(**known | ({"teeth": None, "finish": None} if asked is PhotoWish else {}))
     return Again(source, old, request, wish, prints)
 
@@ -132,7 +123,7 @@ def _given(
     image = read_image(path)
     if not force and prints(image) != recorded:
         raise InputError(
-            f"{source} was made from another {name} picture than {path}: give that one, or add --force."
+            f"{source} was made from another {name} picture than {path}: give it, or add --force."
         )
     return image
 
@@ -163,11 +154,8 @@ def _people(
 
 
 def read_settings(source: Path, kind: str) -> Settings:
-    """The settings of a picture of that kind ("portrait", "reface"), all there and all of the right kind.
-
-    Raises:
-        InputError: they are not.
-    """
+    """The settings of a picture of that kind ("portrait", "reface"), all there and all of the right kind. Raises
+    `InputError`: they are not."""
     found = read_provenance(source)
     if found is None:
         raise InputError(
@@ -186,86 +174,82 @@ def read_settings(source: Path, kind: str) -> Settings:
     if wrong == "finish":
         raise InputError(f"{source} was finished by another model: only the command itself makes it again.")
     if wrong is not None:
-        raise InputError(
-            f"{source} does not say its {wrong}, or not in a way that can be used: it was edited."
-        )
+        raise InputError(f"{source} does not say its {wrong} in a way that can be used: it was edited.")
     return settings
 
 
-def _number(value: Any, low: float = 0.0) -> bool:
-    return (
-        isinstance(value, (int, float)) and not isinstance(value, bool) and low <= value <= sys.float_info.max
-    )
+Check = Callable[[Any], bool]
 
 
-def _whole(value: Any, low: int = 0, high: int = 2**63 - 1) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
+def _number(low: float = 0.0, high: float = sys.float_info.max) -> Check:
+    return lambda v: isinstance(v, (int, float)) and not isinstance(v, bool) and low <= v <= high
+
+
+def _whole(low: int = 0, high: int = 2**63 - 1) -> Check:
+    return lambda v: isinstance(v, int) and not isinstance(v, bool) and low <= v <= high
+
+
+def _is(kind: type) -> Check:
+    return lambda v: isinstance(v, kind)
+
+
+def _one_of(*values: Any) -> Check:
+    return lambda v: any(v is one or (isinstance(v, str) and v == one) for one in values)
+
+
+def _or_none(check: Check) -> Check:
+    return lambda v: v is None or check(v)
+
+
+def _list_of(check: Check, most: int) -> Check:
+    return lambda v: isinstance(v, list) and 0 < len(v) <= most and all(map(check, v))
+
+
+def _record(**checks: Check) -> Check:
+    """A dictionary whose values at these keys pass; others are not looked at."""
+    return lambda v: isinstance(v, dict) and all(check(v.get(name)) for name, check in checks.items())
 
 
 def _hex(value: Any) -> bool:
     return isinstance(value, str) and 0 < len(value) <= 64 and all(c in "0123456789abcdef" for c in value)
 
 
+def _face(value: Any) -> bool:
+    return value in ("largest", "left", "right") if isinstance(value, str) else _whole()(value)
+
+
+def _face_or_all(value: Any) -> bool:
+    return value == "all" or _face(value)
+
+
 def _batch(value: Any) -> bool:
-    return (
-        isinstance(value, dict)
-        and _whole(value.get("size"), 1, MAX_BATCH)
-        and _whole(value.get("slot"), 0, value["size"] - 1)
-    )
-
-
-def _inputs(value: Any) -> bool:
-    return (
-        isinstance(value, dict)
-        and all(_hex(value.get(name)) for name in ("salt", "identity"))
-        and _parts(value.get("expression"))
-    )
-
-
-def _reface_inputs(value: Any) -> bool:
-    return (
-        isinstance(value, dict)
-        and _hex(value.get("salt"))
-        and (value.get("photo") is None or _hex(value["photo"]))
-        and (value.get("identity") is None or _hex(value["identity"]) or _new_people(value["identity"]))
-        and (value.get("expression") is None or _parts(value["expression"]))
-        and not (value.get("identity") is None and value.get("expression") is None)
-    )
-
-
-def _new_people(value: Any) -> bool:
-    return (
-        isinstance(value, list)
-        and 0 < len(value) <= 64
-        and all(
-            isinstance(one, dict) and (one.get("face") == "all" or _face(one.get("face"))) for one in value
-        )
-        and len({one["face"] for one in value}) == len(value)
-        and all(isinstance(one.get("pictures"), list) and one["pictures"] for one in value)
-        and all(_hex(picture) for one in value for picture in one["pictures"])
-    )
-
-
-def _parts(value: Any) -> bool:
-    return isinstance(value, list) and 0 < len(value) <= 16 and all(_part(part) for part in value)
+    sized = _record(size=_whole(1, MAX_BATCH), slot=_whole())
+    return sized(value) and value["slot"] < value["size"]
 
 
 def _part(value: Any) -> bool:
-    if not isinstance(value, dict) or not _number(value.get("weight")) or value["weight"] > 1:
-        return False
+    """A part of an expression: its weight, and at most one of a word, a picture and blendshapes."""
     kinds = {"word": str, "picture": str, "blendshapes": dict}
-    extra = value.keys() - {"weight"}
+    extra = value.keys() - {"weight"} if _record(weight=_number(0, 1))(value) else {"", "no part"}
     return len(extra) <= 1 and all(name in kinds and isinstance(value[name], kinds[name]) for name in extra)
 
 
-def _face(value: Any) -> bool:
-    return value in ("largest", "left", "right") if isinstance(value, str) else _whole(value)
+_PARTS = _list_of(_part, 16)
+_PEOPLE = _list_of(_record(face=_face_or_all, pictures=_list_of(_hex, sys.maxsize)), 64)
 
 
-def _turn(value: Any) -> bool:
-    return value is None or (
-        isinstance(value, list) and len(value) == 3 and all(_number(abs(v)) and abs(v) <= 15 for v in value)
+def _new_people(value: Any) -> bool:
+    return _PEOPLE(value) and len({one["face"] for one in value}) == len(value)
+
+
+def _reface_inputs(value: Any) -> bool:
+    known = _record(
+        salt=_hex,
+        photo=_or_none(_hex),
+        identity=lambda v: v is None or _hex(v) or _new_people(v),
+        expression=_or_none(_PARTS),
     )
+    return known(value) and not (value.get("identity") is None and value.get("expression") is None)
 
 
 def _scheduler(value: Any) -> bool:
@@ -274,50 +258,45 @@ def _scheduler(value: Any) -> bool:
     return isinstance(value, str) and value in scheduler_names().values()
 
 
-_SHARED: dict[str, Callable[[Any], bool]] = {
-    "prompt": lambda v: isinstance(v, str),
-    "seed": _whole,
-    "steps": lambda v: _whole(v, 1, 1000),
-    "guidance": _number,
-    "id_scale": _number,
-    "expression_scale": _number,
+_SHARED: dict[str, Check] = {
+    "prompt": _is(str),
+    "seed": _whole(),
+    "steps": _whole(1, 1000),
+    "guidance": _number(),
+    "id_scale": _number(),
+    "expression_scale": _number(),
     "face": _face,
     "expression_face": _face,
-    "backbone": lambda v: isinstance(v, str),
-    "adapter": lambda v: v is None or isinstance(v, str),
-    "device": lambda v: v in ("cpu", "cuda", "mps"),
-    "dtype": lambda v: v in ("float32", "bfloat16", "float16"),
+    "backbone": _is(str),
+    "adapter": _or_none(_is(str)),
+    "device": _one_of("cpu", "cuda", "mps"),
+    "dtype": _one_of("float32", "bfloat16", "float16"),
     "models": lambda v: isinstance(v, dict) and all(map(_hex, v.values())),
-    "environment": lambda v: isinstance(v, dict) and _whole(v.get("threads"), 1, 1024),
+    "environment": _record(threads=_whole(1, 1024)),
     "batch": _batch,
     "pixels": _hex,
 }
-_OF_KIND: dict[str, dict[str, Callable[[Any], bool]]] = {
+_OF_KIND: dict[str, dict[str, Check]] = {
     "portrait": {
-        "negative_prompt": lambda v: isinstance(v, str),
-        "num_images": lambda v: _whole(v, 1),
-        "lead": lambda v: v is None or (_number(v) and v < 1),
-        "inputs": _inputs,
+        "negative_prompt": _is(str),
+        "num_images": _whole(1),
+        "lead": lambda v: v is None or (_number(0, 1)(v) and v < 1),
+        "inputs": _record(salt=_hex, identity=_hex, expression=_PARTS),
     },
-    "reface": {
-        "identity_face": _face,
-        "scheduler": _scheduler,
-        "inputs": _reface_inputs,
-    },
+    "reface": {"identity_face": _face, "scheduler": _scheduler, "inputs": _reface_inputs},
 }
-
 _OF_DIFFUSION = (
     "steps", "guidance", "id_scale", "expression_scale", "negative_prompt", "num_images", "scheduler", "lead",
 )  # fmt: skip
-_OF_PHOTO: dict[str, Callable[[Any], bool]] = {
-    "strength": lambda v: _number(v) and v <= 1.5,
-    "relative": lambda v: isinstance(v, bool),
-    "region": lambda v: v in REGIONS,
-    "face": lambda v: v == "all" or _face(v),
+_OF_PHOTO: dict[str, Check] = {
+    "strength": _number(0, 1.5),
+    "relative": _is(bool),
+    "region": _one_of(*REGIONS),
+    "face": _face_or_all,
     "identity_face": _face,
-    "teeth": lambda v: v is False,  # with a second photo or a finish, the command itself makes it again
-    "turn": _turn,
-    "finish": lambda v: v is None,
+    "teeth": _one_of(False),  # with a second photo or a finish, the command itself makes it again
+    "turn": lambda v: v is None or (_list_of(_number(-15, 15), 3)(v) and len(v) == 3),
+    "finish": _one_of(None),
 }
 
 
@@ -334,15 +313,11 @@ def same_threads(old: Settings, device: str) -> str:
 def model_of(source: Path, old: Settings, backbone: str, adapter: str | None) -> str:
     """Which model to load: a name that is ours, else what the command line says; its hash is compared."""
     if old["adapter"] is not None and adapter is None:
-        raise InputError(
-            f"{source} was made with an adapter of its own, {old['adapter']!r}: add --adapter FOLDER."
-        )
+        raise InputError(f"{source} was made with the adapter {old['adapter']!r}: add --adapter FOLDER.")
     if backbone != "mini":
         return backbone
     if old["backbone"] not in BACKBONES:
-        raise InputError(
-            f"{source} was made with the model {old['backbone']!r}: add --backbone with its place."
-        )
+        raise InputError(f"{source} was made with the model {old['backbone']!r}: add --backbone.")
     return str(old["backbone"])
 
 
@@ -358,9 +333,7 @@ def expression_of(
         )
         expression = replace(expression, parts=read)
         if prints.describe(expression) != recorded and not force:
-            raise InputError(
-                f"{source} was made with another expression than {given}: give the same one, or add --force."
-            )
+            raise InputError(f"{source} was made with another expression: give it, or add --force.")
         return expression
     if any("picture" in part for part in recorded):
         raise InputError(f"{source} does not hold the expression's picture: give EXPRESSION again, as then.")

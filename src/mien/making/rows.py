@@ -69,7 +69,7 @@ class RowMaker:
 
     Args:
         load: given whom to tell, a maker; pickled where the work is spread. tell: is told what a person should know;
-            None: that, and the pictures, come back with the rows, for they are written elsewhere.
+            None: that, and the pictures, come back with the rows, to be written elsewhere.
     """
 
     def __init__(self, load: Callable[[Tell], Maker], tell: Tell | None = None) -> None:

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from mien.backbones import FaceEncoder
     from mien.encoders.identity import EmbeddedIdentity
     from mien.pipelines.photo import Sitter
-    from mien.pipelines.reface import Scene
 
 Scores = dict[str, float | None]
 OF_PHOTOS = ("id", "exp", "pose", "id_distance", "exp_ratio", "detail", "seam", "colour")
@@ -66,6 +65,11 @@ class Judge:
         """The same of what shows an expression."""
         return self.crop(how.image, how.subject.face if how.subject else None)
 
+    def crop_result(self, drawn: Drawn) -> Image.Image:
+        """A result's own face, cropped alike; all of it where it shows none."""
+        faces = self.faces(drawn) if drawn.face is None else [drawn.face]
+        return cropped(drawn.image, faces[0]) if faces else drawn.image
+
     def look(self, subject: Subject) -> Observation:
         """What the scorer keeps of a subject."""
         if subject not in self._seen:
@@ -103,18 +107,20 @@ class Judge:
         scores["detail"] = _told(detail, result, (np.asarray(who.image), who.face.landmarks))
         return scores
 
-    def reface(self, drawn: Drawn, scene: Scene, who: Subject | None, how: Target | None) -> Scores:
+    def reface(self, drawn: Drawn) -> Scores:
         """id: cosine against the wanted person; exp: against the wanted expression (None if it is no picture); pose:
         degrees against the photo; and what `mien.metrics.words` turns into words. All None if the result shows no face
         there."""
-        place = (scene.face.box[:2] + scene.face.box[2:]) / 2
+        own, who, how = drawn.photo, drawn.looked.who, drawn.looked.how
+        assert own is not None
+        place = (own.face.box[:2] + own.face.box[2:]) / 2
         near = [face for face in self.faces(drawn) if _holds(face, place)]
         if not near:
             return dict.fromkeys(OF_PHOTOS)
-        shown = scene.subject if how is None else how.subject
+        shown = own if how is None else how.subject
         asked = None if how is None else how.blendshapes
-        photo = np.asarray(scene.subject.image.convert("RGB")), scene.face
-        scores = self._changed(drawn.image, near[0], photo, who or scene.subject, asked)
+        photo = np.asarray(own.image.convert("RGB")), own.face
+        scores = self._changed(drawn.image, near[0], photo, who or own, asked)
         exp = None if shown is None else metrics.exp(shown.face.blendshapes, near[0].blendshapes)
         scores["exp"] = None if exp is None else float(exp)
         return scores if who is None else {**scores, "colour": None}
@@ -127,8 +133,7 @@ class Judge:
         shapes: FloatArray | None,
         asked: FloatArray | None = None,
     ) -> Scores:
-        """Of a photo that the photo engine changed: id, exp, pose, and what `mien.metrics.words` reads.
-        All None if the result shows no face there.
+        """Of a photo that the photo engine changed: `OF_PHOTOS`; all None if the result shows no face there.
 
         Args:
             who: whom the face shall show. shapes: blendshapes [52] of the expression; None: the photo's stay.

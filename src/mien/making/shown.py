@@ -25,11 +25,8 @@ def on_nobody(expression: Expression) -> Image.Image:
 
 
 def show(expressions: Sequence[Expression], photo: Path = NOBODY) -> list[Image.Image]:
-    """One photo's face, all of it, with each of some expressions, PIL RGB, square.
-
-    Raises:
-        InputError: the photo cannot be used.
-    """
+    """One photo's face, all of it, with each of some expressions, PIL RGB, square. Raises `InputError`: the photo
+    cannot be used."""
     pipe, sitter = _sitter(photo)
     x0, y0, x1, y1 = (float(edge) for edge in sitter.face.box)
     half, x, y = ROOM * max(x1 - x0, y1 - y0) / 2, (x0 + x1) / 2, (y0 + y1) / 2

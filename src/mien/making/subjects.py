@@ -53,11 +53,16 @@ class Target:
 
 @dataclass(frozen=True)
 class Looked:
-    """A request with its pictures seen: `who` and `how` are None where the request names none."""
+    """A request with its pictures seen; each is None where the request names none.
+
+    Attributes:
+        who: the person. how: the expression. photo: the photo that changes, if it is looked at before a model draws.
+    """
 
     request: Request
     who: Subject | None
     how: Target | None
+    photo: Subject | None = None
 
 
 class Looker:
@@ -65,8 +70,8 @@ class Looker:
 
     Args:
         analyse: PIL RGB picture → faces, largest first.
-        identity, expression: which face is meant in pictures of each. options: how a person chooses another, as they
-            write it. tell: is told, once a picture, where the largest of several was taken.
+        identity, expression: which face is meant in pictures of each. options: how a person chooses another. tell: is
+            told, once a picture, where the largest of several was taken.
     """
 
     def __init__(
@@ -82,11 +87,8 @@ class Looker:
         self._known: OrderedDict[tuple[Any, FaceChoice], tuple[Any, Subject]] = OrderedDict()
 
     def __call__(self, request: Request) -> Looked:
-        """A request's pictures but its photo, which the pipeline looks at.
-
-        Raises:
-            InputError: one cannot be read, or has no such face.
-        """
+        """A request's pictures but its photo, which the pipeline looks at. Raises `InputError`: one cannot be read, or
+        has no such face."""
         who = None if request.identity is None else self.subject(request.identity, "identity")
         how = None if request.expression is None else self.target(parse(request.expression))
         return Looked(request, who, how)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,6 @@ from mien.face.subject import Subject
 from mien.images import changed_pixels
 from mien.making.made import Drawn, Progress
 from mien.making.photographs import Photographs
-from mien.making.recording import Fingerprints
 from mien.making.scoring import Scores
 from mien.making.subjects import Looked
 from mien.making.wishes import PhotoWish
@@ -27,15 +25,9 @@ from mien.types import InputError
 
 @dataclass(frozen=True)
 class Planned(Looked):
-    """What changes in a photo; identities: the pictures of the new people, as they were given."""
+    """`changes`: in the photo, whose first face that changes is `photo`'s."""
 
     changes: Sequence[Change] = ()
-    identities: Sequence[Path | Image.Image] = ()
-
-    @property
-    def photo(self) -> Sitter:
-        """The photo, and the first of its faces that change."""
-        return self.changes[0].sitter
 
 
 class Swaps(Photographs):
@@ -49,7 +41,7 @@ class Swaps(Photographs):
         dtype: str = "auto",
     ) -> None:
         super().__init__(wish, tell, device, dtype)
-        self.swapper = SwapPipeline(self._judge.analyse)
+        self.swapper = SwapPipeline(self.scorer.analyse)
         self._tell, self._told = tell, set[str]()
 
     def look(self, request: Any) -> Looked:
@@ -62,13 +54,9 @@ class Swaps(Photographs):
         if request.photo is None:
             raise InputError("the photo engine needs a photo: give it, or --engine diffusion for a scene")
         if self.wish.teeth is not None and people:
-            raise InputError(
-                "--teeth is of the photo's own person: give more pictures of the identity instead"
-            )
+            raise InputError("--teeth is of the photo's own person: give more pictures of the identity")
         if self.wish.finish is not None:
-            raise InputError(
-                "--finish is for the expression of one face: leave it out, or --identity and --face all"
-            )
+            raise InputError("--finish is for one expression: leave it out, or --identity and --face all")
         wish = self.wish
         with warnings.catch_warnings(record=True) as said:
             warnings.simplefilter("always")
@@ -77,24 +65,24 @@ class Swaps(Photographs):
             self._told.add(message)
             self._tell(message)
         how = None if request.expression is None else self.target(parse(request.expression))
-        first = changes[0].identities[0] if changes[0].identities else changes[0].sitter
-        who = Subject(Image.fromarray(first.image), first.face)
-        pictures = [picture for pictures in (people or {}).values() for picture in pictures]
-        return Planned(request, who, how, changes, pictures)
+        first = changes[0]
+        who = _subject(first.identities[0]) if first.identities else None
+        return Planned(request, who, how, _subject(first.sitter), changes)
 
     def make(self, looked: Sequence[Looked], callback: Progress | None = None) -> list[Drawn]:
-        """See `Maker`."""
         drawn = []
         for slot, one in enumerate(looked):
             if isinstance(one, Planned):
                 wish, how = self.wish, None if one.how is None else one.how.expression
                 pixels = self.swapper.apply(one.changes, how, wish.strength, wish.relative, wish.region)
-                changed = changed_pixels(pixels, one.photo.image)
+                first = one.changes[0].sitter
+                changed = changed_pixels(pixels, first.image)
                 outside = np.ones_like(changed)  # a watermark is of one face: over several it would show
-                x0, y0, x1, y1 = framed(one.photo.face, changed.shape)
+                x0, y0, x1, y1 = framed(first.face, changed.shape)
                 outside[y0:y1, x0:x1] = False
                 changed[outside] = False
-                drawn.append(Drawn(one, Image.fromarray(pixels), slot, len(looked), mask=changed))
+                image = Image.fromarray(pixels)
+                drawn.append(Drawn(one, image, slot, len(looked), one.photo, first.face, changed))
                 if callback is not None:
                     callback(slot + 1, len(looked), None)
             else:
@@ -107,51 +95,11 @@ class Swaps(Photographs):
         if not isinstance(drawn.looked, Planned):
             return super().score(drawn)
         one = drawn.looked
-        assert one.who is not None
-        return self._judge.photo(
-            drawn.image, one.photo, one.who, None if one.how is None else one.how.blendshapes
-        )
+        who = one.who or one.photo
+        assert who is not None
+        shapes = None if one.how is None else one.how.blendshapes
+        return self.scorer.photo(drawn.image, one.changes[0].sitter, who, shapes)
 
-    def told(self, drawn: Drawn) -> dict[str, Any]:
-        """See `Maker`; the task by the paper's names."""
-        request = drawn.looked.request
-        if not isinstance(drawn.looked, Planned) or not drawn.looked.identities:
-            return super().told(drawn)
-        task = "face swapping" if request.expression is None else "swap all"
-        return {"prompt": request.prompt, "seed": request.seed, "task": task}
 
-    def inputs(self, drawn: Drawn, prints: Fingerprints) -> dict[str, Any]:
-        """See `Maker`."""
-        one = drawn.looked
-        if not isinstance(one, Planned):
-            return super().inputs(drawn, prints)
-        people: Any = None if not one.identities else prints(one.identities[0])
-        if one.request.people:
-            people = [
-                {"face": which, "pictures": [prints(picture) for picture in pictures]}
-                for which, pictures in one.request.people.items()
-            ]
-        return {
-            "photo": prints(one.photo.image),
-            "identity": people,
-            "expression": None if one.how is None else prints.describe(one.how.expression),
-        }
-
-    def cells(self, drawn: Drawn) -> list[tuple[str, Image.Image]]:
-        """See `Maker`."""
-        one = drawn.looked
-        if not isinstance(one, Planned):
-            return super().cells(drawn)
-        crop = self._judge.crop
-        found = [("photo", crop(Image.fromarray(one.photo.image), one.photo.face))]
-        if one.identities and one.who is not None:
-            found.append(("identity", crop(one.who.image, one.who.face)))
-        if one.how is not None:
-            found.append(("expression", self._judge.crop_of(one.how)))
-        return found
-
-    def shown(self, drawn: Drawn) -> Image.Image:
-        """See `Maker`."""
-        if isinstance(drawn.looked, Planned):
-            return self._judge.crop(drawn.image, drawn.looked.photo.face)
-        return super().shown(drawn)
+def _subject(sitter: Sitter) -> Subject:
+    return Subject(Image.fromarray(sitter.image), sitter.face)

@@ -89,12 +89,9 @@ class PhotoWish:
 
 @dataclass(frozen=True)
 class Request:
-    """One picture to be made, of pictures or their paths.
-
-    A portrait is of an identity. A photo is refaced with an identity, an expression or both: what is None comes from
-    the photo, and the photo from the prompt. `people`: instead of one identity, for each of some faces of the photo the
-    pictures of its new person; the photo engine alone takes them.
-    """
+    """One picture to be made, of pictures or their paths. A portrait is of an identity; a photo is refaced with an
+    identity, an expression or both: what is None comes from the photo, and the photo from the prompt. `people`: instead
+    of one identity, for each of some faces of the photo the pictures of its new person (photo engine)."""
 
     identity: Path | Image | None
     expression: str | Expression | None

@@ -13,17 +13,14 @@ from mien.types import FloatArray
 
 
 def frechet(a: FloatArray, b: FloatArray) -> float:
-    """Frechet distance of Gaussians fitted to two sets of features [n, d] and [m, d], n and m at least 2.
+    """Frechet distance of Gaussians fitted to two sets of features [n, d] and [m, d], n and m at least 2 (else
+    ValueError).
 
     |mu_a - mu_b|^2 + tr(S_a + S_b - 2 (S_a S_b)^(1/2)), 0 for equal moments (Dowson & Landau 1982; FID: Heusel et al.
     2017). It is biased upwards, the more the fewer pictures there are: compare values of equal n and m only.
-
-    Raises:
-        ValueError: fewer than two vectors, or widths that differ.
     """
     a, b = _two_sets(a, b)
-    cov_a, cov_b = np.cov(a.T, ddof=1), np.cov(b.T, ddof=1)
-    cov_a, cov_b = np.atleast_2d(cov_a), np.atleast_2d(cov_b)
+    cov_a, cov_b = (np.atleast_2d(np.cov(x.T, ddof=1)) for x in (a, b))
     # tr((S_a S_b)^(1/2)) = tr((R S_b R)^(1/2)) with R = S_a^(1/2): symmetric, so that no complex root appears.
     values, vectors = np.linalg.eigh(cov_a)
     root = (vectors * np.sqrt(values.clip(0))) @ vectors.T
@@ -35,15 +32,10 @@ def frechet(a: FloatArray, b: FloatArray) -> float:
 def kid(a: FloatArray, b: FloatArray, related: NDArray[np.bool_] | None = None) -> float:
     """Kernel distance of two sets of features [n, d] and [m, d]: MMD^2 with k(x, y) = (x.y / d + 1)^3.
 
-    Unbiased whatever n and m are, so it is 0 on average (and may be below 0) for sets of one distribution
-    (Binkowski et al. 2018, KID; Gretton et al. 2012, Eq. 3).
-
-    Args:
-        related: [n, m], True where vector i of `a` was made from vector j of `b`: such pairs are nearer than chance
-            and are left out of the mean between the sets (Gretton et al. 2012, Eq. 4, leaves out i = j).
-
-    Raises:
-        ValueError: fewer than two vectors, widths that differ, or nothing that is not related.
+    Unbiased whatever n and m are: 0 on average (it may be below 0) for sets of one distribution (Binkowski et al. 2018,
+    KID; Gretton et al. 2012, Eq. 3). related: [n, m], True where vector i of `a` was made from vector j of `b`: such
+    pairs are left out of the mean between the sets (Gretton et al. 2012, Eq. 4, leaves out i = j). ValueError: fewer
+    than two vectors, widths that differ, or nothing that is not related.
     """
     a, b = _two_sets(a, b)
     between = _polynomial(a, b)

@@ -57,11 +57,11 @@ class Evaluation:
     """All verdicts, and the identity score between pictures that no method made.
 
     Attributes:
-        methods: names, in the order given; then the two baselines of `baselines`.
-        same_person, other_person: [n] id cosines of an identity picture with another photograph of its person
-            (empty without a column ``same_person``), and with other rows' identity and expression pictures.
+        methods: names, in the order given; then the two `baselines`.
+        same_person, other_person: [n] id cosines of an identity picture with another photograph of its person (empty
+            without a column ``same_person``), and with other rows' identity and expression pictures.
         warnings: sentences for people. analyser, recogniser: who scored.
-        kid: how far each method's results are, as a crowd, from the run's identity pictures (`distribution.kid`).
+        kid: how far each method's results are, as a set, from the run's identity pictures (`distribution.kid`).
     """
 
     methods: list[str]
@@ -100,9 +100,7 @@ class Evaluation:
         return {state: states.count(state) for state in dict.fromkeys([OK, NO_FACE, *states])}
 
     def ratio(self, method: str, metric: str) -> Interval:
-        """Mean over that of the untouched identity pictures, on the rows where the method's result has a
-        face.
-        """
+        """Mean over that of the untouched identity pictures, on the rows where the method's result has a face."""
         both = [
             (v, b)
             for v, b in zip(self.of(method), self.of(NO_CONTROL), strict=True)
@@ -129,19 +127,15 @@ def evaluate(
     progress: Callable[[], Any] = lambda: None,
     seen: Mapping[Path, Seen] | None = None,
 ) -> Evaluation:
-    """Judge every method on every row.
+    """Judge every method on every row. Raises `InputError`: no row can be used at all.
 
     Args:
         rows: from `pairs.read_csv` or `pairs.read_folder`.
-        conditioned_by: names of the encoders that the methods were conditioned by, as far as known; pictures
-            made by this software say it themselves. Scoring by one of them draws a warning.
-        progress: called once a row.
-        seen: what the scorer sees in pictures that were looked at before (`look_at`).
-
-    Raises:
-        InputError: no row can be used at all.
+        conditioned_by: names of the encoders that the methods were conditioned by, as far as known (pictures of this
+            software say it themselves). Scoring by one of them draws a warning.
+        progress: called once a row. seen: what the scorer sees in pictures that were looked at before (`look_at`).
     """
-    eyes = _Eyes(scorer, seen or {})
+    looks = _Looks(scorer, seen or {})
     methods = [*rows[0].results, NO_CONTROL, COPY]
     verdicts: list[Verdict] = []
     results: dict[str, list[tuple[Verdict, Observation]]] = {method: [] for method in methods}
@@ -150,33 +144,33 @@ def evaluate(
     # {column of ENCODERS: {method: names}}
     conditioned = {column: {method: set(conditioned_by) for method in rows[0].results} for column in ENCODERS}
     for row in rows:
-        identity, reference = eyes(row.identity), eyes(row.expression)
-        background = eyes(row.background) if row.background is not None else None
+        identity, reference = looks(row.identity), looks(row.expression)
+        background = looks(row.background) if row.background is not None else None
         if isinstance(identity, str) or isinstance(reference, str) or isinstance(background, str):
             why = [str(one) for one in (identity, reference, background) if isinstance(one, str)]
             if row.expression.suffix.lower() not in SUFFIXES:
                 why.append(
                     "Words and blendshapes are no pictures: `mien generate --pairs` scores them itself."
                 )
-            eyes.warnings.append(f"Row {row.number} is left out of every mean: {' '.join(why)}")
+            looks.warnings.append(f"Row {row.number} is left out of every mean: {' '.join(why)}")
             verdicts += [Verdict(row, method, BAD_INPUTS) for method in methods]
             progress()
             continue
         gallery[row.identity] = identity
         if row.same_person is not None:
-            other = eyes(row.same_person)
+            other = looks(row.same_person)
             if isinstance(other, str):
-                eyes.warnings.append(f"Row {row.number}: no same-person baseline: {other}")
+                looks.warnings.append(f"Row {row.number}: no same-person baseline: {other}")
             else:
                 same.append(float(metrics.id_similarity(identity.direction, other.direction)))
         for method in methods:
             verdict = Verdict(row, method, NO_RESULT)
             if (picture := verdict.picture) is not None:
-                look = eyes(picture)
+                look = looks(picture)
                 if isinstance(look, str):
                     verdict = Verdict(row, method, NO_FACE if look == _no_face(picture) else UNREADABLE)
                     if verdict.state == UNREADABLE:
-                        eyes.warnings.append(f"Row {row.number}, {method}: {look}")
+                        looks.warnings.append(f"Row {row.number}, {method}: {look}")
                 else:
                     scores = scorer.compare(look, identity, reference, background)
                     if method in row.results:
@@ -190,7 +184,7 @@ def evaluate(
             verdicts.append(verdict)
         progress()
     if not gallery:
-        raise InputError(f"No row can be judged: {eyes.warnings[0]}")
+        raise InputError(f"No row can be judged: {looks.warnings[0]}")
     for found in results.values():
         _add_retrieval(found, gallery)
     for column, role, name, flattered in (
@@ -199,13 +193,13 @@ def evaluate(
     ):
         pleased = [method for method, encoders in conditioned[column].items() if name in encoders]
         if pleased:
-            eyes.warnings.append(
+            looks.warnings.append(
                 f"The {role} that scores ({name}) also conditioned {', '.join(pleased)}, which {flattered}: "
                 f"score with another --{role}."
             )
-    others = _other_people(rows, eyes)
+    others = _other_people(rows, looks)
     return Evaluation(
-        methods, verdicts, np.array(same), others, eyes.warnings, scorer.analyser, scorer.recogniser,
+        methods, verdicts, np.array(same), others, looks.warnings, scorer.analyser, scorer.recogniser,
         kid={method: _kid(found, gallery) for method, found in results.items()},
     )  # fmt: skip
 
@@ -233,7 +227,7 @@ def look_at(scorer: Scorer, paths: Sequence[Path]) -> dict[Path, Seen]:
     return found
 
 
-class _Eyes:
+class _Looks:
     """Looks at every file once."""
 
     def __init__(self, scorer: Scorer, seen: Mapping[Path, Seen]) -> None:
@@ -315,7 +309,7 @@ def _kid(found: list[tuple[Verdict, Observation]], gallery: dict[Path, Observati
     )
 
 
-def _other_people(rows: Sequence[EvaluationRow], eyes: _Eyes, limit: int = 2000) -> FloatArray:
+def _other_people(rows: Sequence[EvaluationRow], looks: _Looks, limit: int = 2000) -> FloatArray:
     """ID of pairs of pictures from different files: an identity with an identity or expression picture."""
     identities = list(dict.fromkeys(row.identity for row in rows))
     everyone = list(dict.fromkeys([*identities, *(row.expression for row in rows)]))
@@ -327,7 +321,7 @@ def _other_people(rows: Sequence[EvaluationRow], eyes: _Eyes, limit: int = 2000)
     scores = []
     for number in chosen:
         i = int(np.searchsorted(ends, number, side="right"))
-        a, b = eyes(identities[i]), eyes(everyone[number - ends[i]])
+        a, b = looks(identities[i]), looks(everyone[number - ends[i]])
         if not isinstance(a, str) and not isinstance(b, str):
             scores.append(float(metrics.id_similarity(a.direction, b.direction)))
     return np.array(scores)

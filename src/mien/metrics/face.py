@@ -46,11 +46,8 @@ def lms(reference: FloatArray, result: FloatArray) -> FloatArray:
 
 
 def id_similarity(a: FloatArray, b: FloatArray) -> FloatArray:
-    """ID: cos(φ(a), φ(b)) of embeddings [..., d], in [-1, 1] (EmojiDiff supplement, Table 1).
-
-    Raises:
-        ValueError: an embedding is all zeros, so it has no direction.
-    """
+    """ID: cos(φ(a), φ(b)) of embeddings [..., d], in [-1, 1] (EmojiDiff supplement, Table 1). Raises `ValueError`: an
+    embedding is all zeros, so it has no direction."""
     a, b = _vectors(a, b)
     lengths = np.linalg.norm(a, axis=-1) * np.linalg.norm(b, axis=-1)
     if (lengths == 0).any():
@@ -95,13 +92,12 @@ def copy_paste(
 
         copy = (d(result, wanted) - d(result, source)) / max(d(wanted, source), smallest)
 
-    1: the result equals the source (all was copied). -1: it equals the wanted one (nothing was). 0: it is as
-    far from both. Definition: ours. The triangle inequality bounds it; for inputs that are nearly alike
-    (`apart` below `smallest`) it fades to 0, for nothing can be told then.
+    1: the result equals the source (all was copied). -1: it equals the wanted one. 0: it is as far from both.
+    Definition: ours. For inputs that are nearly alike (`apart` below `smallest`) it fades to 0, for nothing can be told
+    then.
 
     Args:
-        to_wanted: d(result, wanted) [...]. to_source: d(result, source). apart: d(wanted, source).
-        smallest: above 0, in the unit of d.
+        to_wanted: d(result, wanted) [...]. to_source: d(result, source). apart: d(wanted, source). smallest: above 0.
     """
     if smallest <= 0:
         raise ValueError("the smallest distance must be above 0")

@@ -37,21 +37,20 @@ class EvaluationRow:
 
 def read_csv(path: str | Path, only: Sequence[str] | None = None) -> tuple[list[EvaluationRow], list[str]]:
     """Rows of a table (`mien.tables.read_table`) with the columns ``identity``, ``expression`` and one for each method.
+    Raises `InputError`: the file cannot be read, a column is missing, a method is called as a baseline, or there is no
+    row.
 
-    Pictures are looked for from the CSV's folder, then from the current one (as in the results.csv of `mien
-    generate --pairs`, whose method is the column ``out``). Optional columns: ``same_person``, another photograph of
-    the identity's person; ``background``, the picture whose pose the result should have (else the identity's);
+    Pictures are looked for from the CSV's folder, then from the current one (as in the results.csv of `mien generate
+    --pairs`, whose method is the column ``out``). Optional columns: ``same_person``, another photograph of the
+    identity's person; ``background``, the picture whose pose the result should have (else the identity's);
     ``identity_encoder`` and ``expression_encoder``, names of what conditioned the results. ``prompt``, ``seed`` and
     ``note`` are left alone. An empty cell of a method is a picture that it failed to give.
 
     Args:
-        path: the file. only: judge these columns alone; None: every other column is a method.
+        only: judge these columns alone; None: every other column is a method.
 
     Returns:
         The rows, and one sentence for each that is wrong in itself and was left out.
-
-    Raises:
-        InputError: the file cannot be read, a column is missing, a method is called as a baseline, or there is no row.
     """
     path = Path(path)
     methods: list[str] = []
@@ -94,23 +93,16 @@ def read_csv(path: str | Path, only: Sequence[str] | None = None) -> tuple[list[
 def read_folder(
     folder: str | Path, only: Sequence[str] | None = None
 ) -> tuple[list[EvaluationRow], list[str]]:
-    """The same from folders: ``identity/NAME.png``, ``expression/NAME.png`` and ``METHOD/NAME.png``.
+    """The same from folders: ``identity/NAME.png``, ``expression/NAME.png`` and ``METHOD/NAME.png``. Raises
+    `InputError`: a folder is missing, empty or cannot be read, a method is called as a baseline, or an identity has no
+    expression.
 
-    Names are matched without their suffix; every other sub-folder with pictures is a method, but
-    ``same_person`` and ``background``, which are as the columns of `read_csv`.
-
-    Returns:
-        The rows, and one sentence for each folder with pictures that belong to no identity and are left out.
-
-    Raises:
-        InputError: a folder is missing, empty or cannot be read, a method is called as a baseline, or an identity has
-            no expression.
+    Names are matched without their suffix; every other sub-folder with pictures is a method, but ``same_person`` and
+    ``background``, as of `read_csv`. Pictures that belong to no identity are left out, with a sentence a folder.
     """
     folder = Path(folder)
     if not os.path.isdir(folder):  # pathlib's raises below a folder that cannot be read
-        raise InputError(
-            f"{folder} is not a folder: it must hold identity/, expression/ and one for each method."
-        )
+        raise InputError(f"{folder} is no folder: it must hold identity/, expression/ and one a method.")
     found = {sub.name: _pictures(sub) for sub in list_folder(folder, Path.is_dir)}
     for name in INPUTS:
         if not found.get(name):
@@ -123,9 +115,7 @@ def read_folder(
     rows = []
     for number, (name, identity) in enumerate(sorted(found["identity"].items()), start=1):
         if name not in found["expression"]:
-            raise InputError(
-                f"{folder / 'expression'} has no picture called {name}: every identity needs one."
-            )
+            raise InputError(f"{folder / 'expression'} has no picture {name}: every identity needs one.")
         rows.append(
             EvaluationRow(
                 number,

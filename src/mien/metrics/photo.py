@@ -64,11 +64,8 @@ class Aligned:
 
 
 def aligned(*faces: tuple[ByteImage, FloatArray]) -> Aligned:
-    """Pictures with their landmarks → the same, aligned to the first by a robust similarity of eyes and nose.
-
-    Raises:
-        ValueError: a face's eyes and nose lie in one point, so nothing can be aligned to them.
-    """
+    """Pictures with their landmarks → the same, aligned to the first by a robust similarity of eyes and nose. Raises
+    `ValueError`: a face's eyes and nose lie in one point, so nothing can be aligned to them."""
     first = np.asarray(faces[0][1], np.float64)[:, :2]
     wide = float(np.linalg.norm(first[33] - first[263]))
     if wide < 1e-6:
@@ -100,8 +97,8 @@ def gain(
     """1 - d(R, T) / d(P, T), d(A, B) = ⟨|G(A) - G(B)|⟩: how far a result went from the photo to the truth.
 
     A, B are normalised Y, aligned to the truth; G blurs by 2 px; the oval is the truth's. 1: the truth itself; 0: as
-    far as doing nothing; below 0: worse than that. A blur comes a little nearer to any truth: read `detail` beside it.
-    Each argument is a picture with its landmarks. Of a photo that is its own truth: nan.
+    far as doing nothing; nan: the photo is its own truth. A blur comes a little nearer to any truth: read `detail`
+    beside it.
     """
     pictures = aligned(truth, photo, result)
     face = pictures.face
@@ -124,8 +121,7 @@ def seam(result: ByteImage, photo: ByteImage) -> float:
     """max over the border of C of the mean along it of (|R_p - R_q| - |P_p - P_q|), grey levels, 0 or more.
 
     C is what was changed, its holes filled; p in C and q outside of it are neighbours, R and P are Y. Steps are
-    averaged over the border in windows of 9 px: one pixel is noise, a row of them a seam. Pictures of one size;
-    0 where nothing was changed, or everything.
+    averaged along the border in windows of 9 px. Pictures of one size; 0 where nothing was changed, or everything.
     """
     if result.shape != photo.shape:
         raise ValueError(f"pictures of one size needed, got {result.shape} and {photo.shape}")

@@ -1,6 +1,4 @@
-"""An evaluation as files: scores.csv (every verdict), summary.json (every mean with its interval),
-report.html.
-"""
+"""An evaluation as files: scores.csv (every verdict), summary.json (every mean with its interval), report.html."""
 
 from __future__ import annotations
 
@@ -79,11 +77,8 @@ def scores_csv(evaluation: Evaluation) -> str:
 
 
 def write(evaluation: Evaluation, folder: str | Path) -> list[Path]:
-    """Write scores.csv, summary.json and report.html into `folder`, each atomically.
-
-    Raises:
-        InputError: the folder cannot be written to.
-    """
+    """Write scores.csv, summary.json and report.html into `folder`, each atomically. Raises `InputError`: the folder
+    cannot be written to."""
     folder = Path(folder)
     facts = summary(evaluation)
     summed = json.dumps(facts, indent=1, ensure_ascii=False, allow_nan=False) + "\n"

@@ -1,7 +1,7 @@
 """Pictures in, numbers out: what a scorer sees in a picture, and how a result compares with its two inputs.
 
-A scorer is an analyser (expression, pose, landmarks) and a recogniser (identity). Which ones *score* is
-chosen apart from which ones *condition* a model: it may please its own encoders and nobody else.
+A scorer is an analyser (expression, pose, landmarks) and a recogniser (identity), chosen apart from those that
+*condition* a model: it may please its own encoders and nobody else.
 """
 
 from __future__ import annotations
@@ -58,9 +58,9 @@ class Scorer:
 
     Attributes:
         analyse: PIL picture → faces, largest first. recognise: (picture, face) → embedding [d].
-        centre: embedding [d] → [d] with the mean of all people at 0; without it dlib's numbers, which share a
-            large mean, give any two people a cosine of about 0.9.
-        same_person: Euclidean distance of embeddings below which two faces are one person; None: not known.
+        centre: embedding [d] → [d] with the mean of all people at 0, without which dlib's numbers give any two people a
+            cosine of about 0.9. same_person: Euclidean distance of embeddings below which two faces are one person;
+            None: not known.
     """
 
     analyse: Analyse
@@ -91,10 +91,10 @@ class Scorer:
         reference: Observation,
         background: Observation | None = None,
     ) -> dict[str, float]:
-        """Every metric of one result that needs no other picture, by its name in `mien.metrics.registry`.
+        """Every metric of one result that needs no other picture, by its name in `mien.metrics.registry`; nan: not
+        known.
 
-        Pose and coarse colours should be those of `background` (DiffSFSR); where there is none, those of the
-        identity picture: in EmojiDiff no input but that one has a claim on them. A number that cannot be told is nan.
+        Pose and coarse colours should be those of `background` (DiffSFSR), else of the identity picture (EmojiDiff).
         """
         given = background or identity
         id_distance = metrics.id_distance(result.identity, identity.identity)
@@ -162,13 +162,11 @@ def _root_mean_square(a: FloatArray, b: FloatArray) -> FloatArray:
 
 
 def load_scorer(analyser: str = "embedded", recogniser: str = "embedded") -> Scorer:
-    """The scorer of these names, of `ANALYSERS` and `RECOGNISERS`.
+    """The scorer of these names, of `ANALYSERS` and `RECOGNISERS`. Raises `InputError`: an unknown name, or what it
+    needs is not installed.
 
     Args:
         recogniser: also the path of a ``.onnx`` or ``.pth`` file of ArcFace's contract, and then called by its stem.
-
-    Raises:
-        InputError: an unknown name, or what it needs is not installed.
     """
     if analyser not in ANALYSERS:
         raise InputError(f"{analyser} is no analyser that scores: choose {' or '.join(ANALYSERS)}.")

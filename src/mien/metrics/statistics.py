@@ -32,11 +32,8 @@ def bootstrap(
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Interval:
-    """Percentile bootstrap (Efron 1979) of a statistic of `count` pictures, drawn with replacement.
-
-    Args:
-        statistic: chosen pictures' indices [r, count] → its r values; so pairs and ratios stay together.
-    """
+    """Percentile bootstrap (Efron 1979) of a statistic of `count` pictures, drawn with replacement. statistic: chosen
+    pictures' indices [r, count] → its r values; so pairs and ratios stay together."""
     if count == 0:
         return Interval(np.nan, np.nan, np.nan)
     rng = np.random.default_rng(seed)
@@ -76,11 +73,8 @@ def jackknife(
     statistic: Callable[[NDArray[np.int64]], float], count: int, groups: int = 20, seed: int = 0
 ) -> Interval:
     """Delete-a-group jackknife (Kott 2001), for statistics that a bootstrap's repeated pictures would distort.
-
-    Args:
-        statistic: chosen pictures' indices [k], each at most once → its value. count: pictures, at least two.
-        groups: they are dealt into, at random by `seed`; each is left out in turn.
-    """
+    statistic: chosen pictures' indices [k], each at most once → its value. count: pictures, dealt at random into
+    groups, each of which is left out in turn."""
     if count < 2:
         return Interval(np.nan, np.nan, np.nan)
     groups = min(groups, count)

@@ -1,11 +1,8 @@
 """A user study in one page: pictures of several methods, blind and in random order, judged by people.
 
-The page needs nothing else: no network, no server. Which method made a picture stands in the key alone, a file beside
-the page that raters do not get. What raters send back is read here, and refused by name where it is not whole;
-`study_results` says what it means.
-
-The ratings are those of DiffSFSR, Table 2 (1, the worst, to 5, the best), the questions to be answered by yes or no
-those of its other study (section 4.1).
+The page needs no network and no server. Which method made a picture stands in the key alone, a file that raters do not
+get. Answers that are not whole are refused by name; `study_results` evaluates them. The ratings are those of DiffSFSR,
+Table 2 (1, the worst, to 5, the best), the yes-or-no questions those of its other study (section 4.1).
 """
 
 from __future__ import annotations
@@ -85,22 +82,16 @@ class Answers:
 def make(
     rows: Sequence[EvaluationRow], page: Path, questions: Sequence[str], seed: int = 0, size: int = 384
 ) -> tuple[Study, Path]:
-    """Write the page and its key, ``NAME.key.json`` beside it.
+    """Write the page and its key, ``NAME.key.json`` beside it. Raises `InputError`: an unknown question, one method
+    only, a method lacks a picture, or a picture cannot be read.
 
     Args:
-        rows: with a picture of every method. questions: names of `QUESTIONS`. seed: of the order in the page.
-        size: px of the longer side that pictures are reduced to.
-
-    Raises:
-        InputError: an unknown question, one method only, a method lacks a picture, or a picture cannot be read.
+        rows: with a picture of every method. questions: names of `QUESTIONS`. seed: of the order in the page. size: px
+            of the longer side that pictures are reduced to.
     """
     unknown = [name for name in questions if name not in QUESTIONS]
     if unknown or not questions or len(set(questions)) < len(questions):
-        what = (
-            f"There is no question {unknown[0]!r}"
-            if unknown
-            else "Every question is asked once, and at least one"
-        )
+        what = f"There is no question {unknown[0]!r}" if unknown else "Ask at least one question, each once"
         raise InputError(f"{what}: choose of {', '.join(QUESTIONS)}.")
     methods = sorted({method for row in rows for method in row.results})
     if len(methods) < 2:
@@ -125,14 +116,8 @@ def make(
     for number, (row, method) in enumerate(drawn):
         trial = str(number)
         trials[trial] = (row.identity.stem, method)
-        shown.append(
-            {
-                "id": trial,
-                "person": place(row.identity),
-                "expression": place(row.expression),
-                "picture": place(row.results[method]),
-            }
-        )
+        parts = {"person": row.identity, "expression": row.expression, "picture": row.results[method]}
+        shown.append({"id": trial, **{name: place(path) for name, path in parts.items()}})
     asked = [{"name": name, **asdict(QUESTIONS[name])} for name in questions]
     script: dict[str, Any] = {"questions": asked, "trials": shown, "pictures": sources}
     script["study"] = hashlib.sha256(json.dumps(script).encode()).hexdigest()[:12]
@@ -153,11 +138,7 @@ def _reduced(image: Image.Image, size: int) -> Image.Image:
 
 
 def read_key(path: Path) -> Study:
-    """The key that `make` wrote.
-
-    Raises:
-        InputError: it cannot be read, or is something else.
-    """
+    """The key that `make` wrote. Raises `InputError`: it cannot be read, or is something else."""
     content = _json(path)
     try:
         if content["format"] != KEY or content["version"] != VERSION:
@@ -168,30 +149,21 @@ def read_key(path: Path) -> Study:
             raise KeyError("questions")
         return Study(str(content["study"]), questions, trials)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise InputError(
-            f"{path} is no key of a study: give the .key.json that `mien study make` wrote."
-        ) from error
+        raise InputError(f"{path} is no key of a study: give what `mien study make` wrote.") from error
 
 
 def read_answers(path: Path, study: Study) -> Answers:
-    """One rater's answers, as the page saved them (JSON or CSV).
-
-    Raises:
-        InputError: the file cannot be read, is of another study, or lacks answers or has impossible ones; it is named.
-    """
+    """One rater's answers, as the page saved them (JSON or CSV). Raises `InputError`: the file cannot be read, is of
+    another study, or lacks answers or has impossible ones; it is named."""
     found = _csv(path) if path.suffix.lower() == ".csv" else _of_json(path)
     if found["study"] != study.study:
         raise InputError(f"{path} answers another study: leave it out.")
     values: dict[tuple[str, str], int] = {}
     for trial, question, answer in found["answers"]:
         if trial not in study.trials or question not in study.questions:
-            raise InputError(
-                f"{path} answers {question!r} of picture {trial}, which was not asked: use the saved file."
-            )
+            raise InputError(f"{path} answers {question!r} of picture {trial}, which was not asked.")
         if (trial, question) in values:
-            raise InputError(
-                f"{path} answers {question!r} of picture {trial} twice: use the file as it was saved."
-            )
+            raise InputError(f"{path} answers {question!r} of picture {trial} twice: use the saved file.")
         if type(answer) is not int or answer not in QUESTIONS[question].valid:
             valid = QUESTIONS[question].valid
             raise InputError(
@@ -209,28 +181,23 @@ def read_answers(path: Path, study: Study) -> Answers:
 
 
 def read_all(paths: Sequence[Path], study: Study) -> list[Answers]:
-    """The answers of all raters; of folders, every .json and .csv in them, but keys.
-
-    Raises:
-        InputError: as `read_answers`; there are none, or two files are of one rater.
+    """The answers of all raters; of folders, every .json and .csv in them, but keys. Raises `InputError`: as
+    `read_answers`; there are none, or two files are of one rater.
     """
     files: list[Path] = []
     for path in paths:
-        inside_it = (
-            sorted(p for p in path.iterdir() if p.suffix.lower() in (".json", ".csv"))
-            if path.is_dir()
-            else [path]
-        )
-        files += [p for p in inside_it if not p.name.endswith(".key.json")]
+        found = sorted(path.iterdir()) if path.is_dir() else [path]
+        files += [p for p in found if p == path or p.suffix.lower() in (".json", ".csv")]
+    files = [path for path in files if not path.name.endswith(".key.json")]
     if not files:
         raise InputError("There are no answers: give the files that raters saved, or their folder.")
-    found: dict[str, tuple[Path, Answers]] = {}
+    raters: dict[str, tuple[Path, Answers]] = {}
     for path in files:
         answers = read_answers(path, study)
-        if answers.rater in found:
-            raise InputError(f"{path} and {found[answers.rater][0]} are of one rater: keep one of them.")
-        found[answers.rater] = path, answers
-    return [answers for _, answers in found.values()]
+        if answers.rater in raters:
+            raise InputError(f"{path} and {raters[answers.rater][0]} are of one rater: keep one of them.")
+        raters[answers.rater] = path, answers
+    return [answers for _, answers in raters.values()]
 
 
 def _json(path: Path) -> Any:
@@ -239,9 +206,7 @@ def _json(path: Path) -> Any:
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror}): check the name.") from error
     except ValueError as error:
-        raise InputError(
-            f"{path} is no JSON: it was cut off or is something else, use another copy."
-        ) from error
+        raise InputError(f"{path} is no JSON, or was cut off: use another copy.") from error
 
 
 def _of_json(path: Path) -> dict[str, Any]:

@@ -1,8 +1,7 @@
 """What raters' answers say: means with intervals, analysis of variance, and which methods differ (DiffSFSR, Table 2).
 
-One rater's answers are not independent of each other, so a rater's mean over the pictures of a method is one number
-and raters are the sample. Every rater judges every method: strict and lenient ones are blocks, taken out before
-methods are compared.
+A rater's mean over the pictures of a method is one number, and raters are the sample. Every rater judges every method:
+strict and lenient ones are blocks, taken out before methods are compared.
 """
 
 from __future__ import annotations
@@ -37,11 +36,8 @@ class Result:
 
 
 def results(study: Study, answers: Sequence[Answers], ours: str | None = None) -> list[Result]:
-    """Of every question. ours: the method that the others are held against; None: they are not.
-
-    Raises:
-        InputError: there is no method `ours`.
-    """
+    """Of every question. ours: the method that the others are held against; None: they are not. Raises `InputError`:
+    there is no method `ours`."""
     methods = study.methods
     if ours is not None and ours not in methods:
         raise InputError(f"There is no method {ours!r} in the study: choose of {', '.join(methods)}.")

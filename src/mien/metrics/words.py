@@ -16,60 +16,20 @@ below 0.75 as what was asked and above 0.83 as another word; a blur by half a pi
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from math import inf, isnan
+from math import isnan
+from pathlib import Path
 
 from mien.metrics.scoring import SAME_PERSON
 
 LIKE_A_PHOTOGRAPH = {"dlib": 0.28, "embedded": 0.24}
-Step = tuple[
-    float, str, str
-]  # up to this value, these words ("": not worth a word), and this warning ("": none)
-_LESS, _OTHER = "less strength", "another seed"
-TRY = {  # engine → measure → what may mend it
-    "photo": {
-        "id_distance": _LESS,
-        "exp_ratio": "a picture of the expression, or more strength",
-        "detail": _LESS,
-        "seam": f"{_LESS}, or a photo with more room around the face",
-        "colour": _LESS,
-    },
-    "diffusion": {
-        "id_distance": f"{_OTHER}, or more weight of the identity",
-        "exp_ratio": f"{_OTHER}, or more weight of the expression",
-        "detail": "the photo engine, which moves the photo's own pixels",
-        "seam": _OTHER,
-        "colour": "the photo engine, which keeps the photo's colours",
-    },
-}
-
-_BLURRED = "the face is less sharp than the photo"
-_NOT_FOLLOWED = "it hardly shows the expression that was wanted"
-STEPS: dict[str, tuple[Step, ...]] = {
-    "exp_ratio": (
-        (0.33, "follows the expression: very well", ""),
-        (0.63, "follows the expression: well", ""),
-        (0.81, "follows the expression: in part", ""),
-        (1.0, "follows the expression: a little", _NOT_FOLLOWED),
-        (inf, "follows the expression: not", _NOT_FOLLOWED),
-    ),
-    "detail": (
-        (0.6, "blurred", _BLURRED),
-        (0.85, "soft", _BLURRED),
-        (1.2, "sharp", ""),
-        (inf, "grainy", "the face has edges or grain that the photo has not"),
-    ),
-    "seam": (
-        (2.5, "", ""),
-        (5.0, "a faint seam", ""),
-        (inf, "a seam", "where the change ends an edge can be seen"),
-    ),
-    "colour": (
-        (2.0, "", ""),
-        (5.0, "colours a little off", ""),
-        (inf, "colours off", "the skin has another colour than in the photo"),
-    ),
-}
+Step = tuple[float | None, str, str]
+"""Up to this value (None: any), these words ("": not worth a word), and this warning ("": none)."""
+_CONTENT = json.loads(Path(__file__).with_suffix(".json").read_text(encoding="utf-8"))
+STEPS: dict[str, list[Step]] = _CONTENT["steps"]
+ADVICE: dict[str, dict[str, str]] = _CONTENT["advice"]
+"""Engine → measure → what may improve it."""
 
 
 def words(scores: Mapping[str, float | None], recogniser: str = "embedded") -> str:
@@ -77,8 +37,8 @@ def words(scores: Mapping[str, float | None], recogniser: str = "embedded") -> s
 
     Args:
         scores: any of `id_distance`, `exp_ratio` (Exp ÷ the untouched photo's), `detail`, `seam` and `colour`; what is
-            missing, None or nan is left out, seam and colour also where they are good. recogniser: whose distance it
-            is, "dlib" or "embedded"; of others no distance is known, and nothing is said.
+            missing, None or nan is left out, seam and colour also where they are good.
+        recogniser: whose distance it is, "dlib" or "embedded"; of others no distance is known.
     """
     return "; ".join(said for _, (_, said, _) in _steps(scores, recogniser) if said)
 
@@ -88,30 +48,30 @@ def warning(
 ) -> str | None:
     """What is poor about a result, and what to try, in two sentences; None: nothing is.
 
-    Arguments are those of `words`; engine: of `TRY`, which made it.
+    Arguments are those of `words`; engine: of `ADVICE`, which made it.
     """
     poor = [(name, warned) for name, (_, _, warned) in _steps(scores, recogniser) if warned]
     if not poor:
         return None
     faults = [warned for _, warned in poor]
     listed = faults[0] if len(faults) == 1 else ", ".join(faults[:-1]) + " and " + faults[-1]
-    return f"This result is poor: {listed}. Try {TRY[engine][poor[0][0]]}."
+    return f"This result is poor: {listed}. Try {ADVICE[engine][poor[0][0]]}."
 
 
 def _steps(scores: Mapping[str, float | None], recogniser: str) -> list[tuple[str, Step]]:
     steps = dict(STEPS)
     if recogniser in LIKE_A_PHOTOGRAPH:
         near, far = LIKE_A_PHOTOGRAPH[recogniser], SAME_PERSON[recogniser]
-        person: tuple[Step, ...] = (
+        person: list[Step] = [
             (near, "looks like the person: very", ""),
             ((near + far) / 2, "looks like the person: well", ""),
             (far, "looks like the person: somewhat", ""),
-            (inf, "looks like the person: no", "it does not look like the person"),
-        )
+            (None, "looks like the person: no", "it does not look like the person"),
+        ]
         steps = {"id_distance": person, **steps}
     found = []
     for name, bounds in steps.items():
         value = scores.get(name)
         if value is not None and not isnan(value):
-            found.append((name, next(step for step in bounds if value <= step[0])))
+            found.append((name, next(step for step in bounds if step[0] is None or value <= step[0])))
     return found

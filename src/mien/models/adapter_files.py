@@ -36,34 +36,27 @@ def read_adapter(path: str | Path, part: str = "ip_adapter") -> tuple[State, Sta
         raise InputError(f"{path}: an adapter is a .safetensors or .bin file")
     if not image_proj or not weights:
         raise InputError(f"{path}: holds no image_proj and {part} weights: it is not an IP-Adapter file")
-    for name, value in [*image_proj.items(), *weights.items()]:
-        if not value.is_floating_point():
-            raise InputError(
-                f"{path}: {name} is of {value.dtype}, not of weights: use another copy of the file"
-            )
-        if not torch.isfinite(value.float()).all():
-            raise InputError(
-                f"{path}: {name} holds NaN or infinite weights: the file is damaged, use another copy"
-            )
+    _check(path, {**image_proj, **weights})
     return image_proj, weights
 
 
 def read_state(path: str | Path) -> State:
-    """The tensors of a ``.ckpt`` of names and weights. Pickled code is never run.
-
-    Raises:
-        InputError: it is not there, or holds something else.
-    """
+    """The tensors of a ``.ckpt`` of names and weights. Pickled code is never run. Raises `InputError`: it is not there,
+    or holds something else."""
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path}: there is no such adapter file")
     content = _unpickled(path)
     if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
         raise InputError(f"{path}: is not a dictionary of tensors: use another copy of the file")
-    for name, value in content.items():
-        if not value.is_floating_point() or not torch.isfinite(value.float()).all():
-            raise InputError(f"{path}: {name} holds no finite weights: the file is damaged, use another copy")
+    _check(path, content)
     return content
+
+
+def _check(path: Path, state: State) -> None:
+    for name, value in state.items():
+        if not value.is_floating_point() or not torch.isfinite(value.float()).all():
+            raise InputError(f"{path}: {name} holds NaN, infinite or whole numbers: use another copy")
 
 
 def read_controller(path: str | Path) -> str:
@@ -98,9 +91,7 @@ def _unpickled(path: Path) -> Any:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        raise InputError(
-            f"{path}: is damaged or holds more than weights, and is not loaded for safety"
-        ) from error
+        raise InputError(f"{path}: is damaged or holds more than weights: it is not loaded") from error
     except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
         raise InputError(f"{path}: is not a complete weights file") from error
 

@@ -2,12 +2,11 @@
 
     Z = Attn(Q, K_text, V_text) + lambda_id * Attn(Q, K_id, V_id) + lambda_exp * Attn(Q, K_exp, V_exp)
 
-That is the method, ``"parallel"``. Of the ablation's other injections (EmojiDiff, supplement, Fig. 1) two live here
-as well: ``"serial"`` and ``"self_attention"``, whose formulas :class:`DecoupledAttention` states.
+That is the method, ``"parallel"``. Of the ablation's other injections (EmojiDiff, supplement, Fig. 1) ``"serial"`` and
+``"self_attention"`` are here too, see :class:`DecoupledAttention`.
 
-The conditions travel through the UNet as one :class:`Injected` value in the place of
-``encoder_hidden_states``, so they are part of the call and not of some shared state: two calls with
-different conditions may be in flight at once, and gradient checkpointing recomputes with what it first saw.
+The conditions travel through the UNet as one :class:`Injected` value in the place of ``encoder_hidden_states``: two
+calls with different conditions may be in flight at once, and gradient checkpointing recomputes with what it first saw.
 A UNet called with a plain text tensor runs its own processor.
 """
 
@@ -108,24 +107,20 @@ class _Cached:
 class DecoupledAttention:
     """One attention layer's processor. Owns no parameters: the UNet's ``state_dict`` stays its own.
 
-    ``identity`` and ``expression`` hold what the branches have for this layer: :class:`KeyValue` in a
-    cross-attention layer, and in any layer perhaps low-rank additions ``to_q_lora``, ``to_k_lora``,
-    ``to_v_lora``, ``to_out_lora`` (FaceID). The additions act in every call, the scales are not theirs.
+    ``identity`` and ``expression`` hold what the branches have for this layer: :class:`KeyValue` in a cross-attention
+    layer, and in any layer perhaps low-rank additions ``to_q_lora``, ``to_k_lora``, ``to_v_lora``, ``to_out_lora``
+    (FaceID), which act in every call.
 
     The identity is always parallel. With Z_id = Attn(Q, K_text, V_text) + lambda_id * Attn(Q, K_id, V_id), of h:
 
     - ``"parallel"``: Z = Z_id + lambda_exp * Attn(Q, K_exp, V_exp).
-    - ``"serial"``: Z = Z_id + lambda_exp * Attn(Q', K_exp, V_exp), Q' = W_q (h + W_out Z_id): the expression is
-      asked for by what the identity's attention has made of h.
+    - ``"serial"``: Z = Z_id + lambda_exp * Attn(Q', K_exp, V_exp), Q' = W_q (h + W_out Z_id).
     - ``"self_attention"``, in the self-attention layers, where :class:`KeyValue` then is:
-      Z = softmax([Q K^T, Q K_exp^T + log lambda_exp]) [V; V_exp]: the expression's tokens stand beside the
-      picture's own, and lambda_exp >= 0 is how often each counts. Scores here are already divided by sqrt(d).
+      Z = softmax([Q K^T, Q K_exp^T + log lambda_exp]) [V; V_exp], lambda_exp >= 0; scores are divided by sqrt(d).
 
-    Without gradients, keys and values are kept while the very same token tensor comes back (one generation),
-    and made anew when the tensor, its content or the weights change. A write through ``.data`` is invisible
-    to autograd's version counter: call :meth:`forget` after one.
-
-    Where ``base`` is diffusers' sliced attention, this too goes through the heads a slice at a time.
+    Without gradients, keys and values are kept while the very same token tensor comes back (one generation), and made
+    anew when the tensor, its content or the weights change. A write through ``.data`` is invisible to autograd's
+    version counter: call :meth:`forget` after one. Where ``base`` is diffusers' sliced attention, this too is sliced.
     """
 
     def __init__(
@@ -249,18 +244,14 @@ class DecoupledAttention:
         return kept.key_value
 
 
-Added = tuple[
-    Tensor, Tensor, LayerScale
-]  # a branch's key and value, [b or 1, h, n, d], and scale, one or [b or 1]
+Added = tuple[Tensor, Tensor, LayerScale]
+"""A branch's key and value, [b or 1, h, n, d], and scale, one or [b or 1]."""
 
 
 def add_branches(z: Tensor, query: Tensor, branches: Sequence[Added]) -> Tensor:
-    """z + sum over branches of scale * softmax(Q K^T / sqrt(d)) V, all of them in two products.
+    """z + sum over branches of scale * softmax(Q K^T / sqrt(d)) V, all of them in two products. z, query: [b, h, s, d].
 
-    Their few tokens stand side by side, each branch with a softmax of its own. Scores are [b, h, n, s], tokens first:
-    a softmax over four rows is far faster than one over rows of four, as fused attention has it.
-
-    z, query: [b, h, s, d].
+    Scores are [b, h, n, s], tokens first: a softmax over four rows is far faster than one over rows of four.
     """
     if not branches:
         return z
@@ -281,23 +272,15 @@ def _beside(mask: Tensor | None, scale: LayerScale, own: int, tokens: int, query
     if not isinstance(scale, Tensor) and scale < 0:
         raise InputError(f"the expression's scale must be at least 0 in self-attention, not {scale}")
     # in float32: log(0) = -inf is "not there"
-    weight = (
-        torch.as_tensor(scale, dtype=torch.float32, device=query.device)
-        .log()
-        .view(-1, 1, 1, 1)
-        .to(query.dtype)
-    )
+    counts = torch.as_tensor(scale, dtype=torch.float32, device=query.device)
+    weight = counts.log().view(-1, 1, 1, 1).to(query.dtype)
     before = query.new_zeros(1, 1, 1, own) if mask is None else mask
     shape = torch.broadcast_shapes(before.shape[:3], weight.shape[:3])
     return torch.cat([before.expand(*shape, -1), weight.expand(*shape, tokens)], dim=-1)
 
 
 def resolve_scale(scale: Scale, t: Tensor, layers: Sequence[str]) -> BlockScale:
-    """The scale of this step. t: [b].
-
-    Raises:
-        InputError: it names a block in which none of the layers is.
-    """
+    """The scale of this step. t: [b]. Raises `InputError`: it names a block in which none of the layers is."""
     value = scale(t) if callable(scale) and not isinstance(scale, Tensor) else scale
     if isinstance(value, Mapping):
         for block in value:

@@ -1,15 +1,11 @@
 """The small autoencoder of the embedded default: a linear patch encoder and a convolutional decoder.
 
-The encoder projects 16 x 16 patches on their principal components (Turk & Pentland 1991, by patch), so it needs no
-training and a diffusion model can be trained on its latents while the decoder is still learning. Component k is
-scaled to standard deviation proportional to sqrt(its own): large structures keep more energy than details and are
-therefore settled earlier in the noise schedule, yet no channel vanishes.
+The encoder projects 16 x 16 patches on their principal components (Turk & Pentland 1991, by patch). Component k is
+scaled to a standard deviation proportional to sqrt(its own): large structures are settled earlier in the noise
+schedule, yet no channel vanishes. The decoder adds a residual network to the best linear decoder that sees the 3 x 3
+neighbouring patches, which removes the grid that patches decoded alone leave.
 
-The decoder adds a residual network to the best linear decoder that sees the 3 x 3 neighbouring patches, which removes
-the grid that patches decoded alone leave.
-
-Stock pipelines of diffusers run it: ``import mien.models.autoencoder`` before their ``from_pretrained``, which does
-not import by itself what a folder names.
+Stock pipelines of diffusers run it after ``import mien.models.autoencoder``.
 """
 
 from __future__ import annotations

@@ -23,11 +23,10 @@ class AdapterBranch(nn.Module):
     """Projection and per-layer weights of one condition. Its ``state_dict`` is IP-Adapter's file.
 
     Args:
-        projection: embeddings -> tokens.
-        layers: keys and values, one a cross-attention layer, in the order of ``unet.attn_processors``.
-        additions: FaceID's low-rank additions by the layer's number in ``unet.attn_processors``, each a
-            module with ``to_q_lora``, ``to_k_lora``, ``to_v_lora``, ``to_out_lora``.
-        first: 1, the layers are the cross-attention's; 0, the self-attention's.
+        projection: embeddings -> tokens. layers: keys and values, one a cross-attention layer, in the order of
+            ``unet.attn_processors``; first: 1, or 0, where they are the self-attention's.
+        additions: FaceID's low-rank additions by the layer's number in ``unet.attn_processors``, each a module with
+            ``to_q_lora``, ``to_k_lora``, ``to_v_lora``, ``to_out_lora``.
     """
 
     def __init__(
@@ -78,9 +77,7 @@ def attention_layers(unet: UNet2DConditionModel, first: int = 1) -> dict[str, At
     # IP-Adapter's numbers mean what diffusers takes them for only if the two kinds alternate
     alternate = names[1::2] == [name for name in names if name.endswith("attn2")]
     if not layers or not plain or not alternate:
-        raise InputError(
-            "this UNet has no cross-attention of Stable Diffusion's kind: use an SD1.5 or SDXL family model"
-        )
+        raise InputError("this UNet has no cross-attention of the SD1.5 or SDXL kind: use another")
     return {name: layers[name] for name in names[first::2]}
 
 
@@ -108,22 +105,16 @@ def check_fit(branch: AdapterBranch, unet: UNet2DConditionModel, source: str) ->
 
 
 def load_branch(unet: UNet2DConditionModel, path: str | Path) -> AdapterBranch:
-    """One adapter file as a branch for this UNet, in float32.
-
-    Raises:
-        InputError: the file is damaged, of a kind that is not supported, incomplete, or for another UNet.
-    """
+    """One adapter file as a branch for this UNet, in float32. Raises `InputError`: the file is damaged, of a kind that
+    is not supported, incomplete, or for another UNet."""
     branch = read_branch(path)
     check_fit(branch, unet, str(path))
     return branch
 
 
 def read_branch(path: str | Path) -> AdapterBranch:
-    """One adapter file as a branch for whatever it fits, in float32.
-
-    Raises:
-        InputError: the file is damaged, of a kind that is not supported, or incomplete.
-    """
+    """One adapter file as a branch for whatever it fits, in float32. Raises `InputError`: the file is damaged, of a
+    kind that is not supported, or incomplete."""
     image_proj, ip_adapter = read_adapter(path)
     state = {k: v.float() for k, v in image_proj.items()}
     several = any(name.startswith("of.") for name in state)  # a compound identity's, one for each recogniser
@@ -136,9 +127,7 @@ def read_branch(path: str | Path) -> AdapterBranch:
     expected |= {f"{k}.{name}_lora.{x}.weight" for k in numbers for name in LINEAR for x in ("down", "up")}
     if wrong := sorted(expected ^ ip_adapter.keys()):
         is_missing = "lacks" if wrong[0] in expected else "has the unexpected"
-        raise InputError(
-            f"{path}: {is_missing} ip_adapter.{wrong[0]}: it is not a whole adapter of a known kind"
-        )
+        raise InputError(f"{path}: {is_missing} ip_adapter.{wrong[0]}: no whole adapter of a known kind")
     for name, value in ip_adapter.items():
         if value.ndim != 2 or not name.split(".")[0].isdigit():
             raise InputError(f"{path}: ip_adapter.{name} has the wrong shape {tuple(value.shape)}")

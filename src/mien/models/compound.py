@@ -21,11 +21,9 @@ _NAME = re.compile(r"[A-Za-z0-9_-]+")
 class CompoundProjection(nn.Module):
     """Embeddings {name: [b, C_k]} -> tokens [b, Σ n, D], recogniser after recogniser in the order of `widths`.
 
-    Every recogniser has a projection of its own in FaceID's layout (`MLPProjection`), under ``of.NAME``. Attention
-    does not see the order of tokens, so a file whose recognisers come in another order means the same.
-
-    In an adapter's branch the embeddings travel as one vector [b, Σ C], in alphabetical order of the names, as
-    `encoders.compound.JoinedIdentity` gives them. ``width``: Σ C.
+    Each has a projection of its own in FaceID's layout (`MLPProjection`), under ``of.NAME``. In an adapter's branch the
+    embeddings travel as one vector [b, Σ C], in alphabetical order of the names (`encoders.compound.JoinedIdentity`).
+    ``width``: Σ C.
     """
 
     def __init__(self, widths: Mapping[str, int], dim: int, tokens: int = 4, mult: int = 2) -> None:
@@ -43,12 +41,10 @@ class CompoundProjection(nn.Module):
         self.of = nn.ModuleDict({name: MLPProjection(c, dim, tokens, mult) for name, c in widths.items()})
 
     def forward(self, embeds: Mapping[str, Tensor] | Tensor) -> Tensor:
-        """{name: [b, C_k]}, or [b, Σ C] in alphabetical order of the names -> [b, Σ n, D].
+        """{name: [b, C_k]}, or [b, Σ C] in alphabetical order of the names -> [b, Σ n, D]. Raises `InputError`: a
+        recogniser is missing, unknown, or of another width.
 
         A recogniser of zeros is one that says nothing, as guidance uses it.
-
-        Raises:
-            InputError: a recogniser is missing, unknown, or of another width.
         """
         if isinstance(embeds, Tensor):
             names = sorted(self.widths)
@@ -67,13 +63,11 @@ class CompoundProjection(nn.Module):
 
 
 def compound_projection_from_state(state: Mapping[str, Tensor], source: str) -> CompoundProjection:
-    """The compound projection that these weights belong to; widths and tokens are read off their shapes.
+    """The compound projection that these weights belong to; widths and tokens are read off their shapes. Raises
+    `InputError`: a key is missing or unexpected, or the recognisers' parts do not go together.
 
     Args:
         state: keys ``of.NAME.proj.0.weight`` and so on. source: the file's name, for errors.
-
-    Raises:
-        InputError: a key is missing or unexpected, or the recognisers' parts do not go together.
     """
     parts: dict[str, dict[str, Tensor]] = {}
     for key, value in state.items():

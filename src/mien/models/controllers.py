@@ -5,16 +5,15 @@
     (c) "serial"          cross-attention with the expression after that with the identity
     (d) "parallel"        cross-attention with both side by side: the method
 
-The figure's drawing is not in the text we have, so the formulas are our reading of its four names: those of (a), (c)
-and (d) stand in ``mien.models.attention``, that of (b) at :class:`ControlNetAdapter`. In all four the identity enters
-by parallel cross-attention, the paper's parameters are trained (the whole expression controller and the identity's
-projection), and at scale 0 the expression changes nothing. One interface, so that a stage takes any of them.
+The formulas are our reading of the four names, as the figure is not in the text we have: (a), (c) and (d) in
+``mien.models.attention``, (b) at :class:`ControlNetAdapter`. In all four the identity enters by parallel
+cross-attention, the paper's parameters are trained, and at scale 0 the expression changes nothing.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -28,8 +27,8 @@ from mien.models.e_adapter import EAdapter, create_layers
 from mien.models.latents import unet_input
 from mien.models.projection import (
     Projection,
-    ProjectionKind,
     embed_tokens,
+    load_exactly,
     projection_from_state,
 )
 from mien.types import Conditions, InputError, NoisePredictor
@@ -41,36 +40,21 @@ CONTROLLERS = ("self_attention", "controlnet", "serial", "parallel")
 
 
 def create_controller(
-    name: str,
-    unet: UNet2DConditionModel,
-    identity_width: int | None,
-    expression_width: int,
-    identity_tokens: int = 4,
-    expression_tokens: int = 4,
-    identity_projection: ProjectionKind = "mlp",
-    expression_projection: ProjectionKind = "linear",
+    name: str, unet: UNet2DConditionModel, identity_width: int | None, expression_width: int, **how: Any
 ) -> EAdapter:
-    """A new adapter for this UNet, as ``EAdapter.create``, under the controller of this name."""
+    """A new adapter for this UNet, as ``EAdapter.create`` (`how`: its), under the controller of this name."""
     check_name(name)
-    adapter = EAdapter.create(
-        unet,
-        identity_width,
-        expression_width,
-        identity_tokens,
-        expression_tokens,
-        identity_projection,
-        expression_projection,
-        name if name in get_args(Injection) else "parallel",  # type: ignore[arg-type]
-    )
+    injection: Any = name if name in get_args(Injection) else "parallel"
+    adapter = EAdapter.create(unet, identity_width, expression_width, **how, controller=injection)
     return adapter if adapter.controller == name else change_controller(name, unet, adapter)
 
 
 def change_controller(name: str, unet: UNet2DConditionModel, adapter: EAdapter) -> EAdapter:
     """The adapter's identity branch (shared) and expression projection (copied) under the controller of this name.
 
-    Weights of cross-attention go over from parallel to serial and back; what the other has no place for starts as
-    :func:`create_controller` does. So an ablation starts all four from the same adapter. The result is on the CPU or
-    the UNet's device, and not attached; an adapter that has this controller already is given back as it is.
+    Weights of cross-attention go over from parallel to serial and back; what the other has no place for starts anew.
+    The result is on the CPU or the UNet's device, not attached; an adapter that has this controller is given back as it
+    is.
     """
     check_name(name)
     if adapter.controller == name:
@@ -90,17 +74,14 @@ def change_controller(name: str, unet: UNet2DConditionModel, adapter: EAdapter) 
 def load_controller(
     unet: UNet2DConditionModel, identity: str | Path | None, expression: str | Path | None
 ) -> EAdapter:
-    """From one file a branch, as ``EAdapter.load``; the expression's file says which controller it is for.
-
-    Raises:
-        InputError: a file is damaged, of a kind that is not supported, incomplete, or for another UNet.
-    """
+    """From one file a branch, as ``EAdapter.load``; the expression's file says which controller it is for. Raises
+    `InputError`: a file is damaged, of a kind that is not supported, incomplete, or for another UNet."""
     if expression is None or read_controller(expression) != "controlnet":
         return EAdapter.load(unet, identity, expression)
     image_proj, weights = read_adapter(expression, part="controlnet")
     projection = projection_from_state({k: v.float() for k, v in image_proj.items()}, str(expression))
     branch = ControlNetBranch.create(projection, unet)
-    branch.load_controlnet(weights, str(expression))
+    load_exactly(branch.controlnet, weights, f"{expression}: controlnet")
     return ControlNetAdapter(None if identity is None else load_branch(unet, identity), branch)
 
 
@@ -135,18 +116,6 @@ class ControlNetBranch(nn.Module):
             )
         controlnet = ControlNetModel.from_unet(unet).requires_grad_(True)
         return cls(projection, controlnet)
-
-    def load_controlnet(self, weights: Mapping[str, Tensor], source: str) -> None:
-        """Take the ControlNet's weights. ``source``: the file's name, for errors."""
-        expected = {name: tuple(value.shape) for name, value in self.controlnet.state_dict().items()}
-        found = {name: tuple(value.shape) for name, value in weights.items()}
-        if expected != found:
-            wrong = sorted(set(expected.items()) ^ set(found.items()))[0]
-            raise InputError(
-                f"{source}: controlnet.{wrong[0]} is missing, unexpected or of the wrong shape {wrong[1]}: "
-                "use a file that was trained with a UNet of this size"
-            )
-        self.controlnet.load_state_dict(dict(weights))
 
     @property
     def width(self) -> int:
@@ -190,8 +159,8 @@ class ControlNetBranch(nn.Module):
 class ControlNetAdapter(EAdapter):
     """Controller (b): eps = UNet(z_t, t, text, identity; residuals lambda_exp * ControlNet(z_t, t, tokens_exp)).
 
-    The ControlNet attends to the expression's tokens in the place of text. Its files are ``identity.safetensors``
-    as of ``EAdapter`` and ``expression.safetensors`` with ``image_proj.*`` and ``controlnet.*``.
+    The ControlNet attends to the expression's tokens in the place of text. Its files are ``identity.safetensors``, and
+    ``expression.safetensors`` with ``image_proj.*`` and ``controlnet.*``.
     """
 
     def __init__(self, identity: AdapterBranch | None, expression: ControlNetBranch) -> None:

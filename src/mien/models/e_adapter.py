@@ -1,13 +1,9 @@
 """The E-Adapter: identity and expression as two more sources of cross-attention (EmojiDiff, section 3.1).
 
-A plug-in for any UNet of Stable Diffusion's kind. The base stays frozen and unchanged: nothing is registered
-in it, :meth:`EAdapter.detach` gives every attention layer its own processor back. Each branch is saved as
-one file in IP-Adapter's layout, so ``pipe.load_ip_adapter([folder, folder], weight_name=[...])`` of stock
-diffusers runs it too.
-
-What the paper leaves open, and our choice: 4 tokens a branch, as in both adapters it starts from.
-
-The same class serves the ablation's injections "serial" and "self_attention" (``mien.models.controllers``).
+A plug-in for any UNet of Stable Diffusion's kind: the base stays frozen, and :meth:`EAdapter.detach` gives every
+attention layer its own processor back. Each branch is a file in IP-Adapter's layout, which stock diffusers runs too.
+What the paper leaves open: 4 tokens a branch, as in both adapters it starts from. The class also serves the ablation's
+injections "serial" and "self_attention" (``mien.models.controllers``).
 """
 
 from __future__ import annotations
@@ -100,12 +96,10 @@ class EAdapter(nn.Module):
     def load(
         cls, unet: UNet2DConditionModel, identity: str | Path | None, expression: str | Path | None
     ) -> EAdapter:
-        """From one file a branch (``.safetensors`` or ``.bin``), for instance IP-Adapter FaceID as identity
-        and the image-prompt IP-Adapter as expression; None leaves the branch out. The files must fit the
-        UNet. How the expression enters is what its file says, else parallel.
-
-        Raises:
-            InputError: a file is damaged, of a kind that is not supported, or for another UNet or controller.
+        """From one file a branch (``.safetensors`` or ``.bin``), for instance IP-Adapter FaceID as identity and the
+        image-prompt IP-Adapter as expression; None leaves the branch out. How the expression enters is what its file
+        says, else parallel. Raises `InputError`: a file is damaged, of a kind that is not supported, or for another
+        UNet or controller.
         """
         controller = "parallel" if expression is None else read_controller(expression)
         if controller not in get_args(Injection):
@@ -121,12 +115,8 @@ class EAdapter(nn.Module):
                 return load_fineface(unet, Path(path))
             loaded = load_branch(unet, path)
             if loaded.first != first:
-                kind = (
-                    "self-attention, not cross-attention" if first else "cross-attention, not self-attention"
-                )
-                raise InputError(
-                    f"{path}: holds weights of {kind}: use the file that was saved, metadata and all"
-                )
+                kind = "self-attention" if first else "cross-attention"
+                raise InputError(f"{path}: holds weights of {kind}: use the file as it was saved")
             return loaded
 
         first = 0 if controller == "self_attention" else 1
@@ -201,8 +191,7 @@ class EAdapter(nn.Module):
         self._unet, self._base_processors, self._processors = [], {}, []
 
     def forget(self) -> None:
-        """Drop kept keys and values: at the end of a generation, or after weights were written through
-        ``.data``."""
+        """Drop kept keys and values: at the end of a generation, or after weights were written through ``.data``."""
         for processor in self._processors:
             processor.forget()
 
@@ -224,8 +213,8 @@ class EAdapter(nn.Module):
         Args:
             identity_embeds, expression_embeds: [b, w], or [b, k, w] for k pictures a sample; None: absent.
             text: [b, n_t, d], passed on.
-            drop_identity, drop_expression: [b] bool, True where the embedding is replaced by zeros, which is
-                what the unconditional side of guidance sees (IP-Adapter).
+            drop_identity, drop_expression: [b] bool, True where the embedding is replaced by zeros, as guidance's
+                unconditional side (IP-Adapter).
         """
         tokens: list[Tensor | None] = []
         for name, branch, embeds, drop in (
@@ -249,15 +238,13 @@ class EAdapter(nn.Module):
         expression_scale: Scale = 1.0,
         **unet_arguments: Any,
     ) -> NoisePredictor:
-        """The contract's ``predict_noise(z_t, t, conditions) -> eps`` of the attached UNet.
-
-        An inpainting UNet also gets the conditions' background and mask (``mien.models.latents``).
+        """The contract's ``predict_noise(z_t, t, conditions) -> eps`` of the attached UNet; an inpainting UNet also
+        gets the conditions' background and mask (``mien.models.latents``).
 
         Args:
             unet: the attached UNet, or a wrapper of it (DistributedDataParallel, torch.compile).
-            id_scale, expression_scale: lambda_id and lambda_exp: a number; [b], one a sample; by block name,
-                e.g. ``{"": 1.0, "up_blocks.1": 0.5}``; or a function of t [b] that gives any of these, for a
-                step's own.
+            id_scale, expression_scale: lambda_id and lambda_exp: a number; [b], one a sample; by block name, e.g.
+                ``{"": 1.0, "up_blocks.1": 0.5}``; or a function of t [b] that gives any of these.
             unet_arguments: passed to every call, e.g. ``added_cond_kwargs`` of SDXL.
         """
         if not self._unet:

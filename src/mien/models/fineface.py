@@ -28,11 +28,8 @@ FILES = ("sd15_au_encoder.ckpt", "sd15_attn_processors.ckpt")
 
 
 def load_fineface(unet: UNet2DConditionModel, folder: Path) -> AdapterBranch:
-    """FineFace's two files (`FILES`) in a folder as the expression branch of an E-Adapter for this UNet.
-
-    Raises:
-        InputError: a file is missing, damaged, or for another UNet.
-    """
+    """FineFace's two files (`FILES`) in a folder as the expression branch of an E-Adapter for this UNet. Raises
+    `InputError`: a file is missing, damaged, or for another UNet."""
     projection: Any = units_projection(read_state(folder / FILES[0]), str(folder / FILES[0]))
     weights, layers = read_state(folder / FILES[1]), []
     for name, attn in attention_layers(unet).items():

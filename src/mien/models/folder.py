@@ -34,9 +34,8 @@ def recompute_activations(*parts: Any) -> None:
 def choose_device(device: str) -> torch.device:
     """A torch device that is there; "auto" takes the fastest."""
     if device == "auto":
-        device = (
-            "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-        )
+        device = "mps" if torch.backends.mps.is_available() else "cpu"
+        device = "cuda" if torch.cuda.is_available() else device
     try:
         place = torch.device(device)
         torch.empty(1, device=place)
@@ -94,9 +93,7 @@ def load_part(folder: Path, part: str, precision: torch.dtype, device: torch.dev
         raise InputError(f"{folder / part}: the file lacks {lacking[0]}: use a whole copy of the model")
     for name, value in model.named_parameters():
         if not value.isfinite().all():
-            raise InputError(
-                f"{folder / part}: {name} holds NaN or infinite weights: use another copy of the model"
-            )
+            raise InputError(f"{folder / part}: {name} holds NaN or infinite weights: use another copy")
     return model.requires_grad_(False).eval().to(device)
 
 
@@ -144,6 +141,4 @@ def load_scheduler(folder: Path) -> Any:
     try:
         return kind.from_config(config)  # type: ignore[attr-defined]
     except (TypeError, ValueError, NotImplementedError) as error:
-        raise InputError(
-            f"{folder}: its settings do not suit {config['_class_name']}: use a whole copy"
-        ) from error
+        raise InputError(f"{folder}: does not suit {config['_class_name']}: use a whole copy") from error

@@ -1,13 +1,9 @@
 """What an autoencoder leaves out of a picture's detail, put back as noise.
 
-The latents of a 16 x 16 patch cannot tell single hairs and pores, and the mean over all pictures that they may stand
-for has none. As film grain is not coded in a video but described, and drawn anew by the player (Norkin & Birkbeck 2018,
-"Film Grain Synthesis for AV1 Video Codec"), the missing detail is drawn as noise of its strength and spectrum.
-
-What is missing runs along what is there: beside an outline it is more outline, in hair more hair. So the noise is
-stretched along the edge at its place, as far as there is one direction (the structure tensor: Bigün & Granlund 1987);
-round grain of the same strength looks like crust. Its deviation rises with the detail that is there, and more slowly.
-``python -m factory.training.grain`` measures all of it in photographs.
+The latents of a 16 x 16 patch cannot tell single hairs and pores. As film grain is described in a video and drawn anew
+by the player (Norkin & Birkbeck 2018, "Film Grain Synthesis for AV1 Video Codec"), the missing detail is drawn as noise
+of its strength and spectrum, stretched along the edge at its place, as far as there is one direction (the structure
+tensor: Bigün & Granlund 1987). ``python -m factory.training.grain`` measures all of it in photographs.
 """
 
 from __future__ import annotations
@@ -24,9 +20,7 @@ DETAIL = 1.5  # px, standard deviation: what a blur of so much takes away is det
 WINDOW = 3.0  # px, of the neighbourhood in which detail is measured
 EXPONENT = 0.75  # of the grain's deviation in the detail that is there
 FLOW = 2.0  # px, of the neighbourhood in which a direction is measured
-ROUND = (
-    0.8  # px, of the blur that gives white noise the spectrum of what is missing where there is no direction
-)
+ROUND = 0.8  # px, of the blur that gives white noise the spectrum of what is missing: without a direction
 ALONG, ACROSS = 1.3, 0.65  # the same along an edge and across it
 DIRECTIONS = 8  # for which noise is made; in between it is mixed
 REACH = 5  # px, of the blurs

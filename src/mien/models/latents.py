@@ -1,8 +1,8 @@
 """Pixels and latents of any autoencoder in diffusers' manner, and what an inpainting UNet is given beside z_t.
 
 An inpainting UNet (SD1.5-inpainting, the embedded default) takes [z_t (c), mask (1), background latent (c)] side by
-side: 2c + 1 channels in, c out (DiffSFSR, section "background"; diffusers' order). A portrait has no background: its
-mask is 1 everywhere and its background the latent of a mid-grey picture, which is what masking leaves of any picture.
+side: 2c + 1 channels in, c out (DiffSFSR, section "background"; diffusers' order). Of a portrait the mask is 1
+everywhere and the background the latent of a mid-grey picture.
 """
 
 from __future__ import annotations
@@ -62,13 +62,11 @@ def takes_background(unet: Any) -> bool:
 
 
 def unet_input(unet: Any, z_t: Tensor, conditions: Conditions) -> Tensor:
-    """What the UNet takes: z_t itself [b, c, h, w], or [b, 2c + 1, h, w] where it takes a background.
+    """What the UNet takes: z_t itself [b, c, h, w], or [b, 2c + 1, h, w] where it takes a background. Raises
+    `InputError`: a background for a UNet that takes none, a mask without a background, or sizes that do not fit.
 
-    A missing mask is all ones, and then a missing background is zeros: give :func:`empty_background`'s, whose grey
-    is not the zero of every autoencoder. A background or mask of batch 1 serves the whole batch.
-
-    Raises:
-        InputError: a background for a UNet that takes none, a mask without a background, or sizes that do not fit.
+    A missing mask is all ones, and then a missing background is zeros: give :func:`empty_background`'s, whose grey is
+    not the zero of every autoencoder. A background or mask of batch 1 serves the whole batch.
     """
     background, mask = conditions.background, conditions.mask
     if not takes_background(unet):
@@ -97,8 +95,7 @@ def as_text_to_image(unet: Any, vae: Any) -> None:
     """Let an inpainting UNet be called with z_t alone, as stock text-to-image pipelines do, in place.
 
     Its inputs [b, c, h, w] get the empty background; its config says c channels, in memory. For
-    ``StableDiffusionPipeline`` on the embedded default, whose 33 channels diffusers' own inpainting pipeline refuses.
-    Without effect on a UNet that takes no background.
+    ``StableDiffusionPipeline`` on the embedded default. Without effect on a UNet that takes no background.
     """
     if not takes_background(unet):
         return

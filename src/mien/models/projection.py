@@ -119,9 +119,7 @@ def projection_from_state(state: Mapping[str, Tensor], source: str) -> Projectio
             f"image-prompt adapter"
         )
     if norm is None or norm.ndim != 1 or (linear is None and (first is None or second is None)):
-        raise InputError(
-            f"{source}: its image_proj weights are neither the image-prompt nor the FaceID layout"
-        )
+        raise InputError(f"{source}: its image_proj has neither the image-prompt nor the FaceID layout")
     dim = norm.shape[0]
     if linear is not None:
         if linear.shape[:1] != (LINEAR_TOKENS * dim,):
@@ -131,31 +129,25 @@ def projection_from_state(state: Mapping[str, Tensor], source: str) -> Projectio
         assert first is not None and second is not None
         width = first.shape[-1]
         projection = MLPProjection(width, dim, second.shape[0] // dim, max(1, first.shape[0] // width))
-    expected = {name: tuple(value.shape) for name, value in projection.state_dict().items()}
-    found = {name: tuple(value.shape) for name, value in state.items()}
-    if expected != found:
-        wrong = sorted(set(expected.items()) ^ set(found.items()))[0]
-        raise InputError(
-            f"{source}: image_proj.{wrong[0]} is missing, unexpected or of the wrong shape {wrong[1]}"
-        )
-    projection.load_state_dict(dict(state))
+    load_exactly(projection, state, f"{source}: image_proj")
     return projection
 
 
-def units_projection(state: Mapping[str, Tensor], source: str) -> UnitsProjection:
-    """The projection of these weights, ``au_encoder.weight`` [D - n, n] and ``au_encoder.bias`` [D - n].
+def load_exactly(module: nn.Module, state: Mapping[str, Tensor], source: str) -> None:
+    """Load weights of just the module's names and shapes; `InputError` otherwise. source: the file and part."""
+    expected = {name: tuple(value.shape) for name, value in module.state_dict().items()}
+    found = {name: tuple(value.shape) for name, value in state.items()}
+    if expected != found:
+        wrong = sorted(set(expected.items()) ^ set(found.items()))[0]
+        raise InputError(f"{source}.{wrong[0]} is missing, unexpected or of the wrong shape {wrong[1]}")
+    module.load_state_dict(dict(state))
 
-    Raises:
-        InputError: they are not of that shape.
-    """
+
+def units_projection(state: Mapping[str, Tensor], source: str) -> UnitsProjection:
+    """The projection of these weights, ``au_encoder.weight`` [D - n, n] and ``au_encoder.bias`` [D - n]. Raises
+    `InputError`: they are not of that shape."""
     weight, bias = state.get("au_encoder.weight"), state.get("au_encoder.bias")
-    if (
-        len(state) != 2
-        or weight is None
-        or bias is None
-        or weight.ndim != 2
-        or bias.shape != weight.shape[:1]
-    ):
+    if len(state) != 2 or weight is None or bias is None or weight.ndim != 2 or len(bias) != len(weight):
         raise InputError(f"{source}: is no encoder of action units of FineFace's kind for SD1.5")
     projection = UnitsProjection(weight.shape[1], weight.shape[0] + weight.shape[1])
     projection.load_state_dict({name: value.float() for name, value in state.items()})

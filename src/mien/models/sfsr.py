@@ -1,12 +1,9 @@
 """DiffSFSR's network: a UNet of Stable Diffusion's kind that also sees the background (DiffSFSR, section 3.2).
 
-Everything of the photo but the face stays: the face is blanked, and the latent of what is left is given to the UNet
-beside z_t, in training and in generation. Expression and identity come through cross-attention, by the branches of
-``models.e_adapter``. The channels are diffusers' own order of inpainting UNets: z_t (c), mask (1), masked-image
-latent (c); published inpainting checkpoints of SD1.5 fit as they are.
-
-A model for portraits is the same model with an *empty background*: the mask is 1 everywhere, nothing of the picture
-is left.
+The face is blanked, and the latent of what is left is given to the UNet beside z_t, in training and in generation.
+Expression and identity come through cross-attention (``models.e_adapter``). The channels are diffusers' own order of
+inpainting UNets: z_t (c), mask (1), masked-image latent (c); published inpainting checkpoints of SD1.5 fit. A model for
+portraits is the same model with an *empty background*.
 """
 
 from __future__ import annotations
@@ -41,14 +38,9 @@ SUBROWS = 4  # samples of a pixel's height
 def widen_input(unet: UNet2DConditionModel, latent_channels: int) -> UNet2DConditionModel:
     """Let a UNet see the background: its input convolution gets c + 1 more channels, zero at the start, in place.
 
-    A UNet so widened gives what it gave before, whatever the background is, so training starts from the base (from
-    4 to 9 channels for SD1.x). One that takes a background already stays as it is.
-
-    Args:
-        unet: predicts latents of `latent_channels`. latent_channels: c, of the autoencoder.
-
-    Raises:
-        InputError: the UNet's input is neither the latent nor an inpainting input, or its latents are others.
+    So it gives what it gave before, whatever the background is, and training starts from the base. One that takes a
+    background already stays as it is. latent_channels: c, of the autoencoder. Raises `InputError`: the UNet's input is
+    neither the latent nor an inpainting input, or its latents are others.
     """
     c, old = latent_channels, unet.conv_in
     if unet.config.out_channels == c and takes_background(unet):
@@ -83,13 +75,12 @@ def create_adapter(
 ) -> EAdapter:
     """Cross-attention to the expression and to a compound identity (DiffSFSR, section 3.2), new, not attached.
 
-    A two-layer MLP makes tokens of the expression, and one of each recogniser's embedding. Keys and values start
-    as copies of the text's (``EAdapter.create``); the paper has no text beside them.
+    A two-layer MLP makes tokens of the expression, and one of each recogniser's embedding. Keys and values start as
+    copies of the text's (``EAdapter.create``).
 
     Args:
-        recognisers: name -> width of its embedding; one or more (DiffSFSR, Table 4). The identity embedding then
-            has their widths' sum, see ``encoders.compound.JoinedIdentity``.
-        expression_width: of the expression embedding. tokens: of each embedding.
+        recognisers: name -> width of its embedding; one or more (DiffSFSR, Table 4). The identity embedding then has
+            their widths' sum, see ``encoders.compound.JoinedIdentity``. tokens: of each embedding.
     """
     adapter = EAdapter.create(
         unet,
@@ -107,20 +98,17 @@ def create_adapter(
 def face_region(
     landmarks: Tensor, size: int, grow: float | Tensor = GROW, jaw: float | Tensor = JAW
 ) -> Tensor:
-    """What is blanked: the face's oval, grown, with room below for the jaw.
-
-    The face's old expression must not show in what is left, and a new one may open the mouth, so the region reaches
-    as far below the chin as an open jaw would. Its outline still says how the head is turned.
+    """What is blanked: the face's oval, grown, with room below for the jaw, as a new expression may open the mouth.
 
     Args:
         landmarks: [b, 478, 2 or 3] px of an upright crop of size x size.
         grow: a number, or [b]: moves the edge outwards by this share of the radius around the oval's middle.
-        jaw: a number, or [b]: moves the lowest point down by this share of the oval's height, those above it
-            less, those above the middle not at all.
+        jaw: a number, or [b]: moves the lowest point down by this share of the oval's height, those above it less,
+            those above the middle not at all.
 
     Returns:
-        [b, 1, size, size] float32 in [0, 1], 1 inside, the covered share on the edge. Between the outline's
-        leftmost and rightmost point a row is filled, which for an oval is exact.
+        [b, 1, size, size] float32 in [0, 1], 1 inside, the covered share on the edge. Between the outline's leftmost
+            and rightmost point a row is filled, which for an oval is exact.
     """
     points = landmarks[:, list(OVAL), :2].float()  # [b, n, 2]
     b, device = len(points), points.device

@@ -23,39 +23,26 @@ def load_single_file(
     vae_precision: torch.dtype,
     device: torch.device,
 ) -> dict[str, Any]:
-    """Networks, tokenizers and scheduler of a checkpoint, by diffusers' names, frozen and in evaluation mode.
+    """Networks, tokenizers and scheduler of a checkpoint, by diffusers' names, frozen and in evaluation mode. Raises
+    `InputError`: the file is damaged, incomplete, or not of this family.
 
     Args:
         path: ``.safetensors``. configs: a diffusers folder of the family whose weights need not be there.
         precision, vae_precision: of UNet and text encoders, and of the autoencoder.
-
-    Raises:
-        InputError: the file is damaged, incomplete, or not of this family.
     """
     import diffusers
 
     channels = header(path).get(INPUT, [0, 0])[1]
     kind = f"StableDiffusion{'XL' if sdxl else ''}{'Inpaint' if channels == 9 else ''}Pipeline"
-    more = (
-        {} if sdxl else {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False}
-    )
+    shared = {"config": str(configs), "local_files_only": True, "torch_dtype": precision}
+    unsafe = {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False}
     try:
         with quiet():
             unet = diffusers.UNet2DConditionModel.from_single_file(
-                str(path),
-                config=str(configs),
-                subfolder="unet",
-                local_files_only=True,
-                torch_dtype=precision,
-                in_channels=channels,
+                str(path), subfolder="unet", in_channels=channels, **shared
             )
             pipe = getattr(diffusers, kind).from_single_file(
-                str(path),
-                config=str(configs),
-                unet=unet,
-                local_files_only=True,
-                torch_dtype=precision,
-                **more,
+                str(path), unet=unet, **shared, **({} if sdxl else unsafe)
             )
     except Exception as error:  # a damaged file makes the loaders raise many kinds
         raise InputError(

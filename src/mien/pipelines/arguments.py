@@ -24,11 +24,7 @@ def shown(value: Any) -> str:
 
 
 def whole(name: str, value: Any, least: int = 1) -> int:
-    """A whole number from `least`.
-
-    Raises:
-        InputError: it is another kind, or less.
-    """
+    """A whole number from `least`. Raises `InputError`: it is another kind, or less."""
     if isinstance(value, bool) or not isinstance(value, Integral):
         raise InputError(f"{name} must be a whole number, not {shown(value)}")
     if int(value) < least:
@@ -37,11 +33,7 @@ def whole(name: str, value: Any, least: int = 1) -> int:
 
 
 def number(name: str, value: Any) -> float:
-    """A finite number.
-
-    Raises:
-        InputError: it is another kind, infinite or NaN.
-    """
+    """A finite number. Raises `InputError`: it is another kind, infinite or NaN."""
     if isinstance(value, Tensor) and value.ndim == 0:
         value = value.item()
     if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
@@ -50,11 +42,8 @@ def number(name: str, value: Any) -> float:
 
 
 def check_seed(value: Any, images: int = 1) -> int:
-    """A seed that `images` images can count on from.
-
-    Raises:
-        InputError: it is no whole number, or beyond what torch's generators take.
-    """
+    """A seed that `images` images can count on from. Raises `InputError`: it is no whole number, or beyond what torch's
+    generators take."""
     if isinstance(value, bool) or not isinstance(value, Integral):
         raise InputError(f"seed must be a whole number, not {shown(value)}")
     if not SEEDS[0] <= int(value) <= SEEDS[1] - images + 1:
@@ -63,22 +52,15 @@ def check_seed(value: Any, images: int = 1) -> int:
 
 
 def check_text(name: str, value: Any) -> str:
-    """A text.
-
-    Raises:
-        InputError: it is something else.
-    """
+    """A text. Raises `InputError`: it is something else."""
     if not isinstance(value, str):
         raise InputError(f"{name} must be a text, not {shown(value)}")
     return value
 
 
 def check_scale(name: str, scale: Any) -> None:
-    """A number, numbers by block, or a function of t (``models.attention.Scale``), the same for every image.
-
-    Raises:
-        InputError: it is something else.
-    """
+    """A number, numbers by block, or a function of t (``models.attention.Scale``), the same for every image. Raises
+    `InputError`: it is something else."""
     if callable(scale):
         return
     if isinstance(scale, Mapping):
@@ -86,18 +68,13 @@ def check_scale(name: str, scale: Any) -> None:
             check_scale(f"{name}[{shown(block)}]", value)
         return
     if isinstance(scale, Tensor) and scale.ndim:
-        raise InputError(
-            f"{name}: a scale is the same for every image of a call: give a number, not a tensor of them"
-        )
+        raise InputError(f"{name}: a scale is the same for every image: give a number, not a tensor")
     number(name, scale)
 
 
 def one_of(names: tuple[str, str], ours: Any, theirs: Any) -> Any:
-    """An argument that has two names, mien's and diffusers'; None: neither was given.
-
-    Raises:
-        InputError: both were given.
-    """
+    """An argument that has two names, mien's and diffusers'; None: neither was given. Raises `InputError`: both were
+    given."""
     if ours is not None and theirs is not None:
         raise InputError(f"{names[1]} is diffusers' name for {names[0]}: give one of them")
     return theirs if ours is None else ours
@@ -105,10 +82,7 @@ def one_of(names: tuple[str, str], ours: Any, theirs: Any) -> Any:
 
 def as_generators(generator: Any, n: int) -> list[torch.Generator] | None:
     """One generator an image: the list of n that was given, or the one that draws for all in turn; None for None.
-
-    Raises:
-        InputError: another kind, or another number of them.
-    """
+    Raises `InputError`: another kind, or another number of them."""
     if generator is None:
         return None
     given = list(generator) if isinstance(generator, (list, tuple)) else [generator] * n

@@ -16,11 +16,8 @@ if TYPE_CHECKING:
 
 
 def in_batches(n: int, size: int, callback: Callback | None) -> Iterator[tuple[slice, Callback]]:
-    """Slices of n images, each with a callback for its batch that counts the steps of the whole call.
-
-    Raises:
-        InputError: `size` is below 1.
-    """
+    """Slices of n images, each with a callback for its batch that counts the steps of the whole call. Raises
+    `InputError`: `size` is below 1."""
     if size < 1:
         raise InputError("batch_size must be at least 1")
     count = -(-n // size)

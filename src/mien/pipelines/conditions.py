@@ -38,14 +38,12 @@ def given_texts(
     n: int,
     copies: int,
 ) -> Texts | None:
-    """What was given in place of prompts, for n × copies images; None: nothing was.
+    """What was given in place of prompts, for n × copies images; None: nothing was. Raises `InputError`: both a text
+    and its tokens, tokens of another shape, or SDXL without its pooled ones.
 
     Args:
-        prompts, negatives: the texts beside, which must be empty where tokens are given. texts: in the order of
-            `NAMES`, [1 or n, tokens, d] and pooled [1 or n, d'].
-
-    Raises:
-        InputError: both a text and its tokens, tokens of another shape, or SDXL without its pooled ones.
+        prompts, negatives: the texts beside, empty where tokens are given. texts: in the order of `NAMES`, [1 or n,
+            tokens, d] and pooled [1 or n, d'].
     """
     if all(text is None for text in texts):
         return None
@@ -64,20 +62,16 @@ def given_texts(
             width = backbone.unet.config.cross_attention_dim
             if dims == 3 and text.shape[-1] != width:
                 raise InputError(
-                    f"{name} is {text.shape[-1]} wide, and this model's text {width}: encode it with its own"
+                    f"{name} is {text.shape[-1]} wide, this model's text {width}: encode it with its own"
                 )
             text = text.expand(n, *text.shape[1:]).repeat_interleave(copies, 0)
         found.append(text)
     tokens, negative, pooled, negative_pooled = found
     assert tokens is not None
     if backbone.is_sdxl and (pooled is None or (negative is not None and negative_pooled is None)):
-        raise InputError(
-            "SDXL needs pooled_prompt_embeds beside prompt_embeds, and negative ones beside negative ones"
-        )
+        raise InputError("SDXL needs pooled_prompt_embeds beside prompt_embeds, and negative ones too")
     if negative is not None and negative.shape[1] != tokens.shape[1]:
-        raise InputError(
-            "prompt_embeds and negative_prompt_embeds must have as many tokens: encode both alike"
-        )
+        raise InputError("prompt_embeds and negative_prompt_embeds need as many tokens: encode both alike")
     return Texts(
         EncodedText(tokens, pooled), None if negative is None else EncodedText(negative, negative_pooled)
     )
@@ -94,11 +88,8 @@ def conditions_of(
     texts: Texts | None,
 ) -> tuple[Conditions, dict[str, Any]]:
     """Tokens of the batch, and what else the UNet takes; under guidance (negative prompts given) [2b, …], the
-    unconditional half first.
-
-    embeds: of identity and expression, [b, w] or [b, k, w]. size: height, width in pixels. The others are those of
-    ``PortraitPipeline.generate``.
-    """
+    unconditional half first. embeds: of identity and expression, [b, w] or [b, k, w]. size: height, width in pixels.
+    The others are those of ``PortraitPipeline.generate``."""
     if texts is None:
         text = backbone.prompts([*(negative_prompts or ()), *prompts])
     else:

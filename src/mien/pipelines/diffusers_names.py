@@ -58,11 +58,8 @@ class DiffusersNames:
         dtype: torch.dtype | str | None = None,
         **others: Any,
     ) -> Any:
-        """``from_backbone`` by diffusers' names; nothing but safetensors is read.
-
-        Raises:
-            InputError: as of it, and for what diffusers' own takes and this does not.
-        """
+        """``from_backbone`` by diffusers' names; nothing but safetensors is read. Raises `InputError`: as of it, and
+        for what diffusers' own takes and this does not."""
         if not use_safetensors:
             raise InputError("use_safetensors=False would read pickles, which can hold code: leave it out")
         refuse(others, NOT_LOADED)
@@ -79,11 +76,8 @@ class DiffusersNames:
         return {name: part for name, part in parts.items() if part is not None} | {"adapter": self.adapter}
 
     def to(self: Any, *where: Any, device: Any = None, dtype: Any = None) -> Any:
-        """Move the model and its adapter, in place: a device, a dtype (float32, bfloat16, float16), or both.
-
-        Raises:
-            InputError: neither; no such device; a precision that it cannot do; or the model is offloaded.
-        """
+        """Move the model and its adapter, in place: a device, a dtype (float32, bfloat16, float16), or both. Raises
+        `InputError`: neither; no such device; a precision that it cannot do; or the model is offloaded."""
         for one in where:
             if isinstance(one, torch.dtype):
                 dtype = one
@@ -109,11 +103,7 @@ class DiffusersNames:
 
     def save_pretrained(self: HasModel, folder: str | Path) -> None:
         """Write a folder in diffusers' layout with the adapter beside it, which `from_pretrained` and stock diffusers
-        read.
-
-        Raises:
-            InputError: LoRAs are loaded, the model is offloaded, or the folder holds something.
-        """
+        read. Raises `InputError`: LoRAs are loaded, the model is offloaded, or the folder holds something."""
         place = Path(folder).expanduser()
         if self._loras:
             raise InputError("save_pretrained writes models without LoRAs: unload_loras() first")
@@ -138,9 +128,7 @@ class DiffusersNames:
         try:
             self.backbone.unet.set_attention_slice(slice_size)
         except ValueError as error:
-            raise InputError(
-                f"attention slices of {slice_size!r} do not fit this UNet: use 'auto'"
-            ) from error
+            raise InputError(f"attention slices of {slice_size!r} do not fit the UNet: use 'auto'") from error
         finally:
             self.adapter.attach(self.backbone.unet)
 
@@ -153,14 +141,9 @@ class DiffusersNames:
         _enable_vae(self.backbone, "tiling")
 
     def load_lora(self: HasModel, path: str | Path, weight: float = 1.0) -> None:
-        """Add a LoRA of the ecosystem (diffusers', kohya's or peft's layout), LCM's too; several add up.
-
-        Args:
-            path: a ``.safetensors`` file, a folder or a hub id.
-
-        Raises:
-            InputError: it is not there, not whole, damaged, of another kind (LyCORIS) or for another model; or the
-                extra ``lora`` is not installed. Then nothing has changed.
+        """Add a LoRA of the ecosystem (diffusers', kohya's or peft's layout), LCM's too; several add up. path: a
+        ``.safetensors`` file, a folder or a hub id. Raises `InputError`: it is not there, not whole, damaged, of
+        another kind (LyCORIS) or for another model; or the extra ``lora`` is not installed. Then nothing has changed.
         """
         load_lora(self.backbone, path, weight, self._loras)
 
@@ -192,70 +175,17 @@ class DiffusersNames:
 
 NETWORKS = ("unet", "vae", "text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2")
 
-METHODS = {
-    "load_ip_adapter": "mien has one adapter of two branches: name its folder, mien.load(..., adapter=FOLDER)",
-    "unload_ip_adapter": "to draw without it, give identity=None and expression=None",
-    "set_ip_adapter_scale": "give the call id_scale and expression_scale, numbers or numbers by block",
-    "prepare_ip_adapter_image_embeds": "pipe.embed(identity, expression) makes embeddings, pipe.generate takes them",
-    "encode_prompt": "pipe.backbone.as_diffusers() has it: give its results as prompt_embeds",
-    "set_adapters": "a LoRA's weight is given once: pipe.load_lora(path, weight=0.8)",
-    "fuse_lora": "a LoRA's weight is given once: pipe.load_lora(path, weight=0.8)",
-    "unfuse_lora": "nothing is fused: pipe.unload_loras() takes LoRAs out",
-    "set_progress_bar_config": "mien shows no bar: give callback=, which is told of every step",
-    "enable_xformers_memory_efficient_attention": "torch's own attention is used: leave it out",
-    "disable_attention_slicing": "give enable_attention_slicing(None)",
-    "enable_freeu": "pipe.backbone.as_diffusers() is a stock pipeline of the same UNet: enable it there",
-    "load_textual_inversion": "words of others are not supported: use a LoRA",
-}
+_INSTEAD = json.loads(Path(__file__).with_suffix(".json").read_text(encoding="utf-8"))
+METHODS: dict[str, str] = _INSTEAD["methods"]
 """What diffusers' pipelines do and ours do not, and what to do instead."""
+REFUSED: dict[str, str] = _INSTEAD["arguments"]
+"""The same of what diffusers' calls take."""
+NOT_LOADED: dict[str, str] = _INSTEAD["loading"]
+"""The same of ``from_pretrained``."""
 
 
 def _refuse_method(method: str, *_: Any, **__: Any) -> NoReturn:
     raise InputError(f"{method}: {METHODS[method]}")
-
-
-REFUSED = {
-    "ip_adapter_image": "say what the picture is for: identity=PICTURE, expression=PICTURE",
-    "ip_adapter_image_embeds": "give pictures, identity= and expression=; `generate` takes embeddings",
-    "cross_attention_kwargs": "masks and scales of attention are not supported: use id_scale, expression_scale",
-    "image": "mien draws from noise: to change a photo use mien.load_reface, pipe(photo=...)",
-    "mask_image": "the face is found by itself: use mien.load_reface, pipe(photo=...)",
-    "control_image": "ControlNets of others are not supported: leave it out",
-    "strength": "mien draws from noise, not from a picture: leave it out",
-    "latents": "noise is drawn from seed, or from generator: give one of them",
-    "eta": "choose a scheduler that draws noise, pipe.scheduler = 'EulerAncestralDiscrete': leave eta out",
-    "timesteps": "times are the scheduler's: give steps",
-    "sigmas": "times are the scheduler's: give steps",
-    "guidance_rescale": "it is not supported: leave it out",
-    "clip_skip": "the text encoder's layer is the model's own: leave it out",
-    "return_dict": "the result is a list, and its .images the same list: leave it out",
-    "prompt_2": "both text encoders of SDXL get the prompt: leave it out",
-    "negative_prompt_2": "both text encoders of SDXL get the negative_prompt: leave it out",
-    "num_frames": "mien.pipelines.travel makes films: travel(pipe, identity, stops)",
-    "controlnet_conditioning_scale": "ControlNets of others are not supported: leave it out",
-    "original_size": "SDXL is told the picture's own size: give height and width",
-    "target_size": "SDXL is told the picture's own size: give height and width",
-    "crops_coords_top_left": "SDXL is told of no crop: leave it out",
-    "denoising_end": "there is no second model that goes on: leave it out",
-}
-"""What diffusers' calls take and ours do not, and what to do instead."""
-
-NOT_LOADED = {
-    "image_encoder": "the encoders are those that adapter.json names: leave it out",
-    "feature_extractor": "the encoders are those that adapter.json names: leave it out",
-    "safety_checker": "there is none: leave it out",
-    "requires_safety_checker": "there is none: leave it out",
-    "controlnet": "ControlNets of others are not supported: leave it out",
-    "motion_adapter": "mien.pipelines.travel makes films: leave it out",
-    "variant": "the files that there are are read, in any precision: leave it out",
-    "revision": "fetch the revision, and give its folder",
-    "cache_dir": "set HF_HOME, or give a folder",
-    "device_map": "give device=, or mien.load(..., offload=...)",
-    "unet": "give a folder that has it",
-    "vae": "give a folder that has it",
-    "text_encoder": "give a folder that has it",
-}
-"""The same of ``from_pretrained``."""
 
 
 def refuse(others: Mapping[str, Any], known: Mapping[str, str] = REFUSED) -> None:
@@ -281,18 +211,13 @@ def check_output(output_type: Any, known: Sequence[str] = OUTPUTS) -> None:
 def step_end(
     pipe: Any, callback: StepEnd | None, inputs: Sequence[str]
 ) -> Callable[[int, Tensor, Tensor], Tensor] | None:
-    """`callback` as ``generate`` calls it: (i, t, latents) -> latents.
-
-    Raises:
-        InputError: it asks for other tensors than the latents; later, it gives something else.
-    """
+    """`callback` as ``generate`` calls it: (i, t, latents) -> latents. Raises `InputError`: it asks for other tensors
+    than the latents; later, it gives something else."""
     if callback is None:
         return None
     call: Any = callback
     if not callable(call) or list(inputs) != ["latents"]:
-        raise InputError(
-            'callback_on_step_end must be a function, and is given ["latents"]: ask for no others'
-        )
+        raise InputError('callback_on_step_end must be a function that asks for ["latents"] alone')
 
     def after(i: int, t: Tensor, z: Tensor) -> Tensor:
         given = call(pipe, i, t, {"latents": z})
@@ -300,9 +225,7 @@ def step_end(
             return z
         changed = given.get("latents", z) if isinstance(given, Mapping) else None
         if not isinstance(changed, Tensor) or changed.shape != z.shape:
-            raise InputError(
-                f"callback_on_step_end must give a dictionary with latents of shape {tuple(z.shape)}"
-            )
+            raise InputError(f"callback_on_step_end must give latents of shape {tuple(z.shape)}")
         return changed.to(z)
 
     return after
@@ -327,11 +250,7 @@ def as_output(parts: Sequence[Tensor], output_type: str) -> Any:
 
 
 def pictures_as(pictures: Sequence[Image.Image], output_type: str) -> Any:
-    """Pictures, PIL RGB, as of `as_output`.
-
-    Raises:
-        InputError: an array of pictures that differ in size.
-    """
+    """Pictures, PIL RGB, as of `as_output`. Raises `InputError`: an array of pictures that differ in size."""
     if output_type == "pil":
         return Images(pictures)
     if len({picture.size for picture in pictures}) > 1:

@@ -1,8 +1,8 @@
 """The photo engine's result, with what it had to draw drawn again by an inpainting model, at the photo's own size.
 
-Only what was not in the photo is touched: the inside of a mouth that was shut, a lid that was open, a fold; irises,
-which are the person's own, are not. It is redrawn in tiles of the model's own size, each from the engine's drawing with
-little noise (SDEdit, Meng et al. 2021, arXiv 2108.01073), by diffusers' inpainting pipeline.
+Only what was not in the photo is touched: the inside of a mouth that was shut, a lid, a fold; not irises. It is redrawn
+in tiles of the model's own size, each from the engine's drawing with little noise (SDEdit, Meng et al. 2021, arXiv
+2108.01073), by diffusers' inpainting pipeline.
 """
 
 from __future__ import annotations
@@ -36,20 +36,15 @@ class Finisher:
     """Draws again what the photo engine drew.
 
     Args:
-        backbone: an inpainting model (9 channels), or any other of SD1.5's and SDXL's families.
-        strength: of the noise; 0 leaves the picture, 1 starts from noise alone.
-
-    Raises:
-        InputError: the model is neither, or the strength is out of range.
+        backbone: an inpainting model (9 channels), or any other of SD1.5's and SDXL's families; else `InputError`.
+        strength: of the noise, in (0, 1]; 1 starts from noise alone.
     """
 
     def __init__(self, backbone: Backbone, strength: float = STRENGTH, steps: int = STEPS) -> None:
         if not 0 < strength <= 1:
             raise InputError(f"a finish of strength {strength} is none: give a number above 0, up to 1")
         if backbone.unet.config.out_channels != 4:
-            raise InputError(
-                f"{backbone.name} cannot finish a photo: use sd15-inpaint, sdxl-inpaint or their like"
-            )
+            raise InputError(f"{backbone.name} cannot finish a photo: use sd15-inpaint or sdxl-inpaint")
         self.backbone, self.strength, self.steps = backbone, strength, max(steps, int(np.ceil(1 / strength)))
         self.pipe = inpainting(backbone)
 

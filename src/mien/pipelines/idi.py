@@ -35,20 +35,12 @@ HEAD = 2**20  # bytes of a weight file that its fingerprint looks at: headers an
 
 
 class PortraitGenerator:
-    """*Restruct*: the Base E-Adapter's portraits. steps, guidance: None: the adapter's own."""
+    """*Restruct*: the Base E-Adapter's portraits. settings: of ``PortraitPipeline.generate``."""
 
     name = RESTRUCT
 
-    def __init__(
-        self,
-        pipe: PortraitPipeline,
-        steps: int | None = None,
-        guidance: float | None = None,
-        id_scale: float = 1.0,
-        expression_scale: float = 1.0,
-    ) -> None:
-        self.pipe, self.steps, self.guidance = pipe, steps, guidance
-        self.id_scale, self.expression_scale = id_scale, expression_scale
+    def __init__(self, pipe: PortraitPipeline, **settings: Any) -> None:
+        self.pipe, self.settings = pipe, settings
 
     def __call__(
         self,
@@ -63,17 +55,8 @@ class PortraitGenerator:
         for branch, subjects in (("identity", identities), ("expression", expressions)):
             encoder = self.pipe.encoder(branch)
             embeds[branch] = torch.stack([one.vector(encoder) for one in subjects])
-        pixels = self.pipe.generate(
-            embeds["identity"],
-            embeds["expression"],
-            prompts,
-            seeds,
-            steps=self.steps,
-            guidance=self.guidance,
-            id_scale=self.id_scale,
-            expression_scale=self.expression_scale,
-        )
-        return to_pil(pixels)
+        who, how = embeds["identity"], embeds["expression"]
+        return to_pil(self.pipe.generate(who, how, prompts, seeds, **self.settings))
 
 
 class RefaceSwapper:
@@ -81,34 +64,22 @@ class RefaceSwapper:
 
     name = "reface"
 
-    def __init__(
-        self,
-        backbone: str,
-        device: str,
-        dtype: str,
-        steps: int | None = None,
-        guidance: float | None = None,
-    ) -> None:
-        """steps, guidance: None: the model's own."""
+    def __init__(self, backbone: str, device: str, dtype: str, **settings: Any) -> None:
+        """settings: steps and guidance; None: the model's own."""
         from mien.pipelines.reface import RefacePipeline
 
-        self.pipe = RefacePipeline.from_backbone(backbone, device, dtype)
-        self.steps, self.guidance = steps, guidance
+        self.pipe, self.settings = RefacePipeline.from_backbone(backbone, device, dtype), settings
 
     def __call__(self, target: Image.Image, identity: Image.Image, seed: int = 0) -> Image.Image:
-        settings: dict[str, Any] = {"steps": self.steps, "guidance": self.guidance}
-        return self.pipe(target, identity=identity, seed=seed, **settings)[0]
+        return self.pipe(target, identity=identity, seed=seed, **self.settings)[0]
 
 
 class PhotoCarrier:
     """*Carry*: another person's photograph with the target's expression, by the photo engine.
 
-    The expression is matched as it is, not against the target's rest, since a pair must read alike; and it is read by
-    who judges the pairs, after each of `rounds` corrections. The nearest is kept. What is in an open mouth is the
-    target's: no reading tells of it. Small pictures are worked on at twice their size, for smooth lips.
-
-    Args:
-        analyse: PIL picture → faces, largest first.
+    The expression is matched as it is, since a pair must read alike; who judges the pairs reads it after each of
+    `rounds` corrections, and the nearest is kept. What is in an open mouth is the target's. Small pictures are worked
+    on at twice their size, for smooth lips. analyse: PIL picture → faces, largest first.
     """
 
     name = CARRY
@@ -189,11 +160,7 @@ class Recipe:
             raise InputError("The swapper command needs a command line: give one.")
 
     def make(self) -> Worker:
-        """The worker, everything loaded.
-
-        Raises:
-            InputError: the set or a model cannot be read.
-        """
+        """The worker, everything loaded. Raises `InputError`: the set or a model cannot be read."""
         manifest = Manifest.read(self.root)
         facts = manifest.facts
         observer = load_observer(facts["analyser"], facts["recogniser"])
@@ -205,13 +172,12 @@ class Recipe:
 
             backbone = load_backbone(self.backbone, self.device, self.dtype, self.adapter)
             pipe = PortraitPipeline(backbone, backbone.load_controller())
-            generator = PortraitGenerator(
-                pipe, self.steps, self.guidance, self.id_scale, self.expression_scale
-            )
+            scales = {"id_scale": self.id_scale, "expression_scale": self.expression_scale}
+            generator = PortraitGenerator(pipe, steps=self.steps, guidance=self.guidance, **scales)
         makers: dict[str, Callable[[], Swapper]] = {
             "photo": lambda: PhotoSwapper(memory),
             "reface": lambda: RefaceSwapper(
-                self.backbone, self.device, self.dtype, self.steps, self.guidance
+                self.backbone, self.device, self.dtype, steps=self.steps, guidance=self.guidance
             ),
             "facefusion": lambda: CommandSwapper(self.command or FACEFUSION, "facefusion"),
             "command": lambda: CommandSwapper(self.command),

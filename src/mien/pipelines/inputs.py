@@ -56,18 +56,13 @@ def as_list(value: Any, n: int, name: str) -> list[Any]:
     """One value for all n, or a list of n."""
     values = list(value) if isinstance(value, (list, tuple)) else [value]
     if n == 0 or len(values) not in (1, n):
-        raise InputError(
-            f"{len(values)} values of {name} for {n} portraits: give one for all or one for each"
-        )
+        raise InputError(f"{len(values)} values of {name} for {n} portraits: give one for all, or for each")
     return values * n if len(values) == 1 else values
 
 
 def choose_face(faces: Sequence[Face], which: FaceChoice, name: str) -> Face:
-    """The face meant among those found (largest first). Warns where "largest" had to choose.
-
-    Raises:
-        InputError: there is none, or not so many.
-    """
+    """The face meant among those found (largest first). Warns where "largest" had to choose. Raises `InputError`: there
+    is none, or not so many."""
     if not faces:
         raise InputError(f"{name}: no face was found: use a picture in which a face is large and well lit")
     if which == "largest":
@@ -84,9 +79,7 @@ def choose_face(faces: Sequence[Face], which: FaceChoice, name: str) -> Face:
     if isinstance(which, bool) or not isinstance(which, int):
         raise InputError(f'face {which!r} is unknown: choose "largest", "left", "right" or a number from 0')
     if not 0 <= which < len(faces):
-        raise InputError(
-            f"{name}: there is no face number {which}: it shows {len(faces)}, the largest is number 0"
-        )
+        raise InputError(f"{name}: has no face {which}: it shows {len(faces)}, the largest is number 0")
     return faces[which]
 
 
@@ -95,7 +88,7 @@ class Embedder:
 
     Args:
         encoder: see ``FaceEncoder``. analyze: picture -> faces, largest first. face: which one is meant.
-        kind: "identity" or "expression"; only the latter is read by `mien.expressions.spec.parse`.
+        kind: "identity" or "expression", which `mien.expressions.spec.parse` reads.
     """
 
     def __init__(
@@ -112,11 +105,8 @@ class Embedder:
         self._seen: dict[str | int, tuple[Any, Tensor, FloatArray]] = {}
 
     def __call__(self, subjects: Sequence[ExpressionLike | Person], pose: FloatArray | None = None) -> Tensor:
-        """n subjects -> [n, w] float32; of a `Person` the mean of their pictures' embeddings.
-
-        `pose` (yaw, pitch, roll, degrees): embedded expressions are told as a head so turned shows them
-        (`mien.expressions.turning`); None: as they were read.
-        """
+        """n subjects -> [n, w] float32; of a `Person` the mean of their pictures' embeddings. `pose` (yaw, pitch, roll,
+        degrees): embedded expressions are told as a head so turned shows them (`mien.expressions.turning`)."""
         rows = []
         for subject in subjects:
             if isinstance(subject, (list, tuple)):
@@ -168,9 +158,7 @@ class Embedder:
                 name = str(picture)
                 image = read_image(picture)
             else:
-                raise InputError(
-                    f"{shown(picture)} was given as {self.kind}: give a file's path or a PIL image"
-                )
+                raise InputError(f"{shown(picture)} was given as {self.kind}: give a path or a PIL image")
             face = choose_face(self.analyze(image), self.face if which is None else which, name)
             # The picture is kept too: its id must not be another's while this lives.
             self._seen[key] = (picture, self.encoder(image, face).detach().float().cpu(), face.pose)

@@ -1,8 +1,7 @@
 """People who do not exist: somebody to try everything on, and faces that anybody may be shown.
 
 The embedded model draws an identity from how people's identities are spread (`encoders.people`) and makes a neutral
-portrait of it. Of another model it is the portrait of a sample: what a base draws of nobody in particular is nobody's
-face.
+portrait of it. Of another model it is the portrait of a sample: nobody's face.
 """
 
 from __future__ import annotations
@@ -40,15 +39,11 @@ def invent(
     callback: Callback | None = None,
 ) -> list[Invented]:
     """The first `count` people from `seed` on, a woman of every even seed and a man of every odd one; a seed of which
-    no face comes is passed over.
+    no face comes is passed over. Raises `InputError`: `count` is below 1, or the model draws no faces.
 
     Args:
         prompt: whom to draw. The embedded model takes ``woman``, ``man``, ``young``, ``adult``, ``middle-aged`` and
-            ``old`` from it, and its style. callback: see `mien.pipelines.batches`; of a sample it is told first, and
-            then, from step 1 again, of the portrait.
-
-    Raises:
-        InputError: `count` is below 1, or the model draws no faces.
+            ``old`` from it, and its style. callback: see `mien.pipelines.batches`; of a sample it is told first.
     """
     if count < 1:
         raise InputError(f"{count} people cannot be invented: ask for at least 1.")
@@ -60,9 +55,7 @@ def invent(
         if image is None or not pipe.analyzer()(image):
             missed += 1
             if missed == TRIES:
-                raise InputError(
-                    f"{pipe.backbone.name} drew no face in {TRIES} samples: give another prompt or backbone."
-                )
+                raise InputError(f"{pipe.backbone.name} drew no face in {TRIES} samples: change the prompt.")
             continue
         missed = 0
         found.append(Invented(one, image))

@@ -1,9 +1,8 @@
 """A reference that cannot leak: the person's own photo, given the expression that is wanted by the photo engine.
 
 An image prompt takes over who its picture shows, and in which light and style; EmojiDiff trains that away. Where both
-references show one person in one light there is nothing to take over: EmojiDiff's ID-irrelevant pair, turned round, at
-inference time. The same picture may also be what the latents start from, as in SDEdit (Meng et al. 2021,
-arXiv 2108.01073):
+references show one person in one light there is nothing to take over. The same picture may also be what the latents
+start from, as in SDEdit (Meng et al. 2021, arXiv 2108.01073):
 
     z_t = sqrt(alpha_bar_t) z_0 + sqrt(1 - alpha_bar_t) eps,    t the first of the last (1 - lead) of all steps
 """
@@ -29,11 +28,8 @@ if TYPE_CHECKING:
 
 
 def check_lead(lead: Any) -> float:
-    """How much of the steps the photo stands for: 0 is off, near 1 it is hardly changed.
-
-    Raises:
-        InputError: it is no number from 0, less than 1.
-    """
+    """How much of the steps the photo stands for: 0 is off, near 1 it is hardly changed. Raises `InputError`: it is no
+    number from 0, less than 1."""
     if not 0 <= number("lead", lead) < 1:
         raise InputError(f"lead must be from 0, which is off, to less than 1, not {lead}")
     return float(lead)
@@ -47,13 +43,8 @@ def lead_by_photo(
     expression_face: FaceChoice = "largest",
 ) -> list[Image.Image]:
     """Each person's photo, framed as a portrait, with their expression; of several pictures of a person the first.
-
-    Args:
-        analyze: picture -> faces, largest first. identities, expressions: n of each, as of `PortraitPipeline`.
-
-    Raises:
-        InputError: the photo engine cannot use a photo.
-    """
+    analyze: picture -> faces, largest first. identities, expressions: n of each, as of `PortraitPipeline`. Raises
+    `InputError`: the photo engine cannot use a photo."""
     from mien.pipelines.photo import PhotoPipeline
 
     engine = PhotoPipeline(analyze)
@@ -89,12 +80,9 @@ def first_latents(
     """Where sampling starts, z [b, c, h, w], and the times it goes through; diffusers' img2img of strength 1 - lead.
 
     Args:
-        scheduler: its times are set here. shape: (c, h, w). generators: b; each draws the latent of its picture, where
-            the autoencoder is variational, and its noise.
+        scheduler: its times are set here; `InputError` if it cannot start from a picture. shape: (c, h, w).
+        generators: b; each draws the latent of its picture, where the autoencoder is variational, and its noise.
         start: pixels [b, 3, H, W] in [-1, 1]; None: noise alone.
-
-    Raises:
-        InputError: the scheduler cannot start from a picture.
     """
     scheduler.set_timesteps(steps, device=backbone.device)
     times = scheduler.timesteps

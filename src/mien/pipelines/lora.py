@@ -31,15 +31,12 @@ PARTS = ("unet", "text_encoder", "text_encoder_2")
 
 
 def load_lora(backbone: Backbone, path: str | Path, weight: float, loaded: dict[str, float]) -> None:
-    """Add the LoRA at ``path`` to the parts of a model, with this weight. If it is refused, nothing has changed.
+    """Add the LoRA at ``path`` to the parts of a model, with this weight. If it is refused, nothing has changed. Raises
+    `InputError`: it is not there, damaged, not whole, of another kind or model, or peft is not installed.
 
     Args:
-        path: a ``.safetensors`` file, a folder, or a hub id with or without a file of it ("owner/name/a.safetensors");
-            pickles are refused. weight: any finite number.
-        loaded: name -> weight of those in the model already; gets the new one.
-
-    Raises:
-        InputError: it is not there, damaged, not whole, of another kind or model, or peft is not installed.
+        path: a ``.safetensors`` file, a folder, or a hub id with or without a file of it ("owner/name/a.safetensors").
+        weight: any finite number. loaded: name -> weight of those in the model already; gets the new one.
     """
     if isinstance(weight, bool) or not isinstance(weight, (int, float)) or not math.isfinite(weight):
         raise InputError(f"a LoRA's weight must be a number, not {weight!r}: 1.0 is as it was trained")
@@ -93,9 +90,7 @@ def _find(path: str | Path) -> Path:
         if len(chosen_names) == 1:
             return Path(hf_hub_download(owner, chosen_names[0]))
     except Exception as error:  # the hub's client raises its own, its transport's and the system's kinds
-        raise InputError(
-            f"{path}: could not be fetched from the hub: give a file, or check name and network"
-        ) from error
+        raise InputError(f"{path}: cannot be fetched: give a file, or check name and network") from error
     raise InputError(f"{path}: holds {len(names)} .safetensors files: fetch the one that is meant, name it")
 
 
@@ -106,22 +101,15 @@ def _read(file: Path) -> dict[str, Tensor]:
     try:
         return load_file(file)
     except (SafetensorError, OSError, ValueError, KeyError) as error:
-        raise InputError(
-            f"{file}: is not a complete safetensors file: fetch the LoRA again, use another copy"
-        ) from error
+        raise InputError(f"{file}: is not a complete safetensors file: fetch it again") from error
 
 
 def _check(state: Mapping[str, Tensor], source: str) -> int:
-    """How many matrices a LoRA's file holds, after what can be said of it without the model.
-
-    Raises:
-        InputError: another kind of file, half a layer, NaN.
-    """
+    """How many matrices a LoRA's file holds, after what can be said of it without the model. Raises `InputError`:
+    another kind of file, half a layer, NaN."""
     for part, kind in LYCORIS.items():
         if any(part in key for key in state):
-            raise InputError(
-                f"{source}: is a LyCORIS file ({kind}), which is not supported: use a plain LoRA"
-            )
+            raise InputError(f"{source}: is a LyCORIS file ({kind}), which is not read: use a plain LoRA")
     count = 0
     for key, value in state.items():
         if value.is_floating_point() and not value.float().isfinite().all():

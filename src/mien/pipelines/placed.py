@@ -35,9 +35,7 @@ TRIES, STEPS = 8, 30
 GUIDANCE = {False: 7.5, True: 5.0}  # of SD1.5 and of SDXL, as diffusers has them
 ASKED = "a photo of one person {}, head and shoulders, looking at the camera, natural light, sharp focus"
 NEGATIVE = "crowd, two people, from behind, sunglasses, hands in front of the face, drawing, blurred"
-PERSON = re.compile(
-    r"\b(wo)?m[ae]n\b|\b(person|people|boy|girl|lady|gentleman|portrait|selfie)\b", re.IGNORECASE
-)
+PERSON = re.compile(r"\b((wo)?m[ae]n|person|people|boy|girl|lady|gentleman|portrait|selfie)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -67,14 +65,13 @@ class PlacedPipeline:
     ) -> None:
         if backbone.unet.config.out_channels != 4 or backbone.takes_background:
             raise InputError(
-                f"{backbone.name} makes no scenes from words alone: use sd15, sdxl or another model of their families"
+                f"{backbone.name} makes no scenes from words: use sd15, sdxl or another of their families"
             )
         self.backbone, self.analyze, self.tell = backbone, analyze, tell
         self.engine = SwapPipeline(analyze)
         self.scheduler = choose_scheduler(scheduler, backbone.scheduler)
         self.steps, self.guidance = STEPS, GUIDANCE[backbone.is_sdxl]
-        self._found: tuple[tuple[Any, ...], Scene, int] | None = None
-        self._failed: tuple[tuple[Any, ...], str] | None = None
+        self._last: tuple[tuple[Any, ...], tuple[Scene, int] | InputError] | None = None
 
     def __call__(
         self,
@@ -87,14 +84,12 @@ class PlacedPipeline:
         tries: int = TRIES,
         callback: Callable[[int, int, Any], None] | None = None,
     ) -> Placed:
-        """A person, or whoever the scene shows, with an expression, or the scene's own, in a scene.
+        """A person, or whoever the scene shows, with an expression, or the scene's own, in a scene. Raises
+        `InputError`: no scene of these seeds shows one face that can be used, or a photo cannot.
 
         Args:
             prompt: the place, as "in front of a lighthouse"; or all of it, if it names a person. seed: the first one
                 tried, of so many tries. callback: see `mien.pipelines.batches`; of the last try.
-
-        Raises:
-            InputError: no scene of these seeds shows one face that can be used, or a photo cannot.
         """
         scene, seed = self.find(prompt, seed, steps, guidance, tries, callback)
         image = scene.subject.image
@@ -112,15 +107,15 @@ class PlacedPipeline:
         callback: Callable[[int, int, Any], None] | None = None,
     ) -> tuple[Scene, int]:
         """The first scene that shows one face, looking this way, and its seed; arguments and errors as of a call. The
-        last one is kept, so that many expressions in one scene cost one; that there is none, too."""
+        last answer is kept: many expressions in one scene cost one."""
         if not check_text("prompt", prompt).strip():
             raise InputError("there is no scene: give a prompt, as --prompt 'in front of a lighthouse'")
         first = check_seed(seed, whole("tries", tries))
         asked, why = (prompt, seed, steps, guidance, tries), ""
-        if self._found is not None and self._found[0] == asked:
-            return self._found[1:]
-        if self._failed is not None and self._failed[0] == asked:
-            raise InputError(self._failed[1])
+        if self._last is not None and self._last[0] == asked:
+            if isinstance(self._last[1], InputError):
+                raise self._last[1]
+            return self._last[1]
         for k in range(tries):
             image = self.draw(prompt, first + k, steps, guidance, callback)
             faces = [face for face in self.analyze(image) if face.confidence >= MIN_CONFIDENCE]
@@ -130,14 +125,14 @@ class PlacedPipeline:
                     self.tell(f"the scene is of seed {first + k}: of {k} before it none showed one face.")
                 framing = FRAMINGS["canonical"]
                 scene = find_scene(image, self.analyze, False, "largest", "the scene", framing, 128)
-                self._found = (asked, scene, first + k)
+                self._last = asked, (scene, first + k)
                 return scene, first + k
-        failure = (
+        failure = InputError(
             f"{tries} seeds from {first} made no scene of {prompt!r} with one face that can be used (the last {why}): "
             "try another --seed, or say in the prompt how near the person is"
         )
-        self._failed = (asked, failure)
-        raise InputError(failure)
+        self._last = asked, failure
+        raise failure
 
     @torch.no_grad()
     def draw(

@@ -53,11 +53,9 @@ class PortraitPipeline(DiffusersNames):
     """Portraits of people with expressions.
 
     ``scheduler`` may be set to any scheduler of diffusers, by name ("ddim") or as an object; the default is
-    DPM-Solver++ (2M), which needs few steps.
-
-    An image depends on its own inputs and its own seed only: noise is drawn on the CPU, one generator an
-    image, so the same seed gives the same image in any batch, at batch size 1 bit for bit, in larger batches
-    up to the rounding of the device's matrix products.
+    DPM-Solver++ (2M). An image depends on its own inputs and its own seed only: noise is drawn on the CPU, one
+    generator an image, so the same seed gives the same image in any batch, at batch size 1 bit for bit, in larger ones
+    up to rounding.
     """
 
     def __init__(
@@ -69,11 +67,9 @@ class PortraitPipeline(DiffusersNames):
         identity_encoder: FaceEncoder | None = None,
         expression_encoder: FaceEncoder | None = None,
     ) -> None:
-        """Args:
-        backbone: a loaded model. adapter: fits its UNet; is attached here.
-        scheduler: see ``pipelines.schedulers.choose_scheduler``; None: from the backbone's.
-        analyze: picture -> faces, largest first; None: the embedded analyser.
-        identity_encoder, expression_encoder: None: those that the adapter names.
+        """Args: backbone: a loaded model. adapter: fits its UNet; is attached here. scheduler: see
+        ``pipelines.schedulers.choose_scheduler``; None: from the backbone's. analyze: picture -> faces, largest first;
+        None: the embedded analyser. identity_encoder, expression_encoder: None: those that the adapter names.
         """
         self.backbone = backbone
         self.adapter = adapter
@@ -82,9 +78,8 @@ class PortraitPipeline(DiffusersNames):
             adapter.attach(backbone.unet)
         self._loras: dict[str, float] = {}
         self._interrupt = False  # diffusers' name: `callback_on_step_end` may set it to end after its step
-        self.steps = backbone.adapter.steps if backbone.adapter else AdapterSpec.steps
-        self.guidance = backbone.adapter.guidance if backbone.adapter else AdapterSpec.guidance
-        self.lead = backbone.adapter.lead if backbone.adapter else AdapterSpec.lead
+        spec = backbone.adapter or AdapterSpec(None, None)
+        self.steps, self.guidance, self.lead = spec.steps, spec.guidance, spec.lead
         self._analyze = analyze
         self._encoders = {"identity": identity_encoder, "expression": expression_encoder}
 
@@ -145,7 +140,8 @@ class PortraitPipeline(DiffusersNames):
         negative_pooled_prompt_embeds: Tensor | None = None,
         **others: Any,
     ) -> Any:
-        """Portraits, PIL RGB; n × num_images of them, the images of one pair next to each other.
+        """Portraits, PIL RGB; n × num_images of them, the images of one pair next to each other. Raises `InputError`: a
+        picture cannot be used, or arguments do not fit each other.
 
         Args:
             identity: a picture (path or PIL), a `Person` of several pictures, or a list of n. None: nobody in
@@ -165,9 +161,6 @@ class PortraitPipeline(DiffusersNames):
             callback_on_step_end: see ``StepEnd``; it may set ``pipe._interrupt``, which ends the call after its step.
             prompt_embeds, negative_prompt_embeds: [n or 1, tokens, d] in place of the texts; SDXL also needs the pooled
                 [n or 1, d'].
-
-        Raises:
-            InputError: a picture cannot be used, or arguments do not fit each other.
         """
         refuse(others)
         check_output(output_type)
@@ -232,11 +225,8 @@ class PortraitPipeline(DiffusersNames):
         return as_output(made, output_type)
 
     def check(self, steps: Any, guidance: Any, id_scale: Any, expression_scale: Any) -> None:
-        """What can be said of a call's numbers before it begins; None is the default of the first two.
-
-        Raises:
-            InputError: one is of another kind, out of range, or not finite.
-        """
+        """What can be said of a call's numbers before it begins; None is the default of the first two. Raises
+        `InputError`: one is of another kind, out of range, or not finite."""
         if steps is not None and whole("steps", steps) > (most := most_steps(self.scheduler)):
             raise InputError(f"{type(self.scheduler).__name__} takes at most {most} steps here, not {steps}")
         if guidance is not None:
@@ -293,13 +283,14 @@ class PortraitPipeline(DiffusersNames):
     ) -> Tensor:
         """One batch from embeddings [b, w] (or [b, k, w]): pixels [b, 3, H, W] float32 on the CPU, in [-1, 1].
 
-        ``background``: latent [b, c, h, w] and mask [b, 1, h, w] of what surrounds the face, for a UNet that
-        takes them (``models.sfsr.background_conditions``); None: nothing is given. ``known``: latents [b, c, h, w] of
-        a picture that stays where that mask is 0; None: everything is drawn. ``grain``: whether an
-        autoencoder that leaves detail out may draw it (``models.grain``). ``after``: (i, t, latents) -> latents, after
-        every step. ``generators``: b that draw, in place of ``seeds``. ``texts``: the prompts' and, or None, the
-        negative ones' tokens, in place of the prompts. ``decode``: False: latents [b, c, h, w] in place of pixels.
-        ``start``, ``lead``: see ``pipelines.lead.first_latents``.
+        Args:
+            background: latent [b, c, h, w] and mask [b, 1, h, w] of what surrounds the face, for a UNet that takes them
+                (``models.sfsr.background_conditions``); None: nothing is given.
+            known: latents [b, c, h, w] of a picture that stays where that mask is 0; None: everything is drawn.
+            grain: whether an autoencoder that leaves detail out may draw it (``models.grain``).
+            after: (i, t, latents) -> latents, after every step. generators: b that draw, in place of ``seeds``. texts:
+                the prompts' and, or None, the negative ones' tokens, in place of the prompts.
+            decode: False: latents [b, c, h, w] in place of pixels. start, lead: see ``pipelines.lead.first_latents``.
         """
         steps = self.steps if steps is None else steps
         guidance = self.guidance if guidance is None else guidance
@@ -357,9 +348,7 @@ class PortraitPipeline(DiffusersNames):
             backbone.release()
         if not torch.isfinite(pixels).all():
             precision = str(backbone.precision).removeprefix("torch.")
-            raise InputError(
-                f'the image left the range of {precision} (it would be black): use dtype="float32"'
-            )
+            raise InputError(f'the image left the range of {precision} (it is black): use dtype="float32"')
         return pixels.clamp(-1, 1)
 
     def _size(self, pixels: int | None) -> int:
@@ -369,7 +358,7 @@ class PortraitPipeline(DiffusersNames):
         unit = self.backbone.factor * 2 ** (len(self.backbone.unet.config.block_out_channels) - 1)
         if pixels < unit or pixels % unit:
             raise InputError(
-                f"height and width must be multiples of {unit} for {self.backbone.name}, not {pixels}"
+                f"height and width are multiples of {unit} for {self.backbone.name}, not {pixels}"
             )
         return pixels
 
@@ -381,8 +370,7 @@ class PortraitPipeline(DiffusersNames):
         encoder = self._encoders[branch] or self.backbone.encoder(branch)
         if encoder.width != fits.width:
             raise InputError(
-                f"the {branch} encoder {encoder.name} gives {encoder.width} numbers, the "
-                f"adapter takes {fits.width}: "
+                f"the {branch} encoder {encoder.name} gives {encoder.width} numbers, the adapter takes {fits.width}: "
                 'name the encoder it was trained with in its "adapter.json"'
             )
         return encoder

@@ -49,14 +49,13 @@ STEPS = 50  # DiffSFSR, implementation details: PNDM, 50 steps
 
 
 class RefacePipeline(DiffusersNames):
-    """Photos with another face, expression or both; the rest of the photo keeps every pixel.
+    """Photos with another face, expression or both; pixels outside the feathered mask are those of the photo, bit for
+    bit.
 
-    ``scheduler`` may be set to any scheduler of diffusers. Pixels outside the feathered mask are those of the photo,
-    bit for bit. Noise is drawn as in ``PortraitPipeline``: same seed, same result, in any batch.
-
-    ``background`` may be set to False for a model that was trained without (DiffSFSR, Table 4): it is then told where
-    the face is, and what surrounds it comes from the photo alone, at the end. ``turn`` set to False leaves in the
-    embedded expression what the reference's own pose put there (``mien.expressions.turning``).
+    ``scheduler`` may be set to any scheduler of diffusers. Noise is drawn as in ``PortraitPipeline``. ``background``
+    may be set to False for a model that was trained without (DiffSFSR, Table 4), which is told only where the face is.
+    ``turn`` set to False leaves in the embedded expression what the reference's pose put there
+    (``mien.expressions.turning``).
     """
 
     def __init__(
@@ -85,13 +84,12 @@ class RefacePipeline(DiffusersNames):
             )
         for branch in ("identity", "expression"):
             if getattr(adapter, branch) is None:
-                raise InputError(
-                    f"refacing needs both branches: the adapter of {backbone.name} has no {branch}"
-                )
-        framing = backbone.adapter.framing if backbone.adapter else AdapterSpec.framing
-        if framing not in FRAMINGS:
-            raise InputError(f"the adapter asks for the framing {framing!r}: known are {', '.join(FRAMINGS)}")
-        self._matrix = FRAMINGS[framing]
+                raise InputError(f"refacing needs both branches: {backbone.name} has no {branch}")
+        spec = backbone.adapter or AdapterSpec(None, None)
+        if spec.framing not in FRAMINGS:
+            known = ", ".join(FRAMINGS)
+            raise InputError(f"the adapter asks for the framing {spec.framing!r}: known are {known}")
+        self._matrix = FRAMINGS[spec.framing]
         self.backbone = backbone
         self.portraits = PortraitPipeline(
             backbone,
@@ -101,16 +99,14 @@ class RefacePipeline(DiffusersNames):
             identity_encoder,
             expression_encoder,
         )
-        if (
-            type(backbone.scheduler).__name__ in PLAIN_SCHEDULERS
-        ):  # else it comes with its sampler and its steps
-            self.portraits.steps = STEPS
-        spec = backbone.adapter
-        if spec is not None and spec.reface_steps is not None:
+        if spec.reface_steps is not None:
             self.portraits.steps = spec.reface_steps
-        if spec is not None and spec.reface_guidance is not None:
+        elif type(backbone.scheduler).__name__ in PLAIN_SCHEDULERS:
+            self.portraits.steps = STEPS  # else it comes with its sampler and its steps
+        if spec.reface_guidance is not None:
             self.portraits.guidance = spec.reface_guidance
-        self._identity = 1.0 if spec is None else spec.reface_identity
+        self._identity = spec.reface_identity
+        self.adapter, self._loras = adapter, self.portraits._loras
         self._own_analyser = analyze is None
         self.background = True
         self.turn = True
@@ -135,15 +131,6 @@ class RefacePipeline(DiffusersNames):
     @scheduler.setter
     def scheduler(self, scheduler: Any) -> None:
         self.portraits.scheduler = scheduler
-
-    @property
-    def adapter(self) -> Any:
-        """The attached adapter, of both branches."""
-        return self.portraits.adapter
-
-    @property
-    def _loras(self) -> dict[str, float]:
-        return self.portraits._loras
 
     @property
     def _interrupt(self) -> bool:
@@ -218,7 +205,9 @@ class RefacePipeline(DiffusersNames):
         after: Callable[[int, Tensor, Tensor], Tensor] | None = None,
         texts: Sequence[Tensor | None] = (None,) * 4,
     ) -> list[Refaced]:
-        """n × num_images photos with their new faces, not yet put together.
+        """n × num_images photos with their new faces, not yet put together. Raises `InputError`: a picture shows no
+        face (which one is said), the face leaves the photo, nothing is to be changed, or arguments do not fit each
+        other.
 
         Args:
             photo: a picture (path or PIL), or a list of n. None: a scene made from `prompt` by the same model
@@ -233,10 +222,6 @@ class RefacePipeline(DiffusersNames):
             batch_size: photos in work at a time. callback: see `mien.pipelines.batches`.
             num_images: of each; image j has seed + j. generator, after, texts: see ``PortraitPipeline`` and its
                 ``generate``; texts as of ``pipelines.conditions.given_texts``.
-
-        Raises:
-            InputError: a picture shows no face (which one is said), the face leaves the photo, nothing is to be
-                changed, or arguments do not fit each other.
         """
         whole("num_images", num_images)
         whole("batch_size", batch_size)
@@ -292,20 +277,10 @@ class RefacePipeline(DiffusersNames):
         return embedder([wish], scene.face.pose if self.turn else None)[0]
 
     def look(self, photo: Image.Image, which: FaceChoice = "largest", name: str = "the photo") -> Scene:
-        """Find the face of a PIL RGB photo that is meant, and cut out what the model sees.
-
-        Raises:
-            InputError: there is no such face, it is believed in too little, or most of it lies outside the photo.
-        """
-        return find_scene(
-            photo,
-            self.portraits.analyzer(),
-            self._own_analyser,
-            which,
-            name,
-            self._matrix,
-            self.backbone.size,
-        )
+        """Find the face of a PIL RGB photo that is meant, and cut out what the model sees. Raises `InputError`: there
+        is no such face, it is believed in too little, or most of it lies outside the photo."""
+        look = self.portraits.analyzer()
+        return find_scene(photo, look, self._own_analyser, which, name, self._matrix, self.backbone.size)
 
     @torch.no_grad()
     def generate(

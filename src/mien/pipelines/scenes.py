@@ -100,9 +100,8 @@ class Refaced:
         scene, points = self.scene, self.outline.copy()
         side = scene.region.shape[0]
         top, chin = points[FOREHEAD, 1], points[CHIN, 1]
-        down = (2 * (points[:, 1] - top) / (chin - top) - 1).clip(
-            0, 1
-        )  # 0 at the middle of the face, 1 at the chin
+        # 0 at the middle of the face, 1 at the chin
+        down = (2 * (points[:, 1] - top) / (chin - top) - 1).clip(0, 1)
         points[:, 1] += down * max(0.0, scene.outline[CHIN, 1] - chin)
         region = np.minimum(scene.region, face_mask(points, side, side, grow=GROW))
         beside = 1 - face_mask(points, side, side)
@@ -112,11 +111,8 @@ class Refaced:
 
 
 def read_photo(photo: Any) -> tuple[Image.Image, str]:
-    """A photo as PIL RGB, with what to call it in messages.
-
-    Raises:
-        InputError: it is neither a file's path nor a PIL image, or cannot be read.
-    """
+    """A photo as PIL RGB, with what to call it in messages. Raises `InputError`: it is neither a file's path nor a PIL
+    image, or cannot be read."""
     if isinstance(photo, Image.Image):
         return to_rgb(photo, "the photo"), "the photo"
     if isinstance(photo, (str, Path)):
@@ -133,14 +129,12 @@ def find_scene(
     framing: Callable[[FloatArray, int], FloatArray],
     size: int,
 ) -> Scene:
-    """The face of a PIL RGB photo that is meant, and what the model sees of it.
+    """The face of a PIL RGB photo that is meant, and what the model sees of it. Raises `InputError`: there is no such
+    face, it is believed in too little, or most of it lies outside the photo.
 
     Args:
         own_analyser: whether `analyzer` is the embedded one, whose confidences are known. name: the photo's.
         framing: of ``models.sfsr.FRAMINGS``. size: pixels of the crop's side.
-
-    Raises:
-        InputError: there is no such face, it is believed in too little, or most of it lies outside the photo.
     """
     faces = analyzer(photo)
     if not faces and own_analyser:
@@ -171,5 +165,5 @@ def _check_inside(region: FloatArray, matrix: FloatArray, photo: ByteImage, name
     share = float(inside.mean()) if len(points) else 0.0
     if share < LEAST_INSIDE:
         raise InputError(
-            f"{name}: only {share:.0%} of the face lies inside the picture: use a photo that shows all of it"
+            f"{name}: only {share:.0%} of the face is in the picture: use one that shows all of it"
         )

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from mien.types import InputError
+from mien.types import InputError, nearest
 
 PLAIN_SCHEDULERS = ("DDPMScheduler", "DDIMScheduler", "PNDMScheduler", "EulerDiscreteScheduler")
 
@@ -20,15 +19,12 @@ NEED_PACKAGES = {"DPMSolverSDEScheduler": "torchsde"}
 
 
 def choose_scheduler(which: Any, trained: Any) -> Any:
-    """A scheduler on the schedule that the model was trained with.
+    """A scheduler on the schedule that the model was trained with. Raises `InputError`: there is no such scheduler, it
+    is for other kinds of models, or its package is missing.
 
     Args:
-        which: None: :func:`default_scheduler`. A name of diffusers' class, with or without "Scheduler" and in any
-            case ("DDIM", "ddim", "EulerAncestralDiscreteScheduler"). Or a scheduler, taken as it is.
-        trained: the model's own.
-
-    Raises:
-        InputError: there is no such scheduler, it is for other kinds of models, or its package is missing.
+        which: None: :func:`default_scheduler`. A name of diffusers' class, with or without "Scheduler" and in any case
+            ("DDIM", "ddim"). Or a scheduler, taken as it is. trained: the model's own.
     """
     if which is None:
         return default_scheduler(trained)
@@ -38,10 +34,10 @@ def choose_scheduler(which: Any, trained: Any) -> Any:
     known = scheduler_names()
     name = known.get(which.lower().removesuffix("scheduler"))
     if name is None:
-        near = difflib.get_close_matches(which.lower(), known, n=1)
-        hint = f" (did you mean {near[0]}?)" if near else ""
         short = ", ".join(sorted(name.removesuffix("Scheduler") for name in known.values()))
-        raise InputError(f"scheduler {which!r} is unknown{hint}: choose one of {short}")
+        raise InputError(
+            f"scheduler {which!r} is unknown{nearest(which.lower(), known)}: choose one of {short}"
+        )
     import diffusers
 
     kind = getattr(diffusers, name)
@@ -53,12 +49,10 @@ def choose_scheduler(which: Any, trained: Any) -> Any:
             return kind.from_config(schedule)
     except ImportError as error:
         raise InputError(
-            f"the scheduler {name} needs a package that is not installed: {NEED_PACKAGES.get(name, name)}"
+            f"the scheduler {name} needs a missing package: {NEED_PACKAGES.get(name, name)}"
         ) from error
     except (ValueError, NotImplementedError) as error:  # settings that do not go together
-        raise InputError(
-            f"the scheduler {name} does not go with this model's schedule: choose another, as DDIM"
-        ) from error
+        raise InputError(f"the scheduler {name} does not fit this model's schedule: choose DDIM") from error
 
 
 def scheduler_names() -> dict[str, str]:
@@ -78,11 +72,8 @@ def scheduler_names() -> dict[str, str]:
 
 
 def check_scheduler(scheduler: Any) -> None:
-    """Refuse what does not step like Stable Diffusion's schedulers.
-
-    Raises:
-        InputError: it is another kind of object, or a scheduler for another kind of model.
-    """
+    """Refuse what does not step like Stable Diffusion's schedulers. Raises `InputError`: it is another kind of object,
+    or a scheduler for another kind of model."""
     if not _steps(type(scheduler)):
         raise InputError(
             f"{type(scheduler).__name__} is no scheduler for this model: use a name, or an object of diffusers' "
@@ -133,12 +124,8 @@ def own_noise(scheduler: Any, seeds: list[int], generators: list[torch.Generator
 
 def keep_outside(scheduler: Any, i: int, z: Tensor, noise: Tensor, known: Tensor, mask: Tensor) -> Tensor:
     """After step i: z where something is to be drawn, elsewhere a known picture, as noisy as z is (Lugmayr et al. 2022,
-    arXiv 2201.09865, Eq. 8).
-
-    Args:
-        z, noise, known: [b, c, h, w]; `noise`: of variance 1, the same at every step; `known`: latents of the picture.
-        mask: [b, 1, h, w], 1 where z stays.
-    """
+    arXiv 2201.09865, Eq. 8). z, noise, known: [b, c, h, w]; `noise`: of variance 1, the same at every step; `known`:
+    latents of the picture. mask: [b, 1, h, w], 1 where z stays."""
     if i + 1 < len(scheduler.timesteps):
         known = scheduler.add_noise(known, noise, scheduler.timesteps[i + 1].expand(len(z)))
     return mask * z + (1 - mask) * known.to(z)

@@ -13,11 +13,8 @@ SENTENCE = re.compile(
 
 
 def read_sentence(sentence: str) -> tuple[str, str, str]:
-    """ "[ID] looks [word] in [place]" -> (who, how, where): "me.jpg looks joyful in front of a lighthouse".
-
-    Raises:
-        InputError: it is another sentence.
-    """
+    """ "[ID] looks [word] in [place]" -> (who, how, where): "me.jpg looks joyful in front of a lighthouse". Raises
+    `InputError`: it is another sentence."""
     found = SENTENCE.fullmatch(sentence.strip())
     if found is None:
         raise InputError(f"{sentence!r} is not of the form PICTURE looks WORD in PLACE: write it so.")

@@ -27,17 +27,12 @@ MAX_FRAMES = 1000
 
 
 def positions(stops: int, frames: int) -> FloatArray:
-    """Where each frame is: [frames] float64 from 0 to stops - 1, at even speed; the stops at both ends are met.
-
-    Raises:
-        InputError: fewer than two stops, fewer frames than stops, or more than `MAX_FRAMES`.
-    """
+    """Where each frame is: [frames] float64 from 0 to stops - 1, at even speed; the stops at both ends are met. Raises
+    `InputError`: fewer than two stops, fewer frames than stops, or more than `MAX_FRAMES`."""
     if stops < 2:
         raise InputError("A journey has at least two expressions: give where it starts and where it ends.")
     if not stops <= frames <= MAX_FRAMES:
-        raise InputError(
-            f"{frames} frames for {stops} expressions: give at least {stops}, and at most {MAX_FRAMES}."
-        )
+        raise InputError(f"{frames} frames for {stops} expressions: give {stops} to {MAX_FRAMES}.")
     return np.linspace(0, stops - 1, frames)
 
 
@@ -90,15 +85,12 @@ def travel(
     batch_size: int = 8,
     callback: Callback | None = None,
 ) -> list[Image.Image]:
-    """`frames` portraits of one person, PIL RGB, on the way through `stops` in their order.
+    """`frames` portraits of one person, PIL RGB, on the way through `stops` in their order. Raises `InputError`: an
+    expression or picture cannot be used, or there are too few stops or frames.
 
     Args:
-        pipe: makes them. identity: a picture of the person, or a `Person` of several.
-        stops: two or more expressions (`mien.expressions.spec`).
-        The others are those of ``PortraitPipeline``; every frame has the same `seed`.
-
-    Raises:
-        InputError: an expression or picture cannot be used, or there are too few stops or frames.
+        identity: a picture of the person, or a `Person` of several. stops: two or more expressions
+            (`mien.expressions.spec`). The others are those of ``PortraitPipeline``; every frame has the same `seed`.
     """
     from mien.pipelines.arguments import check_seed, whole
     from mien.pipelines.batches import in_batches

@@ -55,28 +55,20 @@ WATERMARK = "MIEN_WATERMARK"
 
 
 def check_format(path: str | Path) -> str:
-    """Pillow's name of the format that the suffix of `path` asks for.
-
-    Raises:
-        InputError: the suffix is not one of `FORMATS`, or this Pillow cannot write the format.
-    """
+    """Pillow's name of the format that the suffix of `path` asks for. Raises `InputError`: the suffix is not one of
+    `FORMATS`, or this Pillow cannot write the format."""
     suffix = Path(path).suffix.lower()
     if suffix not in FORMATS:
-        raise InputError(
-            f"{path} does not say how to save the picture: end the name in {', '.join(FORMATS)}."
-        )
+        raise InputError(f"{path} does not say how to save a picture: end the name in {', '.join(FORMATS)}.")
     if FORMATS[suffix] == "WEBP" and not features.check("webp"):
         raise InputError(f"{path} asks for WebP, which the installed Pillow cannot write: end it in .png.")
     return FORMATS[suffix]
 
 
 def check_surroundings() -> bool:
-    """Whether pictures get a watermark: they do unless `MIEN_WATERMARK` is "off". Ask before long work.
-
-    Raises:
-        InputError: `MIEN_WATERMARK` is neither "on" nor "off"; or a certificate for C2PA was given that cannot be
-            used (`signing.wanted`).
-    """
+    """Whether pictures get a watermark: they do unless `MIEN_WATERMARK` is "off". Ask before long work. Raises
+    `InputError`: `MIEN_WATERMARK` is neither "on" nor "off"; or a certificate for C2PA was given that cannot be used
+    (`signing.wanted`)."""
     signing.wanted()
     value = os.environ.get(WATERMARK, "on").lower()
     if value not in ("on", "off"):
@@ -95,20 +87,19 @@ def save_image(
     """Write `image` (PIL RGB) atomically, with its provenance; JPEG at quality 95 and 4:4:4, WebP at quality 95.
 
     Args:
-        image: the picture.
-        path: where; the suffix chooses PNG, JPEG or WebP.
-        settings: what made it, as JSON values (prompt, seed, steps, scales, scores…). The caller leaves out
-            the people: no input picture, no embedding, no file path.
+        path: the suffix chooses PNG, JPEG or WebP.
+        settings: what made it, as JSON values (prompt, seed, steps, scales, scores…), without the people: no input
+            picture, no embedding, no file path.
         source_type: IPTC's word for how the picture came about; None: `DIGITAL_SOURCE_TYPE`, or with a mask
             `PARTLY_GENERATED`. `COMPOSITE`, in which nothing was generated, gets no watermark.
-        mask: [H, W] in [0, 1], where a model made the picture; pixels where it is 0 are not touched by the
-            watermark. None: everywhere.
+        mask: [H, W] in [0, 1], where a model made the picture; where it is 0 the watermark leaves the pixels. None:
+            everywhere.
         photo: the file of the photograph that was changed, whose author, copyright, date, colour profile and
-            transparency are kept (`carried`). None: there is none.
+            transparency are kept (`carried`).
 
     Raises:
-        InputError: unknown suffix, a picture too large or settings too long for the format, or the place
-            cannot be written to; nothing is left behind.
+        InputError: unknown suffix, a picture too large or settings too long for the format, or the place cannot be
+            written to; nothing is left behind.
         ValueError: `settings` holds something that is not JSON, or the metadata could not be added.
     """
     kind = check_format(path)
@@ -144,11 +135,8 @@ def save_image(
 
 def read_metadata(path: str | Path) -> Metadata | None:
     """What the XMP packet of any picture says, ours or not, and else what other programs write (``foreign``): of those
-    that say they generated it, the source type is that of a trained model. None if it says nothing.
-
-    Raises:
-        InputError: the file is not a picture.
-    """
+    that say they generated it, the source type is that of a trained model. None if it says nothing. Raises
+    `InputError`: the file is not a picture."""
     try:
         with open_image(Path(path).read_bytes(), Path(path)) as image:
             said = read_packet(image.info.get("xmp") or image.info.get("XML:com.adobe.xmp"))
@@ -158,9 +146,7 @@ def read_metadata(path: str | Path) -> Metadata | None:
     except FileNotFoundError as error:
         raise InputError(f"{path} does not exist: check the name.") from error
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise InputError(
-            f"{path} is not a picture that can be read: give a JPEG, PNG or WebP file."
-        ) from error
+        raise InputError(f"{path} is not a picture that can be read: give a JPEG, PNG or WebP.") from error
     if other is None:
         return said
     program, settings = other
@@ -170,32 +156,20 @@ def read_metadata(path: str | Path) -> Metadata | None:
 
 
 def read_provenance(path: str | Path) -> dict[str, Any] | None:
-    """What `save_image` wrote of a generated picture: ``{"software": str, "settings": dict, "watermark":
-    dict, "source_type": str}``, or None if it carries none of ours or nothing in it was generated.
-
-    Raises:
-        InputError: the file is not a picture.
-    """
+    """What `save_image` wrote of a generated picture: ``{"software": str, "settings": dict, "watermark": dict,
+    "source_type": str}``, or None if it carries none of ours or nothing in it was generated. Raises `InputError`: the
+    file is not a picture."""
     said = read_metadata(path)
     if said is None or not said.generated or said.settings is None or not said.ours:
         return None
-    return {
-        "software": said.software,
-        "settings": said.settings,
-        "watermark": said.watermark,
-        "source_type": said.source_type,
-    }
+    return {name: getattr(said, name) for name in ("software", "settings", "watermark", "source_type")}
 
 
 def with_mark(
     rgb: Image.Image, source_type: str, mask: NDArray[np.floating] | None
 ) -> tuple[Image.Image, dict[str, Any]]:
-    """A picture (PIL RGB) with its watermark, and what the metadata say of it; arguments as for `save_image`.
-
-    Returns:
-        The picture, and ``{"method": "mien-1", "box": [x0, y0, x1, y1] as fractions of width and height}`` or
-        ``{"method": "none", "why": str}``.
-    """
+    """A picture (PIL RGB) with its watermark, and what the metadata say of it: ``{"method": "mien-1", "box": [x0, y0,
+    x1, y1] as fractions of width and height}`` or ``{"method": "none", "why": str}``. Arguments as for `save_image`."""
     if source_type not in GENERATED or (mask is not None and not np.any(mask)):
         return rgb, {"method": "none", "why": "nothing was generated"}
     if not check_surroundings():

@@ -23,18 +23,15 @@ COMMENTED = (
     ".gif",
     ".mp4",
     ".mov",
-)  # their comment says what made them; the last two `provenance.film` writes
+)  # their comment says what made them; `provenance.film` writes the last two
 SUFFIXES = (".gif", ".mp4", ".webp")
 WEBP = 90  # quality, of 100; at 80 skin is smoothed
 QUALITY = 16  # x264's constant rate factor; below 18 no difference is seen
 
 
 def check_animation(path: str | Path) -> Path:
-    """`path`, if a moving picture can be written there: ask before long work.
-
-    Raises:
-        InputError: the suffix is none of `SUFFIXES`, MP4 is asked for without ``mien[video]``, the place
-            cannot be written to, or as `check_surroundings`.
+    """`path`, if a moving picture can be written there: ask before long work. Raises `InputError`: the suffix is none
+    of `SUFFIXES`, MP4 is asked for without ``mien[video]``, the place cannot be written to, or as `check_surroundings`.
     """
     check_surroundings()
     path = Path(path)
@@ -55,7 +52,7 @@ def save_animation(
     """Write frames (PIL RGB of one size, at least one) atomically as a GIF or WebP that repeats, or an H.264 MP4.
 
     Args:
-        frames: in order. path: .gif, .mp4 or .webp. fps: above 0; a GIF's is rounded to hundredths of a second a frame.
+        fps: above 0; a GIF's is rounded to hundredths of a second a frame.
         settings: what made them, as JSON values; no people, no paths. source_type: as of `save_image`.
 
     Raises:
@@ -78,11 +75,8 @@ def save_animation(
 
 
 def first_frame(path: Path) -> Image.Image:
-    """The first frame of an MP4, PIL RGB.
-
-    Raises:
-        InputError: it has none that can be read, or ``mien[video]`` is not installed.
-    """
+    """The first frame of an MP4, PIL RGB. Raises `InputError`: it has none that can be read, or ``mien[video]`` is not
+    installed."""
     av = import_av()
     try:
         with av.open(str(path)) as container:
@@ -93,11 +87,8 @@ def first_frame(path: Path) -> Image.Image:
 
 
 def read_animation(path: str | Path) -> dict[str, Any] | None:
-    """What `save_animation` wrote in the comment of a GIF or MP4; None if there is nothing of ours.
-
-    Raises:
-        InputError: the file cannot be read as what its suffix says.
-    """
+    """What `save_animation` wrote in the comment of a GIF or MP4; None if there is nothing of ours. Raises
+    `InputError`: the file cannot be read as what its suffix says."""
     path = Path(path)
     try:
         if path.suffix.lower() == ".gif":
@@ -169,11 +160,7 @@ def _write_mp4(frames: list[Image.Image], path: Path, comment: str, fps: float) 
 
 
 def import_av() -> Any:
-    """PyAV.
-
-    Raises:
-        InputError: it is not installed.
-    """
+    """PyAV. Raises `InputError`: it is not installed."""
     try:
         import av
     except ImportError as error:

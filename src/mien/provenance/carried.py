@@ -41,13 +41,8 @@ def carry(rgb: Image.Image, photo: Path, transparent: bool) -> Carried:
     """`rgb`, made of the picture in the file `photo`, with what that says of itself.
 
     Where it is of the photo's size, pixels that equal the photo's (as `read_image` gives it) get the file's own
-    numbers: those of a wide-gamut profile, and the colours under transparency.
-
-    Args:
-        transparent: whether the format holds transparency.
-
-    Raises:
-        InputError: the file cannot be read.
+    numbers: those of a wide-gamut profile, and the colours under transparency. transparent: whether the format holds
+    it. Raises `InputError`: the file cannot be read.
     """
     with open_image(photo.read_bytes(), photo) as file:
         said, exif = _what_it_says(file)

@@ -29,7 +29,7 @@ SUFFIXES = (".mp4", ".mov")
 QUALITY = 17  # x264's constant rate factor; below 18 no difference is seen
 PRESET = "veryfast"
 SURER = (
-    1.5  # the watermark's statistic in the frame that it was made for: others, which move, have less of it
+    1.5  # times the watermark's target in the frame that it was made for: others, which move, have less of it
 )
 REMARKED = 300  # frames after which the watermark's strength is chosen anew
 FINEST = 2**31 - 1  # ticks a second
@@ -46,11 +46,8 @@ class Colours:
 
 
 def check_film(path: str | Path) -> Path:
-    """`path`, if a film can be written there: ask before long work.
-
-    Raises:
-        InputError: the suffix is none of `SUFFIXES`, ``mien[video]`` is missing, or the place cannot be written to.
-    """
+    """`path`, if a film can be written there: ask before long work. Raises `InputError`: the suffix is none of
+    `SUFFIXES`, ``mien[video]`` is missing, or the place cannot be written to."""
     check_surroundings()
     if Path(path).suffix.lower() not in SUFFIXES:
         raise InputError(f"{path} is no film: end the name in {' or '.join(SUFFIXES)}.")

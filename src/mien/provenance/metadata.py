@@ -104,11 +104,7 @@ class Metadata:
 
 
 def as_json(settings: dict[str, Any]) -> str:
-    """`settings` as ASCII JSON.
-
-    Raises:
-        ValueError: they hold something else than JSON values: a picture, a path, NaN.
-    """
+    """`settings` as ASCII JSON. Raises `ValueError`: they hold more than JSON has: a picture, a path, NaN."""
     try:
         return json.dumps(settings, ensure_ascii=True, allow_nan=False)
     except TypeError as error:

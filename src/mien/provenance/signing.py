@@ -1,9 +1,8 @@
-"""A C2PA manifest (Content Credentials), for users who have a certificate; needs ``mien[c2pa]``.
+"""A C2PA manifest (Content Credentials), for users who have a certificate; needs ``mien[c2pa]``. https://spec.c2pa.org
 
-`MIEN_C2PA_CERT` names the PEM file of the certificate and its chain, the signer's first, `MIEN_C2PA_KEY` that
-of the private key, `MIEN_C2PA_ALG` the algorithm (es256 if it is not set). All that is written is then signed.
-No time-stamping service is asked, and none of the manifests that pictures point to is fetched: nothing here
-uses the network. https://spec.c2pa.org
+`MIEN_C2PA_CERT` names the PEM file of the certificate and its chain, the signer's first, `MIEN_C2PA_KEY` that of the
+private key, `MIEN_C2PA_ALG` the algorithm (es256 if it is not set). All that is written is then signed. Nothing here
+uses the network: no time stamps, no remote manifests.
 """
 
 from __future__ import annotations
@@ -25,12 +24,8 @@ _SETTINGS = {
 
 
 def wanted() -> bool:
-    """Whether the user gave a certificate, which is looked at as far as can be without a picture to sign.
-
-    Raises:
-        InputError: a certificate without its key, or a key without its certificate; the library is missing, a file
-            cannot be read or is no PEM, or there is no such algorithm.
-    """
+    """Whether the user gave a certificate, which is looked at as far as can be without a picture to sign. Raises
+    `InputError`: it or its key is missing or cannot be used, or the library is missing."""
     given = [name for name in (CERT, KEY) if os.environ.get(name)]
     if len(given) == 1:
         raise InputError(f"{given[0]} is set alone: a signature needs {CERT} and {KEY}.")
@@ -43,14 +38,8 @@ def wanted() -> bool:
 
 
 def sign(path: Path, media_type: str, source_type: str) -> None:
-    """Add a signed manifest to the picture at `path`, in place.
-
-    Args:
-        path: the picture, whole but for the manifest. media_type: "image/png", … source_type: IPTC's.
-
-    Raises:
-        InputError: the library is missing, or the certificate or key cannot be used.
-    """
+    """Add a signed manifest to the picture at `path`, in place. media_type: "image/png", … source_type: IPTC's. Raises
+    `InputError`: the library is missing, or the certificate or key cannot be used."""
     c2pa = _library()
     name, version = SOFTWARE.split()
     manifest = {
@@ -84,15 +73,11 @@ def sign(path: Path, media_type: str, source_type: str) -> None:
 
 
 def read_manifest(path: Path, media_type: str) -> dict[str, Any] | None:
-    """What the picture's C2PA manifest says: who signed, by what software, how it came about, whether it is
-    valid; None if it has none.
+    """What the picture's C2PA manifest says; None if it has none; `InputError` if the library is missing.
 
     Returns:
         ``state``: "Valid" (intact, signed by somebody we have no reason to trust), "Trusted" or "Invalid";
-        ``problems``: codes of what is wrong; ``signer``, ``software``, ``source_types``.
-
-    Raises:
-        InputError: the library is missing.
+            ``problems``: codes of what is wrong; ``signer``, ``software``, ``source_types``.
     """
     c2pa = _library()
     context = c2pa.Context(c2pa.Settings.from_dict(_SETTINGS))

@@ -49,14 +49,8 @@ BAND = 256  # rows of a picture in work at a time
 
 @dataclass(frozen=True)
 class Found:
-    """What the detector says.
-
-    Attributes:
-        statistic: z of the best reading; about N(0, 1) without a mark.
-        found: whether it passes the threshold.
-        chance: upper bound on the probability of such a statistic without a mark, in [0, 1].
-        box: [x0, y0, x1, y1] in pixels, of the place that was read.
-    """
+    """What the detector says: the z of the best reading (about N(0, 1) without a mark), whether it passes the
+    threshold, an upper bound on its probability without a mark, and the place [x0, y0, x1, y1] px that was read."""
 
     statistic: float
     found: bool
@@ -67,16 +61,12 @@ class Found:
 def embed(
     image: Image.Image, mask: NDArray[np.floating] | None = None, target: float = TARGET
 ) -> Image.Image:
-    """`image` (PIL RGB) with the watermark, PIL RGB of the same size.
+    """`image` (PIL RGB, at least `SMALLEST` pixels each way) with the watermark, PIL RGB of the same size. Raises
+    `ValueError`: the place for the mark is too small, or the mask has another shape or says nothing.
 
     Args:
-        image: at least `SMALLEST` pixels each way.
-        mask: [H, W] in [0, 1], where a model made the picture; the mark is laid out over `mask_box(mask)` and
-            fades with the mask. Pixels where it is 0 stay as they are, bit for bit. None: everywhere.
-        target: statistic of the rehearsal.
-
-    Raises:
-        ValueError: the place for the mark is too small, or the mask has another shape or says nothing.
+        mask: [H, W] in [0, 1], where a model made the picture; the mark is laid out over `mask_box(mask)` and fades
+            with the mask. Pixels where it is 0 stay bit for bit. None: everywhere. target: statistic of the rehearsal.
     """
     box = whole_box(image) if mask is None else mask_box(mask)
     if mask is not None and mask.shape != image.size[::-1]:
@@ -124,11 +114,8 @@ def whole_box(image: Image.Image) -> Box:
 
 
 def mask_box(mask: NDArray[np.floating]) -> Box:
-    """The square around all of `mask` that is above 0, in pixels; it may reach past the picture's edges.
-
-    Raises:
-        ValueError: the mask is 0 everywhere.
-    """
+    """The square around all of `mask` that is above 0, in pixels; it may reach past the picture's edges. Raises
+    `ValueError`: the mask is 0 everywhere."""
     rows, columns = np.flatnonzero(mask.max(1) > 0), np.flatnonzero(mask.max(0) > 0)
     if not len(rows):
         raise ValueError("the mask is 0 everywhere")
@@ -157,8 +144,7 @@ def search(image: Image.Image, boxes: Sequence[Box]) -> Found | None:
     """Look for the mark of a part of the picture near each of `boxes` (faces, say), whose size is known only
     roughly: `SIZES` times the box, anywhere near its middle. None if there is no box.
 
-    The correlation at all places and sizes is its own null distribution; `SEARCH_THRESHOLD` allows for
-    their number.
+    The correlation at all places and sizes is its own null distribution; `SEARCH_THRESHOLD` allows for their number.
     """
     best: Found | None = None
     for box in boxes:

@@ -73,19 +73,16 @@ class AdapterTraining:
     """See the module.
 
     Args:
-        backbone: see `open_backbone`; its adapter becomes float32 and is attached.
-        examples: draws batches.
-        drop: probability of dropping the identity, of dropping the expression, and of dropping both and the text, which
-            is what guidance needs (IP-Adapter's 5% each).
-        checkpointing: recompute activations in the backward pass instead of keeping them.
-        people: of the validation sheet's sides; 0: no sheet.
+        backbone: see `open_backbone`; its adapter becomes float32 and is attached. examples: draws batches.
+        drop: probability of dropping the identity, the expression, and both with the text (IP-Adapter's 5% each).
+        checkpointing: recompute activations in the backward pass. people: of the validation sheet's sides; 0: no sheet.
         controller: how the expression enters, of ``models.controllers`` (the paper's ablation); None: as the adapter's
             files say. Where they are for another, the identity and the expression's projection are taken from them.
         untold: how often the caption alone is left out, for bases that were trained with terse captions.
         weight_limit: weight the noise error by min(1 / ᾱ_t, weight_limit) over its mean (`Schedule.error_weight`), as
             the embedded base was trained; None: the papers' plain error of what the network gives.
-        parts: name → width of the expression encoder's embedding, for which a new projection is made at random; keys
-            and values stay where the adapter's files have them. None: the files' projection.
+        parts: name → width of the expression embedding's parts, for which a new projection is made at random; keys and
+            values stay the files'. None: the files' projection.
     """
 
     def __init__(
@@ -105,9 +102,7 @@ class AdapterTraining:
         if not 0 <= untold <= 1:
             raise InputError(f"untold must be a probability, not {untold}")
         if weight_limit is not None and weight_limit < 1:
-            raise InputError(
-                f"weight_limit must be at least 1, not {weight_limit}: no error counts less than that"
-            )
+            raise InputError(f"weight_limit must be at least 1, not {weight_limit}")
         self.untold, self.weight_limit = untold, weight_limit
         self.backbone, self.examples, self.people = backbone, examples, people
         adapter = backbone.load_controller()
@@ -226,13 +221,11 @@ class AdapterTraining:
                     width=pixels.shape[-1],
                 )
             )
-        rows = [
-            [("person", shown[i]), *(("", image) for image in made[i * n : (i + 1) * n])] for i in range(n)
-        ]
-        top = [
-            ("", Image.new("RGB", shown[0].size, "white")),
-            *(("expression", image) for image in shown[n:]),
-        ]
+        rows = []
+        for i in range(n):
+            rows.append([("person", shown[i]), *(("", image) for image in made[i * n : (i + 1) * n])])
+        blank = Image.new("RGB", shown[0].size, "white")
+        top = [("", blank), *(("expression", image) for image in shown[n:])]
         return draw_sheet([top, *rows], min(256, pixels.shape[-1]))
 
     def export(self, folder: Path) -> None:
@@ -255,19 +248,14 @@ def with_new_projection(adapter: EAdapter, parts: dict[str, int]) -> EAdapter:
 
 
 def draw_modes(b: int, drop: Tensor, rng: torch.Generator) -> Tensor:
-    """[b] int64, which part of [0, 1) each of b draws falls into: i where drop[i-1] <= u < drop[i].
-
-    drop: cumulative probabilities, rising; one of 0 never comes, and len(drop) is what is left.
-    """
+    """[b] int64, which part of [0, 1) each of b draws falls into: i where drop[i-1] <= u < drop[i]. drop: cumulative
+    probabilities, rising; one of 0 never comes, and len(drop) is what is left."""
     return torch.bucketize(torch.rand(b, generator=rng), drop, right=True)
 
 
 def share_of(found: int, b: int, probability: float) -> float:
-    """How many of b samples a term was measured on, over how many are expected.
-
-    A mean over the found times this is a sum over the expected number: parts of a batch then average to the whole,
-    and a part without any adds nothing.
-    """
+    """How many of b samples a term was measured on, over how many are expected: a mean over the found times this
+    averages, over parts of a batch, to the whole, and a part without any adds nothing."""
     return found / (b * probability)
 
 
@@ -277,11 +265,8 @@ def training_device() -> torch.device:
 
 
 def open_backbone(name: str, adapter: AdapterStart, dtype: str) -> Backbone:
-    """A frozen backbone on this process's device, with the adapter that training starts from.
-
-    Raises:
-        InputError: no such model or adapter, or the model has no adapter and none was named.
-    """
+    """A frozen backbone on this process's device, with the adapter that training starts from. Raises `InputError`: no
+    such model or adapter, or the model has no adapter and none was named."""
     start: str | AdapterSpec | None
     if isinstance(adapter, dict):
         if unknown := sorted(set(adapter) - set(AdapterSpec.__dataclass_fields__)):
@@ -292,9 +277,7 @@ def open_backbone(name: str, adapter: AdapterStart, dtype: str) -> Backbone:
         start = adapter
     backbone = load_backbone(name, str(training_device()), dtype, start)
     if backbone.adapter is None:
-        raise InputError(
-            f"{name} has no adapter to start from: name a folder, or a file a branch, as adapter"
-        )
+        raise InputError(f"{name} has no adapter to start from: name a folder or a file a branch, as adapter")
     return backbone
 
 

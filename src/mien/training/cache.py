@@ -1,7 +1,7 @@
 """Numbers of a manifest's pictures that are made once and kept beside it: embeddings and latents.
 
-``kept/NAME.npy`` [n, …] float16 and ``kept/NAME.keys.npy`` [n], the keys of the rows. They are of one encoder with one
-set of weights: the first row is made again at each start, and if it has changed so is everything.
+``kept/NAME.npy`` [n, …] float16 and ``kept/NAME.keys.npy`` [n], the keys of the rows. The first row is made again at
+each start: if it has changed, the encoder has, and all is made again.
 """
 
 from __future__ import annotations
@@ -16,8 +16,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from mien.data.records import Manifest
-from mien.files import replacing
-from mien.types import InputError
+from mien.files import make_folder, replacing
 
 Numbers = Callable[[int, Image.Image], Tensor]
 """A row of the manifest and its picture → float32 of any one shape."""
@@ -39,12 +38,7 @@ class Cache:
         wanted = [self.keys[row] for row in rows]
         first = numbers(rows[0], self.manifest.picture(rows[0])).float().numpy()
         if not _is_whole(path, names, wanted, first):
-            try:
-                folder.mkdir(exist_ok=True)
-            except OSError as error:
-                raise InputError(
-                    f"{folder} cannot be made ({error.strerror}): copy the set to where it can."
-                ) from error
+            make_folder(folder, "copy the set to where it can")
             with replacing(path) as temporary:
                 table = np.lib.format.open_memmap(temporary, "w+", np.float16, (len(rows), *first.shape))
                 for i, row in enumerate(tqdm(rows, desc=f"once: {name}", mininterval=5)):

@@ -48,14 +48,8 @@ def save_checkpoint(
     recipe: Any,
     sums: dict[str, tuple[float, int]] | None = None,
 ) -> Path:
-    """Write ``folder/last`` in one rename; the one before becomes ``folder/previous``.
-
-    Args:
-        sums: what the logs have added up since they were last written.
-
-    Raises:
-        InputError: the disk is full or cannot be written to; the checkpoint before is kept.
-    """
+    """Write ``folder/last`` in one rename; the one before becomes ``folder/previous``. sums: what the logs have added
+    up. Raises `InputError`: the disk is full or cannot be written to; the checkpoint before is kept."""
     fresh, last, previous = folder / "writing", folder / "last", folder / "previous"
     try:
         with write_errors(folder):
@@ -75,11 +69,7 @@ def save_checkpoint(
 
 @contextmanager
 def write_errors(folder: Path) -> Iterator[None]:
-    """What the system says when it cannot write becomes one sentence.
-
-    Raises:
-        InputError: in place of the system's own errors and safetensors'.
-    """
+    """What the system says when it cannot write becomes one sentence, an `InputError`."""
     try:
         yield
     except (OSError, SafetensorError) as error:
@@ -115,13 +105,8 @@ def find_checkpoint(folder: Path) -> Path | None:
 def load_checkpoint(
     checkpoint: Path, modules: dict[str, nn.Module], ema: dict[str, Tensor], optimizer: Optimizer
 ) -> tuple[int, dict[str, tuple[float, int]]]:
-    """Restore everything in place and return the step reached, and the logs' sums (`save_checkpoint`).
-
-    Everything is read and looked at before anything is changed.
-
-    Raises:
-        InputError: a file of the checkpoint is missing, damaged, or of another model; nothing has changed.
-    """
+    """Restore everything in place and return the step reached, and the logs' sums (`save_checkpoint`). Raises
+    `InputError`: a file of the checkpoint is missing, damaged, or of another model; then nothing has changed."""
     kept = optimizer.state_dict()
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     try:

@@ -53,22 +53,18 @@ class Examples(Protocol):
 
 
 class ManifestExamples:
-    """Triples of a folder: those of IDI (``triples.parquet``), or same-identity ones of its manifest.
+    """Triples of a folder: those of IDI (``triples.parquet``), or same-identity ones of its manifest. Raises
+    `InputError`: the folder holds nothing to train on, or an encoder's width does not fit the adapter.
 
-    Without IDI a target's source is another picture of its person (itself where there is none), and its reference
-    the target itself: EmojiDiff's {S_i^¬e, R_i^e, T_i^e}. With it they are {S_i^¬e, R_¬i^e, T_i^e}. To an expression
-    encoder that looks at pictures (CLIP) the target itself would show what is to be drawn: see `apart`.
-
-    Embeddings are made once and kept in the folder (`cache.Cache`), latents too where `latents` is set (the
-    autoencoder's mean; every picture then has one fixed crop).
+    Without IDI a target's source is another picture of its person (itself where there is none), and its reference the
+    target itself: EmojiDiff's {S_i^¬e, R_i^e, T_i^e}; for expression encoders that look at pictures see `apart`. With
+    it they are {S_i^¬e, R_¬i^e, T_i^e}. Embeddings are made once and kept in the folder (`cache.Cache`), latents too
+    where `latents` is set (the autoencoder's mean, of one fixed crop).
 
     Args:
-        root: the folder. backbone: whose encoders, tokenizers and autoencoder are used.
-        judge: of ``expression_target``. data: how the pictures are taken.
-        another: whether references must be of another person (IDI). person: whether batches hold ``person_target``.
-
-    Raises:
-        InputError: the folder holds nothing to train on, or an encoder's width does not fit the adapter.
+        backbone: whose encoders, tokenizers and autoencoder are used. judge: of ``expression_target``. data: how the
+            pictures are taken. another: whether references must be of another person (IDI). person: whether batches
+            hold ``person_target``.
     """
 
     def __init__(
@@ -242,9 +238,7 @@ def read_rows(root: Path, another: bool) -> tuple[Manifest, list[Rows]]:
     """The manifest of a folder and its triples: IDI's if references must be of `another` person, else its own."""
     if another:
         if not (root / TRIPLES).is_file():
-            raise InputError(
-                f"{root} holds no {TRIPLES}, whose references show other people: run `mien data idi`."
-            )
+            raise InputError(f"{root} holds no {TRIPLES}, which `mien data idi` makes: run it.")
         pairs = Pairs.read(root)
         roles = ("target", "source", "reference")
         triples = []
@@ -272,10 +266,8 @@ def apart(triples: list[Rows], blendshapes: FloatArray) -> list[Rows]:
     """Same-identity triples of which no two pictures are one, where the person has three.
 
     S is the person's picture whose expression is farthest from the target's, as in IDI (`data.idi.plan`); R, of the
-    others, the one whose expression is nearest. Of a person with two pictures, T is R too: S shows another expression.
-
-    Args:
-        triples: as of `read_rows`, where `sources` are all the person's other pictures. blendshapes: [rows, 52].
+    others, the one whose expression is nearest, or T itself where there is no third. triples: as of `read_rows`, where
+    `sources` are all the person's other pictures. blendshapes: [rows, 52].
     """
     chosen = []
     for triple in triples:
@@ -294,10 +286,9 @@ class DataConfig:
         framing: "whole": the picture, resized and cut to a square with the face in it; "canonical": the aligned face,
             as the embedded default has it.
         scaling: least and largest factor of the resized picture's shorter side over `size`, drawn per example
-            (IP-Adapter's random scaling, for SDXL, which is told of it).
-        latents: whether to make latents once.
+            (IP-Adapter's random scaling, for SDXL, which is told of it). latents: whether to make latents once.
         surroundings: how much a latent cell outside the target's face counts in the noise error, against 1 inside;
-            under 1 where pictures end near the face, whose repeated edges are not to be learned.
+            under 1 where pictures end near the face.
     """
 
     root: str | list[str]
@@ -313,9 +304,7 @@ class DataConfig:
         if self.framing not in ("whole", "canonical"):
             raise InputError(f'framing {self.framing!r} is unknown: choose "whole" or "canonical"')
         if not 1.0 <= self.scaling[0] <= self.scaling[1]:
-            raise InputError(
-                f"scaling {tuple(self.scaling)} must be two factors from 1 up, the smaller first"
-            )
+            raise InputError(f"scaling {tuple(self.scaling)} must be two factors from 1, the smaller first")
         if self.latents and tuple(self.scaling) != (1.0, 1.0):
             raise InputError("latents made before have one scale each: set scaling=[1,1] or latents=false")
 
@@ -323,9 +312,7 @@ class DataConfig:
     def read(cls, data: dict[str, Any]) -> DataConfig:
         """Raises InputError for an unknown key, or without a `root`."""
         if unknown := sorted(data.keys() - cls.__dataclass_fields__.keys()):
-            raise InputError(
-                f"data has no key {unknown[0]!r}: known are {', '.join(cls.__dataclass_fields__)}"
-            )
+            raise InputError(f"data has no key {unknown[0]!r}, only {', '.join(cls.__dataclass_fields__)}")
         if not data.get("root"):
             raise InputError("name the examples: data.root=FOLDER, which mien data makes")
         return cls(**data)

@@ -1,9 +1,9 @@
 """Who judges a reconstruction inside a training step: differentiable, on any backbone, at any resolution.
 
-What the papers leave open is chosen here. φ of EmojiDiff's L_id is the embedded recogniser (128 numbers in dlib's
-space). The expression representation of its L_exp is the embedded analyser's 52 blendshapes and the five LMS ratios
-(EmojiDiff Eqs. 2-3) in their own units, all within about [0, 1], so that w_exp = 10 puts a root mean square error of
-0.1 at 0.1. Both see the canonical crop, which a reconstruction shares with its target: they have one layout.
+Our choices, where the papers leave them open: φ of EmojiDiff's L_id is the embedded recogniser (128 numbers in dlib's
+space); the expression numbers of its L_exp are the embedded analyser's 52 blendshapes and the five LMS ratios
+(EmojiDiff Eqs. 2-3) in their own units, so that w_exp = 10 puts a root mean square error of 0.1 at 0.1. Both see the
+canonical crop, which a reconstruction shares with its target.
 """
 
 from __future__ import annotations

@@ -59,13 +59,12 @@ class LoopConfig:
 
     Attributes:
         steps: of the optimiser. batch_size: of one process and one part; accumulation: parts a step.
-        optimizer: "adamw" or "adam"; lr, betas, weight_decay: its own.
+        optimizer: "adamw" or "adam"; lr, betas, weight_decay: its own. clip: largest norm of the gradient.
         warmup: steps of linear rise. schedule: constant, cosine (to 0) or hold-decay (constant, then linear to 0 from
-            half). clip: largest norm of the gradient.
+            half).
         ema: decay of the average that is validated and exported.
         precision: "bf16" (autocast; float32 on CPUs that only emulate it) or "fp32".
-        save_every, validate_every, log_every: steps.
-        tracker: "tensorboard" writes curves and sheets for it too; "": only log.csv and sheets/.
+        save_every, validate_every, log_every: steps. tracker: "tensorboard", beside log.csv and sheets/, or "".
         workers: threads that make batches ahead. threads: of torch on the CPU, 0: as many as it likes.
     """
 
@@ -139,11 +138,7 @@ class Ema:
 
 
 def named_trainable(stage: Stage) -> dict[str, nn.Parameter]:
-    """What the stage trains, by ``{module}.{parameter}``.
-
-    Raises:
-        ValueError: some of it is frozen.
-    """
+    """What the stage trains, by ``{module}.{parameter}``. Raises `ValueError`: some of it is frozen."""
     parameters = list(stage.trainable())
     if not all(parameter.requires_grad for parameter in parameters):  # a loaded model comes frozen
         raise ValueError("the stage wants to train parameters that are frozen: unfreeze them in trainable()")
@@ -161,12 +156,8 @@ def train(
 ) -> int:
     """Run `stage` to `config.steps`, resuming from `folder` if a checkpoint is there, and export the averaged model.
 
-    Args:
-        until: where `time.monotonic` ends the run early: the step that is under way is finished and a checkpoint
-            written; nothing is exported.
-
-    Returns:
-        The steps that are done, of this run and of those it resumed.
+    until: where `time.monotonic` ends the run early, with a checkpoint and without an export. Returns the steps that
+    are done, of this run and of those it resumed.
 
     Raises:
         FloatingPointError: the loss or a gradient became NaN or infinite; the last good checkpoint is kept.
@@ -316,9 +307,9 @@ def _is_over(until: float, accelerator: Accelerator) -> bool:
 
 def _not_finite(what: str, step: int, folder: Path) -> str:
     checkpoint = find_checkpoint(folder)
-    kept = (
-        "there is no checkpoint yet" if checkpoint is None else f"the last checkpoint, {checkpoint}, is good"
-    )
+    kept = "there is no checkpoint yet"
+    if checkpoint is not None:
+        kept = f"the last checkpoint, {checkpoint}, is good"
     return f"{what} at step {step}; {kept}: lower loop.lr, or look at the examples of that step"
 
 

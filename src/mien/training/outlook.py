@@ -3,9 +3,8 @@ which stage comes when. Nothing is read but configurations and a manifest's rows
 
     hours = steps x accumulation x batch x FLOP of a sample / (peak x USED x 3600)
 
-FLOP of a sample are counted by torch on the meta device, one multiply-add as two: a pass forward, one back to what is
-trained, another for the gradients of the UNet's own weights where those are, and one more where activations are
-recomputed.
+FLOP of a sample are counted by torch on the meta device: a pass forward, one back to what is trained, another for the
+gradients of the UNet's own weights where those are, and one more where activations are recomputed.
 """
 
 from __future__ import annotations
@@ -34,11 +33,8 @@ GB = 1e9
 
 @dataclass(frozen=True)
 class Work:
-    """FLOP of one sample: of the UNet and of the decoder, forward.
-
-    Attributes:
-        trained: numbers that are learned. all_of_it: whether the UNet's own are. cells: latent numbers of one picture.
-    """
+    """FLOP of one sample, forward, of the UNet and of the decoder. trained: numbers that are learned. all_of_it:
+    whether the UNet's own are. cells: latent numbers of one picture."""
 
     unet: float
     decoder: float
@@ -48,9 +44,8 @@ class Work:
 
 
 def check(recipe: Path, overrides: Sequence[str] = ()) -> None:
-    """Whether all that a run needs is here, by its recipe alone: models, the adapter it starts from, faces.
-
-    A recipe that cannot be read is let pass: who reads it whole says what is wrong with it.
+    """Whether all that a run needs is here, by its recipe alone: models, the adapter it starts from, faces. A recipe
+    that cannot be read is let pass: who reads it whole says what is wrong with it.
 
     Raises:
         NotHere: something is missing. InputError: the backbone's folder, or the adapter's, is not whole.
@@ -105,9 +100,8 @@ def hours(arguments: dict[str, Any], config: LoopConfig, work: Work) -> list[str
     sample = passes * work.unet + (2 + again) * judged * work.decoder
     total = config.steps * config.accumulation * config.batch_size * sample
     told = ", ".join(f"{name} {total / (peak * USED * 3600):.0f} h" for name, peak in PEAKS.items())
-    return [
-        f"about {total / 1e18:.1f} x 10^18 FLOP; at {USED:.0%} of the peak in bfloat16: {told}; n GPUs: an nth"
-    ]
+    peak = f"{USED:.0%} of the peak in bfloat16"
+    return [f"about {total / 1e18:.1f} x 10^18 FLOP; at {peak}: {told}; n GPUs: an nth"]
 
 
 def disk(arguments: dict[str, Any], work: Work) -> list[str]:

@@ -16,9 +16,9 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from mien.models.e_adapter import EAdapter
-from mien.models.families import UNETS, of_folder, published
+from mien.models.families import PUBLISHED, of_folder, published
 from mien.models.folder import recompute_activations
-from mien.models.latents import takes_background
+from mien.models.latents import pixels_per_cell, takes_background
 from mien.models.sfsr import create_adapter, widen_input
 from mien.training.loop import LoopConfig
 from mien.training.outlook import Work, outlook
@@ -55,7 +55,7 @@ def plan_adapter(stage: str, arguments: dict[str, Any], config: LoopConfig, fold
     weights = _bytes(arguments) * frozen + 4 * own
     again = " (recomputed by blocks)" if arguments.get("checkpointing") else ""
     lines += [work(config, folder), _memory(weights, learned, kept) + again]
-    if name in UNETS or _family(name) is not None:
+    if name in PUBLISHED or _family(name) is not None:
         lines += outlook(stage, arguments, config, done)
     return "\n".join(lines)
 
@@ -125,7 +125,7 @@ def _memory(weights: float, learned: int, kept: tuple[int, float]) -> str:
 
 def _family(name: str) -> str | None:
     """The family whose published configurations stand for a name or a hub id."""
-    return next((key for key, spec in SPECS.items() if key in UNETS and name in (key, spec.hub)), None)
+    return next((key for key, spec in SPECS.items() if key in PUBLISHED and name in (key, spec.hub)), None)
 
 
 def work(config: LoopConfig, folder: Path) -> str:
@@ -135,12 +135,9 @@ def work(config: LoopConfig, folder: Path) -> str:
 
 
 def network_parts(name: str) -> dict[str, nn.Module]:
-    """The networks of a backbone on the meta device.
-
-    Raises:
-        InputError: the model's configurations are not on this machine.
-    """
-    if name in UNETS:
+    """The networks of a backbone on the meta device. Raises `InputError`: the model's configurations are not on this
+    machine."""
+    if name in PUBLISHED:
         return published(name)
     spec = SPECS.get(name)
     if (spec is not None and spec.folder is not None) or Path(name).expanduser().is_dir():
@@ -153,14 +150,12 @@ def _adapter(unet: Any, name: str, start: Any) -> tuple[EAdapter, str]:
     spec: AdapterSpec | None = None
     if isinstance(start, str) and Path(start).is_dir():
         spec = read_adapter_spec(Path(start))
-    elif start is None and name not in UNETS:
+    elif start is None and name not in PUBLISHED:
         own = find_folder(name) / "adapter"
         if not own.is_dir():
-            raise InputError(
-                f"{name} has no adapter to start from: name a folder, or a file a branch, as adapter"
-            )
+            raise InputError(f"{name} has no adapter to start from: name a folder or files as adapter")
         spec = read_adapter_spec(own)
-    elif start is not None and name not in UNETS and (find_folder(name) / "adapter").is_dir():
+    elif start is not None and name not in PUBLISHED and (find_folder(name) / "adapter").is_dir():
         spec = read_adapter_spec(find_folder(name) / "adapter")
     if spec is not None:
         return EAdapter.load(unet, spec.identity, spec.expression), ""
@@ -170,9 +165,7 @@ def _adapter(unet: Any, name: str, start: Any) -> tuple[EAdapter, str]:
 
 
 def _factor(vae: Any) -> int:
-    return (
-        16 if not hasattr(vae.config, "block_out_channels") else 2 ** (len(vae.config.block_out_channels) - 1)
-    )
+    return pixels_per_cell(vae) if hasattr(vae.config, "block_out_channels") else 16
 
 
 def _kept(

@@ -25,14 +25,9 @@ STAGES: dict[str, str] = {
 
 
 def read_recipe(path: str | Path, overrides: list[str] | None = None) -> dict[str, Any]:
-    """Read a recipe and apply ``key=value`` overrides (dotted keys, as ``loop.steps=100``).
-
-    Returns:
-        A plain dictionary with the keys ``stage``, ``run`` (name of the run's folder), ``loop`` and ``args``.
-
-    Raises:
-        InputError: the file is missing or malformed, or a key is unknown.
-    """
+    """Read a recipe and apply ``key=value`` overrides (dotted keys, as ``loop.steps=100``): a plain dictionary with the
+    keys ``stage``, ``run`` (name of the run's folder), ``loop`` and ``args``. Raises `InputError`: the file is missing
+    or malformed, or a key is unknown."""
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
     from yaml import YAMLError
@@ -48,9 +43,7 @@ def read_recipe(path: str | Path, overrides: list[str] | None = None) -> dict[st
         OmegaConf.set_struct(schema, True)
         OmegaConf.set_struct(schema.args, False)
         given = OmegaConf.merge(schema, config, OmegaConf.from_dotlist(overrides or []))
-        own = getattr(
-            stage_class(str(given.stage)), "LOOP", {}
-        )  # a paper's numbers, where the recipe is silent
+        own = getattr(stage_class(str(given.stage)), "LOOP", {})  # a paper's numbers
         merged = OmegaConf.merge(schema, {"loop": own}, config, OmegaConf.from_dotlist(overrides or []))
         recipe = OmegaConf.to_container(merged, throw_on_missing=True)
     except (OSError, UnicodeDecodeError, YAMLError, OmegaConfBaseException) as error:
@@ -82,9 +75,7 @@ def _check_arguments(path: Path, recipe: dict[Any, Any]) -> None:
     known = inspect.signature(stage_class(recipe["stage"])).parameters
     for key in recipe["args"]:
         if key not in known:
-            raise InputError(
-                f"The recipe {path} gives {key!r}; stage {recipe['stage']!r} takes {', '.join(known)}."
-            )
+            raise InputError(f"{path} gives {key!r}; the stage {recipe['stage']!r} takes {', '.join(known)}.")
 
 
 def run(

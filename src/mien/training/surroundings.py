@@ -37,14 +37,12 @@ Batch = dict[str, Tensor]
 
 
 class Surroundings:
-    """A face set at the backbone's resolution; its embeddings are made once and kept beside it.
+    """A face set at the backbone's resolution; its embeddings are made once and kept beside it. Raises `InputError`:
+    nothing to train on, or the backbone names no encoders and no recognisers are given.
 
     Attributes:
         recognisers: name → width of a compound identity; None: the adapter's own encoder.
         expression_width: of the expression embedding. identity_encoder, expression_encoder: their names.
-
-    Raises:
-        InputError: nothing to train on, or the backbone names no encoders and no recognisers are given.
     """
 
     def __init__(

@@ -25,10 +25,9 @@ _LONGEST_HEADER = 100_000_000  # bytes, of the safetensors format
 class AdapterSpec:
     """Files of both branches (either may be None), the encoders they go with, and the generation defaults.
 
-    Several recognisers are joined by "+": ``recogniser+arcface``. ``framing``: how the training pictures frame a
-    face, for refacing: "canonical" (``face.align``) or "ffhq" (``face.templates``). Refacing may have defaults of its
-    own: ``reface_steps``, ``reface_guidance`` (None: as portraits), and ``reface_identity``, what a lambda_id of 1 is.
-    ``lead``: see ``pipelines.lead``.
+    Several recognisers are joined by "+". ``framing``: how the training pictures frame a face, for refacing:
+    "canonical" (``face.align``) or "ffhq" (``face.templates``). ``reface_steps``, ``reface_guidance``: refacing's own
+    (None: as portraits); ``reface_identity``: what a lambda_id of 1 is. ``lead``: see ``pipelines.lead``.
     """
 
     identity: Path | None
@@ -59,19 +58,12 @@ OTHERS = {"fineface": "FineFace", "arc2face": "Arc2Face's Expression Adapter"}  
 
 
 def published(width: int | None, name: str) -> AdapterSpec:
-    """IP-Adapter FaceID as identity and the image-prompt IP-Adapter as expression, where they are or would be.
-
-    Args:
-        width: of the UNet's cross-attention. name: the model's, for errors.
-
-    Raises:
-        InputError: there are none for this family.
+    """IP-Adapter FaceID as identity and the image-prompt IP-Adapter as expression, where they are or would be. width:
+    of the UNet's cross-attention. name: the model's, for errors. Raises `InputError`: there are none for this family.
     """
     family = FAMILIES.get(width or 0)
     if family is None:
-        raise InputError(
-            f"there are no published adapters for {name}: they are for models of SD1.5's and SDXL's families"
-        )
+        raise InputError(f"there are no published adapters for {name}, only for SD1.5 and SDXL")
     files = [registry.entry(one) for one in PUBLISHED[family]]
     identity, expression = (registry.place(model, model.files[0]) for model in files)
     return AdapterSpec(identity, expression, steps=30, guidance=7.5 if family == "sd15" else 5.0, lead=LEAD)
@@ -88,21 +80,12 @@ def by_name(adapter: str, width: int | None, name: str) -> AdapterSpec | None:
         raise InputError(f"{OTHERS[adapter]} is for models of SD1.5's family, which {name} is not")
     if adapter == "arc2face":
         identity, expression = map(registry.entry, ("ip_adapter_faceid_sd15", "arc2face_expression_sd15"))
-        return AdapterSpec(
-            registry.place(identity, identity.files[0]),
-            registry.place(expression, expression.files[0]),
-            expression_encoder="flame",
-            steps=25,
-            guidance=3.0,
-        )
+        who, how = (registry.place(model, model.files[0]) for model in (identity, expression))
+        return AdapterSpec(who, how, expression_encoder="flame", steps=25, guidance=3.0)
     portrait = registry.entry("ip_adapter_faceid_portrait_sd15")
-    return AdapterSpec(
-        registry.place(portrait, portrait.files[0]),
-        registry.models_folder() / registry.entry("fineface_sd15").root,
-        expression_encoder="action_units",
-        steps=50,
-        guidance=7.5,
-    )
+    files_of_units = registry.models_folder() / registry.entry("fineface_sd15").root
+    place = registry.place(portrait, portrait.files[0])
+    return AdapterSpec(place, files_of_units, expression_encoder="action_units", steps=50, guidance=7.5)
 
 
 def _unfit(name: str, value: Any) -> str | None:
@@ -139,11 +122,7 @@ def read_adapter_spec(folder: Path) -> AdapterSpec:
 
 
 def header(path: Path) -> dict[str, list[int]]:
-    """Names and shapes of the tensors of a safetensors file, by its header alone.
-
-    Raises:
-        InputError: it has none.
-    """
+    """Names and shapes of the tensors of a safetensors file, by its header alone. Raises `InputError`: it has none."""
     try:
         with path.open("rb") as handle:
             (length,) = struct.unpack("<Q", handle.read(8))
@@ -161,11 +140,8 @@ def header(path: Path) -> dict[str, list[int]]:
 
 
 def check_width(path: Path | None, width: int | None, name: str) -> None:
-    """Whether a branch's file is for a UNet of this cross-attention width, as far as its header tells.
-
-    Raises:
-        InputError: it is for another family.
-    """
+    """Whether a branch's file is for a UNet of this cross-attention width, as far as its header tells. Raises
+    `InputError`: it is for another family."""
     if path is None or path.suffix != ".safetensors" or width is None:
         return
     norm = header(path).get("image_proj.norm.weight")

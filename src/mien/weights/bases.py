@@ -91,11 +91,8 @@ def here(name: str) -> Path | None:
 
 
 def single_file(name: str) -> Path | None:
-    """A checkpoint in one file: its path, or its name in ComfyUI's ``models/checkpoints``; None: it is not one.
-
-    Raises:
-        InputError: it is named like one and is not there.
-    """
+    """A checkpoint in one file: its path, or its name in ComfyUI's ``models/checkpoints``; None: it is not one. Raises
+    `InputError`: it is named like one and is not there."""
     if not name.endswith(".safetensors"):
         return None
     place, comfyui = Path(os.path.expanduser(name)), copies.comfyui()
@@ -107,12 +104,8 @@ def single_file(name: str) -> Path | None:
 
 
 def configs_of(checkpoint: Path) -> tuple[str, Path | None]:
-    """Whose configurations and tokenizers a checkpoint in one file needs, "sd15" or "sdxl", and where they are; None:
-    not on this machine.
-
-    Raises:
-        InputError: it is of neither family, or a network is not in it.
-    """
+    """Whose configurations and tokenizers a checkpoint in one file needs, "sd15" or "sdxl", and where they are (None:
+    not here). Raises `InputError`: it is of neither family, or a network is not in it."""
     keys = header(checkpoint)
     if not any(key.startswith(_UNET) for key in keys):
         raise InputError(f"{checkpoint}: is no checkpoint of SD1.5 or SDXL in one file")
@@ -121,9 +114,7 @@ def configs_of(checkpoint: Path) -> tuple[str, Path | None]:
         raise InputError(f"{checkpoint}: is of a family that is not supported: use one of SD1.5 or SDXL")
     for beginning, network in (_PARTS[family] | {"first_stage_model.": "autoencoder"}).items():
         if not any(key.startswith(beginning) for key in keys):
-            raise InputError(
-                f"{checkpoint}: holds no {network} ({beginning}*): use a checkpoint with all networks"
-            )
+            raise InputError(f"{checkpoint}: holds no {network} ({beginning}*): use a whole checkpoint")
     wanted = [file.path for file in registry.entry(family).files if not file.path.endswith(".safetensors")]
     own, cached = registry.models_folder(), copies.snapshot(SPECS[family].hub or "")
     if all((own / path).is_file() for path in wanted):
@@ -144,10 +135,7 @@ def width_of(place: Path) -> int | None:
 
 def find_folder(name: str) -> Path:
     """The folder of a named model, a path or a hub id (fetched into the hub's cache once), or a checkpoint's file.
-
-    Raises:
-        InputError: there is no such model, or it is a named one that has not been fetched.
-    """
+    Raises `InputError`: there is no such model, or it is a named one that has not been fetched."""
     spec = SPECS.get(name)
     if spec is not None and spec.folder is not None:
         return registry.path(spec.folder)
@@ -172,5 +160,5 @@ def find_folder(name: str) -> Path:
         return Path(snapshot_download(hub, allow_patterns=HUB_FILES))
     except Exception as error:  # the hub's client raises its own, requests' and the system's kinds
         raise InputError(
-            f"the model {hub} could not be fetched: give a folder, or check name and network"
+            f"the model {hub} cannot be fetched: give a folder, or check name and network"
         ) from error

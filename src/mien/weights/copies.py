@@ -41,11 +41,8 @@ def snapshot(repository: str) -> Path | None:
 
 
 def find(url: str | None, in_comfyui: str | None) -> Path | None:
-    """A file that another program has fetched.
-
-    Args:
-        url: where it comes from. in_comfyui: where ComfyUI's users put it, below ``models``.
-    """
+    """A file that another program has fetched. url: where it comes from. in_comfyui: its place below ComfyUI's
+    ``models``."""
     folder = comfyui()
     if folder is not None and in_comfyui and (folder / in_comfyui).is_file():
         return folder / in_comfyui

@@ -7,12 +7,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class WeightFile:
-    """One file. `path` is relative to the package's weights (shipped) or to the models folder (fetched).
-
-    `sha256` and `size` (bytes) are of the file as it is used; None where nobody trustworthy has published
-    them. `url` is where it can be fetched; a URL that ends in .bz2 is unpacked on the way. `comfyui` is where ComfyUI's
-    users have it, below its folder ``models``.
-    """
+    """One file. `path` is relative to the package's weights (shipped) or to the models folder (fetched). `sha256` and
+    `size` (bytes) are of the file as it is used; None: not published. `url`: where it can be fetched; one that ends in
+    .bz2 is unpacked on the way. `comfyui`: where ComfyUI's users have it, below ``models``."""
 
     path: str
     sha256: str | None = None

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from mien import __version__
-from mien.files import replacing
+from mien.files import make_folder, replacing
 from mien.types import InputError
 from mien.weights import copies
 from mien.weights.entry import Entry, WeightFile
@@ -23,21 +23,13 @@ _TIMEOUT_SECONDS = 30
 def fetch(
     model: Entry, progress: Progress, force: bool = False, only_configs: bool = False
 ) -> list[tuple[Path, str, bool]]:
-    """Download the files of `model` that are not here yet.
+    """Download the files of `model` that are not here yet: of each its place, its sha256, and whether that was checked.
+    Raises `InputError`: shipped model; no address; offline; the download broke off or its checksum is wrong. What is
+    not whole is never put in place.
 
     Args:
-        model: a foreign entry.
         progress: called with the bytes received so far and the bytes expected (None: the server did not say).
-        force: also download what is here already.
-        only_configs: of a base model its configurations and tokenizers alone, not its weights.
-
-    Returns:
-        For each file its place, its sha256, and whether that was checked against a known one.
-
-    Raises:
-        InputError: shipped model; no address; offline; the download broke off or its checksum is wrong.
-            The message says where to put a file that was got by other means. What is not whole is never
-            put in place.
+        force: also download what is here already. only_configs: not its weights.
     """
     if model.shipped:
         raise InputError(f"{model.name} comes with the package: there is nothing to fetch.")
@@ -58,19 +50,12 @@ def fetch(
 def _download(model: Entry, file: WeightFile, location: Path, progress: Progress) -> str:
     by_hand = f"download {file.url} elsewhere and put it at {location}"
     if file.url is None:
-        raise InputError(
-            f"{model.name} has no public address: get it from {model.source} and put it at {location}."
-        )
+        raise InputError(f"{model.name} has no address: get it from {model.source} and put it at {location}.")
     if copies.offline() and file.url.startswith("https://huggingface.co/"):
         raise InputError(f"{model.name} is on the hub, which HF_HUB_OFFLINE forbids: unset it, or {by_hand}.")
     if file.url.endswith(".bz2"):
         by_hand += " (unpacked)"
-    try:
-        location.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(
-            f"The folder {location.parent} cannot be made: set MIEN_MODELS to another."
-        ) from error
+    make_folder(location.parent, "set MIEN_MODELS to another")
     request = urllib.request.Request(file.url, headers={"User-Agent": f"mien/{__version__}"})
     unpack = bz2.BZ2Decompressor() if file.url.endswith(".bz2") else None
     digest = hashlib.sha256()
@@ -84,9 +69,7 @@ def _download(model: Entry, file: WeightFile, location: Path, progress: Progress
             out.write(content)
             progress(received, expected)
         if (expected is not None and received != expected) or (unpack and not unpack.eof):
-            raise InputError(
-                f"The download of {model.name} broke off after {received} bytes: try again, or {by_hand}."
-            )
+            raise InputError(f"{model.name} broke off after {received} bytes: try again, or {by_hand}.")
         if file.sha256 is not None and digest.hexdigest() != file.sha256:
             raise InputError(
                 f"What {file.url} sent is not the expected file (sha256 {digest.hexdigest()}, expected "
@@ -96,11 +79,8 @@ def _download(model: Entry, file: WeightFile, location: Path, progress: Progress
 
 
 def _blocks(request: urllib.request.Request, name: str, by_hand: str) -> Iterator[tuple[bytes, int | None]]:
-    """The answer piece by piece, with its length as announced.
-
-    Raises:
-        InputError: offline, refused or broken off. (What goes wrong with the disk is raised by whoever writes.)
-    """
+    """The answer piece by piece, with its length as announced. Raises `InputError`: offline, refused or broken off.
+    (What goes wrong with the disk is raised by whoever writes.)"""
     try:
         with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as response:
             length = response.headers["Content-Length"]
@@ -115,6 +95,4 @@ def _unpacked(unpack: bz2.BZ2Decompressor, block: bytes, file: WeightFile) -> by
     try:
         return unpack.decompress(block)
     except (OSError, EOFError) as error:
-        raise InputError(
-            f"What {file.url} sent is not a bz2 archive: nothing was kept, try again later."
-        ) from error
+        raise InputError(f"What {file.url} sent is no bz2 archive: nothing was kept, try again.") from error

@@ -35,10 +35,7 @@ class Status(Enum):
 
 def models_folder() -> Path:
     """Where fetched models lie: `MIEN_MODELS`, else ``mien/models`` in the platform's cache. Looking makes no folder.
-
-    Raises:
-        InputError: it is below a home folder, and there is none (HOME is not set and the account has no name).
-    """
+    Raises `InputError`: it is below a home folder, and there is none (HOME is not set and the account has no name)."""
     cache = os.environ.get("XDG_CACHE_HOME") or CACHES.get(sys.platform, "~/.cache")
     folder = Path(os.environ.get("MIEN_MODELS") or Path(cache, "mien", "models"))
     try:
@@ -55,11 +52,7 @@ def entries() -> tuple[Entry, ...]:
 
 
 def entry(name: str) -> Entry:
-    """The model of that name.
-
-    Raises:
-        InputError: there is none; the nearest name is suggested.
-    """
+    """The model of that name. Raises `InputError`: there is none; the nearest name is suggested."""
     known = {e.name: e for e in entries()}
     if name in known:
         return known[name]
@@ -77,11 +70,7 @@ def bundles() -> dict[str, tuple[str, ...]]:
 
 
 def named(name: str) -> list[Entry]:
-    """The models of a bundle, or the one of that name.
-
-    Raises:
-        InputError: there is neither.
-    """
+    """The models of a bundle, or the one of that name. Raises `InputError`: there is neither."""
     return [entry(one) for one in bundles().get(name, (name,))]
 
 
@@ -111,11 +100,8 @@ def check(model: Entry, file: WeightFile) -> Status:
 
 
 def path(name: str) -> Path:
-    """The file or folder of a model, after checking every file at or below it (once a process).
-
-    Raises:
-        InputError: unknown name; or a file is missing or damaged: the message says how to get it.
-    """
+    """The file or folder of a model, after checking every file at or below it (once a process). Raises `InputError`:
+    unknown name; or a file is missing or damaged: the message says how to get it."""
     model = entry(name)
     below = [
         (other, file)
@@ -147,11 +133,8 @@ def sized(model: Entry) -> bool:
 def remedy(model: Entry, file: WeightFile, state: Status) -> str:
     """One sentence: what is wrong with the file, and what to do."""
     location = place(model, file)
-    wrong = (
-        "is not there"
-        if state is Status.MISSING
-        else "is damaged (its sha256 or size is not the expected one)"
-    )
+    damaged = "is damaged (its sha256 or size is not the expected one)"
+    wrong = "is not there" if state is Status.MISSING else damaged
     if model.shipped:
         return f"{location} of {model.name} {wrong}: install the package again."
     if file.url is None:

@@ -12,6 +12,7 @@ import typer
 from mien.cli import options
 from mien.cli.console import choice, tell
 from mien.cli.pictures import place_again
+from mien.cli.results import Asked, make
 from mien.making.makers import open_maker
 from mien.making.wishes import PhotoWish, PortraitWish, Request
 
@@ -79,9 +80,8 @@ def generate(
     It is the person's own photograph, head and shoulders, with that expression. With --prompt, another --backbone, or
     --engine diffusion, the portrait is drawn anew.
 
-    With --pairs FILE --out-dir DIR: a portrait of each row, different people in one batch, and
-    DIR/results.csv with every setting and score. Pictures named in the CSV are looked for from the CSV's
-    own folder.
+    With --pairs FILE --out-dir DIR: a portrait of each row, different people in one batch, and DIR/results.csv with
+    every setting and score. Pictures named in the CSV are looked for from the CSV's own folder.
 
     With --from PICTURE IDENTITY [EXPRESSION]: that picture again, bit for bit on the same kind of machine. The
     pictures it was made from are not in it and have to be given; words are.
@@ -98,19 +98,8 @@ def generate(
         from mien.cli.repeat import repeat
 
         output = place_again(output, source, options.is_given(context, "output"))
-        place = (output, strip, backbone, adapter, device)
-        repeat(
-            "portrait",
-            source,
-            {"identity": identity},
-            expression,
-            *place,
-            force,
-            overwrite,
-            as_json,
-            verbose,
-            quiet,
-        )
+        again = Asked.of({**context.params, "output": output}, began)
+        repeat("portrait", context.params, {"identity": identity}, again)
         return
     wish: PortraitWish | PhotoWish
     if options.by_photo(context, True, pairs, ("prompt",)):
@@ -128,12 +117,8 @@ def generate(
         run = (pairs, out_dir, batch_size, overwrite, as_json, quiet)
         make_rows(partial(RowMaker, load), form, ACCOUNT, *run, cluster=cluster)
     elif identity is not None and expression is not None:
-        from mien.cli.results import make
-
         request = Request(identity, expression, prompt, seed)
-        make(
-            partial(load, tell), request, num_images, output, strip, began, overwrite, as_json, verbose, quiet
-        )
+        make(partial(load, tell), request, num_images, Asked.of(context.params, began))
     else:
         from mien.types import InputError
 

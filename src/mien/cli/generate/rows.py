@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mien.cli.console import nearest
 from mien.cli.rows import (
     Account,
     Cells,
@@ -22,7 +21,7 @@ from mien.making.rows import Line
 from mien.making.wishes import SCORED_BY, Request
 from mien.provenance import check_format
 from mien.tables import stored
-from mien.types import InputError
+from mien.types import InputError, nearest
 
 REQUIRED = ("identity", "expression")
 OPTIONAL = ("prompt", "seed", "out")

@@ -12,6 +12,7 @@ import typer
 from mien.cli import options
 from mien.cli.console import choice, tell
 from mien.cli.pictures import place_again
+from mien.cli.results import Asked, make
 from mien.making.makers import open_maker
 from mien.making.wishes import PhotoWish, RefaceWish, Request
 
@@ -132,9 +133,7 @@ def reface(
     possible = photo is not None or pairs is not None
     if expression == EVERY:
         if wrong := next((one for one in BESIDE_WORDS if options.is_given(context, one)), None):
-            raise InputError(
-                f"--{wrong.replace('source', 'from')} does not go with --expression all: leave it out."
-            )
+            raise InputError(f"--{wrong.replace('source', 'from')} does not go with --expression all.")
         if photo is None and not prompt.strip():
             raise InputError("Give a photo, or --prompt with the scene to put the face in.")
         from mien.cli.reface.rows import write_words
@@ -149,8 +148,8 @@ def reface(
 
         output = place_again(output, source, options.is_given(context, "output"))
         one, people = options.parse_people(identity or ())
-        place, given = (output, strip, backbone, adapter, device), {"photo": photo, "identity": one}
-        repeat("reface", source, given, expression, *place, force, overwrite, as_json, verbose, quiet, people)
+        again = Asked.of({**context.params, "output": output}, began)
+        repeat("reface", context.params, {"photo": photo, "identity": one}, again, people)
         return
     if pairs is None and sheet is not None:
         raise InputError("--sheet is of many results: add --pairs, or --expression all; --strip is of one.")
@@ -168,7 +167,7 @@ def reface(
         if people or face == "all":
             what = "several pictures of identities" if people else "--face all"
             raise InputError(
-                f"{what} belong to the photo engine: leave out what asks for diffusion, or give one."
+                f"{what} belong to the photo engine: give one, or nothing that asks for diffusion."
             )
         wish = options.diffusion_wish(context, RefaceWish)
 
@@ -183,9 +182,5 @@ def reface(
         run = (pairs, out_dir, batch_size, overwrite, as_json, quiet, sheet)
         make_rows(partial(RowMaker, load), form, ACCOUNT, *run, cluster=cluster)
     else:
-        from mien.cli.results import make
-
         request = Request(one, expression, prompt, seed, photo, people)
-        make(
-            partial(load, tell), request, num_images, output, strip, began, overwrite, as_json, verbose, quiet
-        )
+        make(partial(load, tell), request, num_images, Asked.of(context.params, began))

@@ -22,7 +22,7 @@ from mien.cli.rows import (
     row_expression_files,
     seed_of,
 )
-from mien.files import write_text
+from mien.files import make_folder, write_text
 from mien.making.rows import Line
 from mien.making.wishes import SCORED_BY, Request
 from mien.provenance import check_format
@@ -41,11 +41,8 @@ ACCOUNT = Account(
 def write_words(
     out_dir: Path | None, photo: Path | None, identities: Sequence[str], overwrite: bool = False
 ) -> Path:
-    """Where a table of one row for each of the 135 words was written, in `out_dir`, which is made.
-
-    Raises:
-        InputError: there is no `out_dir`, it cannot be written to, or the identity is no one picture.
-    """
+    """Where a table of one row for each of the 135 words was written, in `out_dir`, which is made. Raises `InputError`:
+    there is no `out_dir`, it cannot be written to, or the identity is no one picture."""
     from mien.expressions.labels import labels
 
     if out_dir is None:
@@ -60,20 +57,14 @@ def write_words(
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(("photo", "identity", "expression", "out"))
     writer.writerows((where, who, word, f"{word.replace(' ', '_')}.png") for word in labels())
-    try:
-        out_dir.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"The folder {out_dir} cannot be made: choose another --out-dir.") from error
+    make_folder(out_dir, "choose another --out-dir")
     write_text(place, text.getvalue())
     return place
 
 
 def spelt_out(cells: Cells) -> Cells:
-    """Cells whose `sentence`, "[ID] looks [word] in [place]", is told by the columns that it stands for.
-
-    Raises:
-        InputError: it is another sentence, or one of these is given beside it.
-    """
+    """Cells whose `sentence`, "[ID] looks [word] in [place]", is told by the columns that it stands for. Raises
+    `InputError`: it is another sentence, or one of these is given beside it."""
     if not cells.get("sentence"):
         return cells
     from mien.pipelines.sentences import read_sentence
@@ -111,9 +102,7 @@ class RequestFormat:
         photo = stored(self.folder, cells["photo"]) if cells.get("photo") else None
         identity, people = self._people(cells)
         if people and self.face is None:
-            raise InputError(
-                "only the photo engine takes several pictures of identities: name one in each row."
-            )
+            raise InputError("only the photo engine takes several identity pictures: name one a row.")
         if people and self.face is not None and "" in people:
             people = {self.face: people[""]}
         pictures = [picture for one in (people or {}).values() for picture in one]

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 
-from mien.types import InputError
+from mien.types import InputError, nearest
 
 
 def names() -> list[str]:
@@ -14,16 +13,11 @@ def names() -> list[str]:
 
 
 def find(recipe: str | Path) -> Path:
-    """The file of a recipe: one that is given, or one that is installed under this name.
-
-    Raises:
-        InputError: there is none.
-    """
+    """The file of a recipe: one that is given, or one that is installed under this name. Raises `InputError`: there is
+    none."""
     path, known = Path(recipe), names()
     if path.is_file():
         return path
     if str(recipe) in known:
         return Path(__file__).with_name(f"{recipe}.yaml")
-    near = difflib.get_close_matches(path.stem, known, n=1)
-    hint = f" (did you mean {near[0]}?)" if near else ""
-    raise InputError(f"There is no recipe {recipe}{hint}: give a file, or {', '.join(known)}.")
+    raise InputError(f"There is no recipe {recipe}{nearest(path.stem, known)}: choose {', '.join(known)}.")

@@ -30,14 +30,12 @@ class IcaStage(BaseStage):
     """See the module.
 
     Args:
-        backbone, data, adapter, encoders, dtype, drop, checkpointing, people, controller, untold, weight_limit: as
-            `BaseStage`'s. A `data.root` that holds IDI's triples is read as those (the paper's); any other folder as
-            same-identity ones.
+        backbone … dtype, drop … weight_limit: as `BaseStage`'s. A `data.root` that holds IDI's triples is read as those
+            (the paper's); any other folder as same-identity ones.
         w_id, w_exp: of the loss. r_tmax: above it f(t) of EmojiDiff Eq. 8 is constant.
         estimator: name in `diffusion.x0.ESTIMATORS`.
         person: whom L_id asks for: "without", who is drawn without expression control (the paper's contrast), or
-            "source", the picture the identity is from (DiffSFSR Eq. 5), for bases where both draw the same person and
-            neither is quite the source. The second needs no prediction without control.
+            "source", the picture the identity is from (DiffSFSR Eq. 5), which needs no prediction without control.
         judged: at most so many samples of a step are reconstructed and judged, for decoders that need much memory;
             None: all of which nothing was dropped.
     """

@@ -1,10 +1,9 @@
 """DiffSFSR's training: the UNet learns to put a face of given identity and expression into given surroundings.
 
 L = L_DM + λ1 L_id + λ2 L_exp (DiffSFSR Eq. 7), λ1 = 0.003, λ2 = 0.01. L_DM is the noise error (Eq. 3). L_id and L_exp
-(Eqs. 5-6) judge the picture decoded from an estimate z0* (``diffusion.x0``; the paper's: improved midpoint). Their
-target is the training picture itself, which has the person and the expression that the conditions name. E_id is the
-embedded recogniser, E_exp the embedded analyser's 57 standardised numbers: the networks of our texts that a gradient
-goes through. Everything is trained: UNet, projections, their keys and values.
+(Eqs. 5-6) judge the picture decoded from an estimate z0* (``diffusion.x0``) against the training picture. E_id is the
+embedded recogniser, E_exp the embedded analyser's 57 standardised numbers. Everything is trained: UNet, projections,
+their keys and values.
 """
 
 from __future__ import annotations
@@ -49,15 +48,13 @@ class SfsrStage:
         manifest: folder of a face set (``mien data ingest``), seen at the backbone's own resolution.
         encoders: folder of the analyser and recogniser that condition and judge; None: the shipped ones.
         recognisers: a compound identity's parts, by name or as encoders (``encoders.compound``); None: the adapter's
-            own encoder.
-        background: False: the model is told where the face is, and not what surrounds it (DiffSFSR, Table 4).
+            own.
+        background: False: the model is not told what surrounds the face (DiffSFSR, Table 4).
         estimator: of ``diffusion.x0.ESTIMATORS``; None: no L_id and L_exp (DiffSFSR, Table 3).
-        identity_weight, expression_weight: λ1, λ2.
-        judged: samples of a step on which L_id and L_exp are measured (the paper's: all); 0: all. Fewer cost less.
-        framing: of the faces, of ``models.sfsr.FRAMINGS``.
+        identity_weight, expression_weight: λ1, λ2. judged: samples of a step on which L_id and L_exp are measured; 0:
+            all (the paper's). framing: of the faces, of ``models.sfsr.FRAMINGS``.
         drop: probability of dropping the identity, the expression, both: what guidance compares with.
-        dtype: precision of what stays frozen, autoencoder and text encoder: "float32", "bfloat16", "float16" or "auto";
-            what is trained is float32, and so is what is exported.
+        dtype: precision of what stays frozen: "float32", "bfloat16", "float16" or "auto"; the rest is float32.
         checkpointing: recompute activations in the backward pass instead of keeping them.
     """
 
@@ -112,7 +109,7 @@ class SfsrStage:
         with torch.no_grad():
             self.empty = self.backbone.prompts(
                 [""]
-            ).tokens.float()  # [1, n, d]: the paper has no text beside faces
+            ).tokens.float()  # [1, n, d]: there is no text beside faces
 
     def modules(self) -> dict[str, nn.Module]:
         return {"unet": self.unet, "adapter": self.adapter}
