@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mien.cli.generate.rows import PairFormat
-from mien.cli.reface.rows import RequestFormat
+from mien.cli.requests import PortraitFormat, RequestFormat
 from mien.cli.rows import read_rows
 from mien.data.gather import _read_labels
 from mien.expressions.labelled import find_labelled
@@ -134,7 +133,9 @@ def test_every_verb_finds_names_in_the_other_normal_form(tmp_path: Path, disk: s
         path.write_text("\n".join(lines), encoding="utf-16")
         return path
 
-    (row,), _ = read_rows(table("identity;expression", f"{name};{name}"), tmp_path, PairFormat(folder, "", 0))
+    (row,), _ = read_rows(
+        table("identity;expression", f"{name};{name}"), tmp_path, PortraitFormat(folder, "", 0)
+    )
     assert row.asked == (Request(there, str(there), "", 0),)
     (refaced,), _ = read_rows(
         table("photo\tidentity", f"{name}\t{name}"), tmp_path, RequestFormat(folder, "", 0, 1)

@@ -119,8 +119,11 @@ class Library:
         """The library in a folder, or of an index file. Raises `InputError`: there is none, or it is damaged."""
         file = Path(place) / INDEX if Path(place).is_dir() else Path(place)
         table = records.read_table(file, _columns(), "mien expressions build")
-        rows = [_entry(row) for row in table.to_pylist()]
-        return cls(file.parent, rows)
+        entries = []
+        for row in table.to_pylist():
+            arrays = {name: np.array(v, np.float32) for name, v in row.items() if isinstance(v, list)}
+            entries.append(Entry(**{**row, **arrays}))
+        return cls(file.parent, entries)
 
     def draw(
         self,
@@ -241,9 +244,3 @@ def _write(entries: list[Entry], file: Path) -> None:
         entries, _columns(), {"analyser": "embedded", "vector": "expression, 57, standardised"}
     )
     records.write_table(table, file)
-
-
-def _entry(row: dict[str, Any]) -> Entry:
-    for name in ("blendshapes", "pose", "vector"):
-        row[name] = None if row[name] is None else np.array(row[name], np.float32)
-    return Entry(**row)

@@ -114,7 +114,9 @@ class Judge:
         own, who, how = drawn.photo, drawn.looked.who, drawn.looked.how
         assert own is not None
         place = (own.face.box[:2] + own.face.box[2:]) / 2
-        near = [face for face in self.faces(drawn) if _holds(face, place)]
+        near = [
+            one for one in self.faces(drawn) if (one.box[:2] <= place).all() and (place <= one.box[2:]).all()
+        ]
         if not near:
             return dict.fromkeys(OF_PHOTOS)
         shown = own if how is None else how.subject
@@ -190,7 +192,3 @@ def _told(measure: Callable[..., float], *pictures: Any) -> float | None:
         return measure(*pictures)
     except ValueError:
         return None
-
-
-def _holds(face: Face, place: Any) -> bool:
-    return bool(np.all(place >= face.box[:2]) and np.all(place <= face.box[2:]))

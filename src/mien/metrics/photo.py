@@ -15,15 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.types import ByteImage, FloatArray
-from mien.warping.mesh import (
-    LEFT_LOWER_LID,
-    LEFT_UPPER_LID,
-    OUTER_LOWER_LIP,
-    OUTER_UPPER_LIP,
-    OVAL,
-    RIGHT_LOWER_LID,
-    RIGHT_UPPER_LID,
-)
+from mien.warping import mesh
 
 Mask = NDArray[np.bool_]
 
@@ -78,7 +70,7 @@ def aligned(*faces: tuple[ByteImage, FloatArray]) -> Aligned:
             raise ValueError("cannot align: eyes and nose lie in one point")
         pictures.append(cv2.warpAffine(small, matrix, (SIDE, SIDE), flags=cv2.INTER_AREA))
         if number == 0:
-            oval = points[list(OVAL)] @ matrix[:, :2].T + matrix[:, 2]
+            oval = points[list(mesh.OVAL)] @ matrix[:, :2].T + matrix[:, 2]
             face = cv2.erode(_polygon(oval, (SIDE, SIDE)), np.ones((9, 9), np.uint8)) > 0
     return Aligned(np.stack(pictures), face)
 
@@ -168,12 +160,12 @@ def _skin(image: ByteImage, landmarks: FloatArray) -> FloatArray:
     flat = np.asarray(landmarks, np.float64)[:, :2]
     low, high = np.floor(flat.min(0)).astype(int).clip(0), np.ceil(flat.max(0)).astype(int) + 1
     part = image[low[1] : high[1], low[0] : high[0]]
-    mask = _polygon(flat[list(OVAL)] - low, part.shape[:2])
+    mask = _polygon(flat[list(mesh.OVAL)] - low, part.shape[:2])
     for outline in (
         *BROWS,
-        RIGHT_UPPER_LID + RIGHT_LOWER_LID[::-1],
-        LEFT_UPPER_LID + LEFT_LOWER_LID[::-1],
-        OUTER_UPPER_LIP + OUTER_LOWER_LIP[::-1],
+        mesh.RIGHT_UPPER_LID + mesh.RIGHT_LOWER_LID[::-1],
+        mesh.LEFT_UPPER_LID + mesh.LEFT_LOWER_LID[::-1],
+        mesh.OUTER_UPPER_LIP + mesh.OUTER_LOWER_LIP[::-1],
     ):
         mask[_polygon(flat[list(outline)] - low, part.shape[:2]) > 0] = 0
     if not mask.any():

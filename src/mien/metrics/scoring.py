@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
@@ -130,35 +130,24 @@ def _expression(face: Face) -> FloatArray:
 def _copied(
     result: Observation, identity: Observation, reference: Observation, given: Observation
 ) -> dict[str, float]:
-    def measure(
-        distance: Callable[[FloatArray, FloatArray], FloatArray],
-        of: Callable[[Observation], FloatArray],
-        smallest: float,
-        source: Observation,
-        wanted: Observation,
-    ) -> float:
-        to_wanted = distance(of(result), of(wanted))
-        to_source = distance(of(result), of(source))
-        return float(metrics.copy_paste(to_wanted, to_source, distance(of(wanted), of(source)), smallest))
-
-    return {
-        "copy_expression": measure(
-            metrics.exp, lambda o: o.face.blendshapes, metrics.SMALLEST_EXPRESSION, identity, reference
+    """`metrics.copy_paste` by name: of what, by which distance, from `source` in the place of `wanted`."""
+    kinds: dict[str, tuple[Any, Any, float, Observation, Observation]] = {
+        "expression": (
+            metrics.exp, lambda o: o.face.blendshapes, metrics.SMALLEST_EXPRESSION, identity, reference,
         ),
-        "copy_identity": measure(
-            metrics.id_distance, lambda o: o.identity, metrics.SMALLEST_IDENTITY, reference, identity
+        "identity": (metrics.id_distance, lambda o: o.identity, metrics.SMALLEST_IDENTITY, reference, identity),
+        "pose": (metrics.pose_error, lambda o: o.face.pose, metrics.SMALLEST_POSE, reference, given),
+        "appearance": (
+            lambda a, b: np.sqrt(((a - b) ** 2).mean()),
+            lambda o: o.appearance, metrics.SMALLEST_APPEARANCE, reference, given,
         ),
-        "copy_pose": measure(
-            metrics.pose_error, lambda o: o.face.pose, metrics.SMALLEST_POSE, reference, given
-        ),
-        "copy_appearance": measure(
-            _root_mean_square, lambda o: o.appearance, metrics.SMALLEST_APPEARANCE, reference, given
-        ),
-    }
-
-
-def _root_mean_square(a: FloatArray, b: FloatArray) -> FloatArray:
-    return np.sqrt(((a - b) ** 2).mean())
+    }  # fmt: skip
+    scores = {}
+    for name, (distance, of, smallest, source, wanted) in kinds.items():
+        to_wanted, to_source = (distance(of(result), of(other)) for other in (wanted, source))
+        apart = distance(of(wanted), of(source))
+        scores[f"copy_{name}"] = float(metrics.copy_paste(to_wanted, to_source, apart, smallest))
+    return scores
 
 
 def load_scorer(analyser: str = "embedded", recogniser: str = "embedded") -> Scorer:

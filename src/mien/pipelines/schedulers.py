@@ -29,7 +29,11 @@ def choose_scheduler(which: Any, trained: Any) -> Any:
     if which is None:
         return default_scheduler(trained)
     if not isinstance(which, str):
-        check_scheduler(which)
+        if not _steps(type(which)):
+            raise InputError(
+                f"{type(which).__name__} is no scheduler for this model: use a name, or an object of diffusers' DDIM, "
+                "Euler, DPM-Solver … kinds"
+            )
         return which
     known = scheduler_names()
     name = known.get(which.lower().removesuffix("scheduler"))
@@ -69,16 +73,6 @@ def scheduler_names() -> dict[str, str]:
         if name in NEED_PACKAGES or ("beta_schedule" in inspect.signature(kind).parameters and _steps(kind)):
             names[name.lower().removesuffix("scheduler")] = name
     return names
-
-
-def check_scheduler(scheduler: Any) -> None:
-    """Refuse what does not step like Stable Diffusion's schedulers. Raises `InputError`: it is another kind of object,
-    or a scheduler for another kind of model."""
-    if not _steps(type(scheduler)):
-        raise InputError(
-            f"{type(scheduler).__name__} is no scheduler for this model: use a name, or an object of diffusers' "
-            "DDIM, Euler, DPM-Solver … kinds"
-        )
 
 
 def _steps(kind: type) -> bool:

@@ -84,7 +84,7 @@ def embed(
         delta *= soft
     for strength in STRENGTHS:
         marked = _added(pixels, delta, strength)
-        if _statistic(_rehearsal(Image.fromarray(marked))) >= target:
+        if _correlate(_features(_grid(_rehearsal(Image.fromarray(marked))))) >= target:
             break
     if soft is None:
         return Image.fromarray(marked)
@@ -269,10 +269,6 @@ def _turns(x: Array) -> Iterator[Array]:
         for rows in (1.0, alternating[:, None]):
             for columns in (1.0, alternating):
                 yield one * rows * columns
-
-
-def _statistic(image: Image.Image) -> float:
-    return _correlate(_features(_grid(image)))
 
 
 def _rehearsal(image: Image.Image) -> Image.Image:

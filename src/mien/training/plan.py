@@ -7,6 +7,8 @@ device's libraries set aside is not counted, nor, with checkpointing, the block 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -195,39 +197,32 @@ def _kept(
     z = torch.zeros(1, config.out_channels, cells, cells, device="meta")
     t = torch.zeros(1, dtype=torch.long, device="meta")
     found, flop = {"unet": 0.0, "decoder": 0.0}, {"unet": 0.0, "decoder": 0.0}
-    with _Saved([*parts.values(), adapter]) as saved, FlopCounterMode(display=False) as counter:
+    with _counted([*parts.values(), adapter]) as counts:
         predict = adapter.predict_noise(unet, added_cond_kwargs=added)
         conditions = adapter.project(embeds.get("identity"), embeds.get("expression"), text)
         predict(z, t, replace(conditions, **background))
-    found["unet"], flop["unet"] = saved.bytes, counter.get_total_flops()
+    found["unet"], flop["unet"] = counts()
     if decode:
-        with _Saved([vae]) as saved, FlopCounterMode(display=False) as counter:
+        with _counted([vae]) as counts:
             vae.decode(z.clone().requires_grad_(True))
-        found["decoder"], flop["decoder"] = saved.bytes, counter.get_total_flops()
+        found["decoder"], flop["decoder"] = counts()
     return found, flop
 
 
-class _Saved:
-    """Adds up the storages that autograd keeps within the block, parameters apart."""
+@contextmanager
+def _counted(modules: list[nn.Module]) -> Iterator[Callable[[], tuple[float, int]]]:
+    """Counts within the block: bytes of the storages that autograd keeps, parameters apart, and FLOP."""
+    own = {p.untyped_storage()._cdata for module in modules for p in module.parameters()}
+    kept: dict[int, Tensor] = {}  # held, so that no other storage gets its number
 
-    def __init__(self, modules: list[nn.Module]) -> None:
-        self._own = {p.untyped_storage()._cdata for module in modules for p in module.parameters()}
-        self._seen: dict[int, Tensor] = {}
-
-    def __enter__(self) -> _Saved:
-        self._hooks = torch.autograd.graph.saved_tensors_hooks(self._pack, lambda tensor: tensor)
-        self._hooks.__enter__()
-        return self
-
-    def __exit__(self, *error: Any) -> None:
-        self._hooks.__exit__(*error)
-
-    def _pack(self, tensor: Tensor) -> Tensor:
-        key = tensor.untyped_storage()._cdata
-        if key not in self._own:
-            self._seen[key] = tensor  # held, so that no other storage gets its number
+    def pack(tensor: Tensor) -> Tensor:
+        if (key := tensor.untyped_storage()._cdata) not in own:
+            kept[key] = tensor
         return tensor
 
-    @property
-    def bytes(self) -> float:
-        return float(sum(tensor.untyped_storage().nbytes() for tensor in self._seen.values()))
+    counter = FlopCounterMode(display=False)
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor), counter:
+        yield lambda: (
+            float(sum(tensor.untyped_storage().nbytes() for tensor in kept.values())),
+            counter.get_total_flops(),
+        )

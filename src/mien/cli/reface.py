@@ -136,7 +136,7 @@ def reface(
             raise InputError(f"--{wrong.replace('source', 'from')} does not go with --expression all.")
         if photo is None and not prompt.strip():
             raise InputError("Give a photo, or --prompt with the scene to put the face in.")
-        from mien.cli.reface.rows import write_words
+        from mien.cli.requests import write_words
 
         pairs, identity = write_words(out_dir, photo, identity or (), overwrite), None
     else:
@@ -173,14 +173,14 @@ def reface(
 
     load = partial(open_maker, wish, backbone, device, dtype, adapter, scheduler)
     if pairs is not None and out_dir is not None:
-        from mien.cli.reface.rows import ACCOUNT, RequestFormat
+        from mien.cli.requests import ACCOUNTS, RequestFormat
         from mien.cli.rows import make_rows
         from mien.making.rows import RowMaker
 
         for_several = wish.face if isinstance(wish, PhotoWish) else None
         form = RequestFormat(pairs.parent, prompt, seed, num_images, for_several)
         run = (pairs, out_dir, batch_size, overwrite, as_json, quiet, sheet)
-        make_rows(partial(RowMaker, load), form, ACCOUNT, *run, cluster=cluster)
+        make_rows(partial(RowMaker, load), form, ACCOUNTS["reface"], *run, cluster=cluster)
     else:
         request = Request(one, expression, prompt, seed, photo, people)
         make(partial(load, tell), request, num_images, Asked.of(context.params, began))

@@ -109,13 +109,13 @@ def generate(
 
     load = partial(open_maker, wish, backbone, device, dtype, adapter, None)
     if pairs is not None and out_dir is not None:
-        from mien.cli.generate.rows import ACCOUNT, PairFormat
+        from mien.cli.requests import ACCOUNTS, PortraitFormat
         from mien.cli.rows import make_rows
         from mien.making.rows import RowMaker
 
-        form = PairFormat(pairs.parent, prompt, seed, num_images)
+        form = PortraitFormat(pairs.parent, prompt, seed, num_images)
         run = (pairs, out_dir, batch_size, overwrite, as_json, quiet)
-        make_rows(partial(RowMaker, load), form, ACCOUNT, *run, cluster=cluster)
+        make_rows(partial(RowMaker, load), form, ACCOUNTS["portrait"], *run, cluster=cluster)
     elif identity is not None and expression is not None:
         request = Request(identity, expression, prompt, seed)
         make(partial(load, tell), request, num_images, Asked.of(context.params, began))
