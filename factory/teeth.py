@@ -16,8 +16,10 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from mien.data.warp import LOWER_LIP, UPPER_LIP, similarity_3d
 from scipy.interpolate import RBFInterpolator
+
+from mien.warping.mesh import LOWER_LIP, UPPER_LIP
+from mien.warping.shapes import similarity_3d
 
 HERE = Path(__file__).parent
 OUT = HERE.parent / "src" / "mien" / "warping" / "teeth.npz"

@@ -10,7 +10,7 @@ import pytest
 from mien.cli.requests import PortraitFormat, RequestFormat
 from mien.cli.rows import read_rows
 from mien.data.gather import _read_labels
-from mien.expressions.labelled import find_labelled
+from mien.expressions.library import find_labelled
 from mien.making.wishes import Request
 from mien.metrics.pairs import read_csv
 from mien.tables import nfc, read_table, stored

@@ -15,7 +15,7 @@ from mien.types import InputError
 from mien.weights import copies, registry
 from mien.weights.adapters import OTHERS, AdapterSpec, by_name, check_width, read_adapter_spec
 from mien.weights.bases import SPECS, configs_of, here, lacks, single_file, width_of
-from mien.weights.entry import Entry
+from mien.weights.registry import Entry
 
 # encoders of `mien.backbones.ENCODERS` and of `mien.encoders.compound` -> the models and the extra that they need
 ENCODERS = {

@@ -1,4 +1,4 @@
-"""`mien generate --pairs` and `mien reface --pairs`: a row's columns."""
+"""`mien generate --pairs` and `mien reface --pairs`: a row's columns, and DiffSFSR's "[ID] looks [word] in [place]"."""
 
 from __future__ import annotations
 
@@ -76,8 +76,6 @@ def spelt_out(cells: Cells) -> Cells:
     `InputError`: it is another sentence, or one of these is given beside it."""
     if not cells.get("sentence"):
         return cells
-    from mien.pipelines.sentences import read_sentence
-
     told = dict(zip(("identity", "expression", "prompt"), read_sentence(cells["sentence"]), strict=True))
     if beside := next((name for name in (*told, "photo") if cells.get(name)), None):
         raise InputError(f"the sentence says who, how and where: leave {beside} empty.")
@@ -197,3 +195,18 @@ class PortraitFormat(RequestFormat):
 
     def repeated(self, asked: Requests) -> Line:
         return {"identity": str(asked[0].identity), "expression": str(asked[0].expression)}
+
+
+SENTENCE = re.compile(
+    r"(?P<identity>\S.*?) looks (?P<expression>\S.*?) "
+    r"(?P<place>(?:in|on|at|by|under|near|inside|outside|before|behind|beside|among|next to|with) .+)"
+)
+
+
+def read_sentence(sentence: str) -> tuple[str, str, str]:
+    """ "[ID] looks [word] in [place]" -> (who, how, where): "me.jpg looks joyful in front of a lighthouse". Raises
+    `InputError`: it is another sentence."""
+    found = SENTENCE.fullmatch(sentence.strip())
+    if found is None:
+        raise InputError(f"{sentence!r} is not of the form PICTURE looks WORD in PLACE: write it so.")
+    return found["identity"], found["expression"], found["place"]

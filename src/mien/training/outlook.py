@@ -19,7 +19,7 @@ from mien.types import InputError
 from mien.weights import registry
 from mien.weights.adapters import AdapterSpec, read_adapter_spec
 from mien.weights.bases import SPECS, here
-from mien.weights.entry import Entry
+from mien.weights.registry import Entry
 
 if TYPE_CHECKING:
     from mien.training.loop import LoopConfig

@@ -18,7 +18,7 @@ from mien.types import InputError
 # Name in a recipe → where its class is; imported when it is used.
 STAGES: dict[str, str] = {
     "base": "mien.training.stages.base:BaseStage",
-    "refined": "mien.training.stages.refined:RefinedStage",
+    "refined": "mien.training.stages.base:RefinedStage",
     "ica": "mien.training.stages.ica:IcaStage",
     "sfsr": "mien.training.stages.sfsr:SfsrStage",
 }

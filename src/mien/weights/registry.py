@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import sys
+from dataclasses import dataclass
 from enum import Enum
 from functools import cache, lru_cache
 from pathlib import Path
@@ -14,7 +15,6 @@ from typing import Any
 
 from mien.types import InputError
 from mien.weights import copies
-from mien.weights.entry import Entry, WeightFile
 
 SHIPPED_FOLDER = Path(__file__).parent
 MANIFEST = SHIPPED_FOLDER / "manifest.json"
@@ -22,6 +22,38 @@ MANIFEST = SHIPPED_FOLDER / "manifest.json"
 # known, and `card` says from where; without one the file is called unverified, and so it is.
 FOREIGN = SHIPPED_FOLDER / "foreign.json"
 CACHES = {"darwin": "~/Library/Caches", "win32": "~/AppData/Local"}
+
+
+@dataclass(frozen=True)
+class WeightFile:
+    """One file. `path` is relative to the package's weights (shipped) or to the models folder (fetched). `sha256` and
+    `size` (bytes) are of the file as it is used; None: not published. `url`: where it can be fetched; one that ends in
+    .bz2 is unpacked on the way. `comfyui`: where ComfyUI's users have it, below ``models``."""
+
+    path: str
+    sha256: str | None = None
+    size: int | None = None
+    url: str | None = None
+    comfyui: str | None = None
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One model. `root` is what `path(name)` returns: a file, or the folder that holds several.
+
+    `card` says in one line what it was trained on, for how long, and how it measures.
+    """
+
+    name: str
+    purpose: str
+    root: str
+    files: tuple[WeightFile, ...]
+    licence: str
+    commercial: bool
+    source: str
+    year: int
+    shipped: bool = False
+    card: str = ""
 
 
 class Status(Enum):

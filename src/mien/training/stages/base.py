@@ -88,3 +88,10 @@ class BaseStage:
 
     def export(self, folder: Path) -> None:
         self.training.export(folder)
+
+
+class RefinedStage(BaseStage):
+    """Refined E-Adapter, EmojiDiff's second stage: `BaseStage` from its adapter, on a folder of IDI's triples {S_i^¬e,
+    R_¬i^e, T_i^e} (``mien data idi``), whose references show other people."""
+
+    another = True
