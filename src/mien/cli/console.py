@@ -60,10 +60,8 @@ def group(purpose: str) -> typer.Typer:
 
 
 def say(message: str) -> None:
-    """One line for a person, on stderr (stdout is kept for results), above a progress bar if there is one.
-
-    A message may quote strangers: nothing in it is obeyed by the terminal.
-    """
+    """One line for a person, on stderr (stdout is kept for results), above a progress bar if there is one. A message
+    may quote strangers: nothing in it is obeyed by the terminal."""
     from tqdm import tqdm
 
     tqdm.write(_printable(" ".join(message.splitlines())), file=sys.stderr)

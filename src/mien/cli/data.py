@@ -156,6 +156,7 @@ def idi(
     choice(split, ("train", "held_out", "all"), "split")
     if not root.exists():
         raise InputError(f"{root} does not exist: make it by `mien data ingest`.")
+    from dataclasses import fields
     from functools import partial
 
     from tqdm import tqdm
@@ -173,20 +174,11 @@ def idi(
     for name in ("analyser", "recogniser"):
         if name not in manifest.facts:
             raise InputError(f"{root} does not say its {name}: make it by `mien data ingest`.")
+    methods = tuple(method or ("restruct", "faceswap:photo"))
+    limits = Limits(max_exp, max_lms, min_id_distance, min_quality)
+    same = {one.name: context.params[one.name] for one in fields(Recipe) if one.name in context.params}
     recipe = Recipe(
-        root.resolve(),
-        tuple(method or ("restruct", "faceswap:photo")),
-        backbone,
-        adapter,
-        device,
-        dtype,
-        steps,
-        guidance,
-        id_scale,
-        expression_scale,
-        swap_command,
-        quality,
-        Limits(max_exp, max_lms, min_id_distance, min_quality),
+        **{**same, "root": root.resolve(), "methods": methods, "command": swap_command, "limits": limits}
     )
     same_person = SAME_PERSON[manifest.facts["recogniser"]]
     jobs = plan(

@@ -51,10 +51,8 @@ def generate(
     expression_scale: options.ExpressionScale = 1.0,
     lead: options.Lead = None,
     num_images: options.Count = 1,
-    face: Annotated[
-        str, typer.Option(help="Whose face: largest, left, right, or N, counted from 0, the largest.")
-    ] = "largest",
-    expression_face: Annotated[str, typer.Option(help="The same for the expression picture.")] = "largest",
+    face: options.Face = "largest",
+    expression_face: options.ExpressionFace = "largest",
     device: options.Device = "auto",
     dtype: options.Dtype = "auto",
     backbone: options.Backbone = "mini",
@@ -103,9 +101,9 @@ def generate(
         return
     wish: PortraitWish | PhotoWish
     if options.by_photo(context, True, pairs, ("prompt",)):
-        wish = options.photo_wish(context, "portrait")
+        wish = options.wish_of(context, PhotoWish, kind="portrait")
     else:
-        wish = options.diffusion_wish(context, PortraitWish)
+        wish = options.wish_of(context, PortraitWish)
 
     load = partial(open_maker, wish, backbone, device, dtype, adapter, None)
     if pairs is not None and out_dir is not None:

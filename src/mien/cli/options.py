@@ -124,6 +124,10 @@ Adapter = Annotated[
         "[default: the backbone's own]"
     ),
 ]
+Face = Annotated[
+    str, typer.Option(help="Whose face: largest, left, right, or N, counted from 0, the largest.")
+]
+ExpressionFace = Annotated[str, typer.Option(help="The same for pictures of expressions.")]
 OutDir = Annotated[Path | None, typer.Option(help="With --pairs: the folder to write to.")]
 Source = Annotated[
     Path | None,
@@ -299,32 +303,18 @@ def by_photo(
     return True
 
 
-def photo_wish(context: typer.Context, kind: str) -> PhotoWish:
-    """The photo engine's wish of what is given. Raises `InputError` for a face that is none."""
-    given = context.params
-    return PhotoWish(
-        kind=kind,
-        strength=given["strength"],
-        relative=given["relative"],
-        region=given["region"],
-        teeth=given["teeth"],
-        finish=given.get("finish"),
-        finish_strength=given.get("finish_strength", FINISH_STRENGTH),
-        face="all" if given["face"] == "all" and kind == "reface" else parse_face(given["face"]),
-        identity_face=parse_face(given.get("identity_face") or "largest"),
-        expression_face=parse_face(given["expression_face"]),
-    )
+Wish = TypeVar("Wish", PortraitWish, RefaceWish, PhotoWish)
 
 
-Wish = TypeVar("Wish", PortraitWish, RefaceWish)
-
-
-def diffusion_wish(context: typer.Context, kind: type[Wish]) -> Wish:
-    """Diffusion's wish of what is given. Raises `InputError` for a face that is none."""
-    names = [field.name for field in fields(kind) if field.name in context.params]
+def wish_of(context: typer.Context, form: type[Wish], **more: Any) -> Wish:
+    """What is given, as a wish; `more`: what no option says. Raises `InputError` for a face that is none."""
+    names = [field.name for field in fields(form) if field.name in context.params]
     given: dict[str, Any] = {name: context.params[name] for name in names}
-    given |= {name: parse_face(given[name]) for name in names if name.endswith("face")}
-    return kind(**given)
+    for name in names:
+        every = name == "face" and given[name] == "all" and more.get("kind") == "reface"
+        if name.endswith("face") and not every:
+            given[name] = parse_face(given[name])
+    return form(**given, **more)
 
 
 def is_given(context: typer.Context, name: str) -> bool:
@@ -335,9 +325,7 @@ def is_given(context: typer.Context, name: str) -> bool:
 
 def check_mode(context: typer.Context, single: Sequence[str]) -> None:
     """One picture, the rows of --pairs, or a picture again by --from: `InputError` if what is given belongs to another.
-
-    `single`: the parameters that say what one picture is made of.
-    """
+    `single`: the parameters that say what one picture is made of."""
     from mien.types import InputError
 
     given = context.params

@@ -78,7 +78,7 @@ def reface(
         typer.Option(help="Which face of the photo: largest, left, right, N from 0, the largest, or all."),
     ] = "largest",
     identity_face: Annotated[str, typer.Option(help="The same for the identity's picture.")] = "largest",
-    expression_face: Annotated[str, typer.Option(help="The same for the expression's picture.")] = "largest",
+    expression_face: options.ExpressionFace = "largest",
     device: options.Device = "auto",
     dtype: options.Dtype = "auto",
     backbone: Annotated[
@@ -160,7 +160,7 @@ def reface(
         raise InputError("Nothing is to be changed: give --identity, --expression or both.")
     wish: RefaceWish | PhotoWish
     if options.by_photo(context, possible, pairs, ("prompt", "sentence")):
-        wish = options.photo_wish(context, "reface")
+        wish = options.wish_of(context, PhotoWish, kind="reface")
         if people and "" in people:
             people = {wish.face: people[""]}
     else:
@@ -169,7 +169,7 @@ def reface(
             raise InputError(
                 f"{what} belong to the photo engine: give one, or nothing that asks for diffusion."
             )
-        wish = options.diffusion_wish(context, RefaceWish)
+        wish = options.wish_of(context, RefaceWish)
 
     load = partial(open_maker, wish, backbone, device, dtype, adapter, scheduler)
     if pairs is not None and out_dir is not None:

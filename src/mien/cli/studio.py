@@ -63,10 +63,8 @@ def studio(
 
 def choices(more: list[str], adapter: str | None = None) -> tuple[dict[str, str], dict[str, str]]:
     """What people choose from, by name: mini and `more` -> what `load_backbone` takes, and which have `adapter`. Raises
-    `InputError`: a model is not there or has no adapter, or two have one name.
-
-    Models of the hub are fetched now, so that no job does it while others wait.
-    """
+    `InputError`: a model is not there or has no adapter, or two have one name. Models of the hub are fetched now, so
+    that no job does it while others wait."""
     from mien import preflight
     from mien.types import InputError
     from mien.weights.adapters import read_adapter_spec

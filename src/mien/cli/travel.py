@@ -10,7 +10,7 @@ import typer
 
 from mien.cli import options, pictures
 from mien.cli.console import choice, print_json, tell
-from mien.making.wishes import PortraitWish
+from mien.making.wishes import PhotoWish, PortraitWish
 
 MOVING = (".gif", ".mp4", ".webp")
 
@@ -52,8 +52,8 @@ def travel(
     guidance: options.Guidance = None,
     id_scale: options.IdScale = 1.0,
     expression_scale: options.ExpressionScale = 1.0,
-    face: Annotated[str, typer.Option(help="Whose face: largest, left, right, or N from 0.")] = "largest",
-    expression_face: Annotated[str, typer.Option(help="The same for pictures of expressions.")] = "largest",
+    face: options.Face = "largest",
+    expression_face: options.ExpressionFace = "largest",
     device: options.Device = "auto",
     dtype: options.Dtype = "auto",
     backbone: options.Backbone = "mini",
@@ -100,11 +100,11 @@ def travel(
     if by_photo:
         from mien.making.photographs import Photographs
 
-        photographs = Photographs(options.photo_wish(context, "portrait"), tell)
+        photographs = Photographs(options.wish_of(context, PhotoWish, kind="portrait"), tell)
         with pictures.steps_bar(quiet) as progress:
             film = films.photo_travel(photographs, identity, places, frames, callback=progress)
     else:
-        wish = options.diffusion_wish(context, PortraitWish)
+        wish = options.wish_of(context, PortraitWish)
         from mien.making.model import Model
         from mien.making.portraits import Portraits
 

@@ -168,10 +168,8 @@ class Library:
         return found
 
     def mislabelled(self) -> list[Doubt]:
-        """Every usable picture that is nearer to a word of another cluster than to its own, most doubtful first.
-
-        Only words that the library has, and neutral, are compared with.
-        """
+        """Every usable picture that is nearer to a word of another cluster than to its own, most doubtful first. Only
+        words that the library has, and neutral, are compared with."""
         present = sorted({entry.word for entry in self.usable} | {shipped.NEUTRAL})
         centres = np.stack([self.centres[word] for word in present])
         clusters = np.array([_cluster(word) for word in present])

@@ -32,7 +32,7 @@ from typing import Any
 import numpy as np
 
 from mien.face.blendshapes import INDEX, NAMES
-from mien.files import write_text
+from mien.files import read_bytes, write_text
 from mien.types import FloatArray, InputError
 
 SCHEMA, VERSION = "mien.motion", 1
@@ -114,11 +114,7 @@ def read_motion(path: str | Path) -> Motion:
     """A motion file, checked before it is used. Raises `InputError`: it cannot be read, or is none; the sentence names
     what is wrong."""
     name = str(path)
-    try:
-        with Path(path).open("rb") as file:
-            data = file.read(LARGEST + 1)
-    except OSError as error:
-        raise InputError(f"{name} cannot be read ({str(error.strerror).lower()}).") from error
+    data = read_bytes(path, LARGEST + 1)
     if len(data) > LARGEST:
         raise InputError(f"{name} is over {LARGEST // 2**20} MB: cut the motion into shorter ones.")
     try:

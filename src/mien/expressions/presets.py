@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,21 +10,15 @@ import numpy as np
 from mien.expressions import everyday
 from mien.expressions.motion import read_motion, still, write_motion
 from mien.face.blendshapes import NAMES
-from mien.files import make_folder
+from mien.files import make_folder, user_folder
 from mien.types import FloatArray, InputError
 
-FOLDERS = {"darwin": "~/Library/Application Support", "win32": "~/AppData/Local"}
 NAME = re.compile(r"[^\W_][\w-]{0,39}")
 
 
 def folder() -> Path:
-    """Where they lie: ``mien/expressions`` in the platform's folder of data. Looking makes no folder. Raises
-    `InputError`: there is no home folder."""
-    data = os.environ.get("XDG_DATA_HOME") or FOLDERS.get(sys.platform, "~/.local/share")
-    try:
-        return Path(data, "mien", "expressions").expanduser()
-    except RuntimeError as error:
-        raise InputError("There is no home folder for expressions: set XDG_DATA_HOME or HOME.") from error
+    """Where they lie: ``mien/expressions`` in the platform's folder of data. Raises `InputError`: there is no home."""
+    return user_folder("data", "XDG_DATA_HOME", "expressions")
 
 
 def names() -> list[str]:

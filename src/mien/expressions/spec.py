@@ -33,6 +33,7 @@ from mien.expressions import everyday, labels, presets
 from mien.expressions.motion import from_json, is_motion
 from mien.face.blendshapes import INDEX
 from mien.face.subject import Subject
+from mien.files import read_bytes
 from mien.images import SUFFIXES
 from mien.types import InputError
 
@@ -215,11 +216,7 @@ def _picture(name: str, weight: float) -> Part:
 def _file(path: Path) -> Expression:
     if path.suffix.lower() != ".json":
         return Expression((Part(1.0, picture=path),), path.name)
-    try:
-        with path.open("rb") as handle:
-            data = handle.read(MAX_LENGTH * 16 + 1)
-    except OSError as error:
-        raise InputError(f"{path} cannot be read ({str(error.strerror).lower()}).") from error
+    data = read_bytes(path, MAX_LENGTH * 16 + 1)
     if len(data) > MAX_LENGTH * 16:
         raise InputError(f"{path} is over {MAX_LENGTH * 16} bytes: give one face's blendshapes.")
     try:

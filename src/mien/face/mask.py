@@ -48,9 +48,7 @@ def skin_mask(landmarks: FloatArray, width: int, height: int) -> NDArray[np.bool
 
 def shown_mask(picture: ByteImage) -> NDArray[np.bool_]:
     """Where a picture [H, W, 3] uint8 shows something: [H, W], False in the black corners that an alignment has left.
-
-    They are what is black (at most `BLACK`) and hangs together with a corner of the picture.
-    """
+    They are what is black (at most `BLACK`) and hangs together with a corner of the picture."""
     black = (picture.max(2) <= BLACK).astype(np.uint8)
     _, parts = cv2.connectedComponents(black, connectivity=4)
     corners = np.unique(parts[[0, 0, -1, -1], [0, -1, 0, -1]])

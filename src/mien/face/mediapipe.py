@@ -80,10 +80,8 @@ class MediaPipeAnalyser:
         atexit.register(_leave_to_the_system, self._landmarker)
 
     def __call__(self, image: Image.Image) -> list[Face]:
-        """Every face in a PIL picture, largest box first.
-
-        MediaPipe does not tell how sure it is, so ``confidence`` is the threshold that the face has passed.
-        """
+        """Every face in a PIL picture, largest box first. MediaPipe does not tell how sure it is, so ``confidence`` is
+        the threshold that the face has passed."""
         pixels = np.ascontiguousarray(np.asarray(image.convert("RGB")))
         mp = self._mediapipe
         with self._lock:

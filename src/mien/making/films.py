@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -100,9 +100,8 @@ def travel(
 ) -> Film:
     """A film of the person in a picture, through `stops`, by the wish of `portraits`. Raises `InputError`: a picture
     cannot be used, or there are too few stops or frames."""
-    wish = asdict(portraits.wish)
-    for name in ("num_images", "face", "expression_face", "lead"):
-        del wish[name]
+    own = ("num_images", "face", "expression_face", "lead")
+    wish = {name: value for name, value in vars(portraits.wish).items() if name not in own}
     who, ways = portraits.look.subject(identity, "identity"), [portraits.look.target(stop) for stop in stops]
     with portraits.telling():
         images = journeys.travel(

@@ -25,10 +25,8 @@ PARTS = ("unet", "vae", "text_encoder", "text_encoder_2", "tokenizer", "tokenize
 
 
 class Model:
-    """One backbone in memory for all that is made with it; the arguments are those of ``mien.load``.
-
-    Which engine makes a picture is chosen here: `portraits` and `refaces` are diffusion's.
-    """
+    """One backbone in memory for all that is made with it; the arguments are those of ``mien.load``. Which engine makes
+    a picture is chosen here: `portraits` and `refaces` are diffusion's."""
 
     def __init__(
         self,

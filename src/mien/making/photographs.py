@@ -32,9 +32,7 @@ if TYPE_CHECKING:
 
 class PhotoEngine:
     """What the metadata say of the engine: its networks and the machine under it (as `mien.making.model.Model`).
-
-    ``finish``: the folder or file of the model that finishes, if one does.
-    """
+    ``finish``: the folder or file of the model that finishes, if one does."""
 
     def __init__(self, finish: Path | None = None) -> None:
         self._finish = finish

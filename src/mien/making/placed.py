@@ -60,9 +60,8 @@ class PlacedPeople:
         for slot, one in enumerate(looked):
             how = None if one.how is None else one.how.expression
             request, wish = one.request, self.wish
-            placed = self.pipe(
-                request.prompt, one.who, how, request.seed, wish.steps, wish.guidance, callback=callback
-            )
+            chosen = {"steps": wish.steps, "guidance": wish.guidance, "callback": callback}
+            placed = self.pipe(request.prompt, one.who, how, request.seed, **chosen)
             photo = placed.scene.subject
             more = {"scene_seed": placed.seed}  # whose scene was taken
             drawn.append(Drawn(one, placed.image, slot, len(looked), photo, photo.face, more=more))

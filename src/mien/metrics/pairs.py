@@ -21,10 +21,8 @@ NOT_METHODS = (*INPUTS, SAME, BACKGROUND, *ENCODERS, "prompt", "seed", "note")
 
 @dataclass(frozen=True)
 class EvaluationRow:
-    """One row. `number` counts from 1; `results` maps each method to its picture, None where it gave none.
-
-    `background` gives the pose, None: the identity picture does. `encoders`: those of `ENCODERS` that the row names.
-    """
+    """One row. `number` counts from 1; `results` maps each method to its picture, None where it gave none. `background`
+    gives the pose, None: the identity picture does. `encoders`: those of `ENCODERS` that the row names."""
 
     number: int
     identity: Path

@@ -8,6 +8,8 @@ Glossary: R the result, P the photo, T the truth; Y luminance (Rec. 601); ⟨·�
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 import cv2
@@ -75,6 +77,21 @@ def aligned(*faces: tuple[ByteImage, FloatArray]) -> Aligned:
     return Aligned(np.stack(pictures), face)
 
 
+def compared(result: tuple[ByteImage, FloatArray], photo: tuple[ByteImage, FloatArray]) -> dict[str, float]:
+    """`detail`, `seam` and `colour` by name; nan where one cannot be told: a seam between pictures of two sizes, a face
+    that is cut off."""
+    measures: dict[str, Callable[[], float]] = {
+        "detail": lambda: detail(result, photo),
+        "seam": lambda: seam(result[0], photo[0]),
+        "colour": lambda: colour(result, photo),
+    }
+    scores = dict.fromkeys(measures, float("nan"))
+    for name, measure in measures.items():
+        with suppress(ValueError):
+            scores[name] = float(measure())
+    return scores
+
+
 def gain(
     result: tuple[ByteImage, FloatArray],
     photo: tuple[ByteImage, FloatArray],
@@ -94,21 +111,17 @@ def gain(
 
 
 def detail(result: tuple[ByteImage, FloatArray], photo: tuple[ByteImage, FloatArray]) -> float:
-    """⟨|∇²R|⟩ / ⟨|∇²P|⟩ of normalised Y, aligned to the photo: 1 is as sharp as it was, below is blurred.
-
-    ∇² is the four-neighbour Laplacian at 110 px between the eyes; above 1, edges or noise were added.
-    """
+    """⟨|∇²R|⟩ / ⟨|∇²P|⟩ of normalised Y, aligned to the photo: 1 is as sharp as it was, below is blurred. ∇² is the
+    four-neighbour Laplacian at 110 px between the eyes; above 1, edges or noise were added."""
     pictures = aligned(photo, result)
     p, r = (float(np.abs(cv2.Laplacian(y, cv2.CV_32F))[pictures.face].mean()) for y in pictures.normalised())
     return r / max(p, 1e-9)
 
 
 def seam(result: ByteImage, photo: ByteImage) -> float:
-    """max over the border of C of the mean along it of (|R_p - R_q| - |P_p - P_q|), grey levels, 0 or more.
-
-    C is what was changed, its holes filled; p in C and q outside of it are neighbours, R and P are Y. Steps are
-    averaged along the border in windows of 9 px. Pictures of one size; 0 where nothing was changed, or everything.
-    """
+    """max over the border of C of the mean along it of (|R_p - R_q| - |P_p - P_q|), grey levels, 0 or more. C is what
+    was changed, its holes filled; p in C and q outside of it are neighbours, R and P are Y. Steps are averaged along
+    the border in windows of 9 px. Pictures of one size; 0 where nothing was changed, or everything."""
     if result.shape != photo.shape:
         raise ValueError(f"pictures of one size needed, got {result.shape} and {photo.shape}")
     outlines, _ = cv2.findContours(
@@ -147,11 +160,8 @@ def _steps(r: ByteImage, p: ByteImage, changed: ByteImage, least: int) -> tuple[
 
 
 def colour(result: tuple[ByteImage, FloatArray], photo: tuple[ByteImage, FloatArray]) -> float:
-    """ΔE = ‖Lab(R) - Lab(P)‖ (CIE 1976) of the skin's mean colours; about 2 can be told side by side.
-
-    Skin is the face's oval without eyes, brows and lips, of each picture by its own landmarks. Lab is of sRGB, white
-    D65.
-    """
+    """ΔE = ‖Lab(R) - Lab(P)‖ (CIE 1976) of the skin's mean colours; about 2 can be told side by side. Skin is the
+    face's oval without eyes, brows and lips, of each picture by its own landmarks. Lab is of sRGB, white D65."""
     return float(np.linalg.norm(_skin(*result) - _skin(*photo)))
 
 

@@ -92,10 +92,8 @@ class Scorer:
         background: Observation | None = None,
     ) -> dict[str, float]:
         """Every metric of one result that needs no other picture, by its name in `mien.metrics.registry`; nan: not
-        known.
-
-        Pose and coarse colours should be those of `background` (DiffSFSR), else of the identity picture (EmojiDiff).
-        """
+        known. Pose and coarse colours should be those of `background` (DiffSFSR), else of the identity picture
+        (EmojiDiff)."""
         given = background or identity
         id_distance = metrics.id_distance(result.identity, identity.identity)
         to_reference = metrics.id_distance(result.identity, reference.identity)

@@ -250,9 +250,7 @@ Added = tuple[Tensor, Tensor, LayerScale]
 
 def add_branches(z: Tensor, query: Tensor, branches: Sequence[Added]) -> Tensor:
     """z + sum over branches of scale * softmax(Q K^T / sqrt(d)) V, all of them in two products. z, query: [b, h, s, d].
-
-    Scores are [b, h, n, s], tokens first: a softmax over four rows is far faster than one over rows of four.
-    """
+    Scores are [b, h, n, s], tokens first: a softmax over four rows is far faster than one over rows of four."""
     if not branches:
         return z
     keys, values, scales = zip(*branches, strict=True)

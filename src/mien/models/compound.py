@@ -42,10 +42,8 @@ class CompoundProjection(nn.Module):
 
     def forward(self, embeds: Mapping[str, Tensor] | Tensor) -> Tensor:
         """{name: [b, C_k]}, or [b, Σ C] in alphabetical order of the names -> [b, Σ n, D]. Raises `InputError`: a
-        recogniser is missing, unknown, or of another width.
-
-        A recogniser of zeros is one that says nothing, as guidance uses it.
-        """
+        recogniser is missing, unknown, or of another width. A recogniser of zeros is one that says nothing, as guidance
+        uses it."""
         if isinstance(embeds, Tensor):
             names = sorted(self.widths)
             parts = embeds.split([self.widths[name] for name in names], dim=-1)

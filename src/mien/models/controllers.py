@@ -157,11 +157,9 @@ class ControlNetBranch(nn.Module):
 
 
 class ControlNetAdapter(EAdapter):
-    """Controller (b): eps = UNet(z_t, t, text, identity; residuals lambda_exp * ControlNet(z_t, t, tokens_exp)).
-
-    The ControlNet attends to the expression's tokens in the place of text. Its files are ``identity.safetensors``, and
-    ``expression.safetensors`` with ``image_proj.*`` and ``controlnet.*``.
-    """
+    """Controller (b): eps = UNet(z_t, t, text, identity; residuals lambda_exp * ControlNet(z_t, t, tokens_exp)). The
+    ControlNet attends to the expression's tokens in the place of text. Its files are ``identity.safetensors``, and
+    ``expression.safetensors`` with ``image_proj.*`` and ``controlnet.*``."""
 
     def __init__(self, identity: AdapterBranch | None, expression: ControlNetBranch) -> None:
         super().__init__(identity, None)

@@ -37,10 +37,8 @@ class LinearProjection(nn.Module):
 
 
 class MLPProjection(nn.Module):
-    """FaceID layout: ``proj.0`` [kC, C], GELU, ``proj.2`` [nD, kC], ``norm`` [D]: [b, C] -> [b, n, D].
-
-    The hidden width is a whole multiple k of C, because readers of the layout work it out as one.
-    """
+    """FaceID layout: ``proj.0`` [kC, C], GELU, ``proj.2`` [nD, kC], ``norm`` [D]: [b, C] -> [b, n, D]. The hidden width
+    is a whole multiple k of C, because readers of the layout work it out as one."""
 
     def __init__(self, width: int, dim: int, tokens: int = 4, mult: int = 2) -> None:
         super().__init__()

@@ -65,10 +65,8 @@ class PromptEncoder:
 
 
 def tokenize(tokenizer: Any, prompts: list[str], tell: bool = True) -> Tensor:
-    """[b, n_t] ids, padded to the tokenizer's full length. Threads may share a tokenizer through this function.
-
-    tell: whether to warn of what is cut.
-    """
+    """[b, n_t] ids, padded to the tokenizer's full length. Threads may share a tokenizer through this function. tell:
+    whether to warn of what is cut."""
     length = tokenizer.model_max_length
     with _ALONE:
         whole = tokenizer(prompts, add_special_tokens=True, verbose=False).input_ids

@@ -72,9 +72,7 @@ class Finisher:
 
     def redraw(self, photo: ByteImage, mask: FloatArray, place: tuple[int, int], seed: int) -> None:
         """One tile of a photo [H, W, 3] redrawn, in place, where `mask` [s, s] is 1, blended by `soft` of it.
-
-        ``place``: left, top px of the tile, which is mirrored where it leaves the photo.
-        """
+        ``place``: left, top px of the tile, which is mirrored where it leaves the photo."""
         side = self.backbone.size
         tile = cut(photo, place, side)
         drawn = self.pipe(

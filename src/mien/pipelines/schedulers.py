@@ -85,10 +85,8 @@ def _steps(kind: type) -> bool:
 
 
 def default_scheduler(trained: Any) -> Any:
-    """DPM-Solver++ (2M) (Lu et al. 2022, arXiv 2211.01095) on the schedule that the model was trained with.
-
-    A model that comes with a sampler of its own kind (LCM, TCD, …) keeps it.
-    """
+    """DPM-Solver++ (2M) (Lu et al. 2022, arXiv 2211.01095) on the schedule that the model was trained with. A model
+    that comes with a sampler of its own kind (LCM, TCD, …) keeps it."""
     if type(trained).__name__ not in PLAIN_SCHEDULERS:
         return trained
     from diffusers import DPMSolverMultistepScheduler
@@ -106,10 +104,8 @@ def most_steps(scheduler: Any) -> int:
 
 
 def own_noise(scheduler: Any, seeds: list[int], generators: list[torch.Generator]) -> dict[str, Any]:
-    """What makes a scheduler's own noise depend on an image's seed alone: arguments for its ``step``.
-
-    Schedulers draw from generators given to ``step``, or from a Brownian tree seeded before (DPM-Solver SDE).
-    """
+    """What makes a scheduler's own noise depend on an image's seed alone: arguments for its ``step``. Schedulers draw
+    from generators given to ``step``, or from a Brownian tree seeded before (DPM-Solver SDE)."""
     if hasattr(scheduler, "noise_sampler_seed"):
         scheduler.noise_sampler_seed = list(seeds)
     takes = inspect.signature(scheduler.step).parameters

@@ -138,11 +138,9 @@ def find(image: Image.Image, box: Box | None = None) -> Found:
 
 
 def search(image: Image.Image, boxes: Sequence[Box]) -> Found | None:
-    """Look for the mark of a part of the picture near each of `boxes` (faces, say), whose size is known only
-    roughly: `SIZES` times the box, anywhere near its middle. None if there is no box.
-
-    The correlation at all places and sizes is its own null distribution; `SEARCH_THRESHOLD` allows for their number.
-    """
+    """Look for the mark of a part of the picture near each of `boxes` (faces, say), whose size is known only roughly:
+    `SIZES` times the box, anywhere near its middle. None if there is no box. The correlation at all places and sizes is
+    its own null distribution; `SEARCH_THRESHOLD` allows for their number."""
     best: Found | None = None
     for box in boxes:
         for found in _near(image, box):

@@ -40,10 +40,8 @@ EVERYTHING = 3  # mode of a sample of which nothing is dropped
 
 @dataclass(frozen=True)
 class Noised:
-    """Examples on their way through a step: everything [b, …] on the backbone's device.
-
-    `mode`: 0 identity dropped, 1 expression dropped, 2 both and the text dropped, 3 nothing dropped.
-    """
+    """Examples on their way through a step: everything [b, …] on the backbone's device. `mode`: 0 identity dropped, 1
+    expression dropped, 2 both and the text dropped, 3 nothing dropped."""
 
     z: Tensor
     eps: Tensor

@@ -14,10 +14,8 @@ from mien.training.checkpoint import write_errors
 
 
 class Means:
-    """Means of what steps report since they were last taken; steps that leave a name out do not count for it.
-
-    `sums`: name → (sum, count); in checkpoints, so that a resumed run reports the same means.
-    """
+    """Means of what steps report since they were last taken; steps that leave a name out do not count for it. `sums`:
+    name → (sum, count); in checkpoints, so that a resumed run reports the same means."""
 
     def __init__(self) -> None:
         self.sums: dict[str, tuple[float, int]] = {}

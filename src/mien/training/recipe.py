@@ -85,11 +85,9 @@ def run(
     dry_run: bool = False,
     minutes: float = math.inf,
 ) -> str:
-    """Train what a recipe says and return where it lies; with `dry_run`, build the stage and describe it instead.
-
-    After `minutes`, which include opening models and data, the run stops with a checkpoint; what is returned then says
-    how far it came and how to go on.
-    """
+    """Train what a recipe says and return where it lies; with `dry_run`, build the stage and describe it instead. After
+    `minutes`, which include opening models and data, the run stops with a checkpoint; what is returned then says how
+    far it came and how to go on."""
     until = time.monotonic() + 60 * minutes
     recipe = read_recipe(path, overrides)
     make = stage_class(recipe["stage"])

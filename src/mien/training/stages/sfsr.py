@@ -195,11 +195,9 @@ class SfsrStage:
         write_text(folder / "adapter" / "adapter.json", json.dumps(self.settings, indent=1) + "\n")
 
     def _adapter(self, recognisers: Mapping[str, int] | None, expression_width: int) -> EAdapter:
-        """The backbone's own, or, for named recognisers, one with a projection of each.
-
-        The recogniser that the backbone's adapter already takes keeps its projection. The others' tokens start at zero,
-        so that training starts from what the adapter can do.
-        """
+        """The backbone's own, or, for named recognisers, one with a projection of each. The recogniser that the
+        backbone's adapter already takes keeps its projection. The others' tokens start at zero, so that training starts
+        from what the adapter can do."""
         own = self.backbone.load_adapter() if self.backbone.adapter is not None else None
         if recognisers is None:
             if own is None:
