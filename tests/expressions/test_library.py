@@ -127,7 +127,7 @@ def test_drawing(place: Path) -> None:
         *(f"train/012_Anger/{number}.png" for number in range(10)),
     }
     for words, said in (
-        (("joy", "random", 0, 11), "10 usable"),
+        (("joy", "random", 0, 11), "10 pictures"),
         (("joyy",), "did you mean joy"),
         (("fear",), "0 usable"),
     ):

@@ -13,7 +13,6 @@ import typer
 
 from mien.cli.console import choice, tell
 from mien.making.wishes import BACKBONES, ENGINES, MAX_BATCH, REGIONS, PhotoWish, PortraitWish, RefaceWish
-from mien.types import nearest
 
 if TYPE_CHECKING:
     from mien.pipelines.inputs import FaceChoice
@@ -63,7 +62,7 @@ def scheduler(name: str | None) -> str | None:
     known = {one.lower() for names in found_in for one in names}
     short = name.lower().removesuffix("scheduler")
     if known and short not in known:
-        from mien.types import InputError
+        from mien.types import InputError, nearest
 
         hint = nearest(short, known)
         raise InputError(f"{name} is no scheduler of diffusers{hint}: choose DDIM, PNDM, UniPCMultistep, ….")
@@ -81,7 +80,7 @@ def _there(path: Path | None) -> Path | None:
 
 def _ray(address: str | None) -> str | None:
     """`InputError` if it is no address."""
-    from mien.types import InputError
+    from mien.types import InputError, nearest
 
     if address in (None, "off"):
         return None
@@ -198,7 +197,7 @@ def parse_face(word: str) -> FaceChoice:
         return int(word)
     if word in FACES:
         return word
-    from mien.types import InputError
+    from mien.types import InputError, nearest
 
     known = f"{', '.join(FACES)} or a number from 0"
     raise InputError(f"--face {word} is unknown{nearest(word, FACES)}: choose {known}.")
