@@ -164,11 +164,8 @@ def read_table(path: Path, types: dict[str, Any], made_by: str) -> Any:
 
 
 class Manifest:
-    """The rows of a set, and its pictures.
-
-    Args:
-        table: with the columns of `columns()`. root: the folder its paths are relative to.
-    """
+    """The rows of a set, and its pictures. table: with the columns of `columns()`. root: the folder its paths are
+    relative to."""
 
     def __init__(self, table: Any, root: str | Path) -> None:
         self.table = table

@@ -51,13 +51,8 @@ _LOOKS = (  # to the person's left, right, up, down: of the left eye, of the rig
 
 @dataclass(frozen=True)
 class Motion:
-    """How a face moves.
-
-    Attributes:
-        rate: frames a second. coefficients: [n, 52] in [0, 1]. pose: [n, 3] degrees.
-        rest: [52], and rest_pose: [3]; None: not known.
-        times: [n] seconds; None: as `rate` says.
-    """
+    """How a face moves. rate: frames a second. coefficients: [n, 52] in [0, 1]. pose: [n, 3] degrees. rest: [52], and
+    rest_pose: [3]; None: not known. times: [n] seconds; None: as `rate` says."""
 
     rate: Fraction
     coefficients: FloatArray

@@ -77,12 +77,8 @@ class Part:
 
 @dataclass(frozen=True)
 class Expression:
-    """An expression that was asked for.
-
-    Attributes:
-        parts: at least one; what their weights lack to 1 is neutral.
-        text: how to write it again; of a picture its file's name alone, for provenance tells no paths.
-    """
+    """An expression that was asked for. parts: at least one; what their weights lack to 1 is neutral. text: how to
+    write it again; of a picture its file's name alone, for provenance tells no paths."""
 
     parts: tuple[Part, ...]
     text: str
@@ -105,11 +101,8 @@ class Expression:
 
 
 def parse(given: Given | Expression) -> Expression:
-    """Read a specification. Raises `InputError`: it says nothing that is known; the sentence names what is near.
-
-    Args:
-        given: a string or path of the language above, a PIL picture, or blendshapes by name.
-    """
+    """Read a specification. Raises `InputError`: it says nothing that is known; the sentence names what is near. given:
+    a string or path of the language above, a PIL picture, or blendshapes by name."""
     if isinstance(given, Expression):
         return given
     if isinstance(given, (Image.Image, Subject)):

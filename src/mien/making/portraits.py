@@ -21,11 +21,8 @@ OWN = ("num_images", "face", "expression_face")  # of a wish: what is seen to he
 
 
 class Portraits:
-    """One model for many portraits (`mien.making.made.Maker`).
-
-    Args:
-        wish: of every portrait. tell: is told, once, which of several faces was taken and what of a prompt is cut.
-    """
+    """One model for many portraits (`mien.making.made.Maker`). wish: of every portrait. tell: is told, once, which of
+    several faces was taken and what of a prompt is cut."""
 
     kind = "portrait"
 

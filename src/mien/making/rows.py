@@ -49,12 +49,8 @@ class BadRow:
 
 @dataclass
 class Done:
-    """What became of some rows.
-
-    Attributes:
-        rows: of each, the lines of its results, or why there are none. files: of workers elsewhere, what is to be
-            written: row number → places and bytes. said: of the same, sentences for people.
-    """
+    """What became of some rows. rows: of each, the lines of its results, or why there are none. files: of workers
+    elsewhere, what is to be written: row number → places and bytes. said: of the same, sentences for people."""
 
     rows: list[tuple[Row, BadRow | list[Line]]] = field(default_factory=list)
     files: dict[int, list[tuple[Path, bytes]]] = field(default_factory=dict)

@@ -31,11 +31,8 @@ SMALL = 0.01  # Exp: an expression that is nearer to the photo's cannot be told 
 
 
 class Judge:
-    """Compares results with what they were made of, which is looked at once.
-
-    Args:
-        encoder: of the model's identities. Where it is the embedded one, what it saw of a face is not looked at again.
-    """
+    """Compares results with what they were made of, which is looked at once. encoder: of the model's identities. Where
+    it is the embedded one, what it saw of a face is not looked at again."""
 
     def __init__(self, encoder: FaceEncoder | None) -> None:
         self._encoder: EmbeddedIdentity | None = None

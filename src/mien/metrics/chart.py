@@ -16,11 +16,8 @@ WIDTH, HEIGHT = 1000, 100  # of a ridge's own grid, which is stretched to the pa
 
 
 def ridges(series: Sequence[tuple[str, str, FloatArray]], axis: str) -> str:
-    """Histograms that share bins, each scaled to its own height, one below the other; "" if there are none.
-
-    Args:
-        series: (name, CSS colour, values [n ≥ 1]). axis: what the values are.
-    """
+    """Histograms that share bins, each scaled to its own height, one below the other; "" if there are none. series:
+    (name, CSS colour, values [n ≥ 1]). axis: what the values are."""
     if not series:
         return ""
     everything = np.concatenate([values for _, _, values in series])

@@ -34,11 +34,8 @@ BROWS = ((46, 53, 52, 65, 55, 107, 66, 105, 63, 70), (276, 283, 282, 295, 285, 3
 
 @dataclass(frozen=True)
 class Aligned:
-    """Pictures whose eyes and noses lie where those of the first do.
-
-    Attributes:
-        pictures: [n, SIDE, SIDE, 3] uint8. face: [SIDE, SIDE], the oval of the first picture's face.
-    """
+    """Pictures whose eyes and noses lie where those of the first do. pictures: [n, SIDE, SIDE, 3] uint8. face: [SIDE,
+    SIDE], the oval of the first picture's face."""
 
     pictures: ByteImage
     face: Mask

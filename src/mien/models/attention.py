@@ -58,12 +58,8 @@ Injection = Literal["parallel", "serial", "self_attention"]
 
 
 class Injected(NamedTuple):
-    """What a UNet with an attached adapter takes as ``encoder_hidden_states``.
-
-    Attributes:
-        text: [b, n_t, d]. identity: [b, n_i, d] or None. expression: [b, n_e, d] or None.
-        id_scale, expression_scale: lambda_id and lambda_exp.
-    """
+    """What a UNet with an attached adapter takes as ``encoder_hidden_states``. text: [b, n_t, d]. identity: [b, n_i, d]
+    or None. expression: [b, n_e, d] or None. id_scale, expression_scale: lambda_id and lambda_exp."""
 
     text: Tensor
     identity: Tensor | None

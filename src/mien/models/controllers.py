@@ -137,12 +137,8 @@ class ControlNetBranch(nn.Module):
         return [*names, "mid_block"]
 
     def residuals(self, z_in: Tensor, t: Tensor, tokens: Tensor, **arguments: Any) -> list[Tensor]:
-        """What is added to the UNet's skip connections and, the last, to its middle.
-
-        Args:
-            z_in: [b, c_in, h, w] the UNet's input. t: [b]. tokens: [b or 1, n, d]. arguments: SDXL's
-                ``added_cond_kwargs``.
-        """
+        """What is added to the UNet's skip connections and, the last, to its middle. z_in: [b, c_in, h, w] the UNet's
+        input. t: [b]. tokens: [b or 1, n, d]. arguments: SDXL's ``added_cond_kwargs``."""
         dtype = next(self.controlnet.parameters()).dtype
         no_picture = z_in.new_zeros(1, 1, 1, 1, dtype=dtype)
         down, mid = self.controlnet(

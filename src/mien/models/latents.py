@@ -30,11 +30,8 @@ def encode(vae: Any, x: Tensor, generator: torch.Generator | None = None) -> Ten
 
 
 def decode(vae: Any, z: Tensor, generators: Sequence[torch.Generator] | None = None) -> Tensor:
-    """Latents z [b, c, h, w] -> pixels x [b, 3, H, W] float32, about [-1, 1].
-
-    Args:
-        generators: one a picture, for autoencoders that draw what latents do not tell; None: nothing is drawn.
-    """
+    """Latents z [b, c, h, w] -> pixels x [b, 3, H, W] float32, about [-1, 1]. generators: one a picture, for
+    autoencoders that draw what latents do not tell; None: nothing is drawn."""
     z = z.float() / vae.config.scaling_factor + _shift(vae)
     drawn = {"generator": generators} if generators is not None and getattr(vae.config, "grain", None) else {}
     return vae.decode(z.to(place(vae), vae.dtype), **drawn).sample.float()

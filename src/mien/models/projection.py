@@ -101,11 +101,8 @@ def create_projection(kind: ProjectionKind, width: int, dim: int, tokens: int = 
 
 
 def projection_from_state(state: Mapping[str, Tensor], source: str) -> Projection:
-    """The projection that these ``image_proj`` weights belong to, told by the keys as diffusers does.
-
-    Args:
-        state: keys without the prefix ``image_proj.``. source: the file's name, for errors.
-    """
+    """The projection that these ``image_proj`` weights belong to, told by the keys as diffusers does. state: keys
+    without the prefix ``image_proj.``. source: the file's name, for errors."""
     if "au_encoder.weight" in state:
         return units_projection(state, source)
     norm = state.get("norm.weight")

@@ -33,12 +33,8 @@ OVERLAP = 0.25  # of a tile's side, that neighbours share at least
 
 
 class Finisher:
-    """Draws again what the photo engine drew.
-
-    Args:
-        backbone: an inpainting model (9 channels), or any other of SD1.5's and SDXL's families; else `InputError`.
-        strength: of the noise, in (0, 1]; 1 starts from noise alone.
-    """
+    """Draws again what the photo engine drew. backbone: an inpainting model (9 channels), or any other of SD1.5's and
+    SDXL's families; else `InputError`. strength: of the noise, in (0, 1]; 1 starts from noise alone."""
 
     def __init__(self, backbone: Backbone, strength: float = STRENGTH, steps: int = STEPS) -> None:
         if not 0 < strength <= 1:

@@ -238,11 +238,8 @@ TIMEOUT = 300.0  # seconds a swap may take
 
 
 class PhotoSwapper:
-    """The photo engine's: the identity's pixels in the target's pose, expression and light. No network.
-
-    Args:
-        analyse: PIL picture → faces, largest first.
-    """
+    """The photo engine's: the identity's pixels in the target's pose, expression and light. No network. analyse: PIL
+    picture → faces, largest first."""
 
     name = "photo"
 
@@ -254,11 +251,8 @@ class PhotoSwapper:
 
 
 class CommandSwapper:
-    """Any program that reads two pictures and writes one; FaceFusion's headless command is `FACEFUSION`.
-
-    Args:
-        command: with the words {target}, {identity} and {output}; no shell reads it. name: for reports.
-    """
+    """Any program that reads two pictures and writes one; FaceFusion's headless command is `FACEFUSION`. command: with
+    the words {target}, {identity} and {output}; no shell reads it. name: for reports."""
 
     def __init__(self, command: str, name: str = "command", timeout: float = TIMEOUT) -> None:
         self.words, self.name, self.timeout = shlex.split(command), name, timeout

@@ -26,11 +26,8 @@ LONGEST = 4000  # characters of an author or a copyright
 
 @dataclass(frozen=True)
 class Carried:
-    """A picture as it is to be written: in the photograph's colours and with its transparency, RGB or RGBA.
-
-    Attributes:
-        options: Pillow's, of every format. said: the same author, copyright and date for the XMP packet.
-    """
+    """A picture as it is to be written: in the photograph's colours and with its transparency, RGB or RGBA. options:
+    Pillow's, of every format. said: the same author, copyright and date for the XMP packet."""
 
     image: Image.Image
     options: dict[str, Any]
