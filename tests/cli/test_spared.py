@@ -17,8 +17,7 @@ from mien.cli.pictures import expression_files, files, keep_tables, place_again
 from mien.cli.requests import PortraitFormat, RequestFormat
 from mien.cli.rows import read_rows
 from mien.provenance import save_image
-from mien.provenance.animation import save_animation
-from mien.provenance.ours import is_ours, is_replaceable
+from mien.provenance.animation import is_ours, is_replaceable, save_animation
 from mien.types import InputError
 
 EXAMPLES = Path(__file__).parent.parent.parent / "examples"

@@ -35,7 +35,7 @@ def check_places(places: Sequence[Path], given: Iterable[Path] = (), overwrite: 
 
 def keep(places: Iterable[Path], overwrite: bool) -> None:
     """`InputError` if a picture or film would replace one that `mien` did not make, unless `overwrite`."""
-    from mien.provenance.ours import is_replaceable
+    from mien.provenance.animation import is_replaceable
     from mien.types import InputError
 
     for place in places:

@@ -19,8 +19,7 @@ from mien.data import filters
 from mien.data.pairs import Triple, read_triples
 from mien.data.records import Manifest
 from mien.files import write_text
-from mien.metrics import chart
-from mien.metrics.document import render
+from mien.metrics.document import render, ridges
 from mien.types import FloatArray, InputError
 
 PAGE, NUMBERS = "summary.html", "summary.json"
@@ -88,7 +87,7 @@ def _page(
     for score, title in SCORES.items():
         groups = (("all", "var(--base)", triples), ("kept", "var(--m0)", kept))
         series = [(name, colour, found) for name, colour, of in groups if len(found := values(of, score))]
-        drawn[score] = chart.ridges(series, title)
+        drawn[score] = ridges(series, title)
     return render(
         "idi.html.jinja",
         title="mien data idi",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -168,3 +169,20 @@ def import_av() -> Any:
             f'An MP4 needs PyAV, which cannot be imported ({error}): pip install "mien[video]", or write a .gif.'
         ) from error
     return av
+
+
+def is_ours(path: str | Path) -> bool:
+    """Whether a picture, GIF or MP4 carries the metadata that `mien` writes; a file that cannot be read does not."""
+    path = Path(path)
+    try:
+        if path.suffix.lower() in COMMENTED:
+            return read_animation(path) is not None
+        said = read_metadata(path)
+    except InputError:
+        return False
+    return said is not None and said.settings is not None
+
+
+def is_replaceable(path: str | Path) -> bool:
+    """Whether nothing is lost where a result is written to `path`: nothing is there, or something that `is_ours`."""
+    return not os.path.lexists(path) or is_ours(path)

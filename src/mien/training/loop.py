@@ -23,9 +23,9 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from tqdm import tqdm
 
+from mien.models.folder import bfloat16_pays
 from mien.training.checkpoint import find_checkpoint, load_checkpoint, save_checkpoint, write_errors
 from mien.training.journal import Journal, Means
-from mien.training.precision import bfloat16_pays
 from mien.types import InputError
 
 PRECISIONS = {"bf16": "bf16", "fp32": "no", "no": "no"}  # accelerate's "no" is also what YAML reads as false
