@@ -3,7 +3,7 @@ trained on.
 
     python -m benchmarks.analyser_benchmark [--n 400] [--out runs/bench] [--quick] [--backend embedded]
 
-Photographs are held out by the rule of `mien.data.records`. MediaPipe is the reference for landmarks and
+Photographs are held out by the rule of `mien.data.split`. MediaPipe is the reference for landmarks and
 blendshapes (it was the teacher, so this measures how much was learned, not who is right). Beside it stands
 MediaPipe's own reading of the mirrored picture, mirrored back: how far it agrees with itself. Speed is measured by
 `analyser_speed.py`.
@@ -27,7 +27,7 @@ from benchmarks.scenes import find, overlap, pasted, selfies
 from benchmarks.table import Row, exact, publish, run
 from factory.faces.sources import read_pictures, shared_dir
 from factory.training.verification import verification_accuracy
-from mien.data.records import is_held_out
+from mien.data.split import is_held_out
 from mien.encoders.identity import EmbeddedIdentity
 from mien.face.align import box_matrix, crop_matrix, transform_points, warp
 from mien.face.analyze import MIN_CONFIDENCE, analyze, analyze_many, load_reader

@@ -17,7 +17,7 @@ from factory.faces.coefficients import preset
 from factory.faces.ict import load_head
 from factory.faces.render import HOLDOUT_SEEDS, make_person, render, sample_view
 from factory.faces.sources import ARCHIVES, read_label, shared_dir
-from mien.data.records import is_held_out
+from mien.data.split import is_held_out
 from mien.types import FloatArray
 
 Usable = Callable[[Image.Image], bool]

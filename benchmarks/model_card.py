@@ -29,7 +29,7 @@ from benchmarks.remembered import Remembered
 from benchmarks.speed import EXAMPLES, cold_command, warm_seconds
 from benchmarks.table import Row, environment, exact, markdown, publish, run
 from factory.faces.sources import read_label, shared_dir
-from mien.data.records import is_held_out
+from mien.data.split import is_held_out
 from mien.files import write_text
 from mien.images import read_image
 from mien.metrics import statistics

@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFilter
 
 from factory.faces.dataset import load_faces
 from factory.faces.sources import read_pictures, shared_dir
-from mien.data.records import is_held_out
+from mien.data.split import is_held_out
 from mien.face import align
 from mien.types import ByteImage, FloatArray
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mien.data.records import is_held_out
+from mien.data.split import is_held_out
 from mien.types import InputError
 
 

@@ -25,8 +25,9 @@ from mien.data.filters import MIN_QUALITY, Quality, crop_quality, load_quality
 from mien.data.growing import Growing, alone
 from mien.data.ingest import Options, describe
 from mien.data.observe import batches
-from mien.data.records import HELD_OUT, MANIFEST, TRAIN, Manifest, Record, face_columns, is_held_out
+from mien.data.records import HELD_OUT, MANIFEST, TRAIN, Manifest, Record, face_columns
 from mien.data.shards import encode, write_shard
+from mien.data.split import is_held_out
 from mien.face import pose
 from mien.face.landmarks import bounding_box
 from mien.types import Face

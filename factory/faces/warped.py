@@ -26,7 +26,7 @@ from factory.faces.render import Person, make_person, render
 from factory.faces.scene import View, sample_view
 from factory.faces.sources import read_pictures, shared_dir
 from factory.faces.warp import Example, target_landmarks, warp_expression
-from mien.data.records import is_held_out
+from mien.data.split import is_held_out
 from mien.face.align import invert, transform_points
 from mien.face.blendshapes import INDEX
 from mien.face.pose import angles

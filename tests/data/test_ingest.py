@@ -16,8 +16,9 @@ from mien.data import growing
 from mien.data.filters import load_quality
 from mien.data.gather import Item, Source, open_source
 from mien.data.ingest import Options, clusters, frame, ingest
-from mien.data.records import Manifest, is_held_out, is_held_out_key
+from mien.data.records import Manifest
 from mien.data.shards import read_shard
+from mien.data.split import is_held_out, is_held_out_key
 from mien.face import align, pose
 from mien.face.templates import ffhq_matrix
 from mien.types import InputError

@@ -4,7 +4,7 @@ import hashlib
 
 import pytest
 
-from mien.data.records import is_held_out, split_key
+from mien.data.split import is_held_out, split_key
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import torch
 from factory.stages.analyser import AnalyserStage, metric_correlations, points_around
 from factory.training.augment import warp_points
 from factory.training.negatives import cloth, misplaced, pretend
-from mien.data.records import is_held_out
+from mien.data.split import is_held_out
 from mien.face import align
 from mien.face.blendshapes import NAMES
 from mien.face.landmarks import lms_ratios

@@ -13,8 +13,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from mien.data.records import split_key
 from mien.data.shards import read_shard
+from mien.data.split import split_key
 from mien.images import SUFFIXES
 from mien.tables import nfc, read_table
 from mien.types import InputError

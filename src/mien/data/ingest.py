@@ -21,17 +21,9 @@ from mien.data.filters import MIN_QUALITY, Quality, crop_quality, load_quality
 from mien.data.gather import Item, Source
 from mien.data.growing import Growing, alone
 from mien.data.observe import Observer, batches, load_observer
-from mien.data.records import (
-    HELD_OUT,
-    MANIFEST,
-    TRAIN,
-    Manifest,
-    Record,
-    face_columns,
-    is_held_out,
-    is_held_out_key,
-)
+from mien.data.records import HELD_OUT, MANIFEST, TRAIN, Manifest, Record, face_columns
 from mien.data.shards import encode, write_shard
+from mien.data.split import is_held_out, is_held_out_key
 from mien.face import align, pose, templates
 from mien.face.landmarks import bounding_box
 from mien.images import decode_image

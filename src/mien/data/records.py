@@ -3,8 +3,7 @@
 A set is a folder, its *root*: ``manifest.parquet`` and the pictures, as files or in tar shards in the layout of
 WebDataset (`shards`). Paths are relative to the root, so that a set can be moved. A tar is not compressed: ``offset``
 and ``length`` give any picture by one read. Rejected rows stay, with their reason. What holds for all rows (analyser,
-recogniser, framing) is in the file's metadata, as JSON under the key ``mien``. What no training run may see, one
-picture (or person) in twenty, is chosen by the SHA-256 of its name (`is_held_out`).
+recogniser, framing) is in the file's metadata, as JSON under the key ``mien``.
 """
 
 from __future__ import annotations
@@ -12,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from functools import cached_property
@@ -28,9 +26,7 @@ from mien.types import Face, FloatArray, InputError
 FORMAT = 1
 MANIFEST = "manifest.parquet"
 TRAIN, HELD_OUT = "train", "held_out"
-HELD_OUT_ONE_IN = 20
 
-_PERSON_AND_COUNTER = re.compile(r"(?P<person>[^\d_].*)_\d+")
 _WIDTHS = {"box": 4, "landmarks": 478 * 3, "blendshapes": 52, "pose": 3}
 
 
@@ -296,28 +292,3 @@ class Manifest:
         if pure.is_absolute() or ".." in pure.parts or "\\" in path or ":" in path:
             raise InputError(f"The path {path} of {key} leaves the set {self.root}: do not trust it.")
         return self.root / pure
-
-
-def split_key(name: str) -> str:
-    """What is hashed: the person's name in ``First_Last_NNNN.jpg``, else the file name without its folder."""
-    name = name.replace("\\", "/").rsplit("/", 1)[-1]
-    match = _PERSON_AND_COUNTER.fullmatch(name.rsplit(".", 1)[0])
-    return match["person"] if match else name
-
-
-def is_held_out(name: str) -> bool:
-    """True for the 5% of names whose SHA-256, read as an integer, is divisible by 20.
-
-    >>> is_held_out("Aaron_Eckhart_0001.jpg") == is_held_out("lfw/Aaron_Eckhart_0007.png")
-    True
-    """
-    return is_held_out_key(split_key(name))
-
-
-def is_held_out_key(key: str) -> bool:
-    """`is_held_out` of what is hashed: a person's label, where one is known.
-
-    >>> is_held_out_key("Aaron_Eckhart") == is_held_out("Aaron_Eckhart_0001.jpg")
-    True
-    """
-    return int(hashlib.sha256(key.encode("utf-8")).hexdigest(), 16) % HELD_OUT_ONE_IN == 0
