@@ -34,6 +34,7 @@ from benchmarks.reface import notch
 from benchmarks.speed import spread
 from benchmarks.table import environment, run, show
 from benchmarks.timing import seconds
+from mien.face.mask import face_mask
 from mien.metrics import photo as measures
 from mien.metrics import statistics
 from mien.metrics.face import exp, id_distance, pose_error
@@ -45,6 +46,7 @@ from mien.warping.mesh import OVAL
 
 TASKS = ("swap ID", "swap all", "reenact")
 ENGINES = ("photo", "diffusion")
+NOTCH, NEARBY = 25.0, 0.02  # L; of the face's width: a moved edge of hair is no notch
 SIDE, ROWS = 320, 13  # px of a sheet's pictures; scenes a sheet
 # label, measure, format, DiffSFSR's Table 1 (its own data, recognisers and scales: a hint, not a comparison)
 MEASURES = (
@@ -59,6 +61,8 @@ MEASURES = (
     ("step across the face's outline, ΔE", "step", ".1f", ""),
     ("detail in the face", "detail", ".2f", ""),
     ("notch beside the face, L", "notch", ".1f", ""),
+    ("no pixel there over 25 L darker than the photo", "no_notch", ".0%", ""),
+    ("no pixel there over 25 L darker than the photo nearby", "nothing_dark", ".0%", ""),
 )
 Scores = list[dict[str, float]]
 
@@ -132,6 +136,8 @@ def judge(eyes: Eyes, scene: Scene, result: Image.Image | None) -> dict[str, flo
         "step": step(made[0], given[0], seen.face.landmarks),
         "detail": measures.detail(made, given),
         "notch": notch(made[0], given[0], seen.face.landmarks),
+        "no_notch": float(darker(made[0], given[0], seen.face.landmarks, 0.0) <= NOTCH),
+        "nothing_dark": float(darker(made[0], given[0], seen.face.landmarks, NEARBY) <= NOTCH),
     }
 
 
@@ -147,6 +153,16 @@ def edge(result: ByteImage, photo: ByteImage, landmarks: FloatArray) -> float:
         return 0.0
     lab = _lab(result)
     return float(np.linalg.norm(np.median(lab[within], 0) - np.median(lab[outside], 0)))
+
+
+def darker(result: ByteImage, photo: ByteImage, landmarks: FloatArray, reach: float) -> float:
+    """L by which the worst pixel that was changed outside the new face's oval is darker than the photo is anywhere
+    within `reach` of the face's width (0: than the photo is there); 0 or more."""
+    own, before = (_lab(picture)[..., 0] for picture in (result, photo))
+    size = 2 * round(reach * float(np.linalg.norm(landmarks[234, :2] - landmarks[454, :2]))) + 1
+    before = cv2.erode(before, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size)))
+    beside = (result != photo).any(2) & (face_mask(landmarks, photo.shape[1], photo.shape[0]) < 0.5)
+    return max(0.0, float((before - own)[beside].max())) if beside.any() else 0.0
 
 
 def step(result: ByteImage, photo: ByteImage, landmarks: FloatArray) -> float:

@@ -5,6 +5,10 @@ well. Hand-set marks (teeth_marks.json) warp them, and their mirror images, onto
 toward the average then refines each, and a trimmed mean of all is sharp and belongs to none of them. The lower
 teeth are made from the upper lateral incisors, canines and premolars.
 
+No two people's teeth are alike: `FACTORS` mixtures of how the eleven differ from their mean, in the places of teeth and
+in their shades, go with measures of the face that have nothing to do with teeth. Each mixture is of all eleven, so what
+a face gets belongs to nobody, and one person always gets the same.
+
 Run: python factory/teeth.py LONDON_FOLDER FACE_LANDMARKER_TASK
 """
 
@@ -20,6 +24,7 @@ from scipy.interpolate import RBFInterpolator
 
 from mien.warping.mesh import LOWER_LIP, UPPER_LIP
 from mien.warping.shapes import similarity_3d
+from mien.warping.teeth import face_ratios
 
 HERE = Path(__file__).parent
 OUT = HERE.parent / "src" / "mien" / "warping" / "teeth.npz"
@@ -78,6 +83,7 @@ def points(mark: dict) -> np.ndarray:
     return np.concatenate([top, bottom, edge, gum, 0.5 * (edge + gum)])
 
 
+FLATTER = 0.75  # of how far the edges rise towards the sides: what is left is the cameras'
 RUNS = ((0, 9), (9, 9), (18, 8), (26, 8), (34, 8))  # of `points`: first, count
 ORDER = np.concatenate([first + np.arange(count)[::-1] for first, count in RUNS])
 
@@ -96,6 +102,8 @@ def mean_arch(marks: list[np.ndarray], gum_seen: list[bool]) -> np.ndarray:
     seen = np.mean([p for p, s in zip(unit, gum_seen, strict=True) if s], 0)
     mean[26:34], mean[34:42] = seen[26:34], 0.5 * (mean[18:26] + seen[26:34])
     mean = 0.5 * (mean + mirrored(mean))
+    edges = np.r_[9:18, 18:26]
+    mean[edges, 1] *= FLATTER
     return mean * PX + [WIDTH / 2, ABOVE * PX]
 
 
@@ -355,31 +363,70 @@ def lower_atlas(rgba: np.ndarray, share: np.ndarray, arch: np.ndarray) -> tuple[
     return out, gums
 
 
-def unevened(atlas: np.ndarray, size: float, lift: float, seed: int) -> np.ndarray:
-    """The atlas with small irregularities of each tooth's place, no two teeth alike: as perfect rows look false."""
-    rng = np.random.default_rng(seed)
-    centres = np.arange(-270, 271, size) + WIDTH / 2 + (size / 2 if seed % 2 else 0)
-    columns, rows = np.meshgrid(np.arange(WIDTH, dtype=np.float32), np.arange(HEIGHT, dtype=np.float32))
-    dx, dy, gain = (np.zeros((HEIGHT, WIDTH), np.float32) for _ in range(3))
-    for centre in centres:
-        near = np.exp(-(((columns - centre) / (0.55 * size)) ** 2))
-        a, b, c, d = rng.normal(0, 1, 4)
-        dx += near * (1.2 * a + 0.018 * c * (rows - HEIGHT / 2))
-        dy += near * (lift * b)
-        gain += near * 0.018 * d
-    x, y, atlas = columns + dx, rows + dy, atlas.astype(np.float32)
-    moved = cv2.remap(atlas[..., :4], x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-    share = cv2.remap(atlas[..., 4], x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    moved[..., :3] *= 1 + gain[..., None]
-    return np.clip(np.dstack([moved, share]) + 0.5, 0, 255).astype(np.uint8)
+FACTORS = 6  # as many as measures of a face
+GRID = 10  # atlas pixels a cell of the fields
+
+
+def differences(marks: list[np.ndarray], gum_seen: list[bool]) -> np.ndarray:
+    """How each person's points differ from the mean of all, [n, 42, 2] atlas pixels; 0 for a gum line that is hidden.
+
+    The middle line and the edge of the central incisors beside it stay where they are: a step there looks like a flaw.
+    """
+    unit = np.array([(p - [p[13, 0], p[21:23, 1].mean()]) / (p[14, 0] - p[12, 0]) * 2 * 8.8 for p in marks])
+    off = unit - unit.mean(0)
+    gums = np.r_[0:9, 26:42]
+    off[np.ix_([not seen for seen in gum_seen], gums)] = 0
+    off[:, [4, 13]] = 0
+    off[:, 21:23, 1] = off[:, 38:40, 1] = 0
+    off[:, 9:18, 1] *= 0.5
+    return off * PX
+
+
+def fields(off: np.ndarray, arch: np.ndarray) -> np.ndarray:
+    """Displacements of points [42, 2] spread over the atlas, [rows, columns, 2] atlas pixels, one every `GRID`."""
+    warp = RBFInterpolator(
+        frame(arch), np.concatenate([off, np.zeros((len(frame(arch)) - len(off), 2))]), smoothing=1.0
+    )
+    rows, columns = np.mgrid[0 : HEIGHT + 1 : GRID, 0 : WIDTH + 1 : GRID]
+    return warp(np.c_[columns.ravel(), rows.ravel()]).reshape(*rows.shape, 2)
+
+
+def shades(colours: np.ndarray, weights: np.ndarray, arch: np.ndarray) -> np.ndarray:
+    """log brightness of each person's eight teeth against the mean's [n, 8], the mean over teeth taken out."""
+    found = []
+    for colour, weight in zip(colours[::2], weights[::2], strict=True):
+        row = []
+        for tooth in range(8):
+            x, y = arch[34 + tooth].astype(int)
+            part = np.s_[y - 20 : y + 20, x - 12 : x + 12]
+            row.append(np.log((colour[part].mean(-1) * weight[part]).sum() / max(weight[part].sum(), 1e-3)))
+        found.append(row)
+    off = np.array(found) - np.mean(found, 0)
+    return 0.5 * np.clip(off - off.mean(1, keepdims=True), -0.12, 0.12)  # the rest is lips' shade
+
+
+def lower_differences(rng: np.random.Generator) -> np.ndarray:
+    """Displacements of the lower teeth [rows, columns, 2] atlas pixels: turned, lifted and crowded a little."""
+    rows, columns = np.mgrid[0 : HEIGHT + 1 : GRID, 0 : WIDTH + 1 : GRID].astype(float)
+    field = np.zeros((*rows.shape, 2))
+    for centre in np.arange(-5, 5) * 54 + WIDTH / 2 + 27:
+        near = np.exp(-(((columns - centre) / 30) ** 2))
+        aside, lift, turn, wide = rng.normal(0, 1, 4)
+        field[..., 0] += near * (
+            2.0 * aside + 0.06 * turn * (rows - BELOW * PX) + 0.07 * wide * (columns - centre)
+        )
+        field[..., 1] += near * (3.5 * lift + 0.05 * turn * (columns - centre))
+    return field
 
 
 def main() -> None:
     folder, model = Path(sys.argv[1]), sys.argv[2]
     marks = json.loads((HERE / "teeth_marks.json").read_text())
     marks.pop("about")
-    faces = landmarks(folder, model, [f"{n}_{m}" for n in marks for m in ("neutral", "smiling")])
-    arch = mean_arch([points(m) for m in marks.values()], [not m["hidden"] for m in marks.values()])
+    rest = [p.stem for p in sorted(folder.glob("*_neutral.jpg"))]
+    faces = landmarks(folder, model, rest + [f"{n}_smiling" for n in marks])
+    places, gum_seen = [points(m) for m in marks.values()], [not m["hidden"] for m in marks.values()]
+    arch = mean_arch(places, gum_seen)
     colours, weights = refine(*stack(folder, faces, marks, arch))
     mean = average(colours, weights)
     mean, weight = 0.5 * (mean + mean[:, ::-1]), weights.sum(0)
@@ -387,9 +434,22 @@ def main() -> None:
     lower, lower_gum = lower_atlas(upper, upper_gum, arch)
     upper, upper_gum = back_teeth(upper, upper_gum, arch)
     pack = lambda rgba, gum: np.clip(np.dstack([rgba, gum]) + 0.5, 0, 255).astype(np.uint8)  # noqa: E731
-    anchors = mean_anchors([f for n, f in faces.items() if "neutral" in n]).astype(np.float32)
-    upper, lower = unevened(pack(upper, upper_gum), 62, 2.6, 5), unevened(pack(lower, lower_gum), 54, 1.5, 3)
-    np.savez_compressed(OUT, upper=upper, lower=lower, anchors=anchors)
+    rng = np.random.default_rng(11)
+    mixtures = np.linalg.qr(rng.normal(size=(len(marks), len(marks))))[0][:FACTORS] / FACTORS**0.5
+    off = np.tensordot(mixtures, differences(places, gum_seen), 1)
+    ratios = np.array([face_ratios(faces[name]) for name in rest])
+    np.savez_compressed(
+        OUT,
+        upper=pack(upper, upper_gum),
+        lower=pack(lower, lower_gum),
+        anchors=mean_anchors([faces[f"{n}_neutral"] for n in marks]).astype(np.float32),
+        upper_shifts=np.array([fields(one, arch) for one in off], np.float16),
+        lower_shifts=np.array([lower_differences(rng) for _ in mixtures], np.float16)
+        / np.float16(FACTORS**0.5),
+        teeth=arch[34:42, 0].astype(np.float32),
+        shades=(mixtures @ shades(colours, weights, arch)).astype(np.float32),
+        ratios=np.array([ratios.mean(0), ratios.std(0)], np.float32),
+    )
 
 
 if __name__ == "__main__":

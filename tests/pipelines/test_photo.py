@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mien.expressions.spec import parse
+from mien.expressions.spec import Given, parse
 from mien.face.analyze import analyze
 from mien.face.blendshapes import INDEX
 from mien.metrics.photo import gain
@@ -84,6 +84,23 @@ def test_a_region_leaves_the_others(pipe: PhotoPipeline, sitter: Sitter) -> None
     brows, mouth = (read(pipe.express(sitter, wish, region=part).image()) for part in ("brows", "mouth"))
     assert brows.blendshapes[SMILE].mean() < 0.15 and mouth.blendshapes[SMILE].mean() > 0.4
     assert brows.blendshapes[FROWN].mean() > mouth.blendshapes[FROWN].mean() + 0.2
+
+
+def test_what_is_named_is_not_corrected(pipe: PhotoPipeline, sitter: Sitter) -> None:
+    def sought(given: Given) -> list[list[float]]:
+        return [pipe.express(sitter, given, rounds=rounds).sought.after.tolist() for rounds in (0, 2)]
+
+    assert sought("disgust")[0] == sought("disgust")[1]
+    assert sought(photo("karl_smile"))[0] != sought(photo("karl_smile"))[1]
+
+
+def test_a_kiss_and_a_sneer_show(pipe: PhotoPipeline, sitter: Sitter) -> None:
+    def wide(landmarks: np.ndarray) -> float:
+        return float(np.linalg.norm(landmarks[61, :2] - landmarks[291, :2]))
+
+    kiss = pipe.express(sitter, "kiss")
+    assert wide(read(kiss.image()).landmarks) < 0.85 * wide(sitter.face.landmarks)
+    assert pipe.express(sitter, "disgust").sought.after[INDEX["noseSneerLeft"]] > 0.5
 
 
 def test_neutral_takes_a_smile_away(pipe: PhotoPipeline) -> None:

@@ -4,8 +4,11 @@ import cv2
 import numpy as np
 
 from mien.face.blendshapes import INDEX
+from mien.warping.eye_frame import STEPS
 from mien.warping.eyes import draw_eyes
-from mien.warping.mesh import LEFT_LOWER_LID, LEFT_UPPER_LID
+from mien.warping.glasses import upper_rim
+from mien.warping.lids import shut_line
+from mien.warping.mesh import LEFT_IRIS, LEFT_LOWER_LID, LEFT_UPPER_LID
 from mien.warping.motion import carry, motion
 from mien.warping.shapes import head, moved
 
@@ -23,9 +26,11 @@ def _photo() -> tuple[np.ndarray, np.ndarray]:
     return image, landmarks
 
 
-def _drawn(image: np.ndarray, landmarks: np.ndarray, blink: float) -> tuple[np.ndarray, np.ndarray]:
+def _drawn(
+    image: np.ndarray, landmarks: np.ndarray, much: float, name: str = "eyeBlinkLeft"
+) -> tuple[np.ndarray, np.ndarray]:
     after = np.zeros(52)
-    after[INDEX["eyeBlinkLeft"]] = blink
+    after[INDEX[name]] = much
     target = moved(landmarks, np.zeros(52), after)
     moving = motion(landmarks, target, image.shape)
     region = carry(image, moving)
@@ -60,3 +65,55 @@ def test_a_shut_eye_that_stirs_gets_no_new_line_of_lashes() -> None:
     region = carry(image, moving)
     draw_eyes(region, image, landmarks, target, moving.box[:2])
     assert np.abs(region.astype(int) - SKIN).max() < 40
+
+
+def test_a_shut_eye_s_line_is_one_arc_whatever_its_lower_lid_does() -> None:
+    u = np.linspace(0, 1, STEPS + 1)
+    line = shut_line(0.05 * np.sin(2 * np.pi * u))
+    assert line[0] == line[-1] == 0
+    assert (np.diff(line, 2) < 0).all()
+    assert 0.3 < u[line.argmax()] < 0.7
+
+
+def _with_iris() -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
+    """The face with a dark iris that its landmarks miss by a few pixels; its centre and radius px."""
+    image, landmarks = _photo()
+    centre = landmarks[LEFT_IRIS[0], :2]
+    radius = float(np.linalg.norm(landmarks[list(LEFT_IRIS[1:]), :2] - centre, axis=1).mean())
+    disc = cv2.circle(np.zeros(image.shape[:2], np.uint8), tuple(int(c) for c in centre), int(radius), 1, -1)
+    image[(disc > 0) & (image[..., 2] == 240)] = (60, 40, 30)
+    shifted = landmarks.copy()
+    shifted[list(LEFT_IRIS), 0] += 0.25 * radius
+    return image, shifted, centre, radius
+
+
+def test_where_an_iris_was_there_is_white_once_it_has_turned() -> None:
+    image, landmarks, centre, radius = _with_iris()
+    result, target = _drawn(image, landmarks, 1.0, "eyeLookOutLeft")
+    way = np.sign(target[LEFT_IRIS[0], 0] - landmarks[LEFT_IRIS[0], 0])
+    x, y = int(centre[0] - 0.85 * way * radius), int(centre[1])
+    assert image[y, x].max() <= 60
+    assert result[y - 2 : y + 3, x - 1 : x + 2].min() > 150
+
+
+def test_a_shut_eye_shows_nothing_of_the_eyeball() -> None:
+    image, landmarks, centre, radius = _with_iris()
+    result, target = _drawn(image, landmarks, 1.0)
+    middle = result[:, int(centre[0])].astype(float).mean(1)
+    lid = middle[int(landmarks[386, 1]) : int(target[386, 1]) - 4]
+    assert (
+        np.abs(np.diff(cv2.GaussianBlur(lid[:, None], (1, 0), 1)[:, 0])).max() < 8
+    )  # no edge of white or iris
+    below = middle[int(target[386, 1]) + 3 : int(target[386, 1]) + 40]
+    assert below.max() < np.mean(SKIN) + 15
+
+
+def test_a_rim_stays_in_front_of_a_lid_and_is_seen_only_where_there_is_one() -> None:
+    image, landmarks = _photo()
+    assert upper_rim(image, landmarks) is None
+    first, last = landmarks[33, :2], landmarks[263, :2]
+    away = 0.2 * (last - first)
+    y = int(min(landmarks[list(LEFT_UPPER_LID), 1]) - 12)
+    cv2.line(image, (int((first - away)[0]), y), (int((last + away)[0]), y), (20, 20, 20), 5)
+    result, _ = _drawn(image, landmarks, 1.0)
+    assert result[y, int(landmarks[386, 0])].max() < 60

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from mien.types import ByteImage, FloatArray
+from mien.warping.mesh import LOWER_LIP, UPPER_LIP
 from mien.warping.mouth import Layer, Mouth, interior
-from mien.warping.teeth import ANCHORS, JAW, LOWER_LIP, UPPER_LIP, _data, locate_teeth, pose
+from mien.warping.teeth import ANCHORS, JAW, _data, locate_teeth, pose
 
 SIZE, UNIT = 480, 3.0
 RIGHT_LIDS = (33, 246, 161, 160, 159, 158, 157, 173, 133, 155, 154, 153, 145, 144, 163, 7)

@@ -83,9 +83,11 @@ def warp(image: ByteImage, matrix: FloatArray, size: int = CROP_SIZE) -> ByteIma
     margin = 4 + int(np.ceil(1 / np.sqrt(abs(np.linalg.det(matrix[:, :2])))))
     left, top = np.floor(corners.min(0)).astype(int) - margin
     right, bottom = np.ceil(corners.max(0)).astype(int) + margin
-    rows = np.clip(np.arange(top, bottom), 0, height - 1)
-    columns = np.clip(np.arange(left, right), 0, width - 1)
-    patch = Image.fromarray(np.ascontiguousarray(image[rows][:, columns]))
+    part = image[max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)]
+    if part.shape[:2] != (bottom - top, right - left):
+        rows = np.clip(np.arange(top, bottom), 0, height - 1)
+        part = image[rows][:, np.clip(np.arange(left, right), 0, width - 1)]
+    patch = Image.fromarray(np.ascontiguousarray(part))
     to_photo = invert(matrix)
     shrink = int(np.sqrt(abs(np.linalg.det(to_photo[:, :2]))))
     if shrink > 1:

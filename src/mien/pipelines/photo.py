@@ -17,10 +17,10 @@ from PIL import Image
 
 from mien.expressions.faces import blendshapes
 from mien.expressions.reading import at_rest as spoken_rest
-from mien.expressions.spec import Expression, Given, parse
+from mien.expressions.spec import Expression, Given, Part, parse
 from mien.face import align
 from mien.face.analyze import analyze, load_reader
-from mien.face.blendshapes import NAMES
+from mien.face.blendshapes import INDEX, NAMES
 from mien.face.landmarks import bounding_box
 from mien.face.subject import Subject
 from mien.images import read_image, to_rgb
@@ -29,7 +29,7 @@ from mien.types import ByteImage, Face, FloatArray, InputError
 from mien.warping.draw import Drawn, draw
 from mien.warping.lips import shut_by, shut_in
 from mien.warping.mouth import Mouth
-from mien.warping.target import REGIONS, Solver, at_rest, expressed, mask, reading
+from mien.warping.target import REGIONS, Solver, at_rest, expressed, limits, mask, reading
 
 SIDE = 256  # px of the close-up in which an expression is sought
 MARGIN = 1.7  # its width against that of the crop that the analyser reads
@@ -40,6 +40,7 @@ SMALLEST = 16.0  # px between the outer corners of the eyes
 STRONGEST = 1.5  # of a strength
 GAZE = [NAMES.index(name) for name in NAMES if name.startswith("eyeLook")]
 ASIDE = 0.25  # change of the gaze's readings from which words look somewhere; else eyes stay as they are
+PUCKER, SNEER = 1.8, 5.0  # coefficients per blendshape that is named
 TEETH = 0.01  # gap of the lips, of the height of the face, from which a mouth shows teeth
 PORTRAIT, HEADROOM = 1024, 2.5  # px of a portrait's side at most; its side against the face's height
 
@@ -112,12 +113,17 @@ class Sitter:
 
 @dataclass(frozen=True)
 class Wanted:
-    """What the analyser should read: `value` [57] where `weight` [57] in [0, 1] counts; `shut`: how surely the lips
-    are shut, 0 to 1, which readings say badly."""
+    """What the analyser should read: `value` [57] where `weight` [57] in [0, 1] counts.
+
+    Attributes:
+        shut: how surely the lips are shut, 0 to 1, which readings say badly. by_picture: whether a picture showed it;
+        else it was named, and the coefficients are known without a reading.
+    """
 
     value: FloatArray
     weight: FloatArray
     shut: float = 0.0
+    by_picture: bool = True
 
 
 @dataclass(frozen=True)
@@ -146,10 +152,11 @@ class Expressed:
 def seek(sitter: Sitter, wanted: Wanted, rounds: int = ROUNDS) -> Sought:
     """The coefficients with which the sitter reads as wanted, corrected `rounds` times by a reading of what they draw.
 
-    What the last correction draws is not read: on 26 people who were tried, further readings brought no more.
+    What the last correction draws is not read: on 26 people who were tried, further readings brought no more. What was
+    named and not shown is not corrected: by eye, corrections caricature it.
     """
     solver = Solver(sitter.own, wanted.value, wanted.weight)
-    for _ in range(rounds if solver.error(sitter.own) > 0 else 0):
+    for _ in range(rounds if wanted.by_picture and solver.error(sitter.own) > 0 else 0):
         solver.correct(sitter.closeup.read(solver.before, solver.after, wanted.shut))
     return Sought(solver.before, solver.after, wanted.shut)
 
@@ -220,7 +227,7 @@ class PhotoPipeline:
                 person's; else the reference's face is matched as it is, narrow eyes and all.
             region: what may change: eyes, brows, mouth or all.
             turn: yaw, pitch, roll in degrees that the head turns on, at most 15 each.
-            rounds: corrections, each after a reading of the result; 0 for a quick preview.
+            rounds: corrections of what a picture shows, each after a reading of the result; 0 for a quick preview.
 
         Raises:
             InputError: an expression or option cannot be used.
@@ -245,8 +252,8 @@ class PhotoPipeline:
                 shut += part.weight * shut_in(found.landmarks)
             else:
                 read = at_rest()
-                moves = blendshapes(part) - spoken_rest()
-                read[:52] = np.clip(read[:52] + moves, 0, 1)
+                moves = _spoken(part)
+                read[:52] = np.maximum(read[:52] + moves, 0)
                 change[:52] += part.weight * moves
                 shut += part.weight * shut_by(moves)
             value += part.weight * read
@@ -254,9 +261,10 @@ class PhotoPipeline:
             value = sitter.own - expressed(sitter.own) + change
             if not seen and np.abs(change[GAZE]).max() < ASIDE:
                 value[GAZE] = sitter.own[GAZE]
-            value[:52] = np.clip(value[:52], 0, 1)
+            value[:52] = np.clip(value[:52], 0, np.maximum(limits()[1], 1))
         # only pictures say how far eyes and mouth are open; words name blendshapes
-        return Wanted(value, np.r_[np.ones(52), np.full(5, min(seen, 1.0))], float(np.clip(shut, 0, 1)))
+        weight = np.r_[np.ones(52), np.full(5, min(seen, 1.0))]
+        return Wanted(value, weight, float(np.clip(shut, 0, 1)), seen > 0)
 
     def _look(self, picture: Picture, which: FaceChoice) -> tuple[ByteImage, Face]:
         if isinstance(picture, Subject):
@@ -278,7 +286,19 @@ def focused(sitter: Sitter, wanted: Wanted, strength: float, region: str) -> Wan
         raise InputError(f"a strength of {strength} cannot be made: give a number from 0 to {STRONGEST}")
     value = sitter.own + strength * (wanted.value - sitter.own)
     shut = wanted.shut * min(strength, 1.0) if region in ("mouth", "all") else 0.0
-    return Wanted(value, wanted.weight * mask(region), shut)
+    return replace(wanted, value=value, weight=wanted.weight * mask(region), shut=shut)
+
+
+def _spoken(part: Part) -> FloatArray:
+    """The movements [52] that a word or blendshapes ask for, on the coefficients' scale: a mouth that MediaPipe calls
+    fully puckered is not yet half of a kiss, and what a word calls a sneer it hears as a raised lip."""
+    moves = blendshapes(part) - spoken_rest()
+    moves[INDEX["mouthPucker"]] *= PUCKER
+    for side in ("Left", "Right") if part.word is not None else ():
+        sneer = moves[INDEX[f"noseSneer{side}"]]
+        moves[INDEX[f"mouthUpperUp{side}"]] -= 2 * sneer  # `labels.UNITS`, unit 9
+        moves[INDEX[f"noseSneer{side}"]] = SNEER * sneer
+    return moves
 
 
 def _name(picture: Picture | Subject, otherwise: str) -> str:

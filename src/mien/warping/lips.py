@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
+import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from mien.face.blendshapes import INDEX, NAMES
-from mien.types import FloatArray
+from mien.types import ByteImage, FloatArray
 from mien.warping.mesh import LOWER_LIP, OUTER_LOWER_LIP, OUTER_UPPER_LIP, UPPER_LIP
 
 # cm that blendshapes part lips by, over 10,369 photographs (`factory/lips.py`)
@@ -16,12 +20,160 @@ PARTING = {
 }  # fmt: skip
 SHUT, OPEN = 0.06, 0.16  # cm: lips less apart count as shut, lips farther apart as open
 ACROSS = 9.0  # cm between the outer corners of the eyes
-HOLD = 0.2  # of a lip's height, how far inside it the edge of one that parts or closes is held
+HOLD, HELD = (
+    0.2,
+    2.5,
+)  # of a lip's height, how far inside it the edge of one is held that parts or closes by units
+CLOSING = 1.3  # the same in units, at least, of lips that close over teeth
 INNER = tuple(zip(UPPER_LIP[1:-1], LOWER_LIP[1:-1], strict=True))
 OUTER = tuple(zip(OUTER_UPPER_LIP[1:-1], OUTER_LOWER_LIP[1:-1], strict=True))
+# from the lips' inner edges outward, and the share that each goes along with them
+ROWS = (
+    ((UPPER_LIP, LOWER_LIP), 1.0),
+    (
+        (
+            (62, 183, 42, 41, 38, 12, 268, 271, 272, 407, 292),
+            (62, 96, 89, 179, 86, 15, 316, 403, 319, 325, 292),
+        ),
+        0.6,
+    ),
+    (
+        (
+            (76, 184, 74, 73, 72, 11, 302, 303, 304, 408, 306),
+            (76, 77, 90, 180, 85, 16, 315, 404, 320, 307, 306),
+        ),
+        0.3,
+    ),
+)
+OUTSIDES = OUTER_UPPER_LIP, OUTER_LOWER_LIP
+LEAST, LEAST_BAND = 0.55, 0.4  # of a lip's height, and of the height of each band of it, that pressing leaves
+SQUARE = 2.2  # exponent of the superellipse that a wide mouth is at most; 2 is an ellipse
+EVEN = 0.7  # share of what a wide mouth's corners are stretched by more than its middle that is evened out
+ASTRAY, STEPS = (
+    3.0,
+    33,
+)  # units (90 between the outer eye corners): how far from their landmarks shut lips meet
+SHUTTABLE = 8.0  # units: landmarks farther apart are no shut lips'
 MOUTH = np.array([name.startswith(("mouth", "jaw")) for name in NAMES])
+RESTING = (
+    2.5,
+    5.5,
+)  # units: lips farther apart than the first are hardly so at rest, farther than the second never
 LITTLE = 0.4  # sum of blendshapes: what goes from a mouth that shows less than this closes it by a part only
 LIFTS = tuple(INDEX[f"mouth{name}{side}"] for name in ("LowerDown", "UpperUp") for side in ("Left", "Right"))
+
+
+@lru_cache(maxsize=1)
+def _curve() -> FloatArray:
+    """[61, 11]: a Catmull-Rom spline through eleven points, six steps apart."""
+    extended = np.zeros((13, 11))
+    extended[1:-1] = np.eye(11)
+    extended[0, :2], extended[-1, -2:] = (2, -1), (-1, 2)
+    t = np.arange(6)[:, None] / 6
+    weights = 0.5 * np.concatenate(
+        [-t + 2 * t**2 - t**3, 2 - 5 * t**2 + 3 * t**3, t + 4 * t**2 - 3 * t**3, t**3 - t**2], 1
+    )
+    rows = [weights @ extended[k : k + 4] for k in range(10)]
+    return np.concatenate([*rows, np.eye(11)[-1:]])
+
+
+def edges(landmarks: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """The inner edges of the upper and the lower lip as smooth curves [61, 2] px, from corner to corner."""
+    flat = np.asarray(landmarks, np.float64)[:, :2]
+    upper, lower = _curve() @ flat[list(UPPER_LIP)], _curve() @ flat[list(LOWER_LIP)]
+    down = downward(flat)
+    crossing = np.clip((upper - lower) @ down, 0, None)[:, None] * down
+    return upper - 0.5 * crossing, lower + 0.5 * crossing
+
+
+def downward(landmarks: FloatArray) -> FloatArray:
+    """The face's downward direction in the picture, length 1 [2]."""
+    down = landmarks[152, :2] - landmarks[168, :2]
+    return np.asarray(down / max(float(np.linalg.norm(down)), 1e-6))
+
+
+def lip_gap(landmarks: FloatArray, unit: float) -> float:
+    """How far the inner lips are apart where they are most, in units; `unit`: px a unit."""
+    upper, lower = edges(landmarks)
+    return float(((lower - upper) @ downward(landmarks)).max()) / unit
+
+
+def on_line(image: ByteImage, landmarks: FloatArray) -> FloatArray:
+    """`landmarks` [478, 3] px with the inner edges of shut lips on the dark line between those, in `image` [H, W, 3].
+
+    Landmarks miss it by up to a third of a lip's height, and lie apart on full lips that are shut. The line is the
+    darkest path near them (dynamic programming); lips that show teeth or much dark between them stay as they are.
+    """
+    unit = float(np.linalg.norm(landmarks[33, :2] - landmarks[263, :2])) / 90
+    upper, lower = edges(landmarks)
+    down = downward(landmarks)
+    gap = float(((lower - upper) @ down).max())
+    reach = np.linspace(-1, 1, STEPS) * (ASTRAY * unit + 0.5 * gap)
+    line = 0.5 * (upper + lower)
+    at = line + reach[:, None, None] * down  # [STEPS, 61, 2]
+    (left, top), (right, bottom) = (
+        np.floor(at.min((0, 1))).astype(int).clip(2) - 2,
+        np.ceil(at.max((0, 1))).astype(int) + 3,
+    )
+    part = image[top:bottom, left:right]
+    if gap > SHUTTABLE * unit or min(part.shape[:2]) < 5:
+        return landmarks
+    soft = cv2.GaussianBlur(part, (0, 0), 0.3 + 0.2 * unit).astype(np.float32)
+
+    def colours(points: FloatArray) -> FloatArray:
+        x, y = ((points[..., k] - (left, top)[k] - 0.5).astype(np.float32) for k in (0, 1))
+        return np.asarray(cv2.remap(soft, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE))
+
+    seen = colours(at)
+    shut = _looks_shut(seen, colours(np.stack([upper, lower]) + 2.5 * unit * np.array([-1, 1])[:, None, None] * down),
+                       reach / unit, 0.5 * gap / unit)  # fmt: skip
+    if shut == 0:
+        return landmarks
+    light = seen.mean(-1)
+    off = (
+        shut * reach[_darkest(light / max(float(light.std()), 2.0) + 0.6 * (reach / reach[-1])[:, None] ** 2)]
+    )
+    off = np.convolve(np.pad(off, 3, mode="edge"), np.ones(7) / 7, "valid")[::6, None]
+    result = landmarks.copy()
+    for rows, share in ROWS:
+        for row in rows:
+            sides = slice(0 if row is rows[0] else 1, 11 if row is rows[0] else -1)  # corners are in both
+            result[list(row)[sides], :2] += share * off[sides] * down
+    apart = shut * ((result[list(LOWER_LIP), :2] - result[list(UPPER_LIP), :2]) @ down)[:, None] * down
+    result[list(UPPER_LIP), :2] += 0.5 * apart
+    result[list(LOWER_LIP[1:-1]), :2] -= 0.5 * apart[1:-1]
+    return result
+
+
+def _looks_shut(across: FloatArray, lips: FloatArray, at: FloatArray, half: float) -> float:
+    """How surely lips are shut, 0 to 1, by colours `across` [n, 61, 3] the line between them, `at` [n] units from it,
+    and of the `lips` [..., 3]; `half` of the gap, in units.
+    """
+    if half < 0.5:
+        return 1.0
+    between = across[np.abs(at) < max(half, at[-1] / len(at)), 12:49]
+    light, lip = between.mean(-1), float(np.median(lips.mean(-1)))
+    red = [
+        (part[..., 0] - 0.5 * (part[..., 1] + part[..., 2])) / (part.mean(-1) + 8) for part in (between, lips)
+    ]
+    redness = float(np.median(red[1]))
+    pale = (light > 0.9 * lip) & (red[0] < 0.6 * redness) if redness > 0.03 else light > 1.25 * lip
+    dark = 2 * half * float((light < 0.6 * lip).mean())  # units
+    return float(np.clip((0.1 - pale.mean()) / 0.06, 0, 1) * np.clip((2.4 - dark) / 1.0, 0, 1))
+
+
+def _darkest(cost: FloatArray) -> NDArray[np.integer]:
+    """Rows [columns] of the cheapest path through costs [rows, columns], at most two rows up or down a column."""
+    best, came = cost[:, 0], []
+    for column in cost.T[1:]:
+        padded = np.pad(best, 2, constant_values=np.inf)
+        ways = np.stack([padded[2 + k : 2 + k + len(best)] + 0.15 * k * k for k in range(-2, 3)])
+        came.append(ways.argmin(0) - 2)
+        best = ways.min(0) + column
+    path = [int(best.argmin())]
+    for way in came[::-1]:
+        path.append(path[-1] + int(way[path[-1]]))
+    return np.array(path[::-1])
 
 
 def shut_by(moves: FloatArray) -> float:
@@ -43,7 +195,7 @@ def _let_go(before: FloatArray, after: FloatArray) -> float:
     """Share of the mouth's own expression that is taken away, 0 to 1."""
     shown = np.maximum(before[MOUTH], 0)
     gone = np.maximum(shown - np.maximum(after[MOUTH], 0), 0).sum()
-    return float(min(1.2 * gone / max(shown.sum(), LITTLE), 1.0))  # a trace of it is as good as nothing
+    return float(min(2.0 * gone / max(shown.sum(), LITTLE), 1.0))  # the half of it no longer parts lips
 
 
 def meet(
@@ -70,7 +222,9 @@ def meet(
         return np.asarray((points[lower, :2] - points[upper, :2]) @ down)
 
     own, middle = np.maximum(gaps(landmarks), 0), len(upper) // 2
-    stays = own * (1 - shut * _let_go(before, after))
+    unit = float(np.linalg.norm(landmarks[33, :2] - landmarks[263, :2])) / 90
+    wide = (float(own.max()) / unit - RESTING[0]) / (RESTING[1] - RESTING[0])
+    stays = own * (1 - shut * max(_let_go(before, after), min(wide, 1.0)))
     excess = shut * (float(gaps(target)[middle]) - float(stays[middle]))
     if excess > 0:
         target -= excess / max(float(gaps(lifts)[middle]), 1e-6) * lifts
@@ -81,6 +235,55 @@ def meet(
     crossing = np.maximum(-gaps(target), 0)[:, None] * down
     target[upper, :2] -= 0.5 * crossing
     target[lower, :2] += 0.5 * crossing
+    _round_off(landmarks, target, down)
+    _keep_height(landmarks, target)
+
+
+def _round_off(landmarks: FloatArray, target: FloatArray, down: FloatArray) -> None:
+    """Make the opening of a wide mouth in `target` [478, 3] px no squarer than a superellipse, and stretch its lips
+    about evenly from corner to corner, in place."""
+    corners = target[[UPPER_LIP[0], UPPER_LIP[-1]], :2]
+    across = corners[1] - corners[0]
+    wide = float(np.linalg.norm(across))
+    gap = float(((target[list(LOWER_LIP), :2] - target[list(UPPER_LIP), :2]) @ down).max())
+    share = float(np.clip((gap / max(wide, 1e-6) - 0.25) / 0.25, 0, 1))
+    if share == 0:
+        return
+    for lip, sign in ((0, -1.0), (1, 1.0)):
+        points = target[list(ROWS[0][0][lip][1:-1]), :2] - corners[0]
+        along = (points @ across / wide**2).clip(0, 1)
+        away = sign * ((points - along[:, None] * across) @ down)
+        most = max(float(away.max()), 0.0) * (1 - np.abs(2 * along - 1) ** SQUARE) ** (1 / SQUARE)
+        back = share * np.maximum(away - most, 0)[:, None] * (sign * down)
+        for row in (*(rows[lip] for rows, _ in ROWS), OUTSIDES[lip]):
+            target[list(row[1:-1]), :2] -= back
+            _even_out(landmarks, target, list(row), EVEN * share)
+
+
+def _even_out(landmarks: FloatArray, target: FloatArray, row: list[int], share: float) -> None:
+    """Slide a row of landmarks of `target` along itself, by a `share` of the way to where all of it is stretched alike,
+    in place."""
+    fine = _curve() @ target[row]
+    at, was = (
+        np.concatenate([[0.0], np.linalg.norm(np.diff(points[:, :2], axis=0), axis=1).cumsum()])
+        for points in (fine, _curve() @ landmarks[row])
+    )
+    goal = at[::6] + share * (was[::6] * at[-1] / max(was[-1], 1e-6) - at[::6])
+    target[row] = np.stack([np.interp(goal, at, fine[:, k]) for k in range(3)], 1)
+
+
+def _keep_height(landmarks: FloatArray, target: FloatArray) -> None:
+    """Let no lip of `target` [478, 3] px lose more of its height than `LEAST` leaves, nor fold, in place."""
+    outward = -downward(landmarks)
+    for lip in (0, 1):
+        columns = np.array([*(rows[lip] for rows, _ in ROWS), OUTSIDES[lip]])[:, 1:-1]  # inner edge first
+        first, last = (np.diff(points[columns, :2] @ outward, axis=0) for points in (landmarks, target))
+        first = np.maximum(first, 0)
+        bands = np.maximum(last, LEAST_BAND * first)
+        whole = np.maximum(last.sum(0), LEAST * first.sum(0))
+        bands = bands * whole / np.maximum(bands.sum(0), 1e-6)
+        target[columns[1:], :2] += (bands - last).cumsum(0)[..., None] * outward
+        outward = -outward
 
 
 def held(landmarks: FloatArray, target: FloatArray) -> FloatArray:
@@ -90,9 +293,13 @@ def held(landmarks: FloatArray, target: FloatArray) -> FloatArray:
     must the dark line between shut lips stay with one of them.
     """
     result = landmarks.copy()
+    apart = HELD * float(np.linalg.norm(landmarks[33, :2] - landmarks[263, :2])) / 90
     for (top, bottom), (above, below) in zip(INNER, OUTER, strict=True):
         first, last = (float(np.linalg.norm((p[bottom] - p[top])[:2])) for p in (landmarks, target))
-        share = HOLD * abs(last - first) / max(last, first, 1e-6)
-        result[top] += share * (landmarks[above] - landmarks[top])
-        result[bottom] += share * (landmarks[below] - landmarks[bottom])
+        much = min(abs(last - first) / apart, 1.0)
+        least = CLOSING * apart / HELD * (first > last)
+        for edge, outer in ((top, above), (bottom, below)):
+            lip = landmarks[outer] - landmarks[edge]
+            share = max(HOLD, min(least / max(float(np.linalg.norm(lip[:2])), 1e-6), 0.45))
+            result[edge] += much * share * lip
     return result

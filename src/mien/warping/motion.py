@@ -2,20 +2,24 @@
 
 The photo is cut along the face mesh; rings round the face carry its motion out until it has died away. Which triangle
 a pixel lies in is drawn at low resolution, its affine map read off there, and the map enlarged: a face of any size
-costs the same but for the remap.
+costs the same but for the remap. Lips part along a smooth line; there each has a map of its own, that goes on beyond
+its edge.
 
 Pixels: a point (x, y) is in pixels, with pixel (row, column) centred at (column + 0.5, row + 0.5).
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from mien.types import ByteImage, FloatArray
+from mien.warping.lips import downward, edges
 from mien.warping.mesh import (
     LEFT_LOWER_LID,
     LEFT_UPPER_LID,
@@ -33,7 +37,30 @@ from mien.warping.mesh import (
 RINGS = ((1.12, 0.72), (1.3, 0.38), (1.55, 0.12), (1.9, 0.0))
 CELLS = 288  # of the map across the outermost ring
 STILL = 0.03  # px: what moves less keeps every bit
+BESIDE = 3  # cells round the mouth's opening in which each lip has its own map
 SQUEEZED = 1.5  # source pixels per result pixel above which the photo is blurred first
+BAND = 64  # px
+
+
+@dataclass(frozen=True)
+class Parting:
+    """The line along which lips part, and the map of either side.
+
+    Attributes:
+        line: [n, 2] px of the region, from corner to corner. down: the face's downward direction [2].
+        cells: rows and columns of the motion's grid. upper, lower: that part of it [h, w, 2] for each lip, which goes
+            on beyond the lip's edge.
+    """
+
+    line: FloatArray
+    down: FloatArray
+    cells: tuple[slice, slice]
+    upper: FloatArray
+    lower: FloatArray
+
+    def below(self, left: int, top: int, width: int, height: int) -> ByteImage:
+        """[height, width] uint8, 255 below the line, of a box whose first pixel is (left, top)."""
+        return _below(self.line - [left, top], self.down, width, height, cv2.LINE_AA)
 
 
 @dataclass(frozen=True)
@@ -42,16 +69,38 @@ class Motion:
 
     Attributes:
         box: x0, y0, x1, y1 of the region in px of the photo. grid: [h, w, 2] float32, source minus result px, coarse.
+        parting: of the lips; None where there is no mouth.
     """
 
     box: tuple[int, int, int, int]
     grid: FloatArray
+    parting: Parting | None = None
 
     def field(self) -> tuple[FloatArray, FloatArray]:
         """x and y [H, W] float32 of the region at full size: source minus result, px."""
         x0, y0, x1, y1 = self.box
         x, y = (cv2.resize(part, (x1 - x0, y1 - y0)) for part in cv2.split(self.grid))
         return np.asarray(x), np.asarray(y)
+
+    @cached_property
+    def squeeze(self) -> float:
+        """The most source pixels per result pixel."""
+        return float(self._squeeze.max())
+
+    @cached_property
+    def soft(self) -> FloatArray | None:
+        """Share [H, W] float32 of the blurred photo in each pixel at full size; None: nothing is squeezed so far."""
+        x0, y0, x1, y1 = self.box
+        share = np.clip((self._squeeze - SQUEEZED) / SQUEEZED, 0, 1)
+        return np.asarray(cv2.resize(share, (x1 - x0, y1 - y0))) if share.any() else None
+
+    @cached_property
+    def _squeeze(self) -> FloatArray:
+        """Source pixels per result pixel, in the direction of most, of every cell of the grid [h, w] float32."""
+        cell = (self.box[2] - self.box[0]) / self.grid.shape[1]
+        across, down = np.gradient(self.grid[..., 0], axis=1), np.gradient(self.grid[..., 1], axis=0)
+        stretch = np.maximum(np.abs(1 + across / cell), np.abs(1 + down / cell))
+        return np.asarray(stretch, np.float32)
 
 
 @lru_cache(maxsize=1)
@@ -146,7 +195,72 @@ def motion(
     sides = [np.clip(of[k] + by_x * of[k + 2] + by_y * of[k + 4], of[k + 6], of[k + 8]) for k in (2, 3)]
     grid = np.stack(sides, 2)
     _fill_gaps(grid, index, p[-2 * len(OVAL) : -len(OVAL)])
-    return Motion((x0, y0, x1, y1), grid)
+    parting = _parting(grid, index, target, np.array([x0, y0]), zoom_xy) if source is None else None
+    return Motion((x0, y0, x1, y1), grid, parting)
+
+
+@lru_cache(maxsize=1)
+def _sides() -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Which triangles are not the upper lip's, which not the lower's: [m + 1] each, the last for no triangle."""
+    first = len(triangles())
+    sides = []
+    for other in (LOWER_LIP, UPPER_LIP):
+        no: NDArray[np.bool_] = np.isin(_cut(), other[1:-1]).max(1)
+        no[first : first + len(strip(LOWER_LIP, UPPER_LIP))] = True
+        sides.append(np.append(no, True))
+    return sides[0], sides[1]
+
+
+def _parting(
+    grid: FloatArray, index: IndexArray, target: FloatArray, origin: FloatArray, zoom: FloatArray
+) -> Parting | None:
+    """The parting of a map `grid` [h, w, 2] made of triangles `index` [h, w]; `zoom` [2]: cells a px."""
+    curves, down = np.stack(edges(target)) - origin, downward(target)
+    outline = curves.reshape(-1, 2) * zoom
+    low = np.floor(outline.min(0)).astype(int) - BESIDE
+    high = np.ceil(outline.max(0)).astype(int) + BESIDE
+    (left, top), (right, bottom) = low.clip(0).tolist(), np.minimum(high, index.shape[::-1]).tolist()
+    if right - left < 2 * BESIDE or bottom - top < 2 * BESIDE:
+        return None
+    cells = np.s_[top:bottom, left:right]
+    line = curves.mean(0)
+    below = _below(line * zoom - [left, top], down, right - left, bottom - top, cv2.LINE_8) > 0
+    across = (line[-1] - line[0]) * zoom
+    rows, columns = np.mgrid[top:bottom, left:right] + 0.5
+    along = ((columns - line[0, 0] * zoom[0]) * across[0] + (rows - line[0, 1] * zoom[1]) * across[1]) / max(
+        float(across @ across), 1e-6
+    )
+    between = (along > 0) & (along < 1)
+    parts = []
+    for foreign, beyond in zip(_sides(), (below, ~below), strict=True):
+        part = grid[cells].copy()
+        holes = foreign[index[cells]] | (beyond & between)
+        _fill(part, holes)
+        for _ in range(3):  # neighbours that share a nearest one would repeat its texture
+            part[holes] = cv2.GaussianBlur(part, (0, 0), 1.2)[holes]
+        part[1:-1, 1:-1] = cv2.medianBlur(part, 3)[1:-1, 1:-1]  # single cells of slivers at the corners
+        parts.append(part)
+    return Parting(line, down, cells, *parts)
+
+
+def _below(line: FloatArray, down: FloatArray, width: int, height: int, kind: int) -> ByteImage:
+    """[height, width] uint8, 255 below a `line` [n, 2] px and its ends' downward continuations."""
+    far = down * (2 * (width + height))
+    outline = np.concatenate([line, line[-1:] + far, line[:1] + far]) - 0.5
+    mask = np.zeros((height, width), np.uint8)
+    return np.asarray(cv2.fillPoly(mask, [np.round(outline * 16).astype(np.int32)], 255, kind, 4))
+
+
+def _fill(grid: FloatArray, holes: NDArray[np.bool_]) -> None:
+    """Give `holes` [h, w] in a map [h, w, 2] their nearest neighbour's motion, in place."""
+    if not holes.any() or holes.all():
+        return
+    _, nearest = cv2.distanceTransformWithLabels(
+        holes.astype(np.uint8), cv2.DIST_L2, 3, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    of = np.zeros((int(nearest.max()) + 1, 2), np.float32)
+    of[nearest[~holes]] = grid[~holes]
+    grid[holes] = of[nearest[holes]]
 
 
 def _fill_gaps(grid: FloatArray, index: IndexArray, outline: FloatArray) -> None:
@@ -154,11 +268,9 @@ def _fill_gaps(grid: FloatArray, index: IndexArray, outline: FloatArray) -> None
     within = cv2.fillConvexPoly(np.zeros(index.shape, np.uint8), outline.astype(np.int32), 1)
     gaps = (within > 0) & (index < 0)
     if gaps.any():
-        covered = (index < 0).astype(np.uint8)
-        _, nearest = cv2.distanceTransformWithLabels(covered, cv2.DIST_L2, 3, labelType=cv2.DIST_LABEL_PIXEL)
-        of = np.zeros((int(nearest.max()) + 1, 2), np.float32)
-        of[nearest[index >= 0]] = grid[index >= 0]
-        grid[gaps] = of[nearest[gaps]]
+        filled = grid.copy()
+        _fill(filled, index < 0)
+        grid[gaps] = filled[gaps]
 
 
 def carry(image: ByteImage, moving: Motion) -> ByteImage:
@@ -168,12 +280,52 @@ def carry(image: ByteImage, moving: Motion) -> ByteImage:
     """
     x0, y0, x1, y1 = moving.box
     result = image[y0:y1, x0:x1].copy()
-    part = _moved(moving)
-    by_x, by_y = (field[part] for field in moving.field())
-    if by_x.size:
-        moves = (np.abs(by_x) >= STILL) | (np.abs(by_y) >= STILL)
-        cv2.copyTo(_sampled(image, moving, by_x, by_y, part), moves.astype(np.uint8), result[part])
+    rows, columns = _moved(moving)
+    by_x, by_y = moving.field()
+    for top in range(rows.start, rows.stop, BAND):  # what is small stays in the processor's cache
+        band = slice(top, min(top + BAND, rows.stop)), columns
+        moves = (np.abs(by_x[band]) >= STILL) | (np.abs(by_y[band]) >= STILL)
+        left, right = _span(moves.any(0))
+        part = band[0], slice(columns.start + left, columns.start + right)
+        if left < right:
+            moved = _sampled(image, moving, by_x[part], by_y[part], part)
+            cv2.copyTo(moved, moves[:, left:right].astype(np.uint8), result[part])
+    if by_x[rows, columns].size and moving.parting is not None:
+        _part_lips(image, moving, moving.parting, result)
     return result
+
+
+def _part_lips(image: ByteImage, moving: Motion, parting: Parting, result: ByteImage) -> None:
+    """Lay both lips over the region `result` [h, w, 3], each by its own map up to the line between them."""
+    height, width = result.shape[:2]
+    shape = moving.grid.shape
+    rows, columns = (
+        slice(int(np.ceil((side.start + 0.5) * size / count)), int((side.stop - 0.5) * size / count))
+        for side, size, count in zip(parting.cells, (height, width), shape[:2], strict=True)
+    )
+    at = np.arange(rows.start, rows.stop), np.arange(columns.start, columns.stop)
+    at_cells = [(at[k] + 0.5) * shape[k] / (height, width)[k] - 0.5 - parting.cells[k].start for k in (0, 1)]
+    sides, moves = [], np.zeros((len(at[0]), len(at[1])), bool)
+    for grid in (parting.upper, parting.lower):
+        by_x, by_y = np.ascontiguousarray(_at(_at(grid, at_cells[0], 0), at_cells[1], 1).transpose(2, 0, 1))
+        moves |= (np.abs(by_x) >= STILL) | (np.abs(by_y) >= STILL)
+        sides.append(_sampled(image, moving, by_x, by_y, (rows, columns)))
+    below = parting.below(columns.start, rows.start, len(at[1]), len(at[0]))
+    mixed = (
+        sides[0]
+        + (below.astype(np.float32) / 255)[..., None] * (sides[1].astype(np.float32) - sides[0])
+        + 0.5
+    )
+    cv2.copyTo(mixed.astype(np.uint8), moves.astype(np.uint8), result[rows, columns])
+
+
+def _at(values: FloatArray, where: FloatArray, axis: int) -> FloatArray:
+    """`values` at fractional indices `where` [n] along an axis, the last ones repeated beyond the ends."""
+    where = where.clip(0, values.shape[axis] - 1)
+    low = np.minimum(where.astype(int), values.shape[axis] - 2)
+    share = np.float32(where - low).reshape([-1 if k == axis else 1 for k in range(values.ndim)])
+    first, second = np.take(values, low, axis), np.take(values, low + 1, axis)
+    return np.asarray(first + share * (second - first), np.float32)
 
 
 def sample(image: ByteImage, moving: Motion) -> ByteImage:
@@ -186,25 +338,32 @@ def _sampled(
     image: ByteImage, moving: Motion, by_x: FloatArray, by_y: FloatArray, part: tuple[slice, slice]
 ) -> ByteImage:
     """The pixels that a part of the region points at; by_x, by_y: its field."""
-    x0, y0, x1, y1 = moving.box
+    x0, y0, _, _ = moving.box
     rows, columns = (np.arange(side.start, side.stop, dtype=np.float32) for side in part)
     at_x, at_y = by_x + (columns + x0), by_y + (rows[:, None] + y0)
     left, top = (max(0, int(at.min()) - 3) for at in (at_x, at_y))
-    patch = np.ascontiguousarray(image[top : int(at_y.max()) + 4, left : int(at_x.max()) + 4])
+    patch = image[top : int(at_y.max()) + 4, left : int(at_x.max()) + 4]
     at_x -= left
     at_y -= top
     moved = cv2.remap(patch, at_x, at_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-    squeeze = _squeeze(moving)
-    if squeeze.max() > SQUEEZED:
-        share = np.clip((squeeze - SQUEEZED) / SQUEEZED, 0, 1)
-        share = cv2.resize(share, (x1 - x0, y1 - y0))[part]
-        at = np.s_[slice(*_span(share.any(1))), slice(*_span(share.any(0)))]
-        if share[at].size:
-            soft = _blurred(patch, at_x[at], at_y[at], 0.4 * float(min(squeeze.max(), 4)))
+    if moving.soft is not None:
+        share, sigma = moving.soft[part], 0.4 * min(moving.squeeze, 4.0)
+        for at in _tiles(share):
+            soft = _blurred(patch, at_x[at], at_y[at], sigma)
             sharp = moved[at]
             mixed = sharp + share[at][..., None] * (soft.astype(np.float32) - sharp) + 0.5
             moved[at] = mixed.astype(np.uint8)
     return np.asarray(moved, np.uint8)
+
+
+def _tiles(share: FloatArray) -> Iterator[tuple[slice, slice]]:
+    """Tiles of a band of `share` [h, w] with anything above 0: what is squeezed is narrow, and lies far apart."""
+    left, right = _span(share.any(0))
+    for column in range(left, right, BAND):
+        columns = slice(column, min(column + BAND, right))
+        rows = slice(*_span(share[:, columns].any(1)))
+        if rows.stop:
+            yield rows, columns
 
 
 def _blurred(image: ByteImage, x: FloatArray, y: FloatArray, sigma: float) -> ByteImage:
@@ -216,7 +375,7 @@ def _blurred(image: ByteImage, x: FloatArray, y: FloatArray, sigma: float) -> By
     return np.asarray(cv2.remap(part, x - left, y - top, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE))
 
 
-def _span(some: FloatArray) -> tuple[int, int]:
+def _span(some: NDArray[np.bool_] | np.bool_) -> tuple[int, int]:
     """First index [n] that is true, and one past the last."""
     at = np.flatnonzero(some)
     return (int(at[0]), int(at[-1]) + 1) if at.size else (0, 0)
@@ -233,12 +392,3 @@ def _moved(moving: Motion) -> tuple[slice, slice]:
         start, stop = int((first - 1) * cell), int(np.ceil((last + 1) * cell))
         sides.append(slice(max(start, 0), min(stop, length)) if last else slice(0, 0))
     return sides[0], sides[1]
-
-
-def _squeeze(moving: Motion) -> FloatArray:
-    """Source pixels per result pixel, in the direction of most, of every cell of the grid [h, w] float32."""
-    x0, _, x1, _ = moving.box
-    cell = (x1 - x0) / moving.grid.shape[1]
-    across, down = np.gradient(moving.grid[..., 0], axis=1), np.gradient(moving.grid[..., 1], axis=0)
-    stretch = np.maximum(np.abs(1 + across / cell), np.abs(1 + down / cell))
-    return np.asarray(stretch, np.float32)

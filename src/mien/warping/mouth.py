@@ -15,11 +15,13 @@ import numpy as np
 
 from mien.types import ByteImage, FloatArray
 from mien.warping import tone
+from mien.warping.lips import edges, lip_gap, on_line
 from mien.warping.mouth_drawn import drawn
-from mien.warping.mouth_shown import Shown, borrowed, shown
-from mien.warping.teeth import JAW, Teeth, jaw_drop, lip_gap, lips, locate_teeth, pose, smooth, view_of
+from mien.warping.mouth_shown import Shown, borrowed, shown, uncovered
+from mien.warping.teeth import CROWN, JAW, Teeth, View, jaw_drop, locate_teeth, pose, smooth, view_of
 
 CLOSED_LINE = 0.7  # width of the line between shut lips, in units
+GUM = 1.2  # units of gum above the upper teeth that a mouth shows at most
 _ATLAS_BLUR = 0.16  # sigma of the sharpest edges of the drawn teeth, in units
 
 
@@ -47,6 +49,22 @@ class Layer:
 NOTHING = Layer(np.zeros((0, 0, 3), np.float32), np.zeros((0, 0), np.float32), 0, 0)
 
 
+def opening(view: View, roll: float) -> FloatArray:
+    """How much of each pixel the inside of the mouth shows [h, w], 0 to 1.
+
+    The lower lip rolls in over `roll` units, and a web of lip rounds the corners, the more the wider the mouth is open.
+    """
+    wide = float(smooth(view.gap / max(view.width, 1e-3), 0.25, 0.6))
+    sides = smooth(np.abs(view.along), 0.55, 0.95) * wide
+    edge, web = (
+        cv2.GaussianBlur(view.mask, (0, 0), max(units * view.unit, 0.5)).astype(np.float32) / 255
+        for units in (0.35, 1.5)
+    )
+    inside = smooth(edge, 0.45, 0.95) * (1 - sides * (1 - smooth(web, 0.4, 0.85)))
+    rolled = 0.25 + 0.75 * smooth(view.from_lower, 0.0, roll)
+    return np.asarray(inside * rolled, np.float32)
+
+
 @dataclass
 class Mouth:
     """A photo's mouth, ready to be opened: everything that depends on the photo alone is computed once.
@@ -62,21 +80,29 @@ class Mouth:
     colour: tone.Tone = field(init=False)
     place: Teeth = field(init=False)
     source: Shown | None = field(init=False)
+    on_line: FloatArray = field(init=False)  # the landmarks with shut lips where they meet, see `on_line`
+    apart: float = field(init=False)  # the photo's lips, in units
+    roll: float = field(init=False)  # units of the lower lip's inner side that the photo has
     parted: float = field(init=False, default=0.0)  # lips apart, without teeth to be seen, in units
 
     def __post_init__(self) -> None:
         self.landmarks = np.asarray(self.landmarks, np.float64)
+        self.on_line = on_line(self.image, self.landmarks)
+        self.apart = lip_gap(self.on_line, pose(self.landmarks).scale)
+        self.roll = 1.3 - 0.8 * float(smooth(self.apart, 0.5, 2.0))
         self.colour = tone.measure(self.image, self.landmarks)
         self.place = locate_teeth(self.landmarks)
         self.source = shown(self.image, self.landmarks, self.colour)
         if self.source is None:
-            self.parted = lip_gap(self.landmarks, pose(self.landmarks).scale)
+            self.parted = self.apart
         if self.source is None and self.teeth is not None:
             self.source = shown(*self.teeth, self.colour)
         if self.source is not None:  # what must be drawn beside real teeth goes on from them
             theirs = self.source.teeth
             self.place = replace(self.place, x=theirs.x, edge=theirs.edge, size=theirs.size)
-            self.colour = replace(self.colour, enamel=self.colour.enamel * self.source.enamel)
+            trust = float(smooth(self.source.tall, 2.0, 6.0))  # a strip of teeth lies in the lip's shade
+            enamel = self.colour.enamel * self.source.enamel**trust
+            self.colour = replace(self.colour, enamel=enamel, hue=self.colour.hue * self.source.hue)
 
     def interior(self, target: FloatArray) -> Layer:
         """What lies between the lips when the landmarks are at `target` [478, 3] px.
@@ -90,14 +116,26 @@ class Mouth:
         view = view_of(target, self.image.shape, where)
         if view is None:
             return self._line(target, where.scale)
-        jaw = jaw_drop(float(where.head(target)[list(JAW), 1].mean()) - self.place.jaw)
-        picture = drawn(view, where, self.place, jaw, self.colour)
+        head = where.head(target)
+        jaw = jaw_drop(float(head[list(JAW), 1].mean()) - self.place.jaw)
+        place, whole = self.place, 0.0
+        if self.source is not None:  # a strip of teeth makes no whole ones
+            whole = float(smooth(self.source.tall / max(uncovered(head, place), 1.0), 0.5, 0.65))
+        if not whole:  # a lip that lifts high shows little gum: the place of teeth is a guess
+            gum = place.edge - CROWN * place.size - float(head[13, 1])
+            place = replace(place, edge=place.edge - max(gum - GUM, 0.0))
+        picture = drawn(view, where, place, jaw, self.colour)
         picture = tone.grain(picture, self.colour, _ATLAS_BLUR * where.scale)
         if self.source is not None:
-            picture = borrowed(view, where, jaw, self.source, picture)
-        mask = cv2.GaussianBlur(view.mask, (0, 0), max(0.22 * view.unit, 0.4)).astype(np.float32) / 255
+            if whole:
+                own = borrowed(view, where, jaw, self.source, picture)
+                picture = picture + np.float32(whole) * (own - picture)
+            closing = smooth(self.apart - view.gap, 0.5, 2.0) * (1 - smooth(view.gap, 0.5, 3.0))
+            picture = picture * (1 - 0.65 * closing)
         further = smooth(view.gap - max(self.parted - 0.3, 0.0), 0.4, 1.5)
-        alpha = smooth(mask, 0.3, 0.95) * further * (view.mask > 0)
+        if self.source is not None:  # no teeth may be left between lips that close
+            further = np.maximum(further, smooth(self.apart - view.gap, 0.5, 2.0))
+        alpha = opening(view, self.roll) * further
         return Layer(picture, alpha.astype(np.float32), view.left, view.top)
 
     def _line(self, target: FloatArray, unit: float) -> Layer:
@@ -105,10 +143,10 @@ class Mouth:
 
         What the motion map finds there lies between the photo's lips, teeth for instance.
         """
-        closed = lip_gap(self.landmarks, pose(self.landmarks).scale) - lip_gap(target, unit)
+        closed = self.apart - lip_gap(target, unit)
         share = float(smooth(closed, 1.0, 3.0))
-        curve = np.mean(lips(target), 0)
-        width = max(CLOSED_LINE * unit, 2.0)
+        curve = np.mean(edges(target), 0)
+        width = max(CLOSED_LINE * unit, 1.2)
         height, length = self.image.shape[:2]
         low = np.floor(curve.min(0) - 3 * width).astype(int).clip(0)
         high = np.minimum(np.ceil(curve.max(0) + 3 * width).astype(int), [length, height])
@@ -117,7 +155,7 @@ class Mouth:
         mask = np.zeros((high[1] - low[1], high[0] - low[0]), np.uint8)
         points = np.round((curve - low - 0.5) * 16).astype(np.int32)
         cv2.polylines(mask, [points], False, 255, max(1, round(width)), cv2.LINE_AA, 4)
-        alpha = 0.9 * share * cv2.GaussianBlur(mask, (0, 0), 0.4 * width).astype(np.float32) / 255
+        alpha = 0.75 * share * cv2.GaussianBlur(mask, (0, 0), 0.4 * width).astype(np.float32) / 255
         colour = np.broadcast_to((0.5 * self.colour.lip).astype(np.float32), (*mask.shape, 3))
         return Layer(colour, alpha, int(low[0]), int(low[1]))
 

@@ -9,8 +9,8 @@ from mien.types import FloatArray
 from mien.warping import tone
 from mien.warping.teeth import DEPTH, HINGE, OVERBITE, Pose, Teeth, View, lower_teeth, smooth, upper_teeth
 
-_CAVITY = np.array([62.0, 28.0, 25.0], np.float32)  # RGB in a studio's light
-_THROAT = np.array([104.0, 57.0, 55.0], np.float32)
+_CAVITY = np.array([56.0, 24.0, 22.0], np.float32)  # RGB in a studio's light
+_THROAT = np.array([94.0, 46.0, 44.0], np.float32)
 _TONGUE = np.array([168.0, 102.0, 102.0], np.float32)
 
 
@@ -34,7 +34,7 @@ def _over(
     bright = colour.enamel + (colour.flesh - colour.enamel) * gum / np.maximum(alpha, 1e-4)
     return np.asarray(
         below * (1 - alpha[..., None])
-        + colour.apply(atlas[..., :3]) * (colour.shade(gain) * bright[..., None])
+        + colour.apply(atlas[..., :3] * colour.hue) * (colour.shade(gain) * bright[..., None])
     )
 
 
@@ -57,20 +57,30 @@ def drawn(view: View, where: Pose, teeth: Teeth, jaw: float, colour: tone.Tone) 
     side = np.exp(float(np.clip(colour.side, -0.5, 0.5)) * 0.5 * np.clip(view.along, -1, 1))
     light = lip_shade(view) * side * (1 - 0.4 * round_lips)
 
-    inward = 0.5 + 0.5 * np.exp(-np.minimum(view.from_upper, view.from_lower) / 5)
-    open_wide = float(smooth(jaw, 12.0, 30.0)) * np.exp(-(((x2 - teeth.x) / 14) ** 2))[..., None]
-    dark = colour.flesh * colour.ruddy * colour.apply(_CAVITY + open_wide * (_THROAT - _CAVITY))
-    picture: FloatArray = dark * (inward * corner_shade(view))[..., None]
+    picture = _cavity(view, colour, jaw) * side[..., None]
     # upper teeth and lip keep the light from what lies behind and below them
     cast = _shadow(upper[0][..., 3], view.unit)
-    picture = _tongue(picture, x2 - teeth.x, y2, edge, jaw, colour, light * (1 - 0.5 * cast))
-    behind = 0.82 - (0.4 + 0.2 * float(np.exp(-jaw / 5))) * cast
-    picture = _over(picture, lower, colour, light * behind)
-    picture = _over(picture, upper, colour, light)
-    # the lips' wet inner side rolls in
-    roll = 0.95 * (1 - smooth(view.from_lower, 0.5, 1.5)) * smooth(view.from_upper, 0.5, 2.0)
-    inner = colour.lip * (0.62 + 0.38 * np.exp(-view.from_lower / 0.7))[..., None]
-    return np.asarray(picture + roll[..., None] * (inner - picture), np.float32)
+    picture = _tongue(picture, x2 - teeth.x, y2, edge, jaw, colour, side * (1 - 0.5 * cast))
+    behind = 0.86 - (0.36 + 0.2 * float(np.exp(-jaw / 5))) * cast
+    sides = 1 - smooth(np.abs(view.along), 0.35, 0.75)  # the cheeks cover the back ones
+    lower = lower[0] * sides[..., None], lower[1] * sides
+    picture = _over(picture, lower, colour, light * behind * (0.5 + 0.5 * sides))
+    return _over(picture, upper, colour, light)
+
+
+def _cavity(view: View, colour: tone.Tone, jaw: float) -> FloatArray:
+    """What lies behind teeth and tongue [h, w, 3]: cheeks, the palate and the dark of the throat."""
+    deep = np.minimum(view.from_upper, view.from_lower)
+    open_wide = float(smooth(jaw, 6.0, 24.0))
+    palate = open_wide * np.exp(-view.from_upper / 9)[..., None]
+    flesh = colour.flesh * colour.ruddy * colour.apply(_CAVITY + palate * (_THROAT - _CAVITY))
+    cheek = (
+        0.36
+        * colour.lip
+        * (np.exp(-deep / 2.2) * (0.35 + 0.65 * smooth(np.abs(view.along), 0.4, 0.9)))[..., None]
+    )
+    dark = flesh * (0.55 + 0.45 * corner_shade(view))[..., None]
+    return np.asarray(np.maximum(dark, cheek) * 0.5 + 0.5 * (dark + cheek * (1 - dark / 255)), np.float32)
 
 
 def _shadow(alpha: FloatArray, unit: float) -> FloatArray:
@@ -93,20 +103,17 @@ def _tongue(
     colour: tone.Tone,
     light: FloatArray,
 ) -> FloatArray:
-    """A tongue that lies behind the lower teeth, once the jaw has dropped by more than 4 units."""
-    strength = float(smooth(jaw, 4.0, 10.0))
+    """A tongue that lies behind the lower teeth, once the jaw has dropped by more than 1.5 units."""
+    strength = float(smooth(jaw, 1.5, 5.0))
     if strength <= 0:
         return picture
-    height = 3.0 + 0.55 * jaw + 0.25 * max(jaw - 12.0, 0.0)
-    v = (edge + 1.0 - y) / height  # 0 at the teeth's edge, 1 at its top
-    u = x / (17.0 - 2.0 * np.clip(v, 0, 1))
-    round_off = 1 - u**2 - np.clip(v, 0, None) ** 3
-    cover = smooth(round_off, 0.0, 0.55) * smooth(v, -0.6, -0.1) * strength
-    groove = 1 - 0.14 * np.exp(-((x / 1.4) ** 2)) * smooth(v, 0.15, 0.5)
-    front = smooth(v, -0.05, 0.28)
-    shade = (0.45 + 0.55 * front) * (1 - 0.6 * smooth(v, 0.3, 1.05)) * groove * (1 - 0.35 * u**2)
-    return np.asarray(
-        picture
-        + cover[..., None]
-        * (colour.flesh * colour.ruddy * colour.apply(_TONGUE) * colour.shade(shade * light) - picture)
-    )
+    height = 3.5 + 0.68 * jaw + 0.1 * max(jaw - 12.0, 0.0)
+    v = (edge + 1.5 - y) / height  # 0 at the teeth's edge, 1 at its top
+    u = x / (20.5 - 3.0 * np.clip(v, 0, 1))
+    round_off = 1 - np.abs(u) ** 2.6 - np.clip(v, 0, None) ** 3.2
+    cover = smooth(round_off, 0.0, 0.5) * smooth(v, -0.6, -0.1) * strength
+    groove = 1 - 0.07 * np.exp(-((x / 3.0) ** 2)) * smooth(v, 0.2, 0.6)
+    front = smooth(v, -0.1, 0.35)
+    shade = (0.5 + 0.5 * front) * (1 - 0.62 * smooth(v, 0.25, 1.1)) * groove * (1 - 0.4 * u**2)
+    flesh = 0.6 * colour.flesh * colour.ruddy * colour.apply(_TONGUE) + 0.4 * colour.lip
+    return np.asarray(picture + cover[..., None] * (flesh * colour.shade(shade * light) - picture))

@@ -11,6 +11,7 @@ from mien.types import ByteImage, FloatArray
 from mien.warping import tone
 from mien.warping.mouth_drawn import lip_shade
 from mien.warping.teeth import (
+    CROWN,
     DEPTH,
     HINGE,
     JAW,
@@ -34,8 +35,8 @@ class Shown:
         image, mask, clear, shade: the crop round the mouth, float32: colours [h, w, 3] in the light of the photo to
         draw into; how much of each pixel is inside of the lips; the same well off the lower lip, a part of which
         landmarks hold for the mouth's inside; the lips' shade on it. where: the head's pose, in the
-        crop's pixels. teeth: where its teeth are. jaw: how far the jaw has dropped. enamel: brightness of its
-        teeth ÷ of drawn ones.
+        crop's pixels. teeth: where its teeth are. jaw: how far the jaw has dropped. enamel, hue: brightness
+        and RGB [3] of its teeth ÷ of drawn ones. tall: how much of its upper teeth it shows, in units.
     """
 
     image: FloatArray
@@ -46,6 +47,8 @@ class Shown:
     teeth: Teeth
     jaw: float
     enamel: float
+    hue: FloatArray
+    tall: float
 
 
 def shown(image: ByteImage, landmarks: FloatArray, colour: tone.Tone) -> Shown | None:
@@ -78,10 +81,21 @@ def shown(image: ByteImage, landmarks: FloatArray, colour: tone.Tone) -> Shown |
     )
     if enamel < 0.55 or np.median(light[crown]) < 0.9 * colour.lip.mean():
         return None  # dark, or a lip or a tongue
+    tall = uncovered(where.head(landmarks), teeth)
+    drawn = np.median(colour.apply(atlas[crown, :3][:, None] * colour.hue)[:, 0], 0)
+    hue = np.median(crop[crown], 0) / np.maximum(drawn, 1.0)
+    hue = np.clip(hue / max(float(hue.mean()), 1e-3), 0.85, 1.15).astype(np.float32)
     jaw = jaw_drop(float(where.head(landmarks)[list(JAW), 1].mean()) - teeth.jaw)
     here = Pose(where.scale, where.turn, where.shift - [view.left, view.top, 0])
-    clear = mask * smooth(view.from_lower, 0.7, 1.5)
-    return Shown(np.ascontiguousarray(crop), mask, clear, lip_shade(view), here, teeth, jaw, min(enamel, 1.6))
+    clear = mask * smooth(view.from_lower, 1.0, 2.0) * smooth(view.from_upper, 0.3, 1.2)
+    crop = np.ascontiguousarray(crop)
+    return Shown(crop, mask, clear, lip_shade(view), here, teeth, jaw, min(enamel, 1.6), hue, tall)
+
+
+def uncovered(head: FloatArray, teeth: Teeth) -> float:
+    """How much of the upper teeth lips leave to be seen, in units; `head`: landmarks [478, 3] in head coordinates."""
+    top = max(float(head[13, 1]), teeth.edge - CROWN * teeth.size)
+    return max(min(float(head[14, 1]), teeth.edge) - top, 0.0)
 
 
 def _fitted(light: FloatArray, mask: FloatArray, view: View, where: Pose, teeth: Teeth) -> Teeth:
@@ -133,7 +147,9 @@ def borrowed(view: View, where: Pose, jaw: float, source: Shown, under: FloatArr
         return colours * relit[..., None], np.asarray(cv2.remap(inside, px, py, cv2.INTER_LINEAR))
 
     colours, mask = fetch(y - further)
-    alpha = mask * smooth(1 - of_skull(y - further), 0.0, 0.5)
+    # what a smile shows below its upper teeth is seldom more than their own rim and a lip
+    stays = 1 - (1 - smooth(source.jaw, 10.0, 16.0)) * smooth(abs(jaw - source.jaw), 0.8, 3.0)
+    alpha = stays * mask * smooth(1 - of_skull(y - further), 0.0, 0.5)
     picture = under + alpha[..., None] * (colours - under)
     colours, mask = fetch(y)
     return np.asarray(picture + (mask * of_skull(y))[..., None] * (colours - picture), np.float32)

@@ -30,6 +30,9 @@ LIDS = ((RIGHT_UPPER_LID, RIGHT_LOWER_LID, RIGHT_IRIS), (LEFT_UPPER_LID, LEFT_LO
 SHUT = 0.25  # share of the model's opening below which an eye counts as shut
 MOST_TURN = 15.0  # degrees
 PIVOT = np.array([0.0, 0.6, 3.0])  # what a head turns about, cm
+CORNERS = 0.3  # share of the model's motion that the corners of the eyes take part in: bone holds them
+SLIT = 0.12  # of its opening: an eye is not left open by less
+ALIKE = 0.25  # eyes whose openings would differ by less open alike: nobody means to wink by half
 WIDEST = 1.2  # times its own opening: an eye opens no further
 BROWS = ((52, 159, "Right"), (282, 386, "Left"))  # landmarks of a brow and of the lid below it
 HIGHEST = 1.8  # times its own distance from the lid: a brow goes no higher, for the skin between is stretched
@@ -97,18 +100,16 @@ def moved(
     target = landmarks + pose.to_photo(np.tensordot(after - before, offsets, 1))
     at_first = neutral + np.tensordot(before, offsets, 1)
     at_last = neutral + np.tensordot(after, offsets, 1)
-    for upper, lower, _ in LIDS:
-        up, low = list(upper[1:-1]), list(lower[1:-1])
-        first, last = (np.maximum(m[up, 1] - m[low, 1], 0.0) for m in (at_first, at_last))
-        rest = neutral[up, 1] - neutral[low, 1]
-        first, last = (np.maximum(opening - SHUT * rest, 0) for opening in (first, last))
-        wider = 1 + (last - first) / np.maximum(first, 0.25 * rest)  # hardly open eyes open bit by bit
-        share = np.minimum(np.where(last < first, last / np.maximum(first, 1e-6), wider), WIDEST)[:, None]
+    shares = _openings(at_first, at_last)
+    for (upper, lower, _), share in zip(LIDS, shares, strict=True):
+        up, low, corners = list(upper[1:-1]), list(lower[1:-1]), [upper[0], upper[-1]]
+        target[corners] = landmarks[corners] + CORNERS * (target[corners] - landmarks[corners])
         # The lower lid goes where the model says, but no more than a third of the way; the upper lid closes the rest.
+        # Each lid keeps its own curve: what single landmarks say would bend a shut eye's line.
         opening = landmarks[low] - landmarks[up]
-        length = np.maximum(np.linalg.norm(opening[:, :2], axis=1, keepdims=True), 1e-6)
-        rise = -((target[low] - landmarks[low])[:, :2] * opening[:, :2]).sum(1, keepdims=True) / length**2
-        rise = np.clip(rise, -0.2, 0.33)
+        length = np.maximum(np.linalg.norm(opening[:, :2], axis=1), 1e-6)
+        rise = -((target[low] - landmarks[low])[:, :2] * opening[:, :2]).sum(1) / length**2
+        rise = float(np.clip((rise * length).sum() / length.sum(), -0.2, 0.33))
         target[low] = landmarks[low] - rise * opening
         target[up] = target[low] - share * opening
     meet(landmarks, target, before, after, pose.to_photo(offsets[list(LIFTS)].sum(0)), shut)
@@ -116,6 +117,23 @@ def moved(
         centre = pose.shift + pose.to_photo(PIVOT)
         target = centre + (target - centre) @ _turning(np.clip(turn, -MOST_TURN, MOST_TURN)).T
     return target
+
+
+def _openings(first: FloatArray, last: FloatArray) -> FloatArray:
+    """What share of its opening each eye keeps [2], when a head's points [478, 3] cm go from `first` to `last`."""
+    neutral, _ = head()
+    shares = np.empty(2)
+    for side, (upper, lower, _) in enumerate(LIDS):
+        up, low = list(upper[1:-1]), list(lower[1:-1])
+        rest, before, after = (
+            float(np.maximum(m[up, 1] - m[low, 1], 0).mean()) for m in (neutral, first, last)
+        )
+        before, after = (max(opening - SHUT * rest, 0) for opening in (before, after))
+        wider = 1 + (after - before) / max(before, 0.25 * rest)  # hardly open eyes open bit by bit
+        shares[side] = min(after / max(before, 1e-6) if after < before else wider, WIDEST)
+    shares *= np.clip((shares - SLIT) / SLIT, 0, 1)  # no slit of white
+    apart = np.clip((np.ptp(shares) - ALIKE) / ALIKE, 0, 1)
+    return np.asarray(shares.mean() + apart * (shares - shares.mean()))
 
 
 def _with_room(landmarks: FloatArray, pose: Pose, before: FloatArray, after: FloatArray) -> FloatArray:

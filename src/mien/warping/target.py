@@ -24,8 +24,13 @@ LEAST, MOST = -0.2, 1.0  # of a coefficient: beyond, faces no longer look like f
 NO_LESS_THAN_NONE = ("eye", "brow")  # below 0 these would startle
 LIMITS = {  # lips that roll in further are gone
     "jawOpen": 0.8, "mouthClose": 0.3, "jawForward": 0.6, "eyeBlinkLeft": 1.0, "eyeBlinkRight": 1.0,
-    "mouthPressLeft": 0.6, "mouthPressRight": 0.6, "mouthRollLower": 0.5, "mouthRollUpper": 0.5,
+    "mouthPressLeft": 0.6, "mouthPressRight": 0.6, "mouthRollLower": 0.5, "mouthRollUpper": 0.5, "mouthPucker": 1.8,
 }  # fmt: skip
+UNHEARD = (
+    "cheek",
+    "jawForward",
+    "noseSneer",
+)  # MediaPipe reports hardly any of it: no reading can correct these
 FAINTEST = 0.85  # of an answer: what is fainter is not made up for, which would caricature
 REGIONS = {
     "eyes": ("eye",),
@@ -93,7 +98,7 @@ def mask(region: str) -> FloatArray:
 
 
 @lru_cache(maxsize=1)
-def _limits() -> tuple[FloatArray, FloatArray]:
+def limits() -> tuple[FloatArray, FloatArray]:
     """The least and the most of each coefficient, [52] each."""
     least = np.where([name.startswith(NO_LESS_THAN_NONE) for name in NAMES], 0.0, LEAST)
     return least, np.array([LIMITS.get(name, MOST) for name in NAMES])
@@ -101,7 +106,7 @@ def _limits() -> tuple[FloatArray, FloatArray]:
 
 def clipped(coefficients: FloatArray) -> FloatArray:
     """Coefficients [52] within what looks like a face."""
-    return np.clip(coefficients, *_limits())
+    return np.clip(coefficients, *limits())
 
 
 class Solver:
@@ -121,10 +126,11 @@ class Solver:
         answer = np.clip(known.answer, FAINTEST, 1)
         gain = np.concatenate([np.diag(answer), known.ratios]) * self.weight[:, None]
         self._step = np.linalg.solve(gain.T @ gain + DAMPING * np.eye(52), gain.T * self.weight)
-        least, most = _limits()
+        least, most = limits()
         self.before = np.clip((own - known.rest)[:52], 0, most)  # this face's own coefficients
         first = self.before + self.weight[:52] * (wanted - own)[:52] / answer
-        self._low, self._high = np.clip(first - REACH, least, most), np.clip(first + REACH, least, most)
+        reach = np.array([0.0 if name.startswith(UNHEARD) else REACH for name in NAMES])
+        self._low, self._high = np.clip(first - reach, least, most), np.clip(first + reach, least, most)
         self.after = np.clip(first, least, most)
 
     def correct(self, read: FloatArray) -> None:

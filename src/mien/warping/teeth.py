@@ -15,15 +15,16 @@ import cv2
 import numpy as np
 
 from mien.types import ByteImage, FloatArray
+from mien.warping.lips import downward, edges, lip_gap
 
-UPPER_LIP = (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308)
-LOWER_LIP = (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308)
 ANCHORS = (33, 133, 362, 263, 168, 6, 197, 195, 2, 98, 327)
 JAW = (152, 148, 377, 176, 400)
 
 PX = 10.0  # atlas pixels a unit
+ATLAS_GRID = 10.0  # atlas pixels between the nodes of its displacements
 HALF, ABOVE, BELOW = 32.0, 22.0, 3.0  # where the biting edge lies in the atlas, in units
 DEPTH, HINGE = 2.5, 85.0  # z of the upper incisors; from the lower ones to the jaw's joints
+CROWN = 10.3  # height of the upper central incisors
 OVERBITE = 2.5  # the lower edge above the upper one, jaw shut
 # Mean place of the central biting edge, of the lips' closing line and of the chin over eleven people, mouth shut,
 # in units. The edge follows the chin, and the line a little: 0.8 units remain (left out one by one).
@@ -38,13 +39,14 @@ class Teeth:
 
     Attributes:
         x, edge: the middle of the upper biting edge. size: of the teeth, 1 for the mean. jaw: y of the chin with
-        the teeth shut.
+        the teeth shut. shape: how they differ from the mean's, see `shape_of`.
     """
 
     x: float
     edge: float
     size: float
     jaw: float
+    shape: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -98,17 +100,47 @@ def _data() -> dict[str, FloatArray]:
         return {name: file[name] for name in file.files}
 
 
-@lru_cache(maxsize=8)
-def _atlas(name: str, halvings: int) -> tuple[FloatArray, FloatArray]:
-    """Premultiplied RGBA [h, w, 4] and gum's share times alpha [h, w], float32, shrunk by 2 ** (halvings / 2)."""
-    atlas = _data()[name].astype(np.float32)
+@lru_cache(maxsize=16)
+def _atlas(name: str, halvings: int, shape: tuple[float, ...]) -> tuple[FloatArray, FloatArray]:
+    """Premultiplied RGBA [h, w, 4] and gum's share times alpha [h, w], float32, shrunk by 2 ** (halvings / 2); of
+    teeth of a `shape`."""
+    data = _data()
+    atlas = data[name].astype(np.float32)
+    size = [round(n / 2 ** (halvings / 2)) for n in (atlas.shape[1], atlas.shape[0])]
     atlas[..., 3:] /= 255
     atlas[..., :3] *= atlas[..., 3:4]
     atlas[..., 4] *= atlas[..., 3]
-    size = [round(n / 2 ** (halvings / 2)) for n in (atlas.shape[1], atlas.shape[0])]
-    parts = np.ascontiguousarray(atlas[..., :4]), np.ascontiguousarray(atlas[..., 4])
-    shrunk = [np.asarray(cv2.resize(part, size, interpolation=cv2.INTER_AREA), np.float32) for part in parts]
-    return shrunk[0], shrunk[1]
+    parts = [np.ascontiguousarray(atlas[..., :4]), np.ascontiguousarray(atlas[..., 4])]
+    parts = [np.asarray(cv2.resize(part, size, interpolation=cv2.INTER_AREA), np.float32) for part in parts]
+    if shape:
+        factors = np.array(shape, np.float32)
+        rows, columns = np.mgrid[: size[1], : size[0]].astype(np.float32)
+        zoom = size[0] / atlas.shape[1]
+        shift = np.tensordot(factors, data[f"{name}_shifts"].astype(np.float32), 1)
+        at_x, at_y = (np.asarray((side + 0.5) / zoom / ATLAS_GRID, np.float32) for side in (columns, rows))
+        shift = np.asarray(zoom * cv2.remap(shift, at_x, at_y, cv2.INTER_LINEAR), np.float32)
+        x, y = columns - shift[..., 0], rows - shift[..., 1]
+        parts = [np.asarray(cv2.remap(part, x, y, cv2.INTER_LINEAR), np.float32) for part in parts]
+        near = np.exp(-(((columns[0] + 0.5) / zoom - data["teeth"][:, None]) ** 2) / 25**2)
+        parts[0][..., :3] *= np.exp(factors @ data["shades"] @ near / near.sum(0).clip(0.3))[:, None]
+    return parts[0], parts[1]
+
+
+def face_ratios(landmarks: FloatArray) -> FloatArray:
+    """Six ratios [6] of a face's bones, of landmarks [478, 3] px: what expressions do not change."""
+    apart = [
+        float(np.linalg.norm(landmarks[a] - landmarks[b]))
+        for a, b in ((33, 263), (133, 362), (129, 358), (234, 454), (172, 397), (168, 2), (10, 168))
+    ]
+    return np.log(np.maximum(apart[1:], 1e-6) / max(apart[0], 1e-6))
+
+
+def shape_of(landmarks: FloatArray) -> tuple[float, ...]:
+    """How the teeth of a person differ from the mean's, [6] of about -1.5 to 1.5: drawn by lot, if one will, but always
+    the same for the same face; nothing in a face says how its teeth are."""
+    mean, spread = _data()["ratios"].astype(np.float64)
+    away = np.tanh((face_ratios(np.asarray(landmarks, np.float64)) - mean) / spread / 1.7) * 1.7
+    return tuple(float(value) for value in np.round(away, 1))
 
 
 def pose(landmarks: FloatArray) -> Pose:
@@ -134,7 +166,8 @@ def locate_teeth(landmarks: FloatArray) -> Teeth:
     edge = float(np.clip(edge, line + _EDGE_BELOW_LINE[0], line + _EDGE_BELOW_LINE[1]))
     width = float(np.linalg.norm(head[234] - head[454])) / _FACE_WIDTH
     middle = 0.5 * float(head[2, 0] + 0.5 * (head[13, 0] + head[0, 0]))
-    return Teeth(float(np.clip(middle, -1.5, 1.5)), edge, float(np.clip(width, 0.94, 1.06)), jaw)
+    size = float(np.clip(width, 0.94, 1.06))
+    return Teeth(float(np.clip(middle, -1.5, 1.5)), edge, size, jaw, shape_of(landmarks))
 
 
 def jaw_drop(chin: float) -> float:
@@ -142,41 +175,6 @@ def jaw_drop(chin: float) -> float:
     by about 5.
     """
     return float(max(0.0, chin - 4.5 * np.exp(-((chin / 9) ** 2))))
-
-
-@lru_cache(maxsize=1)
-def _curve() -> FloatArray:
-    """[61, 11]: a Catmull-Rom spline through eleven points, six steps apart."""
-    extended = np.zeros((13, 11))
-    extended[1:-1] = np.eye(11)
-    extended[0, :2], extended[-1, -2:] = (2, -1), (-1, 2)
-    t = np.arange(6)[:, None] / 6
-    weights = 0.5 * np.concatenate(
-        [-t + 2 * t**2 - t**3, 2 - 5 * t**2 + 3 * t**3, t + 4 * t**2 - 3 * t**3, t**3 - t**2], 1
-    )
-    rows = [weights @ extended[k : k + 4] for k in range(10)]
-    return np.concatenate([*rows, np.eye(11)[-1:]])
-
-
-def lips(landmarks: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """The inner edges of the upper and the lower lip as smooth curves [61, 2] px, from corner to corner."""
-    flat = np.asarray(landmarks, np.float64)[:, :2]
-    upper, lower = _curve() @ flat[list(UPPER_LIP)], _curve() @ flat[list(LOWER_LIP)]
-    down = _down(flat)
-    crossing = np.clip((upper - lower) @ down, 0, None)[:, None] * down
-    return upper - 0.5 * crossing, lower + 0.5 * crossing
-
-
-def _down(landmarks: FloatArray) -> FloatArray:
-    """The face's downward direction in the picture, length 1 [2]."""
-    down = landmarks[152, :2] - landmarks[168, :2]
-    return np.asarray(down / max(float(np.linalg.norm(down)), 1e-6))
-
-
-def lip_gap(landmarks: FloatArray, unit: float) -> float:
-    """How far the inner lips are apart where they are most, in units; `unit`: px a unit."""
-    upper, lower = lips(landmarks)
-    return float(((lower - upper) @ _down(landmarks)).max()) / unit
 
 
 def _filled(polygon: FloatArray, shape: tuple[int, int], left: int, top: int) -> ByteImage:
@@ -212,10 +210,10 @@ class View:
 
 def view_of(target: FloatArray, shape: tuple[int, ...], where: Pose) -> View | None:
     """The view of the mouth of landmarks [478, 3] px in a picture of `shape`; None: shut, or seen from the side."""
-    upper, lower = lips(target)
+    upper, lower = edges(target)
     unit = where.scale
     outline = np.concatenate([upper, lower[::-1]])
-    down, gap = _down(target), lip_gap(target, unit)
+    down, gap = downward(target), lip_gap(target, unit)
     low = np.floor(outline.min(0) - 2).astype(int).clip(0)
     high = np.minimum(np.ceil(outline.max(0) + 2).astype(int), [shape[1], shape[0]])
     if gap < 0.4 or abs(where.turn[2, 2]) < 0.3 or (high - low).min() < 3:
@@ -254,12 +252,14 @@ def smooth(x: FloatArray | float, low: float, high: float) -> FloatArray:
     return np.asarray(t * t * (3 - 2 * t))
 
 
-def sample(name: str, u: FloatArray, v: FloatArray, pixels_a_unit: float) -> tuple[FloatArray, FloatArray]:
-    """The atlas at (u, v) units right of its middle and below its first row: premultiplied RGBA [h, w, 4] and
-    gum's share of it [h, w].
+def sample(
+    name: str, u: FloatArray, v: FloatArray, pixels_a_unit: float, shape: tuple[float, ...] = ()
+) -> tuple[FloatArray, FloatArray]:
+    """The atlas of teeth of a `shape` at (u, v) units right of its middle and below its first row: premultiplied RGBA
+    [h, w, 4] and gum's share of it [h, w].
     """
     halvings = int(np.clip(np.floor(2 * np.log2(PX / max(pixels_a_unit, 0.5))) - 1, 0, 6))
-    teeth, gum = _atlas(name, halvings)
+    teeth, gum = _atlas(name, halvings, shape)
     k = gum.shape[1] / (2 * HALF)
     x, y = ((u + HALF) * k - 0.5).astype(np.float32), (v * k - 0.5).astype(np.float32)
     parts = [np.asarray(cv2.remap(part, x, y, cv2.INTER_LINEAR), np.float32) for part in (teeth, gum)]
@@ -270,11 +270,15 @@ def upper_teeth(
     x: FloatArray, y: FloatArray, teeth: Teeth, pixels_a_unit: float
 ) -> tuple[FloatArray, FloatArray]:
     """The upper atlas at head coordinates: see `sample`."""
-    return sample("upper", (x - teeth.x) / teeth.size, (y - teeth.edge) / teeth.size + ABOVE, pixels_a_unit)
+    return sample(
+        "upper", (x - teeth.x) / teeth.size, (y - teeth.edge) / teeth.size + ABOVE, pixels_a_unit, teeth.shape
+    )
 
 
 def lower_teeth(
     x: FloatArray, y: FloatArray, edge: FloatArray, teeth: Teeth, pixels_a_unit: float
 ) -> tuple[FloatArray, FloatArray]:
     """The lower atlas, its biting edge at y = `edge`: see `sample`."""
-    return sample("lower", (x - teeth.x) / teeth.size, (y - edge) / teeth.size + BELOW, pixels_a_unit)
+    return sample(
+        "lower", (x - teeth.x) / teeth.size, (y - edge) / teeth.size + BELOW, pixels_a_unit, teeth.shape
+    )

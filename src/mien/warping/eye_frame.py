@@ -1,0 +1,121 @@
+"""The frame of an eye, in which lids are curves, and what is measured in it.
+
+An eye's corners lie at (0, 0) and (1, 0), v grows downwards; one unit is the eye's width.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from mien.types import ByteImage, FloatArray
+from mien.warping.mesh import (
+    LEFT_ABOVE,
+    LEFT_IRIS,
+    LEFT_LOWER_LID,
+    LEFT_UPPER_LID,
+    RIGHT_ABOVE,
+    RIGHT_IRIS,
+    RIGHT_LOWER_LID,
+    RIGHT_UPPER_LID,
+)
+
+EYES = (
+    (RIGHT_UPPER_LID, RIGHT_LOWER_LID, RIGHT_ABOVE, (46, 53, 52, 65, 55), RIGHT_IRIS),
+    (LEFT_UPPER_LID, LEFT_LOWER_LID, LEFT_ABOVE, (285, 295, 282, 283, 276), LEFT_IRIS),
+)
+STEPS = 128  # of the curves along an eye
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The frame of an eye and its curves v(u) [STEPS + 1] for u from 0 to 1: lids, fold of the upper lid, brow."""
+
+    origin: FloatArray
+    across: FloatArray  # [2] px
+    down: FloatArray  # [2] px
+    upper: FloatArray
+    lower: FloatArray
+    fold: FloatArray
+    brow: FloatArray
+    outer: int  # u of the outer corner, 0 or 1
+
+    @property
+    def width(self) -> float:
+        return float(np.linalg.norm(self.across))
+
+    def to_eye(self, points: FloatArray) -> FloatArray:
+        """Points [..., 2] px → (u, v)."""
+        away = (points - self.origin) / self.width**2
+        return np.stack([away @ self.across, away @ self.down], -1)
+
+    def to_photo(self, u: FloatArray, v: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """(u, v) → x, y px."""
+        x = self.origin[0] + u * self.across[0] + v * self.down[0]
+        y = self.origin[1] + u * self.across[1] + v * self.down[1]
+        return x.astype(np.float32), y.astype(np.float32)
+
+
+def frame(landmarks: FloatArray, eye: tuple[tuple[int, ...], ...]) -> Frame:
+    upper, lower, above, brow, _ = eye
+    outer = int(upper[0] == LEFT_UPPER_LID[0])
+    first, last = landmarks[upper[0], :2], landmarks[upper[-1], :2]
+    across = last - first
+    down = np.array([-across[1], across[0]])
+    u = np.linspace(0, 1, STEPS + 1)
+    width = float(across @ across)
+
+    def curve(row: tuple[int, ...], pinned: bool) -> FloatArray:
+        away = (landmarks[list(row), :2] - first) / width
+        at, v = np.clip(away @ across, 0, 1), away @ down
+        if pinned:  # through the corners: v = u (1 - u) (a + b u + c u^2)
+            basis = lambda t: (t * (1 - t))[:, None] * np.stack([t**0, t, t * t], 1)  # noqa: E731
+        else:
+            basis = lambda t: np.stack([t**0, t, t * t], 1)  # noqa: E731
+        return basis(u) @ np.linalg.lstsq(basis(at), v, rcond=1e-3)[0]
+
+    lids = curve(upper[1:-1], True), curve(lower[1:-1], True)
+    top = np.minimum(lids[0], lids[1])
+    fold = np.minimum(curve(above, False), top - 0.03)
+    return Frame(first, across, down, top, lids[1], fold, np.minimum(curve(brow, False), fold - 0.05), outer)
+
+
+def ramp(x: FloatArray | float, low: float, high: float) -> FloatArray:
+    """0 below `low`, 1 above `high`, smooth between."""
+    t = np.clip((np.asarray(x) - low) / (high - low), 0, 1)
+    return np.asarray(t * t * (3 - 2 * t), np.float32)
+
+
+def sample(image: FloatArray | ByteImage, x: FloatArray, y: FloatArray) -> FloatArray:
+    """`image` at pixels (x, y), float32 [h, w, 3]."""
+    values = cv2.remap(
+        image, x - np.float32(0.5), y - np.float32(0.5), cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
+    )
+    return np.asarray(values, np.float32)
+
+
+def filled(image: FloatArray, known: FloatArray) -> FloatArray:
+    """`image` [h, w, 3] where `known` [h, w] is 1, elsewhere a smooth continuation (normalised convolution, Knutsson
+    and Westin 1993, from fine to coarse)."""
+    total = known[..., None] * image
+    weight = known.copy()
+    both = np.dstack([total, known])
+    size = max(image.shape[:2])
+    for sigma in (0.02 * size, 0.06 * size, 0.2 * size):
+        blurred = _blurred(both, max(sigma, 0.8))
+        share = np.clip(1 - weight, 0, 1)
+        total = total + share[..., None] * blurred[..., :3]
+        weight = weight + share * blurred[..., 3]
+    return np.asarray(total / np.maximum(weight, 1e-4)[..., None])
+
+
+def _blurred(image: FloatArray, sigma: float) -> FloatArray:
+    """`image` [h, w, c] float32 blurred by `sigma` px: a wide blur of a smaller copy, which looks alike and is fast."""
+    height, width = image.shape[:2]
+    shrink = int(sigma / 2)
+    if min(height, width) < 4 * shrink or shrink < 2:
+        return np.asarray(cv2.GaussianBlur(image, (0, 0), sigma))
+    small = cv2.resize(image, (width // shrink, height // shrink), interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.resize(cv2.GaussianBlur(small, (0, 0), sigma / shrink), (width, height)))

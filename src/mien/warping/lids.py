@@ -1,0 +1,229 @@
+"""A lid that closes: the skin that an open eye keeps folded away, the line at which the lids meet, and its lashes.
+
+A shut eye's line is one arc, bent downwards, soft, and fades at the inner corner; its lashes fan down and out from it.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import cv2
+import numpy as np
+
+from mien.types import ByteImage, FloatArray
+from mien.warping.eye_frame import STEPS, Frame, filled, ramp, sample
+
+LASH = 0.2  # reach of lashes below the lid's edge, of the eye's width
+CELLS = 56  # of the sheet on which skin is smoothed, per eye's width
+FINE = 640  # px per eye's width of the drawing of lashes
+REDDER = np.array([1.01, 0.985, 0.98], np.float32)  # a lid's skin than that around
+PALE = 0.92  # of the brightness of the skin around: a lid is no darker, for the strip of it that shows lies in shade
+LEFT_AS_IS = 0.12  # of its opening: a lid that closes by less is the photo's own
+LEAST_BEND = 0.36  # of a shut eye's line: four times its depth
+LEFT, RIGHT, ABOVE, BELOW = 0.35, 0.35, 0.1, 0.35  # margins of the sheet, of the eye's width
+
+
+def shut_line(lower: FloatArray) -> FloatArray:
+    """The line v(u) [STEPS + 1] of a shut eye whose lower lid is `lower` [STEPS + 1]: bent one way: v = u (1 - u)
+    (a + b (u - 1/2))."""
+    u = np.linspace(0, 1, STEPS + 1)
+    basis = (u * (1 - u))[:, None] * np.stack([u**0, u - 0.5], 1)
+    middle, slope = np.linalg.lstsq(basis, lower, rcond=None)[0]
+    middle = max(float(middle), LEAST_BEND)
+    return np.asarray(basis @ [middle, np.clip(slope, -0.5 * middle, 0.5 * middle)])
+
+
+def draw_lid(
+    patch: FloatArray,
+    image: ByteImage,
+    source: Frame,
+    goal: Frame,
+    u: FloatArray,
+    v: FloatArray,
+    closing: float,
+) -> FloatArray:
+    """Draw the upper lid of an eye that closes into `patch` [h, w, 3] float32, the carried photo, in place.
+
+    Args:
+        image: the photo. source, goal: the eye before and after. u, v: of the patch's pixels in `goal` [h, w].
+        closing: the share of its opening that closes, 0 to 1.
+
+    Returns:
+        How far each pixel was drawn over [h, w], 0 to 1.
+    """
+    index = np.clip(u * STEPS, 0, STEPS).astype(np.int32)
+    edge, fold, lower = (curve.astype(np.float32)[index] for curve in (goal.upper, goal.fold, goal.lower))
+    out = 1 - u if goal.outer else u  # 0 at the outer corner, 1 at the inner
+    tall = np.maximum(edge - fold, 1e-3)
+    s = (v - fold) / tall  # 0 at the fold, 1 at the edge
+    share = float(ramp(closing, LEFT_AS_IS, 0.45))
+    skin = _skin(patch, source, goal, u, v) * REDDER
+    own, seen = _own_lid(image, source)
+    own = own[index]
+    light = own.sum(2) / np.maximum(skin.sum(2), 1)
+    own *= np.maximum(1, PALE / np.maximum(light, 0.1))[..., None]
+    own = np.clip(own, 0.8 * skin, 1.25 * skin)
+    trust = seen[index] * ramp(s, 0, 0.3) * ramp(light, 0.5, 0.8)  # what is far darker is lashes and shade
+    lid = skin + trust[..., None] * (own - skin)
+    shaded = lid * (_grain(image, source, goal, u, v) * _shade(out, s, edge - v))[..., None]
+    over = 0.01 + float(ramp(closing, 0.75, 0.9)) * (np.maximum(lower - edge, 0) + 0.05)
+    within: FloatArray = ramp(s, 0.0, 0.5) * ramp((over - (v - edge)) / over, 0, 0.6)
+    within *= ramp(out, -0.16, 0.1) * ramp(1.06 - out, 0, 0.08)
+    # Old lashes reach beyond the corner and over the fold.
+    beside = (
+        ramp(out, -0.32, -0.1)
+        * ramp(0.35 - out, 0, 0.15)
+        * ramp(v - fold, -0.05, 0.05)
+        * ramp(0.05 - v, 0, 0.06)
+    )
+    eyeball = ramp(v - edge, -0.01, 0.01) * ramp(lower - v, -0.02, 0.0) * ((u > 0) & (u < 1))
+    lighter = np.maximum(skin - patch, 0)
+    crease = 0.5 * np.exp(-(((v - fold) / 0.06) ** 2)) * ramp(out, -0.1, 0.1) * ramp(1.1 - out, 0, 0.2)
+    room = np.minimum(0.14, 0.6 * (fold - goal.brow.astype(np.float32)[index]))
+    hair = (
+        ramp((v - fold) / room, -1, -0.6)
+        * ramp(fold + 0.1 - v, 0.0, 0.05)
+        * ramp(out, -0.1, 0.1)
+        * ramp(1.1 - out, 0, 0.2)
+    )
+    bare = share * np.maximum(np.maximum(beside, hair), crease) * (1 - eyeball)
+    patch += bare[..., None] * lighter
+    patch += (share * within)[..., None] * (shaded - patch)
+    dark = _dark(source, goal, u, v - edge, out, closing)
+    patch *= 1 - dark[..., None] * (1 - _lash_ratio(image, source))
+    return np.maximum(bare, share * within)
+
+
+def _shade(out: FloatArray, s: FloatArray, above: FloatArray) -> FloatArray:
+    """Light on a lid [h, w]: bright where the eyeball bulges, darker in its fold, at corners and edge."""
+    bulge = np.exp(-(((out - 0.45) / 0.3) ** 2) - ((s - 0.45) / 0.35) ** 2)
+    shade = 0.96 + 0.12 * bulge - 0.08 * np.exp(-((s / 0.18) ** 2))
+    shade *= 1 - 0.2 * np.exp(-np.maximum(above, 0) / 0.05) * (above > -0.01)
+    return np.asarray(np.where(above < 0, 1 - 0.1 * np.exp(above / 0.03), shade), np.float32)
+
+
+def _skin(patch: FloatArray, source: Frame, goal: Frame, u: FloatArray, v: FloatArray) -> FloatArray:
+    """What skin the patch would show [h, w, 3] without eye and lashes: a smooth continuation of what lies around."""
+    high, low = float(goal.fold.min()) - ABOVE, float(goal.upper.max()) + BELOW
+    wide, tall = round((1 + LEFT + RIGHT) * CELLS), round((low - high) * CELLS)
+    cell_u = -LEFT + (np.arange(wide, dtype=np.float32) + 0.5) / CELLS
+    cell_v = (high + (np.arange(tall, dtype=np.float32) + 0.5) / CELLS)[:, None]
+    to_sheet = _affine(u, v, CELLS, -LEFT, high)
+    sheet = cv2.warpAffine(
+        cv2.GaussianBlur(patch, (0, 0), max(0.4 * goal.width / CELLS, 0.3)),
+        to_sheet,
+        (wide, tall),
+        flags=cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+    index = np.clip(cell_u * STEPS, 0, STEPS).astype(np.int32)
+    fold, edge, brow = goal.fold[index], np.maximum(goal.upper, goal.lower)[index], goal.brow[index]
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (9, 9))
+    bare = cv2.GaussianBlur(cv2.morphologyEx(sheet, cv2.MORPH_CLOSE, kernel), (0, 0), 1.0)
+    known = (cell_v < fold - 0.03) | (cell_v > edge + 0.08)
+    known |= (cell_u < -0.2) | (cell_u > 1.2)
+    known &= cell_v > brow + 0.5 * (fold - brow)
+    smooth = filled(np.asarray(bare, np.float32), known.astype(np.float32))
+    return np.asarray(
+        cv2.warpAffine(
+            smooth,
+            to_sheet,
+            (u.shape[1], u.shape[0]),
+            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
+    )
+
+
+def _own_lid(image: ByteImage, source: Frame) -> tuple[FloatArray, FloatArray]:
+    """Colour of the strip of lid that the open eye shows [STEPS + 1, 3], and how far to trust it [STEPS + 1]."""
+    u = np.linspace(0, 1, STEPS + 1)[:, None]
+    room = (source.upper - source.fold)[:, None]
+    v = source.upper[:, None] - np.linspace(0.4, 0.8, 6) * room
+    colours = sample(image, *source.to_photo(np.broadcast_to(u, v.shape), v))
+    order = np.argsort(colours.mean(2), 1)[:, 3:5, None]  # hair is darker than skin
+    colour = np.take_along_axis(colours, order, 1).mean(1)
+    trust = np.asarray(0.8 * ramp(room, 0.08, 0.16), np.float32)
+    both = np.concatenate([trust * colour, trust], 1).astype(np.float32)
+    both = np.asarray(
+        cv2.GaussianBlur(both, (1, 0), 0, sigmaY=STEPS / 5, borderType=cv2.BORDER_REPLICATE), np.float32
+    )
+    return both[:, :3] / np.maximum(both[:, 3:], 1e-3), both[:, 3]
+
+
+def _affine(u: FloatArray, v: FloatArray, cells: float, left: float, high: float) -> FloatArray:
+    """Of a patch whose pixels lie at (u, v) [h, w]: its pixels (column, row) → those of a sheet with `cells` per unit
+    whose corner is (left, high)."""
+    step = [[f[0, 1] - f[0, 0], f[1, 0] - f[0, 0]] for f in (u, v)]
+    return np.array([[*step[0], u[0, 0] - left], [*step[1], v[0, 0] - high]], np.float64) * cells - [
+        [0, 0, 0.5],
+        [0, 0, 0.5],
+    ]
+
+
+def _grain(image: ByteImage, source: Frame, goal: Frame, u: FloatArray, v: FloatArray) -> FloatArray:
+    """Texture of skin [h, w], about 1: that below the eye, mirrored."""
+    index = np.clip(u * STEPS, 0, STEPS).astype(np.int32)
+    at = source.lower[index] + 0.15 + np.abs(goal.upper[index] - v)
+    grey = cv2.cvtColor(sample(image, *source.to_photo(u, at)), cv2.COLOR_RGB2GRAY) + 4
+    return np.clip(grey / cv2.GaussianBlur(grey, (0, 0), max(0.04 * goal.width, 1.0)), 0.94, 1.06)
+
+
+def _lash_ratio(image: ByteImage, source: Frame) -> FloatArray:
+    """What the photo's line of lashes leaves of the light of the skin beside it [3]."""
+    u = np.linspace(0.15, 0.85, 48)[:, None]
+    upper = np.interp(u, np.linspace(0, 1, STEPS + 1), source.upper)
+    lower = np.interp(u, np.linspace(0, 1, STEPS + 1), source.lower)
+    line, skin = (
+        sample(image, *source.to_photo(np.broadcast_to(u, v.shape), v)).reshape(-1, 3)
+        for v in (upper + np.linspace(-0.03, 0.015, 5), lower + np.linspace(0.12, 0.25, 5))
+    )
+    ratio = (np.percentile(line, 30, axis=0) + 6) / (np.median(skin, axis=0) + 6)
+    return np.asarray(np.clip(ratio, 0.2, 0.65))
+
+
+def _dark(
+    source: Frame, goal: Frame, u: FloatArray, below: FloatArray, out: FloatArray, closing: float
+) -> FloatArray:
+    """How much of the line and its lashes covers each pixel [h, w], 0 to 1."""
+    line, lashes = _drawing()
+    zoom = min(2 * goal.width / FINE, 1.0)
+    size = max(round(line.shape[1] * zoom), 8), max(round(line.shape[0] * zoom), 8)
+    both = cv2.resize(np.dstack([line, lashes]), size, interpolation=cv2.INTER_AREA)
+    per_u, per_v = size[0] / (1 + 2 * _BESIDE), size[1] / (_OVER + LASH)
+    x = ((out + _BESIDE) * per_u - 0.5).astype(np.float32)
+    y = ((below + _OVER) * per_v - 0.5).astype(np.float32)
+    found = cv2.remap(both, x, y, cv2.INTER_LINEAR, borderValue=0)
+    return np.clip(ramp(closing, 0.15, 0.5) * found[..., 0] + ramp(closing, 0.5, 0.95) * found[..., 1], 0, 1)
+
+
+_BESIDE, _OVER = 0.25, 0.08  # margins of the drawing, of the eye's width
+
+
+@lru_cache(maxsize=1)
+def _drawing() -> tuple[FloatArray, FloatArray]:
+    """The line of a shut eye and its lashes, each [h, w] float32 of 0 to 1, `FINE` px per eye's width; the outer corner
+    at column `_BESIDE`, the lid's edge straightened to row `_OVER`."""
+    height, width = round((_OVER + LASH) * FINE), round((1 + 2 * _BESIDE) * FINE)
+    out = (np.arange(width) + 0.5) / FINE - _BESIDE
+    below = ((np.arange(height) + 0.5) / FINE - _OVER)[:, None]
+    strong = ramp(out, -0.1, 0.3) * ramp(1.0 - out, 0, 0.45)
+    half = 0.008 + 0.01 * strong
+    line = 0.8 * strong * np.exp(-((below / np.where(below > 0, 1.3 * half, half)) ** 2))
+    line += 0.2 * ramp(out, -0.1, 0.1) * ramp(1.03 - out, 0, 0.1) * np.exp(-((below / 0.04) ** 2))
+    lashes = np.zeros((height, width), np.uint8)
+    rng = np.random.default_rng(0)
+    for root in np.sort(1 - rng.random(70) ** 0.8):
+        root = 0.92 * (1 - root)
+        length = (0.13 - 0.09 * root) * rng.uniform(0.6, 1.1)
+        lean = -0.9 + 1.1 * root + rng.normal(0, 0.12)  # outwards is negative
+        t = np.linspace(0, 1, 9)
+        x = root + length * (lean * t + 0.25 * lean * t**2)
+        y = length * (t - 0.25 * t**2)
+        points = np.stack([(x + _BESIDE) * FINE, (y + _OVER) * FINE], 1) * 16
+        for k in range(8):
+            fade = (1 - k / 8) ** 0.7
+            ends = [tuple(int(c) for c in points[i]) for i in (k, k + 1)]
+            cv2.line(lashes, ends[0], ends[1], int(255 * fade), 1 + round(4 * fade), cv2.LINE_AA, 4)
+    soft = cv2.GaussianBlur(lashes.astype(np.float32) / 255, (0, 0), 1.5)
+    return line.astype(np.float32), 0.7 * soft
