@@ -172,9 +172,8 @@ def _adapter(backbone: str, adapter: str | Path | None) -> AdapterSpec | None:
     folder = single_file(backbone) if named is None else None
     if folder is None:
         place = Path(backbone).expanduser()
-        folder = (
-            here(backbone) if named is not None else place if place.is_dir() else copies.snapshot(backbone)
-        )
+        own = place if place.is_dir() else copies.snapshot(backbone)
+        folder = own if named is None else here(backbone)
     width = None
     if folder is not None and (folder.is_file() or (folder / "unet" / "config.json").is_file()):
         width = width_of(folder)

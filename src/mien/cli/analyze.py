@@ -228,9 +228,8 @@ def _print_table(results: list[tuple[Path, list[Face]]]) -> None:
         for number, face in enumerate(faces):
             x0, y0, x1, y1 = (round(float(v)) for v in face.box)
             yaw, pitch, roll = face.pose
-            shapes = "  ".join(
-                f"{name} {value:.2f}" for name, value in strongest(face.blendshapes, STRONGEST)
-            )
+            best = strongest(face.blendshapes, STRONGEST)
+            shapes = "  ".join(f"{name} {value:.2f}" for name, value in best)
             print(
                 f"  {number}  box {x0},{y0} {x1 - x0}x{y1 - y0}  yaw {yaw:+.0f} pitch {pitch:+.0f} "
                 f"roll {roll:+.0f}  confidence {face.confidence:.2f}  {shapes}"

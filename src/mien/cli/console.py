@@ -12,9 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 BAD_INPUT = 2
-EXTRA = (
-    'Put words that belong together in quotes, "big smile"; what else a verb takes has an option: add --help.'
-)
+EXTRA = 'Put words that belong together in quotes, "big smile"; add --help for what else a verb takes.'
 
 
 class Verbs(TyperGroup):

@@ -181,9 +181,8 @@ def idi(
         **{**same, "root": root.resolve(), "methods": methods, "command": swap_command, "limits": limits}
     )
     same_person = SAME_PERSON[manifest.facts["recogniser"]]
-    jobs = plan(
-        manifest, recipe.methods, count, seed, None if split == "all" else split, same_person, with_source
-    )
+    part = None if split == "all" else split
+    jobs = plan(manifest, recipe.methods, count, seed, part, same_person, with_source)
     do = partial(spread, recipe.make, cluster=cluster)
     with tqdm(total=len(jobs), desc="making pairs", unit="pair", disable=quiet or None) as bar:
         state = run(manifest, jobs, out, recipe.facts(manifest, seed), do, chunk, bar.update)

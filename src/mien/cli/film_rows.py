@@ -86,12 +86,9 @@ def lost(report: Report, source: Path) -> str | None:
 
 
 class FilmMaker:
-    """Makes rows of films, as `mien.making.rows.RowMaker` does of pictures.
-
-    Args:
-        film: makes a film of the parameters of `mien film`. settings: those of all rows. tell: is told what a person
-            should know; None: that, and the films, come back with the rows.
-    """
+    """Makes rows of films, as `mien.making.rows.RowMaker` does of pictures. film: makes a film of the parameters of
+    `mien film`. settings: those of all rows. tell: is told what a person should know; None: that, and the films, come
+    back with the rows."""
 
     def __init__(
         self, film: Callable[[dict[str, Any]], Report], settings: dict[str, Any], tell: Tell | None = None

@@ -12,7 +12,7 @@ import typer
 from mien.cli import options
 from mien.cli.console import choice, tell
 from mien.cli.pictures import place_again
-from mien.cli.results import Asked, make
+from mien.cli.results import Asked, make, repeat
 from mien.making.makers import open_maker
 from mien.making.wishes import PhotoWish, PortraitWish, Request
 
@@ -93,8 +93,6 @@ def generate(
     options.check_mode(context, SINGLE)
     cluster = options.cluster(context, pairs is not None)
     if source is not None:
-        from mien.cli.repeat import repeat
-
         output = place_again(output, source, options.is_given(context, "output"))
         again = Asked.of({**context.params, "output": output}, began)
         repeat("portrait", context.params, {"identity": identity}, again)

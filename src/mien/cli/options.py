@@ -123,21 +123,15 @@ Adapter = Annotated[
         "[default: the backbone's own]"
     ),
 ]
-Face = Annotated[
-    str, typer.Option(help="Whose face: largest, left, right, or N, counted from 0, the largest.")
-]
+Face = Annotated[str, typer.Option(help="Whose face: largest, left, right, or N, from 0, the largest.")]
 ExpressionFace = Annotated[str, typer.Option(help="The same for pictures of expressions.")]
 OutDir = Annotated[Path | None, typer.Option(help="With --pairs: the folder to write to.")]
 Source = Annotated[
     Path | None,
     typer.Option("--from", help="Make this picture again, from its metadata and the same pictures."),
 ]
-Force = Annotated[
-    bool, typer.Option(help="With --from: go on where models or pictures are others than then.")
-]
-BatchSize = Annotated[
-    int, typer.Option(min=1, max=MAX_BATCH, help="With --pairs: pictures in work at a time.")
-]
+Force = Annotated[bool, typer.Option(help="With --from: go on with other models or pictures than then.")]
+BatchSize = Annotated[int, typer.Option(min=1, max=MAX_BATCH, help="With --pairs: pictures at a time.")]
 Count = Annotated[
     int, typer.Option("--num-images", "-n", min=1, max=MAX_BATCH, help="Pictures, of seed, seed + 1 …")
 ]
@@ -264,12 +258,9 @@ HARMLESS = ("seed", "device", "dtype", "batch_size")  # of these, what the photo
 def by_photo(
     context: typer.Context, possible: bool, table: Path | None = None, columns: Sequence[str] = ()
 ) -> bool:
-    """Whether the photo engine makes what is asked for: by --engine, or by what else is given.
-
-    Args:
-        possible: a photo and an expression are given, and nothing that the engine lacks.
-        table: of many pictures; if it has anything in one of `columns`, diffusion makes all of them.
-    """
+    """Whether the photo engine makes what is asked for: by --engine, or by what else is given. possible: a photo and an
+    expression are given, and nothing that the engine lacks. table: of many pictures; if it has anything in one of
+    `columns`, diffusion makes all of them."""
     from mien.types import InputError
 
     engine, region = str(context.params["engine"]), str(context.params["region"])
@@ -348,6 +339,5 @@ def check_mode(context: typer.Context, single: Sequence[str]) -> None:
 def spelt(context: typer.Context, name: str) -> str:
     """A parameter as it is written: --output, IDENTITY."""
     (found,) = (one for one in context.command.params if one.name == name)
-    return (
-        found.opts[0] if found.param_type_name == "option" else str(getattr(found, "metavar", None) or name)
-    )
+    name = str(getattr(found, "metavar", None) or name)
+    return found.opts[0] if found.param_type_name == "option" else name

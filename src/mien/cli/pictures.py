@@ -116,9 +116,8 @@ def expression_files(expression: str | None) -> list[Path]:
 
 def place_again(output: Path, source: Path, chosen: bool) -> Path:
     """Where `--from` writes: where nobody has `chosen`, not over the picture that is made again, but beside it."""
-    return (
-        output if chosen or files([output]) != files([source]) else output.with_stem(f"{output.stem}-again")
-    )
+    beside = output.with_stem(f"{output.stem}-again")
+    return output if chosen or files([output]) != files([source]) else beside
 
 
 def remind(quiet: bool) -> None:

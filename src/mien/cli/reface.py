@@ -12,7 +12,7 @@ import typer
 from mien.cli import options
 from mien.cli.console import choice, tell
 from mien.cli.pictures import place_again
-from mien.cli.results import Asked, make
+from mien.cli.results import Asked, make, repeat
 from mien.making.makers import open_maker
 from mien.making.wishes import PhotoWish, RefaceWish, Request
 
@@ -144,8 +144,6 @@ def reface(
     cluster = options.cluster(context, pairs is not None)
 
     if source is not None:
-        from mien.cli.repeat import repeat
-
         output = place_again(output, source, options.is_given(context, "output"))
         one, people = options.parse_people(identity or ())
         again = Asked.of({**context.params, "output": output}, began)

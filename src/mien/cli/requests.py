@@ -117,10 +117,8 @@ class RequestFormat:
         self.check_given(photo, identity or people, expression, prompt)
         check_there(filter(None, (photo, identity, *pictures)), expression)
         seed = seed_of(cells, self.seed)
-        requests = tuple(
-            Request(identity, expression, prompt, seed + j, photo, people) for j in range(self.count)
-        )
-        return requests, f"{number:04d}_{self.name(cells)}.png"
+        given = [Request(identity, expression, prompt, seed + j, photo, people) for j in range(self.count)]
+        return tuple(given), f"{number:04d}_{self.name(cells)}.png"
 
     def cells(self, cells: Cells) -> Cells:
         """The cells that count."""

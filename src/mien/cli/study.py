@@ -64,9 +64,7 @@ def make(
         raise InputError(wrong[0])
     study, key = write(rows, output, question or RATINGS, seed, size)
     answers = len(study.trials) * len(study.questions)
-    print(
-        f"{output}: {len(study.trials)} pictures of {len(study.methods)} methods, {answers} answers a rater"
-    )
+    print(f"{output}: {len(study.trials)} pictures, {len(study.methods)} methods, {answers} answers a rater")
     print(f"{key}: which method made which; keep it from raters")
 
 

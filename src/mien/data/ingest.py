@@ -119,9 +119,8 @@ def ingest(
 
         names = observer.analyser, observer.recogniser, quality.name
         anew = partial(_Maker.load, *names, limit, options)
-        together = (
-            batch for part in batches(new(), options.shard) for batch in batches(iter(part), TOGETHER)
-        )
+        parts = batches(new(), options.shard)
+        together = (batch for part in parts for batch in batches(iter(part), TOGETHER))
         part: list[tuple[Record, bytes | None]] = []
         pictures = 0
         for found in spread(anew if cluster else make, together, cluster, ordered=True):
@@ -267,9 +266,8 @@ def frame(pixels: ByteImage, face: Face, framing: str, size: int) -> tuple[ByteI
     landmarks = align.transform_points(face.landmarks, matrix)
     yaw, pitch, roll = face.pose
     turned = 180 - (180 - roll - pose.tilt(matrix)) % 360  # in (-180, 180]
-    framed = replace(
-        face, box=bounding_box(landmarks), landmarks=landmarks, pose=np.array([yaw, pitch, turned])
-    )
+    angles = np.array([yaw, pitch, turned])
+    framed = replace(face, box=bounding_box(landmarks), landmarks=landmarks, pose=angles)
     return align.warp(pixels, matrix, size), framed
 
 
@@ -292,9 +290,8 @@ def _key(sha: str) -> str:
 
 def _rejected(item: Item | Record, reason: str, sha: str | None) -> Record:
     name = hashlib.sha256(item.name.encode("utf-8", "surrogateescape")).hexdigest()
-    return Record(
-        key=f"x{_key(name)}", name=item.name, identity=item.identity, source_sha256=sha, reason=reason
-    )
+    key = f"x{_key(name)}"
+    return Record(key=key, name=item.name, identity=item.identity, source_sha256=sha, reason=reason)
 
 
 def _split(manifest: Manifest, same_person: float | None) -> Manifest:
@@ -305,9 +302,8 @@ def _split(manifest: Manifest, same_person: float | None) -> Manifest:
         table = _set(table, "identity", clusters(manifest, same_person), pa.string())
     pairs = zip(table.column("identity").to_pylist(), manifest.values("name"), strict=True)
     held = [is_held_out_key(who) if who else is_held_out(name) for who, name in pairs]
-    return Manifest(
-        _set(table, "split", [HELD_OUT if h else TRAIN for h in held], pa.string()), manifest.root
-    )
+    split = [HELD_OUT if h else TRAIN for h in held]
+    return Manifest(_set(table, "split", split, pa.string()), manifest.root)
 
 
 def clusters(manifest: Manifest, same_person: float) -> list[str | None]:

@@ -218,9 +218,8 @@ class Manifest:
         width = _WIDTHS.get(name) or max((len(v) for v in column if v.is_valid), default=0)
         if name in _WIDTHS:
             flat = column.values.to_numpy(zero_copy_only=False)
-            found = np.array(flat[column.offset * width :][: len(self) * width], np.float32).reshape(
-                -1, width
-            )
+            rows = flat[column.offset * width :][: len(self) * width]
+            found = np.array(rows, np.float32).reshape(-1, width)
             found[column.is_null().to_numpy(zero_copy_only=False)] = np.nan
         else:
             rows = [v.values.to_numpy() if v.is_valid else np.full(width, np.nan) for v in column]

@@ -36,13 +36,9 @@ HOG_SIDE, HOG_DOWN = 1.1, 0.0
 
 @dataclass(frozen=True)
 class Detection:
-    """A face somewhere in a picture.
-
-    Attributes:
-        box: [4] x0, y0, x1, y1 px of the picture: a square around the face's centre with the side of the canonical
-            crop, which ``align.box_matrix(box, angle)`` about is.
-        score: how sure the detector is, in [0, 1]. angle: clockwise tilt of the head, degrees in (-180, 180].
-    """
+    """A face somewhere in a picture. box: [4] x0, y0, x1, y1 px of the picture: a square around the face's centre with
+    the side of the canonical crop, which ``align.box_matrix(box, angle)`` about is. score: how sure the detector is, in
+    [0, 1]. angle: clockwise tilt of the head, degrees in (-180, 180]."""
 
     box: FloatArray
     score: float

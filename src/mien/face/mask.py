@@ -26,11 +26,8 @@ SUPERSAMPLING = 8  # halved for a polygon of over 512 px, and again over 2048 px
 
 def face_mask(landmarks: FloatArray, width: int, height: int, grow: float = 0.0) -> FloatArray:
     """The face's oval, antialiased: [height, width] float32, 1 inside, 0 outside, the covered share on its edge.
-
-    Args:
-        landmarks: [478, 2 or 3] px of the picture. width, height: of the picture, px.
-        grow: moves the edge outwards (or, negative, inwards) by this share of the oval's radius at every point.
-    """
+    landmarks: [478, 2 or 3] px of the picture. width, height: of the picture, px. grow: moves the edge outwards (or,
+    negative, inwards) by this share of the oval's radius at every point."""
     oval = np.asarray(landmarks, np.float64)[list(OVAL), :2]
     centre = oval.mean(0)
     return polygon_mask(centre + (oval - centre) * (1 + grow), width, height)

@@ -45,12 +45,9 @@ def find_model(path: str | Path | None = None) -> Path:
 
 
 class MediaPipeAnalyser:
-    """A loaded Face Landmarker. One call runs at a time (it holds a lock): threads may share it.
-
-    Args:
-        model: the ``.task`` file; None: `find_model`. max_faces: no more faces than this are returned.
-        min_confidence: of detection and of presence, in [0, 1].
-    """
+    """A loaded Face Landmarker. One call runs at a time (it holds a lock): threads may share it. model: the ``.task``
+    file; None: `find_model`. max_faces: no more faces than this are returned. min_confidence: of detection and of
+    presence, in [0, 1]."""
 
     name = "mediapipe"
 

@@ -81,9 +81,8 @@ def photo_travel(
     images = journey(photographs.pipe, sitter, [way.expression for way in ways], places, *chosen, report)
     photo = identity if isinstance(identity, Path) else None
     at_stops = [images[_at(places, k)] for k in range(len(ways))]
-    scores = worst(
-        [photographs.judge(one, sitter, who, way) for one, way in zip(at_stops, ways, strict=True)]
-    )
+    shown = zip(at_stops, ways, strict=True)
+    scores = worst([photographs.judge(one, sitter, who, way) for one, way in shown])
     settings = {**_settings(photographs, stops, frames), "scores": scores}
     return Film(images, journeys.names(stops, frames), settings, photo, scores)
 

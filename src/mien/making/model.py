@@ -69,9 +69,8 @@ class Model:
     def settings_of(self, kind: str, wish: PortraitWish | RefaceWish, pipe: Any) -> dict[str, Any]:
         """See `Maker.settings`; what the wish leaves open is the pipeline's."""
         asked = asdict(wish)
-        own = {
-            name: getattr(pipe, name) for name in ("steps", "guidance", "lead") if asked.get(name, 0) is None
-        }
+        left = [name for name in ("steps", "guidance", "lead") if asked.get(name, 0) is None]
+        own = {name: getattr(pipe, name) for name in left}
         scheduler = type(pipe.scheduler).__name__
         return {"kind": kind, **asked, **own, **self.settings, "scheduler": scheduler}
 

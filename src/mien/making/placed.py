@@ -16,12 +16,8 @@ from mien.types import InputError
 
 class PlacedPeople:
     """One base model for many scenes (`mien.making.made.Maker`). Raises `InputError`: there is no such scheduler, or
-    the model makes no scenes.
-
-    Args:
-        wish: of every picture. scheduler: see `Refaces`. tell: is told which of several faces was taken, and how many
-            seeds were passed over.
-    """
+    the model makes no scenes. wish: of every picture. scheduler: see `Refaces`. tell: is told which of several faces
+    was taken, and how many seeds were passed over."""
 
     kind = "reface"
 

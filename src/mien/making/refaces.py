@@ -17,12 +17,8 @@ OWN = ("identity_face", "expression_face")  # of a wish: what is seen to here, n
 
 class Refaces:
     """One model for many photos (`mien.making.made.Maker`). Raises `InputError`: there is no such scheduler, or the
-    model takes no background.
-
-    Args:
-        wish: of every photo. scheduler: the name of a diffusers scheduler without its ending; None: the model's.
-        tell: is told, once, which of several faces was taken and what of a prompt is cut.
-    """
+    model takes no background. wish: of every photo. scheduler: the name of a diffusers scheduler without its ending;
+    None: the model's. tell: is told, once, which of several faces was taken and what of a prompt is cut."""
 
     kind = "reface"
 

@@ -61,12 +61,9 @@ Work = Callable[[Sequence[Row]], Done]
 
 
 class RowMaker:
-    """Makes rows of pictures, a batch at a time.
-
-    Args:
-        load: given whom to tell, a maker; pickled where the work is spread. tell: is told what a person should know;
-            None: that, and the pictures, come back with the rows, to be written elsewhere.
-    """
+    """Makes rows of pictures, a batch at a time. load: given whom to tell, a maker; pickled where the work is spread.
+    tell: is told what a person should know; None: that, and the pictures, come back with the rows, to be written
+    elsewhere."""
 
     def __init__(self, load: Callable[[Tell], Maker], tell: Tell | None = None) -> None:
         self._said: list[str] = []

@@ -131,12 +131,9 @@ class Judge:
         shapes: FloatArray | None,
         asked: FloatArray | None = None,
     ) -> Scores:
-        """Of a photo that the photo engine changed: `OF_PHOTOS`; all None if the result shows no face there.
-
-        Args:
-            who: whom the face shall show. shapes: blendshapes [52] of the expression; None: the photo's stay.
-            asked: what that comes to on this face, at the strength and in the region of the wish; None: `shapes`.
-        """
+        """Of a photo that the photo engine changed: `OF_PHOTOS`; all None if the result shows no face there. who: whom
+        the face shall show. shapes: blendshapes [52] of the expression; None: the photo's stay. asked: what that comes
+        to on this face, at the strength and in the region of the wish; None: `shapes`."""
         before = photo.face
         after = read_again(image, before)
         if after.confidence < MIN_CONFIDENCE:

@@ -111,6 +111,5 @@ def in_numbers(kind: str, scores: Mapping[str, Any]) -> str:
     """The scores that a person wants to see of a "portrait" or a "reface", in a line; those that are known."""
     if scores["id"] is None:
         return "no face found"
-    return "  ".join(
-        _WORDS[name].format(scores[name]) for name in _SAID[kind] if scores.get(name) is not None
-    )
+    known = [name for name in _SAID[kind] if scores.get(name) is not None]
+    return "  ".join(_WORDS[name].format(scores[name]) for name in known)

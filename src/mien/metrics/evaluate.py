@@ -98,23 +98,19 @@ class Evaluation:
 
     def ratio(self, method: str, metric: str) -> Interval:
         """Mean over that of the untouched identity pictures, on the rows where the method's result has a face."""
-        both = [
-            (v, b)
-            for v, b in zip(self.of(method), self.of(NO_CONTROL), strict=True)
-            if v.state == b.state == OK
-        ]
-        return statistics.ratio_of_means(
-            np.array([v.scores[metric] for v, _ in both]), np.array([b.scores[metric] for _, b in both])
-        )
+        return statistics.ratio_of_means(*self._both(method, NO_CONTROL, metric))
 
     def difference(self, method: str, other: str, metric: str) -> tuple[Interval, int]:
         """Mean of method - other over the rows where both results have a face, and how many these are."""
-        both = [
-            a.scores[metric] - b.scores[metric]
-            for a, b in zip(self.of(method), self.of(other), strict=True)
-            if a.state == b.state == OK
-        ]
-        return statistics.mean(np.array(both)), len(both)
+        own, others = self._both(method, other, metric)
+        return statistics.mean(own - others), len(own)
+
+    def _both(self, method: str, other: str, metric: str) -> tuple[FloatArray, FloatArray]:
+        """[n] of each, over the rows where both results have a face."""
+        pairs = zip(self.of(method), self.of(other), strict=True)
+        both = [(a.scores[metric], b.scores[metric]) for a, b in pairs if a.state == b.state == OK]
+        found = np.array(both, float).reshape(-1, 2)
+        return found[:, 0], found[:, 1]
 
 
 def evaluate(
@@ -146,9 +142,7 @@ def evaluate(
         if isinstance(identity, str) or isinstance(reference, str) or isinstance(background, str):
             why = [str(one) for one in (identity, reference, background) if isinstance(one, str)]
             if row.expression.suffix.lower() not in SUFFIXES:
-                why.append(
-                    "Words and blendshapes are no pictures: `mien generate --pairs` scores them itself."
-                )
+                why.append("Words and blendshapes are no pictures: `mien generate --pairs` scores them.")
             looks.warnings.append(f"Row {row.number} is left out of every mean: {' '.join(why)}")
             verdicts += [Verdict(row, method, BAD_INPUTS) for method in methods]
             progress()

@@ -105,9 +105,8 @@ def read_folder(
     for name in INPUTS:
         if not found.get(name):
             raise InputError(f"{folder / name} holds no picture: put one there for each pair.")
-    methods = _chosen(
-        [name for name, pictures in found.items() if pictures and name not in NOT_METHODS], only
-    )
+    named = [name for name, pictures in found.items() if pictures and name not in NOT_METHODS]
+    methods = _chosen(named, only)
     if not methods:
         raise InputError(f"{folder} has no folder of results: add one for each method, named after it.")
     rows = []

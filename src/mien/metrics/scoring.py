@@ -150,11 +150,8 @@ def _copied(
 
 def load_scorer(analyser: str = "embedded", recogniser: str = "embedded") -> Scorer:
     """The scorer of these names, of `ANALYSERS` and `RECOGNISERS`. Raises `InputError`: an unknown name, or what it
-    needs is not installed.
-
-    Args:
-        recogniser: also the path of a ``.onnx`` or ``.pth`` file of ArcFace's contract, and then called by its stem.
-    """
+    needs is not installed. recogniser: also the path of a ``.onnx`` or ``.pth`` file of ArcFace's contract, and then
+    called by its stem."""
     if analyser not in ANALYSERS:
         raise InputError(f"{analyser} is no analyser that scores: choose {' or '.join(ANALYSERS)}.")
     recognise, centre, name = _recogniser(recogniser)

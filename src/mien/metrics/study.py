@@ -83,12 +83,8 @@ def make(
     rows: Sequence[EvaluationRow], page: Path, questions: Sequence[str], seed: int = 0, size: int = 384
 ) -> tuple[Study, Path]:
     """Write the page and its key, ``NAME.key.json`` beside it. Raises `InputError`: an unknown question, one method
-    only, a method lacks a picture, or a picture cannot be read.
-
-    Args:
-        rows: with a picture of every method. questions: names of `QUESTIONS`. seed: of the order in the page. size: px
-            of the longer side that pictures are reduced to.
-    """
+    only, a method lacks a picture, or a picture cannot be read. rows: with a picture of every method. questions: names
+    of `QUESTIONS`. seed: of the order in the page. size: px of the longer side that pictures are reduced to."""
     unknown = [name for name in questions if name not in QUESTIONS]
     if unknown or not questions or len(set(questions)) < len(questions):
         what = f"There is no question {unknown[0]!r}" if unknown else "Ask at least one question, each once"

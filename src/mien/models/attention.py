@@ -152,13 +152,9 @@ class DecoupledAttention:
         temb: Tensor | None = None,
         ip_hidden_states: Injected | None = None,
     ) -> Tensor:
-        """hidden_states [b, s, hidden] -> [b, s, hidden].
-
-        Args:
-            encoder_hidden_states: the conditions in a cross-attention layer, None in a self-attention layer.
-            attention_mask: over the text tokens, or the picture's own, only.
-            ip_hidden_states: the conditions for a self-attention layer (a name that diffusers lets through).
-        """
+        """hidden_states [b, s, hidden] -> [b, s, hidden]. encoder_hidden_states: the conditions in a cross-attention
+        layer, None in a self-attention layer. attention_mask: over the text tokens, or the picture's own, only.
+        ip_hidden_states: the conditions for a self-attention layer (a name that diffusers lets through)."""
         given = encoder_hidden_states
         if not isinstance(given, Injected):
             if ip_hidden_states is None and not any(self._additions.values()):

@@ -91,9 +91,8 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):
     def config(self) -> FrozenDict:
         """Its arguments, and ``block_out_channels``: diffusers' pipelines take from how many they are how much an
         autoencoder shrinks a picture (5: by 2^4)."""
-        return FrozenDict(
-            {**self._internal_dict, "block_out_channels": (*self._internal_dict["widths"][::-1], 3)}
-        )
+        widths = self._internal_dict["widths"]
+        return FrozenDict({**self._internal_dict, "block_out_channels": (*widths[::-1], 3)})
 
     @apply_forward_hook  # so that offloading brings it to its device
     def encode(self, x: Tensor, return_dict: bool = True) -> Encoded:

@@ -198,14 +198,9 @@ class EAdapter(nn.Module):
         drop_identity: Tensor | None = None,
         drop_expression: Tensor | None = None,
     ) -> Conditions:
-        """Embeddings to tokens.
-
-        Args:
-            identity_embeds, expression_embeds: [b, w], or [b, k, w] for k pictures a sample; None: absent.
-            text: [b, n_t, d], passed on.
-            drop_identity, drop_expression: [b] bool, True where the embedding is replaced by zeros, as guidance's
-                unconditional side (IP-Adapter).
-        """
+        """Embeddings to tokens. identity_embeds, expression_embeds: [b, w], or [b, k, w] for k pictures a sample; None:
+        absent. text: [b, n_t, d], passed on. drop_identity, drop_expression: [b] bool, True where the embedding is
+        replaced by zeros, as guidance's unconditional side (IP-Adapter)."""
         tokens: list[Tensor | None] = []
         for name, branch, embeds, drop in (
             ("identity", self.identity, identity_embeds, drop_identity),

@@ -103,9 +103,8 @@ def quiet() -> Iterator[None]:
     from diffusers.utils import logging as of_diffusers
     from transformers.utils import logging as of_transformers
 
-    states = [
-        (log, log.is_progress_bar_enabled(), log.get_verbosity()) for log in (of_diffusers, of_transformers)
-    ]
+    both = (of_diffusers, of_transformers)
+    states = [(log, log.is_progress_bar_enabled(), log.get_verbosity()) for log in both]
     for log, _, _ in states:
         log.disable_progress_bar()
         log.set_verbosity_error()

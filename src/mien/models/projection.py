@@ -43,9 +43,8 @@ class MLPProjection(nn.Module):
     def __init__(self, width: int, dim: int, tokens: int = 4, mult: int = 2) -> None:
         super().__init__()
         self.width, self.dim, self.tokens = width, dim, tokens
-        self.proj = nn.Sequential(
-            nn.Linear(width, mult * width), nn.GELU(), nn.Linear(mult * width, tokens * dim)
-        )
+        hidden = mult * width
+        self.proj = nn.Sequential(nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, tokens * dim))
         self.norm = nn.LayerNorm(dim)
 
     def forward(self, embeds: Tensor) -> Tensor:

@@ -167,9 +167,9 @@ def cut(image: FloatArray | ByteImage, place: tuple[int, int], side: int) -> Any
     left, top = place
     part = image[top : top + side, left : left + side]
     below, right = side - part.shape[0], side - part.shape[1]
-    return (
-        part if not below and not right else cv2.copyMakeBorder(part, 0, below, 0, right, cv2.BORDER_REFLECT)
-    )
+    if not below and not right:
+        return part
+    return cv2.copyMakeBorder(part, 0, below, 0, right, cv2.BORDER_REFLECT)
 
 
 def soft(mask: FloatArray) -> FloatArray:

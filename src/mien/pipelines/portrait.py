@@ -160,9 +160,8 @@ class PortraitPipeline(DiffusersNames):
         lead = check_lead(self.lead if lead is None else lead)
         after = step_end(self, callback_on_step_end, callback_on_step_end_tensor_inputs)
         texts = (prompt_embeds, negative_prompt_embeds, pooled_prompt_embeds, negative_pooled_prompt_embeds)
-        lists = [
-            v for v in (identity, expression, prompt, negative_prompt, seed) if isinstance(v, (list, tuple))
-        ]
+        given_here = (identity, expression, prompt, negative_prompt, seed)
+        lists = [v for v in given_here if isinstance(v, (list, tuple))]
         n = max((len(v) for v in (*lists, *(text for text in texts if isinstance(text, Tensor)))), default=1)
         as_list(identity, n, "identity"), as_list(expression, n, "expression")
         seeds = [

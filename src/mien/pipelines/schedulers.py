@@ -91,9 +91,8 @@ def default_scheduler(trained: Any) -> Any:
         return trained
     from diffusers import DPMSolverMultistepScheduler
 
-    return DPMSolverMultistepScheduler.from_config(
-        trained.config, algorithm_type="dpmsolver++", solver_order=2
-    )
+    solver = {"algorithm_type": "dpmsolver++", "solver_order": 2}
+    return DPMSolverMultistepScheduler.from_config(trained.config, **solver)
 
 
 def most_steps(scheduler: Any) -> int:

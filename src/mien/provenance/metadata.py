@@ -122,9 +122,8 @@ def write_packet(
 ) -> str:
     """The XMP packet that `read_packet` reads; `said`: of the photograph."""
     meta = ElementTree.Element(f"{{{_META}}}xmpmeta")
-    description = ElementTree.SubElement(
-        ElementTree.SubElement(meta, f"{{{_RDF}}}RDF"), f"{{{_RDF}}}Description"
-    )
+    rdf = ElementTree.SubElement(meta, f"{{{_RDF}}}RDF")
+    description = ElementTree.SubElement(rdf, f"{{{_RDF}}}Description")
     description.set(f"{{{_RDF}}}about", "")
     description.set(f"{{{_IPTC}}}DigitalSourceType", source_type)
     if source_type in GENERATED:  # IPTC Photo Metadata Standard 2025.1

@@ -145,9 +145,8 @@ class AdapterTraining:
 
     def predictor(self, noised: Noised, expression_scale: float = 1.0) -> NoisePredictor:
         """The UNet with the adapter; 0 is without expression control."""
-        predict = self.adapter.predict_noise(
-            self.backbone.unet, expression_scale=expression_scale, **noised.added
-        )
+        unet = self.backbone.unet
+        predict = self.adapter.predict_noise(unet, expression_scale=expression_scale, **noised.added)
         return self.schedule.as_noise(predict)
 
     def predict(self, noised: Noised, expression_scale: float = 1.0) -> Tensor:

@@ -58,6 +58,5 @@ class Journal:
         self.accelerator.log(dict(values), step=step)
         if sheet is not None:
             for tracker in self.accelerator.trackers:
-                tracker.log_images(
-                    {"sheet": np.asarray(sheet.convert("RGB"))[None]}, step, dataformats="NHWC"
-                )
+                picture = np.asarray(sheet.convert("RGB"))[None]
+                tracker.log_images({"sheet": picture}, step, dataformats="NHWC")

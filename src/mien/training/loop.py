@@ -124,9 +124,8 @@ class Ema:
     @torch.no_grad()
     def update(self, step: int) -> None:
         weight = 1 - min(self.decay, (1 + step) / (10 + step))
-        torch._foreach_lerp_(
-            list(self.values.values()), [p.detach() for p in self.parameters.values()], weight
-        )
+        now = [parameter.detach() for parameter in self.parameters.values()]
+        torch._foreach_lerp_(list(self.values.values()), now, weight)
 
     @torch.no_grad()
     def swap(self) -> None:

@@ -112,9 +112,8 @@ def _work(
     if _bytes(arguments) == 2 or config.precision == "bf16":
         activations /= 2
     cells = unet.config.out_channels * (side // factor) ** 2
-    return (side, activations), Work(
-        flop["unet"], flop["decoder"] if judge else 0.0, learned, all_of_it, cells
-    )
+    decoder = flop["decoder"] if judge else 0.0
+    return (side, activations), Work(flop["unet"], decoder, learned, all_of_it, cells)
 
 
 def _memory(weights: float, learned: int, kept: tuple[int, float]) -> str:
