@@ -134,7 +134,7 @@ def stack(folder: Path, faces: dict, marks: dict, arch: np.ndarray) -> tuple[np.
         polygon = np.concatenate([face[list(UPPER_LIP), :2], face[list(LOWER_LIP)[::-1], :2]])
         cv2.fillPoly(inside, [np.round(polygon * 16).astype(np.int32)], 255, cv2.LINE_AA, 4)
         inside = cv2.erode(inside, np.ones((3, 3)))
-        # the lip's own shadow is no part of the teeth
+        # the lip's own shadow is not a part of the teeth
         below = np.roll(inside, 2, 0)
         inside = np.minimum(inside, below).astype(np.float32) / 255
         both = np.dstack([image, inside])

@@ -97,7 +97,7 @@ def test_other_code_pages_are_named_rather_than_misread(tmp_path: Path, encoding
         (b"", "is empty: its first line must name the columns"),
         (b"\xef\xbb\xbf\r\n;;;\r\n", "is empty"),
         (b"a,b,a\n1,2,3\n", "column 'a' twice"),
-        (b'a,b\n"1,2\n', "no CSV file at line"),
+        (b'a,b\n"1,2\n', "not a CSV file at line"),
         (b"a,b\n1,\0\0\n", "it is not text"),
         (b"\xff\xfe\x00\xd8", "it is not text"),
     ],

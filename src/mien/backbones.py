@@ -132,7 +132,7 @@ class Backbone:
         return self._adapter
 
     def load_adapter(self) -> EAdapter:
-        """As :meth:`load_controller`, of an adapter that is no ControlNet."""
+        """As :meth:`load_controller`, of an adapter that is not a ControlNet."""
         adapter = self.load_controller()
         if adapter.controller == "controlnet":
             raise InputError(f"the adapter of {self.name} is a ControlNet: use an E-Adapter")

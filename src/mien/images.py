@@ -76,7 +76,7 @@ def open_image(data: bytes, path: Path) -> Image.Image:
     """A picture's file as it is, not yet decoded, HEIC too.
 
     Raises:
-        InputError: it is of a kind that needs a package. UnidentifiedImageError: it is no picture.
+        InputError: it is of a kind that needs a package. UnidentifiedImageError: it is not a picture.
     """
     try:
         return Image.open(io.BytesIO(data))

@@ -85,7 +85,7 @@ def read_table(path: str | Path, check: Callable[[Sequence[str]], None] = lambda
             rows.append(Row(number, reader.line_num + above, by_name, extra, len(given) < len(header)))
     except csv.Error as error:
         line = reader.line_num + above
-        raise InputError(f"{path} is no CSV file at line {line} ({error}): correct it.") from error
+        raise InputError(f"{path} is not a CSV file at line {line} ({error}): correct it.") from error
     return Table(named, rows)
 
 

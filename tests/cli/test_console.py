@@ -288,7 +288,7 @@ def test_bad_rows_are_named_and_the_others_kept(tmp_path: Path) -> None:
         ("identty,expression\na,b\n", "did you mean identty"),
         ("identity;expresion\na;b\n", "did you mean expresion"),
         ("identity,expression,promt\na,b,c\n", "did you mean prompt"),
-        ('identity,expression\n"a,b\n', "no CSV file at line"),
+        ('identity,expression\n"a,b\n', "not a CSV file at line"),
         ("identity,expression\n\0\0", "p.csv"),
     ],
 )

@@ -63,7 +63,7 @@ WRONG = {
     "generate me.png joy --backbone absent.safetensors --adapter published": "no such checkpoint",
     "reface --prompt lighthouse --identity me.png --backbone sd15": "mien models fetch sd15",
     "reface me.png --expression joy --finish sd15-inpaint": "mien models fetch sd15-inpaint",
-    "data ingest absent out": "absent is no folder",
+    "data ingest absent out": "absent is not a folder",
     "data idi absent out": "absent does not exist",
     "film me.png absent.mp4": "absent.mp4 does not exist",
     "film absent.mp4 --expression joy": "absent.mp4 does not exist",

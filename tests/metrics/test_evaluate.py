@@ -118,7 +118,7 @@ def test_a_word_is_no_picture_to_compare_with(pairs: Path, scorer: Scorer) -> No
     judged = evaluate(read_csv(pairs)[0], scorer)
     assert judged.counts("half")[BAD_INPUTS] == 1
     (warning,) = [w for w in judged.warnings if "left out of every mean" in w]
-    assert "joy does not exist" in warning and "`mien generate --pairs` scores them itself" in warning
+    assert "joy does not exist" in warning and "`mien generate --pairs` scores them" in warning
 
 
 class Pairs:
@@ -255,7 +255,7 @@ def test_command(pairs: Path, scorer: Scorer, tmp_path: Path, monkeypatch: pytes
     for arguments, message in (
         ([], "one of them"),
         (["--pairs", str(pairs), "--method", "gone"], "no method called gone"),
-        (["--folder", str(tmp_path / "gone")], "is no folder"),
+        (["--folder", str(tmp_path / "gone")], "is not a folder"),
     ):
         failed = CliRunner().invoke(app, ["evaluate", *arguments, "--out-dir", str(out)])
         assert failed.exit_code == 2

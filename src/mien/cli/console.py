@@ -80,7 +80,7 @@ def _printable(text: str) -> str:
 
 
 def encodable(text: str) -> str:
-    """`text` for a file in UTF-8: what of a file's name is no text is written as \\udce9."""
+    """`text` for a file in UTF-8: what of a file's name is not text is written as \\udce9."""
     return text.encode("utf-8", "backslashreplace").decode()
 
 
@@ -89,7 +89,7 @@ def print_json(value: Any) -> None:
     text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
     try:
         text.encode(sys.stdout.encoding or "utf-8")
-    except UnicodeEncodeError:  # a file's name that is no text, or a terminal that does not know the letters
+    except UnicodeEncodeError:  # a file's name that is not text, or a terminal that does not know the letters
         text = json.dumps(value, indent=2, allow_nan=False)
     print(text)
 

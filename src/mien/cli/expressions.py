@@ -132,7 +132,7 @@ def _word(text: str) -> str | None:
     found = find(text)
     if found is None:
         raise InputError(
-            f"{text!r} is no word for an expression{near(text)}: `mien expressions list` and "
+            f"{text!r} is not a word for an expression{near(text)}: `mien expressions list` and "
             "`mien expressions list --everyday` print all."
         )
     return next(iter(found.words)) if len(found.words) == 1 else None

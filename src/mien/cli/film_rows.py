@@ -36,7 +36,7 @@ class FilmFormat:
 
     def check_out(self, out: Path) -> object:
         if out.suffix.lower() not in SUFFIXES:
-            raise InputError(f"{out} is no film: end the name in {' or '.join(SUFFIXES)}.")
+            raise InputError(f"{out} is not a film: end the name in {' or '.join(SUFFIXES)}.")
         return out
 
     def ask(self, cells: Cells, number: int) -> tuple[dict[str, Any], str]:

@@ -48,7 +48,7 @@ def _device(name: str) -> str:
     if not re.fullmatch(r"(auto|cpu|mps|(cuda|xpu|hpu|npu)(:[0-9]+)?)", name):
         from mien.types import InputError
 
-        raise InputError(f"{name} is no device: choose auto, cpu, cuda, cuda:1 or mps.")
+        raise InputError(f"{name} is not a device: choose auto, cpu, cuda, cuda:1 or mps.")
     return name
 
 
@@ -65,7 +65,9 @@ def scheduler(name: str | None) -> str | None:
         from mien.types import InputError, nearest
 
         hint = nearest(short, known)
-        raise InputError(f"{name} is no scheduler of diffusers{hint}: choose DDIM, PNDM, UniPCMultistep, ….")
+        raise InputError(
+            f"{name} is not a scheduler of diffusers{hint}: choose DDIM, PNDM, UniPCMultistep, …."
+        )
     return name
 
 
@@ -79,14 +81,14 @@ def _there(path: Path | None) -> Path | None:
 
 
 def _ray(address: str | None) -> str | None:
-    """`InputError` if it is no address."""
+    """`InputError` if it is not an address."""
     from mien.types import InputError, nearest
 
     if address in (None, "off"):
         return None
     if address not in ("local", "auto") and not re.fullmatch(r"(ray://)?[^/\s]+:\d+", address or ""):
         raise InputError(
-            f"--ray {address} is no cluster{nearest(str(address), ('local', 'auto'))}: choose local, auto or HOST:PORT."
+            f"--ray {address} is not a cluster{nearest(str(address), ('local', 'auto'))}: use local, auto or HOST:PORT."
         )
     return address
 

@@ -81,7 +81,7 @@ def choices(more: list[str], adapter: str | None = None) -> tuple[dict[str, str]
         own = model not in SPECS and Path(model).expanduser().is_dir()
         holds_one = model == "mini" or (own and (Path(model).expanduser() / "adapter").is_dir())
         if adapter is None and not holds_one:
-            raise InputError(f"{model} is no folder that holds an adapter/: add --adapter FOLDER.")
+            raise InputError(f"{model} is not a folder that holds an adapter/: add --adapter FOLDER.")
         folder = find_folder(model).resolve()
         name = folder.name if own else model
         if own and (name in found or name in SPECS):

@@ -51,7 +51,7 @@ def make(
     from mien.types import InputError
 
     if output.suffix.lower() not in (".html", ".htm"):
-        raise InputError(f"{output} is no page: name it .html.")
+        raise InputError(f"{output} is not a page: name it .html.")
     for path in (output, output.with_suffix(".key.json")):
         if path.exists() and not overwrite:
             raise InputError(f"{path} is there already: choose another name, or --overwrite.")

@@ -69,7 +69,7 @@ def open_source(place: str, identity: str = "none", prompt: str = "") -> Source:
     tars = sorted(path.glob("*.tar")) if path.is_dir() else [Path(p) for p in sorted(glob.glob(place))]
     if not tars or any(p.suffix != ".tar" for p in tars):
         raise InputError(
-            f"{place} is no folder of pictures ({', '.join(SUFFIXES)}), no .tar and no dataset: give one."
+            f"{place} is not a folder of pictures ({', '.join(SUFFIXES)}), a .tar or a dataset: give one."
         )
     return Source(lambda: _samples(tars, identity, prompt, label), None)
 

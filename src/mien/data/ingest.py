@@ -72,9 +72,9 @@ class Options:
 
     def __post_init__(self) -> None:
         if self.framing not in FRAMINGS:
-            raise InputError(f"{self.framing} is no framing: choose {', '.join(FRAMINGS)}.")
+            raise InputError(f"{self.framing} is not a framing: choose {', '.join(FRAMINGS)}.")
         if self.faces not in WHICH:
-            raise InputError(f"{self.faces} is no choice of faces: choose {', '.join(WHICH)}.")
+            raise InputError(f"{self.faces} is not a choice of faces: choose {', '.join(WHICH)}.")
         if not 16 <= self.size <= 4096 or self.shard < 1 or self.min_face < 1:
             raise InputError("Size is 16 to 4096 px; shard and min_face are at least 1: correct them.")
 

@@ -294,7 +294,7 @@ def _read_csv(place: Path) -> list[tuple[str, str]]:
     for row in read_table(place, check).rows:
         word = row.cells["word"].casefold()
         if word != NEUTRAL and word not in labels.labels():
-            raise InputError(f"{place} line {row.line}: {word!r} is no word{_near(word)}.")
+            raise InputError(f"{place} line {row.line}: {word!r} is not a word{_near(word)}.")
         path = stored(place.parent, row.cells["path"])
         inside = path if Path(row.cells["path"]).is_absolute() else path.relative_to(place.parent)
         found.append((inside.as_posix(), word))

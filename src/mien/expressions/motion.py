@@ -117,7 +117,7 @@ def read_motion(path: str | Path) -> Motion:
     except InputError as error:
         raise InputError(str(error) if str(error).startswith(name) else f"{name}: {error}") from error
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{name} is no JSON of a motion ({_short(error)}): write it by --motion.") from error
+        raise InputError(f"{name} is not a motion's JSON ({_short(error)}): write it by --motion.") from error
 
 
 def from_json(content: Any, name: str) -> Motion:
@@ -127,7 +127,7 @@ def from_json(content: Any, name: str) -> Motion:
         return InputError(f"{name}: {what}")
 
     if not is_motion(content):
-        raise wrong(f'it is no motion: its "schema" has to be "{SCHEMA}".')
+        raise wrong(f'it is not a motion: its "schema" has to be "{SCHEMA}".')
     if content.get("version") != VERSION or isinstance(content.get("version"), bool):
         raise wrong(f"its version is {content.get('version')!r:.40}, this mien reads {VERSION}: update mien.")
     if unknown := sorted(content.keys() - KEYS):

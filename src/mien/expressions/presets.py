@@ -29,7 +29,7 @@ def names() -> list[str]:
 def check_name(name: str) -> None:
     """Whether an expression may have this name. Raises `InputError`: it is none, or means something already."""
     if not NAME.fullmatch(name):
-        raise InputError(f"{name!r:.60} is no name for an expression: use up to 40 letters, digits, hyphens.")
+        raise InputError(f"{name!r:.60} cannot name an expression: use up to 40 letters, digits, hyphens.")
     known = everyday.find(name)
     if known is not None and name.casefold() in (known.name, *known.forms):
         raise InputError(f"{name} is a word for an expression already: choose another name.")
@@ -48,7 +48,7 @@ def save(name: str, coefficients: FloatArray) -> Path:
 def remove(name: str) -> None:
     """Forget a name. Raises `InputError`: nothing is saved under it."""
     if name not in names():
-        raise InputError(f"{name!r:.60} is no saved expression: `mien expressions saved` lists them.")
+        raise InputError(f"{name!r:.60} is not a saved expression: `mien expressions saved` lists them.")
     (folder() / f"{name}.json").unlink()
 
 

@@ -111,7 +111,7 @@ def parse(given: Given | Expression) -> Expression:
         return _blendshapes(dict(given), "the blendshapes")
     if not isinstance(given, (str, Path)):
         raise InputError(
-            f"{type(given).__name__} is no expression: give a picture, word, emoji or blendshapes."
+            f"{type(given).__name__} is not an expression: give a picture, word, emoji or blendshapes."
         )
     text = str(given).strip()
     if not text:
@@ -174,7 +174,7 @@ def _weighted(item: str) -> tuple[str, float | None]:
     if not _WEIGHT.fullmatch(number):
         if Path(item).suffix.lower() in SUFFIXES:  # C:\smile.jpg
             return item, None
-        raise InputError(f"{number!r} is no weight of {name.strip() or 'nothing'}: write it as joy:0.5.")
+        raise InputError(f"{number!r} is not a weight of {name.strip() or 'nothing'}: write it as joy:0.5.")
     if not name.strip():
         raise InputError(f"{item!r} weighs nothing: write it as joy:0.5.")
     return name.strip(), float(number)
@@ -231,14 +231,14 @@ def _json(text: str, name: str) -> Any:
         return json.loads(text, object_pairs_hook=once)
     except json.JSONDecodeError as error:
         raise InputError(
-            f"{name} is no valid JSON (line {error.lineno}, column {error.colno}: {error.msg}): "
+            f"{name} is not valid JSON (line {error.lineno}, column {error.colno}: {error.msg}): "
             'write it as {"jawOpen": 0.8}.'
         ) from error
     except (RecursionError, ValueError) as error:  # nested too deep; a number of thousands of digits
         raise (
             error
             if isinstance(error, InputError)
-            else InputError(f"{name} is no JSON of blendshapes: write it as" + ' {"jawOpen": 0.8}.')
+            else InputError(f"{name} is not a JSON object of blendshapes: write it as" + ' {"jawOpen": 0.8}.')
         ) from error
 
 
@@ -260,14 +260,14 @@ def _blendshapes(content: Any, name: str) -> Expression:
     shapes = {}
     for key, value in content.items():
         if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise InputError(f"The blendshape {_short(str(key))} is no number: give one from 0 to 1.")
+            raise InputError(f"The blendshape {_short(str(key))} is not a number: give one from 0 to 1.")
         if not 0 <= value <= 1:  # also refuses nan
             raise InputError(f"The blendshape {_short(str(key))} is out of range: give a number from 0 to 1.")
         if key == "tongueOut" and value == 0:  # ARKit always sends it, MediaPipe does not have it
             continue
         shape = re.sub("_[LR]$", lambda m: {"_L": "Left", "_R": "Right"}[m[0]], str(key))
         if shape not in INDEX:
-            raise InputError(f"{_short(str(key))} is no blendshape{labels.nearest(shape, INDEX)}.")
+            raise InputError(f"{_short(str(key))} is not a blendshape{labels.nearest(shape, INDEX)}.")
         if shape in shapes:
             raise InputError(f"{_short(name)} says {shape} twice: give each blendshape once.")
         shapes[shape] = float(value)

@@ -104,7 +104,7 @@ class Judge:
         return {**scores, "detail": None if isnan(measured["detail"]) else measured["detail"]}
 
     def reface(self, drawn: Drawn) -> Scores:
-        """id: cosine against the wanted person; exp: against the wanted expression (None if it is no picture); pose:
+        """id: cosine against the wanted person; exp: against the wanted expression (None if it is not a picture); pose:
         degrees against the photo; and what `mien.metrics.words` turns into words. All None if the result shows no face
         there."""
         own, who, how = drawn.photo, drawn.looked.who, drawn.looked.how

@@ -142,7 +142,7 @@ def evaluate(
         if isinstance(identity, str) or isinstance(reference, str) or isinstance(background, str):
             why = [str(one) for one in (identity, reference, background) if isinstance(one, str)]
             if row.expression.suffix.lower() not in SUFFIXES:
-                why.append("Words and blendshapes are no pictures: `mien generate --pairs` scores them.")
+                why.append("Words and blendshapes are not pictures: `mien generate --pairs` scores them.")
             looks.warnings.append(f"Row {row.number} is left out of every mean: {' '.join(why)}")
             verdicts += [Verdict(row, method, BAD_INPUTS) for method in methods]
             progress()

@@ -100,7 +100,7 @@ def read_folder(
     """
     folder = Path(folder)
     if not os.path.isdir(folder):  # pathlib's raises below a folder that cannot be read
-        raise InputError(f"{folder} is no folder: it must hold identity/, expression/ and one a method.")
+        raise InputError(f"{folder} is not a folder: it must hold identity/, expression/ and one a method.")
     found = {sub.name: _pictures(sub) for sub in list_folder(folder, Path.is_dir)}
     for name in INPUTS:
         if not found.get(name):

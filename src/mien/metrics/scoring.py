@@ -153,7 +153,7 @@ def load_scorer(analyser: str = "embedded", recogniser: str = "embedded") -> Sco
     needs is not installed. recogniser: also the path of a ``.onnx`` or ``.pth`` file of ArcFace's contract, and then
     called by its stem."""
     if analyser not in ANALYSERS:
-        raise InputError(f"{analyser} is no analyser that scores: choose {' or '.join(ANALYSERS)}.")
+        raise InputError(f"{analyser} is not an analyser that scores: choose {' or '.join(ANALYSERS)}.")
     recognise, centre, name = _recogniser(recogniser)
     analyse: Analyse
     if analyser == "mediapipe":
@@ -186,7 +186,7 @@ def _recogniser(name: str) -> tuple[Recognise, Callable[[Tensor], Tensor], str]:
     path = Path(name)
     if name not in RECOGNISERS and path.suffix not in FILES:
         raise InputError(
-            f"{name} is no recogniser that scores: choose {', '.join(RECOGNISERS)} or a file ({', '.join(FILES)})."
+            f"{name} is not a recogniser that scores: choose {', '.join(RECOGNISERS)} or a file ({', '.join(FILES)})."
         )
     from mien.encoders.arcface import DEFAULT, ArcFaceIdentity
 

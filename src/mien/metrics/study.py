@@ -145,7 +145,7 @@ def read_key(path: Path) -> Study:
             raise KeyError("questions")
         return Study(str(content["study"]), questions, trials)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise InputError(f"{path} is no key of a study: give what `mien study make` wrote.") from error
+        raise InputError(f"{path} is not a key of a study: give what `mien study make` wrote.") from error
 
 
 def read_answers(path: Path, study: Study) -> Answers:
@@ -202,7 +202,7 @@ def _json(path: Path) -> Any:
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror}): check the name.") from error
     except ValueError as error:
-        raise InputError(f"{path} is no JSON, or was cut off: use another copy.") from error
+        raise InputError(f"{path} is not JSON, or was cut off: use another copy.") from error
 
 
 def _of_json(path: Path) -> dict[str, Any]:

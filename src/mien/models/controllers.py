@@ -86,7 +86,7 @@ def load_controller(
 
 
 def check_name(name: str) -> None:
-    """Refuse what is no controller."""
+    """Refuse what is not a controller."""
     if name not in CONTROLLERS:
         raise InputError(f"controller {name!r} is unknown: choose {', '.join(CONTROLLERS)}")
 

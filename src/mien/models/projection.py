@@ -142,7 +142,7 @@ def units_projection(state: Mapping[str, Tensor], source: str) -> UnitsProjectio
     `InputError`: they are not of that shape."""
     weight, bias = state.get("au_encoder.weight"), state.get("au_encoder.bias")
     if len(state) != 2 or weight is None or bias is None or weight.ndim != 2 or len(bias) != len(weight):
-        raise InputError(f"{source}: is no encoder of action units of FineFace's kind for SD1.5")
+        raise InputError(f"{source}: is not an encoder of action units of FineFace's kind for SD1.5")
     projection = UnitsProjection(weight.shape[1], weight.shape[0] + weight.shape[1])
     projection.load_state_dict({name: value.float() for name, value in state.items()})
     return projection

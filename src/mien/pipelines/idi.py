@@ -157,7 +157,7 @@ class Recipe:
         known = [RESTRUCT, CARRY, *(f"{FACESWAP}:{name}" for name in SWAPPERS)]
         for method in self.methods:
             if method not in known:
-                raise InputError(f"{method} is no way to make a reference: choose {', '.join(known)}.")
+                raise InputError(f"{method} is not a way to make a reference: choose {', '.join(known)}.")
         if not self.methods or len(set(self.methods)) != len(self.methods):
             raise InputError("Give each way to make references once, and at least one.")
         if f"{FACESWAP}:command" in self.methods and not self.command:

@@ -31,8 +31,8 @@ def choose_scheduler(which: Any, trained: Any) -> Any:
     if not isinstance(which, str):
         if not _steps(type(which)):
             raise InputError(
-                f"{type(which).__name__} is no scheduler for this model: use a name, or an object of diffusers' DDIM, "
-                "Euler, DPM-Solver … kinds"
+                f"{type(which).__name__} is not a scheduler for this model: use a name, or an object of diffusers' "
+                "DDIM, Euler, DPM-Solver … kinds"
             )
         return which
     known = scheduler_names()

@@ -37,7 +37,7 @@ def check_animation(path: str | Path) -> Path:
     check_surroundings()
     path = Path(path)
     if path.suffix.lower() not in SUFFIXES:
-        raise InputError(f"{path} is no moving picture: end the name in {', '.join(SUFFIXES)}.")
+        raise InputError(f"{path} is not a moving picture: end the name in {', '.join(SUFFIXES)}.")
     if path.suffix.lower() == ".mp4":
         import_av()
     return check_writable(path)
@@ -94,7 +94,7 @@ def read_animation(path: str | Path) -> dict[str, Any] | None:
     try:
         if path.suffix.lower() == ".gif":
             with Image.open(path) as image:
-                said_of_it = image.info.get("comment", b"")  # text where the file is no GIF
+                said_of_it = image.info.get("comment", b"")  # text where the file is not a GIF
                 comment = said_of_it.decode("ascii", "replace") if isinstance(said_of_it, bytes) else ""
         else:
             av = import_av()

@@ -48,7 +48,7 @@ def check_film(path: str | Path) -> Path:
     `SUFFIXES`, ``mien[video]`` is missing, or the place cannot be written to."""
     check_surroundings()
     if Path(path).suffix.lower() not in SUFFIXES:
-        raise InputError(f"{path} is no film: end the name in {' or '.join(SUFFIXES)}.")
+        raise InputError(f"{path} is not a film: end the name in {' or '.join(SUFFIXES)}.")
     import_av()
     return check_writable(path)
 

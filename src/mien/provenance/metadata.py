@@ -147,7 +147,7 @@ def write_packet(
 
 
 def parse_packet(packet: str | bytes | None) -> ElementTree.Element | None:
-    """The tree of a packet; None where there is none, or one that is no XMP. Packets come from strangers: those that
+    """The tree of a packet; None where there is none, or one that is not XMP. Packets come from strangers: those that
     declare entities, which could grow without end, are not read."""
     if not packet or not isinstance(packet, (str, bytes)):  # a TIFF's may be a number
         return None

@@ -15,7 +15,7 @@ For signs that were drawn at random P(z > T) <= exp(-T²/2) whatever the picture
 so that `THRESHOLD` means a chance below 1 in 100,000, all eight ways of turning and mirroring taken together.
 
 The strength is the smallest of a few that is found again, with room to spare, after a rehearsal of the
-damage that is promised to be survived. It is no signature: whoever has the key can take the mark away.
+damage that is promised to be survived. It is not a signature: whoever has the key can take the mark away.
 """
 
 from __future__ import annotations

@@ -124,7 +124,7 @@ def load_checkpoint(
     for key, value in read["optimizer"].items():
         index = key.partition(".")[0]
         if not index.isdigit() or int(index) >= len(parameters):
-            raise _unfit(checkpoint, f"optimizer.safetensors has {key}, which is no parameter's")
+            raise _unfit(checkpoint, f"optimizer.safetensors has {key}, which is not a parameter's")
         moments[key] = value.shape if value.ndim == 0 else parameters[int(index)].shape
     _check(checkpoint, "optimizer", read["optimizer"], moments)
     entries: dict[str, set[str]] = {}

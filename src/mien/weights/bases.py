@@ -108,7 +108,7 @@ def configs_of(checkpoint: Path) -> tuple[str, Path | None]:
     not here). Raises `InputError`: it is of neither family, or a network is not in it."""
     keys = header(checkpoint)
     if not any(key.startswith(_UNET) for key in keys):
-        raise InputError(f"{checkpoint}: is no checkpoint of SD1.5 or SDXL in one file")
+        raise InputError(f"{checkpoint}: is not a checkpoint of SD1.5 or SDXL in one file")
     family = FAMILIES.get(width_of(checkpoint) or 0)
     if family is None:
         raise InputError(f"{checkpoint}: is of a family that is not supported: use one of SD1.5 or SDXL")
