@@ -26,7 +26,7 @@ FLOORS = {
     "models": 3, "encoders": 3,
     "diffusion": 2, "face": 2, "warping": 2,
     "weights": 1, "provenance": 1,
-    "types": 0, "images": 0, "files": 0, "sheets": 0, "pixels": 0, "tables": 0, "spread": 0,
+    "errors": 0, "types": 0, "images": 0, "files": 0, "sheets": 0, "pixels": 0, "tables": 0, "spread": 0,
 }  # fmt: skip
 HEAVY = (
     "torch",

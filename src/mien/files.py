@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from mien.types import InputError
+from mien.errors import InputError
 
 _PART = re.compile(r"\..+\.[0-9a-f]{16}\.part(\.\w+)?")
 HOMES = {

@@ -15,8 +15,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from mien.errors import InputError
 from mien.files import read_bytes
-from mien.types import InputError
 
 DELIMITERS = ",;\t|"
 _MARKS = (

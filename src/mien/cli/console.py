@@ -11,6 +11,8 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from mien.errors import InputError, nearest
+
 BAD_INPUT = 2
 EXTRA = 'Put words that belong together in quotes, "big smile"; add --help for what else a verb takes.'
 
@@ -30,8 +32,6 @@ class Verbs(TyperGroup):
         try:
             return super().invoke(ctx)
         except ValueError as error:
-            from mien.types import InputError
-
             if not isinstance(error, InputError):
                 raise
             first, *more = getattr(error, "lines", [str(error)])
@@ -99,8 +99,6 @@ def choice(word: str, words: Iterable[str], what: str) -> str:
     words = tuple(words)
     if word in words:
         return word
-    from mien.types import InputError, nearest
-
     raise InputError(f"{word} is no {what}{nearest(word, words)}: choose {', '.join(words)}.")
 
 

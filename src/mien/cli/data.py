@@ -9,6 +9,7 @@ import typer
 
 from mien.cli import options
 from mien.cli.console import choice, group, print_json, tell
+from mien.errors import InputError
 
 if TYPE_CHECKING:
     from mien.data.records import Manifest
@@ -148,8 +149,6 @@ def idi(
     Started again, it takes up where it ended. Rejected pairs are kept apart, with their reasons; look at
     OUT/summary.html.
     """
-    from mien.types import InputError
-
     if (count is not None and count < 1) or chunk < 1:
         raise InputError("count and chunk are at least 1: correct them.")
     cluster = options.cluster(context)

@@ -11,6 +11,7 @@ from mien.cli import options
 from mien.cli.console import choice, print_json, progress_bar, tell
 from mien.cli.everyday import list_everyday, list_short, show_everyday
 from mien.cli.pictures import check_places
+from mien.errors import InputError
 
 if TYPE_CHECKING:
     from mien.expressions.labels import Label
@@ -47,8 +48,6 @@ def list_words(
 
     if everyday:
         if cluster is not None:
-            from mien.types import InputError
-
             raise InputError("--cluster is for the 135 words: leave it out with --everyday.")
         list_everyday(as_json)
         return
@@ -90,7 +89,6 @@ def show(
 ) -> None:
     """What a word does to a face, why, by which source, and which words are like it."""
     from mien.expressions.labels import get, similar
-    from mien.types import InputError
 
     name = _word(word)
     if name == "neutral":
@@ -127,7 +125,6 @@ def _word(text: str) -> str | None:
     """The word of the 135, or "neutral", that `text` means; None where it means a mix or a face. Raises `InputError`:
     it means nothing."""
     from mien.expressions.everyday import find, near
-    from mien.types import InputError
 
     found = find(text)
     if found is None:
@@ -188,7 +185,6 @@ def save(
     """
     from mien.expressions import presets
     from mien.expressions.spec import parse
-    from mien.types import InputError
 
     presets.check_name(name)
     if not overwrite and name in presets.names():
@@ -236,8 +232,6 @@ def build(
     """Index labelled pictures into expressions.parquet beside them; run it again after adding some."""
     from collections import Counter
 
-    from mien.types import InputError
-
     if not place.exists():
         raise InputError(f"{place} is neither a folder nor a .csv file: give labelled pictures.")
     from mien.expressions import library
@@ -276,8 +270,6 @@ def draw(
 ) -> None:
     """Print the path of a picture of a word, for instance for `mien generate`."""
     choice(how, HOW, "way to draw")
-    from mien.types import InputError
-
     target, library = None, _read(place)
     if near is not None:
         from mien.expressions.faces import blendshapes
@@ -317,8 +309,6 @@ def mislabelled(
 
 
 def _read(place: Path) -> Library:
-    from mien.types import InputError
-
     if not place.exists():
         raise InputError(f"{place} does not exist: make it by `mien expressions build`.")
     from mien.expressions.library import Library

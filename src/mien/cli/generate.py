@@ -13,6 +13,7 @@ from mien.cli import options
 from mien.cli.console import choice, tell
 from mien.cli.pictures import place_again
 from mien.cli.results import Asked, make, repeat
+from mien.errors import InputError
 from mien.making.makers import open_maker
 from mien.making.wishes import PhotoWish, PortraitWish, Request
 
@@ -116,8 +117,6 @@ def generate(
         request = Request(identity, expression, prompt, seed)
         make(partial(load, tell), request, num_images, Asked.of(context.params, began))
     else:
-        from mien.types import InputError
-
         raise InputError(
             "Give an identity picture and an expression, or --pairs FILE.csv and --out-dir DIR, or --from PICTURE."
         )

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from mien.cli.console import choice, tell
+from mien.errors import InputError, nearest
 from mien.making.wishes import BACKBONES, ENGINES, MAX_BATCH, REGIONS, PhotoWish, PortraitWish, RefaceWish
+from mien.tables import fills
 
 if TYPE_CHECKING:
     from mien.pipelines.inputs import FaceChoice
@@ -46,8 +48,6 @@ def _small(seed: int) -> int:
 def _device(name: str) -> str:
     """`InputError` if no machine has such a device; whether this one has it, loading a model tells."""
     if not re.fullmatch(r"(auto|cpu|mps|(cuda|xpu|hpu|npu)(:[0-9]+)?)", name):
-        from mien.types import InputError
-
         raise InputError(f"{name} is not a device: choose auto, cpu, cuda, cuda:1 or mps.")
     return name
 
@@ -62,8 +62,6 @@ def scheduler(name: str | None) -> str | None:
     known = {one.lower() for names in found_in for one in names}
     short = name.lower().removesuffix("scheduler")
     if known and short not in known:
-        from mien.types import InputError, nearest
-
         hint = nearest(short, known)
         raise InputError(
             f"{name} is not a scheduler of diffusers{hint}: choose DDIM, PNDM, UniPCMultistep, …."
@@ -74,16 +72,12 @@ def scheduler(name: str | None) -> str | None:
 def _there(path: Path | None) -> Path | None:
     """`InputError` if there is no such picture."""
     if path is not None and not path.is_file():
-        from mien.types import InputError
-
         raise InputError(f"{path} does not exist: check the name.")
     return path
 
 
 def _ray(address: str | None) -> str | None:
     """`InputError` if it is not an address."""
-    from mien.types import InputError, nearest
-
     if address in (None, "off"):
         return None
     if address not in ("local", "auto") and not re.fullmatch(r"(ray://)?[^/\s]+:\d+", address or ""):
@@ -193,8 +187,6 @@ def parse_face(word: str) -> FaceChoice:
         return int(word)
     if word in FACES:
         return word
-    from mien.types import InputError, nearest
-
     known = f"{', '.join(FACES)} or a number from 0"
     raise InputError(f"--face {word} is unknown{nearest(word, FACES)}: choose {known}.")
 
@@ -205,8 +197,6 @@ def parse_people(
     """--identity, once or several times: one picture; or, for each face of the photo, the pictures of its new person.
     FACE=FILE names the face: left, right or a number; FILE alone is for the face that --face chooses (""). find: name
     of a file → where it lies. Raises `InputError`: some name a face and others do not."""
-    from mien.types import InputError
-
     people: dict[FaceChoice, list[Path]] = {}
     for one in given:
         which, equals, file = one.partition("=")
@@ -225,8 +215,6 @@ def parse_people(
 def cluster(context: typer.Context, table: bool = True) -> Cluster | None:
     """The cluster of --ray, --workers and --gpus; None: this process. table: whether there is work to spread.
     Raises `InputError`: there is none, --ray is missing, or Ray is not installed."""
-    from mien.types import InputError
-
     given = context.params
     for name in ("workers", "gpus"):
         if given["ray"] is None and is_given(context, name):
@@ -263,8 +251,6 @@ def by_photo(
     """Whether the photo engine makes what is asked for: by --engine, or by what else is given. possible: a photo and an
     expression are given, and nothing that the engine lacks. table: of many pictures; if it has anything in one of
     `columns`, diffusion makes all of them."""
-    from mien.types import InputError
-
     engine, region = str(context.params["engine"]), str(context.params["region"])
     choice(engine, ENGINES, "engine")
     choice(region, REGIONS, "region")
@@ -272,8 +258,6 @@ def by_photo(
     photo = [spelt(context, name) for name in OF_PHOTO if name in given]
     diffusion = [spelt(context, name) for name in OF_DIFFUSION if name in given and name not in HARMLESS]
     if table is not None and engine != "diffusion":
-        from mien.tables import fills
-
         diffusion += [f"the column {name}" for name in columns if fills(table, (name,))]
     other = context.params["backbone"] != "mini"
     if engine == "diffusion" or (engine == "auto" and (other or diffusion or not possible)):
@@ -318,8 +302,6 @@ def is_given(context: typer.Context, name: str) -> bool:
 def check_mode(context: typer.Context, single: Sequence[str]) -> None:
     """One picture, the rows of --pairs, or a picture again by --from: `InputError` if what is given belongs to another.
     `single`: the parameters that say what one picture is made of."""
-    from mien.types import InputError
-
     given = context.params
     if (given["pairs"] is None) != (given["out_dir"] is None):
         raise InputError("--pairs FILE.csv and --out-dir DIR belong together: give both.")

@@ -13,6 +13,7 @@ from mien.cli import options
 from mien.cli.console import choice, tell
 from mien.cli.pictures import place_again
 from mien.cli.results import Asked, make, repeat
+from mien.errors import InputError
 from mien.making.makers import open_maker
 from mien.making.wishes import PhotoWish, RefaceWish, Request
 
@@ -128,8 +129,6 @@ def reface(
     began = time.perf_counter()
     choice(dtype, options.DTYPES, "precision")
     options.check_backbone(backbone)
-    from mien.types import InputError
-
     possible = photo is not None or pairs is not None
     if expression == EVERY:
         if wrong := next((one for one in BESIDE_WORDS if options.is_given(context, one)), None):

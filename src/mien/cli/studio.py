@@ -11,6 +11,7 @@ import typer
 
 from mien.cli import options
 from mien.cli.console import choice, say
+from mien.errors import InputError
 
 
 def studio(
@@ -38,7 +39,6 @@ def studio(
     Other people's faces need their consent. Nothing leaves this machine.
     """
     from mien.provenance import check_surroundings
-    from mien.types import InputError
 
     check_surroundings()
     if adapter is not None and not backbone:
@@ -66,7 +66,6 @@ def choices(more: list[str], adapter: str | None = None) -> tuple[dict[str, str]
     `InputError`: a model is not there or has no adapter, or two have one name. Models of the hub are fetched now, so
     that no job does it while others wait."""
     from mien import preflight
-    from mien.types import InputError
     from mien.weights.adapters import read_adapter_spec
     from mien.weights.bases import SPECS, find_folder
 

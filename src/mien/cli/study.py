@@ -9,6 +9,7 @@ import typer
 
 from mien.cli import options
 from mien.cli.console import group, print_json, say
+from mien.errors import InputError
 
 app = group("Let people judge pictures of several methods, blind.")
 
@@ -48,8 +49,6 @@ def make(
     The page shows every picture of every method in an order of each rater's own, does not say who made it, and saves
     the answers to a file. They are evaluated by `mien study evaluate`.
     """
-    from mien.types import InputError
-
     if output.suffix.lower() not in (".html", ".htm"):
         raise InputError(f"{output} is not a page: name it .html.")
     for path in (output, output.with_suffix(".key.json")):

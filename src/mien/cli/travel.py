@@ -10,6 +10,7 @@ import typer
 
 from mien.cli import options, pictures
 from mien.cli.console import choice, print_json, tell
+from mien.errors import InputError
 from mien.making.wishes import PhotoWish, PortraitWish
 
 MOVING = (".gif", ".mp4", ".webp")
@@ -76,7 +77,6 @@ def travel(
     from mien.pipelines import travel as journeys
     from mien.provenance import FORMATS
     from mien.provenance.animation import check_animation
-    from mien.types import InputError
 
     if output.suffix.lower() in MOVING:
         check_animation(output)
