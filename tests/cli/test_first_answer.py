@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from mien.cli.options import BACKBONES
-from mien.weights.bases import SPECS
+from mien.weights.bases import HUB_IDS
 
 HEAVY = {
     "torch", "diffusers", "transformers", "accelerate", "scipy", "dlib", "mediapipe", "pandas", "pyarrow", "uvicorn",
@@ -135,4 +135,4 @@ def test_a_mistake_is_told_before_anything_heavy_is_imported(
 
 
 def test_the_names_of_backbones_are_those_that_there_are() -> None:
-    assert tuple(SPECS) == BACKBONES
+    assert tuple(HUB_IDS) == BACKBONES

@@ -19,7 +19,7 @@ from mien.pipelines.portrait import PortraitPipeline
 from mien.pipelines.reface import RefacePipeline
 from mien.provenance.hashes import hash_files, hash_folder
 from mien.weights import path as weights_path
-from mien.weights.bases import SPECS, find_folder
+from mien.weights.bases import HUB_IDS, find_folder
 
 PARTS = ("unet", "vae", "text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2", "scheduler")
 
@@ -106,4 +106,4 @@ def hash_model(place: Path) -> str:
 def model_name(backbone: str) -> str:
     """What a picture says of the model: its name or hub id; of a folder the last name alone, however it was given."""
     place = os.path.expanduser(backbone)  # as `mien.backbones.find_folder` takes it
-    return Path(place).resolve().name if backbone not in SPECS and os.path.isdir(place) else backbone
+    return Path(place).resolve().name if backbone not in HUB_IDS and os.path.isdir(place) else backbone

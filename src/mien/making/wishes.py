@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from mien.expressions.spec import Expression
     from mien.pipelines.inputs import FaceChoice
 
-BACKBONES = ("mini", "sd15", "sdxl", "sd15-inpaint", "sdxl-inpaint")  # names of `mien.weights.bases.SPECS`
+BACKBONES = ("mini", "sd15", "sdxl", "sd15-inpaint", "sdxl-inpaint")  # names of `mien.weights.bases.HUB_IDS`
 ENGINES = ("auto", "photo", "diffusion")
 REGIONS = ("all", "eyes", "brows", "mouth")  # of `mien.warping.target.REGIONS`
 MAX_BATCH = 64  # pictures in work at a time; what a repetition believes of a stranger's picture

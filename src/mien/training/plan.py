@@ -26,7 +26,7 @@ from mien.training.loop import LoopConfig
 from mien.training.outlook import Work, outlook
 from mien.types import InputError
 from mien.weights.adapters import AdapterSpec, read_adapter_spec
-from mien.weights.bases import SPECS, find_folder
+from mien.weights.bases import HUB_IDS, find_folder
 
 ADAPTER_STAGES = ("base", "refined", "ica")
 GIB = 2**30
@@ -126,7 +126,7 @@ def _memory(weights: float, learned: int, kept: tuple[int, float]) -> str:
 
 def _family(name: str) -> str | None:
     """The family whose published configurations stand for a name or a hub id."""
-    return next((key for key, spec in SPECS.items() if key in PUBLISHED and name in (key, spec.hub)), None)
+    return next((key for key, hub in HUB_IDS.items() if key in PUBLISHED and name in (key, hub)), None)
 
 
 def work(config: LoopConfig, folder: Path) -> str:
@@ -140,10 +140,11 @@ def network_parts(name: str) -> dict[str, nn.Module]:
     machine."""
     if name in PUBLISHED:
         return published(name)
-    spec = SPECS.get(name)
-    if (spec is not None and spec.folder is not None) or Path(name).expanduser().is_dir():
+    if name == "mini" or Path(name).expanduser().is_dir():
         return of_folder(find_folder(name))
-    raise InputError(f"{name} is not on this machine: a plan needs a diffusers folder, or {', '.join(SPECS)}")
+    raise InputError(
+        f"{name} is not on this machine: a plan needs a diffusers folder, or {', '.join(HUB_IDS)}"
+    )
 
 
 def _adapter(unet: Any, name: str, start: Any) -> tuple[EAdapter, str]:
