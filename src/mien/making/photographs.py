@@ -33,9 +33,7 @@ if TYPE_CHECKING:
 
 class PhotoEngine:
     """What the metadata say of the engine: its networks and the machine under it (as `mien.making.model.Model`).
-
-    ``finish``: the folder or file of the model that finishes, if one does.
-    """
+    ``finish``: the folder or file of the model that finishes, if one does."""
 
     def __init__(self, finish: Path | None = None) -> None:
         self._finish = finish
@@ -75,12 +73,8 @@ class Photographed(Drawn):
 
 class Photographs:
     """The photo engine for many pictures (`mien.making.made.Maker`): portraits, or photos of their own size. Raises
-    `InputError`: there is no such model.
-
-    Args:
-        wish: of every picture. tell: is told, once, which of several faces was taken.
-        device, dtype: of the model that finishes, if one does.
-    """
+    `InputError`: there is no such model. wish: of every picture. tell: is told, once, which of several faces was taken.
+    device, dtype: of the model that finishes, if one does."""
 
     def __init__(
         self,
@@ -149,9 +143,8 @@ class Photographs:
     def express(self, who: Subject, expression: Expression) -> Expressed:
         """One photo with one expression, by the wish."""
         wish = self.wish
-        return self.pipe.express(
-            self.sit(who), expression, wish.strength, wish.relative, wish.region, wish.turn
-        )
+        how = (wish.strength, wish.relative, wish.region, wish.turn)
+        return self.pipe.express(self.sit(who), expression, *how)
 
     def sit(self, who: Subject) -> Sitter:
         """The person, framed for a portrait."""
