@@ -64,7 +64,8 @@ def draw_lid(
     light = own.sum(2) / np.maximum(skin.sum(2), 1)
     own *= np.maximum(1, PALE / np.maximum(light, 0.1))[..., None]
     own = np.clip(own, 0.8 * skin, 1.25 * skin)
-    trust = seen[index] * ramp(s, 0, 0.3) * ramp(light, 0.5, 0.8)  # what is far darker is lashes and shade
+    # What is far darker is lashes and shade; in the dark, colours are noise.
+    trust = seen[index] * ramp(s, 0, 0.3) * ramp(light, 0.5, 0.8) * ramp(skin.mean(2), 35, 80)
     lid = skin + trust[..., None] * (own - skin)
     shaded = lid * (_grain(image, source, goal, u, v) * _shade(out, s, edge - v))[..., None]
     over = 0.01 + float(ramp(closing, 0.75, 0.9)) * (np.maximum(lower - edge, 0) + 0.05)
