@@ -89,7 +89,7 @@ def test_moved_lips_meet_along_a_smooth_line() -> None:
 
 def test_lips_leave_the_line_they_met_on_as_they_part() -> None:
     landmarks = face(gap=12.0)
-    line = on_line(photo(landmarks, np.mean(edges(landmarks), 0)), landmarks)
+    line = on_line(photo(landmarks, np.mean(edges(landmarks), 0), dark=2), landmarks)
     assert lip_gap(line, 1.0) < 1
     assert np.array_equal(opened(landmarks, line, line), line)
     after = np.zeros(52)
