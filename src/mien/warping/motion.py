@@ -259,8 +259,8 @@ def _sampled(
     x0, y0, _, _ = moving.box
     rows, columns = (np.arange(side.start, side.stop, dtype=np.float32) for side in part)
     at_x, at_y = by_x + (columns + x0), by_y + (rows[:, None] + y0)
-    left, top = (max(0, int(at.min()) - 3) for at in (at_x, at_y))
-    patch = image[top : int(at_y.max()) + 4, left : int(at_x.max()) + 4]
+    left, top, right, bottom = _reached(image, at_x, at_y, 3)
+    patch = image[top:bottom, left:right]
     at_x -= left
     at_y -= top
     moved = cv2.remap(patch, at_x, at_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
@@ -286,11 +286,16 @@ def _tiles(share: FloatArray) -> Iterator[tuple[slice, slice]]:
 
 def _blurred(image: ByteImage, x: FloatArray, y: FloatArray, sigma: float) -> ByteImage:
     """`image` at columns and rows x, y, blurred by `sigma` px."""
-    reach = int(3 * sigma) + 2
-    left, top = max(0, int(x.min()) - reach), max(0, int(y.min()) - reach)
-    part = image[top : int(y.max()) + reach + 1, left : int(x.max()) + reach + 1]
-    part = np.asarray(cv2.GaussianBlur(part, (0, 0), sigma), np.uint8)
+    left, top, right, bottom = _reached(image, x, y, int(3 * sigma) + 2)
+    part = np.asarray(cv2.GaussianBlur(image[top:bottom, left:right], (0, 0), sigma), np.uint8)
     return np.asarray(cv2.remap(part, x - left, y - top, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE))
+
+
+def _reached(image: ByteImage, x: FloatArray, y: FloatArray, more: int) -> tuple[int, int, int, int]:
+    """Box x0, y0, x1, y1 of `image` with columns and rows x, y and `more` round them, or with the pixel nearest."""
+    height, width = image.shape[:2]
+    left, top = (int(np.clip(at.min() - more, 0, size - 1)) for at, size in ((x, width), (y, height)))
+    return left, top, max(int(x.max()) + more, left) + 1, max(int(y.max()) + more, top) + 1
 
 
 def _span(some: NDArray[np.bool_] | np.bool_) -> tuple[int, int]:
