@@ -112,7 +112,7 @@ class RewardStage:
         judged: int | None = None,
     ) -> None:
         if judged is not None and judged < 2:
-            raise InputError(f"judged must be at least 2, not {judged}: one picture is no crowd")
+            raise InputError(f"judged must be at least 2, not {judged}: one picture is not a crowd")
         for name, (least, most) in {"steps": steps, "guidance": guidance}.items():
             if not 1 <= least <= most:
                 raise InputError(

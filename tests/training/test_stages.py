@@ -19,9 +19,8 @@ from mien.face.align import warp
 from mien.pixels import to_pixels
 from mien.training.examples import DataConfig
 from mien.training.loop import LoopConfig, make_rng, train
-from mien.training.stages.base import BaseStage
+from mien.training.stages.base import BaseStage, RefinedStage
 from mien.training.stages.ica import IcaStage
-from mien.training.stages.refined import RefinedStage
 from mien.types import InputError
 from tests.training.tiny_set import save_model, save_set
 

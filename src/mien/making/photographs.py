@@ -16,6 +16,7 @@ from PIL import Image
 
 from mien.expressions.spec import Expression
 from mien.face.subject import Subject
+from mien.images import changed_pixels
 from mien.making.made import Drawn, Progress
 from mien.making.scoring import Judge, Scores
 from mien.making.subjects import Looked, Looker, Target
@@ -33,9 +34,7 @@ if TYPE_CHECKING:
 
 class PhotoEngine:
     """What the metadata say of the engine: its networks and the machine under it (as `mien.making.model.Model`).
-
-    ``finish``: the folder or file of the model that finishes, if one does.
-    """
+    ``finish``: the folder or file of the model that finishes, if one does."""
 
     def __init__(self, finish: Path | None = None) -> None:
         self._finish = finish
@@ -75,12 +74,8 @@ class Photographed(Drawn):
 
 class Photographs:
     """The photo engine for many pictures (`mien.making.made.Maker`): portraits, or photos of their own size. Raises
-    `InputError`: there is no such model.
-
-    Args:
-        wish: of every picture. tell: is told, once, which of several faces was taken, and what hides a mouth.
-        device, dtype: of the model that finishes, if one does.
-    """
+    `InputError`: there is no such model. wish: of every picture. tell: is told, once, which of several faces was taken, and
+    what hides a mouth. device, dtype: of the model that finishes, if one does."""
 
     def __init__(
         self,
@@ -137,7 +132,7 @@ class Photographs:
             image = result.image()
             if self._finisher is not None:
                 image = self._finisher(result, one.request.seed)
-            changed = (np.asarray(image) != result.sitter.image).any(2)
+            changed = changed_pixels(np.asarray(image), result.sitter.image)
             drawn.append(
                 Photographed(
                     one, image, slot, len(looked), one.photo, result.sitter.face, changed, expressed=result
@@ -150,10 +145,9 @@ class Photographs:
     def express(self, who: Subject, expression: Expression) -> Expressed:
         """One photo with one expression, by the wish."""
         wish = self.wish
+        how = (wish.strength, wish.relative, wish.region, wish.turn)
         with self._telling():
-            return self.pipe.express(
-                self.sit(who), expression, wish.strength, wish.relative, wish.region, wish.turn
-            )
+            return self.pipe.express(self.sit(who), expression, *how)
 
     def sit(self, who: Subject) -> Sitter:
         """The person, framed for a portrait."""
