@@ -74,8 +74,8 @@ class Photographed(Drawn):
 
 class Photographs:
     """The photo engine for many pictures (`mien.making.made.Maker`): portraits, or photos of their own size. Raises
-    `InputError`: there is no such model. wish: of every picture. tell: is told, once, which of several faces was taken, and
-    what hides a mouth. device, dtype: of the model that finishes, if one does."""
+    `InputError`: there is no such model. wish: of every picture. tell: is told, once, which of several faces was taken,
+    and what hides a mouth. device, dtype: of the model that finishes, if one does."""
 
     def __init__(
         self,
