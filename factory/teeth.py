@@ -22,25 +22,78 @@ import cv2
 import numpy as np
 from scipy.interpolate import RBFInterpolator
 
-from factory.arch import (
+from factory.teeth_arch import (
     ABOVE,
     BELOW,
+    FACTORS,
     HEIGHT,
     PX,
     WIDTH,
-    crop_map,
+    differences,
+    fields,
     frame,
-    landmarks,
-    mean_anchors,
+    lower_differences,
     mean_arch,
     points,
-    warp_to,
+    shades,
 )
 from mien.warping.mesh import LOWER_LIP, UPPER_LIP
+from mien.warping.shapes import similarity_3d
 from mien.warping.teeth import face_ratios
 
 HERE = Path(__file__).parent
 OUT = HERE.parent / "src" / "mien" / "warping" / "teeth.npz"
+ANCHORS = [33, 133, 362, 263, 168, 6, 197, 195, 2, 98, 327]
+MIRROR = [3, 2, 1, 0, 4, 5, 6, 7, 8, 10, 9]
+
+
+def landmarks(folder: Path, model: str, names: list[str]) -> dict[str, np.ndarray]:
+    """[478, 3] px for each photograph."""
+    import mediapipe as mp
+    from mediapipe.tasks.python import BaseOptions, vision
+
+    options = vision.FaceLandmarkerOptions(base_options=BaseOptions(model_asset_path=model))
+    found = {}
+    with vision.FaceLandmarker.create_from_options(options) as detector:
+        for name in names:
+            image = cv2.cvtColor(cv2.imread(str(folder / f"{name}.jpg")), cv2.COLOR_BGR2RGB)
+            face = detector.detect(mp.Image(image_format=mp.ImageFormat.SRGB, data=image)).face_landmarks[0]
+            size = np.array([image.shape[1], image.shape[0], image.shape[1]])
+            found[name] = np.array([[p.x, p.y, p.z] for p in face]) * size
+    return found
+
+
+def mean_anchors(faces: list[np.ndarray]) -> np.ndarray:
+    """Symmetric mean [11, 3] of the anchor landmarks; the nose's base (2) at the origin, x from eye to eye."""
+    mean = faces[0][ANCHORS]
+    for _ in range(6):
+        moved = []
+        for face in faces:
+            scale, turn, shift = similarity_3d(face[ANCHORS], mean)
+            moved.append(scale * face[ANCHORS] @ turn.T + shift)
+        mean = np.mean(moved, 0)
+        mean = 0.5 * (mean + mean[MIRROR] * [-1, 1, 1] + [mean[4, 0] * 2, 0, 0])
+        mean = (mean - mean[8]) * 90 / np.linalg.norm(mean[0] - mean[3])
+    return mean
+
+
+def crop_map(face: np.ndarray) -> np.ndarray:
+    """The affine map [2, 3] from a photograph to the frame that the marks are set in."""
+    along = face[308, :2] - face[78, :2]
+    scale, angle = 1100 / np.linalg.norm(along), np.arctan2(along[1], along[0])
+    turn = scale * np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+    shift = np.array([600, 230]) - turn @ (face[13, :2] + face[14, :2]) / 2
+    return np.c_[turn, shift]
+
+
+def warp_to(arch: np.ndarray, mark: np.ndarray, image: np.ndarray, to_photo: np.ndarray) -> np.ndarray:
+    """The photograph [H, W, c] on the atlas [HEIGHT, WIDTH, c]."""
+    scale = (mark[14, 0] - mark[12, 0]) / (arch[14, 0] - arch[12, 0])
+    warp = RBFInterpolator(frame(arch), frame(mark, scale), smoothing=2.0)
+    rows, columns = np.mgrid[0:HEIGHT:5, 0:WIDTH:5]
+    there = warp(np.c_[columns.ravel(), rows.ravel()]) @ to_photo[:, :2].T + to_photo[:, 2]
+    there = cv2.resize(there.reshape(*rows.shape, 2).astype(np.float32), None, fx=5, fy=5)
+    return cv2.remap(image, there, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
 
 
 def stack(folder: Path, faces: dict, marks: dict, arch: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -53,7 +106,7 @@ def stack(folder: Path, faces: dict, marks: dict, arch: np.ndarray) -> tuple[np.
         polygon = np.concatenate([face[list(UPPER_LIP), :2], face[list(LOWER_LIP)[::-1], :2]])
         cv2.fillPoly(inside, [np.round(polygon * 16).astype(np.int32)], 255, cv2.LINE_AA, 4)
         inside = cv2.erode(inside, np.ones((3, 3)))
-        # the lip's own shadow is not a part of the teeth
+        # the lip's own shadow is no part of the teeth
         below = np.roll(inside, 2, 0)
         inside = np.minimum(inside, below).astype(np.float32) / 255
         both = np.dstack([image, inside])
@@ -280,62 +333,6 @@ def lower_atlas(rgba: np.ndarray, share: np.ndarray, arch: np.ndarray) -> tuple[
     gums = np.full((HEIGHT, WIDTH), 255.0)
     place(both_sides(parts), rgba, share, out, gums)
     return out, gums
-
-
-FACTORS = 6  # as many as measures of a face
-GRID = 10  # atlas pixels a cell of the fields
-
-
-def differences(marks: list[np.ndarray], gum_seen: list[bool]) -> np.ndarray:
-    """How each person's points differ from the mean of all, [n, 42, 2] atlas pixels; 0 for a gum line that is hidden.
-
-    The middle line and the edge of the central incisors beside it stay where they are: a step there looks like a flaw.
-    """
-    unit = np.array([(p - [p[13, 0], p[21:23, 1].mean()]) / (p[14, 0] - p[12, 0]) * 2 * 8.8 for p in marks])
-    off = unit - unit.mean(0)
-    gums = np.r_[0:9, 26:42]
-    off[np.ix_([not seen for seen in gum_seen], gums)] = 0
-    off[:, [4, 13]] = 0
-    off[:, 21:23, 1] = off[:, 38:40, 1] = 0
-    off[:, 9:18, 1] *= 0.5
-    return off * PX
-
-
-def fields(off: np.ndarray, arch: np.ndarray) -> np.ndarray:
-    """Displacements of points [42, 2] spread over the atlas, [rows, columns, 2] atlas pixels, one every `GRID`."""
-    warp = RBFInterpolator(
-        frame(arch), np.concatenate([off, np.zeros((len(frame(arch)) - len(off), 2))]), smoothing=1.0
-    )
-    rows, columns = np.mgrid[0 : HEIGHT + 1 : GRID, 0 : WIDTH + 1 : GRID]
-    return warp(np.c_[columns.ravel(), rows.ravel()]).reshape(*rows.shape, 2)
-
-
-def shades(colours: np.ndarray, weights: np.ndarray, arch: np.ndarray) -> np.ndarray:
-    """log brightness of each person's eight teeth against the mean's [n, 8], the mean over teeth taken out."""
-    found = []
-    for colour, weight in zip(colours[::2], weights[::2], strict=True):
-        row = []
-        for tooth in range(8):
-            x, y = arch[34 + tooth].astype(int)
-            part = np.s_[y - 20 : y + 20, x - 12 : x + 12]
-            row.append(np.log((colour[part].mean(-1) * weight[part]).sum() / max(weight[part].sum(), 1e-3)))
-        found.append(row)
-    off = np.array(found) - np.mean(found, 0)
-    return 0.5 * np.clip(off - off.mean(1, keepdims=True), -0.12, 0.12)  # the rest is lips' shade
-
-
-def lower_differences(rng: np.random.Generator) -> np.ndarray:
-    """Displacements of the lower teeth [rows, columns, 2] atlas pixels: turned, lifted and crowded a little."""
-    rows, columns = np.mgrid[0 : HEIGHT + 1 : GRID, 0 : WIDTH + 1 : GRID].astype(float)
-    field = np.zeros((*rows.shape, 2))
-    for centre in np.arange(-5, 5) * 54 + WIDTH / 2 + 27:
-        near = np.exp(-(((columns - centre) / 30) ** 2))
-        aside, lift, turn, wide = rng.normal(0, 1, 4)
-        field[..., 0] += near * (
-            2.0 * aside + 0.06 * turn * (rows - BELOW * PX) + 0.07 * wide * (columns - centre)
-        )
-        field[..., 1] += near * (3.5 * lift + 0.05 * turn * (columns - centre))
-    return field
 
 
 def main() -> None:

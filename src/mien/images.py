@@ -10,11 +10,13 @@ import warnings
 from collections.abc import Callable, Iterable
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
-from mien.types import InputError
+from mien.types import ByteImage, InputError
 
 MAX_PIXELS = 100_000_000
 MIN_SIDE = 16
@@ -127,6 +129,13 @@ def _by_profile(image: Image.Image) -> Image.Image:
         except (OSError, ImageCms.PyCMSError):
             pass  # a broken profile says nothing: go by the plain numbers, as every viewer does
     return image.convert("RGB")
+
+
+def changed_pixels(result: ByteImage, photo: ByteImage) -> NDArray[Any]:
+    """[H, W] bool: where two pictures [H, W, 3] uint8 differ."""
+    import cv2
+
+    return np.asarray(cv2.inRange(cv2.absdiff(result, photo), (0, 0, 0), (0, 0, 0)) == 0)
 
 
 def find_images(patterns: list[str]) -> list[Path]:

@@ -16,6 +16,7 @@ from mien.warping.target import (
     clipped,
     expressed,
     mask,
+    pictured,
     reading,
     response,
 )
@@ -45,6 +46,17 @@ def test_what_is_expressed_is_wiener_s_share_of_what_is_read() -> None:
         found = expressed(known.rest + times * known.spread)
         np.testing.assert_allclose(found, share * times * known.spread, atol=1e-6)
     np.testing.assert_allclose(expressed(known.rest + known.spread, doubt=3), 0.1 * known.spread, atol=1e-6)
+
+
+def test_a_picture_is_believed_the_more_the_more_it_shows() -> None:
+    """The same brow counts for little on a still face and for much beside a grin."""
+    brow = INDEX["browDownLeft"]
+    still = wanting(browDownLeft=at_rest()[brow] + response().spread[brow])
+    grin = still.copy()
+    grin[[INDEX[name] for name in ("mouthSmileLeft", "mouthSmileRight", "jawOpen")]] = 0.9
+    step = response().spread[brow]
+    assert pictured(at_rest()).max() < 1e-9
+    assert pictured(still)[brow] < 0.4 * step and pictured(grin)[brow] > 0.7 * step
 
 
 def test_regions_share_no_reading_and_together_are_all() -> None:

@@ -16,6 +16,7 @@ from PIL import Image
 
 from mien.expressions.spec import Expression
 from mien.face.subject import Subject
+from mien.images import changed_pixels
 from mien.making.made import Drawn, Progress
 from mien.making.scoring import Judge, Scores
 from mien.making.subjects import Looked, Looker, Target
@@ -129,7 +130,7 @@ class Photographs:
             image = result.image()
             if self._finisher is not None:
                 image = self._finisher(result, one.request.seed)
-            changed = (np.asarray(image) != result.sitter.image).any(2)
+            changed = changed_pixels(np.asarray(image), result.sitter.image)
             drawn.append(
                 Photographed(
                     one, image, slot, len(looked), one.photo, result.sitter.face, changed, expressed=result

@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from mien.images import changed_pixels
 from mien.types import ByteImage, FloatArray
 from mien.warping import mesh
 
@@ -29,6 +30,11 @@ SOFT = 2.0  # px (Gaussian sigma) of an aligned picture: what a small error of a
 ALONG = 9  # px of the border over which a step is a seam and not noise
 BAND = 256  # rows in work at a time
 NEIGHBOURS = ((np.s_[:, :-1], np.s_[:, 1:]), (np.s_[:-1], np.s_[1:]))
+# sRGB (IEC 61966-2-1): values of a byte as linear light; that as XYZ over that of white, D65
+_BYTES = np.arange(256) / 255
+_LINEAR = np.where(_BYTES <= 0.04045, _BYTES / 12.92, ((_BYTES + 0.055) / 1.055) ** 2.4).astype(np.float32)
+_TO_XYZ = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]], np.float32)
+_TO_XYZ /= _TO_XYZ.sum(1, keepdims=True)
 BROWS = ((46, 53, 52, 65, 55, 107, 66, 105, 63, 70), (276, 283, 282, 295, 285, 336, 296, 334, 293, 300))
 
 
@@ -122,7 +128,7 @@ def seam(result: ByteImage, photo: ByteImage) -> float:
     if result.shape != photo.shape:
         raise ValueError(f"pictures of one size needed, got {result.shape} and {photo.shape}")
     outlines, _ = cv2.findContours(
-        (result != photo).any(2).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE
+        changed_pixels(result, photo).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE
     )
     if not outlines:
         return 0.0
@@ -177,8 +183,10 @@ def _skin(image: ByteImage, landmarks: FloatArray) -> FloatArray:
         mask[_polygon(flat[list(outline)] - low, part.shape[:2]) > 0] = 0
     if not mask.any():
         raise ValueError("the face has no skin inside the picture")
-    skin = part[mask > 0].astype(np.float32) / 255
-    return np.asarray(cv2.cvtColor(skin[None], cv2.COLOR_RGB2Lab)[0].mean(0), np.float64)
+    # OpenCV's conversion first fills a table, which takes longer than all of this.
+    t = cv2.transform(_LINEAR[part[mask > 0]][None], _TO_XYZ)[0]
+    x, y, z = np.where(t > (6 / 29) ** 3, np.cbrt(t), t / 3 / (6 / 29) ** 2 + 4 / 29).mean(0, np.float64)
+    return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
 
 
 def _polygon(corners: FloatArray, shape: tuple[int, ...]) -> ByteImage:

@@ -216,9 +216,10 @@ def swapped(sitter: Sitter, identities: Sequence[Sitter], wanted: Wanted, keeps:
     if keeps and shut(sitter):
         bite = 0.0 if shut(identity) else BITE
         sought = replace(sought, after=closed(sought))
-    put = identity.drawn(sought).image
     theirs = moved(identity.face.landmarks, sought.before, sought.after, shut=sought.shut)
-    return laid(sitter.image, sitter.face.landmarks, put, theirs, bite).image
+    bare, lacks = identity.bare()
+    put = bare.drawn(sought).image
+    return laid(sitter.image, sitter.face.landmarks, put, theirs, bite, sitter.front, lacks).image
 
 
 def own_rest(identity: Sitter, wanted: Wanted) -> Wanted:

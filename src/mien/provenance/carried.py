@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageCms, ImageFile, ImageOps, IptcImagePlugin
 
-from mien.images import open_image, read_image
+from mien.images import changed_pixels, open_image, read_image
 from mien.provenance.metadata import DC, PHOTOSHOP, XMP, Said, parse_packet, property_of
 
 _EXIF, _ARTIST, _COPYRIGHT, _DATE = 0x8769, 0x013B, 0x8298, 0x0132
@@ -57,7 +57,7 @@ def carry(rgb: Image.Image, photo: Path, transparent: bool) -> Carried:
     out = np.asarray(rgb)
     if own.shape[:2] != out.shape[:2]:  # a part of the photo: framed, or smaller
         return Carried(_in_profile(rgb, profile) if wide else rgb, options, said)
-    changed = (out != np.asarray(read_image(photo))).any(2)
+    changed = changed_pixels(out, np.asarray(read_image(photo)))
     if not opaque:  # it was laid on white: C = a F + (1 - a) 255
         alpha = own[..., 3:].astype(np.float32).clip(1, None) / 255
         out = np.round((out - (1 - alpha) * 255) / alpha).clip(0, 255).astype(np.uint8)

@@ -98,10 +98,13 @@ def embed(
 
 def _added(pixels: NDArray[np.uint8], delta: Array, strength: float) -> NDArray[np.uint8]:
     """`pixels` [h, w, 3] plus `strength` times `delta` [h, w], rounded; band by band, for photographs are large."""
+    import cv2
+
     marked = np.empty_like(pixels)
     for first in range(0, len(pixels), BAND):
         part = slice(first, first + BAND)
-        marked[part] = np.round(pixels[part] + strength * delta[part, :, None]).clip(0, 255)
+        more = np.rint(strength * delta[part]).astype(np.int16)
+        cv2.add(pixels[part], cv2.merge([more, more, more]), marked[part], dtype=cv2.CV_8U)
     return marked
 
 

@@ -167,8 +167,8 @@ def _white(
     within = (u > 0.02) & (u < 0.98)
     bright = seen.sum(2)
     known = ramp(away, 1.18, 1.3) * ramp(depth, 0.03, 0.06) * within
-    if not known.any():
-        return filled(seen, np.asarray((depth > 0) & (away > 1) & within, np.float32))
+    if not known.any():  # an eye that is all but shut
+        return seen
     least, most = np.percentile(bright[known > 0.5], (40, 80)) if (known > 0.5).any() else (0.0, 1.0)
     smooth = filled(seen, known * (0.02 + ramp(bright, least, most + 1)))
     smooth *= (1 - 0.2 * np.exp(-np.maximum(below, 0) / 0.08) - 0.12 * (2 * np.clip(u, 0, 1) - 1) ** 2)[

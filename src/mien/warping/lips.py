@@ -228,10 +228,10 @@ def meet(
     excess = shut * (float(gaps(target)[middle]) - float(stays[middle]))
     if excess > 0:
         target -= excess / max(float(gaps(lifts)[middle]), 1e-6) * lifts
-        # towards the corners, where the middle's motion does not reach
-        over = shut * np.maximum(gaps(target) - stays, 0)[:, None] * down
-        target[upper, :2] += 0.5 * over
-        target[lower, :2] -= 0.5 * over
+    # towards the corners, where the middle's motion does not reach
+    over = shut * np.maximum(gaps(target) - stays, 0)[:, None] * down
+    target[upper, :2] += 0.5 * over
+    target[lower, :2] -= 0.5 * over
     crossing = np.maximum(-gaps(target), 0)[:, None] * down
     target[upper, :2] -= 0.5 * crossing
     target[lower, :2] += 0.5 * crossing
