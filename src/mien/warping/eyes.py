@@ -20,6 +20,7 @@ from mien.warping.glasses import upper_rim
 from mien.warping.lids import LASH, LEFT_AS_IS, draw_lid, shut_line
 from mien.warping.mesh import IndexArray
 
+SURE = 45.0  # px of an eye's width from which its iris is seen well
 SMALLEST = 14.0  # px: a narrower eye is left to the mesh
 SHUT = (
     0.05  # mean opening, of the eye's width, of one that shows nothing to draw from: it is left to the mesh
@@ -212,7 +213,8 @@ def _iris(image: ByteImage, source: Frame, centre: FloatArray, radius: float) ->
     rise = (grey.ravel()[outer] - grey.ravel()[inner]) * open_.ravel()[outer]
     sides = rise.reshape(len(rise), 2, -1).mean(2)  # of right and left
     score = sides.mean(1) + 2 * sides.min(1)
-    score -= (0.4 * (tries**2)[:, :2].sum(1) + 0.4 * (tries[:, 2] - 1) ** 2) * np.abs(score).max()
+    doubt = 0.4 * max(1.0, SURE / source.width) ** 2
+    score -= doubt * ((tries**2)[:, :2].sum(1) + (tries[:, 2] - 1) ** 2) * np.abs(score).max()
     best = int(score.argmax())
     return middles[best], radius * float(tries[best, 2])
 
