@@ -16,7 +16,6 @@ import numpy as np
 
 from mien.types import ByteImage, FloatArray
 from mien.warping.eye_frame import EYES, STEPS, Frame, filled, frame, ramp, sample
-from mien.warping.glasses import upper_rim
 from mien.warping.lids import LASH, LEFT_AS_IS, draw_lid, shut_line
 from mien.warping.mesh import IndexArray
 
@@ -54,7 +53,7 @@ def draw_eyes(
         source = replace(source, lower=source.lower + lower)
         goal = replace(goal, lower=goal.lower + lower * source.width / goal.width)
         radius = float(np.linalg.norm(landmarks[iris[1:], :2] - landmarks[iris[0], :2], axis=1).mean())
-        _draw_eye(result, image, source, goal, centre, aim, radius / source.width, landmarks, corner)
+        _draw_eye(result, image, source, goal, centre, aim, radius / source.width, corner)
 
 
 def _draw_eye(
@@ -65,7 +64,6 @@ def _draw_eye(
     centre: FloatArray,
     aim: FloatArray,
     radius: float,
-    landmarks: FloatArray,
     corner: tuple[int, int],
 ) -> None:
     before, after = (float((f.lower - f.upper).mean()) for f in (source, goal))
@@ -109,13 +107,7 @@ def _draw_eye(
         shade = 1 - (0.5 * closing + 0.45 * opening) * np.exp(-below / 0.08)
         patch[part] += inside[part][..., None] * (ball * shade[..., None] - patch[part])
     if closing > LEFT_AS_IS:
-        over = draw_lid(patch, image, source, goal, u, v, closing)
-        rim = upper_rim(image, landmarks)
-        if rim:
-            left, top = x0 + corner[0], y0 + corner[1]
-            before_it = rim.at(left, top, x1 - x0, y1 - y0) * over
-            photo = image[top : top + y1 - y0, left : left + x1 - x0]
-            patch += before_it[..., None] * (photo - patch)
+        draw_lid(patch, image, source, goal, u, v, closing)
     result[y0:y1, x0:x1] = np.clip(patch + 0.5, 0, 255).astype(np.uint8)
 
 

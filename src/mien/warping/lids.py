@@ -41,15 +41,12 @@ def draw_lid(
     u: FloatArray,
     v: FloatArray,
     closing: float,
-) -> FloatArray:
+) -> None:
     """Draw the upper lid of an eye that closes into `patch` [h, w, 3] float32, the carried photo, in place.
 
     Args:
         image: the photo. source, goal: the eye before and after. u, v: of the patch's pixels in `goal` [h, w].
         closing: the share of its opening that closes, 0 to 1.
-
-    Returns:
-        How far each pixel was drawn over [h, w], 0 to 1.
     """
     index = np.clip(u * STEPS, 0, STEPS).astype(np.int32)
     edge, fold, lower = (curve.astype(np.float32)[index] for curve in (goal.upper, goal.fold, goal.lower))
@@ -91,7 +88,6 @@ def draw_lid(
     ratio = _lash_ratio(image, source)
     darkest = np.minimum(patch, 0.75 * skin * ratio)  # where lashes lie already, no more are laid
     np.maximum(patch * (1 - dark[..., None] * (1 - ratio)), darkest, out=patch)
-    return np.maximum(np.maximum(beside, above), share * within)
 
 
 def _shade(out: FloatArray, s: FloatArray, above: FloatArray) -> FloatArray:
