@@ -13,7 +13,7 @@ from mien.face.analyze import analyze
 from mien.face.occlusion import load_reader
 from mien.pipelines.photo import PhotoPipeline
 from mien.pipelines.photo_swap import SwapPipeline
-from mien.types import ByteImage, FloatArray
+from mien.types import ByteImage, FloatArray, InputError
 from mien.warping.front import front, seen
 
 PEOPLE = Path(__file__).parents[2] / "examples/people"
@@ -87,3 +87,24 @@ def test_a_board_before_the_mouth_is_no_mouth_that_opens() -> None:
     with pytest.warns(UserWarning, match="hides the mouth"):
         result = np.asarray(PhotoPipeline()(Image.fromarray(hidden), "surprise"))
     assert np.abs(result[board].astype(int) - hidden[board]).mean() < 3
+
+
+def test_an_identity_behind_dark_glasses_is_refused() -> None:
+    image, landmarks = person("max_rest")
+    dark = image.copy()
+    wide = float(np.linalg.norm(landmarks[33, :2] - landmarks[263, :2]))
+    for x, y in landmarks[[468, 473], :2]:
+        cv2.ellipse(
+            dark,
+            (int(x), int(y + 0.04 * wide)),
+            (int(0.27 * wide), int(0.21 * wide)),
+            0,
+            0,
+            360,
+            (15, 15, 18),
+            -1,
+        )
+    x, y = landmarks[168, :2].astype(int)
+    cv2.line(dark, (x - 20, y), (x + 20, y), (15, 15, 18), 6)
+    with pytest.raises(InputError, match="dark glasses"):
+        SwapPipeline().identity(Image.fromarray(dark))

@@ -46,7 +46,7 @@ def draw(
         cells: of the motion map, see `mien.warping.motion`. front: what lies in front of the face; it stays as it is
             unless the head turns.
     """
-    if turn is not None:
+    if turn is not None and turn.any():
         front = None
     if turn is None and np.array_equal(before, after):
         return Drawn(image.copy(), (0, 0, 0, 0))
@@ -91,7 +91,7 @@ def invented(
     line = on_line(image, landmarks)
     target = opened(landmarks, line, moved(line, before, after, turn, shut))
     moving = motion(held(line, target), target, image.shape)
-    if front is None or turn is not None:
+    if front is None or (turn is not None and turn.any()):
         carried = carry(image, moving)
     else:
         whole = front.plate.copy()

@@ -210,12 +210,13 @@ class Front:
         """`alpha` of the whole photo, [H, W] float32 0 to 1."""
         return self._whole(self.alpha)
 
-    def share(self, outline: tuple[int, ...]) -> float:
-        """How much of the outline through some landmarks is hidden by hands, hair and the like, 0 to 1."""
+    def share(self, outline: tuple[int, ...], of: int = 1) -> float:
+        """How much of the outline through some landmarks is hidden, 0 to 1: by glasses (`of` 0), or by hands, hair and
+        the like (1)."""
         points = (self.landmarks[:, :2] - self.box[:2]) * self.zoom
         inside = matte.fill(self.small.shape[1:], points, outline) > 0
         whole = cv2.contourArea(points[list(outline)].astype(np.float32))
-        return float((self.small[1][inside] > 0.5).sum() / max(whole, 1.0))
+        return float((self.small[of][inside] > 0.5).sum() / max(whole, 1.0))
 
     def hidden(self) -> FloatArray | None:
         """Where something that is no pair of glasses hides the face, [H, W] float32 0 to 1 of the photo."""

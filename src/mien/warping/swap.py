@@ -176,6 +176,8 @@ def _seen(front: ByteImage, back: ByteImage, points: FloatArray, bare: FloatArra
     oval = matte.fill(back.shape, points, OVAL)
     shows = [matte.shown(p, points) for p in (front, back)]
     hair = [matte.bearded(p, points) for p in (front, back)]
+    if bare is not None:  # hands and microphones have texture, too
+        hair = [beard * (bare > 0.5) for beard in hair]
     area, lacks = oval, np.zeros_like(oval)
     if hair[0].any() or hair[1].any():  # a beard ends on the throat
         throat = [matte.flesh(p, points) & matte.throat(oval.shape, points) for p in (front, back)]
