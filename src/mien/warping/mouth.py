@@ -62,7 +62,7 @@ def opening(view: View, roll: float) -> FloatArray:
         for units in (0.35, 1.5)
     )
     inside = smooth(edge, 0.25, 0.8) * (1 - sides * (1 - smooth(web, 0.4, 0.85)))
-    rolled = 0.25 + 0.75 * smooth(view.from_lower, 0.0, roll)
+    rolled = 0.25 + 0.75 * smooth(view.from_lower, 0.0, max(roll, 1.8 / view.unit))
     return np.asarray(inside * rolled, np.float32)
 
 
@@ -121,10 +121,10 @@ class Mouth:
         jaw = jaw_drop(float(head[list(JAW), 1].mean()) - self.place.jaw)
         place, whole = self.place, 0.0
         if self.source is not None:  # a strip of teeth makes no whole ones
-            whole = float(smooth(self.source.tall / max(uncovered(head, place), 1.0), 0.5, 0.65))
-        if not whole:  # a lip that lifts high shows little gum: the place of teeth is a guess
-            gum = place.edge - CROWN * place.size - float(head[13, 1])
-            place = replace(place, edge=place.edge - max(gum - GUM, 0.0))
+            whole = float(smooth(self.source.tall / max(uncovered(head, place), 1.0), 0.55, 0.65))
+        # a lip that lifts high shows little gum: the place of teeth that are not seen is a guess
+        gum = place.edge - CROWN * place.size - float(head[13, 1])
+        place = replace(place, edge=place.edge - (1 - whole) * max(gum - GUM, 0.0))
         picture = drawn(view, where, place, jaw, self.colour)
         picture = tone.grain(picture, self.colour, _ATLAS_BLUR * where.scale)
         if self.source is not None:
