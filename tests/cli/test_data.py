@@ -72,7 +72,7 @@ def test_pairs_are_made_and_taken_up(faces: Path, tmp_path: Path) -> None:
     ("words", "sentence"),
     [
         (("ingest", "nowhere", "OUT"), "not a folder of pictures"),
-        (("ingest", EXAMPLES, "OUT", "--framing", "loose"), "no framing"),
+        (("ingest", EXAMPLES, "OUT", "--framing", "loose"), "not a framing"),
         (("ingest", EXAMPLES, "OUT", "--identity", "no.csv"), "no.csv does not exist"),
         (("ingest", EXAMPLES, "OUT", "--analyser", "mine"), "mine"),
         (("show", "nowhere"), "does not exist"),

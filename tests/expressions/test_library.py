@@ -129,7 +129,7 @@ def test_drawing(place: Path) -> None:
     for words, said in (
         (("joy", "random", 0, 11), "10 pictures"),
         (("joyy",), "did you mean joy"),
-        (("fear",), "0 usable"),
+        (("fear",), "0 pictures of fear"),
     ):
         with pytest.raises(InputError, match=said):
             library.draw(*words)

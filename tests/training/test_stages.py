@@ -205,7 +205,7 @@ def test_checkpointing_changes_no_gradient(places: dict[str, Path], family: str)
 
 
 def test_latents_made_before_give_the_same_step(places: dict[str, Path], tmp_path: Path) -> None:
-    """With one fixed crop, pixels and kept latents (float16) agree, and the second start makes nothing anew."""
+    """With one fixed crop, pixels and cached latents (float16) agree, and the second start makes nothing anew."""
     root = save_set(tmp_path / "set")
     data = {"root": str(root), "size": 16}
     made = BaseStage(str(places["sd15"]), {**data, "latents": True}, people=0)

@@ -82,6 +82,18 @@ def ways(images: Sequence[Image.Image], find: Finder) -> Iterator[Way]:
 
         return some
 
+    yield search(True, COARSE, THRESHOLD)
+    yield only(search(False, COARSE, THRESHOLD), left_out.__contains__)
+    yield lambda which: [hog(pictures[i]) for i in which]
+    yield only(search(False, FINE, THRESHOLD), lambda i: max(pictures[i].size) > COARSE)
+    yield from quarter_turns(pictures, find)
+    yield search(False, COARSE, LAST_RESORT)
+
+
+def quarter_turns(images: Sequence[Image.Image], find: Finder) -> Iterator[Way]:
+    """The ways that look at pictures turned by a quarter, three quarters and a half; arguments as of `ways`."""
+    pictures = [image.convert("RGB") for image in images]
+
     def turned(quarter: int, how: Image.Transpose) -> Way:
         def way(which: Sequence[int]) -> list[list[Detection]]:
             copies = [pictures[i].transpose(how) for i in which]
@@ -93,13 +105,8 @@ def ways(images: Sequence[Image.Image], find: Finder) -> Iterator[Way]:
 
         return way
 
-    yield search(True, COARSE, THRESHOLD)
-    yield only(search(False, COARSE, THRESHOLD), left_out.__contains__)
-    yield lambda which: [hog(pictures[i]) for i in which]
-    yield only(search(False, FINE, THRESHOLD), lambda i: max(pictures[i].size) > COARSE)
     for quarter, how in _QUARTERS.items():
         yield turned(quarter, how)
-    yield search(False, COARSE, LAST_RESORT)
 
 
 def pyramid(

@@ -33,7 +33,7 @@ from mien.warping.front import Front, front, seen
 from mien.warping.lips import shut_by, shut_in
 from mien.warping.matte import OUTER_LIPS
 from mien.warping.mouth import Mouth
-from mien.warping.target import REGIONS, Solver, at_rest, expressed, limits, mask, pictured, reading
+from mien.warping.target import REGIONS, Solver, at_rest, doubted, expressed, limits, mask, reading
 
 SIDE = 256  # px of the close-up in which an expression is sought
 MARGIN = 1.7  # its width against that of the crop that the analyser reads
@@ -280,14 +280,15 @@ class PhotoPipeline:
         self, sitter: Sitter, expression: Expression, relative: bool = True, face: FaceChoice = "largest"
     ) -> Wanted:
         """What the analyser should read of the sitter with an expression at full strength."""
-        change, value, seen = np.zeros(57), expression.rest * at_rest(), 0.0
-        shut = expression.rest
+        change, value = np.zeros(57), expression.rest * at_rest()
+        seen, doubt, shut = 0.0, 0.0, expression.rest
         named = np.zeros(52, bool)
         for part in expression.parts:
             if part.picture is not None:
                 _, found = self._look(part.picture, face)
                 read = reading(found.blendshapes, found.landmarks)
-                change += part.weight * pictured(read)
+                doubt += part.weight * doubted(read)
+                change += part.weight * expressed(read, doubted(read))
                 seen += part.weight
                 shut += part.weight * shut_in(found.landmarks)
             else:
@@ -299,7 +300,8 @@ class PhotoPipeline:
                 named |= moves != 0
             value += part.weight * read
         if relative:
-            value = sitter.own - (pictured if seen else expressed)(sitter.own) + change
+            # the sitter is doubted as the pictures are, so that their own picture brings back their own face
+            value = sitter.own - expressed(sitter.own, doubt / seen if seen else 1.0) + change
             if not seen and np.abs(change[GAZE]).max() < ASIDE:
                 value[GAZE] = sitter.own[GAZE]
             value[:52] = np.clip(value[:52], 0, np.maximum(limits()[1], 1))

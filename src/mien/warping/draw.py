@@ -11,7 +11,7 @@ from mien.types import ByteImage, FloatArray
 from mien.warping import folds
 from mien.warping.eyes import draw_eyes
 from mien.warping.front import Front
-from mien.warping.lips import held, on_line
+from mien.warping.lips import held, on_line, opened
 from mien.warping.motion import CELLS, carry, motion
 from mien.warping.mouth import Mouth
 from mien.warping.shapes import moved
@@ -50,7 +50,7 @@ def draw(
         front = None
     if turn is None and np.array_equal(before, after):
         return Drawn(image.copy(), (0, 0, 0, 0))
-    target = moved(mouth.on_line, before, after, turn, shut)
+    target = opened(landmarks, mouth.on_line, moved(mouth.on_line, before, after, turn, shut))
     moving = motion(held(mouth.on_line, target), target, image.shape, cells)
     photo = image
     if front is not None:
@@ -88,9 +88,9 @@ def invented(
     x0, y0, x1, y1 = drawn.box
     if x0 == x1 or y0 == y1:
         return np.zeros((y1 - y0, x1 - x0), np.uint8)
-    landmarks = on_line(image, landmarks)
-    target = moved(landmarks, before, after, turn, shut)
-    moving = motion(held(landmarks, target), target, image.shape)
+    line = on_line(image, landmarks)
+    target = opened(landmarks, line, moved(line, before, after, turn, shut))
+    moving = motion(held(line, target), target, image.shape)
     if front is None or (turn is not None and turn.any()):
         carried = carry(image, moving)
     else:

@@ -190,7 +190,10 @@ class Front:
         size = 2 * max(1, round(reach)) + 1
         there = cv2.dilate(there, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size)))
         there = cv2.GaussianBlur(np.clip(2 * there, 0, 1), (0, 0), max(reach, 0.5))
-        return replace(moving, grid=moving.grid * (1 - there[..., None]))
+        parting = (
+            moving.parting.scaled(np.asarray(1 - there, np.float32)) if moving.parting is not None else None
+        )
+        return replace(moving, grid=moving.grid * (1 - there[..., None]), parting=parting)
 
     def straight(self, moving: Motion) -> Motion:
         """`moving` with the same motion all round, but so slowly changing inside that no rim bends."""

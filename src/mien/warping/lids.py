@@ -64,7 +64,8 @@ def draw_lid(
     light = own.sum(2) / np.maximum(skin.sum(2), 1)
     own *= np.maximum(1, PALE / np.maximum(light, 0.1))[..., None]
     own = np.clip(own, 0.8 * skin, 1.25 * skin)
-    trust = seen[index] * ramp(s, 0, 0.3) * ramp(light, 0.5, 0.8)  # what is far darker is lashes and shade
+    # What is far darker is lashes and shade; in the dark, colours are noise.
+    trust = seen[index] * ramp(s, 0, 0.3) * ramp(light, 0.5, 0.8) * ramp(skin.mean(2), 35, 80)
     lid = skin + trust[..., None] * (own - skin)
     shaded = lid * (_grain(image, source, goal, u, v) * _shade(out, s, edge - v))[..., None]
     over = 0.01 + float(ramp(closing, 0.75, 0.9)) * (np.maximum(lower - edge, 0) + 0.05)
@@ -221,7 +222,7 @@ def _drawing() -> tuple[FloatArray, FloatArray]:
     below = ((np.arange(height) + 0.5) / FINE - _OVER)[:, None]
     strong = ramp(out, -0.1, 0.3) * ramp(1.0 - out, 0, 0.45)
     half = 0.009 + 0.015 * strong
-    line = 0.8 * strong * np.exp(-((below / np.where(below > 0, 1.3 * half, half)) ** 2))
+    line = 0.85 * strong * np.exp(-((below / np.where(below > 0, 1.3 * half, half)) ** 2))
     line += 0.2 * ramp(out, -0.1, 0.1) * ramp(1.03 - out, 0, 0.1) * np.exp(-((below / 0.04) ** 2))
     lashes = np.zeros((height, width), np.uint8)
     rng = np.random.default_rng(0)
@@ -238,4 +239,4 @@ def _drawing() -> tuple[FloatArray, FloatArray]:
             ends = [tuple(int(c) for c in points[i]) for i in (k, k + 1)]
             cv2.line(lashes, ends[0], ends[1], int(255 * fade), 1 + round(4 * fade), cv2.LINE_AA, 4)
     soft = cv2.GaussianBlur(lashes.astype(np.float32) / 255, (0, 0), 1.5)
-    return line.astype(np.float32), 0.7 * soft
+    return line.astype(np.float32), 0.85 * soft

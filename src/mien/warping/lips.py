@@ -53,6 +53,7 @@ ASTRAY, STEPS = (
     3.0,
     33,
 )  # units (90 between the outer eye corners): how far from their landmarks shut lips meet
+OPENED = 1.0, 5.0  # units between lips from which these leave the line they met on, and are off it
 SHUTTABLE = 8.0  # units: landmarks farther apart are no shut lips'
 MOUTH = np.array([name.startswith(("mouth", "jaw")) for name in NAMES])
 RESTING = (
@@ -143,6 +144,14 @@ def on_line(image: ByteImage, landmarks: FloatArray) -> FloatArray:
     result[list(UPPER_LIP), :2] += 0.5 * apart
     result[list(LOWER_LIP[1:-1]), :2] -= 0.5 * apart[1:-1]
     return result
+
+
+def opened(landmarks: FloatArray, line: FloatArray, target: FloatArray) -> FloatArray:
+    """`target` [478, 3] px of `line`, which is `on_line` of `landmarks`, with lips that part as far as the landmarks'
+    would: shapes and readings are of these."""
+    unit = float(np.linalg.norm(landmarks[33, :2] - landmarks[263, :2])) / 90
+    share = np.clip((lip_gap(target, unit) - OPENED[0]) / (OPENED[1] - OPENED[0]), 0, 1)
+    return np.asarray(target + share * (landmarks - line))
 
 
 def _looks_shut(across: FloatArray, lips: FloatArray, at: FloatArray, half: float) -> float:

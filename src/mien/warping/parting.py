@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -34,6 +34,11 @@ class Parting:
     def below(self, left: int, top: int, width: int, height: int) -> ByteImage:
         """[height, width] uint8, 255 below the line, of a box whose first pixel is (left, top)."""
         return _below(self.line - [left, top], self.down, width, height, cv2.LINE_AA)
+
+    def scaled(self, share: FloatArray) -> Parting:
+        """The same with the motion of each of the grid's cells times its `share` [h, w]."""
+        here = share[self.cells][..., None]
+        return replace(self, upper=self.upper * here, lower=self.lower * here)
 
 
 def part_lips(
