@@ -64,6 +64,14 @@ def test_irregular_times_and_another_expression(tmp_path: Path) -> None:
     assert np.abs(frames[0].astype(int) - 128).max() < 8  # nobody there: as it was, but for the watermark
 
 
+def test_neutral_takes_every_smile_from_a_film(tmp_path: Path) -> None:
+    driver = write(tmp_path / "d.mp4", smiling())
+    result = run(driver, "--expression", "neutral", "-o", tmp_path / "o.mp4", "--smooth", 0)
+    assert result.exit_code == 0, result.output
+    frames, _ = read(tmp_path / "o.mp4")
+    assert smiles(frames).max() < 0.5 * smiles(list(smiling())).max()
+
+
 def test_motion_of_a_film_moves_a_photo(tmp_path: Path) -> None:
     driver = write(tmp_path / "d.mp4", smiling())
     assert run(driver, "--motion", tmp_path / "m.json").exit_code == 0

@@ -12,6 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mien.face import align
 from mien.face.blendshapes import NAMES
@@ -168,6 +169,16 @@ class Solver:
         reach = np.array([0.0 if name.startswith(UNHEARD) else REACH for name in NAMES])
         self._low, self._high = np.clip(first - reach, least, most), np.clip(first + reach, least, most)
         self.after = np.clip(first, least, most)
+
+    @property
+    def free(self) -> bool:
+        """Whether a reading can correct anything."""
+        return bool((self._low < self._high).any())
+
+    def hold(self, fixed: NDArray[np.bool_], falling: bool) -> None:
+        """Leave the coefficients `fixed` [52] as they are; the others may only fall if `falling`."""
+        self._low = np.where(fixed, self.after, self._low)
+        self._high = np.where(fixed | falling, self.after, self._high)
 
     def correct(self, read: FloatArray) -> None:
         """Change `after` by what a reading [57] of the result still lacks."""
