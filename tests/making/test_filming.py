@@ -217,6 +217,21 @@ def test_the_person_who_is_followed_stays_the_same_when_another_crosses(tmp_path
     assert seen[-1] is not None and seen[-1].box[0] > 2 * SIDE
 
 
+@pytest.mark.parametrize("stays", [False, True])
+def test_two_whom_the_recogniser_finds_alike_are_told_apart_by_their_way(stays: bool) -> None:
+    """The same face twice, once with a smile, which goes in front of the one that is followed."""
+    track = filming.follow(filming.Chooser("left", "the film", str))
+    for at in np.linspace(0, 1, 24):
+        frame = np.full((SIDE, 3 * SIDE, 3), 128, np.uint8)
+        place = 0.5 if stays else at
+        for name, left in (("ben_rest", place), ("ben_smile", 1 - at)):
+            start = round(left * 2 * SIDE) + SIDE // 4
+            frame[:, start : start + SIDE // 2] = person(name)[:, SIDE // 4 : -SIDE // 4]
+        seen = track(frame)
+    assert seen is not None and abs(seen.box[::2].mean() - (2 * place + 0.5) * SIDE) < 0.2 * SIDE
+    assert seen.blendshapes[SMILE] < 0.2
+
+
 def test_a_film_of_the_photos_own_person_is_matched_as_it_is(tmp_path: Path) -> None:
     driver = write(tmp_path / "d.mp4", smiling())
     for name, told in (("karl_rest", True), ("may_rest", False)):
