@@ -78,7 +78,7 @@ def open_image(data: bytes, path: Path) -> Image.Image:
     """A picture's file as it is, not yet decoded, HEIC too.
 
     Raises:
-        InputError: it is of a kind that needs a package. UnidentifiedImageError: it is no picture.
+        InputError: it is of a kind that needs a package. UnidentifiedImageError: it is not a picture.
     """
     try:
         return Image.open(io.BytesIO(data))
@@ -103,7 +103,7 @@ def to_rgb(image: Image.Image, name: str = "The picture") -> Image.Image:
         levels = np.asarray(image).astype(np.float64)  # [H, W] in [0, 65535]
         return Image.fromarray(np.round(levels / 257).clip(0, 255).astype(np.uint8)).convert("RGB")
     if image.mode in ("I", "F", "LAB"):
-        raise InputError(f"{name} is in colour mode {image.mode}, without a fixed range: save it as RGB.")
+        raise InputError(f"{name} is in mode {image.mode}, without a fixed range: save it as 8-bit RGB.")
     if not image.has_transparency_data:
         return _by_profile(image)
     layers = image.convert("RGBA")

@@ -3,6 +3,7 @@ known.
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,11 +11,12 @@ from PIL import Image
 from scipy.ndimage import center_of_mass
 
 from mien.face import align, pose
-from mien.face.analyze import Reading, analyze_many, find_faces, read_faces
+from mien.face.analyze import Reading, analyze, analyze_many, find_faces, read_faces
 from mien.face.detect import Way, make
 from mien.types import ByteImage, Face, InputError
 from tests.face.faces import flat_landmarks
 
+PEOPLE = Path(__file__).parents[2] / "examples/people"
 MARKS = [(255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 0), (0, 255, 255)]  # one colour an anchor
 
 
@@ -166,3 +168,12 @@ def _face(x0: float, x1: float) -> Face:
 def test_unknown_backend() -> None:
     with pytest.raises(InputError, match="embedded or mediapipe"):
         analyze_many([Image.new("RGB", (8, 8))], backend="dlib")
+
+
+@pytest.mark.parametrize("turn", [45, 90, 135, 180])
+@pytest.mark.parametrize("name", ["max", "may"])
+def test_a_photo_is_read_upright_however_it_is_turned(name: str, turn: int) -> None:
+    """Upside down, these two pass for other faces, whose eyes are the mouth's corners."""
+    photo = Image.open(PEOPLE / f"{name}_rest.jpg").convert("RGB").resize((300, 300))
+    (upright,), (face,) = analyze(photo), analyze(photo.rotate(turn, expand=True))
+    assert (face.pose[2] - upright.pose[2] + turn + 180) % 360 - 180 == pytest.approx(0, abs=6)

@@ -11,10 +11,10 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from mien.errors import InputError, nearest
+
 BAD_INPUT = 2
-EXTRA = (
-    'Put words that belong together in quotes, "big smile"; what else a verb takes has an option: add --help.'
-)
+EXTRA = 'Put words that belong together in quotes, "big smile"; add --help for what else a verb takes.'
 
 
 class Verbs(TyperGroup):
@@ -32,8 +32,6 @@ class Verbs(TyperGroup):
         try:
             return super().invoke(ctx)
         except ValueError as error:
-            from mien.types import InputError
-
             if not isinstance(error, InputError):
                 raise
             first, *more = getattr(error, "lines", [str(error)])
@@ -60,10 +58,8 @@ def group(purpose: str) -> typer.Typer:
 
 
 def say(message: str) -> None:
-    """One line for a person, on stderr (stdout is kept for results), above a progress bar if there is one.
-
-    A message may quote strangers: nothing in it is obeyed by the terminal.
-    """
+    """One line for a person, on stderr (stdout is kept for results), above a progress bar if there is one. A message
+    may quote strangers: nothing in it is obeyed by the terminal."""
     from tqdm import tqdm
 
     tqdm.write(_printable(" ".join(message.splitlines())), file=sys.stderr)
@@ -84,7 +80,7 @@ def _printable(text: str) -> str:
 
 
 def encodable(text: str) -> str:
-    """`text` for a file in UTF-8: what of a file's name is no text is written as \\udce9."""
+    """`text` for a file in UTF-8: what of a file's name is not text is written as \\udce9."""
     return text.encode("utf-8", "backslashreplace").decode()
 
 
@@ -93,7 +89,7 @@ def print_json(value: Any) -> None:
     text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
     try:
         text.encode(sys.stdout.encoding or "utf-8")
-    except UnicodeEncodeError:  # a file's name that is no text, or a terminal that does not know the letters
+    except UnicodeEncodeError:  # a file's name that is not text, or a terminal that does not know the letters
         text = json.dumps(value, indent=2, allow_nan=False)
     print(text)
 
@@ -103,8 +99,6 @@ def choice(word: str, words: Iterable[str], what: str) -> str:
     words = tuple(words)
     if word in words:
         return word
-    from mien.types import InputError, nearest
-
     raise InputError(f"{word} is no {what}{nearest(word, words)}: choose {', '.join(words)}.")
 
 

@@ -19,12 +19,16 @@ import numpy as np
 from PIL import Image
 
 from mien.face import align, pose
-from mien.face.detect import Detection, Way, ways
+from mien.face.detect import Detection, Way, quarter_turns, ways
 from mien.face.landmarks import bounding_box
 from mien.types import ByteImage, Face, FloatArray, InputError
 
 BACKENDS = ("embedded", "mediapipe")
 MIN_CONFIDENCE = 0.8  # 99% of held-out faces are believed in by more than 0.99
+SURE = (
+    0.9999  # what is believed in less may be a face upside down, of which beard and forehead pass for another
+)
+TURNED = 0.999  # what is found in a turned picture where something else was found before
 PASSES = 2  # readings of a face, at most: the detection's crop, then the canonical crop
 # A crop turned, scaled (log) and moved (sides) less than this from the canonical one is read as well as that.
 NEARLY_CANONICAL = (3.0, 0.06, 0.02)
@@ -117,21 +121,33 @@ def read_faces(
 
 
 def find_faces(
-    images: Sequence[Image.Image], seek: Seeker, reader: Reader, min_confidence: float = MIN_CONFIDENCE
+    images: Sequence[Image.Image],
+    seek: Seeker,
+    reader: Reader,
+    min_confidence: float = MIN_CONFIDENCE,
+    turn: Seeker = lambda images: (),
 ) -> list[list[Face]]:
-    """`analyze` with its two networks as arguments: for every picture its faces, largest first."""
+    """`analyze` with its two networks as arguments: for every picture its faces, largest first. `turn`: ways to look
+    again where a face is not `SURE`; of faces in one place the surest stays."""
     photos = [np.asarray(image.convert("RGB")) for image in images]
     faces: list[list[Face]] = [[] for _ in images]
-    waiting = list(range(len(images)))
-    for way in seek(images):
-        looked = zip(waiting, way(waiting), strict=True)
+
+    def look(way: Way, which: list[int], least: float) -> None:
+        looked = zip(which, way(which), strict=True)
         seen = [(index, detection) for index, detections in looked for detection in detections]
         for index, face in read_faces(photos, seen, reader):
-            if face.confidence >= min_confidence:
+            if face.confidence >= least:
                 faces[index].append(face)
+
+    waiting = list(range(len(images)))
+    for way in seek(images):
+        look(way, waiting, min_confidence)
         waiting = [index for index in waiting if not faces[index]]
         if not waiting:
             break
+    doubtful = [i for i, found in enumerate(faces) if any(face.confidence < SURE for face in found)]
+    for way in turn(images) if doubtful else ():
+        look(way, doubtful, max(min_confidence, TURNED))
     return [_distinct(group) for group in faces]
 
 
@@ -172,13 +188,18 @@ def _nearly(matrix: FloatArray, canonical: FloatArray) -> bool:
 def _distinct(faces: list[Face]) -> list[Face]:
     kept: list[Face] = []
     for face in sorted(faces, key=lambda f: f.confidence, reverse=True):
-        if not any(_same(face.box, other.box) for other in kept):
+        if not any(_same(face, other) for other in kept):
             kept.append(face)
     return sorted(kept, key=lambda f: float(np.prod(f.box[2:] - f.box[:2])), reverse=True)
 
 
-def _same(a: FloatArray, b: FloatArray) -> bool:
-    apart = np.hypot(*((a[:2] + a[2:] - b[:2] - b[2:]) / 2))
+def _same(doubted: Face, other: Face) -> bool:
+    """Whether a face is another, which is surer, read once more; by its middle alone if it is not `SURE` itself."""
+    a, b = doubted.box, other.box
+    middle = (a[:2] + a[2:]) / 2
+    if doubted.confidence < SURE and (b[:2] < middle).all() and (middle < b[2:]).all():
+        return True
+    apart = np.hypot(*(middle - (b[:2] + b[2:]) / 2))
     return bool(apart < SAME_FACE * min((a[2:] - a[:2]).max(), (b[2:] - b[:2]).max()))
 
 
@@ -196,9 +217,12 @@ def _embedded(images: Iterable[Image.Image | str | Path], min_confidence: float)
     def seek(images: Sequence[Image.Image]) -> Iterator[Way]:
         return ways(images, finder.find)
 
+    def turn(images: Sequence[Image.Image]) -> Iterator[Way]:
+        return quarter_turns(images, finder.find)
+
     queue = iter(images)
     while group := list(islice(queue, TOGETHER)):
-        yield from find_faces([_open(image) for image in group], seek, reader, min_confidence)
+        yield from find_faces([_open(image) for image in group], seek, reader, min_confidence, turn)
 
 
 def read_again(image: Image.Image, face: Face) -> Face:

@@ -74,7 +74,8 @@ class Swaps(Photographs):
         for slot, one in enumerate(looked):
             if isinstance(one, Planned):
                 wish, how = self.wish, None if one.how is None else one.how.expression
-                pixels = self.swapper.apply(one.changes, how, wish.strength, wish.relative, wish.region)
+                with self._telling():
+                    pixels = self.swapper.apply(one.changes, how, wish.strength, wish.relative, wish.region)
                 first = one.changes[0].sitter
                 changed = changed_pixels(pixels, first.image)
                 outside = np.ones_like(changed)  # a watermark is of one face: over several it would show

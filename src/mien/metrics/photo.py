@@ -8,6 +8,8 @@ Glossary: R the result, P the photo, T the truth; Y luminance (Rec. 601); ⟨·�
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 import cv2
@@ -16,15 +18,7 @@ from numpy.typing import NDArray
 
 from mien.images import changed_pixels
 from mien.types import ByteImage, FloatArray
-from mien.warping.mesh import (
-    LEFT_LOWER_LID,
-    LEFT_UPPER_LID,
-    OUTER_LOWER_LIP,
-    OUTER_UPPER_LIP,
-    OVAL,
-    RIGHT_LOWER_LID,
-    RIGHT_UPPER_LID,
-)
+from mien.warping import mesh
 
 Mask = NDArray[np.bool_]
 
@@ -34,6 +28,7 @@ ANCHORS = (33, 133, 362, 263, 168, 6, 197, 2)  # eyes and nose
 BRIDGE = 168  # lies at (0.5, 0.36) of an aligned picture
 SOFT = 2.0  # px (Gaussian sigma) of an aligned picture: what a small error of alignment may hide
 ALONG = 9  # px of the border over which a step is a seam and not noise
+REACH = 0.08  # of the side of what was changed: how far an edge of the photo may have been moved, which is no seam
 BAND = 256  # rows in work at a time
 NEIGHBOURS = ((np.s_[:, :-1], np.s_[:, 1:]), (np.s_[:-1], np.s_[1:]))
 # sRGB (IEC 61966-2-1): values of a byte as linear light; that as XYZ over that of white, D65
@@ -46,11 +41,8 @@ BROWS = ((46, 53, 52, 65, 55, 107, 66, 105, 63, 70), (276, 283, 282, 295, 285, 3
 
 @dataclass(frozen=True)
 class Aligned:
-    """Pictures whose eyes and noses lie where those of the first do.
-
-    Attributes:
-        pictures: [n, SIDE, SIDE, 3] uint8. face: [SIDE, SIDE], the oval of the first picture's face.
-    """
+    """Pictures whose eyes and noses lie where those of the first do. pictures: [n, SIDE, SIDE, 3] uint8. face: [SIDE,
+    SIDE], the oval of the first picture's face."""
 
     pictures: ByteImage
     face: Mask
@@ -84,9 +76,24 @@ def aligned(*faces: tuple[ByteImage, FloatArray]) -> Aligned:
             raise ValueError("cannot align: eyes and nose lie in one point")
         pictures.append(cv2.warpAffine(small, matrix, (SIDE, SIDE), flags=cv2.INTER_AREA))
         if number == 0:
-            oval = points[list(OVAL)] @ matrix[:, :2].T + matrix[:, 2]
+            oval = points[list(mesh.OVAL)] @ matrix[:, :2].T + matrix[:, 2]
             face = cv2.erode(_polygon(oval, (SIDE, SIDE)), np.ones((9, 9), np.uint8)) > 0
     return Aligned(np.stack(pictures), face)
+
+
+def compared(result: tuple[ByteImage, FloatArray], photo: tuple[ByteImage, FloatArray]) -> dict[str, float]:
+    """`detail`, `seam` and `colour` by name; nan where one cannot be told: a seam between pictures of two sizes, a face
+    that is cut off."""
+    measures: dict[str, Callable[[], float]] = {
+        "detail": lambda: detail(result, photo),
+        "seam": lambda: seam(result[0], photo[0]),
+        "colour": lambda: colour(result, photo),
+    }
+    scores = dict.fromkeys(measures, float("nan"))
+    for name, measure in measures.items():
+        with suppress(ValueError):
+            scores[name] = float(measure())
+    return scores
 
 
 def gain(
@@ -108,20 +115,20 @@ def gain(
 
 
 def detail(result: tuple[ByteImage, FloatArray], photo: tuple[ByteImage, FloatArray]) -> float:
-    """⟨|∇²R|⟩ / ⟨|∇²P|⟩ of normalised Y, aligned to the photo: 1 is as sharp as it was, below is blurred.
-
-    ∇² is the four-neighbour Laplacian at 110 px between the eyes; above 1, edges or noise were added.
-    """
+    """⟨|∇²R|⟩ / ⟨|∇²P|⟩ of normalised Y, aligned to the photo: 1 is as sharp as it was, below is blurred. ∇² is the
+    four-neighbour Laplacian at 110 px between the eyes; above 1, edges or noise were added."""
     pictures = aligned(photo, result)
     p, r = (float(np.abs(cv2.Laplacian(y, cv2.CV_32F))[pictures.face].mean()) for y in pictures.normalised())
     return r / max(p, 1e-9)
 
 
 def seam(result: ByteImage, photo: ByteImage) -> float:
-    """max over the border of C of the mean along it of (|R_p - R_q| - |P_p - P_q|), grey levels, 0 or more.
+    """max over the border of C of the mean along it of (|R_p - R_q| - S), grey levels, 0 or more.
 
-    C is what was changed, its holes filled; p in C and q outside of it are neighbours, R and P are Y. Steps are
-    averaged along the border in windows of 9 px. Pictures of one size; 0 where nothing was changed, or everything.
+    C is what was changed, its holes filled; p in C and q outside of it are neighbours, R and P are Y. S is |P_p - P_q|,
+    or the largest step of the median of P (5 x 5) nearby, within `REACH` of the root of C's area, if that is more.
+    Steps are averaged along the border in windows of 9 px. Pictures of one size; 0 where nothing was changed, or
+    everything.
     """
     if result.shape != photo.shape:
         raise ValueError(f"pictures of one size needed, got {result.shape} and {photo.shape}")
@@ -133,25 +140,32 @@ def seam(result: ByteImage, photo: ByteImage) -> float:
     changed = np.zeros(photo.shape[:2], np.uint8)
     cv2.drawContours(changed, outlines, -1, 1, cv2.FILLED)
     r, p = (np.asarray(cv2.cvtColor(one, cv2.COLOR_RGB2GRAY), np.uint8) for one in (result, photo))
+    reach = 2 * round(REACH * float(np.sqrt(changed.sum()))) + 1
     border = sum(int((changed[here] != changed[there]).sum()) for here, there in NEIGHBOURS)
     highest = 0.0
     for first in range(0, len(r), BAND):  # large photographs would otherwise fill the memory
-        low = max(first - ALONG, 0)
-        part = np.s_[low : first + BAND + ALONG]
-        step, inside = _steps(r[part], p[part], changed[part], min(ALONG, border))
+        margin = ALONG + reach
+        low = max(first - margin, 0)
+        part = np.s_[low : first + BAND + margin]
+        step, inside = _steps(r[part], p[part], changed[part], min(ALONG, border), reach)
         rows = np.s_[first - low : first - low + BAND]
         highest = max(highest, float(step[rows][inside[rows]].max(initial=0.0)))
     return highest
 
 
-def _steps(r: ByteImage, p: ByteImage, changed: ByteImage, least: int) -> tuple[FloatArray, Mask]:
+def _steps(r: ByteImage, p: ByteImage, changed: ByteImage, least: int, reach: int) -> tuple[FloatArray, Mask]:
     """How much larger steps across the border of `changed` are in `r` than in `p`, mean over a window, [h, w]; and
     where there is a border, with at least so many of its pairs in the window."""
-    r, p = r.astype(np.float32), p.astype(np.float32)
+    r, p, smooth = (one.astype(np.float32) for one in (r, p, cv2.medianBlur(p, 5)))
+    nearby = np.zeros_like(r)
+    for here, there in NEIGHBOURS:
+        nearby[here] = np.maximum(nearby[here], np.abs(smooth[here] - smooth[there]))
+    nearby = np.asarray(cv2.dilate(nearby, np.ones((reach, reach), np.uint8)))
     more, count = np.zeros_like(r), np.zeros_like(r)
     for here, there in NEIGHBOURS:
         border = changed[here] != changed[there]
-        more[here] += border * (np.abs(r[here] - r[there]) - np.abs(p[here] - p[there]))
+        given = np.maximum(np.abs(p[here] - p[there]), nearby[here])
+        more[here] += border * (np.abs(r[here] - r[there]) - given)
         count[here] += border
     total, pairs = (
         cv2.boxFilter(one, -1, (ALONG, ALONG), normalize=False, borderType=cv2.BORDER_CONSTANT)
@@ -161,11 +175,8 @@ def _steps(r: ByteImage, p: ByteImage, changed: ByteImage, least: int) -> tuple[
 
 
 def colour(result: tuple[ByteImage, FloatArray], photo: tuple[ByteImage, FloatArray]) -> float:
-    """ΔE = ‖Lab(R) - Lab(P)‖ (CIE 1976) of the skin's mean colours; about 2 can be told side by side.
-
-    Skin is the face's oval without eyes, brows and lips, of each picture by its own landmarks. Lab is of sRGB, white
-    D65.
-    """
+    """ΔE = ‖Lab(R) - Lab(P)‖ (CIE 1976) of the skin's mean colours; about 2 can be told side by side. Skin is the
+    face's oval without eyes, brows and lips, of each picture by its own landmarks. Lab is of sRGB, white D65."""
     return float(np.linalg.norm(_skin(*result) - _skin(*photo)))
 
 
@@ -174,12 +185,12 @@ def _skin(image: ByteImage, landmarks: FloatArray) -> FloatArray:
     flat = np.asarray(landmarks, np.float64)[:, :2]
     low, high = np.floor(flat.min(0)).astype(int).clip(0), np.ceil(flat.max(0)).astype(int) + 1
     part = image[low[1] : high[1], low[0] : high[0]]
-    mask = _polygon(flat[list(OVAL)] - low, part.shape[:2])
+    mask = _polygon(flat[list(mesh.OVAL)] - low, part.shape[:2])
     for outline in (
         *BROWS,
-        RIGHT_UPPER_LID + RIGHT_LOWER_LID[::-1],
-        LEFT_UPPER_LID + LEFT_LOWER_LID[::-1],
-        OUTER_UPPER_LIP + OUTER_LOWER_LIP[::-1],
+        mesh.RIGHT_UPPER_LID + mesh.RIGHT_LOWER_LID[::-1],
+        mesh.LEFT_UPPER_LID + mesh.LEFT_LOWER_LID[::-1],
+        mesh.OUTER_UPPER_LIP + mesh.OUTER_LOWER_LIP[::-1],
     ):
         mask[_polygon(flat[list(outline)] - low, part.shape[:2]) > 0] = 0
     if not mask.any():

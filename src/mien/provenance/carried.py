@@ -26,11 +26,8 @@ LONGEST = 4000  # characters of an author or a copyright
 
 @dataclass(frozen=True)
 class Carried:
-    """A picture as it is to be written: in the photograph's colours and with its transparency, RGB or RGBA.
-
-    Attributes:
-        options: Pillow's, of every format. said: the same author, copyright and date for the XMP packet.
-    """
+    """A picture as it is to be written: in the photograph's colours and with its transparency, RGB or RGBA. options:
+    Pillow's, of every format. said: the same author, copyright and date for the XMP packet."""
 
     image: Image.Image
     options: dict[str, Any]
@@ -129,18 +126,13 @@ def _elsewhere(file: Image.Image) -> Said:
     return Said(
         said.author or by_line.decode("utf-8", "replace") or text.get("Author", ""),
         said.rights or notice.decode("utf-8", "replace") or text.get("Copyright", ""),
-        _exif_date(said.date) or text.get("Creation Time", ""),
+        said.date[:19].replace("-", ":").replace("T", " ") or text.get("Creation Time", ""),
     )
 
 
 def _text(text: str) -> str:
     """EXIF's text, which Pillow reads as Latin-1 and most programs write as UTF-8."""
     return text.encode("latin-1", "replace").strip(b"\0 ").decode("utf-8", "replace")
-
-
-def _exif_date(iso: str) -> str:
-    """2024-05-06T07:08:09+02:00 → 2024:05:06 07:08:09."""
-    return iso[:19].replace("-", ":").replace("T", " ")
 
 
 def _iso(exif: str) -> str:

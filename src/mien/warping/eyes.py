@@ -21,6 +21,9 @@ from mien.warping.lids import LASH, LEFT_AS_IS, draw_lid, shut_line
 from mien.warping.mesh import IndexArray
 
 SMALLEST = 14.0  # px: a narrower eye is left to the mesh
+SHUT = (
+    0.05  # mean opening, of the eye's width, of one that shows nothing to draw from: it is left to the mesh
+)
 HANGING = 0.03  # of the eye's width: lashes that hang into it from the upper lid
 NARROW = 0.1  # mean opening, of the eye's width, of one that has little left to close
 
@@ -36,7 +39,7 @@ def draw_eyes(
     """
     for eye in EYES:
         source, goal = frame(landmarks, eye), frame(target, eye)
-        if source.width < SMALLEST or goal.width < SMALLEST:
+        if min(source.width, goal.width) < SMALLEST or (source.lower - source.upper).mean() < SHUT:
             continue
         iris = list(eye[-1])
         centre, aim = source.to_eye(landmarks[iris[0], :2]), goal.to_eye(target[iris[0], :2])
@@ -167,8 +170,8 @@ def _white(
     within = (u > 0.02) & (u < 0.98)
     bright = seen.sum(2)
     known = ramp(away, 1.18, 1.3) * ramp(depth, 0.03, 0.06) * within
-    if not known.any():
-        return filled(seen, np.asarray((depth > 0) & (away > 1) & within, np.float32))
+    if not known.any():  # an eye that is all but shut
+        return seen
     least, most = np.percentile(bright[known > 0.5], (40, 80)) if (known > 0.5).any() else (0.0, 1.0)
     smooth = filled(seen, known * (0.02 + ramp(bright, least, most + 1)))
     smooth *= (1 - 0.2 * np.exp(-np.maximum(below, 0) / 0.08) - 0.12 * (2 * np.clip(u, 0, 1) - 1) ** 2)[

@@ -60,7 +60,7 @@ def opening(view: View, roll: float) -> FloatArray:
         cv2.GaussianBlur(view.mask, (0, 0), max(units * view.unit, 0.5)).astype(np.float32) / 255
         for units in (0.35, 1.5)
     )
-    inside = smooth(edge, 0.45, 0.95) * (1 - sides * (1 - smooth(web, 0.4, 0.85)))
+    inside = smooth(edge, 0.25, 0.8) * (1 - sides * (1 - smooth(web, 0.4, 0.85)))
     rolled = 0.25 + 0.75 * smooth(view.from_lower, 0.0, roll)
     return np.asarray(inside * rolled, np.float32)
 
