@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from fractions import Fraction
 from pathlib import Path
@@ -185,6 +186,32 @@ def test_a_virtual_camera_is_given_pictures(tmp_path: Path) -> None:
         for _ in range(3):
             camera.show(person("may_rest", 65)[:64])
     assert place.stat().st_size == 3 * 64 * 64 * 3 // 2
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="v4l2 is Linux's")
+def test_a_device_gets_raw_pictures_through_v4l2(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No device is at hand: what it would be opened with, and the pictures in the order of 4:2:0's planes."""
+    import av
+
+    assert av.ContainerFormat("v4l2", "w").is_output
+    place, opened, real = tmp_path / "video10", [], av.open
+    place.touch()
+
+    def open_(*given: Any, **options: Any) -> Any:
+        opened.append((given, options))
+        return real(given[0], "w", format="rawvideo")
+
+    monkeypatch.setattr(av, "open", open_)
+    monkeypatch.setenv("MIEN_WATERMARK", "off")
+    with live.VirtualCamera(place, (64, 64)) as camera:
+        camera.show(GREY[:64, :64])
+    assert opened == [((str(place), "w"), {"format": "v4l2"})]
+    planes = np.frombuffer(place.read_bytes(), np.uint8)
+    luma, chroma = planes[: 64 * 64], planes[64 * 64 :]
+    assert len(chroma) == 2 * 32 * 32 and np.ptp(luma) == 0
+    assert (
+        abs(int(luma[0]) - (16 + round(128 * 219 / 255))) <= 1 and np.abs(chroma.astype(int) - 128).max() <= 1
+    )
 
 
 @pytest.mark.parametrize(
