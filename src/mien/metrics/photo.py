@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -153,7 +154,9 @@ def seam(result: ByteImage, photo: ByteImage) -> float:
     return highest
 
 
-def _steps(r: ByteImage, p: ByteImage, changed: ByteImage, least: int, reach: int) -> tuple[FloatArray, Mask]:
+def _steps(
+    r: NDArray[Any], p: NDArray[Any], changed: ByteImage, least: int, reach: int
+) -> tuple[FloatArray, Mask]:
     """How much larger steps across the border of `changed` are in `r` than in `p`, mean over a window, [h, w]; and
     where there is a border, with at least so many of its pairs in the window."""
     r, p, smooth = (one.astype(np.float32) for one in (r, p, cv2.medianBlur(p, 5)))

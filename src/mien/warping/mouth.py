@@ -15,6 +15,7 @@ import numpy as np
 
 from mien.types import ByteImage, FloatArray
 from mien.warping import tone
+from mien.warping.eyes import Known
 from mien.warping.lips import edges, lip_gap, on_line
 from mien.warping.mouth_drawn import drawn
 from mien.warping.mouth_shown import Shown, borrowed, shown, uncovered
@@ -85,6 +86,7 @@ class Mouth:
     apart: float = field(init=False)  # the photo's lips, in units
     roll: float = field(init=False)  # units of the lower lip's inner side that the photo has
     parted: float = field(init=False, default=0.0)  # lips apart, without teeth to be seen, in units
+    eyes: Known = field(init=False, default_factory=Known)  # what was measured in the photo's eyes
 
     def __post_init__(self) -> None:
         self.landmarks = np.asarray(self.landmarks, np.float64)
