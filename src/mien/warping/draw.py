@@ -52,21 +52,21 @@ def draw(
         return Drawn(image.copy(), (0, 0, 0, 0))
     target = opened(landmarks, mouth.on_line, moved(mouth.on_line, before, after, turn, shut))
     moving = motion(held(mouth.on_line, target), target, image.shape, cells)
-    photo = image
     if front is not None:
-        photo, moving = front.plate, front.eased(moving)
-    region = carry(photo, moving)
+        moving = front.eased(moving)
+    region = carry(image, moving)
     x0, y0, x1, y1 = moving.box
     local = target - [x0, y0, 0]
     region = folds.apply(region, local, folds.ratio(before, after, FOLDS))
-    draw_eyes(region, photo, landmarks, target, (x0, y0), mouth.eyes)
-    result = np.array(photo)
+    behind = region.copy() if front is not None else region
+    draw_eyes(region, image, landmarks, target, (x0, y0), mouth.eyes)
+    if front is not None:
+        front.before(behind, region, moving)
+    result = np.array(image)
     result[y0:y1, x0:x1] = region
     inside = mouth.interior(target)
     if inside.alpha.size:
         result = inside.over(result)
-    if front is not None:
-        front.laid(result)
     return Drawn(result, moving.box)
 
 
@@ -91,11 +91,7 @@ def invented(
     line = on_line(image, landmarks)
     target = opened(landmarks, line, moved(line, before, after, turn, shut))
     moving = motion(held(line, target), target, image.shape)
-    if front is None or (turn is not None and turn.any()):
-        carried = carry(image, moving)
-    else:
-        whole = front.plate.copy()
-        whole[y0:y1, x0:x1] = carry(front.plate, front.eased(moving))
-        front.laid(whole)
-        carried = whole[y0:y1, x0:x1]
+    if front is not None and not (turn is not None and turn.any()):
+        moving = front.eased(moving)
+    carried = carry(image, moving)
     return np.asarray(cv2.absdiff(drawn.image[y0:y1, x0:x1], carried).max(axis=2))

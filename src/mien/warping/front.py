@@ -1,8 +1,8 @@
-"""What lies in front of a face: glasses, hands, hair, microphones. It stays as it is, and the face moves behind it.
+"""What lies in front of a face: glasses, hands, hair, microphones. It keeps its shape, and the face moves behind it.
 
 A network says where it is (`mien.face.occlusion`), on a small upright crop; a guided filter takes that to the photo's
-size, along thin rims. Glasses are lifted off: the face is moved without them (`Front.plate`), and they are laid back
-unmoved. What else is in front hides more than anybody could fill in: there, all motion dies away.
+size, along thin rims. Under glasses motion changes so slowly that no rim bends, and what is drawn lies behind them; at
+hands, hair and the like all motion dies away. An identity's glasses are lifted off (`Front.plate`).
 """
 
 from __future__ import annotations
@@ -39,7 +39,6 @@ SLOW = 0.15  # of the face's width: over which the motion of rims is averaged
 FADE = 0.05  # of the face's width: how fast motion dies away beside what is in front
 
 Mask = NDArray[np.bool_]
-Indices = tuple[NDArray[np.intp], NDArray[np.intp]]
 Reader = Callable[
     [FloatArray], FloatArray
 ]  # [7, 176, 160] float32 → [2, 176, 160] in [0, 1]: glasses, other things
@@ -118,6 +117,11 @@ def _sure(probability: FloatArray, least: int, where: Mask, touching: Mask | Non
     return np.asarray(probability * near, np.float32)
 
 
+def _disc(radius: float) -> ByteImage:
+    size = 2 * max(1, round(radius)) + 1
+    return np.asarray(cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size)), np.uint8)
+
+
 @dataclass(frozen=True)
 class Front:
     """What lies in front of the face of a photo.
@@ -175,37 +179,42 @@ class Front:
         return float(np.linalg.norm(self.landmarks[234, :2] - self.landmarks[454, :2]))
 
     def eased(self, moving: Motion) -> Motion:
-        """`moving` without motion where hands, hair and the like are, and little beside them."""
-        if not self.small[1].any():
-            return moving
-        x0, y0, x1, y1 = moving.box
-        rows, columns = moving.grid.shape[:2]
+        """`moving` without motion where hands, hair and the like are, and little beside them; where glasses are, so
+        slowly changing that no rim bends."""
+        x0, _, x1, _ = moving.box
+        wide = self._wide * moving.grid.shape[1] / (x1 - x0)
+        glasses, others = (self._on_grid(layer, moving) for layer in self.small)
+        grid, parting = moving.grid, moving.parting
+        if glasses.any():
+            there = cv2.dilate((glasses > 0.2).astype(np.float32), _disc(0.04 * wide))
+            there = cv2.GaussianBlur(there, (0, 0), 0.05 * wide)[..., None]
+            grid = grid + there * (cv2.GaussianBlur(grid, (0, 0), SLOW * wide) - grid)
+        if others.any():
+            there = cv2.dilate(others, _disc(FADE * wide))
+            there = cv2.GaussianBlur(np.clip(2 * there, 0, 1), (0, 0), max(FADE * wide, 0.5))
+            grid = grid * (1 - there[..., None])
+            parting = parting.scaled(np.asarray(1 - there, np.float32)) if parting is not None else None
+        return replace(moving, grid=grid, parting=parting)
+
+    def _on_grid(self, layer: FloatArray, moving: Motion) -> FloatArray:
+        """`layer` [h, w] of `small`, on the grid of a motion."""
+        (x0, y0, x1, y1), (rows, columns) = moving.box, moving.grid.shape[:2]
         across, down = columns / (x1 - x0), rows / (y1 - y0)
         left, top = self.box[:2]
         place = np.array(
             [[across / self.zoom, 0, (left - x0) * across], [0, down / self.zoom, (top - y0) * down]]
         )
-        there = cv2.warpAffine(self.small[1], place, (columns, rows))
-        reach = FADE * self._wide * across
-        size = 2 * max(1, round(reach)) + 1
-        there = cv2.dilate(there, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size)))
-        there = cv2.GaussianBlur(np.clip(2 * there, 0, 1), (0, 0), max(reach, 0.5))
-        parting = (
-            moving.parting.scaled(np.asarray(1 - there, np.float32)) if moving.parting is not None else None
-        )
-        return replace(moving, grid=moving.grid * (1 - there[..., None]), parting=parting)
+        return np.asarray(cv2.warpAffine(layer, place, (columns, rows)), np.float32)
 
-    def straight(self, moving: Motion) -> Motion:
-        """`moving` with the same motion all round, but so slowly changing inside that no rim bends."""
+    def before(self, region: ByteImage, drawn: ByteImage, moving: Motion) -> None:
+        """Lay what is in front over what was `drawn` on a moved `region`, in place of `drawn`: both [H, W, 3] uint8."""
         x0, y0, x1, y1 = moving.box
-        rows, columns = moving.grid.shape[:2]
-        wide = self._wide * columns / (x1 - x0)
-        there = cv2.resize(self.cover()[y0:y1, x0:x1], (columns, rows), interpolation=cv2.INTER_AREA)
-        size = 2 * max(1, round(0.08 * wide)) + 1
-        there = cv2.dilate((there > 0.2).astype(np.float32), np.ones((size, size)))
-        there = cv2.GaussianBlur(there, (0, 0), 0.05 * wide)[..., None]
-        slow = cv2.GaussianBlur(moving.grid, (0, 0), SLOW * wide)
-        return replace(moving, grid=moving.grid + there * (slow - moving.grid))
+        field = moving.field()
+        y, x = np.mgrid[y0:y1, x0:x1].astype(np.float32)
+        cover = cv2.remap(
+            self.alpha, x + field[0] - self.box[0], y + field[1] - self.box[1], cv2.INTER_LINEAR
+        )[..., None]
+        drawn[:] = drawn + cover * (region.astype(np.float32) - drawn) + 0.5
 
     def cover(self) -> FloatArray:
         """`alpha` of the whole photo, [H, W] float32 0 to 1."""
@@ -231,30 +240,6 @@ class Front:
             return None
         soft = cv2.GaussianBlur(cv2.dilate(cover, np.ones((3, 3), np.uint8)), (0, 0), 1.0)
         return self._whole(cv2.resize(np.clip(1.5 * soft, 0, 1), self.alpha.shape[::-1]))
-
-    def laid(self, result: ByteImage) -> None:
-        """Lay what is in front over `result` [H, W, 3] uint8, made of `plate`, in place; what is as in `plate` becomes
-        as in the photo."""
-        solid, (rows, columns), share, halo = self._pixels
-        whole, photo = self._part(result), self._part(self.image)
-        plate = self._part(self.plate)
-        alike = (whole == plate).all(2).astype(np.uint8)
-        same = cv2.erode(alike, np.ones((5, 5), np.uint8))[halo] > 0  # single pixels are alike by chance
-        at = halo[0][same], halo[1][same]
-        whole[at] = photo[at]
-        drawn = whole[rows, columns].astype(np.float32)
-        whole[rows, columns] = drawn + share * (photo[rows, columns] - drawn) + 0.5
-        cv2.copyTo(photo, solid, whole)
-
-    @cached_property
-    def _pixels(self) -> tuple[ByteImage, Indices, FloatArray, Indices]:
-        """Of the box: where alpha is 1; rows and columns of where it is between, and alpha there [n, 1]; rows and
-        columns of where the plate is not the photo."""
-        solid = self.alpha > 0.99
-        rows, columns = np.nonzero((self.alpha > 0.004) & ~solid)
-        halo = np.nonzero((self._part(self.plate) != self._part(self.image)).any(2) & ~solid)
-        share = np.asarray(self.alpha[rows, columns][:, None], np.float32)
-        return solid.astype(np.uint8), (rows, columns), share, (halo[0], halo[1])
 
     def _part(self, image: ByteImage) -> ByteImage:
         x0, y0, x1, y1 = self.box

@@ -62,7 +62,7 @@ def swap(
         theirs[lower] += off
     moving = motion(landmarks, target, image.shape)
     if front is not None:
-        moving = front.straight(moving)
+        moving = front.eased(moving)
     back = carry(image, moving)
     from_theirs = motion(landmarks, target, image.shape, source=theirs)
     face = sample(identity, from_theirs)
