@@ -6,7 +6,6 @@ import numpy as np
 from mien.face.blendshapes import INDEX
 from mien.warping.eye_frame import STEPS
 from mien.warping.eyes import draw_eyes
-from mien.warping.glasses import upper_rim
 from mien.warping.lids import shut_line
 from mien.warping.mesh import LEFT_IRIS, LEFT_LOWER_LID, LEFT_UPPER_LID
 from mien.warping.motion import carry, motion
@@ -107,14 +106,3 @@ def test_no_lash_of_the_open_eye_stays_on_a_shut_lid() -> None:
         int(landmarks[386, 1]) - 3 : int(target[386, 1]) - 4, int(target[385, 0]) : int(target[387, 0])
     ]
     assert lid.size and np.abs(lid.astype(int) - SKIN).max() < 50
-
-
-def test_a_rim_stays_in_front_of_a_lid_and_is_seen_only_where_there_is_one() -> None:
-    image, landmarks = _photo()
-    assert upper_rim(image, landmarks) is None
-    first, last = landmarks[33, :2], landmarks[263, :2]
-    away = 0.2 * (last - first)
-    y = int(min(landmarks[list(LEFT_UPPER_LID), 1]) - 6)
-    cv2.line(image, (int((first - away)[0]), y), (int((last + away)[0]), y), (20, 20, 20), 5)
-    result, _ = _drawn(image, landmarks, 1.0)
-    assert result[y, int(landmarks[386, 0])].max() < 90

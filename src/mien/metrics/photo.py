@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -154,11 +155,11 @@ def seam(result: ByteImage, photo: ByteImage) -> float:
 
 
 def _steps(
-    result: ByteImage, photo: ByteImage, changed: ByteImage, least: int, reach: int
+    r: NDArray[Any], p: NDArray[Any], changed: ByteImage, least: int, reach: int
 ) -> tuple[FloatArray, Mask]:
-    """How much larger steps across the border of `changed` are in `result` than in `photo`, mean over a window, [h, w];
-    and where there is a border, with at least so many of its pairs in the window."""
-    r, p, smooth = (one.astype(np.float32) for one in (result, photo, cv2.medianBlur(photo, 5)))
+    """How much larger steps across the border of `changed` are in `r` than in `p`, mean over a window, [h, w]; and
+    where there is a border, with at least so many of its pairs in the window."""
+    r, p, smooth = (one.astype(np.float32) for one in (r, p, cv2.medianBlur(p, 5)))
     nearby = np.zeros_like(r)
     for here, there in NEIGHBOURS:
         nearby[here] = np.maximum(nearby[here], np.abs(smooth[here] - smooth[there]))

@@ -59,7 +59,7 @@ def draw(
     x0, y0, x1, y1 = moving.box
     local = target - [x0, y0, 0]
     region = folds.apply(region, local, folds.ratio(before, after, FOLDS))
-    draw_eyes(region, photo, landmarks, target, (x0, y0))
+    draw_eyes(region, photo, landmarks, target, (x0, y0), mouth.eyes)
     result = np.array(photo)
     result[y0:y1, x0:x1] = region
     inside = mouth.interior(target)

@@ -28,6 +28,7 @@ SURE, LIKELY = 0.5, 0.2  # probabilities of something in front: where it is foun
 RIMS, OTHERS = 60, 150  # px of the crop that glasses and other things cover at least
 DEEP = 0.12  # of the face's width inside its oval: what does not reach so far is hair beside the face
 TOUCHED = 0.15  # share of the lips: what covers no more and passes for a beard is one
+BROW = 0.4  # share of a brow from which it is hidden
 EDGE = 3.0  # px of the crop from the face's outline, which all but glasses come across
 RIM = 0.25  # share of a rim's cover from which it is lifted off
 SEEN = 0.3  # share of the brows that glasses leave free, at least, to know how they go on below
@@ -219,10 +220,16 @@ class Front:
         return float((self.small[of][inside] > 0.5).sum() / max(whole, 1.0))
 
     def hidden(self) -> FloatArray | None:
-        """Where something that is no pair of glasses hides the face, [H, W] float32 0 to 1 of the photo."""
-        if not self.small[1].any():
+        """Where something that is no pair of glasses hides the face, [H, W] float32 0 to 1 of the photo. Where it hides
+        one brow, or a rim does, both count: one alone of two people's looks odd."""
+        cover = self.small[1]
+        if any(self.share(brow, 0) + self.share(brow, 1) > BROW for brow in matte.BROWS):
+            points = (self.landmarks[:, :2] - self.box[:2]) * self.zoom
+            brows = matte.fill(cover.shape, points, *matte.BROWS, grow=1.5)
+            cover = np.maximum(cover, cv2.GaussianBlur(brows.astype(np.float32), (0, 0), 2.0))
+        if not cover.any():
             return None
-        soft = cv2.GaussianBlur(cv2.dilate(self.small[1], np.ones((3, 3), np.uint8)), (0, 0), 1.0)
+        soft = cv2.GaussianBlur(cv2.dilate(cover, np.ones((3, 3), np.uint8)), (0, 0), 1.0)
         return self._whole(cv2.resize(np.clip(1.5 * soft, 0, 1), self.alpha.shape[::-1]))
 
     def laid(self, result: ByteImage) -> None:
@@ -231,7 +238,8 @@ class Front:
         solid, (rows, columns), share, halo = self._pixels
         whole, photo = self._part(result), self._part(self.image)
         plate = self._part(self.plate)
-        same = (whole[halo] == plate[halo]).all(1)
+        alike = (whole == plate).all(2).astype(np.uint8)
+        same = cv2.erode(alike, np.ones((5, 5), np.uint8))[halo] > 0  # single pixels are alike by chance
         at = halo[0][same], halo[1][same]
         whole[at] = photo[at]
         drawn = whole[rows, columns].astype(np.float32)

@@ -5,7 +5,9 @@ A shut eye's line is one arc, bent downwards, soft, and fades at the inner corne
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
+from typing import Any
 
 import cv2
 import numpy as np
@@ -41,15 +43,13 @@ def draw_lid(
     u: FloatArray,
     v: FloatArray,
     closing: float,
-) -> FloatArray:
+    known: Callable[..., Any],
+) -> None:
     """Draw the upper lid of an eye that closes into `patch` [h, w, 3] float32, the carried photo, in place.
 
     Args:
         image: the photo. source, goal: the eye before and after. u, v: of the patch's pixels in `goal` [h, w].
-        closing: the share of its opening that closes, 0 to 1.
-
-    Returns:
-        How far each pixel was drawn over [h, w], 0 to 1.
+        closing: the share of its opening that closes, 0 to 1. known: as `mien.warping.eyes.Known`, of this eye.
     """
     index = np.clip(u * STEPS, 0, STEPS).astype(np.int32)
     edge, fold, lower = (curve.astype(np.float32)[index] for curve in (goal.upper, goal.fold, goal.lower))
@@ -59,7 +59,7 @@ def draw_lid(
     share = float(ramp(closing, LEFT_AS_IS, 0.45))
     skin, combed = _skin(patch, goal, u, v)
     skin *= REDDER
-    own, seen = _own_lid(image, source)
+    own, seen = known(_own_lid, image, source)
     own = own[index]
     light = own.sum(2) / np.maximum(skin.sum(2), 1)
     own *= np.maximum(1, PALE / np.maximum(light, 0.1))[..., None]
@@ -88,10 +88,9 @@ def draw_lid(
     patch += np.maximum(beside, fading)[..., None] * np.maximum(skin - patch, 0)
     patch += (share * within)[..., None] * (shaded - patch)
     dark = _dark(goal, v - edge, out, closing, _softness(image, source))
-    ratio = _lash_ratio(image, source)
+    ratio = known(_lash_ratio, image, source)
     darkest = np.minimum(patch, 0.75 * skin * ratio)  # where lashes lie already, no more are laid
     np.maximum(patch * (1 - dark[..., None] * (1 - ratio)), darkest, out=patch)
-    return np.maximum(np.maximum(beside, above), share * within)
 
 
 def _shade(out: FloatArray, s: FloatArray, above: FloatArray) -> FloatArray:

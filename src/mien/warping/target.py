@@ -73,21 +73,27 @@ def _bent() -> dict[str, FloatArray]:
         return {name: file[name].astype(np.float64) for name in file.files}
 
 
+def seen_of(blendshapes: FloatArray, landmarks: FloatArray, points: FloatArray) -> FloatArray:
+    """What `reading` goes by: logits of blendshapes [52], then where `points` [n] of the landmarks [478, 3] lie in the
+    canonical crop, in its sides: [52 + 2n]."""
+    said = np.clip(blendshapes, EPSILON, 1 - EPSILON)
+    places = align.transform_points(landmarks[points.astype(int), :2], align.crop_matrix(landmarks))
+    return np.r_[np.log(said / (1 - said)), places.ravel() / align.CROP_SIZE]
+
+
 def reading(blendshapes: FloatArray, landmarks: FloatArray) -> FloatArray:
     """[57] of what the embedded analyser says of a face: blendshapes [52] in [0, 1] and landmarks [478, 3] px.
 
-    Bent towards what MediaPipe would say (`factory/reading.py`): it takes one side of a straight face for livelier than
-    the other, and more of it for renders and for warped photographs.
+    Bent towards what MediaPipe would say (`factory/reading.py`), which takes one side of a straight face for livelier
+    than the other, and sees more of renders and of warped photographs.
     """
     bent = _bent()
-    said = np.clip(blendshapes, EPSILON, 1 - EPSILON)
-    logit = np.log(said / (1 - said))
-    points = landmarks[bent["points"].astype(int)]
-    places = align.transform_points(points[:, :2], align.crop_matrix(landmarks)) / align.CROP_SIZE
-    seen = np.clip((np.r_[logit, places.ravel()] - bent["mean"]) / bent["scale"], -FARTHEST, FARTHEST)
-    hidden = np.maximum(bent["hidden"] @ seen + bent["hidden_bias"], 0)
-    change = bent["out"] @ hidden + bent["out_bias"]
-    return np.r_[1 / (1 + np.exp(-logit - change[:52])), np.maximum(lms_ratios(landmarks) + change[52:], 0)]
+    seen = seen_of(blendshapes, landmarks, bent["points"])
+    normal = np.clip((seen - bent["mean"]) / bent["scale"], -FARTHEST, FARTHEST)
+    change = bent["out"] @ np.maximum(bent["hidden"] @ normal + bent["hidden_bias"], 0) + bent["out_bias"]
+    return np.r_[
+        1 / (1 + np.exp(-seen[:52] - change[:52])), np.maximum(lms_ratios(landmarks) + change[52:], 0)
+    ]
 
 
 def believed(away: FloatArray, doubt: float = 1.0) -> FloatArray:
