@@ -81,12 +81,3 @@ def show_everyday(text: str, output: Path | None, as_json: bool) -> None:
     print("  also: " + ", ".join(meaning.forms))
     if "tongue" in meaning.name:
         print("  MediaPipe's blendshapes have no tongue: the mouth is slightly open, and none is drawn")
-
-
-def names_tongue(expression: str) -> bool:
-    """Whether an expression, or a part of a mix, is a face with its tongue out."""
-    from mien.expressions.everyday import find
-
-    parts = [part.strip() for part in expression.split("+")]
-    names = (expression, *parts, *(part.rpartition(":")[0] for part in parts))
-    return any(meaning is not None and "tongue" in meaning.name for meaning in map(find, names))

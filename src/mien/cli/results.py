@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mien.cli.console import print_json, tell
-from mien.cli.everyday import names_tongue
 from mien.cli.pictures import (
     check_given,
     check_places,
@@ -58,7 +57,9 @@ def make(load: Callable[[], Maker], request: Request, count: int, asked: Asked) 
     expression = request.expression if isinstance(request.expression, str) else None
     places = asked.check(count, [*pictures, *expression_files(expression)])
     check_given(pictures, expression)
-    if expression is not None and names_tongue(expression):
+    from mien.expressions import everyday
+
+    if expression is not None and everyday.names_tongue(expression):
         tell("a tongue is never put out: the mouth opens a little, and none is drawn.")
     requests = [replace(request, seed=request.seed + number) for number in range(count)]
     maker = load()
