@@ -19,6 +19,7 @@ LONGEST = 400
 
 # Floors of docs/architecture.md. A room may import rooms of its own floor and of those below.
 FLOORS = {
+    "__main__": 8,
     "cli": 7, "studio": 7,
     "making": 6,
     "pipelines": 5, "training": 5,

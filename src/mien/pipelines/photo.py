@@ -23,7 +23,7 @@ from mien.face.analyze import analyze, load_reader
 from mien.face.blendshapes import INDEX, NAMES
 from mien.face.landmarks import bounding_box
 from mien.face.subject import Subject
-from mien.images import read_image, to_rgb
+from mien.images import given_image
 from mien.pipelines.inputs import FaceChoice, Picture, choose_face
 from mien.types import ByteImage, Face, FloatArray, InputError
 from mien.warping.draw import Drawn, draw
@@ -270,7 +270,7 @@ class PhotoPipeline:
         if isinstance(picture, Subject):
             return np.asarray(picture.image), picture.face
         name = _name(picture, "the picture")
-        image = to_rgb(picture, name) if isinstance(picture, Image.Image) else read_image(picture)
+        image = given_image(picture, name)
         return np.asarray(image), choose_face(self._analyse(image), which, name)
 
 

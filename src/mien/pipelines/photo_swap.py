@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -15,7 +16,7 @@ from mien.expressions.spec import Expression, Given, parse
 from mien.face.analyze import analyze
 from mien.face.blendshapes import INDEX
 from mien.face.subject import Subject
-from mien.images import read_image, to_rgb
+from mien.images import given_image
 from mien.pipelines.inputs import FaceChoice, Picture, choose_face
 from mien.pipelines.photo import MOST_TURNED, PhotoPipeline, Sitter, Sought, Wanted, focused, framed, seek
 from mien.types import ByteImage, Face, FloatArray, InputError
@@ -176,8 +177,8 @@ class SwapPipeline:
     def _look(self, picture: Picture, otherwise: str) -> tuple[ByteImage, Sequence[Face], str]:
         if isinstance(picture, Subject):
             return np.asarray(picture.image), [picture.face], otherwise
-        name = otherwise if isinstance(picture, Image.Image) else str(picture)
-        image = to_rgb(picture, name) if isinstance(picture, Image.Image) else read_image(picture)
+        name = str(picture) if isinstance(picture, (str, Path)) else otherwise
+        image = given_image(picture, name)
         return np.asarray(image), self._analyse(image), name
 
 

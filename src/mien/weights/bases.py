@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mien.files import read_json
-from mien.types import InputError
+from mien.types import InputError, nearest
 from mien.weights import copies, registry
 from mien.weights.adapters import FAMILIES, header
 
@@ -147,8 +147,8 @@ def find_folder(name: str) -> Path:
     hub = spec.hub if spec is not None else name
     if hub is None or hub.count("/") != 1 or hub.startswith((".", "/", "~")):
         raise InputError(
-            f"there is no model {name!r}: use {', '.join(SPECS)}, a diffusers folder, a .safetensors checkpoint or a "
-            "hub id"
+            f"there is no model {name!r}{nearest(name, SPECS)}: use {', '.join(SPECS)}, a diffusers folder, "
+            "a .safetensors checkpoint or a hub id"
         )
     if spec is not None:
         if (whole := here(name)) is not None:
