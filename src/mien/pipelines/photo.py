@@ -25,6 +25,7 @@ from mien.face.landmarks import bounding_box
 from mien.face.subject import Subject
 from mien.images import given_image
 from mien.pipelines.inputs import FaceChoice, Picture, choose_face
+from mien.provenance import remember
 from mien.types import ByteImage, Face, FloatArray, InputError
 from mien.warping.draw import Drawn, draw
 from mien.warping.lips import shut_by, shut_in
@@ -145,8 +146,9 @@ class Expressed:
     sought: Sought
 
     def image(self) -> Image.Image:
-        """The photo, PIL RGB of its own size."""
-        return Image.fromarray(self.drawn.image)
+        """The photo, PIL RGB of its own size; see `mien.save`."""
+        changed = (self.drawn.image != self.sitter.image).any(2)
+        return remember(Image.fromarray(self.drawn.image), {"engine": "photo", "backbone": "mini"}, changed)
 
 
 def seek(sitter: Sitter, wanted: Wanted, rounds: int = ROUNDS) -> Sought:

@@ -19,6 +19,7 @@ from mien.face.subject import Subject
 from mien.images import given_image
 from mien.pipelines.inputs import FaceChoice, Picture, choose_face
 from mien.pipelines.photo import MOST_TURNED, PhotoPipeline, Sitter, Sought, Wanted, focused, framed, seek
+from mien.provenance import remember
 from mien.types import ByteImage, Face, FloatArray, InputError
 from mien.warping import tone
 from mien.warping.matte import LIPS, OUTER_LIPS, fill
@@ -85,9 +86,10 @@ class SwapPipeline:
         Raises:
             InputError: a picture has no such face, or it cannot be used; the sentence says which and what to do.
         """
-        return Image.fromarray(
-            self.apply(self.changes(photo, identity, face, identity_face), expression, **options)
-        )
+        changes = self.changes(photo, identity, face, identity_face)
+        pixels = self.apply(changes, expression, **options)
+        changed = (pixels != changes[0].sitter.image).any(2)
+        return remember(Image.fromarray(pixels), {"engine": "photo", "backbone": "mini"}, changed)
 
     def changes(
         self,
