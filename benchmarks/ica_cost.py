@@ -30,8 +30,8 @@ from mien.face.analyze import analyze
 from mien.images import read_image
 from mien.provenance import save_image
 from mien.training.loop import make_rng
+from mien.training.stages.base import RefinedStage
 from mien.training.stages.ica import IcaStage
-from mien.training.stages.refined import RefinedStage
 from mien.types import Conditions, NoisePredictor
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"

@@ -33,18 +33,19 @@ SIDE, LARGE = 1350, (4000, 3000)  # px: a photo, and one of 12 megapixels
 EXPRESSIONS = ("joy", "sadness", "surprise", "anger", "disgust", "fear")
 
 
-def timed(call: Callable[[int], object], repeats: int) -> Interval:
-    """Wall seconds of `call`, which is told how often it was called before; the first call is not counted."""
-    times = []
+def timed(calls: dict[str, Callable[[int], object]], repeats: int) -> dict[str, Interval]:
+    """Wall seconds of each call, which is told how often it was called before; the first round is not counted."""
+    times: dict[str, list[float]] = {name: [] for name in calls}
     for number in range(repeats + 1):
-        start = time.perf_counter()
-        call(number)
-        times.append(time.perf_counter() - start)
-    return spread(times[1:])
+        for name, call in calls.items():
+            start = time.perf_counter()
+            call(number)
+            times[name].append(time.perf_counter() - start)
+    return {name: spread(some[1:]) for name, some in times.items()}
 
 
-def warm(photo: Image.Image, repeats: int) -> tuple[dict[str, Interval], Interval]:
-    """Seconds of floor, warm and further; and of the remap alone."""
+def warm(photo: Image.Image, repeats: int) -> dict[str, Interval]:
+    """Seconds of floor, warm and further, and of the remap alone."""
     from mien.face.analyze import analyze
     from mien.pipelines.photo import PhotoPipeline
 
@@ -60,20 +61,32 @@ def warm(photo: Image.Image, repeats: int) -> tuple[dict[str, Interval], Interva
 
     pipe = PhotoPipeline()
     sitter = pipe.sit(photo)
-    return {
-        "floor": timed(floor, repeats),
-        "warm": timed(lambda n: pipe(photo, EXPRESSIONS[n % len(EXPRESSIONS)]), repeats),
-        "further": timed(lambda n: pipe.express(sitter, EXPRESSIONS[n % len(EXPRESSIONS)]), repeats),
-    }, timed(remap, repeats)
+    calls: dict[str, Callable[[int], object]] = {
+        "floor": floor,
+        "warm": lambda n: pipe(photo, EXPRESSIONS[n % len(EXPRESSIONS)]),
+        "further": lambda n: pipe.express(sitter, EXPRESSIONS[n % len(EXPRESSIONS)]),
+        "remap": remap,
+    }
+    return timed(calls, repeats)
 
 
-def cold(photo: Path, repeats: int) -> tuple[Interval, float]:
-    """`mien reface` from the shell to the file: wall seconds, and peak memory in GB."""
+def cold(photo: Path, repeats: int) -> tuple[dict[str, Interval], float]:
+    """`mien reface` from the shell to the file and `import torch`: wall seconds, and the former's peak memory in GB."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-c", PEAK, "reface", str(photo), "--expression", "joy"]
         command += ["-o", str(Path(folder) / "out.png"), "--quiet"]
-        wall, _, said = seconds(command, repeats)
-    return wall, float(said.rsplit("peak ", 1)[1].split()[0]) * 1024 / 1e9  # KiB
+        said = ""
+
+        def reface(_: int) -> None:
+            nonlocal said
+            said = seconds(command, 1)[2]
+
+        calls: dict[str, Callable[[int], object]] = {
+            "torch": lambda _: seconds([sys.executable, "-c", "import torch"], 1),
+            "cold": reface,
+        }
+        times = timed(calls, repeats)
+    return times, float(said.rsplit("peak ", 1)[1].split()[0]) * 1024 / 1e9  # KiB
 
 
 def networks(repeats: int) -> dict[str, Interval]:
@@ -82,11 +95,12 @@ def networks(repeats: int) -> dict[str, Interval]:
 
     from benchmarks.photo_floors import NETWORKS
 
-    found = {}
+    found: dict[str, Interval] = {}
     for name, build in NETWORKS.items():
         network = build().eval()
         with torch.no_grad():
-            found[name] = timed(lambda _, network=network: network(), repeats)  # type: ignore[misc]
+            calls: dict[str, Callable[[int], object]] = {name: lambda _, network=network: network()}  # type: ignore[misc]
+            found |= timed(calls, repeats)
     return found
 
 
@@ -119,19 +133,19 @@ def main() -> None:
         small, large = Path(folder) / "photo.jpg", Path(folder) / "large.jpg"
         photo.save(small, quality=95)
         photo.resize(LARGE, Image.Resampling.LANCZOS).save(large, quality=95)
-        times, remap = warm(read_image(small), arguments.repeats)
-        imports, _, _ = seconds([sys.executable, "-c", "import torch"], few)
-        command, _ = cold(small, few)
+        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+        os.environ["PYTHONPYCACHEPREFIX"] = str(Path(folder) / "compiled")
+        times = warm(read_image(small), arguments.repeats) | cold(small, few)[0]
         _, peak = cold(large, 1)
     others = networks(few)
-    floor, further = times["floor"], times["further"]
+    floor, further, remap = times["floor"], times["further"], times["remap"]
     size = f"{photo.width} x {photo.height} px"
     rows = [
         Row(
             "warm ÷ floor (analysis and one remap)", over(times["warm"], floor), 2.0, False, ".2f", note=size
         ),
         Row("a further expression ÷ one remap", over(further, remap), None, False, ".2f", note=size),
-        Row("cold `mien reface` ÷ `import torch`", over(command, imports), 2.0, False, ".2f"),
+        Row("cold `mien reface` ÷ `import torch`", over(times["cold"], times["torch"]), 2.0, False, ".2f"),
         Row("peak memory at 12 megapixels, GB", exact(peak), 1.0, False, ".2f"),
         Row("warm, seconds", times["warm"], 0.5, False, ".3f"),
         Row("a further expression, seconds", further, 0.08, False, ".3f"),

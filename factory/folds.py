@@ -25,9 +25,9 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from mien.data.labels import Labeller
 from PIL import Image
 
+from factory.faces.labels import Labeller
 from mien.face.blendshapes import FLIP, NAMES
 from mien.warping.folds import SIZE
 from mien.warping.mesh import (

@@ -8,7 +8,8 @@ MediaPipe, whose readings are the scale of blendshapes, and the embedded analyse
     answer_i   change of MediaPipe's reading i per change of coefficient i
     ratios     change of the five LMS ratios per change of coefficients [5, 52], by ridge regression
 
-Least squares through 0, pulled towards 0.7 as by `PRIOR` changes of 0.1; left and right are pooled.
+Least squares through 0, pulled towards 0.7 as by `PRIOR` changes of 0.1; left and right are pooled. Of resting faces
+the mean and spread of readings are kept.
 """
 
 from __future__ import annotations
@@ -86,7 +87,6 @@ def main() -> None:
     both = np.concatenate([moves, moves[:, list(FLIP)]])
     ratios = np.concatenate([ours[:, 52:], ours[:, [52 + k for k in MIRROR]]])
     solved = np.linalg.solve(both.T @ both + PRIOR * 0.01 * np.eye(52), both.T @ ratios).T
-    flip = [*FLIP, *(52 + k for k in MIRROR)]
     rest, spread = np.mean(resting, 0), np.std(resting, 0)
     out = Path(mien.warping.__file__).with_name("response.npz")
     with replacing(out) as temporary:
@@ -94,8 +94,8 @@ def main() -> None:
             temporary,
             answer=answer.astype(np.float32),
             ratios=solved.astype(np.float32),
-            rest=((rest + rest[flip]) / 2).astype(np.float32),
-            spread=((spread + spread[flip]) / 2).astype(np.float32),
+            rest=rest.astype(np.float32),  # not pooled: MediaPipe takes the sides differently
+            spread=spread.astype(np.float32),
         )
     print(f"{out.name}: {len(rows)} warps, {len(resting)} resting faces")
     for name, value in zip(NAMES, answer, strict=True):

@@ -1,4 +1,4 @@
-"""The plan of the house holds: imports go down, rooms are small, and coming in costs nothing."""
+"""The layers of docs/architecture.md hold: no import of a higher layer, small modules, and a quick `import mien`."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 SOURCE = ROOT / "src" / "mien"
-ROOMS = sorted(SOURCE.rglob("*.py"))
+MODULES = sorted(SOURCE.rglob("*.py"))
 FACTORY = sorted((ROOT / "factory").rglob("*.py"))
 OUTSIDE = sorted(path for name in ("tests", "benchmarks", "examples") for path in (ROOT / name).rglob("*.py"))
 LONGEST = 400
 
-# Floors of docs/architecture.md. A room may import rooms of its own floor and of those below.
-FLOORS = {
+# Layers of docs/architecture.md. A module may import modules of its own layer and of those below.
+LAYERS = {
     "__main__": 8,
     "cli": 7, "studio": 7,
     "making": 6,
@@ -27,7 +27,7 @@ FLOORS = {
     "models": 3, "encoders": 3,
     "diffusion": 2, "face": 2, "warping": 2,
     "weights": 1, "provenance": 1,
-    "types": 0, "images": 0, "files": 0, "sheets": 0, "pixels": 0, "tables": 0, "spread": 0,
+    "errors": 0, "types": 0, "images": 0, "files": 0, "sheets": 0, "pixels": 0, "tables": 0, "spread": 0,
 }  # fmt: skip
 HEAVY = (
     "torch",
@@ -43,7 +43,7 @@ HEAVY = (
 )
 
 
-def room(path: Path) -> str:
+def package(path: Path) -> str:
     """The first name below `mien` ("" for the package itself)."""
     first = path.relative_to(SOURCE).parts[0].removesuffix(".py")
     return "" if first == "__init__" else first
@@ -69,9 +69,9 @@ def imports(path: Path) -> set[str]:
     return found
 
 
-def test_every_room_has_a_floor() -> None:
-    assert len(ROOMS) > 10
-    assert {room(path) for path in ROOMS} - {""} <= FLOORS.keys()
+def test_every_module_has_a_layer() -> None:
+    assert len(MODULES) > 10
+    assert {package(path) for path in MODULES} - {""} <= LAYERS.keys()
 
 
 def where(path: Path) -> str:
@@ -81,13 +81,13 @@ def where(path: Path) -> str:
 
 def test_imports_only_go_down() -> None:
     wrong = []
-    for path in ROOMS:
-        if room(path) == "":
-            continue  # the package's door: mien.load opens a pipeline when it is called
+    for path in MODULES:
+        if package(path) == "":
+            continue  # mien.load opens a pipeline when it is called
         for name in imports(path):
             parts = name.split(".")
-            if parts[0] == "mien" and len(parts) > 1 and FLOORS.get(parts[1], 0) > FLOORS[room(path)]:
-                wrong.append(f"{where(path)} imports {name}, a floor up")
+            if parts[0] == "mien" and len(parts) > 1 and LAYERS.get(parts[1], 0) > LAYERS[package(path)]:
+                wrong.append(f"{where(path)} imports {name}, of a higher layer")
     assert not wrong
 
 
@@ -95,23 +95,23 @@ def test_neither_front_end_knows_the_other() -> None:
     ends = ("cli", "studio")
     wrong = [
         where(path)
-        for path in ROOMS
+        for path in MODULES
         for name in imports(path)
-        if room(path) in ends and name.startswith(f"mien.{ends[1 - ends.index(room(path))]}.")
+        if package(path) in ends and name.startswith(f"mien.{ends[1 - ends.index(package(path))]}.")
     ]
-    # `mien studio` opens it, as it opens every other room
+    # `mien studio` starts it
     assert set(wrong) <= {"src/mien/cli/studio.py"}
 
 
 def test_what_is_installed_never_imports_what_made_the_models() -> None:
-    tops = {where(path): {name.split(".")[0] for name in imports(path)} for path in ROOMS}
+    tops = {where(path): {name.split(".")[0] for name in imports(path)} for path in MODULES}
     wrong = [path for path, found in tops.items() if found & {"factory", "benchmarks", "tests"}]
     assert not wrong and any("mien" in found for found in tops.values())
 
 
-def test_no_rooms_import_each_other_in_a_circle() -> None:
-    """Lazy imports count: a circle is two rooms that cannot be understood, or tested, one after the other."""
-    names = {path: "mien." + ".".join(path.relative_to(SOURCE).with_suffix("").parts) for path in ROOMS}
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    """Lazy imports count: modules in a circle cannot be understood, or tested, one after the other."""
+    names = {path: "mien." + ".".join(path.relative_to(SOURCE).with_suffix("").parts) for path in MODULES}
     known = set(names.values())
     below = {name: imports(path) & known - {name} for path, name in names.items() if path.stem != "__init__"}
     while free := [name for name, others in below.items() if not others & below.keys()]:
@@ -128,9 +128,9 @@ def test_diffusion_imports_torch_and_types_alone() -> None:
             assert name.split(".")[0] in allowed and (own or name == "mien"), f"{path.name} imports {name}"
 
 
-def test_rooms_are_small_and_say_what_they_are() -> None:
+def test_modules_are_small_and_have_a_docstring() -> None:
     long, silent = [], []
-    for path in (*ROOMS, *FACTORY, *OUTSIDE):
+    for path in (*MODULES, *FACTORY, *OUTSIDE):
         text = path.read_text(encoding="utf-8")
         if len(text.splitlines()) > LONGEST or path.name == "utils.py":
             long.append(where(path))
@@ -140,7 +140,7 @@ def test_rooms_are_small_and_say_what_they_are() -> None:
     assert not silent, "these do not say what they are"
 
 
-# The only rooms that may name pickle: two read foreign weights, and mean its errors; one sends our own objects to
+# The only modules that may name pickle: two read foreign weights, and mean its errors; one sends our own objects to
 # workers that it started itself.
 PICKLES = {"models/adapter_files.py", "encoders/arcface.py", "spread.py"}
 
@@ -167,13 +167,13 @@ def unsafe(path: Path) -> Iterable[str]:
 
 
 def test_files_of_strangers_are_never_unpickled() -> None:
-    wrong = {where(path): found for path in ROOMS if (found := list(unsafe(path)))}
+    wrong = {where(path): found for path in MODULES if (found := list(unsafe(path)))}
     assert not wrong
 
 
-def test_no_room_needs_torchvision() -> None:
+def test_no_module_needs_torchvision() -> None:
     assert not [
-        where(path) for path in ROOMS if "torchvision" in {name.split(".")[0] for name in imports(path)}
+        where(path) for path in MODULES if "torchvision" in {name.split(".")[0] for name in imports(path)}
     ]
 
 
@@ -197,5 +197,5 @@ def loaded_by(code: str) -> set[str]:
         "from mien.cli.main import app; app(['generate', '--help'], standalone_mode=False)",
     ],
 )
-def test_coming_in_loads_nothing_heavy(code: str) -> None:
+def test_importing_loads_nothing_heavy(code: str) -> None:
     assert loaded_by(code).isdisjoint(HEAVY)

@@ -57,15 +57,15 @@ def find_verb(words: list[str]) -> tuple[Any, list[str]]:
     return command, words
 
 
-def test_the_plan_names_every_room_and_no_other() -> None:
+def test_the_architecture_page_names_every_module_and_no_other() -> None:
     plan = (
-        (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8").split("## Rooms")[1].split("```")[1]
+        (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8").split("## Modules")[1].split("```")[1]
     )
     named = set(re.findall(r"[\w]+\.py", plan)) - {"__init__.py"}
-    rooms = [p for place in (ROOT / "src" / "mien", ROOT / "factory") for p in place.rglob("*.py")]
-    there = {p.name for p in rooms} - {"__init__.py"}
-    assert named == there, f"not there: {sorted(named - there)}; not in the plan: {sorted(there - named)}"
-    assert {p.parent.name for p in rooms if p.name == "__init__.py"} <= set(re.findall(r"(\w+)/", plan))
+    modules = [p for place in (ROOT / "src" / "mien", ROOT / "factory") for p in place.rglob("*.py")]
+    there = {p.name for p in modules} - {"__init__.py"}
+    assert named == there, f"not there: {sorted(named - there)}; not on the page: {sorted(there - named)}"
+    assert {p.parent.name for p in modules if p.name == "__init__.py"} <= set(re.findall(r"(\w+)/", plan))
 
 
 @pages

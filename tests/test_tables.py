@@ -7,11 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from mien.cli.generate.rows import PairFormat
-from mien.cli.reface.rows import RequestFormat
+from mien.cli.requests import PortraitFormat, RequestFormat
 from mien.cli.rows import read_rows
 from mien.data.gather import _read_labels
-from mien.expressions.labelled import find_labelled
+from mien.expressions.library import find_labelled
 from mien.making.wishes import Request
 from mien.metrics.pairs import read_csv
 from mien.tables import nfc, read_table, stored
@@ -98,7 +97,7 @@ def test_other_code_pages_are_named_rather_than_misread(tmp_path: Path, encoding
         (b"", "is empty: its first line must name the columns"),
         (b"\xef\xbb\xbf\r\n;;;\r\n", "is empty"),
         (b"a,b,a\n1,2,3\n", "column 'a' twice"),
-        (b'a,b\n"1,2\n', "no CSV file at line"),
+        (b'a,b\n"1,2\n', "not a CSV file at line"),
         (b"a,b\n1,\0\0\n", "it is not text"),
         (b"\xff\xfe\x00\xd8", "it is not text"),
     ],
@@ -134,7 +133,9 @@ def test_every_verb_finds_names_in_the_other_normal_form(tmp_path: Path, disk: s
         path.write_text("\n".join(lines), encoding="utf-16")
         return path
 
-    (row,), _ = read_rows(table("identity;expression", f"{name};{name}"), tmp_path, PairFormat(folder, "", 0))
+    (row,), _ = read_rows(
+        table("identity;expression", f"{name};{name}"), tmp_path, PortraitFormat(folder, "", 0)
+    )
     assert row.asked == (Request(there, str(there), "", 0),)
     (refaced,), _ = read_rows(
         table("photo\tidentity", f"{name}\t{name}"), tmp_path, RequestFormat(folder, "", 0, 1)

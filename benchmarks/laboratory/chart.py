@@ -8,7 +8,7 @@ from html import escape
 
 import numpy as np
 
-from mien.metrics.chart import COLOURS, HEIGHT, WIDTH, ticks
+from mien.metrics.document import COLOURS, HEIGHT, WIDTH, ticks
 from mien.types import FloatArray
 
 MARKED = 24  # points of a curve up to which each is a dot

@@ -35,7 +35,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Chart:
-    """Curves on common axes; see `mien.metrics.chart.lines`."""
+    """Curves on common axes; see `mien.metrics.document.lines`."""
 
     curves: Sequence[Curve]
     x_axis: str

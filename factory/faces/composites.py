@@ -218,7 +218,7 @@ def compose(pile: FacePile, count: int, seed: int) -> tuple[ByteImage, list[list
 
 
 def _decoy(rng: np.random.Generator, pile: FacePile, canvas: ByteImage) -> ByteImage:
-    """Paste a square without a whole face: so that pasted edges, skin or one eye are no sign of a face."""
+    """Paste a square without a whole face: so that pasted edges, skin or one eye are not sign of a face."""
     if rng.random() < 0.5:
         picture = pile.backgrounds[rng.integers(len(pile.backgrounds))]
     else:

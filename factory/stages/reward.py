@@ -4,8 +4,8 @@ A base that has only seen photographs noised has never been shown its own mistak
 sampler, and it has only been asked for people who are there and for the expressions they had. Here portraits are drawn
 by the shipped sampler, with gradients through its last steps (`training.rollout`, DRaFT: Clark et al. 2024, arXiv
 2309.17400), of people who may be mixtures of two, with somebody else's expression or a word's. They are judged by L_id
-and L_exp (DiffSFSR Eqs. 5-6), measured by the embedded recogniser and analyser, and as a crowd by how far the
-distributions of their latents and of their embeddings are from the photographs' (`training.crowd`): a portrait that is
+and L_exp (DiffSFSR Eqs. 5-6), measured by the embedded recogniser and analyser, and by how far the
+distributions of their latents and of their embeddings are from the photographs' (`training.energy`): a portrait that is
 the mean of what it might be is too near to everybody. And they have the colours that were told. An adversary may join
 (`training.adversary`), which tells the latents of what was drawn from photographs'.
 
@@ -28,7 +28,7 @@ from factory.stages.pretrain import IDENTITY, PretrainStage
 from factory.training.adversary import Contest, LatentDiscriminator, LatentFeatures, contest
 from factory.training.augment import similarity_matrices, warp_pixels
 from factory.training.conditions import ConditionSampler, build_set
-from factory.training.crowd import crowd_distance
+from factory.training.energy import energy_distance
 from factory.training.rollout import Settings, rollout
 from mien.backbones import load_backbone
 from mien.diffusion.losses import expression_loss, identity_loss
@@ -84,7 +84,7 @@ class RewardStage:
         steps, guidance: of the sampler, least and most; by chance any between them, since a base that is
             trained on one number of steps alone fails with others, and with one guidance it exaggerates at another.
         depth: how many of the sampler's last steps gradients flow through; 0: all.
-        identity_weight, expression_weight, crowd_weight, colour_weight, noise_weight: of the losses.
+        identity_weight, expression_weight, energy_weight, colour_weight, noise_weight: of the losses.
         adversarial_weight: of the base's side of `training.adversary.contest`; 0: no adversary.
         judged: how many of a step's portraits are decoded and judged, and how many photographs noised, since both cost
             more than drawing; None: all.
@@ -105,14 +105,16 @@ class RewardStage:
         depth: int = 0,
         identity_weight: float = 1.0,
         expression_weight: float = 0.3,
-        crowd_weight: float = 0.3,
+        energy_weight: float = 0.3,
         colour_weight: float = 3.0,
         noise_weight: float = 4.0,
         adversarial_weight: float = 0.0,
         judged: int | None = None,
     ) -> None:
         if judged is not None and judged < 2:
-            raise InputError(f"judged must be at least 2, not {judged}: one picture is no crowd")
+            raise InputError(
+                f"judged must be at least 2, not {judged}: an energy distance needs two pictures"
+            )
         for name, (least, most) in {"steps": steps, "guidance": guidance}.items():
             if not 1 <= least <= most:
                 raise InputError(
@@ -140,7 +142,7 @@ class RewardStage:
         self.wild, self.worded, self.mixed, self.surrounded = wild, worded, mixed, surrounded
         self.steps, self.guidance, self.depth = steps, guidance, depth or steps[1]
         self.identity_weight, self.expression_weight = identity_weight, expression_weight
-        self.crowd_weight, self.colour_weight, self.noise_weight = crowd_weight, colour_weight, noise_weight
+        self.energy_weight, self.colour_weight, self.noise_weight = energy_weight, colour_weight, noise_weight
         self.adversarial_weight = adversarial_weight
         self.eyes: LatentFeatures | None = None
         self.discriminator: LatentDiscriminator | None = None
@@ -180,12 +182,12 @@ class RewardStage:
         colour = colour_loss(x, told[:, IDENTITY:])
         valid = people["valid"][:, None]  # what repeats a photograph's edge is hidden on both sides
         cells = [(latents * valid).flatten(2).permute(2, 0, 1) for latents in (z, real)]
-        crowd = crowd_distance(*cells) + crowd_distance(who, people["identity"][:, :IDENTITY])
-        loss = self.noise_weight * noise + self.crowd_weight * crowd
+        energy = energy_distance(*cells) + energy_distance(who, people["identity"][:, :IDENTITY])
+        loss = self.noise_weight * noise + self.energy_weight * energy
         loss = loss + self.identity_weight * identity + self.expression_weight * expression
         loss = loss + self.colour_weight * colour
         logs = {"loss": loss, "noise": noise, "identity": identity, "expression": expression}
-        logs |= {"colour": colour, "crowd": crowd}
+        logs |= {"colour": colour, "energy": energy}
         if self.discriminator is not None and (usual := asked.usual).any():
             found = self.contest(real[usual], z[usual], valid[usual], rng)
             loss = loss + self.adversarial_weight * found.generator + found.adversary

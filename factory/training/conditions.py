@@ -16,7 +16,7 @@ from factory.faces.sources import read_label
 from factory.faces.statistics import expression_numbers
 from factory.training.augment import uniform
 from factory.training.student import student_conditions
-from mien.data.captions import background_colour, light_words
+from mien.data.ingest import background_colour, light_words
 from mien.encoders.appearance import colours
 from mien.encoders.standardise import standardise
 from mien.face.blendshapes import FLIP

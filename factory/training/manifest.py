@@ -38,6 +38,10 @@ MODELS: dict[str, tuple[str, str]] = {
     ),
     "detector": ("mini/face/detector.safetensors", "finds faces in whole pictures: place, size, tilt"),
     "recogniser": ("mini/face/recogniser.safetensors", "identity embedding of a crop, 128 numbers"),
+    "occlusion": (
+        "mini/face/occlusion.safetensors",
+        "where glasses and other things lie in front of a face",
+    ),
     "people": (
         "mini/face/people.safetensors",
         "means and covariances of women's and men's identities, to invent people from",

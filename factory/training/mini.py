@@ -11,7 +11,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from factory.faces.captions import STYLES, Label, caption
-from mien.data.captions import NAMED_COLOURS
+from mien.data.ingest import NAMED_COLOURS
 
 TEXT_WIDTH = 256
 TEXT_LENGTH = 24

@@ -1,4 +1,4 @@
-"""What the analyser must not believe in: faces far too near, cut off, lying or upside down, and what is no face."""
+"""What the analyser must not believe in: faces far too near, cut off, lying or upside down, and what is not a face."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def misplaced(count: int, side: int, rng: torch.Generator) -> tuple[Tensor, Tens
 
 
 def pretend(x: Tensor, rng: torch.Generator) -> Tensor:
-    """What is no face, from faces [b, 3, S, S] in [-1, 1] (S a multiple of 4): their tiles shuffled, their corner
+    """What is not a face, from faces [b, 3, S, S] in [-1, 1] (S a multiple of 4): their tiles shuffled, their corner
     (hair, background) enlarged, and cloth: stripes, folds and blots in two colours. Same shape and range.
     """
     b, _, side, _ = x.shape

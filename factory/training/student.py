@@ -18,8 +18,8 @@ from mien.encoders.identity import EmbeddedIdentity, load_recogniser
 from mien.encoders.standardise import LIMITS
 from mien.face.network import load_analyser
 from mien.files import replacing
+from mien.models.folder import bfloat16_pays
 from mien.pixels import to_pixels
-from mien.training.precision import bfloat16_pays
 
 BATCH = 64
 

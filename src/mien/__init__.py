@@ -67,9 +67,7 @@ def load(
 
 def load_photo() -> PhotoPipeline:
     """The photo engine: a photo of a person and an expression in, the photo with that expression out, at its own size.
-
-    Needs no model but the embedded face analyser.
-    """
+    Needs no model but the embedded face analyser."""
     from mien.pipelines.photo import PhotoPipeline
 
     return PhotoPipeline()
@@ -77,9 +75,7 @@ def load_photo() -> PhotoPipeline:
 
 def load_swap() -> SwapPipeline:
     """Swaps by the photo engine: a photo and pictures of other people in, the photo with their faces out, at its size.
-
-    Needs no model but the embedded face analyser.
-    """
+    Needs no model but the embedded face analyser."""
     from mien.pipelines.photo_swap import SwapPipeline
 
     return SwapPipeline()
@@ -88,10 +84,8 @@ def load_swap() -> SwapPipeline:
 def load_reface(
     backbone: str = "mini", device: str = "auto", dtype: str = "auto", adapter: str | None = None
 ) -> RefacePipeline:
-    """The refacing pipeline: a photo and an identity and / or an expression in, the photo with that face out.
-
-    Args and raises: as of `load`; the backbone must take a background.
-    """
+    """The refacing pipeline: a photo and an identity and / or an expression in, the photo with that face out. Args and
+    raises: as of `load`; the backbone must take a background."""
     from mien import preflight
 
     preflight.check(backbone, adapter)

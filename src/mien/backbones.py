@@ -87,12 +87,9 @@ def load_encoder(branch: str, name: str, device: torch.device) -> FaceEncoder:
 
 @dataclass
 class Backbone:
-    """A loaded model. ``size``: pixels of a side; ``factor``: pixels a latent cell; ``precision``: of UNet
-    and text; ``offload``: of ``OFFLOADS``.
-
-    The autoencoder stays in float32 where the rest is float16, whose range its activations leave (black
-    images), unless its config says ``force_upcast: false``, as SDXL's repaired one does.
-    """
+    """A loaded model. ``size``: pixels of a side; ``factor``: pixels a latent cell; ``precision``: of UNet and text;
+    ``offload``: of ``OFFLOADS``. The autoencoder stays in float32 where the rest is float16, whose range its
+    activations leave (black images), unless its config says ``force_upcast: false``, as SDXL's repaired one does."""
 
     name: str
     unet: UNet2DConditionModel
@@ -135,17 +132,15 @@ class Backbone:
         return self._adapter
 
     def load_adapter(self) -> EAdapter:
-        """As :meth:`load_controller`, of an adapter that is no ControlNet."""
+        """As :meth:`load_controller`, of an adapter that is not a ControlNet."""
         adapter = self.load_controller()
         if adapter.controller == "controlnet":
             raise InputError(f"the adapter of {self.name} is a ControlNet: use an E-Adapter")
         return adapter
 
     def encode(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Pixels x [b, 3, H, W] in [-1, 1] -> latents z [b, c, h, w] float32 at the UNet's scale.
-
-        With a generator a variational autoencoder's latents are sampled, without it is their mean.
-        """
+        """Pixels x [b, 3, H, W] in [-1, 1] -> latents z [b, c, h, w] float32 at the UNet's scale. With a generator a
+        variational autoencoder's latents are sampled, without it is their mean."""
         return latents.encode(self.vae, x, generator)
 
     def decode(self, z: Tensor, generators: Sequence[torch.Generator] | None = None) -> Tensor:

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import secrets
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -14,9 +15,17 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from mien.types import InputError
+from mien.errors import InputError
 
 _PART = re.compile(r"\..+\.[0-9a-f]{16}\.part(\.\w+)?")
+HOMES = {
+    "data": {
+        "darwin": "~/Library/Application Support",
+        "win32": "~/AppData/Local",
+        "linux": "~/.local/share",
+    },
+    "cache": {"darwin": "~/Library/Caches", "win32": "~/AppData/Local", "linux": "~/.cache"},
+}
 FORGOTTEN = 24 * 3600  # seconds after which a temporary file is one that a killed process left behind
 
 
@@ -32,7 +41,9 @@ def check_writable(path: str | Path) -> Path:
     except OSError as error:
         raise InputError(f"Cannot write {path}: {_reason(error)}; choose another place.") from error
     try:
-        with tempfile.TemporaryFile(dir=path.parent):  # what the modes promise, /proc and full disks do not keep
+        with tempfile.TemporaryFile(
+            dir=path.parent
+        ):  # what the modes promise, /proc and full disks do not keep
             return path
     except OSError as error:
         raise InputError(f"The folder {path.parent} cannot be written to: choose another place.") from error
@@ -77,6 +88,31 @@ def write_text(path: str | Path, text: str) -> None:
     """Write UTF-8 `text` atomically."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="")
+
+
+def read_bytes(path: str | Path, most: int = -1) -> bytes:
+    """A file, or its first `most` bytes. Raises `InputError`: it is not there, or cannot be read."""
+    try:
+        with open(path, "rb") as handle:
+            return handle.read(most)
+    except FileNotFoundError as error:
+        raise InputError(f"{path} does not exist: check the name.") from error
+    except (OSError, ValueError) as error:
+        reason = (getattr(error, "strerror", None) or str(error)).lower()
+        raise InputError(f"{path} cannot be read ({reason}): check its name and permissions.") from error
+
+
+def user_folder(kind: str, variable: str, *below: str) -> Path:
+    """The account's folder ``mien`` for its "data" or "cache", by the platform. Looking makes no folder.
+
+    Raises:
+        InputError: there is no home folder; `variable` may name another.
+    """
+    base = os.environ.get(f"XDG_{kind.upper()}_HOME") or HOMES[kind].get(sys.platform, HOMES[kind]["linux"])
+    try:
+        return Path(base, "mien", *below).expanduser()
+    except RuntimeError as error:
+        raise InputError(f"There is no home folder for {base}: set {variable}, or HOME.") from error
 
 
 def read_json(path: Path) -> dict[str, Any]:

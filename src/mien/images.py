@@ -10,11 +10,13 @@ import warnings
 from collections.abc import Callable, Iterable
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
-from mien.types import InputError
+from mien.types import ByteImage, InputError
 
 MAX_PIXELS = 100_000_000
 MIN_SIDE = 16
@@ -99,7 +101,7 @@ def open_image(data: bytes, path: Path) -> Image.Image:
     """A picture's file as it is, not yet decoded, HEIC too.
 
     Raises:
-        InputError: it is of a kind that needs a package. UnidentifiedImageError: it is no picture.
+        InputError: it is of a kind that needs a package. UnidentifiedImageError: it is not a picture.
     """
     try:
         return Image.open(io.BytesIO(data))
@@ -124,7 +126,7 @@ def to_rgb(image: Image.Image, name: str = "The picture") -> Image.Image:
         levels = np.asarray(image).astype(np.float64)  # [H, W] in [0, 65535]
         return Image.fromarray(np.round(levels / 257).clip(0, 255).astype(np.uint8)).convert("RGB")
     if image.mode in ("I", "F", "LAB"):
-        raise InputError(f"{name} is in colour mode {image.mode}, without a fixed range: save it as RGB.")
+        raise InputError(f"{name} is in mode {image.mode}, without a fixed range: save it as 8-bit RGB.")
     if not image.has_transparency_data:
         return _by_profile(image)
     layers = image.convert("RGBA")
@@ -150,6 +152,13 @@ def _by_profile(image: Image.Image) -> Image.Image:
         except (OSError, ImageCms.PyCMSError):
             pass  # a broken profile says nothing: go by the plain numbers, as every viewer does
     return image.convert("RGB")
+
+
+def changed_pixels(result: ByteImage, photo: ByteImage) -> NDArray[Any]:
+    """[H, W] bool: where two pictures [H, W, 3] uint8 differ."""
+    import cv2
+
+    return np.asarray(cv2.inRange(cv2.absdiff(result, photo), (0, 0, 0), (0, 0, 0)) == 0)
 
 
 def find_images(patterns: list[str]) -> list[Path]:

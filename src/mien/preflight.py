@@ -14,8 +14,8 @@ from mien.files import read_json
 from mien.types import InputError
 from mien.weights import copies, registry
 from mien.weights.adapters import OTHERS, AdapterSpec, by_name, check_width, read_adapter_spec
-from mien.weights.bases import SPECS, configs_of, here, lacks, single_file, width_of
-from mien.weights.entry import Entry
+from mien.weights.bases import HUB_IDS, configs_of, here, lacks, single_file, width_of
+from mien.weights.registry import Entry
 
 # encoders of `mien.backbones.ENCODERS` and of `mien.encoders.compound` -> the models and the extra that they need
 ENCODERS = {
@@ -88,7 +88,7 @@ def check(backbone: str = "mini", adapter: str | Path | None = None, bare: bool 
         spec = _adapter(backbone, adapter)
         if spec is not None:
             needs += of_adapter(spec, str(adapter) in NAMES)
-        elif not absent and (backbone in SPECS or Path(backbone).expanduser().exists()):
+        elif not absent and (backbone in HUB_IDS or Path(backbone).expanduser().exists()):
             raise InputError(f'{backbone} has no adapter of its own: add adapter="published", or a folder')
     name = f"{backbone} with {NAMES[str(adapter)]}" if str(adapter) in NAMES else backbone
     refuse(needs, f"for {name}", absent)
@@ -131,9 +131,8 @@ def command(needs: Sequence[Need]) -> str:
 
 def of_base(backbone: str) -> Iterator[Need]:
     """What is missing of a base model. Raises `InputError`: there is no such model, or its folder is not whole."""
-    spec = SPECS.get(backbone)
-    if spec is not None:
-        if spec.folder is None and here(backbone) is None:
+    if backbone in HUB_IDS:
+        if here(backbone) is None:
             yield Need(registry.entry(backbone))
         return
     folder = Path(backbone).expanduser()
@@ -168,19 +167,18 @@ def of_adapter(spec: AdapterSpec, of_registry: bool) -> Iterator[Need]:
 
 def _adapter(backbone: str, adapter: str | Path | None) -> AdapterSpec | None:
     """The adapter's files and encoders, checked against the model as far as both are here."""
-    named = SPECS.get(backbone)
-    folder = single_file(backbone) if named is None else None
+    named = backbone in HUB_IDS
+    folder = None if named else single_file(backbone)
     if folder is None:
         place = Path(backbone).expanduser()
-        folder = (
-            here(backbone) if named is not None else place if place.is_dir() else copies.snapshot(backbone)
-        )
+        own = place if place.is_dir() else copies.snapshot(backbone)
+        folder = here(backbone) if named else own
     width = None
     if folder is not None and (folder.is_file() or (folder / "unet" / "config.json").is_file()):
         width = width_of(folder)
-    elif named is not None and named.hub is not None:
+    elif named:
         width = 2048 if backbone.startswith("sdxl") else 768
-    elif named is None and adapter in NAMES and backbone.count("/") == 1:
+    elif adapter in NAMES and backbone.count("/") == 1:
         width = _width_on_hub(backbone)
     if adapter is None:
         own = None if folder is None else folder / "adapter"

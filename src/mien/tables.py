@@ -15,7 +15,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mien.types import InputError
+from mien.errors import InputError
+from mien.files import read_bytes
 
 DELIMITERS = ",;\t|"
 _MARKS = (
@@ -35,9 +36,7 @@ _UNLIKELY = re.compile("[\x80-\x9f‚ƒ„†‡ˆ‰‹›˜]|[¡-ÿ]{3}")
 @dataclass(frozen=True)
 class Row:
     """One row. `number`: from 1, blank rows not counted. `line`: its last one in the file, from 1. `cells`: by column.
-
-    `extra`: it has filled cells beyond the last named column. `short`: it has fewer cells than the header.
-    """
+    `extra`: it has filled cells beyond the last named column. `short`: it has fewer cells than the header."""
 
     number: int
     line: int
@@ -86,7 +85,7 @@ def read_table(path: str | Path, check: Callable[[Sequence[str]], None] = lambda
             rows.append(Row(number, reader.line_num + above, by_name, extra, len(given) < len(header)))
     except csv.Error as error:
         line = reader.line_num + above
-        raise InputError(f"{path} is no CSV file at line {line} ({error}): correct it.") from error
+        raise InputError(f"{path} is not a CSV file at line {line} ({error}): correct it.") from error
     return Table(named, rows)
 
 
@@ -103,10 +102,8 @@ def nfc(name: str) -> str:
 
 
 def stored(folder: Path, name: str) -> Path:
-    """`name` in `folder` as the disk has it.
-
-    Accents can be written in two normal forms, which look alike, and Windows writes folders with backslashes.
-    """
+    """`name` in `folder` as the disk has it. Accents can be written in two normal forms, which look alike, and Windows
+    writes folders with backslashes."""
     slashed = name.replace("\\", "/")
     for form in (name, *(unicodedata.normalize(how, slashed) for how in ("NFC", "NFD"))):
         if os.path.exists(folder / form):  # pathlib's raises where a cell is too long for a name
@@ -115,13 +112,7 @@ def stored(folder: Path, name: str) -> Path:
 
 
 def _read(path: Path) -> bytes:
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError as error:
-        raise InputError(f"{path} does not exist: check the name.") from error
-    except (OSError, ValueError) as error:
-        reason = (getattr(error, "strerror", None) or str(error)).lower()
-        raise InputError(f"{path} cannot be read ({reason}): check its name and permissions.") from error
+    data = read_bytes(path)
     for mark, kind in _BOOKS.items():
         if data.startswith(mark):
             raise InputError(f"{path} is {kind}, not a table of text: save it as CSV UTF-8.")

@@ -1,4 +1,4 @@
-"""Words everyone in the house shares.
+"""Types that all modules share.
 
 Glossary of symbols: b batch, n tokens, d width, h and w latent size, H and W pixels, t timestep, ``alpha_bar`` the
 cumulative product of DDPM, ``eps`` noise, z latent, x pixels in [-1, 1] (RGB, NCHW, float). Suffixes: ``_id``
@@ -7,29 +7,20 @@ identity, ``_exp`` expression, ``_bkg`` background. Images at the edge are PIL R
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mien.errors import InputError as InputError
+from mien.errors import nearest as nearest
+
 if TYPE_CHECKING:
     from torch import Tensor
 
 FloatArray = NDArray[np.floating]
 ByteImage = NDArray[np.uint8]  # [H, W, 3] RGB
-
-
-def nearest(word: str, words: Iterable[str]) -> str:
-    """ " (did you mean X?)" for an error's sentence, or nothing if no word is near."""
-    near = difflib.get_close_matches(word, list(words), n=1)
-    return f" (did you mean {near[0]}?)" if near else ""
-
-
-class InputError(ValueError):
-    """Input that cannot be used. The message is one sentence that names the input and the fix."""
 
 
 @dataclass(frozen=True)

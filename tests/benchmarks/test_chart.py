@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 import pytest
 
 from benchmarks.laboratory.chart import Curve, lines
-from mien.metrics.chart import HEIGHT, WIDTH
+from mien.metrics.document import HEIGHT, WIDTH
 
 
 def drawn(html: str, tag: str) -> list[ElementTree.Element]:

@@ -15,10 +15,10 @@ from typer.testing import CliRunner
 
 from mien import __version__
 from mien.cli.console import Verbs, choice, plain, print_json, say, tell
-from mien.cli.generate.rows import PairFormat
 from mien.cli.main import app
 from mien.cli.options import parse_face
 from mien.cli.pictures import numbered
+from mien.cli.requests import PortraitFormat
 from mien.cli.rows import located, read_rows
 from mien.making.repeating import why
 from mien.making.telling import Telling
@@ -215,7 +215,7 @@ def test_rows_of_a_csv(tmp_path: Path) -> None:
     path = write(tmp_path / "pairs.csv", text, "utf-8-sig")
     for name in "abcd":
         (tmp_path / f"{name}.png").touch()
-    rows, bad = read_rows(path, tmp_path / "out", PairFormat(tmp_path, "default", 9))
+    rows, bad = read_rows(path, tmp_path / "out", PortraitFormat(tmp_path, "default", 9))
     assert bad == []
     first, second = rows
     assert first.asked == (Request(tmp_path / "a.png", str(tmp_path / "b.png"), "red, blue", 5),)
@@ -266,7 +266,9 @@ def test_bad_rows_are_named_and_the_others_kept(tmp_path: Path) -> None:
         "a",
         "a,joy,2,e.png",
     ]
-    rows, bad = read_rows(write(tmp_path / "p.csv", "\n".join(lines)), tmp_path, PairFormat(tmp_path, "", 0))
+    rows, bad = read_rows(
+        write(tmp_path / "p.csv", "\n".join(lines)), tmp_path, PortraitFormat(tmp_path, "", 0)
+    )
     assert [row.number for row in rows] == [1, 11]
     reasons = {b.number: b.reason for b in bad}
     assert sorted(reasons) == list(range(2, 11))
@@ -286,13 +288,13 @@ def test_bad_rows_are_named_and_the_others_kept(tmp_path: Path) -> None:
         ("identty,expression\na,b\n", "did you mean identty"),
         ("identity;expresion\na;b\n", "did you mean expresion"),
         ("identity,expression,promt\na,b,c\n", "did you mean prompt"),
-        ('identity,expression\n"a,b\n', "no CSV file at line"),
+        ('identity,expression\n"a,b\n', "not a CSV file at line"),
         ("identity,expression\n\0\0", "p.csv"),
     ],
 )
 def test_files_that_are_no_table(tmp_path: Path, text: str, words: str) -> None:
     with pytest.raises(InputError, match=words):
-        rows, bad = read_rows(write(tmp_path / "p.csv", text), tmp_path, PairFormat(tmp_path, "", 0))
+        rows, bad = read_rows(write(tmp_path / "p.csv", text), tmp_path, PortraitFormat(tmp_path, "", 0))
         raise InputError(f"p.csv: {rows} {bad}")
 
 

@@ -71,13 +71,13 @@ def test_pairs_are_made_and_taken_up(faces: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (("ingest", "nowhere", "OUT"), "no folder of pictures"),
-        (("ingest", EXAMPLES, "OUT", "--framing", "loose"), "no framing"),
+        (("ingest", "nowhere", "OUT"), "not a folder of pictures"),
+        (("ingest", EXAMPLES, "OUT", "--framing", "loose"), "not a framing"),
         (("ingest", EXAMPLES, "OUT", "--identity", "no.csv"), "no.csv does not exist"),
         (("ingest", EXAMPLES, "OUT", "--analyser", "mine"), "mine"),
         (("show", "nowhere"), "does not exist"),
         (("idi", "nowhere", "OUT"), "does not exist"),
-        (("idi", "SET", "OUT", "--method", "magic"), "no way to make a reference"),
+        (("idi", "SET", "OUT", "--method", "magic"), "not a way to make a reference"),
         (("idi", "SET", "OUT", "--method", "faceswap:command"), "needs a command line"),
         (("idi", "SET", "OUT", "--split", "test"), "no split"),
         (("idi", "SET", "OUT", "--count", "0"), "at least 1"),

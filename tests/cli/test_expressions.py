@@ -124,7 +124,7 @@ def test_a_journey_becomes_a_film_and_a_sheet(tmp_path: Path) -> None:
     [
         (("joy",), "at least two expressions"),
         (("joy", "angr"), "did you mean anger"),
-        (("joy", "anger", "--frames", 2, "-o", "x.avi"), "x.avi is neither a film"),
+        (("joy", "anger", "--frames", 2, "-o", "x.avi"), "x.avi is not a film or sheet"),
         (("joy", "anger", "-o", "x.png", "--back"), "a sheet: --sheet"),
         (("joy", "anger", "fear", "--frames", 2, "-o", "x.png"), "2 frames for 3 expressions"),
     ],

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from mien.cli.options import BACKBONES
-from mien.weights.bases import SPECS
+from mien.weights.bases import HUB_IDS
 
 HEAVY = {
     "torch", "diffusers", "transformers", "accelerate", "scipy", "dlib", "mediapipe", "pandas", "pyarrow", "uvicorn",
@@ -63,7 +63,7 @@ WRONG = {
     "generate me.png joy --backbone absent.safetensors --adapter published": "no such checkpoint",
     "reface --prompt lighthouse --identity me.png --backbone sd15": "mien models fetch sd15",
     "reface me.png --expression joy --finish sd15-inpaint": "mien models fetch sd15-inpaint",
-    "data ingest absent out": "absent is no folder",
+    "data ingest absent out": "absent is not a folder",
     "data idi absent out": "absent does not exist",
     "film me.png absent.mp4": "absent.mp4 does not exist",
     "film absent.mp4 --expression joy": "absent.mp4 does not exist",
@@ -135,4 +135,4 @@ def test_a_mistake_is_told_before_anything_heavy_is_imported(
 
 
 def test_the_names_of_backbones_are_those_that_there_are() -> None:
-    assert tuple(SPECS) == BACKBONES
+    assert tuple(HUB_IDS) == BACKBONES

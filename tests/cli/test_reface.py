@@ -13,7 +13,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from mien.cli.main import app
-from mien.cli.reface.rows import write_words
+from mien.cli.requests import write_words
 from mien.provenance import PARTLY_GENERATED, read_provenance
 from mien.tables import read_table
 from mien.types import InputError

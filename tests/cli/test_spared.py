@@ -12,14 +12,12 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from mien.cli.generate.rows import PairFormat
 from mien.cli.main import app
 from mien.cli.pictures import expression_files, files, keep_tables, place_again
-from mien.cli.reface.rows import RequestFormat
+from mien.cli.requests import PortraitFormat, RequestFormat
 from mien.cli.rows import read_rows
 from mien.provenance import save_image
-from mien.provenance.animation import save_animation
-from mien.provenance.ours import is_ours, is_replaceable
+from mien.provenance.animation import is_ours, is_replaceable, save_animation
 from mien.types import InputError
 
 EXAMPLES = Path(__file__).parent.parent.parent / "examples"
@@ -177,9 +175,9 @@ def test_rows_and_tables_keep_what_mien_did_not_make(folder: Path) -> None:
         for name in ("theirs", "ours", "new")
     ]
     table = rows(folder / "pairs.csv", lines)
-    good, bad = read_rows(table, Path("out"), PairFormat(folder, "", 0))
+    good, bad = read_rows(table, Path("out"), PortraitFormat(folder, "", 0))
     assert [row.number for row in good] == [2, 3] and "theirs.png is there already" in bad[0].reason
-    assert len(read_rows(table, Path("out"), PairFormat(folder, "", 0), overwrite=True)[0]) == 3
+    assert len(read_rows(table, Path("out"), PortraitFormat(folder, "", 0), overwrite=True)[0]) == 3
 
     places = [Path("results.csv"), Path("report.html")]
     keep_tables(places, "row,", False)
@@ -224,7 +222,7 @@ def test_no_row_replaces_what_any_row_reads(folder: Path) -> None:
             {"identity": "absent.png", "expression": "x" * 5000, "out": "b.png"},
         ],
     )
-    good, bad = read_rows(table, folder, PairFormat(folder, "", 0))
+    good, bad = read_rows(table, folder, PortraitFormat(folder, "", 0))
     assert [row.number for row in good] == [2]
     reasons = {row.number: row.reason for row in bad}
     shown = {row.number: row.shown for row in bad}

@@ -58,7 +58,9 @@ def test_only_what_has_an_adapter_is_offered(here: Path, fetched: list[str]) -> 
     assert choices([]) == ({"mini": "mini"}, {})
     assert choices(["mini"]) == ({"mini": "mini"}, {})
     for name in ("bare", "sd15", "somebody/model", "./absent"):
-        with pytest.raises(InputError, match=f"{name} is no folder that holds an adapter/.*--adapter FOLDER"):
+        with pytest.raises(
+            InputError, match=f"{name} is not a folder that holds an adapter/.*--adapter FOLDER"
+        ):
             choices([name])
     assert fetched == []  # gigabytes that could not be used
 

@@ -7,7 +7,7 @@ import pytest
 
 from factory.faces.captions import age_words, caption
 from factory.faces.sources import Label, read_label
-from mien.data.captions import background_colour, light_words
+from mien.data.ingest import background_colour, light_words
 
 
 def test_whole_caption() -> None:

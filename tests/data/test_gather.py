@@ -90,7 +90,7 @@ def test_links_in_a_tar_are_not_followed(tmp_path: Path) -> None:
 def test_a_place_without_pictures(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("")
     for place in (tmp_path, tmp_path / "notes.txt", tmp_path / "nowhere"):
-        with pytest.raises(InputError, match="no folder of pictures"):
+        with pytest.raises(InputError, match="not a folder of pictures"):
             open_source(str(place))
 
 

@@ -137,8 +137,8 @@ def test_webdataset_reads_our_shards(tmp_path: Path) -> None:
 
 
 def test_a_broken_shard_gets_a_sentence(tmp_path: Path) -> None:
-    (tmp_path / "a.tar").write_bytes(b"no tar")
-    with pytest.raises(InputError, match="no tar"):
+    (tmp_path / "a.tar").write_bytes(b"not a readable tar")
+    with pytest.raises(InputError, match="not a readable tar"):
         list(read_shard(tmp_path / "a.tar"))
 
 

@@ -13,9 +13,8 @@ import pytest
 from PIL import Image
 
 from factory.faces.sources import shared_dir
-from mien.expressions.labelled import find_labelled
 from mien.expressions.labels import get, labels
-from mien.expressions.library import INDEX, Library, build
+from mien.expressions.library import INDEX, Library, build, find_labelled
 from mien.expressions.reading import complete
 from mien.face.blendshapes import NAMES
 from mien.types import Face, InputError
@@ -128,9 +127,9 @@ def test_drawing(place: Path) -> None:
         *(f"train/012_Anger/{number}.png" for number in range(10)),
     }
     for words, said in (
-        (("joy", "random", 0, 11), "10 usable"),
+        (("joy", "random", 0, 11), "10 pictures"),
         (("joyy",), "did you mean joy"),
-        (("fear",), "0 usable"),
+        (("fear",), "0 pictures of fear"),
     ):
         with pytest.raises(InputError, match=said):
             library.draw(*words)

@@ -99,7 +99,7 @@ def test_saved_expressions_are_words(tmp_path: Path) -> None:
     assert [part.weight for part in mixed.parts] == [0.5, 0.5] and mixed.text == "my-grin:0.5+joy:0.5"
     assert parse(tmp_path / "data/mien/expressions/my-grin.json").parts[0].shapes == part.shapes
     presets.remove("my-grin")
-    with pytest.raises(InputError, match="no saved expression"):
+    with pytest.raises(InputError, match="not a saved expression"):
         presets.remove("my-grin")
 
 

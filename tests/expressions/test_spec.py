@@ -115,8 +115,8 @@ BAD = {
     "joy:1.5": "weight 1.5 of joy is out of range",
     "joy:-0.1": "out of range",
     "joy:nan": "out of range",
-    "joy:": "no weight",
-    "joy:much": "'much' is no weight of joy",
+    "joy:": "not a weight",
+    "joy:much": "'much' is not a weight of joy",
     ":0.5": "weighs nothing",
     "joy:0.6+surprise:0.6": "sum to 1.2",
     "joy:0.3+surprise:0.3": "sum to 0.6.*neutral:x",
@@ -128,19 +128,19 @@ BAD = {
     "no/where": "does not exist",
     "words": "is a folder",
     "face.json:0.5+joy:0.5": "cannot be part of a mix",
-    "{": "no valid JSON \\(line 1",
+    "{": "not valid JSON \\(line 1",
     "{}": "holds no blendshapes",
     "[1]": "holds no blendshapes",
-    '{"jawOpn": 1}': "jawOpn is no blendshape \\(did you mean jawOpen",
+    '{"jawOpn": 1}': "jawOpn is not a blendshape \\(did you mean jawOpen",
     '{"jawOpen": 1.2}': "jawOpen is out of range",
     '{"jawOpen": NaN}': "jawOpen is out of range",
-    '{"jawOpen": "1"}': "jawOpen is no number",
-    '{"jawOpen": true}': "jawOpen is no number",
+    '{"jawOpen": "1"}': "jawOpen is not a number",
+    '{"jawOpen": true}': "jawOpen is not a number",
     '{"jawOpen": 1, "jawOpen": 0}': "jawOpen twice",
     '{"eyeBlinkLeft": 1, "eyeBlink_L": 0}': "eyeBlinkLeft twice",
     '{"tongueOut": 0.5}': "tongueOut cannot be made",
-    "[" * 30_000: "no JSON of blendshapes|no valid JSON",
-    '{"jawOpen": 1' + "0" * 9000 + "}": "no JSON of blendshapes|out of range",
+    "[" * 30_000: "not a JSON object of blendshapes|not valid JSON",
+    '{"jawOpen": 1' + "0" * 9000 + "}": "not a JSON object of blendshapes|out of range",
     "joy\0": "is neither",
     "+".join(["bittersweet"] * 9): "comes to 18 parts",
 }
@@ -166,7 +166,7 @@ def test_files_that_are_no_blendshapes(folder: Path) -> None:
 
 
 def test_other_types_are_refused() -> None:
-    with pytest.raises(InputError, match="int is no expression"):
+    with pytest.raises(InputError, match="int is not an expression"):
         parse(3)  # type: ignore[arg-type]
 
 

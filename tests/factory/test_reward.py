@@ -13,7 +13,7 @@ import torch
 from factory.stages.pretrain import IDENTITY
 from factory.stages.reward import RewardStage, colour_loss
 from factory.training.adversary import LatentDiscriminator, LatentFeatures, contest
-from factory.training.crowd import crowd_distance
+from factory.training.energy import energy_distance
 from factory.training.rollout import Settings, rollout
 from mien.backbones import load_backbone
 from mien.encoders.appearance import colours
@@ -51,7 +51,7 @@ def make(base: Path, monkeypatch: pytest.MonkeyPatch, **arguments: Any) -> Rewar
     return RewardStage(given, PEOPLE, **arguments)
 
 
-def test_the_crowd_distance_by_loops() -> None:
+def test_the_energy_distance_by_loops() -> None:
     rng = np.random.default_rng(0)
     made, real = rng.normal(size=(2, 5, 7)), rng.normal(0.5, 2, size=(2, 4, 7))
 
@@ -63,17 +63,17 @@ def test_the_crowd_distance_by_loops() -> None:
         (2 * mean(x, y, False) - mean(x, x, True) - mean(y, y, True)) / np.sqrt(7)
         for x, y in zip(made, real, strict=True)
     ]
-    got = crowd_distance(torch.from_numpy(made), torch.from_numpy(real))
+    got = energy_distance(torch.from_numpy(made), torch.from_numpy(real))
     assert float(got) == pytest.approx(np.mean(wanted), rel=1e-9)
 
 
-def test_the_crowd_distance_is_nothing_for_one_crowd_and_something_for_a_timid_one() -> None:
+def test_the_energy_distance_is_0_for_one_distribution_and_above_for_a_narrower_one() -> None:
     rng = torch.Generator().manual_seed(0)
     draws = torch.randn(400, 2, 16, 8, generator=rng)
-    assert abs(crowd_distance(draws[:, 0], draws[:, 1])) < 0.005
-    assert crowd_distance(0.8 * draws[:, 0], draws[:, 1]) > 0.01
+    assert abs(energy_distance(draws[:, 0], draws[:, 1])) < 0.005
+    assert energy_distance(0.8 * draws[:, 0], draws[:, 1]) > 0.01
     made = (0.5 * draws[0, 0]).requires_grad_()  # the way out of it is apart from each other
-    crowd_distance(made, draws[:8, 1].flatten(0, 1)).backward()
+    energy_distance(made, draws[:8, 1].flatten(0, 1)).backward()
     assert ((made.grad * (made - made.mean(0))).sum() < 0).item()
 
 
@@ -202,7 +202,7 @@ def test_a_step_trains_the_base_and_never_the_judges(base: Path, monkeypatch: py
     batch = stage.batch(4, rng)
     assert len(batch["x"]) == 2 and len(batch["people.x"]) == 4
     loss, logs = stage.step(batch, rng)
-    assert set(logs) == {"loss", "noise", "identity", "expression", "colour", "crowd"}
+    assert set(logs) == {"loss", "noise", "identity", "expression", "colour", "energy"}
     loss.backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in stage.base.unet.parameters())
     assert sum(p.grad is not None for p in parameters) > 100

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from fractions import Fraction
 from pathlib import Path
@@ -62,6 +63,14 @@ def test_irregular_times_and_another_expression(tmp_path: Path) -> None:
     assert when == [Fraction(time, 1000) for time in times]
     assert smiles(frames[1:5]).min() > smiles(list(smiling()[:1]))[0] + 0.3
     assert np.abs(frames[0].astype(int) - 128).max() < 8  # nobody there: as it was, but for the watermark
+
+
+def test_neutral_takes_every_smile_from_a_film(tmp_path: Path) -> None:
+    driver = write(tmp_path / "d.mp4", smiling())
+    result = run(driver, "--expression", "neutral", "-o", tmp_path / "o.mp4", "--smooth", 0)
+    assert result.exit_code == 0, result.output
+    frames, _ = read(tmp_path / "o.mp4")
+    assert smiles(frames).max() < 0.5 * smiles(list(smiling())).max()
 
 
 def test_motion_of_a_film_moves_a_photo(tmp_path: Path) -> None:
@@ -179,6 +188,32 @@ def test_a_virtual_camera_is_given_pictures(tmp_path: Path) -> None:
     assert place.stat().st_size == 3 * 64 * 64 * 3 // 2
 
 
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="v4l2 is Linux's")
+def test_a_device_gets_raw_pictures_through_v4l2(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No device is at hand: what it would be opened with, and the pictures in the order of 4:2:0's planes."""
+    import av
+
+    assert av.ContainerFormat("v4l2", "w").is_output
+    place, opened, real = tmp_path / "video10", [], av.open
+    place.touch()
+
+    def open_(*given: Any, **options: Any) -> Any:
+        opened.append((given, options))
+        return real(given[0], "w", format="rawvideo")
+
+    monkeypatch.setattr(av, "open", open_)
+    monkeypatch.setenv("MIEN_WATERMARK", "off")
+    with live.VirtualCamera(place, (64, 64)) as camera:
+        camera.show(GREY[:64, :64])
+    assert opened == [((str(place), "w"), {"format": "v4l2"})]
+    planes = np.frombuffer(place.read_bytes(), np.uint8)
+    luma, chroma = planes[: 64 * 64], planes[64 * 64 :]
+    assert len(chroma) == 2 * 32 * 32 and np.ptp(luma) == 0
+    assert (
+        abs(int(luma[0]) - (16 + round(128 * 219 / 255))) <= 1 and np.abs(chroma.astype(int) - 128).max() <= 1
+    )
+
+
 @pytest.mark.parametrize(
     "words, told",
     [
@@ -207,6 +242,21 @@ def test_the_person_who_is_followed_stays_the_same_when_another_crosses(tmp_path
     seen = [track(frame) for frame in frames]
     assert seen[0] is not None and seen[0].box[0] < SIDE
     assert seen[-1] is not None and seen[-1].box[0] > 2 * SIDE
+
+
+@pytest.mark.parametrize("stays", [False, True])
+def test_two_whom_the_recogniser_finds_alike_are_told_apart_by_their_way(stays: bool) -> None:
+    """The same face twice, once with a smile, which goes in front of the one that is followed."""
+    track = filming.follow(filming.Chooser("left", "the film", str))
+    for at in np.linspace(0, 1, 24):
+        frame = np.full((SIDE, 3 * SIDE, 3), 128, np.uint8)
+        place = 0.5 if stays else at
+        for name, left in (("ben_rest", place), ("ben_smile", 1 - at)):
+            start = round(left * 2 * SIDE) + SIDE // 4
+            frame[:, start : start + SIDE // 2] = person(name)[:, SIDE // 4 : -SIDE // 4]
+        seen = track(frame)
+    assert seen is not None and abs(seen.box[::2].mean() - (2 * place + 0.5) * SIDE) < 0.2 * SIDE
+    assert seen.blendshapes[SMILE] < 0.2
 
 
 def test_a_film_of_the_photos_own_person_is_matched_as_it_is(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from mien.cli.main import app
-from mien.metrics import chart, report
+from mien.metrics import document, report
 from mien.metrics.evaluate import (
     BAD_INPUTS,
     NO_FACE,
@@ -118,7 +118,7 @@ def test_a_word_is_no_picture_to_compare_with(pairs: Path, scorer: Scorer) -> No
     judged = evaluate(read_csv(pairs)[0], scorer)
     assert judged.counts("half")[BAD_INPUTS] == 1
     (warning,) = [w for w in judged.warnings if "left out of every mean" in w]
-    assert "joy does not exist" in warning and "`mien generate --pairs` scores them itself" in warning
+    assert "joy does not exist" in warning and "`mien generate --pairs` scores them" in warning
 
 
 class Pairs:
@@ -255,7 +255,7 @@ def test_command(pairs: Path, scorer: Scorer, tmp_path: Path, monkeypatch: pytes
     for arguments, message in (
         ([], "one of them"),
         (["--pairs", str(pairs), "--method", "gone"], "no method called gone"),
-        (["--folder", str(tmp_path / "gone")], "is no folder"),
+        (["--folder", str(tmp_path / "gone")], "is not a folder"),
     ):
         failed = CliRunner().invoke(app, ["evaluate", *arguments, "--out-dir", str(out)])
         assert failed.exit_code == 2
@@ -270,14 +270,14 @@ def test_command(pairs: Path, scorer: Scorer, tmp_path: Path, monkeypatch: pytes
 
 def test_ridges_share_an_axis_and_stand_on_the_right_values() -> None:
     series = [("low", "red", np.zeros(5)), ("<high>", "blue", np.ones(3))]
-    drawn = chart.ridges(series, "ID")
+    drawn = document.ridges(series, "ID")
     parser = Balanced()
     parser.feed(drawn)
     assert parser.open == [] and parser.seen.count("polyline") == 2
     assert "&lt;high&gt;" in drawn and "<high>" not in drawn and "n = 3" in drawn
     means = [float(x) for x in re.findall(r'<line x1="([\d.]+)"[^>]*stroke-width="2.5"', drawn)]
-    assert means == pytest.approx([0.04 / 1.08 * chart.WIDTH, 1.04 / 1.08 * chart.WIDTH], abs=0.1)
+    assert means == pytest.approx([0.04 / 1.08 * document.WIDTH, 1.04 / 1.08 * document.WIDTH], abs=0.1)
     ticks = dict(re.findall(r'left:([\d.]+)%">(-?[\d.]+)</span>', drawn))
     assert set(ticks.values()) >= {"0", "0.5", "1"}
     assert {value: float(place) for place, value in ticks.items()}["0.5"] == pytest.approx(50)
-    assert chart.ridges([], "ID") == ""
+    assert document.ridges([], "ID") == ""

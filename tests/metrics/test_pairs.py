@@ -96,7 +96,7 @@ def test_folders(tmp_path: Path) -> None:
     (tmp_path / "expression" / "1.jpg").unlink()
     with pytest.raises(InputError, match="no picture 1"):
         read_folder(tmp_path)
-    with pytest.raises(InputError, match="is no folder"):
+    with pytest.raises(InputError, match="is not a folder"):
         read_folder(tmp_path / "nowhere")
 
 

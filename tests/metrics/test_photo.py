@@ -165,7 +165,7 @@ def test_colour_is_the_equations(landmarks: FloatArray) -> None:
     one, other = (200, 150, 130), (190, 140, 140)
     flat = [np.full((SIDE, SIDE, 3), value, np.uint8) for value in (one, other)]
     wanted = np.linalg.norm(lab(one) - lab(other))
-    assert photo.colour((flat[0], landmarks), (flat[1], landmarks)) == pytest.approx(wanted, abs=0.1)
+    assert photo.colour((flat[0], landmarks), (flat[1], landmarks)) == pytest.approx(wanted, abs=0.001)
 
 
 def test_lips_and_surroundings_have_no_colour_of_skin(landmarks: FloatArray) -> None:

@@ -143,7 +143,7 @@ def test_other_studies_raters_twice_and_cut_files_are_refused(
     with pytest.raises(InputError, match="two.json and .*one.json are of one rater"):
         read_all([one, two], made)
     two.write_text(one.read_text()[:200])
-    with pytest.raises(InputError, match="two.json is no JSON"):
+    with pytest.raises(InputError, match="two.json is not JSON"):
         read_all([one, two], made)
     save(two, Study("another", made.questions, made.trials), given)
     with pytest.raises(InputError, match="two.json answers another study"):

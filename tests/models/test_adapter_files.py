@@ -53,7 +53,7 @@ def test_bad_files_are_one_sentence(tmp_path, capsys) -> None:
     half.write_bytes(good.read_bytes()[:1000])
     refused(half, "not a complete")
     torch.save({"image_proj": Evil(), "ip_adapter": {}}, tmp_path / "evil.bin")
-    refused(tmp_path / "evil.bin", "safety")
+    refused(tmp_path / "evil.bin", "is not loaded")
     assert "ran" not in capsys.readouterr().out
     torch.save([1, 2], tmp_path / "list.bin")
     refused(tmp_path / "list.bin", "not an IP-Adapter")

@@ -238,7 +238,7 @@ def test_misuse_is_told(tmp_path) -> None:
     refused("for the controller 'telepathy'")
     own = create_controller("self_attention", unet, 24, 20).save(tmp_path)[1]
     save_file(load_file(own), own)
-    refused("of self-attention, not cross-attention", own)
+    refused("of self-attention", own)
     with pytest.raises(InputError, match="controlnet.*known here"):
         EAdapter.load(unet, None, create_controller("controlnet", unet, None, 20).save(tmp_path)[0])
     other = EAdapter.create(unet, 24, 20).save(tmp_path)[1]

@@ -11,11 +11,11 @@ import torch
 from PIL import Image
 
 from mien.backbones import load_backbone
+from mien.cli.requests import read_sentence
 from mien.expressions.spec import parse
 from mien.face.analyze import analyze
 from mien.face.subject import Subject
 from mien.pipelines.placed import ASKED, NEGATIVE, PlacedPipeline
-from mien.pipelines.sentences import read_sentence
 from mien.types import InputError
 from tests import tiny
 

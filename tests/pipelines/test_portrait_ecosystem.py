@@ -73,7 +73,7 @@ def test_names_that_users_know_are_among_the_schedulers(sd15) -> None:
     with pytest.raises(InputError, match="'dddim' is unknown .did you mean ddim.*: choose one of DDIM"):
         pipe.scheduler = "dddim"
     flow = diffusers.FlowMatchEulerDiscreteScheduler()
-    with pytest.raises(InputError, match="FlowMatchEulerDiscreteScheduler is no scheduler for this model"):
+    with pytest.raises(InputError, match="FlowMatchEulerDiscreteScheduler is not a scheduler for this model"):
         pipe.scheduler = flow
 
 

@@ -54,10 +54,7 @@ def test_every_scheduler_takes_the_shipped_schedule_or_says_why() -> None:
         try:
             choose_scheduler(name, trained)
         except InputError as error:
-            assert (
-                str(error)
-                == "the scheduler DPMSolverSDEScheduler needs a missing package: torchsde"
-            )
+            assert str(error) == "the scheduler DPMSolverSDEScheduler needs a missing package: torchsde"
             refused.append(name)
     assert set(refused) <= {"dpmsolversde"}
 

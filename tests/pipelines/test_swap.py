@@ -13,7 +13,7 @@ from PIL import Image
 from mien.face.analyze import analyze
 from mien.metrics.face import id_distance
 from mien.metrics.scoring import load_scorer
-from mien.pipelines.swap import FACEFUSION, CommandSwapper, PhotoSwapper
+from mien.pipelines.idi import FACEFUSION, CommandSwapper, PhotoSwapper
 from mien.types import InputError
 from tests.data.sets import picture
 

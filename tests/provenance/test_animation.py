@@ -13,8 +13,7 @@ from PIL import Image, ImageSequence
 from PIL.PngImagePlugin import PngInfo
 
 from mien.provenance import DIGITAL_SOURCE_TYPE, read_metadata, watermark
-from mien.provenance.animation import check_animation, read_animation, save_animation
-from mien.provenance.ours import is_ours
+from mien.provenance.animation import check_animation, is_ours, read_animation, save_animation
 from mien.types import InputError
 
 SETTINGS = {"expressions": ["joy", "😏"], "seed": 1}

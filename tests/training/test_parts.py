@@ -20,9 +20,8 @@ from mien.diffusion.schedule import Schedule
 from mien.training.adapter import draw_modes
 from mien.training.judge import canonical
 from mien.training.loop import make_rng
-from mien.training.stages.base import BaseStage
+from mien.training.stages.base import BaseStage, RefinedStage
 from mien.training.stages.ica import IcaStage
-from mien.training.stages.refined import RefinedStage
 from mien.training.stages.sfsr import SfsrStage
 from tests.training.tiny_set import save_model, save_set
 

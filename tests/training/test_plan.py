@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from mien.models.families import published
-from mien.training.plan import _Saved, network_parts
+from mien.training.plan import _counted, network_parts
 from mien.training.recipe import run
 from mien.types import InputError
 from tests.published import unsealed
@@ -96,10 +96,10 @@ def test_a_folder_is_planned_by_its_own_files(tmp_path: Path) -> None:
 def test_saved_bytes_by_hand() -> None:
     """exp keeps its output, a product both factors, a frozen layer nothing but what its input's gradient needs."""
     x = torch.zeros(1000, requires_grad=True, device="meta")
-    with _Saved([]) as saved:
+    with _counted([]) as counts:
         (x.exp() * torch.zeros(1000, device="meta")).sum()
-    assert saved.bytes == 2 * 4000
+    assert counts()[0] == 2 * 4000
     layer = nn.Linear(1000, 10, device="meta").requires_grad_(False)
-    with _Saved([layer]) as saved:
+    with _counted([layer]) as counts:
         layer(x)
-    assert saved.bytes == 0
+    assert counts()[0] == 0

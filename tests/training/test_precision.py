@@ -8,8 +8,8 @@ import pytest
 import torch
 from accelerate.state import AcceleratorState
 
+from mien.models.folder import bfloat16_pays
 from mien.training.loop import LoopConfig, _accelerator
-from mien.training.precision import bfloat16_pays
 
 
 @pytest.mark.parametrize(("capability", "pays"), [("AVX2", False), ("AVX512", True), ("DEFAULT", False)])

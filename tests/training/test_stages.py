@@ -19,9 +19,8 @@ from mien.face.align import warp
 from mien.pixels import to_pixels
 from mien.training.examples import DataConfig
 from mien.training.loop import LoopConfig, make_rng, train
-from mien.training.stages.base import BaseStage
+from mien.training.stages.base import BaseStage, RefinedStage
 from mien.training.stages.ica import IcaStage
-from mien.training.stages.refined import RefinedStage
 from mien.types import InputError
 from tests.training.tiny_set import save_model, save_set
 
@@ -206,7 +205,7 @@ def test_checkpointing_changes_no_gradient(places: dict[str, Path], family: str)
 
 
 def test_latents_made_before_give_the_same_step(places: dict[str, Path], tmp_path: Path) -> None:
-    """With one fixed crop, pixels and kept latents (float16) agree, and the second start makes nothing anew."""
+    """With one fixed crop, pixels and cached latents (float16) agree, and the second start makes nothing anew."""
     root = save_set(tmp_path / "set")
     data = {"root": str(root), "size": 16}
     made = BaseStage(str(places["sd15"]), {**data, "latents": True}, people=0)

@@ -5,7 +5,7 @@ import numpy as np
 
 from mien.face.blendshapes import INDEX
 from mien.types import ByteImage, FloatArray
-from mien.warping.lips import LEAST, OUTER, edges, held, on_line
+from mien.warping.lips import LEAST, OUTER, edges, held, lip_gap, on_line, opened
 from mien.warping.mesh import LOWER_LIP, OUTER_LOWER_LIP, OUTER_UPPER_LIP, UPPER_LIP
 from mien.warping.motion import carry, motion
 from mien.warping.shapes import head, moved
@@ -85,3 +85,14 @@ def test_moved_lips_meet_along_a_smooth_line() -> None:
         found.append((weight * (at + 0.5)).sum() / weight.sum() - row)
     assert np.abs(np.array(found)).max() < 1.5
     assert np.abs(np.diff(found)).max() < 0.7
+
+
+def test_lips_leave_the_line_they_met_on_as_they_part() -> None:
+    landmarks = face(gap=12.0)
+    line = on_line(photo(landmarks, np.mean(edges(landmarks), 0), dark=2), landmarks)
+    assert lip_gap(line, 1.0) < 1
+    assert np.array_equal(opened(landmarks, line, line), line)
+    after = np.zeros(52)
+    after[INDEX["jawOpen"]] = 0.8
+    wide = moved(line, np.zeros(52), after)
+    np.testing.assert_allclose(opened(landmarks, line, wide), wide + landmarks - line)

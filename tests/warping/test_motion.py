@@ -3,7 +3,7 @@ import numpy as np
 from mien.face.blendshapes import INDEX
 from mien.face.pose import rotation
 from mien.warping.mesh import LEFT_LOWER_LID, LEFT_UPPER_LID, LOWER_LIP, UPPER_LIP
-from mien.warping.motion import carry, motion
+from mien.warping.motion import Motion, carry, motion, sample
 from mien.warping.shapes import head, moved
 
 
@@ -36,6 +36,14 @@ def test_a_face_half_outside_the_photo_is_moved_inside_it() -> None:
     landmarks = _landmarks() - [180.0, 0, 0]
     x0, y0, x1, y1 = motion(landmarks, landmarks + [2.0, 0, 0], (400, 400)).box
     assert x0 == 0 and 0 <= y0 < y1 <= 400 and 0 < x1 < 400
+
+
+def test_what_is_squeezed_and_lies_far_outside_of_its_picture_has_the_border_s_colour() -> None:
+    image = np.full((60, 60, 3), (10, 120, 200), np.uint8)
+    for side in (-500.0, 500.0):
+        grid = np.full((20, 20, 2), side, np.float32) + 30 * np.arange(20, dtype=np.float32)[:, None, None]
+        lent = sample(image, Motion((0, 0, 40, 200), grid))
+        assert (lent == image[0, 0]).all()
 
 
 def test_lids_and_lips_never_cross() -> None:

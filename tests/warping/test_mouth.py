@@ -9,7 +9,7 @@ import pytest
 from mien.types import ByteImage, FloatArray
 from mien.warping.mesh import LOWER_LIP, UPPER_LIP
 from mien.warping.mouth import Layer, Mouth, interior
-from mien.warping.teeth import ANCHORS, JAW, _data, locate_teeth, pose
+from mien.warping.teeth import ANCHORS, CROWN, HALF, JAW, _data, locate_teeth, pose, sample, shape_of
 
 SIZE, UNIT = 480, 3.0
 RIGHT_LIDS = (33, 246, 161, 160, 159, 158, 157, 173, 133, 155, 154, 153, 145, 144, 163, 7)
@@ -238,6 +238,42 @@ def test_a_photo_with_parted_lips_keeps_its_own_dark_until_they_part_further() -
 
 def test_a_shut_second_photo_is_no_source() -> None:
     assert Mouth(PHOTO, REST, (PHOTO, REST)).source is None
+
+
+def test_teeth_go_with_the_face_and_with_nothing_else() -> None:
+    once = shape_of(REST)
+    assert once == shape_of(2 * REST + 30) == shape_of(SMILE)
+    other = REST.copy()
+    other[[234, 454], 0] += [-30, 30]
+    assert np.abs(np.subtract(shape_of(other), once)).max() > 0.5
+    u, v = np.meshgrid(np.arange(-HALF, HALF, 0.25), np.arange(0, 25, 0.25))
+    rows = [sample("upper", u, v, 8.0, shape)[0][..., 3] for shape in (once, shape_of(other))]
+    assert np.abs(rows[0] - rows[1]).max() > 0.5
+
+
+def test_no_teeth_have_a_step_in_the_middle() -> None:
+    rng = np.random.default_rng(4)
+    u, v = np.meshgrid(np.arange(-3, 3.1, 0.25), np.arange(10, 25, 0.05))
+    for _ in range(20):
+        alpha = sample("upper", u, v, 10.0, tuple(rng.uniform(-1.7, 1.7, 6)))[0][..., 3]
+        edge = v[0, 0] + 0.05 * (alpha > 0.5).sum(0)
+        assert abs(edge[u[0] < -0.5].max() - edge[u[0] > 0.5].max()) < 0.4
+
+
+def test_a_lifted_lip_shows_whole_teeth_and_little_gum() -> None:
+    lifted = head(gap=14.0, lift=14.0)
+    layer = interior(PHOTO, REST, place(lifted))
+    column = layer.colour[:, layer.colour.shape[1] // 2 - 12]
+    enamel = (column[:, 1] > 0.8 * column[:, 0]) & (column[:, 0] > 110)
+    assert enamel.sum() > 0.8 * CROWN * UNIT
+    assert int(np.argmax(enamel)) < 5 * UNIT
+
+
+def test_lips_that_close_over_teeth_leave_no_light_between_them() -> None:
+    smiling = striped()
+    layer = Mouth(smiling, SMILE).interior(place(head(gap=1.5)))
+    assert layer.alpha.max() > 0.5
+    assert layer.colour[layer.alpha > 0.5].mean() < 100
 
 
 def test_a_soft_photo_gets_a_soft_mouth() -> None:

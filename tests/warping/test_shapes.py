@@ -100,3 +100,31 @@ def test_a_head_turns_by_what_is_asked_and_no_further(asked: float) -> None:
     np.testing.assert_allclose(pose_of(turned).turn, expected, atol=1e-6)
     across = np.linalg.norm(turned[LEFT_IRIS] - turned[RIGHT_IRIS])
     assert across == pytest.approx(np.linalg.norm(plain[LEFT_IRIS] - plain[RIGHT_IRIS]))
+
+
+def _openings(before: FloatArray, after: FloatArray) -> FloatArray:
+    """Of the right and the left eye, after over before."""
+    pairs = (RIGHT_LID, 145), (LEFT_LID, 374)
+    return np.array(
+        [np.linalg.norm(after[a] - after[b]) / np.linalg.norm(before[a] - before[b]) for a, b in pairs]
+    )
+
+
+@pytest.mark.parametrize(("right", "left"), [(0.5, 0.6), (0.2, 0.2), (0.0, 1.0)])
+def test_eyes_close_alike_unless_one_winks_and_keep_their_lids_curves(right: float, left: float) -> None:
+    landmarks, after = photographed(np.eye(3)), np.zeros(52)
+    after[[INDEX["eyeBlinkRight"], INDEX["eyeBlinkLeft"]]] = right, left
+    there = moved(landmarks, np.zeros(52), after)
+    openings = _openings(landmarks, there)
+    if left - right < 0.2:
+        assert openings[0] == pytest.approx(openings[1], abs=1e-6)
+        assert 0.2 < openings[0] < 1
+    else:
+        assert openings[0] > 0.95 and openings[1] < 1e-6
+    for upper, lower in (
+        (mesh.RIGHT_UPPER_LID, mesh.RIGHT_LOWER_LID),
+        (mesh.LEFT_UPPER_LID, mesh.LEFT_LOWER_LID),
+    ):
+        before, now = (p[list(lower)] - p[list(upper)] for p in (landmarks, there))
+        ratio = np.linalg.norm(now[1:-1], axis=1) / np.linalg.norm(before[1:-1], axis=1)
+        assert np.ptp(ratio) < 1e-6

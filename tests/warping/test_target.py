@@ -7,6 +7,7 @@ import pytest
 
 from mien.face.blendshapes import INDEX, NAMES
 from mien.types import FloatArray
+from mien.warping.shapes import head
 from mien.warping.target import (
     LIMITS,
     REACH,
@@ -14,6 +15,7 @@ from mien.warping.target import (
     Solver,
     at_rest,
     clipped,
+    doubted,
     expressed,
     mask,
     reading,
@@ -31,11 +33,15 @@ def wanting(**shapes: float) -> FloatArray:
     return read
 
 
-def test_a_reading_is_blendshapes_then_ratios_of_the_face() -> None:
-    landmarks = np.random.default_rng(0).normal(size=(478, 3))
-    read = reading(np.arange(52.0), landmarks)
-    assert read.shape == (57,) and np.array_equal(read[:52], np.arange(52))
-    np.testing.assert_allclose(reading(np.arange(52.0), 3 * landmarks)[52:], read[52:])  # ratios have no unit
+def test_a_reading_has_no_unit_and_is_of_the_face_alone() -> None:
+    landmarks = 40 * head()[0] * [1, -1, -1]
+    read = reading(np.full(52, 0.2), landmarks)
+    assert read.shape == (57,) and read.min() >= 0 and read[:52].max() <= 1
+    for moved in (3 * landmarks, landmarks + [50, 20, 0]):
+        np.testing.assert_allclose(reading(np.full(52, 0.2), moved), read)
+    wider = landmarks.copy()
+    wider[17, 1] += 9  # the lower lip falls
+    assert reading(np.full(52, 0.2), wider)[56] > read[56]
 
 
 def test_what_is_expressed_is_wiener_s_share_of_what_is_read() -> None:
@@ -45,6 +51,17 @@ def test_what_is_expressed_is_wiener_s_share_of_what_is_read() -> None:
         found = expressed(known.rest + times * known.spread)
         np.testing.assert_allclose(found, share * times * known.spread, atol=1e-6)
     np.testing.assert_allclose(expressed(known.rest + known.spread, doubt=3), 0.1 * known.spread, atol=1e-6)
+
+
+def test_a_picture_is_believed_the_more_the_more_it_shows() -> None:
+    """The same brow counts for little on a still face and for much beside a grin."""
+    brow = INDEX["browDownLeft"]
+    still = wanting(browDownLeft=at_rest()[brow] + response().spread[brow])
+    grin = still.copy()
+    grin[[INDEX[name] for name in ("mouthSmileLeft", "mouthSmileRight", "jawOpen")]] = 0.9
+    step = response().spread[brow]
+    assert expressed(still, doubted(still))[brow] < 0.4 * step
+    assert expressed(grin, doubted(grin))[brow] > 0.7 * step
 
 
 def test_regions_share_no_reading_and_together_are_all() -> None:

@@ -132,7 +132,7 @@ def test_an_account_without_a_home(
     monkeypatch.setattr(os, "getuid", lambda: 2**31 - 3)  # a container's, which has no name
     if value is not None:
         monkeypatch.setenv(variable, value)
-    with pytest.raises(InputError, match=r"There is no home folder for ~.*models: set MIEN_MODELS"):
+    with pytest.raises(InputError, match=r"There is no home folder for ~.*: set MIEN_MODELS"):
         weights.models_folder()
     assert weights.path("mini") == shipped / "mini"
     monkeypatch.setenv("MIEN_MODELS", str(shipped))

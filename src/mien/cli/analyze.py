@@ -16,6 +16,8 @@ import typer
 from mien.cli import options
 from mien.cli.console import choice, encodable, print_json, tell
 from mien.cli.pictures import files, keep, keep_tables, spare
+from mien.errors import InputError
+from mien.files import check_writable, make_folder, write_text
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -65,9 +67,7 @@ def analyze(
     Exit code 2 if a picture could not be read; the others are analysed all the same.
     """
     choice(backend, BACKENDS, "backend")
-    from mien.files import check_writable, make_folder, write_text
     from mien.images import find_images, read_image, unread
-    from mien.types import InputError
 
     if min_confidence is not None and backend != "embedded":
         raise InputError("--min-confidence is of the embedded backend: leave it out with MediaPipe.")
@@ -138,7 +138,6 @@ def _run(
     from mien.face.overlay import draw_faces
     from mien.images import read_image
     from mien.provenance import COMPOSITE, save_image
-    from mien.types import InputError
 
     results: list[tuple[Path, list[Face]]] = []
     bad: list[InputError] = []
@@ -164,9 +163,7 @@ def _run(
 
 def _drawings(overlay: Path | None, paths: list[Path]) -> dict[Path, Path]:
     """Where each picture's overlay goes; asked before any work is done. Nothing is made yet."""
-    from mien.files import check_writable
     from mien.provenance import check_format
-    from mien.types import InputError
 
     if overlay is None:
         return {}
@@ -228,9 +225,8 @@ def _print_table(results: list[tuple[Path, list[Face]]]) -> None:
         for number, face in enumerate(faces):
             x0, y0, x1, y1 = (round(float(v)) for v in face.box)
             yaw, pitch, roll = face.pose
-            shapes = "  ".join(
-                f"{name} {value:.2f}" for name, value in strongest(face.blendshapes, STRONGEST)
-            )
+            best = strongest(face.blendshapes, STRONGEST)
+            shapes = "  ".join(f"{name} {value:.2f}" for name, value in best)
             print(
                 f"  {number}  box {x0},{y0} {x1 - x0}x{y1 - y0}  yaw {yaw:+.0f} pitch {pitch:+.0f} "
                 f"roll {roll:+.0f}  confidence {face.confidence:.2f}  {shapes}"

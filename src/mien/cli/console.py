@@ -12,10 +12,10 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from mien.errors import InputError, nearest
+
 BAD_INPUT = 2
-EXTRA = (
-    'put words that belong together in quotes, "big smile"; what else a verb takes has an option: add --help.'
-)
+EXTRA = 'put words that belong together in quotes, "big smile"; add --help for what else a verb takes.'
 _QUOTED = re.compile("'([^' ]+)'")
 
 
@@ -34,8 +34,6 @@ class Verbs(TyperGroup):
         try:
             return super().invoke(ctx)
         except ValueError as error:
-            from mien.types import InputError
-
             if not isinstance(error, InputError):
                 raise
             first, *more = getattr(error, "lines", [str(error)])
@@ -68,10 +66,8 @@ def group(purpose: str) -> typer.Typer:
 
 
 def say(message: str) -> None:
-    """One line for a person, on stderr (stdout is kept for results), above a progress bar if there is one.
-
-    A message may quote strangers: nothing in it is obeyed by the terminal.
-    """
+    """One line for a person, on stderr (stdout is kept for results), above a progress bar if there is one. A message
+    may quote strangers: nothing in it is obeyed by the terminal."""
     from tqdm import tqdm
 
     tqdm.write(_printable(" ".join(message.splitlines())), file=sys.stderr)
@@ -92,7 +88,7 @@ def _printable(text: str) -> str:
 
 
 def encodable(text: str) -> str:
-    """`text` for a file in UTF-8: what of a file's name is no text is written as \\udce9."""
+    """`text` for a file in UTF-8: what of a file's name is not text is written as \\udce9."""
     return text.encode("utf-8", "backslashreplace").decode()
 
 
@@ -101,7 +97,7 @@ def print_json(value: Any) -> None:
     text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
     try:
         text.encode(sys.stdout.encoding or "utf-8")
-    except UnicodeEncodeError:  # a file's name that is no text, or a terminal that does not know the letters
+    except UnicodeEncodeError:  # a file's name that is not text, or a terminal that does not know the letters
         text = json.dumps(value, indent=2, allow_nan=False)
     print(text)
 
@@ -111,8 +107,6 @@ def choice(word: str, words: Iterable[str], what: str) -> str:
     words = tuple(words)
     if word in words:
         return word
-    from mien.types import InputError, nearest
-
     raise InputError(f"{word} is no {what}{nearest(word, words)}: choose {', '.join(words)}.")
 
 

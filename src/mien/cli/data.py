@@ -9,6 +9,7 @@ import typer
 
 from mien.cli import options
 from mien.cli.console import choice, group, print_json, tell
+from mien.errors import InputError
 
 if TYPE_CHECKING:
     from mien.data.records import Manifest
@@ -148,14 +149,13 @@ def idi(
     Started again, it takes up where it ended. Rejected pairs are kept apart, with their reasons; look at
     OUT/summary.html.
     """
-    from mien.types import InputError
-
     if (count is not None and count < 1) or chunk < 1:
         raise InputError("count and chunk are at least 1: correct them.")
     cluster = options.cluster(context)
     choice(split, ("train", "held_out", "all"), "split")
     if not root.exists():
         raise InputError(f"{root} does not exist: make it by `mien data ingest`.")
+    from dataclasses import fields
     from functools import partial
 
     from tqdm import tqdm
@@ -173,25 +173,15 @@ def idi(
     for name in ("analyser", "recogniser"):
         if name not in manifest.facts:
             raise InputError(f"{root} does not say its {name}: make it by `mien data ingest`.")
+    methods = tuple(method or ("restruct", "faceswap:photo"))
+    limits = Limits(max_exp, max_lms, min_id_distance, min_quality)
+    same = {one.name: context.params[one.name] for one in fields(Recipe) if one.name in context.params}
     recipe = Recipe(
-        root.resolve(),
-        tuple(method or ("restruct", "faceswap:photo")),
-        backbone,
-        adapter,
-        device,
-        dtype,
-        steps,
-        guidance,
-        id_scale,
-        expression_scale,
-        swap_command,
-        quality,
-        Limits(max_exp, max_lms, min_id_distance, min_quality),
+        **{**same, "root": root.resolve(), "methods": methods, "command": swap_command, "limits": limits}
     )
     same_person = SAME_PERSON[manifest.facts["recogniser"]]
-    jobs = plan(
-        manifest, recipe.methods, count, seed, None if split == "all" else split, same_person, with_source
-    )
+    part = None if split == "all" else split
+    jobs = plan(manifest, recipe.methods, count, seed, part, same_person, with_source)
     do = partial(spread, recipe.make, cluster=cluster)
     with tqdm(total=len(jobs), desc="making pairs", unit="pair", disable=quiet or None) as bar:
         state = run(manifest, jobs, out, recipe.facts(manifest, seed), do, chunk, bar.update)

@@ -12,6 +12,8 @@ import typer
 from mien.cli import options
 from mien.cli.console import BAD_INPUT, print_json, tell
 from mien.cli.pictures import keep_tables
+from mien.errors import InputError
+from mien.files import check_writable, make_folder
 
 if TYPE_CHECKING:
     from mien.metrics.evaluate import Seen
@@ -65,8 +67,6 @@ def evaluate(
     Writes scores.csv, summary.json and report.html. Rows that cannot be judged are named, and the exit code
     is then 2; a result without a face is counted.
     """
-    from mien.types import InputError
-
     if (pairs is None) == (folder is None):
         raise InputError("Give --pairs FILE.csv or --folder DIR, one of them.")
     cluster = options.cluster(context)
@@ -78,7 +78,6 @@ def evaluate(
         rows, wrong = read_folder(folder or Path(), method)
     from tqdm import tqdm
 
-    from mien.files import check_writable, make_folder
     from mien.metrics import report
     from mien.metrics.evaluate import BAD_INPUTS, UNREADABLE, pictures
     from mien.metrics.evaluate import evaluate as judge

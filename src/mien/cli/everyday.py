@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mien.cli.console import print_json
+from mien.errors import InputError
 
 if TYPE_CHECKING:
     from mien.expressions.labels import Label
@@ -65,7 +66,6 @@ def list_everyday(as_json: bool) -> None:
 def show_everyday(text: str, output: Path | None, as_json: bool) -> None:
     """What a word that is known means; `InputError` if a picture of it is to be written to `output`."""
     from mien.expressions.everyday import find
-    from mien.types import InputError
 
     meaning = find(text)
     assert meaning is not None  # `_word` found it

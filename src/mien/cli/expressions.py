@@ -11,7 +11,7 @@ from mien.cli import options
 from mien.cli.console import choice, print_json, progress_bar, tell
 from mien.cli.everyday import list_everyday, list_short, show_everyday
 from mien.cli.pictures import check_places
-from mien.cli.presets import remove, save, saved
+from mien.errors import InputError
 
 if TYPE_CHECKING:
     from mien.expressions.labels import Label
@@ -48,8 +48,6 @@ def list_words(
 
     if everyday:
         if cluster is not None:
-            from mien.types import InputError
-
             raise InputError("--cluster is for the 135 words: leave it out with --everyday.")
         list_everyday(as_json)
         return
@@ -91,7 +89,6 @@ def show(
 ) -> None:
     """What a word does to a face, why, by which source, and which words are like it."""
     from mien.expressions.labels import get, similar
-    from mien.types import InputError
 
     name = _word(word)
     if name == "neutral":
@@ -128,12 +125,11 @@ def _word(text: str) -> str | None:
     """The word of the 135, or "neutral", that `text` means; None where it means a mix or a face. Raises `InputError`:
     it means nothing."""
     from mien.expressions.everyday import find, near
-    from mien.types import InputError
 
     found = find(text)
     if found is None:
         raise InputError(
-            f"{text!r} is no word for an expression{near(text)}: `mien expressions list` and "
+            f"{text!r} is not a word for an expression{near(text)}: `mien expressions list` and "
             "`mien expressions list --everyday` print all."
         )
     return next(iter(found.words)) if len(found.words) == 1 else None
@@ -170,9 +166,58 @@ def sheet(
     print(output)
 
 
-app.command(short_help="Keep an expression under a name of your own.")(save)
-app.command(short_help="The expressions saved under names of your own.")(saved)
-app.command(short_help="Forget a saved expression.")(remove)
+@app.command(short_help="Keep an expression under a name of your own.")
+def save(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="What to call it: letters, digits, hyphens.")],
+    expression: Annotated[
+        str,
+        typer.Argument(
+            metavar="EXPRESSION", help="Words, emoji, a mix, a picture, blendshapes, a file of them."
+        ),
+    ],
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Also replace one of that name.")] = False,
+) -> None:
+    """Keep an expression under a name of your own, which then works wherever an expression is asked for.
+
+    mien expressions save my-grin "joy:0.7+smug:0.3"
+
+    Of a picture only the face's movement from its rest is kept, as blendshapes.
+    """
+    from mien.expressions import presets
+    from mien.expressions.spec import parse
+
+    presets.check_name(name)
+    if not overwrite and name in presets.names():
+        raise InputError(f"{name} is saved already: choose another name, or add --overwrite to replace it.")
+    from mien.face.analyze import analyze
+    from mien.making.subjects import Looker
+    from mien.pipelines.photo_film import coefficients
+
+    look = Looker(analyze, "largest", "largest", ("--face", "--face"), tell)
+    print(presets.save(name, coefficients(look.target(parse(expression)).expression)))
+
+
+@app.command(short_help="The expressions saved under names of your own.")
+def saved(as_json: options.Json = False) -> None:
+    """The expressions saved under names of your own, and their strongest blendshapes."""
+    from mien.expressions import presets
+
+    found = {name: presets.find(name) for name in presets.names()}
+    shapes = {name: dict(meaning.shapes) for name, meaning in found.items() if meaning is not None}
+    if as_json:
+        print_json(shapes)
+        return
+    for name, values in shapes.items():
+        strongest = sorted(values.items(), key=lambda pair: -pair[1])[:3]
+        print(f"{name}  {', '.join(f'{shape} {value:.2f}' for shape, value in strongest)}")
+
+
+@app.command(short_help="Forget a saved expression.")
+def remove(name: Annotated[str, typer.Argument(metavar="NAME", help="One that `saved` lists.")]) -> None:
+    """Forget a saved expression."""
+    from mien.expressions import presets
+
+    presets.remove(name)
 
 
 @app.command(short_help="Index labelled pictures of your own.")
@@ -186,8 +231,6 @@ def build(
 ) -> None:
     """Index labelled pictures into expressions.parquet beside them; run it again after adding some."""
     from collections import Counter
-
-    from mien.types import InputError
 
     if not place.exists():
         raise InputError(f"{place} is neither a folder nor a .csv file: give labelled pictures.")
@@ -227,8 +270,6 @@ def draw(
 ) -> None:
     """Print the path of a picture of a word, for instance for `mien generate`."""
     choice(how, HOW, "way to draw")
-    from mien.types import InputError
-
     target, library = None, _read(place)
     if near is not None:
         from mien.expressions.faces import blendshapes
@@ -268,8 +309,6 @@ def mislabelled(
 
 
 def _read(place: Path) -> Library:
-    from mien.types import InputError
-
     if not place.exists():
         raise InputError(f"{place} does not exist: make it by `mien expressions build`.")
     from mien.expressions.library import Library

@@ -36,7 +36,7 @@ class FilmFormat:
 
     def check_out(self, out: Path) -> object:
         if out.suffix.lower() not in SUFFIXES:
-            raise InputError(f"{out} is no film: end the name in {' or '.join(SUFFIXES)}.")
+            raise InputError(f"{out} is not a film: end the name in {' or '.join(SUFFIXES)}.")
         return out
 
     def ask(self, cells: Cells, number: int) -> tuple[dict[str, Any], str]:
@@ -86,12 +86,9 @@ def lost(report: Report, source: Path) -> str | None:
 
 
 class FilmMaker:
-    """Makes rows of films, as `mien.making.rows.RowMaker` does of pictures.
-
-    Args:
-        film: makes a film of the parameters of `mien film`. settings: those of all rows. tell: is told what a person
-            should know; None: that, and the films, come back with the rows.
-    """
+    """Makes rows of films, as `mien.making.rows.RowMaker` does of pictures. film: makes a film of the parameters of
+    `mien film`. settings: those of all rows. tell: is told what a person should know; None: that, and the films, come
+    back with the rows."""
 
     def __init__(
         self, film: Callable[[dict[str, Any]], Report], settings: dict[str, Any], tell: Tell | None = None

@@ -9,6 +9,7 @@ import typer
 
 from mien.cli import options
 from mien.cli.console import BAD_INPUT, plain, print_json, tell
+from mien.errors import InputError
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -39,7 +40,6 @@ def inspect(
     watermarks of its own.
     """
     from mien.images import find_images, unread
-    from mien.types import InputError
 
     for note in unread(pictures):
         tell(note)
@@ -142,7 +142,6 @@ def read_c2pa(path: Path) -> dict[str, Any] | None:
     """The picture's C2PA manifest; where the library is missing, only whether there seems to be one."""
     from mien.provenance import check_format, signing
     from mien.provenance.metadata import MEDIA_TYPES
-    from mien.types import InputError
 
     try:
         kind = check_format(path)

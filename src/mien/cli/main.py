@@ -5,35 +5,32 @@ from __future__ import annotations
 import io
 import os
 import sys
-from typing import Annotated
+from collections.abc import Iterable
+from importlib import import_module
+from typing import Annotated, Any
 
 import typer
 
 from mien import __version__
-from mien.cli import data, expressions, models, study
-from mien.cli.analyze import analyze
 from mien.cli.console import Verbs
-from mien.cli.evaluate import evaluate
-from mien.cli.film import film
-from mien.cli.generate import generate
-from mien.cli.inspect import inspect
-from mien.cli.invent import invent
-from mien.cli.reface import reface
-from mien.cli.studio import studio
-from mien.cli.train import train
-from mien.cli.travel import travel
 
-app = typer.Typer(
-    name="mien",
-    cls=Verbs,
-    help="A portrait of this person, with that expression. Offline, on a laptop.",
-    epilog="Example: mien generate me.jpg smile.jpg -o portrait.png. Other people's faces need their consent.",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+# In one line each, for the list that `mien --help` shows; the whole is each verb's own docstring.
+VERBS = {
+    "generate": "Portraits of a person with an expression, one or many.",
+    "reface": "Another face, another expression or both, in a photo.",
+    "travel": "A person from expression to expression: film or sheet.",
+    "film": "A photo that moves as a film's face does.",
+    "invent": "People who do not exist, to try everything on.",
+    "studio": "All of it in a browser.",
+    "inspect": "What pictures say of how they were made.",
+    "analyze": "Faces, pose and blendshapes of pictures.",
+    "evaluate": "Score pictures of any method: expression, identity, pose.",
+    "expressions": "The 135 words for a face; labelled pictures of your own.",
+    "models": None,
+    "data": None,
+    "study": None,
+    "train": "Run a recipe; resumed after a kill.",
+}
 
 
 def _version(wanted: bool) -> None:
@@ -42,7 +39,6 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def _root(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
@@ -52,26 +48,33 @@ def _root(
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 
 
-# In one line each, for the list that `mien --help` shows; the whole is each verb's own docstring.
-for _verb, _line in (
-    (generate, "Portraits of a person with an expression, one or many."),
-    (reface, "Another face, another expression or both, in a photo."),
-    (travel, "A person from expression to expression: film or sheet."),
-    (film, "A photo that moves as a film's face does."),
-    (invent, "People who do not exist, to try everything on."),
-    (studio, "All of it in a browser."),
-    (inspect, "What pictures say of how they were made."),
-    (analyze, "Faces, pose and blendshapes of pictures."),
-    (evaluate, "Score pictures of any method: expression, identity, pose."),
-):
-    app.command(short_help=_line)(_verb)
-app.add_typer(
-    expressions.app, name="expressions", short_help="The 135 words for a face; labelled pictures of your own."
-)
-app.add_typer(models.app, name="models")
-app.add_typer(data.app, name="data")
-app.add_typer(study.app, name="study")
-app.command(short_help="Run a recipe; resumed after a kill.")(train)
+def assembled(verbs: Iterable[str] = VERBS) -> typer.Typer:
+    """The command line with these verbs: to build all of them takes longer than most need to start."""
+    app = typer.Typer(
+        name="mien",
+        cls=Verbs,
+        help="A portrait of this person, with that expression. Offline, on a laptop.",
+        epilog="Example: mien generate me.jpg smile.jpg -o portrait.png. Other people's faces need their consent.",
+        no_args_is_help=True,
+        add_completion=False,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_root)
+    for verb in verbs:
+        module = import_module(f"mien.cli.{verb}")
+        if hasattr(module, "app"):
+            app.add_typer(module.app, name=verb, short_help=VERBS[verb])
+        else:
+            app.command(short_help=VERBS[verb])(getattr(module, verb))
+    return app
+
+
+def __getattr__(name: str) -> Any:
+    if name != "app":
+        raise AttributeError(f"module {__name__} has no attribute {name}")
+    return assembled()
 
 
 def main() -> None:
@@ -82,7 +85,8 @@ def main() -> None:
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     if isinstance(sys.stdout, io.TextIOWrapper):  # files' names need not be text
         sys.stdout.reconfigure(errors="backslashreplace")
-    app()
+    first = sys.argv[1] if len(sys.argv) > 1 else ""
+    assembled([first] if first in VERBS else VERBS)()
 
 
 if __name__ == "__main__":

@@ -8,6 +8,8 @@ import typer
 
 from mien.cli import options
 from mien.cli.console import group, print_json, progress_bar, say
+from mien.errors import InputError
+from mien.tables import aligned
 
 if TYPE_CHECKING:
     from mien.weights import Entry, Status, WeightFile
@@ -31,7 +33,6 @@ def list_models(
     Named models are shown in full.
     """
     from mien import weights
-    from mien.tables import aligned
 
     models = [model for name in names for model in weights.named(name)] if names else list(weights.entries())
     rows = [(model, file, weights.check(model, file)) for model in models for file in model.files]
@@ -138,7 +139,6 @@ def _check_network(models: list[Entry], force: bool, only_configs: bool) -> None
 def verify(names: Names = None, as_json: options.Json = False) -> None:
     """Read every byte of the models that are here and compare with the known checksums."""
     from mien import weights
-    from mien.types import InputError
     from mien.weights.registry import remedy
 
     rows = weights.verify(names)

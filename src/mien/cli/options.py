@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from mien.cli.console import choice, tell
+from mien.errors import InputError, nearest
 from mien.making.wishes import BACKBONES, ENGINES, MAX_BATCH, REGIONS, PhotoWish, PortraitWish, RefaceWish
+from mien.tables import fills
 
 if TYPE_CHECKING:
     from mien.pipelines.inputs import FaceChoice
@@ -46,9 +48,7 @@ def _small(seed: int) -> int:
 def _device(name: str) -> str:
     """`InputError` if no machine has such a device; whether this one has it, loading a model tells."""
     if not re.fullmatch(r"(auto|cpu|mps|(cuda|xpu|hpu|npu)(:[0-9]+)?)", name):
-        from mien.types import InputError
-
-        raise InputError(f"{name} is no device: choose auto, cpu, cuda, cuda:1 or mps.")
+        raise InputError(f"{name} is not a device: choose auto, cpu, cuda, cuda:1 or mps.")
     return name
 
 
@@ -62,31 +62,27 @@ def scheduler(name: str | None) -> str | None:
     known = {one.lower() for names in found_in for one in names}
     short = name.lower().removesuffix("scheduler")
     if known and short not in known:
-        from mien.types import InputError, nearest
-
         hint = nearest(short, known)
-        raise InputError(f"{name} is no scheduler of diffusers{hint}: choose DDIM, PNDM, UniPCMultistep, ….")
+        raise InputError(
+            f"{name} is not a scheduler of diffusers{hint}: choose DDIM, PNDM, UniPCMultistep, …."
+        )
     return name
 
 
 def _there(path: Path | None) -> Path | None:
     """`InputError` if there is no such picture."""
     if path is not None and not path.is_file():
-        from mien.types import InputError
-
         raise InputError(f"{path} does not exist: check the name.")
     return path
 
 
 def _ray(address: str | None) -> str | None:
-    """`InputError` if it is no address."""
-    from mien.types import InputError, nearest
-
+    """`InputError` if it is not an address."""
     if address in (None, "off"):
         return None
     if address not in ("local", "auto") and not re.fullmatch(r"(ray://)?[^/\s]+:\d+", address or ""):
         raise InputError(
-            f"--ray {address} is no cluster{nearest(str(address), ('local', 'auto'))}: choose local, auto or HOST:PORT."
+            f"--ray {address} is not a cluster{nearest(str(address), ('local', 'auto'))}: use local, auto or HOST:PORT."
         )
     return address
 
@@ -123,17 +119,15 @@ Adapter = Annotated[
         "[default: the backbone's own]"
     ),
 ]
+Face = Annotated[str, typer.Option(help="Whose face: largest, left, right, or N, from 0, the largest.")]
+ExpressionFace = Annotated[str, typer.Option(help="The same for pictures of expressions.")]
 OutDir = Annotated[Path | None, typer.Option(help="With --pairs: the folder to write to.")]
 Source = Annotated[
     Path | None,
     typer.Option("--from", help="Make this picture again, from its metadata and the same pictures."),
 ]
-Force = Annotated[
-    bool, typer.Option(help="With --from: go on where models or pictures are others than then.")
-]
-BatchSize = Annotated[
-    int, typer.Option(min=1, max=MAX_BATCH, help="With --pairs: pictures in work at a time.")
-]
+Force = Annotated[bool, typer.Option(help="With --from: go on with other models or pictures than then.")]
+BatchSize = Annotated[int, typer.Option(min=1, max=MAX_BATCH, help="With --pairs: pictures at a time.")]
 Count = Annotated[
     int, typer.Option("--num-images", "-n", min=1, max=MAX_BATCH, help="Pictures, of seed, seed + 1 …")
 ]
@@ -193,8 +187,6 @@ def parse_face(word: str) -> FaceChoice:
         return int(word)
     if word in FACES:
         return word
-    from mien.types import InputError, nearest
-
     known = f"{', '.join(FACES)} or a number from 0"
     raise InputError(f"--face {word} is unknown{nearest(word, FACES)}: choose {known}.")
 
@@ -205,8 +197,6 @@ def parse_people(
     """--identity, once or several times: one picture; or, for each face of the photo, the pictures of its new person.
     FACE=FILE names the face: left, right or a number; FILE alone is for the face that --face chooses (""). find: name
     of a file → where it lies. Raises `InputError`: some name a face and others do not."""
-    from mien.types import InputError
-
     people: dict[FaceChoice, list[Path]] = {}
     for one in given:
         which, equals, file = one.partition("=")
@@ -225,8 +215,6 @@ def parse_people(
 def cluster(context: typer.Context, table: bool = True) -> Cluster | None:
     """The cluster of --ray, --workers and --gpus; None: this process. table: whether there is work to spread.
     Raises `InputError`: there is none, --ray is missing, or Ray is not installed."""
-    from mien.types import InputError
-
     given = context.params
     for name in ("workers", "gpus"):
         if given["ray"] is None and is_given(context, name):
@@ -260,14 +248,9 @@ HARMLESS = ("seed", "device", "dtype", "batch_size")  # of these, what the photo
 def by_photo(
     context: typer.Context, possible: bool, table: Path | None = None, columns: Sequence[str] = ()
 ) -> bool:
-    """Whether the photo engine makes what is asked for: by --engine, or by what else is given.
-
-    Args:
-        possible: a photo and an expression are given, and nothing that the engine lacks.
-        table: of many pictures; if it has anything in one of `columns`, diffusion makes all of them.
-    """
-    from mien.types import InputError
-
+    """Whether the photo engine makes what is asked for: by --engine, or by what else is given. possible: a photo and an
+    expression are given, and nothing that the engine lacks. table: of many pictures; if it has anything in one of
+    `columns`, diffusion makes all of them."""
     engine, region = str(context.params["engine"]), str(context.params["region"])
     choice(engine, ENGINES, "engine")
     choice(region, REGIONS, "region")
@@ -275,8 +258,6 @@ def by_photo(
     photo = [spelt(context, name) for name in OF_PHOTO if name in given]
     diffusion = [spelt(context, name) for name in OF_DIFFUSION if name in given and name not in HARMLESS]
     if table is not None and engine != "diffusion":
-        from mien.tables import fills
-
         diffusion += [f"the column {name}" for name in columns if fills(table, (name,))]
     other = context.params["backbone"] != "mini"
     if engine == "diffusion" or (engine == "auto" and (other or diffusion or not possible)):
@@ -298,32 +279,18 @@ def by_photo(
     return True
 
 
-def photo_wish(context: typer.Context, kind: str) -> PhotoWish:
-    """The photo engine's wish of what is given. Raises `InputError` for a face that is none."""
-    given = context.params
-    return PhotoWish(
-        kind=kind,
-        strength=given["strength"],
-        relative=given["relative"],
-        region=given["region"],
-        teeth=given["teeth"],
-        finish=given.get("finish"),
-        finish_strength=given.get("finish_strength", FINISH_STRENGTH),
-        face="all" if given["face"] == "all" and kind == "reface" else parse_face(given["face"]),
-        identity_face=parse_face(given.get("identity_face") or "largest"),
-        expression_face=parse_face(given["expression_face"]),
-    )
+Wish = TypeVar("Wish", PortraitWish, RefaceWish, PhotoWish)
 
 
-Wish = TypeVar("Wish", PortraitWish, RefaceWish)
-
-
-def diffusion_wish(context: typer.Context, kind: type[Wish]) -> Wish:
-    """Diffusion's wish of what is given. Raises `InputError` for a face that is none."""
-    names = [field.name for field in fields(kind) if field.name in context.params]
+def wish_of(context: typer.Context, form: type[Wish], **more: Any) -> Wish:
+    """What is given, as a wish; `more`: what no option says. Raises `InputError` for a face that is none."""
+    names = [field.name for field in fields(form) if field.name in context.params]
     given: dict[str, Any] = {name: context.params[name] for name in names}
-    given |= {name: parse_face(given[name]) for name in names if name.endswith("face")}
-    return kind(**given)
+    for name in names:
+        every = name == "face" and given[name] == "all" and more.get("kind") == "reface"
+        if name.endswith("face") and not every:
+            given[name] = parse_face(given[name])
+    return form(**given, **more)
 
 
 def is_given(context: typer.Context, name: str) -> bool:
@@ -334,11 +301,7 @@ def is_given(context: typer.Context, name: str) -> bool:
 
 def check_mode(context: typer.Context, single: Sequence[str]) -> None:
     """One picture, the rows of --pairs, or a picture again by --from: `InputError` if what is given belongs to another.
-
-    `single`: the parameters that say what one picture is made of.
-    """
-    from mien.types import InputError
-
+    `single`: the parameters that say what one picture is made of."""
     given = context.params
     if (given["pairs"] is None) != (given["out_dir"] is None):
         raise InputError("--pairs FILE.csv and --out-dir DIR belong together: give both.")
@@ -360,6 +323,5 @@ def check_mode(context: typer.Context, single: Sequence[str]) -> None:
 def spelt(context: typer.Context, name: str) -> str:
     """A parameter as it is written: --output, IDENTITY."""
     (found,) = (one for one in context.command.params if one.name == name)
-    return (
-        found.opts[0] if found.param_type_name == "option" else str(getattr(found, "metavar", None) or name)
-    )
+    name = str(getattr(found, "metavar", None) or name)
+    return found.opts[0] if found.param_type_name == "option" else name

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from mien.cli.console import progress_bar, tell
+from mien.errors import InputError
+from mien.files import check_writable
 
 
 def numbered(path: Path, count: int) -> list[Path]:
@@ -22,7 +24,6 @@ def check_places(places: Sequence[Path], given: Iterable[Path] = (), overwrite: 
     """Before long work: `InputError` if these pictures could not be written, one would replace what was `given`, or,
     unless
     `overwrite`, what `mien` did not make."""
-    from mien.files import check_writable
     from mien.provenance import check_format, check_surroundings
 
     check_surroundings()
@@ -35,8 +36,7 @@ def check_places(places: Sequence[Path], given: Iterable[Path] = (), overwrite: 
 
 def keep(places: Iterable[Path], overwrite: bool) -> None:
     """`InputError` if a picture or film would replace one that `mien` did not make, unless `overwrite`."""
-    from mien.provenance.ours import is_replaceable
-    from mien.types import InputError
+    from mien.provenance.animation import is_replaceable
 
     for place in places:
         if not overwrite and not is_replaceable(place):
@@ -45,8 +45,6 @@ def keep(places: Iterable[Path], overwrite: bool) -> None:
 
 def keep_tables(places: Sequence[Path], begins: str, overwrite: bool) -> None:
     """The same of texts that are written together; the first tells whose they are, by its beginning."""
-    from mien.types import InputError
-
     there = [place for place in places if os.path.lexists(place)]
     if overwrite or not there:
         return
@@ -91,8 +89,6 @@ def files(paths: Iterable[Path]) -> set[Hashable]:
 
 def spare(given: Collection[Hashable], places: Iterable[Path]) -> None:
     """`InputError` if one of `places`, which are written, is among the `files` that are `given`, or is there twice."""
-    from mien.types import InputError
-
     taken: set[Hashable] = set()
     for place in places:
         (file,) = files([place])
@@ -116,9 +112,8 @@ def expression_files(expression: str | None) -> list[Path]:
 
 def place_again(output: Path, source: Path, chosen: bool) -> Path:
     """Where `--from` writes: where nobody has `chosen`, not over the picture that is made again, but beside it."""
-    return (
-        output if chosen or files([output]) != files([source]) else output.with_stem(f"{output.stem}-again")
-    )
+    beside = output.with_stem(f"{output.stem}-again")
+    return output if chosen or files([output]) != files([source]) else beside
 
 
 def remind(quiet: bool) -> None:

@@ -121,8 +121,8 @@ def read_rows(
 
 
 def seed_of(cells: Cells, otherwise: int) -> int:
-    """The row's seed, or the run's where the cell is empty. Raises `InputError`: it is no whole number from 0, or too
-    large for a generator."""
+    """The row's seed, or the run's where the cell is empty. Raises `InputError`: it is not a whole number from 0,
+    or too large for a generator."""
     seed = cells.get("seed")
     if not seed:
         return otherwise

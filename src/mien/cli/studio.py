@@ -11,6 +11,7 @@ import typer
 
 from mien.cli import options
 from mien.cli.console import choice, say
+from mien.errors import InputError
 
 
 def studio(
@@ -38,7 +39,6 @@ def studio(
     Other people's faces need their consent. Nothing leaves this machine.
     """
     from mien.provenance import check_surroundings
-    from mien.types import InputError
 
     check_surroundings()
     if adapter is not None and not backbone:
@@ -63,30 +63,27 @@ def studio(
 
 def choices(more: list[str], adapter: str | None = None) -> tuple[dict[str, str], dict[str, str]]:
     """What people choose from, by name: mini and `more` -> what `load_backbone` takes, and which have `adapter`. Raises
-    `InputError`: a model is not there or has no adapter, or two have one name.
-
-    Models of the hub are fetched now, so that no job does it while others wait.
-    """
+    `InputError`: a model is not there or has no adapter, or two have one name. Models of the hub are fetched now, so
+    that no job does it while others wait."""
     from mien import preflight
-    from mien.types import InputError
     from mien.weights.adapters import read_adapter_spec
-    from mien.weights.bases import SPECS, find_folder
+    from mien.weights.bases import HUB_IDS, find_folder
 
     found, adapters = {"mini": "mini"}, {}
     for model in dict.fromkeys(more):
         if "/" not in model and not Path(model).is_dir():
-            choice(model, SPECS, "backbone")
-        if adapter is not None and model in SPECS:
+            choice(model, HUB_IDS, "backbone")
+        if adapter is not None and model in HUB_IDS:
             preflight.check(model, adapter)
         elif adapter is not None:
             read_adapter_spec(Path(adapter))
-        own = model not in SPECS and Path(model).expanduser().is_dir()
+        own = model not in HUB_IDS and Path(model).expanduser().is_dir()
         holds_one = model == "mini" or (own and (Path(model).expanduser() / "adapter").is_dir())
         if adapter is None and not holds_one:
-            raise InputError(f"{model} is no folder that holds an adapter/: add --adapter FOLDER.")
+            raise InputError(f"{model} is not a folder that holds an adapter/: add --adapter FOLDER.")
         folder = find_folder(model).resolve()
         name = folder.name if own else model
-        if own and (name in found or name in SPECS):
+        if own and (name in found or name in HUB_IDS):
             name = f"{folder.parent.name}/{name}"
         if name in found and name != "mini":
             raise InputError(f"Two models would be called {name}: rename the folder of one.")

@@ -9,6 +9,7 @@ import typer
 
 from mien.cli import options
 from mien.cli.console import group, print_json, say
+from mien.errors import InputError
 
 app = group("Let people judge pictures of several methods, blind.")
 
@@ -48,10 +49,8 @@ def make(
     The page shows every picture of every method in an order of each rater's own, does not say who made it, and saves
     the answers to a file. They are evaluated by `mien study evaluate`.
     """
-    from mien.types import InputError
-
     if output.suffix.lower() not in (".html", ".htm"):
-        raise InputError(f"{output} is no page: name it .html.")
+        raise InputError(f"{output} is not a page: name it .html.")
     for path in (output, output.with_suffix(".key.json")):
         if path.exists() and not overwrite:
             raise InputError(f"{path} is there already: choose another name, or --overwrite.")
@@ -64,9 +63,7 @@ def make(
         raise InputError(wrong[0])
     study, key = write(rows, output, question or RATINGS, seed, size)
     answers = len(study.trials) * len(study.questions)
-    print(
-        f"{output}: {len(study.trials)} pictures of {len(study.methods)} methods, {answers} answers a rater"
-    )
+    print(f"{output}: {len(study.trials)} pictures, {len(study.methods)} methods, {answers} answers a rater")
     print(f"{key}: which method made which; keep it from raters")
 
 

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from mien.errors import InputError
+
 
 def train(
     recipe: Annotated[
@@ -25,8 +27,6 @@ def train(
 ) -> None:
     """Train what RECIPE says; started again, it resumes from its last checkpoint."""
     import math
-
-    from mien.types import InputError
 
     if minutes is not None and not minutes > 0:
         raise InputError(f"--minutes must be more than 0, not {minutes:g}.")

@@ -8,19 +8,10 @@ from typing import Annotated
 
 import typer
 
-from mien.cli import options
+from mien.cli import options, pictures
 from mien.cli.console import choice, print_json, tell
-from mien.cli.pictures import (
-    check_given,
-    check_places,
-    expression_files,
-    files,
-    keep,
-    remind,
-    spare,
-    steps_bar,
-)
-from mien.making.wishes import PortraitWish
+from mien.errors import InputError
+from mien.making.wishes import PhotoWish, PortraitWish
 
 MOVING = (".gif", ".mp4", ".webp")
 
@@ -62,8 +53,8 @@ def travel(
     guidance: options.Guidance = None,
     id_scale: options.IdScale = 1.0,
     expression_scale: options.ExpressionScale = 1.0,
-    face: Annotated[str, typer.Option(help="Whose face: largest, left, right, or N from 0.")] = "largest",
-    expression_face: Annotated[str, typer.Option(help="The same for pictures of expressions.")] = "largest",
+    face: options.Face = "largest",
+    expression_face: options.ExpressionFace = "largest",
     device: options.Device = "auto",
     dtype: options.Dtype = "auto",
     backbone: options.Backbone = "mini",
@@ -86,42 +77,39 @@ def travel(
     from mien.pipelines import travel as journeys
     from mien.provenance import FORMATS
     from mien.provenance.animation import check_animation
-    from mien.types import InputError
 
     if output.suffix.lower() in MOVING:
         check_animation(output)
     else:
         if output.suffix.lower() not in FORMATS:
-            raise InputError(
-                f"{output} is no film or sheet: end the name in {', '.join(MOVING)} or .png."
-            )
-        check_places([output], overwrite=overwrite)
+            raise InputError(f"{output} is no film or sheet: end the name in {', '.join(MOVING)} or .png.")
+        pictures.check_places([output], overwrite=overwrite)
         if sheet or back:
             raise InputError(f"{output} is a sheet: --sheet and --back go with a film ({', '.join(MOVING)}).")
     if sheet:
-        check_places([sheet], overwrite=overwrite)
-    given = [identity, *(path for stop in stops for path in expression_files(stop))]
-    spare(files(given), [output, *([sheet] if sheet else [])])
-    keep([output], overwrite)
+        pictures.check_places([sheet], overwrite=overwrite)
+    given = [identity, *(path for stop in stops for path in pictures.expression_files(stop))]
+    pictures.spare(pictures.files(given), [output, *([sheet] if sheet else [])])
+    pictures.keep([output], overwrite)
     places = journeys.sweep(stops) if sweep else [parse(stop) for stop in stops]
     journeys.positions(len(places), frames)  # refuses too few frames
-    check_given([identity], None)  # a mistake is told before the model is loaded
-    remind(quiet)
+    pictures.check_given([identity], None)  # a mistake is told before the model is loaded
+    pictures.remind(quiet)
     from mien.making import films
 
     if by_photo:
         from mien.making.photographs import Photographs
 
-        photographs = Photographs(options.photo_wish(context, "portrait"), tell)
-        with steps_bar(quiet) as progress:
+        photographs = Photographs(options.wish_of(context, PhotoWish, kind="portrait"), tell)
+        with pictures.steps_bar(quiet) as progress:
             film = films.photo_travel(photographs, identity, places, frames, callback=progress)
     else:
-        wish = options.diffusion_wish(context, PortraitWish)
+        wish = options.wish_of(context, PortraitWish)
         from mien.making.model import Model
         from mien.making.portraits import Portraits
 
         portraits = Portraits(Model(backbone, device, dtype, adapter), wish, tell)
-        with steps_bar(quiet) as progress:
+        with pictures.steps_bar(quiet) as progress:
             film = films.travel(portraits, identity, places, frames, prompt, seed, callback=progress)
     written = film.write(output, sheet, fps, back)
     seconds = time.perf_counter() - began

@@ -92,7 +92,7 @@ def load_quality(name: str = "auto") -> Quality:
     if name == "auto":
         name = "liqe" if find_spec("pyiqa") else "plain"
     if name not in QUALITIES:
-        raise InputError(f"{name} is no quality measure: choose {', '.join(QUALITIES)}.")
+        raise InputError(f"{name} is not a quality measure: choose {', '.join(QUALITIES)}.")
     return {"liqe": Liqe, "plain": PlainQuality, "none": NoQuality}[name]()
 
 
@@ -139,7 +139,7 @@ def distances(target: Seen, reference: Seen) -> dict[str, float]:
 
 
 def judge(scores: dict[str, float], quality: float, limits: Limits) -> str | None:
-    """Why a pair is rejected, the first of: a score that is no number (NaN), low quality, expression changed (Exp,
+    """Why a pair is rejected, the first of: a score that is not a number (NaN), low quality, expression changed (Exp,
     LMS), same person; None: kept. A reason is a phrase, a colon and the number. `limits` must be complete."""
     assert limits.quality is not None and limits.id_distance is not None
     for name, value in {"quality": quality, **scores}.items():

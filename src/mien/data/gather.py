@@ -69,7 +69,7 @@ def open_source(place: str, identity: str = "none", prompt: str = "") -> Source:
     tars = sorted(path.glob("*.tar")) if path.is_dir() else [Path(p) for p in sorted(glob.glob(place))]
     if not tars or any(p.suffix != ".tar" for p in tars):
         raise InputError(
-            f"{place} is no folder of pictures ({', '.join(SUFFIXES)}), no .tar and no dataset: give one."
+            f"{place} is not a folder of pictures ({', '.join(SUFFIXES)}), a .tar or a dataset: give one."
         )
     return Source(lambda: _samples(tars, identity, prompt, label), None)
 
@@ -153,10 +153,9 @@ def _dataset(name: str, identity: str, prompt: str, label: Label) -> Source:
         raise InputError('Hugging Face datasets need datasets: pip install "mien[datasets]".') from error
     place, _, split = name.partition(":") if not Path(name).exists() else (name, "", "")
     try:
-        if _saved(Path(place)):
-            data = datasets.load_from_disk(place)
-        else:
-            data = datasets.load_dataset(place)
+        files = (Path(place) / "state.json", Path(place) / "dataset_dict.json")
+        saved = any(file.is_file() for file in files)
+        data = (datasets.load_from_disk if saved else datasets.load_dataset)(place)
     except (OSError, ValueError, RuntimeError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(f"The dataset {name} cannot be loaded ({reason}): check its name.") from error
@@ -184,10 +183,6 @@ def _dataset(name: str, identity: str, prompt: str, label: Label) -> Source:
             yield Item(f"{i:08d}_{file}" if file else f"{i:08d}", read, person, text or known[1])
 
     return Source(items, len(data))
-
-
-def _saved(folder: Path) -> bool:
-    return (folder / "state.json").is_file() or (folder / "dataset_dict.json").is_file()
 
 
 def _read_cell(data: bytes | None, path: str | None) -> bytes:

@@ -22,12 +22,9 @@ PARTS = "parts"
 
 
 class Growing:
-    """Tables of a root, a folder that is made, that grow together.
-
-    Args:
-        tables: file name of each table → its columns. The last one says which parts are whole.
-        facts: what holds for all rows; a set made with other facts is refused. made_by: the command, for messages.
-    """
+    """Tables of a root, a folder that is made, that grow together. tables: file name of each table → its columns. The
+    last one says which parts are whole. facts: what holds for all rows; a set made with other facts is refused.
+    made_by: the command, for messages."""
 
     def __init__(
         self, root: Path, tables: dict[str, dict[str, Any]], facts: dict[str, Any], made_by: str
@@ -59,9 +56,7 @@ class Growing:
         """The number of the next part: one that no part, and no shard of the set's own table, has."""
         used = [*self.parts, -1]
         for folder in self.root.glob("*/"):
-            used += [
-                int(path.stem) for path in folder.glob("*.tar") if path.stem.isdigit() and self._whole(path)
-            ]
+            used += [int(p.stem) for p in folder.glob("*.tar") if p.stem.isdigit() and self._whole(p)]
         return max(used) + 1
 
     def add(self, number: int, rows: dict[str, Sequence[Any]]) -> None:

@@ -19,8 +19,7 @@ from mien.data import filters
 from mien.data.pairs import Triple, read_triples
 from mien.data.records import Manifest
 from mien.files import write_text
-from mien.metrics import chart
-from mien.metrics.document import render
+from mien.metrics.document import render, ridges
 from mien.types import FloatArray, InputError
 
 PAGE, NUMBERS = "summary.html", "summary.json"
@@ -84,6 +83,11 @@ def _page(
     targets = list(dict.fromkeys(t.target for t in kept))[:samples]
     out = [t for t in triples if t.reason is not None and t.reference is not None][:samples]
     limits = facts["made"].get("limits", {})
+    drawn = {}
+    for score, title in SCORES.items():
+        groups = (("all", "var(--base)", triples), ("kept", "var(--m0)", kept))
+        series = [(name, colour, found) for name, colour, of in groups if len(found := values(of, score))]
+        drawn[score] = ridges(series, title)
     return render(
         "idi.html.jinja",
         title="mien data idi",
@@ -96,10 +100,7 @@ def _page(
         scores=SCORES,
         shown=[_row(target, [t for t in kept if t.target == target], manifest, source) for target in targets],
         rejected=[_row(t.target, [t], manifest, source) for t in out],
-        charts=[
-            (title, limits.get(score), Markup(_histogram(triples, kept, score, title)))
-            for score, title in SCORES.items()
-        ],
+        charts=[(title, limits.get(score), Markup(drawn[score])) for score, title in SCORES.items()],
         made=json.dumps(facts["made"], indent=1),
     )
 
@@ -126,9 +127,3 @@ def _thumbnail(manifest: Manifest, key: str) -> Image.Image:
         image = Image.new("RGB", (THUMBNAIL, THUMBNAIL), "grey")  # it has gone since
     image.thumbnail((THUMBNAIL, THUMBNAIL), Image.Resampling.LANCZOS)
     return image
-
-
-def _histogram(triples: Sequence[Triple], kept: Sequence[Triple], score: str, title: str) -> str:
-    groups = (("all", "var(--base)", triples), ("kept", "var(--m0)", kept))
-    series = [(name, colour, found) for name, colour, of in groups if len(found := values(of, score))]
-    return chart.ridges(series, title)

@@ -108,8 +108,7 @@ def _kept(manifest: Manifest, made: Sequence[Made]) -> tuple[list[tuple[str, byt
         person = rows[f"{triple.key}.target.jpg"]
         rows[files[-1][0]] = replace(record, split=person.split)
         facts = {name: getattr(triple, name) for name in ("prompt", "method", "exp", "lms", "id_distance")}
-        text = json.dumps(
-            {**facts, "target": triple.target, "source": triple.source, "identity": person.identity}
-        )
+        facts |= {"target": triple.target, "source": triple.source, "identity": person.identity}
+        text = json.dumps(facts)
         files.append((f"{triple.key}.json", text.encode()))
     return files, rows

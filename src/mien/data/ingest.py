@@ -17,7 +17,6 @@ import numpy as np
 from PIL import Image
 
 from mien.data import records
-from mien.data.captions import background_colour, light_words
 from mien.data.filters import MIN_QUALITY, Quality, crop_quality, load_quality
 from mien.data.gather import Item, Source
 from mien.data.growing import Growing, alone
@@ -31,6 +30,19 @@ from mien.images import decode_image
 from mien.spread import Cluster, spread
 from mien.types import ByteImage, Face, FloatArray, InputError
 
+NAMED_COLOURS: dict[str, tuple[int, int, int]] = {
+    "black": (20, 20, 20),
+    "white": (235, 235, 235),
+    "grey": (128, 128, 128),
+    "brown": (110, 75, 45),
+    "red": (180, 50, 45),
+    "green": (75, 120, 65),
+    "blue": (70, 105, 170),
+    "yellow": (210, 185, 90),
+    "pink": (215, 160, 165),
+}
+# Cheeks on the picture's left and right, clear of eyes, nose and mouth in every expression.
+_LEFT_CHEEK, _RIGHT_CHEEK = 50, 280
 FRAMINGS = ("canonical", "ffhq", "none")
 WHICH = ("largest", "all", "single")
 TOGETHER = 16  # pictures decoded at once
@@ -60,9 +72,9 @@ class Options:
 
     def __post_init__(self) -> None:
         if self.framing not in FRAMINGS:
-            raise InputError(f"{self.framing} is no framing: choose {', '.join(FRAMINGS)}.")
+            raise InputError(f"{self.framing} is not a framing: choose {', '.join(FRAMINGS)}.")
         if self.faces not in WHICH:
-            raise InputError(f"{self.faces} is no choice of faces: choose {', '.join(WHICH)}.")
+            raise InputError(f"{self.faces} is not a choice of faces: choose {', '.join(WHICH)}.")
         if not 16 <= self.size <= 4096 or self.shard < 1 or self.min_face < 1:
             raise InputError("Size is 16 to 4096 px; shard and min_face are at least 1: correct them.")
 
@@ -107,9 +119,8 @@ def ingest(
 
         names = observer.analyser, observer.recogniser, quality.name
         anew = partial(_Maker.load, *names, limit, options)
-        together = (
-            batch for part in batches(new(), options.shard) for batch in batches(iter(part), TOGETHER)
-        )
+        parts = batches(new(), options.shard)
+        together = (batch for part in parts for batch in batches(iter(part), TOGETHER))
         part: list[tuple[Record, bytes | None]] = []
         pictures = 0
         for found in spread(anew if cluster else make, together, cluster, ordered=True):
@@ -255,9 +266,8 @@ def frame(pixels: ByteImage, face: Face, framing: str, size: int) -> tuple[ByteI
     landmarks = align.transform_points(face.landmarks, matrix)
     yaw, pitch, roll = face.pose
     turned = 180 - (180 - roll - pose.tilt(matrix)) % 360  # in (-180, 180]
-    framed = replace(
-        face, box=bounding_box(landmarks), landmarks=landmarks, pose=np.array([yaw, pitch, turned])
-    )
+    angles = np.array([yaw, pitch, turned])
+    framed = replace(face, box=bounding_box(landmarks), landmarks=landmarks, pose=angles)
     return align.warp(pixels, matrix, size), framed
 
 
@@ -280,9 +290,8 @@ def _key(sha: str) -> str:
 
 def _rejected(item: Item | Record, reason: str, sha: str | None) -> Record:
     name = hashlib.sha256(item.name.encode("utf-8", "surrogateescape")).hexdigest()
-    return Record(
-        key=f"x{_key(name)}", name=item.name, identity=item.identity, source_sha256=sha, reason=reason
-    )
+    key = f"x{_key(name)}"
+    return Record(key=key, name=item.name, identity=item.identity, source_sha256=sha, reason=reason)
 
 
 def _split(manifest: Manifest, same_person: float | None) -> Manifest:
@@ -293,9 +302,8 @@ def _split(manifest: Manifest, same_person: float | None) -> Manifest:
         table = _set(table, "identity", clusters(manifest, same_person), pa.string())
     pairs = zip(table.column("identity").to_pylist(), manifest.values("name"), strict=True)
     held = [is_held_out_key(who) if who else is_held_out(name) for who, name in pairs]
-    return Manifest(
-        _set(table, "split", [HELD_OUT if h else TRAIN for h in held], pa.string()), manifest.root
-    )
+    split = [HELD_OUT if h else TRAIN for h in held]
+    return Manifest(_set(table, "split", split, pa.string()), manifest.root)
 
 
 def clusters(manifest: Manifest, same_person: float) -> list[str | None]:
@@ -318,3 +326,29 @@ def clusters(manifest: Manifest, same_person: float) -> list[str | None]:
 
 def _set(table: Any, name: str, values: list[Any], kind: Any) -> Any:
     return table.set_column(table.column_names.index(name), name, records.arrow().array(values, kind))
+
+
+def background_colour(crop: ByteImage) -> str:
+    """Name of the colour nearest to the median of a crop's two upper corners."""
+    side = max(4, crop.shape[0] // 10)
+    corners = np.concatenate([crop[:side, :side].reshape(-1, 3), crop[:side, -side:].reshape(-1, 3)])
+    median = np.median(corners, axis=0)
+    return min(NAMED_COLOURS, key=lambda name: float(((median - NAMED_COLOURS[name]) ** 2).sum()))
+
+
+def light_words(crop: ByteImage, landmarks: FloatArray) -> str:
+    """Where the light comes from, or how much of it there is; "" when it is even and ordinary."""
+    size = crop.shape[0]
+    grey = crop.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32)
+
+    def brightness(point: int) -> float:
+        x, y = np.clip(landmarks[point, :2].astype(int), 4, size - 5)
+        return float(grey[y - 4 : y + 5, x - 4 : x + 5].mean())
+
+    left, right = brightness(_LEFT_CHEEK), brightness(_RIGHT_CHEEK)
+    if left > 1.35 * right + 8:
+        return "light from the left"
+    if right > 1.35 * left + 8:
+        return "light from the right"
+    middle = grey[size // 4 : -size // 4, size // 4 : -size // 4].mean()
+    return "dark light" if middle < 75 else "bright light" if middle > 185 else ""

@@ -26,6 +26,7 @@ from mien.types import Face, FloatArray, InputError
 FORMAT = 1
 MANIFEST = "manifest.parquet"
 TRAIN, HELD_OUT = "train", "held_out"
+
 _WIDTHS = {"box": 4, "landmarks": 478 * 3, "blendshapes": 52, "pose": 3}
 
 
@@ -164,11 +165,8 @@ def read_table(path: Path, types: dict[str, Any], made_by: str) -> Any:
 
 
 class Manifest:
-    """The rows of a set, and its pictures.
-
-    Args:
-        table: with the columns of `columns()`. root: the folder its paths are relative to.
-    """
+    """The rows of a set, and its pictures. table: with the columns of `columns()`. root: the folder its paths are
+    relative to."""
 
     def __init__(self, table: Any, root: str | Path) -> None:
         self.table = table
@@ -220,9 +218,8 @@ class Manifest:
         width = _WIDTHS.get(name) or max((len(v) for v in column if v.is_valid), default=0)
         if name in _WIDTHS:
             flat = column.values.to_numpy(zero_copy_only=False)
-            found = np.array(flat[column.offset * width :][: len(self) * width], np.float32).reshape(
-                -1, width
-            )
+            rows = flat[column.offset * width :][: len(self) * width]
+            found = np.array(rows, np.float32).reshape(-1, width)
             found[column.is_null().to_numpy(zero_copy_only=False)] = np.nan
         else:
             rows = [v.values.to_numpy() if v.is_valid else np.full(width, np.nan) for v in column]

@@ -66,7 +66,7 @@ def read_shard(path: Path) -> Iterator[tuple[str, dict[str, bytes]]]:
                 key = name
                 sample[extension.lower()] = stream.read()
     except (OSError, tarfile.TarError, EOFError) as error:
-        raise InputError(f"{path} is no tar that can be read ({error}): give a WebDataset shard.") from error
+        raise InputError(f"{path} is not a readable tar ({error}): give a WebDataset shard.") from error
     if sample:
         yield key, sample
 

@@ -107,11 +107,9 @@ def improved_midpoint(
     predicted: Tensor | None = None,
     **_: Any,
 ) -> Tensor:
-    """Improved midpoint sampling (DiffSFSR, section "improved midpoint sampling"). Arguments: see `Estimator`.
-
-    z_0 by `one_step`; z_{t1} from q(z_{s-1} | z_s, z_0) (DiffSFSR Eq. 2) walked from t to t1 with z_0 held, in one
-    draw of `posterior_step`; z0* by one step from z_{t1} (DiffSFSR Eq. 9).
-    """
+    """Improved midpoint sampling (DiffSFSR, section "improved midpoint sampling"). Arguments: see `Estimator`. z_0 by
+    `one_step`; z_{t1} from q(z_{s-1} | z_s, z_0) (DiffSFSR Eq. 2) walked from t to t1 with z_0 held, in one draw of
+    `posterior_step`; z0* by one step from z_{t1} (DiffSFSR Eq. 9)."""
     if predicted is None:
         predicted = predict_noise(z_t, t, conditions)
     noise = draw_like(z_t, rng) if posterior_noise else None

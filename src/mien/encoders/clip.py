@@ -37,10 +37,8 @@ MARGIN = 0.25  # of the face's larger side, kept around it on every side
 
 
 class ClipExpression:
-    """A picture's face, cut out square with some margin, as CLIP's projected image embedding [width].
-
-    The cut keeps what the face does and leaves out most of the scene, which is not to be transferred.
-    """
+    """A picture's face, cut out square with some margin, as CLIP's projected image embedding [width]. The cut keeps
+    what the face does and leaves out most of the scene, which is not to be transferred."""
 
     name = "clip"
 

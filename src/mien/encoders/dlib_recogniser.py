@@ -93,12 +93,9 @@ class DlibRecogniser:
 
 
 def chip(image: Image.Image, face: Face) -> ByteImage:
-    """The face upright in [150, 150, 3] uint8 RGB, as dlib's recogniser was trained on it.
-
-    MediaPipe's five points give embeddings within 0.12 of those by dlib's own predictor on average (UTKFace and LFW
-    crops), as near as a second run of dlib's detector comes. Outside the picture its edge is repeated, not dlib's black
-    (0.15).
-    """
+    """The face upright in [150, 150, 3] uint8 RGB, as dlib's recogniser was trained on it. MediaPipe's five points give
+    embeddings within 0.12 of those by dlib's own predictor on average (UTKFace and LFW crops), as near as a second run
+    of dlib's detector comes. Outside the picture its edge is repeated, not dlib's black (0.15)."""
     return chip_of_pixels(np.asarray(image.convert("RGB")), face.landmarks)
 
 

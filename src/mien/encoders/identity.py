@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from mien import weights
 from mien.encoders import appearance
 from mien.face.align import crop_matrix, warp
-from mien.face.network import Trunk, read_network
+from mien.face.network import Trunk, load_network
 from mien.types import Face
 
 EMBEDDING = 128
@@ -44,10 +44,7 @@ class Recogniser(nn.Module):
 
 def load_recogniser(path: Path) -> Recogniser:
     """The trained recogniser, in evaluation mode and frozen."""
-    config, tensors = read_network(path)
-    network = Recogniser(**config)
-    network.load_state_dict(tensors)
-    return network.requires_grad_(False).eval()
+    return load_network(Recogniser, path)
 
 
 @cache

@@ -99,11 +99,11 @@ def find(text: str) -> Meaning | None:
 def _words(words: list[str]) -> Meaning | None:
     if not 0 < len(words) <= MOST_WORDS:
         return None
-    content = [word for word in words if word not in _fillers()]
-    plain = [word for word in content if word not in _degrees()]
+    content = [word for word in words if word not in _lists()["fillers"]]
+    plain = [word for word in content if word not in _content()["degrees"]]
     degree = 1.0
     for word in content:
-        degree *= _degrees().get(word, 1.0)
+        degree *= _content()["degrees"].get(word, 1.0)
     looking = [word for word in words if word in content or word.startswith("look")]  # "looking to the left"
     for some, share in ((words, 1.0), (looking, 1.0), (content, 1.0), (plain, degree)):
         if (meaning := _phrase(some)) is not None:
@@ -173,11 +173,11 @@ def near(text: str) -> str:
     words = _split(text)
     if (name := _elsewhere().get(_bare("-".join(words)))) is not None:
         return labels.asked([name])
-    if set(words) & set(_content()["negations"].split()):
+    if set(words) & _lists()["negations"]:
         return ""
-    words = [word for word in words if word not in _fillers() and word not in _degrees()]
+    words = [word for word in words if word not in _lists()["fillers"] and word not in _content()["degrees"]]
     if len(words) == 1:
-        if words[0] in _others():
+        if words[0] in _lists()["other"]:
             return ""
         single = {form: form for forms in _index() if len(forms) == 1 for form in forms}
         single |= {f"{_before_ing(form)}ing": form for form in single}
@@ -185,7 +185,7 @@ def near(text: str) -> str:
         ordered = sorted(single, key=lambda form: form != names[single[form]])
         return labels.nearest(words[0], ordered, lambda form: names[single[form]], single.get)
     known = {word: found.name for word in words if (found := _phrase([word])) is not None}
-    if any(word in _others() for word in words if word not in known):
+    if any(word in _lists()["other"] for word in words if word not in known):
         return ""
     return labels.asked(["+".join(list(dict.fromkeys(known.values()))[:3])] if known else [])
 
@@ -267,20 +267,14 @@ def _split(text: str) -> list[str]:
 
 @cache
 def _content() -> dict[str, Any]:
-    content: dict[str, Any] = json.loads(
-        Path(__file__).with_name("everyday.json").read_text(encoding="utf-8")
-    )
+    content: dict[str, Any] = json.loads(Path(__file__).with_name("everyday.json").read_text("utf-8"))
     return content
 
 
 @cache
-def _fillers() -> frozenset[str]:
-    return frozenset(_content()["fillers"].split())
-
-
-@cache
-def _others() -> frozenset[str]:
-    return frozenset(_content()["other"].split())
+def _lists() -> dict[str, frozenset[str]]:
+    """Words that say nothing ("fillers"), that mean something else ("other"), and that negate ("negations")."""
+    return {name: frozenset(_content()[name].split()) for name in ("fillers", "other", "negations")}
 
 
 @cache
@@ -291,11 +285,6 @@ def _elsewhere() -> dict[str, str]:
         for name, words in reversed(_content()["elsewhere"].items())
         for word in words.split()
     }
-
-
-def _degrees() -> dict[str, float]:
-    degrees: dict[str, float] = _content()["degrees"]
-    return degrees
 
 
 @cache
@@ -310,7 +299,7 @@ def _index() -> dict[tuple[str, ...], str]:
     for words, name in forms:
         found.setdefault(tuple(sorted(words)), name)
     for words, name in forms:
-        short = sorted(word for word in words if word not in _fillers())
+        short = sorted(word for word in words if word not in _lists()["fillers"])
         if len(short) > 1:
             found.setdefault(tuple(short), name)
     return found

@@ -40,11 +40,9 @@ def _prototypes() -> tuple[tuple[str, ...], FloatArray]:
 
 
 def mix(shapes: Mapping[str, float]) -> dict[str, float]:
-    """Blendshapes by name, in [0, 1], as a mix of words: weights above 0.02 that sum to 1, "neutral" among them.
-
-    The non-negative least squares fit of the words' prototypes (Lawson & Hanson 1974) to what exceeds a face at rest,
-    shortened to sum 1 if it is longer; what it lacks to 1 is neutral.
-    """
+    """Blendshapes by name, in [0, 1], as a mix of words: weights above 0.02 that sum to 1, "neutral" among them. The
+    non-negative least squares fit of the words' prototypes (Lawson & Hanson 1974) to what exceeds a face at rest,
+    shortened to sum 1 if it is longer; what it lacks to 1 is neutral."""
     from scipy.optimize import nnls
 
     beyond = np.array(

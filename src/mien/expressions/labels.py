@@ -111,7 +111,7 @@ def get(word: str) -> Label:
     known = labels()
     if word not in known:
         raise InputError(
-            f"{word!r} is no word for an expression{nearest(word, known)}: "
+            f"{word!r} is not a word for an expression{nearest(word, known)}: "
             "`mien expressions list` prints all 135."
         )
     return known[word]

@@ -8,6 +8,7 @@ The index is a Parquet file beside the pictures, one row a picture, paths relati
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -18,11 +19,12 @@ import numpy as np
 from PIL import Image
 
 from mien.data import records
+from mien.expressions import everyday, labels, reading
 from mien.expressions import faces as shipped
-from mien.expressions import labels, reading
-from mien.expressions.labelled import find_labelled
+from mien.expressions.faces import NEUTRAL
 from mien.expressions.spec import Part
-from mien.images import read_image
+from mien.images import SUFFIXES, read_image
+from mien.tables import read_table, stored
 from mien.types import Face, FloatArray, InputError
 
 INDEX = "expressions.parquet"
@@ -119,8 +121,11 @@ class Library:
         """The library in a folder, or of an index file. Raises `InputError`: there is none, or it is damaged."""
         file = Path(place) / INDEX if Path(place).is_dir() else Path(place)
         table = records.read_table(file, _columns(), "mien expressions build")
-        rows = [_entry(row) for row in table.to_pylist()]
-        return cls(file.parent, rows)
+        entries = []
+        for row in table.to_pylist():
+            arrays = {name: np.array(v, np.float32) for name, v in row.items() if isinstance(v, list)}
+            entries.append(Entry(**{**row, **arrays}))
+        return cls(file.parent, entries)
 
     def draw(
         self,
@@ -163,10 +168,8 @@ class Library:
         return found
 
     def mislabelled(self) -> list[Doubt]:
-        """Every usable picture that is nearer to a word of another cluster than to its own, most doubtful first.
-
-        Only words that the library has, and neutral, are compared with.
-        """
+        """Every usable picture that is nearer to a word of another cluster than to its own, most doubtful first. Only
+        words that the library has, and neutral, are compared with."""
         present = sorted({entry.word for entry in self.usable} | {shipped.NEUTRAL})
         centres = np.stack([self.centres[word] for word in present])
         clusters = np.array([_cluster(word) for word in present])
@@ -243,7 +246,60 @@ def _write(entries: list[Entry], file: Path) -> None:
     records.write_table(table, file)
 
 
-def _entry(row: dict[str, Any]) -> Entry:
-    for name in ("blendshapes", "pose", "vector"):
-        row[name] = None if row[name] is None else np.array(row[name], np.float32)
-    return Entry(**row)
+def find_labelled(place: str | Path) -> tuple[Path, list[tuple[str, str]]]:
+    """The root and (path relative to it, word) of every picture of a CSV file (columns path and word) or folder,
+    sorted.
+
+    In a folder, a picture's word is the name of the nearest folder around it, also as ``012_joy`` or ``joy-3`` and
+    below ``train/`` or ``test/``, which is how the 135-class set is laid out. Raises `InputError`: nothing is there, a
+    word is unknown, or a folder's name holds none.
+    """
+    place = Path(place)
+    if place.is_file() and place.suffix.lower() == ".csv":
+        return place.parent, _read_csv(place)
+    if not place.is_dir():
+        raise InputError(f"{place} is neither a folder nor a .csv file: give labelled pictures.")
+    found = []
+    for path in sorted(place.rglob("*")):
+        if path.suffix.lower() in SUFFIXES and path.is_file():
+            inside = path.relative_to(place)
+            word = next((w for folder in reversed(inside.parts[:-1]) if (w := _word_of(folder))), None)
+            if word is None:
+                stem = inside.parts[-2] if len(inside.parts) > 1 else place.name
+                near = _near(stem)
+                raise InputError(f"{path} lies in no folder named by a word{near}: rename it, or give a CSV.")
+            found.append((inside.as_posix(), word))
+    if not found:
+        raise InputError(f"{place} holds no pictures: put them into a folder for each word.")
+    return place, found
+
+
+def _word_of(folder: str) -> str | None:
+    name = re.sub(r"^[\d\W_]+|[\d\W_]+$", "", folder).casefold()
+    return name if name == NEUTRAL or name in labels.labels() else None
+
+
+def _near(name: str) -> str:
+    """Of the 135 words, those that an everyday word means ("happy"), else those that are spelt alike."""
+    known = everyday.find(name)
+    return labels.asked(list(known.words)) if known else labels.nearest(name.casefold()[:40], labels.labels())
+
+
+def _read_csv(place: Path) -> list[tuple[str, str]]:
+    def check(columns: Sequence[str]) -> None:
+        if not {"path", "word"} <= set(columns):
+            raise InputError(f"{place} line 1: give the columns path and word.")
+
+    found = []
+    for row in read_table(place, check).rows:
+        word = row.cells["word"].casefold()
+        if word != NEUTRAL and word not in labels.labels():
+            raise InputError(f"{place} line {row.line}: {word!r} is not a word{_near(word)}.")
+        path = stored(place.parent, row.cells["path"])
+        inside = path if Path(row.cells["path"]).is_absolute() else path.relative_to(place.parent)
+        found.append((inside.as_posix(), word))
+    if not found:
+        raise InputError(f"{place} has no rows: give the columns path and word.")
+    if len({path for path, _ in found}) < len(found):
+        raise InputError(f"{place} names a picture twice: give each once.")
+    return found

@@ -32,7 +32,7 @@ from typing import Any
 import numpy as np
 
 from mien.face.blendshapes import INDEX, NAMES
-from mien.files import write_text
+from mien.files import read_bytes, write_text
 from mien.types import FloatArray, InputError
 
 SCHEMA, VERSION = "mien.motion", 1
@@ -51,13 +51,8 @@ _LOOKS = (  # to the person's left, right, up, down: of the left eye, of the rig
 
 @dataclass(frozen=True)
 class Motion:
-    """How a face moves.
-
-    Attributes:
-        rate: frames a second. coefficients: [n, 52] in [0, 1]. pose: [n, 3] degrees.
-        rest: [52], and rest_pose: [3]; None: not known.
-        times: [n] seconds; None: as `rate` says.
-    """
+    """How a face moves. rate: frames a second. coefficients: [n, 52] in [0, 1]. pose: [n, 3] degrees. rest: [52], and
+    rest_pose: [3]; None: not known. times: [n] seconds; None: as `rate` says."""
 
     rate: Fraction
     coefficients: FloatArray
@@ -114,11 +109,7 @@ def read_motion(path: str | Path) -> Motion:
     """A motion file, checked before it is used. Raises `InputError`: it cannot be read, or is none; the sentence names
     what is wrong."""
     name = str(path)
-    try:
-        with Path(path).open("rb") as file:
-            data = file.read(LARGEST + 1)
-    except OSError as error:
-        raise InputError(f"{name} cannot be read ({str(error.strerror).lower()}).") from error
+    data = read_bytes(path, LARGEST + 1)
     if len(data) > LARGEST:
         raise InputError(f"{name} is over {LARGEST // 2**20} MB: cut the motion into shorter ones.")
     try:
@@ -126,7 +117,7 @@ def read_motion(path: str | Path) -> Motion:
     except InputError as error:
         raise InputError(str(error) if str(error).startswith(name) else f"{name}: {error}") from error
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{name} is no JSON of a motion ({_short(error)}): write it by --motion.") from error
+        raise InputError(f"{name} is not a motion's JSON ({_short(error)}): write it by --motion.") from error
 
 
 def from_json(content: Any, name: str) -> Motion:
@@ -136,7 +127,7 @@ def from_json(content: Any, name: str) -> Motion:
         return InputError(f"{name}: {what}")
 
     if not is_motion(content):
-        raise wrong(f'it is no motion: its "schema" has to be "{SCHEMA}".')
+        raise wrong(f'it is not a motion: its "schema" has to be "{SCHEMA}".')
     if content.get("version") != VERSION or isinstance(content.get("version"), bool):
         raise wrong(f"its version is {content.get('version')!r:.40}, this mien reads {VERSION}: update mien.")
     if unknown := sorted(content.keys() - KEYS):

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,21 +10,15 @@ import numpy as np
 from mien.expressions import everyday
 from mien.expressions.motion import read_motion, still, write_motion
 from mien.face.blendshapes import NAMES
-from mien.files import make_folder
+from mien.files import make_folder, user_folder
 from mien.types import FloatArray, InputError
 
-FOLDERS = {"darwin": "~/Library/Application Support", "win32": "~/AppData/Local"}
 NAME = re.compile(r"[^\W_][\w-]{0,39}")
 
 
 def folder() -> Path:
-    """Where they lie: ``mien/expressions`` in the platform's folder of data. Looking makes no folder. Raises
-    `InputError`: there is no home folder."""
-    data = os.environ.get("XDG_DATA_HOME") or FOLDERS.get(sys.platform, "~/.local/share")
-    try:
-        return Path(data, "mien", "expressions").expanduser()
-    except RuntimeError as error:
-        raise InputError("There is no home folder for expressions: set XDG_DATA_HOME or HOME.") from error
+    """Where they lie: ``mien/expressions`` in the platform's folder of data. Raises `InputError`: there is no home."""
+    return user_folder("data", "XDG_DATA_HOME", "expressions")
 
 
 def names() -> list[str]:
@@ -37,7 +29,7 @@ def names() -> list[str]:
 def check_name(name: str) -> None:
     """Whether an expression may have this name. Raises `InputError`: it is none, or means something already."""
     if not NAME.fullmatch(name):
-        raise InputError(f"{name!r:.60} is no name for an expression: use up to 40 letters, digits, hyphens.")
+        raise InputError(f"{name!r:.60} cannot name an expression: use up to 40 letters, digits, hyphens.")
     known = everyday.find(name)
     if known is not None and name.casefold() in (known.name, *known.forms):
         raise InputError(f"{name} is a word for an expression already: choose another name.")
@@ -56,7 +48,7 @@ def save(name: str, coefficients: FloatArray) -> Path:
 def remove(name: str) -> None:
     """Forget a name. Raises `InputError`: nothing is saved under it."""
     if name not in names():
-        raise InputError(f"{name!r:.60} is no saved expression: `mien expressions saved` lists them.")
+        raise InputError(f"{name!r:.60} is not a saved expression: `mien expressions saved` lists them.")
     (folder() / f"{name}.json").unlink()
 
 

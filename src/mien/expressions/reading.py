@@ -77,9 +77,8 @@ def complete(shapes: Mapping[str, float]) -> FloatArray:
 def numbers(shapes: Mapping[str, float]) -> Tensor:
     """Some blendshapes by name, in [0, 1] -> [57] float32, standardised: what the embedded default is told."""
     _, mean, covariance = _fitted()
-    zero, one = (
-        restore(torch.full((1, WIDTH), v), "expression")[0, :52].double().numpy() for v in (0.0, 1.0)
-    )
+    told = (restore(torch.full((1, WIDTH), v), "expression")[0, :52] for v in (0.0, 1.0))
+    zero, one = (values.double().numpy() for values in told)
     unit = one - zero  # of a standardised number
     # What was asked is not clamped: noise is measured against it.
     y = (complete(shapes) - zero) / unit

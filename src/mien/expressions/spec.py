@@ -33,6 +33,7 @@ from mien.expressions import everyday, labels, presets
 from mien.expressions.motion import from_json, is_motion
 from mien.face.blendshapes import INDEX
 from mien.face.subject import Subject
+from mien.files import read_bytes
 from mien.images import SUFFIXES
 from mien.types import InputError
 
@@ -76,12 +77,8 @@ class Part:
 
 @dataclass(frozen=True)
 class Expression:
-    """An expression that was asked for.
-
-    Attributes:
-        parts: at least one; what their weights lack to 1 is neutral.
-        text: how to write it again; of a picture its file's name alone, for provenance tells no paths.
-    """
+    """An expression that was asked for. parts: at least one; what their weights lack to 1 is neutral. text: how to
+    write it again; of a picture its file's name alone, for provenance tells no paths."""
 
     parts: tuple[Part, ...]
     text: str
@@ -104,11 +101,8 @@ class Expression:
 
 
 def parse(given: Given | Expression) -> Expression:
-    """Read a specification. Raises `InputError`: it says nothing that is known; the sentence names what is near.
-
-    Args:
-        given: a string or path of the language above, a PIL picture, or blendshapes by name.
-    """
+    """Read a specification. Raises `InputError`: it says nothing that is known; the sentence names what is near. given:
+    a string or path of the language above, a PIL picture, or blendshapes by name."""
     if isinstance(given, Expression):
         return given
     if isinstance(given, (Image.Image, Subject)):
@@ -117,7 +111,7 @@ def parse(given: Given | Expression) -> Expression:
         return _blendshapes(dict(given), "the blendshapes")
     if not isinstance(given, (str, Path)):
         raise InputError(
-            f"{type(given).__name__} is no expression: give a picture, word, emoji or blendshapes."
+            f"{type(given).__name__} is not an expression: give a picture, word, emoji or blendshapes."
         )
     text = str(given).strip()
     if not text:
@@ -180,7 +174,7 @@ def _weighted(item: str) -> tuple[str, float | None]:
     if not _WEIGHT.fullmatch(number):
         if Path(item).suffix.lower() in SUFFIXES:  # C:\smile.jpg
             return item, None
-        raise InputError(f"{number!r} is no weight of {name.strip() or 'nothing'}: write it as joy:0.5.")
+        raise InputError(f"{number!r} is not a weight of {name.strip() or 'nothing'}: write it as joy:0.5.")
     if not name.strip():
         raise InputError(f"{item!r} weighs nothing: write it as joy:0.5.")
     return name.strip(), float(number)
@@ -215,11 +209,7 @@ def _picture(name: str, weight: float) -> Part:
 def _file(path: Path) -> Expression:
     if path.suffix.lower() != ".json":
         return Expression((Part(1.0, picture=path),), path.name)
-    try:
-        with path.open("rb") as handle:
-            data = handle.read(MAX_LENGTH * 16 + 1)
-    except OSError as error:
-        raise InputError(f"{path} cannot be read ({str(error.strerror).lower()}).") from error
+    data = read_bytes(path, MAX_LENGTH * 16 + 1)
     if len(data) > MAX_LENGTH * 16:
         raise InputError(f"{path} is over {MAX_LENGTH * 16} bytes: give one face's blendshapes.")
     try:
@@ -241,14 +231,14 @@ def _json(text: str, name: str) -> Any:
         return json.loads(text, object_pairs_hook=once)
     except json.JSONDecodeError as error:
         raise InputError(
-            f"{name} is no valid JSON (line {error.lineno}, column {error.colno}: {error.msg}): "
+            f"{name} is not valid JSON (line {error.lineno}, column {error.colno}: {error.msg}): "
             'write it as {"jawOpen": 0.8}.'
         ) from error
     except (RecursionError, ValueError) as error:  # nested too deep; a number of thousands of digits
         raise (
             error
             if isinstance(error, InputError)
-            else InputError(f"{name} is no JSON of blendshapes: write it as" + ' {"jawOpen": 0.8}.')
+            else InputError(f"{name} is not a JSON object of blendshapes: write it as" + ' {"jawOpen": 0.8}.')
         ) from error
 
 
@@ -270,7 +260,7 @@ def _blendshapes(content: Any, name: str) -> Expression:
     shapes = {}
     for key, value in content.items():
         if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise InputError(f"The blendshape {_short(str(key))} is no number: give one from 0 to 1.")
+            raise InputError(f"The blendshape {_short(str(key))} is not a number: give one from 0 to 1.")
         if not 0 <= value <= 1:  # also refuses nan
             raise InputError(f"The blendshape {_short(str(key))} is out of range: give a number from 0 to 1.")
         if key == "tongueOut" and value == 0:  # ARKit always sends it, MediaPipe does not have it
@@ -279,7 +269,7 @@ def _blendshapes(content: Any, name: str) -> Expression:
             raise InputError("tongueOut cannot be made, for a tongue is never put out: leave it out.")
         shape = re.sub("_[LR]$", lambda m: {"_L": "Left", "_R": "Right"}[m[0]], str(key))
         if shape not in INDEX:
-            raise InputError(f"{_short(str(key))} is no blendshape{labels.nearest(shape, INDEX)}.")
+            raise InputError(f"{_short(str(key))} is not a blendshape{labels.nearest(shape, INDEX)}.")
         if shape in shapes:
             raise InputError(f"{_short(name)} says {shape} twice: give each blendshape once.")
         shapes[shape] = float(value)

@@ -41,12 +41,8 @@ def predicted_pose(embedding: Tensor) -> Tensor:
 
 
 def turned(embedding: Tensor, pose: FloatArray, own: FloatArray | None = None) -> Tensor:
-    """[..., 57] standardised numbers as a head of `pose` would give them.
-
-    Args:
-        pose, own: [..., 2 or 3], yaw, pitch and perhaps roll in degrees, wanted and of the head that was read; own
-            None: predicted.
-    """
+    """[..., 57] standardised numbers as a head of `pose` would give them. pose, own: [..., 2 or 3], yaw, pitch and
+    perhaps roll in degrees, wanted and of the head that was read; own None: predicted."""
     there = torch.as_tensor(np.asarray(pose)[..., :ANGLES], dtype=torch.float32)
     here = predicted_pose(embedding)
     if own is not None:

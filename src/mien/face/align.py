@@ -75,10 +75,8 @@ def transform_points(points: FloatArray, matrix: FloatArray) -> FloatArray:
 
 
 def warp(image: ByteImage, matrix: FloatArray, size: int = CROP_SIZE) -> ByteImage:
-    """Resample HWC uint8 RGB into a [size, size, 3] crop; `matrix` maps photo to crop pixels.
-
-    Shrinking is antialiased (the part that is needed is first reduced by an area mean); places outside the photo
-    repeat its nearest edge pixel.
+    """Resample HWC uint8 RGB into a [size, size, 3] crop; `matrix` maps photo to crop pixels. Shrinking is antialiased
+    (the part that is needed is first reduced by an area mean); places outside the photo repeat its nearest edge pixel.
     """
     height, width = image.shape[:2]
     corners = transform_points(np.array([[0, 0], [size, 0], [0, size], [size, size]], float), invert(matrix))

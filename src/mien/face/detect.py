@@ -36,13 +36,9 @@ HOG_SIDE, HOG_DOWN = 1.1, 0.0
 
 @dataclass(frozen=True)
 class Detection:
-    """A face somewhere in a picture.
-
-    Attributes:
-        box: [4] x0, y0, x1, y1 px of the picture: a square around the face's centre with the side of the canonical
-            crop, which ``align.box_matrix(box, angle)`` about is.
-        score: how sure the detector is, in [0, 1]. angle: clockwise tilt of the head, degrees in (-180, 180].
-    """
+    """A face somewhere in a picture. box: [4] x0, y0, x1, y1 px of the picture: a square around the face's centre with
+    the side of the canonical crop, which ``align.box_matrix(box, angle)`` about is. score: how sure the detector is, in
+    [0, 1]. angle: clockwise tilt of the head, degrees in (-180, 180]."""
 
     box: FloatArray
     score: float
@@ -64,11 +60,9 @@ Way = Callable[[Sequence[int]], list[list[Detection]]]
 
 
 def ways(images: Sequence[Image.Image], find: Finder) -> Iterator[Way]:
-    """The ways of looking for faces in some pictures, the quickest and surest first.
-
-    A caller that can tell a face from a mistake takes the next way for the pictures it wants more of; nothing is
-    computed before. `find` finds faces of 20 to 64 px, as ``finder.NetworkFinder.find`` does.
-    """
+    """The ways of looking for faces in some pictures, the quickest and surest first. A caller that can tell a face from
+    a mistake takes the next way for the pictures it wants more of; nothing is computed before. `find` finds faces of 20
+    to 64 px, as ``finder.NetworkFinder.find`` does."""
     pictures = [image.convert("RGB") for image in images]
     left_out: set[int] = set()
 
@@ -134,7 +128,7 @@ def pyramid(
         for i, group in zip(
             now, find([copy(pictures[i], steps[i][level]) for i in now], threshold), strict=True
         ):
-            found[i] += [_scaled(detection, 1 / steps[i][level]) for detection in group]
+            found[i] += [replace(one, box=one.box * (1 / steps[i][level])) for one in group]
     return [unique(group) for group in found], short
 
 
@@ -174,15 +168,12 @@ def unique(found: Iterable[Detection]) -> list[Detection]:
         if detection.side < SMALLEST_FACE:
             continue
         apart = [math.dist(detection.centre, other.centre) for other in kept]
-        limits = [SAME_FACE * _reach(detection.side, other.side) for other in kept]
+        # A small detection inside a face (an eye, a mouth) goes; a small face beside a large one stays.
+        pairs = [sorted((detection.side, other.side)) for other in kept]
+        limits = [SAME_FACE * (small if large < 2 * small else 0.8 * large) for small, large in pairs]
         if all(a >= limit for a, limit in zip(apart, limits, strict=True)):
             kept.append(detection)
     return sorted(kept, key=lambda d: d.side, reverse=True)
-
-
-def _reach(side: float, other: float) -> float:
-    # A small detection inside a face (an eye, a mouth) goes; a small face beside a large one stays.
-    return min(side, other) if max(side, other) < 2 * min(side, other) else 0.8 * max(side, other)
 
 
 def hog(image: Image.Image) -> list[Detection]:
@@ -222,7 +213,3 @@ def _turned_back(detection: Detection, quarter: int, size: tuple[int, int]) -> D
         x, y, size = size[1] - y, x, (size[1], size[0])
     angle = 180 - (180 - detection.angle - 90 * quarter) % 360
     return make(x, y, detection.side, angle, detection.score)
-
-
-def _scaled(detection: Detection, scale: float) -> Detection:
-    return replace(detection, box=detection.box * scale)

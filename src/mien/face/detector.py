@@ -34,12 +34,8 @@ class _Residual(nn.Module):
 
 
 class DetectorNet(nn.Module):
-    """pixels [b, 3, H, W] in [-1, 1], H and W multiples of 8 → per cell of the [H/8, W/8] grid, see `forward`.
-
-    Args:
-        width: channels at stride 8.
-        dilations: one residual block each; together they see about 150 pixels around a cell.
-    """
+    """pixels [b, 3, H, W] in [-1, 1], H and W multiples of 8 → per cell of the [H/8, W/8] grid, see `forward`. width:
+    channels at stride 8. dilations: one residual block each; together they see about 150 pixels around a cell."""
 
     def __init__(self, width: int = 56, dilations: tuple[int, ...] = (1, 2, 1, 2)) -> None:
         super().__init__()

@@ -13,7 +13,7 @@ from torch.nn import functional
 from mien import weights
 from mien.face.detect import BORDER, MAX_FACE, MIN_FACE, Detection, make
 from mien.face.detector import STRIDE, DetectorNet
-from mien.face.network import fold, read_network
+from mien.face.network import fold, load_network
 from mien.types import ByteImage
 
 TOGETHER = 500_000  # pixels that go through the network at once
@@ -65,7 +65,4 @@ class NetworkFinder:
 @lru_cache(maxsize=1)
 def load_finder() -> NetworkFinder:
     """The shipped detector, checked and loaded once. Raises `InputError`: its weights are missing or damaged."""
-    config, tensors = read_network(weights.path("detector"))
-    network = DetectorNet(**config)
-    network.load_state_dict(tensors)
-    return NetworkFinder(network)
+    return NetworkFinder(load_network(DetectorNet, weights.path("detector")))

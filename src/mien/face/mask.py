@@ -26,11 +26,8 @@ SUPERSAMPLING = 8  # halved for a polygon of over 512 px, and again over 2048 px
 
 def face_mask(landmarks: FloatArray, width: int, height: int, grow: float = 0.0) -> FloatArray:
     """The face's oval, antialiased: [height, width] float32, 1 inside, 0 outside, the covered share on its edge.
-
-    Args:
-        landmarks: [478, 2 or 3] px of the picture. width, height: of the picture, px.
-        grow: moves the edge outwards (or, negative, inwards) by this share of the oval's radius at every point.
-    """
+    landmarks: [478, 2 or 3] px of the picture. width, height: of the picture, px. grow: moves the edge outwards (or,
+    negative, inwards) by this share of the oval's radius at every point."""
     oval = np.asarray(landmarks, np.float64)[list(OVAL), :2]
     centre = oval.mean(0)
     return polygon_mask(centre + (oval - centre) * (1 + grow), width, height)
@@ -48,9 +45,7 @@ def skin_mask(landmarks: FloatArray, width: int, height: int) -> NDArray[np.bool
 
 def shown_mask(picture: ByteImage) -> NDArray[np.bool_]:
     """Where a picture [H, W, 3] uint8 shows something: [H, W], False in the black corners that an alignment has left.
-
-    They are what is black (at most `BLACK`) and hangs together with a corner of the picture.
-    """
+    They are what is black (at most `BLACK`) and hangs together with a corner of the picture."""
     black = (picture.max(2) <= BLACK).astype(np.uint8)
     _, parts = cv2.connectedComponents(black, connectivity=4)
     corners = np.unique(parts[[0, 0, -1, -1], [0, -1, 0, -1]])

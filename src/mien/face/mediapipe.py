@@ -20,7 +20,7 @@ from mien import weights
 from mien.face import pose
 from mien.face.blendshapes import NAMES
 from mien.face.landmarks import bounding_box
-from mien.types import Face, FloatArray, InputError
+from mien.types import Face, InputError
 
 ENTRY = "face_landmarker"  # of the registry of weights
 MODEL_NAME = "face_landmarker.task"
@@ -45,12 +45,9 @@ def find_model(path: str | Path | None = None) -> Path:
 
 
 class MediaPipeAnalyser:
-    """A loaded Face Landmarker. One call runs at a time (it holds a lock): threads may share it.
-
-    Args:
-        model: the ``.task`` file; None: `find_model`. max_faces: no more faces than this are returned.
-        min_confidence: of detection and of presence, in [0, 1].
-    """
+    """A loaded Face Landmarker. One call runs at a time (it holds a lock): threads may share it. model: the ``.task``
+    file; None: `find_model`. max_faces: no more faces than this are returned. min_confidence: of detection and of
+    presence, in [0, 1]."""
 
     name = "mediapipe"
 
@@ -80,10 +77,8 @@ class MediaPipeAnalyser:
         atexit.register(_leave_to_the_system, self._landmarker)
 
     def __call__(self, image: Image.Image) -> list[Face]:
-        """Every face in a PIL picture, largest box first.
-
-        MediaPipe does not tell how sure it is, so ``confidence`` is the threshold that the face has passed.
-        """
+        """Every face in a PIL picture, largest box first. MediaPipe does not tell how sure it is, so ``confidence`` is
+        the threshold that the face has passed."""
         pixels = np.ascontiguousarray(np.asarray(image.convert("RGB")))
         mp = self._mediapipe
         with self._lock:
@@ -98,16 +93,17 @@ class MediaPipeAnalyser:
             strict=True,
         ):
             landmarks = np.array([[p.x, p.y, p.z] for p in points]) * scale  # [478, 3] px
+            scores = {shape.category_name: shape.score for shape in shapes}
             faces.append(
                 Face(
                     box=bounding_box(landmarks),
                     landmarks=landmarks,
-                    blendshapes=_in_order(shapes),
+                    blendshapes=np.clip([scores[name] for name in NAMES], 0.0, 1.0),
                     pose=pose.angles(np.asarray(matrix)[:3, :3]),
                     confidence=self._min_confidence,
                 )
             )
-        return sorted(faces, key=_area, reverse=True)
+        return sorted(faces, key=lambda face: float(np.prod(face.box[2:] - face.box[:2])), reverse=True)
 
 
 @lru_cache(maxsize=4)
@@ -142,13 +138,3 @@ def _import_mediapipe() -> Any:
 def _leave_to_the_system(landmarker: Any) -> None:
     # Its destructor needs a thread, and Python starts none while shutting down: it would print a traceback.
     landmarker._handle = None
-
-
-def _in_order(categories: list[Any]) -> FloatArray:
-    scores = {category.category_name: category.score for category in categories}
-    return np.clip(np.array([scores[name] for name in NAMES], np.float64), 0.0, 1.0)
-
-
-def _area(face: Face) -> float:
-    x0, y0, x1, y1 = face.box
-    return float((x1 - x0) * (y1 - y0))

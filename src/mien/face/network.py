@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -16,11 +16,13 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
+from torch.overrides import TorchFunctionMode
 
 from mien.types import InputError
 
 LANDMARKS, BLENDSHAPES = 478, 52
 CROP = 128
+Network = TypeVar("Network", bound=nn.Module)
 SMALLEST_EYE_DISTANCE = 8.0  # px of the crop; a guess below it is no face, and its patches would show nothing
 # Patches, height and width in px; their width and shift in distances between the eyes.
 EYE_PATCH, EYE_WIDTH, EYE_RAISED = (40, 48), 0.9, 0.06
@@ -256,9 +258,27 @@ def read_network(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     return config, tensors
 
 
-def load_analyser(path: Path) -> AnalyserNet:
-    """The trained analyser, in evaluation mode and frozen."""
+class _Uninitialised(TorchFunctionMode):
+    """Modules made in here draw no random weights, which takes longer than to load theirs."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        initialises = getattr(func, "__module__", None) == "torch.nn.init"
+        return kwargs["tensor"] if initialises else func(*args, **(kwargs or {}))
+
+
+def load_network(kind: type[Network], path: Path) -> Network:
+    """A trained network of this class, in evaluation mode and frozen.
+
+    Raises:
+        InputError: the file is missing or damaged.
+    """
     config, tensors = read_network(path)
-    network = AnalyserNet(**config)
+    with _Uninitialised():
+        network = kind(**config)
     network.load_state_dict(tensors)
     return network.requires_grad_(False).eval()
+
+
+def load_analyser(path: Path) -> AnalyserNet:
+    """The trained analyser, in evaluation mode and frozen."""
+    return load_network(AnalyserNet, path)

@@ -18,11 +18,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Subject:
-    """A picture and the face in it that is meant; pipelines take it in the place of the picture.
-
-    Attributes:
-        image: PIL RGB. face: in its pixels. faces: how many the picture shows.
-    """
+    """A picture and the face in it that is meant; pipelines take it in the place of the picture. image: PIL RGB. face:
+    in its pixels. faces: how many the picture shows."""
 
     image: Image.Image
     face: Face

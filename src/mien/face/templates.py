@@ -29,10 +29,8 @@ MOUTH_CORNERS = (61, 291)
 
 
 def five_points(landmarks: FloatArray) -> FloatArray:
-    """ArcFace's five points [5, 2] px of landmarks [478, 2 or 3]: centres of the eyes, nose tip, mouth corners.
-
-    An eye's centre is the mean of six points of its outline, so that it does not follow the gaze.
-    """
+    """ArcFace's five points [5, 2] px of landmarks [478, 2 or 3]: centres of the eyes, nose tip, mouth corners. An
+    eye's centre is the mean of six points of its outline, so that it does not follow the gaze."""
     points = np.asarray(landmarks, np.float64)[:, :2]
     eyes = [points[list(eye)].mean(0) for eye in (LEFT_EYE, RIGHT_EYE)]
     return np.stack([*eyes, points[NOSE_TIP], *points[list(MOUTH_CORNERS)]])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -81,9 +81,8 @@ def photo_travel(
     images = journey(photographs.pipe, sitter, [way.expression for way in ways], places, *chosen, report)
     photo = identity if isinstance(identity, Path) else None
     at_stops = [images[_at(places, k)] for k in range(len(ways))]
-    scores = worst(
-        [photographs.judge(one, sitter, who, way) for one, way in zip(at_stops, ways, strict=True)]
-    )
+    shown = zip(at_stops, ways, strict=True)
+    scores = worst([photographs.judge(one, sitter, who, way) for one, way in shown])
     settings = {**_settings(photographs, stops, frames), "scores": scores}
     return Film(images, journeys.names(stops, frames), settings, photo, scores)
 
@@ -100,9 +99,8 @@ def travel(
 ) -> Film:
     """A film of the person in a picture, through `stops`, by the wish of `portraits`. Raises `InputError`: a picture
     cannot be used, or there are too few stops or frames."""
-    wish = asdict(portraits.wish)
-    for name in ("num_images", "face", "expression_face", "lead"):
-        del wish[name]
+    own = ("num_images", "face", "expression_face", "lead")
+    wish = {name: value for name, value in vars(portraits.wish).items() if name not in own}
     who, ways = portraits.look.subject(identity, "identity"), [portraits.look.target(stop) for stop in stops]
     with portraits.telling():
         images = journeys.travel(

@@ -41,11 +41,8 @@ def open_camera(name: str | Path) -> Footage:
 
 class VirtualCamera:
     """A v4l2 loopback device that other programs see as a camera; a context manager. Raises `InputError`: this is not
-    Linux, there is no such device, or it takes no pictures.
-
-    Args:
-        place: the device, as /dev/video10. size: width and height px. format: FFmpeg's muxer.
-    """
+    Linux, there is no such device, or it takes no pictures. place: the device, as /dev/video10. size: width and height
+    px. format: FFmpeg's muxer."""
 
     def __init__(self, place: str | Path, size: tuple[int, int], format: str = "v4l2") -> None:
         av = import_av()
@@ -133,12 +130,9 @@ def live(
     resting: threading.Event,
     progress: Callable[[int, int], object] = lambda shown, dropped: None,
 ) -> Report:
-    """A photo driven by a camera until it ends, or Ctrl-C.
-
-    Args:
-        show: is given every frame that is drawn. resting: when set, the next face is taken for the driver's rest.
-        progress: is told how many frames were shown, and how many of the camera's were dropped.
-    """
+    """A photo driven by a camera until it ends, or Ctrl-C. show: is given every frame that is drawn. resting: when set,
+    the next face is taken for the driver's rest. progress: is told how many frames were shown, and how many of the
+    camera's were dropped."""
     track, report, began = Tracker(choose), Report(), time.perf_counter()
     with one_thread_each():
         try:

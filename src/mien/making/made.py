@@ -120,12 +120,8 @@ class Maker(Protocol):
 def record(
     model: Recorder, inputs: dict[str, Any], pixels: Image.Image, slot: int = 0, batch: int = 1
 ) -> dict[str, Any]:
-    """What the metadata of a picture say beyond its settings.
-
-    Args:
-        inputs: salted fingerprints of what it was made of. pixels: what the model drew, before the mark.
-        slot, batch: which image of how many in one batch it was.
-    """
+    """What the metadata of a picture say beyond its settings. inputs: salted fingerprints of what it was made of.
+    pixels: what the model drew, before the mark. slot, batch: which image of how many in one batch it was."""
     return {
         "inputs": inputs,
         "models": model.hashes,

@@ -19,16 +19,14 @@ from mien.pipelines.portrait import PortraitPipeline
 from mien.pipelines.reface import RefacePipeline
 from mien.provenance.hashes import hash_files, hash_folder
 from mien.weights import path as weights_path
-from mien.weights.bases import SPECS, find_folder
+from mien.weights.bases import HUB_IDS, find_folder
 
 PARTS = ("unet", "vae", "text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2", "scheduler")
 
 
 class Model:
-    """One backbone in memory for all that is made with it; the arguments are those of ``mien.load``.
-
-    Which engine makes a picture is chosen here: `portraits` and `refaces` are diffusion's.
-    """
+    """One backbone in memory for all that is made with it; the arguments are those of ``mien.load``. Which engine makes
+    a picture is chosen here: `portraits` and `refaces` are diffusion's."""
 
     def __init__(
         self,
@@ -71,9 +69,8 @@ class Model:
     def settings_of(self, kind: str, wish: PortraitWish | RefaceWish, pipe: Any) -> dict[str, Any]:
         """See `Maker.settings`; what the wish leaves open is the pipeline's."""
         asked = asdict(wish)
-        own = {
-            name: getattr(pipe, name) for name in ("steps", "guidance", "lead") if asked.get(name, 0) is None
-        }
+        left = [name for name in ("steps", "guidance", "lead") if asked.get(name, 0) is None]
+        own = {name: getattr(pipe, name) for name in left}
         scheduler = type(pipe.scheduler).__name__
         return {"kind": kind, **asked, **own, **self.settings, "scheduler": scheduler}
 
@@ -109,4 +106,4 @@ def hash_model(place: Path) -> str:
 def model_name(backbone: str) -> str:
     """What a picture says of the model: its name or hub id; of a folder the last name alone, however it was given."""
     place = os.path.expanduser(backbone)  # as `mien.backbones.find_folder` takes it
-    return Path(place).resolve().name if backbone not in SPECS and os.path.isdir(place) else backbone
+    return Path(place).resolve().name if backbone not in HUB_IDS and os.path.isdir(place) else backbone

@@ -17,9 +17,11 @@ from PIL import Image
 from mien.expressions.everyday import names_tongue
 from mien.expressions.spec import Expression
 from mien.face.subject import Subject
+from mien.images import changed_pixels
 from mien.making.made import Drawn, Progress
 from mien.making.scoring import Judge, Scores
 from mien.making.subjects import Looked, Looker, Target
+from mien.making.telling import Telling
 from mien.making.wishes import PhotoWish
 from mien.pipelines.photo import Expressed, PhotoPipeline, Sitter, focused
 from mien.provenance.hashes import hash_files
@@ -33,9 +35,7 @@ if TYPE_CHECKING:
 
 class PhotoEngine:
     """What the metadata say of the engine: its networks and the machine under it (as `mien.making.model.Model`).
-
-    ``finish``: the folder or file of the model that finishes, if one does.
-    """
+    ``finish``: the folder or file of the model that finishes, if one does."""
 
     def __init__(self, finish: Path | None = None) -> None:
         self._finish = finish
@@ -51,7 +51,7 @@ class PhotoEngine:
     @cached_property
     def hashes(self) -> dict[str, str]:
         """sha256 of the networks that look at faces."""
-        names = ("detector", "analyser", "recogniser")
+        names = ("detector", "analyser", "occlusion", "recogniser")
         found = {"face": hash_files((name, weights_path(name)) for name in names)}
         if self._finish is not None:
             from mien.making.model import hash_model
@@ -75,12 +75,8 @@ class Photographed(Drawn):
 
 class Photographs:
     """The photo engine for many pictures (`mien.making.made.Maker`): portraits, or photos of their own size. Raises
-    `InputError`: there is no such model.
-
-    Args:
-        wish: of every picture. tell: is told, once, which of several faces was taken.
-        device, dtype: of the model that finishes, if one does.
-    """
+    `InputError`: there is no such model. wish: of every picture. tell: is told, once, which of several faces was taken,
+    and what hides a mouth. device, dtype: of the model that finishes, if one does."""
 
     def __init__(
         self,
@@ -98,6 +94,7 @@ class Photographs:
         self.model = PhotoEngine(None if wish.finish is None else find_folder(wish.finish))
         self.scorer = Judge(None)
         self.pipe = PhotoPipeline(self.scorer.analyse)
+        self._telling = Telling(tell, ("hides the mouth",))
         options = ("--face", "--expression-face")
         self._looker = Looker(self.scorer.analyse, wish.face, wish.expression_face, options, tell)
 
@@ -136,7 +133,7 @@ class Photographs:
             image = result.image()
             if self._finisher is not None:
                 image = self._finisher(result, one.request.seed)
-            changed = (np.asarray(image) != result.sitter.image).any(2)
+            changed = changed_pixels(np.asarray(image), result.sitter.image)
             drawn.append(
                 Photographed(
                     one, image, slot, len(looked), one.photo, result.sitter.face, changed, expressed=result
@@ -149,9 +146,9 @@ class Photographs:
     def express(self, who: Subject, expression: Expression) -> Expressed:
         """One photo with one expression, by the wish."""
         wish = self.wish
-        return self.pipe.express(
-            self.sit(who), expression, wish.strength, wish.relative, wish.region, wish.turn
-        )
+        how = (wish.strength, wish.relative, wish.region, wish.turn)
+        with self._telling():
+            return self.pipe.express(self.sit(who), expression, *how)
 
     def sit(self, who: Subject) -> Sitter:
         """The person, framed for a portrait."""
@@ -168,7 +165,8 @@ class Photographs:
         """The scores of a photo of `who` that got the expression `how` by the wish."""
         wish = self.wish
         whole = self.pipe.wanted(sitter, how.expression, wish.relative)
-        wanted = focused(sitter, whole, wish.strength, wish.region)
+        with self._telling():
+            wanted = focused(sitter, whole, wish.strength, wish.region)
         own = sitter.own[:52]
         asked = np.clip(own + wanted.weight[:52] * (wanted.value[:52] - own), 0, 1)
         told = None if names_tongue(how.expression.text) else asked  # the most of that is not made

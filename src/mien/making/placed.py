@@ -16,12 +16,8 @@ from mien.types import InputError
 
 class PlacedPeople:
     """One base model for many scenes (`mien.making.made.Maker`). Raises `InputError`: there is no such scheduler, or
-    the model makes no scenes.
-
-    Args:
-        wish: of every picture. scheduler: see `Refaces`. tell: is told which of several faces was taken, and how many
-            seeds were passed over.
-    """
+    the model makes no scenes. wish: of every picture. scheduler: see `Refaces`. tell: is told which of several faces
+    was taken, and how many seeds were passed over."""
 
     kind = "reface"
 
@@ -60,9 +56,8 @@ class PlacedPeople:
         for slot, one in enumerate(looked):
             how = None if one.how is None else one.how.expression
             request, wish = one.request, self.wish
-            placed = self.pipe(
-                request.prompt, one.who, how, request.seed, wish.steps, wish.guidance, callback=callback
-            )
+            chosen = {"steps": wish.steps, "guidance": wish.guidance, "callback": callback}
+            placed = self.pipe(request.prompt, one.who, how, request.seed, **chosen)
             photo = placed.scene.subject
             more = {"scene_seed": placed.seed}  # whose scene was taken
             drawn.append(Drawn(one, placed.image, slot, len(looked), photo, photo.face, more=more))

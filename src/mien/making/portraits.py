@@ -18,13 +18,12 @@ from mien.making.wishes import PortraitWish, Request
 from mien.pipelines.invent import invent
 from mien.types import InputError
 
+OWN = ("num_images", "face", "expression_face")  # of a wish: what is seen to here, not by the pipeline
+
 
 class Portraits:
-    """One model for many portraits (`mien.making.made.Maker`).
-
-    Args:
-        wish: of every portrait. tell: is told, once, which of several faces was taken and what of a prompt is cut.
-    """
+    """One model for many portraits (`mien.making.made.Maker`). wish: of every portrait. tell: is told, once, which of
+    several faces was taken and what of a prompt is cut."""
 
     kind = "portrait"
 
@@ -55,15 +54,10 @@ class Portraits:
                 identity=[who for who, _ in pairs],
                 expression=[how.expression for _, how in pairs],
                 prompt=[request.prompt for request in requests],
-                negative_prompt=wish.negative_prompt,
                 seed=[request.seed for request in requests],
-                steps=wish.steps,
-                guidance=wish.guidance,
-                id_scale=wish.id_scale,
-                expression_scale=wish.expression_scale,
-                lead=wish.lead,
                 batch_size=len(looked),
                 callback=callback,
+                **{name: value for name, value in vars(wish).items() if name not in OWN},
             )
         return [
             Drawn(one, image, k, len(images))

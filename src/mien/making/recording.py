@@ -16,11 +16,7 @@ from mien.types import ByteImage
 
 
 class Fingerprints:
-    """Salted fingerprints of pictures; each is hashed once.
-
-    Args:
-        salt: None: a new one.
-    """
+    """Salted fingerprints of pictures; each is hashed once. salt: None: a new one."""
 
     def __init__(self, salt: str | None = None) -> None:
         self.salt = new_salt() if salt is None else salt

@@ -12,15 +12,13 @@ from mien.making.subjects import Looked, Looker
 from mien.making.telling import Telling
 from mien.making.wishes import RefaceWish
 
+OWN = ("identity_face", "expression_face")  # of a wish: what is seen to here, not by the pipeline
+
 
 class Refaces:
     """One model for many photos (`mien.making.made.Maker`). Raises `InputError`: there is no such scheduler, or the
-    model takes no background.
-
-    Args:
-        wish: of every photo. scheduler: the name of a diffusers scheduler without its ending; None: the model's.
-        tell: is told, once, which of several faces was taken and what of a prompt is cut.
-    """
+    model takes no background. wish: of every photo. scheduler: the name of a diffusers scheduler without its ending;
+    None: the model's. tell: is told, once, which of several faces was taken and what of a prompt is cut."""
 
     kind = "reface"
 
@@ -54,13 +52,9 @@ class Refaces:
                 [None if one.how is None else one.how.expression for one in looked],
                 prompt=[request.prompt for request in requests],
                 seed=[request.seed for request in requests],
-                steps=wish.steps,
-                guidance=wish.guidance,
-                id_scale=wish.id_scale,
-                expression_scale=wish.expression_scale,
-                face=wish.face,
                 batch_size=len(looked),
                 callback=callback,
+                **{name: value for name, value in vars(wish).items() if name not in OWN},
             )
         drawn = []
         for k, (one, result) in enumerate(zip(looked, results, strict=True)):

@@ -166,7 +166,7 @@ def read_settings(source: Path, kind: str) -> Settings:
     if settings.get("kind") != kind:
         other = next((verb for name, verb in VERBS.items() if settings.get("kind") == name), None)
         hint = f"`{other} --from` makes it again" if other else "give the picture that its -o wrote"
-        raise InputError(f"{source} is no picture of `{VERBS[kind]}`: {hint}.")
+        raise InputError(f"{source} is not a picture of `{VERBS[kind]}`: {hint}.")
     checks = {**_SHARED, **_OF_KIND[kind]}
     if settings.get("engine") == "photo":
         checks = {name: right for name, right in checks.items() if name not in _OF_DIFFUSION} | _OF_PHOTO

@@ -49,12 +49,8 @@ class BadRow:
 
 @dataclass
 class Done:
-    """What became of some rows.
-
-    Attributes:
-        rows: of each, the lines of its results, or why there are none. files: of workers elsewhere, what is to be
-            written: row number → places and bytes. said: of the same, sentences for people.
-    """
+    """What became of some rows. rows: of each, the lines of its results, or why there are none. files: of workers
+    elsewhere, what is to be written: row number → places and bytes. said: of the same, sentences for people."""
 
     rows: list[tuple[Row, BadRow | list[Line]]] = field(default_factory=list)
     files: dict[int, list[tuple[Path, bytes]]] = field(default_factory=dict)
@@ -65,12 +61,9 @@ Work = Callable[[Sequence[Row]], Done]
 
 
 class RowMaker:
-    """Makes rows of pictures, a batch at a time.
-
-    Args:
-        load: given whom to tell, a maker; pickled where the work is spread. tell: is told what a person should know;
-            None: that, and the pictures, come back with the rows, to be written elsewhere.
-    """
+    """Makes rows of pictures, a batch at a time. load: given whom to tell, a maker; pickled where the work is spread.
+    tell: is told what a person should know; None: that, and the pictures, come back with the rows, to be written
+    elsewhere."""
 
     def __init__(self, load: Callable[[Tell], Maker], tell: Tell | None = None) -> None:
         self._said: list[str] = []

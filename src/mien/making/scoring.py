@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from math import isnan
+from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -15,7 +16,7 @@ from mien.face.subject import Subject
 from mien.making.made import Drawn
 from mien.making.subjects import Target
 from mien.metrics import face as metrics
-from mien.metrics.photo import colour, detail, seam
+from mien.metrics.photo import compared
 from mien.metrics.scoring import Observation, load_scorer
 from mien.types import ByteImage, Face, FloatArray
 from mien.warping.target import response
@@ -32,11 +33,8 @@ LEAST = 0.3  # norm of a change of blendshapes, as they are read: of a smaller o
 
 
 class Judge:
-    """Compares results with what they were made of, which is looked at once.
-
-    Args:
-        encoder: of the model's identities. Where it is the embedded one, what it saw of a face is not looked at again.
-    """
+    """Compares results with what they were made of, which is looked at once. encoder: of the model's identities. Where
+    it is the embedded one, what it saw of a face is not looked at again."""
 
     def __init__(self, encoder: FaceEncoder | None) -> None:
         self._encoder: EmbeddedIdentity | None = None
@@ -87,10 +85,8 @@ class Judge:
         return self._seen[subject]
 
     def portrait(self, drawn: Drawn, who: Subject, how: Target) -> Scores:
-        """Its metrics, by their names in `mien.metrics.registry`; all None if it shows no face.
-
-        An expression that is not a picture has no landmarks to compare with: what needs them is None.
-        """
+        """Its metrics, by their names in `mien.metrics.registry`; all None if it shows no face. An expression that is
+        not a picture has no landmarks to compare with: what needs them is None."""
         faces, identity = self.faces(drawn), self.look(who)
         seen = self._scorer.observe_face(drawn.image, faces[0], len(faces)) if faces else None
         reference = identity if how.subject is None else self.look(how.subject)
@@ -106,17 +102,19 @@ class Judge:
         at_first = float(metrics.exp(how.blendshapes, identity.face.blendshapes))
         scores["exp_ratio"] = float(scores["exp"] or 0) / at_first if at_first > SMALL else None
         result = np.asarray(drawn.image), seen.face.landmarks
-        scores["detail"] = _told(detail, result, (np.asarray(who.image), who.face.landmarks))
-        return scores
+        measured = compared(result, (np.asarray(who.image), who.face.landmarks))
+        return {**scores, "detail": None if isnan(measured["detail"]) else measured["detail"]}
 
     def reface(self, drawn: Drawn) -> Scores:
-        """id: cosine against the wanted person; exp: against the wanted expression (None if it is no picture); pose:
+        """id: cosine against the wanted person; exp: against the wanted expression (None if it is not a picture); pose:
         degrees against the photo; and what `mien.metrics.words` turns into words. All None if the result shows no face
         there."""
         own, who, how = drawn.photo, drawn.looked.who, drawn.looked.how
         assert own is not None
         place = (own.face.box[:2] + own.face.box[2:]) / 2
-        near = [face for face in self.faces(drawn) if _holds(face, place)]
+        near = [
+            one for one in self.faces(drawn) if (one.box[:2] <= place).all() and (place <= one.box[2:]).all()
+        ]
         if not near:
             return dict.fromkeys(OF_PHOTOS)
         shown = own if how is None else how.subject
@@ -135,12 +133,9 @@ class Judge:
         shapes: FloatArray | None,
         asked: FloatArray | None = None,
     ) -> Scores:
-        """Of a photo that the photo engine changed: `OF_PHOTOS`; all None if the result shows no face there.
-
-        Args:
-            who: whom the face shall show. shapes: blendshapes [52] of the expression; None: the photo's stay.
-            asked: what that comes to on this face, at the strength and in the region of the wish; None: not known.
-        """
+        """Of a photo that the photo engine changed: `OF_PHOTOS`; all None if the result shows no face there. who: whom
+        the face shall show. shapes: blendshapes [52] of the expression; None: the photo's stay. asked: what that comes
+        to on this face, at the strength and in the region of the wish; None: not known."""
         before = photo.face
         after = read_again(image, before)
         if after.confidence < MIN_CONFIDENCE:
@@ -172,9 +167,7 @@ class Judge:
             "id_distance": float(metrics.id_distance(seen.identity, wanted.identity)),
             "exp_ratio": ratio,
             "exp_share": None,
-            "detail": _told(detail, result, given),
-            "seam": _told(seam, result[0], photo[0]),
-            "colour": _told(colour, result, given),
+            **{name: None if isnan(value) else value for name, value in compared(result, given).items()},
         }
 
 
@@ -201,15 +194,3 @@ def worst(scores: Sequence[Scores]) -> Scores:
             continue
         found[name] = max(known, key=lambda value: abs(value - best.get(name, 0.0)), default=None)
     return found
-
-
-def _told(measure: Callable[..., float], *pictures: Any) -> float | None:
-    """A measure of pictures; None where it cannot be told, of a face that is cut off for one."""
-    try:
-        return measure(*pictures)
-    except ValueError:
-        return None
-
-
-def _holds(face: Face, place: Any) -> bool:
-    return bool(np.all(place >= face.box[:2]) and np.all(place <= face.box[2:]))

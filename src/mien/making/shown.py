@@ -35,11 +35,8 @@ def show(expressions: Sequence[Expression], photo: Path = NOBODY) -> list[Image.
 
 
 def all_words(photo: Path, side: int, cluster: str | None = None) -> Image.Image:
-    """A sheet of one photo's face making every word, a row or more for each feeling, PIL RGB.
-
-    Args:
-        side: of a face, px. cluster: only words of this cluster or basic emotion.
-    """
+    """A sheet of one photo's face making every word, a row or more for each feeling, PIL RGB. side: of a face, px.
+    cluster: only words of this cluster or basic emotion."""
     groups: dict[str, list[str]] = {}
     for word, label in sorted(labels().items(), key=lambda one: (one[1].cluster, one[0])):
         if cluster in (None, label.cluster, label.basic):

@@ -26,13 +26,8 @@ KEPT = 32  # pictures; a table of thousands asks for the same ones within a few 
 
 @dataclass(frozen=True)
 class Target:
-    """An expression that is wanted.
-
-    Attributes:
-        expression: what a pipeline is given; the faces of its pictures are found.
-        blendshapes: [52] in [0, 1], what its parts come to.
-        subject: the picture, if one picture is all there is.
-    """
+    """An expression that is wanted. expression: what a pipeline is given; the faces of its pictures are found.
+    blendshapes: [52] in [0, 1], what its parts come to. subject: the picture, if one picture is all there is."""
 
     expression: Expression
     blendshapes: FloatArray
@@ -53,11 +48,8 @@ class Target:
 
 @dataclass(frozen=True)
 class Looked:
-    """A request with its pictures seen; each is None where the request names none.
-
-    Attributes:
-        who: the person. how: the expression. photo: the photo that changes, if it is looked at before a model draws.
-    """
+    """A request with its pictures seen; each is None where the request names none. who: the person. how: the
+    expression. photo: the photo that changes, if it is looked at before a model draws."""
 
     request: Request
     who: Subject | None

@@ -12,6 +12,7 @@ from PIL import Image
 
 from mien.expressions.spec import parse
 from mien.face.subject import Subject
+from mien.images import changed_pixels
 from mien.making.made import Drawn, Progress
 from mien.making.photographs import Photographs
 from mien.making.scoring import Scores
@@ -73,9 +74,10 @@ class Swaps(Photographs):
         for slot, one in enumerate(looked):
             if isinstance(one, Planned):
                 wish, how = self.wish, None if one.how is None else one.how.expression
-                pixels = self.swapper.apply(one.changes, how, wish.strength, wish.relative, wish.region)
+                with self._telling():
+                    pixels = self.swapper.apply(one.changes, how, wish.strength, wish.relative, wish.region)
                 first = one.changes[0].sitter
-                changed = (pixels != first.image).any(2)
+                changed = changed_pixels(pixels, first.image)
                 outside = np.ones_like(changed)  # a watermark is of one face: over several it would show
                 x0, y0, x1, y1 = framed(first.face, changed.shape)
                 outside[y0:y1, x0:x1] = False

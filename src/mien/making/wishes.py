@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from mien.expressions.spec import Expression
     from mien.pipelines.inputs import FaceChoice
 
-BACKBONES = ("mini", "sd15", "sdxl", "sd15-inpaint", "sdxl-inpaint")  # names of `mien.weights.bases.SPECS`
+BACKBONES = ("mini", "sd15", "sdxl", "sd15-inpaint", "sdxl-inpaint")  # names of `mien.weights.bases.HUB_IDS`
 ENGINES = ("auto", "photo", "diffusion")
 REGIONS = ("all", "eyes", "brows", "mouth")  # of `mien.warping.target.REGIONS`
 MAX_BATCH = 64  # pictures in work at a time; what a repetition believes of a stranger's picture
@@ -111,6 +111,5 @@ def in_numbers(kind: str, scores: Mapping[str, Any]) -> str:
     """The scores that a person wants to see of a "portrait" or a "reface", in a line; those that are known."""
     if scores["id"] is None:
         return "no face found"
-    return "  ".join(
-        _WORDS[name].format(scores[name]) for name in _SAID[kind] if scores.get(name) is not None
-    )
+    known = [name for name in _SAID[kind] if scores.get(name) is not None]
+    return "  ".join(_WORDS[name].format(scores[name]) for name in known)

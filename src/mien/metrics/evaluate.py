@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from mien.metrics import face as metrics
 from mien.metrics import statistics
 from mien.metrics.distribution import kid
 from mien.metrics.pairs import COPY, ENCODERS, NO_CONTROL, EvaluationRow
-from mien.metrics.photo import colour, detail, seam
+from mien.metrics.photo import compared
 from mien.metrics.registry import METRICS
 from mien.metrics.retrieval import ranks
 from mien.metrics.scoring import Observation, Scorer
@@ -79,10 +78,8 @@ class Evaluation:
         return [verdict for verdict in self.verdicts if verdict.method == method]
 
     def values(self, method: str, metric: str) -> FloatArray:
-        """[n] values over the rows where the method's result has a face.
-
-        Shares are over all rows whose inputs can be used: a result without a face is a failure.
-        """
+        """[n] values over the rows where the method's result has a face. Shares are over all rows whose inputs can be
+        used: a result without a face is a failure."""
         if METRICS[metric].unit == "share":
             return np.array([v.scores.get(metric, 0.0) for v in self.of(method) if v.state != BAD_INPUTS])
         return np.array([v.scores.get(metric, np.nan) for v in self.of(method) if v.state == OK])
@@ -101,23 +98,19 @@ class Evaluation:
 
     def ratio(self, method: str, metric: str) -> Interval:
         """Mean over that of the untouched identity pictures, on the rows where the method's result has a face."""
-        both = [
-            (v, b)
-            for v, b in zip(self.of(method), self.of(NO_CONTROL), strict=True)
-            if v.state == b.state == OK
-        ]
-        return statistics.ratio_of_means(
-            np.array([v.scores[metric] for v, _ in both]), np.array([b.scores[metric] for _, b in both])
-        )
+        return statistics.ratio_of_means(*self._both(method, NO_CONTROL, metric))
 
     def difference(self, method: str, other: str, metric: str) -> tuple[Interval, int]:
         """Mean of method - other over the rows where both results have a face, and how many these are."""
-        both = [
-            a.scores[metric] - b.scores[metric]
-            for a, b in zip(self.of(method), self.of(other), strict=True)
-            if a.state == b.state == OK
-        ]
-        return statistics.mean(np.array(both)), len(both)
+        own, others = self._both(method, other, metric)
+        return statistics.mean(own - others), len(own)
+
+    def _both(self, method: str, other: str, metric: str) -> tuple[FloatArray, FloatArray]:
+        """[n] of each, over the rows where both results have a face."""
+        pairs = zip(self.of(method), self.of(other), strict=True)
+        both = [(a.scores[metric], b.scores[metric]) for a, b in pairs if a.state == b.state == OK]
+        found = np.array(both, float).reshape(-1, 2)
+        return found[:, 0], found[:, 1]
 
 
 def evaluate(
@@ -149,9 +142,7 @@ def evaluate(
         if isinstance(identity, str) or isinstance(reference, str) or isinstance(background, str):
             why = [str(one) for one in (identity, reference, background) if isinstance(one, str)]
             if row.expression.suffix.lower() not in SUFFIXES:
-                why.append(
-                    "Words and blendshapes are no pictures: `mien generate --pairs` scores them itself."
-                )
+                why.append("Words and blendshapes are not pictures: `mien generate --pairs` scores them.")
             looks.warnings.append(f"Row {row.number} is left out of every mean: {' '.join(why)}")
             verdicts += [Verdict(row, method, BAD_INPUTS) for method in methods]
             progress()
@@ -250,21 +241,10 @@ def _no_face(path: Path) -> str:
 
 
 def _pixels(result: tuple[Path, Observation], photo: tuple[Path | None, Observation]) -> dict[str, float]:
-    """What was done to the photo's face, of `PIXELS`; nan where it cannot be told: a seam between pictures of two
-    sizes, and of a face that is cut off."""
+    """What was done to the photo's face, of `PIXELS`."""
     assert photo[0] is not None
-    given = np.asarray(read_image(photo[0])), photo[1].face.landmarks
-    made = np.asarray(read_image(result[0])), result[1].face.landmarks
-    scores = dict.fromkeys(PIXELS, float("nan"))
-    measures = {
-        "detail": (detail, made, given),
-        "seam": (seam, made[0], given[0]),
-        "colour": (colour, made, given),
-    }
-    for name, (measure, *pictures) in measures.items():
-        with suppress(ValueError):
-            scores[name] = float(measure(*pictures))  # type: ignore[operator]
-    return scores
+    given, made = ((read_image(path or ""), look.face.landmarks) for path, look in (photo, result))
+    return compared((np.asarray(made[0]), made[1]), (np.asarray(given[0]), given[1]))
 
 
 def _single(encoder: str) -> set[str]:

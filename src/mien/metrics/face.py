@@ -73,10 +73,8 @@ def pose_error(a: FloatArray, b: FloatArray) -> FloatArray:
 
 
 def appearance(image: Image.Image, face: Face) -> FloatArray:
-    """Coarse colours of the aligned face: [192] float64 in [0, 1], the means of 8 x 8 tiles of its crop.
-
-    Pose in the plane, size and place are gone; skin, light, hair line and the ground behind remain.
-    """
+    """Coarse colours of the aligned face: [192] float64 in [0, 1], the means of 8 x 8 tiles of its crop. Pose in the
+    plane, size and place are gone; skin, light, hair line and the ground behind remain."""
     crop = warp(np.asarray(image.convert("RGB")), crop_matrix(face.landmarks))
     side = crop.shape[0] // APPEARANCE_GRID
     tiles = crop.reshape(APPEARANCE_GRID, side, APPEARANCE_GRID, side, 3).mean(axis=(1, 3), dtype=np.float64)

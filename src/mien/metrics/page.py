@@ -9,8 +9,7 @@ from markupsafe import Markup
 from PIL import Image
 
 from mien.images import read_image
-from mien.metrics import chart
-from mien.metrics.document import render
+from mien.metrics.document import COLOURS, render, ridges
 from mien.metrics.evaluate import OK, RATIOS, SCORES, Evaluation, Verdict, examples
 from mien.metrics.pairs import COPY, NO_CONTROL
 from mien.metrics.registry import METRICS
@@ -79,10 +78,10 @@ def _differences(facts: dict[str, Any]) -> dict[tuple[str, ...], list[dict[str, 
 def _distributions(evaluation: Evaluation, methods: list[str]) -> str:
     series = [("other people", "var(--base)", evaluation.other_person)]
     for index, method in enumerate(methods):
-        colour = f"var(--m{index % len(chart.COLOURS)})"
+        colour = f"var(--m{index % len(COLOURS)})"
         series.append((method, colour, evaluation.values(method, "id")))
     series.append(("same person, other photograph", "var(--same)", evaluation.same_person))
-    return chart.ridges([one for one in series if len(one[2])], METRICS["id"].title)
+    return ridges([one for one in series if len(one[2])], METRICS["id"].title)
 
 
 def _examples(evaluation: Evaluation, method: str) -> dict[str, Any]:

@@ -21,10 +21,8 @@ NOT_METHODS = (*INPUTS, SAME, BACKGROUND, *ENCODERS, "prompt", "seed", "note")
 
 @dataclass(frozen=True)
 class EvaluationRow:
-    """One row. `number` counts from 1; `results` maps each method to its picture, None where it gave none.
-
-    `background` gives the pose, None: the identity picture does. `encoders`: those of `ENCODERS` that the row names.
-    """
+    """One row. `number` counts from 1; `results` maps each method to its picture, None where it gave none. `background`
+    gives the pose, None: the identity picture does. `encoders`: those of `ENCODERS` that the row names."""
 
     number: int
     identity: Path
@@ -102,14 +100,13 @@ def read_folder(
     """
     folder = Path(folder)
     if not os.path.isdir(folder):  # pathlib's raises below a folder that cannot be read
-        raise InputError(f"{folder} is no folder: it must hold identity/, expression/ and one a method.")
+        raise InputError(f"{folder} is not a folder: it must hold identity/, expression/ and one a method.")
     found = {sub.name: _pictures(sub) for sub in list_folder(folder, Path.is_dir)}
     for name in INPUTS:
         if not found.get(name):
             raise InputError(f"{folder / name} holds no picture: put one there for each pair.")
-    methods = _chosen(
-        [name for name, pictures in found.items() if pictures and name not in NOT_METHODS], only
-    )
+    named = [name for name, pictures in found.items() if pictures and name not in NOT_METHODS]
+    methods = _chosen(named, only)
     if not methods:
         raise InputError(f"{folder} has no folder of results: add one for each method, named after it.")
     rows = []

@@ -8,22 +8,18 @@ Glossary: R the result, P the photo, T the truth; Y luminance (Rec. 601); ⟨·�
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from mien.images import changed_pixels
 from mien.types import ByteImage, FloatArray
-from mien.warping.mesh import (
-    LEFT_LOWER_LID,
-    LEFT_UPPER_LID,
-    OUTER_LOWER_LIP,
-    OUTER_UPPER_LIP,
-    OVAL,
-    RIGHT_LOWER_LID,
-    RIGHT_UPPER_LID,
-)
+from mien.warping import mesh
 
 Mask = NDArray[np.bool_]
 
@@ -37,16 +33,18 @@ REACH = 0.08  # of the side of what was changed: how far an edge of the photo ma
 SHARPER = 1.25  # how much more of an edge it may be where it moved to
 BAND = 256  # rows in work at a time
 NEIGHBOURS = ((np.s_[:, :-1], np.s_[:, 1:]), (np.s_[:-1], np.s_[1:]))
+# sRGB (IEC 61966-2-1): values of a byte as linear light; that as XYZ over that of white, D65
+_BYTES = np.arange(256) / 255
+_LINEAR = np.where(_BYTES <= 0.04045, _BYTES / 12.92, ((_BYTES + 0.055) / 1.055) ** 2.4).astype(np.float32)
+_TO_XYZ = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]], np.float32)
+_TO_XYZ /= _TO_XYZ.sum(1, keepdims=True)
 BROWS = ((46, 53, 52, 65, 55, 107, 66, 105, 63, 70), (276, 283, 282, 295, 285, 336, 296, 334, 293, 300))
 
 
 @dataclass(frozen=True)
 class Aligned:
-    """Pictures whose eyes and noses lie where those of the first do.
-
-    Attributes:
-        pictures: [n, SIDE, SIDE, 3] uint8. face: [SIDE, SIDE], the oval of the first picture's face.
-    """
+    """Pictures whose eyes and noses lie where those of the first do. pictures: [n, SIDE, SIDE, 3] uint8. face: [SIDE,
+    SIDE], the oval of the first picture's face."""
 
     pictures: ByteImage
     face: Mask
@@ -80,9 +78,24 @@ def aligned(*faces: tuple[ByteImage, FloatArray]) -> Aligned:
             raise ValueError("cannot align: eyes and nose lie in one point")
         pictures.append(cv2.warpAffine(small, matrix, (SIDE, SIDE), flags=cv2.INTER_AREA))
         if number == 0:
-            oval = points[list(OVAL)] @ matrix[:, :2].T + matrix[:, 2]
+            oval = points[list(mesh.OVAL)] @ matrix[:, :2].T + matrix[:, 2]
             face = cv2.erode(_polygon(oval, (SIDE, SIDE)), np.ones((9, 9), np.uint8)) > 0
     return Aligned(np.stack(pictures), face)
+
+
+def compared(result: tuple[ByteImage, FloatArray], photo: tuple[ByteImage, FloatArray]) -> dict[str, float]:
+    """`detail`, `seam` and `colour` by name; nan where one cannot be told: a seam between pictures of two sizes, a face
+    that is cut off."""
+    measures: dict[str, Callable[[], float]] = {
+        "detail": lambda: detail(result, photo),
+        "seam": lambda: seam(result[0], photo[0]),
+        "colour": lambda: colour(result, photo),
+    }
+    scores = dict.fromkeys(measures, float("nan"))
+    for name, measure in measures.items():
+        with suppress(ValueError):
+            scores[name] = float(measure())
+    return scores
 
 
 def gain(
@@ -104,10 +117,8 @@ def gain(
 
 
 def detail(result: tuple[ByteImage, FloatArray], photo: tuple[ByteImage, FloatArray]) -> float:
-    """⟨|∇²R|⟩ / ⟨|∇²P|⟩ of normalised Y, aligned to the photo: 1 is as sharp as it was, below is blurred.
-
-    ∇² is the four-neighbour Laplacian at 110 px between the eyes; above 1, edges or noise were added.
-    """
+    """⟨|∇²R|⟩ / ⟨|∇²P|⟩ of normalised Y, aligned to the photo: 1 is as sharp as it was, below is blurred. ∇² is the
+    four-neighbour Laplacian at 110 px between the eyes; above 1, edges or noise were added."""
     pictures = aligned(photo, result)
     p, r = (float(np.abs(cv2.Laplacian(y, cv2.CV_32F))[pictures.face].mean()) for y in pictures.normalised())
     return r / max(p, 1e-9)
@@ -125,7 +136,7 @@ def seam(result: ByteImage, photo: ByteImage) -> float:
     if result.shape != photo.shape:
         raise ValueError(f"pictures of one size needed, got {result.shape} and {photo.shape}")
     outlines, _ = cv2.findContours(
-        (result != photo).any(2).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE
+        changed_pixels(result, photo).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE
     )
     if not outlines:
         return 0.0
@@ -145,7 +156,9 @@ def seam(result: ByteImage, photo: ByteImage) -> float:
     return highest
 
 
-def _steps(r: ByteImage, p: ByteImage, changed: ByteImage, least: int, reach: int) -> tuple[FloatArray, Mask]:
+def _steps(
+    r: NDArray[Any], p: NDArray[Any], changed: ByteImage, least: int, reach: int
+) -> tuple[FloatArray, Mask]:
     """How much larger steps across the border of `changed` are in `r` than in `p`, mean over a window, [h, w]; and
     where there is a border, with at least so many of its pairs in the window."""
     smooth = np.asarray(cv2.medianBlur(p, 5), np.float32)
@@ -168,11 +181,8 @@ def _steps(r: ByteImage, p: ByteImage, changed: ByteImage, least: int, reach: in
 
 
 def colour(result: tuple[ByteImage, FloatArray], photo: tuple[ByteImage, FloatArray]) -> float:
-    """ΔE = ‖Lab(R) - Lab(P)‖ (CIE 1976) of the skin's mean colours; about 2 can be told side by side.
-
-    Skin is the face's oval without eyes, brows and lips, of each picture by its own landmarks. Lab is of sRGB, white
-    D65.
-    """
+    """ΔE = ‖Lab(R) - Lab(P)‖ (CIE 1976) of the skin's mean colours; about 2 can be told side by side. Skin is the
+    face's oval without eyes, brows and lips, of each picture by its own landmarks. Lab is of sRGB, white D65."""
     return float(np.linalg.norm(_skin(*result) - _skin(*photo)))
 
 
@@ -181,18 +191,20 @@ def _skin(image: ByteImage, landmarks: FloatArray) -> FloatArray:
     flat = np.asarray(landmarks, np.float64)[:, :2]
     low, high = np.floor(flat.min(0)).astype(int).clip(0), np.ceil(flat.max(0)).astype(int) + 1
     part = image[low[1] : high[1], low[0] : high[0]]
-    mask = _polygon(flat[list(OVAL)] - low, part.shape[:2])
+    mask = _polygon(flat[list(mesh.OVAL)] - low, part.shape[:2])
     for outline in (
         *BROWS,
-        RIGHT_UPPER_LID + RIGHT_LOWER_LID[::-1],
-        LEFT_UPPER_LID + LEFT_LOWER_LID[::-1],
-        OUTER_UPPER_LIP + OUTER_LOWER_LIP[::-1],
+        mesh.RIGHT_UPPER_LID + mesh.RIGHT_LOWER_LID[::-1],
+        mesh.LEFT_UPPER_LID + mesh.LEFT_LOWER_LID[::-1],
+        mesh.OUTER_UPPER_LIP + mesh.OUTER_LOWER_LIP[::-1],
     ):
         mask[_polygon(flat[list(outline)] - low, part.shape[:2]) > 0] = 0
     if not mask.any():
         raise ValueError("the face has no skin inside the picture")
-    skin = part[mask > 0].astype(np.float32) / 255
-    return np.asarray(cv2.cvtColor(skin[None], cv2.COLOR_RGB2Lab)[0].mean(0), np.float64)
+    # OpenCV's conversion first fills a table, which takes longer than all of this.
+    t = cv2.transform(_LINEAR[part[mask > 0]][None], _TO_XYZ)[0]
+    x, y, z = np.where(t > (6 / 29) ** 3, np.cbrt(t), t / 3 / (6 / 29) ** 2 + 4 / 29).mean(0, np.float64)
+    return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
 
 
 def _polygon(corners: FloatArray, shape: tuple[int, ...]) -> ByteImage:

@@ -89,9 +89,8 @@ def write(evaluation: Evaluation, folder: str | Path) -> list[Path]:
 
 def table(evaluation: Evaluation, metrics: tuple[str, ...] = ("exp", "lms", "id", "same_person")) -> str:
     """A short table for a terminal: a line a method."""
-    lines = [
-        ["method", "faces", *[f"{METRICS[m].title} {METRICS[m].arrow}" for m in metrics], "Exp/no control"]
-    ]
+    titles = [f"{METRICS[m].title} {METRICS[m].arrow}" for m in metrics]
+    lines = [["method", "faces", *titles, "Exp/no control"]]
     for method in evaluation.methods:
         counts = evaluation.counts(method)
         cells = [show(statistics.mean(evaluation.values(method, name))) for name in metrics]

@@ -33,10 +33,8 @@ def ranks(
     distance: Distance = "cosine",
 ) -> NDArray[np.int64]:
     """The place [n], from 1, of each query's own person when the gallery is sorted by distance. Raises `ValueError`:
-    somebody asked for is not in the gallery.
-
-    Everybody counts by their nearest picture. A stranger who is exactly as near goes first: ties never help.
-    """
+    somebody asked for is not in the gallery. Everybody counts by their nearest picture. A stranger who is exactly as
+    near goes first: ties never help."""
     people = list(dict.fromkeys(gallery_people))
     missing = set(query_people) - set(people)
     if missing:

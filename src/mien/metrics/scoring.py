@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
@@ -92,10 +92,8 @@ class Scorer:
         background: Observation | None = None,
     ) -> dict[str, float]:
         """Every metric of one result that needs no other picture, by its name in `mien.metrics.registry`; nan: not
-        known.
-
-        Pose and coarse colours should be those of `background` (DiffSFSR), else of the identity picture (EmojiDiff).
-        """
+        known. Pose and coarse colours should be those of `background` (DiffSFSR), else of the identity picture
+        (EmojiDiff)."""
         given = background or identity
         id_distance = metrics.id_distance(result.identity, identity.identity)
         to_reference = metrics.id_distance(result.identity, reference.identity)
@@ -130,46 +128,32 @@ def _expression(face: Face) -> FloatArray:
 def _copied(
     result: Observation, identity: Observation, reference: Observation, given: Observation
 ) -> dict[str, float]:
-    def measure(
-        distance: Callable[[FloatArray, FloatArray], FloatArray],
-        of: Callable[[Observation], FloatArray],
-        smallest: float,
-        source: Observation,
-        wanted: Observation,
-    ) -> float:
-        to_wanted = distance(of(result), of(wanted))
-        to_source = distance(of(result), of(source))
-        return float(metrics.copy_paste(to_wanted, to_source, distance(of(wanted), of(source)), smallest))
-
-    return {
-        "copy_expression": measure(
-            metrics.exp, lambda o: o.face.blendshapes, metrics.SMALLEST_EXPRESSION, identity, reference
+    """`metrics.copy_paste` by name: of what, by which distance, from `source` in the place of `wanted`."""
+    kinds: dict[str, tuple[Any, Any, float, Observation, Observation]] = {
+        "expression": (
+            metrics.exp, lambda o: o.face.blendshapes, metrics.SMALLEST_EXPRESSION, identity, reference,
         ),
-        "copy_identity": measure(
-            metrics.id_distance, lambda o: o.identity, metrics.SMALLEST_IDENTITY, reference, identity
+        "identity": (metrics.id_distance, lambda o: o.identity, metrics.SMALLEST_IDENTITY, reference, identity),
+        "pose": (metrics.pose_error, lambda o: o.face.pose, metrics.SMALLEST_POSE, reference, given),
+        "appearance": (
+            lambda a, b: np.sqrt(((a - b) ** 2).mean()),
+            lambda o: o.appearance, metrics.SMALLEST_APPEARANCE, reference, given,
         ),
-        "copy_pose": measure(
-            metrics.pose_error, lambda o: o.face.pose, metrics.SMALLEST_POSE, reference, given
-        ),
-        "copy_appearance": measure(
-            _root_mean_square, lambda o: o.appearance, metrics.SMALLEST_APPEARANCE, reference, given
-        ),
-    }
-
-
-def _root_mean_square(a: FloatArray, b: FloatArray) -> FloatArray:
-    return np.sqrt(((a - b) ** 2).mean())
+    }  # fmt: skip
+    scores = {}
+    for name, (distance, of, smallest, source, wanted) in kinds.items():
+        to_wanted, to_source = (distance(of(result), of(other)) for other in (wanted, source))
+        apart = distance(of(wanted), of(source))
+        scores[f"copy_{name}"] = float(metrics.copy_paste(to_wanted, to_source, apart, smallest))
+    return scores
 
 
 def load_scorer(analyser: str = "embedded", recogniser: str = "embedded") -> Scorer:
     """The scorer of these names, of `ANALYSERS` and `RECOGNISERS`. Raises `InputError`: an unknown name, or what it
-    needs is not installed.
-
-    Args:
-        recogniser: also the path of a ``.onnx`` or ``.pth`` file of ArcFace's contract, and then called by its stem.
-    """
+    needs is not installed. recogniser: also the path of a ``.onnx`` or ``.pth`` file of ArcFace's contract, and then
+    called by its stem."""
     if analyser not in ANALYSERS:
-        raise InputError(f"{analyser} is no analyser that scores: choose {' or '.join(ANALYSERS)}.")
+        raise InputError(f"{analyser} is not an analyser that scores: choose {' or '.join(ANALYSERS)}.")
     recognise, centre, name = _recogniser(recogniser)
     analyse: Analyse
     if analyser == "mediapipe":
@@ -202,7 +186,7 @@ def _recogniser(name: str) -> tuple[Recognise, Callable[[Tensor], Tensor], str]:
     path = Path(name)
     if name not in RECOGNISERS and path.suffix not in FILES:
         raise InputError(
-            f"{name} is no recogniser that scores: choose {', '.join(RECOGNISERS)} or a file ({', '.join(FILES)})."
+            f"{name} is not a recogniser that scores: choose {', '.join(RECOGNISERS)} or a file ({', '.join(FILES)})."
         )
     from mien.encoders.arcface import DEFAULT, ArcFaceIdentity
 

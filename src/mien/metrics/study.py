@@ -83,12 +83,8 @@ def make(
     rows: Sequence[EvaluationRow], page: Path, questions: Sequence[str], seed: int = 0, size: int = 384
 ) -> tuple[Study, Path]:
     """Write the page and its key, ``NAME.key.json`` beside it. Raises `InputError`: an unknown question, one method
-    only, a method lacks a picture, or a picture cannot be read.
-
-    Args:
-        rows: with a picture of every method. questions: names of `QUESTIONS`. seed: of the order in the page. size: px
-            of the longer side that pictures are reduced to.
-    """
+    only, a method lacks a picture, or a picture cannot be read. rows: with a picture of every method. questions: names
+    of `QUESTIONS`. seed: of the order in the page. size: px of the longer side that pictures are reduced to."""
     unknown = [name for name in questions if name not in QUESTIONS]
     if unknown or not questions or len(set(questions)) < len(questions):
         what = f"There is no question {unknown[0]!r}" if unknown else "Ask at least one question, each once"
@@ -149,7 +145,7 @@ def read_key(path: Path) -> Study:
             raise KeyError("questions")
         return Study(str(content["study"]), questions, trials)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise InputError(f"{path} is no key of a study: give what `mien study make` wrote.") from error
+        raise InputError(f"{path} is not a key of a study: give what `mien study make` wrote.") from error
 
 
 def read_answers(path: Path, study: Study) -> Answers:
@@ -206,7 +202,7 @@ def _json(path: Path) -> Any:
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror}): check the name.") from error
     except ValueError as error:
-        raise InputError(f"{path} is no JSON, or was cut off: use another copy.") from error
+        raise InputError(f"{path} is not JSON, or was cut off: use another copy.") from error
 
 
 def _of_json(path: Path) -> dict[str, Any]:

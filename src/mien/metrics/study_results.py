@@ -72,10 +72,8 @@ def student(values: FloatArray) -> Interval:
 
 
 def anova(rated: FloatArray) -> float:
-    """p of the two-way analysis of variance without replication (Fisher 1925), raters as blocks; [raters, methods].
-
-    F = MS_methods / MS_rest with k - 1 and (k - 1)(n - 1) degrees of freedom; nan for one rater.
-    """
+    """p of the two-way analysis of variance without replication (Fisher 1925), raters as blocks; [raters, methods]. F =
+    MS_methods / MS_rest with k - 1 and (k - 1)(n - 1) degrees of freedom; nan for one rater."""
     n, k = rated.shape
     if n < 2 or k < 2:
         return float("nan")

@@ -47,10 +47,8 @@ def words(scores: Mapping[str, float | None], recogniser: str = "embedded") -> s
 def warning(
     scores: Mapping[str, float | None], recogniser: str = "embedded", engine: str = "photo"
 ) -> str | None:
-    """What is poor about a result, and what to try, in two sentences; None: nothing is.
-
-    Arguments are those of `words`; engine: of `ADVICE`, which made it.
-    """
+    """What is poor about a result, and what to try, in two sentences; None: nothing is. Arguments are those of `words`;
+    engine: of `ADVICE`, which made it."""
     poor = [(name, warned) for name, (_, _, warned) in _steps(scores, recogniser) if warned]
     if not poor:
         return None

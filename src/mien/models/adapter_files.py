@@ -21,10 +21,8 @@ State = dict[str, Tensor]
 
 
 def read_adapter(path: str | Path, part: str = "ip_adapter") -> tuple[State, State]:
-    """(image_proj, ip_adapter) of a ``.safetensors`` or ``.bin`` file. Pickled code is never run.
-
-    ``part``: another name for the second, in the files of controllers that IP-Adapter's layout does not know.
-    """
+    """(image_proj, ip_adapter) of a ``.safetensors`` or ``.bin`` file. Pickled code is never run. ``part``: another
+    name for the second, in the files of controllers that IP-Adapter's layout does not know."""
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path}: there is no such adapter file")

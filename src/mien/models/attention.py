@@ -58,12 +58,8 @@ Injection = Literal["parallel", "serial", "self_attention"]
 
 
 class Injected(NamedTuple):
-    """What a UNet with an attached adapter takes as ``encoder_hidden_states``.
-
-    Attributes:
-        text: [b, n_t, d]. identity: [b, n_i, d] or None. expression: [b, n_e, d] or None.
-        id_scale, expression_scale: lambda_id and lambda_exp.
-    """
+    """What a UNet with an attached adapter takes as ``encoder_hidden_states``. text: [b, n_t, d]. identity: [b, n_i, d]
+    or None. expression: [b, n_e, d] or None. id_scale, expression_scale: lambda_id and lambda_exp."""
 
     text: Tensor
     identity: Tensor | None
@@ -156,13 +152,9 @@ class DecoupledAttention:
         temb: Tensor | None = None,
         ip_hidden_states: Injected | None = None,
     ) -> Tensor:
-        """hidden_states [b, s, hidden] -> [b, s, hidden].
-
-        Args:
-            encoder_hidden_states: the conditions in a cross-attention layer, None in a self-attention layer.
-            attention_mask: over the text tokens, or the picture's own, only.
-            ip_hidden_states: the conditions for a self-attention layer (a name that diffusers lets through).
-        """
+        """hidden_states [b, s, hidden] -> [b, s, hidden]. encoder_hidden_states: the conditions in a cross-attention
+        layer, None in a self-attention layer. attention_mask: over the text tokens, or the picture's own, only.
+        ip_hidden_states: the conditions for a self-attention layer (a name that diffusers lets through)."""
         given = encoder_hidden_states
         if not isinstance(given, Injected):
             if ip_hidden_states is None and not any(self._additions.values()):
@@ -250,9 +242,7 @@ Added = tuple[Tensor, Tensor, LayerScale]
 
 def add_branches(z: Tensor, query: Tensor, branches: Sequence[Added]) -> Tensor:
     """z + sum over branches of scale * softmax(Q K^T / sqrt(d)) V, all of them in two products. z, query: [b, h, s, d].
-
-    Scores are [b, h, n, s], tokens first: a softmax over four rows is far faster than one over rows of four.
-    """
+    Scores are [b, h, n, s], tokens first: a softmax over four rows is far faster than one over rows of four."""
     if not branches:
         return z
     keys, values, scales = zip(*branches, strict=True)

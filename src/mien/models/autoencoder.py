@@ -51,10 +51,6 @@ class ResidualBlock(nn.Module):
         return x + self.conv2(F.silu(self.norm2(h)))
 
 
-def _upsample(channels_in: int, channels_out: int) -> nn.Module:
-    return nn.Sequential(nn.Conv2d(channels_in, channels_out * 4, 3, padding=1), nn.PixelShuffle(2))
-
-
 class PatchAutoencoder(ModelMixin, ConfigMixin):
     """x [b, 3, H, W] in [-1, 1] ↔ z [b, latent_channels, H/16, W/16]; H and W are multiples of 16.
 
@@ -82,7 +78,8 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):
         layers: list[nn.Module] = [nn.Conv2d(latent_channels, widths[0], 3, padding=1)]
         for level, (width, count) in enumerate(zip(widths, blocks, strict=True)):
             if level:
-                layers.append(_upsample(widths[level - 1], width))
+                wider = nn.Conv2d(widths[level - 1], width * 4, 3, padding=1)
+                layers.append(nn.Sequential(wider, nn.PixelShuffle(2)))
             layers += [ResidualBlock(width) for _ in range(count)]
         layers += [nn.GroupNorm(16, widths[-1]), nn.SiLU()]
         self.refiner = nn.Sequential(*layers)
@@ -94,9 +91,8 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):
     def config(self) -> FrozenDict:
         """Its arguments, and ``block_out_channels``: diffusers' pipelines take from how many they are how much an
         autoencoder shrinks a picture (5: by 2^4)."""
-        return FrozenDict(
-            {**self._internal_dict, "block_out_channels": (*self._internal_dict["widths"][::-1], 3)}
-        )
+        widths = self._internal_dict["widths"]
+        return FrozenDict({**self._internal_dict, "block_out_channels": (*widths[::-1], 3)})
 
     @apply_forward_hook  # so that offloading brings it to its device
     def encode(self, x: Tensor, return_dict: bool = True) -> Encoded:

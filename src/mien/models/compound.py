@@ -42,10 +42,8 @@ class CompoundProjection(nn.Module):
 
     def forward(self, embeds: Mapping[str, Tensor] | Tensor) -> Tensor:
         """{name: [b, C_k]}, or [b, Σ C] in alphabetical order of the names -> [b, Σ n, D]. Raises `InputError`: a
-        recogniser is missing, unknown, or of another width.
-
-        A recogniser of zeros is one that says nothing, as guidance uses it.
-        """
+        recogniser is missing, unknown, or of another width. A recogniser of zeros is one that says nothing, as guidance
+        uses it."""
         if isinstance(embeds, Tensor):
             names = sorted(self.widths)
             parts = embeds.split([self.widths[name] for name in names], dim=-1)
@@ -64,11 +62,8 @@ class CompoundProjection(nn.Module):
 
 def compound_projection_from_state(state: Mapping[str, Tensor], source: str) -> CompoundProjection:
     """The compound projection that these weights belong to; widths and tokens are read off their shapes. Raises
-    `InputError`: a key is missing or unexpected, or the recognisers' parts do not go together.
-
-    Args:
-        state: keys ``of.NAME.proj.0.weight`` and so on. source: the file's name, for errors.
-    """
+    `InputError`: a key is missing or unexpected, or the recognisers' parts do not go together. state: keys
+    ``of.NAME.proj.0.weight`` and so on. source: the file's name, for errors."""
     parts: dict[str, dict[str, Tensor]] = {}
     for key, value in state.items():
         pieces = key.split(".", 2)

@@ -86,7 +86,7 @@ def load_controller(
 
 
 def check_name(name: str) -> None:
-    """Refuse what is no controller."""
+    """Refuse what is not a controller."""
     if name not in CONTROLLERS:
         raise InputError(f"controller {name!r} is unknown: choose {', '.join(CONTROLLERS)}")
 
@@ -137,12 +137,8 @@ class ControlNetBranch(nn.Module):
         return [*names, "mid_block"]
 
     def residuals(self, z_in: Tensor, t: Tensor, tokens: Tensor, **arguments: Any) -> list[Tensor]:
-        """What is added to the UNet's skip connections and, the last, to its middle.
-
-        Args:
-            z_in: [b, c_in, h, w] the UNet's input. t: [b]. tokens: [b or 1, n, d]. arguments: SDXL's
-                ``added_cond_kwargs``.
-        """
+        """What is added to the UNet's skip connections and, the last, to its middle. z_in: [b, c_in, h, w] the UNet's
+        input. t: [b]. tokens: [b or 1, n, d]. arguments: SDXL's ``added_cond_kwargs``."""
         dtype = next(self.controlnet.parameters()).dtype
         no_picture = z_in.new_zeros(1, 1, 1, 1, dtype=dtype)
         down, mid = self.controlnet(
@@ -157,11 +153,9 @@ class ControlNetBranch(nn.Module):
 
 
 class ControlNetAdapter(EAdapter):
-    """Controller (b): eps = UNet(z_t, t, text, identity; residuals lambda_exp * ControlNet(z_t, t, tokens_exp)).
-
-    The ControlNet attends to the expression's tokens in the place of text. Its files are ``identity.safetensors``, and
-    ``expression.safetensors`` with ``image_proj.*`` and ``controlnet.*``.
-    """
+    """Controller (b): eps = UNet(z_t, t, text, identity; residuals lambda_exp * ControlNet(z_t, t, tokens_exp)). The
+    ControlNet attends to the expression's tokens in the place of text. Its files are ``identity.safetensors``, and
+    ``expression.safetensors`` with ``image_proj.*`` and ``controlnet.*``."""
 
     def __init__(self, identity: AdapterBranch | None, expression: ControlNetBranch) -> None:
         super().__init__(identity, None)

@@ -34,10 +34,8 @@ BRANCHES = ("identity", "expression")
 
 
 class EAdapter(nn.Module):
-    """Both branches; either may be absent. Make it by :meth:`create` or :meth:`load`, then attach it.
-
-    ``controller``: how the expression enters, see ``mien.models.attention.DecoupledAttention``.
-    """
+    """Both branches; either may be absent. Make it by :meth:`create` or :meth:`load`, then attach it. ``controller``:
+    how the expression enters, see ``mien.models.attention.DecoupledAttention``."""
 
     def __init__(
         self,
@@ -70,11 +68,9 @@ class EAdapter(nn.Module):
         expression_projection: ProjectionKind = "linear",
         controller: Injection = "parallel",
     ) -> EAdapter:
-        """A new adapter for this UNet; a width of None leaves the branch out.
-
-        Projections start at random (torch's global generator), keys and values as copies of the text's in
-        the same layer, as IP-Adapter's training does; those of self-attention layers at random.
-        """
+        """A new adapter for this UNet; a width of None leaves the branch out. Projections start at random (torch's
+        global generator), keys and values as copies of the text's in the same layer, as IP-Adapter's training does;
+        those of self-attention layers at random."""
         first = 0 if controller == "self_attention" else 1
         dim = next(iter(attention_layers(unet).values())).to_k.in_features
 
@@ -123,10 +119,8 @@ class EAdapter(nn.Module):
         return cls(branch(identity, 1), branch(expression, first), controller)  # type: ignore[arg-type]
 
     def save(self, folder: str | Path, metadata: Mapping[str, str] | None = None) -> list[Path]:
-        """Write ``identity.safetensors`` and ``expression.safetensors`` (those there are) into the folder.
-
-        The expression's metadata names the controller; stock diffusers runs what is parallel.
-        """
+        """Write ``identity.safetensors`` and ``expression.safetensors`` (those there are) into the folder. The
+        expression's metadata names the controller; stock diffusers runs what is parallel."""
         written = []
         for name, branch in self.branches():
             path = Path(folder) / FILES[name]
@@ -143,11 +137,9 @@ class EAdapter(nn.Module):
                 yield name, branch
 
     def trainable_parameters(self, stage: Stage = "base") -> list[nn.Parameter]:
-        """Choose and return what the stage trains; the rest gets ``requires_grad = False``.
-
-        "base", "refined", "ica": the whole expression branch and the identity's projection (EmojiDiff, supplement A.1).
-        "all": the identity's keys and values too, for a backbone that has no FaceID adapter to start from.
-        """
+        """Choose and return what the stage trains; the rest gets ``requires_grad = False``. "base", "refined", "ica":
+        the whole expression branch and the identity's projection (EmojiDiff, supplement A.1). "all": the identity's
+        keys and values too, for a backbone that has no FaceID adapter to start from."""
         if stage not in ("base", "refined", "ica", "all"):
             raise InputError(f'stage {stage!r} is unknown: choose "base", "refined", "ica" or "all"')
         self.requires_grad_(True)
@@ -156,10 +148,8 @@ class EAdapter(nn.Module):
         return [parameter for parameter in self.parameters() if parameter.requires_grad]
 
     def attach(self, unet: UNet2DConditionModel) -> None:
-        """Give the UNet's cross-attention layers processors that know the branches; see :meth:`detach`.
-
-        The UNet and the adapter must be on one device; their dtypes may differ.
-        """
+        """Give the UNet's cross-attention layers processors that know the branches; see :meth:`detach`. The UNet and
+        the adapter must be on one device; their dtypes may differ."""
         if self._unet:
             raise InputError("this adapter is attached already: detach() it first")
         for name, branch in self.branches():
@@ -208,14 +198,9 @@ class EAdapter(nn.Module):
         drop_identity: Tensor | None = None,
         drop_expression: Tensor | None = None,
     ) -> Conditions:
-        """Embeddings to tokens.
-
-        Args:
-            identity_embeds, expression_embeds: [b, w], or [b, k, w] for k pictures a sample; None: absent.
-            text: [b, n_t, d], passed on.
-            drop_identity, drop_expression: [b] bool, True where the embedding is replaced by zeros, as guidance's
-                unconditional side (IP-Adapter).
-        """
+        """Embeddings to tokens. identity_embeds, expression_embeds: [b, w], or [b, k, w] for k pictures a sample; None:
+        absent. text: [b, n_t, d], passed on. drop_identity, drop_expression: [b] bool, True where the embedding is
+        replaced by zeros, as guidance's unconditional side (IP-Adapter)."""
         tokens: list[Tensor | None] = []
         for name, branch, embeds, drop in (
             ("identity", self.identity, identity_embeds, drop_identity),

@@ -103,9 +103,8 @@ def quiet() -> Iterator[None]:
     from diffusers.utils import logging as of_diffusers
     from transformers.utils import logging as of_transformers
 
-    states = [
-        (log, log.is_progress_bar_enabled(), log.get_verbosity()) for log in (of_diffusers, of_transformers)
-    ]
+    both = (of_diffusers, of_transformers)
+    states = [(log, log.is_progress_bar_enabled(), log.get_verbosity()) for log in both]
     for log, _, _ in states:
         log.disable_progress_bar()
         log.set_verbosity_error()
@@ -142,3 +141,9 @@ def load_scheduler(folder: Path) -> Any:
         return kind.from_config(config)  # type: ignore[attr-defined]
     except (TypeError, ValueError, NotImplementedError) as error:
         raise InputError(f"{folder}: does not suit {config['_class_name']}: use a whole copy") from error
+
+
+def bfloat16_pays(device_type: str) -> bool:
+    """Whether a device computes in bfloat16: accelerators do, and CPUs with AVX-512. Others emulate it, and a
+    convolution then takes 10 times as long as in float32 and more."""
+    return device_type != "cpu" or "AVX512" in torch.backends.cpu.get_cpu_capability()

@@ -27,12 +27,8 @@ REACH = 5  # px, of the blurs
 
 
 def add_grain(x: Tensor, share: float, generators: Sequence[torch.Generator]) -> Tensor:
-    """Pictures x [b, 3, H, W] in [-1, 1] with grain, the same in all colours: same shape.
-
-    Args:
-        share: deviation of the grain ÷ `local_detail` to the power of `EXPONENT`.
-        generators: one a picture, on the CPU.
-    """
+    """Pictures x [b, 3, H, W] in [-1, 1] with grain, the same in all colours: same shape. share: deviation of the grain
+    ÷ `local_detail` to the power of `EXPONENT`. generators: one a picture, on the CPU."""
     height, width = (side + 2 * REACH for side in x.shape[-2:])
     white = torch.stack([torch.randn((1, height, width), generator=g) for g in generators])
     return x + share * local_detail(x) ** EXPONENT * flowing_noise(white.to(x.device), flow(x)).to(x)
@@ -60,11 +56,8 @@ def flow(x: Tensor) -> Tensor:
 
 
 def flowing_noise(white: Tensor, along: Tensor) -> Tensor:
-    """White noise of deviation 1, blurred along the flow and of deviation 1 again: [b, 1, H, W].
-
-    Args:
-        white: [b, 1, H + 2 REACH, W + 2 REACH]. along: [b, 2, H, W] as `flow` gives it; zeros: round noise.
-    """
+    """White noise of deviation 1, blurred along the flow and of deviation 1 again: [b, 1, H, W]. white: [b, 1, H + 2
+    REACH, W + 2 REACH]. along: [b, 2, H, W] as `flow` gives it; zeros: round noise."""
     kernels = noise_kernels().to(white)
     made = F.conv2d(white, kernels[:, None])
     strength = along.norm(dim=1, keepdim=True).clamp(max=1)

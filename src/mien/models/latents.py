@@ -18,10 +18,8 @@ from mien.types import Conditions, InputError
 
 
 def encode(vae: Any, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
-    """Pixels x [b, 3, H, W] in [-1, 1] -> latents z [b, c, h, w] float32 at the UNet's scale.
-
-    With a generator a variational autoencoder's latents are sampled, without it they are its mean.
-    """
+    """Pixels x [b, 3, H, W] in [-1, 1] -> latents z [b, c, h, w] float32 at the UNet's scale. With a generator a
+    variational autoencoder's latents are sampled, without it they are its mean."""
     encoded = vae.encode(x.to(place(vae), vae.dtype))
     if hasattr(encoded, "latent_dist"):
         distribution = encoded.latent_dist
@@ -32,11 +30,8 @@ def encode(vae: Any, x: Tensor, generator: torch.Generator | None = None) -> Ten
 
 
 def decode(vae: Any, z: Tensor, generators: Sequence[torch.Generator] | None = None) -> Tensor:
-    """Latents z [b, c, h, w] -> pixels x [b, 3, H, W] float32, about [-1, 1].
-
-    Args:
-        generators: one a picture, for autoencoders that draw what latents do not tell; None: nothing is drawn.
-    """
+    """Latents z [b, c, h, w] -> pixels x [b, 3, H, W] float32, about [-1, 1]. generators: one a picture, for
+    autoencoders that draw what latents do not tell; None: nothing is drawn."""
     z = z.float() / vae.config.scaling_factor + _shift(vae)
     drawn = {"generator": generators} if generators is not None and getattr(vae.config, "grain", None) else {}
     return vae.decode(z.to(place(vae), vae.dtype), **drawn).sample.float()
@@ -92,11 +87,9 @@ def unet_input(unet: Any, z_t: Tensor, conditions: Conditions) -> Tensor:
 
 
 def as_text_to_image(unet: Any, vae: Any) -> None:
-    """Let an inpainting UNet be called with z_t alone, as stock text-to-image pipelines do, in place.
-
-    Its inputs [b, c, h, w] get the empty background; its config says c channels, in memory. For
-    ``StableDiffusionPipeline`` on the embedded default. Without effect on a UNet that takes no background.
-    """
+    """Let an inpainting UNet be called with z_t alone, as stock text-to-image pipelines do, in place. Its inputs [b, c,
+    h, w] get the empty background; its config says c channels, in memory. For ``StableDiffusionPipeline`` on the
+    embedded default. Without effect on a UNet that takes no background."""
     if not takes_background(unet):
         return
     scale = pixels_per_cell(vae)

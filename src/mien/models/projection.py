@@ -37,17 +37,14 @@ class LinearProjection(nn.Module):
 
 
 class MLPProjection(nn.Module):
-    """FaceID layout: ``proj.0`` [kC, C], GELU, ``proj.2`` [nD, kC], ``norm`` [D]: [b, C] -> [b, n, D].
-
-    The hidden width is a whole multiple k of C, because readers of the layout work it out as one.
-    """
+    """FaceID layout: ``proj.0`` [kC, C], GELU, ``proj.2`` [nD, kC], ``norm`` [D]: [b, C] -> [b, n, D]. The hidden width
+    is a whole multiple k of C, because readers of the layout work it out as one."""
 
     def __init__(self, width: int, dim: int, tokens: int = 4, mult: int = 2) -> None:
         super().__init__()
         self.width, self.dim, self.tokens = width, dim, tokens
-        self.proj = nn.Sequential(
-            nn.Linear(width, mult * width), nn.GELU(), nn.Linear(mult * width, tokens * dim)
-        )
+        hidden = mult * width
+        self.proj = nn.Sequential(nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, tokens * dim))
         self.norm = nn.LayerNorm(dim)
 
     def forward(self, embeds: Tensor) -> Tensor:
@@ -103,11 +100,8 @@ def create_projection(kind: ProjectionKind, width: int, dim: int, tokens: int = 
 
 
 def projection_from_state(state: Mapping[str, Tensor], source: str) -> Projection:
-    """The projection that these ``image_proj`` weights belong to, told by the keys as diffusers does.
-
-    Args:
-        state: keys without the prefix ``image_proj.``. source: the file's name, for errors.
-    """
+    """The projection that these ``image_proj`` weights belong to, told by the keys as diffusers does. state: keys
+    without the prefix ``image_proj.``. source: the file's name, for errors."""
     if "au_encoder.weight" in state:
         return units_projection(state, source)
     norm = state.get("norm.weight")
@@ -148,7 +142,7 @@ def units_projection(state: Mapping[str, Tensor], source: str) -> UnitsProjectio
     `InputError`: they are not of that shape."""
     weight, bias = state.get("au_encoder.weight"), state.get("au_encoder.bias")
     if len(state) != 2 or weight is None or bias is None or weight.ndim != 2 or len(bias) != len(weight):
-        raise InputError(f"{source}: is no encoder of action units of FineFace's kind for SD1.5")
+        raise InputError(f"{source}: is not an encoder of action units of FineFace's kind for SD1.5")
     projection = UnitsProjection(weight.shape[1], weight.shape[0] + weight.shape[1])
     projection.load_state_dict({name: value.float() for name, value in state.items()})
     return projection

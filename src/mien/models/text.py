@@ -65,16 +65,13 @@ class PromptEncoder:
 
 
 def tokenize(tokenizer: Any, prompts: list[str], tell: bool = True) -> Tensor:
-    """[b, n_t] ids, padded to the tokenizer's full length. Threads may share a tokenizer through this function.
-
-    tell: whether to warn of what is cut.
-    """
+    """[b, n_t] ids, padded to the tokenizer's full length. Threads may share a tokenizer through this function. tell:
+    whether to warn of what is cut."""
     length = tokenizer.model_max_length
     with _ALONE:
         whole = tokenizer(prompts, add_special_tokens=True, verbose=False).input_ids
-        padded = tokenizer(
-            prompts, padding="max_length", max_length=length, truncation=True, return_tensors="pt"
-        )
+        full = {"padding": "max_length", "max_length": length, "truncation": True}
+        padded = tokenizer(prompts, **full, return_tensors="pt")
     for prompt, ids in zip(prompts, whole, strict=True):
         if tell and len(ids) > length:
             lost = tokenizer.decode(ids[length - 1 : -1]).strip()

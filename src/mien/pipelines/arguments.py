@@ -42,8 +42,8 @@ def number(name: str, value: Any) -> float:
 
 
 def check_seed(value: Any, images: int = 1) -> int:
-    """A seed that `images` images can count on from. Raises `InputError`: it is no whole number, or beyond what torch's
-    generators take."""
+    """A seed that `images` images can count on from. Raises `InputError`: it is not a whole number, or beyond what
+    torch's generators take."""
     if isinstance(value, bool) or not isinstance(value, Integral):
         raise InputError(f"seed must be a whole number, not {shown(value)}")
     if not SEEDS[0] <= int(value) <= SEEDS[1] - images + 1:

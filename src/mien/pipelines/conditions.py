@@ -39,12 +39,8 @@ def given_texts(
     copies: int,
 ) -> Texts | None:
     """What was given in place of prompts, for n × copies images; None: nothing was. Raises `InputError`: both a text
-    and its tokens, tokens of another shape, or SDXL without its pooled ones.
-
-    Args:
-        prompts, negatives: the texts beside, empty where tokens are given. texts: in the order of `NAMES`, [1 or n,
-            tokens, d] and pooled [1 or n, d'].
-    """
+    and its tokens, tokens of another shape, or SDXL without its pooled ones. prompts, negatives: the texts beside,
+    empty where tokens are given. texts: in the order of `NAMES`, [1 or n, tokens, d] and pooled [1 or n, d']."""
     if all(text is None for text in texts):
         return None
     if texts[0] is None:
@@ -72,9 +68,8 @@ def given_texts(
         raise InputError("SDXL needs pooled_prompt_embeds beside prompt_embeds, and negative ones too")
     if negative is not None and negative.shape[1] != tokens.shape[1]:
         raise InputError("prompt_embeds and negative_prompt_embeds need as many tokens: encode both alike")
-    return Texts(
-        EncodedText(tokens, pooled), None if negative is None else EncodedText(negative, negative_pooled)
-    )
+    other = None if negative is None else EncodedText(negative, negative_pooled)
+    return Texts(EncodedText(tokens, pooled), other)
 
 
 def conditions_of(

@@ -33,12 +33,8 @@ OVERLAP = 0.25  # of a tile's side, that neighbours share at least
 
 
 class Finisher:
-    """Draws again what the photo engine drew.
-
-    Args:
-        backbone: an inpainting model (9 channels), or any other of SD1.5's and SDXL's families; else `InputError`.
-        strength: of the noise, in (0, 1]; 1 starts from noise alone.
-    """
+    """Draws again what the photo engine drew. backbone: an inpainting model (9 channels), or any other of SD1.5's and
+    SDXL's families; else `InputError`. strength: of the noise, in (0, 1]; 1 starts from noise alone."""
 
     def __init__(self, backbone: Backbone, strength: float = STRENGTH, steps: int = STEPS) -> None:
         if not 0 < strength <= 1:
@@ -72,9 +68,7 @@ class Finisher:
 
     def redraw(self, photo: ByteImage, mask: FloatArray, place: tuple[int, int], seed: int) -> None:
         """One tile of a photo [H, W, 3] redrawn, in place, where `mask` [s, s] is 1, blended by `soft` of it.
-
-        ``place``: left, top px of the tile, which is mirrored where it leaves the photo.
-        """
+        ``place``: left, top px of the tile, which is mirrored where it leaves the photo."""
         side = self.backbone.size
         tile = cut(photo, place, side)
         drawn = self.pipe(
@@ -113,7 +107,7 @@ def drawn_mask(result: Expressed) -> FloatArray:
     sitter, sought = result.sitter, result.sought
     landmarks = sitter.face.landmarks
     found = landmarks, sought.before, sought.after
-    levels = invented(result.drawn, sitter.image, *found, shut=sought.shut)
+    levels = invented(result.drawn, sitter.image, *found, shut=sought.shut, front=sitter.front)
     mask = np.zeros(sitter.image.shape[:2], np.float32)
     if levels.size:
         width = max(1, round(GROWN * float(np.ptp(landmarks[:, 1]))))
@@ -173,9 +167,9 @@ def cut(image: FloatArray | ByteImage, place: tuple[int, int], side: int) -> Any
     left, top = place
     part = image[top : top + side, left : left + side]
     below, right = side - part.shape[0], side - part.shape[1]
-    return (
-        part if not below and not right else cv2.copyMakeBorder(part, 0, below, 0, right, cv2.BORDER_REFLECT)
-    )
+    if not below and not right:
+        return part
+    return cv2.copyMakeBorder(part, 0, below, 0, right, cv2.BORDER_REFLECT)
 
 
 def soft(mask: FloatArray) -> FloatArray:

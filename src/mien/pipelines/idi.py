@@ -1,9 +1,12 @@
-"""What IDI asks of the pipelines: *restruct* by the portraits, *faceswap* by the refacing, *carry* by the photo engine,
-and the worker of them."""
+"""What IDI asks of the pipelines (EmojiDiff, section A.1): *restruct* by the portraits, *faceswap* by the refacing, the
+photo engine or any other swapper, *carry* by the photo engine; and the worker of them."""
 
 from __future__ import annotations
 
 import hashlib
+import shlex
+import subprocess
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -19,9 +22,10 @@ from mien.data.observe import Memory, load_observer
 from mien.data.records import Manifest
 from mien.expressions.spec import parse
 from mien.face.subject import Subject
+from mien.images import read_image
 from mien.metrics.scoring import SAME_PERSON
 from mien.pipelines.photo import TEETH, PhotoPipeline
-from mien.pipelines.swap import FACEFUSION, CommandSwapper, PhotoSwapper
+from mien.pipelines.photo_swap import SwapPipeline
 from mien.types import Face, InputError
 from mien.warping.draw import draw
 from mien.warping.target import Solver, reading
@@ -153,7 +157,7 @@ class Recipe:
         known = [RESTRUCT, CARRY, *(f"{FACESWAP}:{name}" for name in SWAPPERS)]
         for method in self.methods:
             if method not in known:
-                raise InputError(f"{method} is no way to make a reference: choose {', '.join(known)}.")
+                raise InputError(f"{method} is not a way to make a reference: choose {', '.join(known)}.")
         if not self.methods or len(set(self.methods)) != len(self.methods):
             raise InputError("Give each way to make references once, and at least one.")
         if f"{FACESWAP}:command" in self.methods and not self.command:
@@ -224,3 +228,55 @@ def fingerprint(folders: Sequence[Path]) -> str:
             with path.open("rb") as handle:
                 digest.update(handle.read(HEAD))
     return digest.hexdigest()[:16]
+
+
+FACEFUSION = (
+    "facefusion.py headless-run --processors face_swapper --source-paths {identity} --target-path {target} "
+    "--output-path {output}"
+)
+TIMEOUT = 300.0  # seconds a swap may take
+
+
+class PhotoSwapper:
+    """The photo engine's: the identity's pixels in the target's pose, expression and light. No network. analyse: PIL
+    picture → faces, largest first."""
+
+    name = "photo"
+
+    def __init__(self, analyse: Callable[[Image.Image], Sequence[Face]]) -> None:
+        self.pipe = SwapPipeline(analyse)
+
+    def __call__(self, target: Image.Image, identity: Image.Image, seed: int = 0) -> Image.Image:
+        return self.pipe(target, identity=identity)
+
+
+class CommandSwapper:
+    """Any program that reads two pictures and writes one; FaceFusion's headless command is `FACEFUSION`. command: with
+    the words {target}, {identity} and {output}; no shell reads it. name: for reports."""
+
+    def __init__(self, command: str, name: str = "command", timeout: float = TIMEOUT) -> None:
+        self.words, self.name, self.timeout = shlex.split(command), name, timeout
+        for place in ("{target}", "{identity}", "{output}"):
+            if not any(place in word for word in self.words):
+                raise InputError(f"The swapper's command has no {place}: say where it goes.")
+
+    def __call__(self, target: Image.Image, identity: Image.Image, seed: int = 0) -> Image.Image:
+        with tempfile.TemporaryDirectory(prefix="mien-swap-") as folder:
+            paths = {name: str(Path(folder) / f"{name}.png") for name in ("target", "identity", "output")}
+            target.save(paths["target"])
+            identity.save(paths["identity"])
+            words = self.words
+            for name, path in paths.items():
+                words = [word.replace(f"{{{name}}}", path) for word in words]
+            try:
+                done = subprocess.run(
+                    words, capture_output=True, text=True, errors="replace", timeout=self.timeout, check=False
+                )
+            except OSError as error:
+                raise InputError(f"The swapper {words[0]} cannot be started ({error.strerror}).") from error
+            except subprocess.TimeoutExpired as error:
+                raise InputError(f"the swapper took longer than {self.timeout:g} s") from error
+            if done.returncode or not Path(paths["output"]).is_file():
+                lines = (done.stderr or done.stdout).strip().splitlines() or ["it wrote no picture"]
+                raise InputError(f"the swapper failed with {done.returncode}: {lines[-1][:200]}")
+            return read_image(paths["output"])

@@ -115,13 +115,12 @@ class Embedder:
                     "a mix of expressions is one text"
                 )
             pictures = subject.pictures if isinstance(subject, Person) else (subject,)
-            rows.append(torch.stack([self._one(picture, pose) for picture in pictures]).mean(0))
+            if self.kind == "expression":
+                vectors = [self.express(parse(one), pose) for one in pictures]
+            else:
+                vectors = [self._look(one)[0] for one in pictures]  # type: ignore[arg-type]
+            rows.append(torch.stack(vectors).mean(0))
         return torch.stack(rows)
-
-    def _one(self, subject: Any, pose: FloatArray | None) -> Tensor:
-        if self.kind == "expression":
-            return self.express(parse(subject), pose)
-        return self._look(subject)[0]
 
     def express(self, expression: Expression, pose: FloatArray | None = None) -> Tensor:
         """[w] float32 of an expression, at `pose` as in a call."""

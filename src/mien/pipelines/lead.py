@@ -93,9 +93,7 @@ def first_latents(
     first = (steps - max(1, int(round(steps * (1 - lead), 6)))) * scheduler.order
     if hasattr(scheduler, "set_begin_index"):
         scheduler.set_begin_index(first)
-    z_0 = torch.cat(
-        [backbone.encode(x[None], generator) for x, generator in zip(start, generators, strict=True)]
-    )
+    z_0 = torch.cat([backbone.encode(x[None], g) for x, g in zip(start, generators, strict=True)])
     noise = _noise(backbone, shape, generators)
     times = times[first:]
     return scheduler.add_noise(z_0.to(noise), noise, times[:1].repeat(len(start))), times

@@ -59,7 +59,7 @@ def load_lora(backbone: Backbone, path: str | Path, weight: float, loaded: dict[
         _take_out(stock, name, loaded)
         backbone.offload_again()
         raise InputError(
-            f"{path}: is no LoRA for this model, its layers do not fit: use one for the family of {backbone.name}"
+            f"{path}: is not a LoRA for this model, its layers do not fit: use one for the family of {backbone.name}"
         ) from error
     loaded[name] = weight
 

@@ -6,6 +6,7 @@ small copy of the face, which the analyser reads after each try, and then made o
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from mien.expressions.faces import blendshapes
@@ -28,9 +30,11 @@ from mien.pipelines.inputs import FaceChoice, Picture, choose_face
 from mien.provenance import remember
 from mien.types import ByteImage, Face, FloatArray, InputError
 from mien.warping.draw import Drawn, draw
+from mien.warping.front import Front, front, seen
 from mien.warping.lips import shut_by, shut_in
+from mien.warping.matte import OUTER_LIPS
 from mien.warping.mouth import Mouth
-from mien.warping.target import REGIONS, Solver, at_rest, expressed, limits, mask, reading
+from mien.warping.target import REGIONS, Solver, at_rest, doubted, expressed, limits, mask, reading
 
 SIDE = 256  # px of the close-up in which an expression is sought
 MARGIN = 1.7  # its width against that of the crop that the analyser reads
@@ -40,7 +44,9 @@ MOST_TURNED = 40.0  # degrees of yaw or pitch: beyond, half of the face is hidde
 SMALLEST = 16.0  # px between the outer corners of the eyes
 STRONGEST = 1.5  # of a strength
 GAZE = [NAMES.index(name) for name in NAMES if name.startswith("eyeLook")]
+HIDDEN = 0.5  # share of the lips from which a mouth is hidden
 ASIDE = 0.25  # change of the gaze's readings from which words look somewhere; else eyes stay as they are
+SHOWN = 0.1  # coefficient from which a photo shows an expression of its own
 PUCKER, SNEER = 1.8, 5.0  # coefficients per blendshape that is named
 TEETH = 0.01  # gap of the lips, of the height of the face, from which a mouth shows teeth
 PORTRAIT, HEADROOM = 1024, 2.5  # px of a portrait's side at most; its side against the face's height
@@ -50,22 +56,25 @@ class Closeup:
     """A small copy of a photo's face, on which expressions are tried and read.
 
     Args:
-        image: [H, W, 3] uint8. face: in it.
+        image: [H, W, 3] uint8. face: in it. found: in front of it, see `mien.warping.front.seen`.
     """
 
-    def __init__(self, image: ByteImage, face: Face) -> None:
+    def __init__(self, image: ByteImage, face: Face, found: FloatArray | None = None) -> None:
         zoom = SIDE / MARGIN / align.CROP_SIZE
         matrix = align.crop_matrix(face.landmarks) * zoom
         matrix[:, 2] += SIDE * (1 - 1 / MARGIN) / 2
         self.image = align.warp(image, matrix, SIDE)
         self.landmarks = align.transform_points(face.landmarks, matrix)
         self.mouth = Mouth(self.image, self.landmarks)
+        self.front = front(self.image, self.landmarks, found)
         self._reader = load_reader()
         self._crop = align.crop_matrix(self.landmarks)
 
     def read(self, before: FloatArray, after: FloatArray, shut: float = 0.0) -> FloatArray:
         """The reading [57] of the face changed from coefficients `before` to `after` [52]; `shut`: see `Wanted`."""
-        picture = draw(self.image, self.landmarks, before, after, self.mouth, cells=CELLS, shut=shut).image
+        picture = draw(
+            self.image, self.landmarks, before, after, self.mouth, cells=CELLS, shut=shut, front=self.front
+        ).image
         seen = self._reader(np.stack([align.warp(picture, self._crop)]))
         return reading(seen.blendshapes[0], seen.landmarks[0])
 
@@ -88,16 +97,44 @@ class Sitter:
 
     @cached_property
     def closeup(self) -> Closeup:
-        return Closeup(self.image, self.face)
+        return Closeup(self.image, self.face, self.found)
+
+    @cached_property
+    def found(self) -> FloatArray | None:
+        """Where something lies in front of the face, see `mien.warping.front.seen`."""
+        from mien.face.occlusion import load_reader as load_occlusion
+
+        return seen(self.image, self.face.landmarks, load_occlusion())
+
+    @cached_property
+    def front(self) -> Front | None:
+        """What lies in front of the face."""
+        return front(self.image, self.face.landmarks, self.found)
 
     @cached_property
     def mouth(self) -> Mouth:
         return Mouth(self.image, self.face.landmarks, self.teeth)
 
+    def bare(self) -> tuple[Sitter, FloatArray | None]:
+        """The sitter without glasses and with nothing in front, as far as it could be taken away; where something still
+        hides the face, [H, W] float32 0 to 1."""
+        if self.front is None:
+            return self, None
+        free = replace(self, image=self.front.plate)
+        free.__dict__.update(found=None, mouth=self.mouth)
+        return free, self.front.hidden()
+
     def drawn(self, sought: Sought, turn: FloatArray | None = None) -> Drawn:
         """The photo with what was sought; `turn`: see `mien.warping.shapes.moved`."""
         return draw(
-            self.image, self.face.landmarks, sought.before, sought.after, self.mouth, turn, shut=sought.shut
+            self.image,
+            self.face.landmarks,
+            sought.before,
+            sought.after,
+            self.mouth,
+            turn,
+            shut=sought.shut,
+            front=self.front,
         )
 
     def framed(self) -> Sitter:
@@ -117,14 +154,14 @@ class Wanted:
     """What the analyser should read: `value` [57] where `weight` [57] in [0, 1] counts.
 
     Attributes:
-        shut: how surely the lips are shut, 0 to 1, which readings say badly. by_picture: whether a picture showed it;
-        else it was named, and the coefficients are known without a reading.
+        shut: how surely the lips are shut, 0 to 1, which readings say badly. named: [52] bool, what was named and not
+        shown, so that its coefficients are known without a reading; None where a picture shows it.
     """
 
     value: FloatArray
     weight: FloatArray
     shut: float = 0.0
-    by_picture: bool = True
+    named: NDArray[np.bool_] | None = None
 
 
 @dataclass(frozen=True)
@@ -154,11 +191,13 @@ class Expressed:
 def seek(sitter: Sitter, wanted: Wanted, rounds: int = ROUNDS) -> Sought:
     """The coefficients with which the sitter reads as wanted, corrected `rounds` times by a reading of what they draw.
 
-    What the last correction draws is not read: on 26 people who were tried, further readings brought no more. What was
-    named and not shown is not corrected: by eye, corrections caricature it.
+    What the last correction draws is not read: on 26 people who were tried, further readings brought no more. Of what
+    was named only the rest is corrected, which the photo shows and which has to go: by eye, more caricatures.
     """
     solver = Solver(sitter.own, wanted.value, wanted.weight)
-    for _ in range(rounds if wanted.by_picture and solver.error(sitter.own) > 0 else 0):
+    if wanted.named is not None:
+        solver.hold(wanted.named | (solver.before < SHOWN), falling=bool(wanted.named.any()))
+    for _ in range(rounds if solver.free and solver.error(sitter.own) > 0 else 0):
         solver.correct(sitter.closeup.read(solver.before, solver.after, wanted.shut))
     return Sought(solver.before, solver.after, wanted.shut)
 
@@ -243,13 +282,15 @@ class PhotoPipeline:
         self, sitter: Sitter, expression: Expression, relative: bool = True, face: FaceChoice = "largest"
     ) -> Wanted:
         """What the analyser should read of the sitter with an expression at full strength."""
-        change, value, seen = np.zeros(57), expression.rest * at_rest(), 0.0
-        shut = expression.rest
+        change, value = np.zeros(57), expression.rest * at_rest()
+        seen, doubt, shut = 0.0, 0.0, expression.rest
+        named = np.zeros(52, bool)
         for part in expression.parts:
             if part.picture is not None:
                 _, found = self._look(part.picture, face)
                 read = reading(found.blendshapes, found.landmarks)
-                change += part.weight * expressed(read)
+                doubt += part.weight * doubted(read)
+                change += part.weight * expressed(read, doubted(read))
                 seen += part.weight
                 shut += part.weight * shut_in(found.landmarks)
             else:
@@ -258,15 +299,17 @@ class PhotoPipeline:
                 read[:52] = np.maximum(read[:52] + moves, 0)
                 change[:52] += part.weight * moves
                 shut += part.weight * shut_by(moves)
+                named |= moves != 0
             value += part.weight * read
         if relative:
-            value = sitter.own - expressed(sitter.own) + change
+            # the sitter is doubted as the pictures are, so that their own picture brings back their own face
+            value = sitter.own - expressed(sitter.own, doubt / seen if seen else 1.0) + change
             if not seen and np.abs(change[GAZE]).max() < ASIDE:
                 value[GAZE] = sitter.own[GAZE]
             value[:52] = np.clip(value[:52], 0, np.maximum(limits()[1], 1))
         # only pictures say how far eyes and mouth are open; words name blendshapes
         weight = np.r_[np.ones(52), np.full(5, min(seen, 1.0))]
-        return Wanted(value, weight, float(np.clip(shut, 0, 1)), seen > 0)
+        return Wanted(value, weight, float(np.clip(shut, 0, 1)), None if seen else named)
 
     def _look(self, picture: Picture, which: FaceChoice) -> tuple[ByteImage, Face]:
         if isinstance(picture, Subject):
@@ -288,18 +331,36 @@ def focused(sitter: Sitter, wanted: Wanted, strength: float, region: str) -> Wan
         raise InputError(f"a strength of {strength} cannot be made: give a number from 0 to {STRONGEST}")
     value = sitter.own + strength * (wanted.value - sitter.own)
     shut = wanted.shut * min(strength, 1.0) if region in ("mouth", "all") else 0.0
-    return replace(wanted, value=value, weight=wanted.weight * mask(region), shut=shut)
+    weight = wanted.weight * mask(region)
+    if region in ("mouth", "all") and sitter.front is not None and sitter.front.share(OUTER_LIPS) > HIDDEN:
+        warnings.warn(
+            "something in front of the face hides the mouth, which stays as it is: use a photo that shows it",
+            stacklevel=2,
+        )
+        weight, shut = weight * (1 - mask("mouth")), 0.0
+    return replace(wanted, value=value, weight=weight, shut=shut)
 
 
 def _spoken(part: Part) -> FloatArray:
-    """The movements [52] that a word or blendshapes ask for, on the coefficients' scale: a mouth that MediaPipe calls
-    fully puckered is not yet half of a kiss, and what a word calls a sneer it hears as a raised lip."""
+    """The movements [52] that a word or blendshapes ask for, on the coefficients' scale.
+
+    Coefficients move faces as those in photographs do of which MediaPipe reads the blendshape. There a mouth that is
+    fully puckered is not yet half of a kiss, and its corners hang; pressed lips are a smile's as often as not; and what
+    a word calls a sneer is heard as a raised lip.
+    """
     moves = blendshapes(part) - spoken_rest()
+    pucker = moves[INDEX["mouthPucker"]]
     moves[INDEX["mouthPucker"]] *= PUCKER
-    for side in ("Left", "Right") if part.word is not None else ():
-        sneer = moves[INDEX[f"noseSneer{side}"]]
-        moves[INDEX[f"mouthUpperUp{side}"]] -= 2 * sneer  # `labels.UNITS`, unit 9
-        moves[INDEX[f"noseSneer{side}"]] = SNEER * sneer
+    for side in ("Left", "Right"):
+        press, dimple, frown, sneer, raised = (
+            INDEX[name + side]
+            for name in ("mouthPress", "mouthDimple", "mouthFrown", "noseSneer", "mouthUpperUp")
+        )
+        moves[frown] += 0.7 * max(moves[press] - 0.8 * moves[dimple], 0)  # `labels.UNITS`, unit 14
+        moves[dimple] += 0.9 * max(pucker, 0)
+        if part.word is not None:
+            moves[raised] -= 2 * moves[sneer]  # unit 9
+            moves[sneer] *= SNEER
     return moves
 
 

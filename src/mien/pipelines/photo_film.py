@@ -211,8 +211,15 @@ class Puppet:
     def draw(self, moved: Moved) -> ByteImage:
         """The photo so moved, [H, W, 3] uint8; any thread may draw any frame."""
         sitter = self.sitter
+        front = None if moved.turn.any() else sitter.front
         return draw(
-            sitter.image, sitter.face.landmarks, self.before, moved.after, sitter.mouth, moved.turn
+            sitter.image,
+            sitter.face.landmarks,
+            self.before,
+            moved.after,
+            sitter.mouth,
+            moved.turn,
+            front=front,
         ).image
 
 

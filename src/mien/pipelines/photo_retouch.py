@@ -11,17 +11,32 @@ from dataclasses import dataclass
 import numpy as np
 
 from mien.expressions.spec import Expression
+from mien.face.blendshapes import NAMES
 from mien.face.landmarks import eye_distance
 from mien.pipelines.photo import PhotoPipeline, Sitter, focused, seek
 from mien.pipelines.photo_film import FASTER, SLOWEST, OneEuro, Puppet, Rest, facelike
 from mien.types import ByteImage, Face, FloatArray
 from mien.warping.draw import draw
+from mien.warping.lips import lip_gap
 from mien.warping.mouth import Mouth
 from mien.warping.shapes import moved
 from mien.warping.swap import swap
 from mien.warping.target import Solver, reading
 
 POINTS_SLOWEST, POINTS_FASTER = 3.0, 30.0  # Hz of resting landmarks; Hz per distance of the eyes and second
+FEELINGS = (
+    "brow",
+    "cheek",
+    "nose",
+    "eyeSquint",
+    "eyeWide",
+    "mouthSmile",
+    "mouthFrown",
+    "mouthDimple",
+    "mouthStretch",
+)
+FELT = np.array([name.startswith(FEELINGS) for name in NAMES])  # shows a feeling, and is not needed to speak
+SLIGHT = 0.6  # units (90 between the outer eye corners): lips less apart are as good as shut
 
 
 @dataclass(frozen=True)
@@ -30,6 +45,11 @@ class Seen:
 
     landmarks: FloatArray
     shapes: FloatArray
+
+
+def _gap(landmarks: FloatArray) -> float:
+    """How far the lips of landmarks [478, 3] px are apart, in units."""
+    return lip_gap(landmarks, float(np.linalg.norm(landmarks[33, :2] - landmarks[263, :2])) / 90)
 
 
 def _steady(face: Face, smooth: float) -> OneEuro:
@@ -62,6 +82,9 @@ class Retouch:
         wanted = focused(sitter, pipe.wanted(sitter, expression, relative), strength, region)
         sought = seek(sitter, wanted)
         self.change: FloatArray = sought.after - sought.before
+        self._shut, self._gap = sought.shut, _gap(sitter.face.landmarks)
+        neutral = expression.rest + sum(part.weight for part in expression.parts if part.kind == "neutral")
+        self._calm, self._calmed = sought.before, neutral * min(strength, 1.0) * FELT * wanted.weight[:52]
         self._points = _steady(sitter.face, smooth)
         self._shapes = OneEuro(SLOWEST / smooth if smooth > 0 else np.inf, FASTER)
 
@@ -74,8 +97,11 @@ class Retouch:
     def draw(self, image: ByteImage, seen: Seen) -> ByteImage:
         """That frame [H, W, 3] uint8 with the expression; any thread may draw any frame."""
         mouth = Mouth(image, seen.landmarks)
-        after = facelike(seen.shapes + self.change, seen.shapes)
-        return draw(image, seen.landmarks, seen.shapes, after, mouth).image
+        felt = self._calmed * np.maximum(seen.shapes - self._calm, 0)  # more than on the calm frame
+        after = facelike(seen.shapes + self.change - felt, seen.shapes)
+        # Lips close by as much as the calm ones do: those that speak still part.
+        shut = self._shut * min((self._gap + SLIGHT) / (_gap(seen.landmarks) + SLIGHT), 1.0)
+        return draw(image, seen.landmarks, seen.shapes, after, mouth, shut=shut).image
 
 
 class Recast:

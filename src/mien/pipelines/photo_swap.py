@@ -18,11 +18,21 @@ from mien.face.blendshapes import INDEX
 from mien.face.subject import Subject
 from mien.images import given_image
 from mien.pipelines.inputs import FaceChoice, Picture, choose_face
-from mien.pipelines.photo import MOST_TURNED, PhotoPipeline, Sitter, Sought, Wanted, focused, framed, seek
+from mien.pipelines.photo import (
+    HIDDEN,
+    MOST_TURNED,
+    PhotoPipeline,
+    Sitter,
+    Sought,
+    Wanted,
+    focused,
+    framed,
+    seek,
+)
 from mien.provenance import remember
 from mien.types import ByteImage, Face, FloatArray, InputError
 from mien.warping import tone
-from mien.warping.matte import LIPS, OUTER_LIPS, fill
+from mien.warping.matte import LIDS, LIPS, OUTER_LIPS, fill
 from mien.warping.shapes import moved
 from mien.warping.swap import swap as laid
 from mien.warping.target import expressed
@@ -127,7 +137,7 @@ class SwapPipeline:
         """The person whom one or several pictures show, each cut to head and shoulders, to be used for any photo.
 
         Raises:
-            InputError: a picture shows no face, two that are as large, or one too small or turned too far away.
+            InputError: a picture shows no face, two that are as large, or one too small, turned too far away or hidden.
         """
         given: list[Any] = list(pictures) if isinstance(pictures, (list, tuple)) else [pictures]
         if not given:
@@ -144,6 +154,15 @@ class SwapPipeline:
             check(meant, name, SMALLEST)
             x0, y0, x1, y1 = framed(meant, image.shape)
             found.append(Sitter(np.ascontiguousarray(image[y0:y1, x0:x1]), _shifted(meant, 1.0, (x0, y0))))
+            in_front = found[-1].front
+            if in_front is not None and max(in_front.share(eye, of=0) for eye in LIDS) > HIDDEN:
+                raise InputError(
+                    f"{name}: dark glasses hide the eyes: use a picture of the person without them"
+                )
+            if in_front is not None and in_front.share(OUTER_LIPS) > HIDDEN:
+                raise InputError(
+                    f"{name}: something in front of the face hides the mouth: use a picture that shows it"
+                )
         return tuple(found)
 
     def apply(
@@ -219,9 +238,10 @@ def swapped(sitter: Sitter, identities: Sequence[Sitter], wanted: Wanted, keeps:
     if keeps and shut(sitter):
         bite = 0.0 if shut(identity) else BITE
         sought = replace(sought, after=closed(sought))
-    put = identity.drawn(sought).image
     theirs = moved(identity.face.landmarks, sought.before, sought.after, shut=sought.shut)
-    return laid(sitter.image, sitter.face.landmarks, put, theirs, bite).image
+    bare, lacks = identity.bare()
+    put = bare.drawn(sought).image
+    return laid(sitter.image, sitter.face.landmarks, put, theirs, bite, sitter.front, lacks).image
 
 
 def own_rest(identity: Sitter, wanted: Wanted) -> Wanted:

@@ -74,24 +74,18 @@ class PlacedPipeline:
         self._last: tuple[tuple[Any, ...], tuple[Scene, int] | InputError] | None = None
 
     def __call__(
-        self,
-        prompt: str,
-        identity: Subject | None,
-        expression: Expression | None,
-        seed: int = 0,
-        steps: int | None = None,
-        guidance: float | None = None,
-        tries: int = TRIES,
-        callback: Callable[[int, int, Any], None] | None = None,
+        self, prompt: str, identity: Subject | None, expression: Expression | None, seed: int = 0, **how: Any
     ) -> Placed:
-        """A person, or whoever the scene shows, with an expression, or the scene's own, in a scene. Raises
-        `InputError`: no scene of these seeds shows one face that can be used, or a photo cannot.
+        """A person, or whoever the scene shows, with an expression, or the scene's own, in the scene of `find`.
 
         Args:
             prompt: the place, as "in front of a lighthouse"; or all of it, if it names a person. seed: the first one
-                tried, of so many tries. callback: see `mien.pipelines.batches`; of the last try.
+                tried. how: other arguments of `find`.
+
+        Raises:
+            InputError: no scene of these seeds shows one face that can be used, or a photo cannot.
         """
-        scene, seed = self.find(prompt, seed, steps, guidance, tries, callback)
+        scene, seed = self.find(prompt, seed, **how)
         image = scene.subject.image
         if identity is not None or expression is not None:
             image = self.engine(scene.subject, identity, expression)

@@ -12,15 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from mien.backbones import AdapterSpec, Backbone, FaceEncoder, load_backbone
-from mien.pipelines.arguments import (
-    as_generators,
-    check_scale,
-    check_seed,
-    check_text,
-    number,
-    one_of,
-    whole,
-)
+from mien.pipelines import arguments, schedulers
 from mien.pipelines.batches import in_batches
 from mien.pipelines.conditions import Texts, conditions_of, given_texts
 from mien.pipelines.diffusers_names import (
@@ -34,13 +26,6 @@ from mien.pipelines.diffusers_names import (
 from mien.pipelines.diffusers_names import to_pil as to_pil
 from mien.pipelines.inputs import Embedder, ExpressionLike, FaceChoice, Person, Picture, as_list
 from mien.pipelines.lead import as_start, check_lead, first_latents, lead_by_photo
-from mien.pipelines.schedulers import (
-    choose_scheduler,
-    guidance_embedding,
-    keep_outside,
-    most_steps,
-    own_noise,
-)
 from mien.provenance import remember
 from mien.types import Face, InputError
 
@@ -106,7 +91,7 @@ class PortraitPipeline(DiffusersNames):
 
     @scheduler.setter
     def scheduler(self, which: Any) -> None:
-        self._scheduler = choose_scheduler(which, self.backbone.scheduler)
+        self._scheduler = schedulers.choose_scheduler(which, self.backbone.scheduler)
 
     def __call__(
         self,
@@ -165,28 +150,31 @@ class PortraitPipeline(DiffusersNames):
         """
         refuse(others)
         check_output(output_type)
-        steps = one_of(("steps", "num_inference_steps"), steps, num_inference_steps)
-        guidance = one_of(("guidance", "guidance_scale"), guidance, guidance_scale)
+        steps = arguments.one_of(("steps", "num_inference_steps"), steps, num_inference_steps)
+        guidance = arguments.one_of(("guidance", "guidance_scale"), guidance, guidance_scale)
         if num_images_per_prompt is not None:
             num_images = num_images_per_prompt
-        whole("num_images", num_images)
-        whole("batch_size", batch_size)
+        arguments.whole("num_images", num_images)
+        arguments.whole("batch_size", batch_size)
         self.check(steps, guidance, id_scale, expression_scale)
         size = self._size(height), self._size(width)
         lead = check_lead(self.lead if lead is None else lead)
         after = step_end(self, callback_on_step_end, callback_on_step_end_tensor_inputs)
         texts = (prompt_embeds, negative_prompt_embeds, pooled_prompt_embeds, negative_pooled_prompt_embeds)
-        lists = [
-            v for v in (identity, expression, prompt, negative_prompt, seed) if isinstance(v, (list, tuple))
-        ]
+        given_here = (identity, expression, prompt, negative_prompt, seed)
+        lists = [v for v in given_here if isinstance(v, (list, tuple))]
         n = max((len(v) for v in (*lists, *(text for text in texts if isinstance(text, Tensor)))), default=1)
         as_list(identity, n, "identity"), as_list(expression, n, "expression")
-        seeds = [check_seed(s, num_images) + j for s in as_list(seed, n, "seed") for j in range(num_images)]
+        seeds = [
+            arguments.check_seed(s, num_images) + j
+            for s in as_list(seed, n, "seed")
+            for j in range(num_images)
+        ]
         prompts, negatives = (
-            [check_text(name, text) for text in as_list(given, n, name) for _ in range(num_images)]
+            [arguments.check_text(name, text) for text in as_list(given, n, name) for _ in range(num_images)]
             for name, given in (("prompt", prompt), ("negative_prompt", negative_prompt or ""))
         )
-        generators = as_generators(generator, len(seeds))
+        generators = arguments.as_generators(generator, len(seeds))
         given = given_texts(self.backbone, prompts, negatives, texts, n, num_images)
         start = None
         if lead and identity is not None and expression is not None:
@@ -238,12 +226,14 @@ class PortraitPipeline(DiffusersNames):
     def check(self, steps: Any, guidance: Any, id_scale: Any, expression_scale: Any) -> None:
         """What can be said of a call's numbers before it begins; None is the default of the first two. Raises
         `InputError`: one is of another kind, out of range, or not finite."""
-        if steps is not None and whole("steps", steps) > (most := most_steps(self.scheduler)):
+        if steps is not None and arguments.whole("steps", steps) > (
+            most := schedulers.most_steps(self.scheduler)
+        ):
             raise InputError(f"{type(self.scheduler).__name__} takes at most {most} steps here, not {steps}")
         if guidance is not None:
-            number("guidance", guidance)
-        check_scale("id_scale", id_scale)
-        check_scale("expression_scale", expression_scale)
+            arguments.number("guidance", guidance)
+        arguments.check_scale("id_scale", id_scale)
+        arguments.check_scale("expression_scale", expression_scale)
 
     def embed(
         self,
@@ -321,19 +311,19 @@ class PortraitPipeline(DiffusersNames):
             texts,
         )
         if distilled is not None:
-            told = guidance_embedding(guidance, b, distilled)
+            told = schedulers.guidance_embedding(guidance, b, distilled)
             added["timestep_cond"] = told.to(backbone.device, backbone.precision)
         predict = self.adapter.predict_noise(backbone.unet, id_scale, expression_scale, **added)
         scheduler = copy.deepcopy(self.scheduler)  # its state belongs to this call
         if generators is None:
-            generators = [torch.Generator().manual_seed(check_seed(seed)) for seed in seeds]
+            generators = [torch.Generator().manual_seed(arguments.check_seed(seed)) for seed in seeds]
         else:
             seeds = [generator.initial_seed() for generator in generators]
         shape = (backbone.unet.config.out_channels, height // backbone.factor, width // backbone.factor)
         z, times = first_latents(backbone, scheduler, steps, shape, generators, start, lead)
         noise = z / scheduler.init_noise_sigma
         drawn = None if known is None or background is None else (background[1] > 0).float()
-        extra = own_noise(scheduler, list(seeds), list(generators))
+        extra = schedulers.own_noise(scheduler, list(seeds), list(generators))
         self._interrupt = False
         try:
             for i, t in enumerate(times):
@@ -344,7 +334,7 @@ class PortraitPipeline(DiffusersNames):
                     eps = unconditional + guidance * (conditional - unconditional)
                 z = scheduler.step(eps, t, z, **extra, return_dict=False)[0]
                 if known is not None and drawn is not None:
-                    z = keep_outside(scheduler, i, z, noise, known, drawn)
+                    z = schedulers.keep_outside(scheduler, i, z, noise, known, drawn)
                 if callback is not None:
                     callback(i + 1, len(times), z)
                 if after is not None:
@@ -365,7 +355,7 @@ class PortraitPipeline(DiffusersNames):
     def _size(self, pixels: int | None) -> int:
         if pixels is None:
             return self.backbone.size
-        whole("height and width", pixels)
+        arguments.whole("height and width", pixels)
         unit = self.backbone.factor * 2 ** (len(self.backbone.unet.config.block_out_channels) - 1)
         if pixels < unit or pixels % unit:
             raise InputError(

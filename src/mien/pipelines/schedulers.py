@@ -29,7 +29,11 @@ def choose_scheduler(which: Any, trained: Any) -> Any:
     if which is None:
         return default_scheduler(trained)
     if not isinstance(which, str):
-        check_scheduler(which)
+        if not _steps(type(which)):
+            raise InputError(
+                f"{type(which).__name__} is not a scheduler for this model: use a name, or an object of diffusers' "
+                "DDIM, Euler, DPM-Solver … kinds"
+            )
         return which
     known = scheduler_names()
     name = known.get(which.lower().removesuffix("scheduler"))
@@ -71,16 +75,6 @@ def scheduler_names() -> dict[str, str]:
     return names
 
 
-def check_scheduler(scheduler: Any) -> None:
-    """Refuse what does not step like Stable Diffusion's schedulers. Raises `InputError`: it is another kind of object,
-    or a scheduler for another kind of model."""
-    if not _steps(type(scheduler)):
-        raise InputError(
-            f"{type(scheduler).__name__} is no scheduler for this model: use a name, or an object of diffusers' "
-            "DDIM, Euler, DPM-Solver … kinds"
-        )
-
-
 def _steps(kind: type) -> bool:
     """Whether a class has ``step(model_output, timestep, sample)`` and what goes before it."""
     if not all(hasattr(kind, name) for name in ("set_timesteps", "scale_model_input", "step")):
@@ -91,17 +85,14 @@ def _steps(kind: type) -> bool:
 
 
 def default_scheduler(trained: Any) -> Any:
-    """DPM-Solver++ (2M) (Lu et al. 2022, arXiv 2211.01095) on the schedule that the model was trained with.
-
-    A model that comes with a sampler of its own kind (LCM, TCD, …) keeps it.
-    """
+    """DPM-Solver++ (2M) (Lu et al. 2022, arXiv 2211.01095) on the schedule that the model was trained with. A model
+    that comes with a sampler of its own kind (LCM, TCD, …) keeps it."""
     if type(trained).__name__ not in PLAIN_SCHEDULERS:
         return trained
     from diffusers import DPMSolverMultistepScheduler
 
-    return DPMSolverMultistepScheduler.from_config(
-        trained.config, algorithm_type="dpmsolver++", solver_order=2
-    )
+    solver = {"algorithm_type": "dpmsolver++", "solver_order": 2}
+    return DPMSolverMultistepScheduler.from_config(trained.config, **solver)
 
 
 def most_steps(scheduler: Any) -> int:
@@ -112,10 +103,8 @@ def most_steps(scheduler: Any) -> int:
 
 
 def own_noise(scheduler: Any, seeds: list[int], generators: list[torch.Generator]) -> dict[str, Any]:
-    """What makes a scheduler's own noise depend on an image's seed alone: arguments for its ``step``.
-
-    Schedulers draw from generators given to ``step``, or from a Brownian tree seeded before (DPM-Solver SDE).
-    """
+    """What makes a scheduler's own noise depend on an image's seed alone: arguments for its ``step``. Schedulers draw
+    from generators given to ``step``, or from a Brownian tree seeded before (DPM-Solver SDE)."""
     if hasattr(scheduler, "noise_sampler_seed"):
         scheduler.noise_sampler_seed = list(seeds)
     takes = inspect.signature(scheduler.step).parameters

@@ -54,9 +54,8 @@ def names(stops: Sequence[Expression], frames: int) -> list[str]:
         share = round(100 * (place - before))
         pair = ((stops[before].text, 100 - share), (stops[before + 1].text, share))
         shown = [(text[:24], percent) for text, percent in pair if percent]
-        said.append(
-            shown[0][0] if len(shown) == 1 else " ".join(f"{text} {percent}%" for text, percent in shown)
-        )
+        parts = [f"{text} {percent}%" for text, percent in shown]
+        said.append(shown[0][0] if len(shown) == 1 else " ".join(parts))
     return said
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,7 @@ def check_animation(path: str | Path) -> Path:
     check_surroundings()
     path = Path(path)
     if path.suffix.lower() not in SUFFIXES:
-        raise InputError(f"{path} is no moving picture: end the name in {', '.join(SUFFIXES)}.")
+        raise InputError(f"{path} is not a moving picture: end the name in {', '.join(SUFFIXES)}.")
     if path.suffix.lower() == ".mp4":
         import_av()
     return check_writable(path)
@@ -93,7 +94,7 @@ def read_animation(path: str | Path) -> dict[str, Any] | None:
     try:
         if path.suffix.lower() == ".gif":
             with Image.open(path) as image:
-                said_of_it = image.info.get("comment", b"")  # text where the file is no GIF
+                said_of_it = image.info.get("comment", b"")  # text where the file is not a GIF
                 comment = said_of_it.decode("ascii", "replace") if isinstance(said_of_it, bytes) else ""
         else:
             av = import_av()
@@ -168,3 +169,20 @@ def import_av() -> Any:
             f'An MP4 needs PyAV, which cannot be imported ({error}): pip install "mien[video]", or write a .gif.'
         ) from error
     return av
+
+
+def is_ours(path: str | Path) -> bool:
+    """Whether a picture, GIF or MP4 carries the metadata that `mien` writes; a file that cannot be read does not."""
+    path = Path(path)
+    try:
+        if path.suffix.lower() in COMMENTED:
+            return read_animation(path) is not None
+        said = read_metadata(path)
+    except InputError:
+        return False
+    return said is not None and said.settings is not None
+
+
+def is_replaceable(path: str | Path) -> bool:
+    """Whether nothing is lost where a result is written to `path`: nothing is there, or something that `is_ours`."""
+    return not os.path.lexists(path) or is_ours(path)

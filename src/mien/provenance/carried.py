@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageCms, ImageFile, ImageOps, IptcImagePlugin
 
-from mien.images import open_image, read_image
+from mien.images import changed_pixels, open_image, read_image
 from mien.provenance.metadata import DC, PHOTOSHOP, XMP, Said, parse_packet, property_of
 
 _EXIF, _ARTIST, _COPYRIGHT, _DATE = 0x8769, 0x013B, 0x8298, 0x0132
@@ -26,11 +26,8 @@ LONGEST = 4000  # characters of an author or a copyright
 
 @dataclass(frozen=True)
 class Carried:
-    """A picture as it is to be written: in the photograph's colours and with its transparency, RGB or RGBA.
-
-    Attributes:
-        options: Pillow's, of every format. said: the same author, copyright and date for the XMP packet.
-    """
+    """A picture as it is to be written: in the photograph's colours and with its transparency, RGB or RGBA. options:
+    Pillow's, of every format. said: the same author, copyright and date for the XMP packet."""
 
     image: Image.Image
     options: dict[str, Any]
@@ -60,7 +57,7 @@ def carry(rgb: Image.Image, photo: Path, transparent: bool) -> Carried:
     out = np.asarray(rgb)
     if own.shape[:2] != out.shape[:2]:  # a part of the photo: framed, or smaller
         return Carried(_in_profile(rgb, profile) if wide else rgb, options, said)
-    changed = (out != np.asarray(read_image(photo))).any(2)
+    changed = changed_pixels(out, np.asarray(read_image(photo)))
     if not opaque:  # it was laid on white: C = a F + (1 - a) 255
         alpha = own[..., 3:].astype(np.float32).clip(1, None) / 255
         out = np.round((out - (1 - alpha) * 255) / alpha).clip(0, 255).astype(np.uint8)
@@ -129,18 +126,13 @@ def _elsewhere(file: Image.Image) -> Said:
     return Said(
         said.author or by_line.decode("utf-8", "replace") or text.get("Author", ""),
         said.rights or notice.decode("utf-8", "replace") or text.get("Copyright", ""),
-        _exif_date(said.date) or text.get("Creation Time", ""),
+        said.date[:19].replace("-", ":").replace("T", " ") or text.get("Creation Time", ""),
     )
 
 
 def _text(text: str) -> str:
     """EXIF's text, which Pillow reads as Latin-1 and most programs write as UTF-8."""
     return text.encode("latin-1", "replace").strip(b"\0 ").decode("utf-8", "replace")
-
-
-def _exif_date(iso: str) -> str:
-    """2024-05-06T07:08:09+02:00 → 2024:05:06 07:08:09."""
-    return iso[:19].replace("-", ":").replace("T", " ")
 
 
 def _iso(exif: str) -> str:

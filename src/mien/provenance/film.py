@@ -28,9 +28,7 @@ from mien.types import ByteImage, InputError
 SUFFIXES = (".mp4", ".mov")
 QUALITY = 17  # x264's constant rate factor; below 18 no difference is seen
 PRESET = "veryfast"
-SURER = (
-    1.5  # times the watermark's target in the frame that it was made for: others, which move, have less of it
-)
+SURER = 1.5  # times the watermark's target in the frame that it was made for: the next ones have less of it
 REMARKED = 300  # frames after which the watermark's strength is chosen anew
 FINEST = 2**31 - 1  # ticks a second
 
@@ -50,7 +48,7 @@ def check_film(path: str | Path) -> Path:
     `SUFFIXES`, ``mien[video]`` is missing, or the place cannot be written to."""
     check_surroundings()
     if Path(path).suffix.lower() not in SUFFIXES:
-        raise InputError(f"{path} is no film: end the name in {' or '.join(SUFFIXES)}.")
+        raise InputError(f"{path} is not a film: end the name in {' or '.join(SUFFIXES)}.")
     import_av()
     return check_writable(path)
 

@@ -34,10 +34,8 @@ _WORDS = {
 
 
 def read_foreign(image: Image.Image) -> tuple[str, dict[str, Any]] | None:
-    """(program, settings) of a picture that another program says it made; None: nothing of the kind.
-
-    Settings are texts and numbers, by our words where there are any.
-    """
+    """(program, settings) of a picture that another program says it made; None: nothing of the kind. Settings are texts
+    and numbers, by our words where there are any."""
     text = {str(name): value[:LONGEST] for name, value in image.info.items() if isinstance(value, str)}
     text |= _exif(image)
     if "parameters" in text and (found := _web_ui(text["parameters"])):

@@ -18,11 +18,7 @@ KINDS = (".safetensors", ".json", ".txt", ".model")  # what a model's folder is 
 
 def hash_files(files: Iterable[tuple[str, Path]]) -> str:
     """sha256 (hex) over names and contents, whatever the order in which the files are given. Raises `InputError`: a
-    file cannot be read.
-
-    Args:
-        files: (name, path); the name counts, the path does not.
-    """
+    file cannot be read. files: (name, path); the name counts, the path does not."""
     lines = sorted(f"{name} {_hash_file(path)}\n" for name, path in files)
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 

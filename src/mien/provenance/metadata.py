@@ -122,9 +122,8 @@ def write_packet(
 ) -> str:
     """The XMP packet that `read_packet` reads; `said`: of the photograph."""
     meta = ElementTree.Element(f"{{{_META}}}xmpmeta")
-    description = ElementTree.SubElement(
-        ElementTree.SubElement(meta, f"{{{_RDF}}}RDF"), f"{{{_RDF}}}Description"
-    )
+    rdf = ElementTree.SubElement(meta, f"{{{_RDF}}}RDF")
+    description = ElementTree.SubElement(rdf, f"{{{_RDF}}}Description")
     description.set(f"{{{_RDF}}}about", "")
     description.set(f"{{{_IPTC}}}DigitalSourceType", source_type)
     if source_type in GENERATED:  # IPTC Photo Metadata Standard 2025.1
@@ -148,10 +147,8 @@ def write_packet(
 
 
 def parse_packet(packet: str | bytes | None) -> ElementTree.Element | None:
-    """The tree of a packet; None where there is none, or one that is no XMP.
-
-    Packets come from strangers: those that declare entities, which could grow without end, are not read.
-    """
+    """The tree of a packet; None where there is none, or one that is not XMP. Packets come from strangers: those that
+    declare entities, which could grow without end, are not read."""
     if not packet or not isinstance(packet, (str, bytes)):  # a TIFF's may be a number
         return None
     data = packet.encode() if isinstance(packet, str) else packet.strip(b"\0")

@@ -15,7 +15,7 @@ For signs that were drawn at random P(z > T) <= exp(-T²/2) whatever the picture
 so that `THRESHOLD` means a chance below 1 in 100,000, all eight ways of turning and mirroring taken together.
 
 The strength is the smallest of a few that is found again, with room to spare, after a rehearsal of the
-damage that is promised to be survived. It is no signature: whoever has the key can take the mark away.
+damage that is promised to be survived. It is not a signature: whoever has the key can take the mark away.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def embed(
         delta *= soft
     for strength in STRENGTHS:
         marked = _added(pixels, delta, strength)
-        if _statistic(_rehearsal(Image.fromarray(marked))) >= target:
+        if _correlate(_features(_grid(_rehearsal(Image.fromarray(marked))))) >= target:
             break
     if soft is None:
         return Image.fromarray(marked)
@@ -98,10 +98,13 @@ def embed(
 
 def _added(pixels: NDArray[np.uint8], delta: Array, strength: float) -> NDArray[np.uint8]:
     """`pixels` [h, w, 3] plus `strength` times `delta` [h, w], rounded; band by band, for photographs are large."""
+    import cv2
+
     marked = np.empty_like(pixels)
     for first in range(0, len(pixels), BAND):
         part = slice(first, first + BAND)
-        marked[part] = np.round(pixels[part] + strength * delta[part, :, None]).clip(0, 255)
+        more = np.rint(strength * delta[part]).astype(np.int16)
+        cv2.add(pixels[part], cv2.merge([more, more, more]), marked[part], dtype=cv2.CV_8U)
     return marked
 
 
@@ -138,11 +141,9 @@ def find(image: Image.Image, box: Box | None = None) -> Found:
 
 
 def search(image: Image.Image, boxes: Sequence[Box]) -> Found | None:
-    """Look for the mark of a part of the picture near each of `boxes` (faces, say), whose size is known only
-    roughly: `SIZES` times the box, anywhere near its middle. None if there is no box.
-
-    The correlation at all places and sizes is its own null distribution; `SEARCH_THRESHOLD` allows for their number.
-    """
+    """Look for the mark of a part of the picture near each of `boxes` (faces, say), whose size is known only roughly:
+    `SIZES` times the box, anywhere near its middle. None if there is no box. The correlation at all places and sizes is
+    its own null distribution; `SEARCH_THRESHOLD` allows for their number."""
     best: Found | None = None
     for box in boxes:
         for found in _near(image, box):
@@ -269,10 +270,6 @@ def _turns(x: Array) -> Iterator[Array]:
         for rows in (1.0, alternating[:, None]):
             for columns in (1.0, alternating):
                 yield one * rows * columns
-
-
-def _statistic(image: Image.Image) -> float:
-    return _correlate(_features(_grid(image)))
 
 
 def _rehearsal(image: Image.Image) -> Image.Image:

@@ -40,10 +40,8 @@ EVERYTHING = 3  # mode of a sample of which nothing is dropped
 
 @dataclass(frozen=True)
 class Noised:
-    """Examples on their way through a step: everything [b, …] on the backbone's device.
-
-    `mode`: 0 identity dropped, 1 expression dropped, 2 both and the text dropped, 3 nothing dropped.
-    """
+    """Examples on their way through a step: everything [b, …] on the backbone's device. `mode`: 0 identity dropped, 1
+    expression dropped, 2 both and the text dropped, 3 nothing dropped."""
 
     z: Tensor
     eps: Tensor
@@ -147,9 +145,8 @@ class AdapterTraining:
 
     def predictor(self, noised: Noised, expression_scale: float = 1.0) -> NoisePredictor:
         """The UNet with the adapter; 0 is without expression control."""
-        predict = self.adapter.predict_noise(
-            self.backbone.unet, expression_scale=expression_scale, **noised.added
-        )
+        unet = self.backbone.unet
+        predict = self.adapter.predict_noise(unet, expression_scale=expression_scale, **noised.added)
         return self.schedule.as_noise(predict)
 
     def predict(self, noised: Noised, expression_scale: float = 1.0) -> Tensor:

@@ -1,4 +1,4 @@
-"""Numbers of a manifest's pictures that are made once and kept beside it: embeddings and latents.
+"""Numbers of a manifest's pictures that are computed once and cached beside it: embeddings and latents.
 
 ``kept/NAME.npy`` [n, …] float16 and ``kept/NAME.keys.npy`` [n], the keys of the rows. The first row is made again at
 each start: if it has changed, the encoder has, and all is made again.

@@ -113,9 +113,8 @@ def load_checkpoint(
         state = json.loads((checkpoint / "state.json").read_text())
         step = int(state["step"])
         sums = {key: (float(total), int(count)) for key, (total, count) in state.get("sums", {}).items()}
-        read = {
-            name: load_file(checkpoint / f"{name}.safetensors") for name in (*modules, "ema", "optimizer")
-        }
+        names = (*modules, "ema", "optimizer")
+        read = {name: load_file(checkpoint / f"{name}.safetensors") for name in names}
     except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
         raise _unfit(checkpoint, "a file of it is missing or damaged") from error
     wanted = {name: module.state_dict() for name, module in modules.items()} | {"ema": ema}
@@ -125,7 +124,7 @@ def load_checkpoint(
     for key, value in read["optimizer"].items():
         index = key.partition(".")[0]
         if not index.isdigit() or int(index) >= len(parameters):
-            raise _unfit(checkpoint, f"optimizer.safetensors has {key}, which is no parameter's")
+            raise _unfit(checkpoint, f"optimizer.safetensors has {key}, which is not a parameter's")
         moments[key] = value.shape if value.ndim == 0 else parameters[int(index)].shape
     _check(checkpoint, "optimizer", read["optimizer"], moments)
     entries: dict[str, set[str]] = {}

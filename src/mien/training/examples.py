@@ -197,9 +197,8 @@ class ManifestExamples:
             (round(width * resize), self._boxes[row][0], self._boxes[row][2], float(u[2])),
         ):
             slack = side - self.size
-            least, most = (
-                float(np.clip(edge, 0, slack)) for edge in (far * resize - self.size, near * resize)
-            )
+            edges = (far * resize - self.size, near * resize)
+            least, most = (float(np.clip(edge, 0, slack)) for edge in edges)
             corner.append(round(least + v * (most - least)))
         return resize, corner[0], corner[1]
 
@@ -218,9 +217,8 @@ class Several:
         return {key: torch.cat([batch[key] for batch in batches]) for key in batches[0]}
 
     def held_out(self, size: int = HELD) -> Batch | None:
-        found = [
-            batch for one in self.sets if (batch := one.held_out(-(-size // len(self.sets)))) is not None
-        ]
+        share = -(-size // len(self.sets))
+        found = [batch for one in self.sets if (batch := one.held_out(share)) is not None]
         return {key: torch.cat([batch[key] for batch in found]) for key in found[0]} if found else None
 
 

@@ -14,10 +14,8 @@ from mien.training.checkpoint import write_errors
 
 
 class Means:
-    """Means of what steps report since they were last taken; steps that leave a name out do not count for it.
-
-    `sums`: name → (sum, count); in checkpoints, so that a resumed run reports the same means.
-    """
+    """Means of what steps report since they were last taken; steps that leave a name out do not count for it. `sums`:
+    name → (sum, count); in checkpoints, so that a resumed run reports the same means."""
 
     def __init__(self) -> None:
         self.sums: dict[str, tuple[float, int]] = {}
@@ -60,6 +58,5 @@ class Journal:
         self.accelerator.log(dict(values), step=step)
         if sheet is not None:
             for tracker in self.accelerator.trackers:
-                tracker.log_images(
-                    {"sheet": np.asarray(sheet.convert("RGB"))[None]}, step, dataformats="NHWC"
-                )
+                picture = np.asarray(sheet.convert("RGB"))[None]
+                tracker.log_images({"sheet": picture}, step, dataformats="NHWC")

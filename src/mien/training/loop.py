@@ -23,9 +23,9 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from tqdm import tqdm
 
+from mien.models.folder import bfloat16_pays
 from mien.training.checkpoint import find_checkpoint, load_checkpoint, save_checkpoint, write_errors
 from mien.training.journal import Journal, Means
-from mien.training.precision import bfloat16_pays
 from mien.types import InputError
 
 PRECISIONS = {"bf16": "bf16", "fp32": "no", "no": "no"}  # accelerate's "no" is also what YAML reads as false
@@ -124,9 +124,8 @@ class Ema:
     @torch.no_grad()
     def update(self, step: int) -> None:
         weight = 1 - min(self.decay, (1 + step) / (10 + step))
-        torch._foreach_lerp_(
-            list(self.values.values()), [p.detach() for p in self.parameters.values()], weight
-        )
+        now = [parameter.detach() for parameter in self.parameters.values()]
+        torch._foreach_lerp_(list(self.values.values()), now, weight)
 
     @torch.no_grad()
     def swap(self) -> None:

@@ -18,8 +18,8 @@ from mien import preflight
 from mien.types import InputError
 from mien.weights import registry
 from mien.weights.adapters import AdapterSpec, read_adapter_spec
-from mien.weights.bases import SPECS, here
-from mien.weights.entry import Entry
+from mien.weights.bases import HUB_IDS, here
+from mien.weights.registry import Entry
 
 if TYPE_CHECKING:
     from mien.training.loop import LoopConfig
@@ -78,7 +78,7 @@ def check(recipe: Path, overrides: Sequence[str] = ()) -> None:
 
 def _name(backbone: str) -> str:
     """A base model's own name, if it is one of those by its hub id."""
-    return next((name for name, spec in SPECS.items() if backbone == spec.hub), backbone)
+    return next((name for name, hub in HUB_IDS.items() if backbone == hub), backbone)
 
 
 def outlook(stage: str, arguments: dict[str, Any], config: LoopConfig, work: Work) -> list[str]:
@@ -160,7 +160,7 @@ def order(stage: str) -> list[str]:
 def _names(arguments: dict[str, Any]) -> list[str]:
     """Names in the registry of weights, of the base, of what the adapter starts from and of the encoders."""
     base = str(arguments.get("backbone"))
-    names = [name for name, spec in SPECS.items() if base in (name, spec.hub)] + _starts(arguments)
+    names = [name for name, hub in HUB_IDS.items() if base in (name, hub)] + _starts(arguments)
     if "manifest" not in arguments:  # the adapter's stages look with ArcFace and CLIP
         names += ["arcface_w600k_r50", "clip_vit_h"]
     elif base not in ("mini", "None"):
@@ -186,4 +186,4 @@ def _known(name: str) -> list[Entry]:
 
 
 def _there(entry: Entry) -> bool:
-    return here(entry.name) is not None if entry.name in SPECS else registry.sized(entry)
+    return here(entry.name) is not None if entry.name in HUB_IDS else registry.sized(entry)

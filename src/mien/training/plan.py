@@ -7,6 +7,8 @@ device's libraries set aside is not counted, nor, with checkpointing, the block 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,7 +26,7 @@ from mien.training.loop import LoopConfig
 from mien.training.outlook import Work, outlook
 from mien.types import InputError
 from mien.weights.adapters import AdapterSpec, read_adapter_spec
-from mien.weights.bases import SPECS, find_folder
+from mien.weights.bases import HUB_IDS, find_folder
 
 ADAPTER_STAGES = ("base", "refined", "ica")
 GIB = 2**30
@@ -110,9 +112,8 @@ def _work(
     if _bytes(arguments) == 2 or config.precision == "bf16":
         activations /= 2
     cells = unet.config.out_channels * (side // factor) ** 2
-    return (side, activations), Work(
-        flop["unet"], flop["decoder"] if judge else 0.0, learned, all_of_it, cells
-    )
+    decoder = flop["decoder"] if judge else 0.0
+    return (side, activations), Work(flop["unet"], decoder, learned, all_of_it, cells)
 
 
 def _memory(weights: float, learned: int, kept: tuple[int, float]) -> str:
@@ -125,7 +126,7 @@ def _memory(weights: float, learned: int, kept: tuple[int, float]) -> str:
 
 def _family(name: str) -> str | None:
     """The family whose published configurations stand for a name or a hub id."""
-    return next((key for key, spec in SPECS.items() if key in PUBLISHED and name in (key, spec.hub)), None)
+    return next((key for key, hub in HUB_IDS.items() if key in PUBLISHED and name in (key, hub)), None)
 
 
 def work(config: LoopConfig, folder: Path) -> str:
@@ -139,10 +140,11 @@ def network_parts(name: str) -> dict[str, nn.Module]:
     machine."""
     if name in PUBLISHED:
         return published(name)
-    spec = SPECS.get(name)
-    if (spec is not None and spec.folder is not None) or Path(name).expanduser().is_dir():
+    if name == "mini" or Path(name).expanduser().is_dir():
         return of_folder(find_folder(name))
-    raise InputError(f"{name} is not on this machine: a plan needs a diffusers folder, or {', '.join(SPECS)}")
+    raise InputError(
+        f"{name} is not on this machine: a plan needs a diffusers folder, or {', '.join(HUB_IDS)}"
+    )
 
 
 def _adapter(unet: Any, name: str, start: Any) -> tuple[EAdapter, str]:
@@ -195,39 +197,32 @@ def _kept(
     z = torch.zeros(1, config.out_channels, cells, cells, device="meta")
     t = torch.zeros(1, dtype=torch.long, device="meta")
     found, flop = {"unet": 0.0, "decoder": 0.0}, {"unet": 0.0, "decoder": 0.0}
-    with _Saved([*parts.values(), adapter]) as saved, FlopCounterMode(display=False) as counter:
+    with _counted([*parts.values(), adapter]) as counts:
         predict = adapter.predict_noise(unet, added_cond_kwargs=added)
         conditions = adapter.project(embeds.get("identity"), embeds.get("expression"), text)
         predict(z, t, replace(conditions, **background))
-    found["unet"], flop["unet"] = saved.bytes, counter.get_total_flops()
+    found["unet"], flop["unet"] = counts()
     if decode:
-        with _Saved([vae]) as saved, FlopCounterMode(display=False) as counter:
+        with _counted([vae]) as counts:
             vae.decode(z.clone().requires_grad_(True))
-        found["decoder"], flop["decoder"] = saved.bytes, counter.get_total_flops()
+        found["decoder"], flop["decoder"] = counts()
     return found, flop
 
 
-class _Saved:
-    """Adds up the storages that autograd keeps within the block, parameters apart."""
+@contextmanager
+def _counted(modules: list[nn.Module]) -> Iterator[Callable[[], tuple[float, int]]]:
+    """Counts within the block: bytes of the storages that autograd keeps, parameters apart, and FLOP."""
+    own = {p.untyped_storage()._cdata for module in modules for p in module.parameters()}
+    kept: dict[int, Tensor] = {}  # held, so that no other storage gets its number
 
-    def __init__(self, modules: list[nn.Module]) -> None:
-        self._own = {p.untyped_storage()._cdata for module in modules for p in module.parameters()}
-        self._seen: dict[int, Tensor] = {}
-
-    def __enter__(self) -> _Saved:
-        self._hooks = torch.autograd.graph.saved_tensors_hooks(self._pack, lambda tensor: tensor)
-        self._hooks.__enter__()
-        return self
-
-    def __exit__(self, *error: Any) -> None:
-        self._hooks.__exit__(*error)
-
-    def _pack(self, tensor: Tensor) -> Tensor:
-        key = tensor.untyped_storage()._cdata
-        if key not in self._own:
-            self._seen[key] = tensor  # held, so that no other storage gets its number
+    def pack(tensor: Tensor) -> Tensor:
+        if (key := tensor.untyped_storage()._cdata) not in own:
+            kept[key] = tensor
         return tensor
 
-    @property
-    def bytes(self) -> float:
-        return float(sum(tensor.untyped_storage().nbytes() for tensor in self._seen.values()))
+    counter = FlopCounterMode(display=False)
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor), counter:
+        yield lambda: (
+            float(sum(tensor.untyped_storage().nbytes() for tensor in kept.values())),
+            counter.get_total_flops(),
+        )

@@ -18,7 +18,7 @@ from mien.types import InputError
 # Name in a recipe → where its class is; imported when it is used.
 STAGES: dict[str, str] = {
     "base": "mien.training.stages.base:BaseStage",
-    "refined": "mien.training.stages.refined:RefinedStage",
+    "refined": "mien.training.stages.base:RefinedStage",
     "ica": "mien.training.stages.ica:IcaStage",
     "sfsr": "mien.training.stages.sfsr:SfsrStage",
 }
@@ -85,11 +85,9 @@ def run(
     dry_run: bool = False,
     minutes: float = math.inf,
 ) -> str:
-    """Train what a recipe says and return where it lies; with `dry_run`, build the stage and describe it instead.
-
-    After `minutes`, which include opening models and data, the run stops with a checkpoint; what is returned then says
-    how far it came and how to go on.
-    """
+    """Train what a recipe says and return where it lies; with `dry_run`, build the stage and describe it instead. After
+    `minutes`, which include opening models and data, the run stops with a checkpoint; what is returned then says how
+    far it came and how to go on."""
     until = time.monotonic() + 60 * minutes
     recipe = read_recipe(path, overrides)
     make = stage_class(recipe["stage"])

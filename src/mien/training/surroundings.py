@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mien.data.records import TRAIN, Manifest
+from mien.encoders.clip import ClipExpression
 from mien.encoders.compound import IdentityEncoder, JoinedIdentity, compound
 from mien.face.align import crop_matrix, transform_points, warp
 from mien.face.mask import shown_mask
@@ -70,7 +71,11 @@ class Surroundings:
         else:
             several = compound(recognisers, backbone.device)
             identity, self.recognisers = JoinedIdentity(several), several.widths
-        expression = backbone.encoder("expression") if backbone.adapter is not None else _clip(backbone)
+        expression: Any = (
+            ClipExpression(device=backbone.device)
+            if backbone.adapter is None
+            else backbone.encoder("expression")
+        )
         self.expression_width = expression.width
         self.identity_encoder, self.expression_encoder = identity.name, expression.name
         cached = Cache(manifest)
@@ -118,9 +123,3 @@ class Surroundings:
             "identity": torch.stack([self._identity[row] for row in sources]),
             "expression": torch.stack([self._expression[row] for row in chosen]),
         }
-
-
-def _clip(backbone: Backbone) -> Any:
-    from mien.encoders.clip import ClipExpression
-
-    return ClipExpression(device=backbone.device)

@@ -10,7 +10,8 @@ import numpy as np
 from mien.types import ByteImage, FloatArray
 from mien.warping import folds
 from mien.warping.eyes import draw_eyes
-from mien.warping.lips import held, on_line
+from mien.warping.front import Front
+from mien.warping.lips import held, on_line, opened
 from mien.warping.motion import CELLS, carry, motion
 from mien.warping.mouth import Mouth
 from mien.warping.shapes import moved
@@ -36,27 +37,36 @@ def draw(
     turn: FloatArray | None = None,
     cells: int = CELLS,
     shut: float = 0.0,
+    front: Front | None = None,
 ) -> Drawn:
     """`image` [H, W, 3] uint8 whose face changes from coefficients `before` to `after` [52].
 
     Args:
         landmarks: [478, 3] px of the face. mouth: the photo's. turn, shut: see `mien.warping.shapes.moved`.
-        cells: of the motion map, see `mien.warping.motion`.
+        cells: of the motion map, see `mien.warping.motion`. front: what lies in front of the face; it stays as it is
+            unless the head turns.
     """
+    if turn is not None and turn.any():
+        front = None
     if turn is None and np.array_equal(before, after):
         return Drawn(image.copy(), (0, 0, 0, 0))
-    target = moved(mouth.on_line, before, after, turn, shut)
+    target = opened(landmarks, mouth.on_line, moved(mouth.on_line, before, after, turn, shut))
     moving = motion(held(mouth.on_line, target), target, image.shape, cells)
-    region = carry(image, moving)
+    photo = image
+    if front is not None:
+        photo, moving = front.plate, front.eased(moving)
+    region = carry(photo, moving)
     x0, y0, x1, y1 = moving.box
     local = target - [x0, y0, 0]
     region = folds.apply(region, local, folds.ratio(before, after, FOLDS))
-    draw_eyes(region, image, landmarks, target, (x0, y0))
-    result = np.array(image)
+    draw_eyes(region, photo, landmarks, target, (x0, y0), mouth.eyes)
+    result = np.array(photo)
     result[y0:y1, x0:x1] = region
     inside = mouth.interior(target)
     if inside.alpha.size:
         result = inside.over(result)
+    if front is not None:
+        front.laid(result)
     return Drawn(result, moving.box)
 
 
@@ -68,6 +78,7 @@ def invented(
     after: FloatArray,
     turn: FloatArray | None = None,
     shut: float = 0.0,
+    front: Front | None = None,
 ) -> ByteImage:
     """[h, w] uint8 of the box of `drawn`: by how many levels it differs, in the colour that differs most, from the
     photo's own pixels moved: what was drawn there, and was not in the photo.
@@ -77,7 +88,14 @@ def invented(
     x0, y0, x1, y1 = drawn.box
     if x0 == x1 or y0 == y1:
         return np.zeros((y1 - y0, x1 - x0), np.uint8)
-    landmarks = on_line(image, landmarks)
-    target = moved(landmarks, before, after, turn, shut)
-    carried = carry(image, motion(held(landmarks, target), target, image.shape))
+    line = on_line(image, landmarks)
+    target = opened(landmarks, line, moved(line, before, after, turn, shut))
+    moving = motion(held(line, target), target, image.shape)
+    if front is None or (turn is not None and turn.any()):
+        carried = carry(image, moving)
+    else:
+        whole = front.plate.copy()
+        whole[y0:y1, x0:x1] = carry(front.plate, front.eased(moving))
+        front.laid(whole)
+        carried = whole[y0:y1, x0:x1]
     return np.asarray(cv2.absdiff(drawn.image[y0:y1, x0:x1], carried).max(axis=2))

@@ -108,7 +108,8 @@ def filled(image: FloatArray, known: FloatArray) -> FloatArray:
         share = np.clip(1 - weight, 0, 1)
         total = total + share[..., None] * blurred[..., :3]
         weight = weight + share * blurred[..., 3]
-    return np.asarray(total / np.maximum(weight, 1e-4)[..., None])
+    mean = (known[..., None] * image).sum((0, 1)) / max(float(known.sum()), 1e-6)  # where all is far
+    return np.asarray((total + 1e-3 * mean) / (weight + 1e-3)[..., None])
 
 
 def _blurred(image: FloatArray, sigma: float) -> FloatArray:

@@ -9,34 +9,61 @@ Each eye has a frame: its corners lie at (0, 0) and (1, 0), v grows downwards; o
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
+from typing import Any, TypeVar, cast
 
 import cv2
 import numpy as np
 
 from mien.types import ByteImage, FloatArray
 from mien.warping.eye_frame import EYES, STEPS, Frame, filled, frame, ramp, sample
-from mien.warping.glasses import upper_rim
 from mien.warping.lids import LASH, LEFT_AS_IS, draw_lid, shut_line
 from mien.warping.mesh import IndexArray
 
+T = TypeVar("T")
+SURE = 45.0  # px of an eye's width from which its iris is seen well
 SMALLEST = 14.0  # px: a narrower eye is left to the mesh
+SHUT = (
+    0.05  # mean opening, of the eye's width, of one that shows nothing to draw from: it is left to the mesh
+)
 HANGING = 0.03  # of the eye's width: lashes that hang into it from the upper lid
 NARROW = 0.1  # mean opening, of the eye's width, of one that has little left to close
 
 
+class Known:
+    """What was measured in photos, so that it is measured once for all that is drawn of them."""
+
+    def __init__(self) -> None:
+        self._found: dict[tuple[int, Any, str], Any] = {}
+
+    def __call__(self, image: ByteImage, eye: Any, measure: Callable[..., T], *given: Any) -> T:
+        """`measure(*given)`, which depends on the photo and the eye alone; the photo stays as long as this does."""
+        key = id(image), eye, measure.__name__
+        if key not in self._found:
+            self._found[key] = measure(*given)
+        return cast(T, self._found[key])
+
+
 def draw_eyes(
-    result: ByteImage, image: ByteImage, landmarks: FloatArray, target: FloatArray, corner: tuple[int, int]
+    result: ByteImage,
+    image: ByteImage,
+    landmarks: FloatArray,
+    target: FloatArray,
+    corner: tuple[int, int],
+    known: Known | None = None,
 ) -> None:
     """Draw both eyes into `result` in place: a region of the carried photo whose first pixel is `corner` (x, y).
 
     Args:
         image: the photo [H, W, 3] uint8. landmarks, target: [478, 3] px of the photo, before and after. Where neither
-            lids nor irises move against the eye's corners, nothing is drawn.
+            lids nor irises move against the eye's corners, nothing is drawn. known: of this photo and landmarks.
     """
+    known = known or Known()
     for eye in EYES:
-        source, goal = frame(landmarks, eye), frame(target, eye)
-        if source.width < SMALLEST or goal.width < SMALLEST:
+        source, goal = known(image, eye, frame, landmarks, eye), frame(target, eye)
+        if min(source.width, goal.width) < SMALLEST or (source.lower - source.upper).mean() < SHUT:
             continue
         iris = list(eye[-1])
         centre, aim = source.to_eye(landmarks[iris[0], :2]), goal.to_eye(target[iris[0], :2])
@@ -46,11 +73,12 @@ def draw_eyes(
         )
         if still and np.abs(aim - centre).max() < 0.004:
             continue
-        lower = _lower_lid(image, source)
+        lower = known(image, eye, _lower_lid, image, source)
         source = replace(source, lower=source.lower + lower)
         goal = replace(goal, lower=goal.lower + lower * source.width / goal.width)
         radius = float(np.linalg.norm(landmarks[iris[1:], :2] - landmarks[iris[0], :2], axis=1).mean())
-        _draw_eye(result, image, source, goal, centre, aim, radius / source.width, landmarks, corner)
+        radius /= source.width
+        _draw_eye(result, image, source, goal, centre, aim, radius, corner, partial(known, image, eye))
 
 
 def _draw_eye(
@@ -61,15 +89,15 @@ def _draw_eye(
     centre: FloatArray,
     aim: FloatArray,
     radius: float,
-    landmarks: FloatArray,
     corner: tuple[int, int],
+    known: Callable[..., Any],
 ) -> None:
     before, after = (float((f.lower - f.upper).mean()) for f in (source, goal))
     closing = float(np.clip((before - after) / max(before, NARROW), 0, 1))
     opening = float(np.clip(after / max(before, 1e-3) - 1, 0, 0.3)) / 0.3
     shut = float(np.clip((closing - 0.6) / 0.3, 0, 1))
     if shut < 1:
-        found, radius = _iris(image, source, centre, radius)
+        found, radius = known(_iris, image, source, centre, radius)
         centre, aim = found, found + aim - centre
     goal = replace(goal, upper=goal.upper + shut * (shut_line(goal.lower) - goal.upper))
     # Half-shut eyes look out below the lid.
@@ -105,13 +133,7 @@ def _draw_eye(
         shade = 1 - (0.5 * closing + 0.45 * opening) * np.exp(-below / 0.08)
         patch[part] += inside[part][..., None] * (ball * shade[..., None] - patch[part])
     if closing > LEFT_AS_IS:
-        over = draw_lid(patch, image, source, goal, u, v, closing)
-        rim = upper_rim(image, landmarks)
-        if rim:
-            left, top = x0 + corner[0], y0 + corner[1]
-            before_it = rim.at(left, top, x1 - x0, y1 - y0) * over
-            photo = image[top : top + y1 - y0, left : left + x1 - x0]
-            patch += before_it[..., None] * (photo - patch)
+        draw_lid(patch, image, source, goal, u, v, closing, known)
     result[y0:y1, x0:x1] = np.clip(patch + 0.5, 0, 255).astype(np.uint8)
 
 
@@ -167,8 +189,8 @@ def _white(
     within = (u > 0.02) & (u < 0.98)
     bright = seen.sum(2)
     known = ramp(away, 1.18, 1.3) * ramp(depth, 0.03, 0.06) * within
-    if not known.any():
-        return filled(seen, np.asarray((depth > 0) & (away > 1) & within, np.float32))
+    if not known.any():  # an eye that is all but shut
+        return seen
     least, most = np.percentile(bright[known > 0.5], (40, 80)) if (known > 0.5).any() else (0.0, 1.0)
     smooth = filled(seen, known * (0.02 + ramp(bright, least, most + 1)))
     smooth *= (1 - 0.2 * np.exp(-np.maximum(below, 0) / 0.08) - 0.12 * (2 * np.clip(u, 0, 1) - 1) ** 2)[
@@ -209,7 +231,8 @@ def _iris(image: ByteImage, source: Frame, centre: FloatArray, radius: float) ->
     rise = (grey.ravel()[outer] - grey.ravel()[inner]) * open_.ravel()[outer]
     sides = rise.reshape(len(rise), 2, -1).mean(2)  # of right and left
     score = sides.mean(1) + 2 * sides.min(1)
-    score -= (0.4 * (tries**2)[:, :2].sum(1) + 0.4 * (tries[:, 2] - 1) ** 2) * np.abs(score).max()
+    doubt = 0.4 * max(1.0, SURE / source.width) ** 2
+    score -= doubt * ((tries**2)[:, :2].sum(1) + (tries[:, 2] - 1) ** 2) * np.abs(score).max()
     best = int(score.argmax())
     return middles[best], radius * float(tries[best, 2])
 

@@ -5,7 +5,9 @@ A shut eye's line is one arc, bent downwards, soft, and fades at the inner corne
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
+from typing import Any
 
 import cv2
 import numpy as np
@@ -41,15 +43,13 @@ def draw_lid(
     u: FloatArray,
     v: FloatArray,
     closing: float,
-) -> FloatArray:
+    known: Callable[..., Any],
+) -> None:
     """Draw the upper lid of an eye that closes into `patch` [h, w, 3] float32, the carried photo, in place.
 
     Args:
         image: the photo. source, goal: the eye before and after. u, v: of the patch's pixels in `goal` [h, w].
-        closing: the share of its opening that closes, 0 to 1.
-
-    Returns:
-        How far each pixel was drawn over [h, w], 0 to 1.
+        closing: the share of its opening that closes, 0 to 1. known: as `mien.warping.eyes.Known`, of this eye.
     """
     index = np.clip(u * STEPS, 0, STEPS).astype(np.int32)
     edge, fold, lower = (curve.astype(np.float32)[index] for curve in (goal.upper, goal.fold, goal.lower))
@@ -57,41 +57,40 @@ def draw_lid(
     tall = np.maximum(edge - fold, 1e-3)
     s = (v - fold) / tall  # 0 at the fold, 1 at the edge
     share = float(ramp(closing, LEFT_AS_IS, 0.45))
-    skin = _skin(patch, source, goal, u, v) * REDDER
-    own, seen = _own_lid(image, source)
+    skin, combed = _skin(patch, goal, u, v)
+    skin *= REDDER
+    own, seen = known(_own_lid, image, source)
     own = own[index]
     light = own.sum(2) / np.maximum(skin.sum(2), 1)
     own *= np.maximum(1, PALE / np.maximum(light, 0.1))[..., None]
     own = np.clip(own, 0.8 * skin, 1.25 * skin)
-    trust = seen[index] * ramp(s, 0, 0.3) * ramp(light, 0.5, 0.8)  # what is far darker is lashes and shade
+    # What is far darker is lashes and shade; in the dark, colours are noise.
+    trust = seen[index] * ramp(s, 0, 0.3) * ramp(light, 0.5, 0.8) * ramp(skin.mean(2), 35, 80)
     lid = skin + trust[..., None] * (own - skin)
     shaded = lid * (_grain(image, source, goal, u, v) * _shade(out, s, edge - v))[..., None]
     over = 0.01 + float(ramp(closing, 0.75, 0.9)) * (np.maximum(lower - edge, 0) + 0.05)
     within: FloatArray = ramp(s, 0.0, 0.5) * ramp((over - (v - edge)) / over, 0, 0.6)
     within *= ramp(out, -0.16, 0.1) * ramp(1.06 - out, 0, 0.08)
-    # Old lashes reach beyond the corner and over the fold.
+    eyeball = ramp(v - edge, -0.01, 0.01) * ramp(lower - v, -0.02, 0.0) * ((u > 0) & (u < 1))
+    # Old lashes reach beyond the corner, where no fold need stay, and over the fold.
     beside = (
         ramp(out, -0.32, -0.1)
-        * ramp(0.35 - out, 0, 0.15)
-        * ramp(v - fold, -0.05, 0.05)
+        * ramp(0.45 - out, 0, 0.2)
+        * ramp(v - fold, -0.1, 0.0)
         * ramp(0.05 - v, 0, 0.06)
     )
-    eyeball = ramp(v - edge, -0.01, 0.01) * ramp(lower - v, -0.02, 0.0) * ((u > 0) & (u < 1))
-    lighter = np.maximum(skin - patch, 0)
-    crease = 0.5 * np.exp(-(((v - fold) / 0.06) ** 2)) * ramp(out, -0.1, 0.1) * ramp(1.1 - out, 0, 0.2)
     room = np.minimum(0.14, 0.6 * (fold - goal.brow.astype(np.float32)[index]))
-    hair = (
-        ramp((v - fold) / room, -1, -0.6)
-        * ramp(fold + 0.1 - v, 0.0, 0.05)
-        * ramp(out, -0.1, 0.1)
-        * ramp(1.1 - out, 0, 0.2)
-    )
-    bare = share * np.maximum(np.maximum(beside, hair), crease) * (1 - eyeball)
-    patch += bare[..., None] * lighter
+    above = ramp((v - fold) / room, -1, -0.6) * ramp(edge - v, 0.03, 0.08)
+    above *= ramp(out, -0.1, 0.1) * ramp(1.1 - out, 0, 0.2)
+    beside, above = (share * part * (1 - eyeball) for part in (beside, above))
+    patch += above[..., None] * np.maximum(combed - patch, 0)
+    fading = 0.5 * above * np.exp(-(((v - fold) / 0.06) ** 2))
+    patch += np.maximum(beside, fading)[..., None] * np.maximum(skin - patch, 0)
     patch += (share * within)[..., None] * (shaded - patch)
-    dark = _dark(source, goal, u, v - edge, out, closing)
-    patch *= 1 - dark[..., None] * (1 - _lash_ratio(image, source))
-    return np.maximum(bare, share * within)
+    dark = _dark(goal, v - edge, out, closing, _softness(image, source))
+    ratio = known(_lash_ratio, image, source)
+    darkest = np.minimum(patch, 0.75 * skin * ratio)  # where lashes lie already, no more are laid
+    np.maximum(patch * (1 - dark[..., None] * (1 - ratio)), darkest, out=patch)
 
 
 def _shade(out: FloatArray, s: FloatArray, above: FloatArray) -> FloatArray:
@@ -102,8 +101,9 @@ def _shade(out: FloatArray, s: FloatArray, above: FloatArray) -> FloatArray:
     return np.asarray(np.where(above < 0, 1 - 0.1 * np.exp(above / 0.03), shade), np.float32)
 
 
-def _skin(patch: FloatArray, source: Frame, goal: Frame, u: FloatArray, v: FloatArray) -> FloatArray:
-    """What skin the patch would show [h, w, 3] without eye and lashes: a smooth continuation of what lies around."""
+def _skin(patch: FloatArray, goal: Frame, u: FloatArray, v: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """What skin the patch would show without eye and lashes: a smooth continuation of what lies around; and the patch
+    without lashes alone, whose folds stay. Each [h, w, 3]."""
     high, low = float(goal.fold.min()) - ABOVE, float(goal.upper.max()) + BELOW
     wide, tall = round((1 + LEFT + RIGHT) * CELLS), round((low - high) * CELLS)
     cell_u = -LEFT + (np.arange(wide, dtype=np.float32) + 0.5) / CELLS
@@ -124,15 +124,17 @@ def _skin(patch: FloatArray, source: Frame, goal: Frame, u: FloatArray, v: Float
     known |= (cell_u < -0.2) | (cell_u > 1.2)
     known &= cell_v > brow + 0.5 * (fold - brow)
     smooth = filled(np.asarray(bare, np.float32), known.astype(np.float32))
-    return np.asarray(
-        cv2.warpAffine(
-            smooth,
-            to_sheet,
-            (u.shape[1], u.shape[0]),
-            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-            borderMode=cv2.BORDER_REPLICATE,
-        )
+    combed = cv2.GaussianBlur(
+        cv2.morphologyEx(sheet, cv2.MORPH_CLOSE, np.ones((1, 9), np.uint8)), (0, 0), 0.6
     )
+    size, how = (u.shape[1], u.shape[0]), cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    smooth, combed = (
+        np.asarray(
+            cv2.warpAffine(part, to_sheet, size, flags=how, borderMode=cv2.BORDER_REPLICATE), np.float32
+        )
+        for part in (smooth, combed)
+    )
+    return smooth, combed
 
 
 def _own_lid(image: ByteImage, source: Frame) -> tuple[FloatArray, FloatArray]:
@@ -182,14 +184,24 @@ def _lash_ratio(image: ByteImage, source: Frame) -> FloatArray:
     return np.asarray(np.clip(ratio, 0.2, 0.65))
 
 
-def _dark(
-    source: Frame, goal: Frame, u: FloatArray, below: FloatArray, out: FloatArray, closing: float
-) -> FloatArray:
+def _softness(image: ByteImage, source: Frame) -> float:
+    """How blurred the eye is in the photo: sigma in eye's widths, 0 where it is sharp."""
+    u, v = np.meshgrid(np.arange(0, 1, 1 / 96), np.arange(-0.35, 0.35, 1 / 96))
+    grey = cv2.cvtColor(sample(image, *source.to_photo(u, v)), cv2.COLOR_RGB2GRAY)
+    fine, coarse = (
+        float((grey - cv2.GaussianBlur(grey, (0, 0), 96 * sigma)).std()) for sigma in (0.008, 0.04)
+    )
+    return 0.18 * float(np.clip(0.2 - fine / max(coarse, 1e-3), 0, 0.1))
+
+
+def _dark(goal: Frame, below: FloatArray, out: FloatArray, closing: float, softness: float) -> FloatArray:
     """How much of the line and its lashes covers each pixel [h, w], 0 to 1."""
     line, lashes = _drawing()
     zoom = min(2 * goal.width / FINE, 1.0)
     size = max(round(line.shape[1] * zoom), 8), max(round(line.shape[0] * zoom), 8)
     both = cv2.resize(np.dstack([line, lashes]), size, interpolation=cv2.INTER_AREA)
+    sigma = softness * goal.width * min(FINE / goal.width, 2.0)
+    both = cv2.GaussianBlur(both, (0, 0), sigma) * (1 + 40 * softness) if sigma > 0.3 else both
     per_u, per_v = size[0] / (1 + 2 * _BESIDE), size[1] / (_OVER + LASH)
     x = ((out + _BESIDE) * per_u - 0.5).astype(np.float32)
     y = ((below + _OVER) * per_v - 0.5).astype(np.float32)
@@ -208,8 +220,8 @@ def _drawing() -> tuple[FloatArray, FloatArray]:
     out = (np.arange(width) + 0.5) / FINE - _BESIDE
     below = ((np.arange(height) + 0.5) / FINE - _OVER)[:, None]
     strong = ramp(out, -0.1, 0.3) * ramp(1.0 - out, 0, 0.45)
-    half = 0.008 + 0.01 * strong
-    line = 0.8 * strong * np.exp(-((below / np.where(below > 0, 1.3 * half, half)) ** 2))
+    half = 0.009 + 0.015 * strong
+    line = 0.85 * strong * np.exp(-((below / np.where(below > 0, 1.3 * half, half)) ** 2))
     line += 0.2 * ramp(out, -0.1, 0.1) * ramp(1.03 - out, 0, 0.1) * np.exp(-((below / 0.04) ** 2))
     lashes = np.zeros((height, width), np.uint8)
     rng = np.random.default_rng(0)
@@ -226,4 +238,4 @@ def _drawing() -> tuple[FloatArray, FloatArray]:
             ends = [tuple(int(c) for c in points[i]) for i in (k, k + 1)]
             cv2.line(lashes, ends[0], ends[1], int(255 * fade), 1 + round(4 * fade), cv2.LINE_AA, 4)
     soft = cv2.GaussianBlur(lashes.astype(np.float32) / 255, (0, 0), 1.5)
-    return line.astype(np.float32), 0.7 * soft
+    return line.astype(np.float32), 0.85 * soft

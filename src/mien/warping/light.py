@@ -27,6 +27,10 @@ EYES = 0.4  # power of the change of brightness that eyes and teeth take on
 WHITES = 0.7  # share in it of how the whites of the eyes change
 DEEP = 0.3  # of the skin's luminance, below which a dark picture has specks
 BROWS = 0.7  # power of skin's gain that brows, where they are darker than it, do not take on
+GRAIN, EVEN = (
+    0.8,
+    5.0,
+)  # grey levels of noise that are left; of the noise, up to which differences are evened out
 CALM = 1.5  # gain of skin from which the noise of its colours is taken out
 SHINE = 0.85  # share of skin's hue that what is as light as skin has at least
 LOOSE = 2.0  # how much more `DOUBT` and `MOST` allow for each unit of log gain between two skins
@@ -81,6 +85,18 @@ def smooth(values: FloatArray, weight: FloatArray, sigma: float) -> tuple[FloatA
     return both[..., :-1] / np.maximum(both[..., -1:], 1e-6), both[..., -1:]
 
 
+def filled(picture: ByteImage, holes: ByteImage, known: ByteImage, sigma: float) -> ByteImage:
+    """`picture` [H, W, 3] whose `holes` have the colours of what is `known` nearby; both [h, w] 0 or 1, and small."""
+    height, width = picture.shape[:2]
+    few = cv2.resize(picture, holes.shape[::-1], interpolation=cv2.INTER_AREA).astype(np.float32)
+    near, say = smooth(few, known.astype(np.float32), sigma)
+    far, _ = smooth(few, known.astype(np.float32), 4 * sigma)
+    near = far + np.clip(say / 0.1, 0, 1) * (near - far)
+    share = cv2.GaussianBlur(cv2.dilate(holes, np.ones((3, 3))).astype(np.float32), (0, 0), 1.0)[..., None]
+    colour, cover = (cv2.resize(part, (width, height)) for part in (near, share))
+    return np.asarray(picture + cover[..., None] * (colour - picture) + 0.5, np.uint8)
+
+
 def ratio(front: FloatArray, back: FloatArray) -> FloatArray:
     """log of `back` ÷ `front`, both [h, w, 3] 0 to 255."""
     return np.log((back + OFFSET) / (np.maximum(front, 0) + OFFSET))
@@ -113,14 +129,20 @@ class Complexion:
         return np.clip(np.maximum(ruddy, np.minimum(shine, SHINE)), 0, 1)
 
     def calm(self, picture: ByteImage, sigma: float) -> ByteImage:
-        """`picture` [h, w, 3] without the noise of its colours, `sigma` px wide, and without specks in its deepest
-        shade, as far as dark skin becomes light: what hardly showed in the dark would be seen then."""
+        """`picture` [h, w, 3] without the noise of its colours, `sigma` px wide, without grain, and without specks in
+        its deepest shade, as far as dark skin becomes light: what hardly showed in the dark would be seen then."""
         share = float(np.clip((self.bright - CALM) / CALM, 0, 1))
         if share == 0:
             return picture
         luma, *colours = cv2.split(cv2.cvtColor(picture, cv2.COLOR_RGB2YCrCb))
         deep = cv2.dilate((luma < DEEP * self.luminance).astype(np.uint8), np.ones((5, 5), np.uint8))
         cv2.copyTo(cv2.medianBlur(luma, 5), deep, luma)
+        fine = np.asarray(luma, np.float32)
+        coarse = np.asarray(cv2.resize(fine, None, fx=0.5, fy=0.5), np.float32)
+        grain = max(tone.noise_of(fine), tone.noise_of(coarse))
+        if grain > GRAIN:
+            even = cv2.bilateralFilter(luma, 9, EVEN * grain, max(0.6 * sigma, 1.0))
+            luma = cv2.addWeighted(luma, 1 - share, even, share, 0)
         soft = [cv2.GaussianBlur(part, (0, 0), max(sigma * share, 0.3)) for part in colours]
         return np.asarray(cv2.cvtColor(cv2.merge([luma, *soft]), cv2.COLOR_YCrCb2RGB), np.uint8)
 

@@ -53,6 +53,7 @@ ASTRAY, STEPS = (
     3.0,
     33,
 )  # units (90 between the outer eye corners): how far from their landmarks shut lips meet
+OPENED = 1.0, 5.0  # units between lips from which these leave the line they met on, and are off it
 SHUTTABLE = 8.0  # units: landmarks farther apart are no shut lips'
 MOUTH = np.array([name.startswith(("mouth", "jaw")) for name in NAMES])
 RESTING = (
@@ -145,6 +146,14 @@ def on_line(image: ByteImage, landmarks: FloatArray) -> FloatArray:
     return result
 
 
+def opened(landmarks: FloatArray, line: FloatArray, target: FloatArray) -> FloatArray:
+    """`target` [478, 3] px of `line`, which is `on_line` of `landmarks`, with lips that part as far as the landmarks'
+    would: shapes and readings are of these."""
+    unit = float(np.linalg.norm(landmarks[33, :2] - landmarks[263, :2])) / 90
+    share = np.clip((lip_gap(target, unit) - OPENED[0]) / (OPENED[1] - OPENED[0]), 0, 1)
+    return np.asarray(target + share * (landmarks - line))
+
+
 def _looks_shut(across: FloatArray, lips: FloatArray, at: FloatArray, half: float) -> float:
     """How surely lips are shut, 0 to 1, by colours `across` [n, 61, 3] the line between them, `at` [n] units from it,
     and of the `lips` [..., 3]; `half` of the gap, in units.
@@ -228,10 +237,10 @@ def meet(
     excess = shut * (float(gaps(target)[middle]) - float(stays[middle]))
     if excess > 0:
         target -= excess / max(float(gaps(lifts)[middle]), 1e-6) * lifts
-        # towards the corners, where the middle's motion does not reach
-        over = shut * np.maximum(gaps(target) - stays, 0)[:, None] * down
-        target[upper, :2] += 0.5 * over
-        target[lower, :2] -= 0.5 * over
+    # towards the corners, where the middle's motion does not reach
+    over = shut * np.maximum(gaps(target) - stays, 0)[:, None] * down
+    target[upper, :2] += 0.5 * over
+    target[lower, :2] -= 0.5 * over
     crossing = np.maximum(-gaps(target), 0)[:, None] * down
     target[upper, :2] -= 0.5 * crossing
     target[lower, :2] += 0.5 * crossing

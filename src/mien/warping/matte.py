@@ -36,9 +36,11 @@ BROWS = ((70, 63, 105, 66, 107, 55, 65, 52, 53, 46), (300, 293, 334, 296, 336, 2
 # The lower middle of a face may be bearded, and a beard is the face's own.
 BEARD = (123, 147, 213, 192, 214, 135, 169, 170, 140, 171, 175, 396, 369, 395, 394, 364, 434, 416, 433, 376, 352, 280,
          425, 327, 2, 98, 205, 50)  # fmt: skip
-CHIN = (150, 149, 176, 148, 152, 377, 400, 378, 379, 262, 428, 199, 208, 32)
-ROUGH = 2.8  # times the texture of the cheeks, from which a chin is bearded
+CHIN = (83, 18, 313, 421, 428, 199, 208, 201)  # clear of its outline
+ROUGH, ROUGH_WHITE = 2.5, 1.8  # times the texture of the cheeks, from which a chin is bearded, a white one
 PALEST = 0.96  # of the light of the cheeks: what is lighter is no beard but a collar
+COVERED = 0.5  # of the chin that a beard covers at least
+GREY, COLOURFUL = 0.7, 0.08  # of the cheeks' ruddiness, below which a beard is grey; the least that says so
 SMOOTH = 0.008  # texture of cheeks at least: the very smoothest of soft pictures tell nothing
 ROUNDS = 2  # of GrabCut
 
@@ -107,22 +109,30 @@ def shown(image: ByteImage, landmarks: FloatArray) -> ByteImage:
 
 def bearded(image: ByteImage, landmarks: FloatArray) -> FloatArray:
     """[h, w] float32 0 to 1: where there is beard on cheeks, chin and throat of a small picture: it has a texture that
-    the cheeks below the eyes have not, and is darker. All 0 where the chin has none."""
+    the cheeks below the eyes have not, and is darker or greyer. All 0 where the chin has none: what hangs beside it is
+    long hair."""
     wide = float(np.linalg.norm(landmarks[234, :2] - landmarks[454, :2]))
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32)
     rough = np.abs(grey - cv2.GaussianBlur(grey, (0, 0), 0.01 * wide)) / (grey + 4)
     cheeks = fill(image.shape, landmarks, *SURE[1:]) > 0
-    chin = cv2.erode(fill(image.shape, landmarks, CHIN), np.ones((5, 5), np.uint8)) > 0  # not its outline
+    chin = fill(image.shape, landmarks, CHIN) > 0
+    none = np.zeros(image.shape[:2], np.float32)
     if not cheeks.any() or not chin.any():
-        return np.zeros(image.shape[:2], np.float32)
+        return none
     smooth = max(float(rough[cheeks].mean()), SMOOTH)
-    if rough[chin].mean() < ROUGH * smooth:
-        return np.zeros(image.shape[:2], np.float32)
-    dark = cv2.GaussianBlur(grey, (0, 0), 0.02 * wide) < PALEST * np.median(grey[cheeks])
-    if np.median(dark[chin]) < 1:
-        return np.zeros(image.shape[:2], np.float32)
-    hair = cv2.GaussianBlur(rough * dark * throat(image.shape, landmarks), (0, 0), 0.03 * wide) / smooth
-    return np.asarray(np.clip((hair - 0.5 * ROUGH) / (0.25 * ROUGH), 0, 1))
+    like = hairlike(image, landmarks)
+    light = np.median(grey[chin]) > PALEST * np.median(grey[cheeks])
+    least = ROUGH_WHITE if light and np.median(greyer(image, landmarks)[chin]) else ROUGH
+    if rough[chin].mean() < least * smooth or np.median(like[chin]) < 1:
+        return none
+    lips = fill(image.shape, landmarks, OUTER_LIPS)
+    where = rough * like * throat(image.shape, landmarks) * (1 - lips)
+    hair = cv2.GaussianBlur(where, (0, 0), 0.03 * wide) / smooth
+    hair = np.clip((hair - 0.55 * ROUGH) / (0.28 * ROUGH), 0, 1)
+    if hair[chin].mean() < COVERED:
+        return none
+    _, names = cv2.connectedComponents((hair > 0).astype(np.uint8))
+    return np.where(np.isin(names, np.setdiff1d(names[chin], 0)), hair, 0).astype(np.float32)
 
 
 def flesh(image: ByteImage, landmarks: FloatArray) -> ByteImage:
@@ -137,10 +147,24 @@ def flesh(image: ByteImage, landmarks: FloatArray) -> ByteImage:
     return ((away < 0.08) & (shade > 0.15) & (shade < 1.2)).astype(np.uint8)
 
 
-def darker(image: ByteImage, landmarks: FloatArray) -> ByteImage:
-    """[h, w] uint8: 1 where a picture is darker than the cheeks."""
-    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-    return (grey < np.median(grey[fill(image.shape, landmarks, *SURE[1:]) > 0])).astype(np.uint8)
+def hairlike(image: ByteImage, landmarks: FloatArray) -> ByteImage:
+    """[h, w] uint8: 1 where a picture is darker than the cheeks, or has little of their colour, as grey beards do."""
+    grey = cv2.cvtColor(_softened(image, landmarks), cv2.COLOR_RGB2GRAY)
+    dark = grey < PALEST * np.median(grey[fill(image.shape, landmarks, *SURE[1:]) > 0])
+    return dark.astype(np.uint8) | greyer(image, landmarks)
+
+
+def greyer(image: ByteImage, landmarks: FloatArray) -> ByteImage:
+    """[h, w] uint8: 1 where a picture has much less of the cheeks' colour than they; nowhere in a grey picture."""
+    red, _, blue = cv2.split(_softened(image, landmarks).astype(np.float32))
+    ruddy = (red - blue) / (red + blue + 8)
+    own = float(np.median(ruddy[fill(image.shape, landmarks, *SURE[1:]) > 0]))
+    return (ruddy < GREY * own).astype(np.uint8) * np.uint8(own > COLOURFUL)
+
+
+def _softened(image: ByteImage, landmarks: FloatArray) -> ByteImage:
+    wide = float(np.linalg.norm(landmarks[234, :2] - landmarks[454, :2]))
+    return np.asarray(cv2.GaussianBlur(image, (0, 0), 0.02 * wide), np.uint8)
 
 
 def throat(shape: tuple[int, ...], landmarks: FloatArray) -> ByteImage:

@@ -19,7 +19,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.types import ByteImage, FloatArray
-from mien.warping.lips import downward, edges
 from mien.warping.mesh import (
     LEFT_LOWER_LID,
     LEFT_UPPER_LID,
@@ -32,35 +31,14 @@ from mien.warping.mesh import (
     strip,
     triangles,
 )
+from mien.warping.parting import Parting, between_cells, fill, part_lips
 
 # Size of each ring against the face's oval, and its share of the oval's motion.
 RINGS = ((1.12, 0.72), (1.3, 0.38), (1.55, 0.12), (1.9, 0.0))
 CELLS = 288  # of the map across the outermost ring
 STILL = 0.03  # px: what moves less keeps every bit
-BESIDE = 3  # cells round the mouth's opening in which each lip has its own map
 SQUEEZED = 1.5  # source pixels per result pixel above which the photo is blurred first
 BAND = 64  # px
-
-
-@dataclass(frozen=True)
-class Parting:
-    """The line along which lips part, and the map of either side.
-
-    Attributes:
-        line: [n, 2] px of the region, from corner to corner. down: the face's downward direction [2].
-        cells: rows and columns of the motion's grid. upper, lower: that part of it [h, w, 2] for each lip, which goes
-            on beyond the lip's edge.
-    """
-
-    line: FloatArray
-    down: FloatArray
-    cells: tuple[slice, slice]
-    upper: FloatArray
-    lower: FloatArray
-
-    def below(self, left: int, top: int, width: int, height: int) -> ByteImage:
-        """[height, width] uint8, 255 below the line, of a box whose first pixel is (left, top)."""
-        return _below(self.line - [left, top], self.down, width, height, cv2.LINE_AA)
 
 
 @dataclass(frozen=True)
@@ -195,7 +173,9 @@ def motion(
     sides = [np.clip(of[k] + by_x * of[k + 2] + by_y * of[k + 4], of[k + 6], of[k + 8]) for k in (2, 3)]
     grid = np.stack(sides, 2)
     _fill_gaps(grid, index, p[-2 * len(OVAL) : -len(OVAL)])
-    parting = _parting(grid, index, target, np.array([x0, y0]), zoom_xy) if source is None else None
+    parting = None
+    if source is None:
+        parting = part_lips(grid, index, _sides(), target, np.array([x0, y0]), zoom_xy)
     return Motion((x0, y0, x1, y1), grid, parting)
 
 
@@ -211,65 +191,13 @@ def _sides() -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     return sides[0], sides[1]
 
 
-def _parting(
-    grid: FloatArray, index: IndexArray, target: FloatArray, origin: FloatArray, zoom: FloatArray
-) -> Parting | None:
-    """The parting of a map `grid` [h, w, 2] made of triangles `index` [h, w]; `zoom` [2]: cells a px."""
-    curves, down = np.stack(edges(target)) - origin, downward(target)
-    outline = curves.reshape(-1, 2) * zoom
-    low = np.floor(outline.min(0)).astype(int) - BESIDE
-    high = np.ceil(outline.max(0)).astype(int) + BESIDE
-    (left, top), (right, bottom) = low.clip(0).tolist(), np.minimum(high, index.shape[::-1]).tolist()
-    if right - left < 2 * BESIDE or bottom - top < 2 * BESIDE:
-        return None
-    cells = np.s_[top:bottom, left:right]
-    line = curves.mean(0)
-    below = _below(line * zoom - [left, top], down, right - left, bottom - top, cv2.LINE_8) > 0
-    across = (line[-1] - line[0]) * zoom
-    rows, columns = np.mgrid[top:bottom, left:right] + 0.5
-    along = ((columns - line[0, 0] * zoom[0]) * across[0] + (rows - line[0, 1] * zoom[1]) * across[1]) / max(
-        float(across @ across), 1e-6
-    )
-    between = (along > 0) & (along < 1)
-    parts = []
-    for foreign, beyond in zip(_sides(), (below, ~below), strict=True):
-        part = grid[cells].copy()
-        holes = foreign[index[cells]] | (beyond & between)
-        _fill(part, holes)
-        for _ in range(3):  # neighbours that share a nearest one would repeat its texture
-            part[holes] = cv2.GaussianBlur(part, (0, 0), 1.2)[holes]
-        part[1:-1, 1:-1] = cv2.medianBlur(part, 3)[1:-1, 1:-1]  # single cells of slivers at the corners
-        parts.append(part)
-    return Parting(line, down, cells, *parts)
-
-
-def _below(line: FloatArray, down: FloatArray, width: int, height: int, kind: int) -> ByteImage:
-    """[height, width] uint8, 255 below a `line` [n, 2] px and its ends' downward continuations."""
-    far = down * (2 * (width + height))
-    outline = np.concatenate([line, line[-1:] + far, line[:1] + far]) - 0.5
-    mask = np.zeros((height, width), np.uint8)
-    return np.asarray(cv2.fillPoly(mask, [np.round(outline * 16).astype(np.int32)], 255, kind, 4))
-
-
-def _fill(grid: FloatArray, holes: NDArray[np.bool_]) -> None:
-    """Give `holes` [h, w] in a map [h, w, 2] their nearest neighbour's motion, in place."""
-    if not holes.any() or holes.all():
-        return
-    _, nearest = cv2.distanceTransformWithLabels(
-        holes.astype(np.uint8), cv2.DIST_L2, 3, labelType=cv2.DIST_LABEL_PIXEL
-    )
-    of = np.zeros((int(nearest.max()) + 1, 2), np.float32)
-    of[nearest[~holes]] = grid[~holes]
-    grid[holes] = of[nearest[holes]]
-
-
 def _fill_gaps(grid: FloatArray, index: IndexArray, outline: FloatArray) -> None:
     """Give cells within `outline` [n, 2] that no triangle covers (theirs folded over) their neighbour's motion."""
     within = cv2.fillConvexPoly(np.zeros(index.shape, np.uint8), outline.astype(np.int32), 1)
     gaps = (within > 0) & (index < 0)
     if gaps.any():
         filled = grid.copy()
-        _fill(filled, index < 0)
+        fill(filled, index < 0)
         grid[gaps] = filled[gaps]
 
 
@@ -291,11 +219,11 @@ def carry(image: ByteImage, moving: Motion) -> ByteImage:
             moved = _sampled(image, moving, by_x[part], by_y[part], part)
             cv2.copyTo(moved, moves[:, left:right].astype(np.uint8), result[part])
     if by_x[rows, columns].size and moving.parting is not None:
-        _part_lips(image, moving, moving.parting, result)
+        _lay_lips(image, moving, moving.parting, result)
     return result
 
 
-def _part_lips(image: ByteImage, moving: Motion, parting: Parting, result: ByteImage) -> None:
+def _lay_lips(image: ByteImage, moving: Motion, parting: Parting, result: ByteImage) -> None:
     """Lay both lips over the region `result` [h, w, 3], each by its own map up to the line between them."""
     height, width = result.shape[:2]
     shape = moving.grid.shape
@@ -304,28 +232,18 @@ def _part_lips(image: ByteImage, moving: Motion, parting: Parting, result: ByteI
         for side, size, count in zip(parting.cells, (height, width), shape[:2], strict=True)
     )
     at = np.arange(rows.start, rows.stop), np.arange(columns.start, columns.stop)
-    at_cells = [(at[k] + 0.5) * shape[k] / (height, width)[k] - 0.5 - parting.cells[k].start for k in (0, 1)]
+    where = [(at[k] + 0.5) * shape[k] / (height, width)[k] - 0.5 - parting.cells[k].start for k in (0, 1)]
     sides, moves = [], np.zeros((len(at[0]), len(at[1])), bool)
     for grid in (parting.upper, parting.lower):
-        by_x, by_y = np.ascontiguousarray(_at(_at(grid, at_cells[0], 0), at_cells[1], 1).transpose(2, 0, 1))
+        by_x, by_y = np.ascontiguousarray(
+            between_cells(between_cells(grid, where[0], 0), where[1], 1).transpose(2, 0, 1)
+        )
         moves |= (np.abs(by_x) >= STILL) | (np.abs(by_y) >= STILL)
         sides.append(_sampled(image, moving, by_x, by_y, (rows, columns)))
     below = parting.below(columns.start, rows.start, len(at[1]), len(at[0]))
-    mixed = (
-        sides[0]
-        + (below.astype(np.float32) / 255)[..., None] * (sides[1].astype(np.float32) - sides[0])
-        + 0.5
-    )
+    share = below.astype(np.float32)[..., None] / 255
+    mixed = sides[0] + share * (sides[1].astype(np.float32) - sides[0]) + 0.5
     cv2.copyTo(mixed.astype(np.uint8), moves.astype(np.uint8), result[rows, columns])
-
-
-def _at(values: FloatArray, where: FloatArray, axis: int) -> FloatArray:
-    """`values` at fractional indices `where` [n] along an axis, the last ones repeated beyond the ends."""
-    where = where.clip(0, values.shape[axis] - 1)
-    low = np.minimum(where.astype(int), values.shape[axis] - 2)
-    share = np.float32(where - low).reshape([-1 if k == axis else 1 for k in range(values.ndim)])
-    first, second = np.take(values, low, axis), np.take(values, low + 1, axis)
-    return np.asarray(first + share * (second - first), np.float32)
 
 
 def sample(image: ByteImage, moving: Motion) -> ByteImage:
@@ -341,8 +259,8 @@ def _sampled(
     x0, y0, _, _ = moving.box
     rows, columns = (np.arange(side.start, side.stop, dtype=np.float32) for side in part)
     at_x, at_y = by_x + (columns + x0), by_y + (rows[:, None] + y0)
-    left, top = (max(0, int(at.min()) - 3) for at in (at_x, at_y))
-    patch = image[top : int(at_y.max()) + 4, left : int(at_x.max()) + 4]
+    left, top, right, bottom = _reached(image, at_x, at_y, 3)
+    patch = image[top:bottom, left:right]
     at_x -= left
     at_y -= top
     moved = cv2.remap(patch, at_x, at_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
@@ -368,11 +286,16 @@ def _tiles(share: FloatArray) -> Iterator[tuple[slice, slice]]:
 
 def _blurred(image: ByteImage, x: FloatArray, y: FloatArray, sigma: float) -> ByteImage:
     """`image` at columns and rows x, y, blurred by `sigma` px."""
-    reach = int(3 * sigma) + 2
-    left, top = max(0, int(x.min()) - reach), max(0, int(y.min()) - reach)
-    part = image[top : int(y.max()) + reach + 1, left : int(x.max()) + reach + 1]
-    part = np.asarray(cv2.GaussianBlur(part, (0, 0), sigma), np.uint8)
+    left, top, right, bottom = _reached(image, x, y, int(3 * sigma) + 2)
+    part = np.asarray(cv2.GaussianBlur(image[top:bottom, left:right], (0, 0), sigma), np.uint8)
     return np.asarray(cv2.remap(part, x - left, y - top, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE))
+
+
+def _reached(image: ByteImage, x: FloatArray, y: FloatArray, more: int) -> tuple[int, int, int, int]:
+    """Box x0, y0, x1, y1 of `image` with columns and rows x, y and `more` round them, or with the pixel nearest."""
+    height, width = image.shape[:2]
+    left, top = (int(np.clip(at.min() - more, 0, size - 1)) for at, size in ((x, width), (y, height)))
+    return left, top, max(int(x.max()) + more, left) + 1, max(int(y.max()) + more, top) + 1
 
 
 def _span(some: NDArray[np.bool_] | np.bool_) -> tuple[int, int]:

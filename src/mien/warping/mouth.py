@@ -15,11 +15,13 @@ import numpy as np
 
 from mien.types import ByteImage, FloatArray
 from mien.warping import tone
+from mien.warping.eyes import Known
 from mien.warping.lips import edges, lip_gap, on_line
 from mien.warping.mouth_drawn import drawn
 from mien.warping.mouth_shown import Shown, borrowed, shown, uncovered
 from mien.warping.teeth import CROWN, JAW, Teeth, View, jaw_drop, locate_teeth, pose, smooth, view_of
 
+THINNEST = 1.5  # px between closing lips that show more than a line
 CLOSED_LINE = 0.7  # width of the line between shut lips, in units
 GUM = 1.2  # units of gum above the upper teeth that a mouth shows at most
 _ATLAS_BLUR = 0.16  # sigma of the sharpest edges of the drawn teeth, in units
@@ -60,8 +62,8 @@ def opening(view: View, roll: float) -> FloatArray:
         cv2.GaussianBlur(view.mask, (0, 0), max(units * view.unit, 0.5)).astype(np.float32) / 255
         for units in (0.35, 1.5)
     )
-    inside = smooth(edge, 0.45, 0.95) * (1 - sides * (1 - smooth(web, 0.4, 0.85)))
-    rolled = 0.25 + 0.75 * smooth(view.from_lower, 0.0, roll)
+    inside = smooth(edge, 0.25, 0.8) * (1 - sides * (1 - smooth(web, 0.4, 0.85)))
+    rolled = 0.25 + 0.75 * smooth(view.from_lower, 0.0, max(roll, 1.8 / view.unit))
     return np.asarray(inside * rolled, np.float32)
 
 
@@ -84,6 +86,7 @@ class Mouth:
     apart: float = field(init=False)  # the photo's lips, in units
     roll: float = field(init=False)  # units of the lower lip's inner side that the photo has
     parted: float = field(init=False, default=0.0)  # lips apart, without teeth to be seen, in units
+    eyes: Known = field(init=False, default_factory=Known)  # what was measured in the photo's eyes
 
     def __post_init__(self) -> None:
         self.landmarks = np.asarray(self.landmarks, np.float64)
@@ -114,16 +117,16 @@ class Mouth:
         target = np.asarray(target, np.float64)
         where = pose(target)
         view = view_of(target, self.image.shape, where)
-        if view is None:
+        if view is None or (view.gap < self.apart - 1 and view.gap * view.unit < THINNEST):
             return self._line(target, where.scale)
         head = where.head(target)
         jaw = jaw_drop(float(head[list(JAW), 1].mean()) - self.place.jaw)
         place, whole = self.place, 0.0
         if self.source is not None:  # a strip of teeth makes no whole ones
-            whole = float(smooth(self.source.tall / max(uncovered(head, place), 1.0), 0.5, 0.65))
-        if not whole:  # a lip that lifts high shows little gum: the place of teeth is a guess
-            gum = place.edge - CROWN * place.size - float(head[13, 1])
-            place = replace(place, edge=place.edge - max(gum - GUM, 0.0))
+            whole = float(smooth(self.source.tall / max(uncovered(head, place), 1.0), 0.55, 0.65))
+        # a lip that lifts high shows little gum: the place of teeth that are not seen is a guess
+        gum = place.edge - CROWN * place.size - float(head[13, 1])
+        place = replace(place, edge=place.edge - (1 - whole) * max(gum - GUM, 0.0))
         picture = drawn(view, where, place, jaw, self.colour)
         picture = tone.grain(picture, self.colour, _ATLAS_BLUR * where.scale)
         if self.source is not None:
@@ -131,7 +134,7 @@ class Mouth:
                 own = borrowed(view, where, jaw, self.source, picture)
                 picture = picture + np.float32(whole) * (own - picture)
             closing = smooth(self.apart - view.gap, 0.5, 2.0) * (1 - smooth(view.gap, 0.5, 3.0))
-            picture = picture * (1 - 0.65 * closing)
+            picture = picture + np.float32(closing) * (0.5 * self.colour.lip - picture)
         further = smooth(view.gap - max(self.parted - 0.3, 0.0), 0.4, 1.5)
         if self.source is not None:  # no teeth may be left between lips that close
             further = np.maximum(further, smooth(self.apart - view.gap, 0.5, 2.0))

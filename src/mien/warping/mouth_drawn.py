@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import cv2
 import numpy as np
 
@@ -60,7 +62,7 @@ def drawn(view: View, where: Pose, teeth: Teeth, jaw: float, colour: tone.Tone) 
     picture = _cavity(view, colour, jaw) * side[..., None]
     # upper teeth and lip keep the light from what lies behind and below them
     cast = _shadow(upper[0][..., 3], view.unit)
-    picture = _tongue(picture, x2 - teeth.x, y2, edge, jaw, colour, side * (1 - 0.5 * cast))
+    picture = _tongue(picture, x2 - teeth.x, y2, edge, jaw, colour, side * (1 - 0.5 * cast), teeth.shape)
     behind = 0.86 - (0.36 + 0.2 * float(np.exp(-jaw / 5))) * cast
     sides = 1 - smooth(np.abs(view.along), 0.35, 0.75)  # the cheeks cover the back ones
     lower = lower[0] * sides[..., None], lower[1] * sides
@@ -94,6 +96,21 @@ def _shadow(alpha: FloatArray, unit: float) -> FloatArray:
     return np.asarray(cv2.warpAffine(small, back, (width, height), flags=cv2.INTER_LINEAR))
 
 
+@lru_cache(maxsize=1)
+def _relief() -> FloatArray:
+    """Smooth noise [256, 256] of standard deviation 1 that repeats."""
+    rough = cv2.GaussianBlur(np.tile(tone.pattern(256, 256), (3, 3)), (0, 0), 4)[256:512, 256:512]
+    return np.asarray(rough / rough.std(), np.float32)
+
+
+def _bumps(x: FloatArray, y: FloatArray, size: float) -> FloatArray:
+    """`_relief` at head coordinates, bumps of `size` units."""
+    at_x, at_y = (np.asarray(side * (4 / size), np.float32) for side in (x, y))
+    return np.asarray(
+        cv2.remap(_relief(), at_x, at_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP), np.float32
+    )
+
+
 def _tongue(
     picture: FloatArray,
     x: FloatArray,
@@ -102,18 +119,31 @@ def _tongue(
     jaw: float,
     colour: tone.Tone,
     light: FloatArray,
+    shape: tuple[float, ...],
 ) -> FloatArray:
     """A tongue that lies behind the lower teeth, once the jaw has dropped by more than 1.5 units."""
     strength = float(smooth(jaw, 1.5, 5.0))
     if strength <= 0:
         return picture
-    height = 3.5 + 0.68 * jaw + 0.1 * max(jaw - 12.0, 0.0)
+    one, two, three = (*shape, 0.0, 0.0, 0.0)[:3]  # no two tongues are alike either
+    height = (3.5 + 0.68 * jaw + 0.1 * max(jaw - 12.0, 0.0)) * (1 + 0.1 * one)
     v = (edge + 1.5 - y) / height  # 0 at the teeth's edge, 1 at its top
-    u = x / (20.5 - 3.0 * np.clip(v, 0, 1))
-    round_off = 1 - np.abs(u) ** 2.6 - np.clip(v, 0, None) ** 3.2
-    cover = smooth(round_off, 0.0, 0.5) * smooth(v, -0.6, -0.1) * strength
-    groove = 1 - 0.07 * np.exp(-((x / 3.0) ** 2)) * smooth(v, 0.2, 0.6)
+    u = (x - 0.8 * two - 1.2 * three * np.clip(v, 0, 1)) / (
+        (20.5 - 3.0 * np.clip(v, 0, 1)) * (1 + 0.06 * two)
+    )
+    bumps, drops = _bumps(x + 9 * one, y, 1.6), _bumps(x + 9 * two, 0.6 * y, 0.9)
+    round_off = 1 - np.abs(u) ** 2.4 - np.clip(v, 0, None) ** 3.0 + 0.035 * bumps
+    cover = smooth(round_off, 0.0, 0.7) * smooth(v, -0.6, -0.1) * strength
+    groove = 1 - (0.06 + 0.03 * three) * np.exp(-((x / (3.0 + one)) ** 2)) * smooth(v, 0.2, 0.6)
     front = smooth(v, -0.1, 0.35)
-    shade = (0.5 + 0.5 * front) * (1 - 0.62 * smooth(v, 0.25, 1.1)) * groove * (1 - 0.4 * u**2)
+    shade = (
+        (0.5 + 0.5 * front)
+        * (1 - 0.62 * smooth(v, 0.25, 1.1))
+        * groove
+        * (1 - 0.45 * u**2)
+        * (1 + 0.035 * bumps)
+    )
+    wet = 0.1 * smooth(drops, 0.9, 2.2) * np.exp(-(((v - 0.3) / 0.22) ** 2)) * (1 - u**2).clip(0)
+    shade = shade + wet
     flesh = 0.6 * colour.flesh * colour.ruddy * colour.apply(_TONGUE) + 0.4 * colour.lip
     return np.asarray(picture + cover[..., None] * (flesh * colour.shade(shade * light) - picture))

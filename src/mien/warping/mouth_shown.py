@@ -36,7 +36,8 @@ class Shown:
         draw into; how much of each pixel is inside of the lips; the same well off the lower lip, a part of which
         landmarks hold for the mouth's inside; the lips' shade on it. where: the head's pose, in the
         crop's pixels. teeth: where its teeth are. jaw: how far the jaw has dropped. enamel, hue: brightness
-        and RGB [3] of its teeth ÷ of drawn ones. tall: how much of its upper teeth it shows, in units.
+        and RGB [3] of its teeth ÷ of drawn ones. tall: how much of its upper teeth it shows, gap: between its
+        lips, in units.
     """
 
     image: FloatArray
@@ -49,6 +50,7 @@ class Shown:
     enamel: float
     hue: FloatArray
     tall: float
+    gap: float
 
 
 def shown(image: ByteImage, landmarks: FloatArray, colour: tone.Tone) -> Shown | None:
@@ -79,7 +81,8 @@ def shown(image: ByteImage, landmarks: FloatArray, colour: tone.Tone) -> Shown |
     enamel = float(
         np.median(light[crown]) / max(float(np.median(atlas[crown, :3].mean(-1))) * colour.enamel, 1.0)
     )
-    if enamel < 0.55 or np.median(light[crown]) < 0.9 * colour.lip.mean():
+    pale = colour.chroma > 0.5 and _red(np.median(crop[crown], 0)) < 0.5 * _red(colour.lip)
+    if enamel < 0.55 or (np.median(light[crown]) < 0.9 * colour.lip.mean() and not pale):
         return None  # dark, or a lip or a tongue
     tall = uncovered(where.head(landmarks), teeth)
     drawn = np.median(colour.apply(atlas[crown, :3][:, None] * colour.hue)[:, 0], 0)
@@ -89,7 +92,12 @@ def shown(image: ByteImage, landmarks: FloatArray, colour: tone.Tone) -> Shown |
     here = Pose(where.scale, where.turn, where.shift - [view.left, view.top, 0])
     clear = mask * smooth(view.from_lower, 1.0, 2.0) * smooth(view.from_upper, 0.3, 1.2)
     crop = np.ascontiguousarray(crop)
-    return Shown(crop, mask, clear, lip_shade(view), here, teeth, jaw, min(enamel, 1.6), hue, tall)
+    return Shown(crop, mask, clear, lip_shade(view), here, teeth, jaw, min(enamel, 1.6), hue, tall, view.gap)
+
+
+def _red(colour: FloatArray) -> float:
+    red, green, blue = colour.tolist()
+    return float((red - 0.5 * (green + blue)) / (red + green + blue + 24))
 
 
 def uncovered(head: FloatArray, teeth: Teeth) -> float:
@@ -148,7 +156,7 @@ def borrowed(view: View, where: Pose, jaw: float, source: Shown, under: FloatArr
 
     colours, mask = fetch(y - further)
     # what a smile shows below its upper teeth is seldom more than their own rim and a lip
-    stays = 1 - (1 - smooth(source.jaw, 10.0, 16.0)) * smooth(abs(jaw - source.jaw), 0.8, 3.0)
+    stays = 1 - (1 - smooth(source.gap, 22.0, 30.0)) * smooth(abs(jaw - source.jaw), 0.8, 3.0)
     alpha = stays * mask * smooth(1 - of_skull(y - further), 0.0, 0.5)
     picture = under + alpha[..., None] * (colours - under)
     colours, mask = fetch(y)

@@ -14,8 +14,9 @@ import numpy as np
 from mien.types import ByteImage, FloatArray
 from mien.warping import light, matte
 from mien.warping.draw import Drawn
+from mien.warping.front import Front
 from mien.warping.mesh import LOWER_LIP, OVAL, STEADY, UPPER_LIP
-from mien.warping.motion import carry, motion, sample
+from mien.warping.motion import Motion, carry, motion, sample
 from mien.warping.shapes import similarity_3d
 
 SMALL = 140.0  # px across the face of the copies in which mask and light are sought
@@ -41,12 +42,15 @@ def swap(
     identity: ByteImage,
     theirs: FloatArray,
     bite: float | None = None,
+    front: Front | None = None,
+    lacks: FloatArray | None = None,
 ) -> Drawn:
     """`image` [H, W, 3] uint8 with the face of `identity` [h, w, 3] uint8 in place of its own.
 
     `landmarks`, `theirs`: [478, 3] px of each. The identity's expression is laid in as it is; its face should not be
     more pixels across than the photo's, for it is not filtered. bite: lips that are a little apart there meet, and
-    `bite` of the face's height beside their edges is left out, which still shows teeth.
+    `bite` of the face's height beside their edges is left out, which still shows teeth. front: what lies in front of
+    the photo's face, and stays there. lacks: [h, w] 0 to 1, where something hides the identity's face.
     """
     target = posed(theirs, landmarks)
     if bite is not None:
@@ -57,19 +61,39 @@ def swap(
         theirs[upper] -= 1.6 * off  # teeth hang from the upper lip
         theirs[lower] += off
     moving = motion(landmarks, target, image.shape)
+    if front is not None:
+        moving = front.straight(moving)
     back = carry(image, moving)
-    front = sample(identity, motion(landmarks, target, image.shape, source=theirs))
+    from_theirs = motion(landmarks, target, image.shape, source=theirs)
+    face = sample(identity, from_theirs)
+    bare = np.ones(back.shape[:2], np.float32)
+    if front is not None:
+        bare -= _carried(front.cover(), moving)
+    if lacks is not None:
+        bare *= 1 - _carried(lacks, from_theirs)
     x0, y0, x1, y1 = moving.box
     hue = light.tint(image[y0:y1, x0:x1])
-    face = blended(front, back, target - [x0, y0, 0], hue)
+    face = blended(face, back, target - [x0, y0, 0], hue, bare)
     result = np.array(image)
     result[y0:y1, x0:x1] = face
     return Drawn(result, moving.box)
 
 
-def blended(front: ByteImage, back: ByteImage, landmarks: FloatArray, hue: light.Tint | None) -> ByteImage:
+def _carried(layer: FloatArray, moving: Motion) -> FloatArray:
+    """[h, w] float32 0 to 1: a layer [H, W] of a picture as that picture's pixels are moved."""
+    grey = np.repeat((255 * layer + 0.5).astype(np.uint8)[..., None], 3, 2)
+    return np.asarray(sample(grey, moving)[..., 0], np.float32) / 255
+
+
+def blended(
+    front: ByteImage,
+    back: ByteImage,
+    landmarks: FloatArray,
+    hue: light.Tint | None,
+    bare: FloatArray,
+) -> ByteImage:
     """`front`'s face on `back`, both [h, w, 3] uint8 in one geometry, `landmarks` [478, 3] px of both; hue: of `back`,
-    where it has only one."""
+    where it has only one; bare: [h, w] 0 to 1, where nothing lies in front of either face."""
     photo = back
     if hue is not None:
         front, back = (
@@ -82,7 +106,8 @@ def blended(front: ByteImage, back: ByteImage, landmarks: FloatArray, hue: light
     size = (max(8, round(width * zoom)), max(8, round(height * zoom)))
     small = [np.asarray(cv2.resize(p, size, interpolation=cv2.INTER_AREA), np.uint8) for p in (front, back)]
     points = landmarks * [size[0] / width, size[1] / height, zoom]
-    seen = _seen(small[0], small[1], points)
+    free = np.asarray(cv2.resize(bare, size, interpolation=cv2.INTER_AREA), np.float32)
+    seen = _seen(small[0], small[1], points, free if bare.min() < 0.5 else None)
     plan = _lit(seen, small[1], points)
 
     x, y, w, h = cv2.boundingRect((plan.cover > 0).astype(np.uint8))
@@ -96,7 +121,7 @@ def blended(front: ByteImage, back: ByteImage, landmarks: FloatArray, hue: light
         return np.ascontiguousarray(cv2.resize(layer, (width, height))[part], np.float32)
 
     if seen.lacks.any():
-        front = _filled(front, seen.lacks, seen.area & (1 - seen.lacks), 0.04 * wide * zoom)
+        front = light.filled(front, seen.lacks, seen.area & (1 - seen.lacks), 0.04 * wide * zoom)
     behind = np.ascontiguousarray(back[part])
     lips, eyes, flesh, brows = (large(one) for one in (plan.lips, plan.eyes, plan.flesh, plan.brows))
     skins = plan.skins
@@ -107,7 +132,7 @@ def blended(front: ByteImage, back: ByteImage, landmarks: FloatArray, hue: light
     lit = light.settle(lit, behind, large(seen.skin), plain, lips, skins.bright)
     lit = light.resemble(lit, behind, landmarks - [part[1].start, part[0].start, 0])
     ours = matte.refine(seen.shows[1], back, small[1], max(2, round(0.03 * wide * zoom)))[part]
-    cover = (large(plan.cover) * ours)[..., None]
+    cover = (large(plan.cover) * ours * bare[part])[..., None]
     if hue is not None:
         lit = hue.apply(lit[..., 0])
     kept = photo[part]
@@ -121,7 +146,7 @@ def blended(front: ByteImage, back: ByteImage, landmarks: FloatArray, hue: light
 class _Seen:
     """What two small pictures show, each [h, w]: front, the identity's [h, w, 3]; shows, where each shows its face;
     skin, where both show bare skin; hair, where either has a beard; area, where the new face may lie; lacks, where the
-    identity's picture shows something else there."""
+    identity's picture shows something else there; dark: glasses hide the photo's eyes."""
 
     front: ByteImage
     shows: tuple[FloatArray, FloatArray]
@@ -129,6 +154,7 @@ class _Seen:
     hair: FloatArray
     area: ByteImage
     lacks: ByteImage
+    dark: bool
 
 
 @dataclass(frozen=True)
@@ -144,26 +170,30 @@ class _Plan:
     gains: FloatArray
 
 
-def _seen(front: ByteImage, back: ByteImage, points: FloatArray) -> _Seen:
-    """Of small pictures [h, w, 3] in one geometry, whose landmarks are `points` [478, 3] px."""
+def _seen(front: ByteImage, back: ByteImage, points: FloatArray, bare: FloatArray | None) -> _Seen:
+    """Of small pictures [h, w, 3] in one geometry, whose landmarks are `points` [478, 3] px; bare: see `blended`."""
     wide = float(np.linalg.norm(points[234, :2] - points[454, :2]))
     oval = matte.fill(back.shape, points, OVAL)
     shows = [matte.shown(p, points) for p in (front, back)]
     hair = [matte.bearded(p, points) for p in (front, back)]
+    if bare is not None:  # hands and microphones have texture, too
+        hair = [beard * (bare > 0.5) for beard in hair]
     area, lacks = oval, np.zeros_like(oval)
     if hair[0].any() or hair[1].any():  # a beard ends on the throat
         throat = [matte.flesh(p, points) & matte.throat(oval.shape, points) for p in (front, back)]
         beard = ((hair[0] + hair[1]) > 0.3).astype(np.uint8)
         beard = np.asarray(cv2.morphologyEx(beard, cv2.MORPH_CLOSE, np.ones((9, 9))), np.uint8)
-        area = (oval | beard & (throat[1] | (hair[1] > 0.3) & matte.darker(back, points))).astype(np.uint8)
+        area = (oval | beard & (throat[1] | (hair[1] > 0.3) & matte.hairlike(back, points))).astype(np.uint8)
         shows = [np.where(oval > 0, s | beard, t | beard) for s, t in zip(shows, throat, strict=True)]
         known = (oval | throat[0] | (hair[0] > 0.5)) > 0
         lacks = np.where(known, 0, area).astype(np.uint8)  # a collar, or long hair
     if lacks.any():
-        front = _filled(front, lacks, area & (1 - lacks), 0.04 * wide)
+        front = light.filled(front, lacks, area & (1 - lacks), 0.04 * wide)
     features = matte.fill(oval.shape, points, *matte.LIDS, *matte.BROWS, matte.OUTER_LIPS, grow=1.15)
     both = cv2.erode(shows[0] & shows[1] & (1 - features), np.ones((5, 5)))
     skin = np.asarray(both * (1 - hair[0]) * (1 - hair[1]), np.float32)
+    if bare is not None:
+        skin *= cv2.erode((bare > 0.9).astype(np.uint8), np.ones((5, 5), np.uint8))
     return _Seen(
         front,
         (shows[0].astype(np.float32), shows[1].astype(np.float32)),
@@ -171,6 +201,7 @@ def _seen(front: ByteImage, back: ByteImage, points: FloatArray) -> _Seen:
         np.maximum(*hair),
         area,
         lacks,
+        bare is not None and float(bare[matte.fill(oval.shape, points, *matte.LIDS) > 0].mean()) < 0.5,
     )
 
 
@@ -187,7 +218,8 @@ def _lit(seen: _Seen, back: ByteImage, points: FloatArray) -> _Plan:
     brows = soft(matte.fill(shape, points, *matte.BROWS, grow=1.4), 0.02 * wide)
     cover = _within(seen.area, SEAM * wide) * _within((seen.shows[0] > 0.5).astype(np.uint8), 0.03 * wide)
     alpha = cover * soft(seen.shows[1])
-    skins = light.complexion(seen.front, back, seen.skin, lips.astype(np.float32), points)
+    whites = None if seen.dark else points
+    skins = light.complexion(seen.front, back, seen.skin, lips.astype(np.float32), whites)
     calm = skins.calm(seen.front, CALM * wide)
     flesh = skins.flesh(calm)
     lit = skins.apply(calm, lips.astype(np.float32), eyes.astype(np.float32), flesh, brows)
@@ -201,16 +233,6 @@ def _lit(seen: _Seen, back: ByteImage, points: FloatArray) -> _Plan:
     grey = gains.mean(2, keepdims=True)  # the hue of light shows on flesh; hair and eyes keep theirs
     gains = grey + (np.maximum(flesh, lips) * (1 - eyes))[..., None] * (gains - grey)
     return _Plan(skins, cover * (1 - other), soft(lips), soft(eyes), flesh, brows, gains)
-
-
-def _filled(picture: ByteImage, holes: ByteImage, known: ByteImage, sigma: float) -> ByteImage:
-    """`picture` [H, W, 3] whose `holes` have the colours of what is `known` nearby; both [h, w] 0 or 1, and small."""
-    height, width = picture.shape[:2]
-    few = cv2.resize(picture, holes.shape[::-1], interpolation=cv2.INTER_AREA).astype(np.float32)
-    near, _ = light.smooth(few, known.astype(np.float32), sigma)
-    share = cv2.GaussianBlur(cv2.dilate(holes, np.ones((3, 3))).astype(np.float32), (0, 0), 1.0)[..., None]
-    colour, cover = (cv2.resize(part, (width, height)) for part in (near, share))
-    return np.asarray(picture + cover[..., None] * (colour - picture) + 0.5, np.uint8)
 
 
 def _within(mask: ByteImage, radius: float) -> FloatArray:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from mien.weights.entry import Entry, WeightFile
 from mien.weights.registry import (
     SHIPPED_FOLDER,
+    Entry,
     Status,
+    WeightFile,
     bundles,
     check,
     entries,

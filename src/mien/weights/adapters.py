@@ -71,7 +71,7 @@ def published(width: int | None, name: str) -> AdapterSpec:
 
 def by_name(adapter: str, width: int | None, name: str) -> AdapterSpec | None:
     """The adapter of others with that name, "published", "fineface" or "arc2face", where its files are or would be;
-    None: it is no such name. The arguments and errors are those of `published`."""
+    None: no adapter has this name. The arguments and errors are those of `published`."""
     if adapter == "published":
         return published(width, name)
     if adapter not in OTHERS:

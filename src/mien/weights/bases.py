@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 
 from mien.files import read_json
@@ -11,22 +10,12 @@ from mien.types import InputError, nearest
 from mien.weights import copies, registry
 from mien.weights.adapters import FAMILIES, header
 
-
-@dataclass(frozen=True)
-class Spec:
-    """A name's meaning. ``folder``: name in the registry of weights; else ``hub``: id of a model repository, which
-    the registry has under the same name."""
-
-    folder: str | None = None
-    hub: str | None = None
-
-
-SPECS = {
-    "mini": Spec(folder="mini"),
-    "sd15": Spec(hub="stable-diffusion-v1-5/stable-diffusion-v1-5"),
-    "sdxl": Spec(hub="stabilityai/stable-diffusion-xl-base-1.0"),
-    "sd15-inpaint": Spec(hub="stable-diffusion-v1-5/stable-diffusion-inpainting"),
-    "sdxl-inpaint": Spec(hub="diffusers/stable-diffusion-xl-1.0-inpainting-0.1"),
+HUB_IDS = {  # of named models, which the registry of weights has under the same names; None: shipped
+    "mini": None,
+    "sd15": "stable-diffusion-v1-5/stable-diffusion-v1-5",
+    "sdxl": "stabilityai/stable-diffusion-xl-base-1.0",
+    "sd15-inpaint": "stable-diffusion-v1-5/stable-diffusion-inpainting",
+    "sdxl-inpaint": "diffusers/stable-diffusion-xl-1.0-inpainting-0.1",
 }
 NETWORKS = {
     "unet": "diffusion_pytorch_model",
@@ -81,11 +70,10 @@ def lacks(folder: Path) -> str | None:
 def here(name: str) -> Path | None:
     """The whole folder of a named or the hub's model, fetched by `mien models fetch` or into the hub's cache; None:
     it is not on this machine, or in part."""
-    spec = SPECS.get(name)
-    if spec is not None and spec.folder is not None:
-        return registry.SHIPPED_FOLDER / registry.entry(spec.folder).root
-    own = [registry.models_folder() / name] if spec is not None else []
-    cached = copies.snapshot(name if spec is None else spec.hub or "")
+    if name == "mini":
+        return registry.SHIPPED_FOLDER / registry.entry(name).root
+    own = [registry.models_folder() / name] if name in HUB_IDS else []
+    cached = copies.snapshot(HUB_IDS.get(name) or name)
     found = [folder for folder in (*own, cached) if folder is not None and lacks(folder) is None]
     return found[0] if found else None
 
@@ -108,7 +96,7 @@ def configs_of(checkpoint: Path) -> tuple[str, Path | None]:
     not here). Raises `InputError`: it is of neither family, or a network is not in it."""
     keys = header(checkpoint)
     if not any(key.startswith(_UNET) for key in keys):
-        raise InputError(f"{checkpoint}: is no checkpoint of SD1.5 or SDXL in one file")
+        raise InputError(f"{checkpoint}: is not a checkpoint of SD1.5 or SDXL in one file")
     family = FAMILIES.get(width_of(checkpoint) or 0)
     if family is None:
         raise InputError(f"{checkpoint}: is of a family that is not supported: use one of SD1.5 or SDXL")
@@ -116,7 +104,7 @@ def configs_of(checkpoint: Path) -> tuple[str, Path | None]:
         if not any(key.startswith(beginning) for key in keys):
             raise InputError(f"{checkpoint}: holds no {network} ({beginning}*): use a whole checkpoint")
     wanted = [file.path for file in registry.entry(family).files if not file.path.endswith(".safetensors")]
-    own, cached = registry.models_folder(), copies.snapshot(SPECS[family].hub or "")
+    own, cached = registry.models_folder(), copies.snapshot(HUB_IDS[family] or "")
     if all((own / path).is_file() for path in wanted):
         return family, own / family
     if cached is not None and all((cached / path.partition("/")[2]).is_file() for path in wanted):
@@ -136,29 +124,27 @@ def width_of(place: Path) -> int | None:
 def find_folder(name: str) -> Path:
     """The folder of a named model, a path or a hub id (fetched into the hub's cache once), or a checkpoint's file.
     Raises `InputError`: there is no such model, or it is a named one that has not been fetched."""
-    spec = SPECS.get(name)
-    if spec is not None and spec.folder is not None:
-        return registry.path(spec.folder)
-    place = Path(os.path.expanduser(name))  # pathlib's raises for people whom the machine does not know
-    if spec is None and place.is_dir():
-        return place
-    if spec is None and (file := single_file(name)) is not None:
-        return file
-    hub = spec.hub if spec is not None else name
-    if hub is None or hub.count("/") != 1 or hub.startswith((".", "/", "~")):
-        raise InputError(
-            f"there is no model {name!r}{nearest(name, SPECS)}: use {', '.join(SPECS)}, a diffusers folder, "
-            "a .safetensors checkpoint or a hub id"
-        )
-    if spec is not None:
+    if name == "mini":
+        return registry.path(name)
+    if name in HUB_IDS:
         if (whole := here(name)) is not None:
             return whole
         raise InputError(f"{name} is not on this machine: run `mien models fetch {name}`")
+    place = Path(os.path.expanduser(name))  # pathlib's raises for people whom the machine does not know
+    if place.is_dir():
+        return place
+    if (file := single_file(name)) is not None:
+        return file
+    if name.count("/") != 1 or name.startswith((".", "/", "~")):
+        raise InputError(
+            f"there is no model {name!r}{nearest(name, ('mini', *HUB_IDS))}: use mini, {', '.join(HUB_IDS)}, "
+            "a diffusers folder, a .safetensors checkpoint or a hub id"
+        )
     from huggingface_hub import snapshot_download
 
     try:
-        return Path(snapshot_download(hub, allow_patterns=HUB_FILES))
+        return Path(snapshot_download(name, allow_patterns=HUB_FILES))
     except Exception as error:  # the hub's client raises its own, requests' and the system's kinds
         raise InputError(
-            f"the model {hub} cannot be fetched: give a folder, or check name and network"
+            f"the model {name} cannot be fetched: give a folder, or check name and network"
         ) from error

@@ -24,10 +24,8 @@ def offline() -> bool:
 
 
 def snapshot(repository: str) -> Path | None:
-    """The folder of a hub's repository in its cache, of the branch ``main``, whole or not; None: there is none.
-
-    The cache is where huggingface_hub has it: `HF_HUB_CACHE`, else ``hub`` in `HF_HOME`, else in the user's cache.
-    """
+    """The folder of a hub's repository in its cache, of the branch ``main``, whole or not; None: there is none. The
+    cache is where huggingface_hub has it: `HF_HUB_CACHE`, else ``hub`` in `HF_HOME`, else in the user's cache."""
     home = os.environ.get("HF_HOME") or Path(
         os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "huggingface"
     )

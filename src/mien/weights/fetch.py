@@ -13,8 +13,7 @@ from mien import __version__
 from mien.files import make_folder, replacing
 from mien.types import InputError
 from mien.weights import copies
-from mien.weights.entry import Entry, WeightFile
-from mien.weights.registry import Status, check, models_folder, place
+from mien.weights.registry import Entry, Status, WeightFile, check, models_folder, place
 
 Progress = Callable[[int, "int | None"], None]
 _TIMEOUT_SECONDS = 30

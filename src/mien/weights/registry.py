@@ -6,22 +6,51 @@ import difflib
 import hashlib
 import json
 import os
-import sys
+from dataclasses import dataclass
 from enum import Enum
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
+from mien.files import user_folder
 from mien.types import InputError
 from mien.weights import copies
-from mien.weights.entry import Entry, WeightFile
 
 SHIPPED_FOLDER = Path(__file__).parent
 MANIFEST = SHIPPED_FOLDER / "manifest.json"
 # Models of others. None is needed; each is fetched only when asked for. A checksum is written there only if it is
 # known, and `card` says from where; without one the file is called unverified, and so it is.
 FOREIGN = SHIPPED_FOLDER / "foreign.json"
-CACHES = {"darwin": "~/Library/Caches", "win32": "~/AppData/Local"}
+
+
+@dataclass(frozen=True)
+class WeightFile:
+    """One file. `path` is relative to the package's weights (shipped) or to the models folder (fetched). `sha256` and
+    `size` (bytes) are of the file as it is used; None: not published. `url`: where it can be fetched; one that ends in
+    .bz2 is unpacked on the way. `comfyui`: where ComfyUI's users have it, below ``models``."""
+
+    path: str
+    sha256: str | None = None
+    size: int | None = None
+    url: str | None = None
+    comfyui: str | None = None
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One model. `root` is what `path(name)` returns: a file, or the folder that holds several. `card` says in one line
+    what it was trained on, for how long, and how it measures."""
+
+    name: str
+    purpose: str
+    root: str
+    files: tuple[WeightFile, ...]
+    licence: str
+    commercial: bool
+    source: str
+    year: int
+    shipped: bool = False
+    card: str = ""
 
 
 class Status(Enum):
@@ -35,15 +64,14 @@ class Status(Enum):
 
 def models_folder() -> Path:
     """Where fetched models lie: `MIEN_MODELS`, else ``mien/models`` in the platform's cache. Looking makes no folder.
-    Raises `InputError`: it is below a home folder, and there is none (HOME is not set and the account has no name)."""
-    cache = os.environ.get("XDG_CACHE_HOME") or CACHES.get(sys.platform, "~/.cache")
-    folder = Path(os.environ.get("MIEN_MODELS") or Path(cache, "mien", "models"))
+    Raises `InputError`: there is no home folder."""
+    own = os.environ.get("MIEN_MODELS")
+    if not own:
+        return user_folder("cache", "MIEN_MODELS to the folder of fetched models", "models")
     try:
-        return folder.expanduser()
+        return Path(own).expanduser()
     except RuntimeError as error:
-        raise InputError(
-            f"There is no home folder for {folder}: set MIEN_MODELS to the folder of fetched models, or HOME."
-        ) from error
+        raise InputError(f"There is no home folder for {own}: set MIEN_MODELS to another.") from error
 
 
 def entries() -> tuple[Entry, ...]:

@@ -63,7 +63,7 @@ class BaseStage:
             opened.adapter = replace(opened.adapter, expression_encoder=expression)
             parts = getattr(opened.encoder("expression"), "parts", None)
             if parts is None:
-                raise InputError(f"{expression!r} is no encoder for a new projection: use pixels")
+                raise InputError(f"{expression!r} is not an encoder for a new projection: use pixels")
         examples = config.open(opened, encoders, self.another, self.person_target)
         self.training = AdapterTraining(
             opened, examples, drop, checkpointing, people, controller, untold, weight_limit, parts
@@ -88,3 +88,10 @@ class BaseStage:
 
     def export(self, folder: Path) -> None:
         self.training.export(folder)
+
+
+class RefinedStage(BaseStage):
+    """Refined E-Adapter, EmojiDiff's second stage: `BaseStage` from its adapter, on a folder of IDI's triples {S_i^¬e,
+    R_¬i^e, T_i^e} (``mien data idi``), whose references show other people."""
+
+    another = True

@@ -107,9 +107,7 @@ class SfsrStage:
         if checkpointing:
             recompute_activations(self.unet, self.backbone.vae)
         with torch.no_grad():
-            self.empty = self.backbone.prompts(
-                [""]
-            ).tokens.float()  # [1, n, d]: there is no text beside faces
+            self.empty = self.backbone.prompts([""]).tokens.float()  # [1, n, d]: no text beside faces
 
     def modules(self) -> dict[str, nn.Module]:
         return {"unet": self.unet, "adapter": self.adapter}
@@ -133,9 +131,8 @@ class SfsrStage:
         z_t = self.schedule.add_noise(z, eps, t)
         predicted = predict(z_t, t, conditions)
         valid = batch.get("valid")
-        loss = network_error(
-            predicted, eps, t, self.schedule, None if valid is None else valid.clamp_min(0.1)
-        )
+        weight = None if valid is None else valid.clamp_min(0.1)
+        loss = network_error(predicted, eps, t, self.schedule, weight)
         logs = {"noise": loss.item()}
         told = torch.nonzero(mode == len(self.drop))[:, 0]
         share = share_of(len(told), b, 1 - float(self.drop[-1])) if len(told) else 0.0
@@ -195,11 +192,9 @@ class SfsrStage:
         write_text(folder / "adapter" / "adapter.json", json.dumps(self.settings, indent=1) + "\n")
 
     def _adapter(self, recognisers: Mapping[str, int] | None, expression_width: int) -> EAdapter:
-        """The backbone's own, or, for named recognisers, one with a projection of each.
-
-        The recogniser that the backbone's adapter already takes keeps its projection. The others' tokens start at zero,
-        so that training starts from what the adapter can do.
-        """
+        """The backbone's own, or, for named recognisers, one with a projection of each. The recogniser that the
+        backbone's adapter already takes keeps its projection. The others' tokens start at zero, so that training starts
+        from what the adapter can do."""
         own = self.backbone.load_adapter() if self.backbone.adapter is not None else None
         if recognisers is None:
             if own is None:
@@ -257,9 +252,8 @@ class SfsrStage:
         def look(pixels: Tensor) -> tuple[Tensor, Tensor]:
             crops = canonical(pixels, matrices).clamp(-1.2, 1.2)
             out: Any = judge.analyser(crops)
-            return judge.identity(crops)[:, :EMBEDDING], expression_vector(
-                out["blendshapes"], out["landmarks"]
-            )
+            does = expression_vector(out["blendshapes"], out["landmarks"])
+            return judge.identity(crops)[:, :EMBEDDING], does
 
         with torch.no_grad():
             wanted = look(x)

@@ -12,7 +12,8 @@ import typer
 from mien.cli import options
 from mien.cli.console import choice, tell
 from mien.cli.pictures import place_again
-from mien.cli.results import Asked, make
+from mien.cli.results import Asked, make, repeat
+from mien.errors import InputError
 from mien.making.makers import open_maker
 from mien.making.wishes import PhotoWish, PortraitWish, Request
 
@@ -51,10 +52,8 @@ def generate(
     expression_scale: options.ExpressionScale = 1.0,
     lead: options.Lead = None,
     num_images: options.Count = 1,
-    face: Annotated[
-        str, typer.Option(help="Whose face: largest, left, right, or N, counted from 0, the largest.")
-    ] = "largest",
-    expression_face: Annotated[str, typer.Option(help="The same for the expression picture.")] = "largest",
+    face: options.Face = "largest",
+    expression_face: options.ExpressionFace = "largest",
     device: options.Device = "auto",
     dtype: options.Dtype = "auto",
     backbone: options.Backbone = "mini",
@@ -95,33 +94,29 @@ def generate(
     options.check_mode(context, SINGLE)
     cluster = options.cluster(context, pairs is not None)
     if source is not None:
-        from mien.cli.repeat import repeat
-
         output = place_again(output, source, options.is_given(context, "output"))
         again = Asked.of({**context.params, "output": output}, began)
         repeat("portrait", context.params, {"identity": identity}, again)
         return
     wish: PortraitWish | PhotoWish
     if options.by_photo(context, True, pairs, ("prompt",)):
-        wish = options.photo_wish(context, "portrait")
+        wish = options.wish_of(context, PhotoWish, kind="portrait")
     else:
-        wish = options.diffusion_wish(context, PortraitWish)
+        wish = options.wish_of(context, PortraitWish)
 
     load = partial(open_maker, wish, backbone, device, dtype, adapter, None)
     if pairs is not None and out_dir is not None:
-        from mien.cli.generate.rows import ACCOUNT, PairFormat
+        from mien.cli.requests import ACCOUNTS, PortraitFormat
         from mien.cli.rows import make_rows
         from mien.making.rows import RowMaker
 
-        form = PairFormat(pairs.parent, prompt, seed, num_images)
+        form = PortraitFormat(pairs.parent, prompt, seed, num_images)
         run = (pairs, out_dir, batch_size, overwrite, as_json, quiet)
-        make_rows(partial(RowMaker, load), form, ACCOUNT, *run, cluster=cluster)
+        make_rows(partial(RowMaker, load), form, ACCOUNTS["portrait"], *run, cluster=cluster)
     elif identity is not None and expression is not None:
         request = Request(identity, expression, prompt, seed)
         make(partial(load, tell), request, num_images, Asked.of(context.params, began))
     else:
-        from mien.types import InputError
-
         raise InputError(
             "Give an identity picture and an expression, or --pairs FILE.csv and --out-dir DIR, or --from PICTURE."
         )

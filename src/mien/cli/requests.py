@@ -1,9 +1,10 @@
-"""`mien reface --pairs`: a row's columns."""
+"""`mien generate --pairs` and `mien reface --pairs`: a row's columns, and DiffSFSR's "[ID] looks [word] in [place]"."""
 
 from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from mien.cli.rows import (
     check_columns,
     check_there,
     located,
+    names_file,
     row_expression_files,
     seed_of,
 )
@@ -27,15 +29,22 @@ from mien.making.rows import Line
 from mien.making.wishes import SCORED_BY, Request
 from mien.provenance import check_format
 from mien.tables import stored
-from mien.types import InputError
+from mien.types import InputError, nearest
 
 if TYPE_CHECKING:
     from mien.pipelines.inputs import FaceChoice
 
 COLUMNS = ("photo", "identity", "expression", "prompt", "seed", "out", "sentence")
-ACCOUNT = Account(
-    "photos", ("row", "out", "task", "prompt", "seed", "id", "exp", "pose"), SCORED_BY["reface"]
-)
+PORTRAIT = COLUMNS[1:-1]
+REQUIRED = PORTRAIT[:2]
+ACCOUNTS = {
+    "portrait": Account(
+        "portraits", ("row", "identity", "expression", "out", "prompt", "seed"), SCORED_BY["portrait"]
+    ),
+    "reface": Account(
+        "photos", ("row", "out", "task", "prompt", "seed", "id", "exp", "pose"), SCORED_BY["reface"]
+    ),
+}
 
 
 def write_words(
@@ -67,8 +76,6 @@ def spelt_out(cells: Cells) -> Cells:
     `InputError`: it is another sentence, or one of these is given beside it."""
     if not cells.get("sentence"):
         return cells
-    from mien.pipelines.sentences import read_sentence
-
     told = dict(zip(("identity", "expression", "prompt"), read_sentence(cells["sentence"]), strict=True))
     if beside := next((name for name in (*told, "photo") if cells.get(name)), None):
         raise InputError(f"the sentence says who, how and where: leave {beside} empty.")
@@ -87,7 +94,7 @@ class RequestFormat:
     folder: Path
     prompt: str
     seed: int
-    count: int
+    count: int = 1
     face: FaceChoice | None = None
 
     def check(self, path: Path, columns: Sequence[str]) -> None:
@@ -97,7 +104,7 @@ class RequestFormat:
         return check_format(out)
 
     def ask(self, cells: Cells, number: int) -> tuple[Requests, str]:
-        cells = spelt_out(cells)
+        cells = self.cells(cells)
         prompt = cells.get("prompt") or self.prompt
         photo = stored(self.folder, cells["photo"]) if cells.get("photo") else None
         identity, people = self._people(cells)
@@ -107,20 +114,30 @@ class RequestFormat:
             people = {self.face: people[""]}
         pictures = [picture for one in (people or {}).values() for picture in one]
         expression = located(cells["expression"], self.folder) if cells.get("expression") else None
-        if photo is None and not prompt.strip():
-            raise InputError("there is neither a photo nor a prompt: name one of them.")
-        if identity is None and people is None and expression is None:
-            raise InputError("nothing is to be changed: name an identity, an expression or both.")
+        self.check_given(photo, identity or people, expression, prompt)
         check_there(filter(None, (photo, identity, *pictures)), expression)
         seed = seed_of(cells, self.seed)
-        requests = tuple(
-            Request(identity, expression, prompt, seed + j, photo, people) for j in range(self.count)
-        )
-        return requests, f"{number:04d}_{photo.stem if photo else 'scene'}.png"
+        given = [Request(identity, expression, prompt, seed + j, photo, people) for j in range(self.count)]
+        return tuple(given), f"{number:04d}_{self.name(cells)}.png"
+
+    def cells(self, cells: Cells) -> Cells:
+        """The cells that count."""
+        return spelt_out(cells)
+
+    def check_given(self, photo: Path | None, who: object, expression: str | None, prompt: str) -> None:
+        """`InputError` if a row says too little."""
+        if photo is None and not prompt.strip():
+            raise InputError("there is neither a photo nor a prompt: name one of them.")
+        if who is None and expression is None:
+            raise InputError("nothing is to be changed: name an identity, an expression or both.")
+
+    def name(self, cells: Cells) -> str:
+        """What a file is called if the row does not say."""
+        return stored(self.folder, cells["photo"]).stem if cells.get("photo") else "scene"
 
     def files(self, cells: Cells) -> list[Path]:
         with suppress(InputError):
-            cells = spelt_out(cells)
+            cells = self.cells(cells)
         pictures = [stored(self.folder, cells["photo"])] if cells.get("photo") else []
         with suppress(InputError):
             identity, people = self._people(cells)
@@ -141,3 +158,53 @@ class RequestFormat:
 
     def repeated(self, asked: Requests) -> Line:
         return {}
+
+
+class PortraitFormat(RequestFormat):
+    """The columns of a portrait's row; those with other names are left alone."""
+
+    def check(self, path: Path, columns: Sequence[str]) -> None:
+        for name in REQUIRED:
+            if name not in columns:
+                hint = nearest(name, [column for column in columns if column not in PORTRAIT])
+                raise InputError(
+                    f"{path} has no column `{name}`{hint}, only {', '.join(columns)}: its first line must name them."
+                )
+        for column in columns:
+            if column not in PORTRAIT and (hint := nearest(column, PORTRAIT)):
+                raise InputError(f"{path} has a column `{column}`{hint}: rename it.")
+
+    def cells(self, cells: Cells) -> Cells:
+        return {name: cell for name, cell in cells.items() if name in PORTRAIT}
+
+    def check_given(self, photo: Path | None, who: object, expression: str | None, prompt: str) -> None:
+        for name, given in (("identity", who), ("expression", expression)):
+            if given is None:
+                raise InputError(f"the cell `{name}` is empty: name a picture.")
+
+    def name(self, cells: Cells) -> str:
+        text = cells["expression"]
+        stem = Path(text).stem if names_file(text) else text
+        short = re.sub(r"[^\w.-]+", "-", stem)[:40].strip("-") or "expression"
+        return f"{stored(self.folder, cells['identity']).stem}_{short}"
+
+    def shown(self, cells: Cells) -> Line:
+        return {name: cells[name] for name in REQUIRED}
+
+    def repeated(self, asked: Requests) -> Line:
+        return {"identity": str(asked[0].identity), "expression": str(asked[0].expression)}
+
+
+SENTENCE = re.compile(
+    r"(?P<identity>\S.*?) looks (?P<expression>\S.*?) "
+    r"(?P<place>(?:in|on|at|by|under|near|inside|outside|before|behind|beside|among|next to|with) .+)"
+)
+
+
+def read_sentence(sentence: str) -> tuple[str, str, str]:
+    """ "[ID] looks [word] in [place]" -> (who, how, where): "me.jpg looks joyful in front of a lighthouse". Raises
+    `InputError`: it is another sentence."""
+    found = SENTENCE.fullmatch(sentence.strip())
+    if found is None:
+        raise InputError(f"{sentence!r} is not of the form PICTURE looks WORD in PLACE: write it so.")
+    return found["identity"], found["expression"], found["place"]

@@ -12,7 +12,8 @@ import typer
 from mien.cli import options
 from mien.cli.console import choice, tell
 from mien.cli.pictures import place_again
-from mien.cli.results import Asked, make
+from mien.cli.results import Asked, make, repeat
+from mien.errors import InputError
 from mien.making.makers import open_maker
 from mien.making.wishes import PhotoWish, RefaceWish, Request
 
@@ -78,7 +79,7 @@ def reface(
         typer.Option(help="Which face of the photo: largest, left, right, N from 0, the largest, or all."),
     ] = "largest",
     identity_face: Annotated[str, typer.Option(help="The same for the identity's picture.")] = "largest",
-    expression_face: Annotated[str, typer.Option(help="The same for the expression's picture.")] = "largest",
+    expression_face: options.ExpressionFace = "largest",
     device: options.Device = "auto",
     dtype: options.Dtype = "auto",
     backbone: Annotated[
@@ -128,15 +129,13 @@ def reface(
     began = time.perf_counter()
     choice(dtype, options.DTYPES, "precision")
     options.check_backbone(backbone)
-    from mien.types import InputError
-
     possible = photo is not None or pairs is not None
     if expression == EVERY:
         if wrong := next((one for one in BESIDE_WORDS if options.is_given(context, one)), None):
             raise InputError(f"--{wrong.replace('source', 'from')} does not go with --expression all.")
         if photo is None and not prompt.strip():
             raise InputError("Give a photo, or --prompt with the scene to put the face in.")
-        from mien.cli.reface.rows import write_words
+        from mien.cli.requests import write_words
 
         pairs, identity = write_words(out_dir, photo, identity or (), overwrite), None
     else:
@@ -144,8 +143,6 @@ def reface(
     cluster = options.cluster(context, pairs is not None)
 
     if source is not None:
-        from mien.cli.repeat import repeat
-
         output = place_again(output, source, options.is_given(context, "output"))
         one, people = options.parse_people(identity or ())
         again = Asked.of({**context.params, "output": output}, began)
@@ -160,7 +157,7 @@ def reface(
         raise InputError("Nothing is to be changed: give --identity, --expression or both.")
     wish: RefaceWish | PhotoWish
     if options.by_photo(context, possible, pairs, ("prompt", "sentence")):
-        wish = options.photo_wish(context, "reface")
+        wish = options.wish_of(context, PhotoWish, kind="reface")
         if people and "" in people:
             people = {wish.face: people[""]}
     else:
@@ -169,18 +166,18 @@ def reface(
             raise InputError(
                 f"{what} belong to the photo engine: give one, or nothing that asks for diffusion."
             )
-        wish = options.diffusion_wish(context, RefaceWish)
+        wish = options.wish_of(context, RefaceWish)
 
     load = partial(open_maker, wish, backbone, device, dtype, adapter, scheduler)
     if pairs is not None and out_dir is not None:
-        from mien.cli.reface.rows import ACCOUNT, RequestFormat
+        from mien.cli.requests import ACCOUNTS, RequestFormat
         from mien.cli.rows import make_rows
         from mien.making.rows import RowMaker
 
         for_several = wish.face if isinstance(wish, PhotoWish) else None
         form = RequestFormat(pairs.parent, prompt, seed, num_images, for_several)
         run = (pairs, out_dir, batch_size, overwrite, as_json, quiet, sheet)
-        make_rows(partial(RowMaker, load), form, ACCOUNT, *run, cluster=cluster)
+        make_rows(partial(RowMaker, load), form, ACCOUNTS["reface"], *run, cluster=cluster)
     else:
         request = Request(one, expression, prompt, seed, photo, people)
         make(partial(load, tell), request, num_images, Asked.of(context.params, began))

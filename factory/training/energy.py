@@ -1,4 +1,4 @@
-"""How far two crowds are apart, from samples of a step."""
+"""The energy distance of two sets of samples, differentiable."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 
-def crowd_distance(made: Tensor, real: Tensor) -> Tensor:
+def energy_distance(made: Tensor, real: Tensor) -> Tensor:
     """Energy distance 2 E|X - Y| - E|X - X'| - E|Y - Y'| of samples, a scalar; unbiased, 0 on average for one
     distribution and above 0 for two (Szekely & Rizzo 2013, Eq. 2; a loss: Bellemare et al. 2017, arXiv 1705.10743).
 

@@ -1,3 +1,0 @@
-"""`mien generate`: portraits of a person with an expression."""
-
-from mien.cli.generate.command import generate as generate

@@ -1,0 +1,296 @@
+"""What lies in front of a face: glasses, hands, hair, microphones. It stays as it is, and the face moves behind it.
+
+A network says where it is (`mien.face.occlusion`), on a small upright crop; a guided filter takes that to the photo's
+size, along thin rims. Glasses are lifted off: the face is moved without them (`Front.plate`), and they are laid back
+unmoved. What else is in front hides more than anybody could fill in: there, all motion dies away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.face import align
+from mien.types import ByteImage, FloatArray
+from mien.warping import light, matte
+from mien.warping.mesh import OVAL
+from mien.warping.motion import Motion
+
+HEIGHT, WIDTH = 176, 160  # px of the crop that is looked at
+CANONICAL, PLACE = 140, (10, 25)  # px of the canonical crop in it, and where that begins
+DARK = 12.0  # grey levels: below, colours say little
+SURE, LIKELY = 0.5, 0.2  # probabilities of something in front: where it is found, and how far it reaches
+RIMS, OTHERS = 60, 150  # px of the crop that glasses and other things cover at least
+DEEP = 0.12  # of the face's width inside its oval: what does not reach so far is hair beside the face
+TOUCHED = 0.15  # share of the lips: what covers no more and passes for a beard is one
+BROW = 0.4  # share of a brow from which it is hidden
+EDGE = 3.0  # px of the crop from the face's outline, which all but glasses come across
+RIM = 0.25  # share of a rim's cover from which it is lifted off
+SEEN = 0.3  # share of the brows that glasses leave free, at least, to know how they go on below
+LIFT = 0.02  # of the face's width: from how far the skin under a rim is taken
+EPSILON = 40.0  # squared grey levels of the guided filter
+FINE = 1.5  # times the crop's scale: of the copies in which edges are sought
+SLOW = 0.15  # of the face's width: over which the motion of rims is averaged
+FADE = 0.05  # of the face's width: how fast motion dies away beside what is in front
+
+Mask = NDArray[np.bool_]
+Indices = tuple[NDArray[np.intp], NDArray[np.intp]]
+Reader = Callable[
+    [FloatArray], FloatArray
+]  # [7, 176, 160] float32 → [2, 176, 160] in [0, 1]: glasses, other things
+
+
+def upright(landmarks: FloatArray) -> FloatArray:
+    """[2, 3]: px of the photo → px of the crop."""
+    matrix = align.crop_matrix(landmarks, CANONICAL)
+    matrix[:, 2] += PLACE
+    return matrix
+
+
+def channels(crop: ByteImage, landmarks: FloatArray) -> FloatArray:
+    """What the network sees of a crop [176, 160, 3] with `landmarks` [478, 3] px of it: [7, 176, 160] float32, the log
+    of its colours against the cheeks', and the outlines of lids, brows, lips and face, filled."""
+    cheeks = crop[matte.fill(crop.shape, landmarks, *matte.SURE[1:]) > 0]
+    skin = np.median(cheeks, 0) if len(cheeks) else np.full(3, 128.0)
+    colours = np.log((crop.astype(np.float32) + DARK) / (skin.astype(np.float32) + DARK))
+    parts = [
+        matte.fill(crop.shape, landmarks, *outlines)
+        for outlines in (matte.LIDS, matte.BROWS, (matte.OUTER_LIPS,), (OVAL,))
+    ]
+    return np.concatenate([colours.transpose(2, 0, 1), np.stack(parts).astype(np.float32)])
+
+
+def seen(image: ByteImage, landmarks: FloatArray, read: Reader) -> FloatArray | None:
+    """Where glasses and other things lie in front of a face, [2, 176, 160] in [0, 1], in its crop; None for a face
+    with nothing in front. `image` [H, W, 3] uint8, `landmarks` [478, 3] px."""
+    matrix = upright(landmarks)
+    crop = align.warp(image, matrix, HEIGHT)[:, :WIDTH]
+    points = align.transform_points(landmarks, matrix)
+    found = read(channels(crop, points))
+    oval = matte.fill(crop.shape, points, OVAL)
+    wide = float(np.linalg.norm(points[234, :2] - points[454, :2]))
+    depth = cv2.distanceTransform(oval, cv2.DIST_L2, 3)
+    glasses = _sure(
+        found[0] * cv2.dilate(oval, np.ones((9, 9), np.uint8)), RIMS, _beside_eyes(crop.shape, points)
+    )
+    if glasses[_bridge(crop.shape, points)].max() < SURE:  # hair at the temples
+        glasses = np.zeros_like(glasses)
+    other = found[1] * oval
+    if (other[matte.fill(crop.shape, points, matte.OUTER_LIPS) > 0] > SURE).mean() < TOUCHED:
+        other *= matte.bearded(crop, points) < 0.3
+    entering = _grown(((depth > 0) & (depth < EDGE)).astype(np.uint8), 3) > 0
+    other = _sure(other, OTHERS, depth > DEEP * wide, entering)
+    if other.any():  # it goes on beyond the face's outline
+        around = _grown((other > SURE).astype(np.uint8), 13) & _grown(oval, 13)
+        near = np.asarray(cv2.dilate(other, np.ones((7, 7), np.uint8)), np.float32)
+        other = np.maximum(other, near * (around & (depth < 2 * EDGE)))
+    return np.stack([glasses, other]) if glasses.any() or other.any() else None
+
+
+def _beside_eyes(shape: tuple[int, ...], points: FloatArray) -> Mask:
+    """[h, w] bool: from brows to cheekbones, no further out than a little beyond the corners of the eyes."""
+    return matte.fill(shape, points, (70, 63, 105, 9, 334, 293, 300, 353, 330, 4, 101, 124), grow=1.05) > 0
+
+
+def _bridge(shape: tuple[int, ...], points: FloatArray) -> Mask:
+    """[h, w] bool: the nose between the eyes, over which every pair of glasses reaches."""
+    return matte.fill(shape, points, (9, 413, 362, 399, 456, 236, 174, 133, 189), grow=1.1) > 0
+
+
+def _sure(probability: FloatArray, least: int, where: Mask, touching: Mask | None = None) -> FloatArray:
+    """`probability` [h, w] of the pieces that are surely there, on `least` px `where` [h, w] in all; else 0. touching:
+    what a piece must touch."""
+    likely = (probability > LIKELY).astype(np.uint8)
+    count, names = cv2.connectedComponents(likely, connectivity=8)
+    sure = np.bincount(names[(probability > SURE) & where], minlength=count)
+    sure[sure < 0.1 * least] = 0
+    if touching is not None:
+        sure[np.bincount(names[touching], minlength=count) == 0] = 0
+    sure[0] = 0
+    if sure.sum() < least:
+        return np.zeros_like(probability)
+    near = _grown((sure > 0)[names].astype(np.uint8), 3)
+    return np.asarray(probability * near, np.float32)
+
+
+@dataclass(frozen=True)
+class Front:
+    """What lies in front of the face of a photo.
+
+    Attributes:
+        image: the photo [H, W, 3] uint8. landmarks: [478, 3] px. seen: as of `seen`.
+        box: x0, y0, x1, y1 px of the photo outside of which there is nothing in front.
+        small: glasses and other things [2, h, w] float32 0 to 1, of the box at `zoom` times its size.
+    """
+
+    image: ByteImage
+    landmarks: FloatArray
+    seen: FloatArray
+    box: tuple[int, int, int, int]
+    zoom: float
+    small: FloatArray
+
+    @cached_property
+    def alpha(self) -> FloatArray:
+        """[h, w] float32 0 to 1 of the box, at the photo's size: how far what is in front covers the face."""
+        part = self._part(self.image)
+        few = np.asarray(cv2.resize(part, self.small.shape[:0:-1], interpolation=cv2.INTER_AREA), np.uint8)
+        fine, coarse = (
+            matte.refine(layer, part, few, radius, EPSILON)
+            for layer, radius in zip(self.small, (2, 4), strict=True)
+        )
+        return np.asarray(np.clip((np.maximum(fine, coarse) - 0.15) / 0.6, 0, 1), np.float32)
+
+    @cached_property
+    def plate(self) -> ByteImage:
+        """The photo [H, W, 3] uint8 without the glasses; their place is filled with the skin beside it."""
+        if not self.small[0].any():
+            return self.image
+        part = self._part(self.image)
+        few = np.asarray(cv2.resize(part, self.small.shape[:0:-1], interpolation=cv2.INTER_AREA), np.uint8)
+        rims = matte.refine(self.small[0], few, few, 2, EPSILON)
+        hole = _grown((rims > RIM).astype(np.uint8), 3)
+        points = (self.landmarks[:, :2] - self.box[:2]) * self.zoom
+        lids = matte.fill(few.shape, points, *matte.LIDS)
+        beside = _grown(hole, 3) | lids
+        brows = matte.fill(few.shape, points, *matte.BROWS)
+        reach = LIFT * self._wide * self.zoom
+        skin = 1 - (beside | _grown(brows, 5))
+        bare = light.filled(part, hole & (1 - lids), skin, reach)
+        if (hole & brows).any() and (
+            brows & (1 - beside)
+        ).sum() > SEEN * brows.sum():  # it goes on under the rim
+            bare = light.filled(bare, hole & brows & (1 - lids), brows & (1 - beside), reach)
+        whole = np.array(self.image)
+        self._part(whole)[:] = bare
+        return whole
+
+    @property
+    def _wide(self) -> float:
+        return float(np.linalg.norm(self.landmarks[234, :2] - self.landmarks[454, :2]))
+
+    def eased(self, moving: Motion) -> Motion:
+        """`moving` without motion where hands, hair and the like are, and little beside them."""
+        if not self.small[1].any():
+            return moving
+        x0, y0, x1, y1 = moving.box
+        rows, columns = moving.grid.shape[:2]
+        across, down = columns / (x1 - x0), rows / (y1 - y0)
+        left, top = self.box[:2]
+        place = np.array(
+            [[across / self.zoom, 0, (left - x0) * across], [0, down / self.zoom, (top - y0) * down]]
+        )
+        there = cv2.warpAffine(self.small[1], place, (columns, rows))
+        reach = FADE * self._wide * across
+        size = 2 * max(1, round(reach)) + 1
+        there = cv2.dilate(there, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size)))
+        there = cv2.GaussianBlur(np.clip(2 * there, 0, 1), (0, 0), max(reach, 0.5))
+        parting = (
+            moving.parting.scaled(np.asarray(1 - there, np.float32)) if moving.parting is not None else None
+        )
+        return replace(moving, grid=moving.grid * (1 - there[..., None]), parting=parting)
+
+    def straight(self, moving: Motion) -> Motion:
+        """`moving` with the same motion all round, but so slowly changing inside that no rim bends."""
+        x0, y0, x1, y1 = moving.box
+        rows, columns = moving.grid.shape[:2]
+        wide = self._wide * columns / (x1 - x0)
+        there = cv2.resize(self.cover()[y0:y1, x0:x1], (columns, rows), interpolation=cv2.INTER_AREA)
+        size = 2 * max(1, round(0.08 * wide)) + 1
+        there = cv2.dilate((there > 0.2).astype(np.float32), np.ones((size, size)))
+        there = cv2.GaussianBlur(there, (0, 0), 0.05 * wide)[..., None]
+        slow = cv2.GaussianBlur(moving.grid, (0, 0), SLOW * wide)
+        return replace(moving, grid=moving.grid + there * (slow - moving.grid))
+
+    def cover(self) -> FloatArray:
+        """`alpha` of the whole photo, [H, W] float32 0 to 1."""
+        return self._whole(self.alpha)
+
+    def share(self, outline: tuple[int, ...], of: int = 1) -> float:
+        """How much of the outline through some landmarks is hidden, 0 to 1: by glasses (`of` 0), or by hands, hair and
+        the like (1)."""
+        points = (self.landmarks[:, :2] - self.box[:2]) * self.zoom
+        inside = matte.fill(self.small.shape[1:], points, outline) > 0
+        whole = cv2.contourArea(points[list(outline)].astype(np.float32))
+        return float((self.small[of][inside] > 0.5).sum() / max(whole, 1.0))
+
+    def hidden(self) -> FloatArray | None:
+        """Where something that is no pair of glasses hides the face, [H, W] float32 0 to 1 of the photo. Where it hides
+        one brow, or a rim does, both count: one alone of two people's looks odd."""
+        cover = self.small[1]
+        if any(self.share(brow, 0) + self.share(brow, 1) > BROW for brow in matte.BROWS):
+            points = (self.landmarks[:, :2] - self.box[:2]) * self.zoom
+            brows = matte.fill(cover.shape, points, *matte.BROWS, grow=1.5)
+            cover = np.maximum(cover, cv2.GaussianBlur(brows.astype(np.float32), (0, 0), 2.0))
+        if not cover.any():
+            return None
+        soft = cv2.GaussianBlur(cv2.dilate(cover, np.ones((3, 3), np.uint8)), (0, 0), 1.0)
+        return self._whole(cv2.resize(np.clip(1.5 * soft, 0, 1), self.alpha.shape[::-1]))
+
+    def laid(self, result: ByteImage) -> None:
+        """Lay what is in front over `result` [H, W, 3] uint8, made of `plate`, in place; what is as in `plate` becomes
+        as in the photo."""
+        solid, (rows, columns), share, halo = self._pixels
+        whole, photo = self._part(result), self._part(self.image)
+        plate = self._part(self.plate)
+        same = (whole[halo] == plate[halo]).all(1)
+        at = halo[0][same], halo[1][same]
+        whole[at] = photo[at]
+        drawn = whole[rows, columns].astype(np.float32)
+        whole[rows, columns] = drawn + share * (photo[rows, columns] - drawn) + 0.5
+        cv2.copyTo(photo, solid, whole)
+
+    @cached_property
+    def _pixels(self) -> tuple[ByteImage, Indices, FloatArray, Indices]:
+        """Of the box: where alpha is 1; rows and columns of where it is between, and alpha there [n, 1]; rows and
+        columns of where the plate is not the photo."""
+        solid = self.alpha > 0.99
+        rows, columns = np.nonzero((self.alpha > 0.004) & ~solid)
+        halo = np.nonzero((self._part(self.plate) != self._part(self.image)).any(2) & ~solid)
+        share = np.asarray(self.alpha[rows, columns][:, None], np.float32)
+        return solid.astype(np.uint8), (rows, columns), share, (halo[0], halo[1])
+
+    def _part(self, image: ByteImage) -> ByteImage:
+        x0, y0, x1, y1 = self.box
+        return image[y0:y1, x0:x1]
+
+    def _whole(self, layer: FloatArray) -> FloatArray:
+        x0, y0, x1, y1 = self.box
+        whole = np.zeros(self.image.shape[:2], np.float32)
+        whole[y0:y1, x0:x1] = layer
+        return np.asarray(whole)
+
+
+def _grown(mask: ByteImage, size: int) -> ByteImage:
+    return np.asarray(cv2.dilate(mask, np.ones((size, size), np.uint8)), np.uint8)
+
+
+def front(image: ByteImage, landmarks: FloatArray, found: FloatArray | None) -> Front | None:
+    """What was `found` (see `seen`) in front of a face, in a photo [H, W, 3] uint8 with `landmarks` [478, 3] px; None
+    for nothing."""
+    if found is None:
+        return None
+    matrix = upright(landmarks)
+    scale = float(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
+    zoom = min(1.0, FINE * scale)
+    rows, columns = np.nonzero(found.max(0) > 0.05)
+    corners = np.array(
+        [[x, y] for x in (columns.min() - 4, columns.max() + 5) for y in (rows.min() - 4, rows.max() + 5)]
+    )
+    place = align.transform_points(corners.astype(np.float64), align.invert(matrix))
+    height, width = image.shape[:2]
+    x0, y0 = (int(v) for v in np.floor(place.min(0)).clip(0))
+    x1, y1 = (int(v) for v in np.minimum(np.ceil(place.max(0)), [width, height]))
+    if x1 - x0 < 4 or y1 - y0 < 4:
+        return None
+    size = max(2, round((x1 - x0) * zoom)), max(2, round((y1 - y0) * zoom))
+    to_photo = align.invert(matrix)
+    to_box = zoom * to_photo
+    to_box[:, 2] = zoom * (to_photo[:, 2] - [x0, y0]) + to_box[:, :2].sum(1) / 2 - 0.5  # pixels' centres
+    small = np.stack([np.asarray(cv2.warpAffine(part, to_box, size), np.float32) for part in found])
+    return Front(image, landmarks, found, (x0, y0, x1, y1), zoom, small)

@@ -1,0 +1,112 @@
+"""Where lips part: a smooth line, up to which each lip has a motion of its own, that goes on beyond its edge."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.types import ByteImage, FloatArray
+from mien.warping.lips import downward, edges
+from mien.warping.mesh import IndexArray
+
+BESIDE = 3  # cells round the mouth's opening in which each lip has its own map
+
+
+@dataclass(frozen=True)
+class Parting:
+    """The line along which lips part, and the map of either side.
+
+    Attributes:
+        line: [n, 2] px of the region, from corner to corner. down: the face's downward direction [2].
+        cells: rows and columns of the motion's grid. upper, lower: that part of it [h, w, 2] for each lip, which goes
+            on beyond the lip's edge.
+    """
+
+    line: FloatArray
+    down: FloatArray
+    cells: tuple[slice, slice]
+    upper: FloatArray
+    lower: FloatArray
+
+    def below(self, left: int, top: int, width: int, height: int) -> ByteImage:
+        """[height, width] uint8, 255 below the line, of a box whose first pixel is (left, top)."""
+        return _below(self.line - [left, top], self.down, width, height, cv2.LINE_AA)
+
+    def scaled(self, share: FloatArray) -> Parting:
+        """The same with the motion of each of the grid's cells times its `share` [h, w]."""
+        here = share[self.cells][..., None]
+        return replace(self, upper=self.upper * here, lower=self.lower * here)
+
+
+def part_lips(
+    grid: FloatArray,
+    index: IndexArray,
+    foreign: tuple[NDArray[np.bool_], NDArray[np.bool_]],
+    target: FloatArray,
+    origin: FloatArray,
+    zoom: FloatArray,
+) -> Parting | None:
+    """The parting of a map `grid` [h, w, 2] made of triangles `index` [h, w], or None where no mouth is in it.
+
+    Args:
+        foreign: which triangles are not the upper lip's, which not the lower's [m + 1] each, the last for no triangle.
+        target: landmarks [478, 3] px. origin: of the map, px [2]. zoom: cells a px [2].
+    """
+    curves, down = np.stack(edges(target)) - origin, downward(target)
+    outline = curves.reshape(-1, 2) * zoom
+    low = np.floor(outline.min(0)).astype(int) - BESIDE
+    high = np.ceil(outline.max(0)).astype(int) + BESIDE
+    (left, top), (right, bottom) = low.clip(0).tolist(), np.minimum(high, index.shape[::-1]).tolist()
+    if right - left < 2 * BESIDE or bottom - top < 2 * BESIDE:
+        return None
+    cells = np.s_[top:bottom, left:right]
+    line = curves.mean(0)
+    below = _below(line * zoom - [left, top], down, right - left, bottom - top, cv2.LINE_8) > 0
+    across = (line[-1] - line[0]) * zoom
+    rows, columns = np.mgrid[top:bottom, left:right] + 0.5
+    along = ((columns - line[0, 0] * zoom[0]) * across[0] + (rows - line[0, 1] * zoom[1]) * across[1]) / max(
+        float(across @ across), 1e-6
+    )
+    between = (along > 0) & (along < 1)
+    parts = []
+    for other, beyond in zip(foreign, (below, ~below), strict=True):
+        part = grid[cells].copy()
+        holes = other[index[cells]] | (beyond & between)
+        fill(part, holes)
+        for _ in range(3):  # neighbours that share a nearest one would repeat its texture
+            part[holes] = cv2.GaussianBlur(part, (0, 0), 1.2)[holes]
+        part[1:-1, 1:-1] = cv2.medianBlur(part, 3)[1:-1, 1:-1]  # single cells of slivers at the corners
+        parts.append(part)
+    return Parting(line, down, cells, *parts)
+
+
+def _below(line: FloatArray, down: FloatArray, width: int, height: int, kind: int) -> ByteImage:
+    """[height, width] uint8, 255 below a `line` [n, 2] px and its ends' downward continuations."""
+    far = down * (2 * (width + height))
+    outline = np.concatenate([line, line[-1:] + far, line[:1] + far]) - 0.5
+    mask = np.zeros((height, width), np.uint8)
+    return np.asarray(cv2.fillPoly(mask, [np.round(outline * 16).astype(np.int32)], 255, kind, 4))
+
+
+def fill(grid: FloatArray, holes: NDArray[np.bool_]) -> None:
+    """Give `holes` [h, w] in a map [h, w, 2] their nearest neighbour's motion, in place."""
+    if not holes.any() or holes.all():
+        return
+    _, nearest = cv2.distanceTransformWithLabels(
+        holes.astype(np.uint8), cv2.DIST_L2, 3, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    of = np.zeros((int(nearest.max()) + 1, 2), np.float32)
+    of[nearest[~holes]] = grid[~holes]
+    grid[holes] = of[nearest[holes]]
+
+
+def between_cells(values: FloatArray, where: FloatArray, axis: int) -> FloatArray:
+    """`values` at fractional indices `where` [n] along an axis, the last ones repeated beyond the ends."""
+    where = where.clip(0, values.shape[axis] - 1)
+    low = np.minimum(where.astype(int), values.shape[axis] - 2)
+    share = np.float32(where - low).reshape([-1 if k == axis else 1 for k in range(values.ndim)])
+    first, second = np.take(values, low, axis), np.take(values, low + 1, axis)
+    return np.asarray(first + share * (second - first), np.float32)

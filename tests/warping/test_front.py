@@ -1,0 +1,110 @@
+"""Glasses and a board drawn in front of people who are nobody: found, left where they are, and not taken along."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from mien.face.analyze import analyze
+from mien.face.occlusion import load_reader
+from mien.pipelines.photo import PhotoPipeline
+from mien.pipelines.photo_swap import SwapPipeline
+from mien.types import ByteImage, FloatArray, InputError
+from mien.warping.front import front, seen
+
+PEOPLE = Path(__file__).parents[2] / "examples/people"
+SIDE = 512
+
+
+def person(name: str) -> tuple[ByteImage, FloatArray]:
+    image = Image.open(PEOPLE / f"{name}.jpg").convert("RGB").resize((SIDE, SIDE))
+    return np.asarray(image), analyze(image)[0].landmarks
+
+
+def with_glasses(image: ByteImage, landmarks: FloatArray) -> tuple[ByteImage, ByteImage]:
+    """The picture with black frames of two ellipses and a bridge, and where these are [H, W] bool."""
+    eyes, wide = landmarks[[468, 473], :2], float(np.linalg.norm(landmarks[33, :2] - landmarks[263, :2]))
+    rims = np.zeros((SIDE, SIDE), np.uint8)
+    for x, y in eyes:
+        middle = int(x), int(y + 0.04 * wide)
+        cv2.ellipse(rims, middle, (int(0.27 * wide), int(0.21 * wide)), 0, 0, 360, 255, 5, cv2.LINE_AA)
+    left, right = eyes + [[0.26 * wide, 0], [-0.26 * wide, 0]]
+    cv2.line(rims, left.astype(int).tolist(), right.astype(int).tolist(), 255, 5, cv2.LINE_AA)
+    share = rims[..., None] / 255
+    return (image * (1 - share) + 25 * share + 0.5).astype(np.uint8), rims > 250
+
+
+@pytest.fixture(scope="module")
+def worn() -> tuple[ByteImage, ByteImage, FloatArray]:
+    image, landmarks = person("max_rest")
+    return *with_glasses(image, landmarks), landmarks
+
+
+def test_nothing_is_found_in_front_of_bare_faces() -> None:
+    read = load_reader()
+    for name in ("ana_rest", "dan_smile", "may_rest", "raj_rest"):
+        assert seen(*person(name), read) is None, name
+
+
+def test_frames_are_found_and_lifted_off(worn: tuple[ByteImage, ByteImage, FloatArray]) -> None:
+    image, rims, landmarks = worn
+    bare, _ = person("max_rest")
+    found = front(image, landmarks, seen(image, landmarks, load_reader()))
+    assert found is not None
+    cover = found.cover()
+    assert (
+        cover[rims].mean() > 0.8
+        and cover[~cv2.dilate(rims.astype(np.uint8), np.ones((9, 9))).astype(bool)].mean() < 0.01
+    )
+    off = [np.abs(p[rims].astype(float) - bare[rims]).mean() for p in (image, found.plate)]
+    assert off[1] < 0.35 * off[0]
+
+
+def test_frames_stay_while_the_face_behind_them_moves(worn: tuple[ByteImage, ByteImage, FloatArray]) -> None:
+    image, rims, _ = worn
+    result = np.asarray(PhotoPipeline()(Image.fromarray(image), "surprise"))
+    assert np.abs(result[rims].astype(int) - image[rims]).mean() < 4
+    assert (result != image)[~rims].mean() > 0.05
+    assert (result[:40] == image[:40]).all()
+
+
+def test_a_new_face_goes_behind_frames(worn: tuple[ByteImage, ByteImage, FloatArray]) -> None:
+    image, rims, _ = worn
+    result = np.asarray(SwapPipeline()(Image.fromarray(image), Image.fromarray(person("ben_rest")[0])))
+    assert result[rims].mean() < image[rims].mean() + 15
+
+
+def test_a_board_before_the_mouth_is_no_mouth_that_opens() -> None:
+    image, landmarks = person("ida_rest")
+    x, y = landmarks[13, :2].astype(int)
+    board = np.s_[y - 30 : y + 45, x - 60 : x + 60]
+    hidden = image.copy()
+    hidden[board] = (40, 70, 120)
+    with pytest.warns(UserWarning, match="hides the mouth"):
+        result = np.asarray(PhotoPipeline()(Image.fromarray(hidden), "surprise"))
+    assert np.abs(result[board].astype(int) - hidden[board]).mean() < 3
+
+
+def test_an_identity_behind_dark_glasses_is_refused() -> None:
+    image, landmarks = person("max_rest")
+    dark = image.copy()
+    wide = float(np.linalg.norm(landmarks[33, :2] - landmarks[263, :2]))
+    for x, y in landmarks[[468, 473], :2]:
+        cv2.ellipse(
+            dark,
+            (int(x), int(y + 0.04 * wide)),
+            (int(0.27 * wide), int(0.21 * wide)),
+            0,
+            0,
+            360,
+            (15, 15, 18),
+            -1,
+        )
+    x, y = landmarks[168, :2].astype(int)
+    cv2.line(dark, (x - 20, y), (x + 20, y), (15, 15, 18), 6)
+    with pytest.raises(InputError, match="dark glasses"):
+        SwapPipeline().identity(Image.fromarray(dark))
