@@ -63,17 +63,17 @@ def measured(people: int) -> dict[str, list[float]]:
 
 
 def ratio(maker: Photographs, drawn: Any, word: str) -> float:
-    """Exp ÷ the untouched photo's of a result, judged as an expression that may not be its own."""
+    """The share of what was asked for that shows in a result, judged as an expression that may not be its own."""
     from dataclasses import replace
 
     looked = maker.look(replace(drawn.looked.request, expression=word))
-    value = maker.score(replace(drawn, looked=looked))["exp_ratio"]
+    value = maker.score(replace(drawn, looked=looked))["exp_share"]
     return np.nan if value is None else value
 
 
 def table(found: dict[str, list[float]]) -> str:
     """Percentiles of each kind, and what is said at its median."""
-    names = {"expression": "exp_ratio", "detail": "detail", "person": "id_distance"}
+    names = {"expression": "exp_share", "detail": "detail", "person": "id_distance"}
     lines = [
         "| what | n | " + " | ".join(f"{share}%" for share in SHARES) + " | said at the median |",
         "|---|---|" + "---|" * (len(SHARES) + 1),

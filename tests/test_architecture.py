@@ -19,6 +19,7 @@ LONGEST = 400
 
 # Layers of docs/architecture.md. A module may import modules of its own layer and of those below.
 LAYERS = {
+    "__main__": 8,
     "cli": 7, "studio": 7,
     "making": 6,
     "pipelines": 5, "training": 5,

@@ -4,6 +4,7 @@ import mien
 photo = mien.load_photo()("me.jpg", "joy")
 pipe = mien.load("mini")
 images = pipe(identity="me.jpg", expression="smile.jpg", prompt="a photo")
+mien.save(images[0], "portrait.png")
 """
 
 from __future__ import annotations
@@ -11,6 +12,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from PIL import Image
+
     from mien.pipelines.inputs import Person
     from mien.pipelines.photo import PhotoPipeline
     from mien.pipelines.photo_swap import SwapPipeline
@@ -18,7 +23,7 @@ if TYPE_CHECKING:
     from mien.pipelines.reface import RefacePipeline
 
 __version__ = "0.1.0"
-__all__ = ["Person", "__version__", "load", "load_photo", "load_reface", "load_swap"]
+__all__ = ["Person", "__version__", "load", "load_photo", "load_reface", "load_swap", "save"]
 
 
 def __getattr__(name: str) -> object:
@@ -87,3 +92,13 @@ def load_reface(
     from mien.pipelines.reface import RefacePipeline
 
     return RefacePipeline.from_backbone(backbone, device, dtype, adapter)
+
+
+def save(image: Image.Image, path: str | Path) -> Path:
+    """Write a picture that a pipeline returned, PNG, JPEG or WebP by the suffix, atomically, with metadata that a model
+    made it, and how, and an invisible watermark; PIL's own `save` writes neither. Raises `InputError`: no pipeline
+    returned it, or the place cannot be written to.
+    """
+    from mien.provenance import save_made
+
+    return save_made(image, path)

@@ -7,6 +7,7 @@ import os
 import re
 import secrets
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -39,9 +40,13 @@ def check_writable(path: str | Path) -> Path:
             raise InputError(f"The folder {path.parent} does not exist: create it, or write somewhere else.")
     except OSError as error:
         raise InputError(f"Cannot write {path}: {_reason(error)}; choose another place.") from error
-    if not os.access(path.parent, os.W_OK | os.X_OK):
-        raise InputError(f"The folder {path.parent} cannot be written to: choose another place.")
-    return path
+    try:
+        with tempfile.TemporaryFile(
+            dir=path.parent
+        ):  # what the modes promise, /proc and full disks do not keep
+            return path
+    except OSError as error:
+        raise InputError(f"The folder {path.parent} cannot be written to: choose another place.") from error
 
 
 def make_folder(folder: str | Path, advice: str = "choose another place") -> Path:

@@ -53,6 +53,29 @@ def read_image(path: str | Path, max_pixels: int = MAX_PIXELS) -> Image.Image:
     return decode_image(_read_bytes(path), path, max_pixels)
 
 
+def given_image(picture: object, name: str = "the picture") -> Image.Image:
+    """`read_image` of a path, `to_rgb` of a PIL picture, or an array [H, W, 3] uint8 RGB. Raises `InputError`: it is
+    something else, or cannot be used."""
+    if isinstance(picture, Image.Image):
+        return to_rgb(picture, name)
+    if isinstance(picture, (str, Path)):
+        return read_image(picture)
+    if isinstance(picture, np.ndarray):
+        if (
+            picture.dtype == np.uint8
+            and picture.ndim == 3
+            and picture.shape[2] == 3
+            and min(picture.shape[:2]) >= 1
+        ):
+            return Image.fromarray(np.ascontiguousarray(picture))
+        raise InputError(
+            f"{name} is an array {list(picture.shape)} of {picture.dtype}: give [H, W, 3] of uint8 in RGB, a path or a "
+            "PIL picture"
+        )
+    kind = "nothing" if picture is None else f"a {type(picture).__name__}"
+    raise InputError(f"{name} is {kind}: give a path, a PIL picture or an array [H, W, 3] of uint8 in RGB")
+
+
 def decode_image(data: bytes, name: str | Path, max_pixels: int = MAX_PIXELS) -> Image.Image:
     """`read_image` of bytes that were read already; `name` is what messages call them. Raises `InputError`: as
     `read_image`."""

@@ -330,3 +330,29 @@ def test_models_verbs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "damaged" in result.stdout and "mien models fetch face_landmarker" in result.stderr
     states = json.loads(run(app, ["models", "verify", "--json"]).stdout)
     assert [row["status"] for row in states if row["name"] == "face_landmarker"] == ["damaged"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (
+            ["reface", "me.jpg", "--strength", "5"],
+            "invalid value for --strength: it must be less than or equal to 1.5",
+        ),
+        (["reface", "me.jpg", "big", "smile"], "got unexpected extra argument(s) (big smile): put words"),
+        (["reface", "--expresion", "joy"], "no such option: --expresion"),
+        (["refase"], "no such command refase"),
+    ],
+)
+def test_a_mistyped_command_line_is_answered_in_one_line(words: list[str], said: str) -> None:
+    result = run(app, words)
+    assert result.exit_code == 2 and result.stdout == ""
+    (line,) = result.stderr.splitlines()
+    assert line.startswith(f"mien: {said}")
+
+
+def test_a_film_is_no_folder_and_no_text_with_a_picture_s_name(tmp_path: Path) -> None:
+    text = tmp_path / "me.jpg"
+    text.write_text("nothing")
+    assert "is a folder" in run(app, ["film", str(text), str(tmp_path)]).stderr
+    assert "is not a picture" in run(app, ["film", str(text), "--expression", "joy"]).stderr

@@ -80,3 +80,10 @@ def test_only_frontal_colour_photographs_of_the_training_part_count() -> None:
     assert set(rows) <= set(split_rows(faces, held_out=False))
     centre = faces.crops[rows][:, 32:96, 32:96].astype(float).mean((1, 2))
     assert (centre[:, 0] > centre[:, 2] + 10).all()
+
+
+def test_what_the_embedded_model_does_not_know_of_a_prompt() -> None:
+    assert people.unknown("an oil painting") == ["oil", "painting"]
+    assert people.unknown("black and white photo of a person") == []
+    assert people.unknown("an old woman") == ["old", "woman"]
+    assert people.unknown("Black and white photo of an elderly lady with a beard", invented=True) == ["beard"]

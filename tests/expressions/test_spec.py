@@ -138,7 +138,7 @@ BAD = {
     '{"jawOpen": true}': "jawOpen is not a number",
     '{"jawOpen": 1, "jawOpen": 0}': "jawOpen twice",
     '{"eyeBlinkLeft": 1, "eyeBlink_L": 0}': "eyeBlinkLeft twice",
-    '{"tongueOut": 0.5}': "tongueOut is not a blendshape",
+    '{"tongueOut": 0.5}': "tongueOut cannot be made",
     "[" * 30_000: "not a JSON object of blendshapes|not valid JSON",
     '{"jawOpen": 1' + "0" * 9000 + "}": "not a JSON object of blendshapes|out of range",
     "joy\0": "is neither",

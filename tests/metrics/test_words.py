@@ -6,11 +6,11 @@ import pytest
 
 from mien.metrics.words import STEPS, warning, words
 
-GOOD = {"id_distance": 0.2, "exp_ratio": 0.5, "detail": 1.05, "seam": 1.4, "colour": 0.2}
+GOOD = {"id_distance": 0.2, "exp_share": 0.9, "detail": 1.05, "seam": 1.4, "colour": 0.2}
 
 
 def test_a_typical_result_of_the_photo_engine() -> None:
-    assert words(GOOD) == ("looks like the person: very; follows the expression: well; sharp")
+    assert words(GOOD) == ("looks like the person: very; shows the expression: well; sharp")
     assert warning(GOOD) is None
 
 
@@ -29,8 +29,8 @@ def test_a_typical_result_of_the_diffusion_engine_is_warned_of() -> None:
     ("change", "said"),
     [
         ({"id_distance": 0.7}, "does not look like the person"),
-        ({"exp_ratio": 0.95}, "hardly shows the expression"),
-        ({"exp_ratio": 1.2}, "hardly shows the expression"),
+        ({"exp_share": 0.1}, "hardly shows the expression"),
+        ({"exp_share": -0.2}, "hardly shows the expression"),
         ({"detail": 1.5}, "edges or grain"),
         ({"seam": 9.0}, "edge can be seen"),
     ],
@@ -40,6 +40,18 @@ def test_one_fault_is_one_sentence(change: dict[str, float], said: str) -> None:
     assert sentence is not None
     assert said in sentence
     assert " and " not in sentence and ". Try " in sentence
+
+
+def test_a_photo_s_expression_is_told_by_the_share_that_was_asked_for() -> None:
+    assert "shows the expression: well" in words({"exp_share": 1.3})
+    assert warning({"exp_share": 0.4}) is None
+    assert "hardly shows" in str(warning({"exp_share": 0.1}))
+
+
+def test_advice_for_a_swap_is_of_what_a_swap_is_made_of() -> None:
+    for fault in ({"id_distance": 0.7}, {"detail": 0.5}, {"detail": 1.5}, {"seam": 9.0}, {"colour": 9.0}):
+        said = str(warning(fault, engine="swap"))
+        assert "picture of the identity" in said and "strength" not in said
 
 
 def test_what_cannot_be_told_is_left_out() -> None:

@@ -115,6 +115,11 @@ def test_nothing_is_brightened_into_white(landmarks: FloatArray) -> None:
     assert folds.apply(bright, landmarks, np.full((folds.SIZE,) * 2, 0.4, np.float32)).max() <= 252
 
 
+def test_white_that_was_overexposed_gets_no_shade(landmarks: FloatArray) -> None:
+    white = np.full((SIDE, SIDE, 3), 253, np.uint8)
+    assert np.array_equal(folds.apply(white, landmarks, np.full((folds.SIZE,) * 2, -0.4, np.float32)), white)
+
+
 def test_a_face_that_is_cut_off_or_elsewhere(landmarks: FloatArray, noise: ByteImage) -> None:
     log_ratio = folds.ratio(REST, SMILE)
     cut = folds.apply(noise, landmarks - [150, 100], log_ratio)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -14,7 +15,8 @@ from typer.core import TyperGroup
 from mien.errors import InputError, nearest
 
 BAD_INPUT = 2
-EXTRA = 'Put words that belong together in quotes, "big smile"; add --help for what else a verb takes.'
+EXTRA = 'put words that belong together in quotes, "big smile"; add --help for what else a verb takes.'
+_QUOTED = re.compile("'([^' ]+)'")
 
 
 class Verbs(TyperGroup):
@@ -46,10 +48,16 @@ class Verbs(TyperGroup):
             say(f"mien: {error.filename}: {reason}: check its name and permissions.")
             raise typer.Exit(BAD_INPUT) from error
         except Exception as error:
-            message = getattr(error, "message", None)  # of click's UsageError, which typer does not show
-            if isinstance(message, str) and message.startswith("Got unexpected extra argument"):
-                error.message = f"{message}. {EXTRA}"  # type: ignore[attr-defined]
-            raise
+            if not callable(told := getattr(error, "format_message", None)):  # of click's UsageError
+                raise
+            said = _QUOTED.sub(r"\1", told().rstrip(".")).replace("Input should be", "it must be")
+            verb = getattr(getattr(error, "ctx", None), "command_path", "mien")
+            if said.startswith("Got unexpected extra argument"):
+                said += f": {EXTRA}"
+            else:
+                said += f"{'' if said.endswith('?') else ':'} `{verb} --help` says what it takes."
+            say(f"mien: {said[0].lower()}{said[1:]}")
+            raise typer.Exit(BAD_INPUT) from error
 
 
 def group(purpose: str) -> typer.Typer:

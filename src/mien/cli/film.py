@@ -123,7 +123,12 @@ def film(
     for file in (source, None if camera else driver, identity, teeth):
         if file is not None and not os.path.exists(file):
             raise InputError(f"{file} does not exist: check the name.")
+        if file is not None and os.path.isdir(file):
+            raise InputError(f"{file} is a folder: give a file in it.")
     if moving is not None and moving.suffix.lower() in STILL:
+        from mien.images import read_image
+
+        read_image(moving)  # unless it only has the name of one
         raise InputError(
             f"{moving} is a picture, not a film: `mien reface` and `mien generate` give a photo its expression."
         )

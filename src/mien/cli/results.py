@@ -58,6 +58,10 @@ def make(load: Callable[[], Maker], request: Request, count: int, asked: Asked) 
     expression = request.expression if isinstance(request.expression, str) else None
     places = asked.check(count, [*pictures, *expression_files(expression)])
     check_given(pictures, expression)
+    from mien.expressions import everyday
+
+    if expression is not None and everyday.names_tongue(expression):
+        tell("a tongue is never put out: the mouth opens a little, and none is drawn.")
     requests = [replace(request, seed=request.seed + number) for number in range(count)]
     maker = load()
     looked = [maker.look(request) for request in requests]

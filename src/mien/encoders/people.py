@@ -19,6 +19,9 @@ from mien import weights
 KINDS = ("woman", "man")
 AGES = ("young", "adult", "middle-aged", "old")
 _SYNONYMS = {"lady": "woman", "female": "woman", "gentleman": "man", "male": "man", "elderly": "old"}
+_PLAIN = frozenset(
+    "a an and black color colour face in of person photo photograph portrait the white with".split()
+)
 
 
 def draw(seed: int, prompt: str = "") -> Tensor:
@@ -38,6 +41,13 @@ def said(prompt: str) -> tuple[str | None, str | None]:
     words = [_SYNONYMS.get(word, word) for word in re.findall(r"[\w-]+", prompt.lower())]
     kind, age = (next((word for word in words if word in known), None) for known in (KINDS, AGES))
     return kind, age
+
+
+def unknown(prompt: str, invented: bool = False) -> list[str]:
+    """The words of a prompt that the embedded model does not know, in their order. It knows black and white photos; of
+    people who are invented also `KINDS` and `AGES`."""
+    known = {*_PLAIN, *KINDS, *AGES, *_SYNONYMS} if invented else _PLAIN
+    return [word for word in re.findall(r"[\w'-]+", prompt) if word.lower() not in known]
 
 
 @cache

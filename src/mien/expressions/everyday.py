@@ -157,6 +157,13 @@ def search(text: str) -> list[Meaning]:
     return list(found.values())
 
 
+def names_tongue(expression: str) -> bool:
+    """Whether an expression, or a part of a mix, is a face with its tongue out."""
+    parts = [part.strip() for part in expression.split("+")]
+    names = (expression, *parts, *(part.rpartition(":")[0] for part in parts))
+    return any(meaning is not None and "tongue" in meaning.name for meaning in map(find, names))
+
+
 def near(text: str) -> str:
     """ " (did you mean X or Y?)": what it is in English, what is spelt like it, or the words in it that are known.
 

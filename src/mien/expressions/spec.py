@@ -265,6 +265,8 @@ def _blendshapes(content: Any, name: str) -> Expression:
             raise InputError(f"The blendshape {_short(str(key))} is out of range: give a number from 0 to 1.")
         if key == "tongueOut" and value == 0:  # ARKit always sends it, MediaPipe does not have it
             continue
+        if key == "tongueOut":
+            raise InputError("tongueOut cannot be made, for a tongue is never put out: leave it out.")
         shape = re.sub("_[LR]$", lambda m: {"_L": "Left", "_R": "Right"}[m[0]], str(key))
         if shape not in INDEX:
             raise InputError(f"{_short(str(key))} is not a blendshape{labels.nearest(shape, INDEX)}.")

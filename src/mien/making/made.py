@@ -66,6 +66,8 @@ class Made:
     def warning(self) -> str | None:
         """What is poor about it and what to try, for a person; None: nothing is."""
         engine = "photo" if self.settings.get("engine") == "photo" else "diffusion"
+        if engine == "photo" and self.told.get("task") in ("face swapping", "swap all"):
+            engine = "swap"
         return warning(self.scores, engine=engine) if self.scores.get("id") is not None else None
 
     @property

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from mien.expressions.everyday import names_tongue
 from mien.expressions.spec import Expression
 from mien.face.subject import Subject
 from mien.images import changed_pixels
@@ -168,4 +169,5 @@ class Photographs:
             wanted = focused(sitter, whole, wish.strength, wish.region)
         own = sitter.own[:52]
         asked = np.clip(own + wanted.weight[:52] * (wanted.value[:52] - own), 0, 1)
-        return self.scorer.photo(image, sitter, who, how.blendshapes, asked)
+        told = None if names_tongue(how.expression.text) else asked  # the most of that is not made
+        return self.scorer.photo(image, sitter, who, how.blendshapes, told)

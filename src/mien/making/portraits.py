@@ -7,6 +7,7 @@ from typing import Any
 
 from PIL import Image
 
+from mien.encoders.people import AGES, KINDS, unknown
 from mien.face.subject import Subject
 from mien.making.made import Drawn, Made, Progress, record
 from mien.making.model import Model
@@ -33,6 +34,7 @@ class Portraits:
         self.pipe = model.portraits()
         adapter: Any = self.pipe.adapter
         self.scorer = Judge(None if adapter.identity is None else self.pipe.encoder("identity"))
+        self._tell, self._told = tell, set[str]()
         self.telling = Telling(tell, ("the prompt ",))  # which face was taken, `look` says
         self.look = Looker(
             self.scorer.analyse, wish.face, wish.expression_face, ("--face", "--expression-face"), tell
@@ -45,6 +47,8 @@ class Portraits:
     def make(self, looked: Sequence[Looked], callback: Progress | None = None) -> list[Drawn]:
         wish, requests = self.wish, [one.request for one in looked]
         pairs = [_pair(one) for one in looked]
+        for request in requests:
+            self._check_prompt(request.prompt)
         with self.telling():
             images = self.pipe(
                 identity=[who for who, _ in pairs],
@@ -74,6 +78,7 @@ class Portraits:
         self, count: int, seed: int, prompt: str | None = None, callback: Progress | None = None
     ) -> list[Made]:
         """People who do not exist (`mien.pipelines.invent`), ready to be written."""
+        self._check_prompt(prompt or "", invented=True)
         with self.telling():
             people = invent(self.pipe, count, seed, prompt, callback)
         made = []
@@ -83,6 +88,20 @@ class Portraits:
             alone = record(self.model, {}, one.image)  # of no picture
             made.append(Made(one.image, told, {}, {**shared, **told, **alone}, None))
         return made
+
+    def _check_prompt(self, prompt: str, invented: bool = False) -> None:
+        """Say once what of a prompt the embedded model does not know."""
+        if self.model.backbone.name == "mini" and (words := unknown(prompt, invented)):
+            obeyed = '"black and white photo"'
+            if invented:
+                obeyed = f"{', '.join((*KINDS, *AGES))} and {obeyed}"
+            message = (
+                f'the embedded model does not know "{" ".join(words)}", which changes nothing: of a prompt it obeys '
+                f"{'' if invented else 'only '}{obeyed}; --backbone sd15 knows more."
+            )
+            if message not in self._told:
+                self._told.add(message)
+                self._tell(message)
 
 
 def _pair(looked: Looked) -> tuple[Subject, Target]:

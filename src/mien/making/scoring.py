@@ -19,6 +19,7 @@ from mien.metrics import face as metrics
 from mien.metrics.photo import compared
 from mien.metrics.scoring import Observation, load_scorer
 from mien.types import ByteImage, Face, FloatArray
+from mien.warping.target import response
 
 if TYPE_CHECKING:
     from mien.backbones import FaceEncoder
@@ -26,8 +27,9 @@ if TYPE_CHECKING:
     from mien.pipelines.photo import Sitter
 
 Scores = dict[str, float | None]
-OF_PHOTOS = ("id", "exp", "pose", "id_distance", "exp_ratio", "detail", "seam", "colour")
+OF_PHOTOS = ("id", "exp", "pose", "id_distance", "exp_ratio", "exp_share", "detail", "seam", "colour")
 SMALL = 0.01  # Exp: an expression that is nearer to the photo's cannot be told from it
+LEAST = 0.3  # norm of a change of blendshapes, as they are read: of a smaller one it cannot be told whether it shows
 
 
 class Judge:
@@ -133,14 +135,15 @@ class Judge:
     ) -> Scores:
         """Of a photo that the photo engine changed: `OF_PHOTOS`; all None if the result shows no face there. who: whom
         the face shall show. shapes: blendshapes [52] of the expression; None: the photo's stay. asked: what that comes
-        to on this face, at the strength and in the region of the wish; None: `shapes`."""
+        to on this face, at the strength and in the region of the wish; None: not known."""
         before = photo.face
         after = read_again(image, before)
         if after.confidence < MIN_CONFIDENCE:
             return dict.fromkeys(OF_PHOTOS)
-        scores = self._changed(image, after, (photo.image, before), who, shapes if asked is None else asked)
+        scores = self._changed(image, after, (photo.image, before), who, None)
         exp = metrics.exp(before.blendshapes if shapes is None else shapes, after.blendshapes)
-        return {**scores, "exp": float(exp)}
+        part = None if asked is None else share(before.blendshapes, after.blendshapes, asked)
+        return {**scores, "exp": float(exp), "exp_share": part}
 
     def _changed(
         self,
@@ -163,8 +166,21 @@ class Judge:
             "pose": float(metrics.pose_error(after.pose, before.pose)),
             "id_distance": float(metrics.id_distance(seen.identity, wanted.identity)),
             "exp_ratio": ratio,
+            "exp_share": None,
             **{name: None if isnan(value) else value for name, value in compared(result, given).items()},
         }
+
+
+def share(before: FloatArray, after: FloatArray, asked: FloatArray) -> float | None:
+    """⟨a, r⟩ / ⟨a, a⟩: how much of the change a that was asked for the readings r of a face changed by; 0: nothing of
+    it, 1: all. None: a is too small to be told.
+
+    Blendshapes [52] each. a is weighted by how surely the analyser hears each of them (`mien.warping.target.response`);
+    what else changed beside it counts neither way.
+    """
+    change = (asked - before) * np.clip(response().answer, 0, 1)
+    size = float(change @ change)
+    return None if size < LEAST**2 else float((after - before) @ change) / size
 
 
 def worst(scores: Sequence[Scores]) -> Scores:
@@ -173,5 +189,8 @@ def worst(scores: Sequence[Scores]) -> Scores:
     found: Scores = {}
     for name in dict.fromkeys(name for one in scores for name in one):
         known = [value for one in scores if (value := one.get(name)) is not None]
+        if name == "exp_share":
+            found[name] = min(known, default=None)
+            continue
         found[name] = max(known, key=lambda value: abs(value - best.get(name, 0.0)), default=None)
     return found

@@ -30,6 +30,7 @@ BRIDGE = 168  # lies at (0.5, 0.36) of an aligned picture
 SOFT = 2.0  # px (Gaussian sigma) of an aligned picture: what a small error of alignment may hide
 ALONG = 9  # px of the border over which a step is a seam and not noise
 REACH = 0.08  # of the side of what was changed: how far an edge of the photo may have been moved, which is no seam
+SHARPER = 1.25  # how much more of an edge it may be where it moved to
 BAND = 256  # rows in work at a time
 NEIGHBOURS = ((np.s_[:, :-1], np.s_[:, 1:]), (np.s_[:-1], np.s_[1:]))
 # sRGB (IEC 61966-2-1): values of a byte as linear light; that as XYZ over that of white, D65
@@ -127,7 +128,8 @@ def seam(result: ByteImage, photo: ByteImage) -> float:
     """max over the border of C of the mean along it of (|R_p - R_q| - S), grey levels, 0 or more.
 
     C is what was changed, its holes filled; p in C and q outside of it are neighbours, R and P are Y. S is |P_p - P_q|,
-    or the largest step of the median of P (5 x 5) nearby, within `REACH` of the root of C's area, if that is more.
+    or `SHARPER` times the largest step of the median of P (5 x 5) nearby, within `REACH` of the root of C's area, if
+    that is more.
     Steps are averaged along the border in windows of 9 px. Pictures of one size; 0 where nothing was changed, or
     everything.
     """
@@ -159,11 +161,12 @@ def _steps(
 ) -> tuple[FloatArray, Mask]:
     """How much larger steps across the border of `changed` are in `r` than in `p`, mean over a window, [h, w]; and
     where there is a border, with at least so many of its pairs in the window."""
-    r, p, smooth = (one.astype(np.float32) for one in (r, p, cv2.medianBlur(p, 5)))
+    smooth = np.asarray(cv2.medianBlur(p, 5), np.float32)
+    r, p = r.astype(np.float32), p.astype(np.float32)
     nearby = np.zeros_like(r)
     for here, there in NEIGHBOURS:
         nearby[here] = np.maximum(nearby[here], np.abs(smooth[here] - smooth[there]))
-    nearby = np.asarray(cv2.dilate(nearby, np.ones((reach, reach), np.uint8)))
+    nearby = SHARPER * np.asarray(cv2.dilate(nearby, np.ones((reach, reach), np.uint8)))
     more, count = np.zeros_like(r), np.zeros_like(r)
     for here, there in NEIGHBOURS:
         border = changed[here] != changed[there]

@@ -25,8 +25,9 @@ from mien.face.analyze import analyze, load_reader
 from mien.face.blendshapes import INDEX, NAMES
 from mien.face.landmarks import bounding_box
 from mien.face.subject import Subject
-from mien.images import read_image, to_rgb
+from mien.images import given_image
 from mien.pipelines.inputs import FaceChoice, Picture, choose_face
+from mien.provenance import remember
 from mien.types import ByteImage, Face, FloatArray, InputError
 from mien.warping.draw import Drawn, draw
 from mien.warping.front import Front, front, seen
@@ -182,8 +183,9 @@ class Expressed:
     sought: Sought
 
     def image(self) -> Image.Image:
-        """The photo, PIL RGB of its own size."""
-        return Image.fromarray(self.drawn.image)
+        """The photo, PIL RGB of its own size; see `mien.save`."""
+        changed = (self.drawn.image != self.sitter.image).any(2)
+        return remember(Image.fromarray(self.drawn.image), {"engine": "photo", "backbone": "mini"}, changed)
 
 
 def seek(sitter: Sitter, wanted: Wanted, rounds: int = ROUNDS) -> Sought:
@@ -313,7 +315,7 @@ class PhotoPipeline:
         if isinstance(picture, Subject):
             return np.asarray(picture.image), picture.face
         name = _name(picture, "the picture")
-        image = to_rgb(picture, name) if isinstance(picture, Image.Image) else read_image(picture)
+        image = given_image(picture, name)
         return np.asarray(image), choose_face(self._analyse(image), which, name)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -15,7 +16,7 @@ from mien.expressions.spec import Expression, Given, parse
 from mien.face.analyze import analyze
 from mien.face.blendshapes import INDEX
 from mien.face.subject import Subject
-from mien.images import read_image, to_rgb
+from mien.images import given_image
 from mien.pipelines.inputs import FaceChoice, Picture, choose_face
 from mien.pipelines.photo import (
     HIDDEN,
@@ -28,6 +29,7 @@ from mien.pipelines.photo import (
     framed,
     seek,
 )
+from mien.provenance import remember
 from mien.types import ByteImage, Face, FloatArray, InputError
 from mien.warping import tone
 from mien.warping.matte import LIDS, LIPS, OUTER_LIPS, fill
@@ -94,9 +96,10 @@ class SwapPipeline:
         Raises:
             InputError: a picture has no such face, or it cannot be used; the sentence says which and what to do.
         """
-        return Image.fromarray(
-            self.apply(self.changes(photo, identity, face, identity_face), expression, **options)
-        )
+        changes = self.changes(photo, identity, face, identity_face)
+        pixels = self.apply(changes, expression, **options)
+        changed = (pixels != changes[0].sitter.image).any(2)
+        return remember(Image.fromarray(pixels), {"engine": "photo", "backbone": "mini"}, changed)
 
     def changes(
         self,
@@ -195,8 +198,8 @@ class SwapPipeline:
     def _look(self, picture: Picture, otherwise: str) -> tuple[ByteImage, Sequence[Face], str]:
         if isinstance(picture, Subject):
             return np.asarray(picture.image), [picture.face], otherwise
-        name = otherwise if isinstance(picture, Image.Image) else str(picture)
-        image = to_rgb(picture, name) if isinstance(picture, Image.Image) else read_image(picture)
+        name = str(picture) if isinstance(picture, (str, Path)) else otherwise
+        image = given_image(picture, name)
         return np.asarray(image), self._analyse(image), name
 
 

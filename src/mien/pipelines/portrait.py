@@ -26,6 +26,7 @@ from mien.pipelines.diffusers_names import (
 from mien.pipelines.diffusers_names import to_pil as to_pil
 from mien.pipelines.inputs import Embedder, ExpressionLike, FaceChoice, Person, Picture, as_list
 from mien.pipelines.lead import as_start, check_lead, first_latents, lead_by_photo
+from mien.provenance import remember
 from mien.types import Face, InputError
 
 if TYPE_CHECKING:
@@ -210,7 +211,17 @@ class PortraitPipeline(DiffusersNames):
             made.append(pixels)
             if self._interrupt:
                 break
-        return as_output(made, output_type)
+        found = as_output(made, output_type)
+        if output_type == "pil":
+            how = {
+                "engine": "diffusion",
+                "backbone": Path(self.backbone.name).name,
+                "steps": steps or self.steps,
+            }
+            how["guidance"] = self.guidance if guidance is None else guidance
+            for image, text, one in zip(found, prompts, seeds, strict=False):
+                remember(image, {**how, "prompt": text, **({} if generators else {"seed": one})})
+        return found
 
     def check(self, steps: Any, guidance: Any, id_scale: Any, expression_scale: Any) -> None:
         """What can be said of a call's numbers before it begins; None is the default of the first two. Raises

@@ -38,6 +38,7 @@ from mien.pipelines.scenes import Scene as Scene
 from mien.pipelines.scenes import find_scene, read_photo
 from mien.pipelines.schedulers import PLAIN_SCHEDULERS, reface_scheduler
 from mien.pixels import to_pixels
+from mien.provenance import remember
 from mien.types import ByteImage, Face, InputError
 
 if TYPE_CHECKING:
@@ -182,7 +183,8 @@ class RefacePipeline(DiffusersNames):
             photo, identity, expression, prompt, seed, steps, guidance, id_scale, expression_scale, face,
             identity_face, expression_face, batch_size, callback, num_images_per_prompt, generator, after, texts,
         )  # fmt: skip
-        return pictures_as([result.image() for result in results], output_type)
+        how = {"engine": "diffusion", "backbone": Path(self.backbone.name).name}
+        return pictures_as([remember(one.image(), how, one.mask()) for one in results], output_type)
 
     def reface(
         self,

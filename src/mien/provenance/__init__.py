@@ -46,12 +46,15 @@ __all__ = [
     "check_surroundings",
     "read_metadata",
     "read_provenance",
+    "remember",
     "save_image",
+    "save_made",
     "with_mark",
 ]
 
 LARGEST = {"PNG": 2**31 - 1, "JPEG": 65_500, "WEBP": 16_383}  # pixels of a side
 WATERMARK = "MIEN_WATERMARK"
+MADE = "mien"  # in a PIL picture's `info`
 
 
 def check_format(path: str | Path) -> str:
@@ -131,6 +134,31 @@ def save_image(
         if read_metadata(temporary) != read_packet(packet):
             raise ValueError(f"the provenance of {path} could not be added")
     return Path(path)
+
+
+def remember(
+    image: Image.Image, settings: dict[str, Any], mask: NDArray[np.floating] | None = None
+) -> Image.Image:
+    """`image`, which knows from now on what `save_made` is to write of it; arguments as of `save_image`."""
+    image.info[MADE] = settings, mask
+    return image
+
+
+def save_made(image: Image.Image, path: str | Path) -> Path:
+    """Write a picture that a pipeline of `mien` returned, by `save_image`: with metadata that say how it was made, and
+    a watermark where something was made. PIL's own `save` writes neither.
+
+    Raises:
+        InputError: `mien` did not make it (it may be a copy: cropping, resizing and the like forget); or as of
+            `save_image`.
+    """
+    settings, mask = image.info.get(MADE, (None, None))
+    if settings is None or (mask is not None and mask.shape != image.size[::-1]):
+        raise InputError(
+            f"{path}: this picture is not as a pipeline of mien returned it: save that one, or write yours by its own "
+            "save()"
+        )
+    return save_image(image, path, settings, mask=mask)
 
 
 def read_metadata(path: str | Path) -> Metadata | None:

@@ -35,6 +35,10 @@ from mien.warping.mesh import (
 IndexArray = NDArray[np.integer]
 SIZE = 192
 _LIMIT = 0.5
+_WHITE, _NEARLY = (
+    250.0,
+    30.0,
+)  # levels of the darkest colour: where a photo is white, and how far below it begins to be
 _CELLS = 160  # side of the grid that the texture is laid on, over the face's larger side
 _OPENINGS = (  # closed outlines of what is never touched
     RIGHT_UPPER_LID + RIGHT_LOWER_LID[::-1],
@@ -110,7 +114,7 @@ def apply(image: ByteImage, landmarks: FloatArray, log_ratio: FloatArray) -> Byt
 
     `landmarks` [>= 468, >= 2] px are where the face's points are in `image`, that is after the warp. Outside the
     face's oval, inside the eyes and inside the mouth's opening every value stays as it is. Nothing is brightened
-    into white.
+    into white, and white that lost its skin to the exposure gets no shade.
     """
     result = image.copy()
     points = np.asarray(landmarks, np.float32)[:468, :2]
@@ -132,7 +136,10 @@ def apply(image: ByteImage, landmarks: FloatArray, log_ratio: FloatArray) -> Byt
     gain = np.exp(_splat(x[kept], y[kept], log_ratio.ravel()[model.texels[kept]], *cells))
     red, green, blue = cv2.split(cv2.resize(crop, cells.tolist(), interpolation=cv2.INTER_AREA))
     brightest = np.maximum(np.maximum(red, green), blue)
-    gain = np.minimum(gain, np.maximum(250 / np.maximum(brightest, 1), 1)).astype(np.float32)
+    gain = np.minimum(gain, np.maximum(250 / np.maximum(brightest, 1), 1))
+    darkest = np.minimum(np.minimum(red, green), blue).astype(np.float32)
+    gain = 1 + (gain - 1) * np.clip((_WHITE - darkest) / _NEARLY, 0, 1)
+    gain = np.asarray(gain, np.float32)
     closed = np.zeros(gain.shape, np.float32)
     for opening in _OPENINGS:
         cv2.fillPoly(closed, [np.round(grid[list(opening)] - 0.5).astype(np.int32)], 1)

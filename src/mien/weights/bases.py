@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from mien.files import read_json
-from mien.types import InputError
+from mien.types import InputError, nearest
 from mien.weights import copies, registry
 from mien.weights.adapters import FAMILIES, header
 
@@ -137,8 +137,8 @@ def find_folder(name: str) -> Path:
         return file
     if name.count("/") != 1 or name.startswith((".", "/", "~")):
         raise InputError(
-            f"there is no model {name!r}: use {', '.join(HUB_IDS)}, a diffusers folder, a .safetensors checkpoint or a "
-            "hub id"
+            f"there is no model {name!r}{nearest(name, ('mini', *HUB_IDS))}: use mini, {', '.join(HUB_IDS)}, "
+            "a diffusers folder, a .safetensors checkpoint or a hub id"
         )
     from huggingface_hub import snapshot_download
 
