@@ -34,6 +34,7 @@ FEELINGS = (
     "mouthFrown",
     "mouthDimple",
     "mouthStretch",
+    "mouthUpperUp",
 )
 FELT = np.array([name.startswith(FEELINGS) for name in NAMES])  # shows a feeling, and is not needed to speak
 SLIGHT = 0.6  # units (90 between the outer eye corners): lips less apart are as good as shut
