@@ -35,7 +35,7 @@ SEEN = 0.3  # share of the brows that glasses leave free, at least, to know how 
 LIFT = 0.02  # of the face's width: from how far the skin under a rim is taken
 EPSILON = 40.0  # squared grey levels of the guided filter
 FINE = 1.5  # times the crop's scale: of the copies in which edges are sought
-SLOW = 0.15  # of the face's width: over which the motion of rims is averaged
+SLOW = 0.22  # of the face's width: over which the motion of rims is averaged
 FADE = 0.05  # of the face's width: how fast motion dies away beside what is in front
 
 Mask = NDArray[np.bool_]
@@ -186,7 +186,7 @@ class Front:
         glasses, others = (self._on_grid(layer, moving) for layer in self.small)
         grid, parting = moving.grid, moving.parting
         if glasses.any():
-            there = cv2.dilate((glasses > 0.2).astype(np.float32), _disc(0.04 * wide))
+            there = cv2.dilate((glasses > 0.2).astype(np.float32), _disc(0.08 * wide))
             there = cv2.GaussianBlur(there, (0, 0), 0.05 * wide)[..., None]
             grid = grid + there * (cv2.GaussianBlur(grid, (0, 0), SLOW * wide) - grid)
         if others.any():
