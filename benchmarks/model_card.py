@@ -51,10 +51,10 @@ GROUPS = {
 
 
 def weights_digest() -> str:
-    """Eight characters that stand for the shipped weights and their settings; but for those of `mien invent`, whose
-    people are in no table of the card."""
-    folder, invented = weights_path("mini"), weights_path("people")
-    files = sorted(p for p in folder.rglob("*") if p.suffix in (".safetensors", ".json") and p != invented)
+    """Eight characters that stand for the shipped weights and their settings; but for those of `mien invent` and of the
+    photo engine, whose pictures are in no table of the card."""
+    folder, others = weights_path("mini"), [weights_path(name) for name in ("people", "occlusion")]
+    files = sorted(p for p in folder.rglob("*") if p.suffix in (".safetensors", ".json") and p not in others)
     return hashlib.sha256(b"".join(p.read_bytes() for p in files)).hexdigest()[:8]
 
 

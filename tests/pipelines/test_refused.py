@@ -214,7 +214,7 @@ def test_a_refused_adapter_leaves_the_unet_alone(sd15: Path, tmp_path: Path, bra
         "lacks": {name: value for name, value in good.items() if name != key},
         "wrong shape": {**good, key: good[key][:, :-1].contiguous()},
         "image_proj": {**good, proj: good[proj][None].contiguous()},
-        "of torch.int32": {**good, key: good[key].int()},
+        "whole numbers": {**good, key: good[key].int()},
         "no image_proj": {name: value for name, value in good.items() if "image_proj" in name},
     }
     places = {branch: tmp_path / f"{branch}.safetensors"}

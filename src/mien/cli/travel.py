@@ -82,7 +82,7 @@ def travel(
         check_animation(output)
     else:
         if output.suffix.lower() not in FORMATS:
-            raise InputError(f"{output} is no film or sheet: end the name in {', '.join(MOVING)} or .png.")
+            raise InputError(f"{output} is not a film or sheet: end the name in {', '.join(MOVING)} or .png.")
         pictures.check_places([output], overwrite=overwrite)
         if sheet or back:
             raise InputError(f"{output} is a sheet: --sheet and --back go with a film ({', '.join(MOVING)}).")

@@ -101,7 +101,7 @@ def _read(file: Path) -> dict[str, Tensor]:
     try:
         return load_file(file)
     except (SafetensorError, OSError, ValueError, KeyError) as error:
-        raise InputError(f"{file}: is not a complete safetensors file: fetch it again") from error
+        raise InputError(f"{file} is not a complete safetensors file: fetch it again") from error
 
 
 def _check(state: Mapping[str, Tensor], source: str) -> int:
