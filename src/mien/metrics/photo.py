@@ -29,8 +29,7 @@ ANCHORS = (33, 133, 362, 263, 168, 6, 197, 2)  # eyes and nose
 BRIDGE = 168  # lies at (0.5, 0.36) of an aligned picture
 SOFT = 2.0  # px (Gaussian sigma) of an aligned picture: what a small error of alignment may hide
 ALONG = 9  # px of the border over which a step is a seam and not noise
-REACH = 0.08  # of the side of what was changed: how far an edge of the photo may have been moved, which is no seam
-SHARPER = 1.25  # how much more of an edge it may be where it moved to
+REACH = 0.01  # of the side of what was changed: how far an edge of the photo may have been moved, which is no seam
 BAND = 256  # rows in work at a time
 NEIGHBOURS = ((np.s_[:, :-1], np.s_[:, 1:]), (np.s_[:-1], np.s_[1:]))
 # sRGB (IEC 61966-2-1): values of a byte as linear light; that as XYZ over that of white, D65
@@ -128,8 +127,7 @@ def seam(result: ByteImage, photo: ByteImage) -> float:
     """max over the border of C of the mean along it of (|R_p - R_q| - S), grey levels, 0 or more.
 
     C is what was changed, its holes filled; p in C and q outside of it are neighbours, R and P are Y. S is |P_p - P_q|,
-    or `SHARPER` times the largest step of the median of P (5 x 5) nearby, within `REACH` of the root of C's area, if
-    that is more.
+    or the largest step of the median of P (5 x 5) nearby, within `REACH` of the root of C's area, if that is more.
     Steps are averaged along the border in windows of 9 px. Pictures of one size; 0 where nothing was changed, or
     everything.
     """
@@ -143,7 +141,7 @@ def seam(result: ByteImage, photo: ByteImage) -> float:
     changed = np.zeros(photo.shape[:2], np.uint8)
     cv2.drawContours(changed, outlines, -1, 1, cv2.FILLED)
     r, p = (np.asarray(cv2.cvtColor(one, cv2.COLOR_RGB2GRAY), np.uint8) for one in (result, photo))
-    reach = 2 * round(REACH * float(np.sqrt(changed.sum()))) + 1
+    reach = 2 * max(round(REACH * float(np.sqrt(changed.sum()))), 1) + 1
     border = sum(int((changed[here] != changed[there]).sum()) for here, there in NEIGHBOURS)
     highest = 0.0
     for first in range(0, len(r), BAND):  # large photographs would otherwise fill the memory
@@ -166,7 +164,7 @@ def _steps(
     nearby = np.zeros_like(r)
     for here, there in NEIGHBOURS:
         nearby[here] = np.maximum(nearby[here], np.abs(smooth[here] - smooth[there]))
-    nearby = SHARPER * np.asarray(cv2.dilate(nearby, np.ones((reach, reach), np.uint8)))
+    nearby = np.asarray(cv2.dilate(nearby, np.ones((reach, reach), np.uint8)))
     more, count = np.zeros_like(r), np.zeros_like(r)
     for here, there in NEIGHBOURS:
         border = changed[here] != changed[there]
