@@ -234,7 +234,10 @@ def test_what_of_a_prompt_has_no_effect_is_said_once(tmp_path: Path) -> None:
     result = generate(*words, "--prompt", "a photo of a person in a park " * 20)
     assert result.exit_code == 0, result.output
     said = sorted(result.stderr.splitlines())
-    assert [line.split('"')[0] for line in said] == ["mien: the embedded model does not know ", "mien: the prompt "]
+    assert [line.split('"')[0] for line in said] == [
+        "mien: the embedded model does not know ",
+        "mien: the prompt ",
+    ]
     assert "has no effect" in said[1]
 
 
