@@ -356,7 +356,7 @@ def _spoken(part: Part) -> FloatArray:
             INDEX[name + side]
             for name in ("mouthPress", "mouthDimple", "mouthFrown", "noseSneer", "mouthUpperUp")
         )
-        moves[frown] += 0.7 * max(moves[press] - 0.8 * moves[dimple], 0)  # `labels.UNITS`, unit 14
+        moves[frown] += 0.7 * max(moves[press] - 0.8 * moves[dimple], 0)  # `labels.json`, unit 14
         moves[dimple] += 0.9 * max(pucker, 0)
         if part.word is not None:
             moves[raised] -= 2 * moves[sneer]  # unit 9

@@ -254,7 +254,9 @@ def answer(sitter: Sitter, before: FloatArray) -> FloatArray:
     seen: list[FloatArray] = []
     for start in range(0, len(tries), BATCH):
         pictures = [
-            draw(close.image, close.landmarks, before, after, close.mouth, cells=CELLS).image
+            draw(
+                close.image, close.landmarks, before, after, close.mouth, cells=CELLS, front=close.front
+            ).image
             for after in tries[start : start + BATCH]
         ]
         said = reader(np.stack([align.warp(picture, crop) for picture in pictures]))

@@ -57,16 +57,16 @@ def draw(
     region = carry(image, moving)
     x0, y0, x1, y1 = moving.box
     local = target - [x0, y0, 0]
+    carried = region
     region = folds.apply(region, local, folds.ratio(before, after, FOLDS))
-    behind = region.copy() if front is not None else region
     draw_eyes(region, image, landmarks, target, (x0, y0), mouth.eyes)
-    if front is not None:
-        front.before(behind, region, moving)
     result = np.array(image)
     result[y0:y1, x0:x1] = region
     inside = mouth.interior(target)
     if inside.alpha.size:
         result = inside.over(result)
+    if front is not None:
+        front.before(carried, result[y0:y1, x0:x1], moving)
     return Drawn(result, moving.box)
 
 

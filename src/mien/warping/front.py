@@ -239,7 +239,9 @@ class Front:
         if not cover.any():
             return None
         soft = cv2.GaussianBlur(cv2.dilate(cover, np.ones((3, 3), np.uint8)), (0, 0), 1.0)
-        return self._whole(cv2.resize(np.clip(1.5 * soft, 0, 1), self.alpha.shape[::-1]))
+        return self._whole(
+            cv2.resize(np.clip(1.5 * soft, 0, 1), (self.box[2] - self.box[0], self.box[3] - self.box[1]))
+        )
 
     def _part(self, image: ByteImage) -> ByteImage:
         x0, y0, x1, y1 = self.box
