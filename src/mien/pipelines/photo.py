@@ -34,7 +34,7 @@ from mien.warping.front import Front, front, seen
 from mien.warping.lips import shut_by, shut_in
 from mien.warping.matte import OUTER_LIPS
 from mien.warping.mouth import Mouth
-from mien.warping.target import REGIONS, Solver, at_rest, doubted, expressed, limits, mask, reading
+from mien.warping.target import REGIONS, Solver, at_rest, doubted, expressed, limits, mask, reading, shown
 
 SIDE = 256  # px of the close-up in which an expression is sought
 MARGIN = 1.7  # its width against that of the crop that the analyser reads
@@ -303,7 +303,8 @@ class PhotoPipeline:
             value += part.weight * read
         if relative:
             # the sitter is doubted as the pictures are, so that their own picture brings back their own face
-            value = sitter.own - expressed(sitter.own, doubt / seen if seen else 1.0) + change
+            away = expressed(sitter.own, doubt / seen) if seen else shown(sitter.own, named)
+            value = sitter.own - away + change
             if not seen and np.abs(change[GAZE]).max() < ASIDE:
                 value[GAZE] = sitter.own[GAZE]
             value[:52] = np.clip(value[:52], 0, np.maximum(limits()[1], 1))

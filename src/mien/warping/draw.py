@@ -51,12 +51,13 @@ def draw(
     if turn is None and np.array_equal(before, after):
         return Drawn(image.copy(), (0, 0, 0, 0))
     target = opened(landmarks, mouth.on_line, moved(mouth.on_line, before, after, turn, shut))
-    moving = motion(held(mouth.on_line, target), target, image.shape, cells)
+    skin = target + folds.slid(landmarks, before, after)
+    moving = motion(held(mouth.on_line, target), skin, image.shape, cells)
     if front is not None:
         moving = front.eased(moving)
     region = carry(image, moving)
     x0, y0, x1, y1 = moving.box
-    local = target - [x0, y0, 0]
+    local = skin - [x0, y0, 0]
     carried = region
     region = folds.apply(region, local, folds.ratio(before, after, FOLDS))
     draw_eyes(region, image, landmarks, target, (x0, y0), mouth.eyes)
@@ -90,7 +91,8 @@ def invented(
         return np.zeros((y1 - y0, x1 - x0), np.uint8)
     line = on_line(image, landmarks)
     target = opened(landmarks, line, moved(line, before, after, turn, shut))
-    moving = motion(held(line, target), target, image.shape)
+    skin = target + folds.slid(landmarks, before, after)
+    moving = motion(held(line, target), skin, image.shape)
     if front is not None and not (turn is not None and turn.any()):
         moving = front.eased(moving)
     carried = carry(image, moving)

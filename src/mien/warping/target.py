@@ -121,6 +121,21 @@ def doubted(reading: FloatArray) -> float:
     return DOUBTED / (1 + 3 * float(np.abs(expressed(reading, DOUBTED)[:52]).sum()))
 
 
+def shown(reading: FloatArray, named: NDArray[np.bool_]) -> FloatArray:
+    """How far a photo [57] is from its own face's rest, where no picture but words name blendshapes [52] [57].
+
+    What reads less than the mean is this person's, not an expression. So are brows, unless they are
+    named or the face shows something else: of theirs goes E / (1 + E), E the sum of what other blendshapes express.
+    """
+    away = expressed(reading)
+    away[:52] = np.maximum(away[:52], 0)
+    brows = mask("brows")[:52] > 0
+    if not named[brows].any():
+        other = float(away[:52][~brows].sum())
+        away[:52] *= np.where(brows, other / (1 + other), 1)
+    return away
+
+
 def at_rest() -> FloatArray:
     """[57], the mean reading of a face at rest."""
     return response().rest.copy()
