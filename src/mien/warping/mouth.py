@@ -24,6 +24,8 @@ from mien.warping.teeth import CROWN, JAW, Teeth, View, jaw_drop, locate_teeth, 
 THINNEST = 1.5  # px between closing lips that show more than a line
 CLOSED_LINE = 0.7  # width of the line between shut lips, in units
 GUM = 1.2  # units of gum above the upper teeth that a mouth shows at most
+FINE, FINEST = 3.0, 4  # px a unit at least at which a mouth is drawn, by enlarging at most so often
+BOX = 0.3  # px: sigma of what averaging over a pixel blurs
 _ATLAS_BLUR = 0.16  # sigma of the sharpest edges of the drawn teeth, in units
 
 
@@ -115,11 +117,15 @@ class Mouth:
         shows teeth gets a layer for any gap, also a smaller one: they stay, and the lips go over them.
         """
         target = np.asarray(target, np.float64)
-        where = pose(target)
-        view = view_of(target, self.image.shape, where)
-        if view is None or (view.gap < self.apart - 1 and view.gap * view.unit < THINNEST):
-            return self._line(target, where.scale)
-        head = where.head(target)
+        scale = pose(target).scale
+        fine = int(np.clip(np.ceil(FINE / scale), 1, FINEST))
+        large = fine * target
+        where = pose(large)
+        height, width = self.image.shape[:2]
+        view = view_of(large, (fine * height, fine * width), where, fine)
+        if view is None or (view.gap < self.apart - 1 and view.gap * scale < THINNEST):
+            return self._line(target, scale)
+        head = where.head(large)
         jaw = jaw_drop(float(head[list(JAW), 1].mean()) - self.place.jaw)
         place, whole = self.place, 0.0
         if self.source is not None:  # a strip of teeth makes no whole ones
@@ -128,7 +134,8 @@ class Mouth:
         gum = place.edge - CROWN * place.size - float(head[13, 1])
         place = replace(place, edge=place.edge - (1 - whole) * max(gum - GUM, 0.0))
         picture = drawn(view, where, place, jaw, self.colour)
-        picture = tone.grain(picture, self.colour, _ATLAS_BLUR * where.scale)
+        sharp = float(np.hypot(_ATLAS_BLUR * scale, BOX * (fine > 1)))
+        picture = tone.grain(picture, self.colour, sharp, fine)
         if self.source is not None:
             if whole:
                 own = borrowed(view, where, jaw, self.source, picture)
@@ -138,8 +145,13 @@ class Mouth:
         further = smooth(view.gap - max(self.parted - 0.3, 0.0), 0.4, 1.5)
         if self.source is not None:  # no teeth may be left between lips that close
             further = np.maximum(further, smooth(self.apart - view.gap, 0.5, 2.0))
-        alpha = opening(view, self.roll) * further
-        return Layer(picture, alpha.astype(np.float32), view.left, view.top)
+        alpha = (opening(view, self.roll) * further).astype(np.float32)
+        edge = np.sqrt(max(self.colour.blur**2 - sharp**2, 0.0)) * fine
+        if edge > 0.3:  # lips end as softly as the photo's edges
+            alpha = cv2.GaussianBlur(alpha, (0, 0), edge)
+        size = alpha.shape[1] // fine, alpha.shape[0] // fine
+        picture, alpha = (cv2.resize(part, size, interpolation=cv2.INTER_AREA) for part in (picture, alpha))
+        return Layer(picture, alpha, view.left // fine, view.top // fine)
 
     def _line(self, target: FloatArray, unit: float) -> Layer:
         """The dark line between lips that were open in the photo and are shut at `target`; `unit`: px a unit.
