@@ -11,8 +11,8 @@ from mien.types import ByteImage, FloatArray
 from mien.warping import folds
 from mien.warping.eyes import draw_eyes
 from mien.warping.front import Front
-from mien.warping.lips import held, on_line, opened
-from mien.warping.motion import CELLS, carry, motion
+from mien.warping.lips import held, opened
+from mien.warping.motion import CELLS, Motion, carry, motion
 from mien.warping.mouth import Mouth
 from mien.warping.shapes import moved
 
@@ -51,10 +51,8 @@ def draw(
     if turn is None and np.array_equal(before, after):
         return Drawn(image.copy(), (0, 0, 0, 0))
     target = opened(landmarks, mouth.on_line, moved(mouth.on_line, before, after, turn, shut))
-    moving = motion(held(mouth.on_line, target), target, image.shape, cells)
-    if front is not None:
-        moving = front.eased(moving)
-    region = carry(image, moving)
+    moving = _moving(image, mouth, target, front, cells)
+    region = carry(mouth.without_line(image, target), moving)
     x0, y0, x1, y1 = moving.box
     local = target - [x0, y0, 0]
     carried = region
@@ -70,12 +68,18 @@ def draw(
     return Drawn(result, moving.box)
 
 
+def _moving(image: ByteImage, mouth: Mouth, target: FloatArray, front: Front | None, cells: int = CELLS) -> Motion:
+    moving = motion(held(mouth.on_line, target), target, image.shape, cells)
+    return moving if front is None else front.eased(moving)
+
+
 def invented(
     drawn: Drawn,
     image: ByteImage,
     landmarks: FloatArray,
     before: FloatArray,
     after: FloatArray,
+    mouth: Mouth,
     turn: FloatArray | None = None,
     shut: float = 0.0,
     front: Front | None = None,
@@ -88,10 +92,8 @@ def invented(
     x0, y0, x1, y1 = drawn.box
     if x0 == x1 or y0 == y1:
         return np.zeros((y1 - y0, x1 - x0), np.uint8)
-    line = on_line(image, landmarks)
-    target = opened(landmarks, line, moved(line, before, after, turn, shut))
-    moving = motion(held(line, target), target, image.shape)
-    if front is not None and not (turn is not None and turn.any()):
-        moving = front.eased(moving)
-    carried = carry(image, moving)
+    if turn is not None and turn.any():
+        front = None
+    target = opened(landmarks, mouth.on_line, moved(mouth.on_line, before, after, turn, shut))
+    carried = carry(image, _moving(image, mouth, target, front))
     return np.asarray(cv2.absdiff(drawn.image[y0:y1, x0:x1], carried).max(axis=2))

@@ -16,14 +16,18 @@ import numpy as np
 from mien.types import ByteImage, FloatArray
 from mien.warping import tone
 from mien.warping.eyes import Known
-from mien.warping.lips import edges, lip_gap, on_line
+from mien.warping.lips import downward, edges, lip_gap, on_line
 from mien.warping.mouth_drawn import drawn
 from mien.warping.mouth_shown import Shown, borrowed, shown, uncovered
+from mien.warping.parting import unlined
 from mien.warping.teeth import CROWN, JAW, Teeth, View, jaw_drop, locate_teeth, pose, smooth, view_of
 
 THINNEST = 1.5  # px between closing lips that show more than a line
 CLOSED_LINE = 0.7  # width of the line between shut lips, in units
 GUM = 1.2  # units of gum above the upper teeth that a mouth shows at most
+# Half of the dark line between shut lips in their middle, and at their corners; units that they part by from which it
+# fades and has gone: a smile keeps its corners' creases.
+LINE, CREASE = (0.9, (1.0, 5.0)), (2.0, (6.0, 14.0))
 FINE, FINEST = 3.0, 4  # px a unit at least at which a mouth is drawn, by enlarging at most so often
 BOX = 0.3  # px: sigma of what averaging over a pixel blurs
 _ATLAS_BLUR = 0.16  # sigma of the sharpest edges of the drawn teeth, in units
@@ -108,6 +112,15 @@ class Mouth:
             trust = float(smooth(self.source.tall, 2.0, 6.0))  # a strip of teeth lies in the lip's shade
             enamel = self.colour.enamel * self.source.enamel**trust
             self.colour = replace(self.colour, enamel=enamel, hue=self.colour.hue * self.source.hue)
+
+    def without_line(self, image: ByteImage, target: FloatArray) -> ByteImage:
+        """`image`, the photo's, as far as its lips part at `target` [478, 3] px without the dark line between them."""
+        unit, shut = pose(self.on_line).scale, 1 - smooth(self.apart, 0.8, 2.5)
+        further = lip_gap(target, unit) - self.apart
+        middle, corner = (float(shut * most * smooth(further, *by)) for most, by in (LINE, CREASE))
+        if max(middle, corner) == 0:
+            return image
+        return unlined(image, np.mean(edges(self.on_line), 0), downward(self.on_line), unit, middle, corner)
 
     def interior(self, target: FloatArray) -> Layer:
         """What lies between the lips when the landmarks are at `target` [478, 3] px.

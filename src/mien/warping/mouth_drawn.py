@@ -13,6 +13,7 @@ from mien.warping.teeth import DEPTH, HINGE, OVERBITE, Pose, Teeth, View, lower_
 
 _CAVITY = np.array([46.0, 18.0, 17.0], np.float32)  # RGB in a studio's light
 _PALATE = np.array([84.0, 40.0, 38.0], np.float32)
+_CHEEK = np.array([1.0, 0.84, 0.8], np.float32)  # against the lips
 _TONGUE = np.array([172.0, 100.0, 98.0], np.float32)
 
 
@@ -91,7 +92,7 @@ def _cavity(view: View, colour: tone.Tone, jaw: float) -> FloatArray:
     dark = flesh * (0.6 + 0.4 * corner_shade(view))[..., None]
     near = np.exp(-np.minimum(view.from_upper, view.from_lower) / 2.4) * (0.3 + 0.7 * smooth(aside, 0.4, 0.9))
     cheek = 0.34 * near + 0.2 * smooth(aside, 0.6, 1.0)  # where the cheeks begin, light comes in
-    return np.asarray(dark + cheek[..., None] * colour.lip * (1 - dark / 255), np.float32)
+    return np.asarray(dark + cheek[..., None] * (_CHEEK * colour.lip) * (1 - dark / 255), np.float32)
 
 
 def _shadow(alpha: FloatArray, unit: float) -> FloatArray:
@@ -143,7 +144,7 @@ def _tongue(
     bumps, drops = _bumps(x + 9 * one, y, 1.6), _bumps(x + 9 * two, 0.5 * y, 1.1)
     round_off = 1 - np.abs(u) ** 2.4 - np.clip(v, 0, None) ** 3.0 + 0.04 * bumps
     cover = smooth(round_off, 0.0, 0.8) * smooth(v, -0.6, -0.1) * strength
-    middle = 1 - (0.13 + 0.04 * three) * np.exp(-((x / (1.5 + 0.4 * one)) ** 2)) - 0.07 * np.exp(-((x / 5) ** 2))
+    middle = 1 - (0.09 + 0.03 * three) * np.exp(-((x / (2.0 + 0.5 * one)) ** 2)) - 0.1 * np.exp(-((x / 5) ** 2))
     groove = 1 + (middle - 1) * smooth(v, 0.1, 0.4)
     shade = (
         (0.45 + 0.55 * smooth(v, -0.15, 0.25))
