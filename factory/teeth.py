@@ -229,7 +229,10 @@ def upper_atlas(mean: np.ndarray, weight: np.ndarray, arch: np.ndarray) -> tuple
     return rgba, np.clip(share * 255, 0, 255).astype(np.uint8)
 
 
-NECK, TIP = np.array([1.0, 0.975, 0.91]), np.array([0.96, 0.965, 0.975])  # dentine shows through, or nothing behind
+NECK, TIP = (
+    np.array([1.0, 0.975, 0.91]),
+    np.array([0.96, 0.965, 0.975]),
+)  # dentine shows through, or nothing behind
 CANINE = np.array([1.0, 0.98, 0.93])
 
 

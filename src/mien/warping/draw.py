@@ -68,7 +68,9 @@ def draw(
     return Drawn(result, moving.box)
 
 
-def _moving(image: ByteImage, mouth: Mouth, target: FloatArray, front: Front | None, cells: int = CELLS) -> Motion:
+def _moving(
+    image: ByteImage, mouth: Mouth, target: FloatArray, front: Front | None, cells: int = CELLS
+) -> Motion:
     moving = motion(held(mouth.on_line, target), target, image.shape, cells)
     return moving if front is None else front.eased(moving)
 

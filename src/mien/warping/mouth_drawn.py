@@ -65,23 +65,36 @@ def drawn(view: View, where: Pose, teeth: Teeth, jaw: float, colour: tone.Tone) 
     cast = _shadow(upper[0][..., 3], view.unit)
     deep = side * (0.5 + 0.5 * smooth(view.from_upper, 1.0, 3.0 + 0.6 * jaw))
     picture = _tongue(picture, x2 - teeth.x, y2, edge, jaw, colour, deep * (1 - 0.5 * cast), teeth.shape)
-    behind = 0.82 - (0.34 + 0.2 * float(np.exp(-jaw / 5))) * cast
+    behind = 0.88 - (0.3 + 0.2 * float(np.exp(-jaw / 5))) * cast
     aside = np.abs(view.along)
-    sides = 1 - smooth(aside, 0.5, 0.85)  # the cheeks cover the back ones, and keep the light from them before
+    sides = 1 - smooth(
+        aside, 0.5, 0.85
+    )  # the cheeks cover the back ones, and keep the light from them before
     lower = lower[0] * sides[..., None], lower[1] * sides
     picture = _over(picture, lower, colour, light * behind * (1 - 0.7 * smooth(aside, 0.2, 0.7)))
-    picture = _lip(picture, x2, view, jaw, colour)
+    picture = _lip(picture, x2, view, jaw, colour, side)
     return _over(picture, upper, colour, light)
 
 
-def _lip(picture: FloatArray, x: FloatArray, view: View, jaw: float, colour: tone.Tone) -> FloatArray:
+def _lip(
+    picture: FloatArray, x: FloatArray, view: View, jaw: float, colour: tone.Tone, side: FloatArray
+) -> FloatArray:
     """The wet inner rim of the lower lip of a mouth that is open, over what lies behind it."""
     open_wide = float(smooth(jaw, 4.0, 10.0))
+    if open_wide == 0:
+        return picture
     rim = 0.75 * open_wide * np.exp(-((view.from_lower / 1.1) ** 2))
-    wet = np.exp(-(((view.from_lower - 0.7) / 0.35) ** 2)) * smooth(_bumps(x, 0.3 * view.from_lower, 1.3), 0.2, 1.6)
-    light = 0.8 - 0.45 * smooth(np.abs(view.along), 0.3, 0.9)
-    flesh = (light[..., None] * colour.lip + (70 * colour.enamel * wet * light)[..., None]).astype(np.float32)
+    wet = np.exp(-(((view.from_lower - 0.7) / 0.35) ** 2)) * smooth(
+        _bumps(x, 0.3 * view.from_lower, 1.3), 0.2, 1.6
+    )
+    light = side * (0.8 - 0.45 * smooth(np.abs(view.along), 0.3, 0.9))
+    flesh = light[..., None] * (colour.lip + wet[..., None] * _wet(colour, 70.0)).astype(np.float32)
     return np.asarray(picture + rim[..., None] * (flesh - picture))
+
+
+def _wet(colour: tone.Tone, light: float) -> FloatArray:
+    """RGB [3] that shines on wet flesh."""
+    return np.float32(colour.enamel) * colour.apply(np.full(3, light))
 
 
 def _cavity(view: View, colour: tone.Tone, jaw: float) -> FloatArray:
@@ -92,7 +105,9 @@ def _cavity(view: View, colour: tone.Tone, jaw: float) -> FloatArray:
     dark = flesh * (0.6 + 0.4 * corner_shade(view))[..., None]
     near = np.exp(-np.minimum(view.from_upper, view.from_lower) / 2.4) * (0.3 + 0.7 * smooth(aside, 0.4, 0.9))
     cheek = 0.34 * near + 0.2 * smooth(aside, 0.6, 1.0)  # where the cheeks begin, light comes in
-    return np.asarray(dark + cheek[..., None] * (_CHEEK * colour.lip) * (1 - dark / 255), np.float32)
+    return np.asarray(
+        dark + cheek[..., None] * (_CHEEK**colour.chroma * colour.lip) * (1 - dark / 255), np.float32
+    )
 
 
 def _shadow(alpha: FloatArray, unit: float) -> FloatArray:
@@ -144,7 +159,9 @@ def _tongue(
     bumps, drops = _bumps(x + 9 * one, y, 1.6), _bumps(x + 9 * two, 0.5 * y, 1.1)
     round_off = 1 - np.abs(u) ** 2.4 - np.clip(v, 0, None) ** 3.0 + 0.04 * bumps
     cover = smooth(round_off, 0.0, 0.8) * smooth(v, -0.6, -0.1) * strength
-    middle = 1 - (0.09 + 0.03 * three) * np.exp(-((x / (2.0 + 0.5 * one)) ** 2)) - 0.1 * np.exp(-((x / 5) ** 2))
+    middle = (
+        1 - (0.09 + 0.03 * three) * np.exp(-((x / (2.0 + 0.5 * one)) ** 2)) - 0.1 * np.exp(-((x / 5) ** 2))
+    )
     groove = 1 + (middle - 1) * smooth(v, 0.1, 0.4)
     shade = (
         (0.45 + 0.55 * smooth(v, -0.15, 0.25))
@@ -153,7 +170,11 @@ def _tongue(
         * (1 - 0.55 * np.abs(u) ** 1.7).clip(0.2)
         * (1 + 0.05 * bumps)
     )
-    wet = smooth(drops, 0.4, 2.0) * np.exp(-(((v - 0.28) / 0.16) ** 2)) * np.exp(-(((np.abs(x) - 5.5) / 4.5) ** 2))
+    wet = (
+        smooth(drops, 0.4, 2.0)
+        * np.exp(-(((v - 0.28) / 0.16) ** 2))
+        * np.exp(-(((np.abs(x) - 5.5) / 4.5) ** 2))
+    )
     flesh = 0.65 * colour.flesh * colour.ruddy * colour.apply(_TONGUE) + 0.35 * colour.lip
-    flesh = 1.08 * flesh * colour.shade(shade * light) + (48 * colour.enamel * wet * light)[..., None]
+    flesh = 1.08 * flesh * colour.shade(shade * light) + (wet * light)[..., None] * _wet(colour, 48.0)
     return np.asarray(picture + cover[..., None] * (flesh - picture))

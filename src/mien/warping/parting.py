@@ -12,7 +12,9 @@ from mien.types import ByteImage, FloatArray
 from mien.warping.lips import downward, edges
 from mien.warping.mesh import IndexArray
 
-CREASE = 8.0  # units (90 between the outer eye corners) beyond the corners of the lips in which their creases end
+CREASE = (
+    8.0  # units (90 between the outer eye corners) beyond the corners of the lips in which their creases end
+)
 BESIDE = 3  # cells round the mouth's opening in which each lip has its own map
 
 
@@ -97,8 +99,8 @@ def unlined(
 ) -> ByteImage:
     """A photo [H, W, 3] uint8 without the dark `line` [n, 2] px between its shut lips and its ends at the corners.
 
-    Lips that part would carry it along and stretch it: what lies beside it is drawn over it. `down`: the face's downward
-    direction [2]. `unit`: px a unit. `middle`, `corner`: units on either side of the line that are covered there.
+    Lips that part would carry it along and stretch it: what lies beside it is drawn over it. `down`: the face's
+    downward direction [2]. `unit`: px a unit. `middle`, `corner`: units on either side of the line that are covered there.
     """
     across = line[-1] - line[0]
     wide = float(np.linalg.norm(across))
@@ -123,12 +125,22 @@ def unlined(
     part = np.s_[low[1] : high[1], low[0] : high[0]]
     sides = []
     for by in (np.minimum(off, 0) - further - off, np.maximum(off, 0) + further - off):
-        x, y = (np.asarray(p - low[k] - 0.5 + by * away[k], np.float32) for k, p in enumerate((columns, rows)))
-        sides.append(cv2.remap(image[part], x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE).astype(np.float32))
-    into = np.maximum(half * np.clip((end + 1.5) / 3, 0, 1), 0.2)  # beyond the corners one passes into the other
+        x, y = (
+            np.asarray(p - low[k] - 0.5 + by * away[k], np.float32) for k, p in enumerate((columns, rows))
+        )
+        sides.append(
+            cv2.remap(image[part], x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE).astype(np.float32)
+        )
+    into = np.maximum(
+        half * np.clip((end + 1.5) / 3, 0, 1), 0.2
+    )  # beyond the corners one passes into the other
     below = np.clip(0.5 + 0.5 * off / into, 0, 1).astype(np.float32)[..., None]
     result = image.copy()
-    cv2.copyTo((sides[0] + below * (sides[1] - sides[0]) + 0.5).astype(np.uint8), (further > 0).astype(np.uint8), result[part])
+    cv2.copyTo(
+        (sides[0] + below * (sides[1] - sides[0]) + 0.5).astype(np.uint8),
+        (further > 0).astype(np.uint8),
+        result[part],
+    )
     return result
 
 

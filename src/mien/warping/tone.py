@@ -20,6 +20,7 @@ _SCLERA_SHARE, _ENAMEL_GAIN = 0.85, 1.06
 _SHRINK, _USUAL = 0.15, 172.0  # grey level of a usual photo's enamel, and how far a guess is drawn to it
 # Enamel against the atlas: 1.012, 1, 0.982 over 26 of those smiles, 1.03, 1, 0.97 over 258 small portraits.
 _WARM = np.array([1.022, 1.003, 0.975], np.float32)
+_MOST_CAST = 0.12  # of a light: orange teeth are believed in none
 _CAST_DOUBT = 0.04  # sd of a cast told from an eye's white
 _SCLERA_CAST, _SKIN_CAST = np.array([1.049, 0.978, 0.973]), np.array([1.2, 0.95, 0.85])  # theirs, mean 1
 
@@ -119,7 +120,9 @@ def measure(image: ByteImage, landmarks: FloatArray) -> Tone:
     bright = max(float(white.mean()), 1.0)
     enamel = _ENAMEL_GAIN * bright**_SCLERA_SHARE * light ** (1 - _SCLERA_SHARE)
     enamel = enamel ** (1 - _SHRINK) * _USUAL**_SHRINK
-    enamel = max(enamel, light)  # as the median of 258 portraits of 256 px has it, where lids darken the few white pixels
+    enamel = max(
+        enamel, light
+    )  # as the median of 258 portraits of 256 px has it, where lids darken the few white pixels
     enamel = min(enamel, 0.5 * enamel + 97, 216)
     cast = white / bright
     spread = np.ptp(skin / light - cast), np.ptp(lip / max(lip.mean(), 1.0) - skin / light)
@@ -128,11 +131,12 @@ def measure(image: ByteImage, landmarks: FloatArray) -> Tone:
     if (
         colourful > 0.3
     ):  # the light's own, by the eye's white and, as whites can be bluish or red, by the skin
-        cast = (cast / _SCLERA_CAST) ** 0.6 * (skin / light / _SKIN_CAST) ** 0.4
+        share = 0.6 * min(unit / 2.4, 1.0)  # few pixels are white in a small eye, and lids redden those
+        cast = (cast / _SCLERA_CAST) ** share * (skin / light / _SKIN_CAST) ** (1 - share)
         off = cast / cast.mean() - 1
         off *= (off @ off) / (off @ off + _CAST_DOUBT**2)  # Wiener's estimate: a faint cast is the eye's own
         off[1] *= 0.5  # lights differ in warmth: what looks magenta is lids and veins as often
-        cast = np.clip(1 + 0.7 * off, 0.8, 1.2)
+        cast = 1 + _MOST_CAST * np.tanh(0.7 * off / _MOST_CAST)
         red = float(np.clip(skin[0] / light / cast[0] / _SKIN_CAST[0], 0.8, 1.25)) ** 0.7
 
     exposure = enamel / 176
@@ -147,7 +151,7 @@ def measure(image: ByteImage, landmarks: FloatArray) -> Tone:
         side=side,
         skin=skin,
         white=white,
-        lip=lip,
+        lip=lip.astype(np.float32),
         blur=blur,
         noise=noise,
     )
