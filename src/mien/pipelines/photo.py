@@ -48,6 +48,7 @@ HIDDEN = 0.5  # share of the lips from which a mouth is hidden
 ASIDE = 0.25  # change of the gaze's readings from which words look somewhere; else eyes stay as they are
 SHOWN = 0.1  # coefficient from which a photo shows an expression of its own
 PUCKER, SNEER = 1.8, 5.0  # coefficients per blendshape that is named
+GAPES, GAPING = 0.4, 0.4  # of a jaw that a word opens farther than the first, the second share is held back
 TEETH = 0.01  # gap of the lips, of the height of the face, from which a mouth shows teeth
 PORTRAIT, HEADROOM = 1024, 2.5  # px of a portrait's side at most; its side against the face's height
 
@@ -350,8 +351,10 @@ def _spoken(part: Part) -> FloatArray:
     a word calls a sneer is heard as a raised lip.
     """
     moves = blendshapes(part) - spoken_rest()
-    pucker = moves[INDEX["mouthPucker"]]
+    pucker, jaw = moves[INDEX["mouthPucker"]], moves[INDEX["jawOpen"]]
     moves[INDEX["mouthPucker"]] *= PUCKER
+    if part.word is not None:
+        moves[INDEX["jawOpen"]] -= GAPING * max(jaw - GAPES, 0)
     for side in ("Left", "Right"):
         press, dimple, frown, sneer, raised = (
             INDEX[name + side]
@@ -360,7 +363,7 @@ def _spoken(part: Part) -> FloatArray:
         moves[frown] += 0.7 * max(moves[press] - 0.8 * moves[dimple], 0)  # `labels.json`, unit 14
         moves[dimple] += 0.9 * max(pucker, 0)
         if part.word is not None:
-            moves[raised] -= 2 * moves[sneer]  # unit 9
+            moves[raised] -= 3.5 * moves[sneer]  # unit 9: the lip stays below the nose, and shut
             moves[sneer] *= SNEER
     return moves
 

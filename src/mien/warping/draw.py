@@ -11,8 +11,8 @@ from mien.types import ByteImage, FloatArray
 from mien.warping import folds
 from mien.warping.eyes import draw_eyes
 from mien.warping.front import Front
-from mien.warping.lips import held, on_line, opened
-from mien.warping.motion import CELLS, carry, motion
+from mien.warping.lips import held, opened
+from mien.warping.motion import CELLS, Motion, carry, motion
 from mien.warping.mouth import Mouth
 from mien.warping.shapes import moved
 
@@ -52,10 +52,8 @@ def draw(
         return Drawn(image.copy(), (0, 0, 0, 0))
     target = opened(landmarks, mouth.on_line, moved(mouth.on_line, before, after, turn, shut))
     skin = target + folds.slid(landmarks, before, after)
-    moving = motion(held(mouth.on_line, target), skin, image.shape, cells)
-    if front is not None:
-        moving = front.eased(moving)
-    region = carry(image, moving)
+    moving = _moving(image, mouth, target, skin, front, cells)
+    region = carry(mouth.without_line(image, target), moving)
     x0, y0, x1, y1 = moving.box
     local = skin - [x0, y0, 0]
     carried = region
@@ -71,12 +69,25 @@ def draw(
     return Drawn(result, moving.box)
 
 
+def _moving(
+    image: ByteImage,
+    mouth: Mouth,
+    target: FloatArray,
+    skin: FloatArray,
+    front: Front | None,
+    cells: int = CELLS,
+) -> Motion:
+    moving = motion(held(mouth.on_line, target), skin, image.shape, cells)
+    return moving if front is None else front.eased(moving)
+
+
 def invented(
     drawn: Drawn,
     image: ByteImage,
     landmarks: FloatArray,
     before: FloatArray,
     after: FloatArray,
+    mouth: Mouth,
     turn: FloatArray | None = None,
     shut: float = 0.0,
     front: Front | None = None,
@@ -89,11 +100,9 @@ def invented(
     x0, y0, x1, y1 = drawn.box
     if x0 == x1 or y0 == y1:
         return np.zeros((y1 - y0, x1 - x0), np.uint8)
-    line = on_line(image, landmarks)
-    target = opened(landmarks, line, moved(line, before, after, turn, shut))
+    if turn is not None and turn.any():
+        front = None
+    target = opened(landmarks, mouth.on_line, moved(mouth.on_line, before, after, turn, shut))
     skin = target + folds.slid(landmarks, before, after)
-    moving = motion(held(line, target), skin, image.shape)
-    if front is not None and not (turn is not None and turn.any()):
-        moving = front.eased(moving)
-    carried = carry(image, moving)
+    carried = carry(image, _moving(image, mouth, target, skin, front))
     return np.asarray(cv2.absdiff(drawn.image[y0:y1, x0:x1], carried).max(axis=2))
