@@ -5,7 +5,7 @@ An eye's corners lie at (0, 0) and (1, 0), v grows downwards; one unit is the ey
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -45,6 +45,12 @@ class Frame:
     @property
     def width(self) -> float:
         return float(np.linalg.norm(self.across))
+
+    def within(self, corner: FloatArray, zoom: float) -> Frame:
+        """The frame in a picture that begins at `corner` [2] px and is `zoom` times as large."""
+        return replace(
+            self, origin=zoom * (self.origin - corner), across=zoom * self.across, down=zoom * self.down
+        )
 
     def to_eye(self, points: FloatArray) -> FloatArray:
         """Points [..., 2] px → (u, v)."""

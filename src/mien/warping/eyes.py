@@ -28,6 +28,7 @@ SMALLEST = 14.0  # px: a narrower eye is left to the mesh
 SHUT = (
     0.05  # mean opening, of the eye's width, of one that shows nothing to draw from: it is left to the mesh
 )
+DETAILED = 100.0  # px of an eye's width: a narrower one is drawn larger and reduced by area
 HANGING = 0.03  # of the eye's width: lashes that hang into it from the upper lid
 NARROW = 0.1  # mean opening, of the eye's width, of one that has little left to close
 
@@ -114,27 +115,41 @@ def _draw_eye(
     )
     if x1 - x0 < 4 or y1 - y0 < 4:
         return
-    place = np.stack(np.meshgrid(np.arange(x0, x1) + 0.5, np.arange(y0, y1) + 0.5), -1) + np.array(corner)
+    patch = result[y0:y1, x0:x1].astype(np.float32)
+    fine = int(np.clip(np.ceil(DETAILED / goal.width), 1, 4))
+    zoom = goal.width / source.width  # corners that draw together leave an eyeball as large as it was
+    goal = goal.within(np.add(corner, [x0, y0]), fine)
+    drawn = _enlarged(patch, fine)
+    place = np.stack(np.meshgrid(np.arange(drawn.shape[1]) + 0.5, np.arange(drawn.shape[0]) + 0.5), -1)
     u, v = np.moveaxis(goal.to_eye(place).astype(np.float32), 2, 0)
     index = np.clip(u * STEPS, 0, STEPS).astype(np.int32)
     soft = 1.2 / goal.width  # px of an edge
     upper, lower = (curve.astype(np.float32)[index] for curve in (goal.upper, goal.lower))
     inside = np.clip((v - upper) / soft, 0, 1) * np.clip((lower + 0.02 * closing - v) / soft, 0, 1)
     inside *= (u > 0) & (u < 1)
-    patch = result[y0:y1, x0:x1].astype(np.float32)
     if inside.any():
         seen = cv2.boundingRect((inside > 0).astype(np.uint8))
         part = np.s_[seen[1] : seen[1] + seen[3], seen[0] : seen[0] + seen[2]]
-        zoom = goal.width / source.width  # corners that draw together leave an eyeball as large as it was
         at = 0.5 + (u[part] - 0.5) * zoom, v[part] * zoom
         aim = aim * zoom + [0.5 - 0.5 * zoom, 0]
         ball = _eyeball(image, source, centre, aim, radius, *at, upper[part] * zoom)
         below = np.maximum(v - upper, 0)[part]
         shade = 1 - (0.5 * closing + 0.45 * opening) * np.exp(-below / 0.08)
-        patch[part] += inside[part][..., None] * (ball * shade[..., None] - patch[part])
+        drawn[part] += inside[part][..., None] * (ball * shade[..., None] - drawn[part])
     if closing > LEFT_AS_IS:
-        draw_lid(patch, image, source, goal, u, v, closing, known)
-    result[y0:y1, x0:x1] = np.clip(patch + 0.5, 0, 255).astype(np.uint8)
+        draw_lid(drawn, image, source, goal, u, v, closing, known)
+    if fine > 1:
+        drawn = np.asarray(cv2.resize(drawn, patch.shape[1::-1], interpolation=cv2.INTER_AREA), np.float32)
+    result[y0:y1, x0:x1] = np.clip(drawn + 0.5, 0, 255).astype(np.uint8)
+
+
+def _enlarged(patch: FloatArray, times: int) -> FloatArray:
+    """`patch` [h, w, 3] float32, smoothly enlarged so that its reduction by area is the patch itself."""
+    if times == 1:
+        return patch
+    large = cv2.resize(patch, None, fx=times, fy=times, interpolation=cv2.INTER_CUBIC)
+    lost = patch - cv2.resize(large, patch.shape[1::-1], interpolation=cv2.INTER_AREA)
+    return np.asarray(large + cv2.resize(lost, large.shape[1::-1], interpolation=cv2.INTER_NEAREST), np.float32)
 
 
 def _eyeball(

@@ -73,12 +73,9 @@ def draw_lid(
     within *= ramp(out, -0.16, 0.1) * ramp(1.06 - out, 0, 0.08)
     eyeball = ramp(v - edge, -0.01, 0.01) * ramp(lower - v, -0.02, 0.0) * ((u > 0) & (u < 1))
     # Old lashes reach beyond the corner, where no fold need stay, and over the fold.
-    beside = (
-        ramp(out, -0.32, -0.1)
-        * ramp(0.45 - out, 0, 0.2)
-        * ramp(v - fold, -0.1, 0.0)
-        * ramp(0.05 - v, 0, 0.06)
-    )
+    beside = ramp(out, -0.32, -0.1) * ramp(0.45 - out, 0, 0.2) * ramp(v - fold, -0.1, 0.0)
+    low = 0.04 + 0.1 * float(ramp(closing, 0.5, 0.9)) * ramp(0.3 - out, 0, 0.2)
+    beside *= ramp(low - (v - edge), -0.04, 0.04)
     room = np.minimum(0.14, 0.6 * (fold - goal.brow.astype(np.float32)[index]))
     above = ramp((v - fold) / room, -1, -0.6) * ramp(edge - v, 0.03, 0.08)
     above *= ramp(out, -0.1, 0.1) * ramp(1.1 - out, 0, 0.2)
@@ -201,7 +198,7 @@ def _dark(goal: Frame, below: FloatArray, out: FloatArray, closing: float, softn
     size = max(round(line.shape[1] * zoom), 8), max(round(line.shape[0] * zoom), 8)
     both = cv2.resize(np.dstack([line, lashes]), size, interpolation=cv2.INTER_AREA)
     sigma = softness * goal.width * min(FINE / goal.width, 2.0)
-    both = cv2.GaussianBlur(both, (0, 0), sigma) * (1 + 40 * softness) if sigma > 0.3 else both
+    both = cv2.GaussianBlur(both, (0, 0), sigma) * (1 + 15 * softness) if sigma > 0.3 else both
     per_u, per_v = size[0] / (1 + 2 * _BESIDE), size[1] / (_OVER + LASH)
     x = ((out + _BESIDE) * per_u - 0.5).astype(np.float32)
     y = ((below + _OVER) * per_v - 0.5).astype(np.float32)
@@ -219,23 +216,26 @@ def _drawing() -> tuple[FloatArray, FloatArray]:
     height, width = round((_OVER + LASH) * FINE), round((1 + 2 * _BESIDE) * FINE)
     out = (np.arange(width) + 0.5) / FINE - _BESIDE
     below = ((np.arange(height) + 0.5) / FINE - _OVER)[:, None]
-    strong = ramp(out, -0.1, 0.3) * ramp(1.0 - out, 0, 0.45)
-    half = 0.009 + 0.015 * strong
-    line = 0.85 * strong * np.exp(-((below / np.where(below > 0, 1.3 * half, half)) ** 2))
+    strong = ramp(out, -0.12, 0.3) * ramp(1.0 - out, 0, 0.5)
+    half = 0.007 + 0.011 * strong
+    line = (0.3 + 0.55 * strong) * ramp(out, -0.12, 0.05) * ramp(1.02 - out, 0, 0.3)
+    line = line * np.exp(-((below / np.where(below > 0, 1.6 * half, half)) ** 2))
     line += 0.2 * ramp(out, -0.1, 0.1) * ramp(1.03 - out, 0, 0.1) * np.exp(-((below / 0.04) ** 2))
     lashes = np.zeros((height, width), np.uint8)
     rng = np.random.default_rng(0)
-    for root in np.sort(1 - rng.random(70) ** 0.8):
-        root = 0.92 * (1 - root)
-        length = (0.13 - 0.09 * root) * rng.uniform(0.6, 1.1)
-        lean = -0.9 + 1.1 * root + rng.normal(0, 0.12)  # outwards is negative
-        t = np.linspace(0, 1, 9)
-        x = root + length * (lean * t + 0.25 * lean * t**2)
-        y = length * (t - 0.25 * t**2)
-        points = np.stack([(x + _BESIDE) * FINE, (y + _OVER) * FINE], 1) * 16
-        for k in range(8):
-            fade = (1 - k / 8) ** 0.7
-            ends = [tuple(int(c) for c in points[i]) for i in (k, k + 1)]
-            cv2.line(lashes, ends[0], ends[1], int(255 * fade), 1 + round(4 * fade), cv2.LINE_AA, 4)
+    t = np.linspace(0, 1, 9)
+    for bundle in np.linspace(0.0, 0.9, 26):  # lashes whose tips meet
+        bundle = bundle + rng.uniform(-0.014, 0.014)
+        length = (0.135 - 0.085 * bundle) * rng.uniform(0.6, 1.15)
+        lean = -0.9 + 1.1 * bundle + rng.normal(0, 0.14)  # outwards is negative
+        for _ in range(rng.integers(2, 4)):
+            root, long = bundle + rng.uniform(-0.02, 0.02), length * rng.uniform(0.7, 1)
+            x = root + (bundle - root) * t + long * (lean * t + 0.25 * lean * t**2)
+            y = long * (t - 0.3 * t**2)
+            points = np.stack([(x + _BESIDE) * FINE, (y + _OVER) * FINE], 1) * 16
+            for k in range(8):
+                fade = (1 - k / 8) ** 0.8
+                ends = [tuple(int(c) for c in points[i]) for i in (k, k + 1)]
+                cv2.line(lashes, ends[0], ends[1], int(255 * fade), 1 + round(4 * fade), cv2.LINE_AA, 4)
     soft = cv2.GaussianBlur(lashes.astype(np.float32) / 255, (0, 0), 1.5)
     return line.astype(np.float32), 0.85 * soft
