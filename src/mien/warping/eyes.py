@@ -149,7 +149,9 @@ def _enlarged(patch: FloatArray, times: int) -> FloatArray:
         return patch
     large = cv2.resize(patch, None, fx=times, fy=times, interpolation=cv2.INTER_CUBIC)
     lost = patch - cv2.resize(large, patch.shape[1::-1], interpolation=cv2.INTER_AREA)
-    return np.asarray(large + cv2.resize(lost, large.shape[1::-1], interpolation=cv2.INTER_NEAREST), np.float32)
+    return np.asarray(
+        large + cv2.resize(lost, large.shape[1::-1], interpolation=cv2.INTER_NEAREST), np.float32
+    )
 
 
 def _eyeball(
