@@ -9,7 +9,7 @@ import numpy as np
 
 from mien.types import ByteImage, FloatArray
 from mien.warping import folds
-from mien.warping.eyes import draw_eyes
+from mien.warping.eyes import draw_eyes, kept_open
 from mien.warping.front import Front
 from mien.warping.lips import held, on_line, opened
 from mien.warping.motion import CELLS, carry, motion
@@ -51,6 +51,7 @@ def draw(
     if turn is None and np.array_equal(before, after):
         return Drawn(image.copy(), (0, 0, 0, 0))
     target = opened(landmarks, mouth.on_line, moved(mouth.on_line, before, after, turn, shut))
+    target = kept_open(landmarks, target)
     moving = motion(held(mouth.on_line, target), target, image.shape, cells)
     if front is not None:
         moving = front.eased(moving)
@@ -89,7 +90,7 @@ def invented(
     if x0 == x1 or y0 == y1:
         return np.zeros((y1 - y0, x1 - x0), np.uint8)
     line = on_line(image, landmarks)
-    target = opened(landmarks, line, moved(line, before, after, turn, shut))
+    target = kept_open(landmarks, opened(landmarks, line, moved(line, before, after, turn, shut)))
     moving = motion(held(line, target), target, image.shape)
     if front is not None and not (turn is not None and turn.any()):
         moving = front.eased(moving)

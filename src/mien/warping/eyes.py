@@ -29,6 +29,7 @@ SHUT = (
     0.05  # mean opening, of the eye's width, of one that shows nothing to draw from: it is left to the mesh
 )
 DETAILED = 100.0  # px of an eye's width: a narrower one is drawn larger and reduced by area
+BARED = 0.05  # of an iris' radius: white between it and a lid, at most
 HANGING = 0.03  # of the eye's width: lashes that hang into it from the upper lid
 NARROW = 0.1  # mean opening, of the eye's width, of one that has little left to close
 
@@ -82,6 +83,38 @@ def draw_eyes(
         _draw_eye(result, image, source, goal, centre, aim, radius, corner, partial(known, image, eye))
 
 
+def kept_open(landmarks: FloatArray, target: FloatArray) -> FloatArray:
+    """`target` [478, 3] px whose lids leave their irises no further than they do in the photo, with `landmarks` [478,
+    3] px, or than where they just touch: eyes with white all round them look mad."""
+    result = target
+    for eye in EYES:
+        source, goal = frame(landmarks, eye), frame(target, eye)
+        if min(source.width, goal.width) < SMALLEST:
+            continue
+        iris = list(eye[-1])
+        radius = float(np.linalg.norm(landmarks[iris[1:], :2] - landmarks[iris[0], :2], axis=1).mean())
+        middles = source.to_eye(landmarks[iris[0], :2]), goal.to_eye(target[iris[0], :2])
+        # A lower lid does not follow a gaze that goes up.
+        low = middles[0], np.array([middles[1][0], max(middles[1][1], middles[0][1])])
+        for rows, side, irises, curves in (
+            ((eye[0], eye[2]), -1, middles, (source.upper, goal.upper)),
+            ((eye[1],), 1, low, (source.lower, goal.lower)),
+        ):
+            was, is_ = (
+                side * (float(np.interp(m[0], np.linspace(0, 1, STEPS + 1), c)) - m[1]) * f.width
+                for m, c, f in zip(irises, curves, (source, goal), strict=True)
+            )
+            beyond = is_ - max(was, (1 + BARED) * radius)
+            if beyond > 0:
+                result = result.copy() if result is target else result
+                for row in rows:
+                    u = np.clip(goal.to_eye(target[list(row), :2])[:, 0], 0, 1)
+                    result[list(row), :2] -= (
+                        (side * beyond * 4 * u * (1 - u))[:, None] * goal.down / goal.width
+                    )
+    return result
+
+
 def _draw_eye(
     result: ByteImage,
     image: ByteImage,
@@ -95,7 +128,6 @@ def _draw_eye(
 ) -> None:
     before, after = (float((f.lower - f.upper).mean()) for f in (source, goal))
     closing = float(np.clip((before - after) / max(before, NARROW), 0, 1))
-    opening = float(np.clip(after / max(before, 1e-3) - 1, 0, 0.3)) / 0.3
     shut = float(np.clip((closing - 0.6) / 0.3, 0, 1))
     if shut < 1:
         found, radius = known(_iris, image, source, centre, radius)
@@ -124,9 +156,15 @@ def _draw_eye(
     u, v = np.moveaxis(goal.to_eye(place).astype(np.float32), 2, 0)
     index = np.clip(u * STEPS, 0, STEPS).astype(np.int32)
     soft = 1.2 / goal.width  # px of an edge
+    # Where lids do not close, lashes, their shade and corners are the photo's, moved: but for irises that turn.
+    turned = float(np.abs(aim - centre).max())
+    left = max(0.0, 1 - closing / LEFT_AS_IS)
+    near = np.minimum(*(np.hypot(u - at[0], v - at[1]) for at in (centre, aim))) / radius
+    kept = left * np.maximum(ramp(0.09 - turned, 0, 0.06), ramp(near, 1.15, 1.6))
     upper, lower = (curve.astype(np.float32)[index] for curve in (goal.upper, goal.lower))
-    inside = np.clip((v - upper) / soft, 0, 1) * np.clip((lower + 0.02 * closing - v) / soft, 0, 1)
-    inside *= (u > 0) & (u < 1)
+    inside = ramp((v - upper) / (1.2 * soft + 0.03 * left + 0.06 * kept), 0, 1)
+    inside *= ramp((lower + 0.02 * closing - v) / (1.2 * soft + 0.02 * left + 0.03 * kept), 0, 1)
+    inside *= ramp(np.minimum(u, 1 - u) / (1e-3 + 0.04 * left + 0.16 * kept), 0, 1)
     if inside.any():
         seen = cv2.boundingRect((inside > 0).astype(np.uint8))
         part = np.s_[seen[1] : seen[1] + seen[3], seen[0] : seen[0] + seen[2]]
@@ -134,7 +172,7 @@ def _draw_eye(
         aim = aim * zoom + [0.5 - 0.5 * zoom, 0]
         ball = _eyeball(image, source, centre, aim, radius, *at, upper[part] * zoom)
         below = np.maximum(v - upper, 0)[part]
-        shade = 1 - (0.5 * closing + 0.45 * opening) * np.exp(-below / 0.08)
+        shade = 1 - (0.5 * closing + 0.2 * float(ramp(turned, 0.02, 0.1))) * np.exp(-below / 0.08)
         drawn[part] += inside[part][..., None] * (ball * shade[..., None] - drawn[part])
     if closing > LEFT_AS_IS:
         draw_lid(drawn, image, source, goal, u, v, closing, known)
@@ -206,10 +244,14 @@ def _white(
     within = (u > 0.02) & (u < 0.98)
     bright = seen.sum(2)
     known = ramp(away, 1.18, 1.3) * ramp(depth, 0.03, 0.06) * within
-    if not known.any():  # an eye that is all but shut
+    sure = known > 0.5
+    if not sure.any():  # an eye that is all but shut
         return seen
-    least, most = np.percentile(bright[known > 0.5], (40, 80)) if (known > 0.5).any() else (0.0, 1.0)
-    smooth = filled(seen, known * (0.02 + ramp(bright, least, most + 1)))
+    pale = (seen[..., 1] + seen[..., 2]) / (seen[..., 0] + 1)
+    known *= 0.02 + ramp(bright / np.percentile(bright[sure], 80), 0.6, 0.8) * (
+        0.1 + ramp(pale, *np.percentile(pale[sure], (20, 60)) + np.array([0, 1e-3]))
+    )
+    smooth = filled(seen, known)
     smooth *= (1 - 0.2 * np.exp(-np.maximum(below, 0) / 0.08) - 0.12 * (2 * np.clip(u, 0, 1) - 1) ** 2)[
         ..., None
     ]
