@@ -29,6 +29,7 @@ SHUT = (
     0.05  # mean opening, of the eye's width, of one that shows nothing to draw from: it is left to the mesh
 )
 DETAILED = 100.0  # px of an eye's width: a narrower one is drawn larger and reduced by area
+GLINT = 64  # px of a picture of what a cornea reflects
 BARED = 0.05  # of an iris' radius: white between it and a lid, at most
 HANGING = 0.03  # of the eye's width: lashes that hang into it from the upper lid
 NARROW = 0.1  # mean opening, of the eye's width, of one that has little left to close
@@ -165,12 +166,15 @@ def _draw_eye(
     inside = ramp((v - upper) / (1.2 * soft + 0.03 * left + 0.06 * kept), 0, 1)
     inside *= ramp((lower + 0.02 * closing - v) / (1.2 * soft + 0.02 * left + 0.03 * kept), 0, 1)
     inside *= ramp(np.minimum(u, 1 - u) / (1e-3 + 0.04 * left + 0.16 * kept), 0, 1)
+    if turned > 0.03 and left:
+        _without_iris(drawn, goal, u, v - lower, centre[0], radius)
     if inside.any():
         seen = cv2.boundingRect((inside > 0).astype(np.uint8))
         part = np.s_[seen[1] : seen[1] + seen[3], seen[0] : seen[0] + seen[2]]
         at = 0.5 + (u[part] - 0.5) * zoom, v[part] * zoom
         aim = aim * zoom + [0.5 - 0.5 * zoom, 0]
-        ball = _eyeball(image, source, centre, aim, radius, *at, upper[part] * zoom)
+        glint = known(_glint, image, source, centre, radius)
+        ball = _eyeball(image, source, centre, aim, radius, *at, upper[part] * zoom, glint)
         below = np.maximum(v - upper, 0)[part]
         shade = 1 - (0.5 * closing + 0.2 * float(ramp(turned, 0.02, 0.1))) * np.exp(-below / 0.08)
         drawn[part] += inside[part][..., None] * (ball * shade[..., None] - drawn[part])
@@ -179,6 +183,26 @@ def _draw_eye(
     if fine > 1:
         drawn = np.asarray(cv2.resize(drawn, patch.shape[1::-1], interpolation=cv2.INTER_AREA), np.float32)
     result[y0:y1, x0:x1] = np.clip(drawn + 0.5, 0, 255).astype(np.uint8)
+
+
+def _without_iris(
+    drawn: FloatArray, goal: Frame, u: FloatArray, below: FloatArray, centre: float, radius: float
+) -> None:
+    """Lighten what an iris left at the edge of the lower lid, as it is on both sides, in `drawn` [h, w, 3] in place;
+    u, below: of its pixels, below the lid's edge. centre, radius: of the iris, along u."""
+    away = (u - centre) / radius
+    share = ramp(1.4 - np.abs(away), 0, 0.4) * ramp(below, -0.06, 0.0) * ramp(0.08 - below, 0, 0.05)
+    if not share.any():
+        return
+    x, y, wide, tall = cv2.boundingRect((share > 0).astype(np.uint8))
+    part = np.s_[y : y + tall, x : x + wide]
+    beside = []
+    for side in (centre - 1.5 * radius, centre + 1.5 * radius):
+        edge = np.interp(side, np.linspace(0, 1, STEPS + 1), goal.lower)
+        beside.append(sample(drawn, *goal.to_photo(np.full_like(u[part], side), below[part] + edge)))
+    right = np.clip(0.5 + away[part] / 3, 0, 1)[..., None]
+    fair = beside[0] + right * (beside[1] - beside[0])
+    drawn[part] += share[part][..., None] * np.maximum(fair - drawn[part], 0)
 
 
 def _enlarged(patch: FloatArray, times: int) -> FloatArray:
@@ -201,9 +225,10 @@ def _eyeball(
     u: FloatArray,
     v: FloatArray,
     lid: FloatArray,
+    glint: FloatArray,
 ) -> FloatArray:
     """The eyeball [h, w, 3] float32 at (u, v) of `source`: as it was where it was seen and does not turn, else white
-    and iris. `lid`: v of the upper lid above each pixel of the result."""
+    and iris. `lid`: v of the upper lid above each pixel of the result. `glint`: as of `_glint`."""
     index = np.clip(u * STEPS, 0, STEPS).astype(np.int32)
     upper, lower = source.upper[index], source.lower[index]
     seen = sample(image, *source.to_photo(u, v))
@@ -215,12 +240,14 @@ def _eyeball(
     turning = float(ramp(np.abs(shift).max(), 0.0, 0.01))
     if not turning and visible.min() >= 1:
         return seen
-    white = _white(seen, depth, np.hypot(u - centre[0], v - centre[1]) / radius, u, v - lid)
+    away = np.hypot(u - centre[0], v - centre[1]) / radius - 1 / (radius * source.width)  # less a pixel's blur
+    white = _white(seen, depth, away, u, v - lid)
     ring_u, ring_v = u - shift[0], v - shift[1]  # where this pixel of the turned iris was
     far = np.hypot(ring_u - centre[0], ring_v - centre[1]) / radius
     spot = np.clip(ring_u * STEPS, 0, STEPS).astype(np.int32)
     clear = np.minimum(ring_v - source.upper[spot] - HANGING, source.lower[spot] - ring_v)
     iris = sample(image, *source.to_photo(ring_u, ring_v))
+    iris -= _on_sheet(glint, centre, radius, ring_u, ring_v)
     sides = [
         sample(image, *source.to_photo(centre[0] + side * radius * far, np.full_like(v, centre[1])))
         for side in (-1, 1)
@@ -230,7 +257,30 @@ def _eyeball(
     skin = ramp(iris.sum(2) / (round_.sum(2) + 24), 1.3, 1.6) * ramp(far, 0.45, 0.6)
     iris += np.maximum(ramp(0.05 - clear, 0, 0.03), skin)[..., None] * (round_ - iris)
     whole = white + ramp(1.12 - far, 0, 0.16)[..., None] * (iris - white)
+    # The cornea's centre moves half as far as the iris does, and the light in it with that.
+    shine = _on_sheet(glint, centre, radius, u - 0.5 * shift[0], v - 0.5 * shift[1])
+    whole += ramp(1.05 - far, 0, 0.15)[..., None] * shine
     return np.asarray(whole + ((1 - turning) * visible)[..., None] * (seen - whole))
+
+
+def _glint(image: ByteImage, source: Frame, centre: FloatArray, radius: float) -> FloatArray:
+    """The light that a cornea reflects, as it lies over the iris: [64, 64, 3] from -1 to 1 radii round its centre."""
+    across = (np.arange(GLINT) + 0.5) / GLINT * 2 - 1
+    u, v = np.meshgrid(centre[0] + radius * across, centre[1] + radius * across)
+    seen = sample(image, *source.to_photo(u, v))
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (25, 25))
+    light = cv2.morphologyEx(seen, cv2.MORPH_TOPHAT, kernel)
+    middle = np.hypot(*np.meshgrid(across, across))
+    dark = float(np.median(seen[middle < 0.8].mean(1)))
+    share = ramp(light.mean(2), 0.25 * (255 - dark), 0.4 * (255 - dark)) * ramp(0.95 - middle, 0, 0.2)
+    share = cv2.GaussianBlur(cv2.dilate(share, np.ones((5, 5), np.uint8)), (0, 0), 1.5)
+    return np.asarray(light * share[..., None], np.float32)
+
+
+def _on_sheet(sheet: FloatArray, centre: FloatArray, radius: float, u: FloatArray, v: FloatArray) -> FloatArray:
+    """What `sheet`, as of `_glint`, has at (u, v) of the eye; beyond it nothing."""
+    x, y = (((at - middle) / radius + 1) * GLINT / 2 - 0.5 for at, middle in zip((u, v), centre, strict=True))
+    return np.asarray(cv2.remap(sheet, x.astype(np.float32), y.astype(np.float32), cv2.INTER_LINEAR))
 
 
 def _white(
@@ -256,7 +306,8 @@ def _white(
         ..., None
     ]
     ratio = bright / np.maximum(smooth.sum(2), 1)
-    alike = ramp(ratio, 0.6, 0.8) * ramp(1.3 - ratio, 0, 0.12)
+    strict = 0.15 * ramp(1.7 - away, 0, 0.4)  # the iris' soft edge
+    alike = ramp(ratio - strict, 0.6, 0.8) * ramp(1.3 - ratio, 0, 0.12)
     corner = np.maximum(ramp(0.2 - u, 0, 0.08), ramp(u - 0.8, 0, 0.08))
     share = ramp(away, 1.08, 1.25) * ramp(depth, 0.0, 0.05) * within * np.maximum(alike, corner)
     return np.asarray(smooth + share[..., None] * (seen - smooth))
