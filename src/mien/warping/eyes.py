@@ -130,6 +130,7 @@ def _draw_eye(
     before, after = (float((f.lower - f.upper).mean()) for f in (source, goal))
     closing = float(np.clip((before - after) / max(before, NARROW), 0, 1))
     shut = float(np.clip((closing - 0.6) / 0.3, 0, 1))
+    falling = float(np.clip(1.5 * (goal.upper - source.upper).mean() / max(before, NARROW), 0, closing))
     if shut < 1:
         found, radius = known(_iris, image, source, centre, radius)
         centre, aim = found, found + aim - centre
@@ -159,7 +160,7 @@ def _draw_eye(
     soft = 1.2 / goal.width  # px of an edge
     # Where lids do not close, lashes, their shade and corners are the photo's, moved: but for irises that turn.
     turned = float(np.abs(aim - centre).max())
-    left = max(0.0, 1 - closing / LEFT_AS_IS)
+    left = max(0.0, 1 - falling / LEFT_AS_IS)
     near = np.minimum(*(np.hypot(u - at[0], v - at[1]) for at in (centre, aim))) / radius
     kept = left * np.maximum(ramp(0.09 - turned, 0, 0.06), ramp(near, 1.15, 1.6))
     upper, lower = (curve.astype(np.float32)[index] for curve in (goal.upper, goal.lower))
@@ -178,8 +179,8 @@ def _draw_eye(
         below = np.maximum(v - upper, 0)[part]
         shade = 1 - (0.5 * closing + 0.2 * float(ramp(turned, 0.02, 0.1))) * np.exp(-below / 0.08)
         drawn[part] += inside[part][..., None] * (ball * shade[..., None] - drawn[part])
-    if closing > LEFT_AS_IS:
-        draw_lid(drawn, image, source, goal, u, v, closing, known)
+    if falling > LEFT_AS_IS:
+        draw_lid(drawn, image, source, goal, u, v, falling, known)
     if fine > 1:
         drawn = np.asarray(cv2.resize(drawn, patch.shape[1::-1], interpolation=cv2.INTER_AREA), np.float32)
     result[y0:y1, x0:x1] = np.clip(drawn + 0.5, 0, 255).astype(np.uint8)

@@ -20,7 +20,7 @@ CELLS = 56  # of the sheet on which skin is smoothed, per eye's width
 FINE = 640  # px per eye's width of the drawing of lashes
 REDDER = np.array([1.01, 0.985, 0.98], np.float32)  # a lid's skin than that around
 PALE = 0.92  # of the brightness of the skin around: a lid is no darker, for the strip of it that shows lies in shade
-LEFT_AS_IS = 0.12  # of its opening: a lid that closes by less is the photo's own
+LEFT_AS_IS = 0.2  # of its opening: a lid that closes by less is the photo's own
 LEAST_BEND = 0.36  # of a shut eye's line: four times its depth
 COVERED = 0.08  # of the same: by how much it lies below the lower lid's edge, which it covers
 LEFT, RIGHT, ABOVE, BELOW = 0.35, 0.35, 0.1, 0.35  # margins of the sheet, of the eye's width
@@ -59,7 +59,7 @@ def draw_lid(
     out = 1 - u if goal.outer else u  # 0 at the outer corner, 1 at the inner
     tall = np.maximum(edge - fold, 1e-3)
     s = (v - fold) / tall  # 0 at the fold, 1 at the edge
-    share = float(ramp(closing, LEFT_AS_IS, 0.45))
+    share = float(ramp(closing, LEFT_AS_IS, 0.55))
     skin, combed = _skin(patch, goal, u, v)
     skin *= REDDER
     own, seen = known(_own_lid, image, source)
@@ -223,7 +223,7 @@ def _dark(goal: Frame, below: FloatArray, out: FloatArray, closing: float, softn
     x = ((out + _BESIDE) * per_u - 0.5).astype(np.float32)
     y = ((below + _OVER) * per_v - 0.5).astype(np.float32)
     found = cv2.remap(both, x, y, cv2.INTER_LINEAR, borderValue=0)
-    return np.clip(ramp(closing, 0.15, 0.5) * found[..., 0] + ramp(closing, 0.5, 0.95) * found[..., 1], 0, 1)
+    return np.clip(ramp(closing, LEFT_AS_IS, 0.55) * found[..., 0] + ramp(closing, 0.5, 0.95) * found[..., 1], 0, 1)
 
 
 _BESIDE, _OVER = 0.25, 0.08  # margins of the drawing, of the eye's width
