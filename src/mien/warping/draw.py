@@ -60,7 +60,7 @@ def draw(
     local = target - [x0, y0, 0]
     carried = region
     region = folds.apply(region, local, folds.ratio(before, after, FOLDS))
-    draw_eyes(region, image, landmarks, target, (x0, y0), mouth.eyes)
+    draw_eyes(region, image, landmarks, target, (x0, y0), mouth.eyes, detailed=cells >= CELLS)
     result = np.array(image)
     result[y0:y1, x0:x1] = region
     inside = mouth.interior(target)

@@ -41,17 +41,16 @@ def draw_lid(
     image: ByteImage,
     source: Frame,
     goal: Frame,
-    u: FloatArray,
-    v: FloatArray,
     closing: float,
     known: Callable[..., Any],
 ) -> None:
     """Draw the upper lid of an eye that closes into `patch` [h, w, 3] float32, the carried photo, in place.
 
     Args:
-        image: the photo. source, goal: the eye before and after. u, v: of the patch's pixels in `goal` [h, w].
+        image: the photo. source: the eye before. goal: after, in the patch's pixels.
         closing: the share of its opening that closes, 0 to 1. known: as `mien.warping.eyes.Known`, of this eye.
     """
+    u, v = goal.grid(*patch.shape[1::-1])
     index = np.clip(u * STEPS, 0, STEPS).astype(np.int32)
     edge, fold, lower = (curve.astype(np.float32)[index] for curve in (goal.upper, goal.fold, goal.lower))
     ends = np.diff(goal.upper[[-1, -9] if goal.outer else [0, 8]])
@@ -223,7 +222,9 @@ def _dark(goal: Frame, below: FloatArray, out: FloatArray, closing: float, softn
     x = ((out + _BESIDE) * per_u - 0.5).astype(np.float32)
     y = ((below + _OVER) * per_v - 0.5).astype(np.float32)
     found = cv2.remap(both, x, y, cv2.INTER_LINEAR, borderValue=0)
-    return np.clip(ramp(closing, LEFT_AS_IS, 0.55) * found[..., 0] + ramp(closing, 0.5, 0.95) * found[..., 1], 0, 1)
+    return np.clip(
+        ramp(closing, LEFT_AS_IS, 0.55) * found[..., 0] + ramp(closing, 0.5, 0.95) * found[..., 1], 0, 1
+    )
 
 
 _BESIDE, _OVER = 0.25, 0.08  # margins of the drawing, of the eye's width
