@@ -20,27 +20,40 @@ GLINT = 64  # px of a picture of what a cornea reflects
 
 
 @dataclass(frozen=True)
-class Iris:
-    """Where an eye's iris is in its frame, and the `light` [GLINT, GLINT, 3] that the cornea over it reflects, from -1
-    to 1 radii round its centre."""
+class Sheet:
+    """A picture [h, w, 3] float32 in an eye's frame: its first pixel begins at (left, top), `cells` px are a unit."""
+
+    picture: FloatArray
+    left: float
+    top: float
+    cells: float
+
+    def at(self, u: FloatArray, v: FloatArray) -> FloatArray:
+        """Its colours at (u, v) [h, w, 3]."""
+        x, y = (u - self.left) * self.cells, (v - self.top) * self.cells
+        return sample(self.picture, x.astype(np.float32), y.astype(np.float32))
+
+
+@dataclass(frozen=True)
+class Ball:
+    """An eyeball as a photo shows it, taken apart.
+
+    Attributes:
+        centre, radius: of the iris in the eye's frame. white: the eyeball without it. disc: the iris, whole, without
+            what its cornea reflects, which is `light`.
+    """
 
     centre: FloatArray
     radius: float
-    light: FloatArray
-
-    def reflected(self, u: FloatArray, v: FloatArray) -> FloatArray:
-        """The light at (u, v) of the eye [h, w, 3]; beside the iris there is none."""
-        x, y = (
-            (((at - middle) / self.radius + 1) * GLINT / 2 - 0.5).astype(np.float32)
-            for at, middle in zip((u, v), self.centre, strict=True)
-        )
-        return np.asarray(cv2.remap(self.light, x, y, cv2.INTER_LINEAR))
+    white: Sheet
+    disc: Sheet
+    light: Sheet
 
 
 def eyeball(
     image: ByteImage,
     source: Frame,
-    own: Iris,
+    own: Ball,
     aim: FloatArray,
     u: FloatArray,
     v: FloatArray,
@@ -48,51 +61,86 @@ def eyeball(
 ) -> FloatArray:
     """The eyeball [h, w, 3] float32 at (u, v) of `source`: as it was where it was seen and does not turn, else white
     and iris. `aim`: where its iris is now. `lid`: v of the upper lid above each pixel of the result."""
-    centre, radius = own.centre, own.radius
     index = np.clip(u * STEPS, 0, STEPS).astype(np.int32)
-    upper, lower = source.upper[index], source.lower[index]
+    upper, lower = (curve.astype(np.float32)[index] for curve in source.lids)
     seen = sample(image, *source.to_photo(u, v))
-    depth = np.minimum(v - upper - HANGING, lower - v)
-    visible = ramp(depth, 0.02, 0.05)
+    visible = ramp(np.minimum(v - upper - HANGING, lower - v), 0.02, 0.05)
     # Under a lid no higher than it was, what hangs into the eye belongs there.
     visible = np.maximum(visible, ramp(lid - upper, -0.01, 0.01) * (v > lid) * (v < lower + 0.02))
-    shift = aim - centre
+    shift = aim - own.centre
     turning = float(ramp(np.abs(shift).max(), 0.0, 0.01))
     if not turning and visible.min() >= 1:
         return seen
-    away = np.hypot(u - centre[0], v - centre[1]) / radius - 1 / (
-        radius * source.width
-    )  # less a pixel's blur
-    white = _white(seen, depth, away, u, v - lid)
-    ring_u, ring_v = u - shift[0], v - shift[1]  # where this pixel of the turned iris was
-    far = np.hypot(ring_u - centre[0], ring_v - centre[1]) / radius
-    spot = np.clip(ring_u * STEPS, 0, STEPS).astype(np.int32)
-    clear = np.minimum(ring_v - source.upper[spot] - HANGING, source.lower[spot] - ring_v)
-    iris = sample(image, *source.to_photo(ring_u, ring_v))
-    iris -= own.reflected(ring_u, ring_v)
-    sides = [
-        sample(image, *source.to_photo(centre[0] + side * radius * far, np.full_like(v, centre[1])))
-        for side in (-1, 1)
-    ]
-    right = np.clip(0.5 + 0.5 * (ring_u - centre[0]) / radius, 0, 1)[..., None]
-    round_ = sides[0] + right * (sides[1] - sides[0])  # what a lid hid, as it is beside the pupil
-    skin = ramp(iris.sum(2) / (round_.sum(2) + 24), 1.3, 1.6) * ramp(far, 0.45, 0.6)
-    iris += np.maximum(ramp(0.05 - clear, 0, 0.03), skin)[..., None] * (round_ - iris)
-    whole = white + ramp(1.12 - far, 0, 0.16)[..., None] * (iris - white)
+    shade = 0.2 * np.exp(-np.maximum(v - lid, 0) / 0.08)
+    whole = own.white.at(u, v) * (1 - shade)[..., None]
+    far = np.hypot(u - np.float32(aim[0]), v - np.float32(aim[1])) / np.float32(own.radius)
+    by_u, by_v = (float(by) for by in shift)
+    disc = own.disc.at(u - by_u, v - by_v)
+    whole += ramp(1.12 - far, 0, 0.16)[..., None] * (disc - whole)
     # The cornea's centre moves half as far as the iris does, and the light in it with that.
-    shine = own.reflected(u - 0.5 * shift[0], v - 0.5 * shift[1])
+    shine = own.light.at(u - 0.5 * by_u, v - 0.5 * by_v)
     whole += ramp(1.05 - far, 0, 0.15)[..., None] * shine
     return np.asarray(whole + ((1 - turning) * visible)[..., None] * (seen - whole))
 
 
-def _white(
-    seen: FloatArray, depth: FloatArray, away: FloatArray, u: FloatArray, below: FloatArray
-) -> FloatArray:
-    """The eyeball without its iris [h, w, 3]: what was seen of it, continued; lashes and skin are not taken for it.
+def taken_apart(image: ByteImage, source: Frame, ring: FloatArray) -> Ball:
+    """The eyeball whose iris lies near the landmarks of it, centre first [5, 2] px."""
+    about = float(np.linalg.norm(ring[1:] - ring[0], axis=1).mean()) / source.width
+    centre, radius = _circle(image, source, source.to_eye(ring[0]), about)
+    cells = max(96.0, 1.5 * source.width)
+    light = _light(image, source, centre, radius)
+    left, top = -0.05, float(source.upper.min()) - 0.15
+    whole = _grid(left, top, 1.1, float(source.lower.max()) + 0.1 - top, cells)
+    white = Sheet(_white(image, source, centre, radius, *whole), left, top, cells)
+    left, top = (float(at) for at in centre - 1.2 * radius)
+    part = _grid(left, top, 2.4 * radius, 2.4 * radius, cells)
+    disc = Sheet(_disc(image, source, centre, radius, light, *part), left, top, cells)
+    return Ball(centre, radius, white, disc, light)
 
-    depth: how far within the opening each pixel lies. away: from the iris' centre, in its radii. below: the
-    upper lid.
-    """
+
+def _grid(left: float, top: float, wide: float, tall: float, cells: float) -> tuple[FloatArray, FloatArray]:
+    """u and v [h, w] of the pixels of a sheet."""
+    across, down = (np.arange(0.5 / cells, size, 1 / cells) for size in (wide, tall))
+    u, v = np.meshgrid(left + across, top + down)
+    return u.astype(np.float32), v.astype(np.float32)
+
+
+def _inside(source: Frame, u: FloatArray, v: FloatArray) -> FloatArray:
+    """How far within the opening (u, v) lie, of the eye's width, less what lashes hang into it."""
+    index = np.clip(u * STEPS, 0, STEPS).astype(np.int32)
+    return np.asarray(np.minimum(v - source.upper[index] - HANGING, source.lower[index] - v))
+
+
+def _disc(
+    image: ByteImage,
+    source: Frame,
+    centre: FloatArray,
+    radius: float,
+    light: Sheet,
+    u: FloatArray,
+    v: FloatArray,
+) -> FloatArray:
+    """The iris [h, w, 3] without its `light`; what lids hide is as it is beside the pupil, as far from it."""
+    far = np.hypot(u - centre[0], v - centre[1]) / radius
+    disc = sample(image, *source.to_photo(u, v)) - light.at(u, v)
+    sides = [
+        sample(image, *source.to_photo(centre[0] + side * radius * far, np.full_like(v, centre[1])))
+        for side in (-1, 1)
+    ]
+    right = np.clip(0.5 + 0.5 * (u - centre[0]) / radius, 0, 1)[..., None]
+    round_ = sides[0] + right * (sides[1] - sides[0])
+    skin = ramp(disc.sum(2) / (round_.sum(2) + 24), 1.3, 1.6) * ramp(far, 0.45, 0.6)
+    hidden = np.maximum(ramp(0.05 - _inside(source, u, v), 0, 0.03), skin)
+    return np.asarray(disc + hidden[..., None] * (round_ - disc), np.float32)
+
+
+def _white(
+    image: ByteImage, source: Frame, centre: FloatArray, radius: float, u: FloatArray, v: FloatArray
+) -> FloatArray:
+    """The eyeball without its iris [h, w, 3]: what was seen of it, continued; lashes and skin are not taken for it."""
+    seen, depth = sample(image, *source.to_photo(u, v)), _inside(source, u, v)
+    away = np.hypot(u - centre[0], v - centre[1]) / radius
+    away -= 1 / (radius * source.width)  # a pixel's blur
     within = (u > 0.02) & (u < 0.98)
     bright = seen.sum(2)
     known = ramp(away, 1.18, 1.3) * ramp(depth, 0.03, 0.06) * within
@@ -104,36 +152,29 @@ def _white(
         0.1 + ramp(pale, *np.percentile(pale[sure], (20, 60)) + np.array([0, 1e-3]))
     )
     smooth = filled(seen, known)
-    smooth *= (1 - 0.2 * np.exp(-np.maximum(below, 0) / 0.08) - 0.12 * (2 * np.clip(u, 0, 1) - 1) ** 2)[
-        ..., None
-    ]
+    smooth *= (1 - 0.12 * (2 * np.clip(u, 0, 1) - 1) ** 2)[..., None]
     ratio = bright / np.maximum(smooth.sum(2), 1)
     strict = 0.15 * ramp(1.7 - away, 0, 0.4)  # the iris' soft edge
     alike = ramp(ratio - strict, 0.6, 0.8) * ramp(1.3 - ratio, 0, 0.12)
     corner = np.maximum(ramp(0.2 - u, 0, 0.08), ramp(u - 0.8, 0, 0.08))
     share = ramp(away, 1.08, 1.25) * ramp(depth, 0.0, 0.05) * within * np.maximum(alike, corner)
-    return np.asarray(smooth + share[..., None] * (seen - smooth))
+    return np.asarray(smooth + share[..., None] * (seen - smooth), np.float32)
 
 
-def _light(image: ByteImage, source: Frame, centre: FloatArray, radius: float) -> FloatArray:
-    """The light that a cornea reflects, as it lies over the iris: [64, 64, 3] from -1 to 1 radii round its centre."""
-    across = (np.arange(GLINT) + 0.5) / GLINT * 2 - 1
-    u, v = np.meshgrid(centre[0] + radius * across, centre[1] + radius * across)
+def _light(image: ByteImage, source: Frame, centre: FloatArray, radius: float) -> Sheet:
+    """The light that a cornea reflects, as it lies over the iris."""
+    left, top = (float(at) for at in centre - radius)
+    cells = GLINT / (2 * radius)
+    u, v = _grid(left, top, 2 * radius, 2 * radius, cells)
     seen = sample(image, *source.to_photo(u, v))
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (25, 25))
-    light = cv2.morphologyEx(seen, cv2.MORPH_TOPHAT, kernel)
-    middle = np.hypot(*np.meshgrid(across, across))
-    dark = float(np.median(seen[middle < 0.8].mean(1)))
-    share = ramp(light.mean(2), 0.25 * (255 - dark), 0.4 * (255 - dark)) * ramp(0.95 - middle, 0, 0.2)
-    share = cv2.GaussianBlur(cv2.dilate(share, np.ones((5, 5), np.uint8)), (0, 0), 1.5)
-    return np.asarray(light * share[..., None], np.float32)
-
-
-def found_iris(image: ByteImage, source: Frame, ring: FloatArray) -> Iris:
-    """The iris near the landmarks of it, centre first [5, 2] px."""
-    about = float(np.linalg.norm(ring[1:] - ring[0], axis=1).mean()) / source.width
-    centre, radius = _circle(image, source, source.to_eye(ring[0]), about)
-    return Iris(centre, radius, _light(image, source, centre, radius))
+    light = np.asarray(cv2.morphologyEx(seen, cv2.MORPH_TOPHAT, kernel), np.float32)
+    far = np.hypot(u - centre[0], v - centre[1]) / radius
+    dark = float(np.median(seen[far < 0.8].mean(1)))
+    share = ramp(light.mean(2), 0.25 * (255 - dark), 0.4 * (255 - dark)) * ramp(0.95 - far, 0, 0.2)
+    share = np.asarray(cv2.GaussianBlur(cv2.dilate(share, np.ones((5, 5), np.uint8)), (0, 0), 1.5))
+    share[[0, -1]], share[:, [0, -1]] = 0, 0
+    return Sheet(light * share[..., None], left, top, cells)
 
 
 def _circle(image: ByteImage, source: Frame, centre: FloatArray, radius: float) -> tuple[FloatArray, float]:

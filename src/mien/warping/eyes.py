@@ -19,7 +19,7 @@ import numpy as np
 
 from mien.types import ByteImage, FloatArray
 from mien.warping.eye_frame import EYES, STEPS, Frame, frame, ramp, sample
-from mien.warping.eyeball import Iris, eyeball, found_iris, found_lower_lid
+from mien.warping.eyeball import Ball, eyeball, found_lower_lid, taken_apart
 from mien.warping.lids import LASH, LEFT_AS_IS, draw_lid, shut_line
 
 T = TypeVar("T")
@@ -76,8 +76,8 @@ def draw_eyes(
         source = replace(source, lower=source.lower + lower)
         goal = replace(goal, lower=goal.lower + lower * source.width / goal.width)
         of_eye = partial(known, image, eye)
-        iris = of_eye(found_iris, image, source, landmarks[list(eye[-1]), :2])
-        _draw_eye(result, image, source, goal, iris, turn, corner, detailed, of_eye)
+        ball = of_eye(taken_apart, image, source, landmarks[list(eye[-1]), :2])
+        _draw_eye(result, image, source, goal, ball, turn, corner, detailed, of_eye)
 
 
 def kept_open(landmarks: FloatArray, target: FloatArray) -> FloatArray:
@@ -124,7 +124,7 @@ def _draw_eye(
     image: ByteImage,
     source: Frame,
     goal: Frame,
-    iris: Iris,
+    own: Ball,
     turn: FloatArray,
     corner: tuple[int, int],
     detailed: bool,
@@ -136,9 +136,9 @@ def _draw_eye(
     shut = float(np.clip((closing - 0.6) / 0.3, 0, 1))
     goal = replace(goal, upper=goal.upper + shut * (shut_line(goal.lower) - goal.upper))
     # Half-shut eyes look out below the lid.
-    aim = iris.centre + turn
-    above = float(np.interp(aim[0], np.linspace(0, 1, STEPS + 1), goal.upper)) + 0.15 * iris.radius - aim[1]
-    aim = aim + [0, np.clip(above, 0, 0.9 * iris.radius) * (1 - shut)]
+    aim = own.centre + turn
+    above = float(np.interp(aim[0], np.linspace(0, 1, STEPS + 1), goal.upper)) + 0.15 * own.radius - aim[1]
+    aim = aim + [0, np.clip(above, 0, 0.9 * own.radius) * (1 - shut)]
     high = float(min(goal.fold.min(), source.fold.min())) - 0.02
     low = float(max(goal.lower.max(), goal.upper.max())) + LASH + 0.05
     box = goal.box((-0.35, 1.35), (high, low), corner, result.shape)
@@ -153,7 +153,7 @@ def _draw_eye(
     part = goal.box((0.0, 1.0), (top, bottom), (0, 0), drawn.shape)
     if part is not None:
         here = goal.within(np.array([part[1].start, part[0].start]))
-        _lay_eyeball(drawn[part], image, source, here, iris, aim, zoom, closing, falling)
+        _lay_eyeball(drawn[part], image, source, here, own, aim, zoom, closing, falling)
     if falling > LEFT_AS_IS:
         draw_lid(drawn, image, source, goal, falling, known)
     if fine > 1:
@@ -166,7 +166,7 @@ def _lay_eyeball(
     image: ByteImage,
     source: Frame,
     goal: Frame,
-    iris: Iris,
+    own: Ball,
     aim: FloatArray,
     zoom: float,
     closing: float,
@@ -177,9 +177,9 @@ def _lay_eyeball(
     index = np.clip(u * STEPS, 0, STEPS).astype(np.int32)
     upper, lower = (curve.astype(np.float32)[index] for curve in goal.lids)
     # Where lids do not fall, lashes, their shade and corners are the photo's, moved: but for irises that turn.
-    turned = float(np.abs(aim - iris.centre).max())
+    turned = float(np.abs(aim - own.centre).max())
     left = max(0.0, 1 - falling / LEFT_AS_IS)
-    near = np.minimum(*(np.hypot(u - at[0], v - at[1]) for at in (iris.centre, aim))) / iris.radius
+    near = np.minimum(*(np.hypot(u - at[0], v - at[1]) for at in (own.centre, aim))) / own.radius
     kept = left * np.maximum(ramp(0.09 - turned, 0, 0.06), ramp(near, 1.15, 1.6))
     soft = 1.4 / goal.width  # px of an edge
     inside = ramp((v - upper) / (soft + 0.03 * left + 0.06 * kept), 0, 1)
@@ -188,21 +188,21 @@ def _lay_eyeball(
     if not inside.any():
         return
     if turned > 0.03 and left:
-        _without_iris(patch, goal, u, v - lower, iris)
+        _without_iris(patch, goal, u, v - lower, own)
     at = 0.5 + (u - 0.5) * zoom, v * zoom
-    ball = eyeball(image, source, iris, aim * zoom + [0.5 - 0.5 * zoom, 0], *at, upper * zoom)
+    ball = eyeball(image, source, own, aim * zoom + [0.5 - 0.5 * zoom, 0], *at, upper * zoom)
     shade = (0.5 * closing + 0.2 * float(ramp(turned, 0.02, 0.1))) * np.exp(-np.maximum(v - upper, 0) / 0.08)
     patch += inside[..., None] * (ball * (1 - shade)[..., None] - patch)
 
 
-def _without_iris(patch: FloatArray, goal: Frame, u: FloatArray, below: FloatArray, iris: Iris) -> None:
+def _without_iris(patch: FloatArray, goal: Frame, u: FloatArray, below: FloatArray, own: Ball) -> None:
     """Lighten what an iris left at the edge of the lower lid, as it is on both sides, in `patch` [h, w, 3] in place;
     u, below: of its pixels, below the lid's edge."""
-    away = (u - iris.centre[0]) / iris.radius
+    away = (u - own.centre[0]) / own.radius
     share = ramp(1.4 - np.abs(away), 0, 0.4) * ramp(below, -0.06, 0.0) * ramp(0.08 - below, 0, 0.05)
     beside = []
     for side in (-1.5, 1.5):
-        at = iris.centre[0] + side * iris.radius
+        at = own.centre[0] + side * own.radius
         edge = np.interp(at, np.linspace(0, 1, STEPS + 1), goal.lower)
         beside.append(sample(patch, *goal.to_photo(np.full_like(u, at), below + edge)))
     right = np.clip(0.5 + away / 3, 0, 1)[..., None]
