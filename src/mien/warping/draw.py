@@ -9,7 +9,7 @@ import numpy as np
 
 from mien.types import ByteImage, FloatArray
 from mien.warping import folds
-from mien.warping.eyes import draw_eyes
+from mien.warping.eyes import draw_eyes, kept_open
 from mien.warping.front import Front
 from mien.warping.lips import held, opened
 from mien.warping.motion import CELLS, Motion, carry, motion
@@ -50,15 +50,14 @@ def draw(
         front = None
     if turn is None and np.array_equal(before, after):
         return Drawn(image.copy(), (0, 0, 0, 0))
-    target = opened(landmarks, mouth.on_line, moved(mouth.on_line, before, after, turn, shut))
-    skin = target + folds.slid(landmarks, before, after)
+    target, skin = _aimed(landmarks, before, after, mouth, turn, shut)
     moving = _moving(image, mouth, target, skin, front, cells)
     region = carry(mouth.without_line(image, target), moving)
     x0, y0, x1, y1 = moving.box
     local = skin - [x0, y0, 0]
     carried = region
     region = folds.apply(region, local, folds.ratio(before, after, FOLDS))
-    draw_eyes(region, image, landmarks, target, (x0, y0), mouth.eyes)
+    draw_eyes(region, image, landmarks, target, (x0, y0), mouth.eyes, detailed=cells >= CELLS)
     result = np.array(image)
     result[y0:y1, x0:x1] = region
     inside = mouth.interior(target)
@@ -67,6 +66,20 @@ def draw(
     if front is not None:
         front.before(carried, result[y0:y1, x0:x1], moving)
     return Drawn(result, moving.box)
+
+
+def _aimed(
+    landmarks: FloatArray,
+    before: FloatArray,
+    after: FloatArray,
+    mouth: Mouth,
+    turn: FloatArray | None,
+    shut: float,
+) -> tuple[FloatArray, FloatArray]:
+    """Where the landmarks [478, 3] go, and where the skin beneath them does."""
+    line = mouth.on_line
+    target = kept_open(landmarks, opened(landmarks, line, moved(line, before, after, turn, shut)))
+    return target, target + folds.slid(landmarks, before, after)
 
 
 def _moving(
@@ -102,7 +115,6 @@ def invented(
         return np.zeros((y1 - y0, x1 - x0), np.uint8)
     if turn is not None and turn.any():
         front = None
-    target = opened(landmarks, mouth.on_line, moved(mouth.on_line, before, after, turn, shut))
-    skin = target + folds.slid(landmarks, before, after)
+    target, skin = _aimed(landmarks, before, after, mouth, turn, shut)
     carried = carry(image, _moving(image, mouth, target, skin, front))
     return np.asarray(cv2.absdiff(drawn.image[y0:y1, x0:x1], carried).max(axis=2))
