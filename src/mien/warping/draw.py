@@ -43,17 +43,15 @@ def draw(
 
     Args:
         landmarks: [478, 3] px of the face. mouth: the photo's. turn, shut: see `mien.warping.shapes.moved`.
-        cells: of the motion map, see `mien.warping.motion`. front: what lies in front of the face; it stays as it is
-            unless the head turns.
+        cells: of the motion map, see `mien.warping.motion`. front: what lies in front of the face; it keeps its shape,
+            but for hands and hair where the head turns.
     """
-    if turn is not None and turn.any():
-        front = None
     if turn is None and np.array_equal(before, after):
         return Drawn(image.copy(), (0, 0, 0, 0))
     target = opened(landmarks, mouth.on_line, moved(mouth.on_line, before, after, turn, shut))
     moving = motion(held(mouth.on_line, target), target, image.shape, cells)
     if front is not None:
-        moving = front.eased(moving)
+        moving = front.eased(moving, turn is not None)
     region = carry(image, moving)
     x0, y0, x1, y1 = moving.box
     local = target - [x0, y0, 0]
@@ -91,7 +89,7 @@ def invented(
     line = on_line(image, landmarks)
     target = opened(landmarks, line, moved(line, before, after, turn, shut))
     moving = motion(held(line, target), target, image.shape)
-    if front is not None and not (turn is not None and turn.any()):
-        moving = front.eased(moving)
+    if front is not None:
+        moving = front.eased(moving, turn is not None)
     carried = carry(image, moving)
     return np.asarray(cv2.absdiff(drawn.image[y0:y1, x0:x1], carried).max(axis=2))
