@@ -43,15 +43,13 @@ def draw(
 
     Args:
         landmarks: [478, 3] px of the face. mouth: the photo's. turn, shut: see `mien.warping.shapes.moved`.
-        cells: of the motion map, see `mien.warping.motion`. front: what lies in front of the face; it stays as it is
-            unless the head turns.
+        cells: of the motion map, see `mien.warping.motion`. front: what lies in front of the face; it keeps its shape,
+            but for hands and hair where the head turns.
     """
-    if turn is not None and turn.any():
-        front = None
     if turn is None and np.array_equal(before, after):
         return Drawn(image.copy(), (0, 0, 0, 0))
     target, skin = _aimed(landmarks, before, after, mouth, turn, shut)
-    moving = _moving(image, mouth, target, skin, front, cells)
+    moving = _moving(image, mouth, target, skin, turn, front, cells)
     region = carry(mouth.without_line(image, target), moving)
     x0, y0, x1, y1 = moving.box
     local = skin - [x0, y0, 0]
@@ -87,11 +85,12 @@ def _moving(
     mouth: Mouth,
     target: FloatArray,
     skin: FloatArray,
+    turn: FloatArray | None,
     front: Front | None,
     cells: int = CELLS,
 ) -> Motion:
     moving = motion(held(mouth.on_line, target), skin, image.shape, cells)
-    return moving if front is None else front.eased(moving)
+    return moving if front is None else front.eased(moving, turn is not None)
 
 
 def invented(
@@ -113,8 +112,6 @@ def invented(
     x0, y0, x1, y1 = drawn.box
     if x0 == x1 or y0 == y1:
         return np.zeros((y1 - y0, x1 - x0), np.uint8)
-    if turn is not None and turn.any():
-        front = None
     target, skin = _aimed(landmarks, before, after, mouth, turn, shut)
-    carried = carry(image, _moving(image, mouth, target, skin, front))
+    carried = carry(image, _moving(image, mouth, target, skin, turn, front))
     return np.asarray(cv2.absdiff(drawn.image[y0:y1, x0:x1], carried).max(axis=2))
