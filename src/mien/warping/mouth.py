@@ -178,11 +178,14 @@ class Mouth:
         own = sharp**2 + (_LIP_BLUR * scale) ** 2
         edge = np.sqrt(max(self.colour.blur**2 - own, 0.0)) * fine
         if edge > 0.3:  # lips end as softly as the photo's edges
-            alpha = cv2.GaussianBlur(alpha, (0, 0), edge)
-            alpha[alpha < 0.03] = 0
+            soft = cv2.GaussianBlur(alpha, (0, 0), edge)
+            alpha = np.where(soft < 0.03, np.float32(0), soft)
         size = alpha.shape[1] // fine, alpha.shape[0] // fine
-        picture, alpha = (cv2.resize(part, size, interpolation=cv2.INTER_AREA) for part in (picture, alpha))
-        return Layer(picture, alpha, view.left // fine, view.top // fine)
+        small, clear = (
+            np.asarray(cv2.resize(part, size, interpolation=cv2.INTER_AREA), np.float32)
+            for part in (picture, alpha)
+        )
+        return Layer(small, clear, view.left // fine, view.top // fine)
 
     def _line(self, target: FloatArray, unit: float) -> Layer:
         """The dark line between lips that were open in the photo and are shut at `target`; `unit`: px a unit.
