@@ -55,7 +55,8 @@ def draw(
     moving = motion(held(mouth.on_line, target), skin, image.shape, cells)
     if front is not None:
         moving = front.eased(moving)
-    region = carry(image, moving)
+    folded = mouth.creases.over(image, before, after, front) if cells >= CELLS else image
+    region = carry(folded, moving)
     x0, y0, x1, y1 = moving.box
     local = skin - [x0, y0, 0]
     carried = region
