@@ -9,12 +9,14 @@ see `mien.warping.teeth`.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import cv2
 import numpy as np
 
 from mien.types import ByteImage, FloatArray
 from mien.warping import tone
+from mien.warping.creases import Creases
 from mien.warping.eyes import Known
 from mien.warping.lips import downward, edges, lip_gap, on_line
 from mien.warping.mouth_drawn import drawn
@@ -104,6 +106,11 @@ class Mouth:
     roll: float = field(init=False)  # units of the lower lip's inner side that the photo has
     parted: float = field(init=False, default=0.0)  # lips apart, without teeth to be seen, in units
     eyes: Known = field(init=False, default_factory=Known)  # what was measured in the photo's eyes
+
+    @cached_property
+    def creases(self) -> Creases:
+        """Of the skin round it."""
+        return Creases(self.image, self.landmarks)
 
     def __post_init__(self) -> None:
         self.landmarks = np.asarray(self.landmarks, np.float64)
