@@ -17,7 +17,7 @@ from mien.pipelines.photo import PhotoPipeline, Sitter, focused, seek
 from mien.pipelines.photo_film import FASTER, SLOWEST, OneEuro, Puppet, Rest, facelike
 from mien.types import ByteImage, Face, FloatArray
 from mien.warping.draw import draw
-from mien.warping.lips import lip_gap
+from mien.warping.lips import lip_gap, unit_of
 from mien.warping.mouth import Mouth
 from mien.warping.shapes import moved
 from mien.warping.swap import swap
@@ -50,7 +50,7 @@ class Seen:
 
 def _gap(landmarks: FloatArray) -> float:
     """How far the lips of landmarks [478, 3] px are apart, in units."""
-    return lip_gap(landmarks, float(np.linalg.norm(landmarks[33, :2] - landmarks[263, :2])) / 90)
+    return lip_gap(landmarks, unit_of(landmarks))
 
 
 def _steady(face: Face, smooth: float) -> OneEuro:

@@ -50,7 +50,7 @@ def draw(
         front = None
     if turn is None and np.array_equal(before, after):
         return Drawn(image.copy(), (0, 0, 0, 0))
-    target = opened(landmarks, mouth.on_line, moved(mouth.on_line, before, after, turn, shut))
+    target = opened(mouth.landmarks, mouth.on_line, moved(mouth.on_line, before, after, turn, shut))
     moving = _moving(image, mouth, target, front, cells)
     region = carry(mouth.without_line(image, target), moving)
     x0, y0, x1, y1 = moving.box
@@ -96,6 +96,6 @@ def invented(
         return np.zeros((y1 - y0, x1 - x0), np.uint8)
     if turn is not None and turn.any():
         front = None
-    target = opened(landmarks, mouth.on_line, moved(mouth.on_line, before, after, turn, shut))
+    target = opened(mouth.landmarks, mouth.on_line, moved(mouth.on_line, before, after, turn, shut))
     carried = carry(image, _moving(image, mouth, target, front))
     return np.asarray(cv2.absdiff(drawn.image[y0:y1, x0:x1], carried).max(axis=2))

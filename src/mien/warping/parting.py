@@ -100,7 +100,7 @@ def unlined(
     """A photo [H, W, 3] uint8 without the dark `line` [n, 2] px between its shut lips and its ends at the corners.
 
     Lips that part would carry it along and stretch it: what lies beside it is drawn over it. `down`: the face's
-    downward direction [2]. `unit`: px a unit. `middle`, `corner`: units on either side of the line that are covered there.
+    downward direction [2]. `unit`: px a unit. `middle`, `corner`: units that are covered there on either side of it.
     """
     across = line[-1] - line[0]
     wide = float(np.linalg.norm(across))
