@@ -11,6 +11,7 @@ from mien.types import FloatArray
 from mien.warping import tone
 from mien.warping.teeth import DEPTH, HINGE, OVERBITE, Pose, Teeth, View, lower_teeth, smooth, upper_teeth
 
+BACK = 26.0  # units from the middle of the lower teeth to those that are never seen
 _CAVITY = np.array([46.0, 18.0, 17.0], np.float32)  # RGB in a studio's light
 _PALATE = np.array([84.0, 40.0, 38.0], np.float32)
 _CHEEK = np.array([1.0, 0.84, 0.8], np.float32)  # against the lips
@@ -66,7 +67,7 @@ def drawn(view: View, where: Pose, teeth: Teeth, jaw: float, colour: tone.Tone) 
     deep = side * (0.5 + 0.5 * smooth(view.from_upper, 1.0, 3.0 + 0.6 * jaw))
     picture = _tongue(picture, x2 - teeth.x, y2, edge, jaw, colour, deep * (1 - 0.5 * cast), teeth.shape)
     behind = 0.88 - (0.3 + 0.2 * float(np.exp(-jaw / 5))) * cast
-    aside = np.abs(view.along)
+    aside = np.abs(x2 - np.float32(teeth.x)) / np.float32(BACK)
     sides = 1 - smooth(
         aside, 0.5, 0.85
     )  # the cheeks cover the back ones, and keep the light from them before
