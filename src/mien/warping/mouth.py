@@ -29,7 +29,7 @@ DULLEST = 0.75  # brightness of shown teeth ÷ of drawn ones that these follow a
 GUM = 1.2  # units of gum above the upper teeth that a mouth shows at most
 # Half of the dark line between shut lips in their middle, and at their corners; units that they part by from which it
 # fades and has gone: a smile keeps its corners' creases.
-LINE, CREASE = (0.9, (1.0, 5.0)), (2.0, (6.0, 14.0))
+LINE, CREASE = (0.9, (1.0, 5.0)), (1.7, (6.0, 14.0))
 FINE, FINEST = (
     2.8,
     4,

@@ -119,7 +119,7 @@ def unlined(
     off = (columns - line[0, 0]) * away[0] + (rows - line[0, 1]) * away[1]
     off -= np.interp(along, at, (line - line[0]) @ away).astype(np.float32)
     end = np.maximum(-along, along - wide) / unit  # units beyond the corner, less than 0 between them
-    half = middle + (corner - middle) * np.clip(1 + end / 8, 0, 1) ** 2
+    half = middle + (corner - middle) * np.clip(1 + end / 5, 0, 1) ** 2
     half = unit * half * np.clip(1 - end / CREASE, 0, 1)
     further = half * np.clip(1 - np.abs(off) / np.maximum(3 * half, 1e-3), 0, 1)
     part = np.s_[low[1] : high[1], low[0] : high[0]]
