@@ -202,13 +202,3 @@ class Mouth:
         alpha = 0.75 * share * cv2.GaussianBlur(mask, (0, 0), 0.4 * width).astype(np.float32) / 255
         colour = np.broadcast_to((0.5 * self.colour.lip).astype(np.float32), (*mask.shape, 3))
         return Layer(colour, alpha, int(low[0]), int(low[1]))
-
-
-def interior(
-    image: ByteImage,
-    landmarks: FloatArray,
-    target: FloatArray,
-    teeth: tuple[ByteImage, FloatArray] | None = None,
-) -> Layer:
-    """The inside of the mouth for one target: see `Mouth`, which is faster for several."""
-    return Mouth(image, landmarks, teeth).interior(target)
