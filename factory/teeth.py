@@ -233,7 +233,7 @@ NECK, TIP = (
     np.array([1.0, 0.975, 0.91]),
     np.array([0.96, 0.965, 0.975]),
 )  # dentine shows through, or nothing behind
-CANINE = np.array([1.0, 0.98, 0.93])
+CANINE = np.array([1.0, 0.983, 0.95])
 
 
 def model_crowns(enamel: np.ndarray, arch: np.ndarray) -> np.ndarray:

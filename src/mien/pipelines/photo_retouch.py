@@ -18,7 +18,7 @@ from mien.pipelines.photo_film import FASTER, SLOWEST, OneEuro, Puppet, Rest, fa
 from mien.types import ByteImage, Face, FloatArray
 from mien.warping.draw import draw
 from mien.warping.front import HEIGHT, WIDTH, front, seen
-from mien.warping.lips import lip_gap
+from mien.warping.lips import lip_gap, unit_of
 from mien.warping.mouth import Mouth
 from mien.warping.shapes import moved
 from mien.warping.swap import swap
@@ -82,7 +82,7 @@ class InFront:
 
 def _gap(landmarks: FloatArray) -> float:
     """How far the lips of landmarks [478, 3] px are apart, in units."""
-    return lip_gap(landmarks, float(np.linalg.norm(landmarks[33, :2] - landmarks[263, :2])) / 90)
+    return lip_gap(landmarks, unit_of(landmarks))
 
 
 def _steady(face: Face, smooth: float) -> OneEuro:
