@@ -78,7 +78,7 @@ def draw_lid(
     # Old lashes reach beyond the corner, where no fold need stay, and over the fold.
     beside = ramp(out, -0.36, -0.2) * ramp(0.45 - out, 0, 0.2) * ramp(v - fold, -0.1, 0.0)
     low = 0.04 + 0.1 * float(ramp(closing, 0.5, 0.9)) * ramp(0.3 - out, 0, 0.2)
-    beside *= ramp(low - (v - edge), -0.04, 0.04)
+    beside *= ramp(low - (v - edge), -0.04, 0.04) * (1 - 0.6 * painted * ramp(0.02 - out, 0, 0.06))
     room = np.minimum(0.14, 0.6 * (fold - goal.brow.astype(np.float32)[index]))
     above = ramp((v - fold) / room, -1, -0.6) * ramp(edge - v, 0.03, 0.08)
     above *= ramp(out, -0.1, 0.1) * ramp(1.1 - out, 0, 0.2)
