@@ -219,7 +219,7 @@ def _dark(goal: Frame, below: FloatArray, out: FloatArray, closing: float, softn
     y = ((below + _OVER) * per_v - 0.5).astype(np.float32)
     found = cv2.remap(both, x, y, cv2.INTER_LINEAR, borderValue=0)
     return np.clip(
-        ramp(closing, LEFT_AS_IS, 0.55) * found[..., 0] + ramp(closing, 0.5, 0.95) * found[..., 1], 0, 1
+        ramp(closing, LEFT_AS_IS, 0.55) * found[..., 0] + ramp(closing, 0.3, 0.85) * found[..., 1], 0, 1
     )
 
 
@@ -246,15 +246,15 @@ def _drawing() -> tuple[FloatArray, FloatArray]:
     below = ((np.arange(height) + 0.5) / FINE - _OVER)[:, None]
     strong = ramp(out, -0.1, 0.3) * ramp(1.0 - out, 0, 0.5)
     half = 0.007 + 0.011 * strong
-    line = (0.3 + 0.55 * strong) * ramp(out, -0.1, 0.08) * ramp(1.02 - out, 0, 0.3)
+    line = (0.3 + 0.55 * strong) * ramp(out, -0.06, 0.12) * ramp(1.02 - out, 0, 0.3)
     line = line * np.exp(-((below / np.where(below > 0, 1.6 * half, half)) ** 2))
     line += 0.2 * ramp(out, -0.1, 0.1) * ramp(1.03 - out, 0, 0.1) * np.exp(-((below / 0.04) ** 2))
     lashes = np.zeros((height, width), np.uint8)
     rng = np.random.default_rng(0)
     t = np.linspace(0, 1, 9)
-    for bundle in np.linspace(0.0, 0.9, 26):  # lashes whose tips meet
-        bundle = bundle + rng.uniform(-0.014, 0.014)
-        length = (0.155 - 0.1 * bundle) * rng.uniform(0.6, 1.15)
+    for bundle in np.linspace(0.05, 0.9, 24):  # lashes whose tips meet
+        bundle = bundle + rng.uniform(-0.02, 0.02)
+        length = (0.17 - 0.11 * bundle) * rng.uniform(0.45, 1.2)
         lean = -0.9 + 1.1 * bundle + rng.normal(0, 0.14)  # outwards is negative
         for _ in range(rng.integers(2, 4)):
             root, long = bundle + rng.uniform(-0.02, 0.02), length * rng.uniform(0.7, 1)
