@@ -15,12 +15,11 @@ from mien.expressions.spec import Expression
 from mien.face.blendshapes import NAMES
 from mien.face.landmarks import eye_distance
 from mien.pipelines.photo import PhotoPipeline, Sitter, Sought, focused, seek
-from mien.pipelines.photo_film import FASTER, SLOWEST, OneEuro, Puppet, Rest, facelike
+from mien.pipelines.photo_film import FASTER, SLOWEST, OneEuro, Puppet, Rest, facelike, parted
 from mien.pipelines.photo_swap import reduced
 from mien.types import ByteImage, Face, FloatArray
 from mien.warping.draw import draw
 from mien.warping.front import HEIGHT, WIDTH, front, seen
-from mien.warping.lips import lip_gap
 from mien.warping.mouth import Mouth
 from mien.warping.shapes import moved
 from mien.warping.steady import Steady
@@ -53,12 +52,13 @@ COMES = 0.6, 0.1  # seconds in which glasses, and other things in front of a fac
 @dataclass(frozen=True)
 class Seen:
     """A frame's face at a time, steadied: landmarks [478, 3] px; coefficients [52] of whoever is drawn; found: what
-    lies in front of it, see `mien.warping.front.seen`."""
+    lies in front of it, see `mien.warping.front.seen`; shut: see `mien.pipelines.photo_film.Moved`."""
 
     seconds: float
     landmarks: FloatArray
     shapes: FloatArray
     found: FloatArray | None = None
+    shut: float = 0.0
 
 
 class InFront:
@@ -84,11 +84,6 @@ class InFront:
             found = self._found + share * (found - self._found)
         self._found = np.where(found > FAINT, found, 0).astype(np.float32)
         return self._found if self._found.any() else None
-
-
-def _gap(landmarks: FloatArray) -> float:
-    """How far the lips of landmarks [478, 3] px are apart, in units."""
-    return lip_gap(landmarks, float(np.linalg.norm(landmarks[33, :2] - landmarks[263, :2])) / 90)
 
 
 def _steady(face: Face, smooth: float) -> OneEuro:
@@ -136,7 +131,7 @@ class Retouch:
         wanted = focused(sitter, pipe.wanted(sitter, expression, relative), strength, region)
         sought = seek(sitter, wanted)
         self.change: FloatArray = sought.after - sought.before
-        self._shut, self._gap = sought.shut, _gap(sitter.face.landmarks)
+        self._shut, self._gap = sought.shut, parted(sitter.face.landmarks)
         asked = min(expression.rest + sum(part.weight for part in expression.parts), 1.0)
         self._calm, self._calmed = sought.before, asked * min(strength, 1.0) * FELT * wanted.weight[:52]
         self._points = _steady(sitter.face, smooth)
@@ -162,7 +157,7 @@ class Retouch:
         felt = self._calmed * np.maximum(seen.shapes - self._calm, 0)  # more than on the calm frame
         after = facelike(seen.shapes + self.change - felt, seen.shapes)
         # Lips close by as much as the calm ones do: those that speak still part.
-        shut = self._shut * min((self._gap + SLIGHT) / (_gap(seen.landmarks) + SLIGHT), 1.0)
+        shut = self._shut * min((self._gap + SLIGHT) / (parted(seen.landmarks) + SLIGHT), 1.0)
         before = front(image, seen.landmarks, seen.found)
         return draw(image, seen.landmarks, seen.shapes, after, mouth, shut=shut, front=before).image
 
@@ -189,15 +184,16 @@ class Recast:
     def follow(self, image: ByteImage, face: Face, seconds: float) -> Seen:
         """See `Retouch.follow`."""
         landmarks = self._points(face.landmarks, seconds)
-        after = self._puppet.follow(face, seconds).after
-        return Seen(seconds, landmarks, after, self._in_front(image, landmarks, seconds))
+        shown = self._puppet.follow(face, seconds)
+        found = self._in_front(image, landmarks, seconds)
+        return Seen(seconds, landmarks, shown.after, found, shown.shut)
 
     def draw(self, image: ByteImage, seen: Seen) -> ByteImage:
         """That frame [H, W, 3] uint8 with the other face; frames are drawn in their order."""
         self._steady.frame(seen.seconds)
         identity, before = self._puppet.sitter, self._puppet.before
-        put = identity.drawn(Sought(before, seen.shapes)).image
-        theirs = moved(identity.face.landmarks, before, seen.shapes)
+        put = identity.drawn(Sought(before, seen.shapes, seen.shut)).image
+        theirs = moved(identity.face.landmarks, before, seen.shapes, shut=seen.shut)
         before_it = front(image, seen.landmarks, seen.found)
         return swap(
             image, seen.landmarks, put, theirs, front=before_it, lacks=self._lacks, steady=self._steady
