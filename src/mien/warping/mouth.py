@@ -25,10 +25,10 @@ from mien.warping.parting import unlined
 from mien.warping.teeth import CROWN, JAW, Teeth, View, jaw_drop, locate_teeth, pose, smooth, view_of
 
 THINNEST = 1.5  # px between closing lips that show more than a line
+SMILING = 6.5  # units of the upper teeth that a smile shows
 CLOSED_LINE = 0.7  # width of the line between shut lips, in units
 STRIP = 5.0  # units of teeth less high than which a photo does not say how they are
 DULLEST = 0.75  # brightness of shown teeth ÷ of drawn ones that these follow at least
-STRETCHED = 0.6  # of how far lips are apart, by which what lies between them in a film may be stretched
 GUM = 1.2  # units of gum above the upper teeth that a mouth shows at most
 # Half of the dark line between shut lips in their middle, and at their corners; units that they part by from which it
 # fades and has gone: a smile keeps its corners' creases.
@@ -91,8 +91,7 @@ class Mouth:
     Args:
         image: [H, W, 3] uint8. landmarks: [478, 3] px, MediaPipe's, in the photo.
         teeth: another photo of the same person and its landmarks, whose open mouth shows the teeth.
-        known: of a frame of a film, the mouth in another frame, whose teeth these are; what lies between its own
-            lips is not drawn anew, but stretched as far as that goes.
+        known: of a frame of a film, the mouth in another frame, whose teeth, gums and colours are drawn in all of them.
     """
 
     image: ByteImage
@@ -121,7 +120,7 @@ class Mouth:
         self.roll = 1.3 - 0.8 * float(smooth(self.apart, 0.5, 2.0))
         if self.known is not None:
             self.colour, self.place, self.source = self.known.colour, self.known.place, self.known.source
-            self.parted = (1 + STRETCHED) * self.apart
+            self.toothy = self.known.toothy
             return
         self.colour = tone.measure(self.image, self.landmarks)
         self.place = locate_teeth(self.landmarks)
@@ -169,7 +168,8 @@ class Mouth:
         jaw = jaw_drop(float(head[list(JAW), 1].mean()) - self.place.jaw)
         place, whole = self.place, 0.0
         if self.source is not None:  # a strip of teeth makes no whole ones
-            whole = float(smooth(self.source.tall / max(uncovered(head, place), 1.0), 0.55, 0.65))
+            shows = uncovered(head, place) if self.known is None else SMILING  # the same throughout a film
+            whole = float(smooth(self.source.tall / max(shows, 1.0), 0.55, 0.65))
         # a lip that lifts high shows little gum: the place of teeth that are not seen is a guess
         gum = place.edge - CROWN * place.size - float(head[13, 1])
         place = replace(place, edge=place.edge - (1 - whole) * max(gum - GUM, 0.0))
@@ -179,8 +179,7 @@ class Mouth:
         if self.source is not None and whole:
             theirs = borrowed(view, where, jaw, self.source, picture)
             picture = picture + np.float32(whole) * (theirs - picture)
-        until = 1.5 if self.known is None else max(1.5, 0.5 * self.parted)
-        further = smooth(view.gap - max(self.parted - 0.3, 0.0), 0.4, until)
+        further = smooth(view.gap - max(self.parted - 0.3, 0.0), 0.4, 1.5)
         if self.toothy:  # no teeth may be left between lips that close
             closing = smooth(self.apart - view.gap, 0.5, 2.0) * (1 - smooth(view.gap, 0.5, 3.0))
             picture = picture + np.float32(closing) * (0.5 * self.colour.lip - picture)
