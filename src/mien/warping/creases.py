@@ -27,7 +27,7 @@ from mien.warping.folds import SIZE
 from mien.warping.front import Front
 from mien.warping.mesh import IndexArray
 
-FINE = 3  # texels here for one of the folds' texture
+FINE = 2  # texels here for one of the folds' texture
 STEP, ACROSS = 1.0, 0.5  # px of the folds' texture between samples along a curve and across it
 NEAR = 6.0  # px across a curve that are looked at
 ASIDE = np.arange(-NEAR, NEAR + ACROSS / 2, ACROSS)
@@ -210,7 +210,7 @@ class Creases:
             texture[course.rows - top, course.columns - left] += _crease(line, course, self._detail)
         (x0, y0), (x1, y1) = first, last
         x, y = (FINE * at[y0:y1, x0:x1] - 0.5 for at in self._texels)
-        drawn = cv2.remap(texture, x - left, y - top, cv2.INTER_LINEAR)
+        drawn = cv2.remap(texture, x - left, y - top, cv2.INTER_CUBIC)
         folded, own = (part * _room(self._face[y0:y1, x0:x1]) for part in cv2.split(drawn))
         (x0, y0), (x1, y1) = self._low + first, self._low + last
         return _Part((slice(y0, y1), slice(x0, x1)), folded, own)
