@@ -6,7 +6,7 @@ is a curve in the folds' texture, moved onto this person's own crease where ther
 photo before it moves, both as log-luminance that it is multiplied by:
 
     c a (-exp(-d^2 / 2 w^2) + r exp(-(d - 2.4 w)^2 / 2 (1.5 w)^2)): a valley w wide, the skin beside it catching light
-    c OWN min(b, 0), b the photo's own detail along the curve: its own creases deepen, or fade where c is below 0
+    c OWN min(b, 0), b the photo's own detail along the curve: its own creases deepen, or fade (c below 0, b broader)
 
 d: distance across the line; c: how much the expression's blendshapes fold it; a: its depth, the more the more lines
 this skin has.
@@ -27,13 +27,13 @@ from mien.warping.folds import SIZE
 from mien.warping.front import Front
 from mien.warping.mesh import IndexArray
 
-FINE = 3  # texels here for one of the folds' texture
+FINE = 2  # texels here for one of the folds' texture
 STEP, ACROSS = 1.0, 0.5  # px of the folds' texture between samples along a curve and across it
 NEAR = 6.0  # px across a curve that are looked at
 ASIDE = np.arange(-NEAR, NEAR + ACROSS / 2, ACROSS)
 ALONG = 5.0  # px: what is no longer than this along a curve is a mole or a pore, and no crease
-BAND = 0.6, 3.0  # sigmas of the detail that creases are, px
-OWN, FADES = 1.2, 0.8  # share of its own creases by which skin folds deeper, and fades
+FINEST, BANDS = 0.6, (3.0, 6.0)  # sigmas of detail that creases are, px: that deepen, and that fade
+OWN, FADES = 1.2, 1.3  # share of its own creases by which skin folds deeper, and fades
 FAINT = 0.02  # log-luminance of own creases that skin of a middling age has
 DEEPEST = 0.4  # log-luminance of a crease at most
 RED = 0.65  # share of a crease's shade that red takes part in: skin lets it through
@@ -177,7 +177,7 @@ class Creases:
                     continue
                 if result is image:
                     result = image.copy()
-                log = much * part.folded if much > 0 else max(much, -1.0) * FADES * part.own
+                log = much * part.folded if much > 0 else max(FADES * much, -1.0) * part.own
                 log = np.maximum(log, -DEEPEST)
                 if front is not None:
                     log *= 1 - front.covers(part.box)
@@ -210,7 +210,7 @@ class Creases:
             texture[course.rows - top, course.columns - left] += _crease(line, course, self._detail)
         (x0, y0), (x1, y1) = first, last
         x, y = (FINE * at[y0:y1, x0:x1] - 0.5 for at in self._texels)
-        drawn = cv2.remap(texture, x - left, y - top, cv2.INTER_LINEAR)
+        drawn = cv2.remap(texture, x - left, y - top, cv2.INTER_CUBIC)
         folded, own = (part * _room(self._face[y0:y1, x0:x1]) for part in cv2.split(drawn))
         (x0, y0), (x1, y1) = self._low + first, self._low + last
         return _Part((slice(y0, y1), slice(x0, x1)), folded, own)
@@ -245,8 +245,10 @@ def _room(face: ByteImage) -> FloatArray:
 
 
 def _detail(face: ByteImage, points: FloatArray, places: FloatArray) -> FloatArray:
-    """A photo's detail as log-luminance, laid on the fine texture [FINE * SIZE, FINE * SIZE]; points [468, 2] px of the
-    mesh, places: see `mien.warping.folds.places`."""
+    """A photo's detail as log-luminance, of both `BANDS`, laid on the fine texture [FINE * SIZE, FINE * SIZE, 2].
+
+    points: [468, 2] px of the mesh. places: see `mien.warping.folds.places`.
+    """
     grey = cv2.cvtColor(np.ascontiguousarray(face), cv2.COLOR_RGB2GRAY)
     known = np.where(np.isfinite(places), places, points.mean(0)).astype(np.float32)
     zoom = FINE * SIZE / max(grey.shape)
@@ -255,14 +257,15 @@ def _detail(face: ByteImage, points: FloatArray, places: FloatArray) -> FloatArr
         known *= np.float32(zoom)
     x, y = (cv2.resize(part, (FINE * SIZE, FINE * SIZE)) - 0.5 for part in cv2.split(known))
     log = LOG[cv2.remap(grey, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)]
-    fine, broad = (cv2.GaussianBlur(log, (0, 0), FINE * sigma) for sigma in BAND)
-    return np.asarray(fine - broad, np.float32)
+    fine, *broad = (cv2.GaussianBlur(log, (0, 0), FINE * sigma) for sigma in (FINEST, *BANDS))
+    return np.stack([fine - part for part in broad], 2)
 
 
 def _crease(line: Line, course: _Course, detail: FloatArray) -> FloatArray:
     """Of a line's texels [p, 2]: log-luminance where it is folded by 1, and that of the photo's own crease there."""
     x, y = (np.asarray(FINE * part - 0.5, np.float32) for part in (course.x, course.y))
-    own = _along(np.asarray(cv2.remap(detail, x, y, cv2.INTER_LINEAR)), ALONG)
+    strip = np.asarray(cv2.remap(detail, x, y, cv2.INTER_LINEAR))
+    own, broad = (_along(np.ascontiguousarray(strip[..., k]), ALONG) for k in (0, 1))
     likely = np.exp(-own / (0.5 * FAINT) - (ASIDE / line.reach) ** 2 / 2)
     likely /= likely.sum(1, keepdims=True)
     moved = _along((likely * ASIDE).sum(1)[:, None], ALONG)[:, 0]
@@ -277,9 +280,11 @@ def _crease(line: Line, course: _Course, detail: FloatArray) -> FloatArray:
     valley += abs(line.ridge) * np.exp(-(((over - 2.6) / 1.4) ** 2) / 2)
     column = np.clip((course.across + NEAR) / ACROSS, 0, own.shape[1] - 1).astype(int)
     near = np.exp(-((course.across / (2 * line.reach)) ** 2) / 2)
-    had = strong[course.along] * near * np.minimum(own[course.along, column], 0)
+    had, gone = (
+        strong[course.along] * near * np.minimum(part[course.along, column], 0) for part in (own, broad)
+    )
     deep = line.depth * (0.7 + 0.5 * lined) * uneven[course.along] * valley
-    return np.stack([deep + OWN * had, had], 1).astype(np.float32)
+    return np.stack([deep + OWN * had, gone], 1).astype(np.float32)
 
 
 def _along(strip: FloatArray, sigma: float) -> FloatArray:
