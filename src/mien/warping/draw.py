@@ -9,7 +9,7 @@ import numpy as np
 
 from mien.types import ByteImage, FloatArray
 from mien.warping import folds
-from mien.warping.eyes import draw_eyes
+from mien.warping.eyes import draw_eyes, kept_open
 from mien.warping.front import Front
 from mien.warping.lips import held, opened
 from mien.warping.motion import CELLS, Motion, carry, motion
@@ -43,21 +43,19 @@ def draw(
 
     Args:
         landmarks: [478, 3] px of the face. mouth: the photo's. turn, shut: see `mien.warping.shapes.moved`.
-        cells: of the motion map, see `mien.warping.motion`. front: what lies in front of the face; it stays as it is
-            unless the head turns.
+        cells: of the motion map, see `mien.warping.motion`. front: what lies in front of the face; it keeps its shape,
+            but for hands and hair where the head turns.
     """
-    if turn is not None and turn.any():
-        front = None
     if turn is None and np.array_equal(before, after):
         return Drawn(image.copy(), (0, 0, 0, 0))
-    target = opened(mouth.landmarks, mouth.on_line, moved(mouth.on_line, before, after, turn, shut))
-    moving = _moving(image, mouth, target, front, cells)
+    target, skin = _aimed(landmarks, before, after, mouth, turn, shut)
+    moving = _moving(image, mouth, target, skin, turn, front, cells)
     region = carry(mouth.without_line(image, target), moving)
     x0, y0, x1, y1 = moving.box
-    local = target - [x0, y0, 0]
+    local = skin - [x0, y0, 0]
     carried = region
     region = folds.apply(region, local, folds.ratio(before, after, FOLDS))
-    draw_eyes(region, image, landmarks, target, (x0, y0), mouth.eyes)
+    draw_eyes(region, image, landmarks, target, (x0, y0), mouth.eyes, detailed=cells >= CELLS)
     result = np.array(image)
     result[y0:y1, x0:x1] = region
     inside = mouth.interior(target)
@@ -68,11 +66,31 @@ def draw(
     return Drawn(result, moving.box)
 
 
+def _aimed(
+    landmarks: FloatArray,
+    before: FloatArray,
+    after: FloatArray,
+    mouth: Mouth,
+    turn: FloatArray | None,
+    shut: float,
+) -> tuple[FloatArray, FloatArray]:
+    """Where the landmarks [478, 3] go, and where the skin beneath them does."""
+    line = mouth.on_line
+    target = kept_open(landmarks, opened(mouth.landmarks, line, moved(line, before, after, turn, shut)))
+    return target, target + folds.slid(landmarks, before, after)
+
+
 def _moving(
-    image: ByteImage, mouth: Mouth, target: FloatArray, front: Front | None, cells: int = CELLS
+    image: ByteImage,
+    mouth: Mouth,
+    target: FloatArray,
+    skin: FloatArray,
+    turn: FloatArray | None,
+    front: Front | None,
+    cells: int = CELLS,
 ) -> Motion:
-    moving = motion(held(mouth.on_line, target), target, image.shape, cells)
-    return moving if front is None else front.eased(moving)
+    moving = motion(held(mouth.on_line, target), skin, image.shape, cells)
+    return moving if front is None else front.eased(moving, turn is not None)
 
 
 def invented(
@@ -94,8 +112,6 @@ def invented(
     x0, y0, x1, y1 = drawn.box
     if x0 == x1 or y0 == y1:
         return np.zeros((y1 - y0, x1 - x0), np.uint8)
-    if turn is not None and turn.any():
-        front = None
-    target = opened(mouth.landmarks, mouth.on_line, moved(mouth.on_line, before, after, turn, shut))
-    carried = carry(image, _moving(image, mouth, target, front))
+    target, skin = _aimed(landmarks, before, after, mouth, turn, shut)
+    carried = carry(image, _moving(image, mouth, target, skin, turn, front))
     return np.asarray(cv2.absdiff(drawn.image[y0:y1, x0:x1], carried).max(axis=2))

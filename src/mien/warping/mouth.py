@@ -26,6 +26,7 @@ THINNEST = 1.5  # px between closing lips that show more than a line
 CLOSED_LINE = 0.7  # width of the line between shut lips, in units
 STRIP = 5.0  # units of teeth less high than which a photo does not say how they are
 DULLEST = 0.75  # brightness of shown teeth ÷ of drawn ones that these follow at least
+STRETCHED = 0.6  # of how far lips are apart, by which what lies between them in a film may be stretched
 GUM = 1.2  # units of gum above the upper teeth that a mouth shows at most
 # Half of the dark line between shut lips in their middle, and at their corners; units that they part by from which it
 # fades and has gone: a smile keeps its corners' creases.
@@ -88,11 +89,14 @@ class Mouth:
     Args:
         image: [H, W, 3] uint8. landmarks: [478, 3] px, MediaPipe's, in the photo.
         teeth: another photo of the same person and its landmarks, whose open mouth shows the teeth.
+        known: of a frame of a film, the mouth in another frame, whose teeth these are; what lies between its own
+            lips is not drawn anew, but stretched as far as that goes.
     """
 
     image: ByteImage
     landmarks: FloatArray
     teeth: tuple[ByteImage, FloatArray] | None = None
+    known: Mouth | None = None
     colour: tone.Tone = field(init=False)
     place: Teeth = field(init=False)
     source: Shown | None = field(init=False)
@@ -104,10 +108,16 @@ class Mouth:
     eyes: Known = field(init=False, default_factory=Known)  # what was measured in the photo's eyes
 
     def __post_init__(self) -> None:
-        self.landmarks = off_teeth(self.image, np.asarray(self.landmarks, np.float64))
+        self.landmarks = np.asarray(self.landmarks, np.float64)
+        if self.known is None:  # it would tremble from frame to frame
+            self.landmarks = off_teeth(self.image, self.landmarks)
         self.on_line = on_line(self.image, self.landmarks)
         self.apart = lip_gap(self.on_line, pose(self.landmarks).scale)
         self.roll = 1.3 - 0.8 * float(smooth(self.apart, 0.5, 2.0))
+        if self.known is not None:
+            self.colour, self.place, self.source = self.known.colour, self.known.place, self.known.source
+            self.parted, self.toothy = (1 + STRETCHED) * self.apart, self.known.toothy
+            return
         self.colour = tone.measure(self.image, self.landmarks)
         self.place = locate_teeth(self.landmarks)
         self.source = shown(self.image, self.landmarks, self.colour)
@@ -164,7 +174,8 @@ class Mouth:
         if self.source is not None and whole:
             theirs = borrowed(view, where, jaw, self.source, picture)
             picture = picture + np.float32(whole) * (theirs - picture)
-        further = smooth(view.gap - max(self.parted - 0.3, 0.0), 0.4, 1.5)
+        until = 1.5 if self.known is None else max(1.5, 0.5 * self.parted)
+        further = smooth(view.gap - max(self.parted - 0.3, 0.0), 0.4, until)
         if self.toothy:  # no teeth may be left between lips that close
             closing = smooth(self.apart - view.gap, 0.5, 2.0) * (1 - smooth(view.gap, 0.5, 3.0))
             picture = picture + np.float32(closing) * (0.5 * self.colour.lip - picture)
