@@ -285,7 +285,7 @@ def back_teeth(rgba: np.ndarray, share: np.ndarray, arch: np.ndarray) -> tuple[n
 
 def lower_atlas(rgba: np.ndarray, share: np.ndarray, arch: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Lower teeth, biting edge at row BELOW * PX: incisors, canines and premolars of the upper ones, upside down."""
-    edge0, left, parts = BELOW * PX, WIDTH / 2, []
+    edge0, left, parts, tops = BELOW * PX, WIDTH / 2, [], np.zeros(WIDTH)
     x, rows = np.arange(WIDTH), np.arange(HEIGHT)[:, None]
     for tooth, width, edge, tall, gain in (
         (3, 53, 0, 86, 1.0), (3, 57, 2, 86, 0.98), (1, 58, -3, 98, 1.0), (1, 46, 6, 78, 0.9),
@@ -295,6 +295,9 @@ def lower_atlas(rgba: np.ndarray, share: np.ndarray, arch: np.ndarray) -> tuple[
         x1 = arch[tooth + 1, 0] * 0.3 + arch[10 + tooth, 0] * 0.7
         y0, y1 = arch[18 + tooth, 1], arch[26 + tooth, 1]
         parts.append(((x0, x1, y0, y1), (left - width, left, edge0 + edge, edge0 + edge + tall), gain))
+        across = np.abs((x + 0.5 - left) / width + 0.5) * 2
+        mine = (across <= 1) & (x < WIDTH / 2)
+        tops[mine] = edge0 + edge + (8 * across**2.6)[mine]  # the corners of their edges are round
         left -= width
     out = np.dstack([paint_gums(arch, HEIGHT)[::-1], np.full((HEIGHT, WIDTH), 255.0)])
     out[..., :3] *= np.interp(np.abs(x - WIDTH / 2), [0, 170, 290], [0.95, 0.9, 0.45])[None, :, None]
@@ -303,6 +306,7 @@ def lower_atlas(rgba: np.ndarray, share: np.ndarray, arch: np.ndarray) -> tuple[
     )
     gums = np.full((HEIGHT, WIDTH), 255.0)
     place(both_sides(parts), rgba, share, out, gums)
+    out[..., 3] *= np.clip((rows - np.maximum(tops, tops[::-1])) / 1.5 + 0.5, 0, 1)
     return out, gums
 
 
