@@ -131,7 +131,7 @@ class Mouth:
         if self.source is not None:  # what must be drawn beside real teeth goes on from them
             theirs = self.source.teeth
             self.place = replace(self.place, x=theirs.x, edge=theirs.edge, size=theirs.size)
-            trust = float(smooth(self.source.tall, 3.0, 7.0))  # a strip of teeth lies in the lip's shade
+            trust = float(smooth(self.source.tall, 4.0, 9.0))  # a strip of teeth lies in the lip's shade
             enamel = self.colour.enamel * max(self.source.enamel, DULLEST) ** trust
             self.colour = replace(self.colour, enamel=enamel, hue=self.colour.hue * self.source.hue**trust)
 
