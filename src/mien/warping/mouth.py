@@ -29,8 +29,9 @@ DULLEST = 0.75  # brightness of shown teeth ÷ of drawn ones that these follow a
 STRETCHED = 0.6  # of how far lips are apart, by which what lies between them in a film may be stretched
 GUM = 1.2  # units of gum above the upper teeth that a mouth shows at most
 # Half of the dark line between shut lips in their middle, and at their corners; units that they part by from which it
-# fades and has gone: a smile keeps its corners' creases.
-LINE, CREASE = (0.9, (1.0, 5.0)), (1.7, (6.0, 14.0))
+# fades and has gone (a smile keeps its corners' creases); and units that they are apart in the photo from which there
+# is less of it, and none.
+LINE, CREASE = (0.9, (1.0, 5.0), (0.8, 2.5)), (1.7, (6.0, 14.0), (8.0, 16.0))
 FINE, FINEST = (
     2.8,
     4,
@@ -137,9 +138,12 @@ class Mouth:
 
     def without_line(self, image: ByteImage, target: FloatArray) -> ByteImage:
         """`image`, the photo's, as far as its lips part at `target` [478, 3] px without the dark line between them."""
-        unit, shut = pose(self.on_line).scale, 1 - smooth(self.apart, 0.8, 2.5)
+        unit = pose(self.on_line).scale
         further = lip_gap(target, unit) - self.apart
-        middle, corner = (float(shut * most * smooth(further, *by)) for most, by in (LINE, CREASE))
+        middle, corner = (
+            float(most * smooth(further, *by) * (1 - smooth(self.apart, *until)))
+            for most, by, until in (LINE, CREASE)
+        )
         if max(middle, corner) == 0:
             return image
         return unlined(image, np.mean(edges(self.on_line), 0), downward(self.on_line), unit, middle, corner)
