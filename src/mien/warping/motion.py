@@ -82,7 +82,8 @@ class Motion:
         cell = (x1 - x0) / width
         apart = np.zeros((height, width), np.uint8)
         for axis, part in ((0, apart[1:]), (1, apart[:, 1:])):
-            part |= (np.abs(np.diff(self.grid, axis=axis)).max(-1) > TORN * max(cell, 1.0)).astype(np.uint8)
+            away = np.abs(np.diff(self.grid, axis=axis)) > TORN * max(cell, 1.0)
+            part |= away[..., 0] | away[..., 1]
         if not apart.any():
             return None
         apart = np.asarray(cv2.dilate(apart, np.ones((3, 3), np.uint8)), np.uint8)

@@ -31,8 +31,9 @@ STRIP = 5.0  # units of teeth less high than which a photo does not say how they
 DULLEST = 0.75  # brightness of shown teeth ÷ of drawn ones that these follow at least
 GUM = 1.2  # units of gum above the upper teeth that a mouth shows at most
 # Half of the dark line between shut lips in their middle, and at their corners; units that they part by from which it
-# fades and has gone: a smile keeps its corners' creases.
-LINE, CREASE = (0.9, (1.0, 5.0)), (1.7, (6.0, 14.0))
+# fades and has gone (a smile keeps its corners' creases); and units that they are apart in the photo from which there
+# is less of it, and none.
+LINE, CREASE = (0.9, (1.0, 5.0), (0.8, 2.5)), (1.7, (6.0, 14.0), (8.0, 16.0))
 FINE, FINEST = (
     2.8,
     4,
@@ -114,7 +115,9 @@ class Mouth:
         return Creases(self.image, self.landmarks)
 
     def __post_init__(self) -> None:
-        self.landmarks = off_teeth(self.image, np.asarray(self.landmarks, np.float64))
+        self.landmarks = np.asarray(self.landmarks, np.float64)
+        if self.known is None:  # it would tremble from frame to frame
+            self.landmarks = off_teeth(self.image, self.landmarks)
         self.on_line = on_line(self.image, self.landmarks)
         self.apart = lip_gap(self.on_line, pose(self.landmarks).scale)
         self.roll = 1.3 - 0.8 * float(smooth(self.apart, 0.5, 2.0))
@@ -135,15 +138,18 @@ class Mouth:
         if self.source is not None:  # what must be drawn beside real teeth goes on from them
             theirs = self.source.teeth
             self.place = replace(self.place, x=theirs.x, edge=theirs.edge, size=theirs.size)
-            trust = float(smooth(self.source.tall, 3.0, 7.0))  # a strip of teeth lies in the lip's shade
+            trust = float(smooth(self.source.tall, 4.0, 9.0))  # a strip of teeth lies in the lip's shade
             enamel = self.colour.enamel * max(self.source.enamel, DULLEST) ** trust
             self.colour = replace(self.colour, enamel=enamel, hue=self.colour.hue * self.source.hue**trust)
 
     def without_line(self, image: ByteImage, target: FloatArray) -> ByteImage:
         """`image`, the photo's, as far as its lips part at `target` [478, 3] px without the dark line between them."""
-        unit, shut = pose(self.on_line).scale, 1 - smooth(self.apart, 0.8, 2.5)
+        unit = pose(self.on_line).scale
         further = lip_gap(target, unit) - self.apart
-        middle, corner = (float(shut * most * smooth(further, *by)) for most, by in (LINE, CREASE))
+        middle, corner = (
+            float(most * smooth(further, *by) * (1 - smooth(self.apart, *until)))
+            for most, by, until in (LINE, CREASE)
+        )
         if max(middle, corner) == 0:
             return image
         return unlined(image, np.mean(edges(self.on_line), 0), downward(self.on_line), unit, middle, corner)
@@ -179,7 +185,8 @@ class Mouth:
         if self.source is not None and whole:
             theirs = borrowed(view, where, jaw, self.source, picture)
             picture = picture + np.float32(whole) * (theirs - picture)
-        further = smooth(view.gap - max(self.parted - 0.3, 0.0), 0.4, 1.5)
+        until = 1.5 if self.known is None else max(1.5, 0.5 * self.parted)
+        further = smooth(view.gap - max(self.parted - 0.3, 0.0), 0.4, until)
         if self.toothy:  # no teeth may be left between lips that close
             closing = smooth(self.apart - view.gap, 0.5, 2.0) * (1 - smooth(view.gap, 0.5, 3.0))
             picture = picture + np.float32(closing) * (0.5 * self.colour.lip - picture)
