@@ -92,7 +92,9 @@ def kept_open(landmarks: FloatArray, target: FloatArray) -> FloatArray:
         (middle, up, low), (last_middle, last_up, last_low) = (
             _heights(points, upper, lower, pupil) for points in (landmarks, target)
         )
-        too_high = last_middle - last_up - max(middle - up, most)
+        # An upper lid follows a gaze that goes down.
+        room = max(most - (middle - up), 0.0) * (1 - float(ramp((last_middle - middle) / radius, 0.1, 0.4)))
+        too_high = last_middle - last_up - (middle - up + room)
         # A lower lid does not follow a gaze that goes up.
         too_low = last_low - max(last_middle, middle) - max(low - middle, most)
         for rows, fall in (((*upper, *above), max(too_high, 0.0)), (lower, min(-too_low, 0.0))):
