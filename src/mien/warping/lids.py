@@ -94,9 +94,10 @@ def draw_lid(
     beside = ramp(out, -0.36, -0.2) * ramp(0.45 - out, 0, 0.2) * ramp(v - fold, -0.1, 0.0)
     low = 0.04 + 0.1 * float(ramp(closing, 0.5, 0.9)) * ramp(0.3 - out, 0, 0.2)
     beside *= ramp(low - (v - edge), -0.04, 0.04) * (1 - 0.6 * paint * ramp(0.02 - out, 0, 0.06))
-    room = np.minimum(0.14, 0.6 * (fold - goal.brow.astype(np.float32)[index]))
+    gap = fold - goal.brow.astype(np.float32)[index]
+    room = np.minimum(0.14, 0.6 * gap)
     above = ramp((v - fold) / room, -1, -0.6) * ramp(edge - v, 0.03, 0.08)
-    above *= ramp(out, -0.1, 0.1) * ramp(1.1 - out, 0, 0.2)
+    above *= ramp(out, -0.1, 0.1) * ramp(1.1 - out, 0, 0.2) * ramp(gap, 0.06, 0.11)  # brows are no lashes
     beside, above = (share * part * (1 - eyeball) for part in (beside, above))
     patch += above[..., None] * np.maximum(combed - patch, 0)
     fading = 0.5 * above * np.exp(-(((v - fold) / 0.06) ** 2))
