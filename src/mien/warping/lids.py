@@ -36,19 +36,35 @@ def shut_line(lower: FloatArray) -> FloatArray:
     return np.asarray(basis @ [middle, np.clip(slope, -0.5 * middle, 0.5 * middle)])
 
 
+def painted(image: ByteImage, sources: list[Frame]) -> float:
+    """How sure it is that a face's upper lids are made up, 0 to 1: by how far up from their edges they are dark."""
+    u = np.linspace(0.2, 0.8, 48)[:, None]
+    dark = []
+    for source in sources:
+        upper, lower = (np.interp(u, np.linspace(0, 1, STEPS + 1), curve) for curve in source.lids)
+        lid, skin = (
+            sample(image, *source.to_photo(np.broadcast_to(u, v.shape), v)).mean(2)
+            for v in (upper - np.linspace(0, 0.15, 16), lower + np.linspace(0.14, 0.28, 6))
+        )
+        dark.append(0.15 * float((lid < 0.55 * np.median(skin)).mean()))
+    return float(ramp(sum(dark) / len(dark), 0.045, 0.09))
+
+
 def draw_lid(
     patch: FloatArray,
     image: ByteImage,
     source: Frame,
     goal: Frame,
     closing: float,
+    paint: float,
     known: Callable[..., Any],
 ) -> None:
     """Draw the upper lid of an eye that closes into `patch` [h, w, 3] float32, the carried photo, in place.
 
     Args:
         image: the photo. source: the eye before. goal: after, in the patch's pixels.
-        closing: the share of its opening that closes, 0 to 1. known: as `mien.warping.eyes.Known`, of this eye.
+        closing: the share of its opening that closes, 0 to 1. paint: as of
+            `painted`. known: as `mien.warping.eyes.Known`, of this eye.
     """
     u, v = goal.grid(*patch.shape[1::-1])
     index = np.clip(u * STEPS, 0, STEPS).astype(np.int32)
@@ -64,13 +80,12 @@ def draw_lid(
     around = brightness(skin)
     light = own.sum(1)[index] / np.maximum(around, 1)
     own = np.take(own, index, 0)
-    painted = known(_painted, image, source)
-    own *= np.maximum(1, (PALE - 0.3 * painted) / np.maximum(light, 0.1))[..., None]
-    own = np.clip(own, (0.8 - 0.25 * painted) * skin, 1.25 * skin)
+    own *= np.maximum(1, (PALE - 0.3 * paint) / np.maximum(light, 0.1))[..., None]
+    own = np.clip(own, (0.8 - 0.25 * paint) * skin, 1.25 * skin)
     # What is far darker is lashes and shade; in the dark, colours are noise.
     trust = seen[index] * ramp(s, 0, 0.3) * ramp(light, 0.5, 0.8) * ramp(around, 105, 240)
     lid = skin + trust[..., None] * (own - skin)
-    shaded = lid * (_grain(image, source, goal, u, v) * _shade(out, s, edge - v, painted))[..., None]
+    shaded = lid * (_grain(image, source, goal, u, v) * _shade(out, s, edge - v, paint))[..., None]
     over = 0.01 + float(ramp(closing, 0.75, 0.9)) * (np.maximum(lower - edge, 0) + 0.05)
     within: FloatArray = ramp(s, 0.0, 0.5) * ramp((over - (v - edge)) / over, 0, 0.6)
     within *= ramp(out, -0.16, 0.1) * ramp(1.06 - out, 0, 0.08)
@@ -78,28 +93,29 @@ def draw_lid(
     # Old lashes reach beyond the corner, where no fold need stay, and over the fold.
     beside = ramp(out, -0.36, -0.2) * ramp(0.45 - out, 0, 0.2) * ramp(v - fold, -0.1, 0.0)
     low = 0.04 + 0.1 * float(ramp(closing, 0.5, 0.9)) * ramp(0.3 - out, 0, 0.2)
-    beside *= ramp(low - (v - edge), -0.04, 0.04) * (1 - 0.6 * painted * ramp(0.02 - out, 0, 0.06))
-    room = np.minimum(0.14, 0.6 * (fold - goal.brow.astype(np.float32)[index]))
+    beside *= ramp(low - (v - edge), -0.04, 0.04) * (1 - 0.6 * paint * ramp(0.02 - out, 0, 0.06))
+    gap = fold - goal.brow.astype(np.float32)[index]
+    room = np.minimum(0.14, 0.6 * gap)
     above = ramp((v - fold) / room, -1, -0.6) * ramp(edge - v, 0.03, 0.08)
-    above *= ramp(out, -0.1, 0.1) * ramp(1.1 - out, 0, 0.2)
+    above *= ramp(out, -0.1, 0.1) * ramp(1.1 - out, 0, 0.2) * ramp(gap, 0.06, 0.11)  # brows are no lashes
     beside, above = (share * part * (1 - eyeball) for part in (beside, above))
     patch += above[..., None] * np.maximum(combed - patch, 0)
     fading = 0.5 * above * np.exp(-(((v - fold) / 0.06) ** 2))
     patch += np.maximum(beside, fading)[..., None] * np.maximum(skin - patch, 0)
     patch += (share * within)[..., None] * (shaded - patch)
     below = v - edge - 0.7 * slope * np.clip(out, -0.3, 0)  # beyond the corner the line goes on as it came
-    below = np.where(below < 0, below / (1 + 0.4 * painted), below)  # paint reaches up from the lashes
+    below = np.where(below < 0, below / (1 + 0.4 * paint), below)  # paint reaches up from the lashes
     dark = _dark(goal, below, out, closing, known(_softness, image, source))
     ratio = known(_lash_ratio, image, source)
     darkest = np.minimum(patch, 0.75 * skin * ratio)  # where lashes lie already, no more are laid
     np.maximum(patch * (1 - dark[..., None] * (1 - ratio)), darkest, out=patch)
 
 
-def _shade(out: FloatArray, s: FloatArray, above: FloatArray, painted: float) -> FloatArray:
+def _shade(out: FloatArray, s: FloatArray, above: FloatArray, paint: float) -> FloatArray:
     """Light on a lid [h, w]: bright where the eyeball bulges, darker in its fold, at corners and edge."""
     bulge = np.exp(-(((out - 0.45) / 0.3) ** 2) - ((s - 0.45) / 0.35) ** 2)
     shade = 0.96 + 0.12 * bulge - 0.08 * np.exp(-((s / 0.18) ** 2))
-    shade *= 1 - (0.2 + 0.15 * painted) * np.exp(-np.maximum(above, 0) / (0.05 + 0.04 * painted)) * (
+    shade *= 1 - (0.2 + 0.15 * paint) * np.exp(-np.maximum(above, 0) / (0.05 + 0.04 * paint)) * (
         above > -0.01
     )
     return np.asarray(np.where(above < 0, 1 - 0.1 * np.exp(above / 0.03), shade), np.float32)
@@ -173,17 +189,6 @@ def _grain(image: ByteImage, source: Frame, goal: Frame, u: FloatArray, v: Float
     at = source.lower[index] + 0.15 + np.abs(goal.upper[index] - v)
     grey = cv2.cvtColor(sample(image, *source.to_photo(u, at)), cv2.COLOR_RGB2GRAY) + 4
     return np.clip(grey / cv2.GaussianBlur(grey, (0, 0), max(0.04 * goal.width, 1.0)), 0.94, 1.06)
-
-
-def _painted(image: ByteImage, source: Frame) -> float:
-    """How sure it is that the upper lid is made up, 0 to 1: by how far up from its edge it is dark."""
-    u = np.linspace(0.2, 0.8, 48)[:, None]
-    upper, lower = (np.interp(u, np.linspace(0, 1, STEPS + 1), f) for f in (source.upper, source.lower))
-    lid, skin = (
-        sample(image, *source.to_photo(np.broadcast_to(u, v.shape), v)).mean(2)
-        for v in (upper - np.linspace(0, 0.15, 16), lower + np.linspace(0.14, 0.28, 6))
-    )
-    return float(ramp(0.15 * (lid < 0.55 * np.median(skin)).mean(), 0.045, 0.09))
 
 
 def _lash_ratio(image: ByteImage, source: Frame) -> FloatArray:
