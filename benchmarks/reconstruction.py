@@ -21,7 +21,7 @@ def reconstruct(backbone: Backbone, crops: Sequence[Image.Image], grain: bool = 
     """Encoded and decoded again; `grain`: with what is drawn for portraits, by the picture's place in `crops`."""
     import torch
 
-    from mien.pipelines.portrait import to_pil
+    from mien.pipelines.diffusers_names import to_pil
 
     made: list[Image.Image] = []
     for first in range(0, len(crops), BATCH):

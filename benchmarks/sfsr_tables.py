@@ -142,22 +142,22 @@ def evaluate(
     found: dict[str, FloatArray] = {"ID": outcome.retrieved}
     for name in ("exp", "expression_distance", "pose"):
         found[name] = np.array([np.nan if row is None else row[name] for row in outcome.scores])
+    found["mse"] = reconstruction(pipe, chosen, arguments.steps, arguments.guidance)
+    return found
+
+
+def reconstruction(
+    pipe: RefacePipeline, chosen: list[Triple], steps: int, guidance: float | None
+) -> FloatArray:
+    """[n] squared error of an identity's photo from itself, in grey levels squared of the face's region."""
     errors = []
     for start in range(0, len(chosen), 10):
         people = [triple.identity.image for triple in chosen[start : start + 10]]
-        results = pipe.reface(
-            people,
-            people,
-            seed=list(range(len(people))),
-            batch_size=10,
-            steps=arguments.steps,
-            guidance=arguments.guidance,
-        )
-        for result in results:
+        seeds = list(range(len(people)))
+        for result in pipe.reface(people, people, seed=seeds, batch_size=10, steps=steps, guidance=guidance):
             error = np.square(result.crop.astype(float) - result.scene.crop).mean(-1)
             errors.append(float((error * result.scene.region).sum() / result.scene.region.sum()))
-    found["mse"] = np.array(errors)
-    return found
+    return np.array(errors)
 
 
 def rows_of(

@@ -32,8 +32,7 @@ from mien.models.folder import (
 )
 from mien.models.text import EncodedText, PromptEncoder
 from mien.types import InputError
-from mien.weights.adapters import AdapterSpec as AdapterSpec
-from mien.weights.adapters import by_name, check_width, read_adapter_spec
+from mien.weights.adapters import AdapterSpec, by_name, check_width, read_adapter_spec
 from mien.weights.bases import configs_of, find_folder, lacks, width_of
 
 if TYPE_CHECKING:

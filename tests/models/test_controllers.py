@@ -10,7 +10,6 @@ from safetensors.torch import load_file, save_file
 from mien.models.controllers import (
     CONTROLLERS,
     change_controller,
-    create_controller,
     load_controller,
 )
 from mien.models.e_adapter import EAdapter
@@ -22,10 +21,14 @@ T = torch.tensor([10, 500])
 CASES = [(name, family) for name in CONTROLLERS for family in UNETS]
 
 
+def new(name: str, unet, identity_width: int | None, expression_width: int) -> EAdapter:
+    return change_controller(name, unet, EAdapter.create(unet, identity_width, expression_width))
+
+
 def make(name: str, family: str = "sd15"):
     unet = UNETS[family]().requires_grad_(False)
     torch.manual_seed(3)
-    adapter = create_controller(name, unet, 24, 20).eval()
+    adapter = new(name, unet, 24, 20).eval()
     for parameter in adapter.parameters():  # nothing at its initial value: zero convolutions, norms, biases
         parameter.data.add_(0.1 * torch.randn_like(parameter))
     adapter.attach(unet)
@@ -173,7 +176,7 @@ def test_serial_asks_with_what_the_identity_made() -> None:
 def test_controlnet_is_diffusers_and_starts_without_effect() -> None:
     unet = tiny.sd15_unet()
     torch.manual_seed(0)
-    adapter = create_controller("controlnet", unet, 24, 20)
+    adapter = new("controlnet", unet, 24, 20)
     x = inputs()
     adapter.attach(unet)
     assert torch.equal(run(unet, adapter, x), run(unet, adapter, x, expression=False))
@@ -214,10 +217,10 @@ def test_an_ablation_starts_all_four_from_one_adapter() -> None:
 def test_misuse_is_told(tmp_path) -> None:
     unet = tiny.sd15_unet()
     with pytest.raises(InputError, match="'cross' is unknown: choose self_attention, controlnet"):
-        create_controller("cross", unet, 24, 20)
+        new("cross", unet, 24, 20)
     with pytest.raises(InputError, match="no expression branch"):
         change_controller("serial", unet, EAdapter.create(unet, 24, None))
-    controlnet = create_controller("controlnet", unet, 24, 20)
+    controlnet = new("controlnet", unet, 24, 20)
     with pytest.raises(InputError, match="not attached"):
         controlnet.predict_noise(unet)
     identity, path = controlnet.save(tmp_path)
@@ -236,11 +239,11 @@ def test_misuse_is_told(tmp_path) -> None:
     refused("has the key controlnet")
     save_file(weights, path, {"controller": "telepathy"})
     refused("for the controller 'telepathy'")
-    own = create_controller("self_attention", unet, 24, 20).save(tmp_path)[1]
+    own = new("self_attention", unet, 24, 20).save(tmp_path)[1]
     save_file(load_file(own), own)
     refused("of self-attention", own)
     with pytest.raises(InputError, match="controlnet.*known here"):
-        EAdapter.load(unet, None, create_controller("controlnet", unet, None, 20).save(tmp_path)[0])
+        EAdapter.load(unet, None, new("controlnet", unet, None, 20).save(tmp_path)[0])
     other = EAdapter.create(unet, 24, 20).save(tmp_path)[1]
     save_file(load_file(other), other, {"controller": "telepathy"})
     refused("'telepathy'", other)

@@ -12,8 +12,9 @@ from PIL import Image
 import mien
 from mien.encoders import people
 from mien.face.blendshapes import INDEX
+from mien.pipelines.diffusers_names import to_pil
 from mien.pipelines.invent import TRIES, invent
-from mien.pipelines.portrait import PortraitPipeline, to_pil
+from mien.pipelines.portrait import PortraitPipeline
 from mien.types import Face, InputError
 from tests.pipelines.test_inputs import Looks, one_face
 

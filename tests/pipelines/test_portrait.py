@@ -11,12 +11,13 @@ import pytest
 import torch
 from PIL import Image
 
-from mien.backbones import AdapterSpec, load_backbone
+from mien.backbones import load_backbone
 from mien.models.autoencoder import PatchAutoencoder
 from mien.models.latents import as_text_to_image
 from mien.pipelines.inputs import choose_face
 from mien.pipelines.portrait import PortraitPipeline
 from mien.types import Face, InputError
+from mien.weights.adapters import AdapterSpec
 from tests import tiny
 
 

@@ -14,7 +14,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from mien.backbones import autoencoder_precision, load_backbone
-from mien.models.controllers import CONTROLLERS, create_controller
+from mien.models.controllers import CONTROLLERS, change_controller
 from mien.models.e_adapter import EAdapter
 from mien.pipelines.portrait import PortraitPipeline
 from mien.pipelines.schedulers import NEED_PACKAGES, scheduler_names
@@ -317,7 +317,7 @@ def test_scales_by_block_and_by_step(sd15) -> None:
 def test_an_adapter_folder_says_its_controller(sd15, name, tmp_path) -> None:
     backbone = load_backbone(str(sd15), "cpu")
     torch.manual_seed(0)
-    controller = create_controller(name, backbone.unet, 12, 9)
+    controller = change_controller(name, backbone.unet, EAdapter.create(backbone.unet, 12, 9))
     for parameter in controller.parameters():
         parameter.data.add_(0.2 * torch.randn_like(parameter))
     controller.save(tmp_path)

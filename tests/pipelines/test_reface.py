@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from mien.backbones import AdapterSpec, Backbone, load_backbone
+from mien.backbones import Backbone, load_backbone
 from mien.expressions.turning import turned
 from mien.face.align import box_matrix, invert, transform_points
 from mien.models.attention import times
@@ -17,6 +17,7 @@ from mien.models.e_adapter import EAdapter
 from mien.pipelines.inputs import Person
 from mien.pipelines.reface import RefacePipeline
 from mien.types import Face, InputError
+from mien.weights.adapters import AdapterSpec
 from tests import tiny
 from tests.face.faces import flat_landmarks
 from tests.pipelines.test_portrait import MeanColour

@@ -15,12 +15,12 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 
 from mien.models.adapter_files import read_adapter, read_controller
-from mien.models.attention import Injection, Scale, is_zero, layer_scale, resolve_scale
+from mien.models.attention import Scale, is_zero, layer_scale, resolve_scale
 from mien.models.branch import AdapterBranch, attention_layers, load_branch
 from mien.models.compound import CompoundProjection
 from mien.models.e_adapter import EAdapter, create_layers
@@ -37,16 +37,6 @@ if TYPE_CHECKING:
     from diffusers import ControlNetModel, UNet2DConditionModel
 
 CONTROLLERS = ("self_attention", "controlnet", "serial", "parallel")
-
-
-def create_controller(
-    name: str, unet: UNet2DConditionModel, identity_width: int | None, expression_width: int, **how: Any
-) -> EAdapter:
-    """A new adapter for this UNet, as ``EAdapter.create`` (`how`: its), under the controller of this name."""
-    check_name(name)
-    injection: Any = name if name in get_args(Injection) else "parallel"
-    adapter = EAdapter.create(unet, identity_width, expression_width, **how, controller=injection)
-    return adapter if adapter.controller == name else change_controller(name, unet, adapter)
 
 
 def change_controller(name: str, unet: UNet2DConditionModel, adapter: EAdapter) -> EAdapter:

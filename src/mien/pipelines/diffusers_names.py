@@ -14,13 +14,14 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from mien.backbones import OFFLOADS, AdapterSpec, Backbone
+from mien.backbones import OFFLOADS, Backbone
 from mien.files import write_text
 from mien.models.e_adapter import EAdapter
 from mien.models.folder import choose_device, quiet
 from mien.pipelines.arguments import one_of
 from mien.pipelines.lora import load_lora
 from mien.types import InputError
+from mien.weights.adapters import AdapterSpec
 
 StepEnd = Callable[[Any, int, Tensor, dict[str, Any]], Mapping[str, Any]]
 """``callback_on_step_end(pipe, i, t, {"latents": [b, c, h, w]})`` -> what of it is to be another; after every step."""

@@ -53,7 +53,7 @@ class PortraitGenerator:
         prompts: Sequence[str],
         seeds: Sequence[int],
     ) -> list[Image.Image]:
-        from mien.pipelines.portrait import to_pil
+        from mien.pipelines.diffusers_names import to_pil
 
         embeds = {}
         for branch, subjects in (("identity", identities), ("expression", expressions)):

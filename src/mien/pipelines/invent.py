@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from mien.encoders import people
-from mien.pipelines.portrait import PortraitPipeline, to_pil
+from mien.pipelines.diffusers_names import to_pil
+from mien.pipelines.portrait import PortraitPipeline
 from mien.types import InputError
 
 if TYPE_CHECKING:

@@ -34,7 +34,7 @@ from mien.warping.front import Front, front, seen
 from mien.warping.lips import shut_by, shut_in
 from mien.warping.matte import OUTER_LIPS
 from mien.warping.mouth import Mouth
-from mien.warping.target import REGIONS, Solver, at_rest, doubted, expressed, limits, mask, reading
+from mien.warping.target import REGIONS, Solver, at_rest, doubted, expressed, limits, mask, reading, shown
 
 SIDE = 256  # px of the close-up in which an expression is sought
 MARGIN = 1.7  # its width against that of the crop that the analyser reads
@@ -49,6 +49,7 @@ HIDDEN_MOUTH = "something in front of the face hides the mouth, which stays as i
 ASIDE = 0.25  # change of the gaze's readings from which words look somewhere; else eyes stay as they are
 SHOWN = 0.1  # coefficient from which a photo shows an expression of its own
 PUCKER, SNEER = 1.8, 5.0  # coefficients per blendshape that is named
+GAPES, GAPING = 0.4, 0.4  # of a jaw that a word opens farther than the first, the second share is held back
 TEETH = 0.01  # gap of the lips, of the height of the face, from which a mouth shows teeth
 PORTRAIT, HEADROOM = 1024, 2.5  # px of a portrait's side at most; its side against the face's height
 
@@ -316,7 +317,8 @@ class PhotoPipeline:
             value += part.weight * read
         if relative:
             # the sitter is doubted as the pictures are, so that their own picture brings back their own face
-            value = sitter.own - expressed(sitter.own, doubt / seen if seen else 1.0) + change
+            away = expressed(sitter.own, doubt / seen) if seen else shown(sitter.own, named)
+            value = sitter.own - away + change
             if not seen and np.abs(change[GAZE]).max() < ASIDE:
                 value[GAZE] = sitter.own[GAZE]
             value[:52] = np.clip(value[:52], 0, np.maximum(limits()[1], 1))
@@ -362,8 +364,10 @@ def _spoken(part: Part) -> FloatArray:
     a word calls a sneer is heard as a raised lip.
     """
     moves = blendshapes(part) - spoken_rest()
-    pucker = moves[INDEX["mouthPucker"]]
+    pucker, jaw = moves[INDEX["mouthPucker"]], moves[INDEX["jawOpen"]]
     moves[INDEX["mouthPucker"]] *= PUCKER
+    if part.word is not None:
+        moves[INDEX["jawOpen"]] -= GAPING * max(jaw - GAPES, 0)
     for side in ("Left", "Right"):
         press, dimple, frown, sneer, raised = (
             INDEX[name + side]
@@ -372,7 +376,7 @@ def _spoken(part: Part) -> FloatArray:
         moves[frown] += 0.7 * max(moves[press] - 0.8 * moves[dimple], 0)  # `labels.json`, unit 14
         moves[dimple] += 0.9 * max(pucker, 0)
         if part.word is not None:
-            moves[raised] -= 2 * moves[sneer]  # unit 9
+            moves[raised] -= 3.5 * moves[sneer]  # unit 9: the lip stays below the nose, and shut
             moves[sneer] *= SNEER
     return moves
 

@@ -23,8 +23,7 @@ from mien.models.sfsr import FRAMINGS
 from mien.pipelines.arguments import check_seed, check_text, whole
 from mien.pipelines.photo import MOST_TURNED, SMALLEST
 from mien.pipelines.photo_swap import SwapPipeline
-from mien.pipelines.reface import Scene
-from mien.pipelines.scenes import MIN_CONFIDENCE, find_scene
+from mien.pipelines.scenes import MIN_CONFIDENCE, Scene, find_scene
 from mien.pipelines.schedulers import choose_scheduler
 from mien.types import Face, InputError
 

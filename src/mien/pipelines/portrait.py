@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from mien.backbones import AdapterSpec, Backbone, FaceEncoder, load_backbone
+from mien.backbones import Backbone, FaceEncoder, load_backbone
 from mien.pipelines import arguments, schedulers
 from mien.pipelines.batches import in_batches
 from mien.pipelines.conditions import Texts, conditions_of, given_texts
@@ -23,11 +23,11 @@ from mien.pipelines.diffusers_names import (
     refuse,
     step_end,
 )
-from mien.pipelines.diffusers_names import to_pil as to_pil
 from mien.pipelines.inputs import Embedder, ExpressionLike, FaceChoice, Person, Picture, as_list
 from mien.pipelines.lead import as_start, check_lead, first_latents, lead_by_photo
 from mien.provenance import remember
 from mien.types import Face, InputError
+from mien.weights.adapters import AdapterSpec
 
 if TYPE_CHECKING:
     from mien.models.attention import Scale

@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from mien.backbones import AdapterSpec, Backbone, FaceEncoder, load_backbone
+from mien.backbones import Backbone, FaceEncoder, load_backbone
 from mien.models.attention import times
 from mien.models.sfsr import FRAMINGS, background_conditions
 from mien.pipelines.arguments import as_generators, check_seed, check_text, one_of, whole
@@ -30,16 +30,16 @@ from mien.pipelines.diffusers_names import (
     pictures_as,
     refuse,
     step_end,
+    to_pil,
 )
 from mien.pipelines.inputs import Embedder, ExpressionLike, FaceChoice, Person, Picture, as_list
-from mien.pipelines.portrait import PortraitPipeline, to_pil
-from mien.pipelines.scenes import Refaced as Refaced
-from mien.pipelines.scenes import Scene as Scene
-from mien.pipelines.scenes import find_scene, read_photo
+from mien.pipelines.portrait import PortraitPipeline
+from mien.pipelines.scenes import Refaced, Scene, find_scene, read_photo
 from mien.pipelines.schedulers import PLAIN_SCHEDULERS, reface_scheduler
 from mien.pixels import to_pixels
 from mien.provenance import remember
 from mien.types import ByteImage, Face, InputError
+from mien.weights.adapters import AdapterSpec
 
 if TYPE_CHECKING:
     from mien.models.attention import Scale

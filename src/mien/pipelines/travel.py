@@ -93,8 +93,8 @@ def travel(
     """
     from mien.pipelines.arguments import check_seed, whole
     from mien.pipelines.batches import in_batches
+    from mien.pipelines.diffusers_names import to_pil
     from mien.pipelines.inputs import Embedder
-    from mien.pipelines.portrait import to_pil
 
     positions(len(stops), frames)
     whole("batch_size", batch_size)

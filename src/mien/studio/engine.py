@@ -72,7 +72,7 @@ class Job:
             self.check()
             preview, now = None, time.monotonic()
             if backbone is not None and now - self._shown >= PREVIEW_EVERY and step < total:
-                from mien.pipelines.portrait import to_pil
+                from mien.pipelines.diffusers_names import to_pil
 
                 self._shown = now
                 preview = to_pil(backbone.decode(latents[:1]).cpu())[0]

@@ -17,7 +17,7 @@ from accelerate import PartialState
 from PIL import Image
 from torch import Tensor, nn
 
-from mien.backbones import AdapterSpec, Backbone, load_backbone
+from mien.backbones import Backbone, load_backbone
 from mien.diffusion.losses import network_error
 from mien.diffusion.schedule import Schedule
 from mien.files import write_text
@@ -26,10 +26,12 @@ from mien.models.compound import CompoundProjection
 from mien.models.controllers import change_controller
 from mien.models.e_adapter import EAdapter
 from mien.models.folder import recompute_activations
-from mien.pipelines.portrait import PortraitPipeline, to_pil
+from mien.pipelines.diffusers_names import to_pil
+from mien.pipelines.portrait import PortraitPipeline
 from mien.sheets import sheet as draw_sheet
 from mien.training.examples import Batch, Examples
 from mien.types import Conditions, InputError, NoisePredictor
+from mien.weights.adapters import AdapterSpec
 
 AdapterStart = str | dict[str, str] | None
 """Where an adapter starts: None: the backbone's own; a folder; or a file (or registry name) a branch."""

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from mien.data.records import TRAIN, Manifest
+from mien.data.records import TRAIN
 from mien.encoders.clip import ClipExpression
 from mien.encoders.compound import IdentityEncoder, JoinedIdentity, compound
 from mien.face.align import crop_matrix, transform_points, warp
@@ -26,6 +26,7 @@ from mien.models import sfsr
 from mien.models.sfsr import FRAMINGS, face_region
 from mien.pixels import to_pixels
 from mien.training.cache import Cache, Numbers
+from mien.training.examples import read_rows
 from mien.types import InputError
 
 if TYPE_CHECKING:
@@ -53,17 +54,14 @@ class Surroundings:
         recognisers: Sequence[str | IdentityEncoder] | None,
         framing: str,
     ) -> None:
-        self.manifest = manifest = Manifest.read(root)
+        self.manifest, triples = read_rows(Path(root), another=False)
+        manifest = self.manifest
         self.size, self.factor, self.framing = backbone.size, backbone.factor, framing
-        rows, names = manifest.kept(), manifest.values("identity")
-        train = np.array(manifest.values("split")) == TRAIN
+        rows, train = manifest.kept(), np.array(manifest.values("split")) == TRAIN
         self.drawn, self.kept = [r for r in rows if train[r]], [r for r in rows if not train[r]][:HELD]
         if not self.drawn:
             raise InputError(f"{root} holds no picture to train on: look at the reasons in its manifest.")
-        self.who = [row if name is None else name for row, name in enumerate(names)]
-        self.people: dict[Any, list[int]] = {}
-        for row in rows:
-            self.people.setdefault(self.who[row], []).append(row)
+        self.sources = {triple.target: triple.sources for triple in triples}
         identity: Any
         self.recognisers: Mapping[str, int] | None = None
         if recognisers is None:
@@ -92,8 +90,7 @@ class Surroundings:
         chosen = [self.drawn[i] for i in torch.randint(len(self.drawn), (count,), generator=rng).tolist()]
         sources = []
         for row, u in zip(chosen, torch.rand(count, generator=rng).tolist(), strict=True):
-            others = [other for other in self.people[self.who[row]] if other != row] or [row]
-            sources.append(others[int(u * len(others))])
+            sources.append(self.sources[row][int(u * len(self.sources[row]))])
         grow, jaw = (torch.empty(count).uniform_(*span, generator=rng) for span in (GROW, JAW))
         return self._show(chosen, sources, grow, jaw)
 
