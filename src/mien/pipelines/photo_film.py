@@ -16,9 +16,11 @@ euro filter (Casiez, Roussel and Vogel, CHI 2012). How far lips part is measured
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
 from mien.expressions.faces import blendshapes
 from mien.expressions.reading import at_rest as spoken_rest
@@ -237,10 +239,9 @@ class Puppet:
         further = apart - at_rest if self.relative else MATCHED * (apart - mouth.apart)
         wanted = max(mouth.apart + self.strength * further, 0.0)
         first, after = after[jaw], after.copy()
-        for _ in range(2):
-            made = parted(moved(mouth.on_line, self.before, after))
-            more = np.clip(after[jaw] + (wanted - made) / OPENS, first - JAW_REACH, first + JAW_REACH)
-            after[jaw] = np.clip(more, min(self.before[jaw], first), max(1.0, first))
+        made = parted(moved(mouth.on_line, self.before, after))
+        more = first + np.clip((wanted - made) / OPENS, -JAW_REACH, JAW_REACH)
+        after[jaw] = np.clip(more, min(self.before[jaw], first), max(1.0, first))
         made = parted(moved(mouth.on_line, self.before, after))
         farther = made - mouth.apart  # which is what shut lips take back
         return after, float(np.clip((made - wanted) / farther, 0, 1)) if farther > 0.1 else 0.0
@@ -279,14 +280,18 @@ def answer(sitter: Sitter, before: FloatArray) -> FloatArray:
     close = sitter.closeup
     crop, reader = align.crop_matrix(close.landmarks), load_reader()
     tries = np.concatenate([before[None], before + TRIED * np.eye(52)])
-    seen: list[FloatArray] = []
-    for start in range(0, len(tries), BATCH):
+
+    def read(some: FloatArray) -> list[FloatArray]:
         pictures = [
             draw(
                 close.image, close.landmarks, before, after, close.mouth, cells=CELLS, front=close.front
             ).image
-            for after in tries[start : start + BATCH]
+            for after in some
         ]
         said = reader(np.stack([align.warp(picture, crop) for picture in pictures]))
-        seen += [reading(*one) for one in zip(said.blendshapes, said.landmarks, strict=True)]
-    return np.asarray(((np.stack(seen[1:]) - seen[0]) / TRIED).T)
+        return [reading(*one) for one in zip(said.blendshapes, said.landmarks, strict=True)]
+
+    with ThreadPoolExecutor(2, initializer=torch.set_num_threads, initargs=(1,)) as both:
+        parts = both.map(read, np.array_split(tries, -(-len(tries) // BATCH)))
+    seen = np.stack([one for part in parts for one in part])
+    return np.asarray(((seen[1:] - seen[0]) / TRIED).T)
