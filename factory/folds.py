@@ -7,8 +7,10 @@
    mean is taken from both sides, so that beards, skin and age cannot pass for expressions. Pose and 16 components of
    light are nuisance; light is read off texels that no expression changes (nose, temples, outer cheeks), since people
    who squint mostly stand in the sun.
-3. Correct the weights of what a smile is made of by the London set's pairs (`pairs`): one person in one light, at rest
-   and smiling. These 52 pairs weigh more than 6,500 photographs.
+3. How far a smile slides skin beneath the mesh (`factory.sliding`), from the London set's pairs: one person in one
+   light, at rest and smiling.
+4. Correct the weights of what a smile is made of by the same pairs (`pairs`), the smile pulled back to where its skin
+   was. These 52 pairs weigh more than 6,500 photographs.
 
 Data: LFW (grey crops, research) and the even numbers of the Face Research Lab London Set (DeBruine and Jones 2017,
 CC-BY 4.0). UTKFace (non-commercial) gave no better result and is not used. The file holds regression weights: no
@@ -28,7 +30,8 @@ import numpy as np
 from PIL import Image
 
 from factory.faces.labels import Labeller
-from mien.face.blendshapes import FLIP, NAMES
+from factory.sliding import flows, slide
+from mien.face.blendshapes import FLIP, INDEX, NAMES
 from mien.warping.folds import SIZE
 from mien.warping.mesh import (
     LEFT_LOWER_LID,
@@ -41,6 +44,7 @@ from mien.warping.mesh import (
     UPPER_LIP,
     triangles,
 )
+from mien.warping.shapes import head
 
 DATA = Path(os.environ.get("MIEN_SHARED", "../shared")) / "data"
 OUT = Path(__file__).parents[1] / "src" / "mien" / "warping" / "folds.npz"
@@ -116,9 +120,9 @@ def layout(cache):
     return uv.astype(np.float32)
 
 
-def barycentric(uv):
-    """Triangle corners [size, size, 3] and weights for each texel of the layout; -1 outside."""
-    corner, weight = np.full((SIZE, SIZE, 3), -1), np.zeros((SIZE, SIZE, 3), np.float32)
+def barycentric(uv, size=SIZE):
+    """Triangle corners [size, size, 3] and weights for each texel of the layout `uv` px; -1 outside."""
+    corner, weight = np.full((size, size, 3), -1), np.zeros((size, size, 3), np.float32)
     for t in triangles():
         (xa, ya), (xb, yb), (xc, yc) = uv[t]
         area = (xb - xa) * (yc - ya) - (xc - xa) * (yb - ya)
@@ -143,12 +147,20 @@ def black_corners(grey):
     return cv2.dilate(np.isin(label, bad).astype(np.uint8), np.ones((5, 5))) > 0
 
 
-def lay(cache, tar, pad):
+def sampled(image, at, how, beyond):
+    """Values [n] of `image` at px `at` [n, 2], in parts as short as OpenCV takes; `beyond` its border."""
+    edge = {"borderMode": cv2.BORDER_CONSTANT, "borderValue": beyond}
+    return np.concatenate(
+        [cv2.remap(image, part[:, None], None, how, **edge)[:, 0] for part in np.array_split(at, 8)]
+    )
+
+
+def lay(cache, tar, pad, size=SIZE):
     """A tar's faces, kept in `cache`: texture [n, texels] uint8 (0: no picture there), shapes, pose, name."""
-    path = cache / f"{tar}.npz"
+    path = cache / (f"{tar}.npz" if size == SIZE else f"{tar}-{size}.npz")
     if path.exists():
         return dict(np.load(path))
-    corner, weight = barycentric(layout(cache).astype(float))
+    corner, weight = barycentric(layout(cache).astype(float) * size / SIZE, size)
     corner, weight = corner[corner[..., 0] >= 0], weight[corner[..., 0] >= 0]
     look, names, textures, shapes, poses = Labeller(), [], [], [], []
     for name, image in photographs(DATA / f"{tar}.tar"):
@@ -162,17 +174,16 @@ def lay(cache, tar, pad):
             continue
         points = face.landmarks[:468, :2].astype(np.float32) - pad
         grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
-        scale = SIZE / np.ptp(points[:, 1])
+        scale = size / np.ptp(points[:, 1])
         if scale < 0.7:
             grey, points = (
                 cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA),
                 points * scale,
             )
-        x, y = ((points[corner] * weight[..., None]).sum(1) - 0.5).T.reshape(2, -1, 1)
-        edge = {"borderMode": cv2.BORDER_CONSTANT}
-        value = np.maximum(cv2.remap(grey, x, y, cv2.INTER_LINEAR, **edge)[:, 0], 1)
+        at = (points[corner] * weight[..., None]).sum(1) - 0.5
         bad = black_corners(grey).astype(np.uint8)
-        value[cv2.remap(bad, x, y, cv2.INTER_NEAREST, borderValue=1, **edge)[:, 0] > 0] = 0
+        value = np.maximum(sampled(grey, at, cv2.INTER_LINEAR, 0), 1)
+        value[sampled(bad, at, cv2.INTER_NEAREST, 1) > 0] = 0
         names.append(name), textures.append(value), shapes.append(face.blendshapes), poses.append(pose)
     np.savez(path, name=names, texture=textures, shapes=shapes, pose=np.array(poses, np.float32))
     return dict(np.load(path))
@@ -272,16 +283,50 @@ def named(*starts):
     return [i for i, name in enumerate(NAMES) if name.startswith(starts)]
 
 
-def pairs(data):
-    """Changes of blendshapes [n, 52] and of log-luminance [n, texels] from rest to smile."""
+def twice(data):
+    """Rows of the people at rest, and of the same people smiling."""
     names = {str(name): i for i, name in enumerate(data["name"])}
     both = [n[:3] for n in names if n.endswith("_neutral.jpg") and n.replace("neutral", "smiling") in names]
-    rest, smile = ([names[f"{n}_{what}.jpg"] for n in both] for what in ("neutral", "smiling"))
+    return tuple([names[f"{n}_{what}.jpg"] for n in both] for what in ("neutral", "smiling"))
+
+
+def smiles(data):
+    """Change [people] of mouthSmile."""
+    rest, smile = twice(data)
+    both = data["shapes"][:, [INDEX["mouthSmileLeft"], INDEX["mouthSmileRight"]]].mean(1).astype(float)
+    return both[smile] - both[rest]
+
+
+def drawn(values, mask):
+    """Textures [n, size, size] of values [n, texels]; what lies outside is their mean."""
+    textures = np.repeat(values.mean(1, keepdims=True), mask.size, 1).reshape(-1, *mask.shape)
+    textures[:, mask] = values
+    return textures.astype(np.float32)
+
+
+def sliding(cache, uv):
+    """See `factory.sliding.slide`: [2 SIZE, 2 SIZE, 2]."""
+    data, fine = lay(cache, "london-dev", 0, 2 * SIZE), 2 * SIZE
+    mask = barycentric(uv.astype(float) * 2, fine)[0][..., 0] >= 0
+    rest, smile = (drawn(data["texture"][rows], mask) for rows in twice(data))
+    return slide(flows(rest, smile), smiles(data), uv / SIZE)
+
+
+def pairs(data, texture, field):
+    """Changes of blendshapes [n, 52] and of log-luminance [n, texels] from rest to smile, where the skin was at rest;
+    `field`: of `sliding`."""
+    rest, smile = twice(data)
     shapes, light = data["shapes"].astype(float), LOG[data["texture"]]
-    return shapes[smile] - shapes[rest], light[smile] - light[rest]
+    by = cv2.resize(field, (SIZE, SIZE), interpolation=cv2.INTER_AREA) * SIZE
+    y, x = np.mgrid[:SIZE, :SIZE]
+    back = []
+    for smiling, much in zip(drawn(light[smile], texture.mask), smiles(data), strict=True):
+        at = (np.stack([x, y], 2) + much * by).astype(np.float32)
+        back.append(cv2.remap(smiling, at, None, cv2.INTER_LINEAR)[texture.mask])
+    return shapes[smile] - shapes[rest], np.stack(back) - light[rest]
 
 
-def corrected(weights, shapes, change, texture, penalty=0.5):
+def corrected(weights, shapes, change, texture, penalty=1.5):
     """`weights` with a smile's parts moved so that they explain the pairs: ridge of what is left over."""
     left = texture.flat(change) - shapes @ weights
     smile = named(*SMILE)
@@ -293,6 +338,13 @@ def corrected(weights, shapes, change, texture, penalty=0.5):
     return weights + symmetric(added, texture)
 
 
+def in_head(moves, uv):
+    """`moves` [468, 2] px of the layout as cm on the model's head, y up."""
+    at = head()[0][:468, :2]
+    size = np.sqrt(((at - at.mean(0)) ** 2).sum() / ((uv - uv.mean(0)) ** 2).sum())
+    return (moves * size * [1, -1]).astype(np.float32)
+
+
 def main(cache):
     cv2.setNumThreads(1)
     cache.mkdir(parents=True, exist_ok=True)
@@ -300,7 +352,8 @@ def main(cache):
     texture = Texture(uv)
     weights = REST * within_people(lay(cache, "lfw-gray-000", 40), texture)
     weights[named(*EYES)] = 0
-    weights = corrected(weights, *pairs(lay(cache, "london-dev", 0)), texture)
+    field = sliding(cache, uv)
+    weights = corrected(weights, *pairs(lay(cache, "london-dev", 0), texture, field), texture)
     kept = [
         0.6 if name.startswith("browDown") else 0.15 for name in NAMES
     ]  # lowered brows: it is mostly shade
@@ -314,6 +367,7 @@ def main(cache):
         shares=np.round(texture.weight[texture.mask] * 255).astype(np.uint8),
         weights=np.round(weights / scale[:, None]).astype(np.int8),
         scale=scale.astype(np.float32),
+        slide=in_head(cv2.remap(field, 2 * uv[:, None] - 0.5, None, cv2.INTER_LINEAR)[:, 0] * SIZE, uv),
     )
     print(OUT, OUT.stat().st_size, "bytes")
 

@@ -210,12 +210,7 @@ def upper_atlas(mean: np.ndarray, weight: np.ndarray, arch: np.ndarray) -> tuple
         (xt, yt), (xb, yb) = arch[k], arch[9 + k]
         seam = np.abs(columns - (xb + (xt - xb) * (rows - yb) / (yt - yb))) / 2.4
         enamel *= 1 - (0.30 * np.exp(-(seam**2)) * (rows > yt - 4))[..., None]
-    for k in range(1, 7):
-        x, y = 0.5 * (arch[18 + k] + arch[26 + k])
-        x, y = x + (3.5 - k) * 3.0, y - 0.24 * (arch[18 + k, 1] - arch[26 + k, 1])
-        slant = columns - x - 0.12 * (rows - y) * np.sign(3.5 - k)
-        enamel += (30 * np.exp(-((slant / 4.0) ** 2) - ((rows - y) / 9.0) ** 2))[..., None]
-        enamel += (10 * np.exp(-((slant / 8.0) ** 2) - ((rows - y - 12) / 22.0) ** 2))[..., None]
+    enamel = model_crowns(enamel, arch)
     # gum: the average's own where enough mouths show it, painted above
     above = np.clip((gum_line[None] - rows) / 5 + 0.5, 0, 1)
     trust = cv2.GaussianBlur(np.clip((weight - 5) / 6, 0, 1).astype(np.float32), (0, 0), 2.5)
@@ -232,6 +227,43 @@ def upper_atlas(mean: np.ndarray, weight: np.ndarray, arch: np.ndarray) -> tuple
     alpha = cv2.resize(alpha, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA)
     rgba = np.dstack([np.clip(colour, 0, 255), alpha]).astype(np.uint8)
     return rgba, np.clip(share * 255, 0, 255).astype(np.uint8)
+
+
+NECK, TIP = (
+    np.array([1.0, 0.975, 0.91]),
+    np.array([0.96, 0.965, 0.975]),
+)  # dentine shows through, or nothing behind
+CANINE = np.array([1.0, 0.98, 0.93])
+
+
+def model_crowns(enamel: np.ndarray, arch: np.ndarray) -> np.ndarray:
+    """What averaging took from `enamel` [HEIGHT, WIDTH, 3]: crowns that are round, warm at the neck and translucent at
+    the edge, and wet: light along the ridges at both sides of each."""
+    rows, columns = np.mgrid[0:HEIGHT, 0:WIDTH].astype(np.float32)
+    rough = np.random.default_rng(5).standard_normal((HEIGHT, WIDTH)).astype(np.float32)
+    rough = cv2.GaussianBlur(0.5 * (rough + rough[:, ::-1]), (0, 0), sigmaX=1.6, sigmaY=5.0)
+    rough = np.clip(1 + 0.6 * rough / rough.std(), 0, 2)
+    out = enamel.copy()
+    for k in range(8):
+        (xt, yt), (xb, yb) = 0.5 * (arch[k] + arch[k + 1]), 0.5 * (arch[9 + k] + arch[10 + k])
+        half = 0.5 * (arch[10 + k, 0] - arch[9 + k, 0])
+        top, bottom = arch[26 + k, 1], arch[18 + k, 1]
+        across = (columns - xb - (xt - xb) * (rows - yb) / (yt - yb)) / half  # -1 to 1
+        down = (rows - top) / (bottom - top)  # 0 at the gum, 1 at the edge
+        mine = np.clip((1.02 - np.abs(across)) * half / 2, 0, 1)[..., None]
+        gain = np.ones((HEIGHT, WIDTH, 3)) if k in (2, 3, 4, 5) else np.tile(CANINE, (HEIGHT, WIDTH, 1))
+        gain *= (1 - 0.2 * np.clip((np.abs(across) - 0.45) / 0.55, 0, 1) ** 2)[..., None]
+        gain *= NECK ** np.clip(1 - down / 0.5, 0, 1)[..., None]
+        gain *= TIP ** np.clip((down - 0.78) / 0.17, 0, 1)[..., None]
+        out *= 1 + mine * (gain - 1)
+        inner = np.sign(3.5 - k)  # towards the middle line
+        ridges = ((0.5, 34.0), (-0.52, 26.0)) if k in (3, 4) else ((0.36, 34.0),)
+        for at, strength in ridges:
+            slant = (across - inner * (at + 0.1 * (0.4 - down))) * half
+            shine = np.exp(-((slant / (0.09 * half + 1.2)) ** 2) - ((down - 0.4) / 0.2) ** 2) * rough
+            soft = np.exp(-((slant / (0.3 * half)) ** 2) - ((down - 0.45) / 0.3) ** 2)
+            out += (mine[..., 0] * (strength * shine + 10 * soft))[..., None]
+    return out
 
 
 def even(mean: np.ndarray, arch: np.ndarray, gum_line: np.ndarray, edge_line: np.ndarray) -> np.ndarray:
@@ -300,10 +332,10 @@ def back_teeth(rgba: np.ndarray, share: np.ndarray, arch: np.ndarray) -> tuple[n
     x0, x1, y0, y1 = xb + 3, arch[11, 0], arch[27, 1], arch[19, 1]
     left, parts = xb, []
     for width, gum, edge, gain in (
-        (37, 118, 184, 0.92),
-        (29, 121, 179, 0.80),
-        (26, 124, 174, 0.64),
-        (20, 126, 169, 0.46),
+        (37, 118, 184, 0.95),
+        (29, 121, 179, 0.88),
+        (26, 124, 174, 0.76),
+        (20, 126, 169, 0.6),
     ):
         parts.append(((x0, x1, y0, y1), (left - width, left + 1, gum, edge), gain))
         left -= width

@@ -12,6 +12,7 @@ from mien.face.blendshapes import FLIP, NAMES
 from mien.types import ByteImage, FloatArray
 from mien.warping import folds
 from mien.warping.mesh import LEFT_LOWER_LID, LEFT_UPPER_LID, LOWER_LIP, OVAL, UPPER_LIP
+from mien.warping.shapes import head
 
 REST = np.zeros(52)
 SIDE, SCALE, OFFSET = 400, 1.7, 40.0
@@ -129,3 +130,15 @@ def test_a_face_that_is_cut_off_or_elsewhere(landmarks: FloatArray, noise: ByteI
 
 def test_the_file_is_small() -> None:
     assert Path(folds.__file__).with_name("folds.npz").stat().st_size < 1_000_000
+
+
+def test_a_smile_takes_the_skin_of_its_own_cheek_out_and_up() -> None:
+    """By millimetres on the cheek, and not at lids, lips and outline."""
+    landmarks = 40 * head()[0] * [1, -1, -1] + [300, 300, 0]
+    one_sided = np.zeros(52)
+    one_sided[NAMES.index("mouthSmileLeft")] = 1.0
+    moves = folds.slid(landmarks, REST, one_sided) / 40
+    left, right = moves[425], moves[205]  # cheeks
+    assert 0.1 < left[0] < 0.5 and -0.5 < left[1] < -0.05 and np.abs(right).max() < 0.05
+    assert np.abs(moves[list(OVAL + UPPER_LIP + LOWER_LIP + LEFT_LOWER_LID)]).max() < 0.02
+    np.testing.assert_allclose(folds.slid(landmarks, one_sided, REST), -40 * moves)

@@ -128,3 +128,14 @@ def test_eyes_close_alike_unless_one_winks_and_keep_their_lids_curves(right: flo
         before, now = (p[list(lower)] - p[list(upper)] for p in (landmarks, there))
         ratio = np.linalg.norm(now[1:-1], axis=1) / np.linalg.norm(before[1:-1], axis=1)
         assert np.ptp(ratio) < 1e-6
+
+
+def test_eyes_that_smile_narrow_from_below() -> None:
+    landmarks = photographed(np.eye(3))
+    strengths = {"eyeSquint": 0.3, "mouthSmile": 0.9}
+    smile = np.array([strengths.get(n.removesuffix("Left").removesuffix("Right"), 0.0) for n in NAMES])
+    moves = moved(landmarks, np.zeros(52), smile)[:, 1] - landmarks[:, 1]
+    corner = moves[[mesh.LEFT_UPPER_LID[0], mesh.LEFT_UPPER_LID[-1]]].mean()
+    falls, rises = moves[LEFT_LID] - corner, corner - moves[374]
+    opening = landmarks[374, 1] - landmarks[LEFT_LID, 1]
+    assert 0.05 * opening < rises < 0.3 * opening and falls < rises / 2

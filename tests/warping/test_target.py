@@ -20,6 +20,7 @@ from mien.warping.target import (
     mask,
     reading,
     response,
+    shown,
 )
 
 ALL = np.ones(57)
@@ -62,6 +63,18 @@ def test_a_picture_is_believed_the_more_the_more_it_shows() -> None:
     step = response().spread[brow]
     assert expressed(still, doubted(still))[brow] < 0.4 * step
     assert expressed(grin, doubted(grin))[brow] > 0.7 * step
+
+
+def test_wide_eyes_and_high_brows_of_a_still_face_are_the_person_s() -> None:
+    """A word makes no eyes narrower that stand wide open at rest; brows count once the mouth shows surprise too."""
+    brow, squint = INDEX["browInnerUp"], INDEX["eyeSquintLeft"]
+    still = wanting(browInnerUp=0.7, eyeSquintLeft=0.05)
+    named = np.array([name.startswith(("mouthSmile", "eyeSquint")) for name in NAMES])
+    assert shown(still, named)[squint] == 0 and shown(still, named)[brow] < 0.05
+    surprised = wanting(browInnerUp=0.7, jawOpen=0.6, eyeWideLeft=0.4, eyeWideRight=0.4)
+    assert shown(surprised, named)[brow] > 0.3 and shown(surprised, named)[INDEX["jawOpen"]] > 0.4
+    named[brow] = True
+    assert shown(still, named)[brow] > 0.3
 
 
 def test_regions_share_no_reading_and_together_are_all() -> None:

@@ -18,11 +18,11 @@ from mien.cli.console import choice, print_json, tell
 from mien.cli.pictures import expression_files, files, keep, keep_tables, remind, spare
 
 if TYPE_CHECKING:
-    from mien.making.filming import Report
+    from mien.making.filming import Report, Resting
     from mien.making.photographs import Photographs
-    from mien.pipelines.photo_film import Puppet, Rest
+    from mien.pipelines.photo import Sitter
+    from mien.pipelines.photo_film import Puppet
     from mien.pipelines.photo_retouch import Recast, Retouch
-    from mien.types import ByteImage, Face
 
 INTERRUPTED = 130
 STILL = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".tif", ".tiff", ".heic", ".heif", ".avif")
@@ -240,7 +240,7 @@ def _record(how: dict[str, Any]) -> Report:
 
     with Footage(how["source"], filming.LOOKED_AT) as footage:
         choose = filming.Chooser(how["face"], str(how["source"]), how["tell"])
-        rest = filming.resting(footage, choose)[0]
+        rest = filming.resting(footage, choose).rest
         with bar(footage.count, how["quiet"]) as progress:
             moves, report = filming.record(footage, rest, choose, progress)
     write_motion(how["motion"], moves)
@@ -255,41 +255,45 @@ def _change(how: dict[str, Any]) -> Report:
         footage.first()
         photographs = _photographs(how)
         choose = filming.Chooser(how["face"], str(how["source"]), how["tell"])
-        rest, face, image = filming.resting(footage, choose)
+        person = filming.resting(footage, choose)
         changed: Recast | Retouch
         if how["identity"] is not None:
-            changed, told = _recast(how, photographs, rest, face)
+            changed, told = _recast(how, photographs, person)
         else:
-            changed, told = _retouch(how, photographs, face, image)
+            changed, told = _retouch(how, photographs, person)
         settings = {**photographs.settings, **told, "smooth": how["smooth"]}
         with bar(footage.count, how["quiet"]) as progress:
             return filming.change(footage, changed, how["output"], settings, choose, how["audio"], progress)
 
 
-def _retouch(
-    how: dict[str, Any], photographs: Photographs, face: Face, image: ByteImage
-) -> tuple[Retouch, Any]:
+def _calm(photographs: Photographs, person: Resting) -> Sitter:
     from PIL import Image
 
-    from mien.expressions.spec import parse
     from mien.face.subject import Subject
+
+    return photographs.pipe.sit(Subject(Image.fromarray(person.image), person.face))
+
+
+def _retouch(how: dict[str, Any], photographs: Photographs, person: Resting) -> tuple[Retouch, Any]:
+    from mien.expressions.spec import parse
     from mien.pipelines.photo_retouch import Retouch
 
     asked = parse(how["expression"])
-    sitter = photographs.pipe.sit(Subject(Image.fromarray(image), face))
+    sitter = _calm(photographs, person)
     wanted = photographs.target(asked).expression
     chosen = {name: how[name] for name in ("strength", "region", "smooth")}
     told = "a picture" if any(part.picture for part in asked.parts) else asked.text
     relative = how["relative"] is not False
-    return Retouch(photographs.pipe, sitter, wanted, relative=relative, **chosen), {"expression": told}
+    retouch = Retouch(photographs.pipe, sitter, wanted, relative=relative, teeth=person.widest, **chosen)
+    return retouch, {"expression": told}
 
 
-def _recast(how: dict[str, Any], photographs: Photographs, rest: Rest, face: Face) -> tuple[Recast, Any]:
+def _recast(how: dict[str, Any], photographs: Photographs, person: Resting) -> tuple[Recast, Any]:
     from mien.making.filming import sit
     from mien.pipelines.photo_retouch import Recast
 
     sitter = sit(photographs, how["identity"], how["size"])
-    return Recast(sitter, rest, face, how["smooth"]), {"task": "identity"}
+    return Recast(sitter, person.rest, _calm(photographs, person), how["smooth"]), {"task": "identity"}
 
 
 def _live(how: dict[str, Any]) -> Report:
@@ -333,12 +337,14 @@ def _photographs(how: dict[str, Any]) -> Photographs:
 def _puppet(how: dict[str, Any], photographs: Photographs) -> Puppet:
     """The photo, ready to be moved."""
     from mien.making.filming import sit
+    from mien.pipelines.photo import HIDDEN_MOUTH
     from mien.pipelines.photo_film import Puppet
 
+    sitter = sit(photographs, how["source"], how["size"])
+    if how["region"] in ("mouth", "all") and sitter.hides_mouth:
+        how["tell"](f"{how['source']}: {HIDDEN_MOUTH}.")
     chosen = {name: how[name] for name in ("strength", "region", "pose", "smooth")}
-    return Puppet(
-        sit(photographs, how["source"], how["size"]), relative=how["relative"] is not False, **chosen
-    )
+    return Puppet(sitter, relative=how["relative"] is not False, **chosen)
 
 
 def _settings(photographs: Photographs, puppet: Puppet) -> dict[str, Any]:

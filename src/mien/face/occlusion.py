@@ -19,7 +19,6 @@ from mien import weights
 from mien.face.network import fold, read_network
 from mien.types import FloatArray
 
-HEIGHT, WIDTH = 176, 160  # px of the crop
 CHANNELS = 7  # colours against the skin's, and where lids, brows, lips and the face's oval are
 
 

@@ -24,6 +24,7 @@ import torch
 from PIL import Image
 
 from mien.expressions.motion import Motion
+from mien.face.landmarks import eye_distance
 from mien.face.track import Tracker
 from mien.images import read_image
 from mien.making.footage import Footage, Shot
@@ -158,8 +159,19 @@ def follow(choose: Chooser) -> Tracker:
     return Tracker(choose, vector)
 
 
-def resting(footage: Footage, choose: Chooser) -> tuple[Rest, Face, ByteImage]:
-    """The rest of a film's person, estimated from frames of all of it, and their calmest face with its frame.
+@dataclass(frozen=True)
+class Resting:
+    """A film's person: their rest; face: their calmest, image: its frame [H, W, 3] uint8; widest: the frame in which
+    their lips are farthest apart, and its landmarks [478, 3] px."""
+
+    rest: Rest
+    face: Face
+    image: ByteImage
+    widest: tuple[ByteImage, FloatArray]
+
+
+def resting(footage: Footage, choose: Chooser) -> Resting:
+    """The rest of a film's person, estimated from frames of all of it.
 
     Raises:
         InputError: no face is found in them.
@@ -167,6 +179,7 @@ def resting(footage: Footage, choose: Chooser) -> tuple[Rest, Face, ByteImage]:
     faces: list[Face] = []
     track = follow(choose)
     best: tuple[float, Face, ByteImage] | None = None
+    widest: tuple[float, ByteImage, FloatArray] | None = None
     for shot in ahead(footage.sampled(), 2):
         face = track(shot.image)
         if face is not None:
@@ -174,12 +187,17 @@ def resting(footage: Footage, choose: Chooser) -> tuple[Rest, Face, ByteImage]:
             moving = float(np.abs(expressed(reading(face.blendshapes, face.landmarks))[:52]).sum())
             if best is None or moving < best[0]:
                 best = moving, face, shot.image
-    if best is None:
+            gap = float(
+                np.linalg.norm(face.landmarks[14] - face.landmarks[13]) / eye_distance(face.landmarks)
+            )
+            if widest is None or gap > widest[0]:
+                widest = gap, shot.image, face.landmarks
+    if best is None or widest is None:
         raise InputError(
             f"{footage.name}: no face was found in any of {footage.count or 'its'} frames: use a film in which a face "
             "is large and well lit"
         )
-    return rest_of(faces), best[1], best[2]
+    return Resting(rest_of(faces), *best[1:], widest[1:])
 
 
 def prepared(
@@ -196,13 +214,13 @@ def prepared(
     with one_thread_each(), ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(1,)) as other:
         sought = other.submit(resting, footage, choose)
         puppet = make()
-        rest, face, image = sought.result()
-    puppet.rest(rest)
+        person = sought.result()
+    puppet.rest(person.rest)
     if relative is None:
         sitter, recognise = puppet.sitter, load_scorer().recognise
         seen = [
             recognise(Image.fromarray(shown), its)
-            for shown, its in ((sitter.image, sitter.face), (image, face))
+            for shown, its in ((sitter.image, sitter.face), (person.image, person.face))
         ]
         relative = float((seen[0] - seen[1]).norm()) > SAME
     puppet.relative = relative
@@ -262,7 +280,7 @@ def change(
         face = track(shot.image)
         if face is None:
             return False, lambda: shot.image
-        seen = retouch.follow(face, float(shot.time))
+        seen = retouch.follow(shot.image, face, float(shot.time))
         return True, lambda: retouch.draw(shot.image, seen)
 
     height, width = footage.first().image.shape[:2]

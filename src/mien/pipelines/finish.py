@@ -107,7 +107,7 @@ def drawn_mask(result: Expressed) -> FloatArray:
     sitter, sought = result.sitter, result.sought
     landmarks = sitter.face.landmarks
     found = landmarks, sought.before, sought.after
-    levels = invented(result.drawn, sitter.image, *found, shut=sought.shut, front=sitter.front)
+    levels = invented(result.drawn, sitter.image, *found, sitter.mouth, shut=sought.shut, front=sitter.front)
     mask = np.zeros(sitter.image.shape[:2], np.float32)
     if levels.size:
         width = max(1, round(GROWN * float(np.ptp(landmarks[:, 1]))))

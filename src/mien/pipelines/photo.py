@@ -34,7 +34,7 @@ from mien.warping.front import Front, front, seen
 from mien.warping.lips import shut_by, shut_in
 from mien.warping.matte import OUTER_LIPS
 from mien.warping.mouth import Mouth
-from mien.warping.target import REGIONS, Solver, at_rest, doubted, expressed, limits, mask, reading
+from mien.warping.target import REGIONS, Solver, at_rest, doubted, expressed, limits, mask, reading, shown
 
 SIDE = 256  # px of the close-up in which an expression is sought
 MARGIN = 1.7  # its width against that of the crop that the analyser reads
@@ -44,10 +44,12 @@ MOST_TURNED = 40.0  # degrees of yaw or pitch: beyond, half of the face is hidde
 SMALLEST = 16.0  # px between the outer corners of the eyes
 STRONGEST = 1.5  # of a strength
 GAZE = [NAMES.index(name) for name in NAMES if name.startswith("eyeLook")]
-HIDDEN = 0.5  # share of the lips from which a mouth is hidden
+HIDDEN = 0.5  # of a mouth or an eye: covered by more than this share, it counts as hidden
+HIDDEN_MOUTH = "something in front of the face hides the mouth, which stays as it is"
 ASIDE = 0.25  # change of the gaze's readings from which words look somewhere; else eyes stay as they are
 SHOWN = 0.1  # coefficient from which a photo shows an expression of its own
 PUCKER, SNEER = 1.8, 5.0  # coefficients per blendshape that is named
+GAPES, GAPING = 0.4, 0.4  # of a jaw that a word opens farther than the first, the second share is held back
 TEETH = 0.01  # gap of the lips, of the height of the face, from which a mouth shows teeth
 PORTRAIT, HEADROOM = 1024, 2.5  # px of a portrait's side at most; its side against the face's height
 
@@ -115,13 +117,25 @@ class Sitter:
     def mouth(self) -> Mouth:
         return Mouth(self.image, self.face.landmarks, self.teeth)
 
+    @property
+    def hides_mouth(self) -> bool:
+        """Whether something in front of the face hides its mouth, which then stays as it is."""
+        return self.front is not None and self.front.share(OUTER_LIPS) > HIDDEN
+
+    def changed(self, **changes: Any) -> Sitter:
+        """The same face with another `image`, `face` or `teeth`; what was found of it is not sought again."""
+        kept = {"found"} if {"face", "teeth"} & changes.keys() else {"found", "mouth"}
+        other = replace(self, **changes)
+        other.__dict__.update({name: value for name, value in self.__dict__.items() if name in kept})
+        return other
+
     def bare(self) -> tuple[Sitter, FloatArray | None]:
         """The sitter without glasses and with nothing in front, as far as it could be taken away; where something still
         hides the face, [H, W] float32 0 to 1."""
         if self.front is None:
             return self, None
-        free = replace(self, image=self.front.plate)
-        free.__dict__.update(found=None, mouth=self.mouth)
+        free = self.changed(image=self.front.plate)
+        free.__dict__["found"] = None
         return free, self.front.hidden()
 
     def drawn(self, sought: Sought, turn: FloatArray | None = None) -> Drawn:
@@ -146,7 +160,7 @@ class Sitter:
         matrix = np.array([[zoom, 0, -zoom * box[0]], [0, zoom, -zoom * box[1]]])
         landmarks = align.transform_points(self.face.landmarks, matrix)
         face = replace(self.face, landmarks=landmarks, box=bounding_box(landmarks))
-        return Sitter(np.asarray(part.resize(size, Image.Resampling.LANCZOS)), face, self.teeth)
+        return self.changed(image=np.asarray(part.resize(size, Image.Resampling.LANCZOS)), face=face)
 
 
 @dataclass(frozen=True)
@@ -303,7 +317,8 @@ class PhotoPipeline:
             value += part.weight * read
         if relative:
             # the sitter is doubted as the pictures are, so that their own picture brings back their own face
-            value = sitter.own - expressed(sitter.own, doubt / seen if seen else 1.0) + change
+            away = expressed(sitter.own, doubt / seen) if seen else shown(sitter.own, named)
+            value = sitter.own - away + change
             if not seen and np.abs(change[GAZE]).max() < ASIDE:
                 value[GAZE] = sitter.own[GAZE]
             value[:52] = np.clip(value[:52], 0, np.maximum(limits()[1], 1))
@@ -319,8 +334,9 @@ class PhotoPipeline:
         return np.asarray(image), choose_face(self._analyse(image), which, name)
 
 
-def focused(sitter: Sitter, wanted: Wanted, strength: float, region: str) -> Wanted:
-    """`wanted` at a strength, in a region of the face.
+def focused(sitter: Sitter, wanted: Wanted, strength: float, region: str, stays: bool = True) -> Wanted:
+    """`wanted` at a strength, in a region of the face. stays: a mouth that something hides does so; not where another
+    person's face is laid over it.
 
     Raises:
         InputError: there is no such region, or the strength is out of range.
@@ -332,11 +348,10 @@ def focused(sitter: Sitter, wanted: Wanted, strength: float, region: str) -> Wan
     value = sitter.own + strength * (wanted.value - sitter.own)
     shut = wanted.shut * min(strength, 1.0) if region in ("mouth", "all") else 0.0
     weight = wanted.weight * mask(region)
-    if region in ("mouth", "all") and sitter.front is not None and sitter.front.share(OUTER_LIPS) > HIDDEN:
-        warnings.warn(
-            "something in front of the face hides the mouth, which stays as it is: use a photo that shows it",
-            stacklevel=2,
-        )
+    if stays and region in ("mouth", "all") and sitter.hides_mouth:
+        moves = np.abs(weight * (value - sitter.own))[:52] * mask("mouth")[:52]
+        if moves[slice(None) if wanted.named is None else wanted.named].max(initial=0) > SHOWN:
+            warnings.warn(f"{HIDDEN_MOUTH}: use a photo that shows it", stacklevel=2)
         weight, shut = weight * (1 - mask("mouth")), 0.0
     return replace(wanted, value=value, weight=weight, shut=shut)
 
@@ -349,8 +364,10 @@ def _spoken(part: Part) -> FloatArray:
     a word calls a sneer is heard as a raised lip.
     """
     moves = blendshapes(part) - spoken_rest()
-    pucker = moves[INDEX["mouthPucker"]]
+    pucker, jaw = moves[INDEX["mouthPucker"]], moves[INDEX["jawOpen"]]
     moves[INDEX["mouthPucker"]] *= PUCKER
+    if part.word is not None:
+        moves[INDEX["jawOpen"]] -= GAPING * max(jaw - GAPES, 0)
     for side in ("Left", "Right"):
         press, dimple, frown, sneer, raised = (
             INDEX[name + side]
@@ -359,7 +376,7 @@ def _spoken(part: Part) -> FloatArray:
         moves[frown] += 0.7 * max(moves[press] - 0.8 * moves[dimple], 0)  # `labels.json`, unit 14
         moves[dimple] += 0.9 * max(pucker, 0)
         if part.word is not None:
-            moves[raised] -= 2 * moves[sneer]  # unit 9
+            moves[raised] -= 3.5 * moves[sneer]  # unit 9: the lip stays below the nose, and shut
             moves[sneer] *= SNEER
     return moves
 

@@ -27,7 +27,7 @@ from mien.face import align
 from mien.face.analyze import BATCH, load_reader
 from mien.face.blendshapes import INDEX, NAMES
 from mien.face.subject import Subject
-from mien.pipelines.photo import CELLS, Sitter, Wanted, focused
+from mien.pipelines.photo import CELLS, Sitter, Sought, Wanted, focused
 from mien.types import ByteImage, Face, FloatArray
 from mien.warping.draw import draw
 from mien.warping.shapes import MOST_TURN
@@ -210,17 +210,8 @@ class Puppet:
 
     def draw(self, moved: Moved) -> ByteImage:
         """The photo so moved, [H, W, 3] uint8; any thread may draw any frame."""
-        sitter = self.sitter
-        front = None if moved.turn.any() else sitter.front
-        return draw(
-            sitter.image,
-            sitter.face.landmarks,
-            self.before,
-            moved.after,
-            sitter.mouth,
-            moved.turn,
-            front=front,
-        ).image
+        turn = moved.turn if self.pose else None
+        return self.sitter.drawn(Sought(self.before, moved.after), turn).image
 
 
 def facelike(after: FloatArray, before: FloatArray) -> FloatArray:

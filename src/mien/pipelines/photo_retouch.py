@@ -13,10 +13,11 @@ import numpy as np
 from mien.expressions.spec import Expression
 from mien.face.blendshapes import NAMES
 from mien.face.landmarks import eye_distance
-from mien.pipelines.photo import PhotoPipeline, Sitter, focused, seek
+from mien.pipelines.photo import PhotoPipeline, Sitter, Sought, focused, seek
 from mien.pipelines.photo_film import FASTER, SLOWEST, OneEuro, Puppet, Rest, facelike
 from mien.types import ByteImage, Face, FloatArray
 from mien.warping.draw import draw
+from mien.warping.front import HEIGHT, WIDTH, front, seen
 from mien.warping.lips import lip_gap
 from mien.warping.mouth import Mouth
 from mien.warping.shapes import moved
@@ -40,12 +41,43 @@ FELT = np.array([name.startswith(FEELINGS) for name in NAMES])  # shows a feelin
 SLIGHT = 0.6  # units (90 between the outer eye corners): lips less apart are as good as shut
 
 
+FAINT = 0.02  # probability that is nothing
+COMES = 0.6, 0.1  # seconds in which glasses, and other things in front of a face, are taken for there or gone
+
+
 @dataclass(frozen=True)
 class Seen:
-    """A frame's face, steadied: landmarks [478, 3] px and coefficients [52], of whoever is drawn."""
+    """A frame's face, steadied: landmarks [478, 3] px; coefficients [52] of whoever is drawn; found: what lies in front
+    of it, see `mien.warping.front.seen`."""
 
     landmarks: FloatArray
     shapes: FloatArray
+    found: FloatArray | None = None
+
+
+class InFront:
+    """What lies in front of a film's face, steadied: what comes and goes fades, and glasses are worn throughout or not
+    at all. glasses: whether they are worn."""
+
+    def __init__(self, glasses: bool) -> None:
+        from mien.face.occlusion import load_reader
+
+        self._glasses, self._read = glasses, load_reader()
+        self._found: FloatArray | None = None
+        self._time = 0.0
+
+    def __call__(self, image: ByteImage, landmarks: FloatArray, seconds: float) -> FloatArray | None:
+        """In a frame [H, W, 3] uint8 with `landmarks` [478, 3] px: see `mien.warping.front.seen`."""
+        found = seen(image, landmarks, self._read)
+        if found is None:
+            found = np.zeros((2, HEIGHT, WIDTH), np.float32)
+        found[0] *= self._glasses
+        passed, self._time = seconds - self._time, seconds
+        if self._found is not None and 0 < passed < 1:
+            share = 1 - np.exp(-passed / np.array(COMES, np.float32))[:, None, None]
+            found = self._found + share * (found - self._found)
+        self._found = np.where(found > FAINT, found, 0).astype(np.float32)
+        return self._found if self._found.any() else None
 
 
 def _gap(landmarks: FloatArray) -> float:
@@ -59,12 +91,28 @@ def _steady(face: Face, smooth: float) -> OneEuro:
     return OneEuro(POINTS_SLOWEST / smooth if smooth > 0 else np.inf, POINTS_FASTER / apart)
 
 
+def worn(sitter: Sitter) -> bool:
+    """Whether the sitter wears glasses."""
+    return sitter.found is not None and bool(sitter.found[0].any())
+
+
+def _shown_best(calm: Mouth, teeth: tuple[ByteImage, FloatArray] | None) -> Mouth:
+    """The mouth of whichever frame shows more teeth, the calm one or the other."""
+    if teeth is None:
+        return calm
+    other = Mouth(*teeth)
+    if other.source is None or (calm.source is not None and calm.source.tall >= other.source.tall):
+        return calm
+    return Mouth(calm.image, calm.landmarks, teeth) if calm.source is None else other
+
+
 class Retouch:
     """Another expression for the person in a film.
 
     Args:
         sitter: a calm frame of theirs. expression: its pictures' faces are found. strength, relative, region: as for
             `PhotoPipeline.express`. smooth: of the analyser's tremor, see `mien.pipelines.photo_film.Puppet`.
+        teeth: a frame in which their lips are far apart, and its landmarks.
 
     Raises:
         InputError: an expression or option cannot be used.
@@ -79,52 +127,62 @@ class Retouch:
         relative: bool = True,
         region: str = "all",
         smooth: float = 1.0,
+        teeth: tuple[ByteImage, FloatArray] | None = None,
     ) -> None:
         wanted = focused(sitter, pipe.wanted(sitter, expression, relative), strength, region)
         sought = seek(sitter, wanted)
         self.change: FloatArray = sought.after - sought.before
         self._shut, self._gap = sought.shut, _gap(sitter.face.landmarks)
-        neutral = expression.rest + sum(part.weight for part in expression.parts if part.kind == "neutral")
-        self._calm, self._calmed = sought.before, neutral * min(strength, 1.0) * FELT * wanted.weight[:52]
+        asked = min(expression.rest + sum(part.weight for part in expression.parts), 1.0)
+        self._calm, self._calmed = sought.before, asked * min(strength, 1.0) * FELT * wanted.weight[:52]
         self._points = _steady(sitter.face, smooth)
         self._shapes = OneEuro(SLOWEST / smooth if smooth > 0 else np.inf, FASTER)
+        self._mouth = _shown_best(sitter.mouth, teeth)
+        self._in_front = InFront(worn(sitter))
 
-    def follow(self, face: Face, seconds: float) -> Seen:
+    def follow(self, image: ByteImage, face: Face, seconds: float) -> Seen:
         """The next frame's face, seen at a time."""
         own = reading(face.blendshapes, face.landmarks)
         before = Solver(own, own, np.ones(57)).before
-        return Seen(self._points(face.landmarks, seconds), self._shapes(before, seconds))
+        landmarks = self._points(face.landmarks, seconds)
+        return Seen(landmarks, self._shapes(before, seconds), self._in_front(image, landmarks, seconds))
 
     def draw(self, image: ByteImage, seen: Seen) -> ByteImage:
         """That frame [H, W, 3] uint8 with the expression; any thread may draw any frame."""
-        mouth = Mouth(image, seen.landmarks)
+        mouth = Mouth(image, seen.landmarks, known=self._mouth)
         felt = self._calmed * np.maximum(seen.shapes - self._calm, 0)  # more than on the calm frame
         after = facelike(seen.shapes + self.change - felt, seen.shapes)
         # Lips close by as much as the calm ones do: those that speak still part.
         shut = self._shut * min((self._gap + SLIGHT) / (_gap(seen.landmarks) + SLIGHT), 1.0)
-        return draw(image, seen.landmarks, seen.shapes, after, mouth, shut=shut).image
+        before = front(image, seen.landmarks, seen.found)
+        return draw(image, seen.landmarks, seen.shapes, after, mouth, shut=shut, front=before).image
 
 
 class Recast:
     """Another person's face for the person in a film, with what that one's face does.
 
     Args:
-        identity: a photo of the other person. rest, face: the film's person at rest. smooth: as for `Retouch`.
+        identity: a photo of the other person. rest: of the film's person. calm: a calm frame of theirs. smooth: as for
+            `Retouch`.
     """
 
-    def __init__(self, identity: Sitter, rest: Rest, face: Face, smooth: float = 1.0) -> None:
-        self._puppet = Puppet(identity, pose=False, smooth=smooth)
+    def __init__(self, identity: Sitter, rest: Rest, calm: Sitter, smooth: float = 1.0) -> None:
+        bare, self._lacks = identity.bare()
+        self._puppet = Puppet(bare, pose=False, smooth=smooth)
         self._puppet.rest(rest)
-        self._points = _steady(face, smooth)
+        self._points = _steady(calm.face, smooth)
+        self._in_front = InFront(worn(calm))
 
-    def follow(self, face: Face, seconds: float) -> Seen:
+    def follow(self, image: ByteImage, face: Face, seconds: float) -> Seen:
         """See `Retouch.follow`."""
-        return Seen(self._points(face.landmarks, seconds), self._puppet.follow(face, seconds).after)
+        landmarks = self._points(face.landmarks, seconds)
+        after = self._puppet.follow(face, seconds).after
+        return Seen(landmarks, after, self._in_front(image, landmarks, seconds))
 
     def draw(self, image: ByteImage, seen: Seen) -> ByteImage:
         """That frame [H, W, 3] uint8 with the other face; any thread may draw any frame."""
         identity, before = self._puppet.sitter, self._puppet.before
-        landmarks = identity.face.landmarks
-        put = draw(identity.image, landmarks, before, seen.shapes, identity.mouth).image
-        theirs = moved(landmarks, before, seen.shapes)
-        return swap(image, seen.landmarks, put, theirs).image
+        put = identity.drawn(Sought(before, seen.shapes)).image
+        theirs = moved(identity.face.landmarks, before, seen.shapes)
+        before_it = front(image, seen.landmarks, seen.found)
+        return swap(image, seen.landmarks, put, theirs, front=before_it, lacks=self._lacks).image

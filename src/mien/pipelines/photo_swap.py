@@ -159,7 +159,7 @@ class SwapPipeline:
                 raise InputError(
                     f"{name}: dark glasses hide the eyes: use a picture of the person without them"
                 )
-            if in_front is not None and in_front.share(OUTER_LIPS) > HIDDEN:
+            if found[-1].hides_mouth:
                 raise InputError(
                     f"{name}: something in front of the face hides the mouth: use a picture that shows it"
                 )
@@ -182,10 +182,11 @@ class SwapPipeline:
         wish = None if expression is None else parse(expression)
         image = changes[0].sitter.image
         for change in changes:
-            sitter = replace(change.sitter, image=image)
+            sitter = change.sitter.changed(image=image)
             wanted = Wanted(sitter.own, np.ones(57))
             if wish is not None:
-                wanted = focused(sitter, self._photo.wanted(sitter, wish, relative), strength, region)
+                whole = self._photo.wanted(sitter, wish, relative)
+                wanted = focused(sitter, whole, strength, region, stays=not change.identities)
                 if change.identities:  # what the expression leaves open is still that of the photo
                     wanted = replace(wanted, weight=np.r_[np.ones(52), wanted.weight[52:]])
             image = (
@@ -227,7 +228,7 @@ def swapped(sitter: Sitter, identities: Sequence[Sitter], wanted: Wanted, keeps:
         )
     open_mouths = [other for other in identities if other is not identity and _gap(other.face) > TEETH]
     if open_mouths and _gap(identity.face) < TEETH:
-        identity = replace(identity, teeth=(open_mouths[0].image, open_mouths[0].face.landmarks))
+        identity = identity.changed(teeth=(open_mouths[0].image, open_mouths[0].face.landmarks))
     zoom = _eyes(sitter.face) / _eyes(identity.face)
     if zoom * LARGER < 1:
         identity = _reduced(identity, zoom)
@@ -328,4 +329,4 @@ def _reduced(sitter: Sitter, zoom: float) -> Sitter:
     height, width = sitter.image.shape[:2]
     size = (max(1, round(width * zoom)), max(1, round(height * zoom)))
     image = np.asarray(cv2.resize(sitter.image, size, interpolation=cv2.INTER_AREA), np.uint8)
-    return Sitter(image, _shifted(sitter.face, zoom), sitter.teeth)
+    return sitter.changed(image=image, face=_shifted(sitter.face, zoom))

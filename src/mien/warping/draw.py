@@ -9,10 +9,10 @@ import numpy as np
 
 from mien.types import ByteImage, FloatArray
 from mien.warping import folds
-from mien.warping.eyes import draw_eyes
+from mien.warping.eyes import draw_eyes, kept_open
 from mien.warping.front import Front
-from mien.warping.lips import held, on_line, opened
-from mien.warping.motion import CELLS, carry, motion
+from mien.warping.lips import held, opened
+from mien.warping.motion import CELLS, Motion, carry, motion
 from mien.warping.mouth import Mouth
 from mien.warping.shapes import moved
 
@@ -43,23 +43,19 @@ def draw(
 
     Args:
         landmarks: [478, 3] px of the face. mouth: the photo's. turn, shut: see `mien.warping.shapes.moved`.
-        cells: of the motion map, see `mien.warping.motion`. front: what lies in front of the face; it stays as it is
-            unless the head turns.
+        cells: of the motion map, see `mien.warping.motion`. front: what lies in front of the face; it keeps its shape,
+            but for hands and hair where the head turns.
     """
-    if turn is not None and turn.any():
-        front = None
     if turn is None and np.array_equal(before, after):
         return Drawn(image.copy(), (0, 0, 0, 0))
-    target = opened(landmarks, mouth.on_line, moved(mouth.on_line, before, after, turn, shut))
-    moving = motion(held(mouth.on_line, target), target, image.shape, cells)
-    if front is not None:
-        moving = front.eased(moving)
-    region = carry(image, moving)
+    target, skin = _aimed(landmarks, before, after, mouth, turn, shut)
+    moving = _moving(image, mouth, target, skin, turn, front, cells)
+    region = carry(mouth.without_line(image, target), moving)
     x0, y0, x1, y1 = moving.box
-    local = target - [x0, y0, 0]
+    local = skin - [x0, y0, 0]
     carried = region
     region = folds.apply(region, local, folds.ratio(before, after, FOLDS))
-    draw_eyes(region, image, landmarks, target, (x0, y0), mouth.eyes)
+    draw_eyes(region, image, landmarks, target, (x0, y0), mouth.eyes, detailed=cells >= CELLS)
     result = np.array(image)
     result[y0:y1, x0:x1] = region
     inside = mouth.interior(target)
@@ -70,12 +66,40 @@ def draw(
     return Drawn(result, moving.box)
 
 
+def _aimed(
+    landmarks: FloatArray,
+    before: FloatArray,
+    after: FloatArray,
+    mouth: Mouth,
+    turn: FloatArray | None,
+    shut: float,
+) -> tuple[FloatArray, FloatArray]:
+    """Where the landmarks [478, 3] go, and where the skin beneath them does."""
+    line = mouth.on_line
+    target = kept_open(landmarks, opened(landmarks, line, moved(line, before, after, turn, shut)))
+    return target, target + folds.slid(landmarks, before, after)
+
+
+def _moving(
+    image: ByteImage,
+    mouth: Mouth,
+    target: FloatArray,
+    skin: FloatArray,
+    turn: FloatArray | None,
+    front: Front | None,
+    cells: int = CELLS,
+) -> Motion:
+    moving = motion(held(mouth.on_line, target), skin, image.shape, cells)
+    return moving if front is None else front.eased(moving, turn is not None)
+
+
 def invented(
     drawn: Drawn,
     image: ByteImage,
     landmarks: FloatArray,
     before: FloatArray,
     after: FloatArray,
+    mouth: Mouth,
     turn: FloatArray | None = None,
     shut: float = 0.0,
     front: Front | None = None,
@@ -88,10 +112,6 @@ def invented(
     x0, y0, x1, y1 = drawn.box
     if x0 == x1 or y0 == y1:
         return np.zeros((y1 - y0, x1 - x0), np.uint8)
-    line = on_line(image, landmarks)
-    target = opened(landmarks, line, moved(line, before, after, turn, shut))
-    moving = motion(held(line, target), target, image.shape)
-    if front is not None and not (turn is not None and turn.any()):
-        moving = front.eased(moving)
-    carried = carry(image, moving)
+    target, skin = _aimed(landmarks, before, after, mouth, turn, shut)
+    carried = carry(image, _moving(image, mouth, target, skin, turn, front))
     return np.asarray(cv2.absdiff(drawn.image[y0:y1, x0:x1], carried).max(axis=2))

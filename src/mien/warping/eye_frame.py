@@ -5,7 +5,8 @@ An eye's corners lie at (0, 0) and (1, 0), v grows downwards; one unit is the ey
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -27,6 +28,9 @@ EYES = (
     (LEFT_UPPER_LID, LEFT_LOWER_LID, LEFT_ABOVE, (285, 295, 282, 283, 276), LEFT_IRIS),
 )
 STEPS = 128  # of the curves along an eye
+_ALONG = np.linspace(0, 1, STEPS + 1)[:, None]
+FREE = _ALONG ** [0, 1, 2]  # bases of curves [STEPS + 1, 3]
+PINNED = _ALONG * (1 - _ALONG) * FREE
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,17 @@ class Frame:
 
     @property
     def width(self) -> float:
-        return float(np.linalg.norm(self.across))
+        return math.hypot(*self.across)
+
+    @property
+    def lids(self) -> tuple[FloatArray, FloatArray]:
+        return self.upper, self.lower
+
+    def within(self, corner: FloatArray, zoom: float = 1.0) -> Frame:
+        """The frame in a picture that begins at `corner` [2] px and is `zoom` times as large."""
+        return replace(
+            self, origin=zoom * (self.origin - corner), across=zoom * self.across, down=zoom * self.down
+        )
 
     def to_eye(self, points: FloatArray) -> FloatArray:
         """Points [..., 2] px → (u, v)."""
@@ -57,6 +71,32 @@ class Frame:
         y = self.origin[1] + u * self.across[1] + v * self.down[1]
         return x.astype(np.float32), y.astype(np.float32)
 
+    def grid(self, width: int, height: int) -> tuple[FloatArray, FloatArray]:
+        """u and v [height, width] float32 of the pixels of a picture."""
+        x, y = (np.arange(n) + 0.5 for n in (width, height))
+        u, v = (
+            ((x - self.origin[0]) * axis[0] + ((y - self.origin[1]) * axis[1])[:, None]) / self.width**2
+            for axis in (self.across, self.down)
+        )
+        return u.astype(np.float32), v.astype(np.float32)
+
+    def box(
+        self,
+        u: tuple[float, float],
+        v: tuple[float, float],
+        corner: tuple[int, int],
+        shape: tuple[int, ...],
+    ) -> tuple[slice, slice] | None:
+        """Rows and columns of what lies from u[0] to u[1] and from v[0] to v[1], in a picture of `shape` that begins at
+        `corner` px; None for less than 4 px."""
+        x, y = self.to_photo(np.repeat(u, 2), np.tile(v, 2))
+        columns, rows = (
+            slice(max(int(at.min()) - first, 0), min(int(at.max()) - first + 1, size))
+            for at, first, size in zip((x, y), corner, shape[1::-1], strict=True)
+        )
+        few = min(side.stop - side.start for side in (rows, columns)) < 4
+        return None if few else (rows, columns)
+
 
 def frame(landmarks: FloatArray, eye: tuple[tuple[int, ...], ...]) -> Frame:
     upper, lower, above, brow, _ = eye
@@ -64,17 +104,16 @@ def frame(landmarks: FloatArray, eye: tuple[tuple[int, ...], ...]) -> Frame:
     first, last = landmarks[upper[0], :2], landmarks[upper[-1], :2]
     across = last - first
     down = np.array([-across[1], across[0]])
-    u = np.linspace(0, 1, STEPS + 1)
     width = float(across @ across)
 
     def curve(row: tuple[int, ...], pinned: bool) -> FloatArray:
         away = (landmarks[list(row), :2] - first) / width
-        at, v = np.clip(away @ across, 0, 1), away @ down
+        at = np.clip(away @ across, 0, 1)
+        basis = at[:, None] ** [0, 1, 2]
         if pinned:  # through the corners: v = u (1 - u) (a + b u + c u^2)
-            basis = lambda t: (t * (1 - t))[:, None] * np.stack([t**0, t, t * t], 1)  # noqa: E731
-        else:
-            basis = lambda t: np.stack([t**0, t, t * t], 1)  # noqa: E731
-        return basis(u) @ np.linalg.lstsq(basis(at), v, rcond=1e-3)[0]
+            basis *= (at * (1 - at))[:, None]
+        fitted = np.linalg.lstsq(basis, away @ down, rcond=1e-3)[0]
+        return np.asarray((PINNED if pinned else FREE) @ fitted)
 
     lids = curve(upper[1:-1], True), curve(lower[1:-1], True)
     top = np.minimum(lids[0], lids[1])
@@ -84,7 +123,9 @@ def frame(landmarks: FloatArray, eye: tuple[tuple[int, ...], ...]) -> Frame:
 
 def ramp(x: FloatArray | float, low: float, high: float) -> FloatArray:
     """0 below `low`, 1 above `high`, smooth between."""
-    t = np.clip((np.asarray(x) - low) / (high - low), 0, 1)
+    t = np.minimum(
+        np.maximum((np.asarray(x) - low) / (high - low), 0), 1
+    )  # on small arrays faster than `clip`
     return np.asarray(t * t * (3 - 2 * t), np.float32)
 
 

@@ -18,17 +18,17 @@ import cv2
 import numpy as np
 
 from mien.types import ByteImage, FloatArray
-from mien.warping.eye_frame import EYES, STEPS, Frame, filled, frame, ramp, sample
+from mien.warping.eye_frame import EYES, STEPS, Frame, frame, ramp, sample
+from mien.warping.eyeball import Ball, eyeball, found_lower_lid, taken_apart
 from mien.warping.lids import LASH, LEFT_AS_IS, draw_lid, shut_line
-from mien.warping.mesh import IndexArray
 
 T = TypeVar("T")
-SURE = 45.0  # px of an eye's width from which its iris is seen well
 SMALLEST = 14.0  # px: a narrower eye is left to the mesh
 SHUT = (
     0.05  # mean opening, of the eye's width, of one that shows nothing to draw from: it is left to the mesh
 )
-HANGING = 0.03  # of the eye's width: lashes that hang into it from the upper lid
+DETAILED = 100.0  # px of an eye's width: a narrower one is drawn larger and reduced by area
+BARED = 0.05  # of an iris' radius: white between it and a lid, at most
 NARROW = 0.1  # mean opening, of the eye's width, of one that has little left to close
 
 
@@ -53,32 +53,70 @@ def draw_eyes(
     target: FloatArray,
     corner: tuple[int, int],
     known: Known | None = None,
+    detailed: bool = True,
 ) -> None:
     """Draw both eyes into `result` in place: a region of the carried photo whose first pixel is `corner` (x, y).
 
     Args:
         image: the photo [H, W, 3] uint8. landmarks, target: [478, 3] px of the photo, before and after. Where neither
             lids nor irises move against the eye's corners, nothing is drawn. known: of this photo and landmarks.
+        detailed: whether small eyes are drawn larger and then reduced.
     """
     known = known or Known()
     for eye in EYES:
         source, goal = known(image, eye, frame, landmarks, eye), frame(target, eye)
         if min(source.width, goal.width) < SMALLEST or (source.lower - source.upper).mean() < SHUT:
             continue
-        iris = list(eye[-1])
-        centre, aim = source.to_eye(landmarks[iris[0], :2]), goal.to_eye(target[iris[0], :2])
-        still = (
-            np.abs(goal.upper - source.upper).max() < 0.004
-            and np.abs(goal.lower - source.lower).max() < 0.004
-        )
-        if still and np.abs(aim - centre).max() < 0.004:
+        pupil = eye[-1][0]
+        turn = goal.to_eye(target[pupil, :2]) - source.to_eye(landmarks[pupil, :2])
+        moves = (np.abs(last - first).max() for first, last in zip(source.lids, goal.lids, strict=True))
+        if max(*moves, np.abs(turn).max()) < 0.004:
             continue
-        lower = known(image, eye, _lower_lid, image, source)
+        lower = known(image, eye, found_lower_lid, image, source)
         source = replace(source, lower=source.lower + lower)
         goal = replace(goal, lower=goal.lower + lower * source.width / goal.width)
-        radius = float(np.linalg.norm(landmarks[iris[1:], :2] - landmarks[iris[0], :2], axis=1).mean())
-        radius /= source.width
-        _draw_eye(result, image, source, goal, centre, aim, radius, corner, partial(known, image, eye))
+        of_eye = partial(known, image, eye)
+        ball = of_eye(taken_apart, image, source, landmarks[list(eye[-1]), :2])
+        _draw_eye(result, image, source, goal, ball, turn, corner, detailed, of_eye)
+
+
+def kept_open(landmarks: FloatArray, target: FloatArray) -> FloatArray:
+    """`target` [478, 3] px whose lids leave their irises no further than they do in the photo, with `landmarks` [478,
+    3] px, or than where they just touch: eyes with white all round them look mad."""
+    result = target
+    for upper, lower, above, _, (pupil, *ring) in EYES:
+        radius = float(np.linalg.norm(landmarks[ring, :2] - landmarks[pupil, :2], axis=1).mean())
+        most = (1 + BARED) * radius
+        (middle, up, low), (last_middle, last_up, last_low) = (
+            _heights(points, upper, lower, pupil) for points in (landmarks, target)
+        )
+        too_high = last_middle - last_up - max(middle - up, most)
+        # A lower lid does not follow a gaze that goes up.
+        too_low = last_low - max(last_middle, middle) - max(low - middle, most)
+        for rows, fall in (((*upper, *above), max(too_high, 0.0)), (lower, min(-too_low, 0.0))):
+            if not fall:
+                continue
+            result = result.copy() if result is target else result
+            across = target[upper[-1], :2] - target[upper[0], :2]
+            width = max(float(np.linalg.norm(across)), 1e-6)
+            u = (target[list(rows), :2] - target[upper[0], :2]) @ across / width**2
+            share = np.clip(4 * u * (1 - u), 0, 1)[:, None]
+            result[list(rows), :2] += fall * share * np.array([-across[1], across[0]]) / width
+    return result
+
+
+def _heights(
+    points: FloatArray, upper: tuple[int, ...], lower: tuple[int, ...], pupil: int
+) -> tuple[float, float, float]:
+    """How far below the line through an eye's corners its pupil lies, and there the upper and the lower lid, px."""
+    first = points[upper[0], :2]
+    across = points[upper[-1], :2] - first
+    across = across / max(float(np.linalg.norm(across)), 1e-6)
+    down = np.array([-across[1], across[0]])
+    away = points[pupil, :2] - first
+    rows = (points[list(row), :2] - first for row in (upper, lower))
+    up, low = (float(np.interp(away @ across, row @ across, row @ down)) for row in rows)
+    return float(away @ down), up, low
 
 
 def _draw_eye(
@@ -86,179 +124,98 @@ def _draw_eye(
     image: ByteImage,
     source: Frame,
     goal: Frame,
-    centre: FloatArray,
-    aim: FloatArray,
-    radius: float,
+    own: Ball,
+    turn: FloatArray,
     corner: tuple[int, int],
+    detailed: bool,
     known: Callable[..., Any],
 ) -> None:
     before, after = (float((f.lower - f.upper).mean()) for f in (source, goal))
     closing = float(np.clip((before - after) / max(before, NARROW), 0, 1))
-    opening = float(np.clip(after / max(before, 1e-3) - 1, 0, 0.3)) / 0.3
+    falling = float(np.clip(1.5 * (goal.upper - source.upper).mean() / max(before, NARROW), 0, closing))
     shut = float(np.clip((closing - 0.6) / 0.3, 0, 1))
-    if shut < 1:
-        found, radius = known(_iris, image, source, centre, radius)
-        centre, aim = found, found + aim - centre
     goal = replace(goal, upper=goal.upper + shut * (shut_line(goal.lower) - goal.upper))
     # Half-shut eyes look out below the lid.
-    above = float(np.interp(aim[0], np.linspace(0, 1, STEPS + 1), goal.upper)) + 0.15 * radius - aim[1]
-    aim = aim + [0, np.clip(above, 0, 0.9 * radius) * (1 - shut)]
+    aim = own.centre + turn
+    above = float(np.interp(aim[0], np.linspace(0, 1, STEPS + 1), goal.upper)) + 0.15 * own.radius - aim[1]
+    aim = aim + [0, np.clip(above, 0, 0.9 * own.radius) * (1 - shut)]
     high = float(min(goal.fold.min(), source.fold.min())) - 0.02
     low = float(max(goal.lower.max(), goal.upper.max())) + LASH + 0.05
-    ends = np.array([[u, v] for u in (-0.35, 1.35) for v in (high, low)])
-    x, y = goal.to_photo(ends[:, 0], ends[:, 1])
-    x0, y0 = max(int(x.min()) - corner[0], 0), max(int(y.min()) - corner[1], 0)
-    x1, y1 = (
-        min(int(x.max()) - corner[0] + 1, result.shape[1]),
-        min(int(y.max()) - corner[1] + 1, result.shape[0]),
-    )
-    if x1 - x0 < 4 or y1 - y0 < 4:
+    box = goal.box((-0.35, 1.35), (high, low), corner, result.shape)
+    if box is None:
         return
-    place = np.stack(np.meshgrid(np.arange(x0, x1) + 0.5, np.arange(y0, y1) + 0.5), -1) + np.array(corner)
-    u, v = np.moveaxis(goal.to_eye(place).astype(np.float32), 2, 0)
-    index = np.clip(u * STEPS, 0, STEPS).astype(np.int32)
-    soft = 1.2 / goal.width  # px of an edge
-    upper, lower = (curve.astype(np.float32)[index] for curve in (goal.upper, goal.lower))
-    inside = np.clip((v - upper) / soft, 0, 1) * np.clip((lower + 0.02 * closing - v) / soft, 0, 1)
-    inside *= (u > 0) & (u < 1)
-    patch = result[y0:y1, x0:x1].astype(np.float32)
-    if inside.any():
-        seen = cv2.boundingRect((inside > 0).astype(np.uint8))
-        part = np.s_[seen[1] : seen[1] + seen[3], seen[0] : seen[0] + seen[2]]
-        zoom = goal.width / source.width  # corners that draw together leave an eyeball as large as it was
-        at = 0.5 + (u[part] - 0.5) * zoom, v[part] * zoom
-        aim = aim * zoom + [0.5 - 0.5 * zoom, 0]
-        ball = _eyeball(image, source, centre, aim, radius, *at, upper[part] * zoom)
-        below = np.maximum(v - upper, 0)[part]
-        shade = 1 - (0.5 * closing + 0.45 * opening) * np.exp(-below / 0.08)
-        patch[part] += inside[part][..., None] * (ball * shade[..., None] - patch[part])
-    if closing > LEFT_AS_IS:
-        draw_lid(patch, image, source, goal, u, v, closing, known)
-    result[y0:y1, x0:x1] = np.clip(patch + 0.5, 0, 255).astype(np.uint8)
+    patch = result[box].astype(np.float32)
+    zoom = goal.width / source.width  # corners that draw together leave an eyeball as large as it was
+    fine = int(np.clip(np.ceil(DETAILED / goal.width), 1, 4)) if detailed else 1
+    goal = goal.within(np.add(corner, [box[1].start, box[0].start]), fine)
+    drawn = _enlarged(patch, fine)
+    top, bottom = float(goal.upper.min()), float(goal.lower.max()) + 0.1
+    part = goal.box((0.0, 1.0), (top, bottom), (0, 0), drawn.shape)
+    if part is not None:
+        here = goal.within(np.array([part[1].start, part[0].start]))
+        _lay_eyeball(drawn[part], image, source, here, own, aim, zoom, closing, falling)
+    if falling > LEFT_AS_IS:
+        draw_lid(drawn, image, source, goal, falling, known)
+    if fine > 1:
+        drawn = np.asarray(cv2.resize(drawn, patch.shape[1::-1], interpolation=cv2.INTER_AREA), np.float32)
+    result[box] = np.clip(drawn + 0.5, 0, 255).astype(np.uint8)
 
 
-def _eyeball(
+def _lay_eyeball(
+    patch: FloatArray,
     image: ByteImage,
     source: Frame,
-    centre: FloatArray,
+    goal: Frame,
+    own: Ball,
     aim: FloatArray,
-    radius: float,
-    u: FloatArray,
-    v: FloatArray,
-    lid: FloatArray,
-) -> FloatArray:
-    """The eyeball [h, w, 3] float32 at (u, v) of `source`: as it was where it was seen and does not turn, else white
-    and iris. `lid`: v of the upper lid above each pixel of the result."""
+    zoom: float,
+    closing: float,
+    falling: float,
+) -> None:
+    """Lay the eyeball, whose iris aims at `aim`, between the lids of `goal` into `patch` [h, w, 3] in place."""
+    u, v = goal.grid(*patch.shape[1::-1])
     index = np.clip(u * STEPS, 0, STEPS).astype(np.int32)
-    upper, lower = source.upper[index], source.lower[index]
-    seen = sample(image, *source.to_photo(u, v))
-    depth = np.minimum(v - upper - HANGING, lower - v)
-    visible = ramp(depth, 0.02, 0.05)
-    # Under a lid no higher than it was, what hangs into the eye belongs there.
-    visible = np.maximum(visible, ramp(lid - upper, -0.01, 0.01) * (v > lid) * (v < lower + 0.02))
-    shift = aim - centre
-    turning = float(ramp(np.abs(shift).max(), 0.0, 0.01))
-    if not turning and visible.min() >= 1:
-        return seen
-    white = _white(seen, depth, np.hypot(u - centre[0], v - centre[1]) / radius, u, v - lid)
-    ring_u, ring_v = u - shift[0], v - shift[1]  # where this pixel of the turned iris was
-    far = np.hypot(ring_u - centre[0], ring_v - centre[1]) / radius
-    spot = np.clip(ring_u * STEPS, 0, STEPS).astype(np.int32)
-    clear = np.minimum(ring_v - source.upper[spot] - HANGING, source.lower[spot] - ring_v)
-    iris = sample(image, *source.to_photo(ring_u, ring_v))
-    sides = [
-        sample(image, *source.to_photo(centre[0] + side * radius * far, np.full_like(v, centre[1])))
-        for side in (-1, 1)
-    ]
-    right = np.clip(0.5 + 0.5 * (ring_u - centre[0]) / radius, 0, 1)[..., None]
-    round_ = sides[0] + right * (sides[1] - sides[0])  # what a lid hid, as it is beside the pupil
-    skin = ramp(iris.sum(2) / (round_.sum(2) + 24), 1.3, 1.6) * ramp(far, 0.45, 0.6)
-    iris += np.maximum(ramp(0.05 - clear, 0, 0.03), skin)[..., None] * (round_ - iris)
-    whole = white + ramp(1.12 - far, 0, 0.16)[..., None] * (iris - white)
-    return np.asarray(whole + ((1 - turning) * visible)[..., None] * (seen - whole))
+    upper, lower = (curve.astype(np.float32)[index] for curve in goal.lids)
+    # Where lids do not fall, lashes, their shade and corners are the photo's, moved: but for irises that turn.
+    turned = float(np.abs(aim - own.centre).max())
+    left = max(0.0, 1 - falling / LEFT_AS_IS)
+    near = np.minimum(*(np.hypot(u - at[0], v - at[1]) for at in (own.centre, aim))) / own.radius
+    kept = left * np.maximum(ramp(0.09 - turned, 0, 0.06), ramp(near, 1.15, 1.6))
+    soft = 1.4 / goal.width  # px of an edge
+    inside = ramp((v - upper) / (soft + 0.03 * left + 0.06 * kept), 0, 1)
+    inside *= ramp((lower + 0.02 * closing - v) / (soft + 0.02 * left + 0.03 * kept), 0, 1)
+    inside *= ramp(np.minimum(u, 1 - u) / (1e-3 + 0.04 * left + 0.16 * kept), 0, 1)
+    if not inside.any():
+        return
+    if turned > 0.03 and left:
+        _without_iris(patch, goal, u, v - lower, own)
+    at = 0.5 + (u - 0.5) * zoom, v * zoom
+    ball = eyeball(image, source, own, aim * zoom + [0.5 - 0.5 * zoom, 0], *at, upper * zoom)
+    shade = (0.5 * closing + 0.2 * float(ramp(turned, 0.02, 0.1))) * np.exp(-np.maximum(v - upper, 0) / 0.08)
+    patch += inside[..., None] * (ball * (1 - shade)[..., None] - patch)
 
 
-def _white(
-    seen: FloatArray, depth: FloatArray, away: FloatArray, u: FloatArray, below: FloatArray
-) -> FloatArray:
-    """The eyeball without its iris [h, w, 3]: what was seen of it, continued; lashes and skin are not taken for it.
-
-    depth: how far within the opening each pixel lies. away: from the iris' centre, in its radii. below: the
-    upper lid.
-    """
-    within = (u > 0.02) & (u < 0.98)
-    bright = seen.sum(2)
-    known = ramp(away, 1.18, 1.3) * ramp(depth, 0.03, 0.06) * within
-    if not known.any():  # an eye that is all but shut
-        return seen
-    least, most = np.percentile(bright[known > 0.5], (40, 80)) if (known > 0.5).any() else (0.0, 1.0)
-    smooth = filled(seen, known * (0.02 + ramp(bright, least, most + 1)))
-    smooth *= (1 - 0.2 * np.exp(-np.maximum(below, 0) / 0.08) - 0.12 * (2 * np.clip(u, 0, 1) - 1) ** 2)[
-        ..., None
-    ]
-    ratio = bright / np.maximum(smooth.sum(2), 1)
-    alike = ramp(ratio, 0.6, 0.8) * ramp(1.3 - ratio, 0, 0.12)
-    corner = np.maximum(ramp(0.2 - u, 0, 0.08), ramp(u - 0.8, 0, 0.08))
-    share = ramp(away, 1.08, 1.25) * ramp(depth, 0.0, 0.05) * within * np.maximum(alike, corner)
-    return np.asarray(smooth + share[..., None] * (seen - smooth))
+def _without_iris(patch: FloatArray, goal: Frame, u: FloatArray, below: FloatArray, own: Ball) -> None:
+    """Lighten what an iris left at the edge of the lower lid, as it is on both sides, in `patch` [h, w, 3] in place;
+    u, below: of its pixels, below the lid's edge."""
+    away = (u - own.centre[0]) / own.radius
+    share = ramp(1.4 - np.abs(away), 0, 0.4) * ramp(below, -0.06, 0.0) * ramp(0.08 - below, 0, 0.05)
+    beside = []
+    for side in (-1.5, 1.5):
+        at = own.centre[0] + side * own.radius
+        edge = np.interp(at, np.linspace(0, 1, STEPS + 1), goal.lower)
+        beside.append(sample(patch, *goal.to_photo(np.full_like(u, at), below + edge)))
+    right = np.clip(0.5 + away / 3, 0, 1)[..., None]
+    fair = beside[0] + right * (beside[1] - beside[0])
+    patch += share[..., None] * np.maximum(fair - patch, 0)
 
 
-def _iris(image: ByteImage, source: Frame, centre: FloatArray, radius: float) -> tuple[FloatArray, float]:
-    """Centre and radius of the iris near those given: where brightness rises most across a circle (Daugman 1993)."""
-    fine = 96 / max(96.0, source.width)
-    cells = source.width * fine
-    part = np.array([centre - 2.2 * radius, centre + 2.2 * radius])
-    u, v = (np.arange(part[0, k], part[1, k], 1 / cells) for k in (0, 1))
-    if len(u) < 8 or len(v) < 8:
-        return centre, radius
-    grid_u, grid_v = np.meshgrid(u, v)
-    grey = cv2.cvtColor(sample(image, *source.to_photo(grid_u, grid_v)), cv2.COLOR_RGB2GRAY)
-    grey = np.sqrt(np.maximum(cv2.GaussianBlur(grey, (0, 0), max(0.06 * radius * cells, 0.5)), 0))
-    index = np.clip(grid_u * STEPS, 0, STEPS).astype(np.int32)
-    open_ = ramp(np.minimum(grid_v - source.upper[index], source.lower[index] - grid_v), -0.02, 0.03)
-    angles = np.radians(np.concatenate([np.arange(-30, 61, 9), np.arange(120, 211, 9)]))
-    ways = np.stack([np.cos(angles), np.sin(angles)], 1)
-    steps = np.linspace(-0.44, 0.44, 9)
-    tries = np.stack(np.meshgrid(steps, steps, np.linspace(0.82, 1.3, 7), indexing="ij"), -1).reshape(-1, 3)
-    middles = centre + radius * tries[:, :2]
-
-    def at(size: float) -> IndexArray:
-        place = middles[:, None] + (size * radius * tries[:, 2])[:, None, None] * ways  # [n, angles, 2]
-        cell = np.round((place - part[0]) * cells).astype(np.int32)
-        return np.clip(cell[..., 1], 0, len(v) - 1) * len(u) + np.clip(cell[..., 0], 0, len(u) - 1)
-
-    outer, inner = at(1.13), at(0.87)
-    rise = (grey.ravel()[outer] - grey.ravel()[inner]) * open_.ravel()[outer]
-    sides = rise.reshape(len(rise), 2, -1).mean(2)  # of right and left
-    score = sides.mean(1) + 2 * sides.min(1)
-    doubt = 0.4 * max(1.0, SURE / source.width) ** 2
-    score -= doubt * ((tries**2)[:, :2].sum(1) + (tries[:, 2] - 1) ** 2) * np.abs(score).max()
-    best = int(score.argmax())
-    return middles[best], radius * float(tries[best, 2])
-
-
-def _lower_lid(image: ByteImage, source: Frame) -> FloatArray:
-    """By how much the photo's lower lid lies below that of the landmarks [STEPS + 1]: where the eye's white and iris
-    give way to skin, which is darker and redder."""
-    u = np.linspace(0.12, 0.88, 25)
-    reach, step = 0.09, 0.005
-    v = np.interp(u, np.linspace(0, 1, STEPS + 1), source.lower)[:, None] + np.arange(
-        -reach, reach + step / 2, step
+def _enlarged(patch: FloatArray, times: int) -> FloatArray:
+    """`patch` [h, w, 3] float32, smoothly enlarged so that its reduction by area is the patch itself."""
+    if times == 1:
+        return patch
+    large = cv2.resize(patch, None, fx=times, fy=times, interpolation=cv2.INTER_CUBIC)
+    lost = patch - cv2.resize(large, patch.shape[1::-1], interpolation=cv2.INTER_AREA)
+    return np.asarray(
+        large + cv2.resize(lost, large.shape[1::-1], interpolation=cv2.INTER_NEAREST), np.float32
     )
-    colours = cv2.GaussianBlur(
-        sample(image, *source.to_photo(np.broadcast_to(u[:, None], v.shape), v)), (0, 0), 0.8
-    )
-    red, green, blue = np.moveaxis(np.log(np.maximum(colours, 0) + 8), 2, 0)
-    like_eye = (red + green + blue) / 3 - 2 * (red - (green + blue) / 2)
-    drop = np.zeros_like(like_eye)
-    drop[:, 3:-3] = np.clip(like_eye[:, :-6] - like_eye[:, 6:], 0, 0.8)
-    bend = 4 * u * (1 - u)
-    tries = np.stack(np.meshgrid(np.linspace(-0.045, 0.045, 19), np.linspace(-0.03, 0.03, 5)), -1).reshape(
-        -1, 2
-    )
-    away = tries[:, :1] * bend + tries[:, 1:] * bend * (2 * u - 1)  # [n, 25]
-    at = np.round((away + reach) / step).astype(np.int32)
-    score = drop[np.arange(len(u)), at].mean(1) * (1 - (tries[:, 0] / 0.08) ** 2 - (tries[:, 1] / 0.1) ** 2)
-    deep, tilt = tries[score.argmax()]
-    whole = np.linspace(0, 1, STEPS + 1)
-    return np.asarray(4 * whole * (1 - whole) * (deep + tilt * (2 * whole - 1)))

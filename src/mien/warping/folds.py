@@ -21,6 +21,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from mien.face.blendshapes import INDEX
 from mien.types import ByteImage, FloatArray
 from mien.warping.mesh import (
     LEFT_LOWER_LID,
@@ -31,10 +32,12 @@ from mien.warping.mesh import (
     RIGHT_UPPER_LID,
     UPPER_LIP,
 )
+from mien.warping.shapes import head, pose_of
 
 IndexArray = NDArray[np.integer]
 SIZE = 192
 _LIMIT = 0.5
+ACROSS = 3.0  # cm: how gradually one side's smile becomes the other's
 _WHITE, _NEARLY = (
     250.0,
     30.0,
@@ -49,13 +52,15 @@ _OPENINGS = (  # closed outlines of what is never touched
 
 @dataclass(frozen=True)
 class _Model:
-    """uv [468, 2]; texels [p] (row * SIZE + column), their corners [3, p] and shares [3, p]; weights [52, p]."""
+    """uv [468, 2]; texels [p] (row * SIZE + column), their corners [3, p] and shares [3, p]; weights [52, p]; slide
+    [478, 3] cm of a full smile."""
 
     uv: FloatArray
     texels: IndexArray
     corners: IndexArray
     shares: FloatArray
     weights: FloatArray
+    slide: FloatArray
 
 
 @lru_cache(maxsize=1)
@@ -68,12 +73,28 @@ def _model() -> _Model:
             np.ascontiguousarray(file["corners"].T.astype(np.int64)),
             np.ascontiguousarray((shares / shares.sum(1, keepdims=True)).T),
             file["weights"] * file["scale"][:, None],
+            np.pad(file["slide"].astype(np.float64), ((0, 10), (0, 1))),
         )
 
 
 def uv() -> FloatArray:
     """Where the mesh's 468 points lie in the texture, [468, 2] px."""
     return _model().uv
+
+
+def slid(landmarks: FloatArray, before: FloatArray, after: FloatArray) -> FloatArray:
+    """How far skin slides beneath the mesh [478, 3] px, in a photo with `landmarks` [478, 3] px whose face goes from
+    coefficients `before` to `after` [52].
+
+    Landmarks keep to lips, nose and outline. A smile takes the skin of the cheeks further out and up than they say.
+    """
+    change = np.asarray(after, np.float64) - before
+    neutral, _ = head()
+    left = np.clip(0.5 + neutral[:, :1] / ACROSS, 0, 1)
+    smile = change[INDEX["mouthSmileRight"]] + left * (
+        change[INDEX["mouthSmileLeft"]] - change[INDEX["mouthSmileRight"]]
+    )
+    return pose_of(landmarks).to_photo(_model().slide * smile)
 
 
 def ratio(before: FloatArray, after: FloatArray, strength: float = 0.7) -> FloatArray:

@@ -140,12 +140,16 @@ class Front:
     small: FloatArray
 
     @cached_property
+    def _few(self) -> ByteImage:
+        """The photo's box at the size of `small`, [h, w, 3]."""
+        size = self.small.shape[:0:-1]
+        return np.asarray(cv2.resize(self._part(self.image), size, interpolation=cv2.INTER_AREA), np.uint8)
+
+    @cached_property
     def alpha(self) -> FloatArray:
         """[h, w] float32 0 to 1 of the box, at the photo's size: how far what is in front covers the face."""
-        part = self._part(self.image)
-        few = np.asarray(cv2.resize(part, self.small.shape[:0:-1], interpolation=cv2.INTER_AREA), np.uint8)
         fine, coarse = (
-            matte.refine(layer, part, few, radius, EPSILON)
+            matte.refine(layer, self._part(self.image), self._few, radius, EPSILON)
             for layer, radius in zip(self.small, (2, 4), strict=True)
         )
         return np.asarray(np.clip((np.maximum(fine, coarse) - 0.15) / 0.6, 0, 1), np.float32)
@@ -155,8 +159,7 @@ class Front:
         """The photo [H, W, 3] uint8 without the glasses; their place is filled with the skin beside it."""
         if not self.small[0].any():
             return self.image
-        part = self._part(self.image)
-        few = np.asarray(cv2.resize(part, self.small.shape[:0:-1], interpolation=cv2.INTER_AREA), np.uint8)
+        part, few = self._part(self.image), self._few
         rims = matte.refine(self.small[0], few, few, 2, EPSILON)
         hole = _grown((rims > RIM).astype(np.uint8), 3)
         points = (self.landmarks[:, :2] - self.box[:2]) * self.zoom
@@ -178,9 +181,9 @@ class Front:
     def _wide(self) -> float:
         return float(np.linalg.norm(self.landmarks[234, :2] - self.landmarks[454, :2]))
 
-    def eased(self, moving: Motion) -> Motion:
-        """`moving` without motion where hands, hair and the like are, and little beside them; where glasses are, so
-        slowly changing that no rim bends."""
+    def eased(self, moving: Motion, turns: bool = False) -> Motion:
+        """`moving` without motion where hands, hair and the like are, and little beside them, unless the head `turns`;
+        where glasses are, so slowly changing that no rim bends."""
         x0, _, x1, _ = moving.box
         wide = self._wide * moving.grid.shape[1] / (x1 - x0)
         glasses, others = (self._on_grid(layer, moving) for layer in self.small)
@@ -189,7 +192,7 @@ class Front:
             there = cv2.dilate((glasses > 0.2).astype(np.float32), _disc(0.08 * wide))
             there = cv2.GaussianBlur(there, (0, 0), 0.05 * wide)[..., None]
             grid = grid + there * (cv2.GaussianBlur(grid, (0, 0), SLOW * wide) - grid)
-        if others.any():
+        if others.any() and not turns:
             there = cv2.dilate(others, _disc(FADE * wide))
             there = cv2.GaussianBlur(np.clip(2 * there, 0, 1), (0, 0), max(FADE * wide, 0.5))
             grid = grid * (1 - there[..., None])
@@ -207,7 +210,7 @@ class Front:
         return np.asarray(cv2.warpAffine(layer, place, (columns, rows)), np.float32)
 
     def before(self, region: ByteImage, drawn: ByteImage, moving: Motion) -> None:
-        """Lay what is in front over what was `drawn` on a moved `region`, in place of `drawn`: both [H, W, 3] uint8."""
+        """Lay what is in front over what was `drawn` on a moved `region`, in place of `drawn`: both [h, w, 3] uint8."""
         x0, y0, x1, y1 = moving.box
         field = moving.field()
         y, x = np.mgrid[y0:y1, x0:x1].astype(np.float32)

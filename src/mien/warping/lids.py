@@ -20,8 +20,9 @@ CELLS = 56  # of the sheet on which skin is smoothed, per eye's width
 FINE = 640  # px per eye's width of the drawing of lashes
 REDDER = np.array([1.01, 0.985, 0.98], np.float32)  # a lid's skin than that around
 PALE = 0.92  # of the brightness of the skin around: a lid is no darker, for the strip of it that shows lies in shade
-LEFT_AS_IS = 0.12  # of its opening: a lid that closes by less is the photo's own
+LEFT_AS_IS = 0.2  # of its opening: a lid that closes by less is the photo's own
 LEAST_BEND = 0.36  # of a shut eye's line: four times its depth
+COVERED = 0.08  # of the same: by how much it lies below the lower lid's edge, which it covers
 LEFT, RIGHT, ABOVE, BELOW = 0.35, 0.35, 0.1, 0.35  # margins of the sheet, of the eye's width
 
 
@@ -31,7 +32,7 @@ def shut_line(lower: FloatArray) -> FloatArray:
     u = np.linspace(0, 1, STEPS + 1)
     basis = (u * (1 - u))[:, None] * np.stack([u**0, u - 0.5], 1)
     middle, slope = np.linalg.lstsq(basis, lower, rcond=None)[0]
-    middle = max(float(middle), LEAST_BEND)
+    middle = max(float(middle), LEAST_BEND) + COVERED
     return np.asarray(basis @ [middle, np.clip(slope, -0.5 * middle, 0.5 * middle)])
 
 
@@ -40,45 +41,44 @@ def draw_lid(
     image: ByteImage,
     source: Frame,
     goal: Frame,
-    u: FloatArray,
-    v: FloatArray,
     closing: float,
     known: Callable[..., Any],
 ) -> None:
     """Draw the upper lid of an eye that closes into `patch` [h, w, 3] float32, the carried photo, in place.
 
     Args:
-        image: the photo. source, goal: the eye before and after. u, v: of the patch's pixels in `goal` [h, w].
+        image: the photo. source: the eye before. goal: after, in the patch's pixels.
         closing: the share of its opening that closes, 0 to 1. known: as `mien.warping.eyes.Known`, of this eye.
     """
+    u, v = goal.grid(*patch.shape[1::-1])
     index = np.clip(u * STEPS, 0, STEPS).astype(np.int32)
     edge, fold, lower = (curve.astype(np.float32)[index] for curve in (goal.upper, goal.fold, goal.lower))
+    ends = np.diff(goal.upper[[-1, -9] if goal.outer else [0, 8]])
+    edge_slope = 0.7 * ends[0] * STEPS / 8
     out = 1 - u if goal.outer else u  # 0 at the outer corner, 1 at the inner
     tall = np.maximum(edge - fold, 1e-3)
     s = (v - fold) / tall  # 0 at the fold, 1 at the edge
-    share = float(ramp(closing, LEFT_AS_IS, 0.45))
+    share = float(ramp(closing, LEFT_AS_IS, 0.55))
     skin, combed = _skin(patch, goal, u, v)
     skin *= REDDER
     own, seen = known(_own_lid, image, source)
     own = own[index]
     light = own.sum(2) / np.maximum(skin.sum(2), 1)
-    own *= np.maximum(1, PALE / np.maximum(light, 0.1))[..., None]
-    own = np.clip(own, 0.8 * skin, 1.25 * skin)
+    painted = known(_painted, image, source)
+    own *= np.maximum(1, (PALE - 0.3 * painted) / np.maximum(light, 0.1))[..., None]
+    own = np.clip(own, (0.8 - 0.25 * painted) * skin, 1.25 * skin)
     # What is far darker is lashes and shade; in the dark, colours are noise.
     trust = seen[index] * ramp(s, 0, 0.3) * ramp(light, 0.5, 0.8) * ramp(skin.mean(2), 35, 80)
     lid = skin + trust[..., None] * (own - skin)
-    shaded = lid * (_grain(image, source, goal, u, v) * _shade(out, s, edge - v))[..., None]
+    shaded = lid * (_grain(image, source, goal, u, v) * _shade(out, s, edge - v, painted))[..., None]
     over = 0.01 + float(ramp(closing, 0.75, 0.9)) * (np.maximum(lower - edge, 0) + 0.05)
     within: FloatArray = ramp(s, 0.0, 0.5) * ramp((over - (v - edge)) / over, 0, 0.6)
     within *= ramp(out, -0.16, 0.1) * ramp(1.06 - out, 0, 0.08)
     eyeball = ramp(v - edge, -0.01, 0.01) * ramp(lower - v, -0.02, 0.0) * ((u > 0) & (u < 1))
     # Old lashes reach beyond the corner, where no fold need stay, and over the fold.
-    beside = (
-        ramp(out, -0.32, -0.1)
-        * ramp(0.45 - out, 0, 0.2)
-        * ramp(v - fold, -0.1, 0.0)
-        * ramp(0.05 - v, 0, 0.06)
-    )
+    beside = ramp(out, -0.36, -0.2) * ramp(0.45 - out, 0, 0.2) * ramp(v - fold, -0.1, 0.0)
+    low = 0.04 + 0.1 * float(ramp(closing, 0.5, 0.9)) * ramp(0.3 - out, 0, 0.2)
+    beside *= ramp(low - (v - edge), -0.04, 0.04)
     room = np.minimum(0.14, 0.6 * (fold - goal.brow.astype(np.float32)[index]))
     above = ramp((v - fold) / room, -1, -0.6) * ramp(edge - v, 0.03, 0.08)
     above *= ramp(out, -0.1, 0.1) * ramp(1.1 - out, 0, 0.2)
@@ -87,17 +87,22 @@ def draw_lid(
     fading = 0.5 * above * np.exp(-(((v - fold) / 0.06) ** 2))
     patch += np.maximum(beside, fading)[..., None] * np.maximum(skin - patch, 0)
     patch += (share * within)[..., None] * (shaded - patch)
-    dark = _dark(goal, v - edge, out, closing, _softness(image, source))
+    beyond = float(edge_slope) * np.clip(out, -0.3, 0)  # the line goes on as it came
+    below = v - edge - beyond
+    below = np.where(below < 0, below / (1 + 0.4 * painted), below)  # paint reaches up from the lashes
+    dark = _dark(goal, below, out, closing, known(_softness, image, source))
     ratio = known(_lash_ratio, image, source)
     darkest = np.minimum(patch, 0.75 * skin * ratio)  # where lashes lie already, no more are laid
     np.maximum(patch * (1 - dark[..., None] * (1 - ratio)), darkest, out=patch)
 
 
-def _shade(out: FloatArray, s: FloatArray, above: FloatArray) -> FloatArray:
+def _shade(out: FloatArray, s: FloatArray, above: FloatArray, painted: float) -> FloatArray:
     """Light on a lid [h, w]: bright where the eyeball bulges, darker in its fold, at corners and edge."""
     bulge = np.exp(-(((out - 0.45) / 0.3) ** 2) - ((s - 0.45) / 0.35) ** 2)
     shade = 0.96 + 0.12 * bulge - 0.08 * np.exp(-((s / 0.18) ** 2))
-    shade *= 1 - 0.2 * np.exp(-np.maximum(above, 0) / 0.05) * (above > -0.01)
+    shade *= 1 - (0.2 + 0.15 * painted) * np.exp(-np.maximum(above, 0) / (0.05 + 0.04 * painted)) * (
+        above > -0.01
+    )
     return np.asarray(np.where(above < 0, 1 - 0.1 * np.exp(above / 0.03), shade), np.float32)
 
 
@@ -171,6 +176,17 @@ def _grain(image: ByteImage, source: Frame, goal: Frame, u: FloatArray, v: Float
     return np.clip(grey / cv2.GaussianBlur(grey, (0, 0), max(0.04 * goal.width, 1.0)), 0.94, 1.06)
 
 
+def _painted(image: ByteImage, source: Frame) -> float:
+    """How sure it is that the upper lid is made up, 0 to 1: by how far up from its edge it is dark."""
+    u = np.linspace(0.2, 0.8, 48)[:, None]
+    upper, lower = (np.interp(u, np.linspace(0, 1, STEPS + 1), f) for f in (source.upper, source.lower))
+    lid, skin = (
+        sample(image, *source.to_photo(np.broadcast_to(u, v.shape), v)).mean(2)
+        for v in (upper - np.linspace(0, 0.15, 16), lower + np.linspace(0.14, 0.28, 6))
+    )
+    return float(ramp(0.15 * (lid < 0.55 * np.median(skin)).mean(), 0.045, 0.09))
+
+
 def _lash_ratio(image: ByteImage, source: Frame) -> FloatArray:
     """What the photo's line of lashes leaves of the light of the skin beside it [3]."""
     u = np.linspace(0.15, 0.85, 48)[:, None]
@@ -180,7 +196,7 @@ def _lash_ratio(image: ByteImage, source: Frame) -> FloatArray:
         sample(image, *source.to_photo(np.broadcast_to(u, v.shape), v)).reshape(-1, 3)
         for v in (upper + np.linspace(-0.03, 0.015, 5), lower + np.linspace(0.12, 0.25, 5))
     )
-    ratio = (np.percentile(line, 30, axis=0) + 6) / (np.median(skin, axis=0) + 6)
+    ratio = (np.percentile(line, 40, axis=0) + 6) / (np.median(skin, axis=0) + 6)
     return np.asarray(np.clip(ratio, 0.2, 0.65))
 
 
@@ -191,7 +207,7 @@ def _softness(image: ByteImage, source: Frame) -> float:
     fine, coarse = (
         float((grey - cv2.GaussianBlur(grey, (0, 0), 96 * sigma)).std()) for sigma in (0.008, 0.04)
     )
-    return 0.18 * float(np.clip(0.2 - fine / max(coarse, 1e-3), 0, 0.1))
+    return 0.24 * float(np.clip(0.2 - fine / max(coarse, 1e-3), 0, 0.1))
 
 
 def _dark(goal: Frame, below: FloatArray, out: FloatArray, closing: float, softness: float) -> FloatArray:
@@ -201,12 +217,14 @@ def _dark(goal: Frame, below: FloatArray, out: FloatArray, closing: float, softn
     size = max(round(line.shape[1] * zoom), 8), max(round(line.shape[0] * zoom), 8)
     both = cv2.resize(np.dstack([line, lashes]), size, interpolation=cv2.INTER_AREA)
     sigma = softness * goal.width * min(FINE / goal.width, 2.0)
-    both = cv2.GaussianBlur(both, (0, 0), sigma) * (1 + 40 * softness) if sigma > 0.3 else both
+    both = cv2.GaussianBlur(both, (0, 0), sigma) * (1 + 15 * softness) if sigma > 0.3 else both
     per_u, per_v = size[0] / (1 + 2 * _BESIDE), size[1] / (_OVER + LASH)
     x = ((out + _BESIDE) * per_u - 0.5).astype(np.float32)
     y = ((below + _OVER) * per_v - 0.5).astype(np.float32)
     found = cv2.remap(both, x, y, cv2.INTER_LINEAR, borderValue=0)
-    return np.clip(ramp(closing, 0.15, 0.5) * found[..., 0] + ramp(closing, 0.5, 0.95) * found[..., 1], 0, 1)
+    return np.clip(
+        ramp(closing, LEFT_AS_IS, 0.55) * found[..., 0] + ramp(closing, 0.5, 0.95) * found[..., 1], 0, 1
+    )
 
 
 _BESIDE, _OVER = 0.25, 0.08  # margins of the drawing, of the eye's width
@@ -219,23 +237,26 @@ def _drawing() -> tuple[FloatArray, FloatArray]:
     height, width = round((_OVER + LASH) * FINE), round((1 + 2 * _BESIDE) * FINE)
     out = (np.arange(width) + 0.5) / FINE - _BESIDE
     below = ((np.arange(height) + 0.5) / FINE - _OVER)[:, None]
-    strong = ramp(out, -0.1, 0.3) * ramp(1.0 - out, 0, 0.45)
-    half = 0.009 + 0.015 * strong
-    line = 0.85 * strong * np.exp(-((below / np.where(below > 0, 1.3 * half, half)) ** 2))
+    strong = ramp(out, -0.1, 0.3) * ramp(1.0 - out, 0, 0.5)
+    half = 0.007 + 0.011 * strong
+    line = (0.3 + 0.55 * strong) * ramp(out, -0.1, 0.08) * ramp(1.02 - out, 0, 0.3)
+    line = line * np.exp(-((below / np.where(below > 0, 1.6 * half, half)) ** 2))
     line += 0.2 * ramp(out, -0.1, 0.1) * ramp(1.03 - out, 0, 0.1) * np.exp(-((below / 0.04) ** 2))
     lashes = np.zeros((height, width), np.uint8)
     rng = np.random.default_rng(0)
-    for root in np.sort(1 - rng.random(70) ** 0.8):
-        root = 0.92 * (1 - root)
-        length = (0.13 - 0.09 * root) * rng.uniform(0.6, 1.1)
-        lean = -0.9 + 1.1 * root + rng.normal(0, 0.12)  # outwards is negative
-        t = np.linspace(0, 1, 9)
-        x = root + length * (lean * t + 0.25 * lean * t**2)
-        y = length * (t - 0.25 * t**2)
-        points = np.stack([(x + _BESIDE) * FINE, (y + _OVER) * FINE], 1) * 16
-        for k in range(8):
-            fade = (1 - k / 8) ** 0.7
-            ends = [tuple(int(c) for c in points[i]) for i in (k, k + 1)]
-            cv2.line(lashes, ends[0], ends[1], int(255 * fade), 1 + round(4 * fade), cv2.LINE_AA, 4)
+    t = np.linspace(0, 1, 9)
+    for bundle in np.linspace(0.0, 0.9, 26):  # lashes whose tips meet
+        bundle = bundle + rng.uniform(-0.014, 0.014)
+        length = (0.155 - 0.1 * bundle) * rng.uniform(0.6, 1.15)
+        lean = -0.9 + 1.1 * bundle + rng.normal(0, 0.14)  # outwards is negative
+        for _ in range(rng.integers(2, 4)):
+            root, long = bundle + rng.uniform(-0.02, 0.02), length * rng.uniform(0.7, 1)
+            x = root + (bundle - root) * t + long * (lean * t + 0.25 * lean * t**2)
+            y = long * (t - 0.3 * t**2)
+            points = np.stack([(x + _BESIDE) * FINE, (y + _OVER) * FINE], 1) * 16
+            for k in range(8):
+                fade = (1 - k / 8) ** 0.8
+                ends = [tuple(int(c) for c in points[i]) for i in (k, k + 1)]
+                cv2.line(lashes, ends[0], ends[1], int(255 * fade), 2 + round(4 * fade), cv2.LINE_AA, 4)
     soft = cv2.GaussianBlur(lashes.astype(np.float32) / 255, (0, 0), 1.5)
     return line.astype(np.float32), 0.85 * soft

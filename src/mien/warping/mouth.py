@@ -16,15 +16,29 @@ import numpy as np
 from mien.types import ByteImage, FloatArray
 from mien.warping import tone
 from mien.warping.eyes import Known
-from mien.warping.lips import edges, lip_gap, on_line
+from mien.warping.lips import downward, edges, lip_gap, on_line
 from mien.warping.mouth_drawn import drawn
 from mien.warping.mouth_shown import Shown, borrowed, shown, uncovered
+from mien.warping.parting import unlined
 from mien.warping.teeth import CROWN, JAW, Teeth, View, jaw_drop, locate_teeth, pose, smooth, view_of
 
 THINNEST = 1.5  # px between closing lips that show more than a line
 CLOSED_LINE = 0.7  # width of the line between shut lips, in units
+DULLEST = 0.75  # brightness of shown teeth ÷ of drawn ones that these follow at least
+STRETCHED = 0.6  # of how far lips are apart, by which what lies between them in a film may be stretched
 GUM = 1.2  # units of gum above the upper teeth that a mouth shows at most
-_ATLAS_BLUR = 0.16  # sigma of the sharpest edges of the drawn teeth, in units
+# Half of the dark line between shut lips in their middle, and at their corners; units that they part by from which it
+# fades and has gone: a smile keeps its corners' creases.
+LINE, CREASE = (0.9, (1.0, 5.0)), (2.0, (6.0, 14.0))
+FINE, FINEST = (
+    2.8,
+    4,
+)  # px a unit, about, of the smallest mouth that is drawn; times that a smaller one is enlarged
+BOX = 0.3  # px: sigma of what averaging over a pixel blurs
+_ATLAS_BLUR, _LIP_BLUR = (
+    0.16,
+    0.2,
+)  # sigma of the sharpest edges of the drawn teeth, and of the lips', in units
 
 
 @dataclass(frozen=True)
@@ -74,11 +88,14 @@ class Mouth:
     Args:
         image: [H, W, 3] uint8. landmarks: [478, 3] px, MediaPipe's, in the photo.
         teeth: another photo of the same person and its landmarks, whose open mouth shows the teeth.
+        known: of a frame of a film, the mouth in another frame, whose teeth these are; what lies between its own
+            lips is not drawn anew, but stretched as far as that goes.
     """
 
     image: ByteImage
     landmarks: FloatArray
     teeth: tuple[ByteImage, FloatArray] | None = None
+    known: Mouth | None = None
     colour: tone.Tone = field(init=False)
     place: Teeth = field(init=False)
     source: Shown | None = field(init=False)
@@ -93,6 +110,10 @@ class Mouth:
         self.on_line = on_line(self.image, self.landmarks)
         self.apart = lip_gap(self.on_line, pose(self.landmarks).scale)
         self.roll = 1.3 - 0.8 * float(smooth(self.apart, 0.5, 2.0))
+        if self.known is not None:
+            self.colour, self.place, self.source = self.known.colour, self.known.place, self.known.source
+            self.parted = (1 + STRETCHED) * self.apart
+            return
         self.colour = tone.measure(self.image, self.landmarks)
         self.place = locate_teeth(self.landmarks)
         self.source = shown(self.image, self.landmarks, self.colour)
@@ -103,9 +124,18 @@ class Mouth:
         if self.source is not None:  # what must be drawn beside real teeth goes on from them
             theirs = self.source.teeth
             self.place = replace(self.place, x=theirs.x, edge=theirs.edge, size=theirs.size)
-            trust = float(smooth(self.source.tall, 2.0, 6.0))  # a strip of teeth lies in the lip's shade
-            enamel = self.colour.enamel * self.source.enamel**trust
-            self.colour = replace(self.colour, enamel=enamel, hue=self.colour.hue * self.source.hue)
+            trust = float(smooth(self.source.tall, 3.0, 7.0))  # a strip of teeth lies in the lip's shade
+            enamel = self.colour.enamel * max(self.source.enamel, DULLEST) ** trust
+            self.colour = replace(self.colour, enamel=enamel, hue=self.colour.hue * self.source.hue**trust)
+
+    def without_line(self, image: ByteImage, target: FloatArray) -> ByteImage:
+        """`image`, the photo's, as far as its lips part at `target` [478, 3] px without the dark line between them."""
+        unit, shut = pose(self.on_line).scale, 1 - smooth(self.apart, 0.8, 2.5)
+        further = lip_gap(target, unit) - self.apart
+        middle, corner = (float(shut * most * smooth(further, *by)) for most, by in (LINE, CREASE))
+        if max(middle, corner) == 0:
+            return image
+        return unlined(image, np.mean(edges(self.on_line), 0), downward(self.on_line), unit, middle, corner)
 
     def interior(self, target: FloatArray) -> Layer:
         """What lies between the lips when the landmarks are at `target` [478, 3] px.
@@ -115,11 +145,15 @@ class Mouth:
         shows teeth gets a layer for any gap, also a smaller one: they stay, and the lips go over them.
         """
         target = np.asarray(target, np.float64)
-        where = pose(target)
-        view = view_of(target, self.image.shape, where)
-        if view is None or (view.gap < self.apart - 1 and view.gap * view.unit < THINNEST):
-            return self._line(target, where.scale)
-        head = where.head(target)
+        scale = pose(target).scale
+        fine = int(np.clip(round(FINE / scale), 1, FINEST))
+        large = fine * target
+        where = pose(large)
+        height, width = self.image.shape[:2]
+        view = view_of(large, (fine * height, fine * width), where, fine)
+        if view is None or (view.gap < self.apart - 1 and view.gap * scale < THINNEST):
+            return self._line(target, scale)
+        head = where.head(large)
         jaw = jaw_drop(float(head[list(JAW), 1].mean()) - self.place.jaw)
         place, whole = self.place, 0.0
         if self.source is not None:  # a strip of teeth makes no whole ones
@@ -128,18 +162,30 @@ class Mouth:
         gum = place.edge - CROWN * place.size - float(head[13, 1])
         place = replace(place, edge=place.edge - (1 - whole) * max(gum - GUM, 0.0))
         picture = drawn(view, where, place, jaw, self.colour)
-        picture = tone.grain(picture, self.colour, _ATLAS_BLUR * where.scale)
+        sharp = float(np.hypot(_ATLAS_BLUR * scale, BOX * (fine > 1)))
+        picture = tone.grain(picture, self.colour, sharp, fine)
         if self.source is not None:
             if whole:
-                own = borrowed(view, where, jaw, self.source, picture)
-                picture = picture + np.float32(whole) * (own - picture)
+                theirs = borrowed(view, where, jaw, self.source, picture)
+                picture = picture + np.float32(whole) * (theirs - picture)
             closing = smooth(self.apart - view.gap, 0.5, 2.0) * (1 - smooth(view.gap, 0.5, 3.0))
             picture = picture + np.float32(closing) * (0.5 * self.colour.lip - picture)
-        further = smooth(view.gap - max(self.parted - 0.3, 0.0), 0.4, 1.5)
+        until = 1.5 if self.known is None else max(1.5, 0.5 * self.parted)
+        further = smooth(view.gap - max(self.parted - 0.3, 0.0), 0.4, until)
         if self.source is not None:  # no teeth may be left between lips that close
             further = np.maximum(further, smooth(self.apart - view.gap, 0.5, 2.0))
-        alpha = opening(view, self.roll) * further
-        return Layer(picture, alpha.astype(np.float32), view.left, view.top)
+        alpha = (opening(view, self.roll) * further).astype(np.float32)
+        own = sharp**2 + (_LIP_BLUR * scale) ** 2
+        edge = np.sqrt(max(self.colour.blur**2 - own, 0.0)) * fine
+        if edge > 0.3:  # lips end as softly as the photo's edges
+            soft = cv2.GaussianBlur(alpha, (0, 0), edge)
+            alpha = np.where(soft < 0.03, np.float32(0), soft)
+        size = alpha.shape[1] // fine, alpha.shape[0] // fine
+        small, clear = (
+            np.asarray(cv2.resize(part, size, interpolation=cv2.INTER_AREA), np.float32)
+            for part in (picture, alpha)
+        )
+        return Layer(small, clear, view.left // fine, view.top // fine)
 
     def _line(self, target: FloatArray, unit: float) -> Layer:
         """The dark line between lips that were open in the photo and are shut at `target`; `unit`: px a unit.

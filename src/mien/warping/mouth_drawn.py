@@ -11,9 +11,10 @@ from mien.types import FloatArray
 from mien.warping import tone
 from mien.warping.teeth import DEPTH, HINGE, OVERBITE, Pose, Teeth, View, lower_teeth, smooth, upper_teeth
 
-_CAVITY = np.array([56.0, 24.0, 22.0], np.float32)  # RGB in a studio's light
-_THROAT = np.array([94.0, 46.0, 44.0], np.float32)
-_TONGUE = np.array([168.0, 102.0, 102.0], np.float32)
+_CAVITY = np.array([46.0, 18.0, 17.0], np.float32)  # RGB in a studio's light
+_PALATE = np.array([84.0, 40.0, 38.0], np.float32)
+_CHEEK = np.array([1.0, 0.84, 0.8], np.float32)  # against the lips
+_TONGUE = np.array([172.0, 100.0, 98.0], np.float32)
 
 
 def corner_shade(view: View) -> FloatArray:
@@ -47,8 +48,8 @@ def drawn(view: View, where: Pose, teeth: Teeth, jaw: float, colour: tone.Tone) 
     upper = upper_teeth(x, y, teeth, view.unit)
     # An open mouth shows some of the lower teeth, and not much of their gum, whatever the chin's landmarks say.
     rest = teeth.edge - OVERBITE
-    round_lips = 1 - float(smooth(view.width, 30.0, 42.0))  # pursed lips hide them and keep the light out
-    some, most = 3.4 * float(smooth(jaw, 4.0, 14.0)) * (1 - round_lips), 5.5 - 4.0 * round_lips
+    round_lips = 1 - float(smooth(view.width, 32.0, 46.0))  # pursed lips hide them and keep the light out
+    some, most = 2.6 * float(smooth(jaw, 4.0, 14.0)) * (1 - round_lips), 4.8 - 3.3 * round_lips
     lowest = max(min(rest + jaw, view.lower_y - some), view.lower_y - most)
     jaw = max(jaw, lowest - rest)
     # back teeth are nearer to the jaw's joints, and sink less
@@ -62,27 +63,51 @@ def drawn(view: View, where: Pose, teeth: Teeth, jaw: float, colour: tone.Tone) 
     picture = _cavity(view, colour, jaw) * side[..., None]
     # upper teeth and lip keep the light from what lies behind and below them
     cast = _shadow(upper[0][..., 3], view.unit)
-    picture = _tongue(picture, x2 - teeth.x, y2, edge, jaw, colour, side * (1 - 0.5 * cast), teeth.shape)
-    behind = 0.86 - (0.36 + 0.2 * float(np.exp(-jaw / 5))) * cast
-    sides = 1 - smooth(np.abs(view.along), 0.35, 0.75)  # the cheeks cover the back ones
+    deep = side * (0.5 + 0.5 * smooth(view.from_upper, 1.0, 3.0 + 0.6 * jaw))
+    picture = _tongue(picture, x2 - teeth.x, y2, edge, jaw, colour, deep * (1 - 0.5 * cast), teeth.shape)
+    behind = 0.88 - (0.3 + 0.2 * float(np.exp(-jaw / 5))) * cast
+    aside = np.abs(view.along)
+    sides = 1 - smooth(
+        aside, 0.5, 0.85
+    )  # the cheeks cover the back ones, and keep the light from them before
     lower = lower[0] * sides[..., None], lower[1] * sides
-    picture = _over(picture, lower, colour, light * behind * (0.5 + 0.5 * sides))
+    picture = _over(picture, lower, colour, light * behind * (1 - 0.7 * smooth(aside, 0.2, 0.7)))
+    picture = _lip(picture, x2, view, jaw, colour, side)
     return _over(picture, upper, colour, light)
+
+
+def _lip(
+    picture: FloatArray, x: FloatArray, view: View, jaw: float, colour: tone.Tone, side: FloatArray
+) -> FloatArray:
+    """The wet inner rim of the lower lip of a mouth that is open, over what lies behind it."""
+    open_wide = float(smooth(jaw, 4.0, 10.0))
+    if open_wide == 0:
+        return picture
+    rim = 0.75 * open_wide * np.exp(-((view.from_lower / 1.1) ** 2))
+    wet = np.exp(-(((view.from_lower - 0.7) / 0.35) ** 2)) * smooth(
+        _bumps(x, 0.3 * view.from_lower, 1.3), 0.2, 1.6
+    )
+    light = side * (0.8 - 0.45 * smooth(np.abs(view.along), 0.3, 0.9))
+    flesh = light[..., None] * (colour.lip + wet[..., None] * _wet(colour, 70.0)).astype(np.float32)
+    return np.asarray(picture + rim[..., None] * (flesh - picture))
+
+
+def _wet(colour: tone.Tone, light: float) -> FloatArray:
+    """RGB [3] that shines on wet flesh."""
+    return np.float32(colour.enamel) * colour.apply(np.full(3, light))
 
 
 def _cavity(view: View, colour: tone.Tone, jaw: float) -> FloatArray:
     """What lies behind teeth and tongue [h, w, 3]: cheeks, the palate and the dark of the throat."""
-    deep = np.minimum(view.from_upper, view.from_lower)
-    open_wide = float(smooth(jaw, 6.0, 24.0))
-    palate = open_wide * np.exp(-view.from_upper / 9)[..., None]
-    flesh = colour.flesh * colour.ruddy * colour.apply(_CAVITY + palate * (_THROAT - _CAVITY))
-    cheek = (
-        0.36
-        * colour.lip
-        * (np.exp(-deep / 2.2) * (0.35 + 0.65 * smooth(np.abs(view.along), 0.4, 0.9)))[..., None]
+    aside = np.abs(view.along)
+    palate = float(smooth(jaw, 8.0, 24.0)) * np.exp(-view.from_upper / 6)[..., None]
+    flesh = colour.flesh * colour.ruddy * colour.apply(_CAVITY + palate * (_PALATE - _CAVITY))
+    dark = flesh * (0.6 + 0.4 * corner_shade(view))[..., None]
+    near = np.exp(-np.minimum(view.from_upper, view.from_lower) / 2.4) * (0.3 + 0.7 * smooth(aside, 0.4, 0.9))
+    cheek = 0.34 * near + 0.2 * smooth(aside, 0.6, 1.0)  # where the cheeks begin, light comes in
+    return np.asarray(
+        dark + cheek[..., None] * (_CHEEK**colour.chroma * colour.lip) * (1 - dark / 255), np.float32
     )
-    dark = flesh * (0.55 + 0.45 * corner_shade(view))[..., None]
-    return np.asarray(np.maximum(dark, cheek) * 0.5 + 0.5 * (dark + cheek * (1 - dark / 255)), np.float32)
 
 
 def _shadow(alpha: FloatArray, unit: float) -> FloatArray:
@@ -131,19 +156,25 @@ def _tongue(
     u = (x - 0.8 * two - 1.2 * three * np.clip(v, 0, 1)) / (
         (20.5 - 3.0 * np.clip(v, 0, 1)) * (1 + 0.06 * two)
     )
-    bumps, drops = _bumps(x + 9 * one, y, 1.6), _bumps(x + 9 * two, 0.6 * y, 0.9)
-    round_off = 1 - np.abs(u) ** 2.4 - np.clip(v, 0, None) ** 3.0 + 0.035 * bumps
-    cover = smooth(round_off, 0.0, 0.7) * smooth(v, -0.6, -0.1) * strength
-    groove = 1 - (0.06 + 0.03 * three) * np.exp(-((x / (3.0 + one)) ** 2)) * smooth(v, 0.2, 0.6)
-    front = smooth(v, -0.1, 0.35)
-    shade = (
-        (0.5 + 0.5 * front)
-        * (1 - 0.62 * smooth(v, 0.25, 1.1))
-        * groove
-        * (1 - 0.45 * u**2)
-        * (1 + 0.035 * bumps)
+    bumps, drops = _bumps(x + 9 * one, y, 1.6), _bumps(x + 9 * two, 0.5 * y, 1.1)
+    round_off = 1 - np.abs(u) ** 2.4 - np.clip(v, 0, None) ** 3.0 + 0.04 * bumps
+    cover = smooth(round_off, 0.0, 0.8) * smooth(v, -0.6, -0.1) * strength
+    middle = (
+        1 - (0.09 + 0.03 * three) * np.exp(-((x / (2.0 + 0.5 * one)) ** 2)) - 0.1 * np.exp(-((x / 5) ** 2))
     )
-    wet = 0.1 * smooth(drops, 0.9, 2.2) * np.exp(-(((v - 0.3) / 0.22) ** 2)) * (1 - u**2).clip(0)
-    shade = shade + wet
-    flesh = 0.6 * colour.flesh * colour.ruddy * colour.apply(_TONGUE) + 0.4 * colour.lip
-    return np.asarray(picture + cover[..., None] * (flesh * colour.shade(shade * light) - picture))
+    groove = 1 + (middle - 1) * smooth(v, 0.1, 0.4)
+    shade = (
+        (0.45 + 0.55 * smooth(v, -0.15, 0.25))
+        * (1 - 0.78 * smooth(v, 0.2, 0.95))
+        * groove
+        * (1 - 0.55 * np.abs(u) ** 1.7).clip(0.2)
+        * (1 + 0.05 * bumps)
+    )
+    wet = (
+        smooth(drops, 0.4, 2.0)
+        * np.exp(-(((v - 0.28) / 0.16) ** 2))
+        * np.exp(-(((np.abs(x) - 5.5) / 4.5) ** 2))
+    )
+    flesh = 0.65 * colour.flesh * colour.ruddy * colour.apply(_TONGUE) + 0.35 * colour.lip
+    flesh = 1.08 * flesh * colour.shade(shade * light) + (wet * light)[..., None] * _wet(colour, 48.0)
+    return np.asarray(picture + cover[..., None] * (flesh - picture))

@@ -81,7 +81,8 @@ def shown(image: ByteImage, landmarks: FloatArray, colour: tone.Tone) -> Shown |
     enamel = float(
         np.median(light[crown]) / max(float(np.median(atlas[crown, :3].mean(-1))) * colour.enamel, 1.0)
     )
-    pale = colour.chroma > 0.5 and _red(np.median(crop[crown], 0)) < 0.5 * _red(colour.lip)
+    reds = [float(_red(one)) for one in (np.median(crop[crown], 0), colour.lip)]
+    pale = colour.chroma > 0.5 and reds[0] < 0.5 * reds[1]
     if enamel < 0.55 or (np.median(light[crown]) < 0.9 * colour.lip.mean() and not pale):
         return None  # dark, or a lip or a tongue
     tall = uncovered(where.head(landmarks), teeth)
@@ -91,13 +92,17 @@ def shown(image: ByteImage, landmarks: FloatArray, colour: tone.Tone) -> Shown |
     jaw = jaw_drop(float(where.head(landmarks)[list(JAW), 1].mean()) - teeth.jaw)
     here = Pose(where.scale, where.turn, where.shift - [view.left, view.top, 0])
     clear = mask * smooth(view.from_lower, 1.0, 2.0) * smooth(view.from_upper, 0.3, 1.2)
+    if pale:  # what is as red as lips is the lower one
+        lip = smooth((_red(crop) - reds[0]) / (reds[1] - reds[0]), 0.25, 0.5)
+        clear = clear * (1 - lip * (1 - smooth(view.from_lower, 3.0, 5.0)))
     crop = np.ascontiguousarray(crop)
     return Shown(crop, mask, clear, lip_shade(view), here, teeth, jaw, min(enamel, 1.6), hue, tall, view.gap)
 
 
-def _red(colour: FloatArray) -> float:
-    red, green, blue = colour.tolist()
-    return float((red - 0.5 * (green + blue)) / (red + green + blue + 24))
+def _red(colour: FloatArray) -> FloatArray:
+    """How red colours [..., 3] are [...]."""
+    red, green, blue = np.moveaxis(np.asarray(colour, np.float32), -1, 0)
+    return np.asarray((red - 0.5 * (green + blue)) / (red + green + blue + 24))
 
 
 def uncovered(head: FloatArray, teeth: Teeth) -> float:
@@ -139,7 +144,9 @@ def borrowed(view: View, where: Pose, jaw: float, source: Shown, under: FloatArr
     teeth = source.teeth
     x, y, z = where.on_arch(view.px, view.py, teeth.x, DEPTH)
     further = (jaw - source.jaw) * (1 - np.clip(z - DEPTH, 0, 40) / HINGE)
-    moved = float(np.exp(-abs(jaw - source.jaw) / 1.5))  # 1: as in its own photo
+    # as in its own photo: the jaw where it was, and the lips no farther from the teeth
+    away = max(abs(jaw - source.jaw), 0.5 * (view.gap - source.gap))
+    moved = float(np.exp(-away / 1.5))
     inside = source.clear + moved * (source.mask - source.clear)
     shade_here = lip_shade(view)
     rim = 0.2 + 0.6 * moved  # where the upper teeth end and the rest begins, in units below their edge
@@ -156,7 +163,7 @@ def borrowed(view: View, where: Pose, jaw: float, source: Shown, under: FloatArr
 
     colours, mask = fetch(y - further)
     # what a smile shows below its upper teeth is seldom more than their own rim and a lip
-    stays = 1 - (1 - smooth(source.gap, 22.0, 30.0)) * smooth(abs(jaw - source.jaw), 0.8, 3.0)
+    stays = 1 - (1 - smooth(source.gap, 22.0, 30.0)) * smooth(away, 0.8, 3.0)
     alpha = stays * mask * smooth(1 - of_skull(y - further), 0.0, 0.5)
     picture = under + alpha[..., None] * (colours - under)
     colours, mask = fetch(y)

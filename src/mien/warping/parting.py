@@ -12,6 +12,9 @@ from mien.types import ByteImage, FloatArray
 from mien.warping.lips import downward, edges
 from mien.warping.mesh import IndexArray
 
+CREASE = (
+    8.0  # units (90 between the outer eye corners) beyond the corners of the lips in which their creases end
+)
 BESIDE = 3  # cells round the mouth's opening in which each lip has its own map
 
 
@@ -89,6 +92,57 @@ def _below(line: FloatArray, down: FloatArray, width: int, height: int, kind: in
     outline = np.concatenate([line, line[-1:] + far, line[:1] + far]) - 0.5
     mask = np.zeros((height, width), np.uint8)
     return np.asarray(cv2.fillPoly(mask, [np.round(outline * 16).astype(np.int32)], 255, kind, 4))
+
+
+def unlined(
+    image: ByteImage, line: FloatArray, down: FloatArray, unit: float, middle: float, corner: float
+) -> ByteImage:
+    """A photo [H, W, 3] uint8 without the dark `line` [n, 2] px between its shut lips and its ends at the corners.
+
+    Lips that part would carry it along and stretch it: what lies beside it is drawn over it. `down`: the face's
+    downward direction [2]. `unit`: px a unit. `middle`, `corner`: units on either side of the line that are covered
+    there.
+    """
+    across = line[-1] - line[0]
+    wide = float(np.linalg.norm(across))
+    across = across / max(wide, 1e-6)
+    away = np.array([-across[1], across[0]]) * (1.0 if across[0] * down[1] > across[1] * down[0] else -1.0)
+    reach = 3.5 * max(middle, corner) * unit
+    corners = line[[0, -1]] + [[-CREASE * unit], [CREASE * unit]] * across
+    ends = np.concatenate([corners, line])
+    low = np.floor(ends.min(0) - reach).astype(int).clip(0)
+    high = np.minimum(np.ceil(ends.max(0) + reach).astype(int), image.shape[1::-1])
+    if (high - low).min() < 3 or wide < unit:
+        return image
+    rows, columns = np.mgrid[low[1] : high[1], low[0] : high[0]].astype(np.float32) + 0.5
+    along = (columns - line[0, 0]) * across[0] + (rows - line[0, 1]) * across[1]
+    at = (line - line[0]) @ across
+    off = (columns - line[0, 0]) * away[0] + (rows - line[0, 1]) * away[1]
+    off -= np.interp(along, at, (line - line[0]) @ away).astype(np.float32)
+    end = np.maximum(-along, along - wide) / unit  # units beyond the corner, less than 0 between them
+    half = middle + (corner - middle) * np.clip(1 + end / 8, 0, 1) ** 2
+    half = unit * half * np.clip(1 - end / CREASE, 0, 1)
+    further = half * np.clip(1 - np.abs(off) / np.maximum(3 * half, 1e-3), 0, 1)
+    part = np.s_[low[1] : high[1], low[0] : high[0]]
+    sides = []
+    for by in (np.minimum(off, 0) - further - off, np.maximum(off, 0) + further - off):
+        x, y = (
+            np.asarray(p - low[k] - 0.5 + by * away[k], np.float32) for k, p in enumerate((columns, rows))
+        )
+        sides.append(
+            cv2.remap(image[part], x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE).astype(np.float32)
+        )
+    into = np.maximum(
+        half * np.clip((end + 1.5) / 3, 0, 1), 0.2
+    )  # beyond the corners one passes into the other
+    below = np.clip(0.5 + 0.5 * off / into, 0, 1).astype(np.float32)[..., None]
+    result = image.copy()
+    cv2.copyTo(
+        (sides[0] + below * (sides[1] - sides[0]) + 0.5).astype(np.uint8),
+        (further > 0).astype(np.uint8),
+        result[part],
+    )
+    return result
 
 
 def fill(grid: FloatArray, holes: NDArray[np.bool_]) -> None:

@@ -103,7 +103,9 @@ def moved(
     shares = _openings(at_first, at_last)
     for (upper, lower, _), share in zip(LIDS, shares, strict=True):
         up, low, corners = list(upper[1:-1]), list(lower[1:-1]), [upper[0], upper[-1]]
-        target[corners] = landmarks[corners] + CORNERS * (target[corners] - landmarks[corners])
+        too_far = (1 - CORNERS) * (target[corners] - landmarks[corners])
+        target[corners] -= too_far
+        target[low] -= too_far.mean(0)
         # The lower lid goes where the model says, but no more than a third of the way; the upper lid closes the rest.
         # Each lid keeps its own curve: what single landmarks say would bend a shut eye's line.
         opening = landmarks[low] - landmarks[up]

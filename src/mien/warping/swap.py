@@ -146,7 +146,7 @@ def blended(
 class _Seen:
     """What two small pictures show, each [h, w]: front, the identity's [h, w, 3]; shows, where each shows its face;
     skin, where both show bare skin; hair, where either has a beard; area, where the new face may lie; lacks, where the
-    identity's picture shows something else there; dark: glasses hide the photo's eyes."""
+    identity's picture shows something else there; covered: something hides the photo's eyes, dark glasses as a rule."""
 
     front: ByteImage
     shows: tuple[FloatArray, FloatArray]
@@ -154,7 +154,7 @@ class _Seen:
     hair: FloatArray
     area: ByteImage
     lacks: ByteImage
-    dark: bool
+    covered: bool
 
 
 @dataclass(frozen=True)
@@ -218,7 +218,7 @@ def _lit(seen: _Seen, back: ByteImage, points: FloatArray) -> _Plan:
     brows = soft(matte.fill(shape, points, *matte.BROWS, grow=1.4), 0.02 * wide)
     cover = _within(seen.area, SEAM * wide) * _within((seen.shows[0] > 0.5).astype(np.uint8), 0.03 * wide)
     alpha = cover * soft(seen.shows[1])
-    whites = None if seen.dark else points
+    whites = None if seen.covered else points
     skins = light.complexion(seen.front, back, seen.skin, lips.astype(np.float32), whites)
     calm = skins.calm(seen.front, CALM * wide)
     flesh = skins.flesh(calm)

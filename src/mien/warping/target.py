@@ -33,7 +33,7 @@ UNHEARD = (
     "jawForward",
     "noseSneer",
 )  # MediaPipe reports hardly any of it: no reading can correct these
-DOUBTED = 1.6  # spreads of rest, of a face that shows nothing
+DOUBTED = 2.0  # spreads of rest, of a face that shows nothing
 EPSILON, FARTHEST = 0.01, 4.0  # of a blendshape; of what is seen in standard deviations: no more counts
 FAINTEST = 0.85  # of an answer: what is fainter is not made up for, which would caricature
 REGIONS = {
@@ -115,10 +115,25 @@ def expressed(reading: FloatArray, doubt: float = 1.0) -> FloatArray:
 def doubted(reading: FloatArray) -> float:
     """The `doubt` of a picture [57] that is given as an expression: the less, the more it shows.
 
-    It falls as 1 / (1 + E), E the sum of what blendshapes express: brows and eyes beside a grin belong to it, the same
-    on a still face to the person. Tried on pictures of LFW's people at rest and others of theirs.
+    It falls as 1 / (1 + 3E), E the sum of what blendshapes surely express: brows and eyes beside a grin belong to it,
+    the same on a still face to the person.
     """
-    return DOUBTED / (1 + float(np.abs(expressed(reading)[:52]).sum()))
+    return DOUBTED / (1 + 3 * float(np.abs(expressed(reading, DOUBTED)[:52]).sum()))
+
+
+def shown(reading: FloatArray, named: NDArray[np.bool_]) -> FloatArray:
+    """How far a photo [57] is from its own face's rest, where no picture but words name blendshapes [52] [57].
+
+    What reads less than the mean is this person's, not an expression. So are brows, unless they are
+    named or the face shows something else: of theirs goes E / (1 + E), E the sum of what other blendshapes express.
+    """
+    away = expressed(reading)
+    away[:52] = np.maximum(away[:52], 0)
+    brows = mask("brows")[:52] > 0
+    if not named[brows].any():
+        other = float(away[:52][~brows].sum())
+        away[:52] *= np.where(brows, other / (1 + other), 1)
+    return away
 
 
 def at_rest() -> FloatArray:

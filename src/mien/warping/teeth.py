@@ -208,14 +208,17 @@ class View:
     width: float
 
 
-def view_of(target: FloatArray, shape: tuple[int, ...], where: Pose) -> View | None:
-    """The view of the mouth of landmarks [478, 3] px in a picture of `shape`; None: shut, or seen from the side."""
+def view_of(target: FloatArray, shape: tuple[int, ...], where: Pose, fine: int = 1) -> View | None:
+    """The view of the mouth of landmarks [478, 3] px in a picture of `shape`; None: shut, or seen from the side.
+
+    All are of a picture enlarged `fine` times; the crop then is of whole pixels of that picture.
+    """
     upper, lower = edges(target)
     unit = where.scale
     outline = np.concatenate([upper, lower[::-1]])
     down, gap = downward(target), lip_gap(target, unit)
-    low = np.floor(outline.min(0) - 2).astype(int).clip(0)
-    high = np.minimum(np.ceil(outline.max(0) + 2).astype(int), [shape[1], shape[0]])
+    low = fine * np.floor(outline.min(0) / fine - 2).astype(int).clip(0)
+    high = np.minimum(fine * np.ceil(outline.max(0) / fine + 2).astype(int), [shape[1], shape[0]])
     if gap < 0.4 or abs(where.turn[2, 2]) < 0.3 or (high - low).min() < 3:
         return None
     left, top = (int(v) for v in low)
