@@ -37,7 +37,7 @@ OWN, FADES = 1.2, 1.3  # share of its own creases by which skin folds deeper, an
 FAINT = 0.02  # log-luminance of own creases that skin of a middling age has
 DEEPEST = 0.4  # log-luminance of a crease at most
 RED = 0.65  # share of a crease's shade that red takes part in: skin lets it through
-FEWEST = 0.02  # of a fold, below which none is drawn
+FEWEST = 0.05  # of a fold, below which none is drawn
 SMALLEST = 40  # px of a face's side, from which it shows creases
 WHITE, NEARLY = (
     250.0,
