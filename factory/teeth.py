@@ -206,10 +206,8 @@ def upper_atlas(mean: np.ndarray, weight: np.ndarray, arch: np.ndarray) -> tuple
     rim = np.clip(depth / 5, 0, 1)[..., None] * 0.10 + 0.90
     enamel = enamel * np.concatenate([rim, rim, rim * 0.99 + 0.01], 2)
     enamel += 0.6 * (enamel - cv2.GaussianBlur(enamel, (0, 0), 3.5))
-    for k in range(1, 8):  # dark seams between teeth, highlights on their bulge
-        (xt, yt), (xb, yb) = arch[k], arch[9 + k]
-        seam = np.abs(columns - (xb + (xt - xb) * (rows - yb) / (yt - yb))) / 2.4
-        enamel *= 1 - (0.30 * np.exp(-(seam**2)) * (rows > yt - 4))[..., None]
+    # the average's seams are as dark as its teeth are few pixels apart: real ones catch light from both sides
+    enamel += 0.5 * np.clip(cv2.GaussianBlur(enamel, (0, 0), sigmaX=9, sigmaY=1) - enamel, 0, None)
     enamel = model_crowns(enamel, arch)
     # gum: the average's own where enough mouths show it, painted above
     above = np.clip((gum_line[None] - rows) / 5 + 0.5, 0, 1)
@@ -229,11 +227,9 @@ def upper_atlas(mean: np.ndarray, weight: np.ndarray, arch: np.ndarray) -> tuple
     return rgba, np.clip(share * 255, 0, 255).astype(np.uint8)
 
 
-NECK, TIP = (
-    np.array([1.0, 0.975, 0.91]),
-    np.array([0.96, 0.965, 0.975]),
-)  # dentine shows through, or nothing behind
-CANINE = np.array([1.0, 0.98, 0.93])
+# dentine or nothing behind the enamel
+NECK, TIP = np.array([1.0, 0.985, 0.955]), np.array([0.96, 0.965, 0.975])
+CANINE = np.array([1.0, 0.988, 0.965])
 
 
 def model_crowns(enamel: np.ndarray, arch: np.ndarray) -> np.ndarray:
@@ -252,7 +248,7 @@ def model_crowns(enamel: np.ndarray, arch: np.ndarray) -> np.ndarray:
         down = (rows - top) / (bottom - top)  # 0 at the gum, 1 at the edge
         mine = np.clip((1.02 - np.abs(across)) * half / 2, 0, 1)[..., None]
         gain = np.ones((HEIGHT, WIDTH, 3)) if k in (2, 3, 4, 5) else np.tile(CANINE, (HEIGHT, WIDTH, 1))
-        gain *= (1 - 0.2 * np.clip((np.abs(across) - 0.45) / 0.55, 0, 1) ** 2)[..., None]
+        gain *= (1 - 0.12 * np.clip((np.abs(across) - 0.45) / 0.55, 0, 1) ** 2)[..., None]
         gain *= NECK ** np.clip(1 - down / 0.5, 0, 1)[..., None]
         gain *= TIP ** np.clip((down - 0.78) / 0.17, 0, 1)[..., None]
         out *= 1 + mine * (gain - 1)
