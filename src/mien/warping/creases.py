@@ -67,7 +67,7 @@ class Line:
     reach: float
 
 
-_SMILE = (("mouthSmile", 0.9), ("noseSneer", 0.5), ("mouthUpperUp", 0.35))
+_SMILE = (("mouthSmile", 0.9), ("noseSneer", 0.9), ("mouthUpperUp", 0.35))
 _SQUINT = (("eyeSquint", 0.9), ("cheekSquint", 0.9), ("mouthSmile", 0.35), ("noseSneer", 0.2))
 _CORNER = (("eyeSquint", 0.7), ("cheekSquint", 0.9), ("mouthSmile", 0.3))
 _RAISED = (("browInnerUp", 0.7), ("browOuterUp", 0.5))
@@ -76,7 +76,7 @@ _SNEER = (("noseSneer", 1.0),)
 LINES = (
     Line(
         ((75.8, 95.5), (73, 102.5), (69.3, 109.3), (65.3, 117.8), (62, 125.8), (60, 132.2), (59, 139)),
-        _SMILE, 0.14, 1.0, -0.6, 2.5,
+        _SMILE, 0.17, 1.0, -0.6, 2.5,
     ),
     Line(((48.5, 72), (54, 74.6), (60.5, 75.4), (67.5, 74.2), (74, 71.6)), _SQUINT, 0.15, 0.9, 0.8, 1.0),
     Line(((41, 60.5), (36, 57.5), (31, 55.5)), _CORNER, 0.08, 0.6, 0.5, 1.5),
@@ -182,7 +182,7 @@ class Creases:
                 if front is not None:
                     log *= 1 - front.covers(part.box)
                 shade = cv2.exp(log)
-                shades = cv2.merge([1 + RED * (shade - 1), shade, shade])
+                shades = cv2.merge([cv2.max(shade, 1 + RED * (shade - 1)), shade, shade])
                 result[part.box] = cv2.multiply(result[part.box], shades, dtype=cv2.CV_8U)
         return result
 
