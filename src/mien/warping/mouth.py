@@ -148,16 +148,17 @@ class Mouth:
             return image
         return unlined(image, np.mean(edges(self.on_line), 0), downward(self.on_line), unit, middle, corner)
 
-    def interior(self, target: FloatArray) -> Layer:
+    def interior(self, target: FloatArray, detailed: bool = True) -> Layer:
         """What lies between the lips when the landmarks are at `target` [478, 3] px.
 
         The layer is empty for lips that were shut and stay so, and is the dark line between them for lips that were
         open and shut. Alpha grows with the gap up to 1.5 units. A photo whose lips part without showing teeth keeps
-        what is there until they part further; teeth that it shows stay, and the lips go over them.
+        what is there until they part further; teeth that it shows stay, and the lips go over them. `detailed`: a small
+        mouth is drawn finer than the photo, and averaged.
         """
         target = np.asarray(target, np.float64)
         scale = pose(target).scale
-        fine = int(np.clip(round(FINE / scale), 1, FINEST))
+        fine = int(np.clip(round(FINE / scale), 1, FINEST)) if detailed else 1
         large = fine * target
         where = pose(large)
         height, width = self.image.shape[:2]
