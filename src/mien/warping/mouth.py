@@ -24,7 +24,10 @@ from mien.warping.teeth import CROWN, JAW, Teeth, View, jaw_drop, locate_teeth, 
 
 THINNEST = 1.5  # px between closing lips that show more than a line
 CLOSED_LINE = 0.7  # width of the line between shut lips, in units
-STRIP = 5.0  # units of teeth less high than which a photo does not say how they are
+STRIP, SMALL = (
+    5.0,
+    2.5,
+)  # units of teeth less high than which a photo does not say how they are; more if it is small
 DULLEST = 0.75  # brightness of shown teeth ÷ of drawn ones that these follow at least
 STRETCHED = 0.6  # of how far lips are apart, by which what lies between them in a film may be stretched
 GUM = 1.2  # units of gum above the upper teeth that a mouth shows at most
@@ -123,7 +126,8 @@ class Mouth:
         self.place = locate_teeth(self.landmarks)
         self.source = shown(self.image, self.landmarks, self.colour)
         self.toothy = self.source is not None
-        if self.source is not None and self.source.tall < STRIP:
+        blurred = 1 - float(smooth(pose(self.landmarks).scale, 1.2, 2.4))
+        if self.source is not None and self.source.tall < STRIP + SMALL * blurred:
             self.source = None
         if self.source is None:
             self.parted = self.apart

@@ -109,7 +109,7 @@ def _cavity(view: View, colour: tone.Tone, jaw: float) -> FloatArray:
     dark = flesh * (0.6 + 0.4 * corner_shade(view))[..., None]
     deep = np.minimum(view.from_upper, view.from_lower)
     near = np.exp(-deep / 2.4) * (0.3 + 0.7 * smooth(aside, 0.4, 0.9))
-    rim = np.exp(-((deep / 1.3) ** 2)) * smooth(aside, 0.5, 0.9)  # the lips' own
+    rim = np.exp(-((deep / 1.3) ** 2)) * smooth(aside, 0.5, 0.9) * smooth(jaw, 6.0, 14.0)  # the lips' own
     cheek = 0.34 * near + 0.3 * rim + 0.2 * smooth(aside, 0.6, 1.0)  # where the cheeks begin, light comes in
     return np.asarray(
         dark + cheek[..., None] * (_CHEEK**colour.chroma * colour.lip) * (1 - dark / 255), np.float32
