@@ -360,8 +360,8 @@ def _spoken(part: Part) -> FloatArray:
     """The movements [52] that a word or blendshapes ask for, on the coefficients' scale.
 
     Coefficients move faces as those in photographs do of which MediaPipe reads the blendshape. There a mouth that is
-    fully puckered is not yet half of a kiss, and its corners hang; pressed lips are a smile's as often as not; and what
-    a word calls a sneer is heard as a raised lip.
+    fully puckered is not yet half of a kiss, and its corners hang; pressed lips are a smile's as often as not; what a
+    word calls a sneer is heard as a raised lip; and who is astonished does not gape as far as units have it.
     """
     moves = blendshapes(part) - spoken_rest()
     pucker, jaw = moves[INDEX["mouthPucker"]], moves[INDEX["jawOpen"]]
