@@ -7,9 +7,9 @@ import numpy as np
 
 from factory.teeth_arch import HEIGHT, WIDTH
 
-NECK = np.array([1.0, 0.98, 0.93])  # dentine shows through
+NECK = np.array([1.0, 0.985, 0.955])  # dentine shows through
 TIP = np.array([0.96, 0.965, 0.975])  # there is no dentine behind
-CANINE = np.array([1.0, 0.983, 0.95])
+CANINE = np.array([1.0, 0.988, 0.965])
 
 
 def model_crowns(enamel: np.ndarray, arch: np.ndarray) -> np.ndarray:
@@ -28,7 +28,7 @@ def model_crowns(enamel: np.ndarray, arch: np.ndarray) -> np.ndarray:
         down = (rows - top) / (bottom - top)  # 0 at the gum, 1 at the edge
         mine = np.clip((1.02 - np.abs(across)) * half / 2, 0, 1)[..., None]
         gain = np.ones((HEIGHT, WIDTH, 3)) if k in (2, 3, 4, 5) else np.tile(CANINE, (HEIGHT, WIDTH, 1))
-        gain *= (1 - 0.2 * np.clip((np.abs(across) - 0.45) / 0.55, 0, 1) ** 2)[..., None]
+        gain *= (1 - 0.12 * np.clip((np.abs(across) - 0.45) / 0.55, 0, 1) ** 2)[..., None]
         gain *= NECK ** np.clip(1 - down / 0.5, 0, 1)[..., None]
         gain *= TIP ** np.clip((down - 0.78) / 0.17, 0, 1)[..., None]
         out *= 1 + mine * (gain - 1)

@@ -50,7 +50,10 @@ def draw(
         return Drawn(image.copy(), (0, 0, 0, 0))
     target, skin = _aimed(landmarks, before, after, mouth, turn, shut)
     moving = _moving(image, mouth, target, skin, turn, front, cells)
-    region = carry(mouth.without_line(image, target), moving)
+    source = mouth.without_line(image, target)
+    if cells >= CELLS:
+        source = mouth.creases.over(source, before, after, front)
+    region = carry(source, moving)
     x0, y0, x1, y1 = moving.box
     local = skin - [x0, y0, 0]
     carried = region

@@ -9,12 +9,14 @@ see `mien.warping.teeth`.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import cv2
 import numpy as np
 
 from mien.types import ByteImage, FloatArray
 from mien.warping import tone
+from mien.warping.creases import Creases
 from mien.warping.eyes import Known
 from mien.warping.lips import downward, edges, lip_gap, off_teeth, on_line
 from mien.warping.mouth_drawn import drawn
@@ -23,13 +25,13 @@ from mien.warping.parting import unlined
 from mien.warping.teeth import CROWN, JAW, Teeth, View, jaw_drop, locate_teeth, pose, smooth, view_of
 
 THINNEST = 1.5  # px between closing lips that show more than a line
+SMILING = 6.5  # units of the upper teeth that a smile shows
 CLOSED_LINE = 0.7  # width of the line between shut lips, in units
 STRIP, SMALL = (
     5.0,
     2.5,
 )  # units of teeth less high than which a photo does not say how they are; more if it is small
 DULLEST = 0.75  # brightness of shown teeth ÷ of drawn ones that these follow at least
-STRETCHED = 0.6  # of how far lips are apart, by which what lies between them in a film may be stretched
 GUM = 1.2  # units of gum above the upper teeth that a mouth shows at most
 # Half of the dark line between shut lips in their middle, and at their corners; units that they part by from which it
 # fades and has gone (a smile keeps its corners' creases); and units that they are apart in the photo from which there
@@ -93,8 +95,7 @@ class Mouth:
     Args:
         image: [H, W, 3] uint8. landmarks: [478, 3] px, MediaPipe's, in the photo.
         teeth: another photo of the same person and its landmarks, whose open mouth shows the teeth.
-        known: of a frame of a film, the mouth in another frame, whose teeth these are; what lies between its own
-            lips is not drawn anew, but stretched as far as that goes.
+        known: of a frame of a film, the mouth in another frame, whose teeth, gums and colours are drawn in all of them.
     """
 
     image: ByteImage
@@ -111,6 +112,11 @@ class Mouth:
     parted: float = field(init=False, default=0.0)  # lips apart, without teeth to be seen, in units
     eyes: Known = field(init=False, default_factory=Known)  # what was measured in the photo's eyes
 
+    @cached_property
+    def creases(self) -> Creases:
+        """Of the skin round it."""
+        return Creases(self.image, self.landmarks)
+
     def __post_init__(self) -> None:
         self.landmarks = np.asarray(self.landmarks, np.float64)
         if self.known is None:  # it would tremble from frame to frame
@@ -120,7 +126,7 @@ class Mouth:
         self.roll = 1.3 - 0.8 * float(smooth(self.apart, 0.5, 2.0))
         if self.known is not None:
             self.colour, self.place, self.source = self.known.colour, self.known.place, self.known.source
-            self.parted, self.toothy = (1 + STRETCHED) * self.apart, self.known.toothy
+            self.toothy = self.known.toothy
             return
         self.colour = tone.measure(self.image, self.landmarks)
         self.place = locate_teeth(self.landmarks)
@@ -173,7 +179,8 @@ class Mouth:
         jaw = jaw_drop(float(head[list(JAW), 1].mean()) - self.place.jaw)
         place, whole = self.place, 0.0
         if self.source is not None:  # a strip of teeth makes no whole ones
-            whole = float(smooth(self.source.tall / max(uncovered(head, place), 1.0), 0.55, 0.65))
+            shows = uncovered(head, place) if self.known is None else SMILING  # the same throughout a film
+            whole = float(smooth(self.source.tall / max(shows, 1.0), 0.55, 0.65))
         # a lip that lifts high shows little gum: the place of teeth that are not seen is a guess
         gum = place.edge - CROWN * place.size - float(head[13, 1])
         place = replace(place, edge=place.edge - (1 - whole) * max(gum - GUM, 0.0))
