@@ -16,6 +16,7 @@ from mien.warping.mesh import IndexArray
 
 SURE = 45.0  # px of an eye's width from which its iris is seen well
 HANGING = 0.03  # of the eye's width: lashes that hang into it from the upper lid
+NOISE = 5.0  # grey levels: what is more is texture of skin
 GLINT = 32.0  # px of an iris' radius, at least, in a picture of what a cornea reflects
 
 
@@ -149,10 +150,14 @@ def _white(
         return seen
     pale = (seen[..., 1] + seen[..., 2]) / (seen[..., 0] + 1)
     known *= 0.02 + ramp(bright / np.percentile(bright[sure], 80), 0.6, 0.8) * (
-        0.1 + ramp(pale, *np.percentile(pale[sure], (20, 60)) + np.array([0, 1e-3]))
+        0.1 + ramp(pale, *np.percentile(pale[sure], (35, 75)) + np.array([0, 1e-3]))
     )
     smooth = filled(seen, known)
     smooth *= (1 - 0.12 * (2 * np.clip(u, 0, 1) - 1) ** 2)[..., None]
+    index = np.clip(u * STEPS, 0, STEPS).astype(np.int32)
+    skin = sample(image, *source.to_photo(u, source.lower[index] + 0.15 + np.abs(source.upper[index] - v)))
+    noise = skin - cv2.GaussianBlur(skin, (0, 0), max(0.02 * len(u), 1.0))
+    smooth += np.clip(noise, -NOISE, NOISE)
     ratio = bright / np.maximum(smooth.sum(2), 1)
     strict = 0.15 * ramp(1.7 - away, 0, 0.4)  # the iris' soft edge
     alike = ramp(ratio - strict, 0.6, 0.8) * ramp(1.3 - ratio, 0, 0.12)
