@@ -231,7 +231,7 @@ def swapped(sitter: Sitter, identities: Sequence[Sitter], wanted: Wanted, keeps:
         identity = identity.changed(teeth=(open_mouths[0].image, open_mouths[0].face.landmarks))
     zoom = _eyes(sitter.face) / _eyes(identity.face)
     if zoom * LARGER < 1:
-        identity = _reduced(identity, zoom)
+        identity = reduced(identity, zoom)
     if keeps:
         wanted = own_rest(identity, wanted)
     sought = seek(identity, wanted)
@@ -262,7 +262,7 @@ def shut(sitter: Sitter) -> bool:
     grey = cv2.cvtColor(np.ascontiguousarray(image[y0 : y1 + 1, x0 : x1 + 1]), cv2.COLOR_RGB2GRAY)
     inside, lips = (fill(grey.shape, landmarks - [x0, y0, 0], o) > 0 for o in (LIPS, OUTER_LIPS))
     lips &= ~inside
-    if sitter.mouth.source is not None or not lips.any():
+    if sitter.mouth.toothy or sitter.mouth.source is not None or not lips.any():
         return False
     return not inside.any() or bool(np.median(grey[inside]) > HOLE * np.median(grey[lips]))
 
@@ -325,7 +325,8 @@ def _shifted(face: Face, zoom: float, corner: tuple[float, float] = (0, 0)) -> F
     return replace(face, landmarks=landmarks, box=(face.box - np.tile(corner, 2)) * zoom)
 
 
-def _reduced(sitter: Sitter, zoom: float) -> Sitter:
+def reduced(sitter: Sitter, zoom: float) -> Sitter:
+    """The sitter's photo at `zoom` times its size, at most 1."""
     height, width = sitter.image.shape[:2]
     size = (max(1, round(width * zoom)), max(1, round(height * zoom)))
     image = np.asarray(cv2.resize(sitter.image, size, interpolation=cv2.INTER_AREA), np.uint8)

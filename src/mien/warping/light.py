@@ -13,6 +13,7 @@ import numpy as np
 
 from mien.types import ByteImage, FloatArray
 from mien.warping import tone
+from mien.warping.steady import Steady
 
 ONE_HUE = 5.0  # grey levels (95th percentile) away from the hue of a toned photo
 OFFSET = 4.0  # grey levels: below, a ratio says nothing
@@ -321,10 +322,13 @@ def settle(
     return np.asarray(face * (1 + flesh * (dimmed - 1))[..., None], np.float32)
 
 
-def resemble(front: FloatArray, back: ByteImage, landmarks: FloatArray) -> FloatArray:
-    """`front` [h, w, 3] 0 to 255 as sharp and as grainy as `back`; `landmarks` [478, 3] px are both faces'."""
-    goal = tone.measure(back, landmarks)
-    own = tone.measure(np.clip(front + 0.5, 0, 255).astype(np.uint8), landmarks)
+def resemble(front: FloatArray, back: ByteImage, landmarks: FloatArray, steady: Steady) -> FloatArray:
+    """`front` [h, w, 3] 0 to 255 as sharp and as grainy as `back`; `landmarks` [478, 3] px are both faces'. steady: of
+    a film's frames."""
+    goal = steady.numbers("goal", lambda: tone.measure(back, landmarks))
+    own = steady.numbers(
+        "own", lambda: tone.measure(np.clip(front + 0.5, 0, 255).astype(np.uint8), landmarks)
+    )
     more = np.sqrt(max(goal.blur**2 - own.blur**2, 0.0))
     if more > 0.3:
         front = np.asarray(cv2.GaussianBlur(front, (0, 0), more))
