@@ -206,7 +206,7 @@ def _without_iris(patch: FloatArray, goal: Frame, u: FloatArray, below: FloatArr
     """Lighten what an iris left at the edge of the lower lid, as it is on both sides, in `patch` [h, w, 3] in place;
     u, below: of its pixels, below the lid's edge."""
     away = (u - own.centre[0]) / own.radius
-    share = ramp(1.4 - np.abs(away), 0, 0.4) * ramp(below, -0.06, 0.0) * ramp(0.08 - below, 0, 0.05)
+    share = ramp(1.4 - np.abs(away), 0, 0.4) * ramp(below, -0.12, -0.05) * ramp(0.1 - below, 0, 0.05)
     beside = []
     for side in (-1.5, 1.5):
         at = own.centre[0] + side * own.radius
