@@ -27,7 +27,8 @@ SMALLEST = 14.0  # px: a narrower eye is left to the mesh
 SHUT = (
     0.05  # mean opening, of the eye's width, of one that shows nothing to draw from: it is left to the mesh
 )
-DETAILED = 100.0  # px of an eye's width: a narrower one is drawn larger and reduced by area
+DETAILED = 80.0  # px of an eye's width: a narrower one is drawn larger and reduced by area
+FOLLOWED = 0.5  # of its opening: a lid that follows a gaze downwards leaves no less
 BARED = 0.05  # of an iris' radius: white between it and a lid, at most
 NARROW = 0.1  # mean opening, of the eye's width, of one that has little left to close
 
@@ -95,6 +96,7 @@ def kept_open(landmarks: FloatArray, target: FloatArray) -> FloatArray:
         # An upper lid follows a gaze that goes down.
         room = max(most - (middle - up), 0.0) * (1 - float(ramp((last_middle - middle) / radius, 0.1, 0.4)))
         too_high = last_middle - last_up - (middle - up + room)
+        too_high = min(too_high, last_low - last_up - FOLLOWED * (low - up))
         # A lower lid does not follow a gaze that goes up.
         too_low = last_low - max(last_middle, middle) - max(low - middle, most)
         for rows, fall in (((*upper, *above), max(too_high, 0.0)), (lower, min(-too_low, 0.0))):
@@ -204,7 +206,7 @@ def _without_iris(patch: FloatArray, goal: Frame, u: FloatArray, below: FloatArr
     """Lighten what an iris left at the edge of the lower lid, as it is on both sides, in `patch` [h, w, 3] in place;
     u, below: of its pixels, below the lid's edge."""
     away = (u - own.centre[0]) / own.radius
-    share = ramp(1.4 - np.abs(away), 0, 0.4) * ramp(below, -0.06, 0.0) * ramp(0.08 - below, 0, 0.05)
+    share = ramp(1.4 - np.abs(away), 0, 0.4) * ramp(below, -0.12, -0.05) * ramp(0.1 - below, 0, 0.05)
     beside = []
     for side in (-1.5, 1.5):
         at = own.centre[0] + side * own.radius

@@ -80,8 +80,8 @@ def draw_lid(
     around = brightness(skin)
     light = own.sum(1)[index] / np.maximum(around, 1)
     own = np.take(own, index, 0)
-    own *= np.maximum(1, (PALE - 0.3 * paint) / np.maximum(light, 0.1))[..., None]
-    own = np.clip(own, (0.8 - 0.25 * paint) * skin, 1.25 * skin)
+    own *= np.maximum(1, (PALE - 0.2 * paint) / np.maximum(light, 0.1))[..., None]
+    own = np.clip(own, (0.8 - 0.15 * paint) * skin, 1.25 * skin)
     # What is far darker is lashes and shade; in the dark, colours are noise.
     trust = seen[index] * ramp(s, 0, 0.3) * ramp(light, 0.5, 0.8) * ramp(around, 105, 240)
     lid = skin + trust[..., None] * (own - skin)
@@ -165,7 +165,8 @@ def _own_lid(image: ByteImage, source: Frame) -> tuple[FloatArray, FloatArray]:
     colours = sample(image, *source.to_photo(np.broadcast_to(u, v.shape), v))
     order = np.argsort(colours.mean(2), 1)[:, 3:5, None]  # hair is darker than skin
     colour = np.take_along_axis(colours, order, 1).mean(1)
-    trust = np.asarray(0.8 * ramp(room, 0.08, 0.16), np.float32)
+    sure = 0.4 + 0.4 * ramp(source.width, 30, 60)  # in a small eye lashes are mixed with it
+    trust = np.asarray(sure * ramp(room, 0.08, 0.16), np.float32)
     both = np.concatenate([trust * colour, trust], 1).astype(np.float32)
     both = np.asarray(
         cv2.GaussianBlur(both, (1, 0), 0, sigmaY=STEPS / 5, borderType=cv2.BORDER_REPLICATE), np.float32
