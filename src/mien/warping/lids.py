@@ -91,7 +91,9 @@ def draw_lid(
     deep = ramp(
         0.16 - gap, 0, 0.08
     )  # what little skin lies between lid and brow is stretched, lashes and all
-    within: FloatArray = ramp(s, -0.4 * deep, 0.5 - 0.45 * deep) * ramp((over - (v - edge)) / over, 0, 0.6)
+    within: FloatArray = ramp((s + 0.4 * deep) / (0.5 - 0.05 * deep), 0, 1) * ramp(
+        (over - (v - edge)) / over, 0, 0.6
+    )
     within *= ramp(out, -0.16, 0.1) * ramp(1.06 - out, 0, 0.08)
     eyeball = ramp(v - edge, -0.01, 0.01) * ramp(lower - v, -0.02, 0.0) * ((u > 0) & (u < 1))
     # Old lashes reach beyond the corner, where no fold need stay, and over the fold.
