@@ -125,9 +125,8 @@ def frame(landmarks: FloatArray, eye: tuple[tuple[int, ...], ...]) -> Frame:
 
 def ramp(x: FloatArray | float, low: float, high: float) -> FloatArray:
     """0 below `low`, 1 above `high`, smooth between."""
-    t = np.minimum(
-        np.maximum((np.asarray(x) - low) / (high - low), 0), 1
-    )  # on small arrays faster than `clip`
+    t = (np.asarray(x) - low) / (high - low)
+    t = np.minimum(np.maximum(t, 0), 1)  # on small arrays faster than `clip`
     return np.asarray(t * t * (3 - 2 * t), np.float32)
 
 

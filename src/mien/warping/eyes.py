@@ -99,7 +99,8 @@ def kept_open(landmarks: FloatArray, target: FloatArray) -> FloatArray:
         too_high = min(too_high, last_low - last_up - FOLLOWED * (low - up))
         # A lower lid does not follow a gaze that goes up.
         too_low = last_low - max(last_middle, middle) - max(low - middle, most)
-        for rows, fall in (((*upper, *above), max(too_high, 0.0)), (lower, min(-too_low, 0.0))):
+        down = max(too_high, 0.0)
+        for rows, fall in ((upper, down), (above, 0.5 * down), (lower, min(-too_low, 0.0))):
             if not fall:
                 continue
             result = result.copy() if result is target else result

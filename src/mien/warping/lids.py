@@ -87,14 +87,19 @@ def draw_lid(
     lid = skin + trust[..., None] * (own - skin)
     shaded = lid * (_grain(image, source, goal, u, v) * _shade(out, s, edge - v, paint))[..., None]
     over = 0.01 + float(ramp(closing, 0.75, 0.9)) * (np.maximum(lower - edge, 0) + 0.05)
-    within: FloatArray = ramp(s, 0.0, 0.5) * ramp((over - (v - edge)) / over, 0, 0.6)
+    gap = fold - goal.brow.astype(np.float32)[index]
+    deep = ramp(
+        0.16 - gap, 0, 0.08
+    )  # what little skin lies between lid and brow is stretched, lashes and all
+    within: FloatArray = ramp((s + 0.4 * deep) / (0.5 - 0.05 * deep), 0, 1) * ramp(
+        (over - (v - edge)) / over, 0, 0.6
+    )
     within *= ramp(out, -0.16, 0.1) * ramp(1.06 - out, 0, 0.08)
     eyeball = ramp(v - edge, -0.01, 0.01) * ramp(lower - v, -0.02, 0.0) * ((u > 0) & (u < 1))
     # Old lashes reach beyond the corner, where no fold need stay, and over the fold.
     beside = ramp(out, -0.36, -0.2) * ramp(0.45 - out, 0, 0.2) * ramp(v - fold, -0.1, 0.0)
     low = 0.04 + 0.1 * float(ramp(closing, 0.5, 0.9)) * ramp(0.3 - out, 0, 0.2)
     beside *= ramp(low - (v - edge), -0.04, 0.04) * (1 - 0.6 * paint * ramp(0.02 - out, 0, 0.06))
-    gap = fold - goal.brow.astype(np.float32)[index]
     room = np.minimum(0.14, 0.6 * gap)
     above = ramp((v - fold) / room, -1, -0.6) * ramp(edge - v, 0.03, 0.08)
     above *= ramp(out, -0.1, 0.1) * ramp(1.1 - out, 0, 0.2) * ramp(gap, 0.06, 0.11)  # brows are no lashes
