@@ -19,7 +19,7 @@ from mien.metrics import face as metrics
 from mien.metrics.photo import compared
 from mien.metrics.scoring import Observation, load_scorer
 from mien.types import ByteImage, Face, FloatArray
-from mien.warping.target import response
+from mien.warping.target import heard, response
 
 if TYPE_CHECKING:
     from mien.backbones import FaceEncoder
@@ -178,7 +178,7 @@ def share(before: FloatArray, after: FloatArray, asked: FloatArray) -> float | N
     Blendshapes [52] each. a is weighted by how surely the analyser hears each of them (`mien.warping.target.response`);
     what else changed beside it counts neither way.
     """
-    change = (asked - before) * np.clip(response().answer, 0, 1)
+    change = (asked - before) * heard() * np.clip(response().answer, 0, 1)
     size = float(change @ change)
     return None if size < LEAST**2 else float((after - before) @ change) / size
 

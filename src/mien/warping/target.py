@@ -156,6 +156,12 @@ def limits() -> tuple[FloatArray, FloatArray]:
     return least, np.array([LIMITS.get(name, MOST) for name in NAMES])
 
 
+@lru_cache(maxsize=1)
+def heard() -> NDArray[np.bool_]:
+    """Of which blendshapes a reading tells anything [52]."""
+    return np.array([not name.startswith(UNHEARD) for name in NAMES])
+
+
 def clipped(coefficients: FloatArray) -> FloatArray:
     """Coefficients [52] within what looks like a face."""
     return np.clip(coefficients, *limits())
@@ -181,7 +187,7 @@ class Solver:
         least, most = limits()
         self.before = np.clip((own - known.rest)[:52], 0, most)  # this face's own coefficients
         first = self.before + self.weight[:52] * (wanted - own)[:52] / answer
-        reach = np.array([0.0 if name.startswith(UNHEARD) else REACH for name in NAMES])
+        reach = REACH * heard()
         self._low, self._high = np.clip(first - reach, least, most), np.clip(first + reach, least, most)
         self.after = np.clip(first, least, most)
 
