@@ -31,7 +31,7 @@ def test_a_threshold_is_judged_on_pairs_that_did_not_choose_it(rooms: SimpleName
 
 
 def test_a_new_projection_starts_where_the_known_one_is(rooms: SimpleNamespace) -> None:
-    """What a network says is a rotation of what the known one heard, smaller and off centre: tokens can be told from it."""
+    """What a network says is a rotation of what the known one heard, smaller and off centre."""
     torch.manual_seed(0)
     known, new = MLPProjection(6, 8, 2), MLPProjection(6, 8, 2, mult=16)
     heard = torch.randn(2000, 6)

@@ -41,9 +41,9 @@ def test_the_edges_of_shut_lips_go_to_the_dark_line_between_them() -> None:
     for gap in (0.0, 12.0):  # landmarks of full lips lie apart where those are shut
         landmarks = face(gap)
         truth = np.mean(edges(landmarks), 0) + [0, 5]
-        found = on_line(photo(landmarks, truth), landmarks)
+        found = on_line(photo(landmarks, truth, 2), landmarks)
         for edge in edges(found):
-            assert np.abs(edge[8:-8, 1] - truth[8:-8, 1]).max() < 2  # half of its width
+            assert np.abs(edge[8:-8, 1] - truth[8:-8, 1]).max() < 2
 
 
 def test_the_edges_of_parted_lips_stay() -> None:

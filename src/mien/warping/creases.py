@@ -37,7 +37,7 @@ OWN, FADES = 1.2, 1.3  # share of its own creases by which skin folds deeper, an
 FAINT = 0.02  # log-luminance of own creases that skin of a middling age has
 DEEPEST = 0.4  # log-luminance of a crease at most
 RED = 0.65  # share of a crease's shade that red takes part in: skin lets it through
-FEWEST = 0.02  # of a fold, below which none is drawn
+FEWEST = 0.05  # of a fold, below which none is drawn
 SMALLEST = 40  # px of a face's side, from which it shows creases
 WHITE, NEARLY = (
     250.0,
@@ -67,7 +67,7 @@ class Line:
     reach: float
 
 
-_SMILE = (("mouthSmile", 0.9), ("noseSneer", 0.5), ("mouthUpperUp", 0.35))
+_SMILE = (("mouthSmile", 0.9), ("noseSneer", 0.9), ("mouthUpperUp", 0.35))
 _SQUINT = (("eyeSquint", 0.9), ("cheekSquint", 0.9), ("mouthSmile", 0.35), ("noseSneer", 0.2))
 _CORNER = (("eyeSquint", 0.7), ("cheekSquint", 0.9), ("mouthSmile", 0.3))
 _RAISED = (("browInnerUp", 0.7), ("browOuterUp", 0.5))
@@ -76,7 +76,7 @@ _SNEER = (("noseSneer", 1.0),)
 LINES = (
     Line(
         ((75.8, 95.5), (73, 102.5), (69.3, 109.3), (65.3, 117.8), (62, 125.8), (60, 132.2), (59, 139)),
-        _SMILE, 0.14, 1.0, -0.6, 2.5,
+        _SMILE, 0.17, 1.0, -0.6, 2.5,
     ),
     Line(((48.5, 72), (54, 74.6), (60.5, 75.4), (67.5, 74.2), (74, 71.6)), _SQUINT, 0.15, 0.9, 0.8, 1.0),
     Line(((41, 60.5), (36, 57.5), (31, 55.5)), _CORNER, 0.08, 0.6, 0.5, 1.5),
@@ -86,7 +86,7 @@ LINES = (
     Line(((47, 23), (60, 19.2), (77, 18.6), (98, 20.4)), _RAISED, 0.09, 0.8, 0.5, 2.0),
     Line(((45, 29.5), (58, 25.4), (75, 25.0), (98, 27.5)), _RAISED, 0.08, 0.7, 0.5, 2.0),
     Line(((88.5, 36), (89.6, 43), (91, 51.5)), _FROWN, 0.2, 1.0, 0.5, 2.0),
-    Line(((86, 56.5), (91, 57.6), (98, 57.8)), _SNEER, 0.16, 0.8, 0.5, 1.5),
+    Line(((86, 56.5), (91, 57.6), (98, 57.8)), _SNEER, 0.13, 0.9, 0.2, 1.5),
     Line(((92.5, 62), (88.5, 66.5), (84.5, 72)), _SNEER, 0.16, 0.7, 0.5, 1.5),
     Line(((92, 67), (88, 71.5), (83, 78)), _SNEER, 0.14, 0.7, 0.5, 1.5),
 )  # fmt: skip
@@ -182,7 +182,7 @@ class Creases:
                 if front is not None:
                     log *= 1 - front.covers(part.box)
                 shade = cv2.exp(log)
-                shades = cv2.merge([1 + RED * (shade - 1), shade, shade])
+                shades = cv2.merge([cv2.max(shade, 1 + RED * (shade - 1)), shade, shade])
                 result[part.box] = cv2.multiply(result[part.box], shades, dtype=cv2.CV_8U)
         return result
 

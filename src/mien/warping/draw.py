@@ -61,7 +61,7 @@ def draw(
     draw_eyes(region, image, landmarks, target, (x0, y0), mouth.eyes, detailed=cells >= CELLS)
     result = np.array(image)
     result[y0:y1, x0:x1] = region
-    inside = mouth.interior(target)
+    inside = mouth.interior(target, detailed=cells >= CELLS)
     if inside.alpha.size:
         result = inside.over(result)
     if front is not None:

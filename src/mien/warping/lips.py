@@ -215,9 +215,10 @@ def _looks_shut(across: FloatArray, lips: FloatArray, at: FloatArray, half: floa
     light, lip = between.mean(-1), float(np.median(lips.mean(-1)))
     red = [_redness(part) for part in (between, lips)]
     redness = float(np.median(red[1]))
-    pale = (light > 0.9 * lip) & (red[0] < 0.6 * redness) if redness > 0.03 else light > 1.25 * lip
+    # teeth in the lip's shade are darker than lips, and take some of their hue
+    pale = (light > 0.7 * lip) & (red[0] < 0.75 * redness) if redness > 0.03 else light > 1.25 * lip
     dark = 2 * half * float((light < 0.6 * lip).mean())  # units
-    return float(np.clip((0.1 - pale.mean()) / 0.06, 0, 1) * np.clip((2.4 - dark) / 1.0, 0, 1))
+    return float(np.clip((0.13 - pale.mean()) / 0.06, 0, 1) * np.clip((1.7 - dark) / 0.8, 0, 1))
 
 
 def _darkest(cost: FloatArray) -> NDArray[np.integer]:

@@ -27,7 +27,10 @@ from mien.warping.teeth import CROWN, JAW, Teeth, View, jaw_drop, locate_teeth, 
 THINNEST = 1.5  # px between closing lips that show more than a line
 SMILING = 6.5  # units of the upper teeth that a smile shows
 CLOSED_LINE = 0.7  # width of the line between shut lips, in units
-STRIP = 5.0  # units of teeth less high than which a photo does not say how they are
+STRIP, SMALL = (
+    5.0,
+    2.5,
+)  # units of teeth less high than which a photo does not say how they are; more if it is small
 DULLEST = 0.75  # brightness of shown teeth ÷ of drawn ones that these follow at least
 GUM = 1.2  # units of gum above the upper teeth that a mouth shows at most
 # Half of the dark line between shut lips in their middle, and at their corners; units that they part by from which it
@@ -129,7 +132,8 @@ class Mouth:
         self.place = locate_teeth(self.landmarks)
         self.source = shown(self.image, self.landmarks, self.colour)
         self.toothy = self.source is not None
-        if self.source is not None and self.source.tall < STRIP:
+        blurred = 1 - float(smooth(pose(self.landmarks).scale, 1.2, 2.4))
+        if self.source is not None and self.source.tall < STRIP + SMALL * blurred:
             self.source = None
         if self.source is None:
             self.parted = self.apart
@@ -154,16 +158,17 @@ class Mouth:
             return image
         return unlined(image, np.mean(edges(self.on_line), 0), downward(self.on_line), unit, middle, corner)
 
-    def interior(self, target: FloatArray) -> Layer:
+    def interior(self, target: FloatArray, detailed: bool = True) -> Layer:
         """What lies between the lips when the landmarks are at `target` [478, 3] px.
 
         The layer is empty for lips that were shut and stay so, and is the dark line between them for lips that were
         open and shut. Alpha grows with the gap up to 1.5 units. A photo whose lips part without showing teeth keeps
-        what is there until they part further; teeth that it shows stay, and the lips go over them.
+        what is there until they part further; teeth that it shows stay, and the lips go over them. `detailed`: a small
+        mouth is drawn finer than the photo, and averaged.
         """
         target = np.asarray(target, np.float64)
         scale = pose(target).scale
-        fine = int(np.clip(round(FINE / scale), 1, FINEST))
+        fine = int(np.clip(round(FINE / scale), 1, FINEST)) if detailed else 1
         large = fine * target
         where = pose(large)
         height, width = self.image.shape[:2]

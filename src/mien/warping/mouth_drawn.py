@@ -50,7 +50,10 @@ def drawn(view: View, where: Pose, teeth: Teeth, jaw: float, colour: tone.Tone) 
     # An open mouth shows some of the lower teeth, and not much of their gum, whatever the chin's landmarks say.
     rest = teeth.edge - OVERBITE
     round_lips = 1 - float(smooth(view.width, 32.0, 46.0))  # pursed lips hide them and keep the light out
-    some, most = 2.6 * float(smooth(jaw, 4.0, 14.0)) * (1 - round_lips), 4.8 - 3.3 * round_lips
+    covered = max(
+        round_lips, 0.6 * float(smooth(view.gap / view.width, 0.5, 0.8))
+    )  # a jaw that drops takes the lip along
+    some, most = 2.6 * float(smooth(jaw, 4.0, 14.0)) * (1 - covered), 4.8 - 3.3 * covered
     lowest = max(min(rest + jaw, view.lower_y - some), view.lower_y - most)
     jaw = max(jaw, lowest - rest)
     # back teeth are nearer to the jaw's joints, and sink less
@@ -106,7 +109,7 @@ def _cavity(view: View, colour: tone.Tone, jaw: float) -> FloatArray:
     dark = flesh * (0.6 + 0.4 * corner_shade(view))[..., None]
     deep = np.minimum(view.from_upper, view.from_lower)
     near = np.exp(-deep / 2.4) * (0.3 + 0.7 * smooth(aside, 0.4, 0.9))
-    rim = np.exp(-((deep / 1.3) ** 2)) * smooth(aside, 0.5, 0.9)  # the lips' own
+    rim = np.exp(-((deep / 1.3) ** 2)) * smooth(aside, 0.5, 0.9) * smooth(jaw, 6.0, 14.0)  # the lips' own
     cheek = 0.34 * near + 0.3 * rim + 0.2 * smooth(aside, 0.6, 1.0)  # where the cheeks begin, light comes in
     return np.asarray(
         dark + cheek[..., None] * (_CHEEK**colour.chroma * colour.lip) * (1 - dark / 255), np.float32

@@ -137,6 +137,8 @@ def blended(
     lit = (lit + light.OFFSET) * np.exp(large(plan.gains)) - light.OFFSET
     plain = np.clip(1 - eyes - brows, 0, 1)
     lit = light.settle(lit, behind, large(seen.skin), plain, lips, skins.bright)
+    inside = large(matte.fill(small[0].shape, points, matte.LIPS).astype(np.float32))
+    lit = light.enamel(lit, behind, landmarks - [part[1].start, part[0].start, 0], inside)
     lit = light.resemble(lit, behind, landmarks - [part[1].start, part[0].start, 0], steady)
     ours = matte.refine(seen.shows[1], back, small[1], max(2, round(0.03 * wide * zoom)))[part]
     cover = (large(plan.cover) * ours * bare[part])[..., None]
