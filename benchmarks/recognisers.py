@@ -10,7 +10,7 @@ photo at rest the nearest of all to their smile? MediaPipe finds the faces.
 
 Then the photo engine's results, each recogniser with its best threshold of all LFW pairs (dlib: its own 0.6): the
 person's own smile, somebody else's smile, a grimace, each the same person as the photo; a swap, the same as the
-identity; and beside them the person's two real photographs.
+identity; and beside them the person's two real photographs, and strangers' (every two people, both at rest).
 """
 
 from __future__ import annotations
@@ -145,13 +145,15 @@ def main() -> None:
         nearest = distances(smile, rest, "euclidean").argmin(1) == np.arange(len(rest))
         columns = {"area under the curve": exact(area)}
         columns["London, own photo nearest"] = statistics.mean(nearest.astype(float))
+        apart = distances(rest, rest, "euclidean")[~np.eye(len(rest), dtype=bool)]
+        columns["called the same: strangers"] = statistics.mean((apart < limit).astype(float))
         for kind in RESULTS:
             near = [
                 b is not None and np.linalg.norm(a[name] - b[name]) < limit
                 for what, a, b in made
                 if what == kind and a is not None
             ]
-            columns[f"same person: {kind}"] = statistics.mean(np.array(near, float))
+            columns[f"called the same: {kind}"] = statistics.mean(np.array(near, float))
         told = statistics.mean(verification(same, different))
         note = f"{len(same)} + {len(same)} pairs, {people} people; same below {limit:.3f}"
         rows.append(Row(f"{name}: LFW pairs told right", told, spec=".1%", baselines=columns, note=note))

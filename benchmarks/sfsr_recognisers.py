@@ -297,8 +297,11 @@ def main() -> None:
                 network.save()
         scores[variant.name] = {k: np.array(v, float) for k, v in json.loads(kept.read_text()).items()}
     title = f"DiffSFSR, Table 4 with independent networks: {given.n} triples, {given.train_steps} steps each"
-    settings = {"settings": {key: str(value) for key, value in vars(given).items()}, "samples": scores}
-    publish(given.out, "sfsr_recognisers", title, rows_of(scores, tuple(networks)), settings)
+    samples = {
+        arm: {name: values.tolist() for name, values in found.items()} for arm, found in scores.items()
+    }
+    details = {"settings": {key: str(value) for key, value in vars(given).items()}, "samples": samples}
+    publish(given.out, "sfsr_recognisers", title, rows_of(scores, tuple(networks)), details)
 
 
 if __name__ == "__main__":

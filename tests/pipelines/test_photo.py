@@ -43,13 +43,15 @@ def sitter(pipe: PhotoPipeline) -> Sitter:
     return pipe.sit(photo("may_rest"))
 
 
-@pytest.mark.parametrize("name", ["ana", "karl"])
-def test_somebody_comes_nearer_to_their_true_smile(pipe: PhotoPipeline, name: str) -> None:
-    rest, smile = photo(f"{name}_rest"), photo(f"{name}_smile")
-    result = pipe(rest, smile, relative=False)
-    seen = [(np.asarray(image), read(image).landmarks) for image in (result, rest, smile)]
-    assert gain(*seen) > 0.1
-    assert read(result).blendshapes[SMILE].mean() > read(rest).blendshapes[SMILE].mean() + 0.3
+def test_people_come_nearer_to_their_true_smiles(pipe: PhotoPipeline) -> None:
+    """On average: half a pixel in how two faces are laid over each other is worth 0.1 of a gain."""
+    gains = []
+    for name in ("ana", "karl", "may"):
+        rest, smile = photo(f"{name}_rest"), photo(f"{name}_smile")
+        result = pipe(rest, smile, relative=False)
+        gains.append(gain(*[(np.asarray(one), read(one).landmarks) for one in (result, rest, smile)]))
+        assert read(result).blendshapes[SMILE].mean() > read(rest).blendshapes[SMILE].mean() + 0.3
+    assert np.mean(gains) > 0.1
 
 
 def test_what_does_not_move_keeps_every_bit(pipe: PhotoPipeline, sitter: Sitter) -> None:

@@ -47,9 +47,9 @@ GAZE = [NAMES.index(name) for name in NAMES if name.startswith("eyeLook")]
 HIDDEN = 0.5  # of a mouth or an eye: covered by more than this share, it counts as hidden
 HIDDEN_MOUTH = "something in front of the face hides the mouth, which stays as it is"
 ASIDE = 0.25  # change of the gaze's readings from which words look somewhere; else eyes stay as they are
-SHOWN = 0.1  # coefficient from which a photo shows an expression of its own
+SHOWN = 0.1  # of a blendshape's reading that has to go, from which a result is read again
 PUCKER, SNEER = 1.8, 5.0  # coefficients per blendshape that is named
-GAPES, GAPING = 0.4, 0.4  # of a jaw that a word opens farther than the first, the second share is held back
+GAPES, GAPING = 0.35, 0.55  # of a jaw that a word opens farther than the first, the second share is held back
 TEETH = 0.01  # gap of the lips, of the height of the face, from which a mouth shows teeth
 PORTRAIT, HEADROOM = 1024, 2.5  # px of a portrait's side at most; its side against the face's height
 
@@ -210,7 +210,8 @@ def seek(sitter: Sitter, wanted: Wanted, rounds: int = ROUNDS) -> Sought:
     """
     solver = Solver(sitter.own, wanted.value, wanted.weight)
     if wanted.named is not None:
-        solver.hold(wanted.named | (solver.before < SHOWN), falling=bool(wanted.named.any()))
+        stays = (sitter.own - wanted.value)[:52] < SHOWN
+        solver.hold(wanted.named | stays, falling=bool(wanted.named.any()))
     for _ in range(rounds if solver.free and solver.error(sitter.own) > 0 else 0):
         solver.correct(sitter.closeup.read(solver.before, solver.after, wanted.shut))
     return Sought(solver.before, solver.after, wanted.shut)
@@ -360,8 +361,8 @@ def _spoken(part: Part) -> FloatArray:
     """The movements [52] that a word or blendshapes ask for, on the coefficients' scale.
 
     Coefficients move faces as those in photographs do of which MediaPipe reads the blendshape. There a mouth that is
-    fully puckered is not yet half of a kiss, and its corners hang; pressed lips are a smile's as often as not; and what
-    a word calls a sneer is heard as a raised lip.
+    fully puckered is not yet half of a kiss, and its corners hang; pressed lips are a smile's as often as not; what a
+    word calls a sneer is heard as a raised lip; and who is astonished does not gape as far as units have it.
     """
     moves = blendshapes(part) - spoken_rest()
     pucker, jaw = moves[INDEX["mouthPucker"]], moves[INDEX["jawOpen"]]

@@ -284,7 +284,7 @@ def shut(sitter: Sitter) -> bool:
     grey = cv2.cvtColor(np.ascontiguousarray(image[y0 : y1 + 1, x0 : x1 + 1]), cv2.COLOR_RGB2GRAY)
     inside, lips = (fill(grey.shape, landmarks - [x0, y0, 0], o) > 0 for o in (LIPS, OUTER_LIPS))
     lips &= ~inside
-    if sitter.mouth.source is not None or not lips.any():
+    if sitter.mouth.toothy or sitter.mouth.source is not None or not lips.any():
         return False
     return not inside.any() or bool(np.median(grey[inside]) > HOLE * np.median(grey[lips]))
 

@@ -230,6 +230,15 @@ class Front:
         """`alpha` of the whole photo, [H, W] float32 0 to 1."""
         return self._whole(self.alpha)
 
+    def covers(self, part: tuple[slice, slice]) -> FloatArray:
+        """`alpha` of a part of the photo, rows and columns, [h, w] float32 0 to 1."""
+        (rows, columns), (x0, y0, _, _) = part, self.box
+        place = np.array([[1.0, 0, x0 - columns.start], [0, 1, y0 - rows.start]])
+        return np.asarray(
+            cv2.warpAffine(self.alpha, place, (columns.stop - columns.start, rows.stop - rows.start)),
+            np.float32,
+        )
+
     def share(self, outline: tuple[int, ...], of: int = 1) -> float:
         """How much of the outline through some landmarks is hidden, 0 to 1: by glasses (`of` 0), or by hands, hair and
         the like (1)."""
