@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,14 @@ from mien.face.analyze import analyze
 from mien.face.blendshapes import INDEX
 from mien.making import filming, following, live
 from mien.making.footage import Footage, Shot
-from mien.pipelines.photo_film import facelike
+from mien.pipelines.photo import PhotoPipeline
+from mien.pipelines.photo_film import Puppet, facelike, parted
 from mien.provenance import watermark
 from mien.provenance.animation import read_animation
 from mien.provenance.film import film
 from mien.types import ByteImage, InputError
+from mien.warping.mesh import LOWER_LIP
+from mien.warping.shapes import moved
 from tests.making.films import PEOPLE, SIDE, person, read, smiling, sound, write
 
 GREY = np.full((SIDE, SIDE, 3), 128, np.uint8)
@@ -285,3 +289,18 @@ def test_lips_close_no_further_than_the_jaw_opens_them() -> None:
     assert facelike(after, before)[INDEX["mouthClose"]] == 0.1
     before[INDEX["mouthClose"]] = 0.2  # the photo's own stays
     assert facelike(after, before)[INDEX["mouthClose"]] == 0.2
+
+
+def test_lips_part_as_far_as_the_drivers_do_whatever_their_blendshapes_say() -> None:
+    puppet = Puppet(PhotoPipeline().sit(Image.fromarray(person("may_rest"))), smooth=0, pose=False)
+    face = analyze(Image.fromarray(person("ida_rest")))[0]
+    puppet.rest(face)
+    mouth = puppet.sitter.mouth
+    at_rest = min(parted(face.landmarks), 2.5)
+    for number, lower in enumerate((4.0, 7.0, 0.0)):
+        landmarks = face.landmarks.copy()
+        unit = float(np.linalg.norm(landmarks[33] - landmarks[263])) / 90
+        landmarks[list(LOWER_LIP[1:-1]), 1] += lower * unit
+        shown = puppet.follow(replace(face, landmarks=landmarks), number / 25)
+        made = parted(moved(mouth.on_line, puppet.before, shown.after, shut=shown.shut))
+        assert made == pytest.approx(max(mouth.apart + parted(landmarks) - at_rest, 0), abs=1.5), lower

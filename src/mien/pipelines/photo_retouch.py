@@ -44,6 +44,7 @@ SLIGHT = 0.6  # units (90 between the outer eye corners): lips less apart are as
 
 
 LARGEST = 1.25  # of the calm frame's face: how large another person's is kept
+ALIKE = 1.0  # units between the edges of the same teeth
 MOVES = 0.1  # of a coefficient, from which a mouth is drawn anew
 FAINT = 0.02  # probability that is nothing
 COMES = 0.6, 0.1  # seconds in which glasses, and other things in front of a face, are taken for there or gone
@@ -98,9 +99,12 @@ def worn(sitter: Sitter) -> bool:
 
 
 def _shown_best(calm: Mouth, teeth: Sequence[tuple[ByteImage, FloatArray]]) -> Mouth:
-    """The mouth of whichever frame shows most of its upper teeth; of the calm one where none does."""
-    mouths = [calm, *(Mouth(*frame) for frame in teeth)]
-    return max(mouths, key=lambda mouth: mouth.source.tall if mouth.source else 0.0)
+    """The mouth of whichever frame shows most of its upper teeth; of the calm one where none does. Teeth that seem to
+    lie elsewhere than in other frames are lower ones, or a tongue."""
+    mouths = [mouth for mouth in (calm, *(Mouth(*frame) for frame in teeth)) if mouth.source is not None]
+    edge = np.median([mouth.place.edge for mouth in mouths]) if mouths else 0.0
+    alike = [mouth for mouth in mouths if abs(mouth.place.edge - edge) < ALIKE]
+    return max(alike, key=lambda mouth: mouth.source.tall if mouth.source else 0.0, default=calm)
 
 
 class Retouch:
