@@ -115,11 +115,12 @@ def compose(
     """`mien.warping.draw.draw` with parts left out: the picture, and its landmarks [478, 3] px."""
     image, landmarks = sitter.image, sitter.face.landmarks
     target = moved(landmarks, sought.before, sought.after, shut=sought.shut)
-    moving = motion(held(landmarks, target), target, image.shape)
+    skin = target + folds.slid(landmarks, sought.before, sought.after)
+    moving = motion(held(landmarks, target), skin, image.shape)
     x0, y0, x1, y1 = moving.box
     region = carry(image, moving)
     if log_ratio is not None:
-        region = folds.apply(region, target - [x0, y0, 0], log_ratio)
+        region = folds.apply(region, skin - [x0, y0, 0], log_ratio)
     if eyes:
         draw_eyes(region, image, landmarks, target, (x0, y0))
     result = image.copy()

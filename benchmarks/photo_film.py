@@ -29,7 +29,7 @@ from benchmarks.model_card import body, fill
 from benchmarks.photo_scenes import london, members
 from benchmarks.table import Row, publish, run
 from mien.face.landmarks import eye_distance, lms_ratios
-from mien.making import filming
+from mien.making import filming, following
 from mien.making.footage import Footage, Shot
 from mien.metrics.photo import gain
 from mien.metrics.scoring import load_scorer
@@ -74,7 +74,7 @@ def drive(
     the photo's own included."""
     began, busy = time.perf_counter(), time.process_time()
     with Part(driver, frames) as footage:
-        choose = filming.Chooser("largest", driver.name, print)
+        choose = following.Chooser("largest", driver.name, print)
         puppet = filming.prepared(footage, lambda: Puppet(PhotoPipeline().sit(image)), choose, relative)
         report = filming.drive(footage, puppet, output, {"benchmark": "photo_film"}, choose, audio=False)
     speed = report.frames / (time.perf_counter() - began)

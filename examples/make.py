@@ -93,7 +93,7 @@ def everybody() -> None:
     rows = []
     for first in range(0, len(pairs), 6):
         part = pairs[first : first + 6]
-        rows += [[("", before) for before, _ in part], [("", after) for _, after in part]]
+        rows += [[("photo", before) for before, _ in part], [("with the smile", after) for _, after in part]]
     save_image(sheet(rows, SIDE), DOCS / "gallery_people.webp", SETTINGS, PARTLY_GENERATED)
 
 

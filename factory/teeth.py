@@ -37,6 +37,7 @@ from factory.teeth_arch import (
     points,
     shades,
 )
+from factory.teeth_crowns import even, model_crowns
 from mien.warping.mesh import LOWER_LIP, UPPER_LIP
 from mien.warping.shapes import similarity_3d
 from mien.warping.teeth import face_ratios
@@ -206,10 +207,8 @@ def upper_atlas(mean: np.ndarray, weight: np.ndarray, arch: np.ndarray) -> tuple
     rim = np.clip(depth / 5, 0, 1)[..., None] * 0.10 + 0.90
     enamel = enamel * np.concatenate([rim, rim, rim * 0.99 + 0.01], 2)
     enamel += 0.6 * (enamel - cv2.GaussianBlur(enamel, (0, 0), 3.5))
-    for k in range(1, 8):  # dark seams between teeth, highlights on their bulge
-        (xt, yt), (xb, yb) = arch[k], arch[9 + k]
-        seam = np.abs(columns - (xb + (xt - xb) * (rows - yb) / (yt - yb))) / 2.4
-        enamel *= 1 - (0.30 * np.exp(-(seam**2)) * (rows > yt - 4))[..., None]
+    # the average's seams are as dark as its teeth are few pixels apart: real ones catch light from both sides
+    enamel += 0.5 * np.clip(cv2.GaussianBlur(enamel, (0, 0), sigmaX=9, sigmaY=1) - enamel, 0, None)
     enamel = model_crowns(enamel, arch)
     # gum: the average's own where enough mouths show it, painted above
     above = np.clip((gum_line[None] - rows) / 5 + 0.5, 0, 1)
@@ -227,68 +226,6 @@ def upper_atlas(mean: np.ndarray, weight: np.ndarray, arch: np.ndarray) -> tuple
     alpha = cv2.resize(alpha, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA)
     rgba = np.dstack([np.clip(colour, 0, 255), alpha]).astype(np.uint8)
     return rgba, np.clip(share * 255, 0, 255).astype(np.uint8)
-
-
-NECK, TIP = (
-    np.array([1.0, 0.975, 0.91]),
-    np.array([0.96, 0.965, 0.975]),
-)  # dentine shows through, or nothing behind
-CANINE = np.array([1.0, 0.98, 0.93])
-
-
-def model_crowns(enamel: np.ndarray, arch: np.ndarray) -> np.ndarray:
-    """What averaging took from `enamel` [HEIGHT, WIDTH, 3]: crowns that are round, warm at the neck and translucent at
-    the edge, and wet: light along the ridges at both sides of each."""
-    rows, columns = np.mgrid[0:HEIGHT, 0:WIDTH].astype(np.float32)
-    rough = np.random.default_rng(5).standard_normal((HEIGHT, WIDTH)).astype(np.float32)
-    rough = cv2.GaussianBlur(0.5 * (rough + rough[:, ::-1]), (0, 0), sigmaX=1.6, sigmaY=5.0)
-    rough = np.clip(1 + 0.6 * rough / rough.std(), 0, 2)
-    out = enamel.copy()
-    for k in range(8):
-        (xt, yt), (xb, yb) = 0.5 * (arch[k] + arch[k + 1]), 0.5 * (arch[9 + k] + arch[10 + k])
-        half = 0.5 * (arch[10 + k, 0] - arch[9 + k, 0])
-        top, bottom = arch[26 + k, 1], arch[18 + k, 1]
-        across = (columns - xb - (xt - xb) * (rows - yb) / (yt - yb)) / half  # -1 to 1
-        down = (rows - top) / (bottom - top)  # 0 at the gum, 1 at the edge
-        mine = np.clip((1.02 - np.abs(across)) * half / 2, 0, 1)[..., None]
-        gain = np.ones((HEIGHT, WIDTH, 3)) if k in (2, 3, 4, 5) else np.tile(CANINE, (HEIGHT, WIDTH, 1))
-        gain *= (1 - 0.2 * np.clip((np.abs(across) - 0.45) / 0.55, 0, 1) ** 2)[..., None]
-        gain *= NECK ** np.clip(1 - down / 0.5, 0, 1)[..., None]
-        gain *= TIP ** np.clip((down - 0.78) / 0.17, 0, 1)[..., None]
-        out *= 1 + mine * (gain - 1)
-        inner = np.sign(3.5 - k)  # towards the middle line
-        ridges = ((0.5, 34.0), (-0.52, 26.0)) if k in (3, 4) else ((0.36, 34.0),)
-        for at, strength in ridges:
-            slant = (across - inner * (at + 0.1 * (0.4 - down))) * half
-            shine = np.exp(-((slant / (0.09 * half + 1.2)) ** 2) - ((down - 0.4) / 0.2) ** 2) * rough
-            soft = np.exp(-((slant / (0.3 * half)) ** 2) - ((down - 0.45) / 0.3) ** 2)
-            out += (mine[..., 0] * (strength * shine + 10 * soft))[..., None]
-    return out
-
-
-def even(mean: np.ndarray, arch: np.ndarray, gum_line: np.ndarray, edge_line: np.ndarray) -> np.ndarray:
-    """The average without the shade that the donors' lips and cheeks throw on its teeth."""
-    rows = np.arange(HEIGHT)[:, None]
-    out = mean.copy()
-    place_in_crown = (rows - gum_line) / np.maximum(edge_line - gum_line, 1)  # 0 at the gum, 1 at the edge
-    grey = mean.mean(-1)
-    for tooth in range(1, 7):
-        x0, x1 = arch[9 + tooth, 0], arch[10 + tooth, 0]
-        mine = np.clip(1 - (np.abs(np.arange(WIDTH) - (x0 + x1) / 2) - (x1 - x0) / 2) / 3, 0, 1)[None]
-        body = (mine > 0.9) & (place_in_crown > 0.35) & (place_in_crown < 0.85)
-        middle = grey[body].mean(0) if body.any() else 200
-        half = (x1 - x0) / 2
-        core = np.exp(-(((np.arange(WIDTH) - (x0 + x1) / 2) / (0.5 * half)) ** 2))[None]
-        profile = (grey * core).sum(1) / core.sum()
-        profile = cv2.GaussianBlur(profile[:, None].astype(np.float32), (1, 0), sigmaX=0.1, sigmaY=6)
-        upper = np.clip(1 - (place_in_crown - 0.3) / 0.25, 0, 1)
-        gain = 1 + upper * (np.clip(0.93 * middle / np.maximum(profile, 40), 1, 2.2) - 1)
-        to = LIGHT[min(tooth, 7 - tooth)] * 198 / middle
-        out *= 1 + mine[..., None] * (gain * to - 1)[..., None]
-    return out
-
-
-LIGHT = (0.86, 0.93, 0.975, 1.0)  # brightness of first premolar, canine, lateral and central incisor
 
 
 def place(
@@ -346,7 +283,7 @@ def back_teeth(rgba: np.ndarray, share: np.ndarray, arch: np.ndarray) -> tuple[n
 
 def lower_atlas(rgba: np.ndarray, share: np.ndarray, arch: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Lower teeth, biting edge at row BELOW * PX: incisors, canines and premolars of the upper ones, upside down."""
-    edge0, left, parts = BELOW * PX, WIDTH / 2, []
+    edge0, left, parts, tops = BELOW * PX, WIDTH / 2, [], np.zeros(WIDTH)
     x, rows = np.arange(WIDTH), np.arange(HEIGHT)[:, None]
     for tooth, width, edge, tall, gain in (
         (3, 53, 0, 86, 1.0), (3, 57, 2, 86, 0.98), (1, 58, -3, 98, 1.0), (1, 46, 6, 78, 0.9),
@@ -356,6 +293,9 @@ def lower_atlas(rgba: np.ndarray, share: np.ndarray, arch: np.ndarray) -> tuple[
         x1 = arch[tooth + 1, 0] * 0.3 + arch[10 + tooth, 0] * 0.7
         y0, y1 = arch[18 + tooth, 1], arch[26 + tooth, 1]
         parts.append(((x0, x1, y0, y1), (left - width, left, edge0 + edge, edge0 + edge + tall), gain))
+        across = np.abs((x + 0.5 - left) / width + 0.5) * 2
+        mine = (across <= 1) & (x < WIDTH / 2)
+        tops[mine] = edge0 + edge + (8 * across**2.6)[mine]  # the corners of their edges are round
         left -= width
     out = np.dstack([paint_gums(arch, HEIGHT)[::-1], np.full((HEIGHT, WIDTH), 255.0)])
     out[..., :3] *= np.interp(np.abs(x - WIDTH / 2), [0, 170, 290], [0.95, 0.9, 0.45])[None, :, None]
@@ -364,6 +304,7 @@ def lower_atlas(rgba: np.ndarray, share: np.ndarray, arch: np.ndarray) -> tuple[
     )
     gums = np.full((HEIGHT, WIDTH), 255.0)
     place(both_sides(parts), rgba, share, out, gums)
+    out[..., 3] *= np.clip((rows - np.maximum(tops, tops[::-1])) / 1.5 + 0.5, 0, 1)
     return out, gums
 
 

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from mien.cli.main import app
 from mien.face.analyze import analyze
 from mien.face.blendshapes import INDEX
-from mien.making import filming, live
+from mien.making import filming, following, live
 from mien.making.footage import Footage, Shot
 from mien.pipelines.photo_film import facelike
 from mien.provenance import watermark
@@ -238,7 +238,7 @@ def test_the_person_who_is_followed_stays_the_same_when_another_crosses(tmp_path
             start = round(left * 2 * SIDE) + SIDE // 4
             frame[:, start : start + SIDE // 2] = person(name)[:, SIDE // 4 : -SIDE // 4]
         frames.append(frame)
-    track = filming.follow(filming.Chooser("left", "the film", str))
+    track = following.follow(following.Chooser("left", "the film", str))
     seen = [track(frame) for frame in frames]
     assert seen[0] is not None and seen[0].box[0] < SIDE
     assert seen[-1] is not None and seen[-1].box[0] > 2 * SIDE
@@ -247,7 +247,7 @@ def test_the_person_who_is_followed_stays_the_same_when_another_crosses(tmp_path
 @pytest.mark.parametrize("stays", [False, True])
 def test_two_whom_the_recogniser_finds_alike_are_told_apart_by_their_way(stays: bool) -> None:
     """The same face twice, once with a smile, which goes in front of the one that is followed."""
-    track = filming.follow(filming.Chooser("left", "the film", str))
+    track = following.follow(following.Chooser("left", "the film", str))
     for at in np.linspace(0, 1, 24):
         frame = np.full((SIDE, 3 * SIDE, 3), 128, np.uint8)
         place = 0.5 if stays else at

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -169,6 +170,16 @@ def faces_of(image: Image.Image, **changed: object) -> Sequence[Face]:
 def test_refused_in_a_sentence(analyse, identity, says: str) -> None:
     with pytest.raises(InputError, match=says):
         SwapPipeline(analyse)(photo("ana_rest"), identity)
+
+
+def test_a_picture_too_dark_to_serve_is_told_and_dark_skin_is_not(pipe: SwapPipeline) -> None:
+    change = pipe.changes(photo("may_rest"), photo("ana_rest"))[0]  # the darker skin is in as good a light
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        pipe.apply([change])
+    dark = change.identities[0].changed(image=(change.identities[0].image * 0.3).astype(np.uint8))
+    with pytest.warns(UserWarning, match="times darker"):
+        pipe.apply([replace(change, identities=(dark,))])
 
 
 def test_brows_of_dark_skin_stay_dark_on_light_skin() -> None:

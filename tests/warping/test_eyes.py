@@ -5,7 +5,7 @@ import numpy as np
 
 from mien.face.blendshapes import INDEX
 from mien.warping.eye_frame import STEPS
-from mien.warping.eyes import draw_eyes
+from mien.warping.eyes import draw_eyes, kept_open
 from mien.warping.lids import shut_line
 from mien.warping.mesh import LEFT_IRIS, LEFT_LOWER_LID, LEFT_UPPER_LID
 from mien.warping.motion import carry, motion
@@ -26,14 +26,18 @@ def _photo() -> tuple[np.ndarray, np.ndarray]:
 
 
 def _drawn(
-    image: np.ndarray, landmarks: np.ndarray, much: float, name: str = "eyeBlinkLeft"
+    image: np.ndarray,
+    landmarks: np.ndarray,
+    much: float,
+    name: str = "eyeBlinkLeft",
+    detailed: bool = True,
 ) -> tuple[np.ndarray, np.ndarray]:
     after = np.zeros(52)
     after[INDEX[name]] = much
     target = moved(landmarks, np.zeros(52), after)
     moving = motion(landmarks, target, image.shape)
     region = carry(image, moving)
-    draw_eyes(region, image, landmarks, target, moving.box[:2])
+    draw_eyes(region, image, landmarks, target, moving.box[:2], detailed=detailed)
     result = image.copy()
     x0, y0, x1, y1 = moving.box
     result[y0:y1, x0:x1] = region
@@ -106,3 +110,47 @@ def test_no_lash_of_the_open_eye_stays_on_a_shut_lid() -> None:
         int(landmarks[386, 1]) - 3 : int(target[386, 1]) - 4, int(target[385, 0]) : int(target[387, 0])
     ]
     assert lid.size and np.abs(lid.astype(int) - SKIN).max() < 50
+
+
+def test_a_reflection_moves_half_as_far_as_the_iris() -> None:
+    image, landmarks, centre, radius = _with_iris()
+    landmarks[list(LEFT_IRIS), :2] += centre - landmarks[LEFT_IRIS[0], :2]
+    cv2.circle(image, tuple(int(c) for c in centre), round(0.15 * radius), (255, 255, 255), -1)
+    result, target = _drawn(image, landmarks, 0.5, "eyeLookOutLeft")
+    shift = target[LEFT_IRIS[0], 0] - landmarks[LEFT_IRIS[0], 0]
+    row = result[int(centre[1]), :, 2].astype(int)
+    dark = np.flatnonzero(row[: int(centre[0] + shift + radius) - 4] < 100)
+    dark = dark[dark > centre[0] - radius]
+    bright = dark[0] + np.flatnonzero(row[dark[0] : dark[-1]] > 160)
+    assert np.abs(bright.mean() - centre[0] - shift / 2) < 0.15 * radius
+    assert shift > 0.5 * radius
+
+
+def test_a_small_half_shut_eye_is_nearer_to_the_large_one_when_it_is_drawn_larger() -> None:
+    image, landmarks, _, _ = _with_iris()
+    half = cv2.resize(image, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+    want = cv2.resize(_drawn(image, landmarks, 0.5)[0], half.shape[:2], interpolation=cv2.INTER_AREA)
+    fine, coarse = (_drawn(half, landmarks / 2, 0.5, detailed=how)[0] for how in (True, False))
+    assert cv2.norm(fine, want) < 0.88 * cv2.norm(coarse, want)
+
+
+def test_a_lid_that_opens_keeps_its_line_of_lashes() -> None:
+    image, landmarks, _, _ = _with_iris()
+    cv2.polylines(image, [landmarks[list(LEFT_UPPER_LID), :2].astype(np.int32)], False, (20, 20, 20), 5)
+    result, target = _drawn(image, landmarks, 0.5, "eyeWideLeft")
+    for k in (385, 386):
+        x, y = (int(c) for c in target[k, :2])
+        assert y < landmarks[k, 1] - 2
+        assert result[y : y + 4, x, 0].mean() < 60
+
+
+def test_a_lid_opens_no_further_than_to_where_it_touches_the_iris() -> None:
+    landmarks = _photo()[1]
+    middle = landmarks[LEFT_IRIS[0]]
+    radius = float(np.linalg.norm(landmarks[list(LEFT_IRIS[1:]), :2] - middle[:2], axis=1).mean())
+    free = landmarks.copy()
+    free[list(LEFT_UPPER_LID[1:-1]), 1] -= 1.5 * radius
+    held = kept_open(landmarks, free)
+    assert middle[1] - free[386, 1] > 1.5 * radius
+    assert 0.9 * radius < middle[1] - held[386, 1] < 1.2 * radius
+    assert np.array_equal(kept_open(landmarks, landmarks), landmarks)

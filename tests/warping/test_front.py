@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import cv2
@@ -97,6 +98,36 @@ def test_a_board_before_the_mouth_is_no_mouth_that_opens() -> None:
     with pytest.warns(UserWarning, match="hides the mouth"):
         result = np.asarray(PhotoPipeline()(Image.fromarray(hidden), "surprise"))
     assert np.abs(result[board].astype(int) - hidden[board]).mean() < 3
+
+
+def test_a_mouth_of_which_half_is_covered_opens_behind_the_cover() -> None:
+    image, landmarks = person("ida_rest")
+    x, y = landmarks[13, :2].astype(int)
+    board, free = np.s_[y - 40 : y + 55, x + 4 : x + 90], np.s_[y - 40 : y + 55, x - 60 : x - 4]
+    hidden = image.copy()
+    hidden[board] = (40, 70, 120)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # enough of the mouth is seen
+        result = np.asarray(PhotoPipeline()(Image.fromarray(hidden), "surprise"))
+    inner = np.s_[y - 36 : y + 51, x + 8 : x + 86]
+    assert np.abs(result[inner].astype(int) - hidden[inner]).max() < 40
+    assert np.abs(result[board].astype(int) - hidden[board]).mean() < 3
+    assert np.abs(result[free].astype(int) - hidden[free]).mean() > 4
+
+
+def test_only_who_asks_for_another_mouth_is_told_that_it_is_hidden() -> None:
+    image, landmarks = person("ida_rest")
+    x, y = landmarks[13, :2].astype(int)
+    hidden = image.copy()
+    hidden[y - 30 : y + 45, x - 60 : x + 60] = (40, 70, 120)
+    pipe = PhotoPipeline()
+    sitter = pipe.sit(Image.fromarray(hidden))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        pipe.express(sitter, {"eyeBlinkLeft": 1.0}, rounds=0)
+        pipe.express(sitter, "surprise", strength=0.0, rounds=0)
+    with pytest.warns(UserWarning, match="hides the mouth"):
+        pipe.express(sitter, {"jawOpen": 0.8}, rounds=0)
 
 
 def test_an_identity_behind_dark_glasses_is_refused() -> None:

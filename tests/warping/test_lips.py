@@ -5,9 +5,10 @@ import numpy as np
 
 from mien.face.blendshapes import INDEX
 from mien.types import ByteImage, FloatArray
-from mien.warping.lips import LEAST, OUTER, edges, held, lip_gap, on_line, opened
+from mien.warping.lips import LEAST, OUTER, edges, held, lip_gap, off_teeth, on_line, opened
 from mien.warping.mesh import LOWER_LIP, OUTER_LOWER_LIP, OUTER_UPPER_LIP, UPPER_LIP
 from mien.warping.motion import carry, motion
+from mien.warping.parting import unlined
 from mien.warping.shapes import head, moved
 
 SIZE = 500
@@ -40,9 +41,9 @@ def test_the_edges_of_shut_lips_go_to_the_dark_line_between_them() -> None:
     for gap in (0.0, 12.0):  # landmarks of full lips lie apart where those are shut
         landmarks = face(gap)
         truth = np.mean(edges(landmarks), 0) + [0, 5]
-        found = on_line(photo(landmarks, truth), landmarks)
+        found = on_line(photo(landmarks, truth, 2), landmarks)
         for edge in edges(found):
-            assert np.abs(edge[8:-8, 1] - truth[8:-8, 1]).max() < 2  # half of its width
+            assert np.abs(edge[8:-8, 1] - truth[8:-8, 1]).max() < 2
 
 
 def test_the_edges_of_parted_lips_stay() -> None:
@@ -52,6 +53,31 @@ def test_the_edges_of_parted_lips_stay() -> None:
         upper, lower = edges(landmarks)
         cv2.fillPoly(image, [np.round(np.concatenate([upper, lower[::-1]])).astype(np.int32)], between)
         assert np.array_equal(on_line(image, landmarks), landmarks)
+
+
+def test_an_upper_lip_s_edge_leaves_the_teeth_that_it_lies_on() -> None:
+    truth = face(gap=14.0)
+    image = photo(truth, np.zeros((2, 2)))
+    upper, lower = edges(truth)
+    cv2.fillPoly(image, [np.round(np.concatenate([upper, lower[::-1]])).astype(np.int32)], (215, 205, 190))
+    assert np.abs(off_teeth(image, truth) - truth).max() < 1.5
+    low = truth.copy()
+    low[list(UPPER_LIP[1:-1]), 1] += 5
+    middle = list(UPPER_LIP[3:-3])
+    assert np.abs(off_teeth(image, low)[middle, 1] - truth[middle, 1]).max() < 2
+
+
+def test_lips_that_part_leave_the_dark_line_behind() -> None:
+    landmarks = face()
+    line = np.mean(edges(landmarks), 0)
+    image = photo(landmarks, line)
+    result = unlined(image, line, np.array([0.0, 1.0]), 2.5, 1.5, 3.0)
+    x, y = line[::5].round().astype(int).T
+    assert image[y, x].mean() < 80 and result[y, x].mean() > 110
+    far = np.abs(np.arange(SIZE)[:, None] - line[:, 1].mean()) > 60
+    assert np.array_equal(
+        result[np.broadcast_to(far, (SIZE, SIZE))], image[np.broadcast_to(far, (SIZE, SIZE))]
+    )
 
 
 def test_pressed_lips_keep_some_of_their_height_and_do_not_fold() -> None:

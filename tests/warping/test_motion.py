@@ -32,6 +32,18 @@ def test_a_face_that_does_not_move_keeps_every_bit() -> None:
     assert np.array_equal(carry(image, moving), image[y0:y1, x0:x1])
 
 
+def test_what_hides_something_ends_softly() -> None:
+    """A slanting edge of cells, two pixels large, behind which the picture comes from far away."""
+    image = np.zeros((80, 80, 3), np.uint8)
+    image[:, 40:] = 200
+    grid = np.full((40, 40, 2), 0.5, np.float32)
+    rows, columns = np.mgrid[:40, :40]
+    grid[..., 0] += 45 * (columns < 5 + rows // 2)  # what is dark shows what is light
+    result = carry(image, Motion((0, 0, 80, 80), grid))[10:-10, ..., 0].astype(int)
+    assert np.abs(np.diff(result, axis=0)).max() < 140  # a stair would be 200
+    assert np.array_equal(result[:, 60:], np.full((60, 20), 200))
+
+
 def test_a_face_half_outside_the_photo_is_moved_inside_it() -> None:
     landmarks = _landmarks() - [180.0, 0, 0]
     x0, y0, x1, y1 = motion(landmarks, landmarks + [2.0, 0, 0], (400, 400)).box

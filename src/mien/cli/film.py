@@ -18,7 +18,8 @@ from mien.cli.console import choice, print_json, tell
 from mien.cli.pictures import expression_files, files, keep, keep_tables, remind, spare
 
 if TYPE_CHECKING:
-    from mien.making.filming import Report, Resting
+    from mien.making.filming import Report
+    from mien.making.following import Resting
     from mien.making.photographs import Photographs
     from mien.pipelines.photo import Sitter
     from mien.pipelines.photo_film import Puppet
@@ -204,12 +205,12 @@ def make(how: dict[str, Any]) -> Report:
 
 
 def _drive(how: dict[str, Any]) -> Report:
-    from mien.making import filming
+    from mien.making import filming, following
     from mien.making.footage import Footage
 
     with Footage(how["driver"], filming.LOOKED_AT) as footage:
         footage.first()
-        choose = filming.Chooser(how["face"], str(how["driver"]), how["tell"])
+        choose = following.Chooser(how["face"], str(how["driver"]), how["tell"])
         photographs = _photographs(how)
         puppet = filming.prepared(footage, lambda: _puppet(how, photographs), choose, how["relative"])
         if how["relative"] is None and not puppet.relative:
@@ -235,12 +236,12 @@ def _play(how: dict[str, Any]) -> Report:
 
 def _record(how: dict[str, Any]) -> Report:
     from mien.expressions.motion import write_motion
-    from mien.making import filming
+    from mien.making import filming, following
     from mien.making.footage import Footage
 
     with Footage(how["source"], filming.LOOKED_AT) as footage:
-        choose = filming.Chooser(how["face"], str(how["source"]), how["tell"])
-        rest = filming.resting(footage, choose).rest
+        choose = following.Chooser(how["face"], str(how["source"]), how["tell"])
+        rest = following.resting(footage, choose).rest
         with bar(footage.count, how["quiet"]) as progress:
             moves, report = filming.record(footage, rest, choose, progress)
     write_motion(how["motion"], moves)
@@ -248,14 +249,14 @@ def _record(how: dict[str, Any]) -> Report:
 
 
 def _change(how: dict[str, Any]) -> Report:
-    from mien.making import filming
+    from mien.making import filming, following
     from mien.making.footage import Footage
 
     with Footage(how["source"], how["size"]) as footage:
         footage.first()
         photographs = _photographs(how)
-        choose = filming.Chooser(how["face"], str(how["source"]), how["tell"])
-        person = filming.resting(footage, choose)
+        choose = following.Chooser(how["face"], str(how["source"]), how["tell"])
+        person = following.resting(footage, choose)
         changed: Recast | Retouch
         if how["identity"] is not None:
             changed, told = _recast(how, photographs, person)
@@ -299,7 +300,7 @@ def _recast(how: dict[str, Any], photographs: Photographs, person: Resting) -> t
 def _live(how: dict[str, Any]) -> Report:
     from tqdm import tqdm
 
-    from mien.making import filming, live
+    from mien.making import following, live
 
     with live.open_camera(how["driver"]) as footage:
         puppet = _puppet(how, _photographs(how))
@@ -308,7 +309,7 @@ def _live(how: dict[str, Any]) -> Report:
         with live.VirtualCamera(how["out"], (width, height)) as camera:
             threading.Thread(target=_await_key, args=(resting,), daemon=True).start()
             tell(f"{how['out']} shows the photo. Enter: this is your rest. Ctrl-C ends.")
-            choose = filming.Chooser(how["face"], str(how["driver"]), how["tell"])
+            choose = following.Chooser(how["face"], str(how["driver"]), how["tell"])
             with tqdm(unit=" frames", leave=False, disable=True if how["quiet"] else None) as shown:
 
                 def progress(frames: int, dropped: int) -> None:

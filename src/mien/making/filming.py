@@ -6,44 +6,37 @@ with a film's length.
 
 from __future__ import annotations
 
-import queue
-import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-import cv2
 import numpy as np
 import torch
 from PIL import Image
 
 from mien.expressions.motion import Motion
-from mien.face.landmarks import eye_distance
-from mien.face.track import Tracker
 from mien.images import read_image
+from mien.making.ahead import AHEAD, ahead, one_thread_each
+from mien.making.following import Chooser, follow, resting
 from mien.making.footage import Footage, Shot
 from mien.making.photographs import Photographs
 from mien.metrics.scoring import load_scorer
-from mien.pipelines.inputs import FaceChoice, choose_face
 from mien.pipelines.photo import Sitter
-from mien.pipelines.photo_film import Puppet, Rest, rest_of
+from mien.pipelines.photo_film import Puppet, Rest
 from mien.pipelines.photo_retouch import Recast, Retouch
 from mien.provenance.film import Colours, Writer, film
-from mien.types import ByteImage, Face, FloatArray, InputError
-from mien.warping.target import at_rest, expressed, reading
+from mien.types import ByteImage, Face, InputError
+from mien.warping.target import at_rest
 
-AHEAD = 4  # frames that a stage may be ahead of the next
 DRAWERS = 2
 SAME = 0.4  # distance of the recogniser's vectors up to which photo and film surely show the same person
 LOOKED_AT = 960  # px of a driver's longer side: more is not looked at
 
-T = TypeVar("T")
 Draw = Callable[[], ByteImage]
 
 
@@ -71,53 +64,6 @@ class Report:
         return self.frames / max(self.seconds, 1e-9)
 
 
-def ahead(items: Iterable[T], size: int = AHEAD) -> Iterator[T]:
-    """The same items, made in a thread of their own, `size` of them in store."""
-    store: queue.Queue[Any] = queue.Queue(size)
-    stop, end = threading.Event(), object()
-
-    def put(item: Any) -> None:
-        while not stop.is_set():
-            with suppress(queue.Full):
-                store.put(item, timeout=0.1)
-                return
-
-    def run() -> None:
-        torch.set_num_threads(1)  # of this thread alone; the others keep every core at work
-        try:
-            for item in items:
-                put(item)
-                if stop.is_set():
-                    return
-            put(end)
-        except BaseException as error:  # told where the items are used
-            put(error)
-
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    try:
-        while (item := store.get()) is not end:
-            if isinstance(item, BaseException):
-                raise item
-            yield item
-    finally:
-        stop.set()
-        thread.join()
-
-
-@contextmanager
-def one_thread_each() -> Iterator[None]:
-    """Torch and OpenCV work in the thread that calls them: the stages already keep every core at work."""
-    before = torch.get_num_threads(), cv2.getNumThreads()
-    torch.set_num_threads(1)
-    cv2.setNumThreads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before[0])
-        cv2.setNumThreads(before[1])
-
-
 def sit(photographs: Photographs, photo: Path, size: int) -> Sitter:
     """The person in a photo, reduced to `size` px of its longer side at most.
 
@@ -127,77 +73,6 @@ def sit(photographs: Photographs, photo: Path, size: int) -> Sitter:
     image = read_image(photo)
     image.thumbnail((size, size), Image.Resampling.LANCZOS)
     return photographs.sit(photographs.look_at(image))
-
-
-class Chooser:
-    """The face that is meant among those of the first frame that shows any; tells if it had to choose."""
-
-    def __init__(self, which: FaceChoice, name: str, tell: Callable[[str], object]) -> None:
-        self.which, self.name, self._tell = which, name, tell
-        self._told = False
-
-    def __call__(self, faces: Sequence[Face]) -> Face | None:
-        if self.which == "largest":
-            if len(faces) > 1 and not self._told:
-                self._told = True
-                self._tell(
-                    f"{self.name} shows {len(faces)} faces, the largest is followed: --face left, right or N chooses."
-                )
-            return faces[0]
-        if isinstance(self.which, int) and self.which >= len(faces):
-            return None  # may still come
-        return choose_face(faces, self.which, self.name)
-
-
-def follow(choose: Chooser) -> Tracker:
-    """Follows one person through a film, whoever crosses their way."""
-    recognise = load_scorer().recognise
-
-    def vector(frame: ByteImage, face: Face) -> FloatArray:
-        return np.asarray(recognise(Image.fromarray(frame), face).numpy(), np.float64)
-
-    return Tracker(choose, vector)
-
-
-@dataclass(frozen=True)
-class Resting:
-    """A film's person: their rest; face: their calmest, image: its frame [H, W, 3] uint8; widest: the frame in which
-    their lips are farthest apart, and its landmarks [478, 3] px."""
-
-    rest: Rest
-    face: Face
-    image: ByteImage
-    widest: tuple[ByteImage, FloatArray]
-
-
-def resting(footage: Footage, choose: Chooser) -> Resting:
-    """The rest of a film's person, estimated from frames of all of it.
-
-    Raises:
-        InputError: no face is found in them.
-    """
-    faces: list[Face] = []
-    track = follow(choose)
-    best: tuple[float, Face, ByteImage] | None = None
-    widest: tuple[float, ByteImage, FloatArray] | None = None
-    for shot in ahead(footage.sampled(), 2):
-        face = track(shot.image)
-        if face is not None:
-            faces.append(face)
-            moving = float(np.abs(expressed(reading(face.blendshapes, face.landmarks))[:52]).sum())
-            if best is None or moving < best[0]:
-                best = moving, face, shot.image
-            gap = float(
-                np.linalg.norm(face.landmarks[14] - face.landmarks[13]) / eye_distance(face.landmarks)
-            )
-            if widest is None or gap > widest[0]:
-                widest = gap, shot.image, face.landmarks
-    if best is None or widest is None:
-        raise InputError(
-            f"{footage.name}: no face was found in any of {footage.count or 'its'} frames: use a film in which a face "
-            "is large and well lit"
-        )
-    return Resting(rest_of(faces), *best[1:], widest[1:])
 
 
 def prepared(
@@ -287,7 +162,7 @@ def change(
     stream = footage.audio if audio else None
     colours = footage.colours
     with film(output, settings, (width, height), footage.rate, footage.ticks, colours, stream) as writer:
-        return run(footage, writer, step, stream is not None, progress)
+        return run(footage, writer, step, stream is not None, progress, retouch.drawers)
 
 
 def record(
@@ -371,10 +246,11 @@ def run(
     step: Callable[[Shot], tuple[bool, Draw]],
     audio: bool,
     progress: Callable[[int], object],
+    drawers: int = DRAWERS,
 ) -> Report:
     """Every frame of `footage` through `step`: it looks, says whether there is a face, and how to draw the result.
 
-    Ctrl-C ends the film where it is.
+    Ctrl-C ends the film where it is. drawers: threads that draw; one draws the frames in their order.
 
     Raises:
         KeyboardInterrupt: before anything was written.
@@ -383,7 +259,7 @@ def run(
     waiting: deque[Future[None]] = deque()
     with (
         one_thread_each(),
-        ThreadPoolExecutor(DRAWERS, initializer=torch.set_num_threads, initargs=(1,)) as drawing,
+        ThreadPoolExecutor(drawers, initializer=torch.set_num_threads, initargs=(1,)) as drawing,
         ThreadPoolExecutor(1) as writing,
     ):
         try:

@@ -16,7 +16,9 @@ from typing import Any
 import numpy as np
 
 from mien.face.track import Tracker
-from mien.making.filming import Chooser, Report, one_thread_each
+from mien.making.ahead import one_thread_each
+from mien.making.filming import Report
+from mien.making.following import Chooser
 from mien.making.footage import Footage, Shot
 from mien.pipelines.photo_film import Puppet
 from mien.provenance.animation import import_av

@@ -76,7 +76,8 @@ class Photographed(Drawn):
 class Photographs:
     """The photo engine for many pictures (`mien.making.made.Maker`): portraits, or photos of their own size. Raises
     `InputError`: there is no such model. wish: of every picture. tell: is told, once, which of several faces was taken,
-    and what hides a mouth. device, dtype: of the model that finishes, if one does."""
+    what hides a mouth, and which other picture would serve better. device, dtype: of the model that finishes,
+    if one does."""
 
     def __init__(
         self,
@@ -94,7 +95,7 @@ class Photographs:
         self.model = PhotoEngine(None if wish.finish is None else find_folder(wish.finish))
         self.scorer = Judge(None)
         self.pipe = PhotoPipeline(self.scorer.analyse)
-        self._telling = Telling(tell, ("hides the mouth",))
+        self._telling = Telling(tell, ("hides the mouth", "serves better"))
         options = ("--face", "--expression-face")
         self._looker = Looker(self.scorer.analyse, wish.face, wish.expression_face, options, tell)
 

@@ -49,7 +49,7 @@ HIDDEN_MOUTH = "something in front of the face hides the mouth, which stays as i
 ASIDE = 0.25  # change of the gaze's readings from which words look somewhere; else eyes stay as they are
 SHOWN = 0.1  # coefficient from which a photo shows an expression of its own
 PUCKER, SNEER = 1.8, 5.0  # coefficients per blendshape that is named
-GAPES, GAPING = 0.4, 0.4  # of a jaw that a word opens farther than the first, the second share is held back
+GAPES, GAPING = 0.35, 0.55  # of a jaw that a word opens farther than the first, the second share is held back
 TEETH = 0.01  # gap of the lips, of the height of the face, from which a mouth shows teeth
 PORTRAIT, HEADROOM = 1024, 2.5  # px of a portrait's side at most; its side against the face's height
 
@@ -360,8 +360,8 @@ def _spoken(part: Part) -> FloatArray:
     """The movements [52] that a word or blendshapes ask for, on the coefficients' scale.
 
     Coefficients move faces as those in photographs do of which MediaPipe reads the blendshape. There a mouth that is
-    fully puckered is not yet half of a kiss, and its corners hang; pressed lips are a smile's as often as not; and what
-    a word calls a sneer is heard as a raised lip.
+    fully puckered is not yet half of a kiss, and its corners hang; pressed lips are a smile's as often as not; what a
+    word calls a sneer is heard as a raised lip; and who is astonished does not gape as far as units have it.
     """
     moves = blendshapes(part) - spoken_rest()
     pucker, jaw = moves[INDEX["mouthPucker"]], moves[INDEX["jawOpen"]]

@@ -10,15 +10,17 @@ once beforehand, one coefficient after the other, and the answers J that are rea
 a: coefficients [52], f: the first guess of `mien.warping.target`, b: the photo's own, w: the reading [57] wanted, r:
 the photo's own, W: what counts, d: `DAMPING`, s: the slope of logit r in a. Readings of lips answer as a sigmoid does:
 hardly at first, then much, at another place in every photo. Neither goes far from f. Readings are smoothed by the 1
-euro filter (Casiez, Roussel and Vogel, CHI 2012).
+euro filter (Casiez, Roussel and Vogel, CHI 2012). How far lips part is measured, not read: see `Puppet._part`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
 from mien.expressions.faces import blendshapes
 from mien.expressions.reading import at_rest as spoken_rest
@@ -30,13 +32,16 @@ from mien.face.subject import Subject
 from mien.pipelines.photo import CELLS, Sitter, Sought, Wanted, focused
 from mien.types import ByteImage, Face, FloatArray
 from mien.warping.draw import draw
-from mien.warping.shapes import MOST_TURN
+from mien.warping.lips import PARTING, RESTING, lip_gap
+from mien.warping.shapes import MOST_TURN, moved
 from mien.warping.target import LMS_WEIGHT, REACH, Solver, at_rest, believed, clipped, expressed, reading
 
 TRIED = 0.8  # of a coefficient, when its answer is measured
 LIPS = np.array([not name.startswith(("eye", "brow", "jaw")) for name in NAMES])
 LIPS_REACH = 0.25  # how far these leave the first guess
 EPSILON, FLATTEST = 0.03, 1.5  # of a reading whose logit says something, and of a slope
+OPENS = 10 * PARTING["jawOpen"]  # units that jawOpen parts lips by
+JAW_REACH = 0.25  # how far a jaw is led by lips
 DAMPING = 0.1  # of a coefficient against a squared error of a reading
 MATCHED = 0.75  # of how far a face is believed to lie off the photo's, where it is matched as it is
 CALM = 0.15  # share of a film's faces that are taken for rest
@@ -79,10 +84,18 @@ def _share(cutoff: FloatArray | float, passed: float) -> FloatArray:
 
 @dataclass(frozen=True)
 class Rest:
-    """What a driver shows when nothing moves: reading [57] and pose [3] in degrees."""
+    """What a driver shows when nothing moves: reading [57], pose [3] in degrees, and how far the lips are apart, see
+    `parted`; None: that is not known."""
 
     reading: FloatArray
     pose: FloatArray
+    parted: float | None = None
+
+
+def parted(landmarks: FloatArray) -> float:
+    """How far the lips of landmarks [478, 3] px are apart, in units of which the outer corners of the eyes are 90
+    apart."""
+    return lip_gap(landmarks, float(np.linalg.norm(landmarks[33] - landmarks[263])) / 90)
 
 
 def rest_of(faces: Sequence[Face]) -> Rest:
@@ -97,7 +110,8 @@ def rest_of(faces: Sequence[Face]) -> Rest:
     calm = np.argsort(moving + turned, kind="stable")[: max(1, round(CALM * len(faces)))]
     middle = np.median(read[calm], 0)
     doubt = DOUBT if len(faces) > 1 else 1.0
-    return Rest(middle - expressed(middle, doubt), np.median(poses[calm], 0))
+    apart = float(np.median([parted(faces[index].landmarks) for index in calm]))
+    return Rest(middle - expressed(middle, doubt), np.median(poses[calm], 0), min(apart, RESTING[0]))
 
 
 def coefficients(expression: Expression) -> FloatArray:
@@ -116,10 +130,12 @@ def coefficients(expression: Expression) -> FloatArray:
 
 @dataclass(frozen=True)
 class Moved:
-    """What a frame shows: coefficients [52], and yaw, pitch, roll in degrees that the head turns on."""
+    """What a frame shows: coefficients [52], yaw, pitch, roll in degrees that the head turns on, and how surely the
+    lips are shut, 0 to 1."""
 
     after: FloatArray
     turn: FloatArray
+    shut: float = 0.0
 
 
 class Puppet:
@@ -151,6 +167,7 @@ class Puppet:
         self._weight = focused(sitter, Wanted(sitter.own, np.ones(57)), strength, region).weight
         slower = 1 / smooth if smooth > 0 else np.inf
         self._filters = OneEuro(SLOWEST * slower, FASTER), OneEuro(TURNS_SLOWEST * slower, TURNS_FASTER)
+        self._lips = OneEuro(SLOWEST * slower, FASTER / OPENS)
         self._rest: Rest | None = None
         self.before = Solver(sitter.own, sitter.own, self._weight).before
         self._answer = answer(sitter, self.before)
@@ -162,9 +179,10 @@ class Puppet:
 
     def rest(self, face: Face | Rest) -> None:
         """Take this face of the driver, or what was estimated, as their rest."""
-        self._rest = (
-            face if isinstance(face, Rest) else Rest(reading(face.blendshapes, face.landmarks), face.pose)
-        )
+        if not isinstance(face, Rest):
+            apart = min(parted(face.landmarks), RESTING[0])
+            face = Rest(reading(face.blendshapes, face.landmarks), face.pose, apart)
+        self._rest = face
 
     def __call__(self, face: Face | None, seconds: float) -> ByteImage:
         """The next frame [H, W, 3] uint8 RGB of the photo's size.
@@ -181,10 +199,12 @@ class Puppet:
         """How the photo moves with the driver's next face; the first is taken for a rest, if none was given."""
         if self._rest is None:
             self.rest(rest_of([face]))
-        return self.play(reading(face.blendshapes, face.landmarks), face.pose, seconds)
+        read = reading(face.blendshapes, face.landmarks)
+        return self.play(read, face.pose, seconds, parted(face.landmarks))
 
-    def play(self, read: FloatArray, pose: FloatArray, seconds: float) -> Moved:
-        """How the photo moves with a reading [57], or its blendshapes alone [52], and a pose [3] in degrees."""
+    def play(self, read: FloatArray, pose: FloatArray, seconds: float, apart: float | None = None) -> Moved:
+        """How the photo moves with a reading [57], or its blendshapes alone [52], a pose [3] in degrees, and lips that
+        are so far `apart`, see `parted`."""
         rest = self._rest or Rest(at_rest(), np.zeros(3))
         count, own = len(read), self.sitter.own
         read = self._filters[0](read, seconds)
@@ -205,13 +225,31 @@ class Puppet:
         after = first + np.where(LIPS, lips, eyes)
         turn = pose - (rest.pose if self.relative else self.sitter.face.pose)
         turn = MOST_TURN * np.tanh(((turn + 180) % 360 - 180) / MOST_TURN) if self.pose else np.zeros(3)
-        self.last = Moved(facelike(after, self.before), turn)
+        after, shut = facelike(after, self.before), 0.0
+        if apart is not None and rest.parted is not None and self._weight[INDEX["jawOpen"]]:
+            lips = float(self._lips(np.array([apart]), seconds)[0])
+            after, shut = self._part(after, lips, rest.parted)
+        self.last = Moved(after, turn, shut)
         return self.last
 
-    def draw(self, moved: Moved) -> ByteImage:
+    def _part(self, after: FloatArray, apart: float, at_rest: float) -> tuple[FloatArray, float]:
+        """Coefficients [52] of a jaw that opens until the lips are as far apart as the driver's say, whose landmarks
+        tell that better than blendshapes do; and how far lips shut that are still farther apart."""
+        mouth, jaw = self.sitter.mouth, INDEX["jawOpen"]
+        further = apart - at_rest if self.relative else MATCHED * (apart - mouth.apart)
+        wanted = max(mouth.apart + self.strength * further, 0.0)
+        first, after = after[jaw], after.copy()
+        made = parted(moved(mouth.on_line, self.before, after))
+        more = first + np.clip((wanted - made) / OPENS, -JAW_REACH, JAW_REACH)
+        after[jaw] = np.clip(more, min(self.before[jaw], first), max(1.0, first))
+        made = parted(moved(mouth.on_line, self.before, after))
+        farther = made - mouth.apart  # which is what shut lips take back
+        return after, float(np.clip((made - wanted) / farther, 0, 1)) if farther > 0.1 else 0.0
+
+    def draw(self, shown: Moved) -> ByteImage:
         """The photo so moved, [H, W, 3] uint8; any thread may draw any frame."""
-        turn = moved.turn if self.pose else None
-        return self.sitter.drawn(Sought(self.before, moved.after), turn).image
+        turn = shown.turn if self.pose else None
+        return self.sitter.drawn(Sought(self.before, shown.after, shown.shut), turn).image
 
 
 def facelike(after: FloatArray, before: FloatArray) -> FloatArray:
@@ -242,14 +280,18 @@ def answer(sitter: Sitter, before: FloatArray) -> FloatArray:
     close = sitter.closeup
     crop, reader = align.crop_matrix(close.landmarks), load_reader()
     tries = np.concatenate([before[None], before + TRIED * np.eye(52)])
-    seen: list[FloatArray] = []
-    for start in range(0, len(tries), BATCH):
+
+    def read(some: FloatArray) -> list[FloatArray]:
         pictures = [
             draw(
                 close.image, close.landmarks, before, after, close.mouth, cells=CELLS, front=close.front
             ).image
-            for after in tries[start : start + BATCH]
+            for after in some
         ]
         said = reader(np.stack([align.warp(picture, crop) for picture in pictures]))
-        seen += [reading(*one) for one in zip(said.blendshapes, said.landmarks, strict=True)]
-    return np.asarray(((np.stack(seen[1:]) - seen[0]) / TRIED).T)
+        return [reading(*one) for one in zip(said.blendshapes, said.landmarks, strict=True)]
+
+    with ThreadPoolExecutor(2, initializer=torch.set_num_threads, initargs=(1,)) as both:
+        parts = both.map(read, np.array_split(tries, -(-len(tries) // BATCH)))
+    seen = np.stack([one for part in parts for one in part])
+    return np.asarray(((seen[1:] - seen[0]) / TRIED).T)

@@ -6,6 +6,7 @@ photo is driven by the film's face, and laid onto each frame (`mien.warping.swap
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,15 +15,16 @@ from mien.expressions.spec import Expression
 from mien.face.blendshapes import NAMES
 from mien.face.landmarks import eye_distance
 from mien.pipelines.photo import PhotoPipeline, Sitter, Sought, focused, seek
-from mien.pipelines.photo_film import FASTER, SLOWEST, OneEuro, Puppet, Rest, facelike
+from mien.pipelines.photo_film import FASTER, SLOWEST, OneEuro, Puppet, Rest, facelike, parted
+from mien.pipelines.photo_swap import reduced
 from mien.types import ByteImage, Face, FloatArray
 from mien.warping.draw import draw
 from mien.warping.front import HEIGHT, WIDTH, front, seen
-from mien.warping.lips import lip_gap
 from mien.warping.mouth import Mouth
 from mien.warping.shapes import moved
+from mien.warping.steady import Steady
 from mien.warping.swap import swap
-from mien.warping.target import Solver, reading
+from mien.warping.target import Solver, mask, reading
 
 POINTS_SLOWEST, POINTS_FASTER = 3.0, 30.0  # Hz of resting landmarks; Hz per distance of the eyes and second
 FEELINGS = (
@@ -41,18 +43,22 @@ FELT = np.array([name.startswith(FEELINGS) for name in NAMES])  # shows a feelin
 SLIGHT = 0.6  # units (90 between the outer eye corners): lips less apart are as good as shut
 
 
+LARGEST = 1.25  # of the calm frame's face: how large another person's is kept
+MOVES = 0.1  # of a coefficient, from which a mouth is drawn anew
 FAINT = 0.02  # probability that is nothing
 COMES = 0.6, 0.1  # seconds in which glasses, and other things in front of a face, are taken for there or gone
 
 
 @dataclass(frozen=True)
 class Seen:
-    """A frame's face, steadied: landmarks [478, 3] px; coefficients [52] of whoever is drawn; found: what lies in front
-    of it, see `mien.warping.front.seen`."""
+    """A frame's face at a time, steadied: landmarks [478, 3] px; coefficients [52] of whoever is drawn; found: what
+    lies in front of it, see `mien.warping.front.seen`; shut: see `mien.pipelines.photo_film.Moved`."""
 
+    seconds: float
     landmarks: FloatArray
     shapes: FloatArray
     found: FloatArray | None = None
+    shut: float = 0.0
 
 
 class InFront:
@@ -80,11 +86,6 @@ class InFront:
         return self._found if self._found.any() else None
 
 
-def _gap(landmarks: FloatArray) -> float:
-    """How far the lips of landmarks [478, 3] px are apart, in units."""
-    return lip_gap(landmarks, float(np.linalg.norm(landmarks[33, :2] - landmarks[263, :2])) / 90)
-
-
 def _steady(face: Face, smooth: float) -> OneEuro:
     """For the landmarks of faces as large as this one."""
     apart = max(float(eye_distance(face.landmarks)), 1.0)
@@ -96,14 +97,10 @@ def worn(sitter: Sitter) -> bool:
     return sitter.found is not None and bool(sitter.found[0].any())
 
 
-def _shown_best(calm: Mouth, teeth: tuple[ByteImage, FloatArray] | None) -> Mouth:
-    """The mouth of whichever frame shows more teeth, the calm one or the other."""
-    if teeth is None:
-        return calm
-    other = Mouth(*teeth)
-    if other.source is None or (calm.source is not None and calm.source.tall >= other.source.tall):
-        return calm
-    return Mouth(calm.image, calm.landmarks, teeth) if calm.source is None else other
+def _shown_best(calm: Mouth, teeth: Sequence[tuple[ByteImage, FloatArray]]) -> Mouth:
+    """The mouth of whichever frame shows most of its upper teeth; of the calm one where none does."""
+    mouths = [calm, *(Mouth(*frame) for frame in teeth)]
+    return max(mouths, key=lambda mouth: mouth.source.tall if mouth.source else 0.0)
 
 
 class Retouch:
@@ -112,11 +109,13 @@ class Retouch:
     Args:
         sitter: a calm frame of theirs. expression: its pictures' faces are found. strength, relative, region: as for
             `PhotoPipeline.express`. smooth: of the analyser's tremor, see `mien.pipelines.photo_film.Puppet`.
-        teeth: a frame in which their lips are far apart, and its landmarks.
+        teeth: frames in which their lips are far apart, and the landmarks of each.
 
     Raises:
         InputError: an expression or option cannot be used.
     """
+
+    drawers = 2  # threads that may draw its frames
 
     def __init__(
         self,
@@ -127,17 +126,19 @@ class Retouch:
         relative: bool = True,
         region: str = "all",
         smooth: float = 1.0,
-        teeth: tuple[ByteImage, FloatArray] | None = None,
+        teeth: Sequence[tuple[ByteImage, FloatArray]] = (),
     ) -> None:
         wanted = focused(sitter, pipe.wanted(sitter, expression, relative), strength, region)
         sought = seek(sitter, wanted)
         self.change: FloatArray = sought.after - sought.before
-        self._shut, self._gap = sought.shut, _gap(sitter.face.landmarks)
+        self._shut, self._gap = sought.shut, parted(sitter.face.landmarks)
         asked = min(expression.rest + sum(part.weight for part in expression.parts), 1.0)
         self._calm, self._calmed = sought.before, asked * min(strength, 1.0) * FELT * wanted.weight[:52]
         self._points = _steady(sitter.face, smooth)
         self._shapes = OneEuro(SLOWEST / smooth if smooth > 0 else np.inf, FASTER)
         self._mouth = _shown_best(sitter.mouth, teeth)
+        moves = np.abs(np.stack([self.change, self._calmed])).max(0) * mask("mouth")[:52]
+        self._speaks_anew = bool(moves.max() > MOVES)  # else what lies between the lips stays as it is
         self._in_front = InFront(worn(sitter))
 
     def follow(self, image: ByteImage, face: Face, seconds: float) -> Seen:
@@ -145,15 +146,18 @@ class Retouch:
         own = reading(face.blendshapes, face.landmarks)
         before = Solver(own, own, np.ones(57)).before
         landmarks = self._points(face.landmarks, seconds)
-        return Seen(landmarks, self._shapes(before, seconds), self._in_front(image, landmarks, seconds))
+        found = self._in_front(image, landmarks, seconds)
+        return Seen(seconds, landmarks, self._shapes(before, seconds), found)
 
     def draw(self, image: ByteImage, seen: Seen) -> ByteImage:
         """That frame [H, W, 3] uint8 with the expression; any thread may draw any frame."""
         mouth = Mouth(image, seen.landmarks, known=self._mouth)
+        if not self._speaks_anew:
+            mouth.parted = np.inf
         felt = self._calmed * np.maximum(seen.shapes - self._calm, 0)  # more than on the calm frame
         after = facelike(seen.shapes + self.change - felt, seen.shapes)
         # Lips close by as much as the calm ones do: those that speak still part.
-        shut = self._shut * min((self._gap + SLIGHT) / (_gap(seen.landmarks) + SLIGHT), 1.0)
+        shut = self._shut * min((self._gap + SLIGHT) / (parted(seen.landmarks) + SLIGHT), 1.0)
         before = front(image, seen.landmarks, seen.found)
         return draw(image, seen.landmarks, seen.shapes, after, mouth, shut=shut, front=before).image
 
@@ -166,23 +170,31 @@ class Recast:
             `Retouch`.
     """
 
+    drawers = 1
+
     def __init__(self, identity: Sitter, rest: Rest, calm: Sitter, smooth: float = 1.0) -> None:
-        bare, self._lacks = identity.bare()
+        zoom = LARGEST * float(eye_distance(calm.face.landmarks) / eye_distance(identity.face.landmarks))
+        bare, self._lacks = (reduced(identity, zoom) if zoom < 1 else identity).bare()
         self._puppet = Puppet(bare, pose=False, smooth=smooth)
         self._puppet.rest(rest)
         self._points = _steady(calm.face, smooth)
         self._in_front = InFront(worn(calm))
+        self._steady = Steady(film=True)
 
     def follow(self, image: ByteImage, face: Face, seconds: float) -> Seen:
         """See `Retouch.follow`."""
         landmarks = self._points(face.landmarks, seconds)
-        after = self._puppet.follow(face, seconds).after
-        return Seen(landmarks, after, self._in_front(image, landmarks, seconds))
+        shown = self._puppet.follow(face, seconds)
+        found = self._in_front(image, landmarks, seconds)
+        return Seen(seconds, landmarks, shown.after, found, shown.shut)
 
     def draw(self, image: ByteImage, seen: Seen) -> ByteImage:
-        """That frame [H, W, 3] uint8 with the other face; any thread may draw any frame."""
+        """That frame [H, W, 3] uint8 with the other face; frames are drawn in their order."""
+        self._steady.frame(seen.seconds)
         identity, before = self._puppet.sitter, self._puppet.before
-        put = identity.drawn(Sought(before, seen.shapes)).image
-        theirs = moved(identity.face.landmarks, before, seen.shapes)
+        put = identity.drawn(Sought(before, seen.shapes, seen.shut)).image
+        theirs = moved(identity.face.landmarks, before, seen.shapes, shut=seen.shut)
         before_it = front(image, seen.landmarks, seen.found)
-        return swap(image, seen.landmarks, put, theirs, front=before_it, lacks=self._lacks).image
+        return swap(
+            image, seen.landmarks, put, theirs, front=before_it, lacks=self._lacks, steady=self._steady
+        ).image

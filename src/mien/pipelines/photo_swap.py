@@ -40,6 +40,9 @@ from mien.warping.target import expressed
 MOST_APART = 45.0  # degrees of yaw or pitch between two photos: beyond, one shows what the other hides
 EQUAL = 0.7  # of the largest face's size: a second face as large leaves open who is meant
 CHILD = 0.5  # of the largest face's size: a smaller one is nobody of "all", for it may be a child's
+FAR = 25.0  # degrees between them, from which a swap is likely to be torn
+DIM = 2.0  # times darker, by the whites of the eyes, from which an identity's picture shows grain and shadows
+LIFTED = 0.45  # of what lies around the eyes: glasses that hide more leave little to go by
 TINY = 12.0  # px between the outer corners of eyes that can be replaced
 SMALLEST = 24.0  # px between the outer corners of an identity's eyes
 LARGER = 1.2  # times the photo's: a larger identity is reduced first
@@ -159,6 +162,12 @@ class SwapPipeline:
                 raise InputError(
                     f"{name}: dark glasses hide the eyes: use a picture of the person without them"
                 )
+            if in_front is not None and in_front.lifted() > LIFTED:
+                warnings.warn(
+                    f"{name}: what the glasses hide around the eyes has to be guessed, and may come out smeared: a "
+                    "picture of the person without them serves better",
+                    stacklevel=3,
+                )
             if found[-1].hides_mouth:
                 raise InputError(
                     f"{name}: something in front of the face hides the mouth: use a picture that shows it"
@@ -226,12 +235,25 @@ def swapped(sitter: Sitter, identities: Sequence[Sitter], wanted: Wanted, keeps:
             f"the identity's head is turned {away:.0f} degrees away from the photo's, too far for one to show what the "
             "other needs: add a picture of the person turned as in the photo"
         )
+    elif away > FAR:
+        warnings.warn(
+            f"the identity's head is turned {away:.0f} degrees away from the photo's, and may come out torn at the far "
+            "side: a picture of the person turned as in the photo serves better",
+            stacklevel=3,
+        )
+    whites = [tone.measure(one.image, one.face.landmarks).white.mean() for one in (sitter, identity)]
+    if whites[0] > DIM * whites[1]:
+        warnings.warn(
+            f"the identity's picture is {whites[0] / whites[1]:.1f} times darker than the photo, whose light brings "
+            "out its grain and shadows: a brighter picture of the person serves better",
+            stacklevel=3,
+        )
     open_mouths = [other for other in identities if other is not identity and _gap(other.face) > TEETH]
     if open_mouths and _gap(identity.face) < TEETH:
         identity = identity.changed(teeth=(open_mouths[0].image, open_mouths[0].face.landmarks))
     zoom = _eyes(sitter.face) / _eyes(identity.face)
     if zoom * LARGER < 1:
-        identity = _reduced(identity, zoom)
+        identity = reduced(identity, zoom)
     if keeps:
         wanted = own_rest(identity, wanted)
     sought = seek(identity, wanted)
@@ -262,7 +284,7 @@ def shut(sitter: Sitter) -> bool:
     grey = cv2.cvtColor(np.ascontiguousarray(image[y0 : y1 + 1, x0 : x1 + 1]), cv2.COLOR_RGB2GRAY)
     inside, lips = (fill(grey.shape, landmarks - [x0, y0, 0], o) > 0 for o in (LIPS, OUTER_LIPS))
     lips &= ~inside
-    if sitter.mouth.source is not None or not lips.any():
+    if sitter.mouth.toothy or sitter.mouth.source is not None or not lips.any():
         return False
     return not inside.any() or bool(np.median(grey[inside]) > HOLE * np.median(grey[lips]))
 
@@ -325,7 +347,8 @@ def _shifted(face: Face, zoom: float, corner: tuple[float, float] = (0, 0)) -> F
     return replace(face, landmarks=landmarks, box=(face.box - np.tile(corner, 2)) * zoom)
 
 
-def _reduced(sitter: Sitter, zoom: float) -> Sitter:
+def reduced(sitter: Sitter, zoom: float) -> Sitter:
+    """The sitter's photo at `zoom` times its size, at most 1."""
     height, width = sitter.image.shape[:2]
     size = (max(1, round(width * zoom)), max(1, round(height * zoom)))
     image = np.asarray(cv2.resize(sitter.image, size, interpolation=cv2.INTER_AREA), np.uint8)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from mien.making import filming, films
+from mien.making import filming, films, following
 from mien.making.footage import Footage
 from mien.making.wishes import REGIONS, PhotoWish
 from mien.pipelines.photo import STRONGEST
@@ -91,7 +91,7 @@ def _driven(maker: Seated, who: Seat, session: Session, fields: Fields, job: Job
         else:
             with Footage(driver.path, filming.LOOKED_AT) as footage:
                 footage.first()
-                choose = filming.Chooser("largest", "the film", lambda said: None)
+                choose = following.Chooser("largest", "the film", lambda said: None)
                 driven = filming.prepared(footage, puppet, choose)
                 settings["relative"] = driven.relative
                 same = "" if driven.relative else ". The same person in photo and film: matched as it is"

@@ -50,7 +50,10 @@ def draw(
         return Drawn(image.copy(), (0, 0, 0, 0))
     target, skin = _aimed(landmarks, before, after, mouth, turn, shut)
     moving = _moving(image, mouth, target, skin, turn, front, cells)
-    region = carry(mouth.without_line(image, target), moving)
+    source = mouth.without_line(image, target)
+    if cells >= CELLS:
+        source = mouth.creases.over(source, before, after, front)
+    region = carry(source, moving)
     x0, y0, x1, y1 = moving.box
     local = skin - [x0, y0, 0]
     carried = region
@@ -58,7 +61,7 @@ def draw(
     draw_eyes(region, image, landmarks, target, (x0, y0), mouth.eyes, detailed=cells >= CELLS)
     result = np.array(image)
     result[y0:y1, x0:x1] = region
-    inside = mouth.interior(target)
+    inside = mouth.interior(target, detailed=cells >= CELLS)
     if inside.alpha.size:
         result = inside.over(result)
     if front is not None:
@@ -76,7 +79,7 @@ def _aimed(
 ) -> tuple[FloatArray, FloatArray]:
     """Where the landmarks [478, 3] go, and where the skin beneath them does."""
     line = mouth.on_line
-    target = kept_open(landmarks, opened(landmarks, line, moved(line, before, after, turn, shut)))
+    target = kept_open(landmarks, opened(mouth.landmarks, line, moved(line, before, after, turn, shut)))
     return target, target + folds.slid(landmarks, before, after)
 
 

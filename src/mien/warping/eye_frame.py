@@ -106,19 +106,21 @@ def frame(landmarks: FloatArray, eye: tuple[tuple[int, ...], ...]) -> Frame:
     down = np.array([-across[1], across[0]])
     width = float(across @ across)
 
-    def curve(row: tuple[int, ...], pinned: bool) -> FloatArray:
-        away = (landmarks[list(row), :2] - first) / width
-        at = np.clip(away @ across, 0, 1)
-        basis = at[:, None] ** [0, 1, 2]
-        if pinned:  # through the corners: v = u (1 - u) (a + b u + c u^2)
-            basis *= (at * (1 - at))[:, None]
-        fitted = np.linalg.lstsq(basis, away @ down, rcond=1e-3)[0]
-        return np.asarray((PINNED if pinned else FREE) @ fitted)
+    def curves(rows: list[tuple[int, ...]], pinned: list[bool]) -> FloatArray:
+        """[n, STEPS + 1] through rows of landmarks that are as many: v = a + b u + c u^2; pinned, that times
+        u (1 - u), through the corners."""
+        away = (landmarks[rows, :2] - first) / width
+        at = np.clip(away @ across, 0, 1)[..., None]
+        which = np.array(pinned)[:, None, None]
+        bases = np.where(which, at * (1 - at), 1) * at ** [0, 1, 2]
+        fitted = np.linalg.pinv(bases, rcond=1e-3) @ (away @ down)[..., None]
+        return np.asarray((np.where(which, PINNED, FREE) @ fitted)[..., 0])
 
-    lids = curve(upper[1:-1], True), curve(lower[1:-1], True)
-    top = np.minimum(lids[0], lids[1])
-    fold = np.minimum(curve(above, False), top - 0.03)
-    return Frame(first, across, down, top, lids[1], fold, np.minimum(curve(brow, False), fold - 0.05), outer)
+    up, low, over = curves([upper[1:-1], lower[1:-1], above], [True, True, False])
+    top = np.minimum(up, low)
+    fold = np.minimum(over, top - 0.03)
+    high = np.minimum(curves([brow], [False])[0], fold - 0.05)
+    return Frame(first, across, down, top, low, fold, high, outer)
 
 
 def ramp(x: FloatArray | float, low: float, high: float) -> FloatArray:
@@ -127,6 +129,11 @@ def ramp(x: FloatArray | float, low: float, high: float) -> FloatArray:
         np.maximum((np.asarray(x) - low) / (high - low), 0), 1
     )  # on small arrays faster than `clip`
     return np.asarray(t * t * (3 - 2 * t), np.float32)
+
+
+def brightness(image: FloatArray) -> FloatArray:
+    """The sum of the colours of `image` [h, w, 3]; ten times as fast as `image.sum(2)`."""
+    return np.asarray(image[..., 0] + image[..., 1] + image[..., 2])
 
 
 def sample(image: FloatArray | ByteImage, x: FloatArray, y: FloatArray) -> FloatArray:

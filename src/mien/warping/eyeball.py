@@ -16,7 +16,8 @@ from mien.warping.mesh import IndexArray
 
 SURE = 45.0  # px of an eye's width from which its iris is seen well
 HANGING = 0.03  # of the eye's width: lashes that hang into it from the upper lid
-GLINT = 64  # px of a picture of what a cornea reflects
+NOISE = 5.0  # grey levels: what is more is texture of skin
+GLINT = 32.0  # px of an iris' radius, at least, in a picture of what a cornea reflects
 
 
 @dataclass(frozen=True)
@@ -149,10 +150,14 @@ def _white(
         return seen
     pale = (seen[..., 1] + seen[..., 2]) / (seen[..., 0] + 1)
     known *= 0.02 + ramp(bright / np.percentile(bright[sure], 80), 0.6, 0.8) * (
-        0.1 + ramp(pale, *np.percentile(pale[sure], (20, 60)) + np.array([0, 1e-3]))
+        0.1 + ramp(pale, *np.percentile(pale[sure], (35, 75)) + np.array([0, 1e-3]))
     )
     smooth = filled(seen, known)
     smooth *= (1 - 0.12 * (2 * np.clip(u, 0, 1) - 1) ** 2)[..., None]
+    index = np.clip(u * STEPS, 0, STEPS).astype(np.int32)
+    skin = sample(image, *source.to_photo(u, source.lower[index] + 0.15 + np.abs(source.upper[index] - v)))
+    noise = skin - cv2.GaussianBlur(skin, (0, 0), max(0.02 * len(u), 1.0))
+    smooth += np.clip(noise, -NOISE, NOISE)
     ratio = bright / np.maximum(smooth.sum(2), 1)
     strict = 0.15 * ramp(1.7 - away, 0, 0.4)  # the iris' soft edge
     alike = ramp(ratio - strict, 0.6, 0.8) * ramp(1.3 - ratio, 0, 0.12)
@@ -164,15 +169,17 @@ def _white(
 def _light(image: ByteImage, source: Frame, centre: FloatArray, radius: float) -> Sheet:
     """The light that a cornea reflects, as it lies over the iris."""
     left, top = (float(at) for at in centre - radius)
-    cells = GLINT / (2 * radius)
+    cells = max(GLINT / radius, 1.5 * source.width)
     u, v = _grid(left, top, 2 * radius, 2 * radius, cells)
     seen = sample(image, *source.to_photo(u, v))
-    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (25, 25))
+    wide = 2 * round(0.4 * cells * radius) + 1
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (wide, wide))
     light = np.asarray(cv2.morphologyEx(seen, cv2.MORPH_TOPHAT, kernel), np.float32)
     far = np.hypot(u - centre[0], v - centre[1]) / radius
     dark = float(np.median(seen[far < 0.8].mean(1)))
     share = ramp(light.mean(2), 0.25 * (255 - dark), 0.4 * (255 - dark)) * ramp(0.95 - far, 0, 0.2)
-    share = np.asarray(cv2.GaussianBlur(cv2.dilate(share, np.ones((5, 5), np.uint8)), (0, 0), 1.5))
+    near = 2 * round(0.06 * cells * radius) + 1
+    share = np.asarray(cv2.blur(cv2.dilate(share, np.ones((near, near), np.uint8)), (near, near)))
     share[[0, -1]], share[:, [0, -1]] = 0, 0
     return Sheet(light * share[..., None], left, top, cells)
 

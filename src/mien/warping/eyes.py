@@ -20,14 +20,15 @@ import numpy as np
 from mien.types import ByteImage, FloatArray
 from mien.warping.eye_frame import EYES, STEPS, Frame, frame, ramp, sample
 from mien.warping.eyeball import Ball, eyeball, found_lower_lid, taken_apart
-from mien.warping.lids import LASH, LEFT_AS_IS, draw_lid, shut_line
+from mien.warping.lids import LASH, LEFT_AS_IS, draw_lid, painted, shut_line
 
 T = TypeVar("T")
 SMALLEST = 14.0  # px: a narrower eye is left to the mesh
 SHUT = (
     0.05  # mean opening, of the eye's width, of one that shows nothing to draw from: it is left to the mesh
 )
-DETAILED = 100.0  # px of an eye's width: a narrower one is drawn larger and reduced by area
+DETAILED = 80.0  # px of an eye's width: a narrower one is drawn larger and reduced by area
+FOLLOWED = 0.5  # of its opening: a lid that follows a gaze downwards leaves no less
 BARED = 0.05  # of an iris' radius: white between it and a lid, at most
 NARROW = 0.1  # mean opening, of the eye's width, of one that has little left to close
 
@@ -63,8 +64,9 @@ def draw_eyes(
         detailed: whether small eyes are drawn larger and then reduced.
     """
     known = known or Known()
-    for eye in EYES:
-        source, goal = known(image, eye, frame, landmarks, eye), frame(target, eye)
+    sources = [known(image, eye, frame, landmarks, eye) for eye in EYES]
+    for eye, source in zip(EYES, sources, strict=True):
+        goal = frame(target, eye)
         if min(source.width, goal.width) < SMALLEST or (source.lower - source.upper).mean() < SHUT:
             continue
         pupil = eye[-1][0]
@@ -75,9 +77,10 @@ def draw_eyes(
         lower = known(image, eye, found_lower_lid, image, source)
         source = replace(source, lower=source.lower + lower)
         goal = replace(goal, lower=goal.lower + lower * source.width / goal.width)
+        paint = known(image, EYES, painted, image, sources)
         of_eye = partial(known, image, eye)
         ball = of_eye(taken_apart, image, source, landmarks[list(eye[-1]), :2])
-        _draw_eye(result, image, source, goal, ball, turn, corner, detailed, of_eye)
+        _draw_eye(result, image, source, goal, ball, turn, corner, detailed, paint, of_eye)
 
 
 def kept_open(landmarks: FloatArray, target: FloatArray) -> FloatArray:
@@ -90,7 +93,10 @@ def kept_open(landmarks: FloatArray, target: FloatArray) -> FloatArray:
         (middle, up, low), (last_middle, last_up, last_low) = (
             _heights(points, upper, lower, pupil) for points in (landmarks, target)
         )
-        too_high = last_middle - last_up - max(middle - up, most)
+        # An upper lid follows a gaze that goes down.
+        room = max(most - (middle - up), 0.0) * (1 - float(ramp((last_middle - middle) / radius, 0.1, 0.4)))
+        too_high = last_middle - last_up - (middle - up + room)
+        too_high = min(too_high, last_low - last_up - FOLLOWED * (low - up))
         # A lower lid does not follow a gaze that goes up.
         too_low = last_low - max(last_middle, middle) - max(low - middle, most)
         for rows, fall in (((*upper, *above), max(too_high, 0.0)), (lower, min(-too_low, 0.0))):
@@ -128,6 +134,7 @@ def _draw_eye(
     turn: FloatArray,
     corner: tuple[int, int],
     detailed: bool,
+    paint: float,
     known: Callable[..., Any],
 ) -> None:
     before, after = (float((f.lower - f.upper).mean()) for f in (source, goal))
@@ -155,7 +162,7 @@ def _draw_eye(
         here = goal.within(np.array([part[1].start, part[0].start]))
         _lay_eyeball(drawn[part], image, source, here, own, aim, zoom, closing, falling)
     if falling > LEFT_AS_IS:
-        draw_lid(drawn, image, source, goal, falling, known)
+        draw_lid(drawn, image, source, goal, falling, paint, known)
     if fine > 1:
         drawn = np.asarray(cv2.resize(drawn, patch.shape[1::-1], interpolation=cv2.INTER_AREA), np.float32)
     result[box] = np.clip(drawn + 0.5, 0, 255).astype(np.uint8)
@@ -199,7 +206,7 @@ def _without_iris(patch: FloatArray, goal: Frame, u: FloatArray, below: FloatArr
     """Lighten what an iris left at the edge of the lower lid, as it is on both sides, in `patch` [h, w, 3] in place;
     u, below: of its pixels, below the lid's edge."""
     away = (u - own.centre[0]) / own.radius
-    share = ramp(1.4 - np.abs(away), 0, 0.4) * ramp(below, -0.06, 0.0) * ramp(0.08 - below, 0, 0.05)
+    share = ramp(1.4 - np.abs(away), 0, 0.4) * ramp(below, -0.12, -0.05) * ramp(0.1 - below, 0, 0.05)
     beside = []
     for side in (-1.5, 1.5):
         at = own.centre[0] + side * own.radius

@@ -111,6 +111,14 @@ def ratio(before: FloatArray, after: FloatArray, strength: float = 0.7) -> Float
     return texture.reshape(SIZE, SIZE)
 
 
+def places(points: FloatArray) -> FloatArray:
+    """Where each texel lies [SIZE, SIZE, 2] px on a face with its mesh at `points` [>= 468, 2] px; nan beyond it."""
+    model = _model()
+    at = np.full((SIZE * SIZE, 2), np.nan, np.float32)
+    at[model.texels] = sum(points[model.corners[k]] * model.shares[k][:, None] for k in range(3))
+    return at.reshape(SIZE, SIZE, 2)
+
+
 def _splat(x: FloatArray, y: FloatArray, values: FloatArray, width: int, height: int) -> FloatArray:
     """Values [n] at cells (x, y) spread over a grid [height, width] and averaged (normalised convolution)."""
     column, row = x.astype(np.int64), y.astype(np.int64)
@@ -128,6 +136,24 @@ def _splat(x: FloatArray, y: FloatArray, values: FloatArray, width: int, height:
     both = np.stack([total, share], 1).reshape(height, width, 2).astype(np.float32)
     both = np.asarray(cv2.GaussianBlur(both, (0, 0), 1.0), np.float32)
     return both[..., 0] / both[..., 1]
+
+
+def texels(points: FloatArray, width: int, height: int) -> tuple[FloatArray, FloatArray]:
+    """Which place of the texture each pixel shows, x and y px [height, width] float32, of a picture with the mesh at
+    `points` [>= 468, 2] px; 0 beyond the mesh."""
+    model = _model()
+    zoom = np.float32(_CELLS / max(width, height))
+    columns, rows = (max(int(np.ceil(side * zoom)), 4) for side in (width, height))
+    scale = np.array([columns / width, rows / height], np.float32)
+    x, y = (
+        sum(side[model.corners[k]] * model.shares[k] for k in range(3)) - np.float32(0.5)
+        for side in np.ascontiguousarray((points * scale).T.astype(np.float32))
+    )
+    kept = (x >= 0) & (x < columns - 1) & (y >= 0) & (y < rows - 1)
+    at = model.texels[kept]
+    few = (_splat(x[kept], y[kept], part + 0.5, columns, rows) for part in (at % SIZE, at // SIZE))
+    across, down = (np.asarray(cv2.resize(part, (width, height)), np.float32) for part in few)
+    return across, down
 
 
 def apply(image: ByteImage, landmarks: FloatArray, log_ratio: FloatArray) -> ByteImage:

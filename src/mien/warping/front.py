@@ -31,6 +31,7 @@ TOUCHED = 0.15  # share of the lips: what covers no more and passes for a beard 
 BROW = 0.4  # share of a brow from which it is hidden
 EDGE = 3.0  # px of the crop from the face's outline, which all but glasses come across
 RIM = 0.25  # share of a rim's cover from which it is lifted off
+FILLED = 6  # grey levels from which a pixel was filled
 SEEN = 0.3  # share of the brows that glasses leave free, at least, to know how they go on below
 LIFT = 0.02  # of the face's width: from how far the skin under a rim is taken
 EPSILON = 40.0  # squared grey levels of the guided filter
@@ -177,6 +178,12 @@ class Front:
         self._part(whole)[:] = bare
         return whole
 
+    def lifted(self) -> float:
+        """How much of what lies around the eyes was filled with the skin beside it, where glasses were, 0 to 1."""
+        here = _beside_eyes(self.image.shape, self.landmarks)
+        away = cv2.absdiff(self.plate, self.image).max(axis=2) > FILLED
+        return float(away[here].mean()) if here.any() else 0.0
+
     @property
     def _wide(self) -> float:
         return float(np.linalg.norm(self.landmarks[234, :2] - self.landmarks[454, :2]))
@@ -222,6 +229,15 @@ class Front:
     def cover(self) -> FloatArray:
         """`alpha` of the whole photo, [H, W] float32 0 to 1."""
         return self._whole(self.alpha)
+
+    def covers(self, part: tuple[slice, slice]) -> FloatArray:
+        """`alpha` of a part of the photo, rows and columns, [h, w] float32 0 to 1."""
+        (rows, columns), (x0, y0, _, _) = part, self.box
+        place = np.array([[1.0, 0, x0 - columns.start], [0, 1, y0 - rows.start]])
+        return np.asarray(
+            cv2.warpAffine(self.alpha, place, (columns.stop - columns.start, rows.stop - rows.start)),
+            np.float32,
+        )
 
     def share(self, outline: tuple[int, ...], of: int = 1) -> float:
         """How much of the outline through some landmarks is hidden, 0 to 1: by glasses (`of` 0), or by hands, hair and

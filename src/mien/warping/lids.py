@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from mien.types import ByteImage, FloatArray
-from mien.warping.eye_frame import STEPS, Frame, filled, ramp, sample
+from mien.warping.eye_frame import STEPS, Frame, brightness, filled, ramp, sample
 
 LASH = 0.2  # reach of lashes below the lid's edge, of the eye's width
 CELLS = 56  # of the sheet on which skin is smoothed, per eye's width
@@ -36,25 +36,40 @@ def shut_line(lower: FloatArray) -> FloatArray:
     return np.asarray(basis @ [middle, np.clip(slope, -0.5 * middle, 0.5 * middle)])
 
 
+def painted(image: ByteImage, sources: list[Frame]) -> float:
+    """How sure it is that a face's upper lids are made up, 0 to 1: by how far up from their edges they are dark."""
+    u = np.linspace(0.2, 0.8, 48)[:, None]
+    dark = []
+    for source in sources:
+        upper, lower = (np.interp(u, np.linspace(0, 1, STEPS + 1), curve) for curve in source.lids)
+        lid, skin = (
+            sample(image, *source.to_photo(np.broadcast_to(u, v.shape), v)).mean(2)
+            for v in (upper - np.linspace(0, 0.15, 16), lower + np.linspace(0.14, 0.28, 6))
+        )
+        dark.append(0.15 * float((lid < 0.55 * np.median(skin)).mean()))
+    return float(ramp(sum(dark) / len(dark), 0.045, 0.09))
+
+
 def draw_lid(
     patch: FloatArray,
     image: ByteImage,
     source: Frame,
     goal: Frame,
     closing: float,
+    paint: float,
     known: Callable[..., Any],
 ) -> None:
     """Draw the upper lid of an eye that closes into `patch` [h, w, 3] float32, the carried photo, in place.
 
     Args:
         image: the photo. source: the eye before. goal: after, in the patch's pixels.
-        closing: the share of its opening that closes, 0 to 1. known: as `mien.warping.eyes.Known`, of this eye.
+        closing: the share of its opening that closes, 0 to 1. paint: as of
+            `painted`. known: as `mien.warping.eyes.Known`, of this eye.
     """
     u, v = goal.grid(*patch.shape[1::-1])
     index = np.clip(u * STEPS, 0, STEPS).astype(np.int32)
     edge, fold, lower = (curve.astype(np.float32)[index] for curve in (goal.upper, goal.fold, goal.lower))
-    ends = np.diff(goal.upper[[-1, -9] if goal.outer else [0, 8]])
-    edge_slope = 0.7 * ends[0] * STEPS / 8
+    slope = float(np.diff(goal.upper[[-1, -9] if goal.outer else [0, 8]])[0]) * STEPS / 8  # at the corner
     out = 1 - u if goal.outer else u  # 0 at the outer corner, 1 at the inner
     tall = np.maximum(edge - fold, 1e-3)
     s = (v - fold) / tall  # 0 at the fold, 1 at the edge
@@ -62,15 +77,15 @@ def draw_lid(
     skin, combed = _skin(patch, goal, u, v)
     skin *= REDDER
     own, seen = known(_own_lid, image, source)
-    own = own[index]
-    light = own.sum(2) / np.maximum(skin.sum(2), 1)
-    painted = known(_painted, image, source)
-    own *= np.maximum(1, (PALE - 0.3 * painted) / np.maximum(light, 0.1))[..., None]
-    own = np.clip(own, (0.8 - 0.25 * painted) * skin, 1.25 * skin)
+    around = brightness(skin)
+    light = own.sum(1)[index] / np.maximum(around, 1)
+    own = np.take(own, index, 0)
+    own *= np.maximum(1, (PALE - 0.2 * paint) / np.maximum(light, 0.1))[..., None]
+    own = np.clip(own, (0.8 - 0.15 * paint) * skin, 1.25 * skin)
     # What is far darker is lashes and shade; in the dark, colours are noise.
-    trust = seen[index] * ramp(s, 0, 0.3) * ramp(light, 0.5, 0.8) * ramp(skin.mean(2), 35, 80)
+    trust = seen[index] * ramp(s, 0, 0.3) * ramp(light, 0.5, 0.8) * ramp(around, 105, 240)
     lid = skin + trust[..., None] * (own - skin)
-    shaded = lid * (_grain(image, source, goal, u, v) * _shade(out, s, edge - v, painted))[..., None]
+    shaded = lid * (_grain(image, source, goal, u, v) * _shade(out, s, edge - v, paint))[..., None]
     over = 0.01 + float(ramp(closing, 0.75, 0.9)) * (np.maximum(lower - edge, 0) + 0.05)
     within: FloatArray = ramp(s, 0.0, 0.5) * ramp((over - (v - edge)) / over, 0, 0.6)
     within *= ramp(out, -0.16, 0.1) * ramp(1.06 - out, 0, 0.08)
@@ -78,29 +93,29 @@ def draw_lid(
     # Old lashes reach beyond the corner, where no fold need stay, and over the fold.
     beside = ramp(out, -0.36, -0.2) * ramp(0.45 - out, 0, 0.2) * ramp(v - fold, -0.1, 0.0)
     low = 0.04 + 0.1 * float(ramp(closing, 0.5, 0.9)) * ramp(0.3 - out, 0, 0.2)
-    beside *= ramp(low - (v - edge), -0.04, 0.04)
-    room = np.minimum(0.14, 0.6 * (fold - goal.brow.astype(np.float32)[index]))
+    beside *= ramp(low - (v - edge), -0.04, 0.04) * (1 - 0.6 * paint * ramp(0.02 - out, 0, 0.06))
+    gap = fold - goal.brow.astype(np.float32)[index]
+    room = np.minimum(0.14, 0.6 * gap)
     above = ramp((v - fold) / room, -1, -0.6) * ramp(edge - v, 0.03, 0.08)
-    above *= ramp(out, -0.1, 0.1) * ramp(1.1 - out, 0, 0.2)
+    above *= ramp(out, -0.1, 0.1) * ramp(1.1 - out, 0, 0.2) * ramp(gap, 0.06, 0.11)  # brows are no lashes
     beside, above = (share * part * (1 - eyeball) for part in (beside, above))
     patch += above[..., None] * np.maximum(combed - patch, 0)
     fading = 0.5 * above * np.exp(-(((v - fold) / 0.06) ** 2))
     patch += np.maximum(beside, fading)[..., None] * np.maximum(skin - patch, 0)
     patch += (share * within)[..., None] * (shaded - patch)
-    beyond = float(edge_slope) * np.clip(out, -0.3, 0)  # the line goes on as it came
-    below = v - edge - beyond
-    below = np.where(below < 0, below / (1 + 0.4 * painted), below)  # paint reaches up from the lashes
+    below = v - edge - 0.7 * slope * np.clip(out, -0.3, 0)  # beyond the corner the line goes on as it came
+    below = np.where(below < 0, below / (1 + 0.4 * paint), below)  # paint reaches up from the lashes
     dark = _dark(goal, below, out, closing, known(_softness, image, source))
     ratio = known(_lash_ratio, image, source)
     darkest = np.minimum(patch, 0.75 * skin * ratio)  # where lashes lie already, no more are laid
     np.maximum(patch * (1 - dark[..., None] * (1 - ratio)), darkest, out=patch)
 
 
-def _shade(out: FloatArray, s: FloatArray, above: FloatArray, painted: float) -> FloatArray:
+def _shade(out: FloatArray, s: FloatArray, above: FloatArray, paint: float) -> FloatArray:
     """Light on a lid [h, w]: bright where the eyeball bulges, darker in its fold, at corners and edge."""
     bulge = np.exp(-(((out - 0.45) / 0.3) ** 2) - ((s - 0.45) / 0.35) ** 2)
     shade = 0.96 + 0.12 * bulge - 0.08 * np.exp(-((s / 0.18) ** 2))
-    shade *= 1 - (0.2 + 0.15 * painted) * np.exp(-np.maximum(above, 0) / (0.05 + 0.04 * painted)) * (
+    shade *= 1 - (0.2 + 0.15 * paint) * np.exp(-np.maximum(above, 0) / (0.05 + 0.04 * paint)) * (
         above > -0.01
     )
     return np.asarray(np.where(above < 0, 1 - 0.1 * np.exp(above / 0.03), shade), np.float32)
@@ -150,7 +165,8 @@ def _own_lid(image: ByteImage, source: Frame) -> tuple[FloatArray, FloatArray]:
     colours = sample(image, *source.to_photo(np.broadcast_to(u, v.shape), v))
     order = np.argsort(colours.mean(2), 1)[:, 3:5, None]  # hair is darker than skin
     colour = np.take_along_axis(colours, order, 1).mean(1)
-    trust = np.asarray(0.8 * ramp(room, 0.08, 0.16), np.float32)
+    sure = 0.4 + 0.4 * ramp(source.width, 30, 60)  # in a small eye lashes are mixed with it
+    trust = np.asarray(sure * ramp(room, 0.08, 0.16), np.float32)
     both = np.concatenate([trust * colour, trust], 1).astype(np.float32)
     both = np.asarray(
         cv2.GaussianBlur(both, (1, 0), 0, sigmaY=STEPS / 5, borderType=cv2.BORDER_REPLICATE), np.float32
@@ -174,17 +190,6 @@ def _grain(image: ByteImage, source: Frame, goal: Frame, u: FloatArray, v: Float
     at = source.lower[index] + 0.15 + np.abs(goal.upper[index] - v)
     grey = cv2.cvtColor(sample(image, *source.to_photo(u, at)), cv2.COLOR_RGB2GRAY) + 4
     return np.clip(grey / cv2.GaussianBlur(grey, (0, 0), max(0.04 * goal.width, 1.0)), 0.94, 1.06)
-
-
-def _painted(image: ByteImage, source: Frame) -> float:
-    """How sure it is that the upper lid is made up, 0 to 1: by how far up from its edge it is dark."""
-    u = np.linspace(0.2, 0.8, 48)[:, None]
-    upper, lower = (np.interp(u, np.linspace(0, 1, STEPS + 1), f) for f in (source.upper, source.lower))
-    lid, skin = (
-        sample(image, *source.to_photo(np.broadcast_to(u, v.shape), v)).mean(2)
-        for v in (upper - np.linspace(0, 0.15, 16), lower + np.linspace(0.14, 0.28, 6))
-    )
-    return float(ramp(0.15 * (lid < 0.55 * np.median(skin)).mean(), 0.045, 0.09))
 
 
 def _lash_ratio(image: ByteImage, source: Frame) -> FloatArray:
@@ -212,19 +217,27 @@ def _softness(image: ByteImage, source: Frame) -> float:
 
 def _dark(goal: Frame, below: FloatArray, out: FloatArray, closing: float, softness: float) -> FloatArray:
     """How much of the line and its lashes covers each pixel [h, w], 0 to 1."""
-    line, lashes = _drawing()
-    zoom = min(2 * goal.width / FINE, 1.0)
-    size = max(round(line.shape[1] * zoom), 8), max(round(line.shape[0] * zoom), 8)
-    both = cv2.resize(np.dstack([line, lashes]), size, interpolation=cv2.INTER_AREA)
-    sigma = softness * goal.width * min(FINE / goal.width, 2.0)
-    both = cv2.GaussianBlur(both, (0, 0), sigma) * (1 + 15 * softness) if sigma > 0.3 else both
+    zoom = round(64 * min(2 * goal.width / FINE, 1.0)) / 64
+    both = _drawn_at(zoom, round(softness * FINE * zoom, 1), softness)
+    size = both.shape[1::-1]
     per_u, per_v = size[0] / (1 + 2 * _BESIDE), size[1] / (_OVER + LASH)
     x = ((out + _BESIDE) * per_u - 0.5).astype(np.float32)
     y = ((below + _OVER) * per_v - 0.5).astype(np.float32)
     found = cv2.remap(both, x, y, cv2.INTER_LINEAR, borderValue=0)
     return np.clip(
-        ramp(closing, LEFT_AS_IS, 0.55) * found[..., 0] + ramp(closing, 0.5, 0.95) * found[..., 1], 0, 1
+        ramp(closing, LEFT_AS_IS, 0.55) * found[..., 0] + ramp(closing, 0.3, 0.85) * found[..., 1], 0, 1
     )
+
+
+@lru_cache(maxsize=16)
+def _drawn_at(zoom: float, sigma: float, softness: float) -> FloatArray:
+    """The drawing [h, w, 2] at `zoom` times its size, blurred by `sigma` px."""
+    both: FloatArray = np.dstack(_drawing())
+    size = max(round(both.shape[1] * zoom), 8), max(round(both.shape[0] * zoom), 8)
+    both = np.asarray(cv2.resize(both, size, interpolation=cv2.INTER_AREA))
+    if sigma > 0.3:
+        both = np.asarray(cv2.GaussianBlur(both, (0, 0), sigma)) * (1 + 15 * softness)
+    return np.asarray(both, np.float32)
 
 
 _BESIDE, _OVER = 0.25, 0.08  # margins of the drawing, of the eye's width
@@ -239,15 +252,15 @@ def _drawing() -> tuple[FloatArray, FloatArray]:
     below = ((np.arange(height) + 0.5) / FINE - _OVER)[:, None]
     strong = ramp(out, -0.1, 0.3) * ramp(1.0 - out, 0, 0.5)
     half = 0.007 + 0.011 * strong
-    line = (0.3 + 0.55 * strong) * ramp(out, -0.1, 0.08) * ramp(1.02 - out, 0, 0.3)
+    line = (0.3 + 0.55 * strong) * ramp(out, -0.06, 0.12) * ramp(1.02 - out, 0, 0.3)
     line = line * np.exp(-((below / np.where(below > 0, 1.6 * half, half)) ** 2))
     line += 0.2 * ramp(out, -0.1, 0.1) * ramp(1.03 - out, 0, 0.1) * np.exp(-((below / 0.04) ** 2))
     lashes = np.zeros((height, width), np.uint8)
     rng = np.random.default_rng(0)
     t = np.linspace(0, 1, 9)
-    for bundle in np.linspace(0.0, 0.9, 26):  # lashes whose tips meet
-        bundle = bundle + rng.uniform(-0.014, 0.014)
-        length = (0.155 - 0.1 * bundle) * rng.uniform(0.6, 1.15)
+    for bundle in np.linspace(0.05, 0.9, 24):  # lashes whose tips meet
+        bundle = bundle + rng.uniform(-0.02, 0.02)
+        length = (0.17 - 0.11 * bundle) * rng.uniform(0.45, 1.2)
         lean = -0.9 + 1.1 * bundle + rng.normal(0, 0.14)  # outwards is negative
         for _ in range(rng.integers(2, 4)):
             root, long = bundle + rng.uniform(-0.02, 0.02), length * rng.uniform(0.7, 1)

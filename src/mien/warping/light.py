@@ -13,6 +13,8 @@ import numpy as np
 
 from mien.types import ByteImage, FloatArray
 from mien.warping import tone
+from mien.warping.matte import SURE, fill
+from mien.warping.steady import Steady
 
 ONE_HUE = 5.0  # grey levels (95th percentile) away from the hue of a toned photo
 OFFSET = 4.0  # grey levels: below, a ratio says nothing
@@ -37,6 +39,7 @@ LOOSE = 2.0  # how much more `DOUBT` and `MOST` allow for each unit of log gain 
 TINTS = 0.8  # how much less shades of colour become for each unit of log gain between two skins
 SOFT = 0.85  # of the lightest skin of a photo, from which what is lighter bends
 OTHER = 0.2  # log ratio from which on what a forehead shows is something else than skin
+TOOTH = 0.35  # share of the skin's hue in that of teeth
 MOST = 0.35  # log ratio by which the finer light may differ from the broad
 
 
@@ -321,10 +324,44 @@ def settle(
     return np.asarray(face * (1 + flesh * (dimmed - 1))[..., None], np.float32)
 
 
-def resemble(front: FloatArray, back: ByteImage, landmarks: FloatArray) -> FloatArray:
-    """`front` [h, w, 3] 0 to 255 as sharp and as grainy as `back`; `landmarks` [478, 3] px are both faces'."""
-    goal = tone.measure(back, landmarks)
-    own = tone.measure(np.clip(front + 0.5, 0, 255).astype(np.uint8), landmarks)
+def enamel(face: FloatArray, back: ByteImage, landmarks: FloatArray, inside: FloatArray) -> FloatArray:
+    """`face` [h, w, 3] 0 to 255 whose teeth are hardly lighter than the whites of the photo's eyes, or its lightest
+    skin, and hardly more colourful: what brings another photo's skin to this one's would let them glow.
+
+    Args:
+        back: the photo [h, w, 3], landmarks: [478, 3] px of its face. inside: [h, w] 0 to 1, between the lips.
+    """
+    white = tone.sclera(back, landmarks)
+    cheeks = back[fill(back.shape, landmarks, *SURE[1:]) > 0]
+    skin = float(np.quantile(cheeks @ LUMA, 0.95)) if len(cheeks) else 255.0
+    x, y, w, h = cv2.boundingRect((inside > 0).astype(np.uint8))
+    part = np.s_[y : y + h, x : x + w]
+    here, share = face[part], inside[part][..., None]
+    if not here.size:
+        return face
+    most = max(skin, float(white @ LUMA) if white is not None else 0.0)
+    luma = np.maximum(here, 0) @ LUMA.astype(np.float32) + 1
+    shown = luma[inside[part] > 0.5]
+    bright = float(np.quantile(shown, 0.95)) if len(shown) else 0.0
+    luma, own = luma * min(1.0, most / max(bright, 1.0)), luma
+    hue = np.median(cheeks, 0) / max(float(np.median(cheeks, 0) @ LUMA), 1.0) if len(cheeks) else np.ones(3)
+    warm = 1 + TOOTH * (hue - 1)  # enamel has a little of the skin's hue, and never one against it
+    colour = here / own[..., None]
+    cold = np.clip((colour[..., 2] - colour[..., 0] - (warm[2] - warm[0])) / 0.1, 0, 1)
+    cold = (cold * np.clip(luma / most / 0.6 - 0.5, 0, 1))[..., None]
+    even = (colour + cold * (warm - colour)) * luma[..., None]
+    result = face.copy()
+    result[part] = here + share * (even - here)
+    return result
+
+
+def resemble(front: FloatArray, back: ByteImage, landmarks: FloatArray, steady: Steady) -> FloatArray:
+    """`front` [h, w, 3] 0 to 255 as sharp and as grainy as `back`; `landmarks` [478, 3] px are both faces'. steady: of
+    a film's frames."""
+    goal = steady.numbers("goal", lambda: tone.measure(back, landmarks))
+    own = steady.numbers(
+        "own", lambda: tone.measure(np.clip(front + 0.5, 0, 255).astype(np.uint8), landmarks)
+    )
     more = np.sqrt(max(goal.blur**2 - own.blur**2, 0.0))
     if more > 0.3:
         front = np.asarray(cv2.GaussianBlur(front, (0, 0), more))

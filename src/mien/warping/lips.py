@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 
 import cv2
@@ -54,6 +55,7 @@ ASTRAY, STEPS = (
     33,
 )  # units (90 between the outer eye corners): how far from their landmarks shut lips meet
 OPENED = 1.0, 5.0  # units between lips from which these leave the line they met on, and are off it
+ON_TEETH = 0.65  # of a lip's height, that its edge's landmarks lie below it at most
 SHUTTABLE = 8.0  # units: landmarks farther apart are no shut lips'
 MOUTH = np.array([name.startswith(("mouth", "jaw")) for name in NAMES])
 RESTING = (
@@ -87,6 +89,11 @@ def edges(landmarks: FloatArray) -> tuple[FloatArray, FloatArray]:
     return upper - 0.5 * crossing, lower + 0.5 * crossing
 
 
+def unit_of(landmarks: FloatArray) -> float:
+    """Px a unit: the outer corners of the eyes are 90 units apart."""
+    return float(np.linalg.norm(landmarks[33, :2] - landmarks[263, :2])) / 90
+
+
 def downward(landmarks: FloatArray) -> FloatArray:
     """The face's downward direction in the picture, length 1 [2]."""
     down = landmarks[152, :2] - landmarks[168, :2]
@@ -105,26 +112,16 @@ def on_line(image: ByteImage, landmarks: FloatArray) -> FloatArray:
     Landmarks miss it by up to a third of a lip's height, and lie apart on full lips that are shut. The line is the
     darkest path near them (dynamic programming); lips that show teeth or much dark between them stay as they are.
     """
-    unit = float(np.linalg.norm(landmarks[33, :2] - landmarks[263, :2])) / 90
+    unit = unit_of(landmarks)
     upper, lower = edges(landmarks)
     down = downward(landmarks)
     gap = float(((lower - upper) @ down).max())
     reach = np.linspace(-1, 1, STEPS) * (ASTRAY * unit + 0.5 * gap)
     line = 0.5 * (upper + lower)
     at = line + reach[:, None, None] * down  # [STEPS, 61, 2]
-    (left, top), (right, bottom) = (
-        np.floor(at.min((0, 1))).astype(int).clip(2) - 2,
-        np.ceil(at.max((0, 1))).astype(int) + 3,
-    )
-    part = image[top:bottom, left:right]
-    if gap > SHUTTABLE * unit or min(part.shape[:2]) < 5:
+    colours = None if gap > SHUTTABLE * unit else _around(image, at, unit)
+    if colours is None:
         return landmarks
-    soft = cv2.GaussianBlur(part, (0, 0), 0.3 + 0.2 * unit).astype(np.float32)
-
-    def colours(points: FloatArray) -> FloatArray:
-        x, y = ((points[..., k] - (left, top)[k] - 0.5).astype(np.float32) for k in (0, 1))
-        return np.asarray(cv2.remap(soft, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE))
-
     seen = colours(at)
     shut = _looks_shut(seen, colours(np.stack([upper, lower]) + 2.5 * unit * np.array([-1, 1])[:, None, None] * down),
                        reach / unit, 0.5 * gap / unit)  # fmt: skip
@@ -146,10 +143,64 @@ def on_line(image: ByteImage, landmarks: FloatArray) -> FloatArray:
     return result
 
 
+def off_teeth(image: ByteImage, landmarks: FloatArray) -> FloatArray:
+    """`landmarks` [478, 3] px with the upper lip's inner edge above the teeth that it lies on, in `image` [H, W, 3].
+
+    A lip would carry them along, over other teeth. Pale is what is no redder than the middle between teeth and lips.
+    """
+    unit = unit_of(landmarks)
+    upper, lower = edges(landmarks)
+    if lip_gap(landmarks, unit) < OPENED[0]:
+        return landmarks
+    lip = _curve() @ landmarks[list(OUTER_UPPER_LIP), :2] - upper
+    reach = np.linspace(0, ON_TEETH, 15)
+    at = upper + reach[:, None, None] * lip  # [15, 61, 2]
+    colours = _around(image, at, unit)
+    if colours is None:
+        return landmarks
+    seen, between = colours(at)[:, 6:55], colours((upper + 0.35 * (lower - upper))[None, 18:43])
+    red, teeth = _redness(seen), float(np.median(_redness(between)))
+    lips, light = float(np.median(red[-4:])), seen.mean(-1)
+    if lips - teeth < 0.1:
+        return landmarks
+    pale = (red < 0.5 * (teeth + lips)) & (light > 0.8 * np.median(light[-4:]))
+    steps = np.pad(np.cumprod(pale, 0).sum(0), 6)
+    off = reach[np.minimum(steps, len(reach) - 1)] * np.linalg.norm(lip, axis=1)
+    off = np.median(np.lib.stride_tricks.sliding_window_view(np.pad(off, 4), 9), 1)
+    off = np.convolve(np.pad(off, 3), np.ones(7) / 7, "valid")[::6, None]
+    result, down = landmarks.copy(), downward(landmarks)
+    for (row, _), share in ROWS:
+        result[list(row[1:-1]), :2] -= share * off[1:-1] * down
+    return result
+
+
+def _around(image: ByteImage, points: FloatArray, unit: float) -> Callable[[FloatArray], FloatArray] | None:
+    """What tells the colours [n, m, 3] of an `image`, softened, at points [n, m, 2] px near the given ones; None: there
+    is too little of it."""
+    (left, top), (right, bottom) = (
+        np.floor(points.min((0, 1))).astype(int).clip(2) - 2,
+        np.ceil(points.max((0, 1))).astype(int) + 3,
+    )
+    part = image[top:bottom, left:right]
+    if min(part.shape[:2]) < 5:
+        return None
+    soft = cv2.GaussianBlur(part, (0, 0), 0.3 + 0.2 * unit).astype(np.float32)
+
+    def colours(points: FloatArray) -> FloatArray:
+        x, y = ((points[..., k] - (left, top)[k] - 0.5).astype(np.float32) for k in (0, 1))
+        return np.asarray(cv2.remap(soft, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE))
+
+    return colours
+
+
+def _redness(colours: FloatArray) -> FloatArray:
+    return np.asarray((colours[..., 0] - 0.5 * (colours[..., 1] + colours[..., 2])) / (colours.mean(-1) + 8))
+
+
 def opened(landmarks: FloatArray, line: FloatArray, target: FloatArray) -> FloatArray:
     """`target` [478, 3] px of `line`, which is `on_line` of `landmarks`, with lips that part as far as the landmarks'
     would: shapes and readings are of these."""
-    unit = float(np.linalg.norm(landmarks[33, :2] - landmarks[263, :2])) / 90
+    unit = unit_of(landmarks)
     share = np.clip((lip_gap(target, unit) - OPENED[0]) / (OPENED[1] - OPENED[0]), 0, 1)
     return np.asarray(target + share * (landmarks - line))
 
@@ -162,13 +213,12 @@ def _looks_shut(across: FloatArray, lips: FloatArray, at: FloatArray, half: floa
         return 1.0
     between = across[np.abs(at) < max(half, at[-1] / len(at)), 12:49]
     light, lip = between.mean(-1), float(np.median(lips.mean(-1)))
-    red = [
-        (part[..., 0] - 0.5 * (part[..., 1] + part[..., 2])) / (part.mean(-1) + 8) for part in (between, lips)
-    ]
+    red = [_redness(part) for part in (between, lips)]
     redness = float(np.median(red[1]))
-    pale = (light > 0.9 * lip) & (red[0] < 0.6 * redness) if redness > 0.03 else light > 1.25 * lip
+    # teeth in the lip's shade are darker than lips, and take some of their hue
+    pale = (light > 0.7 * lip) & (red[0] < 0.75 * redness) if redness > 0.03 else light > 1.25 * lip
     dark = 2 * half * float((light < 0.6 * lip).mean())  # units
-    return float(np.clip((0.1 - pale.mean()) / 0.06, 0, 1) * np.clip((2.4 - dark) / 1.0, 0, 1))
+    return float(np.clip((0.13 - pale.mean()) / 0.06, 0, 1) * np.clip((1.7 - dark) / 0.8, 0, 1))
 
 
 def _darkest(cost: FloatArray) -> NDArray[np.integer]:
@@ -223,15 +273,14 @@ def meet(
         landmarks: [478, 3] px of the photo. before, after: coefficients [52].
         lifts: [478, 3] px, by which `LIFTS`, all at 1, move the landmarks.
     """
-    down = landmarks[152, :2] - landmarks[168, :2]
-    down = down / np.linalg.norm(down)
+    down = downward(landmarks)
     upper, lower = list(UPPER_LIP[1:-1]), list(LOWER_LIP[1:-1])
 
     def gaps(points: FloatArray) -> FloatArray:
         return np.asarray((points[lower, :2] - points[upper, :2]) @ down)
 
     own, middle = np.maximum(gaps(landmarks), 0), len(upper) // 2
-    unit = float(np.linalg.norm(landmarks[33, :2] - landmarks[263, :2])) / 90
+    unit = unit_of(landmarks)
     wide = (float(own.max()) / unit - RESTING[0]) / (RESTING[1] - RESTING[0])
     stays = own * (1 - shut * max(_let_go(before, after), min(wide, 1.0)))
     excess = shut * (float(gaps(target)[middle]) - float(stays[middle]))
@@ -302,7 +351,7 @@ def held(landmarks: FloatArray, target: FloatArray) -> FloatArray:
     must the dark line between shut lips stay with one of them.
     """
     result = landmarks.copy()
-    apart = HELD * float(np.linalg.norm(landmarks[33, :2] - landmarks[263, :2])) / 90
+    apart = HELD * unit_of(landmarks)
     for (top, bottom), (above, below) in zip(INNER, OUTER, strict=True):
         first, last = (float(np.linalg.norm((p[bottom] - p[top])[:2])) for p in (landmarks, target))
         much = min(abs(last - first) / apart, 1.0)

@@ -38,6 +38,7 @@ RINGS = ((1.12, 0.72), (1.3, 0.38), (1.55, 0.12), (1.9, 0.0))
 CELLS = 288  # of the map across the outermost ring
 STILL = 0.03  # px: what moves less keeps every bit
 SQUEEZED = 1.5  # source pixels per result pixel above which the photo is blurred first
+TORN = 2.0  # cells that the sources of two neighbours lie apart, where one hides what is behind it
 BAND = 64  # px
 
 
@@ -71,6 +72,30 @@ class Motion:
         x0, y0, x1, y1 = self.box
         share = np.clip((self._squeeze - SQUEEZED) / SQUEEZED, 0, 1)
         return np.asarray(cv2.resize(share, (x1 - x0, y1 - y0))) if share.any() else None
+
+    @cached_property
+    def torn(self) -> tuple[slice, slice, FloatArray] | None:
+        """Rows and columns of the region round what hides what lies behind it, where neighbouring pixels come from far
+        apart, and how near each of these is to it [h, w] float32 0 to 1; None: nothing hides anything else."""
+        height, width = self.grid.shape[:2]
+        x0, y0, x1, y1 = self.box
+        cell = (x1 - x0) / width
+        apart = np.zeros((height, width), np.uint8)
+        for axis, part in ((0, apart[1:]), (1, apart[:, 1:])):
+            away = np.abs(np.diff(self.grid, axis=axis)) > TORN * max(cell, 1.0)
+            part |= away[..., 0] | away[..., 1]
+        if not apart.any():
+            return None
+        apart = np.asarray(cv2.dilate(apart, np.ones((3, 3), np.uint8)), np.uint8)
+        x, y, w, h = cv2.boundingRect(apart)
+        left, top = (max(v - 1, 0) for v in (x, y))
+        cells = np.s_[top : min(y + h + 1, height), left : min(x + w + 1, width)]
+        rows, columns = (
+            slice(round(side.start * size / count), round(side.stop * size / count))
+            for side, size, count in zip(cells, (y1 - y0, x1 - x0), (height, width), strict=True)
+        )
+        size = columns.stop - columns.start, rows.stop - rows.start
+        return rows, columns, np.asarray(cv2.resize(apart[cells].astype(np.float32), size))
 
     @cached_property
     def _squeeze(self) -> FloatArray:
@@ -218,9 +243,23 @@ def carry(image: ByteImage, moving: Motion) -> ByteImage:
         if left < right:
             moved = _sampled(image, moving, by_x[part], by_y[part], part)
             cv2.copyTo(moved, moves[:, left:right].astype(np.uint8), result[part])
+    if moving.torn is not None:
+        _soften(result, moving, by_x, by_y)
     if by_x[rows, columns].size and moving.parting is not None:
         _lay_lips(image, moving, moving.parting, result)
     return result
+
+
+def _soften(result: ByteImage, moving: Motion, by_x: FloatArray, by_y: FloatArray) -> None:
+    """Smooth the stairs, a cell high, at which one part of the region `result` hides another, in place."""
+    if moving.torn is None:
+        return
+    rows, columns, share = moving.torn
+    part = result[rows, columns]
+    cell = (moving.box[2] - moving.box[0]) / moving.grid.shape[1]
+    moves = (np.abs(by_x[rows, columns]) >= STILL) | (np.abs(by_y[rows, columns]) >= STILL)
+    soft = cv2.GaussianBlur(part, (0, 0), 0.9 * max(cell, 1.0)).astype(np.float32)
+    part[:] = (part + (share * moves)[..., None] * (soft - part) + 0.5).astype(np.uint8)
 
 
 def _lay_lips(image: ByteImage, moving: Motion, parting: Parting, result: ByteImage) -> None:

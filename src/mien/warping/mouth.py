@@ -9,27 +9,34 @@ see `mien.warping.teeth`.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import cv2
 import numpy as np
 
 from mien.types import ByteImage, FloatArray
 from mien.warping import tone
+from mien.warping.creases import Creases
 from mien.warping.eyes import Known
-from mien.warping.lips import downward, edges, lip_gap, on_line
+from mien.warping.lips import downward, edges, lip_gap, off_teeth, on_line
 from mien.warping.mouth_drawn import drawn
 from mien.warping.mouth_shown import Shown, borrowed, shown, uncovered
 from mien.warping.parting import unlined
 from mien.warping.teeth import CROWN, JAW, Teeth, View, jaw_drop, locate_teeth, pose, smooth, view_of
 
 THINNEST = 1.5  # px between closing lips that show more than a line
+SMILING = 6.5  # units of the upper teeth that a smile shows
 CLOSED_LINE = 0.7  # width of the line between shut lips, in units
+STRIP, SMALL = (
+    5.0,
+    2.5,
+)  # units of teeth less high than which a photo does not say how they are; more if it is small
 DULLEST = 0.75  # brightness of shown teeth ÷ of drawn ones that these follow at least
-STRETCHED = 0.6  # of how far lips are apart, by which what lies between them in a film may be stretched
 GUM = 1.2  # units of gum above the upper teeth that a mouth shows at most
 # Half of the dark line between shut lips in their middle, and at their corners; units that they part by from which it
-# fades and has gone: a smile keeps its corners' creases.
-LINE, CREASE = (0.9, (1.0, 5.0)), (2.0, (6.0, 14.0))
+# fades and has gone (a smile keeps its corners' creases); and units that they are apart in the photo from which there
+# is less of it, and none.
+LINE, CREASE = (0.9, (1.0, 5.0), (0.8, 2.5)), (1.7, (6.0, 14.0), (8.0, 16.0))
 FINE, FINEST = (
     2.8,
     4,
@@ -88,8 +95,7 @@ class Mouth:
     Args:
         image: [H, W, 3] uint8. landmarks: [478, 3] px, MediaPipe's, in the photo.
         teeth: another photo of the same person and its landmarks, whose open mouth shows the teeth.
-        known: of a frame of a film, the mouth in another frame, whose teeth these are; what lies between its own
-            lips is not drawn anew, but stretched as far as that goes.
+        known: of a frame of a film, the mouth in another frame, whose teeth, gums and colours are drawn in all of them.
     """
 
     image: ByteImage
@@ -102,21 +108,33 @@ class Mouth:
     on_line: FloatArray = field(init=False)  # the landmarks with shut lips where they meet, see `on_line`
     apart: float = field(init=False)  # the photo's lips, in units
     roll: float = field(init=False)  # units of the lower lip's inner side that the photo has
+    toothy: bool = field(init=False)  # whether the photo shows teeth, be it too few to be of use
     parted: float = field(init=False, default=0.0)  # lips apart, without teeth to be seen, in units
     eyes: Known = field(init=False, default_factory=Known)  # what was measured in the photo's eyes
 
+    @cached_property
+    def creases(self) -> Creases:
+        """Of the skin round it."""
+        return Creases(self.image, self.landmarks)
+
     def __post_init__(self) -> None:
         self.landmarks = np.asarray(self.landmarks, np.float64)
+        if self.known is None:  # it would tremble from frame to frame
+            self.landmarks = off_teeth(self.image, self.landmarks)
         self.on_line = on_line(self.image, self.landmarks)
         self.apart = lip_gap(self.on_line, pose(self.landmarks).scale)
         self.roll = 1.3 - 0.8 * float(smooth(self.apart, 0.5, 2.0))
         if self.known is not None:
             self.colour, self.place, self.source = self.known.colour, self.known.place, self.known.source
-            self.parted = (1 + STRETCHED) * self.apart
+            self.toothy = self.known.toothy
             return
         self.colour = tone.measure(self.image, self.landmarks)
         self.place = locate_teeth(self.landmarks)
         self.source = shown(self.image, self.landmarks, self.colour)
+        self.toothy = self.source is not None
+        blurred = 1 - float(smooth(pose(self.landmarks).scale, 1.2, 2.4))
+        if self.source is not None and self.source.tall < STRIP + SMALL * blurred:
+            self.source = None
         if self.source is None:
             self.parted = self.apart
         if self.source is None and self.teeth is not None:
@@ -124,29 +142,33 @@ class Mouth:
         if self.source is not None:  # what must be drawn beside real teeth goes on from them
             theirs = self.source.teeth
             self.place = replace(self.place, x=theirs.x, edge=theirs.edge, size=theirs.size)
-            trust = float(smooth(self.source.tall, 3.0, 7.0))  # a strip of teeth lies in the lip's shade
+            trust = float(smooth(self.source.tall, 4.0, 9.0))  # a strip of teeth lies in the lip's shade
             enamel = self.colour.enamel * max(self.source.enamel, DULLEST) ** trust
             self.colour = replace(self.colour, enamel=enamel, hue=self.colour.hue * self.source.hue**trust)
 
     def without_line(self, image: ByteImage, target: FloatArray) -> ByteImage:
         """`image`, the photo's, as far as its lips part at `target` [478, 3] px without the dark line between them."""
-        unit, shut = pose(self.on_line).scale, 1 - smooth(self.apart, 0.8, 2.5)
+        unit = pose(self.on_line).scale
         further = lip_gap(target, unit) - self.apart
-        middle, corner = (float(shut * most * smooth(further, *by)) for most, by in (LINE, CREASE))
+        middle, corner = (
+            float(most * smooth(further, *by) * (1 - smooth(self.apart, *until)))
+            for most, by, until in (LINE, CREASE)
+        )
         if max(middle, corner) == 0:
             return image
         return unlined(image, np.mean(edges(self.on_line), 0), downward(self.on_line), unit, middle, corner)
 
-    def interior(self, target: FloatArray) -> Layer:
+    def interior(self, target: FloatArray, detailed: bool = True) -> Layer:
         """What lies between the lips when the landmarks are at `target` [478, 3] px.
 
-        Alpha is 0 everywhere for shut lips (the layer is then empty), and grows with the gap up to 1.5 units. A
-        photo whose lips part without showing teeth keeps what is there until they part further. A photo that
-        shows teeth gets a layer for any gap, also a smaller one: they stay, and the lips go over them.
+        The layer is empty for lips that were shut and stay so, and is the dark line between them for lips that were
+        open and shut. Alpha grows with the gap up to 1.5 units. A photo whose lips part without showing teeth keeps
+        what is there until they part further; teeth that it shows stay, and the lips go over them. `detailed`: a small
+        mouth is drawn finer than the photo, and averaged.
         """
         target = np.asarray(target, np.float64)
         scale = pose(target).scale
-        fine = int(np.clip(round(FINE / scale), 1, FINEST))
+        fine = int(np.clip(round(FINE / scale), 1, FINEST)) if detailed else 1
         large = fine * target
         where = pose(large)
         height, width = self.image.shape[:2]
@@ -157,35 +179,35 @@ class Mouth:
         jaw = jaw_drop(float(head[list(JAW), 1].mean()) - self.place.jaw)
         place, whole = self.place, 0.0
         if self.source is not None:  # a strip of teeth makes no whole ones
-            whole = float(smooth(self.source.tall / max(uncovered(head, place), 1.0), 0.55, 0.65))
+            shows = uncovered(head, place) if self.known is None else SMILING  # the same throughout a film
+            whole = float(smooth(self.source.tall / max(shows, 1.0), 0.55, 0.65))
         # a lip that lifts high shows little gum: the place of teeth that are not seen is a guess
         gum = place.edge - CROWN * place.size - float(head[13, 1])
         place = replace(place, edge=place.edge - (1 - whole) * max(gum - GUM, 0.0))
         picture = drawn(view, where, place, jaw, self.colour)
         sharp = float(np.hypot(_ATLAS_BLUR * scale, BOX * (fine > 1)))
         picture = tone.grain(picture, self.colour, sharp, fine)
-        if self.source is not None:
-            if whole:
-                theirs = borrowed(view, where, jaw, self.source, picture)
-                picture = picture + np.float32(whole) * (theirs - picture)
-            closing = smooth(self.apart - view.gap, 0.5, 2.0) * (1 - smooth(view.gap, 0.5, 3.0))
-            picture = picture + np.float32(closing) * (0.5 * self.colour.lip - picture)
+        if self.source is not None and whole:
+            theirs = borrowed(view, where, jaw, self.source, picture)
+            picture = picture + np.float32(whole) * (theirs - picture)
         until = 1.5 if self.known is None else max(1.5, 0.5 * self.parted)
         further = smooth(view.gap - max(self.parted - 0.3, 0.0), 0.4, until)
-        if self.source is not None:  # no teeth may be left between lips that close
+        if self.toothy:  # no teeth may be left between lips that close
+            closing = smooth(self.apart - view.gap, 0.5, 2.0) * (1 - smooth(view.gap, 0.5, 3.0))
+            picture = picture + np.float32(closing) * (0.5 * self.colour.lip - picture)
             further = np.maximum(further, smooth(self.apart - view.gap, 0.5, 2.0))
-        alpha = (opening(view, self.roll) * further).astype(np.float32)
+        alpha: FloatArray = (opening(view, self.roll) * further).astype(np.float32)
         own = sharp**2 + (_LIP_BLUR * scale) ** 2
         edge = np.sqrt(max(self.colour.blur**2 - own, 0.0)) * fine
         if edge > 0.3:  # lips end as softly as the photo's edges
-            soft = cv2.GaussianBlur(alpha, (0, 0), edge)
-            alpha = np.where(soft < 0.03, np.float32(0), soft)
+            alpha = np.asarray(cv2.GaussianBlur(alpha, (0, 0), edge), np.float32)
+            alpha[alpha < 0.03] = 0
         size = alpha.shape[1] // fine, alpha.shape[0] // fine
-        small, clear = (
+        colour, cover = (
             np.asarray(cv2.resize(part, size, interpolation=cv2.INTER_AREA), np.float32)
             for part in (picture, alpha)
         )
-        return Layer(small, clear, view.left // fine, view.top // fine)
+        return Layer(colour, cover, view.left // fine, view.top // fine)
 
     def _line(self, target: FloatArray, unit: float) -> Layer:
         """The dark line between lips that were open in the photo and are shut at `target`; `unit`: px a unit.
@@ -207,13 +229,3 @@ class Mouth:
         alpha = 0.75 * share * cv2.GaussianBlur(mask, (0, 0), 0.4 * width).astype(np.float32) / 255
         colour = np.broadcast_to((0.5 * self.colour.lip).astype(np.float32), (*mask.shape, 3))
         return Layer(colour, alpha, int(low[0]), int(low[1]))
-
-
-def interior(
-    image: ByteImage,
-    landmarks: FloatArray,
-    target: FloatArray,
-    teeth: tuple[ByteImage, FloatArray] | None = None,
-) -> Layer:
-    """The inside of the mouth for one target: see `Mouth`, which is faster for several."""
-    return Mouth(image, landmarks, teeth).interior(target)

@@ -11,7 +11,8 @@ from mien.types import FloatArray
 from mien.warping import tone
 from mien.warping.teeth import DEPTH, HINGE, OVERBITE, Pose, Teeth, View, lower_teeth, smooth, upper_teeth
 
-_CAVITY = np.array([46.0, 18.0, 17.0], np.float32)  # RGB in a studio's light
+BACK = 26.0  # units from the middle of the lower teeth to those that are never seen
+_CAVITY = np.array([52.0, 21.0, 20.0], np.float32)  # RGB in a studio's light
 _PALATE = np.array([84.0, 40.0, 38.0], np.float32)
 _CHEEK = np.array([1.0, 0.84, 0.8], np.float32)  # against the lips
 _TONGUE = np.array([172.0, 100.0, 98.0], np.float32)
@@ -49,7 +50,10 @@ def drawn(view: View, where: Pose, teeth: Teeth, jaw: float, colour: tone.Tone) 
     # An open mouth shows some of the lower teeth, and not much of their gum, whatever the chin's landmarks say.
     rest = teeth.edge - OVERBITE
     round_lips = 1 - float(smooth(view.width, 32.0, 46.0))  # pursed lips hide them and keep the light out
-    some, most = 2.6 * float(smooth(jaw, 4.0, 14.0)) * (1 - round_lips), 4.8 - 3.3 * round_lips
+    covered = max(
+        round_lips, 0.6 * float(smooth(view.gap / view.width, 0.5, 0.8))
+    )  # a jaw that drops takes the lip along
+    some, most = 2.6 * float(smooth(jaw, 4.0, 14.0)) * (1 - covered), 4.8 - 3.3 * covered
     lowest = max(min(rest + jaw, view.lower_y - some), view.lower_y - most)
     jaw = max(jaw, lowest - rest)
     # back teeth are nearer to the jaw's joints, and sink less
@@ -63,10 +67,10 @@ def drawn(view: View, where: Pose, teeth: Teeth, jaw: float, colour: tone.Tone) 
     picture = _cavity(view, colour, jaw) * side[..., None]
     # upper teeth and lip keep the light from what lies behind and below them
     cast = _shadow(upper[0][..., 3], view.unit)
-    deep = side * (0.5 + 0.5 * smooth(view.from_upper, 1.0, 3.0 + 0.6 * jaw))
+    deep = side * (0.56 + 0.44 * smooth(view.from_upper, 1.0, 3.0 + 0.6 * jaw))
     picture = _tongue(picture, x2 - teeth.x, y2, edge, jaw, colour, deep * (1 - 0.5 * cast), teeth.shape)
     behind = 0.88 - (0.3 + 0.2 * float(np.exp(-jaw / 5))) * cast
-    aside = np.abs(view.along)
+    aside = np.abs(x2 - np.float32(teeth.x)) / np.float32(BACK)
     sides = 1 - smooth(
         aside, 0.5, 0.85
     )  # the cheeks cover the back ones, and keep the light from them before
@@ -103,8 +107,10 @@ def _cavity(view: View, colour: tone.Tone, jaw: float) -> FloatArray:
     palate = float(smooth(jaw, 8.0, 24.0)) * np.exp(-view.from_upper / 6)[..., None]
     flesh = colour.flesh * colour.ruddy * colour.apply(_CAVITY + palate * (_PALATE - _CAVITY))
     dark = flesh * (0.6 + 0.4 * corner_shade(view))[..., None]
-    near = np.exp(-np.minimum(view.from_upper, view.from_lower) / 2.4) * (0.3 + 0.7 * smooth(aside, 0.4, 0.9))
-    cheek = 0.34 * near + 0.2 * smooth(aside, 0.6, 1.0)  # where the cheeks begin, light comes in
+    deep = np.minimum(view.from_upper, view.from_lower)
+    near = np.exp(-deep / 2.4) * (0.3 + 0.7 * smooth(aside, 0.4, 0.9))
+    rim = np.exp(-((deep / 1.3) ** 2)) * smooth(aside, 0.5, 0.9) * smooth(jaw, 6.0, 14.0)  # the lips' own
+    cheek = 0.34 * near + 0.3 * rim + 0.2 * smooth(aside, 0.6, 1.0)  # where the cheeks begin, light comes in
     return np.asarray(
         dark + cheek[..., None] * (_CHEEK**colour.chroma * colour.lip) * (1 - dark / 255), np.float32
     )
@@ -151,12 +157,12 @@ def _tongue(
     if strength <= 0:
         return picture
     one, two, three = (*shape, 0.0, 0.0, 0.0)[:3]  # no two tongues are alike either
-    height = (3.5 + 0.68 * jaw + 0.1 * max(jaw - 12.0, 0.0)) * (1 + 0.1 * one)
+    height = (4.0 + 0.76 * jaw + 0.1 * max(jaw - 12.0, 0.0)) * (1 + 0.1 * one)
     v = (edge + 1.5 - y) / height  # 0 at the teeth's edge, 1 at its top
     u = (x - 0.8 * two - 1.2 * three * np.clip(v, 0, 1)) / (
         (20.5 - 3.0 * np.clip(v, 0, 1)) * (1 + 0.06 * two)
     )
-    bumps, drops = _bumps(x + 9 * one, y, 1.6), _bumps(x + 9 * two, 0.5 * y, 1.1)
+    bumps, drops = _bumps(x + 9 * one, y, 1.6), _bumps(x + 9 * two, 0.6 * y, 0.6)
     round_off = 1 - np.abs(u) ** 2.4 - np.clip(v, 0, None) ** 3.0 + 0.04 * bumps
     cover = smooth(round_off, 0.0, 0.8) * smooth(v, -0.6, -0.1) * strength
     middle = (
@@ -165,7 +171,7 @@ def _tongue(
     groove = 1 + (middle - 1) * smooth(v, 0.1, 0.4)
     shade = (
         (0.45 + 0.55 * smooth(v, -0.15, 0.25))
-        * (1 - 0.78 * smooth(v, 0.2, 0.95))
+        * (1 - 0.7 * smooth(v, 0.25, 1.0))
         * groove
         * (1 - 0.55 * np.abs(u) ** 1.7).clip(0.2)
         * (1 + 0.05 * bumps)
@@ -176,5 +182,5 @@ def _tongue(
         * np.exp(-(((np.abs(x) - 5.5) / 4.5) ** 2))
     )
     flesh = 0.65 * colour.flesh * colour.ruddy * colour.apply(_TONGUE) + 0.35 * colour.lip
-    flesh = 1.08 * flesh * colour.shade(shade * light) + (wet * light)[..., None] * _wet(colour, 48.0)
+    flesh = 1.08 * flesh * colour.shade(shade * light) + (wet * light)[..., None] * _wet(colour, 40.0)
     return np.asarray(picture + cover[..., None] * (flesh - picture))

@@ -78,8 +78,10 @@ def shown(image: ByteImage, landmarks: FloatArray, colour: tone.Tone) -> Shown |
     crown = inside & (atlas[..., 3] > 0.9) & (gum < 0.1) & (np.abs(x - teeth.x) < 14)
     if crown.sum() < 12:
         return None
+    seen = crown.copy()
+    crown &= light >= np.median(light[crown])  # lips are darker, and blurred into small teeth
     enamel = float(
-        np.median(light[crown]) / max(float(np.median(atlas[crown, :3].mean(-1))) * colour.enamel, 1.0)
+        np.median(light[crown]) / max(float(np.percentile(atlas[seen, :3].mean(-1), 75)) * colour.enamel, 1.0)
     )
     reds = [float(_red(one)) for one in (np.median(crop[crown], 0), colour.lip)]
     pale = colour.chroma > 0.5 and reds[0] < 0.5 * reds[1]

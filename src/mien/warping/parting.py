@@ -100,8 +100,7 @@ def unlined(
     """A photo [H, W, 3] uint8 without the dark `line` [n, 2] px between its shut lips and its ends at the corners.
 
     Lips that part would carry it along and stretch it: what lies beside it is drawn over it. `down`: the face's
-    downward direction [2]. `unit`: px a unit. `middle`, `corner`: units on either side of the line that are covered
-    there.
+    downward direction [2]. `unit`: px a unit. `middle`, `corner`: units that are covered there on either side of it.
     """
     across = line[-1] - line[0]
     wide = float(np.linalg.norm(across))
@@ -120,7 +119,7 @@ def unlined(
     off = (columns - line[0, 0]) * away[0] + (rows - line[0, 1]) * away[1]
     off -= np.interp(along, at, (line - line[0]) @ away).astype(np.float32)
     end = np.maximum(-along, along - wide) / unit  # units beyond the corner, less than 0 between them
-    half = middle + (corner - middle) * np.clip(1 + end / 8, 0, 1) ** 2
+    half = middle + (corner - middle) * np.clip(1 + end / 5, 0, 1) ** 2
     half = unit * half * np.clip(1 - end / CREASE, 0, 1)
     further = half * np.clip(1 - np.abs(off) / np.maximum(3 * half, 1e-3), 0, 1)
     part = np.s_[low[1] : high[1], low[0] : high[0]]

@@ -7,6 +7,7 @@ lie in one geometry, neck and background reach the new chin wherever it ends, an
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import cv2
 import numpy as np
@@ -18,6 +19,7 @@ from mien.warping.front import Front
 from mien.warping.mesh import LOWER_LIP, OVAL, STEADY, UPPER_LIP
 from mien.warping.motion import Motion, carry, motion, sample
 from mien.warping.shapes import similarity_3d
+from mien.warping.steady import Steady
 
 SMALL = 140.0  # px across the face of the copies in which mask and light are sought
 FOREHEAD = 0.3  # share of the new face's shape that the top of the forehead gets: the hair stays
@@ -44,14 +46,17 @@ def swap(
     bite: float | None = None,
     front: Front | None = None,
     lacks: FloatArray | None = None,
+    steady: Steady | None = None,
 ) -> Drawn:
     """`image` [H, W, 3] uint8 with the face of `identity` [h, w, 3] uint8 in place of its own.
 
     `landmarks`, `theirs`: [478, 3] px of each. The identity's expression is laid in as it is; its face should not be
     more pixels across than the photo's, for it is not filtered. bite: lips that are a little apart there meet, and
     `bite` of the face's height beside their edges is left out, which still shows teeth. front: what lies in front of
-    the photo's face, and stays there. lacks: [h, w] 0 to 1, where something hides the identity's face.
+    the photo's face, and stays there. lacks: [h, w] 0 to 1, where something hides the identity's face. steady: of a
+    film of which this is the next frame.
     """
+    steady = steady or Steady()
     target = posed(theirs, landmarks)
     if bite is not None:
         upper, lower = list(UPPER_LIP), list(LOWER_LIP)
@@ -72,8 +77,8 @@ def swap(
     if lacks is not None:
         bare *= 1 - _carried(lacks, from_theirs)
     x0, y0, x1, y1 = moving.box
-    hue = light.tint(image[y0:y1, x0:x1])
-    face = blended(face, back, target - [x0, y0, 0], hue, bare)
+    hue = steady.once("hue", lambda: light.tint(image[y0:y1, x0:x1]))
+    face = blended(face, back, target - [x0, y0, 0], hue, bare, steady)
     result = np.array(image)
     result[y0:y1, x0:x1] = face
     return Drawn(result, moving.box)
@@ -91,6 +96,7 @@ def blended(
     landmarks: FloatArray,
     hue: light.Tint | None,
     bare: FloatArray,
+    steady: Steady,
 ) -> ByteImage:
     """`front`'s face on `back`, both [h, w, 3] uint8 in one geometry, `landmarks` [478, 3] px of both; hue: of `back`,
     where it has only one; bare: [h, w] 0 to 1, where nothing lies in front of either face."""
@@ -107,8 +113,9 @@ def blended(
     small = [np.asarray(cv2.resize(p, size, interpolation=cv2.INTER_AREA), np.uint8) for p in (front, back)]
     points = landmarks * [size[0] / width, size[1] / height, zoom]
     free = np.asarray(cv2.resize(bare, size, interpolation=cv2.INTER_AREA), np.float32)
-    seen = _seen(small[0], small[1], points, free if bare.min() < 0.5 else None)
-    plan = _lit(seen, small[1], points)
+    steady.at(points, small[0].shape)
+    seen = _seen(small[0], small[1], points, free if bare.min() < 0.5 else None, steady)
+    plan = _lit(seen, small[1], points, steady)
 
     x, y, w, h = cv2.boundingRect((plan.cover > 0).astype(np.uint8))
     across, down = width / size[0], height / size[1]
@@ -130,7 +137,9 @@ def blended(
     lit = (lit + light.OFFSET) * np.exp(large(plan.gains)) - light.OFFSET
     plain = np.clip(1 - eyes - brows, 0, 1)
     lit = light.settle(lit, behind, large(seen.skin), plain, lips, skins.bright)
-    lit = light.resemble(lit, behind, landmarks - [part[1].start, part[0].start, 0])
+    inside = large(matte.fill(small[0].shape, points, matte.LIPS).astype(np.float32))
+    lit = light.enamel(lit, behind, landmarks - [part[1].start, part[0].start, 0], inside)
+    lit = light.resemble(lit, behind, landmarks - [part[1].start, part[0].start, 0], steady)
     ours = matte.refine(seen.shows[1], back, small[1], max(2, round(0.03 * wide * zoom)))[part]
     cover = (large(plan.cover) * ours * bare[part])[..., None]
     if hue is not None:
@@ -170,12 +179,16 @@ class _Plan:
     gains: FloatArray
 
 
-def _seen(front: ByteImage, back: ByteImage, points: FloatArray, bare: FloatArray | None) -> _Seen:
+def _seen(
+    front: ByteImage, back: ByteImage, points: FloatArray, bare: FloatArray | None, steady: Steady
+) -> _Seen:
     """Of small pictures [h, w, 3] in one geometry, whose landmarks are `points` [478, 3] px; bare: see `blended`."""
     wide = float(np.linalg.norm(points[234, :2] - points[454, :2]))
     oval = matte.fill(back.shape, points, OVAL)
-    shows = [matte.shown(p, points) for p in (front, back)]
-    hair = [matte.bearded(p, points) for p in (front, back)]
+    sides = ("front", front), ("back", back)
+    faces = [steady.layer(f"{name} shows", partial(matte.shown, p, points)) for name, p in sides]
+    shows = [(face > 0.5).astype(np.uint8) & oval for face in faces]
+    hair = [steady.layer(f"{name} beard", partial(matte.bearded, p, points)) for name, p in sides]
     if bare is not None:  # hands and microphones have texture, too
         hair = [beard * (bare > 0.5) for beard in hair]
     area, lacks = oval, np.zeros_like(oval)
@@ -205,7 +218,7 @@ def _seen(front: ByteImage, back: ByteImage, points: FloatArray, bare: FloatArra
     )
 
 
-def _lit(seen: _Seen, back: ByteImage, points: FloatArray) -> _Plan:
+def _lit(seen: _Seen, back: ByteImage, points: FloatArray, steady: Steady) -> _Plan:
     """`back`: the photo, small [h, w, 3]; `points` [478, 3] px of it."""
     wide = float(np.linalg.norm(points[234, :2] - points[454, :2]))
     shape = back.shape
@@ -219,17 +232,21 @@ def _lit(seen: _Seen, back: ByteImage, points: FloatArray) -> _Plan:
     cover = _within(seen.area, SEAM * wide) * _within((seen.shows[0] > 0.5).astype(np.uint8), 0.03 * wide)
     alpha = cover * soft(seen.shows[1])
     whites = None if seen.covered else points
-    skins = light.complexion(seen.front, back, seen.skin, lips.astype(np.float32), whites)
+    skins = steady.numbers(
+        "skins", lambda: light.complexion(seen.front, back, seen.skin, lips.astype(np.float32), whites)
+    )
     calm = skins.calm(seen.front, CALM * wide)
     flesh = skins.flesh(calm)
-    lit = skins.apply(calm, lips.astype(np.float32), eyes.astype(np.float32), flesh, brows)
     lower = soft(matte.fill(shape, points, matte.BEARD), 0.03 * wide)
     edge = 4 * alpha * (1 - alpha)
-    gains = light.relight(lit, back.astype(np.float32), seen.skin, edge, lower, wide, skins.bright)
-    # Hair, a hat or a shadow of the identity's: where the photo has a forehead or a cheek to show, it keeps that.
-    other = soft(matte.rim(shape, points) * (1 - seen.hair)) * (
-        1 - light.agreement(lit * np.exp(gains), back)
+    lit = skins.apply(calm, lips.astype(np.float32), eyes.astype(np.float32), flesh, brows)
+    gains = steady.layer(
+        "light",
+        lambda: light.relight(lit, back.astype(np.float32), seen.skin, edge, lower, wide, skins.bright),
     )
+    # Hair, a hat or a shadow of the identity's: where the photo has a forehead or a cheek to show, it keeps that.
+    unlike = steady.layer("unlike", lambda: 1 - light.agreement(lit * np.exp(gains), back))
+    other = soft(matte.rim(shape, points) * (1 - seen.hair)) * unlike
     grey = gains.mean(2, keepdims=True)  # the hue of light shows on flesh; hair and eyes keep theirs
     gains = grey + (np.maximum(flesh, lips) * (1 - eyes))[..., None] * (gains - grey)
     return _Plan(skins, cover * (1 - other), soft(lips), soft(eyes), flesh, brows, gains)

@@ -25,7 +25,7 @@ REACH = 0.2  # how far readings may move a coefficient from where it began
 LEAST, MOST = -0.2, 1.0  # of a coefficient: beyond, faces no longer look like faces
 NO_LESS_THAN_NONE = ("eye", "brow")  # below 0 these would startle
 LIMITS = {  # lips that roll in further are gone
-    "jawOpen": 0.8, "mouthClose": 0.3, "jawForward": 0.6, "eyeBlinkLeft": 1.0, "eyeBlinkRight": 1.0,
+    "jawOpen": 0.8, "mouthClose": 0.3, "jawForward": 0.6,
     "mouthPressLeft": 0.6, "mouthPressRight": 0.6, "mouthRollLower": 0.5, "mouthRollUpper": 0.5, "mouthPucker": 1.8,
 }  # fmt: skip
 UNHEARD = (

@@ -20,7 +20,7 @@ _SCLERA_SHARE, _ENAMEL_GAIN = 0.85, 1.06
 _SHRINK, _USUAL = 0.15, 172.0  # grey level of a usual photo's enamel, and how far a guess is drawn to it
 # Enamel against the atlas: 1.012, 1, 0.982 over 26 of those smiles, 1.03, 1, 0.97 over 258 small portraits.
 _WARM = np.array([1.022, 1.003, 0.975], np.float32)
-_MOST_CAST = 0.12  # of a light: orange teeth are believed in none
+_MOST_CAST = 0.09  # of a light: orange teeth are believed in none
 _CAST_DOUBT = 0.04  # sd of a cast told from an eye's white
 _SCLERA_CAST, _SKIN_CAST = np.array([1.049, 0.978, 0.973]), np.array([1.2, 0.95, 0.85])  # theirs, mean 1
 

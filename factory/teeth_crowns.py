@@ -1,0 +1,67 @@
+"""Crowns for the atlas of `factory.teeth`: what averaging people and their lips' shade took from enamel."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from factory.teeth_arch import HEIGHT, WIDTH
+
+NECK = np.array([1.0, 0.985, 0.955])  # dentine shows through
+TIP = np.array([0.96, 0.965, 0.975])  # there is no dentine behind
+CANINE = np.array([1.0, 0.988, 0.965])
+
+
+def model_crowns(enamel: np.ndarray, arch: np.ndarray) -> np.ndarray:
+    """What averaging took from `enamel` [HEIGHT, WIDTH, 3]: crowns that are round, warm at the neck and translucent at
+    the edge, and wet: light along the ridges at both sides of each."""
+    rows, columns = np.mgrid[0:HEIGHT, 0:WIDTH].astype(np.float32)
+    rough = np.random.default_rng(5).standard_normal((HEIGHT, WIDTH)).astype(np.float32)
+    rough = cv2.GaussianBlur(0.5 * (rough + rough[:, ::-1]), (0, 0), sigmaX=1.6, sigmaY=5.0)
+    rough = np.clip(1 + 0.6 * rough / rough.std(), 0, 2)
+    out = enamel.copy()
+    for k in range(8):
+        (xt, yt), (xb, yb) = 0.5 * (arch[k] + arch[k + 1]), 0.5 * (arch[9 + k] + arch[10 + k])
+        half = 0.5 * (arch[10 + k, 0] - arch[9 + k, 0])
+        top, bottom = arch[26 + k, 1], arch[18 + k, 1]
+        across = (columns - xb - (xt - xb) * (rows - yb) / (yt - yb)) / half  # -1 to 1
+        down = (rows - top) / (bottom - top)  # 0 at the gum, 1 at the edge
+        mine = np.clip((1.02 - np.abs(across)) * half / 2, 0, 1)[..., None]
+        gain = np.ones((HEIGHT, WIDTH, 3)) if k in (2, 3, 4, 5) else np.tile(CANINE, (HEIGHT, WIDTH, 1))
+        gain *= (1 - 0.12 * np.clip((np.abs(across) - 0.45) / 0.55, 0, 1) ** 2)[..., None]
+        gain *= NECK ** np.clip(1 - down / 0.5, 0, 1)[..., None]
+        gain *= TIP ** np.clip((down - 0.78) / 0.17, 0, 1)[..., None]
+        out *= 1 + mine * (gain - 1)
+        inner = np.sign(3.5 - k)  # towards the middle line
+        ridges = ((0.5, 34.0), (-0.52, 26.0)) if k in (3, 4) else ((0.36, 34.0),)
+        for at, strength in ridges:
+            slant = (across - inner * (at + 0.1 * (0.4 - down))) * half
+            shine = np.exp(-((slant / (0.09 * half + 1.2)) ** 2) - ((down - 0.4) / 0.2) ** 2) * rough
+            soft = np.exp(-((slant / (0.3 * half)) ** 2) - ((down - 0.45) / 0.3) ** 2)
+            out += (mine[..., 0] * (strength * shine + 10 * soft))[..., None]
+    return out
+
+
+def even(mean: np.ndarray, arch: np.ndarray, gum_line: np.ndarray, edge_line: np.ndarray) -> np.ndarray:
+    """The average without the shade that the donors' lips and cheeks throw on its teeth."""
+    rows = np.arange(HEIGHT)[:, None]
+    out = mean.copy()
+    place_in_crown = (rows - gum_line) / np.maximum(edge_line - gum_line, 1)  # 0 at the gum, 1 at the edge
+    grey = mean.mean(-1)
+    for tooth in range(1, 7):
+        x0, x1 = arch[9 + tooth, 0], arch[10 + tooth, 0]
+        mine = np.clip(1 - (np.abs(np.arange(WIDTH) - (x0 + x1) / 2) - (x1 - x0) / 2) / 3, 0, 1)[None]
+        body = (mine > 0.9) & (place_in_crown > 0.35) & (place_in_crown < 0.85)
+        middle = grey[body].mean(0) if body.any() else 200
+        half = (x1 - x0) / 2
+        core = np.exp(-(((np.arange(WIDTH) - (x0 + x1) / 2) / (0.5 * half)) ** 2))[None]
+        profile = (grey * core).sum(1) / core.sum()
+        profile = cv2.GaussianBlur(profile[:, None].astype(np.float32), (1, 0), sigmaX=0.1, sigmaY=6)
+        upper = np.clip(1 - (place_in_crown - 0.3) / 0.25, 0, 1)
+        gain = 1 + upper * (np.clip(0.93 * middle / np.maximum(profile, 40), 1, 2.2) - 1)
+        to = LIGHT[min(tooth, 7 - tooth)] * 198 / middle
+        out *= 1 + mine[..., None] * (gain * to - 1)[..., None]
+    return out
+
+
+LIGHT = (0.86, 0.93, 0.975, 1.0)  # brightness of first premolar, canine, lateral and central incisor

@@ -1,0 +1,102 @@
+"""Creases, on pictures of nobody: the mean face's points, on flat skin with or without a crease of its own."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+
+from mien.face.blendshapes import NAMES
+from mien.types import ByteImage, FloatArray
+from mien.warping import folds
+from mien.warping.creases import LINES, Creases
+from mien.warping.front import front
+from mien.warping.mesh import LEFT_LOWER_LID, LEFT_UPPER_LID, LOWER_LIP, UPPER_LIP
+
+SIDE, SCALE, OFFSET = 520, 2.4, 30.0
+REST = np.zeros(52)
+SKIN = (190, 150, 130)
+
+
+def shapes(**strengths: float) -> FloatArray:
+    """Blendshapes [52]; a name without its side means both."""
+    return np.array(
+        [strengths.get(n, strengths.get(n.removesuffix("Left").removesuffix("Right"), 0)) for n in NAMES]
+    )
+
+
+SMILE = shapes(mouthSmile=1.0)
+
+
+@pytest.fixture
+def landmarks() -> FloatArray:
+    """[468, 2] px of a face."""
+    return folds.uv().astype(np.float64) * SCALE + OFFSET
+
+
+@pytest.fixture
+def skin() -> ByteImage:
+    return np.full((SIDE, SIDE, 3), SKIN, np.uint8)
+
+
+def course(points: tuple[tuple[float, float], ...]) -> np.ndarray:
+    return np.round(np.array(points) * SCALE + OFFSET).astype(np.int32)
+
+
+def change(photo: ByteImage, landmarks: FloatArray, after: FloatArray) -> FloatArray:
+    return Creases(photo, landmarks).over(photo, REST, after)[..., 1].astype(float) - photo[..., 1]
+
+
+def test_no_change_and_a_small_face_stay_as_they_are(landmarks: FloatArray, skin: ByteImage) -> None:
+    assert Creases(skin, landmarks).over(skin, SMILE, SMILE) is skin
+    assert Creases(skin, landmarks / 20).over(skin, REST, SMILE) is skin
+    assert Creases(skin, landmarks + 1000).over(skin, REST, SMILE) is skin
+
+
+def test_a_smile_folds_both_sides_alike_and_leaves_eyes_and_lips(
+    landmarks: FloatArray, skin: ByteImage
+) -> None:
+    changed = change(skin, landmarks, SMILE)
+    x, y = course(LINES[0].points)[3]
+    assert (
+        changed[y - 8 : y + 9, x - 8 : x + 9].min() < -8 and changed.max() > 2
+    )  # a valley, and light beside it
+    mirror = int(2 * OFFSET + folds.SIZE * SCALE)
+    assert np.abs(changed[:, 100:400] - changed[:, mirror - 100 : mirror - 400 : -1]).max() < 8
+    for outline in (LEFT_UPPER_LID + LEFT_LOWER_LID[::-1], UPPER_LIP + LOWER_LIP[::-1]):
+        opening = np.zeros((SIDE, SIDE), np.uint8)
+        cv2.fillPoly(opening, [np.round(landmarks[list(outline)]).astype(np.int32)], 1)
+        assert not changed[opening > 0].any()
+
+
+@pytest.mark.parametrize(
+    ("name", "rows"), [("browInnerUp", (30, 120)), ("browDown", (100, 170)), ("noseSneer", (110, 420))]
+)
+def test_each_expression_folds_its_own_skin(
+    landmarks: FloatArray, skin: ByteImage, name: str, rows: tuple[int, int]
+) -> None:
+    where = np.flatnonzero(change(skin, landmarks, shapes(**{name: 1.0})).any(1))
+    assert rows[0] <= where.min() and where.max() <= rows[1]
+
+
+def test_one_s_own_crease_deepens_and_fades(landmarks: FloatArray, skin: ByteImage) -> None:
+    line = course(LINES[0].points) + [3, 0]
+    creased = cv2.GaussianBlur(cv2.polylines(skin.copy(), [line], False, (160, 115, 95), 3), (0, 0), 1.5)
+    x, y = line[3]
+    here = slice(y - 2, y + 3), slice(x - 2, x + 3)
+    assert change(creased, landmarks, SMILE)[here].min() < change(skin, landmarks, SMILE)[here].min() - 3
+    relaxed = Creases(creased, landmarks).over(creased, SMILE, REST)[..., 1].astype(float) - creased[..., 1]
+    assert relaxed[here].max() > 3 and relaxed.min() >= -1
+
+
+def test_what_lies_in_front_gets_none(landmarks: FloatArray, skin: ByteImage) -> None:
+    points = np.pad(np.c_[landmarks, np.zeros(468)], ((0, 10), (0, 0)))
+    found = front(skin, points, np.stack([np.zeros((176, 160), np.float32), np.ones((176, 160), np.float32)]))
+    assert found is not None
+    covered = replace(found)
+    covered.__dict__["alpha"] = np.ones(
+        (found.box[3] - found.box[1], found.box[2] - found.box[0]), np.float32
+    )
+    assert np.array_equal(Creases(skin, points).over(skin, REST, SMILE, covered), skin)
