@@ -17,16 +17,15 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mien.expressions.faces import blendshapes
-from mien.expressions.reading import at_rest as spoken_rest
-from mien.expressions.spec import Expression, Given, Part, parse
+from mien.expressions.spec import Expression, Given, parse
 from mien.face import align
 from mien.face.analyze import analyze, load_reader
-from mien.face.blendshapes import INDEX, NAMES
+from mien.face.blendshapes import NAMES
 from mien.face.landmarks import bounding_box
 from mien.face.subject import Subject
 from mien.images import given_image
 from mien.pipelines.inputs import FaceChoice, Picture, choose_face
+from mien.pipelines.photo_words import spoken
 from mien.provenance import remember
 from mien.types import ByteImage, Face, FloatArray, InputError
 from mien.warping.draw import Drawn, draw
@@ -48,8 +47,6 @@ HIDDEN = 0.5  # of a mouth or an eye: covered by more than this share, it counts
 HIDDEN_MOUTH = "something in front of the face hides the mouth, which stays as it is"
 ASIDE = 0.25  # change of the gaze's readings from which words look somewhere; else eyes stay as they are
 SHOWN = 0.1  # of a blendshape's reading that has to go, from which a result is read again
-PUCKER, SNEER = 1.8, 5.0  # coefficients per blendshape that is named
-GAPES, GAPING = 0.35, 0.55  # of a jaw that a word opens farther than the first, the second share is held back
 TEETH = 0.01  # gap of the lips, of the height of the face, from which a mouth shows teeth
 PORTRAIT, HEADROOM = 1024, 2.5  # px of a portrait's side at most; its side against the face's height
 
@@ -310,7 +307,7 @@ class PhotoPipeline:
                 shut += part.weight * shut_in(found.landmarks)
             else:
                 read = at_rest()
-                moves = _spoken(part)
+                moves = spoken(part)
                 read[:52] = np.maximum(read[:52] + moves, 0)
                 change[:52] += part.weight * moves
                 shut += part.weight * shut_by(moves)
@@ -355,31 +352,6 @@ def focused(sitter: Sitter, wanted: Wanted, strength: float, region: str, stays:
             warnings.warn(f"{HIDDEN_MOUTH}: use a photo that shows it", stacklevel=2)
         weight, shut = weight * (1 - mask("mouth")), 0.0
     return replace(wanted, value=value, weight=weight, shut=shut)
-
-
-def _spoken(part: Part) -> FloatArray:
-    """The movements [52] that a word or blendshapes ask for, on the coefficients' scale.
-
-    Coefficients move faces as those in photographs do of which MediaPipe reads the blendshape. There a mouth that is
-    fully puckered is not yet half of a kiss, and its corners hang; pressed lips are a smile's as often as not; what a
-    word calls a sneer is heard as a raised lip; and who is astonished does not gape as far as units have it.
-    """
-    moves = blendshapes(part) - spoken_rest()
-    pucker, jaw = moves[INDEX["mouthPucker"]], moves[INDEX["jawOpen"]]
-    moves[INDEX["mouthPucker"]] *= PUCKER
-    if part.word is not None:
-        moves[INDEX["jawOpen"]] -= GAPING * max(jaw - GAPES, 0)
-    for side in ("Left", "Right"):
-        press, dimple, frown, sneer, raised = (
-            INDEX[name + side]
-            for name in ("mouthPress", "mouthDimple", "mouthFrown", "noseSneer", "mouthUpperUp")
-        )
-        moves[frown] += 0.7 * max(moves[press] - 0.8 * moves[dimple], 0)  # `labels.json`, unit 14
-        moves[dimple] += 0.9 * max(pucker, 0)
-        if part.word is not None:
-            moves[raised] -= 3.5 * moves[sneer]  # unit 9: the lip stays below the nose, and shut
-            moves[sneer] *= SNEER
-    return moves
 
 
 def _name(picture: Picture | Subject, otherwise: str) -> str:
