@@ -182,7 +182,8 @@ class Creases:
                 if front is not None:
                     log *= 1 - front.covers(part.box)
                 shade = cv2.exp(log)
-                shades = cv2.merge([cv2.max(shade, 1 + RED * (shade - 1)), shade, shade])
+                red = 1 + RED * (shade - 1)  # of a crease; light beside one has no tint
+                shades = cv2.merge([red if much < 0 else cv2.max(shade, red), shade, shade])
                 result[part.box] = cv2.multiply(result[part.box], shades, dtype=cv2.CV_8U)
         return result
 
