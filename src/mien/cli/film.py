@@ -290,10 +290,13 @@ def _retouch(how: dict[str, Any], photographs: Photographs, person: Resting) -> 
 
 
 def _recast(how: dict[str, Any], photographs: Photographs, person: Resting) -> tuple[Recast, Any]:
-    from mien.making.filming import sit
+    from mien.making.telling import Telling
     from mien.pipelines.photo_retouch import Recast
+    from mien.pipelines.photo_swap import SwapPipeline
 
-    sitter = sit(photographs, how["identity"], how["size"])
+    swapper = SwapPipeline(photographs.scorer.analyse)
+    with Telling(how["tell"], ("serves better",))():
+        (sitter,) = swapper.identity(how["identity"], how["photo_face"])
     return Recast(sitter, person.rest, _calm(photographs, person), how["smooth"]), {"task": "identity"}
 
 

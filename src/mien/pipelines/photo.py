@@ -137,16 +137,8 @@ class Sitter:
 
     def drawn(self, sought: Sought, turn: FloatArray | None = None) -> Drawn:
         """The photo with what was sought; `turn`: see `mien.warping.shapes.moved`."""
-        return draw(
-            self.image,
-            self.face.landmarks,
-            sought.before,
-            sought.after,
-            self.mouth,
-            turn,
-            shut=sought.shut,
-            front=self.front,
-        )
+        how = sought.before, sought.after, self.mouth, turn
+        return draw(self.image, self.face.landmarks, *how, shut=sought.shut, front=self.front)
 
     def framed(self) -> Sitter:
         """Head and shoulders of it, at most `PORTRAIT` px a side; the person's reading stays the photo's."""
