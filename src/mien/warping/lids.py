@@ -230,7 +230,7 @@ def _dark(goal: Frame, below: FloatArray, out: FloatArray, closing: float, softn
     y = ((below + _OVER) * per_v - 0.5).astype(np.float32)
     found = cv2.remap(both, x, y, cv2.INTER_LINEAR, borderValue=0)
     return np.clip(
-        ramp(closing, LEFT_AS_IS, 0.55) * found[..., 0] + ramp(closing, 0.3, 0.85) * found[..., 1], 0, 1
+        ramp(closing, LEFT_AS_IS, 0.55) * found[..., 0] + ramp(closing, LEFT_AS_IS, 0.6) * found[..., 1], 0, 1
     )
 
 
