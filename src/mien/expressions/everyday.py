@@ -85,6 +85,8 @@ def find(text: str) -> Meaning | None:
         return meanings()[name]
     if lower in _shapes():
         return _shapes()[lower]
+    if lower in meanings():
+        return meanings()[lower]
     if lower in _elsewhere() and (lower,) not in _index():
         return None
     if (found := _words(_split(lower)) or _together(lower)) is not None:

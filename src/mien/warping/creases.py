@@ -126,7 +126,7 @@ def _courses() -> tuple[tuple[_Course, _Course], ...]:
         high = np.ceil((place.max(0) + NEAR) * FINE).astype(int)
         rows, columns = np.mgrid[max(low[1], 0) : high[1], low[0] : high[0]].reshape(2, -1)
         texel = (np.stack([columns, rows], 1) + 0.5) / FINE
-        nearest = ((texel[:, None] - place) ** 2).sum(2).argmin(1)
+        nearest = ((place**2).sum(1) - 2 * np.einsum("pk,nk->pn", texel, place)).argmin(1)
         away, normals = texel - place[nearest], normal[nearest]
         across = (away * normals).sum(1)
         beyond = np.abs(away[:, 0] * normals[:, 1] - away[:, 1] * normals[:, 0])
