@@ -107,7 +107,8 @@ def drawn_mask(result: Expressed) -> FloatArray:
     sitter, sought = result.sitter, result.sought
     landmarks = sitter.face.landmarks
     found = landmarks, sought.before, sought.after
-    levels = invented(result.drawn, sitter.image, *found, sitter.mouth, shut=sought.shut, front=sitter.front)
+    front, shut = sitter.front, sought.shut
+    levels = invented(result.drawn, sitter.image, *found, sitter.mouth, result.turn, shut, front)
     mask = np.zeros(sitter.image.shape[:2], np.float32)
     if levels.size:
         width = max(1, round(GROWN * float(np.ptp(landmarks[:, 1]))))
@@ -115,7 +116,7 @@ def drawn_mask(result: Expressed) -> FloatArray:
         seen = cv2.morphologyEx((levels >= LEVELS).astype(np.uint8), cv2.MORPH_CLOSE, kernel)
         x0, y0, x1, y1 = result.drawn.box
         mask[y0:y1, x0:x1] = cv2.dilate(seen, kernel)
-        mask[irises(moved(*found, shut=sought.shut), mask.shape)] = 0
+        mask[irises(moved(*found, result.turn, shut), mask.shape)] = 0
     return mask
 
 

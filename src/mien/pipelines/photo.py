@@ -133,6 +133,7 @@ class Sitter:
             return self, None
         free = self.changed(image=self.front.plate)
         free.__dict__["found"] = None
+        free.__dict__["mouth"] = self.mouth.on(self.front.plate)
         return free, self.front.hidden()
 
     def drawn(self, sought: Sought, turn: FloatArray | None = None) -> Drawn:
@@ -184,6 +185,7 @@ class Expressed:
     sitter: Sitter
     drawn: Drawn
     sought: Sought
+    turn: FloatArray | None = None
 
     def image(self) -> Image.Image:
         """The photo, PIL RGB of its own size; see `mien.save`."""
@@ -279,8 +281,8 @@ class PhotoPipeline:
         """
         wanted = self.wanted(sitter, parse(expression), relative, expression_face)
         sought = seek(sitter, focused(sitter, wanted, strength, region), rounds)
-        turned = np.array(turn) if turn else None
-        return Expressed(sitter, sitter.drawn(sought, turned), sought)
+        turned = np.array(turn) if turn and any(turn) else None
+        return Expressed(sitter, sitter.drawn(sought, turned), sought, turned)
 
     def wanted(
         self, sitter: Sitter, expression: Expression, relative: bool = True, face: FaceChoice = "largest"

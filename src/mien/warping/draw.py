@@ -80,7 +80,7 @@ def _aimed(
     """Where the landmarks [478, 3] go, and where the skin beneath them does."""
     line = mouth.on_line
     target = kept_open(landmarks, opened(mouth.landmarks, line, moved(line, before, after, turn, shut)))
-    return target, target + folds.slid(landmarks, before, after)
+    return target, target + folds.slid(target, before, after)
 
 
 def _moving(

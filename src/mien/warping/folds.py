@@ -83,8 +83,8 @@ def uv() -> FloatArray:
 
 
 def slid(landmarks: FloatArray, before: FloatArray, after: FloatArray) -> FloatArray:
-    """How far skin slides beneath the mesh [478, 3] px, in a photo with `landmarks` [478, 3] px whose face goes from
-    coefficients `before` to `after` [52].
+    """How far skin slides beneath the mesh [478, 3] px, where `landmarks` [478, 3] px are those of a face that has gone
+    from coefficients `before` to `after` [52].
 
     Landmarks keep to lips, nose and outline. A smile takes the skin of the cheeks further out and up than they say.
     """

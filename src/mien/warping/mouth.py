@@ -8,6 +8,7 @@ see `mien.warping.teeth`.
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -146,6 +147,13 @@ class Mouth:
             enamel = self.colour.enamel * max(self.source.enamel, DULLEST) ** trust
             self.colour = replace(self.colour, enamel=enamel, hue=self.colour.hue * self.source.hue**trust)
 
+    def on(self, image: ByteImage) -> Mouth:
+        """The same mouth in another `image` of the same face, whose skin has its own creases."""
+        other = copy(self)
+        other.image = image
+        other.__dict__.pop("creases", None)
+        return other
+
     def without_line(self, image: ByteImage, target: FloatArray) -> ByteImage:
         """`image`, the photo's, as far as its lips part at `target` [478, 3] px without the dark line between them."""
         unit = pose(self.on_line).scale
@@ -190,8 +198,7 @@ class Mouth:
         if self.source is not None and whole:
             theirs = borrowed(view, where, jaw, self.source, picture)
             picture = picture + np.float32(whole) * (theirs - picture)
-        until = 1.5 if self.known is None else max(1.5, 0.5 * self.parted)
-        further = smooth(view.gap - max(self.parted - 0.3, 0.0), 0.4, until)
+        further = smooth(view.gap - max(self.parted - 0.3, 0.0), 0.4, 1.5)
         if self.toothy:  # no teeth may be left between lips that close
             closing = smooth(self.apart - view.gap, 0.5, 2.0) * (1 - smooth(view.gap, 0.5, 3.0))
             picture = picture + np.float32(closing) * (0.5 * self.colour.lip - picture)
