@@ -159,10 +159,16 @@ class Creases:
         self._found: dict[tuple[Shapes, str], _Part | None] = {}
 
     def over(
-        self, image: ByteImage, before: FloatArray, after: FloatArray, front: Front | None = None
+        self,
+        image: ByteImage,
+        before: FloatArray,
+        after: FloatArray,
+        front: Front | None = None,
+        chroma: float = 1.0,
     ) -> ByteImage:
         """The photo [H, W, 3] uint8, its pixels where they were, with the creases of a face that goes from coefficients
-        `before` to `after` [52]. `front`: what lies in front of the face, and has none."""
+        `before` to `after` [52]. `front`: what lies in front of the face, and has none. chroma: see
+        `mien.warping.tone.Tone`."""
         result = image
         if self._size.min() < SMALLEST:
             return result
@@ -170,8 +176,8 @@ class Creases:
         for shapes in dict.fromkeys(line.shapes for line in LINES):
             for side in SIDES:
                 names = (stem if stem in INDEX else stem + side for stem, _ in shapes)
-                much = sum(
-                    share * change[INDEX[name]] for name, (_, share) in zip(names, shapes, strict=True)
+                much = float(
+                    sum(share * change[INDEX[name]] for name, (_, share) in zip(names, shapes, strict=True))
                 )
                 if abs(much) < FEWEST or (part := self._part(shapes, side)) is None:
                     continue
@@ -182,7 +188,7 @@ class Creases:
                 if front is not None:
                     log *= 1 - front.covers(part.box)
                 shade = cv2.exp(log)
-                red = 1 + RED * (shade - 1)  # of a crease; light beside one has no tint
+                red = shade + (1 - RED) * chroma * (1 - shade)  # of a crease; light beside one has no tint
                 shades = cv2.merge([red if much < 0 else cv2.max(shade, red), shade, shade])
                 result[part.box] = cv2.multiply(result[part.box], shades, dtype=cv2.CV_8U)
         return result
