@@ -96,6 +96,20 @@ def test_a_grey_photo_stays_grey(landmarks: FloatArray) -> None:
     assert np.ptp(Creases(grey, landmarks).over(grey, REST, SMILE), 2).any()
 
 
+def test_frames_of_a_film_have_the_creases_of_one(landmarks: FloatArray, skin: ByteImage) -> None:
+    line = course(LINES[0].points) + [3, 0]
+    creased = cv2.GaussianBlur(cv2.polylines(skin.copy(), [line], False, (160, 115, 95), 3), (0, 0), 1.5)
+    calm = Creases(creased, landmarks)
+    first = calm.over(skin, REST, SMILE)
+    assert np.array_equal(Creases(skin, landmarks, calm).over(skin, REST, SMILE), first)
+    moved = Creases(skin, landmarks + [7, -4], calm).over(skin, REST, SMILE)
+    assert np.array_equal(moved[20:-20, 20:-20], np.roll(first, (-4, 7), (0, 1))[20:-20, 20:-20])
+    unseen = Creases(creased, landmarks + 1000)  # one that does not show the face tells nothing
+    assert np.array_equal(
+        Creases(creased, landmarks, unseen).over(skin, REST, SMILE), calm.over(skin, REST, SMILE)
+    )
+
+
 def test_what_lies_in_front_gets_none(landmarks: FloatArray, skin: ByteImage) -> None:
     points = np.pad(np.c_[landmarks, np.zeros(468)], ((0, 10), (0, 0)))
     found = front(skin, points, np.stack([np.zeros((176, 160), np.float32), np.ones((176, 160), np.float32)]))
