@@ -81,7 +81,8 @@ def test_each_expression_folds_its_own_skin(
 
 def test_one_s_own_crease_deepens_and_fades(landmarks: FloatArray, skin: ByteImage) -> None:
     line = course(LINES[0].points) + [3, 0]
-    creased = cv2.GaussianBlur(cv2.polylines(skin.copy(), [line], False, (160, 115, 95), 3), (0, 0), 1.5)
+    cv2.polylines(lined := skin.copy(), [line], False, (160, 115, 95), 3)
+    creased = np.asarray(cv2.GaussianBlur(lined, (0, 0), 1.5), np.uint8)
     x, y = line[3]
     here = slice(y - 2, y + 3), slice(x - 2, x + 3)
     assert change(creased, landmarks, SMILE)[here].min() < change(skin, landmarks, SMILE)[here].min() - 3
@@ -98,7 +99,8 @@ def test_a_grey_photo_stays_grey(landmarks: FloatArray) -> None:
 
 def test_frames_of_a_film_have_the_creases_of_one(landmarks: FloatArray, skin: ByteImage) -> None:
     line = course(LINES[0].points) + [3, 0]
-    creased = cv2.GaussianBlur(cv2.polylines(skin.copy(), [line], False, (160, 115, 95), 3), (0, 0), 1.5)
+    cv2.polylines(lined := skin.copy(), [line], False, (160, 115, 95), 3)
+    creased = np.asarray(cv2.GaussianBlur(lined, (0, 0), 1.5), np.uint8)
     calm = Creases(creased, landmarks)
     first = calm.over(skin, REST, SMILE)
     assert np.array_equal(Creases(skin, landmarks, calm).over(skin, REST, SMILE), first)

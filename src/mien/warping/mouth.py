@@ -190,8 +190,7 @@ class Mouth:
         if self.source is not None and whole:
             theirs = borrowed(view, where, jaw, self.source, picture)
             picture = picture + np.float32(whole) * (theirs - picture)
-        until = 1.5 if self.known is None else max(1.5, 0.5 * self.parted)
-        further = smooth(view.gap - max(self.parted - 0.3, 0.0), 0.4, until)
+        further = smooth(view.gap - max(self.parted - 0.3, 0.0), 0.4, 1.5)
         if self.toothy:  # no teeth may be left between lips that close
             closing = smooth(self.apart - view.gap, 0.5, 2.0) * (1 - smooth(view.gap, 0.5, 3.0))
             picture = picture + np.float32(closing) * (0.5 * self.colour.lip - picture)
