@@ -49,7 +49,7 @@ from mien.training.stages.sfsr import SfsrStage
 from mien.types import Face, FloatArray
 from mien.weights.bases import find_folder
 
-NETWORKS = FIRST, SECOND, THIRD = ("arcface", *KINDS)
+NETWORKS = FIRST, SECOND, _ = ("arcface", *KINDS)
 
 
 @dataclass(frozen=True)

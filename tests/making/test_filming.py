@@ -7,6 +7,7 @@ import threading
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
+from mien.cli import film as cli
 from mien.cli.main import app
 from mien.face.analyze import analyze
 from mien.face.blendshapes import INDEX
@@ -27,6 +29,7 @@ from mien.provenance.film import film
 from mien.types import ByteImage, InputError
 from mien.warping.mesh import LOWER_LIP
 from mien.warping.shapes import moved
+from mien.warping.target import LIMITS
 from tests.making.films import PEOPLE, SIDE, person, read, smiling, sound, write
 
 GREY = np.full((SIDE, SIDE, 3), 128, np.uint8)
@@ -39,6 +42,20 @@ def run(*words: Any) -> Any:
 
 def smiles(frames: list[ByteImage]) -> np.ndarray:
     return np.array([analyze(Image.fromarray(frame))[0].blendshapes[SMILE] for frame in frames])
+
+
+def test_the_calmest_frame_of_a_film_looks_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
+    ahead = analyze(Image.fromarray(person("may_rest")))[0]
+    aside = replace(ahead, pose=ahead.pose + [40.0, 0, 0])
+    faces = iter([aside, ahead, aside])
+    monkeypatch.setattr(following, "follow", lambda choose: lambda image: next(faces))
+    footage: Any = SimpleNamespace(sampled=lambda: (Shot(GREY, Fraction(number)) for number in range(3)))
+    choose = following.Chooser("largest", "", print)
+    person_in_it = following.resting(footage, choose)
+    assert person_in_it.face is ahead
+    away: Any = replace(person_in_it, face=aside)
+    with pytest.raises(InputError, match=r"^f\.mp4: .* turned away .*: use a film"):
+        cli._calm({"source": "f.mp4"}, SimpleNamespace(pipe=PhotoPipeline()), away)  # type: ignore[arg-type]
 
 
 def test_a_photo_smiles_with_the_film(tmp_path: Path) -> None:
@@ -289,6 +306,17 @@ def test_lips_close_no_further_than_the_jaw_opens_them() -> None:
     assert facelike(after, before)[INDEX["mouthClose"]] == 0.1
     before[INDEX["mouthClose"]] = 0.2  # the photo's own stays
     assert facelike(after, before)[INDEX["mouthClose"]] == 0.2
+
+
+def test_a_jaw_led_by_lips_tears_none() -> None:
+    puppet = Puppet(PhotoPipeline().sit(Image.fromarray(person("may_rest"))), smooth=0, pose=False)
+    close, jaw, rest = INDEX["mouthClose"], INDEX["jawOpen"], puppet.before
+    after = rest.copy()
+    after[close], after[jaw] = 0.3, 0.3
+    shut = puppet._part(after, 0.0, 10.0)[0]
+    assert shut[jaw] < 0.3 and shut[close] <= max(shut[jaw], rest[close])
+    after[jaw] = 0.75
+    assert puppet._part(after, 60.0, 0.0)[0][jaw] == LIMITS["jawOpen"]
 
 
 def test_lips_part_as_far_as_the_drivers_do_whatever_their_blendshapes_say() -> None:

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mien.pipelines.photo import HIDDEN_MOUTH, Sitter
 from tests.studio.conftest import FACE, ROOT, SMILE, Client
 
 pytestmark = pytest.mark.slow
@@ -113,7 +114,9 @@ def test_a_model_draws_a_portrait(client: Client, tmp_path: Path) -> None:
     assert one["framed"]
 
 
-def test_a_film_through_expressions_and_by_a_film(client: Client, tmp_path: Path) -> None:
+def test_a_film_through_expressions_and_by_a_film(
+    client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     av = pytest.importorskip("av")
     photo = client.give(FACE)
     first = client.post("/api/film", {"photo": photo, "stops": "neutral, joy"})["results"][0]
@@ -122,7 +125,9 @@ def test_a_film_through_expressions_and_by_a_film(client: Client, tmp_path: Path
         assert sum(1 for _ in film.decode(video=0)) == 24  # there and back
     driver = client.post("/api/driver?name=../first.mp4", place.read_bytes())
     assert driver["name"] == "first.mp4"
+    monkeypatch.setattr(Sitter, "hides_mouth", True)
     second = client.post("/api/film", {"photo": client.give(SMILE), "driver": driver["id"]})["results"][0]
+    assert HIDDEN_MOUTH in second["words"]
     with av.open(str(client.save(second["id"], tmp_path / "second.mp4"))) as film:
         assert sum(1 for _ in film.decode(video=0)) == 24
     cut = client.post("/api/driver?name=cut.mp4", place.read_bytes()[:400])

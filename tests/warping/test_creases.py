@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import cv2
 import numpy as np
 import pytest
@@ -83,7 +81,8 @@ def test_each_expression_folds_its_own_skin(
 
 def test_one_s_own_crease_deepens_and_fades(landmarks: FloatArray, skin: ByteImage) -> None:
     line = course(LINES[0].points) + [3, 0]
-    creased = cv2.GaussianBlur(cv2.polylines(skin.copy(), [line], False, (160, 115, 95), 3), (0, 0), 1.5)
+    cv2.polylines(lined := skin.copy(), [line], False, (160, 115, 95), 3)
+    creased = np.asarray(cv2.GaussianBlur(lined, (0, 0), 1.5), np.uint8)
     x, y = line[3]
     here = slice(y - 2, y + 3), slice(x - 2, x + 3)
     assert change(creased, landmarks, SMILE)[here].min() < change(skin, landmarks, SMILE)[here].min() - 3
@@ -91,12 +90,31 @@ def test_one_s_own_crease_deepens_and_fades(landmarks: FloatArray, skin: ByteIma
     assert relaxed[here].max() > 3 and relaxed.min() >= -1
 
 
+def test_a_grey_photo_stays_grey(landmarks: FloatArray) -> None:
+    grey = np.full((SIDE, SIDE, 3), 150, np.uint8)
+    folded = Creases(grey, landmarks).over(grey, REST, SMILE, chroma=0.0)
+    assert folded.min() < 140 and not np.ptp(folded, 2).any()
+    assert np.ptp(Creases(grey, landmarks).over(grey, REST, SMILE), 2).any()
+
+
+def test_frames_of_a_film_have_the_creases_of_one(landmarks: FloatArray, skin: ByteImage) -> None:
+    line = course(LINES[0].points) + [3, 0]
+    cv2.polylines(lined := skin.copy(), [line], False, (160, 115, 95), 3)
+    creased = np.asarray(cv2.GaussianBlur(lined, (0, 0), 1.5), np.uint8)
+    calm = Creases(creased, landmarks)
+    first = calm.over(skin, REST, SMILE)
+    assert np.array_equal(Creases(skin, landmarks, calm).over(skin, REST, SMILE), first)
+    moved = Creases(skin, landmarks + [7, -4], calm).over(skin, REST, SMILE)
+    assert np.array_equal(moved[20:-20, 20:-20], np.roll(first, (-4, 7), (0, 1))[20:-20, 20:-20])
+    unseen = Creases(creased, landmarks + 1000)  # one that does not show the face tells nothing
+    assert np.array_equal(
+        Creases(creased, landmarks, unseen).over(skin, REST, SMILE), calm.over(skin, REST, SMILE)
+    )
+
+
 def test_what_lies_in_front_gets_none(landmarks: FloatArray, skin: ByteImage) -> None:
     points = np.pad(np.c_[landmarks, np.zeros(468)], ((0, 10), (0, 0)))
     found = front(skin, points, np.stack([np.zeros((176, 160), np.float32), np.ones((176, 160), np.float32)]))
     assert found is not None
-    covered = replace(found)
-    covered.__dict__["alpha"] = np.ones(
-        (found.box[3] - found.box[1], found.box[2] - found.box[0]), np.float32
-    )
-    assert np.array_equal(Creases(skin, points).over(skin, REST, SMILE, covered), skin)
+    found.__dict__["alpha"] = np.ones((found.box[3] - found.box[1], found.box[2] - found.box[0]), np.float32)
+    assert np.array_equal(Creases(skin, points).over(skin, REST, SMILE, found), skin)

@@ -31,13 +31,14 @@ def _drawn(
     much: float,
     name: str = "eyeBlinkLeft",
     detailed: bool = True,
+    chroma: float = 1.0,
 ) -> tuple[np.ndarray, np.ndarray]:
     after = np.zeros(52)
     after[INDEX[name]] = much
     target = moved(landmarks, np.zeros(52), after)
     moving = motion(landmarks, target, image.shape)
     region = carry(image, moving)
-    draw_eyes(region, image, landmarks, target, moving.box[:2], detailed=detailed)
+    draw_eyes(region, image, landmarks, target, moving.box[:2], detailed=detailed, chroma=chroma)
     result = image.copy()
     x0, y0, x1, y1 = moving.box
     result[y0:y1, x0:x1] = region
@@ -52,6 +53,13 @@ def test_a_closed_lid_has_the_colour_of_skin_though_the_brow_above_is_black() ->
     lid = result[int(top) : int(y) - 4, int(x)].astype(float)
     assert len(lid) > 4
     assert np.abs(np.median(lid, 0) - SKIN).max() < 40
+
+
+def test_a_lid_of_a_grey_photo_is_grey() -> None:
+    image, landmarks = _photo()
+    grey = np.repeat(image[..., 1:2], 3, 2)
+    assert not np.ptp(_drawn(grey, landmarks, 1.0, chroma=0.0)[0], 2).any()
+    assert np.ptp(_drawn(grey, landmarks, 1.0)[0], 2).any()
 
 
 def test_an_eye_that_does_not_change_keeps_every_bit() -> None:

@@ -267,12 +267,17 @@ def _change(how: dict[str, Any]) -> Report:
             return filming.change(footage, changed, how["output"], settings, choose, how["audio"], progress)
 
 
-def _calm(photographs: Photographs, person: Resting) -> Sitter:
+def _calm(how: dict[str, Any], photographs: Photographs, person: Resting) -> Sitter:
     from PIL import Image
 
     from mien.face.subject import Subject
+    from mien.types import InputError
 
-    return photographs.pipe.sit(Subject(Image.fromarray(person.image), person.face))
+    try:
+        return photographs.pipe.sit(Subject(Image.fromarray(person.image), person.face))
+    except InputError as error:
+        said = str(error).removeprefix("the photo: ").replace("use a photo", "use a film")
+        raise InputError(f"{how['source']}: in its calmest frame {said}") from error
 
 
 def _retouch(how: dict[str, Any], photographs: Photographs, person: Resting) -> tuple[Retouch, Any]:
@@ -280,7 +285,7 @@ def _retouch(how: dict[str, Any], photographs: Photographs, person: Resting) -> 
     from mien.pipelines.photo_retouch import Retouch
 
     asked = parse(how["expression"])
-    sitter = _calm(photographs, person)
+    sitter = _calm(how, photographs, person)
     wanted = photographs.target(asked).expression
     chosen = {name: how[name] for name in ("strength", "region", "smooth")}
     told = "a picture" if any(part.picture for part in asked.parts) else asked.text
@@ -297,7 +302,7 @@ def _recast(how: dict[str, Any], photographs: Photographs, person: Resting) -> t
     swapper = SwapPipeline(photographs.scorer.analyse)
     with Telling(how["tell"], ("serves better",))():
         (sitter,) = swapper.identity(how["identity"], how["photo_face"])
-    return Recast(sitter, person.rest, _calm(photographs, person), how["smooth"]), {"task": "identity"}
+    return Recast(sitter, person.rest, _calm(how, photographs, person), how["smooth"]), {"task": "identity"}
 
 
 def _live(how: dict[str, Any]) -> Report:

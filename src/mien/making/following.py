@@ -16,6 +16,7 @@ from mien.metrics.scoring import load_scorer
 from mien.pipelines.inputs import FaceChoice, choose_face
 from mien.pipelines.photo_film import Rest, rest_of
 from mien.types import ByteImage, Face, FloatArray, InputError
+from mien.warping.shapes import MOST_TURN
 from mien.warping.target import expressed, reading
 
 WIDEST = 4  # frames with the mouth open, in which teeth are looked for
@@ -53,8 +54,8 @@ def follow(choose: Chooser) -> Tracker:
 
 @dataclass(frozen=True)
 class Resting:
-    """A film's person: their rest; face: their calmest, image: its frame [H, W, 3] uint8; widest: frames in which their
-    lips are farthest apart, and the landmarks [478, 3] px of each."""
+    """A film's person: their rest; face: their calmest that looks ahead, image: its frame [H, W, 3] uint8; widest:
+    frames in which their lips are farthest apart, and the landmarks [478, 3] px of each."""
 
     rest: Rest
     face: Face
@@ -77,6 +78,7 @@ def resting(footage: Footage, choose: Chooser) -> Resting:
         if face is not None:
             faces.append(face)
             moving = float(np.abs(expressed(reading(face.blendshapes, face.landmarks))[:52]).sum())
+            moving += float(np.abs(face.pose[:2]).sum()) / MOST_TURN
             if best is None or moving < best[0]:
                 best = moving, face, shot.image
             gap = float(

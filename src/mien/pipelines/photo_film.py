@@ -241,7 +241,8 @@ class Puppet:
         first, after = after[jaw], after.copy()
         made = parted(moved(mouth.on_line, self.before, after))
         more = first + np.clip((wanted - made) / OPENS, -JAW_REACH, JAW_REACH)
-        after[jaw] = np.clip(more, min(self.before[jaw], first), max(1.0, first))
+        after[jaw] = max(more, min(self.before[jaw], first))
+        after = facelike(after, self.before)
         made = parted(moved(mouth.on_line, self.before, after))
         farther = made - mouth.apart  # which is what shut lips take back
         return after, float(np.clip((made - wanted) / farther, 0, 1)) if farther > 0.1 else 0.0

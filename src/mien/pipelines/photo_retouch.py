@@ -41,8 +41,6 @@ FEELINGS = (
 )
 FELT = np.array([name.startswith(FEELINGS) for name in NAMES])  # shows a feeling, and is not needed to speak
 SLIGHT = 0.6  # units (90 between the outer eye corners): lips less apart are as good as shut
-
-
 LARGEST = 1.25  # of the calm frame's face: how large another person's is kept
 ALIKE = 1.0  # units between the edges of the same teeth
 MOVES = 0.1  # of a coefficient, from which a mouth is drawn anew

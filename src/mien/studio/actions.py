@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,8 @@ import numpy as np
 from PIL import Image
 
 from mien.expressions.spec import Expression
-from mien.face import align
 from mien.face.analyze import analyze
 from mien.face.blendshapes import NAMES
-from mien.face.landmarks import bounding_box
 from mien.face.overlay import draw_faces, strongest
 from mien.face.subject import Subject
 from mien.images import read_image
@@ -29,6 +27,7 @@ from mien.metrics.scoring import load_scorer
 from mien.metrics.words import warning
 from mien.metrics.words import words as in_words
 from mien.pipelines.photo import PhotoPipeline, Sitter
+from mien.pipelines.photo_swap import reduced
 from mien.provenance import COMPOSITE, save_image
 from mien.studio.engine import Engine, Job
 from mien.studio.sessions import File, Session
@@ -66,24 +65,16 @@ class Seat:
 
     @cached_property
     def small(self) -> Sitter:
-        return reduced(self.full, PREVIEW)
+        return within(self.full, PREVIEW)
 
     @cached_property
     def thumb(self) -> Sitter:
-        return reduced(self.full.framed(), THUMB)
+        return within(self.full.framed(), THUMB)
 
 
-def reduced(sitter: Sitter, longest: int) -> Sitter:
+def within(sitter: Sitter, longest: int) -> Sitter:
     """The sitter in a photo of at most `longest` px."""
-    height, width = sitter.image.shape[:2]
-    zoom = min(1.0, longest / max(height, width))
-    size = max(1, round(width * zoom)), max(1, round(height * zoom))
-    image = np.asarray(cv2.resize(sitter.image, size, interpolation=cv2.INTER_AREA), np.uint8)
-    landmarks = align.transform_points(
-        sitter.face.landmarks, np.array([[zoom, 0, 0], [0, zoom, 0]], np.float64)
-    )
-    face = replace(sitter.face, landmarks=landmarks, box=bounding_box(landmarks))
-    return Sitter(image, face, sitter.teeth)
+    return reduced(sitter, min(1.0, longest / max(sitter.image.shape[:2])))
 
 
 class Seated(Swaps):

@@ -8,10 +8,10 @@ from typing import Any
 from mien.making import filming, films, following
 from mien.making.footage import Footage
 from mien.making.wishes import REGIONS, PhotoWish
-from mien.pipelines.photo import STRONGEST
+from mien.pipelines.photo import HIDDEN_MOUTH, STRONGEST
 from mien.pipelines.photo_film import Puppet
 from mien.provenance.film import check_film
-from mien.studio.actions import Seat, Seated, jpeg, reduced, seat
+from mien.studio.actions import Seat, Seated, jpeg, seat, within
 from mien.studio.engine import Cancelled, Engine, Job
 from mien.studio.sessions import File, Session
 from mien.studio.wishes import Fields, Refused, words
@@ -64,7 +64,7 @@ def _driven(maker: Seated, who: Seat, session: Session, fields: Fields, job: Job
     }
 
     def puppet() -> Puppet:
-        return Puppet(reduced(who.full, LONGEST), **chosen)
+        return Puppet(within(who.full, LONGEST), **chosen)
 
     settings = {**maker.settings, **chosen}
     stopped, same = False, ""
@@ -106,7 +106,10 @@ def _driven(maker: Seated, who: Seat, session: Session, fields: Fields, job: Job
         raise Refused("driver", str(error).replace(str(driver.path), driver.name)) from error
     lost = f", {report.faceless} without a face" if report.faceless else ""
     began = "Stopped: the first " if report.stopped else ""
-    return f"{began}{report.frames} frames{lost}, made at {report.speed:.0f} a second{same}"
+    hidden = (
+        f". Note: {HIDDEN_MOUTH}" if maker.wish.region in ("mouth", "all") and who.full.hides_mouth else ""
+    )
+    return f"{began}{report.frames} frames{lost}, made at {report.speed:.0f} a second{same}{hidden}"
 
 
 def _journey(maker: Seated, who: Seat, fields: Fields, job: Job, place: Any) -> str:

@@ -89,7 +89,7 @@ class Line:
         who = actions.seat(self._engine, self._session, wish)
         strength, region = wish.number("strength", 0, STRONGEST, 1), wish.one_of("region", REGIONS)
         pose = wish.given.get("pose") is not False
-        return Mirror(Puppet(actions.reduced(who.full, LONGEST), strength=strength, region=region, pose=pose))
+        return Mirror(Puppet(actions.within(who.full, LONGEST), strength=strength, region=region, pose=pose))
 
     async def frame(self, data: bytes) -> None:
         """A picture of the camera."""

@@ -147,9 +147,10 @@ class Creases:
 
     Args:
         image: [H, W, 3] uint8. landmarks: [478, 3] px of the face.
+        known: of a frame of a film, the creases of another frame, which are laid on all of them.
     """
 
-    def __init__(self, image: ByteImage, landmarks: FloatArray) -> None:
+    def __init__(self, image: ByteImage, landmarks: FloatArray, known: Creases | None = None) -> None:
         points = np.asarray(landmarks, np.float32)[:468, :2]
         self._low = np.maximum(np.floor(points.min(0)).astype(int) - 2, 0)
         high = np.minimum(np.ceil(points.max(0)).astype(int) + 2, image.shape[1::-1])
@@ -157,12 +158,20 @@ class Creases:
         self._points = points - self._low.astype(np.float32)
         self._face = image[self._low[1] : high[1], self._low[0] : high[0]]
         self._found: dict[tuple[Shapes, str], _Part | None] = {}
+        self._textures: dict[tuple[Shapes, str], _Texture] = {}
+        self._known = known if known is not None and known._size.min() >= SMALLEST else None
 
     def over(
-        self, image: ByteImage, before: FloatArray, after: FloatArray, front: Front | None = None
+        self,
+        image: ByteImage,
+        before: FloatArray,
+        after: FloatArray,
+        front: Front | None = None,
+        chroma: float = 1.0,
     ) -> ByteImage:
         """The photo [H, W, 3] uint8, its pixels where they were, with the creases of a face that goes from coefficients
-        `before` to `after` [52]. `front`: what lies in front of the face, and has none."""
+        `before` to `after` [52]. `front`: what lies in front of the face, and has none. chroma: see
+        `mien.warping.tone.Tone`."""
         result = image
         if self._size.min() < SMALLEST:
             return result
@@ -170,8 +179,8 @@ class Creases:
         for shapes in dict.fromkeys(line.shapes for line in LINES):
             for side in SIDES:
                 names = (stem if stem in INDEX else stem + side for stem, _ in shapes)
-                much = sum(
-                    share * change[INDEX[name]] for name, (_, share) in zip(names, shapes, strict=True)
+                much = float(
+                    sum(share * change[INDEX[name]] for name, (_, share) in zip(names, shapes, strict=True))
                 )
                 if abs(much) < FEWEST or (part := self._part(shapes, side)) is None:
                     continue
@@ -182,7 +191,7 @@ class Creases:
                 if front is not None:
                     log *= 1 - front.covers(part.box)
                 shade = cv2.exp(log)
-                red = 1 + RED * (shade - 1)  # of a crease; light beside one has no tint
+                red = shade + (1 - RED) * chroma * (1 - shade)  # of a crease; light beside one has no tint
                 shades = cv2.merge([red if much < 0 else cv2.max(shade, red), shade, shade])
                 result[part.box] = cv2.multiply(result[part.box], shades, dtype=cv2.CV_8U)
         return result
@@ -192,26 +201,35 @@ class Creases:
             self._found[shapes, side] = self._laid(shapes, side)
         return self._found[shapes, side]
 
+    def _texture(self, shapes: Shapes, side: str) -> _Texture:
+        """The lines of a side that these blendshapes fold."""
+        if self._known is not None:
+            return self._known._texture(shapes, side)
+        if (shapes, side) not in self._textures:
+            k = SIDES.index(side)
+            lines = [
+                (line, both[k]) for line, both in zip(LINES, _courses(), strict=True) if line.shapes == shapes
+            ]
+            rows = np.concatenate([course.rows for _, course in lines])
+            columns = np.concatenate([course.columns for _, course in lines])
+            top, left = int(rows.min()), int(columns.min())
+            texels = np.zeros((int(rows.max()) - top + 1, int(columns.max()) - left + 1, 2), np.float32)
+            for line, course in lines:
+                texels[course.rows - top, course.columns - left] += _crease(line, course, self._detail)
+            self._textures[shapes, side] = _Texture(texels, rows, columns, top, left)
+        return self._textures[shapes, side]
+
     def _laid(self, shapes: Shapes, side: str) -> _Part | None:
-        """The lines of a side that these blendshapes fold, on the photo; None: it does not show them."""
-        k = SIDES.index(side)
-        lines = [
-            (line, both[k]) for line, both in zip(LINES, _courses(), strict=True) if line.shapes == shapes
-        ]
-        rows = np.concatenate([course.rows for _, course in lines])
-        columns = np.concatenate([course.columns for _, course in lines])
-        there = self._places[rows // FINE, columns // FINE]
+        """The same on the photo; None: it does not show them."""
+        texture = self._texture(shapes, side)
+        there = self._places[texture.rows // FINE, texture.columns // FINE]
         first = np.clip(np.nanmin(there, 0) - 1, 0, self._size).astype(int)
         last = np.clip(np.nanmax(there, 0) + 2, 0, self._size).astype(int)
         if (last <= first).any():
             return None
-        top, left = int(rows.min()), int(columns.min())
-        texture = np.zeros((int(rows.max()) - top + 1, int(columns.max()) - left + 1, 2), np.float32)
-        for line, course in lines:
-            texture[course.rows - top, course.columns - left] += _crease(line, course, self._detail)
         (x0, y0), (x1, y1) = first, last
         x, y = (FINE * at[y0:y1, x0:x1] - 0.5 for at in self._texels)
-        drawn = cv2.remap(texture, x - left, y - top, cv2.INTER_CUBIC)
+        drawn = cv2.remap(texture.texels, x - texture.left, y - texture.top, cv2.INTER_CUBIC)
         folded, own = (part * _room(self._face[y0:y1, x0:x1]) for part in cv2.split(drawn))
         (x0, y0), (x1, y1) = self._low + first, self._low + last
         return _Part((slice(y0, y1), slice(x0, x1)), folded, own)
@@ -227,6 +245,18 @@ class Creases:
     @cached_property
     def _detail(self) -> FloatArray:
         return _detail(self._face, self._points, self._places)
+
+
+@dataclass(frozen=True)
+class _Texture:
+    """Log-luminance `texels` [h, w, 2] of creases folded by 1, and of own ones, from row `top` and column `left` of the
+    fine texture on; `rows`, `columns` [p] of it that lines go through."""
+
+    texels: FloatArray
+    rows: IndexArray
+    columns: IndexArray
+    top: int
+    left: int
 
 
 @dataclass(frozen=True)

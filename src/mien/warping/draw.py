@@ -52,13 +52,15 @@ def draw(
     moving = _moving(image, mouth, target, skin, turn, front, cells)
     source = mouth.without_line(image, target)
     if cells >= CELLS:
-        source = mouth.creases.over(source, before, after, front)
+        source = mouth.creases.over(source, before, after, front, mouth.colour.chroma)
     region = carry(source, moving)
     x0, y0, x1, y1 = moving.box
     local = skin - [x0, y0, 0]
     carried = region
     region = folds.apply(region, local, folds.ratio(before, after, FOLDS))
-    draw_eyes(region, image, landmarks, target, (x0, y0), mouth.eyes, detailed=cells >= CELLS)
+    draw_eyes(
+        region, image, landmarks, target, (x0, y0), mouth.eyes, cells >= CELLS, chroma=mouth.colour.chroma
+    )
     result = np.array(image)
     result[y0:y1, x0:x1] = region
     inside = mouth.interior(target, detailed=cells >= CELLS)

@@ -55,13 +55,14 @@ def draw_eyes(
     corner: tuple[int, int],
     known: Known | None = None,
     detailed: bool = True,
+    chroma: float = 1.0,
 ) -> None:
     """Draw both eyes into `result` in place: a region of the carried photo whose first pixel is `corner` (x, y).
 
     Args:
         image: the photo [H, W, 3] uint8. landmarks, target: [478, 3] px of the photo, before and after. Where neither
             lids nor irises move against the eye's corners, nothing is drawn. known: of this photo and landmarks.
-        detailed: whether small eyes are drawn larger and then reduced.
+        detailed: whether small eyes are drawn larger and then reduced. chroma: see `mien.warping.tone.Tone`.
     """
     known = known or Known()
     sources = [known(image, eye, frame, landmarks, eye) for eye in EYES]
@@ -80,7 +81,7 @@ def draw_eyes(
         paint = known(image, EYES, painted, image, sources)
         of_eye = partial(known, image, eye)
         ball = of_eye(taken_apart, image, source, landmarks[list(eye[-1]), :2])
-        _draw_eye(result, image, source, goal, ball, turn, corner, detailed, paint, of_eye)
+        _draw_eye(result, image, source, goal, ball, turn, corner, detailed, paint, of_eye, chroma)
 
 
 def kept_open(landmarks: FloatArray, target: FloatArray) -> FloatArray:
@@ -137,6 +138,7 @@ def _draw_eye(
     detailed: bool,
     paint: float,
     known: Callable[..., Any],
+    chroma: float,
 ) -> None:
     before, after = (float((f.lower - f.upper).mean()) for f in (source, goal))
     closing = float(np.clip((before - after) / max(before, NARROW), 0, 1))
@@ -163,7 +165,7 @@ def _draw_eye(
         here = goal.within(np.array([part[1].start, part[0].start]))
         _lay_eyeball(drawn[part], image, source, here, own, aim, zoom, closing, falling)
     if falling > LEFT_AS_IS:
-        draw_lid(drawn, image, source, goal, falling, paint, known)
+        draw_lid(drawn, image, source, goal, falling, paint, known, chroma)
     if fine > 1:
         drawn = np.asarray(cv2.resize(drawn, patch.shape[1::-1], interpolation=cv2.INTER_AREA), np.float32)
     result[box] = np.clip(drawn + 0.5, 0, 255).astype(np.uint8)

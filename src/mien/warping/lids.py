@@ -58,13 +58,14 @@ def draw_lid(
     closing: float,
     paint: float,
     known: Callable[..., Any],
+    chroma: float = 1.0,
 ) -> None:
     """Draw the upper lid of an eye that closes into `patch` [h, w, 3] float32, the carried photo, in place.
 
     Args:
         image: the photo. source: the eye before. goal: after, in the patch's pixels.
         closing: the share of its opening that closes, 0 to 1. paint: as of
-            `painted`. known: as `mien.warping.eyes.Known`, of this eye.
+            `painted`. known: as `mien.warping.eyes.Known`, of this eye. chroma: see `mien.warping.tone.Tone`.
     """
     u, v = goal.grid(*patch.shape[1::-1])
     index = np.clip(u * STEPS, 0, STEPS).astype(np.int32)
@@ -75,7 +76,7 @@ def draw_lid(
     s = (v - fold) / tall  # 0 at the fold, 1 at the edge
     share = float(ramp(closing, LEFT_AS_IS, 0.55))
     skin, combed = _skin(patch, goal, u, v)
-    skin *= REDDER
+    skin *= 1 + np.float32(chroma) * (REDDER - 1)
     own, seen = known(_own_lid, image, source)
     around = brightness(skin)
     light = own.sum(1)[index] / np.maximum(around, 1)

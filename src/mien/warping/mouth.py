@@ -116,7 +116,7 @@ class Mouth:
     @cached_property
     def creases(self) -> Creases:
         """Of the skin round it."""
-        return Creases(self.image, self.landmarks)
+        return Creases(self.image, self.landmarks, self.known.creases if self.known else None)
 
     def __post_init__(self) -> None:
         self.landmarks = np.asarray(self.landmarks, np.float64)
