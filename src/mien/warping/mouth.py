@@ -20,6 +20,7 @@ from mien.warping import tone
 from mien.warping.creases import Creases
 from mien.warping.eyes import Known
 from mien.warping.lips import downward, edges, lip_gap, off_teeth, on_line
+from mien.warping.mesh import OUTER_LOWER_LIP, OUTER_UPPER_LIP
 from mien.warping.mouth_drawn import drawn
 from mien.warping.mouth_shown import Shown, borrowed, shown, uncovered
 from mien.warping.parting import smoothed, unlined
@@ -38,6 +39,7 @@ GUM = 1.2  # units of gum above the upper teeth that a mouth shows at most
 # fades and has gone (a smile keeps its corners' creases); and units that they are apart in the photo from which there
 # is less of it, and none.
 LINE, CREASE = (0.9, (1.0, 5.0), (0.8, 2.5)), (1.7, (6.0, 14.0), (8.0, 16.0))
+AROUND = 6.0  # units round lips that stay, within which what is round them may change
 GAPING = (
     8.0,
     18.0,
@@ -160,6 +162,22 @@ class Mouth:
         other.image = image
         other.__dict__.pop("creases", None)
         return other
+
+    def over(self, image: ByteImage, result: ByteImage) -> None:
+        """Lay lips and what is between them, as in the photo `image`, over `result` [H, W, 3] uint8, in place."""
+        unit = pose(self.landmarks).scale
+        outline = self.landmarks[[*OUTER_UPPER_LIP, *OUTER_LOWER_LIP[::-1]], :2]
+        far = AROUND * unit
+        low = np.floor(outline.min(0) - 2 * far).astype(int).clip(0)
+        high = np.minimum(np.ceil(outline.max(0) + 2 * far).astype(int), image.shape[1::-1])
+        if (high - low).min() < 1:
+            return
+        outside = np.full((high - low)[::-1], 255, np.uint8)
+        cv2.fillPoly(outside, [np.round(outline - low - 0.5).astype(np.int32)], 0)
+        away = cv2.distanceTransform(outside, cv2.DIST_L2, 5) / far
+        share = (1 - smooth(away, 0.3, 1.0))[..., None]
+        part = np.s_[low[1] : high[1], low[0] : high[0]]
+        result[part] = result[part] + share * (image[part].astype(np.float32) - result[part]) + 0.5
 
     def without_line(self, image: ByteImage, target: FloatArray) -> ByteImage:
         """`image`, the photo's, as far as its lips part at `target` [478, 3] px without the dark line between them."""
