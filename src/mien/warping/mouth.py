@@ -22,7 +22,7 @@ from mien.warping.eyes import Known
 from mien.warping.lips import downward, edges, lip_gap, off_teeth, on_line
 from mien.warping.mesh import OUTER_LOWER_LIP, OUTER_UPPER_LIP
 from mien.warping.mouth_drawn import drawn
-from mien.warping.mouth_shown import Shown, borrowed, shown, uncovered
+from mien.warping.mouth_shown import Shown, borrowed, farther, shown, uncovered
 from mien.warping.parting import smoothed, unlined
 from mien.warping.teeth import CROWN, JAW, Teeth, View, jaw_drop, locate_teeth, pose, smooth, view_of
 
@@ -34,6 +34,7 @@ STRIP, SMALL = (
     2.5,
 )  # units of teeth less high than which a photo does not say how they are; more if it is small
 DULLEST = 0.75  # brightness of shown teeth ÷ of drawn ones that these follow at least
+SURE = 0.28  # agreement of shown teeth with drawn ones from which they are taken where a mouth opens farther
 GUM = 1.2  # units of gum above the upper teeth that a mouth shows at most
 # Half of the dark line between shut lips in their middle, and at their corners; units that they part by from which it
 # fades and has gone (a smile keeps its corners' creases); and units that they are apart in the photo from which there
@@ -219,6 +220,8 @@ class Mouth:
         if self.source is not None:  # a strip of teeth makes no whole ones
             shows = uncovered(head, place) if self.known is None else SMILING  # the same throughout a film
             whole = float(smooth(self.source.tall / max(shows, 1.0), 0.55, 0.65))
+            if self.source.fit < SURE and self.teeth is None:  # two rows that pass for one would come apart
+                whole *= 1 - float(smooth(farther(view, jaw, self.source), 1.0, 2.0))
         # a lip that lifts high shows little gum: the place of teeth that are not seen is a guess
         gum = place.edge - CROWN * place.size - float(head[13, 1])
         place = replace(place, edge=place.edge - (1 - whole) * max(gum - GUM, 0.0))

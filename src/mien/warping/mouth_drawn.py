@@ -88,7 +88,7 @@ def drawn(view: View, where: Pose, teeth: Teeth, jaw: float, colour: tone.Tone) 
     cast = _shadow(upper[0][..., 3], view.unit)
     deep = side * (0.5 + 0.5 * smooth(view.from_upper, 0.5, 2.0 + 0.5 * jaw))
     picture = _tongue(picture, x2 - teeth.x, y2, edge, jaw, colour, deep * (1 - 0.5 * cast), lot)
-    behind = 0.86 - (0.3 + 0.2 * float(np.exp(-jaw / 5))) * cast
+    behind = 0.94 - (0.3 + 0.2 * float(np.exp(-jaw / 5))) * cast
     aside = np.abs(x2 - np.float32(teeth.x)) / np.float32(BACK)
     sides = 1 - smooth(aside, 0.8, 1.0)  # the cheeks cover the back ones, and keep the light from them before
     lower = lower[0] * sides[..., None], lower[1] * sides
