@@ -181,7 +181,7 @@ def borrowed(view: View, where: Pose, jaw: float, source: Shown, under: FloatArr
 
     colours, mask = fetch(y - further)
     # what a smile shows below its upper teeth is seldom more than their own rim and a lip
-    stays = 1 - (1 - smooth(source.gap, 22.0, 30.0)) * smooth(away, 0.8, 3.0)
+    stays = 1 - (1 - smooth(source.gap, 22.0, 30.0)) * smooth(away, 0.3, 1.5)
     alpha = stays * mask * smooth(1 - of_skull(y - further), 0.0, 0.5)
     picture = under + alpha[..., None] * (colours - under)
     colours, mask = fetch(y)
