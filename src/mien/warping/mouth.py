@@ -277,7 +277,8 @@ class Mouth:
 
         line = 0.75 * along(points, width)
         # the teeth's last glimpse beside it, a pixel or two wide
-        beside = 0.55 * float(self.toothy) * along(points, width + 1.0)
+        small = float(self.toothy) * (1 - float(smooth(unit, 1.2, 2.2)))
+        beside = 0.55 * small * along(points, width + 1.0)
         x = np.arange(size[1]) + low[0]
         middle, half = 0.5 * (curve[0, 0] + curve[-1, 0]), 0.5 * max(abs(curve[-1, 0] - curve[0, 0]), 1.0)
         beside = beside * (1 - smooth(np.abs(x - middle) / half, 0.45, 0.95))
