@@ -122,3 +122,26 @@ def test_lips_leave_the_line_they_met_on_as_they_part() -> None:
     after[INDEX["jawOpen"]] = 0.8
     wide = moved(line, np.zeros(52), after)
     np.testing.assert_allclose(opened(landmarks, line, wide), wide + landmarks - line)
+
+
+def test_lips_that_are_stretched_grow_thinner() -> None:
+    landmarks, after = face(), np.zeros(52)
+    after[[INDEX["jawOpen"], INDEX["mouthSmileLeft"], INDEX["mouthSmileRight"]]] = 0.8
+    target = moved(landmarks, np.zeros(52), after)
+    for inner, outer in zip((UPPER_LIP, LOWER_LIP), zip(*OUTER, strict=True), strict=True):
+        first, last = (np.abs(p[list(outer), 1] - p[list(inner[1:-1]), 1]).sum() for p in (landmarks, target))
+        long = [
+            np.linalg.norm(np.diff(p[list(inner), :2], axis=0), axis=1).sum() for p in (landmarks, target)
+        ]
+        assert long[1] > 1.1 * long[0]
+        assert LEAST * first < last < 0.95 * first
+
+
+def test_a_squeezed_jaw_line_is_no_tear() -> None:
+    landmarks, after = face(), np.zeros(52)
+    for name in ("mouthSmileLeft", "mouthSmileRight"):
+        after[INDEX[name]] = 1.0
+    smile = moved(landmarks, np.zeros(52), after)
+    assert motion(landmarks, smile, (SIZE, SIZE)).torn is None
+    turned = moved(landmarks, np.zeros(52), np.zeros(52), np.array([15.0, 0, 0]))
+    assert motion(landmarks, turned, (SIZE, SIZE)).torn is not None

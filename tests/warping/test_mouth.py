@@ -8,8 +8,10 @@ import cv2
 import numpy as np
 import pytest
 
+from mien.face.blendshapes import INDEX
 from mien.types import ByteImage, FloatArray
-from mien.warping.mesh import LOWER_LIP, UPPER_LIP
+from mien.warping.draw import draw
+from mien.warping.mesh import LOWER_LIP, OUTER_LOWER_LIP, OUTER_UPPER_LIP, UPPER_LIP
 from mien.warping.mouth import Layer, Mouth
 from mien.warping.teeth import ANCHORS, CROWN, HALF, JAW, _data, locate_teeth, pose, sample, shape_of
 
@@ -330,3 +332,57 @@ def test_a_mouth_at_the_picture_s_edge_is_cut() -> None:
     layer = interior(np.ascontiguousarray(PHOTO[:cut]), REST, OPEN)
     assert layer.top + layer.alpha.shape[0] <= cut
     assert layer.over(np.ascontiguousarray(PHOTO[:cut])).shape == (cut, SIZE, 3)
+
+
+def test_two_rows_of_teeth_are_told_apart_by_the_dark_between_them() -> None:
+    smile = place(head(gap=14.0, jaw=6.0, lift=4.0))
+    photo = picture(smile)
+    lips = np.concatenate([smile[list(UPPER_LIP), :2], smile[list(LOWER_LIP)[::-1], :2]])
+    cv2.fillPoly(photo, [np.round(lips).astype(np.int32)], (215, 205, 190))
+    top = int(smile[13, 1])
+    dark = top + int(8 * UNIT)  # eight units below the upper lip
+    half = int(14 * UNIT)
+    photo[dark - 2 : dark + 3, SIZE // 2 - half : SIZE // 2 + half] = (60, 40, 40)
+    source = Mouth(photo, smile).source
+    assert source is not None
+    edge = pose(smile).project(np.zeros(1), np.full(1, source.teeth.edge), np.full(1, 2.5))[1][0]
+    assert abs(float(edge) - dark) < 1.2 * UNIT
+
+
+def test_pits_beside_a_gape_go_and_beside_shut_lips_stay() -> None:
+    photo = PHOTO.copy()
+    pit = REST[61, :2].astype(int) - [6, 0]
+    cv2.circle(photo, pit.tolist(), 4, (90, 60, 50), -1)
+    mouth = Mouth(photo, REST)
+    there = np.s_[pit[1] - 1 : pit[1] + 2, pit[0] - 1 : pit[0] + 2]
+    gape = mouth.without_line(photo, place(head(gap=26.0, jaw=22.0)))
+    assert photo[there].mean() < 80 and gape[there].mean() > 115
+    assert np.array_equal(gape[: SIZE // 3], photo[: SIZE // 3])
+    assert np.array_equal(mouth.without_line(photo, REST), photo)
+
+
+def test_eyes_and_brows_leave_every_pixel_of_the_mouth() -> None:
+    for landmarks in (REST, SMILE):
+        photo = striped() if landmarks is SMILE else PHOTO
+        after = np.zeros(52)
+        for name in ("eyeBlinkLeft", "eyeBlinkRight", "browDownLeft", "browInnerUp", "eyeSquintRight"):
+            after[INDEX[name]] = 0.8
+        result = draw(photo, landmarks, np.zeros(52), after, Mouth(photo, landmarks)).image
+        outline = landmarks[[*OUTER_UPPER_LIP, *OUTER_LOWER_LIP[::-1]], :2]
+        lips = cv2.fillPoly(np.zeros((SIZE, SIZE), np.uint8), [np.round(outline).astype(np.int32)], 1) > 0
+        assert np.array_equal(result[lips], photo[lips])
+        assert not np.array_equal(result, photo)
+
+
+def test_teeth_are_dark_between_each_other() -> None:
+    u, v = np.meshgrid(np.arange(-2, 2.01, 0.1), np.arange(15, 19, 0.1))
+    light = sample("upper", u, v, 10.0)[0][..., :3].mean((0, 2))
+    assert light[19:22].min() < 0.75 * np.median(light)
+
+
+def test_tongue_and_throat_differ_from_person_to_person() -> None:
+    other = REST.copy()
+    other[[234, 454], 0] += [-30, 30]
+    pictures = [Mouth(PHOTO, rest).interior(OPEN) for rest in (REST, other)]
+    assert np.abs(pictures[0].colour - pictures[1].colour)[pictures[0].alpha > 0.95].mean() > 4
+    assert np.array_equal(pictures[0].colour, Mouth(PHOTO, REST).interior(OPEN).colour)

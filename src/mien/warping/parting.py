@@ -165,7 +165,7 @@ def smoothed(
         near = np.exp(-((np.hypot(off_x, off_y) / (0.5 * reach)) ** 4)) * np.clip(beyond / 1.5, 0, 1)
         here = image[part].astype(np.float32)
         light = here.mean(-1)
-        skin = near * (light > np.median(light[near > 0.5])) if (near > 0.5).any() else near
+        skin = near * (light >= np.median(light[near > 0.5])) if (near > 0.5).any() else near
         weights = np.dstack([here * skin[..., None], skin])
         soft = cv2.GaussianBlur(weights, (0, 0), 2.5 * unit)
         plain = soft[..., :3] / np.maximum(soft[..., 3:], 1e-3)
