@@ -48,6 +48,7 @@ ROWS = (
 )
 OUTSIDES = OUTER_UPPER_LIP, OUTER_LOWER_LIP
 LEAST, LEAST_BAND = 0.55, 0.4  # of a lip's height, and of the height of each band of it, that pressing leaves
+THINNER = 0.5  # a lip's height falls as its length to the power of minus this
 SQUARE = 2.2  # exponent of the superellipse that a wide mouth is at most; 2 is an ellipse
 EVEN = 0.7  # share of what a wide mouth's corners are stretched by more than its middle that is evened out
 ASTRAY, STEPS = (
@@ -331,14 +332,21 @@ def _even_out(landmarks: FloatArray, target: FloatArray, row: list[int], share: 
 
 
 def _keep_height(landmarks: FloatArray, target: FloatArray) -> None:
-    """Let no lip of `target` [478, 3] px lose more of its height than `LEAST` leaves, nor fold, in place."""
+    """Let no lip of `target` [478, 3] px lose more of its height than `LEAST` leaves, nor fold; one that is stretched
+    grows thinner, in place."""
     outward = -downward(landmarks)
     for lip in (0, 1):
         columns = np.array([*(rows[lip] for rows, _ in ROWS), OUTSIDES[lip]])[:, 1:-1]  # inner edge first
         first, last = (np.diff(points[columns, :2] @ outward, axis=0) for points in (landmarks, target))
         first = np.maximum(first, 0)
         bands = np.maximum(last, LEAST_BAND * first)
-        whole = np.maximum(last.sum(0), LEAST * first.sum(0))
+        long = [
+            np.linalg.norm(np.diff(p[[*ROWS[0][0][lip]], :2], axis=0), axis=1).sum()
+            for p in (landmarks, target)
+        ]
+        thin = min(float(long[0] / max(long[1], 1e-6)) ** THINNER, 1.0)
+        most = first.sum(0) if thin < 1 else last.sum(0)
+        whole = np.maximum(np.minimum(last.sum(0), thin * most), LEAST * first.sum(0))
         bands = bands * whole / np.maximum(bands.sum(0), 1e-6)
         target[columns[1:], :2] += (bands - last).cumsum(0)[..., None] * outward
         outward = -outward

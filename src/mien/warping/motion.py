@@ -38,7 +38,7 @@ RINGS = ((1.12, 0.72), (1.3, 0.38), (1.55, 0.12), (1.9, 0.0))
 CELLS = 288  # of the map across the outermost ring
 STILL = 0.03  # px: what moves less keeps every bit
 SQUEEZED = 1.5  # source pixels per result pixel above which the photo is blurred first
-TORN = 2.0  # cells that the sources of two neighbours lie apart, where one hides what is behind it
+TORN = 3.5  # cells that the sources of two neighbours lie apart, where one hides what is behind it; mere squeezing: 3
 BAND = 64  # px
 
 

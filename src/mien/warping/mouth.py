@@ -22,7 +22,7 @@ from mien.warping.eyes import Known
 from mien.warping.lips import downward, edges, lip_gap, off_teeth, on_line
 from mien.warping.mouth_drawn import drawn
 from mien.warping.mouth_shown import Shown, borrowed, shown, uncovered
-from mien.warping.parting import unlined
+from mien.warping.parting import smoothed, unlined
 from mien.warping.teeth import CROWN, JAW, Teeth, View, jaw_drop, locate_teeth, pose, smooth, view_of
 
 THINNEST = 1.5  # px between closing lips that show more than a line
@@ -38,6 +38,10 @@ GUM = 1.2  # units of gum above the upper teeth that a mouth shows at most
 # fades and has gone (a smile keeps its corners' creases); and units that they are apart in the photo from which there
 # is less of it, and none.
 LINE, CREASE = (0.9, (1.0, 5.0), (0.8, 2.5)), (1.7, (6.0, 14.0), (8.0, 16.0))
+GAPING = (
+    8.0,
+    18.0,
+)  # units that lips part by from which skin loses the pits beside their corners, and has none
 FINE, FINEST = (
     2.8,
     4,
@@ -73,18 +77,19 @@ class Layer:
 NOTHING = Layer(np.zeros((0, 0, 3), np.float32), np.zeros((0, 0), np.float32), 0, 0)
 
 
-def opening(view: View, roll: float) -> FloatArray:
+def opening(view: View, roll: float, web: float = 1.0) -> FloatArray:
     """How much of each pixel the inside of the mouth shows [h, w], 0 to 1.
 
-    The lower lip rolls in over `roll` units, and a web of lip rounds the corners, the more the wider the mouth is open.
+    The lower lip rolls in over `roll` units, and a web of lip rounds the corners by a share of `web`, the more the
+    wider the mouth is open.
     """
-    wide = float(smooth(view.gap / max(view.width, 1e-3), 0.25, 0.6))
+    wide = web * float(smooth(view.gap / max(view.width, 1e-3), 0.25, 0.6))
     sides = smooth(np.abs(view.along), 0.55, 0.95) * wide
-    edge, web = (
+    edge, round_off = (
         cv2.GaussianBlur(view.mask, (0, 0), max(units * view.unit, 0.5)).astype(np.float32) / 255
         for units in (0.35, 1.5)
     )
-    inside = smooth(edge, 0.25, 0.8) * (1 - sides * (1 - smooth(web, 0.4, 0.85)))
+    inside = smooth(edge, 0.25, 0.8) * (1 - sides * (1 - smooth(round_off, 0.4, 0.85)))
     rolled = 0.25 + 0.75 * smooth(view.from_lower, 0.0, max(roll, 1.8 / view.unit))
     return np.asarray(inside * rolled, np.float32)
 
@@ -109,6 +114,7 @@ class Mouth:
     on_line: FloatArray = field(init=False)  # the landmarks with shut lips where they meet, see `on_line`
     apart: float = field(init=False)  # the photo's lips, in units
     roll: float = field(init=False)  # units of the lower lip's inner side that the photo has
+    web: float = field(init=False)  # share of a web of lip at the corners: open ones would show through it
     toothy: bool = field(init=False)  # whether the photo shows teeth, be it too few to be of use
     parted: float = field(init=False, default=0.0)  # lips apart, without teeth to be seen, in units
     eyes: Known = field(init=False, default_factory=Known)  # what was measured in the photo's eyes
@@ -124,6 +130,7 @@ class Mouth:
             self.landmarks = off_teeth(self.image, self.landmarks)
         self.on_line = on_line(self.image, self.landmarks)
         self.apart = lip_gap(self.on_line, pose(self.landmarks).scale)
+        self.web = 1 - float(smooth(self.apart, 1.0, 4.0))
         self.roll = 1.3 - 0.8 * float(smooth(self.apart, 0.5, 2.0))
         if self.known is not None:
             self.colour, self.place, self.source = self.known.colour, self.known.place, self.known.source
@@ -162,9 +169,14 @@ class Mouth:
             float(most * smooth(further, *by) * (1 - smooth(self.apart, *until)))
             for most, by, until in (LINE, CREASE)
         )
+        line = np.mean(edges(self.on_line), 0)
+        if (gaping := float(smooth(further, *GAPING))) > 0:
+            across = line[-1] - line[0]
+            across = across / max(float(np.linalg.norm(across)), 1e-6)
+            image = smoothed(image, line[[0, -1]], across, unit, gaping)
         if max(middle, corner) == 0:
             return image
-        return unlined(image, np.mean(edges(self.on_line), 0), downward(self.on_line), unit, middle, corner)
+        return unlined(image, line, downward(self.on_line), unit, middle, corner)
 
     def interior(self, target: FloatArray, detailed: bool = True) -> Layer:
         """What lies between the lips when the landmarks are at `target` [478, 3] px.
@@ -203,7 +215,7 @@ class Mouth:
             closing = smooth(self.apart - view.gap, 0.5, 2.0) * (1 - smooth(view.gap, 0.5, 3.0))
             picture = picture + np.float32(closing) * (0.5 * self.colour.lip - picture)
             further = np.maximum(further, smooth(self.apart - view.gap, 0.5, 2.0))
-        alpha: FloatArray = (opening(view, self.roll) * further).astype(np.float32)
+        alpha: FloatArray = (opening(view, self.roll, self.web) * further).astype(np.float32)
         own = sharp**2 + (_LIP_BLUR * scale) ** 2
         edge = np.sqrt(max(self.colour.blur**2 - own, 0.0)) * fine
         if edge > 0.3:  # lips end as softly as the photo's edges

@@ -169,4 +169,6 @@ def borrowed(view: View, where: Pose, jaw: float, source: Shown, under: FloatArr
     alpha = stays * mask * smooth(1 - of_skull(y - further), 0.0, 0.5)
     picture = under + alpha[..., None] * (colours - under)
     colours, mask = fetch(y)
+    # the dark beside its back teeth belongs to its own corners
+    mask = mask * (1 - (1 - moved) * smooth(np.abs(x - np.float32(teeth.x)), 15.0, 21.0))
     return np.asarray(picture + (mask * of_skull(y))[..., None] * (colours - picture), np.float32)
