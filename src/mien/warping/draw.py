@@ -14,7 +14,7 @@ from mien.warping.front import Front
 from mien.warping.lips import held, opened
 from mien.warping.motion import CELLS, Motion, carry, motion
 from mien.warping.mouth import Mouth
-from mien.warping.shapes import moved
+from mien.warping.shapes import LOWER, moved
 
 FOLDS = 0.8  # strength of the folds
 
@@ -63,8 +63,11 @@ def draw(
     )
     result = np.array(image)
     result[y0:y1, x0:x1] = region
-    inside = mouth.interior(target, detailed=cells >= CELLS)
-    if inside.alpha.size:
+    if (
+        turn is None and shut == 0 and not (after - before)[LOWER].any()
+    ):  # eyes and brows leave a mouth as it is
+        mouth.over(image, result)
+    elif (inside := mouth.interior(target, detailed=cells >= CELLS)).alpha.size:
         result = inside.over(result)
     if front is not None:
         front.before(carried, result[y0:y1, x0:x1], moving)

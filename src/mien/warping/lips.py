@@ -202,8 +202,9 @@ def opened(landmarks: FloatArray, line: FloatArray, target: FloatArray) -> Float
     """`target` [478, 3] px of `line`, which is `on_line` of `landmarks`, with lips that part as far as the landmarks'
     would: shapes and readings are of these."""
     unit = unit_of(landmarks)
-    share = np.clip((lip_gap(target, unit) - OPENED[0]) / (OPENED[1] - OPENED[0]), 0, 1)
-    return np.asarray(target + share * (landmarks - line))
+    gaps = np.array([lip_gap(line, unit), lip_gap(target, unit)])
+    first, last = np.clip((gaps - OPENED[0]) / (OPENED[1] - OPENED[0]), 0, 1)
+    return np.asarray(target + (last - first) * (landmarks - line))
 
 
 def _looks_shut(across: FloatArray, lips: FloatArray, at: FloatArray, half: float) -> float:

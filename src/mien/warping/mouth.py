@@ -20,8 +20,9 @@ from mien.warping import tone
 from mien.warping.creases import Creases
 from mien.warping.eyes import Known
 from mien.warping.lips import downward, edges, lip_gap, off_teeth, on_line
+from mien.warping.mesh import OUTER_LOWER_LIP, OUTER_UPPER_LIP
 from mien.warping.mouth_drawn import drawn
-from mien.warping.mouth_shown import Shown, borrowed, shown, uncovered
+from mien.warping.mouth_shown import Shown, borrowed, farther, shown, uncovered
 from mien.warping.parting import smoothed, unlined
 from mien.warping.teeth import CROWN, JAW, Teeth, View, jaw_drop, locate_teeth, pose, smooth, view_of
 
@@ -33,11 +34,13 @@ STRIP, SMALL = (
     2.5,
 )  # units of teeth less high than which a photo does not say how they are; more if it is small
 DULLEST = 0.75  # brightness of shown teeth ÷ of drawn ones that these follow at least
+SURE = 0.28  # agreement of shown teeth with drawn ones from which they are taken where a mouth opens farther
 GUM = 1.2  # units of gum above the upper teeth that a mouth shows at most
 # Half of the dark line between shut lips in their middle, and at their corners; units that they part by from which it
 # fades and has gone (a smile keeps its corners' creases); and units that they are apart in the photo from which there
 # is less of it, and none.
 LINE, CREASE = (0.9, (1.0, 5.0), (0.8, 2.5)), (1.7, (6.0, 14.0), (8.0, 16.0))
+AROUND = 6.0  # units round lips that stay, within which what is round them may change
 GAPING = (
     8.0,
     18.0,
@@ -161,6 +164,22 @@ class Mouth:
         other.__dict__.pop("creases", None)
         return other
 
+    def over(self, image: ByteImage, result: ByteImage) -> None:
+        """Lay lips and what is between them, as in the photo `image`, over `result` [H, W, 3] uint8, in place."""
+        unit = pose(self.landmarks).scale
+        outline = self.landmarks[[*OUTER_UPPER_LIP, *OUTER_LOWER_LIP[::-1]], :2]
+        far = AROUND * unit
+        low = np.floor(outline.min(0) - 2 * far).astype(int).clip(0)
+        high = np.minimum(np.ceil(outline.max(0) + 2 * far).astype(int), image.shape[1::-1])
+        if (high - low).min() < 1:
+            return
+        outside = np.full((high - low)[::-1], 255, np.uint8)
+        cv2.fillPoly(outside, [np.round(outline - low - 0.5).astype(np.int32)], 0)
+        away = cv2.distanceTransform(outside, cv2.DIST_L2, 5) / far
+        share = (1 - smooth(away, 0.3, 1.0))[..., None]
+        part = np.s_[low[1] : high[1], low[0] : high[0]]
+        result[part] = result[part] + share * (image[part].astype(np.float32) - result[part]) + 0.5
+
     def without_line(self, image: ByteImage, target: FloatArray) -> ByteImage:
         """`image`, the photo's, as far as its lips part at `target` [478, 3] px without the dark line between them."""
         unit = pose(self.on_line).scale
@@ -201,6 +220,8 @@ class Mouth:
         if self.source is not None:  # a strip of teeth makes no whole ones
             shows = uncovered(head, place) if self.known is None else SMILING  # the same throughout a film
             whole = float(smooth(self.source.tall / max(shows, 1.0), 0.55, 0.65))
+            if self.source.fit < SURE and self.teeth is None:  # two rows that pass for one would come apart
+                whole *= 1 - float(smooth(farther(view, jaw, self.source), 1.0, 2.0))
         # a lip that lifts high shows little gum: the place of teeth that are not seen is a guess
         gum = place.edge - CROWN * place.size - float(head[13, 1])
         place = replace(place, edge=place.edge - (1 - whole) * max(gum - GUM, 0.0))

@@ -23,6 +23,7 @@ from mien.warping.teeth import (
 )
 
 BACK = 26.0  # units from the middle of the lower teeth to those that are never seen
+STRIP = 1.0, 6.5  # units between lips, a strip and a row of teeth
 _CAVITY = np.array([46.0, 18.0, 17.0], np.float32)  # RGB in a studio's light
 _PALATE = np.array([84.0, 40.0, 38.0], np.float32)
 _CHEEK = np.array([1.0, 0.84, 0.8], np.float32)  # against the lips
@@ -58,6 +59,11 @@ def drawn(view: View, where: Pose, teeth: Teeth, jaw: float, colour: tone.Tone) 
     x, y, _ = where.on_arch(view.px, view.py, teeth.x, DEPTH)
     x2, y2, z2 = where.on_arch(view.px, view.py, teeth.x, DEPTH + 2.5, 0.8)
     upper = upper_teeth(x, y, teeth, view.unit)
+    # in so narrow a gap teeth lie in the lips' shade, and their light
+    thin = 1 - float(smooth(view.gap, *STRIP))
+    rosy = (colour.lip / max(float(colour.lip.mean()), 1.0)) ** (0.22 * colour.chroma)
+    enamel = upper[0][..., :3] * (1 - upper[1] / np.maximum(upper[0][..., 3], 1e-4))[..., None]
+    upper[0][..., :3] += 0.7 * thin * (enamel.mean(-1, keepdims=True) * rosy - enamel)
     lot = lots(teeth.shape, 8)
     # An open mouth shows some of the lower teeth, and not much of their gum, whatever the chin's landmarks say.
     rest = teeth.edge - OVERBITE
@@ -75,14 +81,14 @@ def drawn(view: View, where: Pose, teeth: Teeth, jaw: float, colour: tone.Tone) 
     lower = lower_teeth(x2, y2, edge, teeth, view.unit)
 
     side = np.exp(float(np.clip(colour.side, -0.5, 0.5)) * 0.5 * np.clip(view.along, -1, 1))
-    light = lip_shade(view) * side * (1 - 0.4 * round_lips)
+    light = lip_shade(view) * side * (1 - 0.4 * round_lips) * (1 - 0.2 * thin)
 
     picture = _cavity(view, colour, jaw, lot) * side[..., None]
     # upper teeth and lip keep the light from what lies behind and below them
     cast = _shadow(upper[0][..., 3], view.unit)
     deep = side * (0.5 + 0.5 * smooth(view.from_upper, 0.5, 2.0 + 0.5 * jaw))
     picture = _tongue(picture, x2 - teeth.x, y2, edge, jaw, colour, deep * (1 - 0.5 * cast), lot)
-    behind = 0.86 - (0.3 + 0.2 * float(np.exp(-jaw / 5))) * cast
+    behind = 0.94 - (0.3 + 0.2 * float(np.exp(-jaw / 5))) * cast
     aside = np.abs(x2 - np.float32(teeth.x)) / np.float32(BACK)
     sides = 1 - smooth(aside, 0.8, 1.0)  # the cheeks cover the back ones, and keep the light from them before
     lower = lower[0] * sides[..., None], lower[1] * sides
