@@ -143,7 +143,7 @@ def _draw_eye(
     before, after = (float((f.lower - f.upper).mean()) for f in (source, goal))
     closing = float(np.clip((before - after) / max(before, NARROW), 0, 1))
     falling = float(np.clip(1.5 * (goal.upper - source.upper).mean() / max(before, NARROW), 0, closing))
-    shut = float(np.clip((closing - 0.6) / 0.3, 0, 1))
+    shut = float(ramp(closing, 0.5, 0.9))
     goal = replace(goal, upper=goal.upper + shut * (shut_line(goal.lower) - goal.upper))
     # Half-shut eyes look out below the lid.
     aim = own.centre + turn

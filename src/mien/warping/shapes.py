@@ -24,6 +24,7 @@ from mien.warping.mesh import (
     RIGHT_LOWER_LID,
     RIGHT_UPPER_LID,
     STEADY,
+    IndexArray,
 )
 
 LOWER = np.array(
@@ -34,6 +35,7 @@ SHUT = 0.25  # share of the model's opening below which an eye counts as shut
 MOST_TURN = 15.0  # degrees
 PIVOT = np.array([0.0, 0.6, 3.0])  # what a head turns about, cm
 CORNERS = 0.3  # share of the model's motion that the corners of the eyes take part in: bone holds them
+HELD = 0.25  # of an eye's width: so far from its corners bone holds the skin with them
 SLIT = 0.12  # of its opening: an eye is not left open by less
 ALIKE = 0.25  # eyes whose openings would differ by less open alike: nobody means to wink by half
 WIDEST = 1.2  # times its own opening: an eye opens no further
@@ -110,9 +112,14 @@ def moved(
     at_first = neutral + np.tensordot(before, offsets, 1)
     at_last = neutral + np.tensordot(after, offsets, 1)
     shares = _openings(at_first, at_last)
+    beside = _beside()
     for (upper, lower, _), share in zip(LIDS, shares, strict=True):
         up, low, corners = list(upper[1:-1]), list(lower[1:-1]), [upper[0], upper[-1]]
         too_far = (1 - CORNERS) * (target[corners] - landmarks[corners])
+        wide = np.linalg.norm(np.diff(landmarks[corners, :2], axis=0))
+        for corner, less in zip(corners, too_far, strict=True):
+            away = np.linalg.norm(landmarks[beside, :2] - landmarks[corner, :2], axis=1)
+            target[beside] -= np.exp(-((away / (HELD * wide)) ** 2))[:, None] * less
         target[corners] -= too_far
         target[low] -= too_far.mean(0)
         # The lower lid goes where the model says, but no more than a third of the way; the upper lid closes the rest.
@@ -129,6 +136,12 @@ def moved(
         centre = pose.shift + pose.to_photo(PIVOT)
         target = centre + (target - centre) @ _turning(np.clip(turn, -MOST_TURN, MOST_TURN)).T
     return target
+
+
+@lru_cache(maxsize=1)
+def _beside() -> IndexArray:
+    """The landmarks of the mesh that are no lid's."""
+    return np.setdiff1d(np.arange(468), [k for upper, lower, _ in LIDS for k in (*upper, *lower)])
 
 
 def _openings(first: FloatArray, last: FloatArray) -> FloatArray:
