@@ -35,7 +35,17 @@ from mien.types import ByteImage, Face, FloatArray
 from mien.warping.draw import draw
 from mien.warping.lips import PARTING, RESTING, lip_gap
 from mien.warping.shapes import MOST_TURN, moved
-from mien.warping.target import LMS_WEIGHT, REACH, Solver, at_rest, believed, clipped, expressed, heard, reading
+from mien.warping.target import (
+    LMS_WEIGHT,
+    REACH,
+    Solver,
+    at_rest,
+    believed,
+    clipped,
+    expressed,
+    heard,
+    reading,
+)
 
 TRIED = 0.8  # of a coefficient, when its answer is measured
 LIPS = np.array([not name.startswith(("eye", "brow", "jaw")) for name in NAMES])
