@@ -20,6 +20,7 @@ from mien.warping.mesh import LOWER_LIP, OVAL, STEADY, UPPER_LIP
 from mien.warping.motion import Motion, carry, motion, sample
 from mien.warping.shapes import similarity_3d
 from mien.warping.steady import Steady
+from mien.warping.symmetry import completed
 
 SMALL = 140.0  # px across the face of the copies in which mask and light are sought
 FOREHEAD = 0.3  # share of the new face's shape that the top of the forehead gets: the hair stays
@@ -70,7 +71,7 @@ def swap(
         moving = front.eased(moving)
     back = carry(image, moving)
     from_theirs = motion(landmarks, target, image.shape, source=theirs)
-    face = sample(identity, from_theirs)
+    face = completed(sample(identity, from_theirs), identity, theirs, landmarks, target, image.shape)
     bare = np.ones(back.shape[:2], np.float32)
     if front is not None:
         bare -= _carried(front.cover(), moving)
