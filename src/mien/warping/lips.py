@@ -25,7 +25,10 @@ HOLD, HELD = (
     0.2,
     2.5,
 )  # of a lip's height, how far inside it the edge of one is held that parts or closes by units
-CLOSING = 1.3  # the same in units, at least, of lips that close over teeth
+CLOSING = (
+    1.3  # the same in units, at least, of lips that close over teeth; twice as much if by `WIDELY` units
+)
+WIDELY = 12.0
 INNER = tuple(zip(UPPER_LIP[1:-1], LOWER_LIP[1:-1], strict=True))
 OUTER = tuple(zip(OUTER_UPPER_LIP[1:-1], OUTER_LOWER_LIP[1:-1], strict=True))
 # from the lips' inner edges outward, and the share that each goes along with them
@@ -360,11 +363,12 @@ def held(landmarks: FloatArray, target: FloatArray) -> FloatArray:
     must the dark line between shut lips stay with one of them.
     """
     result = landmarks.copy()
-    apart = HELD * unit_of(landmarks)
+    unit = unit_of(landmarks)
+    apart = HELD * unit
     for (top, bottom), (above, below) in zip(INNER, OUTER, strict=True):
         first, last = (float(np.linalg.norm((p[bottom] - p[top])[:2])) for p in (landmarks, target))
         much = min(abs(last - first) / apart, 1.0)
-        least = CLOSING * apart / HELD * (first > last)
+        least = unit * CLOSING * (1 + np.clip((first - last) / unit / WIDELY, 0, 1)) * (first > last)
         for edge, outer in ((top, above), (bottom, below)):
             lip = landmarks[outer] - landmarks[edge]
             share = max(HOLD, min(least / max(float(np.linalg.norm(lip[:2])), 1e-6), 0.45))

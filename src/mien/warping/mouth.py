@@ -189,9 +189,13 @@ class Mouth:
             for most, by, until in (LINE, CREASE)
         )
         line = np.mean(edges(self.on_line), 0)
-        if (gaping := float(smooth(further, *GAPING))) > 0:
-            across = line[-1] - line[0]
-            across = across / max(float(np.linalg.norm(across)), 1e-6)
+        across = line[-1] - line[0]
+        wide = float(np.linalg.norm(across))
+        # an open mouth that grows narrower leaves its own dark beside its corners
+        left = (wide - float(np.linalg.norm(np.subtract(*target[[308, 78], :2])))) / unit
+        left = float(smooth(left, 1.0, 4.0) * smooth(self.apart, 2.0, 5.0))
+        if (gaping := max(float(smooth(further, *GAPING)), left)) > 0:
+            across = across / max(wide, 1e-6)
             image = smoothed(image, line[[0, -1]], across, unit, gaping)
         if max(middle, corner) == 0:
             return image
@@ -263,9 +267,21 @@ class Mouth:
         high = np.minimum(np.ceil(curve.max(0) + 3 * width).astype(int), [length, height])
         if share == 0 or (high - low).min() < 1:
             return NOTHING
-        mask = np.zeros((high[1] - low[1], high[0] - low[0]), np.uint8)
+        size = high[1] - low[1], high[0] - low[0]
         points = np.round((curve - low - 0.5) * 16).astype(np.int32)
-        cv2.polylines(mask, [points], False, 255, max(1, round(width)), cv2.LINE_AA, 4)
-        alpha = 0.75 * share * cv2.GaussianBlur(mask, (0, 0), 0.4 * width).astype(np.float32) / 255
-        colour = np.broadcast_to((0.5 * self.colour.lip).astype(np.float32), (*mask.shape, 3))
-        return Layer(colour, alpha, int(low[0]), int(low[1]))
+
+        def along(points: FloatArray, wide: float) -> FloatArray:
+            mask = np.zeros(size, np.uint8)
+            cv2.polylines(mask, [points], False, 255, max(1, round(wide)), cv2.LINE_AA, 4)
+            return share * cv2.GaussianBlur(mask, (0, 0), 0.4 * width).astype(np.float32) / 255
+
+        line = 0.75 * along(points, width)
+        # the teeth's last glimpse beside it, a pixel or two wide
+        beside = 0.7 * float(self.toothy) * along(points, width + 1.0)
+        x = np.arange(size[1]) + low[0]
+        middle, half = 0.5 * (curve[0, 0] + curve[-1, 0]), 0.5 * max(abs(curve[-1, 0] - curve[0, 0]), 1.0)
+        beside = beside * (1 - smooth(np.abs(x - middle) / half, 0.45, 0.95))
+        alpha = 1 - (1 - line) * (1 - beside)
+        dark = (line / np.maximum(alpha, 1e-6))[..., None]
+        colour = (0.66 - 0.16 * dark) * self.colour.lip
+        return Layer(np.asarray(colour, np.float32), alpha, int(low[0]), int(low[1]))

@@ -95,7 +95,7 @@ def shown(image: ByteImage, landmarks: FloatArray, colour: tone.Tone) -> Shown |
     hue = np.clip(hue / max(float(hue.mean()), 1e-3), 0.85, 1.15).astype(np.float32)
     jaw = jaw_drop(float(where.head(landmarks)[list(JAW), 1].mean()) - teeth.jaw)
     here = Pose(where.scale, where.turn, where.shift - [view.left, view.top, 0])
-    clear = mask * smooth(view.from_lower, 1.0, 2.0) * smooth(view.from_upper, 0.3, 1.2)
+    clear = mask * smooth(view.from_lower, 1.0, 3.0) * smooth(view.from_upper, 0.3, 1.2)
     if pale:  # what is as red as lips is the lower one
         lip = smooth((_red(crop) - reds[0]) / (reds[1] - reds[0]), 0.25, 0.5)
         clear = clear * (1 - lip * (1 - smooth(view.from_lower, 3.0, 5.0)))
@@ -186,5 +186,5 @@ def borrowed(view: View, where: Pose, jaw: float, source: Shown, under: FloatArr
     picture = under + alpha[..., None] * (colours - under)
     colours, mask = fetch(y)
     # the dark beside its back teeth belongs to its own corners
-    mask = mask * (1 - (1 - moved) * smooth(np.abs(x - np.float32(teeth.x)), 15.0, 21.0))
+    mask = mask * (1 - (1 - moved) * smooth(np.abs(x - np.float32(teeth.x)), 18.0, 24.0))
     return np.asarray(picture + (mask * of_skull(y))[..., None] * (colours - picture), np.float32)
