@@ -17,6 +17,7 @@ from mien.warping.mesh import IndexArray
 SURE = 45.0  # px of an eye's width from which its iris is seen well
 HANGING = 0.03  # of the eye's width: lashes that hang into it from the upper lid
 NOISE = 5.0  # grey levels: what is more is texture of skin
+WHITE = 0.85  # of the brightness of the skin below, that the white of an eye has at least
 GLINT = 32.0  # px of an iris' radius, at least, in a picture of what a cornea reflects
 
 
@@ -141,18 +142,19 @@ def _white(
     """The eyeball without its iris [h, w, 3]: what was seen of it, continued; lashes and skin are not taken for it."""
     seen, depth = sample(image, *source.to_photo(u, v)), _inside(source, u, v)
     away = np.hypot(u - centre[0], v - centre[1]) / radius
-    away -= 1 / (radius * source.width)  # a pixel's blur
+    away -= 1.6 / (radius * source.width)  # blur, and doubt where it is
     within = (u > 0.02) & (u < 0.98)
     bright = seen.sum(2)
     known = ramp(away, 1.18, 1.3) * ramp(depth, 0.03, 0.06) * within
     sure = known > 0.5
-    if not sure.any():  # an eye that is all but shut
-        return seen
+    if not sure.any():  # an eye that shows none
+        return _fair(np.zeros_like(seen), np.zeros_like(known), image, source)
     pale = (seen[..., 1] + seen[..., 2]) / (seen[..., 0] + 1)
     known *= 0.02 + ramp(bright / np.percentile(bright[sure], 80), 0.6, 0.8) * (
         0.1 + ramp(pale, *np.percentile(pale[sure], (35, 75)) + np.array([0, 1e-3]))
     )
     smooth = filled(seen, known)
+    smooth = _fair(smooth, known, image, source)
     smooth *= (1 - 0.12 * (2 * np.clip(u, 0, 1) - 1) ** 2)[..., None]
     index = np.clip(u * STEPS, 0, STEPS).astype(np.int32)
     skin = sample(image, *source.to_photo(u, source.lower[index] + 0.15 + np.abs(source.upper[index] - v)))
@@ -164,6 +166,22 @@ def _white(
     corner = np.maximum(ramp(0.2 - u, 0, 0.08), ramp(u - 0.8, 0, 0.08))
     share = ramp(away, 1.08, 1.25) * ramp(depth, 0.0, 0.05) * within * np.maximum(alike, corner)
     return np.asarray(smooth + share[..., None] * (seen - smooth), np.float32)
+
+
+def _fair(white: FloatArray, known: FloatArray, image: ByteImage, source: Frame) -> FloatArray:
+    """`white` [h, w, 3], as far as it is `known` [h, w], no darker than eyes are beside skin, nor browner where it was:
+    small eyes show lids and lashes where larger ones show white."""
+    u, v = np.meshgrid(np.linspace(0.2, 0.8, 24), np.linspace(0.12, 0.25, 5))
+    index = (u * STEPS).astype(np.int32)
+    skin = np.median(sample(image, *source.to_photo(u, source.lower[index] + v)).reshape(-1, 3), axis=0)
+    least = WHITE * float(skin.mean())
+    if not known.any():
+        return white + np.asarray(least * (0.75 + 0.25 * skin / max(float(skin.mean()), 1.0)), np.float32)
+    mean = (known[..., None] * white).sum((0, 1)) / float(known.sum())
+    bright = max(float(mean.mean()), 1.0)
+    gain = float(np.clip(least / bright, 1, 2))
+    grey = white.mean(2, keepdims=True) * (0.75 + 0.25 * mean / bright)
+    return np.asarray(gain * (white + float(ramp(gain, 1.0, 1.2)) * (grey - white)), np.float32)
 
 
 def _light(image: ByteImage, source: Frame, centre: FloatArray, radius: float) -> Sheet:
@@ -199,7 +217,7 @@ def _circle(image: ByteImage, source: Frame, centre: FloatArray, radius: float) 
     open_ = ramp(np.minimum(grid_v - source.upper[index], source.lower[index] - grid_v), -0.02, 0.03)
     angles = np.radians(np.concatenate([np.arange(-30, 61, 9), np.arange(120, 211, 9)]))
     ways = np.stack([np.cos(angles), np.sin(angles)], 1)
-    steps = np.linspace(-0.44, 0.44, 9)
+    steps = np.linspace(-0.33, 0.33, 9)
     tries = np.stack(np.meshgrid(steps, steps, np.linspace(0.82, 1.3, 7), indexing="ij"), -1).reshape(-1, 3)
     middles = centre + radius * tries[:, :2]
 
@@ -212,8 +230,8 @@ def _circle(image: ByteImage, source: Frame, centre: FloatArray, radius: float) 
     rise = (grey.ravel()[outer] - grey.ravel()[inner]) * open_.ravel()[outer]
     sides = rise.reshape(len(rise), 2, -1).mean(2)  # of right and left
     score = sides.mean(1) + 2 * sides.min(1)
-    doubt = 0.4 * max(1.0, SURE / source.width) ** 2
-    score -= doubt * ((tries**2)[:, :2].sum(1) + (tries[:, 2] - 1) ** 2) * np.abs(score).max()
+    doubt = 2.5 * max(1.0, SURE / source.width) ** 2
+    score -= doubt * ((tries**2)[:, :2].sum(1) + 3 * (tries[:, 2] - 1) ** 2) * np.abs(score).max()
     best = int(score.argmax())
     return middles[best], radius * float(tries[best, 2])
 

@@ -143,7 +143,7 @@ def _draw_eye(
     before, after = (float((f.lower - f.upper).mean()) for f in (source, goal))
     closing = float(np.clip((before - after) / max(before, NARROW), 0, 1))
     falling = float(np.clip(1.5 * (goal.upper - source.upper).mean() / max(before, NARROW), 0, closing))
-    shut = float(ramp(closing, 0.5, 0.9))
+    shut = float(ramp(closing, 0.5, 0.75))
     goal = replace(goal, upper=goal.upper + shut * (shut_line(goal.lower) - goal.upper))
     # Half-shut eyes look out below the lid.
     aim = own.centre + turn
@@ -201,7 +201,7 @@ def _lay_eyeball(
         _without_iris(patch, goal, u, v - lower, own)
     at = 0.5 + (u - 0.5) * zoom, v * zoom
     ball = eyeball(image, source, own, aim * zoom + [0.5 - 0.5 * zoom, 0], *at, upper * zoom)
-    shade = (0.5 * closing + 0.2 * float(ramp(turned, 0.02, 0.1))) * np.exp(-np.maximum(v - upper, 0) / 0.08)
+    shade = (0.4 * closing + 0.15 * float(ramp(turned, 0.02, 0.1))) * np.exp(-np.maximum(v - upper, 0) / 0.08)
     patch += inside[..., None] * (ball * (1 - shade)[..., None] - patch)
 
 
