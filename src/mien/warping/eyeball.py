@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from mien.types import ByteImage, FloatArray
-from mien.warping.eye_frame import STEPS, Frame, filled, ramp, sample
+from mien.warping.eye_frame import STEPS, Frame, brightness, filled, ramp, sample
 from mien.warping.mesh import IndexArray
 
 SURE = 45.0  # px of an eye's width from which its iris is seen well
@@ -110,7 +110,13 @@ def _grid(left: float, top: float, wide: float, tall: float, cells: float) -> tu
 def _inside(source: Frame, u: FloatArray, v: FloatArray) -> FloatArray:
     """How far within the opening (u, v) lie, of the eye's width, less what lashes hang into it."""
     index = np.clip(u * STEPS, 0, STEPS).astype(np.int32)
-    return np.asarray(np.minimum(v - source.upper[index] - HANGING, source.lower[index] - v))
+    upper, lower = (curve.astype(np.float32)[index] for curve in source.lids)
+    return np.asarray(np.minimum(v - upper - HANGING, lower - v))
+
+
+def _away(u: FloatArray, v: FloatArray, centre: FloatArray) -> FloatArray:
+    """How far (u, v) lie from an iris' centre."""
+    return np.asarray(np.hypot(u - float(centre[0]), v - float(centre[1])))
 
 
 def _disc(
@@ -123,13 +129,13 @@ def _disc(
     v: FloatArray,
 ) -> FloatArray:
     """The iris [h, w, 3] without its `light`; what lids hide is as it is beside the pupil, as far from it."""
-    far = np.hypot(u - centre[0], v - centre[1]) / radius
+    far = _away(u, v, centre) / radius
     disc = sample(image, *source.to_photo(u, v)) - light.at(u, v)
     sides = [
         sample(image, *source.to_photo(centre[0] + side * radius * far, np.full_like(v, centre[1])))
         for side in (-1, 1)
     ]
-    right = np.clip(0.5 + 0.5 * (u - centre[0]) / radius, 0, 1)[..., None]
+    right = np.clip(0.5 + 0.5 * (u - float(centre[0])) / radius, 0, 1)[..., None]
     round_ = sides[0] + right * (sides[1] - sides[0])
     skin = ramp(disc.sum(2) / (round_.sum(2) + 24), 1.3, 1.6) * ramp(far, 0.45, 0.6)
     hidden = np.maximum(ramp(0.05 - _inside(source, u, v), 0, 0.03), skin)
@@ -141,16 +147,16 @@ def _white(
 ) -> FloatArray:
     """The eyeball without its iris [h, w, 3]: what was seen of it, continued; lashes and skin are not taken for it."""
     seen, depth = sample(image, *source.to_photo(u, v)), _inside(source, u, v)
-    away = np.hypot(u - centre[0], v - centre[1]) / radius
+    away = _away(u, v, centre) / radius
     away -= 1.6 / (radius * source.width)  # blur, and doubt where it is
     within = (u > 0.02) & (u < 0.98)
-    bright = seen.sum(2)
+    bright = brightness(seen)
     known = ramp(away, 1.18, 1.3) * ramp(depth, 0.03, 0.06) * within
     sure = known > 0.5
     if not sure.any():  # an eye that shows none
         return _fair(np.zeros_like(seen), np.zeros_like(known), image, source)
     pale = (seen[..., 1] + seen[..., 2]) / (seen[..., 0] + 1)
-    known *= 0.02 + ramp(bright / np.percentile(bright[sure], 80), 0.6, 0.8) * (
+    known *= 0.02 + ramp(bright / float(np.percentile(bright[sure], 80)), 0.6, 0.8) * (
         0.1 + ramp(pale, *np.percentile(pale[sure], (35, 75)) + np.array([0, 1e-3]))
     )
     smooth = filled(seen, known)
@@ -160,7 +166,7 @@ def _white(
     skin = sample(image, *source.to_photo(u, source.lower[index] + 0.15 + np.abs(source.upper[index] - v)))
     noise = skin - cv2.GaussianBlur(skin, (0, 0), max(0.02 * len(u), 1.0))
     smooth += np.clip(noise, -NOISE, NOISE)
-    ratio = bright / np.maximum(smooth.sum(2), 1)
+    ratio = bright / np.maximum(brightness(smooth), 1)
     strict = 0.15 * ramp(1.7 - away, 0, 0.4)  # the iris' soft edge
     alike = ramp(ratio - strict, 0.6, 0.8) * ramp(1.3 - ratio, 0, 0.12)
     corner = np.maximum(ramp(0.2 - u, 0, 0.08), ramp(u - 0.8, 0, 0.08))
@@ -177,10 +183,10 @@ def _fair(white: FloatArray, known: FloatArray, image: ByteImage, source: Frame)
     least = WHITE * float(skin.mean())
     if not known.any():
         return white + np.asarray(least * (0.75 + 0.25 * skin / max(float(skin.mean()), 1.0)), np.float32)
-    mean = (known[..., None] * white).sum((0, 1)) / float(known.sum())
+    mean = np.einsum("hw,hwc->c", known, white) / float(known.sum())
     bright = max(float(mean.mean()), 1.0)
     gain = float(np.clip(least / bright, 1, 2))
-    grey = white.mean(2, keepdims=True) * (0.75 + 0.25 * mean / bright)
+    grey = (brightness(white) / 3)[..., None] * np.asarray(0.75 + 0.25 * mean / bright, np.float32)
     return np.asarray(gain * (white + float(ramp(gain, 1.0, 1.2)) * (grey - white)), np.float32)
 
 
@@ -193,7 +199,7 @@ def _light(image: ByteImage, source: Frame, centre: FloatArray, radius: float) -
     wide = 2 * round(0.4 * cells * radius) + 1
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (wide, wide))
     light = np.asarray(cv2.morphologyEx(seen, cv2.MORPH_TOPHAT, kernel), np.float32)
-    far = np.hypot(u - centre[0], v - centre[1]) / radius
+    far = _away(u, v, centre) / radius
     dark = float(np.median(seen[far < 0.8].mean(1)))
     share = ramp(light.mean(2), 0.25 * (255 - dark), 0.4 * (255 - dark)) * ramp(0.95 - far, 0, 0.2)
     near = 2 * round(0.06 * cells * radius) + 1
