@@ -160,7 +160,7 @@ def filled(image: FloatArray, known: FloatArray) -> FloatArray:
 
 
 def blurred(image: FloatArray, sigma: float) -> FloatArray:
-    """`image` [h, w, ...] float32 blurred by `sigma` px: a wide blur of a smaller copy, which looks alike and is fast."""
+    """`image` [h, w, ...] float32 blurred by `sigma` px; a wide blur is a smaller copy's, which is faster."""
     height, width = image.shape[:2]
     shrink = int(sigma / 2)
     if min(height, width) < 4 * shrink or shrink < 2:
