@@ -23,6 +23,7 @@ import numpy as np
 from mien.face.blendshapes import INDEX
 from mien.types import ByteImage, FloatArray
 from mien.warping import folds
+from mien.warping.eye_frame import blurred
 from mien.warping.folds import SIZE
 from mien.warping.front import Front
 from mien.warping.mesh import IndexArray
@@ -229,7 +230,7 @@ class Creases:
             return None
         (x0, y0), (x1, y1) = first, last
         x, y = (FINE * at[y0:y1, x0:x1] - 0.5 for at in self._texels)
-        drawn = cv2.remap(texture.texels, x - texture.left, y - texture.top, cv2.INTER_CUBIC)
+        drawn = cv2.remap(texture.texels, x - texture.left, y - texture.top, cv2.INTER_LINEAR)
         folded, own = (part * _room(self._face[y0:y1, x0:x1]) for part in cv2.split(drawn))
         (x0, y0), (x1, y1) = self._low + first, self._low + last
         return _Part((slice(y0, y1), slice(x0, x1)), folded, own)
@@ -288,7 +289,7 @@ def _detail(face: ByteImage, points: FloatArray, places: FloatArray) -> FloatArr
         known *= np.float32(zoom)
     x, y = (cv2.resize(part, (FINE * SIZE, FINE * SIZE)) - 0.5 for part in cv2.split(known))
     log = LOG[cv2.remap(grey, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)]
-    fine, *broad = (cv2.GaussianBlur(log, (0, 0), FINE * sigma) for sigma in (FINEST, *BANDS))
+    fine, *broad = (blurred(log, FINE * sigma) for sigma in (FINEST, *BANDS))
     return np.stack([fine - part for part in broad], 2)
 
 

@@ -32,7 +32,7 @@ from mien.warping.mesh import (
     RIGHT_UPPER_LID,
     UPPER_LIP,
 )
-from mien.warping.shapes import head, pose_of
+from mien.warping.shapes import beheld, head, pose_of
 
 IndexArray = NDArray[np.integer]
 SIZE = 192
@@ -94,7 +94,8 @@ def slid(landmarks: FloatArray, before: FloatArray, after: FloatArray) -> FloatA
     smile = change[INDEX["mouthSmileRight"]] + left * (
         change[INDEX["mouthSmileLeft"]] - change[INDEX["mouthSmileRight"]]
     )
-    return pose_of(landmarks).to_photo(_model().slide * smile)
+    pose = pose_of(landmarks)
+    return beheld(pose.to_photo(_model().slide * smile), landmarks, pose)
 
 
 def ratio(before: FloatArray, after: FloatArray, strength: float = 0.7) -> FloatArray:

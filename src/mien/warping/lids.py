@@ -91,7 +91,9 @@ def draw_lid(
     # What is far darker is lashes and shade; in the dark, colours are noise.
     trust = seen[index] * ramp(s, 0, 0.3) * ramp(light, 0.5, 0.8) * ramp(around, 105, 240)
     lid = skin + trust[..., None] * (own - skin)
-    lined = 1 - _lines(out, s, v - fold, soft)[..., None] * np.array([0.8, 1, 1], np.float32)
+    redder = np.array([1 - 0.2 * chroma, 1, 1], np.float32)
+    redder = np.array([1 - 0.2 * chroma, 1, 1], np.float32)
+    lined = 1 - _lines(out, s, v - fold, soft)[..., None] * redder
     shaded = lid * grain * lined * _shade(out, s, edge - v, paint)[..., None]
     skin *= grain
     over = 0.01 + float(ramp(closing, 0.75, 0.9)) * (np.maximum(lower - edge, 0) + 0.05)
@@ -107,9 +109,8 @@ def draw_lid(
     # Old lashes reach beyond the corner, where no fold need stay, and over the fold.
     beside = ramp(out, -0.36, -0.2) * ramp(0.45 - out, 0, 0.2) * ramp(v - fold, -0.1, 0.0)
     low = 0.04 + 0.16 * float(ramp(closing, 0.5, 0.9)) * ramp(0.3 - out, 0, 0.2)
-    beside *= ramp(low - below, -0.06, 0.06) * (
-        1 - 0.8 * paint * ramp(0.05 - out, 0, 0.1) * ramp(0.06 - below, 0, 0.05)
-    )
+    wing = 0.8 * paint * ramp(0.05 - out, 0, 0.1) * ramp(0.06 - np.abs(below + 0.02), 0, 0.05)
+    beside *= ramp(low - below, -0.06, 0.06) * (1 - wing)
     room = np.minimum(0.14, 0.6 * gap)
     above = ramp((v - fold) / room, -1, -0.6) * ramp(edge - v, 0.03, 0.08)
     above *= ramp(out, -0.1, 0.1) * ramp(1.1 - out, 0, 0.2) * ramp(gap, 0.06, 0.11)  # brows are no lashes
