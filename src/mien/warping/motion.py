@@ -173,8 +173,9 @@ def motion(
     area = edges[:, 0, 0] * edges[:, 1, 1] - edges[:, 0, 1] * edges[:, 1, 0]
     shift = (before - after)[cut]  # [m, 3, 2]: linear in each triangle
     flat = np.abs(area) < 1e-6
-    inverse = np.linalg.inv(np.where(flat[:, None, None], np.eye(2), edges))  # [m, 2, 2]
-    slope = inverse @ (shift[:, 1:] - shift[:, :1])  # change of shift per cell in x, in y
+    (x1st, y1st), (x2nd, y2nd) = edges.transpose(1, 2, 0)
+    inverse = np.array([[y2nd, -y1st], [-x2nd, x1st]]) / np.where(flat, np.inf, area)
+    slope = inverse.transpose(2, 0, 1) @ (shift[:, 1:] - shift[:, :1])  # change of shift per cell in x, in y
     index = np.full((h, w), -1, np.int32)
     depth = np.concatenate([target[:468, 2], np.full(len(ring_before), 1e6)])
     fixed = np.round((corners - 0.5) * 16).astype(np.int32)
