@@ -36,6 +36,7 @@ from mien.warping.parting import Parting, between_cells, fill, part_lips
 # Size of each ring against the face's oval, and its share of the oval's motion.
 RINGS = ((1.12, 0.72), (1.3, 0.38), (1.55, 0.12), (1.9, 0.0))
 CELLS = 288  # of the map across the outermost ring
+FINEST, FEWEST = 2.0, 160  # px of a cell at least, unless that makes fewer cells
 STILL = 0.03  # px: what moves less keeps every bit
 SQUEEZED = 1.5  # source pixels per result pixel above which the photo is blurred first
 TORN = 2.0  # cells that the sources of two neighbours lie apart, where one hides what is behind it
@@ -163,7 +164,8 @@ def motion(
     x1, y1 = int(min(width, np.ceil(last[:, 0].max()))), int(min(height, np.ceil(last[:, 1].max())))
     if x1 - x0 < 2 or y1 - y0 < 2:
         return Motion((0, 0, min(2, width), min(2, height)), np.zeros((2, 2, 2), np.float32))
-    zoom = min(1.0, cells / float(np.ptp(last, axis=0).max()))
+    across = float(np.ptp(last, axis=0).max())
+    zoom = min(1.0, cells / across, max(1 / FINEST, FEWEST / across))
     w, h = max(2, round((x1 - x0) * zoom)), max(2, round((y1 - y0) * zoom))
     zoom_xy = np.array([w / (x1 - x0), h / (y1 - y0)])
     p = (after - [x0, y0]) * zoom_xy  # grid cell (row, column) is centred at (column + 0.5, row + 0.5)
