@@ -90,9 +90,14 @@ class Pose:
 
 def pose_of(landmarks: FloatArray) -> Pose:
     """The pose of a photo's `landmarks` [478, 3] px (y down, z negative towards the camera), from its steady points."""
+    return _pose_of(np.asarray(landmarks, np.float64)[list(STEADY)].tobytes())
+
+
+@lru_cache(maxsize=16)
+def _pose_of(steady: bytes) -> Pose:
     neutral, _ = head()
     flipped = neutral * [1, -1, -1]
-    scale, turn, shift = similarity_3d(flipped[list(STEADY)], landmarks[list(STEADY)])
+    scale, turn, shift = similarity_3d(flipped[list(STEADY)], np.frombuffer(steady).reshape(-1, 3))
     return Pose(scale, turn * [1, -1, -1], shift)
 
 
