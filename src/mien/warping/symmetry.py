@@ -17,7 +17,10 @@ from mien.warping.mesh import OVAL, IndexArray, triangles
 from mien.warping.motion import motion, sample
 
 TEXTURE = 192.0  # px: the face texture's width
-AHEAD = (0.25, 0.5)  # cosines to the viewer by which the other side is seen better, from which it counts, and wholly
+AHEAD = (
+    0.25,
+    0.5,
+)  # cosines to the viewer by which the other side is seen better, from which it counts, and wholly
 SLANTED = (0.6, 0.35)  # cosine to the viewer from which a side is seen badly, and at which it is not used
 LEAST = 0.02  # share of the face that is worth it
 SMALL = 140.0  # px across the face of the copies in which light is sought
@@ -74,7 +77,9 @@ def completed(
     size = max(8, round(width * zoom)), max(8, round(height * zoom))
     near = points * [size[0] / width, size[1] / height, zoom]
     cover = _drawn(size[::-1], near, share)
-    eyes = matte.fill(cover.shape, near, *matte.LIDS, grow=1.15).astype(np.float32)  # would look the other way
+    eyes = matte.fill(cover.shape, near, *matte.LIDS, grow=1.15).astype(
+        np.float32
+    )  # would look the other way
     cover = cv2.GaussianBlur(cover, (0, 0), 0.03 * wide * zoom)
     cover *= 1 - cv2.GaussianBlur(eyes, (0, 0), 0.01 * wide * zoom)
     other = sample(identity, moving)
