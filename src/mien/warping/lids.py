@@ -220,7 +220,7 @@ def _lines(out: FloatArray, s: FloatArray, above: FloatArray, softness: float, g
     fine = _creping()
     tall = goal.width * float((goal.upper - goal.fold).mean())
     size = np.clip([goal.width, tall], 4, fine.shape[::-1]).astype(int)
-    fine = cv2.resize(fine, size.tolist(), interpolation=cv2.INTER_AREA)
+    fine = np.asarray(cv2.resize(fine, size.tolist(), interpolation=cv2.INTER_AREA), np.float32)
     x, y = (np.asarray(at, np.float32) for at in (out * float(size[0]) - 0.5, s * float(size[1]) - 0.5))
     wrinkled = cv2.remap(fine, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
     sharp = float(np.clip(1 - softness / 0.02, 0, 1))
@@ -308,7 +308,7 @@ def _drawing() -> tuple[FloatArray, FloatArray]:
     for bundle in np.linspace(-0.01, 0.93, 40):  # lashes whose tips meet
         bundle = bundle + rng.uniform(-0.015, 0.015)
         length = (0.22 - 0.14 * max(bundle, 0)) * rng.uniform(0.55, 1.05) * ramp(bundle, -0.25, 0.12)
-        dense = 60 + 150 * float(ramp(bundle, -0.05, 0.25) * ramp(0.98 - bundle, 0, 0.2))
+        dense = (60 + 150 * float(ramp(bundle, -0.05, 0.25))) * float(ramp(0.98 - bundle, 0, 0.2))
         lean = -0.7 + 0.9 * bundle + rng.normal(0, 0.12)  # outwards is negative
         for _ in range(rng.integers(1, 5)):
             root, long = bundle + rng.uniform(-0.016, 0.016), length * rng.uniform(0.6, 1)
