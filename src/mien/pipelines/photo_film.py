@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -34,10 +35,22 @@ from mien.types import ByteImage, Face, FloatArray
 from mien.warping.draw import draw
 from mien.warping.lips import PARTING, RESTING, lip_gap
 from mien.warping.shapes import MOST_TURN, moved
-from mien.warping.target import LMS_WEIGHT, REACH, Solver, at_rest, believed, clipped, expressed, reading
+from mien.warping.target import (
+    LMS_WEIGHT,
+    REACH,
+    Solver,
+    at_rest,
+    believed,
+    clipped,
+    expressed,
+    heard,
+    reading,
+)
 
 TRIED = 0.8  # of a coefficient, when its answer is measured
 LIPS = np.array([not name.startswith(("eye", "brow", "jaw")) for name in NAMES])
+ASIDE = ("jawLeft", "jawRight", "mouthLeft", "mouthRight")  # no two sides of one thing
+GAZE = {"eyeLookInRight": "eyeLookOut", "eyeLookOutRight": "eyeLookIn"}  # where the left eye looks then
 LIPS_REACH = 0.25  # how far these leave the first guess
 EPSILON, FLATTEST = 0.03, 1.5  # of a reading whose logit says something, and of a slope
 OPENS = 10 * PARTING["jawOpen"]  # units that jawOpen parts lips by
@@ -276,11 +289,35 @@ def _correction(answer: FloatArray, weight: FloatArray, count: int) -> FloatArra
     return np.asarray(np.linalg.solve(bent.T @ bent + DAMPING * np.eye(52), bent.T * weight))
 
 
+@lru_cache(maxsize=1)
+def _sides() -> tuple[FloatArray, FloatArray]:
+    """Coefficients that are tried together, [n, 52] of 0 and 1, and whose answer a reading is, [57, 52] from 0 to 1.
+
+    Both sides of a face are, for faces are mostly straight: of what is read of the left, the left is the cause.
+    """
+    groups: dict[str, list[int]] = {}
+    sides = [next((end for end in ("Left", "Right") if name.endswith(end)), "") for name in NAMES]
+    side = np.array([*sides, *[""] * 5])
+    for index in np.flatnonzero(heard())[1:]:
+        name = NAMES[index]
+        stem = GAZE.get(name, name.removesuffix("Left").removesuffix("Right"))
+        groups.setdefault(name if name in ASIDE else stem, []).append(int(index))
+    tried, causes = np.zeros((len(groups), 52)), np.ones((57, 52))
+    for row, group in zip(tried, groups.values(), strict=True):
+        row[group] = 1
+        if len(group) > 1:
+            own = side[:, None] == side[group]
+            causes[:, group] = np.where(own.any(1, keepdims=True), own, 0.5)
+    return tried, causes
+
+
 def answer(sitter: Sitter, before: FloatArray) -> FloatArray:
-    """How the reading [57] of a photo answers to each of its coefficients, around `before` [52]: [57, 52]."""
+    """How the reading [57] of a photo answers to each of its coefficients, around `before` [52]: [57, 52]; 0 where no
+    reading tells of them."""
     close = sitter.closeup
     crop, reader = align.crop_matrix(close.landmarks), load_reader()
-    tries = np.concatenate([before[None], before + TRIED * np.eye(52)])
+    together, causes = _sides()
+    tries = np.concatenate([before[None], before + TRIED * together])
 
     def read(some: FloatArray) -> list[FloatArray]:
         pictures = [
@@ -295,4 +332,4 @@ def answer(sitter: Sitter, before: FloatArray) -> FloatArray:
     with ThreadPoolExecutor(2, initializer=torch.set_num_threads, initargs=(1,)) as both:
         parts = both.map(read, np.array_split(tries, -(-len(tries) // BATCH)))
     seen = np.stack([one for part in parts for one in part])
-    return np.asarray(((seen[1:] - seen[0]) / TRIED).T)
+    return np.asarray(causes * (((seen[1:] - seen[0]) / TRIED).T @ together))

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mien.face.blendshapes import INDEX
+from mien.face.blendshapes import INDEX, NAMES
 from mien.face.pose import rotation
 from mien.types import FloatArray
 from mien.warping.lips import LIFTS, meet
@@ -28,6 +28,9 @@ from mien.warping.mesh import (
     triangles,
 )
 
+LOWER = np.array(
+    [not name.startswith(("eye", "brow")) for name in NAMES]
+)  # what moves the face below the eyes
 LIDS = ((RIGHT_UPPER_LID, RIGHT_LOWER_LID, RIGHT_IRIS), (LEFT_UPPER_LID, LEFT_LOWER_LID, LEFT_IRIS))
 SHUT = 0.25  # share of the model's opening below which an eye counts as shut
 MOST_TURN = 15.0  # degrees
@@ -49,9 +52,15 @@ HIGHEST = 1.8  # times its own distance from the lid: a brow goes no higher, for
 @lru_cache(maxsize=1)
 def head() -> tuple[FloatArray, FloatArray]:
     """Landmarks [478, 3] cm of a head at rest (x to the subject's left, y up, z to the viewer), and offsets
-    [52, 478, 3] of each blendshape at 1, in the order of ``mien.face.blendshapes.NAMES``."""
+    [52, 478, 3] of each blendshape at 1, in the order of ``mien.face.blendshapes.NAMES``.
+
+    Below the nose's tip those of eyes and brows die away: they leave the mouth as it is.
+    """
     with np.load(Path(__file__).with_name("shapes.npz"), allow_pickle=False) as file:
-        return file["neutral"].astype(np.float64), file["offsets"].astype(np.float64)
+        neutral, offsets = file["neutral"].astype(np.float64), file["offsets"].astype(np.float64)
+    share = np.clip((neutral[:, 1] - neutral[2, 1]) / (neutral[4, 1] - neutral[2, 1]), 0, 1)
+    offsets[~LOWER] *= share[:, None]
+    return neutral, offsets
 
 
 def similarity_3d(source: FloatArray, target: FloatArray) -> tuple[float, FloatArray, FloatArray]:
@@ -81,9 +90,14 @@ class Pose:
 
 def pose_of(landmarks: FloatArray) -> Pose:
     """The pose of a photo's `landmarks` [478, 3] px (y down, z negative towards the camera), from its steady points."""
+    return _pose_of(np.asarray(landmarks, np.float64)[list(STEADY)].tobytes())
+
+
+@lru_cache(maxsize=16)
+def _pose_of(steady: bytes) -> Pose:
     neutral, _ = head()
     flipped = neutral * [1, -1, -1]
-    scale, turn, shift = similarity_3d(flipped[list(STEADY)], landmarks[list(STEADY)])
+    scale, turn, shift = similarity_3d(flipped[list(STEADY)], np.frombuffer(steady).reshape(-1, 3))
     return Pose(scale, turn * [1, -1, -1], shift)
 
 
@@ -149,7 +163,8 @@ def moved(
         rise = float(np.clip((rise * length).sum() / length.sum(), -0.2, 0.33))
         target[low] = landmarks[low] - rise * opening
         target[up] = target[low] - share * opening
-    meet(landmarks, target, before, after, pose.to_photo(offsets[list(LIFTS)].sum(0)), shut)
+    if shut > 0 or (after - before)[LOWER].any():
+        meet(landmarks, target, before, after, pose.to_photo(offsets[list(LIFTS)].sum(0)), shut)
     if turn is not None:
         centre = pose.shift + pose.to_photo(PIVOT)
         target = centre + (target - centre) @ _turning(np.clip(turn, -MOST_TURN, MOST_TURN)).T

@@ -16,10 +16,12 @@ from mien.types import ByteImage, FloatArray
 from mien.warping import light, matte
 from mien.warping.draw import Drawn
 from mien.warping.front import Front
+from mien.warping.lips import on_line
 from mien.warping.mesh import LOWER_LIP, OVAL, STEADY, UPPER_LIP
 from mien.warping.motion import Motion, carry, motion, sample
 from mien.warping.shapes import similarity_3d
 from mien.warping.steady import Steady
+from mien.warping.symmetry import completed
 
 SMALL = 140.0  # px across the face of the copies in which mask and light are sought
 FOREHEAD = 0.3  # share of the new face's shape that the top of the forehead gets: the hair stays
@@ -43,7 +45,7 @@ def swap(
     landmarks: FloatArray,
     identity: ByteImage,
     theirs: FloatArray,
-    bite: float | None = None,
+    shut: bool = False,
     front: Front | None = None,
     lacks: FloatArray | None = None,
     steady: Steady | None = None,
@@ -51,26 +53,23 @@ def swap(
     """`image` [H, W, 3] uint8 with the face of `identity` [h, w, 3] uint8 in place of its own.
 
     `landmarks`, `theirs`: [478, 3] px of each. The identity's expression is laid in as it is; its face should not be
-    more pixels across than the photo's, for it is not filtered. bite: lips that are a little apart there meet, and
-    `bite` of the face's height beside their edges is left out, which still shows teeth. front: what lies in front of
-    the photo's face, and stays there. lacks: [h, w] 0 to 1, where something hides the identity's face. steady: of a
-    film of which this is the next frame.
+    more pixels across than the photo's, for it is not filtered. shut: lips that meet there are laid in along their
+    line, wherever their landmarks lie. front: what lies in front of the photo's face, and stays there. lacks: [h, w] 0
+    to 1, where something hides the identity's face. steady: of a film of which this is the next frame.
     """
     steady = steady or Steady()
-    target = posed(theirs, landmarks)
-    if bite is not None:
+    met = on_line(identity, theirs) if shut else theirs
+    target = posed(met, landmarks)
+    if met is not theirs:  # else a strip of teeth stays: to cut it out would tear the lips
+        theirs = met
         upper, lower = list(UPPER_LIP), list(LOWER_LIP)
         target[upper] = target[lower] = (target[upper] + target[lower]) / 2
-        off = bite * (theirs[152] - theirs[10]) * np.sin(np.linspace(0, np.pi, len(upper)))[:, None] ** 0.5
-        theirs = theirs.copy()
-        theirs[upper] -= 1.6 * off  # teeth hang from the upper lip
-        theirs[lower] += off
     moving = motion(landmarks, target, image.shape)
     if front is not None:
         moving = front.eased(moving)
     back = carry(image, moving)
     from_theirs = motion(landmarks, target, image.shape, source=theirs)
-    face = sample(identity, from_theirs)
+    face = completed(sample(identity, from_theirs), identity, theirs, landmarks, target, image.shape)
     bare = np.ones(back.shape[:2], np.float32)
     if front is not None:
         bare -= _carried(front.cover(), moving)
@@ -197,9 +196,10 @@ def _seen(
         beard = ((hair[0] + hair[1]) > 0.3).astype(np.uint8)
         beard = np.asarray(cv2.morphologyEx(beard, cv2.MORPH_CLOSE, np.ones((9, 9))), np.uint8)
         area = (oval | beard & (throat[1] | (hair[1] > 0.3) & matte.hairlike(back, points))).astype(np.uint8)
+        own = (hair[0] > 0.3).astype(np.uint8)
+        known = np.where(oval > 0, shows[0], throat[0]) | own
+        lacks = (area & beard & (1 - known)).astype(np.uint8)  # a collar, or long hair
         shows = [np.where(oval > 0, s | beard, t | beard) for s, t in zip(shows, throat, strict=True)]
-        known = (oval | throat[0] | (hair[0] > 0.5)) > 0
-        lacks = np.where(known, 0, area).astype(np.uint8)  # a collar, or long hair
     if lacks.any():
         front = light.filled(front, lacks, area & (1 - lacks), 0.04 * wide)
     features = matte.fill(oval.shape, points, *matte.LIDS, *matte.BROWS, matte.OUTER_LIPS, grow=1.15)
