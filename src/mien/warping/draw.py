@@ -57,7 +57,7 @@ def draw(
     x0, y0, x1, y1 = moving.box
     local = skin - [x0, y0, 0]
     carried = region
-    region = folds.apply(region, local, folds.ratio(before, after, FOLDS))
+    region = folds.apply(region, local, folds.ratio(before, after, FOLDS), mouth.colour.chroma)
     draw_eyes(
         region, image, landmarks, target, (x0, y0), mouth.eyes, cells >= CELLS, chroma=mouth.colour.chroma
     )

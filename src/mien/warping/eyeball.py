@@ -185,7 +185,7 @@ def _fair(white: FloatArray, known: FloatArray, image: ByteImage, source: Frame)
         return white + np.asarray(least * (0.75 + 0.25 * skin / max(float(skin.mean()), 1.0)), np.float32)
     mean = np.einsum("hw,hwc->c", known, white) / float(known.sum())
     bright = max(float(mean.mean()), 1.0)
-    gain = float(np.clip(least / bright, 1, 2))
+    gain = float(np.clip(least / bright, 1, 3))
     grey = (brightness(white) / 3)[..., None] * np.asarray(0.75 + 0.25 * mean / bright, np.float32)
     return np.asarray(gain * (white + float(ramp(gain, 1.0, 1.2)) * (grey - white)), np.float32)
 

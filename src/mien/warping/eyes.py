@@ -27,7 +27,7 @@ SMALLEST = 14.0  # px: a narrower eye is left to the mesh
 SHUT = (
     0.05  # mean opening, of the eye's width, of one that shows nothing to draw from: it is left to the mesh
 )
-DETAILED = 80.0  # px of an eye's width: a narrower one is drawn larger and reduced by area
+DETAILED = 64.0  # px of an eye's width: a narrower one is drawn larger and reduced by area
 FOLLOWED = 0.5  # of its opening: a lid that follows a gaze downwards leaves no less
 BARED = 0.05  # of an iris' radius: white between it and a lid, at most
 NARROW = 0.1  # mean opening, of the eye's width, of one that has little left to close
@@ -157,7 +157,7 @@ def _draw_eye(
     aim = own.centre + turn
     above = float(np.interp(aim[0], np.linspace(0, 1, STEPS + 1), goal.upper)) + 0.15 * own.radius - aim[1]
     aim = aim + [0, np.clip(above, 0, 0.9 * own.radius) * (1 - shut)]
-    high = float(min(goal.fold.min(), source.fold.min())) - 0.02
+    high = float(min(goal.fold.min(), source.fold.min())) - 0.12
     low = float(max(goal.lower.max(), goal.upper.max())) + LASH + 0.05
     box = goal.box((-0.35, 1.35), (high, low), corner, result.shape)
     if box is None:

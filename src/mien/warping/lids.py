@@ -81,7 +81,7 @@ def draw_lid(
     skin, combed = _skin(patch, goal, u, v)
     skin *= 1 + np.float32(chroma) * (REDDER - 1)
     soft = known(_softness, image, source)
-    grain = _grain(image, source, goal, u, v)[..., None]
+    grain = _grain(image, source, goal, u, v)
     own, seen = known(_own_lid, image, source)
     around = brightness(skin)
     light = own.sum(1)[index] / np.maximum(around, 1)
@@ -91,11 +91,9 @@ def draw_lid(
     # What is far darker is lashes and shade; in the dark, colours are noise.
     trust = seen[index] * ramp(s, 0, 0.3) * ramp(light, 0.5, 0.8) * ramp(around, 105, 240)
     lid = skin + trust[..., None] * (own - skin)
-    redder = np.array([1 - 0.2 * chroma, 1, 1], np.float32)
-    redder = np.array([1 - 0.2 * chroma, 1, 1], np.float32)
-    lined = 1 - _lines(out, s, v - fold, soft)[..., None] * redder
-    shaded = lid * grain * lined * _shade(out, s, edge - v, paint)[..., None]
-    skin *= grain
+    light = grain * _shade(out, s, edge - v, paint) * (1 - _lines(out, s, v - fold, soft, goal))
+    shaded = lid * light[..., None]
+    skin *= grain[..., None]
     over = 0.01 + float(ramp(closing, 0.75, 0.9)) * (np.maximum(lower - edge, 0) + 0.05)
     gap = fold - goal.brow.astype(np.float32)[index]
     deep = ramp(
@@ -107,11 +105,15 @@ def draw_lid(
     within *= ramp(out, -0.16, 0.1) * ramp(1.06 - out, 0, 0.08)
     eyeball = ramp(v - edge, -0.01, 0.01) * ramp(lower - v, -0.02, 0.0) * ((u > 0) & (u < 1))
     # Old lashes reach beyond the corner, where no fold need stay, and over the fold.
-    beside = ramp(out, -0.36, -0.2) * ramp(0.45 - out, 0, 0.2) * ramp(v - fold, -0.1, 0.0)
+    beside = (
+        ramp(out, -0.36, -0.2)
+        * ramp(0.45 - out, 0, 0.2)
+        * ramp((v - fold) / np.minimum(0.1, 0.5 * gap), -1, 0)
+    )
     low = 0.04 + 0.16 * float(ramp(closing, 0.5, 0.9)) * ramp(0.3 - out, 0, 0.2)
     wing = 0.8 * paint * ramp(0.05 - out, 0, 0.1) * ramp(0.06 - np.abs(below + 0.02), 0, 0.05)
     beside *= ramp(low - below, -0.06, 0.06) * (1 - wing)
-    room = np.minimum(0.14, 0.6 * gap)
+    room = np.minimum(0.14, 0.45 * gap)
     above = ramp((v - fold) / room, -1, -0.6) * ramp(edge - v, 0.03, 0.08)
     above *= ramp(out, -0.1, 0.1) * ramp(1.1 - out, 0, 0.2) * ramp(gap, 0.06, 0.11)  # brows are no lashes
     beside, above = (share * part * (1 - eyeball) for part in (beside, above))
@@ -208,7 +210,7 @@ def _grain(image: ByteImage, source: Frame, goal: Frame, u: FloatArray, v: Float
     return np.clip(grey / cv2.GaussianBlur(grey, (0, 0), max(0.05 * goal.width, 1.0)), 0.91, 1.09)
 
 
-def _lines(out: FloatArray, s: FloatArray, above: FloatArray, softness: float) -> FloatArray:
+def _lines(out: FloatArray, s: FloatArray, above: FloatArray, softness: float, goal: Frame) -> FloatArray:
     """Shade [h, w] of the fold of a lid that is down, and of the fine lines of its skin. above: its fold, of the eye's
     width, is where this is 0."""
     ends = ramp(out, 0.0, 0.3) * ramp(1.0 - out, 0, 0.3)
@@ -216,8 +218,10 @@ def _lines(out: FloatArray, s: FloatArray, above: FloatArray, softness: float) -
     shade = 0.09 * np.exp(-(((above - 0.01 - bend) / 0.016) ** 2))
     shade += 0.045 * np.exp(-(((above - 0.055 - 2 * bend) / 0.012) ** 2)) * ramp(0.75 - out, 0, 0.3)
     fine = _creping()
-    size = np.array(fine.shape[::-1], np.float32)
-    x, y = (np.asarray(at, np.float32) for at in (out * size[0] - 0.5, s * size[1] - 0.5))
+    tall = goal.width * float((goal.upper - goal.fold).mean())
+    size = np.clip([goal.width, tall], 4, fine.shape[::-1]).astype(int)
+    fine = np.asarray(cv2.resize(fine, size.tolist(), interpolation=cv2.INTER_AREA), np.float32)
+    x, y = (np.asarray(at, np.float32) for at in (out * float(size[0]) - 0.5, s * float(size[1]) - 0.5))
     wrinkled = cv2.remap(fine, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
     sharp = float(np.clip(1 - softness / 0.02, 0, 1))
     return np.asarray(ends * shade + CREPING * sharp * wrinkled, np.float32)
@@ -304,7 +308,7 @@ def _drawing() -> tuple[FloatArray, FloatArray]:
     for bundle in np.linspace(-0.01, 0.93, 40):  # lashes whose tips meet
         bundle = bundle + rng.uniform(-0.015, 0.015)
         length = (0.22 - 0.14 * max(bundle, 0)) * rng.uniform(0.55, 1.05) * ramp(bundle, -0.25, 0.12)
-        dense = 60 + 150 * float(ramp(bundle, -0.05, 0.25))
+        dense = (60 + 150 * float(ramp(bundle, -0.05, 0.25))) * float(ramp(0.98 - bundle, 0, 0.2))
         lean = -0.7 + 0.9 * bundle + rng.normal(0, 0.12)  # outwards is negative
         for _ in range(rng.integers(1, 5)):
             root, long = bundle + rng.uniform(-0.016, 0.016), length * rng.uniform(0.6, 1)
