@@ -31,7 +31,7 @@ TOUCHED = 0.15  # share of the lips: what covers no more and passes for a beard 
 BROW = 0.4  # share of a brow from which it is hidden
 EDGE = 3.0  # px of the crop from the face's outline, which all but glasses come across
 RIM = 0.25  # share of a rim's cover from which it is lifted off
-THIN = 0.06  # of the light, by which a thin rim is darker than the skin
+THIN = 0.06  # of the light, by which a thin rim is darker or lighter than the skin
 FILLED = 6  # grey levels from which a pixel was filled
 SEEN = 0.3  # share of the brows that glasses leave free, at least, to know how they go on below
 LIFT = 0.02  # of the face's width: from how far the skin under a rim is taken
@@ -179,8 +179,8 @@ class Front:
         return whole
 
     def _thin(self, features: ByteImage) -> ByteImage:
-        """[h, w] uint8 of the box, small: dark lines beside the eyes that hang together with the rims that were found:
-        thin ones. features: lids and brows."""
+        """[h, w] uint8 of the box, small: dark or light lines beside the eyes that hang together with the rims that
+        were found: thin ones. features: lids and brows."""
         grey = cv2.cvtColor(self._few, cv2.COLOR_RGB2GRAY)
         wide = self._wide * self.zoom
         points = (self.landmarks - [*self.box[:2], 0]) * self.zoom
