@@ -187,7 +187,8 @@ class Front:
         lines = cv2.morphologyEx(grey, cv2.MORPH_BLACKHAT, _disc(0.02 * wide)) > THIN * max(
             np.median(grey), 1
         )
-        lines &= _beside_eyes(grey.shape, points) & (_grown(features, 11) == 0)
+        nose = matte.fill(grey.shape, points, (6, 351, 420, 279, 4, 49, 198, 122))
+        lines &= _beside_eyes(grey.shape, points) & (nose == 0) & (_grown(features, 11) == 0)
         rims = self.small[0] > RIM
         _, names = cv2.connectedComponents(_grown((lines | rims).astype(np.uint8), 3), connectivity=8)
         return np.asarray(lines & np.isin(names, np.setdiff1d(names[rims], 0)), np.uint8)
@@ -294,8 +295,9 @@ def _inpainted(picture: ByteImage, few: ByteImage, hole: ByteImage, other: ByteI
     whole = cv2.inpaint(few, hole | _grown(other, 3), 4, cv2.INPAINT_TELEA)
     whole = cv2.GaussianBlur(whole, (0, 0), 1.0)
     share = cv2.GaussianBlur(_grown(hole, 3).astype(np.float32), (0, 0), 0.8) * (1 - other)
-    share, colour = (cv2.resize(part, (width, height)) for part in (share[..., None], whole))
-    return np.asarray(picture + share[..., None] * (colour.astype(np.float32) - picture) + 0.5, np.uint8)
+    cover = cv2.resize(share, (width, height))[..., None]
+    colour = cv2.resize(whole, (width, height)).astype(np.float32)
+    return np.asarray(picture + cover * (colour - picture) + 0.5, np.uint8)
 
 
 def _grown(mask: ByteImage, size: int) -> ByteImage:

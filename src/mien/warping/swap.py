@@ -97,7 +97,9 @@ def _beyond(image: ByteImage, moving: Motion) -> FloatArray:
     x = moving.grid[..., 0] + np.linspace(x0, x1, columns)
     y = moving.grid[..., 1] + np.linspace(y0, y1, rows)[:, None]
     out = (np.minimum(x, y) < 0) | (x > image.shape[1] - 1) | (y > image.shape[0] - 1)
-    soft = cv2.GaussianBlur(out.astype(np.float32), (0, 0), 2.0) if out.any() else np.zeros((1, 1), np.float32)
+    soft = (
+        cv2.GaussianBlur(out.astype(np.float32), (0, 0), 2.0) if out.any() else np.zeros((1, 1), np.float32)
+    )
     return np.clip(2 * cv2.resize(soft, (x1 - x0, y1 - y0)), 0, 1)
 
 
