@@ -28,6 +28,7 @@ FOREHEAD = 0.3  # share of the new face's shape that the top of the forehead get
 CALM = 0.02  # reach of the noise of colours, of the face's width
 BROW = 0.7  # of a brow, below which the identity's is hidden: the photo keeps both, for two people's look odd
 SEAM = 0.055  # width of the passage from one to the other, of the face's width
+SHAVEN = 0.11  # the same on a throat whose beard goes
 
 
 def posed(identity: FloatArray, landmarks: FloatArray) -> FloatArray:
@@ -168,7 +169,8 @@ def blended(
 class _Seen:
     """What two small pictures show, each [h, w]: front, the identity's [h, w, 3]; shows, where each shows its face;
     skin, where both show bare skin; hair, where either has a beard; area, where the new face may lie; lacks, where the
-    identity's picture shows something else there; covered: something hides the photo's eyes, dark glasses as a rule."""
+    identity's picture shows something else there; covered: something hides the photo's eyes, dark glasses as a rule;
+    bearded: the identity is."""
 
     front: ByteImage
     shows: tuple[FloatArray, FloatArray]
@@ -177,6 +179,7 @@ class _Seen:
     area: ByteImage
     lacks: ByteImage
     covered: bool
+    bearded: bool
 
 
 @dataclass(frozen=True)
@@ -229,6 +232,7 @@ def _seen(
         area,
         lacks,
         bare is not None and float(bare[matte.fill(oval.shape, points, *matte.LIDS) > 0].mean()) < 0.5,
+        bool(hair[0].any()),
     )
 
 
@@ -243,7 +247,10 @@ def _lit(seen: _Seen, back: ByteImage, points: FloatArray, steady: Steady) -> _P
     eyes = matte.fill(shape, points, *matte.LIDS, matte.LIPS)
     lips = matte.fill(shape, points, matte.OUTER_LIPS) & (1 - eyes)
     brows = soft(matte.fill(shape, points, *matte.BROWS, grow=1.4), 0.02 * wide)
-    cover = _within(seen.area, SEAM * wide) * _within((seen.shows[0] > 0.5).astype(np.uint8), 0.03 * wide)
+    cover = _within(seen.area, (SEAM if seen.bearded else SHAVEN) * wide)
+    cover = np.maximum(cover, _within(matte.fill(shape, points, OVAL), SEAM * wide)) * _within(
+        (seen.shows[0] > 0.5).astype(np.uint8), 0.03 * wide
+    )
     shown = [seen.shows[0][matte.fill(shape, points, brow) > 0] for brow in matte.BROWS]
     if all(own.size for own in shown) and min(own.mean() for own in shown) < BROW:
         cover = cover * (1 - soft(matte.fill(shape, points, *matte.BROWS, grow=1.5), 0.02 * wide))
