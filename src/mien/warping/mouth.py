@@ -27,7 +27,7 @@ from mien.warping.parting import smoothed, unlined
 from mien.warping.teeth import CROWN, JAW, Teeth, View, jaw_drop, locate_teeth, pose, smooth, view_of
 
 THINNEST = 1.5  # px between closing lips that show more than a line
-SMILING = 12.0  # units of the upper teeth that a frame shows of which whole ones are taken, in a film
+SMILING = 15.0  # units of the upper teeth that a frame shows of which whole ones are taken, in a film
 CLOSED_LINE = 0.7  # width of the line between shut lips, in units
 STRIP, SMALL = (
     5.0,

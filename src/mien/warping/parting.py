@@ -39,10 +39,11 @@ class Parting:
         """[height, width] uint8, 255 below the line, of a box whose first pixel is (left, top)."""
         return _below(self.line - [left, top], self.down, width, height, cv2.LINE_AA)
 
-    def scaled(self, share: FloatArray) -> Parting:
-        """The same with the motion of each of the grid's cells times its `share` [h, w]."""
-        here = share[self.cells][..., None]
-        return replace(self, upper=self.upper * here, lower=self.lower * here)
+    def towards(self, grid: FloatArray, share: FloatArray) -> Parting:
+        """The same with the motion of each cell by its `share` [h, w, 1] nearer to that of `grid` [h, w, 2]."""
+        other, here = grid[self.cells], share[self.cells]
+        upper, lower = (side + here * (other - side) for side in (self.upper, self.lower))
+        return replace(self, upper=upper, lower=lower)
 
 
 def part_lips(
