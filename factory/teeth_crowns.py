@@ -80,5 +80,5 @@ def parted(atlas: np.ndarray, lines: list[tuple[float, float, float, float]]) ->
         dark = np.maximum(dark, ends * np.exp(-((off / wide) ** 2) / 2))
     enamel = 1 - atlas[..., 4:] / 255.0
     out = atlas.astype(np.float64)
-    out[..., :3] *= 1 - dark[..., None] * enamel * [0.5, 0.58, 0.6]  # flesh shines through
+    out[..., :3] *= 1 - dark[..., None] * enamel * [0.36, 0.43, 0.46]  # flesh shines through
     return np.clip(out + 0.5, 0, 255).astype(np.uint8)
