@@ -55,6 +55,7 @@ LIPS_REACH = 0.25  # how far these leave the first guess
 EPSILON, FLATTEST = 0.03, 1.5  # of a reading whose logit says something, and of a slope
 OPENS = 10 * PARTING["jawOpen"]  # units that jawOpen parts lips by
 JAW_REACH = 0.25  # how far a jaw is led by lips
+SLIGHT = 0.1  # units: lips farther apart than they should be by less do not shut
 DAMPING = 0.1  # of a coefficient against a squared error of a reading
 MATCHED = 0.75  # of how far a face is believed to lie off the photo's, where it is matched as it is
 CALM = 0.15  # share of a film's faces that are taken for rest
@@ -249,16 +250,23 @@ class Puppet:
         """Coefficients [52] of a jaw that opens until the lips are as far apart as the driver's say, whose landmarks
         tell that better than blendshapes do; and how far lips shut that are still farther apart."""
         mouth, jaw = self.sitter.mouth, INDEX["jawOpen"]
-        further = apart - at_rest if self.relative else MATCHED * (apart - mouth.apart)
+        further = apart - (at_rest if self.relative else mouth.apart)
         wanted = max(mouth.apart + self.strength * further, 0.0)
         first, after = after[jaw], after.copy()
-        made = parted(moved(mouth.on_line, self.before, after))
+
+        def lips(shut: float = 0.0) -> float:
+            return parted(moved(mouth.on_line, self.before, after, shut=shut))
+
+        made = lips()
         more = first + np.clip((wanted - made) / OPENS, -JAW_REACH, JAW_REACH)
         after[jaw] = max(more, min(self.before[jaw], first))
         after = facelike(after, self.before)
-        made = parted(moved(mouth.on_line, self.before, after))
-        farther = made - mouth.apart  # which is what shut lips take back
-        return after, float(np.clip((made - wanted) / farther, 0, 1)) if farther > 0.1 else 0.0
+        made = lips()
+        if made - wanted < SLIGHT:
+            return after, 0.0
+        shut = min((made - wanted) / max(made - mouth.apart, SLIGHT), 1.0)
+        closed = made - lips(shut)  # the photo's own opening shuts too, so this may be too much
+        return after, shut * float(np.clip((made - wanted) / max(closed, SLIGHT), 0, 1))
 
     def draw(self, shown: Moved) -> ByteImage:
         """The photo so moved, [H, W, 3] uint8; any thread may draw any frame."""

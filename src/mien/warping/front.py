@@ -33,7 +33,7 @@ TOUCHED = 0.15  # share of the lips: what covers no more and passes for a beard 
 BROW = 0.4  # share of a brow from which it is hidden
 EDGE = 3.0  # px of the crop from the face's outline, which all but glasses come across
 RIM = 0.25  # share of a rim's cover from which it is lifted off
-THIN = 0.06  # of the light, by which a thin rim is darker than the skin
+THIN = 0.06  # of the light, by which a thin rim is darker or lighter than the skin
 FILLED = 6  # grey levels from which a pixel was filled
 SEEN = 0.3  # share of the brows that glasses leave free, at least, to know how they go on below
 LIFT = 0.02  # of the face's width: from how far the skin under a rim is taken
@@ -183,15 +183,16 @@ class Front:
         return whole
 
     def _thin(self, features: ByteImage) -> ByteImage:
-        """[h, w] uint8 of the box, small: dark lines beside the eyes that hang together with the rims that were found:
-        thin ones. features: lids and brows."""
+        """[h, w] uint8 of the box, small: dark or light lines beside the eyes that hang together with the rims that
+        were found: thin ones. features: lids and brows."""
         grey = cv2.cvtColor(self._few, cv2.COLOR_RGB2GRAY)
         wide = self._wide * self.zoom
         points = (self.landmarks - [*self.box[:2], 0]) * self.zoom
         lines = cv2.morphologyEx(grey, cv2.MORPH_BLACKHAT, _disc(0.02 * wide)) > THIN * max(
             np.median(grey), 1
         )
-        lines &= _beside_eyes(grey.shape, points) & (_grown(features, 11) == 0)
+        nose = matte.fill(grey.shape, points, (6, 351, 420, 279, 4, 49, 198, 122))
+        lines &= _beside_eyes(grey.shape, points) & (nose == 0) & (_grown(features, 11) == 0)
         rims = self.small[0] > RIM
         _, names = cv2.connectedComponents(_grown((lines | rims).astype(np.uint8), 3), connectivity=8)
         return np.asarray(lines & np.isin(names, np.setdiff1d(names[rims], 0)), np.uint8)
@@ -320,8 +321,9 @@ def _inpainted(picture: ByteImage, few: ByteImage, hole: ByteImage, other: ByteI
     whole = cv2.inpaint(few, hole | _grown(other, 3), 4, cv2.INPAINT_TELEA)
     whole = cv2.GaussianBlur(whole, (0, 0), 1.0)
     share = cv2.GaussianBlur(_grown(hole, 3).astype(np.float32), (0, 0), 0.8) * (1 - other)
-    share, colour = (cv2.resize(part, (width, height)) for part in (share[..., None], whole))
-    return np.asarray(picture + share[..., None] * (colour.astype(np.float32) - picture) + 0.5, np.uint8)
+    cover = cv2.resize(share, (width, height))[..., None]
+    colour = cv2.resize(whole, (width, height)).astype(np.float32)
+    return np.asarray(picture + cover * (colour - picture) + 0.5, np.uint8)
 
 
 def _grown(mask: ByteImage, size: int) -> ByteImage:

@@ -39,7 +39,7 @@ BEARD = (123, 147, 213, 192, 214, 135, 169, 170, 140, 171, 175, 396, 369, 395, 3
 CHIN = (83, 18, 313, 421, 428, 199, 208, 201)  # clear of its outline
 CHIN_BELOW = (201, 421, 396, 175, 171)
 # times the texture of the cheeks, from which a chin is bearded, a white one, one that is darker below
-ROUGH, ROUGH_WHITE, ROUGH_DARK = 2.5, 1.8, 2.0
+ROUGH, ROUGH_WHITE, ROUGH_DARK = 2.5, 1.8, 1.6
 DARKER = 0.9  # of the light of the cheeks, below which a chin's lower part is dark
 PALEST = 0.96  # of the light of the cheeks: what is lighter is no beard but a collar
 COVERED = 0.5  # of the chin that a beard covers at least

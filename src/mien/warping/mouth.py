@@ -27,7 +27,7 @@ from mien.warping.parting import smoothed, unlined
 from mien.warping.teeth import CROWN, JAW, Teeth, View, jaw_drop, locate_teeth, pose, smooth, view_of
 
 THINNEST = 1.5  # px between closing lips that show more than a line
-SMILING = 12.0  # units of the upper teeth that a frame shows of which whole ones are taken, in a film
+SMILING = 15.0  # units of the upper teeth that a frame shows of which whole ones are taken, in a film
 CLOSED_LINE = 0.7  # width of the line between shut lips, in units
 STRIP, SMALL = (
     5.0,
@@ -176,7 +176,7 @@ class Mouth:
         outside = np.full((high - low)[::-1], 255, np.uint8)
         cv2.fillPoly(outside, [np.round(outline - low - 0.5).astype(np.int32)], 0)
         away = cv2.distanceTransform(outside, cv2.DIST_L2, 5) / far
-        share = (1 - smooth(away, 0.3, 1.0))[..., None]
+        share = (1 - smooth(np.asarray(away, np.float32), 0.3, 1.0))[..., None]
         part = np.s_[low[1] : high[1], low[0] : high[0]]
         result[part] = result[part] + share * (image[part].astype(np.float32) - result[part]) + 0.5
 
@@ -277,7 +277,8 @@ class Mouth:
 
         line = 0.75 * along(points, width)
         # the teeth's last glimpse beside it, a pixel or two wide
-        beside = 0.7 * float(self.toothy) * along(points, width + 1.0)
+        small = float(self.toothy) * (1 - float(smooth(unit, 1.2, 2.2)))
+        beside = 0.55 * small * along(points, width + 1.0)
         x = np.arange(size[1]) + low[0]
         middle, half = 0.5 * (curve[0, 0] + curve[-1, 0]), 0.5 * max(abs(curve[-1, 0] - curve[0, 0]), 1.0)
         beside = beside * (1 - smooth(np.abs(x - middle) / half, 0.45, 0.95))

@@ -27,6 +27,8 @@ from mien.warping.teeth import (
     view_of,
 )  # fmt: skip
 
+ROWS = 0.3  # agreement of a row of teeth that the dark below it bounds, at least
+
 
 @dataclass(frozen=True)
 class Shown:
@@ -76,6 +78,8 @@ def shown(image: ByteImage, landmarks: FloatArray, colour: tone.Tone) -> Shown |
     light = crop.mean(-1)
     teeth, fit = _fitted(light, mask, view, where, locate_teeth(landmarks))
     x, y, _ = where.on_arch(view.px, view.py, teeth.x, DEPTH)
+    if (up := _edge_above(light[inside], x[inside] - teeth.x, y[inside] - teeth.edge)) is not None:
+        teeth, fit = replace(teeth, edge=teeth.edge + up), max(fit, ROWS)
     atlas, gum = upper_teeth(x, y, teeth, view.unit)
     crown = inside & (atlas[..., 3] > 0.9) & (gum < 0.1) & (np.abs(x - teeth.x) < 14)
     if crown.sum() < 12:
@@ -150,6 +154,20 @@ def _fitted(
     return place, agrees(at)
 
 
+def _edge_above(light: FloatArray, x: FloatArray, y: FloatArray) -> float | None:
+    """How far above the edge of what passes for upper teeth these end, in units, if dark lies between them and what is
+    light below it, lower teeth or a lip. `light` [n] at x, y [n] units from the middle of that edge."""
+    middle = np.abs(x) < 8
+    at = np.arange(-7.0, 2.1, 0.5)
+    rows = [middle & (np.abs(y - row) < 0.4) for row in at]
+    if min(int(row.sum()) for row in rows[:12]) < 3:
+        return None
+    means = np.array([light[row].mean() if row.sum() > 2 else 0.0 for row in rows])
+    low = int(means[:12].argmin())  # no lower than a unit above the edge
+    dark = means[low] < min(0.82 * means[: low + 1].max(), 0.88 * means[low:].max())
+    return float(at[low]) if dark else None
+
+
 def farther(view: View, jaw: float, source: Shown) -> float:
     """Units by which a mouth is farther open than the one that shows teeth: its jaw, or its lips by half."""
     return max(abs(jaw - source.jaw), 0.5 * (view.gap - source.gap))
@@ -181,7 +199,7 @@ def borrowed(view: View, where: Pose, jaw: float, source: Shown, under: FloatArr
 
     colours, mask = fetch(y - further)
     # what a smile shows below its upper teeth is seldom more than their own rim and a lip
-    stays = 1 - (1 - smooth(source.gap, 22.0, 30.0)) * smooth(away, 0.8, 3.0)
+    stays = 1 - (1 - smooth(source.gap, 22.0, 30.0)) * smooth(away, 0.3, 1.5)
     alpha = stays * mask * smooth(1 - of_skull(y - further), 0.0, 0.5)
     picture = under + alpha[..., None] * (colours - under)
     colours, mask = fetch(y)

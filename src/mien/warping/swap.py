@@ -26,7 +26,9 @@ from mien.warping.symmetry import completed
 SMALL = 140.0  # px across the face of the copies in which mask and light are sought
 FOREHEAD = 0.3  # share of the new face's shape that the top of the forehead gets: the hair stays
 CALM = 0.02  # reach of the noise of colours, of the face's width
+BROW = 0.7  # of a brow, below which the identity's is hidden: the photo keeps both, for two people's look odd
 SEAM = 0.055  # width of the passage from one to the other, of the face's width
+SHAVEN = 0.11  # the same on a throat whose beard goes
 
 
 def posed(identity: FloatArray, landmarks: FloatArray) -> FloatArray:
@@ -75,6 +77,7 @@ def swap(
         bare -= _carried(front.cover(), moving)
     if lacks is not None:
         bare *= 1 - _carried(lacks, from_theirs)
+    bare *= 1 - _beyond(identity, from_theirs)
     x0, y0, x1, y1 = moving.box
     hue = steady.once("hue", lambda: light.tint(image[y0:y1, x0:x1]))
     face = blended(face, back, target - [x0, y0, 0], hue, bare, steady)
@@ -87,6 +90,18 @@ def _carried(layer: FloatArray, moving: Motion) -> FloatArray:
     """[h, w] float32 0 to 1: a layer [H, W] of a picture as that picture's pixels are moved."""
     grey = np.repeat((255 * layer + 0.5).astype(np.uint8)[..., None], 3, 2)
     return np.asarray(sample(grey, moving)[..., 0], np.float32) / 255
+
+
+def _beyond(image: ByteImage, moving: Motion) -> FloatArray:
+    """[h, w] float32 0 to 1: where a region's pixels would come from beyond the edge of their picture."""
+    (x0, y0, x1, y1), (rows, columns) = moving.box, moving.grid.shape[:2]
+    x = moving.grid[..., 0] + np.linspace(x0, x1, columns)
+    y = moving.grid[..., 1] + np.linspace(y0, y1, rows)[:, None]
+    out = (np.minimum(x, y) < 0) | (x > image.shape[1] - 1) | (y > image.shape[0] - 1)
+    soft = (
+        cv2.GaussianBlur(out.astype(np.float32), (0, 0), 2.0) if out.any() else np.zeros((1, 1), np.float32)
+    )
+    return np.clip(2 * cv2.resize(soft, (x1 - x0, y1 - y0)), 0, 1)
 
 
 def blended(
@@ -135,7 +150,7 @@ def blended(
     lit = skins.apply(face, lips, eyes, flesh, brows)
     lit = (lit + light.OFFSET) * np.exp(large(plan.gains)) - light.OFFSET
     plain = np.clip(1 - eyes - brows, 0, 1)
-    lit = light.settle(lit, behind, large(seen.skin), plain, lips, skins.bright)
+    lit = light.settle(lit, behind, large(seen.skin), plain, lips, skins)
     inside = large(matte.fill(small[0].shape, points, matte.LIPS).astype(np.float32))
     lit = light.enamel(lit, behind, landmarks - [part[1].start, part[0].start, 0], inside)
     lit = light.resemble(lit, behind, landmarks - [part[1].start, part[0].start, 0], steady)
@@ -154,7 +169,8 @@ def blended(
 class _Seen:
     """What two small pictures show, each [h, w]: front, the identity's [h, w, 3]; shows, where each shows its face;
     skin, where both show bare skin; hair, where either has a beard; area, where the new face may lie; lacks, where the
-    identity's picture shows something else there; covered: something hides the photo's eyes, dark glasses as a rule."""
+    identity's picture shows something else there; covered: something hides the photo's eyes, dark glasses as a rule;
+    bearded: the identity is."""
 
     front: ByteImage
     shows: tuple[FloatArray, FloatArray]
@@ -163,6 +179,7 @@ class _Seen:
     area: ByteImage
     lacks: ByteImage
     covered: bool
+    bearded: bool
 
 
 @dataclass(frozen=True)
@@ -215,6 +232,7 @@ def _seen(
         area,
         lacks,
         bare is not None and float(bare[matte.fill(oval.shape, points, *matte.LIDS) > 0].mean()) < 0.5,
+        bool(hair[0].any()),
     )
 
 
@@ -229,7 +247,13 @@ def _lit(seen: _Seen, back: ByteImage, points: FloatArray, steady: Steady) -> _P
     eyes = matte.fill(shape, points, *matte.LIDS, matte.LIPS)
     lips = matte.fill(shape, points, matte.OUTER_LIPS) & (1 - eyes)
     brows = soft(matte.fill(shape, points, *matte.BROWS, grow=1.4), 0.02 * wide)
-    cover = _within(seen.area, SEAM * wide) * _within((seen.shows[0] > 0.5).astype(np.uint8), 0.03 * wide)
+    cover = _within(seen.area, (SEAM if seen.bearded else SHAVEN) * wide)
+    cover = np.maximum(cover, _within(matte.fill(shape, points, OVAL), SEAM * wide)) * _within(
+        (seen.shows[0] > 0.5).astype(np.uint8), 0.03 * wide
+    )
+    shown = [seen.shows[0][matte.fill(shape, points, brow) > 0] for brow in matte.BROWS]
+    if all(own.size for own in shown) and min(own.mean() for own in shown) < BROW:
+        cover = cover * (1 - soft(matte.fill(shape, points, *matte.BROWS, grow=1.5), 0.02 * wide))
     alpha = cover * soft(seen.shows[1])
     whites = None if seen.covered else points
     skins = steady.numbers(

@@ -80,16 +80,16 @@ def completed(
     eyes = matte.fill(cover.shape, near, *matte.LIDS, grow=1.15).astype(
         np.float32
     )  # would look the other way
-    cover = cv2.GaussianBlur(cover, (0, 0), 0.03 * wide * zoom)
+    cover = np.asarray(cv2.GaussianBlur(cover, (0, 0), 0.03 * wide * zoom), np.float32)
     cover *= 1 - cv2.GaussianBlur(eyes, (0, 0), 0.01 * wide * zoom)
     other = sample(identity, moving)
-    few = [cv2.resize(p, size, interpolation=cv2.INTER_AREA).astype(np.float32) for p in (other, face)]
+    few = [np.asarray(cv2.resize(p, size, interpolation=cv2.INTER_AREA), np.float32) for p in (other, face)]
     both = 1 - np.maximum(cover, _drawn(size[::-1], near, share[opposite()]))
     both *= matte.fill(cover.shape, near, OVAL) * (1 - eyes)
     gain, _ = light.smooth(light.ratio(few[0], few[1]), both.astype(np.float32), REACH * wide * zoom)
-    cover, gain = cv2.resize(cover, (width, height))[..., None], cv2.resize(gain, (width, height))
-    lit = (other + light.OFFSET) * np.exp(gain) - light.OFFSET
-    return np.clip(face + cover * (lit - face) + 0.5, 0, 255).astype(np.uint8)
+    lit = (other + light.OFFSET) * np.exp(cv2.resize(gain, (width, height))) - light.OFFSET
+    share_of_it = cv2.resize(cover, (width, height))[..., None]
+    return np.clip(face + share_of_it * (lit - face) + 0.5, 0, 255).astype(np.uint8)
 
 
 def _drawn(shape: tuple[int, ...], points: FloatArray, values: FloatArray) -> FloatArray:
