@@ -16,7 +16,7 @@ from mien.face.occlusion import load_reader
 from mien.pipelines.photo import PhotoPipeline, Sought
 from mien.pipelines.photo_swap import SwapPipeline
 from mien.types import ByteImage, FloatArray, InputError
-from mien.warping.front import front, seen
+from mien.warping.front import Front, front, seen
 
 PEOPLE = Path(__file__).parents[2] / "examples/people"
 SIDE = 512
@@ -171,3 +171,25 @@ def test_an_identity_behind_dark_glasses_is_refused() -> None:
     cv2.line(dark, (x - 20, y), (x + 20, y), (15, 15, 18), 6)
     with pytest.raises(InputError, match="dark glasses"):
         SwapPipeline().identity(Image.fromarray(dark))
+
+
+def test_brows_on_rims_rise_less_and_fall_as_they_would(
+    worn: tuple[ByteImage, ByteImage, FloatArray],
+) -> None:
+    """Rims laid over the brows take away more than half of their rise; rims well below them take away nothing."""
+    image, _, landmarks = worn
+    still = np.zeros(52)
+    raised = np.zeros(52)
+    raised[[INDEX["browInnerUp"], INDEX["browOuterUpLeft"], INDEX["browDownRight"], INDEX["jawOpen"]]] = 1
+    brows, cheeks = ([70, 63, 105, 107, 55, 336, 334, 293, 300], [205, 50, 280, 425])
+    for over, kept in ((brows, 0.5), (cheeks, 1.0)):
+        mask = np.zeros(image.shape[:2], np.float32)
+        for x, y in landmarks[over, :2].astype(int):
+            cv2.circle(mask, (int(x), int(y)), 14, 1, -1)
+        rims = Front(
+            image, landmarks, np.zeros((2, 1, 1)), (0, 0, SIDE, SIDE), 1.0, np.stack([mask, 0 * mask])
+        )
+        rested = rims.rested(still, raised)
+        for name in ("browInnerUp", "browOuterUpLeft"):
+            assert rested[INDEX[name]] <= kept and (kept < 1 or rested[INDEX[name]] == 1)
+        assert rested[INDEX["browDownRight"]] == rested[INDEX["jawOpen"]] == 1

@@ -48,6 +48,7 @@ def draw(
     """
     if turn is None and np.array_equal(before, after):
         return Drawn(image.copy(), (0, 0, 0, 0))
+    after = after if front is None else front.rested(before, after)
     target, skin = _aimed(landmarks, before, after, mouth, turn, shut)
     moving = _moving(image, mouth, target, skin, turn, front, cells)
     source = mouth.without_line(image, target)
@@ -127,6 +128,7 @@ def invented(
     x0, y0, x1, y1 = drawn.box
     if x0 == x1 or y0 == y1:
         return np.zeros((y1 - y0, x1 - x0), np.uint8)
+    after = after if front is None else front.rested(before, after)
     target, skin = _aimed(landmarks, before, after, mouth, turn, shut)
     carried = carry(image, _moving(image, mouth, target, skin, turn, front))
     return np.asarray(cv2.absdiff(drawn.image[y0:y1, x0:x1], carried).max(axis=2))

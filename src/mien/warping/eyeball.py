@@ -17,7 +17,7 @@ from mien.warping.mesh import IndexArray
 SURE = 45.0  # px of an eye's width from which its iris is seen well
 HANGING = 0.03  # of the eye's width: lashes that hang into it from the upper lid
 NOISE = 5.0  # grey levels: what is more is texture of skin
-WHITE = 0.85  # of the brightness of the skin below, that the white of an eye has at least
+WHITE = 0.95  # of the brightness of the skin below, that the white of an eye has at least
 GLINT = 32.0  # px of an iris' radius, at least, in a picture of what a cornea reflects
 
 
@@ -182,11 +182,11 @@ def _fair(white: FloatArray, known: FloatArray, image: ByteImage, source: Frame)
     skin = np.median(sample(image, *source.to_photo(u, source.lower[index] + v)).reshape(-1, 3), axis=0)
     least = WHITE * float(skin.mean())
     if not known.any():
-        return white + np.asarray(least * (0.75 + 0.25 * skin / max(float(skin.mean()), 1.0)), np.float32)
+        return white + np.asarray(least * (0.65 + 0.35 * skin / max(float(skin.mean()), 1.0)), np.float32)
     mean = np.einsum("hw,hwc->c", known, white) / float(known.sum())
     bright = max(float(mean.mean()), 1.0)
     gain = float(np.clip(least / bright, 1, 3))
-    grey = (brightness(white) / 3)[..., None] * np.asarray(0.75 + 0.25 * mean / bright, np.float32)
+    grey = (brightness(white) / 3)[..., None] * np.asarray(0.65 + 0.35 * mean / bright, np.float32)
     return np.asarray(gain * (white + float(ramp(gain, 1.0, 1.2)) * (grey - white)), np.float32)
 
 

@@ -16,8 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.face import align
+from mien.face.blendshapes import INDEX
 from mien.types import ByteImage, FloatArray
 from mien.warping import light, matte
+from mien.warping.eye_frame import ramp
 from mien.warping.mesh import OVAL
 from mien.warping.motion import Motion
 
@@ -38,6 +40,8 @@ LIFT = 0.02  # of the face's width: from how far the skin under a rim is taken
 EPSILON = 40.0  # squared grey levels of the guided filter
 FINE = 1.5  # times the crop's scale: of the copies in which edges are sought
 SLOW = 0.22  # of the face's width: over which the motion of rims is averaged
+RIMMED = 0.65  # share of a brow's rise that rims on it take away
+RAISED = [INDEX[name] for name in ("browInnerUp", "browOuterUpLeft", "browOuterUpRight")]
 FADE = 0.05  # of the face's width: how fast motion dies away beside what is in front
 
 Mask = NDArray[np.bool_]
@@ -202,6 +206,26 @@ class Front:
     @property
     def _wide(self) -> float:
         return float(np.linalg.norm(self.landmarks[234, :2] - self.landmarks[454, :2]))
+
+    @cached_property
+    def _rimmed(self) -> float:
+        """How near glasses lie to the brows, 0 to 1."""
+        if not self.small[0].any():
+            return 0.0
+        points = (self.landmarks[:, :2] - self.box[:2]) * self.zoom
+        near = cv2.dilate((self.small[0] > 0.2).astype(np.uint8), _disc(0.03 * self._wide * self.zoom))
+        brows = matte.fill(near.shape, points, *matte.BROWS, grow=1.2)
+        return float(ramp(float(near[brows > 0].mean()) if brows.any() else 0.0, 0.05, 0.35))
+
+    def rested(self, before: FloatArray, after: FloatArray) -> FloatArray:
+        """Coefficients `after` [52] whose brows rise less from `before` where rims lie on them: held at their lower
+        edge, they would grow broad."""
+        if not self._rimmed:
+            return after
+        result = np.array(after, np.float64)
+        rise = np.maximum(result[RAISED] - np.asarray(before)[RAISED], 0)
+        result[RAISED] -= RIMMED * self._rimmed * rise
+        return result
 
     def eased(self, moving: Motion, turning: Callable[[], Motion] | None = None) -> Motion:
         """`moving` so slowly changing where glasses are that no rim bends; hands, hair and the like, and what is beside
