@@ -150,7 +150,7 @@ def blended(
     lit = skins.apply(face, lips, eyes, flesh, brows)
     lit = (lit + light.OFFSET) * np.exp(large(plan.gains)) - light.OFFSET
     plain = np.clip(1 - eyes - brows, 0, 1)
-    lit = light.settle(lit, behind, large(seen.skin), plain, lips, skins)
+    lit = light.settle(lit, behind, large(seen.skin), plain, lips, skins.apart)
     inside = large(matte.fill(small[0].shape, points, matte.LIPS).astype(np.float32))
     lit = light.enamel(lit, behind, landmarks - [part[1].start, part[0].start, 0], inside)
     lit = light.resemble(lit, behind, landmarks - [part[1].start, part[0].start, 0], steady)
