@@ -33,7 +33,7 @@ GRAIN, EVEN = (
     0.8,
     5.0,
 )  # grey levels of noise that are left; of the noise, up to which differences are evened out
-CALM = 1.5  # gain of skin from which the noise of its colours is taken out
+CALM, CALMEST = 1.25, 2.0  # gains of skin from which noise is taken out, and all of it
 SHINE = 0.85  # share of skin's hue that what is as light as skin has at least
 LOOSE = 2.0  # how much more `DOUBT` and `MOST` allow for each unit of log gain between two skins
 TINTS, TINGED = 0.8, 2.0  # how much less shades of colour become for each unit of log gain of light, of hue
@@ -123,6 +123,11 @@ class Complexion:
     luminance: float
     bright: float
 
+    @property
+    def apart(self) -> float:
+        """How far apart the two skins are in light and hue, 0 or more."""
+        return float(TINTS * abs(np.log(self.bright)) + TINGED * np.ptp(self.hue))
+
     def flesh(self, picture: ByteImage) -> FloatArray:
         """[h, w] 0 to 1: how much of skin's colour there is, of which hair has little; shine is skin's too."""
         soft = cv2.GaussianBlur(picture.astype(np.float32), (0, 0), 1.0)
@@ -134,7 +139,7 @@ class Complexion:
     def calm(self, picture: ByteImage, sigma: float) -> ByteImage:
         """`picture` [h, w, 3] without the noise of its colours, `sigma` px wide, without grain, and without specks in
         its deepest shade, as far as dark skin becomes light: what hardly showed in the dark would be seen then."""
-        share = float(np.clip((self.bright - CALM) / CALM, 0, 1))
+        share = float(np.clip((self.bright - CALM) / (CALMEST - CALM), 0, 1))
         if share == 0:
             return picture
         luma, *colours = cv2.split(cv2.cvtColor(picture, cv2.COLOR_RGB2YCrCb))
@@ -297,9 +302,9 @@ def settle(
     skin: FloatArray,
     flesh: FloatArray,
     lips: FloatArray,
-    skins: Complexion,
+    apart: float,
 ) -> FloatArray:
-    """`face` [h, w, 3] 0 to 255 with what the change of its skin, `skins`, has blown up taken back.
+    """`face` [h, w, 3] 0 to 255 with what the change of its skin has blown up taken back.
 
     Shades of colour that were small on one skin (a blush, a bluish shine, noise) get a part of their distance to the
     hue of the photo's skin; nothing is lighter than the lightest skin of the photo.
@@ -307,6 +312,7 @@ def settle(
     Args:
         back: the photo, [h, w, 3].
         skin: where both show skin, flesh: where the result is skin or lips, lips: where it is lips, [h, w] 0 to 1.
+        apart: how far apart the two skins were, see `Complexion`.
     """
     chosen = back[skin > 0.5].astype(np.float32)
     if len(chosen) < 50:
@@ -318,8 +324,7 @@ def settle(
     over = np.maximum(luma - SOFT * most, 0)
     room = (1 - SOFT) * most
     dimmed = (luma - over + room * np.tanh(over / room) + 1) / (luma + 1)
-    change = TINTS * abs(np.log(skins.bright)) + TINGED * float(np.ptp(skins.hue))
-    share = flesh * (1 - lips) * (1 - np.exp(-change))
+    share = flesh * (1 - lips) * (1 - np.exp(-apart))
     even = (luma + OFFSET)[..., None] * hue
     face = face + share[..., None] * (even - face)
     return np.asarray(face * (1 + flesh * (dimmed - 1))[..., None], np.float32)

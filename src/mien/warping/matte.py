@@ -36,6 +36,10 @@ BROWS = ((70, 63, 105, 66, 107, 55, 65, 52, 53, 46), (300, 293, 334, 296, 336, 2
 # The lower middle of a face may be bearded, and a beard is the face's own.
 BEARD = (123, 147, 213, 192, 214, 135, 169, 170, 140, 171, 175, 396, 369, 395, 394, 364, 434, 416, 433, 376, 352, 280,
          425, 327, 2, 98, 205, 50)  # fmt: skip
+SIDES = (  # of the cheeks, before the ears
+    (143, 127, 234, 93, 132, 58, 213, 147, 123, 116),
+    (372, 356, 454, 323, 361, 288, 433, 376, 352, 345),
+)
 CHIN = (83, 18, 313, 421, 428, 199, 208, 201)  # clear of its outline
 CHIN_BELOW = (201, 421, 396, 175, 171)
 # times the texture of the cheeks, from which a chin is bearded, a white one, one that is darker below
@@ -186,9 +190,7 @@ def rim(shape: tuple[int, ...], landmarks: FloatArray) -> ByteImage:
     """[h, w] uint8: 1 on forehead, temples and the sides of the cheeks, without the brows: where hair falls."""
     top = OVAL.index(127)  # from there over the top to 356
     forehead = (*OVAL[top:], *OVAL[:8], 372, 383, 300, 293, 334, 296, 336, 9, 107, 66, 105, 63, 70, 156, 143)
-    right = (143, 127, 234, 93, 132, 58, 213, 147, 123, 116)
-    left = (372, 356, 454, 323, 361, 288, 433, 376, 352, 345)
-    return fill(shape, landmarks, forehead, right, left) & (1 - fill(shape, landmarks, *BROWS, grow=1.15))
+    return fill(shape, landmarks, forehead, *SIDES) & (1 - fill(shape, landmarks, *BROWS, grow=1.15))
 
 
 def refine(

@@ -27,6 +27,7 @@ SMALL = 140.0  # px across the face of the copies in which mask and light are so
 FOREHEAD = 0.3  # share of the new face's shape that the top of the forehead gets: the hair stays
 CALM = 0.02  # reach of the noise of colours, of the face's width
 BROW = 0.7  # of a brow, below which the identity's is hidden: the photo keeps both, for two people's look odd
+CHEEK = 0.6, 0.8  # of the skin's light, from which the side of a cheek is one
 SEAM = 0.055  # width of the passage from one to the other, of the face's width
 SHAVEN = 0.11  # the same on a throat whose beard goes
 
@@ -150,7 +151,7 @@ def blended(
     lit = skins.apply(face, lips, eyes, flesh, brows)
     lit = (lit + light.OFFSET) * np.exp(large(plan.gains)) - light.OFFSET
     plain = np.clip(1 - eyes - brows, 0, 1)
-    lit = light.settle(lit, behind, large(seen.skin), plain, lips, skins)
+    lit = light.settle(lit, behind, large(seen.skin), plain, lips, skins.apart)
     inside = large(matte.fill(small[0].shape, points, matte.LIPS).astype(np.float32))
     lit = light.enamel(lit, behind, landmarks - [part[1].start, part[0].start, 0], inside)
     lit = light.resemble(lit, behind, landmarks - [part[1].start, part[0].start, 0], steady)
@@ -270,7 +271,13 @@ def _lit(seen: _Seen, back: ByteImage, points: FloatArray, steady: Steady) -> _P
     )
     # Hair, a hat or a shadow of the identity's: where the photo has a forehead or a cheek to show, it keeps that.
     unlike = steady.layer("unlike", lambda: 1 - light.agreement(lit * np.exp(gains), back))
-    other = soft(matte.rim(shape, points) * (1 - seen.hair)) * unlike
+    rim = matte.rim(shape, points) * (1 - seen.hair)
+    # A cheek may lie in another light than the photo's: what is no darker than one is no hair.
+    own = cv2.cvtColor(calm, cv2.COLOR_RGB2GRAY).astype(np.float32) / max(skins.luminance, 1.0)
+    rim *= 1 - matte.fill(shape, points, *matte.SIDES) * np.clip(
+        (own - CHEEK[0]) / (CHEEK[1] - CHEEK[0]), 0, 1
+    )
+    other = soft(rim) * unlike
     grey = gains.mean(2, keepdims=True)  # the hue of light shows on flesh; hair and eyes keep theirs
     gains = grey + (np.maximum(flesh, lips) * (1 - eyes))[..., None] * (gains - grey)
     return _Plan(skins, cover * (1 - other), soft(lips), soft(eyes), flesh, brows, gains)
