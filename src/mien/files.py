@@ -41,9 +41,7 @@ def check_writable(path: str | Path) -> Path:
     except OSError as error:
         raise InputError(f"Cannot write {path}: {_reason(error)}; choose another place.") from error
     try:
-        with tempfile.TemporaryFile(
-            dir=path.parent
-        ):  # what the modes promise, /proc and full disks do not keep
+        with tempfile.TemporaryFile(dir=path.parent):  # /proc and full disks do not keep what modes promise
             return path
     except OSError as error:
         raise InputError(f"The folder {path.parent} cannot be written to: choose another place.") from error
