@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
-from mien.files import read_bytes
+from mien.files import read_bytes, reason
 from mien.types import ByteImage, InputError
 
 MAX_PIXELS = 100_000_000
@@ -218,8 +218,9 @@ def list_folder(folder: Path, wanted: Callable[[Path], bool]) -> list[Path]:
     try:
         return sorted(filter(wanted, folder.iterdir()))
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise InputError(f"The folder {folder} cannot be read ({reason}): check its permissions.") from error
+        raise InputError(
+            f"The folder {folder} cannot be read ({reason(error)}): check its permissions."
+        ) from error
 
 
 def _read_bytes(path: Path) -> bytes:
