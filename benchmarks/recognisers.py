@@ -32,13 +32,12 @@ from benchmarks.photo_scenes import london
 from benchmarks.table import Row, exact, publish, run
 from factory.faces.sources import shared_dir
 from mien.encoders.arcface import ArcFaceIdentity
-from mien.encoders.compound import IdentityEncoder
 from mien.encoders.dlib_recogniser import load as load_dlib
 from mien.encoders.identity import EmbeddedRecogniser
 from mien.metrics import statistics
 from mien.metrics.retrieval import distances
 from mien.metrics.scoring import SAME_PERSON, Analyse, load_scorer
-from mien.types import Face, FloatArray, InputError
+from mien.types import Face, FaceEncoder, FloatArray, InputError
 
 RESULTS = ("two photographs", "own smile", "another's smile", "grimace", "swap")
 Recognise = Callable[[Image.Image, Face], FloatArray]
@@ -47,10 +46,10 @@ Recognise = Callable[[Image.Image, Face], FloatArray]
 def recognisers(arcface: Path, models: Path) -> dict[str, Recognise]:
     """Name → what it says of a face, [d]: dlib's as they are, the others' of length 1."""
     dlib = load_dlib()
-    encoders: list[IdentityEncoder] = [EmbeddedRecogniser(), ArcFaceIdentity(arcface)]
+    encoders: list[FaceEncoder] = [EmbeddedRecogniser(), ArcFaceIdentity(arcface)]
     encoders += [GraphRecogniser(name, models) for name in KINDS]
 
-    def direction(encoder: IdentityEncoder) -> Recognise:
+    def direction(encoder: FaceEncoder) -> Recognise:
         def say(image: Image.Image, face: Face) -> FloatArray:
             said = encoder(image, face).double().numpy()
             return said / np.linalg.norm(said)

@@ -36,7 +36,7 @@ from benchmarks.sfsr_tables import reconstruction
 from benchmarks.table import Row, publish, run
 from mien.backbones import Backbone, load_backbone
 from mien.encoders.arcface import ArcFaceIdentity
-from mien.encoders.compound import IdentityEncoder, JoinedIdentity, compound
+from mien.encoders.compound import JoinedIdentity, compound
 from mien.files import replacing, write_text
 from mien.metrics import statistics
 from mien.metrics.retrieval import ranks
@@ -46,7 +46,7 @@ from mien.pipelines.reface import RefacePipeline
 from mien.training.cache import Cache
 from mien.training.loop import LoopConfig, train
 from mien.training.stages.sfsr import SfsrStage
-from mien.types import Face, FloatArray
+from mien.types import Face, FaceEncoder, FloatArray
 from mien.weights.bases import find_folder
 
 NETWORKS = FIRST, SECOND, _ = ("arcface", *KINDS)
@@ -80,7 +80,7 @@ COLUMNS = {"dlib": ".1%", "expression": ".3f", "pose": ".2f", "mse": ".1f"}  # a
 class Remembering:
     """A recogniser that looks at a face once: what it said is kept in a file."""
 
-    def __init__(self, recogniser: IdentityEncoder, folder: Path) -> None:
+    def __init__(self, recogniser: FaceEncoder, folder: Path) -> None:
         self.recogniser, self.name, self.width = recogniser, recogniser.name, recogniser.width
         self.path = folder / f"{recogniser.name}.pt"
         self.known: dict[str, Tensor] = torch.load(self.path) if self.path.is_file() else {}
@@ -274,7 +274,7 @@ def main() -> None:
     parser.add_argument("--lr", type=float, default=1e-4)
     parser.add_argument("--out", type=Path, default=Path("runs/sfsr_recognisers"))
     given = parser.parse_args()
-    encoders: list[IdentityEncoder] = [ArcFaceIdentity(given.arcface)]
+    encoders: list[FaceEncoder] = [ArcFaceIdentity(given.arcface)]
     encoders += [GraphRecogniser(name, given.models) for name in KINDS]
     networks = {encoder.name: Remembering(encoder, given.out / "said") for encoder in encoders}
     exports = {variant: make(variant, networks, given) for variant in VARIANTS}

@@ -14,7 +14,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -31,25 +31,12 @@ from mien.models.folder import (
     load_tokenizer,
 )
 from mien.models.text import EncodedText, PromptEncoder
-from mien.types import InputError
+from mien.types import FaceEncoder, InputError
 from mien.weights.adapters import AdapterSpec, by_name, check_width, read_adapter_spec
 from mien.weights.bases import configs_of, find_folder, lacks, width_of
 
 if TYPE_CHECKING:
     from diffusers import UNet2DConditionModel
-    from PIL import Image
-
-    from mien.types import Face
-
-
-class FaceEncoder(Protocol):
-    """A picture and the face meant in it -> [width] float32: what an adapter's branch is conditioned on."""
-
-    width: int
-    name: str
-
-    def __call__(self, image: Image.Image, face: Face) -> Tensor: ...
-
 
 ENCODERS = {
     ("identity", "embedded"): "mien.encoders.identity:EmbeddedIdentity",

@@ -39,11 +39,9 @@ def check_writable(path: str | Path) -> Path:
         if not path.parent.is_dir():
             raise InputError(f"The folder {path.parent} does not exist: create it, or write somewhere else.")
     except OSError as error:
-        raise InputError(f"Cannot write {path}: {_reason(error)}; choose another place.") from error
+        raise InputError(f"Cannot write {path}: {reason(error)}; choose another place.") from error
     try:
-        with tempfile.TemporaryFile(
-            dir=path.parent
-        ):  # what the modes promise, /proc and full disks do not keep
+        with tempfile.TemporaryFile(dir=path.parent):  # /proc and full disks do not keep what modes promise
             return path
     except OSError as error:
         raise InputError(f"The folder {path.parent} cannot be written to: choose another place.") from error
@@ -55,7 +53,7 @@ def make_folder(folder: str | Path, advice: str = "choose another place") -> Pat
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"The folder {folder} cannot be made ({_reason(error)}): {advice}.") from error
+        raise InputError(f"The folder {folder} cannot be made ({reason(error)}): {advice}.") from error
     return folder
 
 
@@ -78,7 +76,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
             os.replace(temporary, path)
         except OSError as error:
             raise InputError(
-                f"Cannot write {path}: {_reason(error)}; free space or choose another place."
+                f"Cannot write {path}: {reason(error)}; free space or choose another place."
             ) from error
     finally:
         temporary.unlink(missing_ok=True)
@@ -98,8 +96,14 @@ def read_bytes(path: str | Path, most: int = -1) -> bytes:
     except FileNotFoundError as error:
         raise InputError(f"{path} does not exist: check the name.") from error
     except (OSError, ValueError) as error:
-        reason = (getattr(error, "strerror", None) or str(error)).lower()
-        raise InputError(f"{path} cannot be read ({reason}): check its name and permissions.") from error
+        raise InputError(
+            f"{path} cannot be read ({reason(error)}): check its name and permissions."
+        ) from error
+
+
+def expand(path: str | Path) -> Path:
+    """A path with ``~`` as the home folder; as it is where there is none, or nobody of that name (pathlib raises)."""
+    return Path(os.path.expanduser(path))
 
 
 def user_folder(kind: str, variable: str, *below: str) -> Path:
@@ -139,5 +143,6 @@ def _sweep(folder: Path) -> None:
                         os.unlink(entry.path)
 
 
-def _reason(error: OSError) -> str:
-    return (error.strerror or str(error)).lower()
+def reason(error: Exception) -> str:
+    """What the system says of an error, for a sentence."""
+    return (getattr(error, "strerror", None) or str(error)).lower()

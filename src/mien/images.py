@@ -5,7 +5,6 @@ from __future__ import annotations
 import glob
 import io
 import os
-import stat
 import warnings
 from collections.abc import Callable, Iterable
 from importlib.util import find_spec
@@ -16,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
+from mien.files import read_bytes, reason
 from mien.types import ByteImage, InputError
 
 MAX_PIXELS = 100_000_000
@@ -218,25 +218,19 @@ def list_folder(folder: Path, wanted: Callable[[Path], bool]) -> list[Path]:
     try:
         return sorted(filter(wanted, folder.iterdir()))
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise InputError(f"The folder {folder} cannot be read ({reason}): check its permissions.") from error
+        raise InputError(
+            f"The folder {folder} cannot be read ({reason(error)}): check its permissions."
+        ) from error
 
 
 def _read_bytes(path: Path) -> bytes:
-    try:
-        mode = path.stat().st_mode
-        data = path.read_bytes() if stat.S_ISREG(mode) else b""
-    except FileNotFoundError as error:
-        if str(path).startswith(("http:", "https:")):
-            raise InputError(f"{path} is an address: download the picture, and give its file.") from error
-        raise InputError(f"{path} does not exist: check the name.") from error
-    except (OSError, ValueError) as error:
-        reason = (getattr(error, "strerror", None) or str(error)).lower()
-        raise InputError(f"{path} cannot be read ({reason}): check its name and permissions.") from error
-    if stat.S_ISDIR(mode):
+    if os.path.isdir(path):  # pathlib's raise where a word is too long for a name
         raise InputError(f"{path} is a folder: give a picture in it.")
-    if not stat.S_ISREG(mode):
+    if os.path.exists(path) and not os.path.isfile(path):
         raise InputError(f"{path} is not an ordinary file: give a picture.")
+    if str(path).startswith(("http:", "https:")) and not os.path.exists(path):
+        raise InputError(f"{path} is an address: download the picture, and give its file.")
+    data = read_bytes(path)
     if not data:
         raise InputError(f"{path} is empty: save or copy the picture again.")
     return data

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mien.files import read_json
+from mien.files import expand, read_json
 from mien.types import InputError
 from mien.weights import copies, registry
 from mien.weights.adapters import OTHERS, AdapterSpec, by_name, check_width, read_adapter_spec
@@ -88,7 +88,7 @@ def check(backbone: str = "mini", adapter: str | Path | None = None, bare: bool 
         spec = _adapter(backbone, adapter)
         if spec is not None:
             needs += of_adapter(spec, str(adapter) in NAMES)
-        elif not absent and (backbone in HUB_IDS or Path(backbone).expanduser().exists()):
+        elif not absent and (backbone in HUB_IDS or expand(backbone).exists()):
             raise InputError(f'{backbone} has no adapter of its own: add adapter="published", or a folder')
     name = f"{backbone} with {NAMES[str(adapter)]}" if str(adapter) in NAMES else backbone
     refuse(needs, f"for {name}", absent)
@@ -135,7 +135,7 @@ def of_base(backbone: str) -> Iterator[Need]:
         if here(backbone) is None:
             yield Need(registry.entry(backbone))
         return
-    folder = Path(backbone).expanduser()
+    folder = expand(backbone)
     if folder.is_dir():
         if (missing := lacks(folder)) is not None:
             raise InputError(f"{folder / missing}: is missing: a complete diffusers folder is needed")
@@ -170,7 +170,7 @@ def _adapter(backbone: str, adapter: str | Path | None) -> AdapterSpec | None:
     named = backbone in HUB_IDS
     folder = None if named else single_file(backbone)
     if folder is None:
-        place = Path(backbone).expanduser()
+        place = expand(backbone)
         own = place if place.is_dir() else copies.snapshot(backbone)
         folder = here(backbone) if named else own
     width = None

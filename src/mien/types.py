@@ -17,6 +17,7 @@ from mien.errors import InputError as InputError
 from mien.errors import nearest as nearest
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
     from torch import Tensor
 
 FloatArray = NDArray[np.floating]
@@ -63,3 +64,12 @@ class NoisePredictor(Protocol):
     """``predict_noise(z_t, t, conditions) -> eps``: all that ``diffusion/`` knows of a network."""
 
     def __call__(self, z_t: Tensor, t: Tensor, conditions: Conditions) -> Tensor: ...
+
+
+class FaceEncoder(Protocol):
+    """A picture and the face meant in it -> [width] float32: what an adapter's branch is conditioned on."""
+
+    name: str
+    width: int
+
+    def __call__(self, image: Image, face: Face) -> Tensor: ...

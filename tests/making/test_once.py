@@ -16,6 +16,8 @@ from mien.backbones import load_backbone
 from mien.cli.main import app
 from mien.encoders.identity import Recogniser
 from mien.making import made, model, recording
+from mien.making.swaps import Swaps
+from mien.making.wishes import PhotoWish, Request
 from mien.pipelines.portrait import PortraitPipeline
 from mien.pipelines.reface import RefacePipeline
 
@@ -87,3 +89,15 @@ def test_one_backbone_serves_both_pipelines() -> None:
     other = load_backbone("mini", "cpu")
     again = RefacePipeline(other, other.load_adapter())
     assert again(photo, expression="joy", seed=3, steps=2)[0].tobytes() == refaced
+
+
+def test_photos_made_one_by_one_say_how_far_they_are() -> None:
+    """Whether the photo's own person changes or another comes, one is told after each photo."""
+    photo = EXAMPLES / "people" / "ana_rest.jpg"
+    swaps, heard = Swaps(PhotoWish("reface")), list[tuple[int, int]]()
+    asked = [
+        Request(None, "joy", photo=photo),
+        Request(EXAMPLES / "people" / "may_rest.jpg", None, photo=photo),
+    ]
+    swaps.make([swaps.look(one) for one in asked], lambda done, total, _: heard.append((done, total)))
+    assert heard == [(1, 2), (2, 2)]

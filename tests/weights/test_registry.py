@@ -17,9 +17,10 @@ from pathlib import Path
 import pytest
 
 from factory.training import manifest
-from mien import weights
+from mien import preflight, weights
 from mien.types import InputError
 from mien.weights import Entry, Status, WeightFile, registry
+from mien.weights.bases import find_folder
 from mien.weights.fetch import fetch
 
 CONTENT = b"weights" * 1000
@@ -250,3 +251,10 @@ def test_offline_says_where_to_put_the_file(models: Path) -> None:
     assert str(models / "other.bin") in message and "http://127.0.0.1:9/other.bin" in message
     assert "\n" not in message
     assert list(models.iterdir()) == []
+
+
+def test_the_home_of_nobody_is_a_name_like_any_other() -> None:
+    """pathlib raises where the machine knows no such person; here a sentence says that there is no such model."""
+    preflight.check("~nosuchperson/model")  # as of a hub's model, it cannot tell
+    with pytest.raises(InputError, match="there is no model '~nosuchperson/model'"):
+        find_folder("~nosuchperson/model")

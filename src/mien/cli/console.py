@@ -13,6 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 from mien.errors import InputError, nearest
+from mien.files import reason
 
 BAD_INPUT = 2
 EXTRA = 'put words that belong together in quotes, "big smile"; add --help for what else a verb takes.'
@@ -44,8 +45,7 @@ class Verbs(TyperGroup):
         except OSError as error:
             if error.filename is None or isinstance(error, BrokenPipeError):
                 raise
-            reason = (error.strerror or str(error)).lower()
-            say(f"mien: {error.filename}: {reason}: check its name and permissions.")
+            say(f"mien: {error.filename}: {reason(error)}: check its name and permissions.")
             raise typer.Exit(BAD_INPUT) from error
         except Exception as error:
             if not callable(told := getattr(error, "format_message", None)):  # of click's UsageError

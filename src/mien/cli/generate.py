@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from mien.cli import options
-from mien.cli.console import choice, tell
+from mien.cli.console import tell
 from mien.cli.pictures import place_again
 from mien.cli.results import Asked, make, repeat
 from mien.errors import InputError
@@ -89,8 +89,6 @@ def generate(
     invisible watermark: see `mien inspect`.
     """
     began = time.perf_counter()
-    choice(dtype, options.DTYPES, "precision")
-    options.check_backbone(backbone)
     options.check_mode(context, SINGLE)
     cluster = options.cluster(context, pairs is not None)
     if source is not None:

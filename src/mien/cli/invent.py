@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from mien.cli import options
-from mien.cli.console import choice, print_json, tell
+from mien.cli.console import print_json, tell
 from mien.cli.pictures import check_places, numbered, steps_bar
 from mien.making.wishes import PortraitWish
 
@@ -46,8 +46,6 @@ def invent(
     a prompt it obeys woman, man, young, adult, middle-aged, old and "black and white photo".
     """
     began = time.perf_counter()
-    choice(dtype, options.DTYPES, "precision")
-    options.check_backbone(backbone)
     places = numbered(output, count)
     check_places(places, overwrite=overwrite)
     from mien.making.model import Model

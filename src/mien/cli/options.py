@@ -52,6 +52,18 @@ def _device(name: str) -> str:
     return name
 
 
+def _dtype(name: str) -> str:
+    """`InputError` if it is no precision."""
+    return choice(name, DTYPES, "precision")
+
+
+def backbone(name: str) -> str:
+    """`InputError` if it is neither a name, nor a folder, nor a checkpoint's file, nor a hub id: said before anything
+    heavy is imported."""
+    known = "/" in name or name.endswith(".safetensors") or Path(name).is_dir()
+    return name if known else choice(name, BACKBONES, "backbone")
+
+
 def scheduler(name: str | None) -> str | None:
     """`InputError` if diffusers has no such scheduler, by its files alone: importing them takes seconds."""
     found = None if name is None else find_spec("diffusers")
@@ -104,12 +116,13 @@ Lead = Annotated[
     ),
 ]
 Device = Annotated[str, typer.Option(callback=_device, help="auto, cpu, cuda, cuda:1, mps.")]
-Dtype = Annotated[str, typer.Option(help="auto, float32, bfloat16, float16.")]
+Dtype = Annotated[str, typer.Option(callback=_dtype, help="auto, float32, bfloat16, float16.")]
 Backbone = Annotated[
     str,
     typer.Option(
+        callback=backbone,
         help="mini, sd15, sdxl, sd15-inpaint, sdxl-inpaint, a diffusers folder, a checkpoint in one .safetensors file, "
-        "or a hub id."
+        "or a hub id.",
     ),
 ]
 Adapter = Annotated[
@@ -228,13 +241,6 @@ def cluster(context: typer.Context, table: bool = True) -> Cluster | None:
     from mien.spread import Cluster
 
     return Cluster(given["ray"], given["workers"], given["gpus"])
-
-
-def check_backbone(backbone: str) -> None:
-    """`InputError` if it is neither a name, nor a folder, nor a checkpoint's file, nor a hub id: said before anything
-    heavy is imported."""
-    if "/" not in backbone and not backbone.endswith(".safetensors") and not Path(backbone).is_dir():
-        choice(backbone, BACKBONES, "backbone")
 
 
 OF_PHOTO = ("strength", "relative", "region", "teeth", "finish", "finish_strength")

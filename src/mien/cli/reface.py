@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from mien.cli import options
-from mien.cli.console import choice, tell
+from mien.cli.console import tell
 from mien.cli.pictures import place_again
 from mien.cli.results import Asked, make, repeat
 from mien.errors import InputError
@@ -85,7 +85,8 @@ def reface(
     backbone: Annotated[
         str,
         typer.Option(
-            help="mini, or a folder or hub id that takes a background; without PHOTO also sd15, sdxl and their like."
+            callback=options.backbone,
+            help="mini, or a folder or hub id that takes a background; without PHOTO also sd15, sdxl and their like.",
         ),
     ] = "mini",
     adapter: options.Adapter = None,
@@ -127,8 +128,6 @@ def reface(
     Other people's faces need their consent. Results say that they were generated.
     """
     began = time.perf_counter()
-    choice(dtype, options.DTYPES, "precision")
-    options.check_backbone(backbone)
     possible = photo is not None or pairs is not None
     if expression == EVERY:
         if wrong := next((one for one in BESIDE_WORDS if options.is_given(context, one)), None):

@@ -12,6 +12,7 @@ import typer
 from mien.cli import options
 from mien.cli.console import choice, say
 from mien.errors import InputError
+from mien.files import expand
 
 
 def studio(
@@ -77,8 +78,8 @@ def choices(more: list[str], adapter: str | None = None) -> tuple[dict[str, str]
             preflight.check(model, adapter)
         elif adapter is not None:
             read_adapter_spec(Path(adapter))
-        own = model not in HUB_IDS and Path(model).expanduser().is_dir()
-        holds_one = model == "mini" or (own and (Path(model).expanduser() / "adapter").is_dir())
+        own = model not in HUB_IDS and expand(model).is_dir()
+        holds_one = model == "mini" or (own and (expand(model) / "adapter").is_dir())
         if adapter is None and not holds_one:
             raise InputError(f"{model} is not a folder that holds an adapter/: add --adapter FOLDER.")
         folder = find_folder(model).resolve()

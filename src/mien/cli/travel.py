@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from mien.cli import options, pictures
-from mien.cli.console import choice, print_json, tell
+from mien.cli.console import print_json, tell
 from mien.errors import InputError
 from mien.making.wishes import PhotoWish, PortraitWish
 
@@ -70,8 +70,6 @@ def travel(
     Other people's faces need their consent. Films say that they were generated.
     """
     began = time.perf_counter()
-    choice(dtype, options.DTYPES, "precision")
-    options.check_backbone(backbone)
     by_photo = options.by_photo(context, True)
     from mien.expressions.spec import parse
     from mien.pipelines import travel as journeys

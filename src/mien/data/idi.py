@@ -33,9 +33,7 @@ from mien.types import Face, FloatArray, InputError
 
 RESTRUCT, FACESWAP, CARRY = "restruct", "faceswap", "carry"
 BATCH = 16  # portraits generated at once
-CANDIDATES = (
-    8  # of as many people the one whose pose is nearest lends the face that is swapped in, or the photograph
-)
+CANDIDATES = 8  # of as many people the one whose pose is nearest lends the face, or the photograph
 
 
 class Generator(Protocol):

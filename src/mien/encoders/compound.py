@@ -11,7 +11,6 @@ One recogniser alone is too weak against the identity that is left in an express
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Protocol
 
 import torch
 from PIL import Image
@@ -22,16 +21,7 @@ from mien.encoders.arcface import ArcFaceIdentity
 from mien.encoders.dlib_recogniser import DlibRecogniser
 from mien.encoders.identity import EmbeddedIdentity, EmbeddedRecogniser
 from mien.encoders.standardise import standardise
-from mien.types import Face, InputError
-
-
-class IdentityEncoder(Protocol):
-    """A picture and the face meant in it -> [width] float32."""
-
-    name: str
-    width: int
-
-    def __call__(self, image: Image.Image, face: Face) -> Tensor: ...
+from mien.types import Face, FaceEncoder, InputError
 
 
 class DlibIdentity:
@@ -53,7 +43,7 @@ class CompoundIdentity:
     """Several recognisers of one face, in the order given. name: theirs, joined by "+". widths: name → numbers of its
     embedding."""
 
-    def __init__(self, encoders: Sequence[IdentityEncoder]) -> None:
+    def __init__(self, encoders: Sequence[FaceEncoder]) -> None:
         names = [encoder.name for encoder in encoders]
         if not names:
             raise InputError("A compound identity of no recogniser says nothing: name at least one.")
@@ -83,27 +73,23 @@ class JoinedIdentity:
         return torch.cat([parts[name].detach().float().cpu() for name in sorted(parts)])
 
 
-def compound(
-    encoders: Iterable[str | IdentityEncoder], device: str | torch.device = "cpu"
-) -> CompoundIdentity:
+def compound(encoders: Iterable[str | FaceEncoder], device: str | torch.device = "cpu") -> CompoundIdentity:
     """Recognisers as one identity encoder whose embeddings stay apart. encoders: names of `RECOGNISERS`, or encoders of
-    your own (see `IdentityEncoder`). device: of those named. Raises `InputError`: no name, an unknown one, the same one
+    your own (see `FaceEncoder`). device: of those named. Raises `InputError`: no name, an unknown one, the same one
     twice; or a recogniser's weights are missing."""
     return CompoundIdentity([_load(e, device) if isinstance(e, str) else e for e in encoders])
 
 
-RECOGNISERS: dict[str, Callable[[str | torch.device], IdentityEncoder]] = {
+RECOGNISERS: dict[str, Callable[[str | torch.device], FaceEncoder]] = {
     "embedded": lambda device: EmbeddedIdentity(device=device),  # as the embedded default is conditioned
-    "recogniser": lambda device: EmbeddedRecogniser(
-        device=device
-    ),  # its recogniser alone, without coarse colours
+    "recogniser": lambda device: EmbeddedRecogniser(device=device),  # alone, without coarse colours
     "dlib": lambda device: DlibIdentity(),  # on the CPU
     "arcface": lambda device: ArcFaceIdentity(device=device),
     "auraface": lambda device: ArcFaceIdentity("auraface", device, name="auraface"),
 }
 
 
-def _load(name: str, device: str | torch.device) -> IdentityEncoder:
+def _load(name: str, device: str | torch.device) -> FaceEncoder:
     if name not in RECOGNISERS:
         raise InputError(f"There is no recogniser called {name}: choose of {', '.join(RECOGNISERS)}.")
     return RECOGNISERS[name](device)

@@ -28,14 +28,10 @@ MOVED = 0.1  # sides that a face moves from one frame to the next, from which it
 LEARNED = 3  # looks at a face from which it is known
 SAME, OTHER = 0.35, 0.6  # distances of vectors: up to this it is the person; from this on it is not
 JUMP = 0.5, 0.4  # sides that a face moves from one frame to the next at most, and the logarithm it grows by
-BESIDE, MEETING = (
-    1.6,
-    0.8,
-)  # sides between two faces: nearer, they are watched; nearer, one may hide the other
-ASTRAY, MET = (
-    0.15,
-    0.5,
-)  # distance of vectors that a side off the way counts as, two at most; after one hid the other
+# Sides between two faces: nearer, they are watched; nearer, one may hide the other.
+BESIDE, MEETING = 1.6, 0.8
+# Distance of vectors that a side off the way counts as, two at most; after one hid the other.
+ASTRAY, MET = 0.15, 0.5
 STEADY = 0.2  # share of the newest motion in the speed
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from mien.files import reason
 from mien.provenance.animation import import_av
 from mien.provenance.film import Colours
 from mien.types import ByteImage, InputError
@@ -67,7 +68,7 @@ class Footage:
             self._container = self._av.open(self.name, **self._how)
         except (OSError, ValueError, EOFError) as error:
             raise InputError(
-                f"{self.name} cannot be read as a film ({_reason(error)}): it may be cut short; give another copy."
+                f"{self.name} cannot be read as a film ({reason(error)}): it may be cut short; give another copy."
             ) from error
         attached = getattr(self._av.stream, "Disposition", None)
         pictures = [
@@ -196,7 +197,3 @@ class Footage:
         )
         turns = round(getattr(frame, "rotation", 0) / 90) % 4
         return Shot(np.ascontiguousarray(np.rot90(image, turns)) if turns else image, time)
-
-
-def _reason(error: Exception) -> str:
-    return str(getattr(error, "strerror", None) or error).lower()

@@ -18,11 +18,10 @@ from mien.making.subjects import Target
 from mien.metrics import face as metrics
 from mien.metrics.photo import compared
 from mien.metrics.scoring import Observation, load_scorer
-from mien.types import ByteImage, Face, FloatArray
+from mien.types import ByteImage, Face, FaceEncoder, FloatArray
 from mien.warping.target import heard, response
 
 if TYPE_CHECKING:
-    from mien.backbones import FaceEncoder
     from mien.encoders.identity import EmbeddedIdentity
     from mien.pipelines.photo import Sitter
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +16,7 @@ from mien.making.made import Drawn, Progress
 from mien.making.photographs import Photographs
 from mien.making.scoring import Scores
 from mien.making.subjects import Looked
+from mien.making.telling import Telling
 from mien.making.wishes import PhotoWish
 from mien.pipelines.photo import Sitter, framed
 from mien.pipelines.photo_swap import Change, SwapPipeline
@@ -42,7 +42,7 @@ class Swaps(Photographs):
     ) -> None:
         super().__init__(wish, tell, device, dtype)
         self.swapper = SwapPipeline(self.scorer.analyse)
-        self._tell, self._told = tell, set[str]()
+        self._telling_all = Telling(tell, ("",))
 
     def look(self, request: Any) -> Looked:
         """See `Maker`; `who` is the new person of the first face."""
@@ -58,19 +58,15 @@ class Swaps(Photographs):
         if self.wish.finish is not None:
             raise InputError("--finish is for one expression: leave it out, or --identity and --face all")
         wish = self.wish
-        with warnings.catch_warnings(record=True) as said:
-            warnings.simplefilter("always")
+        with self._telling_all():
             changes = self.swapper.changes(request.photo, people, wish.face, wish.identity_face)
-        for message in sorted({str(one.message) for one in said} - self._told):
-            self._told.add(message)
-            self._tell(message)
         how = None if request.expression is None else self.target(parse(request.expression))
         first = changes[0]
         who = _subject(first.identities[0]) if first.identities else None
         return Planned(request, who, how, _subject(first.sitter), changes)
 
     def make(self, looked: Sequence[Looked], callback: Progress | None = None) -> list[Drawn]:
-        drawn = []
+        drawn: list[Drawn] = []
         for slot, one in enumerate(looked):
             if isinstance(one, Planned):
                 wish, how = self.wish, None if one.how is None else one.how.expression
@@ -84,11 +80,10 @@ class Swaps(Photographs):
                 changed[outside] = False
                 image = Image.fromarray(pixels)
                 drawn.append(Drawn(one, image, slot, len(looked), one.photo, first.face, changed))
-                if callback is not None:
-                    callback(slot + 1, len(looked), None)
             else:
-                (made,) = super().make([one], None)
-                drawn.append(made)
+                drawn += super().make([one])
+            if callback is not None:
+                callback(slot + 1, len(looked), None)
         return drawn
 
     def score(self, drawn: Drawn) -> Scores:

@@ -15,7 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 from mien.backbones import OFFLOADS, Backbone
-from mien.files import write_text
+from mien.files import expand, write_text
 from mien.models.e_adapter import EAdapter
 from mien.models.folder import choose_device, quiet
 from mien.pipelines.arguments import one_of
@@ -105,7 +105,7 @@ class DiffusersNames:
     def save_pretrained(self: HasModel, folder: str | Path) -> None:
         """Write a folder in diffusers' layout with the adapter beside it, which `from_pretrained` and stock diffusers
         read. Raises `InputError`: LoRAs are loaded, the model is offloaded, or the folder holds something."""
-        place = Path(folder).expanduser()
+        place = expand(folder)
         if self._loras:
             raise InputError("save_pretrained writes models without LoRAs: unload_loras() first")
         if self.backbone.offload != "none":

@@ -15,7 +15,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from PIL import Image
@@ -28,10 +28,7 @@ from mien.expressions.turning import turned
 from mien.face.subject import Subject
 from mien.images import read_image, to_rgb
 from mien.pipelines.arguments import shown
-from mien.types import Face, FloatArray, InputError
-
-if TYPE_CHECKING:
-    from mien.backbones import FaceEncoder
+from mien.types import Face, FaceEncoder, FloatArray, InputError
 
 Picture = str | Path | Image.Image | Subject
 ExpressionLike = Picture | Mapping[str, float] | Expression

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from mien.backbones import Backbone
+from mien.files import expand
 from mien.models.folder import quiet
 from mien.types import InputError
 
@@ -66,7 +67,7 @@ def load_lora(backbone: Backbone, path: str | Path, weight: float, loaded: dict[
 
 def _find(path: str | Path) -> Path:
     """The file of a LoRA."""
-    place = Path(path).expanduser()
+    place = expand(path)
     if place.is_file():
         if place.suffix != ".safetensors":
             raise InputError(f"{path}: a LoRA is read from .safetensors only, other kinds can hold code")

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from mien.backbones import Backbone, FaceEncoder, load_backbone
+from mien.backbones import Backbone, load_backbone
 from mien.pipelines import arguments, schedulers
 from mien.pipelines.batches import in_batches
 from mien.pipelines.conditions import Texts, conditions_of, given_texts
@@ -26,7 +26,7 @@ from mien.pipelines.diffusers_names import (
 from mien.pipelines.inputs import Embedder, ExpressionLike, FaceChoice, Person, Picture, as_list
 from mien.pipelines.lead import as_start, check_lead, first_latents, lead_by_photo
 from mien.provenance import remember
-from mien.types import Face, InputError
+from mien.types import Face, FaceEncoder, InputError
 from mien.weights.adapters import AdapterSpec
 
 if TYPE_CHECKING:

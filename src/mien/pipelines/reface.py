@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from mien.backbones import Backbone, FaceEncoder, load_backbone
+from mien.backbones import Backbone, load_backbone
 from mien.models.attention import times
 from mien.models.sfsr import FRAMINGS, background_conditions
 from mien.pipelines.arguments import as_generators, check_seed, check_text, one_of, whole
@@ -38,7 +38,7 @@ from mien.pipelines.scenes import Refaced, Scene, find_scene, read_photo
 from mien.pipelines.schedulers import PLAIN_SCHEDULERS, reface_scheduler
 from mien.pixels import to_pixels
 from mien.provenance import remember
-from mien.types import ByteImage, Face, InputError
+from mien.types import ByteImage, Face, FaceEncoder, InputError
 from mien.weights.adapters import AdapterSpec
 
 if TYPE_CHECKING:

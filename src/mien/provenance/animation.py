@@ -20,11 +20,7 @@ from mien.provenance import DIGITAL_SOURCE_TYPE, check_surroundings, read_metada
 from mien.provenance.metadata import Said, as_comment, read_object, write_packet
 from mien.types import InputError
 
-COMMENTED = (
-    ".gif",
-    ".mp4",
-    ".mov",
-)  # their comment says what made them; `provenance.film` writes the last two
+COMMENTED = (".gif", ".mp4", ".mov")  # in their comments; `provenance.film` writes the last two
 SUFFIXES = (".gif", ".mp4", ".webp")
 WEBP = 90  # quality, of 100; at 80 skin is smoothed
 QUALITY = 16  # x264's constant rate factor; below 18 no difference is seen

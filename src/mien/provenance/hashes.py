@@ -10,6 +10,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from mien.files import reason
 from mien.types import InputError
 from mien.weights.registry import sha256
 
@@ -52,4 +53,4 @@ def _hash_file(path: Path) -> str:
         facts = path.stat()
         return sha256(path, facts.st_size, facts.st_mtime_ns)
     except OSError as error:
-        raise InputError(f"{path} cannot be read ({(error.strerror or str(error)).lower()}).") from error
+        raise InputError(f"{path} cannot be read ({reason(error)}).") from error

@@ -18,11 +18,7 @@ from mien.studio.wishes import Fields, Refused, words
 from mien.types import InputError
 
 LONGEST = 1280  # px of a film's longer side
-MOST_STOPS, FRAMES, RATE = (
-    8,
-    12,
-    12.0,
-)  # of a journey; frames from one expression to the next, frames a second
+MOST_STOPS, FRAMES, RATE = 8, 12, 12.0  # of a journey; frames from stop to stop, frames a second
 
 
 def film(engine: Engine, session: Session, fields: Fields, job: Job) -> dict[str, Any]:

@@ -36,9 +36,7 @@ class Mirror:
     def __init__(self, puppet: Puppet) -> None:
         self._puppet, self._track, self._mark = puppet, Tracker(), Mark()
         self._began = time.monotonic()
-        self.resting = (
-            False  # the next face is the driver's rest; unless asked, it is estimated from the first
-        )
+        self.resting = False  # the next face is the driver's rest; else it is estimated from the first
 
     def __call__(self, data: bytes) -> tuple[bytes, bool]:
         """The photo for a picture of the camera, both JPEG, and whether that showed a face.

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mien import preflight
+from mien.files import expand
 from mien.types import InputError
 from mien.weights import registry
 from mien.weights.adapters import AdapterSpec, read_adapter_spec
@@ -124,7 +125,7 @@ def data(stage: str, arguments: dict[str, Any]) -> list[str]:
 
 
 def _set(root: str, how: str) -> str:
-    place = Path(root).expanduser()
+    place = expand(root)
     if not place.exists():
         return f"data: {root} is not there: `{how}` makes it (docs/data.md)"
     from mien.data.records import Manifest

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from mien.files import expand
 from mien.models.e_adapter import EAdapter
 from mien.models.families import PUBLISHED, of_folder, published
 from mien.models.folder import recompute_activations
@@ -140,7 +141,7 @@ def network_parts(name: str) -> dict[str, nn.Module]:
     machine."""
     if name in PUBLISHED:
         return published(name)
-    if name == "mini" or Path(name).expanduser().is_dir():
+    if name == "mini" or expand(name).is_dir():
         return of_folder(find_folder(name))
     raise InputError(
         f"{name} is not on this machine: a plan needs a diffusers folder, or {', '.join(HUB_IDS)}"

@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 from mien.data.records import TRAIN
 from mien.encoders.clip import ClipExpression
-from mien.encoders.compound import IdentityEncoder, JoinedIdentity, compound
+from mien.encoders.compound import JoinedIdentity, compound
 from mien.face.align import crop_matrix, transform_points, warp
 from mien.face.mask import shown_mask
 from mien.models import sfsr
@@ -27,7 +27,7 @@ from mien.models.sfsr import FRAMINGS, face_region
 from mien.pixels import to_pixels
 from mien.training.cache import Cache, Numbers
 from mien.training.examples import read_rows
-from mien.types import InputError
+from mien.types import FaceEncoder, InputError
 
 if TYPE_CHECKING:
     from mien.backbones import Backbone
@@ -51,7 +51,7 @@ class Surroundings:
         self,
         root: str | Path,
         backbone: Backbone,
-        recognisers: Sequence[str | IdentityEncoder] | None,
+        recognisers: Sequence[str | FaceEncoder] | None,
         framing: str,
     ) -> None:
         self.manifest, triples = read_rows(Path(root), another=False)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
-from mien.files import read_json
+from mien.files import expand, read_json
 from mien.types import InputError, nearest
 from mien.weights import copies, registry
 from mien.weights.adapters import FAMILIES, header
@@ -83,7 +82,7 @@ def single_file(name: str) -> Path | None:
     `InputError`: it is named like one and is not there."""
     if not name.endswith(".safetensors"):
         return None
-    place, comfyui = Path(os.path.expanduser(name)), copies.comfyui()
+    place, comfyui = expand(name), copies.comfyui()
     places = [place, *([comfyui / "checkpoints" / name] if comfyui is not None else [])]
     found = next((one for one in places if one.is_file()), None)
     if found is None:
@@ -130,14 +129,14 @@ def find_folder(name: str) -> Path:
         if (whole := here(name)) is not None:
             return whole
         raise InputError(f"{name} is not on this machine: run `mien models fetch {name}`")
-    place = Path(os.path.expanduser(name))  # pathlib's raises for people whom the machine does not know
+    place = expand(name)
     if place.is_dir():
         return place
     if (file := single_file(name)) is not None:
         return file
     if name.count("/") != 1 or name.startswith((".", "/", "~")):
         raise InputError(
-            f"there is no model {name!r}{nearest(name, ('mini', *HUB_IDS))}: use mini, {', '.join(HUB_IDS)}, "
+            f"there is no model {name!r}{nearest(name, HUB_IDS)}: use {', '.join(HUB_IDS)}, "
             "a diffusers folder, a .safetensors checkpoint or a hub id"
         )
     from huggingface_hub import snapshot_download

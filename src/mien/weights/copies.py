@@ -6,6 +6,8 @@ import os
 import re
 from pathlib import Path
 
+from mien.files import expand
+
 _HUB = re.compile(r"https://huggingface\.co/([^/]+/[^/]+)/resolve/main/(.+)")
 
 
@@ -14,7 +16,7 @@ def comfyui() -> Path | None:
     given = os.environ.get("MIEN_COMFYUI")
     if not given:
         return None
-    folder = Path(os.path.expanduser(given))
+    folder = expand(given)
     return folder / "models" if (folder / "models").is_dir() else folder
 
 
@@ -29,7 +31,7 @@ def snapshot(repository: str) -> Path | None:
     home = os.environ.get("HF_HOME") or Path(
         os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "huggingface"
     )
-    cache = Path(os.path.expanduser(os.environ.get("HF_HUB_CACHE") or Path(home, "hub")))
+    cache = expand(os.environ.get("HF_HUB_CACHE") or Path(home, "hub"))
     folder = cache / f"models--{repository.replace('/', '--')}"
     try:
         found = folder / "snapshots" / (folder / "refs" / "main").read_text(encoding="utf-8").strip()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 import os
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from mien.files import user_folder
-from mien.types import InputError
+from mien.types import InputError, nearest
 from mien.weights import copies
 
 SHIPPED_FOLDER = Path(__file__).parent
@@ -86,9 +85,7 @@ def entry(name: str) -> Entry:
         return known[name]
     if name in bundles():
         raise InputError(f"{name} is several models: {', '.join(bundles()[name])}.")
-    near = difflib.get_close_matches(name, known, n=1)
-    hint = f"did you mean {near[0]}?" if near else "see `mien models list`."
-    raise InputError(f"There is no model called {name}: {hint}")
+    raise InputError(f"There is no model called {name}{nearest(name, known)}: see `mien models list`.")
 
 
 def bundles() -> dict[str, tuple[str, ...]]:

@@ -21,7 +21,6 @@ from mien.backbones import autoencoder_precision, load_backbone
 from mien.diffusion.losses import expression_loss, identity_loss, network_error, noise_error
 from mien.diffusion.schedule import Schedule
 from mien.diffusion.x0 import ESTIMATORS
-from mien.encoders.compound import IdentityEncoder
 from mien.encoders.expression import expression_vector
 from mien.encoders.identity import EMBEDDING
 from mien.files import write_text
@@ -33,7 +32,7 @@ from mien.models.sfsr import FRAMINGS, background_conditions, create_adapter, wi
 from mien.training.adapter import draw_modes, share_of, training_device
 from mien.training.judge import FaceJudge, canonical
 from mien.training.surroundings import Surroundings
-from mien.types import Conditions, InputError
+from mien.types import Conditions, FaceEncoder, InputError
 from mien.weights.bases import find_folder
 
 TRAINED = 4  # tokens of each new embedding
@@ -63,7 +62,7 @@ class SfsrStage:
         backbone: str,
         manifest: str,
         encoders: str | None = None,
-        recognisers: Sequence[str | IdentityEncoder] | None = None,
+        recognisers: Sequence[str | FaceEncoder] | None = None,
         background: bool = True,
         estimator: str | None = "improved-midpoint",
         identity_weight: float = 0.003,
