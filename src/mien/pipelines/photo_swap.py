@@ -42,7 +42,7 @@ EQUAL = 0.7  # of the largest face's size: a second face as large leaves open wh
 CHILD = 0.5  # of the largest face's size: a smaller one is nobody of "all", for it may be a child's
 FAR = 25.0  # degrees between them, from which a swap is likely to be torn
 DIM = 2.0  # times darker, by the whites of the eyes, from which an identity's picture shows grain and shadows
-LIFTED = 0.45  # of what lies around the eyes: glasses that hide more leave little to go by
+LIFTED = 0.5  # of what lies around the eyes: glasses that hide more leave little to go by
 TINY = 12.0  # px between the outer corners of eyes that can be replaced
 SMALLEST = 24.0  # px between the outer corners of an identity's eyes
 LARGER = 1.2  # times the photo's: a larger identity is reduced first
@@ -50,7 +50,6 @@ LIGHT = 20.0  # degrees of pose that a log ratio of 1 between the light on left 
 TEETH = 0.02  # gap of the lips, of the face's height, from which a mouth shows teeth
 HOLE = 0.5  # of the lips' luminance, at which an open mouth that shows no teeth begins
 REST = 0.8  # of the difference between two people's rest that stays the identity's
-BITE = 0.02  # of the face's height: what a closed grin still shows of teeth beside the lips' landmarks
 STAYS_SHUT = {  # how much further coefficients of a mouth that stays shut may go than where they began
     "jawOpen": 0.0, "mouthFunnel": 0.0, "mouthLowerDownLeft": 0.0, "mouthLowerDownRight": 0.0,
     "mouthUpperUpLeft": 0.0, "mouthUpperUpRight": 0.0, "mouthRollLower": 0.15, "mouthRollUpper": 0.15,
@@ -257,14 +256,13 @@ def swapped(sitter: Sitter, identities: Sequence[Sitter], wanted: Wanted, keeps:
     if keeps:
         wanted = own_rest(identity, wanted)
     sought = seek(identity, wanted)
-    bite = None
-    if keeps and shut(sitter):
-        bite = 0.0 if shut(identity) else BITE
+    meets = keeps and shut(sitter)
+    if meets:
         sought = replace(sought, after=closed(sought))
     theirs = moved(identity.face.landmarks, sought.before, sought.after, shut=sought.shut)
     bare, lacks = identity.bare()
     put = bare.drawn(sought).image
-    return laid(sitter.image, sitter.face.landmarks, put, theirs, bite, sitter.front, lacks).image
+    return laid(sitter.image, sitter.face.landmarks, put, theirs, meets, sitter.front, lacks).image
 
 
 def own_rest(identity: Sitter, wanted: Wanted) -> Wanted:

@@ -31,6 +31,7 @@ TOUCHED = 0.15  # share of the lips: what covers no more and passes for a beard 
 BROW = 0.4  # share of a brow from which it is hidden
 EDGE = 3.0  # px of the crop from the face's outline, which all but glasses come across
 RIM = 0.25  # share of a rim's cover from which it is lifted off
+THIN = 0.06  # of the light, by which a thin rim is darker or lighter than the skin
 FILLED = 6  # grey levels from which a pixel was filled
 SEEN = 0.3  # share of the brows that glasses leave free, at least, to know how they go on below
 LIFT = 0.02  # of the face's width: from how far the skin under a rim is taken
@@ -162,21 +163,35 @@ class Front:
             return self.image
         part, few = self._part(self.image), self._few
         rims = matte.refine(self.small[0], few, few, 2, EPSILON)
-        hole = _grown((rims > RIM).astype(np.uint8), 3)
         points = (self.landmarks[:, :2] - self.box[:2]) * self.zoom
         lids = matte.fill(few.shape, points, *matte.LIDS)
-        beside = _grown(hole, 3) | lids
         brows = matte.fill(few.shape, points, *matte.BROWS)
+        hole = _grown((rims > RIM).astype(np.uint8) | self._thin(lids | brows), 3)
+        beside = _grown(hole, 3) | lids
         reach = LIFT * self._wide * self.zoom
-        skin = 1 - (beside | _grown(brows, 5))
-        bare = light.filled(part, hole & (1 - lids), skin, reach)
-        if (hole & brows).any() and (
-            brows & (1 - beside)
-        ).sum() > SEEN * brows.sum():  # it goes on under the rim
-            bare = light.filled(bare, hole & brows & (1 - lids), brows & (1 - beside), reach)
+        bare = _inpainted(part, few, hole & (1 - lids) & (1 - brows), lids)
+        if (hole & brows).any():  # it goes on under the rim
+            seen = (brows & (1 - beside)).sum() > SEEN * brows.sum()
+            known = brows & (1 - beside) if seen else 1 - (beside | _grown(brows, 5))
+            bare = light.filled(bare, hole & brows & (1 - lids), known, reach)
         whole = np.array(self.image)
         self._part(whole)[:] = bare
         return whole
+
+    def _thin(self, features: ByteImage) -> ByteImage:
+        """[h, w] uint8 of the box, small: dark or light lines beside the eyes that hang together with the rims that
+        were found: thin ones. features: lids and brows."""
+        grey = cv2.cvtColor(self._few, cv2.COLOR_RGB2GRAY)
+        wide = self._wide * self.zoom
+        points = (self.landmarks - [*self.box[:2], 0]) * self.zoom
+        lines = cv2.morphologyEx(grey, cv2.MORPH_BLACKHAT, _disc(0.02 * wide)) > THIN * max(
+            np.median(grey), 1
+        )
+        nose = matte.fill(grey.shape, points, (6, 351, 420, 279, 4, 49, 198, 122))
+        lines &= _beside_eyes(grey.shape, points) & (nose == 0) & (_grown(features, 11) == 0)
+        rims = self.small[0] > RIM
+        _, names = cv2.connectedComponents(_grown((lines | rims).astype(np.uint8), 3), connectivity=8)
+        return np.asarray(lines & np.isin(names, np.setdiff1d(names[rims], 0)), np.uint8)
 
     def lifted(self) -> float:
         """How much of what lies around the eyes was filled with the skin beside it, where glasses were, 0 to 1."""
@@ -188,9 +203,9 @@ class Front:
     def _wide(self) -> float:
         return float(np.linalg.norm(self.landmarks[234, :2] - self.landmarks[454, :2]))
 
-    def eased(self, moving: Motion, turns: bool = False) -> Motion:
-        """`moving` without motion where hands, hair and the like are, and little beside them, unless the head `turns`;
-        where glasses are, so slowly changing that no rim bends."""
+    def eased(self, moving: Motion, turning: Callable[[], Motion] | None = None) -> Motion:
+        """`moving` so slowly changing where glasses are that no rim bends; hands, hair and the like, and what is beside
+        them, move as `turning` says, which gives the motion of the head's turn alone: None, not at all."""
         x0, _, x1, _ = moving.box
         wide = self._wide * moving.grid.shape[1] / (x1 - x0)
         glasses, others = (self._on_grid(layer, moving) for layer in self.small)
@@ -199,11 +214,13 @@ class Front:
             there = cv2.dilate((glasses > 0.2).astype(np.float32), _disc(0.08 * wide))
             there = cv2.GaussianBlur(there, (0, 0), 0.05 * wide)[..., None]
             grid = grid + there * (cv2.GaussianBlur(grid, (0, 0), SLOW * wide) - grid)
-        if others.any() and not turns:
+        if others.any():
             there = cv2.dilate(others, _disc(FADE * wide))
             there = cv2.GaussianBlur(np.clip(2 * there, 0, 1), (0, 0), max(FADE * wide, 0.5))
-            grid = grid * (1 - there[..., None])
-            parting = parting.scaled(np.asarray(1 - there, np.float32)) if parting is not None else None
+            there = np.asarray(there, np.float32)[..., None]
+            turned = np.zeros_like(grid) if turning is None else turning().grid
+            grid = grid + there * (turned - grid)
+            parting = parting.towards(turned, there) if parting is not None else None
         return replace(moving, grid=grid, parting=parting)
 
     def _on_grid(self, layer: FloatArray, moving: Motion) -> FloatArray:
@@ -271,6 +288,18 @@ class Front:
         whole = np.zeros(self.image.shape[:2], np.float32)
         whole[y0:y1, x0:x1] = layer
         return np.asarray(whole)
+
+
+def _inpainted(picture: ByteImage, few: ByteImage, hole: ByteImage, other: ByteImage) -> ByteImage:
+    """`picture` [H, W, 3] whose `hole` goes on from what is round it, but for `other`, both [h, w] 0 or 1 of `few`, the
+    picture's small copy [h, w, 3]."""
+    height, width = picture.shape[:2]
+    whole = cv2.inpaint(few, hole | _grown(other, 3), 4, cv2.INPAINT_TELEA)
+    whole = cv2.GaussianBlur(whole, (0, 0), 1.0)
+    share = cv2.GaussianBlur(_grown(hole, 3).astype(np.float32), (0, 0), 0.8) * (1 - other)
+    cover = cv2.resize(share, (width, height))[..., None]
+    colour = cv2.resize(whole, (width, height)).astype(np.float32)
+    return np.asarray(picture + cover * (colour - picture) + 0.5, np.uint8)
 
 
 def _grown(mask: ByteImage, size: int) -> ByteImage:

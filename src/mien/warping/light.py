@@ -36,7 +36,7 @@ GRAIN, EVEN = (
 CALM = 1.5  # gain of skin from which the noise of its colours is taken out
 SHINE = 0.85  # share of skin's hue that what is as light as skin has at least
 LOOSE = 2.0  # how much more `DOUBT` and `MOST` allow for each unit of log gain between two skins
-TINTS = 0.8  # how much less shades of colour become for each unit of log gain between two skins
+TINTS, TINGED = 0.8, 2.0  # how much less shades of colour become for each unit of log gain of light, of hue
 SOFT = 0.85  # of the lightest skin of a photo, from which what is lighter bends
 OTHER = 0.2  # log ratio from which on what a forehead shows is something else than skin
 TOOTH = 0.35  # share of the skin's hue in that of teeth
@@ -297,9 +297,9 @@ def settle(
     skin: FloatArray,
     flesh: FloatArray,
     lips: FloatArray,
-    bright: float,
+    skins: Complexion,
 ) -> FloatArray:
-    """`face` [h, w, 3] 0 to 255 with what a change of its skin by `bright` times has blown up taken back.
+    """`face` [h, w, 3] 0 to 255 with what the change of its skin, `skins`, has blown up taken back.
 
     Shades of colour that were small on one skin (a blush, a bluish shine, noise) get a part of their distance to the
     hue of the photo's skin; nothing is lighter than the lightest skin of the photo.
@@ -318,7 +318,8 @@ def settle(
     over = np.maximum(luma - SOFT * most, 0)
     room = (1 - SOFT) * most
     dimmed = (luma - over + room * np.tanh(over / room) + 1) / (luma + 1)
-    share = flesh * (1 - lips) * (1 - np.exp(-TINTS * abs(np.log(bright))))
+    change = TINTS * abs(np.log(skins.bright)) + TINGED * float(np.ptp(skins.hue))
+    share = flesh * (1 - lips) * (1 - np.exp(-change))
     even = (luma + OFFSET)[..., None] * hue
     face = face + share[..., None] * (even - face)
     return np.asarray(face * (1 + flesh * (dimmed - 1))[..., None], np.float32)

@@ -37,7 +37,10 @@ BROWS = ((70, 63, 105, 66, 107, 55, 65, 52, 53, 46), (300, 293, 334, 296, 336, 2
 BEARD = (123, 147, 213, 192, 214, 135, 169, 170, 140, 171, 175, 396, 369, 395, 394, 364, 434, 416, 433, 376, 352, 280,
          425, 327, 2, 98, 205, 50)  # fmt: skip
 CHIN = (83, 18, 313, 421, 428, 199, 208, 201)  # clear of its outline
-ROUGH, ROUGH_WHITE = 2.5, 1.8  # times the texture of the cheeks, from which a chin is bearded, a white one
+CHIN_BELOW = (201, 421, 396, 175, 171)
+# times the texture of the cheeks, from which a chin is bearded, a white one, one that is darker below
+ROUGH, ROUGH_WHITE, ROUGH_DARK = 2.5, 1.8, 1.6
+DARKER = 0.9  # of the light of the cheeks, below which a chin's lower part is dark
 PALEST = 0.96  # of the light of the cheeks: what is lighter is no beard but a collar
 COVERED = 0.5  # of the chin that a beard covers at least
 GREY, COLOURFUL = 0.7, 0.08  # of the cheeks' ruddiness, below which a beard is grey; the least that says so
@@ -122,7 +125,10 @@ def bearded(image: ByteImage, landmarks: FloatArray) -> FloatArray:
     smooth = max(float(rough[cheeks].mean()), SMOOTH)
     like = hairlike(image, landmarks)
     light = np.median(grey[chin]) > PALEST * np.median(grey[cheeks])
+    below = grey[fill(image.shape, landmarks, CHIN_BELOW) > 0]
     least = ROUGH_WHITE if light and np.median(greyer(image, landmarks)[chin]) else ROUGH
+    if below.size and np.median(below) < DARKER * np.median(grey[cheeks]):
+        least = min(least, ROUGH_DARK)
     if rough[chin].mean() < least * smooth or np.median(like[chin]) < 1:
         return none
     lips = fill(image.shape, landmarks, OUTER_LIPS)

@@ -16,15 +16,19 @@ from mien.types import ByteImage, FloatArray
 from mien.warping import light, matte
 from mien.warping.draw import Drawn
 from mien.warping.front import Front
+from mien.warping.lips import on_line
 from mien.warping.mesh import LOWER_LIP, OVAL, STEADY, UPPER_LIP
 from mien.warping.motion import Motion, carry, motion, sample
 from mien.warping.shapes import similarity_3d
 from mien.warping.steady import Steady
+from mien.warping.symmetry import completed
 
 SMALL = 140.0  # px across the face of the copies in which mask and light are sought
 FOREHEAD = 0.3  # share of the new face's shape that the top of the forehead gets: the hair stays
 CALM = 0.02  # reach of the noise of colours, of the face's width
+BROW = 0.7  # of a brow, below which the identity's is hidden: the photo keeps both, for two people's look odd
 SEAM = 0.055  # width of the passage from one to the other, of the face's width
+SHAVEN = 0.11  # the same on a throat whose beard goes
 
 
 def posed(identity: FloatArray, landmarks: FloatArray) -> FloatArray:
@@ -43,7 +47,7 @@ def swap(
     landmarks: FloatArray,
     identity: ByteImage,
     theirs: FloatArray,
-    bite: float | None = None,
+    shut: bool = False,
     front: Front | None = None,
     lacks: FloatArray | None = None,
     steady: Steady | None = None,
@@ -51,31 +55,29 @@ def swap(
     """`image` [H, W, 3] uint8 with the face of `identity` [h, w, 3] uint8 in place of its own.
 
     `landmarks`, `theirs`: [478, 3] px of each. The identity's expression is laid in as it is; its face should not be
-    more pixels across than the photo's, for it is not filtered. bite: lips that are a little apart there meet, and
-    `bite` of the face's height beside their edges is left out, which still shows teeth. front: what lies in front of
-    the photo's face, and stays there. lacks: [h, w] 0 to 1, where something hides the identity's face. steady: of a
-    film of which this is the next frame.
+    more pixels across than the photo's, for it is not filtered. shut: lips that meet there are laid in along their
+    line, wherever their landmarks lie. front: what lies in front of the photo's face, and stays there. lacks: [h, w] 0
+    to 1, where something hides the identity's face. steady: of a film of which this is the next frame.
     """
     steady = steady or Steady()
-    target = posed(theirs, landmarks)
-    if bite is not None:
+    met = on_line(identity, theirs) if shut else theirs
+    target = posed(met, landmarks)
+    if met is not theirs:  # else a strip of teeth stays: to cut it out would tear the lips
+        theirs = met
         upper, lower = list(UPPER_LIP), list(LOWER_LIP)
         target[upper] = target[lower] = (target[upper] + target[lower]) / 2
-        off = bite * (theirs[152] - theirs[10]) * np.sin(np.linspace(0, np.pi, len(upper)))[:, None] ** 0.5
-        theirs = theirs.copy()
-        theirs[upper] -= 1.6 * off  # teeth hang from the upper lip
-        theirs[lower] += off
     moving = motion(landmarks, target, image.shape)
     if front is not None:
         moving = front.eased(moving)
     back = carry(image, moving)
     from_theirs = motion(landmarks, target, image.shape, source=theirs)
-    face = sample(identity, from_theirs)
+    face = completed(sample(identity, from_theirs), identity, theirs, landmarks, target, image.shape)
     bare = np.ones(back.shape[:2], np.float32)
     if front is not None:
         bare -= _carried(front.cover(), moving)
     if lacks is not None:
         bare *= 1 - _carried(lacks, from_theirs)
+    bare *= 1 - _beyond(identity, from_theirs)
     x0, y0, x1, y1 = moving.box
     hue = steady.once("hue", lambda: light.tint(image[y0:y1, x0:x1]))
     face = blended(face, back, target - [x0, y0, 0], hue, bare, steady)
@@ -88,6 +90,18 @@ def _carried(layer: FloatArray, moving: Motion) -> FloatArray:
     """[h, w] float32 0 to 1: a layer [H, W] of a picture as that picture's pixels are moved."""
     grey = np.repeat((255 * layer + 0.5).astype(np.uint8)[..., None], 3, 2)
     return np.asarray(sample(grey, moving)[..., 0], np.float32) / 255
+
+
+def _beyond(image: ByteImage, moving: Motion) -> FloatArray:
+    """[h, w] float32 0 to 1: where a region's pixels would come from beyond the edge of their picture."""
+    (x0, y0, x1, y1), (rows, columns) = moving.box, moving.grid.shape[:2]
+    x = moving.grid[..., 0] + np.linspace(x0, x1, columns)
+    y = moving.grid[..., 1] + np.linspace(y0, y1, rows)[:, None]
+    out = (np.minimum(x, y) < 0) | (x > image.shape[1] - 1) | (y > image.shape[0] - 1)
+    soft = (
+        cv2.GaussianBlur(out.astype(np.float32), (0, 0), 2.0) if out.any() else np.zeros((1, 1), np.float32)
+    )
+    return np.clip(2 * cv2.resize(soft, (x1 - x0, y1 - y0)), 0, 1)
 
 
 def blended(
@@ -136,7 +150,7 @@ def blended(
     lit = skins.apply(face, lips, eyes, flesh, brows)
     lit = (lit + light.OFFSET) * np.exp(large(plan.gains)) - light.OFFSET
     plain = np.clip(1 - eyes - brows, 0, 1)
-    lit = light.settle(lit, behind, large(seen.skin), plain, lips, skins.bright)
+    lit = light.settle(lit, behind, large(seen.skin), plain, lips, skins)
     inside = large(matte.fill(small[0].shape, points, matte.LIPS).astype(np.float32))
     lit = light.enamel(lit, behind, landmarks - [part[1].start, part[0].start, 0], inside)
     lit = light.resemble(lit, behind, landmarks - [part[1].start, part[0].start, 0], steady)
@@ -155,7 +169,8 @@ def blended(
 class _Seen:
     """What two small pictures show, each [h, w]: front, the identity's [h, w, 3]; shows, where each shows its face;
     skin, where both show bare skin; hair, where either has a beard; area, where the new face may lie; lacks, where the
-    identity's picture shows something else there; covered: something hides the photo's eyes, dark glasses as a rule."""
+    identity's picture shows something else there; covered: something hides the photo's eyes, dark glasses as a rule;
+    bearded: the identity is."""
 
     front: ByteImage
     shows: tuple[FloatArray, FloatArray]
@@ -164,6 +179,7 @@ class _Seen:
     area: ByteImage
     lacks: ByteImage
     covered: bool
+    bearded: bool
 
 
 @dataclass(frozen=True)
@@ -197,9 +213,10 @@ def _seen(
         beard = ((hair[0] + hair[1]) > 0.3).astype(np.uint8)
         beard = np.asarray(cv2.morphologyEx(beard, cv2.MORPH_CLOSE, np.ones((9, 9))), np.uint8)
         area = (oval | beard & (throat[1] | (hair[1] > 0.3) & matte.hairlike(back, points))).astype(np.uint8)
+        own = (hair[0] > 0.3).astype(np.uint8)
+        known = np.where(oval > 0, shows[0], throat[0]) | own
+        lacks = (area & beard & (1 - known)).astype(np.uint8)  # a collar, or long hair
         shows = [np.where(oval > 0, s | beard, t | beard) for s, t in zip(shows, throat, strict=True)]
-        known = (oval | throat[0] | (hair[0] > 0.5)) > 0
-        lacks = np.where(known, 0, area).astype(np.uint8)  # a collar, or long hair
     if lacks.any():
         front = light.filled(front, lacks, area & (1 - lacks), 0.04 * wide)
     features = matte.fill(oval.shape, points, *matte.LIDS, *matte.BROWS, matte.OUTER_LIPS, grow=1.15)
@@ -215,6 +232,7 @@ def _seen(
         area,
         lacks,
         bare is not None and float(bare[matte.fill(oval.shape, points, *matte.LIDS) > 0].mean()) < 0.5,
+        bool(hair[0].any()),
     )
 
 
@@ -229,7 +247,13 @@ def _lit(seen: _Seen, back: ByteImage, points: FloatArray, steady: Steady) -> _P
     eyes = matte.fill(shape, points, *matte.LIDS, matte.LIPS)
     lips = matte.fill(shape, points, matte.OUTER_LIPS) & (1 - eyes)
     brows = soft(matte.fill(shape, points, *matte.BROWS, grow=1.4), 0.02 * wide)
-    cover = _within(seen.area, SEAM * wide) * _within((seen.shows[0] > 0.5).astype(np.uint8), 0.03 * wide)
+    cover = _within(seen.area, (SEAM if seen.bearded else SHAVEN) * wide)
+    cover = np.maximum(cover, _within(matte.fill(shape, points, OVAL), SEAM * wide)) * _within(
+        (seen.shows[0] > 0.5).astype(np.uint8), 0.03 * wide
+    )
+    shown = [seen.shows[0][matte.fill(shape, points, brow) > 0] for brow in matte.BROWS]
+    if all(own.size for own in shown) and min(own.mean() for own in shown) < BROW:
+        cover = cover * (1 - soft(matte.fill(shape, points, *matte.BROWS, grow=1.5), 0.02 * wide))
     alpha = cover * soft(seen.shows[1])
     whites = None if seen.covered else points
     skins = steady.numbers(
