@@ -210,7 +210,7 @@ def main() -> None:
     )
     parser.add_argument("set", type=Path, metavar="SET", help="folder of `mien data ingest`")
     parser.add_argument("--out", type=Path, default=Path("runs/pixels"))
-    parser.add_argument("--steps", type=int, nargs=3, default=(1250, 200, 160), help="of Base, Refined, ICA")
+    parser.add_argument("--steps", type=int, nargs=3, default=(1250, 200, 260), help="of Base, Refined, ICA")
     parser.add_argument("--count", type=int, default=600, help="references that each way of IDI makes")
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=WAYS, help="of IDI: only these")
     parser.add_argument("--arms", nargs="+", choices=ARMS, default=ARMS, help="only these")
