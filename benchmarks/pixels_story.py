@@ -5,7 +5,7 @@
 SET is a set of `mien data ingest`. A Base E-Adapter that hears the reference's pixels (`mini_pixels_base`) is trained
 on it; IDI's triples are made by each of three ways, *restruct* with that Base; Refined adapters are trained from it on
 each way's triples and on all; ICA from the last, with ANI and with one-step. Beside them stands what ships, which
-hears 57 numbers.
+hears 57 numbers, and from which Base starts.
 
 All arms draw the same people (London, at rest) with the same frames of films as references (`benchmarks.detail`), with
 the same seeds. MediaPipe and dlib judge. Columns: ID (cosine to the identity), leak (cosine to the *reference's*
@@ -108,7 +108,12 @@ def adapters(given: argparse.Namespace) -> dict[str, Path | None]:
             )
     for arm, estimator in (("ica", "ani"), ("one_step", "one-step")):
         if arm in given.arms:
-            more = (f"args.data.root={whole}", f"args.estimator={estimator}", "loop.lr=1.0e-4")
+            more = (
+                f"args.data.root={whole}",
+                f"args.estimator={estimator}",
+                "loop.lr=3.0e-4",
+                "loop.batch_size=4",
+            )
             found[arm] = train(given, arm, "mini_ica", ica_steps, found["refined"], *more)
     return found
 
@@ -205,7 +210,7 @@ def main() -> None:
     )
     parser.add_argument("set", type=Path, metavar="SET", help="folder of `mien data ingest`")
     parser.add_argument("--out", type=Path, default=Path("runs/pixels"))
-    parser.add_argument("--steps", type=int, nargs=3, default=(650, 100, 30), help="of Base, Refined, ICA")
+    parser.add_argument("--steps", type=int, nargs=3, default=(1250, 200, 160), help="of Base, Refined, ICA")
     parser.add_argument("--count", type=int, default=600, help="references that each way of IDI makes")
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=WAYS, help="of IDI: only these")
     parser.add_argument("--arms", nargs="+", choices=ARMS, default=ARMS, help="only these")

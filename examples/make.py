@@ -1,6 +1,6 @@
 """Makes the README's pictures. Nobody is in them: the people are averages of many (`examples/people/README.md`).
 
-python examples/make.py [strip] [expressions] [people] [words] [travel]
+python examples/make.py [strip] [expressions] [people] [words] [travel] [swaps]
 
 Nothing is picked: every person and every expression named here is shown.
 """
@@ -16,8 +16,8 @@ from typing import Any
 from PIL import Image
 
 from mien.expressions.spec import parse
-from mien.face.align import cropped
 from mien.pipelines.photo import PhotoPipeline, Sitter
+from mien.pipelines.photo_swap import SwapPipeline
 from mien.pipelines.photo_travel import travel
 from mien.pipelines.travel import names, positions
 from mien.provenance import PARTLY_GENERATED, save_image
@@ -43,7 +43,8 @@ EXPRESSIONS: dict[str, Any] = {
 STOPS = ("neutral", "joy", "surprise", "sadness")
 WORDS = ("amusement", "nervousness", "astonishment")
 FRAMES = 10
-SIDE = 288  # px of a face
+SIDE = 320  # px of a head
+HEAD = (0.14, 0.05, 0.86, 0.77)  # its box x0, y0, x1, y1 in a portrait, which is square
 ONE = "may"  # who shows all expressions
 SETTINGS = {"engine": "photo", "kind": "sheet"}
 
@@ -62,8 +63,9 @@ def people() -> dict[str, Sitter]:
 
 
 def face(sitter: Sitter, image: Image.Image | None = None) -> Image.Image:
-    """Their face in a picture of the sitter's size; None: in the photo."""
-    return cropped(Image.fromarray(sitter.image) if image is None else image, sitter.face, SIDE)
+    """Their head in a picture of the sitter's size; None: in the photo."""
+    shown = Image.fromarray(sitter.image) if image is None else image
+    return shown.resize((SIDE, SIDE), Image.Resampling.LANCZOS, tuple(share * shown.width for share in HEAD))
 
 
 def expressed(sitter: Sitter, expression: Any) -> Image.Image:
@@ -116,12 +118,24 @@ def journey() -> None:
     save_image(drawn, DOCS / "gallery_travel.webp", SETTINGS, PARTLY_GENERATED)
 
 
+def swaps() -> None:
+    """Everybody's face in their neighbour's photo."""
+    swap, everyone = SwapPipeline(), list(people().values())
+    rows = []
+    for one, other in zip(everyone[::2], everyone[1::2], strict=True):
+        result = swap(Image.fromarray(one.image), Image.fromarray(other.image))
+        rows.append([("photo", face(one)), ("another face", face(other)), ("result", face(one, result))])
+    pairs = [first + second for first, second in zip(rows[::2], rows[1::2], strict=True)]
+    save_image(sheet(pairs, SIDE), DOCS / "gallery_swaps.webp", SETTINGS, PARTLY_GENERATED)
+
+
 PICTURES: dict[str, Callable[[], None]] = {
     "strip": strip,
     "expressions": expressions,
     "people": everybody,
     "words": words,
     "travel": journey,
+    "swaps": swaps,
 }
 
 

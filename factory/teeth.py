@@ -37,7 +37,7 @@ from factory.teeth_arch import (
     points,
     shades,
 )
-from factory.teeth_crowns import even, model_crowns
+from factory.teeth_crowns import even, model_crowns, parted
 from mien.warping.mesh import LOWER_LIP, UPPER_LIP
 from mien.warping.shapes import similarity_3d
 from mien.warping.teeth import face_ratios
@@ -253,6 +253,30 @@ def both_sides(parts: list) -> list:
     return parts + [(turn(a), turn(b), gain) for a, b, gain in parts]
 
 
+# width, gum, edge px and brightness of the teeth behind the canines
+BEHIND = (37, 118, 184, 0.95), (29, 121, 179, 0.88), (26, 124, 174, 0.76), (20, 126, 169, 0.6)
+# of lower ones, from the middle: the upper one that it is made of, width, edge, height px, brightness
+LOWER = (
+    (3, 53, 0, 86, 1.0), (3, 57, 2, 86, 0.98), (1, 58, -3, 98, 1.0), (1, 46, 6, 78, 0.9),
+    (1, 33, 9, 72, 0.76), (1, 27, 11, 68, 0.6), (1, 22, 12, 66, 0.45),
+)  # fmt: skip
+
+
+def meet(arch: np.ndarray) -> tuple[list, list]:
+    """Where upper and where lower teeth meet, lines x, y, x, y px of the atlases from the gum to the edge."""
+    upper = [(*arch[k], *arch[9 + k]) for k in range(1, 8)]
+    left = arch[10, 0]
+    for width, gum, edge, _ in BEHIND[:-1]:
+        left -= width
+        upper += [(x, gum + 8, x, edge - 4) for x in (left, WIDTH - left)]
+    lower, left = [(WIDTH / 2, BELOW * PX + 50, WIDTH / 2, BELOW * PX + 2)], WIDTH / 2
+    for _, width, edge, tall, _ in LOWER[:-1]:
+        left -= width
+        top = BELOW * PX + edge
+        lower += [(x, top + 0.6 * tall, x, top + 2) for x in (left, WIDTH - left)]
+    return upper, lower
+
+
 def back_teeth(rgba: np.ndarray, share: np.ndarray, arch: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Puts premolars and molars beside the canines: narrowed, shortened and darkened copies of those."""
     out, gums = rgba.astype(np.float32), share.astype(np.float32)
@@ -268,12 +292,7 @@ def back_teeth(rgba: np.ndarray, share: np.ndarray, arch: np.ndarray) -> tuple[n
     gums[:] = gums * (1 - outside) + 255 * outside
     x0, x1, y0, y1 = xb + 3, arch[11, 0], arch[27, 1], arch[19, 1]
     left, parts = xb, []
-    for width, gum, edge, gain in (
-        (37, 118, 184, 0.95),
-        (29, 121, 179, 0.88),
-        (26, 124, 174, 0.76),
-        (20, 126, 169, 0.6),
-    ):
+    for width, gum, edge, gain in BEHIND:
         parts.append(((x0, x1, y0, y1), (left - width, left + 1, gum, edge), gain))
         left -= width
     place(both_sides(parts), rgba, share, out, gums)
@@ -285,10 +304,7 @@ def lower_atlas(rgba: np.ndarray, share: np.ndarray, arch: np.ndarray) -> tuple[
     """Lower teeth, biting edge at row BELOW * PX: incisors, canines and premolars of the upper ones, upside down."""
     edge0, left, parts, tops = BELOW * PX, WIDTH / 2, [], np.zeros(WIDTH)
     x, rows = np.arange(WIDTH), np.arange(HEIGHT)[:, None]
-    for tooth, width, edge, tall, gain in (
-        (3, 53, 0, 86, 1.0), (3, 57, 2, 86, 0.98), (1, 58, -3, 98, 1.0), (1, 46, 6, 78, 0.9),
-        (1, 33, 9, 72, 0.76), (1, 27, 11, 68, 0.6), (1, 22, 12, 66, 0.45),
-    ):  # fmt: skip
+    for tooth, width, edge, tall, gain in LOWER:
         x0 = arch[tooth, 0] * 0.3 + arch[9 + tooth, 0] * 0.7 + (3 if tooth == 1 else 0)
         x1 = arch[tooth + 1, 0] * 0.3 + arch[10 + tooth, 0] * 0.7
         y0, y1 = arch[18 + tooth, 1], arch[26 + tooth, 1]
@@ -329,8 +345,8 @@ def main() -> None:
     ratios = np.array([face_ratios(faces[name]) for name in rest])
     np.savez_compressed(
         OUT,
-        upper=pack(upper, upper_gum),
-        lower=pack(lower, lower_gum),
+        upper=parted(pack(upper, upper_gum), meet(arch)[0]),
+        lower=parted(pack(lower, lower_gum), meet(arch)[1]),
         anchors=mean_anchors([faces[f"{n}_neutral"] for n in marks]).astype(np.float32),
         upper_shifts=np.array([fields(one, arch) for one in off], np.float16),
         lower_shifts=np.array([lower_differences(rng) for _ in mixtures], np.float16)

@@ -162,3 +162,15 @@ def test_a_lid_opens_no_further_than_to_where_it_touches_the_iris() -> None:
     assert middle[1] - free[386, 1] > 1.5 * radius
     assert 0.9 * radius < middle[1] - held[386, 1] < 1.2 * radius
     assert np.array_equal(kept_open(landmarks, landmarks), landmarks)
+
+
+def test_an_eye_without_white_gets_one_that_is_neither_brown_nor_dark() -> None:
+    """An eye that is all iris, turned aside."""
+    image, landmarks = _photo()
+    outline = landmarks[list(LEFT_UPPER_LID + LEFT_LOWER_LID[::-1]), :2].astype(np.int32)
+    cv2.fillPoly(image, [outline], (70, 50, 40))
+    result, target = _drawn(image, landmarks, 1.0, "eyeLookOutLeft")
+    x, y = (0.7 * target[362, :2] + 0.3 * target[LEFT_IRIS[0], :2]).astype(int)
+    red, _, blue = result[y, x].astype(float)
+    assert result[y, x].mean() > 0.55 * np.mean(SKIN)
+    assert red - blue < 0.5 * (SKIN[0] - SKIN[2])

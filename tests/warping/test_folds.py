@@ -90,6 +90,17 @@ def test_a_smile_darkens_the_nasolabial_fold(landmarks: FloatArray) -> None:
         assert back[y, x, 0] > back[v, u, 0]
 
 
+def test_shade_on_skin_is_redder_and_on_a_grey_photo_grey(landmarks: FloatArray) -> None:
+    """Skin lets red through (Anderson and Parrish, "The Optics of Human Skin", 1981)."""
+    log_ratio = np.full((folds.SIZE,) * 2, -0.3, np.float32)
+    x, y = np.round(landmarks[36] - 0.5).astype(int)
+    red, green, blue = folds.apply(np.full((SIDE, SIDE, 3), 150, np.uint8), landmarks, log_ratio, 1.0)[y, x]
+    assert 150 > red > green > blue
+    assert not np.ptp(
+        folds.apply(np.full((SIDE, SIDE, 3), 150, np.uint8), landmarks, log_ratio), axis=2
+    ).any()
+
+
 def test_the_mirror_image_of_an_expression_has_the_mirror_image_of_its_folds(noise: ByteImage) -> None:
     one_sided = shapes(mouthSmileLeft=0.8, browDownRight=0.5)
     log_ratio = folds.ratio(REST, one_sided)

@@ -11,8 +11,9 @@ import pytest
 from PIL import Image
 
 from mien.face.analyze import analyze
+from mien.face.blendshapes import INDEX
 from mien.face.occlusion import load_reader
-from mien.pipelines.photo import PhotoPipeline
+from mien.pipelines.photo import PhotoPipeline, Sought
 from mien.pipelines.photo_swap import SwapPipeline
 from mien.types import ByteImage, FloatArray, InputError
 from mien.warping.front import front, seen
@@ -113,6 +114,27 @@ def test_a_mouth_of_which_half_is_covered_opens_behind_the_cover() -> None:
     assert np.abs(result[inner].astype(int) - hidden[inner]).max() < 40
     assert np.abs(result[board].astype(int) - hidden[board]).mean() < 3
     assert np.abs(result[free].astype(int) - hidden[free]).mean() > 4
+
+
+def test_a_board_moves_with_the_head_and_not_with_the_skin() -> None:
+    image, landmarks = person("ida_rest")
+    x, y = landmarks[13, :2].astype(int)
+    board, inner = np.s_[y - 40 : y + 55, x + 4 : x + 90], np.s_[y - 25 : y + 40, x + 20 : x + 75]
+    hidden = image.copy()
+    hidden[board] = (40, 70, 120)
+    hidden[board][::6] = (90, 120, 170)
+    sitter = PhotoPipeline().sit(Image.fromarray(hidden))
+    rest, wide = np.zeros(52), np.zeros(52)
+    wide[[INDEX["jawOpen"], INDEX["mouthStretchRight"], INDEX["mouthStretchLeft"]]] = 0.6
+
+    def drawn(after: FloatArray, turn: FloatArray | None) -> FloatArray:
+        return sitter.drawn(Sought(rest, after), turn).image.astype(np.float64)
+
+    assert np.array_equal(drawn(wide, np.zeros(3)), drawn(wide, None))
+    turn = np.array([0.0, 8.0, 0.0])
+    turned = drawn(rest, turn)[inner]
+    assert np.abs(turned - hidden[inner]).mean() > 5
+    assert np.abs(drawn(wide, turn)[inner] - turned).mean() < 4
 
 
 def test_only_who_asks_for_another_mouth_is_told_that_it_is_hidden() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -179,6 +181,7 @@ def test_a_mirrored_photo_gives_a_mirrored_mouth() -> None:
 
 def test_upper_teeth_stay_with_the_skull_and_lower_ones_go_with_the_jaw() -> None:
     mouth = Mouth(PHOTO, REST)
+    mouth.place = replace(mouth.place, shape=())  # the mean's, whose lower lip does not hide them
     pictures = []
     for gap in (18.0, 26.0):
         layer = mouth.interior(place(head(gap=gap, jaw=gap - 2, lift=4.0)))

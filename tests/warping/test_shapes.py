@@ -139,3 +139,27 @@ def test_eyes_that_smile_narrow_from_below() -> None:
     falls, rises = moves[LEFT_LID] - corner, corner - moves[374]
     opening = landmarks[374, 1] - landmarks[LEFT_LID, 1]
     assert 0.05 * opening < rises < 0.3 * opening and falls < rises / 2
+
+
+@pytest.mark.parametrize("yaw", (-32.0, 32.0))
+def test_a_smile_leaves_the_far_outline_of_a_turned_head(yaw: float) -> None:
+    """Behind it lies what the photo does not show; the near cheek and the far corner of the mouth move on."""
+    landmarks = photographed(rotation(np.array([yaw, 0, 0])))
+    far, near = (411, 187) if landmarks[411, 2] > landmarks[187, 2] else (187, 411)
+    corner = {411: LEFT_CORNER, 187: RIGHT_CORNER}[far]
+    after = np.zeros(52)
+    after[[INDEX["mouthSmileLeft"], INDEX["mouthSmileRight"]]] = 1
+    gone = np.linalg.norm((moved(landmarks, np.zeros(52), after) - landmarks)[:, :2], axis=1)
+    straight = photographed(np.eye(3))
+    usual = np.linalg.norm((moved(straight, np.zeros(52), after) - straight)[:, :2], axis=1)
+    assert gone[far] < 0.3 * usual[far]
+    assert gone[near] > 0.7 * usual[near] and gone[corner] > 0.4 * usual[corner]
+
+
+def test_the_skin_beside_the_corner_of_an_eye_stays_with_it() -> None:
+    landmarks = photographed(np.eye(3))
+    after = np.zeros(52)
+    after[INDEX["eyeBlinkRight"]] = 1
+    width = np.linalg.norm(landmarks[33, :2] - landmarks[133, :2])
+    gone = (moved(landmarks, np.zeros(52), after) - landmarks)[:, :2] / width
+    assert np.linalg.norm(gone[130] - gone[33]) < 0.03

@@ -81,6 +81,8 @@ def lost(report: Report, source: Path) -> str | None:
     """What of a film could not be read, for a person."""
     if not report.damaged and report.frames >= report.promised:
         return None
+    if 0 < report.promised <= report.frames:
+        return f"{source} is damaged: some of its {report.frames} frames show it."
     of = f"of {report.promised} " if report.promised else ""
     return f"{source} is damaged or cut short: {report.frames} {of}frames could be read, and were made."
 

@@ -1,8 +1,9 @@
 """Expression as pixels, for the embedded default: what EmojiDiff, section 3.1, has CLIP look at.
 
 The canonical crop at half its size, and each eye with its brow and the mouth at twice theirs, as principal components
-of 16 x 16 patches (`models.autoencoder`, whose weights they are). Unlike the 57 numbers of `encoders.expression` they
-carry the person too; to learn what of it is expression is what EmojiDiff's Refined stage is for.
+of 16 x 16 patches (`models.autoencoder`, whose weights they are); after them the 57 numbers of `encoders.expression`,
+which the shipped branch hears, so that training can start from it. Unlike those, patches carry the person too; to learn
+what of it is expression is what EmojiDiff's Refined stage is for.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mien import weights
+from mien.encoders.expression import WIDTH as NUMBERS
+from mien.encoders.expression import EmbeddedExpression
 from mien.encoders.identity import canonical_crop
 from mien.models.folder import load_part
 from mien.types import Face
@@ -26,7 +29,7 @@ PARTS = {
     "eye_right": ((16, 18, 64, 58), 2.0),
     "mouth": ((32, 70, 96, 118), 2.0),
     "whole": ((0, 0, 128, 128), 0.5),
-}  # the person's left; in alphabetical order, as embeddings of several parts travel (`models.compound`)
+}  # the person's left
 WIDTHS = {
     name: round((x1 - x0) * zoom / PATCH) * round((y1 - y0) * zoom / PATCH) * COMPONENTS
     for name, ((x0, y0, x1, y1), zoom) in PARTS.items()
@@ -42,26 +45,26 @@ def _shipped(device: torch.device) -> nn.Module:
 
 class PixelExpression:
     """The expression input of adapters that look at the reference's pixels. width: of the embedding, the parts' one
-    after the other. parts: name → width of each, for a `models.compound.CompoundProjection`."""
+    after the other and then the numbers."""
 
     name = "pixels"
-    width = sum(WIDTHS.values())
-    parts = WIDTHS
+    width = sum(WIDTHS.values()) + NUMBERS
 
     def __init__(self, device: str | torch.device = "cpu") -> None:
         self.device = torch.device(device)
         self.patches = _shipped(self.device)
+        self.numbers = EmbeddedExpression(device=self.device)
 
     @torch.no_grad()
     def __call__(self, image: Image.Image, face: Face) -> Tensor:
-        """[1984] float32 of one face of a PIL picture."""
+        """[2041] float32 of one face of a PIL picture."""
         return self.embed(canonical_crop(image, face).to(self.device))[0].cpu()
 
     def embed(self, crops: Tensor) -> Tensor:
-        """[b, 3, 128, 128] in [-1, 1] → [b, 1984]; differentiable."""
+        """[b, 3, 128, 128] in [-1, 1] → [b, 2041]; differentiable."""
         seen = []
         for (x0, y0, x1, y1), zoom in PARTS.values():
             part = crops[:, :, y0:y1, x0:x1]
             part = F.interpolate(part, scale_factor=zoom, mode="bicubic", antialias=True, align_corners=False)
             seen.append(self.patches(part).flatten(1))
-        return torch.cat(seen, dim=1)
+        return torch.cat([*seen, self.numbers.embed(crops)], dim=1)

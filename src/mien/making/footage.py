@@ -16,7 +16,7 @@ from mien.types import ByteImage, InputError
 
 USUAL = Fraction(25)  # frames a second, of a film that does not say
 SAMPLES = 60  # frames that are looked at before a film is driven, at most
-SPARED = 4  # of a short film, one in so many
+SPARED = 6  # of a short film, one in so many
 SHORT = 900  # frames up to which these are taken evenly, else from where a film can be entered
 LARGEST = 16384  # px of a side
 

@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -34,14 +35,27 @@ from mien.types import ByteImage, Face, FloatArray
 from mien.warping.draw import draw
 from mien.warping.lips import PARTING, RESTING, lip_gap
 from mien.warping.shapes import MOST_TURN, moved
-from mien.warping.target import LMS_WEIGHT, REACH, Solver, at_rest, believed, clipped, expressed, reading
+from mien.warping.target import (
+    LMS_WEIGHT,
+    REACH,
+    Solver,
+    at_rest,
+    believed,
+    clipped,
+    expressed,
+    heard,
+    reading,
+)
 
 TRIED = 0.8  # of a coefficient, when its answer is measured
 LIPS = np.array([not name.startswith(("eye", "brow", "jaw")) for name in NAMES])
+ASIDE = ("jawLeft", "jawRight", "mouthLeft", "mouthRight")  # no two sides of one thing
+GAZE = {"eyeLookInRight": "eyeLookOut", "eyeLookOutRight": "eyeLookIn"}  # where the left eye looks then
 LIPS_REACH = 0.25  # how far these leave the first guess
 EPSILON, FLATTEST = 0.03, 1.5  # of a reading whose logit says something, and of a slope
 OPENS = 10 * PARTING["jawOpen"]  # units that jawOpen parts lips by
 JAW_REACH = 0.25  # how far a jaw is led by lips
+SLIGHT = 0.1  # units: lips farther apart than they should be by less do not shut
 DAMPING = 0.1  # of a coefficient against a squared error of a reading
 MATCHED = 0.75  # of how far a face is believed to lie off the photo's, where it is matched as it is
 CALM = 0.15  # share of a film's faces that are taken for rest
@@ -236,16 +250,23 @@ class Puppet:
         """Coefficients [52] of a jaw that opens until the lips are as far apart as the driver's say, whose landmarks
         tell that better than blendshapes do; and how far lips shut that are still farther apart."""
         mouth, jaw = self.sitter.mouth, INDEX["jawOpen"]
-        further = apart - at_rest if self.relative else MATCHED * (apart - mouth.apart)
+        further = apart - (at_rest if self.relative else mouth.apart)
         wanted = max(mouth.apart + self.strength * further, 0.0)
         first, after = after[jaw], after.copy()
-        made = parted(moved(mouth.on_line, self.before, after))
+
+        def lips(shut: float = 0.0) -> float:
+            return parted(moved(mouth.on_line, self.before, after, shut=shut))
+
+        made = lips()
         more = first + np.clip((wanted - made) / OPENS, -JAW_REACH, JAW_REACH)
         after[jaw] = max(more, min(self.before[jaw], first))
         after = facelike(after, self.before)
-        made = parted(moved(mouth.on_line, self.before, after))
-        farther = made - mouth.apart  # which is what shut lips take back
-        return after, float(np.clip((made - wanted) / farther, 0, 1)) if farther > 0.1 else 0.0
+        made = lips()
+        if made - wanted < SLIGHT:
+            return after, 0.0
+        shut = min((made - wanted) / max(made - mouth.apart, SLIGHT), 1.0)
+        closed = made - lips(shut)  # the photo's own opening shuts too, so this may be too much
+        return after, shut * float(np.clip((made - wanted) / max(closed, SLIGHT), 0, 1))
 
     def draw(self, shown: Moved) -> ByteImage:
         """The photo so moved, [H, W, 3] uint8; any thread may draw any frame."""
@@ -276,11 +297,35 @@ def _correction(answer: FloatArray, weight: FloatArray, count: int) -> FloatArra
     return np.asarray(np.linalg.solve(bent.T @ bent + DAMPING * np.eye(52), bent.T * weight))
 
 
+@lru_cache(maxsize=1)
+def _sides() -> tuple[FloatArray, FloatArray]:
+    """Coefficients that are tried together, [n, 52] of 0 and 1, and whose answer a reading is, [57, 52] from 0 to 1.
+
+    Both sides of a face are, for faces are mostly straight: of what is read of the left, the left is the cause.
+    """
+    groups: dict[str, list[int]] = {}
+    sides = [next((end for end in ("Left", "Right") if name.endswith(end)), "") for name in NAMES]
+    side = np.array([*sides, *[""] * 5])
+    for index in np.flatnonzero(heard())[1:]:
+        name = NAMES[index]
+        stem = GAZE.get(name, name.removesuffix("Left").removesuffix("Right"))
+        groups.setdefault(name if name in ASIDE else stem, []).append(int(index))
+    tried, causes = np.zeros((len(groups), 52)), np.ones((57, 52))
+    for row, group in zip(tried, groups.values(), strict=True):
+        row[group] = 1
+        if len(group) > 1:
+            own = side[:, None] == side[group]
+            causes[:, group] = np.where(own.any(1, keepdims=True), own, 0.5)
+    return tried, causes
+
+
 def answer(sitter: Sitter, before: FloatArray) -> FloatArray:
-    """How the reading [57] of a photo answers to each of its coefficients, around `before` [52]: [57, 52]."""
+    """How the reading [57] of a photo answers to each of its coefficients, around `before` [52]: [57, 52]; 0 where no
+    reading tells of them."""
     close = sitter.closeup
     crop, reader = align.crop_matrix(close.landmarks), load_reader()
-    tries = np.concatenate([before[None], before + TRIED * np.eye(52)])
+    together, causes = _sides()
+    tries = np.concatenate([before[None], before + TRIED * together])
 
     def read(some: FloatArray) -> list[FloatArray]:
         pictures = [
@@ -295,4 +340,4 @@ def answer(sitter: Sitter, before: FloatArray) -> FloatArray:
     with ThreadPoolExecutor(2, initializer=torch.set_num_threads, initargs=(1,)) as both:
         parts = both.map(read, np.array_split(tries, -(-len(tries) // BATCH)))
     seen = np.stack([one for part in parts for one in part])
-    return np.asarray(((seen[1:] - seen[0]) / TRIED).T)
+    return np.asarray(causes * (((seen[1:] - seen[0]) / TRIED).T @ together))

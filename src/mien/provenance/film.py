@@ -157,7 +157,8 @@ def film(
     """
     av = import_av()
     path = check_film(path)
-    _, mark = with_mark(Image.new("RGB", size), PARTLY_GENERATED, None)
+    small = [min(side, watermark.SMALLEST) for side in size]
+    _, mark = with_mark(Image.new("RGB", (small[0], small[1])), PARTLY_GENERATED, None)
     comment = as_comment(PARTLY_GENERATED, settings, mark)
     with replacing(path) as temporary:
         kind = path.suffix.lower().removeprefix(".")

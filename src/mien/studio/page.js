@@ -125,7 +125,12 @@ function show({ result, preview: picture }) {
     $("before").src = `/files/${result.of}?shown=1`;
     $("split").disabled = !result.framed; $("before").hidden = !result.framed;
     ratio(result.size[0] / result.size[1]);
-  } else if (photo) { $("before").src = `/files/${photo.id}?shown=1`; ratio(photo.size[0] / photo.size[1]); }
+  } else if (photo) {
+    const given = `/files/${photo.id}?shown=1`;
+    $("before").src = given;
+    $("split").disabled = $("before").hidden = picture === given;  // nothing to compare it with
+    ratio(photo.size[0] / photo.size[1]);
+  }
 }
 function ratio(value) { $("pair").style.setProperty("--ratio", value); }
 

@@ -22,10 +22,10 @@ from mien.diffusion.losses import network_error
 from mien.diffusion.schedule import Schedule
 from mien.files import write_text
 from mien.models.branch import AdapterBranch
-from mien.models.compound import CompoundProjection
 from mien.models.controllers import change_controller
 from mien.models.e_adapter import EAdapter
 from mien.models.folder import recompute_activations
+from mien.models.projection import MLPProjection
 from mien.pipelines.diffusers_names import to_pil
 from mien.pipelines.portrait import PortraitPipeline
 from mien.sheets import sheet as draw_sheet
@@ -81,8 +81,8 @@ class AdapterTraining:
         untold: how often the caption alone is left out, for bases that were trained with terse captions.
         weight_limit: weight the noise error by min(1 / ᾱ_t, weight_limit) over its mean (`Schedule.error_weight`), as
             the embedded base was trained; None: the papers' plain error of what the network gives.
-        parts: name → width of the expression embedding's parts, for which a new projection is made at random; keys and
-            values stay the files'. None: the files' projection.
+        width: of expression embeddings that end in those which the files' projection takes (`with_wider_projection`).
+            None: the files' projection.
     """
 
     def __init__(
@@ -95,7 +95,7 @@ class AdapterTraining:
         controller: str | None = None,
         untold: float = 0.0,
         weight_limit: float | None = None,
-        parts: dict[str, int] | None = None,
+        width: int | None = None,
     ) -> None:
         if len(drop) != 3 or min(drop) < 0 or sum(drop) > 1:
             raise InputError(f"drop {tuple(drop)} must be three probabilities whose sum is at most 1")
@@ -109,9 +109,9 @@ class AdapterTraining:
         if controller is not None:
             torch.manual_seed(0)
             adapter = change_controller(controller, backbone.unet, adapter)
-        if parts is not None:
+        if width is not None:
             torch.manual_seed(0)
-            adapter = with_new_projection(adapter, parts)
+            adapter = with_wider_projection(adapter, width)
         self.adapter = adapter.to(backbone.device, torch.float32)
         self.pipeline = PortraitPipeline(backbone, self.adapter)
         self.schedule = Schedule.from_config(backbone.scheduler.config)
@@ -235,15 +235,28 @@ class AdapterTraining:
         write_text(folder / "adapter" / "adapter.json", json.dumps(spec.settings, indent=1) + "\n")
 
 
-def with_new_projection(adapter: EAdapter, parts: dict[str, int]) -> EAdapter:
-    """The adapter with a new projection of its expression branch, for an embedding of these parts (name → width): four
-    tokens of each. Keys and values are the adapter's own."""
-    old = adapter.expression
-    if not isinstance(old, AdapterBranch):
-        raise InputError("a new projection needs an E-Adapter with an expression branch to start from")
-    projection = CompoundProjection(parts, old.image_proj.dim, mult=1)
-    branch = AdapterBranch(projection, old.layers, first=old.first)
-    return EAdapter(adapter.identity, branch, adapter.injection)
+def with_wider_projection(adapter: EAdapter, width: int) -> EAdapter:
+    """The adapter with an expression branch for embeddings of `width` numbers, the last of which are what it takes now.
+    It starts as what it was: the hidden units that are new are random, and nothing hears them yet. Keys and values are
+    the adapter's own. Raises `InputError`: it has no expression branch of a two-layer projection, or a wider one."""
+    branch = adapter.expression
+    old = branch.image_proj if isinstance(branch, AdapterBranch) else None
+    if not isinstance(branch, AdapterBranch) or not isinstance(old, MLPProjection):
+        raise InputError("a wider projection needs an E-Adapter with an expression branch to start from")
+    was = old.state_dict()
+    known = len(was["proj.0.bias"])
+    if width < max(old.width, known):
+        raise InputError(f"a projection of {old.width} numbers cannot become one of {width}")
+    new = MLPProjection(width, old.dim, old.tokens, mult=1)
+    state = new.state_dict()
+    state["proj.0.weight"][:known] = 0
+    state["proj.0.weight"][:known, -old.width :] = was["proj.0.weight"]
+    state["proj.0.bias"][:known] = was["proj.0.bias"]
+    state["proj.2.weight"].zero_()[:, :known] = was["proj.2.weight"]
+    new.load_state_dict(state | {name: was[name] for name in ("proj.2.bias", "norm.weight", "norm.bias")})
+    return EAdapter(
+        adapter.identity, AdapterBranch(new, branch.layers, first=branch.first), adapter.injection
+    )
 
 
 def draw_modes(b: int, drop: Tensor, rng: torch.Generator) -> Tensor:

@@ -23,6 +23,7 @@ import numpy as np
 from mien.face.blendshapes import INDEX
 from mien.types import ByteImage, FloatArray
 from mien.warping import folds
+from mien.warping.eye_frame import blurred
 from mien.warping.folds import SIZE
 from mien.warping.front import Front
 from mien.warping.mesh import IndexArray
@@ -37,12 +38,14 @@ OWN, FADES = 1.2, 1.3  # share of its own creases by which skin folds deeper, an
 FAINT = 0.02  # log-luminance of own creases that skin of a middling age has
 DEEPEST = 0.4  # log-luminance of a crease at most
 RED = 0.65  # share of a crease's shade that red takes part in: skin lets it through
+TINTS = (0.2, 2.0)  # the least and the most of what a colour changes across a crease against its light
 FEWEST = 0.05  # of a fold, below which none is drawn
 SMALLEST = 40  # px of a face's side, from which it shows creases
 WHITE, NEARLY = (
     250.0,
     30.0,
 )  # levels of the darkest colour: where skin is white, and how far below it begins to be
+LUMA = np.array([0.299, 0.587, 0.114])  # Rec. 601
 LOG = np.log(np.arange(256, dtype=np.float32) + 12)
 
 SIDES = ("Right", "Left")  # the subject's; the picture's left and right
@@ -190,9 +193,14 @@ class Creases:
                 log = np.maximum(log, -DEEPEST)
                 if front is not None:
                     log *= 1 - front.covers(part.box)
-                shade = cv2.exp(log)
-                red = shade + (1 - RED) * chroma * (1 - shade)  # of a crease; light beside one has no tint
-                shades = cv2.merge([red if much < 0 else cv2.max(shade, red), shade, shade])
+                if much > 0:
+                    shade = cv2.exp(log)
+                    red = shade + (1 - RED) * chroma * (
+                        1 - shade
+                    )  # of a crease; light beside one has no tint
+                    shades = cv2.merge([cv2.max(shade, red), shade, shade])
+                else:  # its tint goes with it
+                    shades = cv2.merge([cv2.exp(log * k) for k in part.tint])
                 result[part.box] = cv2.multiply(result[part.box], shades, dtype=cv2.CV_8U)
         return result
 
@@ -229,10 +237,11 @@ class Creases:
             return None
         (x0, y0), (x1, y1) = first, last
         x, y = (FINE * at[y0:y1, x0:x1] - 0.5 for at in self._texels)
-        drawn = cv2.remap(texture.texels, x - texture.left, y - texture.top, cv2.INTER_CUBIC)
+        drawn = cv2.remap(texture.texels, x - texture.left, y - texture.top, cv2.INTER_LINEAR)
         folded, own = (part * _room(self._face[y0:y1, x0:x1]) for part in cv2.split(drawn))
         (x0, y0), (x1, y1) = self._low + first, self._low + last
-        return _Part((slice(y0, y1), slice(x0, x1)), folded, own)
+        face = self._face[first[1] : last[1], first[0] : last[0]]
+        return _Part((slice(y0, y1), slice(x0, x1)), folded, own, face)
 
     @cached_property
     def _places(self) -> FloatArray:
@@ -261,11 +270,28 @@ class _Texture:
 
 @dataclass(frozen=True)
 class _Part:
-    """Log-luminance [h, w] of the photo's `box` where its creases are folded by 1, and that of its `own`."""
+    """Log-luminance [h, w] of the photo's `box` where its creases are folded by 1, and that of its `own`; `pixels`
+    there [h, w, 3]."""
 
     box: tuple[slice, slice]
     folded: FloatArray
     own: FloatArray
+    pixels: ByteImage
+
+    @cached_property
+    def tint(self) -> list[float]:
+        """By how much more than its light each colour [3] changes across its own creases."""
+        inside = np.maximum(-self.own, 0)
+        near = blurred(inside, max(0.06 * max(inside.shape), 1.0))
+        beside = np.maximum(near - inside, 0)
+        if not inside.any() or not beside.any():
+            return [1.0, 1.0, 1.0]
+        dark, light = (
+            np.log(np.einsum("hw,hwc->c", part, self.pixels) / part.sum() + 12) for part in (inside, beside)
+        )
+        step = light - dark
+        grey = float(step @ LUMA)
+        return [float(np.clip(part / grey, *TINTS)) if grey > FAINT else 1.0 for part in step]
 
 
 def _room(face: ByteImage) -> FloatArray:
@@ -288,7 +314,7 @@ def _detail(face: ByteImage, points: FloatArray, places: FloatArray) -> FloatArr
         known *= np.float32(zoom)
     x, y = (cv2.resize(part, (FINE * SIZE, FINE * SIZE)) - 0.5 for part in cv2.split(known))
     log = LOG[cv2.remap(grey, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)]
-    fine, *broad = (cv2.GaussianBlur(log, (0, 0), FINE * sigma) for sigma in (FINEST, *BANDS))
+    fine, *broad = (blurred(log, FINE * sigma) for sigma in (FINEST, *BANDS))
     return np.stack([fine - part for part in broad], 2)
 
 

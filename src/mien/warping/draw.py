@@ -14,7 +14,7 @@ from mien.warping.front import Front
 from mien.warping.lips import held, opened
 from mien.warping.motion import CELLS, Motion, carry, motion
 from mien.warping.mouth import Mouth
-from mien.warping.shapes import moved
+from mien.warping.shapes import LOWER, moved
 
 FOLDS = 0.8  # strength of the folds
 
@@ -44,7 +44,7 @@ def draw(
     Args:
         landmarks: [478, 3] px of the face. mouth: the photo's. turn, shut: see `mien.warping.shapes.moved`.
         cells: of the motion map, see `mien.warping.motion`. front: what lies in front of the face; it keeps its shape,
-            but for hands and hair where the head turns.
+            and hands and hair move only as the head turns.
     """
     if turn is None and np.array_equal(before, after):
         return Drawn(image.copy(), (0, 0, 0, 0))
@@ -57,14 +57,17 @@ def draw(
     x0, y0, x1, y1 = moving.box
     local = skin - [x0, y0, 0]
     carried = region
-    region = folds.apply(region, local, folds.ratio(before, after, FOLDS))
+    region = folds.apply(region, local, folds.ratio(before, after, FOLDS), mouth.colour.chroma)
     draw_eyes(
         region, image, landmarks, target, (x0, y0), mouth.eyes, cells >= CELLS, chroma=mouth.colour.chroma
     )
     result = np.array(image)
     result[y0:y1, x0:x1] = region
-    inside = mouth.interior(target, detailed=cells >= CELLS)
-    if inside.alpha.size:
+    if (
+        turn is None and shut == 0 and not (after - before)[LOWER].any()
+    ):  # eyes and brows leave a mouth as it is
+        mouth.over(image, result)
+    elif (inside := mouth.interior(target, detailed=cells >= CELLS)).alpha.size:
         result = inside.over(result)
     if front is not None:
         front.before(carried, result[y0:y1, x0:x1], moving)
@@ -95,7 +98,14 @@ def _moving(
     cells: int = CELLS,
 ) -> Motion:
     moving = motion(held(mouth.on_line, target), skin, image.shape, cells)
-    return moving if front is None else front.eased(moving, turn is not None)
+    if front is None:
+        return moving
+
+    def turning() -> Motion:
+        still = np.zeros(52)
+        return motion(mouth.landmarks, moved(mouth.landmarks, still, still, turn), image.shape, cells)
+
+    return front.eased(moving, None if turn is None or not turn.any() else turning)
 
 
 def invented(

@@ -151,16 +151,16 @@ def filled(image: FloatArray, known: FloatArray) -> FloatArray:
     both = np.dstack([total, known])
     size = max(image.shape[:2])
     for sigma in (0.02 * size, 0.06 * size, 0.2 * size):
-        blurred = _blurred(both, max(sigma, 0.8))
+        near = blurred(both, max(sigma, 0.8))
         share = np.clip(1 - weight, 0, 1)
-        total = total + share[..., None] * blurred[..., :3]
-        weight = weight + share * blurred[..., 3]
+        total = total + share[..., None] * near[..., :3]
+        weight = weight + share * near[..., 3]
     mean = (known[..., None] * image).sum((0, 1)) / max(float(known.sum()), 1e-6)  # where all is far
     return np.asarray((total + 1e-3 * mean) / (weight + 1e-3)[..., None])
 
 
-def _blurred(image: FloatArray, sigma: float) -> FloatArray:
-    """`image` [h, w, c] float32 blurred by `sigma` px: a wide blur of a smaller copy, which looks alike and is fast."""
+def blurred(image: FloatArray, sigma: float) -> FloatArray:
+    """`image` [h, w, ...] float32 blurred by `sigma` px; a wide blur is a smaller copy's, which is faster."""
     height, width = image.shape[:2]
     shrink = int(sigma / 2)
     if min(height, width) < 4 * shrink or shrink < 2:

@@ -11,12 +11,13 @@ import cv2
 import numpy as np
 
 from mien.types import ByteImage, FloatArray
-from mien.warping.eye_frame import STEPS, Frame, filled, ramp, sample
+from mien.warping.eye_frame import STEPS, Frame, brightness, filled, ramp, sample
 from mien.warping.mesh import IndexArray
 
 SURE = 45.0  # px of an eye's width from which its iris is seen well
 HANGING = 0.03  # of the eye's width: lashes that hang into it from the upper lid
 NOISE = 5.0  # grey levels: what is more is texture of skin
+WHITE = 0.85  # of the brightness of the skin below, that the white of an eye has at least
 GLINT = 32.0  # px of an iris' radius, at least, in a picture of what a cornea reflects
 
 
@@ -109,7 +110,13 @@ def _grid(left: float, top: float, wide: float, tall: float, cells: float) -> tu
 def _inside(source: Frame, u: FloatArray, v: FloatArray) -> FloatArray:
     """How far within the opening (u, v) lie, of the eye's width, less what lashes hang into it."""
     index = np.clip(u * STEPS, 0, STEPS).astype(np.int32)
-    return np.asarray(np.minimum(v - source.upper[index] - HANGING, source.lower[index] - v))
+    upper, lower = (curve.astype(np.float32)[index] for curve in source.lids)
+    return np.asarray(np.minimum(v - upper - HANGING, lower - v))
+
+
+def _away(u: FloatArray, v: FloatArray, centre: FloatArray) -> FloatArray:
+    """How far (u, v) lie from an iris' centre."""
+    return np.asarray(np.hypot(u - float(centre[0]), v - float(centre[1])))
 
 
 def _disc(
@@ -122,13 +129,13 @@ def _disc(
     v: FloatArray,
 ) -> FloatArray:
     """The iris [h, w, 3] without its `light`; what lids hide is as it is beside the pupil, as far from it."""
-    far = np.hypot(u - centre[0], v - centre[1]) / radius
+    far = _away(u, v, centre) / radius
     disc = sample(image, *source.to_photo(u, v)) - light.at(u, v)
     sides = [
         sample(image, *source.to_photo(centre[0] + side * radius * far, np.full_like(v, centre[1])))
         for side in (-1, 1)
     ]
-    right = np.clip(0.5 + 0.5 * (u - centre[0]) / radius, 0, 1)[..., None]
+    right = np.clip(0.5 + 0.5 * (u - float(centre[0])) / radius, 0, 1)[..., None]
     round_ = sides[0] + right * (sides[1] - sides[0])
     skin = ramp(disc.sum(2) / (round_.sum(2) + 24), 1.3, 1.6) * ramp(far, 0.45, 0.6)
     hidden = np.maximum(ramp(0.05 - _inside(source, u, v), 0, 0.03), skin)
@@ -140,30 +147,47 @@ def _white(
 ) -> FloatArray:
     """The eyeball without its iris [h, w, 3]: what was seen of it, continued; lashes and skin are not taken for it."""
     seen, depth = sample(image, *source.to_photo(u, v)), _inside(source, u, v)
-    away = np.hypot(u - centre[0], v - centre[1]) / radius
-    away -= 1 / (radius * source.width)  # a pixel's blur
+    away = _away(u, v, centre) / radius
+    away -= 1.6 / (radius * source.width)  # blur, and doubt where it is
     within = (u > 0.02) & (u < 0.98)
-    bright = seen.sum(2)
+    bright = brightness(seen)
     known = ramp(away, 1.18, 1.3) * ramp(depth, 0.03, 0.06) * within
     sure = known > 0.5
-    if not sure.any():  # an eye that is all but shut
-        return seen
+    if not sure.any():  # an eye that shows none
+        return _fair(np.zeros_like(seen), np.zeros_like(known), image, source)
     pale = (seen[..., 1] + seen[..., 2]) / (seen[..., 0] + 1)
-    known *= 0.02 + ramp(bright / np.percentile(bright[sure], 80), 0.6, 0.8) * (
+    known *= 0.02 + ramp(bright / float(np.percentile(bright[sure], 80)), 0.6, 0.8) * (
         0.1 + ramp(pale, *np.percentile(pale[sure], (35, 75)) + np.array([0, 1e-3]))
     )
     smooth = filled(seen, known)
+    smooth = _fair(smooth, known, image, source)
     smooth *= (1 - 0.12 * (2 * np.clip(u, 0, 1) - 1) ** 2)[..., None]
     index = np.clip(u * STEPS, 0, STEPS).astype(np.int32)
     skin = sample(image, *source.to_photo(u, source.lower[index] + 0.15 + np.abs(source.upper[index] - v)))
     noise = skin - cv2.GaussianBlur(skin, (0, 0), max(0.02 * len(u), 1.0))
     smooth += np.clip(noise, -NOISE, NOISE)
-    ratio = bright / np.maximum(smooth.sum(2), 1)
+    ratio = bright / np.maximum(brightness(smooth), 1)
     strict = 0.15 * ramp(1.7 - away, 0, 0.4)  # the iris' soft edge
     alike = ramp(ratio - strict, 0.6, 0.8) * ramp(1.3 - ratio, 0, 0.12)
     corner = np.maximum(ramp(0.2 - u, 0, 0.08), ramp(u - 0.8, 0, 0.08))
     share = ramp(away, 1.08, 1.25) * ramp(depth, 0.0, 0.05) * within * np.maximum(alike, corner)
     return np.asarray(smooth + share[..., None] * (seen - smooth), np.float32)
+
+
+def _fair(white: FloatArray, known: FloatArray, image: ByteImage, source: Frame) -> FloatArray:
+    """`white` [h, w, 3], as far as it is `known` [h, w], no darker than eyes are beside skin, nor browner where it was:
+    small eyes show lids and lashes where larger ones show white."""
+    u, v = np.meshgrid(np.linspace(0.2, 0.8, 24), np.linspace(0.12, 0.25, 5))
+    index = (u * STEPS).astype(np.int32)
+    skin = np.median(sample(image, *source.to_photo(u, source.lower[index] + v)).reshape(-1, 3), axis=0)
+    least = WHITE * float(skin.mean())
+    if not known.any():
+        return white + np.asarray(least * (0.75 + 0.25 * skin / max(float(skin.mean()), 1.0)), np.float32)
+    mean = np.einsum("hw,hwc->c", known, white) / float(known.sum())
+    bright = max(float(mean.mean()), 1.0)
+    gain = float(np.clip(least / bright, 1, 3))
+    grey = (brightness(white) / 3)[..., None] * np.asarray(0.75 + 0.25 * mean / bright, np.float32)
+    return np.asarray(gain * (white + float(ramp(gain, 1.0, 1.2)) * (grey - white)), np.float32)
 
 
 def _light(image: ByteImage, source: Frame, centre: FloatArray, radius: float) -> Sheet:
@@ -175,7 +199,7 @@ def _light(image: ByteImage, source: Frame, centre: FloatArray, radius: float) -
     wide = 2 * round(0.4 * cells * radius) + 1
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (wide, wide))
     light = np.asarray(cv2.morphologyEx(seen, cv2.MORPH_TOPHAT, kernel), np.float32)
-    far = np.hypot(u - centre[0], v - centre[1]) / radius
+    far = _away(u, v, centre) / radius
     dark = float(np.median(seen[far < 0.8].mean(1)))
     share = ramp(light.mean(2), 0.25 * (255 - dark), 0.4 * (255 - dark)) * ramp(0.95 - far, 0, 0.2)
     near = 2 * round(0.06 * cells * radius) + 1
@@ -199,7 +223,7 @@ def _circle(image: ByteImage, source: Frame, centre: FloatArray, radius: float) 
     open_ = ramp(np.minimum(grid_v - source.upper[index], source.lower[index] - grid_v), -0.02, 0.03)
     angles = np.radians(np.concatenate([np.arange(-30, 61, 9), np.arange(120, 211, 9)]))
     ways = np.stack([np.cos(angles), np.sin(angles)], 1)
-    steps = np.linspace(-0.44, 0.44, 9)
+    steps = np.linspace(-0.33, 0.33, 9)
     tries = np.stack(np.meshgrid(steps, steps, np.linspace(0.82, 1.3, 7), indexing="ij"), -1).reshape(-1, 3)
     middles = centre + radius * tries[:, :2]
 
@@ -212,8 +236,8 @@ def _circle(image: ByteImage, source: Frame, centre: FloatArray, radius: float) 
     rise = (grey.ravel()[outer] - grey.ravel()[inner]) * open_.ravel()[outer]
     sides = rise.reshape(len(rise), 2, -1).mean(2)  # of right and left
     score = sides.mean(1) + 2 * sides.min(1)
-    doubt = 0.4 * max(1.0, SURE / source.width) ** 2
-    score -= doubt * ((tries**2)[:, :2].sum(1) + (tries[:, 2] - 1) ** 2) * np.abs(score).max()
+    doubt = 2.5 * max(1.0, SURE / source.width) ** 2
+    score -= doubt * ((tries**2)[:, :2].sum(1) + 3 * (tries[:, 2] - 1) ** 2) * np.abs(score).max()
     best = int(score.argmax())
     return middles[best], radius * float(tries[best, 2])
 

@@ -27,7 +27,7 @@ SMALLEST = 14.0  # px: a narrower eye is left to the mesh
 SHUT = (
     0.05  # mean opening, of the eye's width, of one that shows nothing to draw from: it is left to the mesh
 )
-DETAILED = 80.0  # px of an eye's width: a narrower one is drawn larger and reduced by area
+DETAILED = 64.0  # px of an eye's width: a narrower one is drawn larger and reduced by area
 FOLLOWED = 0.5  # of its opening: a lid that follows a gaze downwards leaves no less
 BARED = 0.05  # of an iris' radius: white between it and a lid, at most
 NARROW = 0.1  # mean opening, of the eye's width, of one that has little left to close
@@ -75,13 +75,14 @@ def draw_eyes(
         moves = (np.abs(last - first).max() for first, last in zip(source.lids, goal.lids, strict=True))
         if max(*moves, np.abs(turn).max()) < 0.004:
             continue
+        closes = _closes(source, goal)  # by the landmarks, whose eyes close alike
         lower = known(image, eye, found_lower_lid, image, source)
         source = replace(source, lower=source.lower + lower)
         goal = replace(goal, lower=goal.lower + lower * source.width / goal.width)
         paint = known(image, EYES, painted, image, sources)
         of_eye = partial(known, image, eye)
         ball = of_eye(taken_apart, image, source, landmarks[list(eye[-1]), :2])
-        _draw_eye(result, image, source, goal, ball, turn, corner, detailed, paint, of_eye, chroma)
+        _draw_eye(result, image, source, goal, ball, turn, closes, corner, detailed, paint, of_eye, chroma)
 
 
 def kept_open(landmarks: FloatArray, target: FloatArray) -> FloatArray:
@@ -127,6 +128,14 @@ def _heights(
     return float(away @ down), up, low
 
 
+def _closes(source: Frame, goal: Frame) -> tuple[float, float]:
+    """The share of its opening by which an eye closes, and that by which its upper lid falls, 0 to 1."""
+    before, after = (float((f.lower - f.upper).mean()) for f in (source, goal))
+    closing = float(np.clip((before - after) / max(before, NARROW), 0, 1))
+    falling = 1.5 * float((goal.upper - source.upper).mean()) / max(before, NARROW)
+    return closing, float(np.clip(falling, 0, closing))
+
+
 def _draw_eye(
     result: ByteImage,
     image: ByteImage,
@@ -134,22 +143,21 @@ def _draw_eye(
     goal: Frame,
     own: Ball,
     turn: FloatArray,
+    closes: tuple[float, float],
     corner: tuple[int, int],
     detailed: bool,
     paint: float,
     known: Callable[..., Any],
     chroma: float,
 ) -> None:
-    before, after = (float((f.lower - f.upper).mean()) for f in (source, goal))
-    closing = float(np.clip((before - after) / max(before, NARROW), 0, 1))
-    falling = float(np.clip(1.5 * (goal.upper - source.upper).mean() / max(before, NARROW), 0, closing))
-    shut = float(np.clip((closing - 0.6) / 0.3, 0, 1))
+    closing, falling = closes
+    shut = float(ramp(closing, 0.5, 0.7))
     goal = replace(goal, upper=goal.upper + shut * (shut_line(goal.lower) - goal.upper))
     # Half-shut eyes look out below the lid.
     aim = own.centre + turn
     above = float(np.interp(aim[0], np.linspace(0, 1, STEPS + 1), goal.upper)) + 0.15 * own.radius - aim[1]
     aim = aim + [0, np.clip(above, 0, 0.9 * own.radius) * (1 - shut)]
-    high = float(min(goal.fold.min(), source.fold.min())) - 0.02
+    high = float(min(goal.fold.min(), source.fold.min())) - 0.12
     low = float(max(goal.lower.max(), goal.upper.max())) + LASH + 0.05
     box = goal.box((-0.35, 1.35), (high, low), corner, result.shape)
     if box is None:
@@ -201,7 +209,7 @@ def _lay_eyeball(
         _without_iris(patch, goal, u, v - lower, own)
     at = 0.5 + (u - 0.5) * zoom, v * zoom
     ball = eyeball(image, source, own, aim * zoom + [0.5 - 0.5 * zoom, 0], *at, upper * zoom)
-    shade = (0.5 * closing + 0.2 * float(ramp(turned, 0.02, 0.1))) * np.exp(-np.maximum(v - upper, 0) / 0.08)
+    shade = (0.4 * closing + 0.15 * float(ramp(turned, 0.02, 0.1))) * np.exp(-np.maximum(v - upper, 0) / 0.08)
     patch += inside[..., None] * (ball * (1 - shade)[..., None] - patch)
 
 

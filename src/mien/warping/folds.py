@@ -32,7 +32,7 @@ from mien.warping.mesh import (
     RIGHT_UPPER_LID,
     UPPER_LIP,
 )
-from mien.warping.shapes import head, pose_of
+from mien.warping.shapes import beheld, head, pose_of
 
 IndexArray = NDArray[np.integer]
 SIZE = 192
@@ -42,6 +42,11 @@ _WHITE, _NEARLY = (
     250.0,
     30.0,
 )  # levels of the darkest colour: where a photo is white, and how far below it begins to be
+TINT = (
+    0.7,
+    1.08,
+    1.3,
+)  # of a change of light, in each colour of skin: less of it in red, which skin lets through
 _CELLS = 160  # side of the grid that the texture is laid on, over the face's larger side
 _OPENINGS = (  # closed outlines of what is never touched
     RIGHT_UPPER_LID + RIGHT_LOWER_LID[::-1],
@@ -94,7 +99,8 @@ def slid(landmarks: FloatArray, before: FloatArray, after: FloatArray) -> FloatA
     smile = change[INDEX["mouthSmileRight"]] + left * (
         change[INDEX["mouthSmileLeft"]] - change[INDEX["mouthSmileRight"]]
     )
-    return pose_of(landmarks).to_photo(_model().slide * smile)
+    pose = pose_of(landmarks)
+    return beheld(pose.to_photo(_model().slide * smile), landmarks, pose)
 
 
 def ratio(before: FloatArray, after: FloatArray, strength: float = 0.7) -> FloatArray:
@@ -156,12 +162,13 @@ def texels(points: FloatArray, width: int, height: int) -> tuple[FloatArray, Flo
     return across, down
 
 
-def apply(image: ByteImage, landmarks: FloatArray, log_ratio: FloatArray) -> ByteImage:
+def apply(image: ByteImage, landmarks: FloatArray, log_ratio: FloatArray, chroma: float = 0.0) -> ByteImage:
     """`image` [H, W, 3] uint8 times the exponential of `log_ratio` [SIZE, SIZE], laid on the face at `landmarks`.
 
     `landmarks` [>= 468, >= 2] px are where the face's points are in `image`, that is after the warp. Outside the
     face's oval, inside the eyes and inside the mouth's opening every value stays as it is. Nothing is brightened
-    into white, and white that lost its skin to the exposure gets no shade.
+    into white, and white that lost its skin to the exposure gets no shade. `chroma`: of the photo's colours, see
+    `mien.warping.tone.Tone`; shade on skin is the redder for it.
     """
     result = image.copy()
     points = np.asarray(landmarks, np.float32)[:468, :2]
@@ -198,7 +205,8 @@ def apply(image: ByteImage, landmarks: FloatArray, log_ratio: FloatArray) -> Byt
     cv2.fillPoly(mask, [np.round(local[list(OVAL)] - 0.5).astype(np.int32)], 1)
     for opening in _OPENINGS:
         cv2.fillPoly(mask, [np.round(local[list(opening)] - 0.5).astype(np.int32)], 0)
-    full = cv2.resize(gain, size.tolist(), interpolation=cv2.INTER_LINEAR)
-    lit = cv2.multiply(crop, cv2.merge([full, full, full]), dtype=cv2.CV_8U)
+    gains = cv2.merge([1 + np.float32(1 + chroma * (share - 1)) * (gain - 1) for share in TINT])
+    full = cv2.resize(gains, size.tolist(), interpolation=cv2.INTER_LINEAR)
+    lit = cv2.multiply(crop, full, dtype=cv2.CV_8U)
     cv2.copyTo(lit, mask, crop)
     return result

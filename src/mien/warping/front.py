@@ -203,9 +203,9 @@ class Front:
     def _wide(self) -> float:
         return float(np.linalg.norm(self.landmarks[234, :2] - self.landmarks[454, :2]))
 
-    def eased(self, moving: Motion, turns: bool = False) -> Motion:
-        """`moving` without motion where hands, hair and the like are, and little beside them, unless the head `turns`;
-        where glasses are, so slowly changing that no rim bends."""
+    def eased(self, moving: Motion, turning: Callable[[], Motion] | None = None) -> Motion:
+        """`moving` so slowly changing where glasses are that no rim bends; hands, hair and the like, and what is beside
+        them, move as `turning` says, which gives the motion of the head's turn alone: None, not at all."""
         x0, _, x1, _ = moving.box
         wide = self._wide * moving.grid.shape[1] / (x1 - x0)
         glasses, others = (self._on_grid(layer, moving) for layer in self.small)
@@ -214,11 +214,13 @@ class Front:
             there = cv2.dilate((glasses > 0.2).astype(np.float32), _disc(0.08 * wide))
             there = cv2.GaussianBlur(there, (0, 0), 0.05 * wide)[..., None]
             grid = grid + there * (cv2.GaussianBlur(grid, (0, 0), SLOW * wide) - grid)
-        if others.any() and not turns:
+        if others.any():
             there = cv2.dilate(others, _disc(FADE * wide))
             there = cv2.GaussianBlur(np.clip(2 * there, 0, 1), (0, 0), max(FADE * wide, 0.5))
-            grid = grid * (1 - there[..., None])
-            parting = parting.scaled(np.asarray(1 - there, np.float32)) if parting is not None else None
+            there = np.asarray(there, np.float32)[..., None]
+            turned = np.zeros_like(grid) if turning is None else turning().grid
+            grid = grid + there * (turned - grid)
+            parting = parting.towards(turned, there) if parting is not None else None
         return replace(moving, grid=grid, parting=parting)
 
     def _on_grid(self, layer: FloatArray, moving: Motion) -> FloatArray:

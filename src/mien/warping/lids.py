@@ -22,6 +22,7 @@ REDDER = np.array([1.01, 0.985, 0.98], np.float32)  # a lid's skin than that aro
 PALE = 0.92  # of the brightness of the skin around: a lid is no darker, for the strip of it that shows lies in shade
 LEFT_AS_IS = 0.2  # of its opening: a lid that closes by less is the photo's own
 LEAST_BEND = 0.36  # of a shut eye's line: four times its depth
+CREPING = 0.012  # standard deviation of the light on a lid's fine lines, against its own
 COVERED = 0.08  # of the same: by how much it lies below the lower lid's edge, which it covers
 LEFT, RIGHT, ABOVE, BELOW = 0.35, 0.35, 0.1, 0.35  # margins of the sheet, of the eye's width
 
@@ -72,11 +73,15 @@ def draw_lid(
     edge, fold, lower = (curve.astype(np.float32)[index] for curve in (goal.upper, goal.fold, goal.lower))
     slope = float(np.diff(goal.upper[[-1, -9] if goal.outer else [0, 8]])[0]) * STEPS / 8  # at the corner
     out = 1 - u if goal.outer else u  # 0 at the outer corner, 1 at the inner
+    beyond = np.clip(out, -0.3, 0)  # the line goes on as it came, and bends down
+    below = v - edge - 0.7 * slope * beyond * (1 + beyond / 0.14)
     tall = np.maximum(edge - fold, 1e-3)
     s = (v - fold) / tall  # 0 at the fold, 1 at the edge
     share = float(ramp(closing, LEFT_AS_IS, 0.55))
     skin, combed = _skin(patch, goal, u, v)
     skin *= 1 + np.float32(chroma) * (REDDER - 1)
+    soft = known(_softness, image, source)
+    grain = _grain(image, source, goal, u, v)
     own, seen = known(_own_lid, image, source)
     around = brightness(skin)
     light = own.sum(1)[index] / np.maximum(around, 1)
@@ -86,7 +91,9 @@ def draw_lid(
     # What is far darker is lashes and shade; in the dark, colours are noise.
     trust = seen[index] * ramp(s, 0, 0.3) * ramp(light, 0.5, 0.8) * ramp(around, 105, 240)
     lid = skin + trust[..., None] * (own - skin)
-    shaded = lid * (_grain(image, source, goal, u, v) * _shade(out, s, edge - v, paint))[..., None]
+    light = grain * _shade(out, s, edge - v, paint) * (1 - _lines(out, s, v - fold, soft, goal))
+    shaded = lid * light[..., None]
+    skin *= grain[..., None]
     over = 0.01 + float(ramp(closing, 0.75, 0.9)) * (np.maximum(lower - edge, 0) + 0.05)
     gap = fold - goal.brow.astype(np.float32)[index]
     deep = ramp(
@@ -98,10 +105,15 @@ def draw_lid(
     within *= ramp(out, -0.16, 0.1) * ramp(1.06 - out, 0, 0.08)
     eyeball = ramp(v - edge, -0.01, 0.01) * ramp(lower - v, -0.02, 0.0) * ((u > 0) & (u < 1))
     # Old lashes reach beyond the corner, where no fold need stay, and over the fold.
-    beside = ramp(out, -0.36, -0.2) * ramp(0.45 - out, 0, 0.2) * ramp(v - fold, -0.1, 0.0)
-    low = 0.04 + 0.1 * float(ramp(closing, 0.5, 0.9)) * ramp(0.3 - out, 0, 0.2)
-    beside *= ramp(low - (v - edge), -0.04, 0.04) * (1 - 0.6 * paint * ramp(0.02 - out, 0, 0.06))
-    room = np.minimum(0.14, 0.6 * gap)
+    beside = (
+        ramp(out, -0.36, -0.2)
+        * ramp(0.45 - out, 0, 0.2)
+        * ramp((v - fold) / np.minimum(0.1, 0.5 * gap), -1, 0)
+    )
+    low = 0.04 + 0.16 * float(ramp(closing, 0.5, 0.9)) * ramp(0.3 - out, 0, 0.2)
+    wing = 0.8 * paint * ramp(0.05 - out, 0, 0.1) * ramp(0.06 - np.abs(below + 0.02), 0, 0.05)
+    beside *= ramp(low - below, -0.06, 0.06) * (1 - wing)
+    room = np.minimum(0.14, 0.45 * gap)
     above = ramp((v - fold) / room, -1, -0.6) * ramp(edge - v, 0.03, 0.08)
     above *= ramp(out, -0.1, 0.1) * ramp(1.1 - out, 0, 0.2) * ramp(gap, 0.06, 0.11)  # brows are no lashes
     beside, above = (share * part * (1 - eyeball) for part in (beside, above))
@@ -109,9 +121,8 @@ def draw_lid(
     fading = 0.5 * above * np.exp(-(((v - fold) / 0.06) ** 2))
     patch += np.maximum(beside, fading)[..., None] * np.maximum(skin - patch, 0)
     patch += (share * within)[..., None] * (shaded - patch)
-    below = v - edge - 0.7 * slope * np.clip(out, -0.3, 0)  # beyond the corner the line goes on as it came
     below = np.where(below < 0, below / (1 + 0.4 * paint), below)  # paint reaches up from the lashes
-    dark = _dark(goal, below, out, closing, known(_softness, image, source))
+    dark = _dark(goal, below, out, closing, soft)
     ratio = known(_lash_ratio, image, source)
     darkest = np.minimum(patch, 0.75 * skin * ratio)  # where lashes lie already, no more are laid
     np.maximum(patch * (1 - dark[..., None] * (1 - ratio)), darkest, out=patch)
@@ -146,7 +157,8 @@ def _skin(patch: FloatArray, goal: Frame, u: FloatArray, v: FloatArray) -> tuple
     fold, edge, brow = goal.fold[index], np.maximum(goal.upper, goal.lower)[index], goal.brow[index]
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (9, 9))
     bare = cv2.GaussianBlur(cv2.morphologyEx(sheet, cv2.MORPH_CLOSE, kernel), (0, 0), 1.0)
-    known = (cell_v < fold - 0.03) | (cell_v > edge + 0.08)
+    out = 1 - cell_u if goal.outer else cell_u
+    known = (cell_v < fold - 0.03) | (cell_v > edge + 0.08 + 0.14 * ramp(0.3 - out, 0, 0.2))
     known |= (cell_u < -0.2) | (cell_u > 1.2)
     known &= cell_v > brow + 0.5 * (fold - brow)
     smooth = filled(np.asarray(bare, np.float32), known.astype(np.float32))
@@ -195,7 +207,34 @@ def _grain(image: ByteImage, source: Frame, goal: Frame, u: FloatArray, v: Float
     index = np.clip(u * STEPS, 0, STEPS).astype(np.int32)
     at = source.lower[index] + 0.15 + np.abs(goal.upper[index] - v)
     grey = cv2.cvtColor(sample(image, *source.to_photo(u, at)), cv2.COLOR_RGB2GRAY) + 4
-    return np.clip(grey / cv2.GaussianBlur(grey, (0, 0), max(0.04 * goal.width, 1.0)), 0.94, 1.06)
+    return np.clip(grey / cv2.GaussianBlur(grey, (0, 0), max(0.05 * goal.width, 1.0)), 0.91, 1.09)
+
+
+def _lines(out: FloatArray, s: FloatArray, above: FloatArray, softness: float, goal: Frame) -> FloatArray:
+    """Shade [h, w] of the fold of a lid that is down, and of the fine lines of its skin. above: its fold, of the eye's
+    width, is where this is 0."""
+    ends = ramp(out, 0.0, 0.3) * ramp(1.0 - out, 0, 0.3)
+    bend = 0.012 * np.sin(5.1 * out + 0.7)
+    shade = 0.09 * np.exp(-(((above - 0.01 - bend) / 0.016) ** 2))
+    shade += 0.045 * np.exp(-(((above - 0.055 - 2 * bend) / 0.012) ** 2)) * ramp(0.75 - out, 0, 0.3)
+    fine = _creping()
+    tall = goal.width * float((goal.upper - goal.fold).mean())
+    size = np.clip([goal.width, tall], 4, fine.shape[::-1]).astype(int)
+    fine = np.asarray(cv2.resize(fine, size.tolist(), interpolation=cv2.INTER_AREA), np.float32)
+    x, y = (np.asarray(at, np.float32) for at in (out * float(size[0]) - 0.5, s * float(size[1]) - 0.5))
+    wrinkled = cv2.remap(fine, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+    sharp = float(np.clip(1 - softness / 0.02, 0, 1))
+    return np.asarray(ends * shade + CREPING * sharp * wrinkled, np.float32)
+
+
+@lru_cache(maxsize=1)
+def _creping() -> FloatArray:
+    """Fine lines along a lid [h, w] of standard deviation 1, its width by its height."""
+    noise = np.random.default_rng(1).standard_normal((160, 384)).astype(np.float32)
+    lines = cv2.GaussianBlur(noise, (0, 0), sigmaX=16, sigmaY=1.2) - cv2.GaussianBlur(
+        noise, (0, 0), sigmaX=16, sigmaY=5
+    )
+    return np.asarray(lines / lines.std(), np.float32)
 
 
 def _lash_ratio(image: ByteImage, source: Frame) -> FloatArray:
@@ -256,26 +295,32 @@ def _drawing() -> tuple[FloatArray, FloatArray]:
     height, width = round((_OVER + LASH) * FINE), round((1 + 2 * _BESIDE) * FINE)
     out = (np.arange(width) + 0.5) / FINE - _BESIDE
     below = ((np.arange(height) + 0.5) / FINE - _OVER)[:, None]
-    strong = ramp(out, -0.1, 0.3) * ramp(1.0 - out, 0, 0.5)
-    half = 0.007 + 0.011 * strong
-    line = (0.3 + 0.55 * strong) * ramp(out, -0.06, 0.12) * ramp(1.02 - out, 0, 0.3)
-    line = line * np.exp(-((below / np.where(below > 0, 1.6 * half, half)) ** 2))
-    line += 0.2 * ramp(out, -0.1, 0.1) * ramp(1.03 - out, 0, 0.1) * np.exp(-((below / 0.04) ** 2))
-    lashes = np.zeros((height, width), np.uint8)
     rng = np.random.default_rng(0)
+    uneven = cv2.GaussianBlur(rng.standard_normal((1, width)).astype(np.float32), (0, 0), 0.007 * FINE)[0]
+    uneven /= uneven.std()
+    strong = ramp(out, -0.1, 0.35) * ramp(1.0 - out, 0, 0.5)
+    half = (0.004 + 0.010 * strong) * np.clip(1 + 0.2 * uneven, 0.5, 1.5)
+    line = (0.25 + 0.55 * strong) * ramp(out, -0.2, 0.12) * ramp(1.02 - out, 0, 0.3)
+    line = line * np.exp(-((below / np.where(below > 0, 1.6 * half, half)) ** 2))
+    line += 0.2 * ramp(out, -0.12, 0.1) * ramp(1.03 - out, 0, 0.1) * np.exp(-((below / 0.04) ** 2))
+    lashes = np.zeros((height, width), np.float32)
     t = np.linspace(0, 1, 9)
-    for bundle in np.linspace(0.05, 0.9, 24):  # lashes whose tips meet
-        bundle = bundle + rng.uniform(-0.02, 0.02)
-        length = (0.17 - 0.11 * bundle) * rng.uniform(0.45, 1.2)
-        lean = -0.9 + 1.1 * bundle + rng.normal(0, 0.14)  # outwards is negative
-        for _ in range(rng.integers(2, 4)):
-            root, long = bundle + rng.uniform(-0.02, 0.02), length * rng.uniform(0.7, 1)
-            x = root + (bundle - root) * t + long * (lean * t + 0.25 * lean * t**2)
-            y = long * (t - 0.3 * t**2)
+    for bundle in np.linspace(-0.01, 0.93, 40):  # lashes whose tips meet
+        bundle = bundle + rng.uniform(-0.015, 0.015)
+        length = (0.22 - 0.14 * max(bundle, 0)) * rng.uniform(0.55, 1.05) * ramp(bundle, -0.25, 0.12)
+        dense = (60 + 150 * float(ramp(bundle, -0.05, 0.25))) * float(ramp(0.98 - bundle, 0, 0.2))
+        lean = -0.7 + 0.9 * bundle + rng.normal(0, 0.12)  # outwards is negative
+        for _ in range(rng.integers(1, 5)):
+            root, long = bundle + rng.uniform(-0.016, 0.016), length * rng.uniform(0.6, 1)
+            own = lean + rng.normal(0, 0.06)
+            x = root + (bundle - root) * 0.8 * t + long * (own * t + 0.3 * own * t**2)
+            y = long * (t - 0.25 * t**2)
             points = np.stack([(x + _BESIDE) * FINE, (y + _OVER) * FINE], 1) * 16
+            one = np.zeros((height, width), np.uint8)
             for k in range(8):
                 fade = (1 - k / 8) ** 0.8
                 ends = [tuple(int(c) for c in points[i]) for i in (k, k + 1)]
-                cv2.line(lashes, ends[0], ends[1], int(255 * fade), 2 + round(4 * fade), cv2.LINE_AA, 4)
-    soft = cv2.GaussianBlur(lashes.astype(np.float32) / 255, (0, 0), 1.5)
-    return line.astype(np.float32), 0.85 * soft
+                cv2.line(one, ends[0], ends[1], int(dense * fade), 1 + round(2 * fade), cv2.LINE_AA, 4)
+            lashes = 1 - (1 - lashes) * (1 - one / np.float32(255))
+    soft = cv2.GaussianBlur(lashes, (0, 0), 1.2)
+    return line.astype(np.float32), np.asarray(0.85 * soft, np.float32)

@@ -25,7 +25,10 @@ HOLD, HELD = (
     0.2,
     2.5,
 )  # of a lip's height, how far inside it the edge of one is held that parts or closes by units
-CLOSING = 1.3  # the same in units, at least, of lips that close over teeth
+CLOSING = (
+    1.3  # the same in units, at least, of lips that close over teeth; twice as much if by `WIDELY` units
+)
+WIDELY = 12.0
 INNER = tuple(zip(UPPER_LIP[1:-1], LOWER_LIP[1:-1], strict=True))
 OUTER = tuple(zip(OUTER_UPPER_LIP[1:-1], OUTER_LOWER_LIP[1:-1], strict=True))
 # from the lips' inner edges outward, and the share that each goes along with them
@@ -48,6 +51,7 @@ ROWS = (
 )
 OUTSIDES = OUTER_UPPER_LIP, OUTER_LOWER_LIP
 LEAST, LEAST_BAND = 0.55, 0.4  # of a lip's height, and of the height of each band of it, that pressing leaves
+THINNER = 0.5  # a lip's height falls as its length to the power of minus this
 SQUARE = 2.2  # exponent of the superellipse that a wide mouth is at most; 2 is an ellipse
 EVEN = 0.7  # share of what a wide mouth's corners are stretched by more than its middle that is evened out
 ASTRAY, STEPS = (
@@ -201,8 +205,9 @@ def opened(landmarks: FloatArray, line: FloatArray, target: FloatArray) -> Float
     """`target` [478, 3] px of `line`, which is `on_line` of `landmarks`, with lips that part as far as the landmarks'
     would: shapes and readings are of these."""
     unit = unit_of(landmarks)
-    share = np.clip((lip_gap(target, unit) - OPENED[0]) / (OPENED[1] - OPENED[0]), 0, 1)
-    return np.asarray(target + share * (landmarks - line))
+    gaps = np.array([lip_gap(line, unit), lip_gap(target, unit)])
+    first, last = np.clip((gaps - OPENED[0]) / (OPENED[1] - OPENED[0]), 0, 1)
+    return np.asarray(target + (last - first) * (landmarks - line))
 
 
 def _looks_shut(across: FloatArray, lips: FloatArray, at: FloatArray, half: float) -> float:
@@ -331,14 +336,21 @@ def _even_out(landmarks: FloatArray, target: FloatArray, row: list[int], share: 
 
 
 def _keep_height(landmarks: FloatArray, target: FloatArray) -> None:
-    """Let no lip of `target` [478, 3] px lose more of its height than `LEAST` leaves, nor fold, in place."""
+    """Let no lip of `target` [478, 3] px lose more of its height than `LEAST` leaves, nor fold; one that is stretched
+    grows thinner, in place."""
     outward = -downward(landmarks)
     for lip in (0, 1):
         columns = np.array([*(rows[lip] for rows, _ in ROWS), OUTSIDES[lip]])[:, 1:-1]  # inner edge first
         first, last = (np.diff(points[columns, :2] @ outward, axis=0) for points in (landmarks, target))
         first = np.maximum(first, 0)
         bands = np.maximum(last, LEAST_BAND * first)
-        whole = np.maximum(last.sum(0), LEAST * first.sum(0))
+        long = [
+            np.linalg.norm(np.diff(p[[*ROWS[0][0][lip]], :2], axis=0), axis=1).sum()
+            for p in (landmarks, target)
+        ]
+        thin = min(float(long[0] / max(long[1], 1e-6)) ** THINNER, 1.0)
+        most = first.sum(0) if thin < 1 else last.sum(0)
+        whole = np.maximum(np.minimum(last.sum(0), thin * most), LEAST * first.sum(0))
         bands = bands * whole / np.maximum(bands.sum(0), 1e-6)
         target[columns[1:], :2] += (bands - last).cumsum(0)[..., None] * outward
         outward = -outward
@@ -351,11 +363,12 @@ def held(landmarks: FloatArray, target: FloatArray) -> FloatArray:
     must the dark line between shut lips stay with one of them.
     """
     result = landmarks.copy()
-    apart = HELD * unit_of(landmarks)
+    unit = unit_of(landmarks)
+    apart = HELD * unit
     for (top, bottom), (above, below) in zip(INNER, OUTER, strict=True):
         first, last = (float(np.linalg.norm((p[bottom] - p[top])[:2])) for p in (landmarks, target))
         much = min(abs(last - first) / apart, 1.0)
-        least = CLOSING * apart / HELD * (first > last)
+        least = unit * CLOSING * (1 + np.clip((first - last) / unit / WIDELY, 0, 1)) * (first > last)
         for edge, outer in ((top, above), (bottom, below)):
             lip = landmarks[outer] - landmarks[edge]
             share = max(HOLD, min(least / max(float(np.linalg.norm(lip[:2])), 1e-6), 0.45))

@@ -36,9 +36,10 @@ from mien.warping.parting import Parting, between_cells, fill, part_lips
 # Size of each ring against the face's oval, and its share of the oval's motion.
 RINGS = ((1.12, 0.72), (1.3, 0.38), (1.55, 0.12), (1.9, 0.0))
 CELLS = 288  # of the map across the outermost ring
+FINEST, FEWEST = 2.0, 160  # px of a cell at least, unless that makes fewer cells
 STILL = 0.03  # px: what moves less keeps every bit
 SQUEEZED = 1.5  # source pixels per result pixel above which the photo is blurred first
-TORN = 2.0  # cells that the sources of two neighbours lie apart, where one hides what is behind it
+TORN = 3.5  # cells that the sources of two neighbours lie apart, where one hides what is behind it; mere squeezing: 3
 BAND = 64  # px
 
 
@@ -163,7 +164,8 @@ def motion(
     x1, y1 = int(min(width, np.ceil(last[:, 0].max()))), int(min(height, np.ceil(last[:, 1].max())))
     if x1 - x0 < 2 or y1 - y0 < 2:
         return Motion((0, 0, min(2, width), min(2, height)), np.zeros((2, 2, 2), np.float32))
-    zoom = min(1.0, cells / float(np.ptp(last, axis=0).max()))
+    across = float(np.ptp(last, axis=0).max())
+    zoom = min(1.0, cells / across, max(1 / FINEST, FEWEST / across))
     w, h = max(2, round((x1 - x0) * zoom)), max(2, round((y1 - y0) * zoom))
     zoom_xy = np.array([w / (x1 - x0), h / (y1 - y0)])
     p = (after - [x0, y0]) * zoom_xy  # grid cell (row, column) is centred at (column + 0.5, row + 0.5)
@@ -173,8 +175,9 @@ def motion(
     area = edges[:, 0, 0] * edges[:, 1, 1] - edges[:, 0, 1] * edges[:, 1, 0]
     shift = (before - after)[cut]  # [m, 3, 2]: linear in each triangle
     flat = np.abs(area) < 1e-6
-    inverse = np.linalg.inv(np.where(flat[:, None, None], np.eye(2), edges))  # [m, 2, 2]
-    slope = inverse @ (shift[:, 1:] - shift[:, :1])  # change of shift per cell in x, in y
+    (x1st, y1st), (x2nd, y2nd) = edges.transpose(1, 2, 0)
+    inverse = np.array([[y2nd, -y1st], [-x2nd, x1st]]) / np.where(flat, np.inf, area)
+    slope = inverse.transpose(2, 0, 1) @ (shift[:, 1:] - shift[:, :1])  # change of shift per cell in x, in y
     index = np.full((h, w), -1, np.int32)
     depth = np.concatenate([target[:468, 2], np.full(len(ring_before), 1e6)])
     fixed = np.round((corners - 0.5) * 16).astype(np.int32)

@@ -20,24 +20,31 @@ from mien.warping import tone
 from mien.warping.creases import Creases
 from mien.warping.eyes import Known
 from mien.warping.lips import downward, edges, lip_gap, off_teeth, on_line
+from mien.warping.mesh import OUTER_LOWER_LIP, OUTER_UPPER_LIP
 from mien.warping.mouth_drawn import drawn
-from mien.warping.mouth_shown import Shown, borrowed, shown, uncovered
-from mien.warping.parting import unlined
+from mien.warping.mouth_shown import Shown, borrowed, farther, shown, uncovered
+from mien.warping.parting import smoothed, unlined
 from mien.warping.teeth import CROWN, JAW, Teeth, View, jaw_drop, locate_teeth, pose, smooth, view_of
 
 THINNEST = 1.5  # px between closing lips that show more than a line
-SMILING = 12.0  # units of the upper teeth that a frame shows of which whole ones are taken, in a film
+SMILING = 15.0  # units of the upper teeth that a frame shows of which whole ones are taken, in a film
 CLOSED_LINE = 0.7  # width of the line between shut lips, in units
 STRIP, SMALL = (
     5.0,
     2.5,
 )  # units of teeth less high than which a photo does not say how they are; more if it is small
 DULLEST = 0.75  # brightness of shown teeth ÷ of drawn ones that these follow at least
+SURE = 0.28  # agreement of shown teeth with drawn ones from which they are taken where a mouth opens farther
 GUM = 1.2  # units of gum above the upper teeth that a mouth shows at most
 # Half of the dark line between shut lips in their middle, and at their corners; units that they part by from which it
 # fades and has gone (a smile keeps its corners' creases); and units that they are apart in the photo from which there
 # is less of it, and none.
 LINE, CREASE = (0.9, (1.0, 5.0), (0.8, 2.5)), (1.7, (6.0, 14.0), (8.0, 16.0))
+AROUND = 6.0  # units round lips that stay, within which what is round them may change
+GAPING = (
+    8.0,
+    18.0,
+)  # units that lips part by from which skin loses the pits beside their corners, and has none
 FINE, FINEST = (
     2.8,
     4,
@@ -73,18 +80,19 @@ class Layer:
 NOTHING = Layer(np.zeros((0, 0, 3), np.float32), np.zeros((0, 0), np.float32), 0, 0)
 
 
-def opening(view: View, roll: float) -> FloatArray:
+def opening(view: View, roll: float, web: float = 1.0) -> FloatArray:
     """How much of each pixel the inside of the mouth shows [h, w], 0 to 1.
 
-    The lower lip rolls in over `roll` units, and a web of lip rounds the corners, the more the wider the mouth is open.
+    The lower lip rolls in over `roll` units, and a web of lip rounds the corners by a share of `web`, the more the
+    wider the mouth is open.
     """
-    wide = float(smooth(view.gap / max(view.width, 1e-3), 0.25, 0.6))
+    wide = web * float(smooth(view.gap / max(view.width, 1e-3), 0.25, 0.6))
     sides = smooth(np.abs(view.along), 0.55, 0.95) * wide
-    edge, web = (
+    edge, round_off = (
         cv2.GaussianBlur(view.mask, (0, 0), max(units * view.unit, 0.5)).astype(np.float32) / 255
         for units in (0.35, 1.5)
     )
-    inside = smooth(edge, 0.25, 0.8) * (1 - sides * (1 - smooth(web, 0.4, 0.85)))
+    inside = smooth(edge, 0.25, 0.8) * (1 - sides * (1 - smooth(round_off, 0.4, 0.85)))
     rolled = 0.25 + 0.75 * smooth(view.from_lower, 0.0, max(roll, 1.8 / view.unit))
     return np.asarray(inside * rolled, np.float32)
 
@@ -109,6 +117,7 @@ class Mouth:
     on_line: FloatArray = field(init=False)  # the landmarks with shut lips where they meet, see `on_line`
     apart: float = field(init=False)  # the photo's lips, in units
     roll: float = field(init=False)  # units of the lower lip's inner side that the photo has
+    web: float = field(init=False)  # share of a web of lip at the corners: open ones would show through it
     toothy: bool = field(init=False)  # whether the photo shows teeth, be it too few to be of use
     parted: float = field(init=False, default=0.0)  # lips apart, without teeth to be seen, in units
     eyes: Known = field(init=False, default_factory=Known)  # what was measured in the photo's eyes
@@ -124,6 +133,7 @@ class Mouth:
             self.landmarks = off_teeth(self.image, self.landmarks)
         self.on_line = on_line(self.image, self.landmarks)
         self.apart = lip_gap(self.on_line, pose(self.landmarks).scale)
+        self.web = 1 - float(smooth(self.apart, 1.0, 4.0))
         self.roll = 1.3 - 0.8 * float(smooth(self.apart, 0.5, 2.0))
         if self.known is not None:
             self.colour, self.place, self.source = self.known.colour, self.known.place, self.known.source
@@ -154,6 +164,22 @@ class Mouth:
         other.__dict__.pop("creases", None)
         return other
 
+    def over(self, image: ByteImage, result: ByteImage) -> None:
+        """Lay lips and what is between them, as in the photo `image`, over `result` [H, W, 3] uint8, in place."""
+        unit = pose(self.landmarks).scale
+        outline = self.landmarks[[*OUTER_UPPER_LIP, *OUTER_LOWER_LIP[::-1]], :2]
+        far = AROUND * unit
+        low = np.floor(outline.min(0) - 2 * far).astype(int).clip(0)
+        high = np.minimum(np.ceil(outline.max(0) + 2 * far).astype(int), image.shape[1::-1])
+        if (high - low).min() < 1:
+            return
+        outside = np.full((high - low)[::-1], 255, np.uint8)
+        cv2.fillPoly(outside, [np.round(outline - low - 0.5).astype(np.int32)], 0)
+        away = cv2.distanceTransform(outside, cv2.DIST_L2, 5) / far
+        share = (1 - smooth(np.asarray(away, np.float32), 0.3, 1.0))[..., None]
+        part = np.s_[low[1] : high[1], low[0] : high[0]]
+        result[part] = result[part] + share * (image[part].astype(np.float32) - result[part]) + 0.5
+
     def without_line(self, image: ByteImage, target: FloatArray) -> ByteImage:
         """`image`, the photo's, as far as its lips part at `target` [478, 3] px without the dark line between them."""
         unit = pose(self.on_line).scale
@@ -162,9 +188,18 @@ class Mouth:
             float(most * smooth(further, *by) * (1 - smooth(self.apart, *until)))
             for most, by, until in (LINE, CREASE)
         )
+        line = np.mean(edges(self.on_line), 0)
+        across = line[-1] - line[0]
+        wide = float(np.linalg.norm(across))
+        # an open mouth that grows narrower leaves its own dark beside its corners
+        left = (wide - float(np.linalg.norm(np.subtract(*target[[308, 78], :2])))) / unit
+        left = float(smooth(left, 1.0, 4.0) * smooth(self.apart, 2.0, 5.0))
+        if (gaping := max(float(smooth(further, *GAPING)), left)) > 0:
+            across = across / max(wide, 1e-6)
+            image = smoothed(image, line[[0, -1]], across, unit, gaping)
         if max(middle, corner) == 0:
             return image
-        return unlined(image, np.mean(edges(self.on_line), 0), downward(self.on_line), unit, middle, corner)
+        return unlined(image, line, downward(self.on_line), unit, middle, corner)
 
     def interior(self, target: FloatArray, detailed: bool = True) -> Layer:
         """What lies between the lips when the landmarks are at `target` [478, 3] px.
@@ -189,6 +224,8 @@ class Mouth:
         if self.source is not None:  # a strip of teeth makes no whole ones
             shows = uncovered(head, place) if self.known is None else SMILING  # the same throughout a film
             whole = float(smooth(self.source.tall / max(shows, 1.0), 0.55, 0.65))
+            if self.source.fit < SURE and self.teeth is None:  # two rows that pass for one would come apart
+                whole *= 1 - float(smooth(farther(view, jaw, self.source), 1.0, 2.0))
         # a lip that lifts high shows little gum: the place of teeth that are not seen is a guess
         gum = place.edge - CROWN * place.size - float(head[13, 1])
         place = replace(place, edge=place.edge - (1 - whole) * max(gum - GUM, 0.0))
@@ -203,7 +240,7 @@ class Mouth:
             closing = smooth(self.apart - view.gap, 0.5, 2.0) * (1 - smooth(view.gap, 0.5, 3.0))
             picture = picture + np.float32(closing) * (0.5 * self.colour.lip - picture)
             further = np.maximum(further, smooth(self.apart - view.gap, 0.5, 2.0))
-        alpha: FloatArray = (opening(view, self.roll) * further).astype(np.float32)
+        alpha: FloatArray = (opening(view, self.roll, self.web) * further).astype(np.float32)
         own = sharp**2 + (_LIP_BLUR * scale) ** 2
         edge = np.sqrt(max(self.colour.blur**2 - own, 0.0)) * fine
         if edge > 0.3:  # lips end as softly as the photo's edges
@@ -230,9 +267,22 @@ class Mouth:
         high = np.minimum(np.ceil(curve.max(0) + 3 * width).astype(int), [length, height])
         if share == 0 or (high - low).min() < 1:
             return NOTHING
-        mask = np.zeros((high[1] - low[1], high[0] - low[0]), np.uint8)
+        size = high[1] - low[1], high[0] - low[0]
         points = np.round((curve - low - 0.5) * 16).astype(np.int32)
-        cv2.polylines(mask, [points], False, 255, max(1, round(width)), cv2.LINE_AA, 4)
-        alpha = 0.75 * share * cv2.GaussianBlur(mask, (0, 0), 0.4 * width).astype(np.float32) / 255
-        colour = np.broadcast_to((0.5 * self.colour.lip).astype(np.float32), (*mask.shape, 3))
-        return Layer(colour, alpha, int(low[0]), int(low[1]))
+
+        def along(points: FloatArray, wide: float) -> FloatArray:
+            mask = np.zeros(size, np.uint8)
+            cv2.polylines(mask, [points], False, 255, max(1, round(wide)), cv2.LINE_AA, 4)
+            return share * cv2.GaussianBlur(mask, (0, 0), 0.4 * width).astype(np.float32) / 255
+
+        line = 0.75 * along(points, width)
+        # the teeth's last glimpse beside it, a pixel or two wide
+        small = float(self.toothy) * (1 - float(smooth(unit, 1.2, 2.2)))
+        beside = 0.55 * small * along(points, width + 1.0)
+        x = np.arange(size[1]) + low[0]
+        middle, half = 0.5 * (curve[0, 0] + curve[-1, 0]), 0.5 * max(abs(curve[-1, 0] - curve[0, 0]), 1.0)
+        beside = beside * (1 - smooth(np.abs(x - middle) / half, 0.45, 0.95))
+        alpha = 1 - (1 - line) * (1 - beside)
+        dark = (line / np.maximum(alpha, 1e-6))[..., None]
+        colour = (0.66 - 0.16 * dark) * self.colour.lip
+        return Layer(np.asarray(colour, np.float32), alpha, int(low[0]), int(low[1]))

@@ -9,10 +9,22 @@ import numpy as np
 
 from mien.types import FloatArray
 from mien.warping import tone
-from mien.warping.teeth import DEPTH, HINGE, OVERBITE, Pose, Teeth, View, lower_teeth, smooth, upper_teeth
+from mien.warping.teeth import (
+    DEPTH,
+    HINGE,
+    OVERBITE,
+    Pose,
+    Teeth,
+    View,
+    lots,
+    lower_teeth,
+    smooth,
+    upper_teeth,
+)
 
 BACK = 26.0  # units from the middle of the lower teeth to those that are never seen
-_CAVITY = np.array([52.0, 21.0, 20.0], np.float32)  # RGB in a studio's light
+STRIP = 1.0, 6.5  # units between lips, a strip and a row of teeth
+_CAVITY = np.array([46.0, 18.0, 17.0], np.float32)  # RGB in a studio's light
 _PALATE = np.array([84.0, 40.0, 38.0], np.float32)
 _CHEEK = np.array([1.0, 0.84, 0.8], np.float32)  # against the lips
 _TONGUE = np.array([172.0, 100.0, 98.0], np.float32)
@@ -47,13 +59,20 @@ def drawn(view: View, where: Pose, teeth: Teeth, jaw: float, colour: tone.Tone) 
     x, y, _ = where.on_arch(view.px, view.py, teeth.x, DEPTH)
     x2, y2, z2 = where.on_arch(view.px, view.py, teeth.x, DEPTH + 2.5, 0.8)
     upper = upper_teeth(x, y, teeth, view.unit)
+    # in so narrow a gap teeth lie in the lips' shade, and their light
+    thin = 1 - float(smooth(view.gap, *STRIP))
+    rosy = (colour.lip / max(float(colour.lip.mean()), 1.0)) ** (0.22 * colour.chroma)
+    enamel = upper[0][..., :3] * (1 - upper[1] / np.maximum(upper[0][..., 3], 1e-4))[..., None]
+    upper[0][..., :3] += 0.7 * thin * (enamel.mean(-1, keepdims=True) * rosy - enamel)
+    lot = lots(teeth.shape, 8)
     # An open mouth shows some of the lower teeth, and not much of their gum, whatever the chin's landmarks say.
     rest = teeth.edge - OVERBITE
     round_lips = 1 - float(smooth(view.width, 32.0, 46.0))  # pursed lips hide them and keep the light out
     covered = max(
         round_lips, 0.6 * float(smooth(view.gap / view.width, 0.5, 0.8))
     )  # a jaw that drops takes the lip along
-    some, most = 2.6 * float(smooth(jaw, 4.0, 14.0)) * (1 - covered), 4.8 - 3.3 * covered
+    own = 1.1 * float(lot[0])
+    some, most = (2.4 + own) * float(smooth(jaw, 4.0, 14.0)) * (1 - covered), 4.8 - 3.0 * covered + own
     lowest = max(min(rest + jaw, view.lower_y - some), view.lower_y - most)
     jaw = max(jaw, lowest - rest)
     # back teeth are nearer to the jaw's joints, and sink less
@@ -62,20 +81,19 @@ def drawn(view: View, where: Pose, teeth: Teeth, jaw: float, colour: tone.Tone) 
     lower = lower_teeth(x2, y2, edge, teeth, view.unit)
 
     side = np.exp(float(np.clip(colour.side, -0.5, 0.5)) * 0.5 * np.clip(view.along, -1, 1))
-    light = lip_shade(view) * side * (1 - 0.4 * round_lips)
+    light = lip_shade(view) * side * (1 - 0.4 * round_lips) * (1 - 0.2 * thin)
 
-    picture = _cavity(view, colour, jaw) * side[..., None]
+    picture = _cavity(view, colour, jaw, lot) * side[..., None]
     # upper teeth and lip keep the light from what lies behind and below them
     cast = _shadow(upper[0][..., 3], view.unit)
-    deep = side * (0.56 + 0.44 * smooth(view.from_upper, 1.0, 3.0 + 0.6 * jaw))
-    picture = _tongue(picture, x2 - teeth.x, y2, edge, jaw, colour, deep * (1 - 0.5 * cast), teeth.shape)
-    behind = 0.88 - (0.3 + 0.2 * float(np.exp(-jaw / 5))) * cast
+    deep = side * (0.5 + 0.5 * smooth(view.from_upper, 0.5, 2.0 + 0.5 * jaw))
+    picture = _tongue(picture, x2 - teeth.x, y2, edge, jaw, colour, deep * (1 - 0.5 * cast), lot)
+    behind = 0.94 - (0.3 + 0.2 * float(np.exp(-jaw / 5))) * cast
     aside = np.abs(x2 - np.float32(teeth.x)) / np.float32(BACK)
-    sides = 1 - smooth(
-        aside, 0.5, 0.85
-    )  # the cheeks cover the back ones, and keep the light from them before
+    sides = 1 - smooth(aside, 0.8, 1.0)  # the cheeks cover the back ones, and keep the light from them before
     lower = lower[0] * sides[..., None], lower[1] * sides
-    picture = _over(picture, lower, colour, light * behind * (1 - 0.7 * smooth(aside, 0.2, 0.7)))
+    foot = 1 - 0.4 * np.exp(-view.from_lower / 0.7)  # the lip's own shade
+    picture = _over(picture, lower, colour, light * behind * foot * (1 - 0.72 * smooth(aside, 0.15, 0.75)))
     picture = _lip(picture, x2, view, jaw, colour, side)
     return _over(picture, upper, colour, light)
 
@@ -87,12 +105,15 @@ def _lip(
     open_wide = float(smooth(jaw, 4.0, 10.0))
     if open_wide == 0:
         return picture
-    rim = 0.75 * open_wide * np.exp(-((view.from_lower / 1.1) ** 2))
-    wet = np.exp(-(((view.from_lower - 0.7) / 0.35) ** 2)) * smooth(
-        _bumps(x, 0.3 * view.from_lower, 1.3), 0.2, 1.6
+    bumps = _bumps(x, 0.3 * view.from_lower, 1.3)
+    rim = open_wide * (1 - smooth(view.from_lower + 0.12 * bumps, 0.45, 1.15))
+    wet = np.exp(-(((view.from_lower - 0.5) / 0.3) ** 2)) * smooth(bumps, 0.0, 1.8)
+    light = (
+        side
+        * (0.8 - 0.32 * smooth(np.abs(view.along), 0.3, 0.95))
+        * (1 - 0.3 * smooth(view.from_lower, 0.3, 1.0))
     )
-    light = side * (0.8 - 0.45 * smooth(np.abs(view.along), 0.3, 0.9))
-    flesh = light[..., None] * (colour.lip + wet[..., None] * _wet(colour, 70.0)).astype(np.float32)
+    flesh = light[..., None] * (colour.lip + wet[..., None] * _wet(colour, 60.0)).astype(np.float32)
     return np.asarray(picture + rim[..., None] * (flesh - picture))
 
 
@@ -101,19 +122,25 @@ def _wet(colour: tone.Tone, light: float) -> FloatArray:
     return np.float32(colour.enamel) * colour.apply(np.full(3, light))
 
 
-def _cavity(view: View, colour: tone.Tone, jaw: float) -> FloatArray:
+def _cavity(view: View, colour: tone.Tone, jaw: float, lot: FloatArray) -> FloatArray:
     """What lies behind teeth and tongue [h, w, 3]: cheeks, the palate and the dark of the throat."""
     aside = np.abs(view.along)
-    palate = float(smooth(jaw, 8.0, 24.0)) * np.exp(-view.from_upper / 6)[..., None]
-    flesh = colour.flesh * colour.ruddy * colour.apply(_CAVITY + palate * (_PALATE - _CAVITY))
-    dark = flesh * (0.6 + 0.4 * corner_shade(view))[..., None]
+    wide = float(smooth(jaw, 6.0, 18.0))
+    # the light that comes in, from the lips to the throat, which lies below the middle of the upper teeth
     deep = np.minimum(view.from_upper, view.from_lower)
-    near = np.exp(-deep / 2.4) * (0.3 + 0.7 * smooth(aside, 0.4, 0.9))
-    rim = np.exp(-((deep / 1.3) ** 2)) * smooth(aside, 0.5, 0.9) * smooth(jaw, 6.0, 14.0)  # the lips' own
-    cheek = 0.34 * near + 0.3 * rim + 0.2 * smooth(aside, 0.6, 1.0)  # where the cheeks begin, light comes in
-    return np.asarray(
-        dark + cheek[..., None] * (_CHEEK**colour.chroma * colour.lip) * (1 - dark / 255), np.float32
-    )
+    high = (view.from_upper / max(0.5 * view.gap, 1.0) - 0.75) / 0.7
+    throat = np.exp(-((view.along / 0.5) ** 2) - high**2)
+    light = 0.62 + 0.5 * smooth(aside, 0.35, 0.95) - (0.28 + 0.1 * float(lot[1])) * wide * throat
+    light = light * (1 + 0.07 * _bumps(16 * view.along + 5 * lot[2], view.from_upper, 3.0))
+    palate = wide * np.exp(-view.from_upper / 4.0)[..., None]
+    flesh = colour.flesh * colour.ruddy * colour.apply(_CAVITY + 0.4 * palate * (_PALATE - _CAVITY))
+    dark = flesh * light[..., None]
+    # the cheeks' own flesh, which the light from before grazes, and the lips' where they meet
+    fold = 1 + 0.25 * _bumps(0.5 * view.from_upper, 9 * view.along, 2.0) * smooth(aside, 0.7, 0.9)
+    cheek = 0.42 * np.exp(-deep / 2.0) * smooth(aside, 0.35, 0.95) + 0.16 * smooth(aside, 0.62, 1.0)
+    corner = 0.22 * smooth(aside, 0.84, 1.0) * wide
+    gain = (cheek * (0.4 + 0.6 * wide) * fold + corner)[..., None]
+    return np.asarray(dark + gain * (_CHEEK**colour.chroma * colour.lip) * (1 - dark / 255), np.float32)
 
 
 def _shadow(alpha: FloatArray, unit: float) -> FloatArray:
@@ -150,37 +177,36 @@ def _tongue(
     jaw: float,
     colour: tone.Tone,
     light: FloatArray,
-    shape: tuple[float, ...],
+    lot: FloatArray,
 ) -> FloatArray:
-    """A tongue that lies behind the lower teeth, once the jaw has dropped by more than 1.5 units."""
+    """A tongue that lies behind the lower teeth, once the jaw has dropped by more than 1.5 units.
+
+    `lot`: what makes it this person's, see `mien.warping.teeth.lots`.
+    """
     strength = float(smooth(jaw, 1.5, 5.0))
     if strength <= 0:
         return picture
-    one, two, three = (*shape, 0.0, 0.0, 0.0)[:3]  # no two tongues are alike either
-    height = (4.0 + 0.76 * jaw + 0.1 * max(jaw - 12.0, 0.0)) * (1 + 0.1 * one)
+    tall, lean, groove, rough = (float(value) for value in lot[3:7])
+    height = (3.5 + 0.72 * jaw) * (1 + 0.22 * tall)
     v = (edge + 1.5 - y) / height  # 0 at the teeth's edge, 1 at its top
-    u = (x - 0.8 * two - 1.2 * three * np.clip(v, 0, 1)) / (
-        (20.5 - 3.0 * np.clip(v, 0, 1)) * (1 + 0.06 * two)
+    bumps, fine = _bumps(x + 9 * rough, y, 2.4), _bumps(x + 5 * lean, y, 0.55)
+    x = x - 1.5 * lean * np.clip(v, 0, 1)
+    u = x / (20.5 - 3.5 * np.clip(v, 0, 1) ** 2)
+    outline = 1 - np.abs(u) ** 2.6 - np.clip(v, 0, None) ** 2.6 + 0.03 * bumps
+    cover = smooth(outline, 0.0, 0.3) * smooth(v, -0.6, -0.1) * strength
+    round_off = np.clip(outline, 0, 1)
+    valley = (0.07 + 0.06 * groove) * np.exp(-(((x - 0.4 * bumps) / 1.3) ** 2)) + 0.1 * np.exp(
+        -((x / 5.5) ** 2)
     )
-    bumps, drops = _bumps(x + 9 * one, y, 1.6), _bumps(x + 9 * two, 0.6 * y, 0.6)
-    round_off = 1 - np.abs(u) ** 2.4 - np.clip(v, 0, None) ** 3.0 + 0.04 * bumps
-    cover = smooth(round_off, 0.0, 0.8) * smooth(v, -0.6, -0.1) * strength
-    middle = (
-        1 - (0.09 + 0.03 * three) * np.exp(-((x / (2.0 + 0.5 * one)) ** 2)) - 0.1 * np.exp(-((x / 5) ** 2))
-    )
-    groove = 1 + (middle - 1) * smooth(v, 0.1, 0.4)
     shade = (
-        (0.45 + 0.55 * smooth(v, -0.15, 0.25))
-        * (1 - 0.7 * smooth(v, 0.25, 1.0))
-        * groove
-        * (1 - 0.55 * np.abs(u) ** 1.7).clip(0.2)
-        * (1 + 0.05 * bumps)
+        (0.35 + 0.65 * smooth(v, -0.12, 0.3))  # its tip turns down behind the teeth
+        * (1 - 0.82 * smooth(v, 0.3, 1.0))  # and its back away from the light
+        * (0.3 + 0.7 * smooth(round_off, 0.0, 0.75))
+        * (1 - valley * smooth(v, 0.08, 0.35))
+        * (1 + 0.05 * bumps + 0.035 * fine)
     )
-    wet = (
-        smooth(drops, 0.4, 2.0)
-        * np.exp(-(((v - 0.28) / 0.16) ** 2))
-        * np.exp(-(((np.abs(x) - 5.5) / 4.5) ** 2))
-    )
+    wet = np.exp(-(((v - 0.3 - 0.05 * bumps) / 0.14) ** 2)) * np.exp(-(((np.abs(x) - 6.0) / 4.5) ** 2))
+    wet *= 0.35 + 0.65 * smooth(bumps + 0.8 * fine, 0.2, 2.2)
     flesh = 0.65 * colour.flesh * colour.ruddy * colour.apply(_TONGUE) + 0.35 * colour.lip
-    flesh = 1.08 * flesh * colour.shade(shade * light) + (wet * light)[..., None] * _wet(colour, 40.0)
+    flesh = 1.05 * flesh * colour.shade(shade * light) + (wet * light)[..., None] * _wet(colour, 26.0)
     return np.asarray(picture + cover[..., None] * (flesh - picture))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import product
 
 import cv2
 import numpy as np
@@ -26,6 +27,8 @@ from mien.warping.teeth import (
     view_of,
 )  # fmt: skip
 
+ROWS = 0.3  # agreement of a row of teeth that the dark below it bounds, at least
+
 
 @dataclass(frozen=True)
 class Shown:
@@ -37,7 +40,7 @@ class Shown:
         landmarks hold for the mouth's inside; the lips' shade on it. where: the head's pose, in the
         crop's pixels. teeth: where its teeth are. jaw: how far the jaw has dropped. enamel, hue: brightness
         and RGB [3] of its teeth ÷ of drawn ones. tall: how much of its upper teeth it shows, gap: between its
-        lips, in units.
+        lips, in units. fit: how well drawn teeth agree with these, a correlation.
     """
 
     image: FloatArray
@@ -51,6 +54,7 @@ class Shown:
     hue: FloatArray
     tall: float
     gap: float
+    fit: float
 
 
 def shown(image: ByteImage, landmarks: FloatArray, colour: tone.Tone) -> Shown | None:
@@ -72,8 +76,10 @@ def shown(image: ByteImage, landmarks: FloatArray, colour: tone.Tone) -> Shown |
     mask = smooth(soft, 0.5, 0.9)
     inside = mask > 0.8
     light = crop.mean(-1)
-    teeth = _fitted(light, mask, view, where, locate_teeth(landmarks))
+    teeth, fit = _fitted(light, mask, view, where, locate_teeth(landmarks))
     x, y, _ = where.on_arch(view.px, view.py, teeth.x, DEPTH)
+    if (up := _edge_above(light[inside], x[inside] - teeth.x, y[inside] - teeth.edge)) is not None:
+        teeth, fit = replace(teeth, edge=teeth.edge + up), max(fit, ROWS)
     atlas, gum = upper_teeth(x, y, teeth, view.unit)
     crown = inside & (atlas[..., 3] > 0.9) & (gum < 0.1) & (np.abs(x - teeth.x) < 14)
     if crown.sum() < 12:
@@ -93,12 +99,14 @@ def shown(image: ByteImage, landmarks: FloatArray, colour: tone.Tone) -> Shown |
     hue = np.clip(hue / max(float(hue.mean()), 1e-3), 0.85, 1.15).astype(np.float32)
     jaw = jaw_drop(float(where.head(landmarks)[list(JAW), 1].mean()) - teeth.jaw)
     here = Pose(where.scale, where.turn, where.shift - [view.left, view.top, 0])
-    clear = mask * smooth(view.from_lower, 1.0, 2.0) * smooth(view.from_upper, 0.3, 1.2)
+    clear = mask * smooth(view.from_lower, 1.0, 3.0) * smooth(view.from_upper, 0.3, 1.2)
     if pale:  # what is as red as lips is the lower one
         lip = smooth((_red(crop) - reds[0]) / (reds[1] - reds[0]), 0.25, 0.5)
         clear = clear * (1 - lip * (1 - smooth(view.from_lower, 3.0, 5.0)))
     crop = np.ascontiguousarray(crop)
-    return Shown(crop, mask, clear, lip_shade(view), here, teeth, jaw, min(enamel, 1.6), hue, tall, view.gap)
+    return Shown(
+        crop, mask, clear, lip_shade(view), here, teeth, jaw, min(enamel, 1.6), hue, tall, view.gap, fit
+    )
 
 
 def _red(colour: FloatArray) -> FloatArray:
@@ -113,9 +121,14 @@ def uncovered(head: FloatArray, teeth: Teeth) -> float:
     return max(min(float(head[14, 1]), teeth.edge) - top, 0.0)
 
 
-def _fitted(light: FloatArray, mask: FloatArray, view: View, where: Pose, teeth: Teeth) -> Teeth:
-    """The place and size at which drawn teeth agree best with those a photo shows."""
-    step = max(1, int(view.unit / 4))
+def _fitted(
+    light: FloatArray, mask: FloatArray, view: View, where: Pose, teeth: Teeth
+) -> tuple[Teeth, float]:
+    """The place and size at which drawn teeth agree best with those a photo shows, and how well: a correlation.
+
+    Sought by whole units first, then round the best.
+    """
+    step = max(1, int(view.unit / 2))
     part = np.s_[::step, ::step]
     x, y, _ = where.on_arch(view.px[part], view.py[part], teeth.x, DEPTH)
     weight = mask[part] * np.exp(-(((x - teeth.x) / 14) ** 2))
@@ -126,17 +139,38 @@ def _fitted(light: FloatArray, mask: FloatArray, view: View, where: Pose, teeth:
         return np.asarray(values / np.sqrt((weight * values * values).sum() + 1e-3))
 
     seen = weight * centred(light[part])
-    best, place = -2.0, teeth
-    for size in (0.95, 1.0, 1.05):
-        for dx in np.arange(-2.0, 2.1, 0.5).tolist():
-            for dy in np.arange(-4.0, 4.1, 0.5).tolist():
-                here = replace(teeth, x=teeth.x + dx, edge=teeth.edge + dy, size=size * teeth.size)
-                model = upper_teeth(x, y, here, min(view.unit / step, 4.0))[0][..., :3].mean(-1)
-                fit = float((seen * centred(model)).sum())
-                fit -= 0.01 * (abs(dx) + abs(dy)) + 0.4 * abs(size - 1)
-                if fit > best:
-                    best, place = fit, here
-    return place
+
+    def agrees(by: tuple[float, float, float]) -> float:
+        here = replace(teeth, x=teeth.x + by[0], edge=teeth.edge + by[1], size=by[2] * teeth.size)
+        model = upper_teeth(x, y, here, min(view.unit / step, 4.0))[0][..., :3].mean(-1)
+        fit = float((seen * centred(model)).sum())
+        return fit - 0.01 * (abs(by[0]) + abs(by[1])) - 0.4 * abs(by[2] - 1)
+
+    across, down = np.arange(-2.0, 2.1).tolist(), np.arange(-4.0, 8.1).tolist()
+    at = max(product(across, down, [1.0]), key=agrees)
+    near = [[value + by for by in (-0.5, 0.0, 0.5)] for value in at[:2]]
+    at = max(product(*near, [0.95, 1.0, 1.05]), key=agrees)
+    place = replace(teeth, x=teeth.x + at[0], edge=teeth.edge + at[1], size=at[2] * teeth.size)
+    return place, agrees(at)
+
+
+def _edge_above(light: FloatArray, x: FloatArray, y: FloatArray) -> float | None:
+    """How far above the edge of what passes for upper teeth these end, in units, if dark lies between them and what is
+    light below it, lower teeth or a lip. `light` [n] at x, y [n] units from the middle of that edge."""
+    middle = np.abs(x) < 8
+    at = np.arange(-7.0, 2.1, 0.5)
+    rows = [middle & (np.abs(y - row) < 0.4) for row in at]
+    if min(int(row.sum()) for row in rows[:12]) < 3:
+        return None
+    means = np.array([light[row].mean() if row.sum() > 2 else 0.0 for row in rows])
+    low = int(means[:12].argmin())  # no lower than a unit above the edge
+    dark = means[low] < min(0.82 * means[: low + 1].max(), 0.88 * means[low:].max())
+    return float(at[low]) if dark else None
+
+
+def farther(view: View, jaw: float, source: Shown) -> float:
+    """Units by which a mouth is farther open than the one that shows teeth: its jaw, or its lips by half."""
+    return max(abs(jaw - source.jaw), 0.5 * (view.gap - source.gap))
 
 
 def borrowed(view: View, where: Pose, jaw: float, source: Shown, under: FloatArray) -> FloatArray:
@@ -147,7 +181,7 @@ def borrowed(view: View, where: Pose, jaw: float, source: Shown, under: FloatArr
     x, y, z = where.on_arch(view.px, view.py, teeth.x, DEPTH)
     further = (jaw - source.jaw) * (1 - np.clip(z - DEPTH, 0, 40) / HINGE)
     # as in its own photo: the jaw where it was, and the lips no farther from the teeth
-    away = max(abs(jaw - source.jaw), 0.5 * (view.gap - source.gap))
+    away = farther(view, jaw, source)
     moved = float(np.exp(-away / 1.5))
     inside = source.clear + moved * (source.mask - source.clear)
     shade_here = lip_shade(view)
@@ -165,8 +199,10 @@ def borrowed(view: View, where: Pose, jaw: float, source: Shown, under: FloatArr
 
     colours, mask = fetch(y - further)
     # what a smile shows below its upper teeth is seldom more than their own rim and a lip
-    stays = 1 - (1 - smooth(source.gap, 22.0, 30.0)) * smooth(away, 0.8, 3.0)
+    stays = 1 - (1 - smooth(source.gap, 22.0, 30.0)) * smooth(away, 0.3, 1.5)
     alpha = stays * mask * smooth(1 - of_skull(y - further), 0.0, 0.5)
     picture = under + alpha[..., None] * (colours - under)
     colours, mask = fetch(y)
+    # the dark beside its back teeth belongs to its own corners
+    mask = mask * (1 - (1 - moved) * smooth(np.abs(x - np.float32(teeth.x)), 18.0, 24.0))
     return np.asarray(picture + (mask * of_skull(y))[..., None] * (colours - picture), np.float32)

@@ -15,6 +15,7 @@ from mien.warping.mesh import IndexArray
 CREASE = (
     8.0  # units (90 between the outer eye corners) beyond the corners of the lips in which their creases end
 )
+PIT = 3.5, 9.0  # units beyond a corner in which its pit lies, and from there to where the skin is as it was
 BESIDE = 3  # cells round the mouth's opening in which each lip has its own map
 
 
@@ -38,10 +39,11 @@ class Parting:
         """[height, width] uint8, 255 below the line, of a box whose first pixel is (left, top)."""
         return _below(self.line - [left, top], self.down, width, height, cv2.LINE_AA)
 
-    def scaled(self, share: FloatArray) -> Parting:
-        """The same with the motion of each of the grid's cells times its `share` [h, w]."""
-        here = share[self.cells][..., None]
-        return replace(self, upper=self.upper * here, lower=self.lower * here)
+    def towards(self, grid: FloatArray, share: FloatArray) -> Parting:
+        """The same with the motion of each cell by its `share` [h, w, 1] nearer to that of `grid` [h, w, 2]."""
+        other, here = grid[self.cells], share[self.cells]
+        upper, lower = (side + here * (other - side) for side in (self.upper, self.lower))
+        return replace(self, upper=upper, lower=lower)
 
 
 def part_lips(
@@ -141,6 +143,40 @@ def unlined(
         (further > 0).astype(np.uint8),
         result[part],
     )
+    return result
+
+
+def smoothed(
+    image: ByteImage, corners: FloatArray, across: FloatArray, unit: float, share: float
+) -> ByteImage:
+    """A photo [H, W, 3] uint8 without what is darker than the skin beside the `corners` [2, 2] px of a mouth: the pits
+    that those leave behind where a mouth opens. `across`: from one to the other, length 1. `unit`: px a unit.
+    """
+    result = image
+    for corner, outward in zip(corners, (-across, across), strict=True):
+        centre, reach = corner + PIT[0] * unit * outward, PIT[1] * unit
+        low = np.floor(centre - reach).astype(int).clip(0)
+        high = np.minimum(np.ceil(centre + reach).astype(int), image.shape[1::-1])
+        if (high - low).min() < 5:
+            continue
+        part = np.s_[low[1] : high[1], low[0] : high[0]]
+        rows, columns = np.mgrid[part].astype(np.float32) + 0.5
+        off_x, off_y = columns - np.float32(centre[0]), rows - np.float32(centre[1])
+        beyond = (off_x * outward[0] + off_y * outward[1]) / unit + PIT[0]  # units beyond the corner
+        near = np.exp(-((np.hypot(off_x, off_y) / (0.5 * reach)) ** 4)) * np.clip(beyond / 1.5, 0, 1)
+        here = image[part].astype(np.float32)
+        light = here.mean(-1)
+        skin = near * (light > np.median(light[near > 0.5])) if (near > 0.5).any() else near
+        weights = np.dstack([here * skin[..., None], skin])
+        soft = cv2.GaussianBlur(weights, (0, 0), 2.5 * unit)
+        plain = soft[..., :3] / np.maximum(soft[..., 3:], 1e-3)
+        darker = 1 - light / np.maximum(plain.mean(-1), 1)
+        pit = cv2.GaussianBlur(np.clip((darker - 0.06) / 0.1, 0, 1), (0, 0), 0.5 * unit)
+        rough = float((pit * near).sum() / max(float(near.sum()), 1e-3))  # much of it: a beard
+        pit *= np.clip((0.4 - rough) / 0.15, 0, 1)
+        if result is image:
+            result = image.copy()
+        result[part] = here + (share * near * pit)[..., None] * (plain - here) + 0.5
     return result
 
 

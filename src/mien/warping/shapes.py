@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mien.face.blendshapes import INDEX
+from mien.face.blendshapes import INDEX, NAMES
 from mien.face.pose import rotation
 from mien.types import FloatArray
 from mien.warping.lips import LIFTS, meet
@@ -24,26 +24,43 @@ from mien.warping.mesh import (
     RIGHT_LOWER_LID,
     RIGHT_UPPER_LID,
     STEADY,
+    IndexArray,
+    triangles,
 )
 
+LOWER = np.array(
+    [not name.startswith(("eye", "brow")) for name in NAMES]
+)  # what moves the face below the eyes
 LIDS = ((RIGHT_UPPER_LID, RIGHT_LOWER_LID, RIGHT_IRIS), (LEFT_UPPER_LID, LEFT_LOWER_LID, LEFT_IRIS))
 SHUT = 0.25  # share of the model's opening below which an eye counts as shut
 MOST_TURN = 15.0  # degrees
 PIVOT = np.array([0.0, 0.6, 3.0])  # what a head turns about, cm
 CORNERS = 0.3  # share of the model's motion that the corners of the eyes take part in: bone holds them
-SLIT = 0.12  # of its opening: an eye is not left open by less
+HELD = 0.25  # of an eye's width: so far from its corners bone holds the skin with them
+SLIT = 0.17  # of its opening: an eye is not left open by less
 ALIKE = 0.25  # eyes whose openings would differ by less open alike: nobody means to wink by half
 WIDEST = 1.2  # times its own opening: an eye opens no further
 BROWS = ((52, 159, "Right"), (282, 386, "Left"))  # landmarks of a brow and of the lid below it
+TURNED = (
+    0.2,
+    0.45,
+)  # sines of the angle from which a head hides part of its far cheek, and where that is all of it
+FACING = (0.1, 0.6)  # cosines to the viewer of skin that is an outline, and of skin that is seen
 HIGHEST = 1.8  # times its own distance from the lid: a brow goes no higher, for the skin between is stretched
 
 
 @lru_cache(maxsize=1)
 def head() -> tuple[FloatArray, FloatArray]:
     """Landmarks [478, 3] cm of a head at rest (x to the subject's left, y up, z to the viewer), and offsets
-    [52, 478, 3] of each blendshape at 1, in the order of ``mien.face.blendshapes.NAMES``."""
+    [52, 478, 3] of each blendshape at 1, in the order of ``mien.face.blendshapes.NAMES``.
+
+    Below the nose's tip those of eyes and brows die away: they leave the mouth as it is.
+    """
     with np.load(Path(__file__).with_name("shapes.npz"), allow_pickle=False) as file:
-        return file["neutral"].astype(np.float64), file["offsets"].astype(np.float64)
+        neutral, offsets = file["neutral"].astype(np.float64), file["offsets"].astype(np.float64)
+    share = np.clip((neutral[:, 1] - neutral[2, 1]) / (neutral[4, 1] - neutral[2, 1]), 0, 1)
+    offsets[~LOWER] *= share[:, None]
+    return neutral, offsets
 
 
 def similarity_3d(source: FloatArray, target: FloatArray) -> tuple[float, FloatArray, FloatArray]:
@@ -73,10 +90,37 @@ class Pose:
 
 def pose_of(landmarks: FloatArray) -> Pose:
     """The pose of a photo's `landmarks` [478, 3] px (y down, z negative towards the camera), from its steady points."""
+    return _pose_of(np.asarray(landmarks, np.float64)[list(STEADY)].tobytes())
+
+
+@lru_cache(maxsize=16)
+def _pose_of(steady: bytes) -> Pose:
     neutral, _ = head()
     flipped = neutral * [1, -1, -1]
-    scale, turn, shift = similarity_3d(flipped[list(STEADY)], landmarks[list(STEADY)])
+    scale, turn, shift = similarity_3d(flipped[list(STEADY)], np.frombuffer(steady).reshape(-1, 3))
     return Pose(scale, turn * [1, -1, -1], shift)
+
+
+def beheld(change: FloatArray, landmarks: FloatArray, pose: Pose) -> FloatArray:
+    """`change` [478, 3] px of `landmarks` [478, 3] px without what would push out or up a turned head's far outline:
+    of what lies there a photo shows hardly anything that could be moved, but for the nose before it."""
+    share = float(np.clip((abs(pose.turn[2, 0]) - TURNED[0]) / (TURNED[1] - TURNED[0]), 0, 1))
+    if not share:
+        return change
+    side = 1 if pose.turn[2, 0] > 0 else -1
+    neutral, _ = head()
+    far = np.clip(side * neutral[:468, 0] - 0.5, 0, 1)
+    corners = triangles()
+    first, second, third = (landmarks[corners[:, k]] for k in range(3))
+    normals = np.cross(second - first, third - first)
+    sums = np.stack([np.bincount(corners.ravel(), np.repeat(part, 3), 468) for part in normals.T], 1)
+    facing = -sums[:, 2] / np.maximum(np.linalg.norm(sums, axis=1), 1e-9)
+    hidden = share * far * (1 - np.clip((facing - FACING[0]) / (FACING[1] - FACING[0]), 0, 1))
+    result = change.copy()
+    for way in (side * pose.turn[:2, 0], pose.turn[:2, 1]):
+        way = way / max(float(np.linalg.norm(way)), 1e-6)
+        result[:468, :2] -= (hidden * np.maximum(change[:468, :2] @ way, 0))[:, None] * way
+    return result
 
 
 def moved(
@@ -97,13 +141,18 @@ def moved(
     neutral, offsets = head()
     pose = pose_of(landmarks)
     after = _with_room(landmarks, pose, before, after)
-    target = landmarks + pose.to_photo(np.tensordot(after - before, offsets, 1))
+    target = landmarks + beheld(pose.to_photo(np.tensordot(after - before, offsets, 1)), landmarks, pose)
     at_first = neutral + np.tensordot(before, offsets, 1)
     at_last = neutral + np.tensordot(after, offsets, 1)
     shares = _openings(at_first, at_last)
+    beside = _beside()
     for (upper, lower, _), share in zip(LIDS, shares, strict=True):
         up, low, corners = list(upper[1:-1]), list(lower[1:-1]), [upper[0], upper[-1]]
         too_far = (1 - CORNERS) * (target[corners] - landmarks[corners])
+        wide = np.linalg.norm(np.diff(landmarks[corners, :2], axis=0))
+        for corner, less in zip(corners, too_far, strict=True):
+            away = np.linalg.norm(landmarks[beside, :2] - landmarks[corner, :2], axis=1)
+            target[beside] -= np.exp(-((away / (HELD * wide)) ** 2))[:, None] * less
         target[corners] -= too_far
         target[low] -= too_far.mean(0)
         # The lower lid goes where the model says, but no more than a third of the way; the upper lid closes the rest.
@@ -114,11 +163,18 @@ def moved(
         rise = float(np.clip((rise * length).sum() / length.sum(), -0.2, 0.33))
         target[low] = landmarks[low] - rise * opening
         target[up] = target[low] - share * opening
-    meet(landmarks, target, before, after, pose.to_photo(offsets[list(LIFTS)].sum(0)), shut)
+    if shut > 0 or (after - before)[LOWER].any():
+        meet(landmarks, target, before, after, pose.to_photo(offsets[list(LIFTS)].sum(0)), shut)
     if turn is not None:
         centre = pose.shift + pose.to_photo(PIVOT)
         target = centre + (target - centre) @ _turning(np.clip(turn, -MOST_TURN, MOST_TURN)).T
     return target
+
+
+@lru_cache(maxsize=1)
+def _beside() -> IndexArray:
+    """The landmarks of the mesh that are no lid's."""
+    return np.setdiff1d(np.arange(468), [k for upper, lower, _ in LIDS for k in (*upper, *lower)])
 
 
 def _openings(first: FloatArray, last: FloatArray) -> FloatArray:

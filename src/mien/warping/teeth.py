@@ -24,6 +24,7 @@ PX = 10.0  # atlas pixels a unit
 ATLAS_GRID = 10.0  # atlas pixels between the nodes of its displacements
 HALF, ABOVE, BELOW = 32.0, 22.0, 3.0  # where the biting edge lies in the atlas, in units
 DEPTH, HINGE = 2.5, 85.0  # z of the upper incisors; from the lower ones to the jaw's joints
+UNEVEN = 0.35  # units that a tooth stands higher or lower than its like, at most
 CROWN = 10.3  # height of the upper central incisors
 OVERBITE = 2.5  # the lower edge above the upper one, jaw shut
 # Mean place of the central biting edge, of the lips' closing line and of the chin over eleven people, mouth shut,
@@ -117,6 +118,7 @@ def _atlas(name: str, halvings: int, shape: tuple[float, ...]) -> tuple[FloatArr
         rows, columns = np.mgrid[: size[1], : size[0]].astype(np.float32)
         zoom = size[0] / atlas.shape[1]
         shift = np.tensordot(factors, data[f"{name}_shifts"].astype(np.float32), 1)
+        shift[..., 1] += _uneven(name, shape, shift.shape[1])
         at_x, at_y = (np.asarray((side + 0.5) / zoom / ATLAS_GRID, np.float32) for side in (columns, rows))
         shift = np.asarray(zoom * cv2.remap(shift, at_x, at_y, cv2.INTER_LINEAR), np.float32)
         x, y = columns - shift[..., 0], rows - shift[..., 1]
@@ -124,6 +126,16 @@ def _atlas(name: str, halvings: int, shape: tuple[float, ...]) -> tuple[FloatArr
         near = np.exp(-(((columns[0] + 0.5) / zoom - data["teeth"][:, None]) ** 2) / 25**2)
         parts[0][..., :3] *= np.exp(factors @ data["shades"] @ near / near.sum(0).clip(0.3))[:, None]
     return parts[0], parts[1]
+
+
+def _uneven(name: str, shape: tuple[float, ...], nodes: int) -> FloatArray:
+    """How far down single teeth of a `shape` stand, in atlas pixels, at each of the atlas's `nodes` [nodes]."""
+    at = (_data()["teeth"] - HALF * PX) * (1.0 if name == "upper" else 0.8)
+    by = UNEVEN * PX * lots(shape, 16)[:8] if name == "upper" else UNEVEN * PX * lots(shape, 16)[8:]
+    by[3:5] *= 0.3  # the middle ones are a pair
+    x = (np.arange(nodes) - 0.5) * ATLAS_GRID - HALF * PX
+    near = np.exp(-(((x - at[:, None]) / 22) ** 4))
+    return np.asarray(by @ (near / near.sum(0).clip(1.0)), np.float32)
 
 
 def face_ratios(landmarks: FloatArray) -> FloatArray:
@@ -141,6 +153,14 @@ def shape_of(landmarks: FloatArray) -> tuple[float, ...]:
     mean, spread = _data()["ratios"].astype(np.float64)
     away = np.tanh((face_ratios(np.asarray(landmarks, np.float64)) - mean) / spread / 1.7) * 1.7
     return tuple(float(value) for value in np.round(away, 1))
+
+
+def lots(shape: tuple[float, ...], count: int) -> FloatArray:
+    """Numbers [count] of -1 to 1 that go with a `shape` of teeth, alike where shapes are; 0 of none."""
+    if not shape:
+        return np.zeros(count)
+    ways = np.random.default_rng(11).standard_normal((count, len(shape)))
+    return np.asarray(np.sin(1.3 * ways @ np.array(shape)))
 
 
 def pose(landmarks: FloatArray) -> Pose:

@@ -32,8 +32,8 @@ class BaseStage:
         encoders: folder of the analyser and recogniser that read prepared sets and judge; None: the shipped ones.
         dtype: precision of the frozen base: "float32", "bfloat16", "float16" or "auto"; the adapter is float32.
         drop, checkpointing, people, controller, untold, weight_limit: see `AdapterTraining`.
-        expression: "pixels": the branch hears the reference's pixels (`encoders.pixels`), through a new projection;
-            None: the adapter's own encoder and projection.
+        expression: "pixels": the branch hears the reference's pixels (`encoders.pixels`), through a projection
+            that starts as what the adapter says by numbers; None: the adapter's own encoder and projection.
     """
 
     LOOP = PAPER_LOOP
@@ -57,16 +57,18 @@ class BaseStage:
     ) -> None:
         config = DataConfig.read(data)
         opened = open_backbone(backbone, adapter, dtype)
-        parts = None
+        width = None
         if expression is not None:
             assert opened.adapter is not None  # open_backbone sees to it
+            if (expression, heard := opened.adapter.expression_encoder) != ("pixels", "embedded"):
+                raise InputError(
+                    f"expression={expression} cannot start from {heard}: use pixels, from embedded"
+                )
             opened.adapter = replace(opened.adapter, expression_encoder=expression)
-            parts = getattr(opened.encoder("expression"), "parts", None)
-            if parts is None:
-                raise InputError(f"{expression!r} is not an encoder for a new projection: use pixels")
+            width = opened.encoder("expression").width
         examples = config.open(opened, encoders, self.another, self.person_target)
         self.training = AdapterTraining(
-            opened, examples, drop, checkpointing, people, controller, untold, weight_limit, parts
+            opened, examples, drop, checkpointing, people, controller, untold, weight_limit, width
         )
 
     def modules(self) -> dict[str, nn.Module]:
