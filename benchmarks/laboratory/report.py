@@ -19,7 +19,7 @@ from benchmarks.laboratory.experiments import Table
 from benchmarks.laboratory.runner import Outcome
 from mien import __version__
 from mien.files import write_text
-from mien.metrics.document import document, figure
+from mien.metrics.document import figure, render
 from mien.metrics.statistics import Interval
 
 HERE = Path(__file__).resolve().parent
@@ -62,7 +62,13 @@ def page(outcomes: Sequence[Outcome], quick: bool) -> str:
         made=f"{datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC, mien {__version__}",
     )
     style = (HERE / "report.css").read_text(encoding="utf-8")
-    return document("mien laboratory", "Laboratory", body, style)
+    return render(
+        "page.html.jinja",
+        title="mien laboratory",
+        heading="Laboratory",
+        body=Markup(body),
+        style=Markup(style),
+    )
 
 
 def compact(outcomes: Sequence[Outcome]) -> str:

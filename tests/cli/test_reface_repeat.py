@@ -115,13 +115,10 @@ def test_what_the_file_says(made: Path) -> None:
         (["word.webp", PHOTO, "--expression", "joy"], "another expression:"),
         (["word.webp", PHOTO, "--identity", OTHER], "made without --identity"),
         (["mix.png", PHOTO], "does not hold the expression's picture"),
-        (["word.webp", PHOTO, "--seed", 8], "--seed is the picture's own"),
         (["word.webp", PHOTO, "--scheduler", "ddim"], "--scheduler is the picture's own"),
         (["word.webp", PHOTO, "--pairs", "x.csv", "--out-dir", "x"], "is the picture's own"),
         (["strip.png", PHOTO], "not a picture of `mien reface`: give the picture"),
         (["portrait.png", PHOTO], "not a picture of `mien reface`: `mien generate --from` makes it again"),
-        (["pairs.csv", PHOTO], "not a picture"),
-        (["word.webp", PHOTO, "-o", "x.gif"], "end the name"),
     ],
 )
 def test_what_cannot_be_repeated(tmp_path: Path, made: Path, words: list[Any], sentence: str) -> None:
@@ -146,15 +143,6 @@ def edited(source: Path, place: Path, **changes: Any) -> Path:
     return save_image(Image.open(source).convert("RGB"), place, {**found["settings"], **changes})
 
 
-def test_other_weights_are_noticed(tmp_path: Path, made: Path) -> None:
-    found = read_provenance(made / "word.webp")
-    assert found is not None
-    models = {**found["settings"]["models"], "backbone": "0" * 64}
-    source = edited(made / "word.webp", tmp_path / "old.webp", models=models)
-    result = reface("--from", source, PHOTO, "-o", tmp_path / "out.webp")
-    assert result.exit_code == 2 and "the model's weights" in result.stderr
-
-
 HEX = "5a" * 8
 
 
@@ -162,7 +150,6 @@ HEX = "5a" * 8
     "change",
     [
         {"scheduler": "os.system"}, {"scheduler": None}, {"scheduler": ["DDIMScheduler"]}, {"identity_face": "mine"},
-        {"steps": 10**9}, {"seed": -1}, {"inputs": None}, {"batch": {"size": 10**6, "slot": 0}}, {"pixels": "../x"},
         {"inputs": {"salt": HEX, "photo": HEX, "identity": None, "expression": None}},
         {"inputs": {"salt": HEX, "photo": "/etc/passwd", "identity": HEX, "expression": None}},
         {"inputs": {"salt": None, "photo": HEX, "identity": HEX, "expression": None}},

@@ -115,7 +115,9 @@ def test_an_embedded_expression_is_told_at_the_photos_pose(backbone) -> None:
     pipe = RefacePipeline(backbone, adapter, analyze=faces, **encoders)
     told: list[torch.Tensor] = []
     generate = pipe.generate
-    pipe.generate = lambda scenes, who, how, *rest: told.append(how) or generate(scenes, who, how, *rest)
+    pipe.generate = lambda scenes, who, how, *rest, **more: (
+        told.append(how) or generate(scenes, who, how, *rest, **more)
+    )
     try:
         for wish in (RED, GREEN, None):
             pipe(PHOTO, BLUE, wish, steps=2)

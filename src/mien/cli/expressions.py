@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mien.cli import options
-from mien.cli.console import choice, print_json, progress_bar, tell
+from mien.cli.console import choice, group, print_json, progress_bar, tell
 from mien.cli.everyday import list_everyday, list_short, show_everyday
 from mien.cli.pictures import check_places
 from mien.errors import InputError
@@ -17,12 +17,9 @@ if TYPE_CHECKING:
     from mien.expressions.labels import Label
     from mien.expressions.library import Library
 
-app = typer.Typer(
-    help="The 135 words for a face, and libraries of labelled expression pictures.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-)
+app = group("The 135 words for a face, and libraries of labelled expression pictures.")
 HOW = ("random", "typical", "nearest")
+Cluster = Annotated[str | None, typer.Option(help="Only words of this cluster or basic emotion.")]
 Place = Annotated[
     Path, typer.Argument(metavar="LIBRARY", help="The library: its folder, or its expressions.parquet.")
 ]
@@ -30,7 +27,7 @@ Place = Annotated[
 
 @app.command("list", short_help="Every word, by feeling.")
 def list_words(
-    cluster: Annotated[str | None, typer.Option(help="Only words of this cluster or basic emotion.")] = None,
+    cluster: Cluster = None,
     everyday: Annotated[
         bool, typer.Option("--everyday", help="What people say instead, and what it means.")
     ] = False,
@@ -53,8 +50,7 @@ def list_words(
         return
     chosen = list(labels().values())
     if cluster is not None:
-        known = sorted({label.cluster for label in chosen} | {label.basic for label in chosen})
-        choice(cluster, known, "cluster")
+        _check_cluster(cluster)
         chosen = [label for label in chosen if cluster in (label.cluster, label.basic)]
     if as_json:
         print_json([_record(label) for label in chosen])
@@ -140,7 +136,7 @@ def sheet(
     output: Annotated[Path, typer.Option("--output", "-o", help="The picture: .png, .jpg or .webp.")] = Path(
         "expressions.png"
     ),
-    cluster: Annotated[str | None, typer.Option(help="Only words of this cluster or basic emotion.")] = None,
+    cluster: Cluster = None,
     photo: Annotated[
         Path | None,
         typer.Option(help="On this person's photo.  [default: one face of nobody, which is shipped]"),
@@ -153,11 +149,8 @@ def sheet(
     mien expressions sheet --photo me.jpg -o me_all.png
     """
     check_places([output], [photo] if photo else [], overwrite)
-    from mien.expressions.labels import labels
-
     if cluster is not None:
-        known = sorted({name for label in labels().values() for name in (label.cluster, label.basic)})
-        choice(cluster, known, "cluster")
+        _check_cluster(cluster)
     from mien.making.shown import NOBODY, all_words
     from mien.provenance import PARTLY_GENERATED, save_image
 
@@ -306,6 +299,13 @@ def mislabelled(
         far = f"{doubt.to_word:.2f} from it, {doubt.to_nearest:.2f} from {doubt.nearest}"
         print(f"{library.root / doubt.path}  labelled {doubt.word}: {far}")
     print(f"{len(doubts)} of {len(library.usable)} pictures are nearer to a word of another cluster")
+
+
+def _check_cluster(cluster: str) -> None:
+    from mien.expressions.labels import labels
+
+    known = sorted({name for label in labels().values() for name in (label.cluster, label.basic)})
+    choice(cluster, known, "cluster")
 
 
 def _read(place: Path) -> Library:

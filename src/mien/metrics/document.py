@@ -29,11 +29,6 @@ def render(template: str, **values: Any) -> str:
     return _environment().get_template(template).render(**{**shared, **values}) + "\n"
 
 
-def document(title: str, heading: str, body: str, style: str = "") -> str:
-    """A page without a template of its own: `body` is HTML; `style` is CSS beside the pages' own."""
-    return render("page.html.jinja", title=title, heading=heading, body=Markup(body), style=Markup(style))
-
-
 def figure(picture: Image.Image, caption: str) -> str:
     """A picture with its caption, as HTML."""
     macros: Any = _environment().get_template("figure.html.jinja").module

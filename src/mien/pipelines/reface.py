@@ -21,7 +21,7 @@ from mien.models.attention import times
 from mien.models.sfsr import FRAMINGS, background_conditions
 from mien.pipelines.arguments import as_generators, check_seed, check_text, one_of, whole
 from mien.pipelines.batches import in_batches
-from mien.pipelines.conditions import Texts, given_texts
+from mien.pipelines.conditions import given_texts
 from mien.pipelines.diffusers_names import (
     OUTPUTS,
     DiffusersNames,
@@ -263,10 +263,20 @@ class RefacePipeline(DiffusersNames):
                 for branch, embedder in embedders.items()
             }
             crops = self.generate(
-                scenes, embeds["identity"], embeds["expression"], prompts[part], seeds[part], steps, guidance,
-                id_scale, expression_scale, report, after, None if generators is None else generators[part],
-                tokens and tokens.part(part),
-            )  # fmt: skip
+                scenes,
+                embeds["identity"],
+                embeds["expression"],
+                prompts[part],
+                seeds[part],
+                id_scale=id_scale,
+                steps=steps,
+                guidance=guidance,
+                expression_scale=expression_scale,
+                callback=report,
+                after=after,
+                generators=None if generators is None else generators[part],
+                texts=tokens and tokens.part(part),
+            )
             results += [Refaced(scene, crop) for scene, crop in zip(scenes, crops, strict=True)]
             if self._interrupt:
                 break
@@ -292,16 +302,11 @@ class RefacePipeline(DiffusersNames):
         expression_embeds: Tensor,
         prompts: Sequence[str],
         seeds: Sequence[int],
-        steps: int | None = None,
-        guidance: float | None = None,
         id_scale: Scale = 1.0,
-        expression_scale: Scale = 1.0,
-        callback: Callback | None = None,
-        after: Callable[[int, Tensor, Tensor], Tensor] | None = None,
-        generators: Sequence[torch.Generator] | None = None,
-        texts: Texts | None = None,
+        **how: Any,
     ) -> list[ByteImage]:
-        """The crops [s, s, 3] uint8 of one batch of scenes, for embeddings [b, w], not yet pasted back."""
+        """The crops [s, s, 3] uint8 of one batch of scenes, for embeddings [b, w], not yet pasted back. how: other
+        arguments of ``PortraitPipeline.generate``."""
         x = to_pixels(np.stack([scene.crop for scene in scenes]))
         region = torch.from_numpy(np.stack([scene.region for scene in scenes]))[:, None]
         background, mask = background_conditions(
@@ -314,19 +319,13 @@ class RefacePipeline(DiffusersNames):
             expression_embeds,
             prompts,
             seeds,
-            steps=steps,
-            guidance=guidance,
             id_scale=times(id_scale, self._identity),
-            expression_scale=expression_scale,
             height=self.backbone.size,
             width=self.backbone.size,
-            callback=callback,
             background=(background, mask),
             known=self.backbone.encode(x),
             grain=False,  # the photo has its own, at its own size
-            after=after,
-            generators=generators,
-            texts=texts,
+            **how,
         )
         return [np.asarray(image) for image in to_pil(pixels)]
 
