@@ -34,13 +34,10 @@ class Swaps(Photographs):
     """The photo engine for photos of their own size: other people, other expressions, or both."""
 
     def __init__(
-        self,
-        wish: PhotoWish,
-        tell: Callable[[str], object] = lambda message: None,
-        device: str = "auto",
-        dtype: str = "auto",
+        self, wish: PhotoWish, tell: Callable[[str], object] = lambda message: None, *where: str
     ) -> None:
-        super().__init__(wish, tell, device, dtype)
+        """where: the device and dtype of `Photographs`."""
+        super().__init__(wish, tell, *where)
         self.swapper = SwapPipeline(self.scorer.analyse)
         self._telling_all = Telling(tell, ("",))
 

@@ -20,6 +20,7 @@ from mien.models.e_adapter import EAdapter
 from mien.models.folder import choose_device, quiet
 from mien.pipelines.arguments import one_of
 from mien.pipelines.lora import load_lora
+from mien.pixels import to_bytes
 from mien.types import InputError
 from mien.weights.adapters import AdapterSpec
 
@@ -234,8 +235,7 @@ def step_end(
 
 def to_pil(pixels: Tensor) -> list[Image.Image]:
     """[b, 3, H, W] in [-1, 1] -> b pictures, RGB."""
-    levels = ((pixels + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
-    return [Image.fromarray(np.asarray(image.permute(1, 2, 0))) for image in levels]
+    return [Image.fromarray(levels) for levels in to_bytes(pixels)]
 
 
 def as_output(parts: Sequence[Tensor], output_type: str) -> Any:

@@ -12,7 +12,7 @@ from PIL import Image
 
 from mien.files import reason
 from mien.types import InputError
-from mien.weights.registry import sha256
+from mien.weights.registry import sha256_of
 
 KINDS = (".safetensors", ".json", ".txt", ".model")  # what a model's folder is read from
 
@@ -50,7 +50,6 @@ def _hash_file(path: Path) -> str:
     if path.is_symlink() and target.parent.name == "blobs" and len(target.name) == 64:
         return target.name
     try:
-        facts = path.stat()
-        return sha256(path, facts.st_size, facts.st_mtime_ns)
+        return sha256_of(path)
     except OSError as error:
         raise InputError(f"{path} cannot be read ({reason(error)}).") from error

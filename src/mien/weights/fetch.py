@@ -13,7 +13,7 @@ from mien import __version__
 from mien.files import make_folder, replacing
 from mien.types import InputError
 from mien.weights import copies
-from mien.weights.registry import Entry, Status, WeightFile, check, models_folder, place
+from mien.weights.registry import Entry, Status, WeightFile, check, models_folder, place, sha256_of
 
 Progress = Callable[[int, "int | None"], None]
 _TIMEOUT_SECONDS = 30
@@ -41,7 +41,7 @@ def fetch(
             location = models_folder() / file.path  # never another program's copy
             digest = _download(model, file, location, progress)
         else:
-            digest = file.sha256 or hashlib.sha256(location.read_bytes()).hexdigest()
+            digest = file.sha256 or sha256_of(location)
         done.append((location, digest, file.sha256 is not None))
     return done
 
