@@ -22,7 +22,7 @@ ME = Path(__file__).parent.parent.parent / "examples" / "identity.png"
 @pytest.fixture(scope="module")
 def smiling():
     engine = PhotoPipeline()
-    return engine.express(engine.sit(str(ME)), "joy", rounds=0)
+    return engine.express(engine.sit(str(ME)), "amusement", rounds=0)
 
 
 @pytest.mark.parametrize("family", ["sd15-inpainting", "sd15"])

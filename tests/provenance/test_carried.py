@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ def exif() -> Image.Exif:
     return tags
 
 
+@cache  # it says when it was made
 def wide() -> bytes:
     """A profile of RGB whose red and green are exchanged: numbers that were taken for sRGB's would show it."""
     profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
