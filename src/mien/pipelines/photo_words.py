@@ -10,6 +10,7 @@ from mien.types import FloatArray
 
 PUCKER, SNEER = 1.8, 5.0  # coefficients per blendshape that is named
 GAPES, GAPING = 0.35, 0.55  # of a jaw that a word opens farther than the first, the second share is held back
+BARED = 0.4  # of lips that a word draws off the teeth, where its jaw is open that far: together they make a square hole
 
 
 def spoken(part: Part) -> FloatArray:
@@ -32,6 +33,8 @@ def spoken(part: Part) -> FloatArray:
         moves[frown] += 0.7 * max(moves[press] - 0.8 * moves[dimple], 0)  # `labels.json`, unit 14
         moves[dimple] += 0.9 * max(pucker, 0)
         if part.word is not None:
+            for lip in (raised, INDEX["mouthLowerDown" + side]):
+                moves[lip] *= 1 - BARED * min(max(jaw, 0) / GAPES, 1)
             moves[raised] -= 3.5 * moves[sneer]  # unit 9: the lip stays below the nose, and shut
             moves[sneer] *= SNEER
     return moves
