@@ -211,3 +211,10 @@ def test_a_brow_that_touches_the_hair_is_the_faces() -> None:
     brow = landmarks[list(BROWS[0]), :2].mean(0).astype(int)
     image[brow[1] - 3 : brow[1] + 3, : brow[0] + 6] = 20  # from outside to the middle of the brow
     assert shown(image, landmarks)[brow[1], brow[0]] == 1
+
+
+def test_a_photo_that_ends_above_the_mouth_gets_its_face(pipe: SwapPipeline) -> None:
+    whole = photo("max_rest")
+    cut = whole.crop((0, 0, SIDE, int(read(whole).landmarks[2, 1])))
+    sitter = replace(pipe.changes(whole, None)[0].sitter, image=np.asarray(cut))
+    assert shut(pipe.changes(whole, None)[0].sitter) and not shut(sitter)

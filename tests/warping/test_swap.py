@@ -13,8 +13,9 @@ from mien.face.analyze import analyze
 from mien.types import ByteImage, FloatArray
 from mien.warping import light, matte
 from mien.warping.mesh import LOWER_LIP, UPPER_LIP
+from mien.warping.motion import Motion
 from mien.warping.steady import Steady
-from mien.warping.swap import swap
+from mien.warping.swap import _beyond, swap
 
 PEOPLE = Path(__file__).parents[2] / "examples/people"
 SIDE, SMALL = 512, 256
@@ -146,3 +147,10 @@ def test_layers_of_a_film_move_with_the_face_and_change_little_by_little(
     steady.frame(5.0)  # somebody comes back after a while: nothing is kept
     steady.at(points, image.shape)
     assert steady.layer("lips", lambda: np.zeros(image.shape[:2], np.float32)).max() == 0
+
+
+def test_nothing_of_a_picture_that_stays_where_it_is_lies_beyond_it() -> None:
+    image, still = np.zeros((200, 200, 3), np.uint8), np.zeros((100, 100, 2), np.float32)
+    assert not _beyond(image, Motion((0, 0, 200, 200), still)).any()
+    away = _beyond(image, Motion((0, 0, 200, 200), still + [50, 0]))
+    assert not away[:, :130].any() and away[:, 170:].min() == 1

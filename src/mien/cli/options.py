@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import fields
@@ -60,7 +61,7 @@ def _dtype(name: str) -> str:
 def backbone(name: str) -> str:
     """`InputError` if it is neither a name, nor a folder, nor a checkpoint's file, nor a hub id: said before anything
     heavy is imported."""
-    known = "/" in name or name.endswith(".safetensors") or Path(name).is_dir()
+    known = "/" in name or name.endswith(".safetensors") or os.path.isdir(name)
     return name if known else choice(name, BACKBONES, "backbone")
 
 

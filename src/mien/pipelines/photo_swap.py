@@ -279,6 +279,8 @@ def shut(sitter: Sitter) -> bool:
     image, landmarks = sitter.image, sitter.face.landmarks
     x0, y0 = np.floor(landmarks[list(OUTER_LIPS), :2].min(0)).astype(int).clip(0)
     x1, y1 = np.ceil(landmarks[list(OUTER_LIPS), :2].max(0)).astype(int)
+    if min(x1, y1) < 0 or x0 >= image.shape[1] or y0 >= image.shape[0]:  # beyond the picture
+        return False
     grey = cv2.cvtColor(np.ascontiguousarray(image[y0 : y1 + 1, x0 : x1 + 1]), cv2.COLOR_RGB2GRAY)
     inside, lips = (fill(grey.shape, landmarks - [x0, y0, 0], o) > 0 for o in (LIPS, OUTER_LIPS))
     lips &= ~inside

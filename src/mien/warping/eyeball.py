@@ -156,7 +156,7 @@ def _white(
     if not sure.any():  # an eye that shows none
         return _fair(np.zeros_like(seen), np.zeros_like(known), image, source)
     pale = (seen[..., 1] + seen[..., 2]) / (seen[..., 0] + 1)
-    known *= 0.02 + ramp(bright / float(np.percentile(bright[sure], 80)), 0.6, 0.8) * (
+    known *= 0.02 + ramp(bright / max(float(np.percentile(bright[sure], 80)), 1.0), 0.6, 0.8) * (
         0.1 + ramp(pale, *np.percentile(pale[sure], (35, 75)) + np.array([0, 1e-3]))
     )
     smooth = filled(seen, known)

@@ -96,9 +96,9 @@ def _carried(layer: FloatArray, moving: Motion) -> FloatArray:
 def _beyond(image: ByteImage, moving: Motion) -> FloatArray:
     """[h, w] float32 0 to 1: where a region's pixels would come from beyond the edge of their picture."""
     (x0, y0, x1, y1), (rows, columns) = moving.box, moving.grid.shape[:2]
-    x = moving.grid[..., 0] + np.linspace(x0, x1, columns)
-    y = moving.grid[..., 1] + np.linspace(y0, y1, rows)[:, None]
-    out = (np.minimum(x, y) < 0) | (x > image.shape[1] - 1) | (y > image.shape[0] - 1)
+    x = moving.grid[..., 0] + x0 + (np.arange(columns) + 0.5) * ((x1 - x0) / columns) - 0.5
+    y = moving.grid[..., 1] + (y0 + (np.arange(rows) + 0.5) * ((y1 - y0) / rows) - 0.5)[:, None]
+    out = (np.minimum(x, y) < -0.5) | (x > image.shape[1] - 0.5) | (y > image.shape[0] - 0.5)
     soft = (
         cv2.GaussianBlur(out.astype(np.float32), (0, 0), 2.0) if out.any() else np.zeros((1, 1), np.float32)
     )

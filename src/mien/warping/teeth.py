@@ -258,7 +258,8 @@ def view_of(target: FloatArray, shape: tuple[int, ...], where: Pose, fine: int =
             ]
         )
         inside = (_filled(half, (height, width), left, top) > 127).astype(np.uint8)
-        distances.append(cv2.distanceTransform(inside, cv2.DIST_L2, 5).astype(np.float32) / unit)
+        far = np.minimum(cv2.distanceTransform(inside, cv2.DIST_L2, 5), 1e4)  # where all is inside: endless
+        distances.append(far.astype(np.float32) / unit)
     axis = upper[-1] - upper[0]
     middle = 0.5 * (upper[-1] + upper[0])
     mouth_width = float(np.linalg.norm(axis)) / unit
