@@ -14,7 +14,7 @@ from mien.face import mediapipe
 from mien.face.analyze import analyze
 from mien.face.blendshapes import INDEX
 from mien.metrics.photo import gain
-from mien.pipelines.photo import PORTRAIT, PhotoPipeline, Sitter
+from mien.pipelines.photo import PORTRAIT, PhotoPipeline, Sitter, Sought
 from mien.pipelines.photo_travel import eased, travel
 from mien.types import Face, InputError
 from mien.warping.target import reading
@@ -194,3 +194,16 @@ def test_a_film_goes_through_its_stops(pipe: PhotoPipeline, sitter: Sitter) -> N
     np.testing.assert_array_equal(np.asarray(frames[2]), pipe.express(sitter, "joy").drawn.image)
     smiles = [read(frame).blendshapes[SMILE].mean() for frame in frames]
     assert smiles[0] < smiles[1] < smiles[2]
+
+
+def test_an_open_mouth_that_begins_to_move_does_not_jump(pipe: PhotoPipeline) -> None:
+    one = pipe.sit(photo("max_smile"))
+    before, blinks = np.zeros(52), np.zeros(52)
+    blinks[INDEX["eyeBlinkLeft"]] = 0.5
+    made = []
+    for smile in (0.0, 1e-6, 0.5):
+        after = blinks.copy()
+        after[INDEX["mouthSmileLeft"]] = smile
+        made.append(one.drawn(Sought(before, after)).image.astype(int))
+    assert np.abs(made[1] - made[0]).max() <= 3
+    assert np.abs(made[2] - made[0]).max() > 40

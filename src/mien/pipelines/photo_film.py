@@ -250,7 +250,8 @@ class Puppet:
         """Coefficients [52] of a jaw that opens until the lips are as far apart as the driver's say, whose landmarks
         tell that better than blendshapes do; and how far lips shut that are still farther apart."""
         mouth, jaw = self.sitter.mouth, INDEX["jawOpen"]
-        further = apart - (at_rest if self.relative else mouth.apart)
+        # landmarks of shut lips are apart too, and the photo's own by as much
+        further = apart - (at_rest if self.relative else parted(self.sitter.face.landmarks))
         wanted = max(mouth.apart + self.strength * further, 0.0)
         first, after = after[jaw], after.copy()
 

@@ -17,6 +17,9 @@ from mien.warping.mouth import Mouth
 from mien.warping.shapes import LOWER, moved
 
 FOLDS = 0.8  # strength of the folds
+STILL = (
+    0.05  # of a coefficient, or of lips that shut: over it, and over a degree of turn, a drawn mouth fades in
+)
 
 
 @dataclass(frozen=True)
@@ -64,15 +67,20 @@ def draw(
     )
     result = np.array(image)
     result[y0:y1, x0:x1] = region
-    if (
-        turn is None and shut == 0 and not (after - before)[LOWER].any()
-    ):  # eyes and brows leave a mouth as it is
-        mouth.over(image, result)
-    elif (inside := mouth.interior(target, detailed=cells >= CELLS)).alpha.size:
+    rests = _rests(before, after, turn, shut)
+    if rests < 1 and (inside := mouth.interior(target, detailed=cells >= CELLS)).alpha.size:
         result = inside.over(result)
+    if rests > 0:
+        mouth.over(image, result, rests)
     if front is not None:
         front.before(carried, result[y0:y1, x0:x1], moving)
     return Drawn(result, moving.box)
+
+
+def _rests(before: FloatArray, after: FloatArray, turn: FloatArray | None, shut: float) -> float:
+    """How much of a mouth stays the photo's, 0 to 1: all of it while eyes and brows alone move."""
+    moves = max(float(np.abs((after - before)[LOWER]).max()), shut) / STILL
+    return max(0.0, 1 - moves - (0 if turn is None else float(np.abs(turn).max())))
 
 
 def _aimed(

@@ -164,8 +164,9 @@ class Mouth:
         other.__dict__.pop("creases", None)
         return other
 
-    def over(self, image: ByteImage, result: ByteImage) -> None:
-        """Lay lips and what is between them, as in the photo `image`, over `result` [H, W, 3] uint8, in place."""
+    def over(self, image: ByteImage, result: ByteImage, share: float = 1.0) -> None:
+        """Lay a share of lips and what is between them, as in the photo `image`, over `result` [H, W, 3] uint8, in
+        place."""
         unit = pose(self.landmarks).scale
         outline = self.landmarks[[*OUTER_UPPER_LIP, *OUTER_LOWER_LIP[::-1]], :2]
         far = AROUND * unit
@@ -176,9 +177,9 @@ class Mouth:
         outside = np.full((high - low)[::-1], 255, np.uint8)
         cv2.fillPoly(outside, [np.round(outline - low - 0.5).astype(np.int32)], 0)
         away = cv2.distanceTransform(outside, cv2.DIST_L2, 5) / far
-        share = (1 - smooth(np.asarray(away, np.float32), 0.3, 1.0))[..., None]
+        alpha = share * (1 - smooth(np.asarray(away, np.float32), 0.3, 1.0))[..., None]
         part = np.s_[low[1] : high[1], low[0] : high[0]]
-        result[part] = result[part] + share * (image[part].astype(np.float32) - result[part]) + 0.5
+        result[part] = result[part] + alpha * (image[part].astype(np.float32) - result[part]) + 0.5
 
     def without_line(self, image: ByteImage, target: FloatArray) -> ByteImage:
         """`image`, the photo's, as far as its lips part at `target` [478, 3] px without the dark line between them."""

@@ -163,7 +163,7 @@ def _edge_above(light: FloatArray, x: FloatArray, y: FloatArray) -> float | None
     if min(int(row.sum()) for row in rows[:12]) < 3:
         return None
     means = np.array([light[row].mean() if row.sum() > 2 else 0.0 for row in rows])
-    low = int(means[:12].argmin())  # no lower than a unit above the edge
+    low = int(means[:12].argmin())  # no lower than one and a half units above the edge
     dark = means[low] < min(0.82 * means[: low + 1].max(), 0.88 * means[low:].max())
     return float(at[low]) if dark else None
 
