@@ -197,7 +197,7 @@ def test_a_film_goes_through_its_stops(pipe: PhotoPipeline, sitter: Sitter) -> N
 
 
 def test_an_open_mouth_that_begins_to_move_does_not_jump(pipe: PhotoPipeline) -> None:
-    one = pipe.sit(photo("max_smile"))
+    one = pipe.sit(photo("ben_smile"))
     before, blinks = np.zeros(52), np.zeros(52)
     blinks[INDEX["eyeBlinkLeft"]] = 0.5
     made = []
