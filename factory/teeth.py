@@ -343,10 +343,11 @@ def main() -> None:
     mixtures = np.linalg.qr(rng.normal(size=(len(marks), len(marks))))[0][:FACTORS] / FACTORS**0.5
     off = np.tensordot(mixtures, differences(places, gum_seen), 1)
     ratios = np.array([face_ratios(faces[name]) for name in rest])
+    between = meet(arch)
     np.savez_compressed(
         OUT,
-        upper=parted(pack(upper, upper_gum), meet(arch)[0]),
-        lower=parted(pack(lower, lower_gum), meet(arch)[1]),
+        upper=parted(pack(upper, upper_gum), between[0]),
+        lower=parted(pack(lower, lower_gum), between[1]),
         anchors=mean_anchors([faces[f"{n}_neutral"] for n in marks]).astype(np.float32),
         upper_shifts=np.array([fields(one, arch) for one in off], np.float16),
         lower_shifts=np.array([lower_differences(rng) for _ in mixtures], np.float16)

@@ -23,6 +23,7 @@ from mien.expressions import everyday, labels, reading
 from mien.expressions import faces as shipped
 from mien.expressions.faces import NEUTRAL
 from mien.expressions.spec import Part
+from mien.files import reason
 from mien.images import SUFFIXES, read_image
 from mien.tables import read_table, stored
 from mien.types import Face, FloatArray, InputError
@@ -205,7 +206,7 @@ def _open(root: Path, path: str, word: str, known: Entry | None) -> tuple[Entry,
             return replace(known, word=word), None
         return Entry(path, word, sha), read_image(root / path)
     except OSError as error:
-        return Entry(path, word, reason=f"cannot be read ({str(error.strerror).lower()})"), None
+        return Entry(path, word, reason=f"cannot be read ({reason(error)})"), None
     except InputError as error:
         return Entry(path, word, sha, reason=str(error).removeprefix(f"{root / path} ")), None
 

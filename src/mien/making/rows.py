@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from mien.files import replacing
+from mien.files import reason, replacing
 from mien.types import InputError
 
 if TYPE_CHECKING:
@@ -154,7 +154,7 @@ def deliver(done: Done) -> Iterator[BadRow | list[Line]]:
 
 def unwritten(row: Row, error: Exception) -> BadRow:
     """A row whose result cannot be written, or was refused."""
-    reason = str(error)
+    why = str(error)
     if isinstance(error, OSError):
-        reason = f"the folder {row.places[0].parent} cannot be made ({error.strerror}): free the name."
-    return BadRow.of(row, reason)
+        why = f"the folder {row.places[0].parent} cannot be made ({reason(error)}): free the name."
+    return BadRow.of(row, why)

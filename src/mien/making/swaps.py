@@ -34,12 +34,15 @@ class Swaps(Photographs):
     """The photo engine for photos of their own size: other people, other expressions, or both."""
 
     def __init__(
-        self, wish: PhotoWish, tell: Callable[[str], object] = lambda message: None, *where: str
+        self,
+        wish: PhotoWish,
+        tell: Callable[[str], object] = lambda message: None,
+        device: str = "auto",
+        dtype: str = "auto",
     ) -> None:
-        """where: the device and dtype of `Photographs`."""
-        super().__init__(wish, tell, *where)
+        super().__init__(wish, tell, device, dtype)
         self.swapper = SwapPipeline(self.scorer.analyse)
-        self._telling_all = Telling(tell, ("",))
+        self._telling_all = Telling(tell)
 
     def look(self, request: Any) -> Looked:
         """See `Maker`; `who` is the new person of the first face."""

@@ -8,9 +8,9 @@ from contextlib import contextmanager
 
 
 class Telling:
-    """Warnings that hold one of the words `about` are told, each once; others are dropped."""
+    """Warnings are told, each once: all, or those that hold one of the words `about`."""
 
-    def __init__(self, tell: Callable[[str], object], about: Sequence[str]) -> None:
+    def __init__(self, tell: Callable[[str], object], about: Sequence[str] = ("",)) -> None:
         self._tell, self._about = tell, about
         self._said: set[str] = set()
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from PIL import Image
 
-from mien.files import write_text
+from mien.files import reason, write_text
 from mien.images import read_image
 from mien.metrics.document import inside, render
 from mien.metrics.pairs import EvaluationRow
@@ -200,7 +200,7 @@ def _json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror}): check the name.") from error
+        raise InputError(f"{path} cannot be read ({reason(error)}): check the name.") from error
     except ValueError as error:
         raise InputError(f"{path} is not JSON, or was cut off: use another copy.") from error
 

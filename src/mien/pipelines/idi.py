@@ -22,6 +22,7 @@ from mien.data.observe import Memory, load_observer
 from mien.data.records import Manifest
 from mien.expressions.spec import parse
 from mien.face.subject import Subject
+from mien.files import reason
 from mien.images import read_image
 from mien.metrics.scoring import SAME_PERSON
 from mien.pipelines.photo import TEETH, PhotoPipeline
@@ -273,7 +274,7 @@ class CommandSwapper:
                     words, capture_output=True, text=True, errors="replace", timeout=self.timeout, check=False
                 )
             except OSError as error:
-                raise InputError(f"The swapper {words[0]} cannot be started ({error.strerror}).") from error
+                raise InputError(f"The swapper {words[0]} cannot be started ({reason(error)}).") from error
             except subprocess.TimeoutExpired as error:
                 raise InputError(f"the swapper took longer than {self.timeout:g} s") from error
             if done.returncode or not Path(paths["output"]).is_file():

@@ -2,7 +2,9 @@
 
 What a driver's face does is its reading less its reading at rest; laid onto the sitter's rest it is what the analyser
 should read of the photo. To look at each frame and correct it would cost more than to draw it, so the photo is tried
-once beforehand, one coefficient after the other, and the answers J that are read then foretell the readings:
+once beforehand, both sides of a coefficient together, and the answers J that are read then foretell the readings.
+J = C * (D T): D [57, 29] what each try changes of the reading, / `TRIED`; T [29, 52] what is tried together, C [57, 52]
+the share of it that each coefficient has (`_sides`):
 
     a = f + M (w - r - J (f - b)),    M = (J' W J + d I)^-1 J' W        eyes, brows and jaw
     a = b + (logit w - logit r) / s                                      all others, each by itself

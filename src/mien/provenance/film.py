@@ -157,6 +157,7 @@ def film(
     """
     av = import_av()
     path = check_film(path)
+    # Only what is said is wanted, which is the same of any picture with room for a watermark.
     small = [min(side, watermark.SMALLEST) for side in size]
     _, mark = with_mark(Image.new("RGB", (small[0], small[1])), PARTLY_GENERATED, None)
     comment = as_comment(PARTLY_GENERATED, settings, mark)

@@ -6,7 +6,8 @@ is a curve in the folds' texture, moved onto this person's own crease where ther
 photo before it moves, both as log-luminance that it is multiplied by:
 
     c a (-exp(-d^2 / 2 w^2) + r exp(-(d - 2.4 w)^2 / 2 (1.5 w)^2)): a valley w wide, the skin beside it catching light
-    c OWN min(b, 0), b the photo's own detail along the curve: its own creases deepen, or fade (c below 0, b broader)
+    c OWN min(b, 0), b the photo's own detail along the curve: its own creases deepen, or fade (c below 0, b broader;
+        times k of each colour, see `_Part.tint`)
 
 d: distance across the line; c: how much the expression's blendshapes fold it; a: its depth, the more the more lines
 this skin has.
@@ -26,6 +27,7 @@ from mien.warping import folds
 from mien.warping.eye_frame import blurred
 from mien.warping.folds import SIZE
 from mien.warping.front import Front
+from mien.warping.light import LUMA
 from mien.warping.mesh import IndexArray
 
 FINE = 2  # texels here for one of the folds' texture
@@ -45,7 +47,6 @@ WHITE, NEARLY = (
     250.0,
     30.0,
 )  # levels of the darkest colour: where skin is white, and how far below it begins to be
-LUMA = np.array([0.299, 0.587, 0.114])  # Rec. 601
 LOG = np.log(np.arange(256, dtype=np.float32) + 12)
 
 SIDES = ("Right", "Left")  # the subject's; the picture's left and right
@@ -238,9 +239,9 @@ class Creases:
         (x0, y0), (x1, y1) = first, last
         x, y = (FINE * at[y0:y1, x0:x1] - 0.5 for at in self._texels)
         drawn = cv2.remap(texture.texels, x - texture.left, y - texture.top, cv2.INTER_LINEAR)
-        folded, own = (part * _room(self._face[y0:y1, x0:x1]) for part in cv2.split(drawn))
+        face = self._face[y0:y1, x0:x1]
+        folded, own = (part * _room(face) for part in cv2.split(drawn))
         (x0, y0), (x1, y1) = self._low + first, self._low + last
-        face = self._face[first[1] : last[1], first[0] : last[0]]
         return _Part((slice(y0, y1), slice(x0, x1)), folded, own, face)
 
     @cached_property
@@ -280,7 +281,7 @@ class _Part:
 
     @cached_property
     def tint(self) -> list[float]:
-        """By how much more than its light each colour [3] changes across its own creases."""
+        """k [3], within `TINTS`: by how much more than its light each colour changes across its own creases."""
         inside = np.maximum(-self.own, 0)
         near = blurred(inside, max(0.06 * max(inside.shape), 1.0))
         beside = np.maximum(near - inside, 0)

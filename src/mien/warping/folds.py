@@ -9,6 +9,9 @@ Texture space: [SIZE, SIZE], the mean face's 468 points at `uv` px, texel (row, 
 0.5). log R falls to 0 at the face's oval, at the eyes' openings and at the line between the lips. R multiplies values
 of sRGB; since sRGB is close to a power law, that is a ratio of linear light as well (R^2.2). It is smooth (nothing
 finer than a hundredth of the face's height), so the photo's detail stays as it is.
+
+Shade on skin is redder: each colour k is multiplied by 1 + (1 + c (t_k - 1)) (R - 1), t `TINT`, c the photo's chroma
+(ours), and none is brightened past 250.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 A network says where it is (`mien.face.occlusion`), on a small upright crop; a guided filter takes that to the photo's
 size, along thin rims. Under glasses motion changes so slowly that no rim bends, and what is drawn lies behind them; at
-hands, hair and the like all motion dies away. An identity's glasses are lifted off (`Front.plate`).
+hands, hair and the like all motion but the head's turn dies away. An identity's glasses are lifted off (`Front.plate`).
 """
 
 from __future__ import annotations

@@ -35,7 +35,7 @@ from mien.warping.parting import Parting, between_cells, fill, part_lips
 
 # Size of each ring against the face's oval, and its share of the oval's motion.
 RINGS = ((1.12, 0.72), (1.3, 0.38), (1.55, 0.12), (1.9, 0.0))
-CELLS = 288  # of the map across the outermost ring
+CELLS = 288  # of the map across the outermost ring, at most
 FINEST, FEWEST = 2.0, 160  # px of a cell at least, unless that makes fewer cells
 STILL = 0.03  # px: what moves less keeps every bit
 SQUEEZED = 1.5  # source pixels per result pixel above which the photo is blurred first

@@ -182,7 +182,8 @@ class Mouth:
         result[part] = result[part] + alpha * (image[part].astype(np.float32) - result[part]) + 0.5
 
     def without_line(self, image: ByteImage, target: FloatArray) -> ByteImage:
-        """`image`, the photo's, as far as its lips part at `target` [478, 3] px without the dark line between them."""
+        """`image`, the photo's, as far as its lips part at `target` [478, 3] px without the dark line between them,
+        and, where they part far or grow narrower, without the pits beside their corners."""
         unit = pose(self.on_line).scale
         further = lip_gap(target, unit) - self.apart
         middle, corner = (

@@ -101,6 +101,15 @@ def _pose_of(steady: bytes) -> Pose:
     return Pose(scale, turn * [1, -1, -1], shift)
 
 
+def facing(landmarks: FloatArray) -> FloatArray:
+    """Cosine [468], -1 to 1, of the angle between the viewer and the skin at each landmark of [478, 3] px."""
+    corners = triangles()
+    first, second, third = (landmarks[corners[:, k]] for k in range(3))
+    normals = np.cross(second - first, third - first)
+    sums = np.stack([np.bincount(corners.ravel(), np.repeat(part, 3), 468) for part in normals.T], 1)
+    return np.asarray(-sums[:, 2] / np.maximum(np.linalg.norm(sums, axis=1), 1e-9))
+
+
 def beheld(change: FloatArray, landmarks: FloatArray, pose: Pose) -> FloatArray:
     """`change` [478, 3] px of `landmarks` [478, 3] px without what would push out or up a turned head's far outline:
     of what lies there a photo shows hardly anything that could be moved, but for the nose before it."""
@@ -110,12 +119,7 @@ def beheld(change: FloatArray, landmarks: FloatArray, pose: Pose) -> FloatArray:
     side = 1 if pose.turn[2, 0] > 0 else -1
     neutral, _ = head()
     far = np.clip(side * neutral[:468, 0] - 0.5, 0, 1)
-    corners = triangles()
-    first, second, third = (landmarks[corners[:, k]] for k in range(3))
-    normals = np.cross(second - first, third - first)
-    sums = np.stack([np.bincount(corners.ravel(), np.repeat(part, 3), 468) for part in normals.T], 1)
-    facing = -sums[:, 2] / np.maximum(np.linalg.norm(sums, axis=1), 1e-9)
-    hidden = share * far * (1 - np.clip((facing - FACING[0]) / (FACING[1] - FACING[0]), 0, 1))
+    hidden = share * far * (1 - np.clip((facing(landmarks) - FACING[0]) / (FACING[1] - FACING[0]), 0, 1))
     result = change.copy()
     for way in (side * pose.turn[:2, 0], pose.turn[:2, 1]):
         way = way / max(float(np.linalg.norm(way)), 1e-6)

@@ -21,9 +21,8 @@ from mien.warping.mesh import LOWER_LIP, OVAL, STEADY, UPPER_LIP
 from mien.warping.motion import Motion, carry, motion, sample
 from mien.warping.shapes import similarity_3d
 from mien.warping.steady import Steady
-from mien.warping.symmetry import completed
+from mien.warping.symmetry import SMALL, completed
 
-SMALL = 140.0  # px across the face of the copies in which mask and light are sought
 FOREHEAD = 0.3  # share of the new face's shape that the top of the forehead gets: the hair stays
 CALM = 0.02  # reach of the noise of colours, of the face's width
 BROW = 0.7  # of a brow, below which the identity's is hidden: the photo keeps both, for two people's look odd

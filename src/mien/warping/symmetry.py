@@ -15,15 +15,15 @@ from mien.types import ByteImage, FloatArray
 from mien.warping import folds, light, matte
 from mien.warping.mesh import OVAL, IndexArray, triangles
 from mien.warping.motion import motion, sample
+from mien.warping.shapes import facing
 
-TEXTURE = 192.0  # px: the face texture's width
 AHEAD = (
     0.25,
     0.5,
 )  # cosines to the viewer by which the other side is seen better, from which it counts, and wholly
 SLANTED = (0.6, 0.35)  # cosine to the viewer from which a side is seen badly, and at which it is not used
 LEAST = 0.02  # share of the face that is worth it
-SMALL = 140.0  # px across the face of the copies in which light is sought
+SMALL = 140.0  # px across the face of the copies in which mask and light are sought
 REACH = 0.12  # of the face's width: how far the light at the edge of what is laid in goes
 
 
@@ -31,19 +31,8 @@ REACH = 0.12  # of the face's width: how far the light at the edge of what is la
 def opposite() -> IndexArray:
     """The landmark [468] that each has on the other side."""
     uv = folds.uv()
-    away = uv[:, None] * [-1, 1] + [TEXTURE, 0] - uv
+    away = uv[:, None] * [-1, 1] + [folds.SIZE, 0] - uv
     return np.asarray((away**2).sum(2).argmin(1), np.int32)
-
-
-def facing(landmarks: FloatArray) -> FloatArray:
-    """Cosine [468] of the angle between the viewer and the skin at each landmark of [478, 3] px."""
-    corners = landmarks[triangles()]
-    normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    total = np.zeros((468, 3))
-    for k in range(3):
-        np.add.at(total, triangles()[:, k], normals)
-    total /= np.linalg.norm(total, axis=1, keepdims=True) + 1e-9
-    return np.asarray(total[:, 2] * np.sign(np.median(total[:, 2])))
 
 
 def unseen(landmarks: FloatArray) -> FloatArray:

@@ -28,9 +28,7 @@ def offline() -> bool:
 def snapshot(repository: str) -> Path | None:
     """The folder of a hub's repository in its cache, of the branch ``main``, whole or not; None: there is none. The
     cache is where huggingface_hub has it: `HF_HUB_CACHE`, else ``hub`` in `HF_HOME`, else in the user's cache."""
-    home = os.environ.get("HF_HOME") or Path(
-        os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "huggingface"
-    )
+    home = os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "huggingface")
     cache = expand(os.environ.get("HF_HUB_CACHE") or Path(home, "hub"))
     folder = cache / f"models--{repository.replace('/', '--')}"
     try:
