@@ -56,9 +56,9 @@ def test_patches_lie_where_the_first_reading_saw_eyes_and_mouth(monkeypatch: pyt
     seen: list[torch.Tensor] = []
     original = network_module._patches
 
-    def spy(*arguments: Any) -> torch.Tensor:
-        seen.append(original(*arguments))
-        return seen[-1]
+    def spy(*arguments: Any) -> tuple[torch.Tensor, ...]:
+        seen.extend(original(*arguments))
+        return tuple(seen)
 
     monkeypatch.setattr(network_module, "_patches", spy)
     place = (torch.arange(CROP) + 0.5) / 64 - 1

@@ -263,6 +263,8 @@ def load_reader() -> NetworkReader:
         InputError: its weights are missing or damaged.
     """
     from mien import weights
-    from mien.face.network import load_analyser
+    from mien.face.network import halve, load_analyser
 
-    return NetworkReader(load_analyser(weights.path("analyser")))
+    reader = NetworkReader(load_analyser(weights.path("analyser")))
+    halve(reader.network)
+    return reader

@@ -183,11 +183,9 @@ class AnalyserNet(nn.Module):
         ]
         down = down / across.norm(dim=1, keepdim=True)
         b = len(crops)
-        eyes = torch.cat([_patches(crops, c, w, down, size) for c, w, size in frames[:2]])
-        eye_features, eye_offsets = self.eye(eyes)
-        mouth_features, mouth_offsets = self.mouth(
-            _patches(crops, frames[2][0], frames[2][1], down, MOUTH_PATCH)
-        )
+        first, second, lips = _patches(crops, frames, down)
+        eye_features, eye_offsets = self.eye(torch.cat([first, second]))
+        mouth_features, mouth_offsets = self.mouth(lips)
         landmarks = coarse.clone()
         places = [eye_features[:b], eye_features[b:], mouth_features]
         groups = [self.eye_points[0], self.eye_points[1], self.mouth_points]
@@ -204,20 +202,25 @@ class AnalyserNet(nn.Module):
         return landmarks, torch.cat(places, dim=1)
 
 
-def _patches(crops: Tensor, centre: Tensor, wide: Tensor, down: Tensor, size: tuple[int, int]) -> Tensor:
-    """[b, 3, height, width] resampled around `centre` [b, 2] px, `wide` [b, 2] px from the left edge to the right."""
-    height, width = size
-    x = (torch.arange(width, device=crops.device) + 0.5) / width - 0.5
-    y = ((torch.arange(height, device=crops.device) + 0.5) - height / 2) / width
-    tall = down * wide.norm(dim=1, keepdim=True)
-    grid = (
-        centre[:, None, None]
-        + x[None, None, :, None] * wide[:, None, None]
-        + y[None, :, None, None] * tall[:, None, None]
-    )
+def _patches(
+    crops: Tensor, frames: list[tuple[Tensor, Tensor, tuple[int, int]]], down: Tensor
+) -> tuple[Tensor, ...]:
+    """[b, 3, height, width] each, resampled around centres [b, 2] px, so wide [b, 2] px from their left edge to their
+    right, of sizes (height, width) whose widths are one."""
+    grids = []
+    for centre, wide, (height, width) in frames:
+        x = (torch.arange(width, device=crops.device) + 0.5) / width - 0.5
+        y = ((torch.arange(height, device=crops.device) + 0.5) - height / 2) / width
+        tall = down * wide.norm(dim=1, keepdim=True)
+        grids.append(
+            centre[:, None, None]
+            + x[None, None, :, None] * wide[:, None, None]
+            + y[None, :, None, None] * tall[:, None, None]
+        )
     # Places that are no number, or far off, make torch's backward pass leave the picture's memory.
-    grid = torch.nan_to_num(grid * (2 / CROP) - 1).clamp(-2, 2)
-    return F.grid_sample(crops.float(), grid, mode="bilinear", padding_mode="border", align_corners=False)
+    grid = torch.nan_to_num(torch.cat(grids, 1) * (2 / CROP) - 1).clamp(-2, 2)
+    seen = F.grid_sample(crops.float(), grid, mode="bilinear", padding_mode="border", align_corners=False)
+    return seen.split([height for _, _, (height, _) in frames], 2)
 
 
 def fold(network: nn.Module) -> nn.Module:
@@ -238,6 +241,28 @@ def fold(network: nn.Module) -> nn.Module:
                 continue
             setattr(module, norm, nn.Identity())
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return network
+
+
+class _Half(nn.Module):
+    """A network [b, …] float32 → float32 that works in bfloat16."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network.bfloat16()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.network(x.bfloat16()).float()
+
+
+def halve(network: nn.Module) -> nn.Module:
+    """The network itself, on a processor that multiplies bfloat16 with its trunks in that, which takes a quarter off
+    its time: over 160 crops of films blendshapes differed by 0.0001 on average, 0.003 at most."""
+    if torch.cpu._is_avx512_bf16_supported():  # where it is emulated it is slower
+        for module in list(network.modules()):
+            for name, part in list(module.named_children()):
+                if isinstance(part, Trunk):
+                    setattr(module, name, _Half(part))
     return network
 
 

@@ -189,7 +189,10 @@ class Expressed:
 
     def image(self) -> Image.Image:
         """The photo, PIL RGB of its own size; see `mien.save`."""
-        changed = (self.drawn.image != self.sitter.image).any(2)
+        x0, y0, x1, y1 = self.drawn.box
+        changed = np.zeros(self.drawn.image.shape[:2], bool)
+        differs = self.drawn.image[y0:y1, x0:x1] != self.sitter.image[y0:y1, x0:x1]
+        changed[y0:y1, x0:x1] = differs[..., 0] | differs[..., 1] | differs[..., 2]  # faster than `any`
         return remember(Image.fromarray(self.drawn.image), {"engine": "photo", "backbone": "mini"}, changed)
 
 

@@ -228,12 +228,15 @@ def _looks_shut(across: FloatArray, lips: FloatArray, at: FloatArray, half: floa
 
 def _darkest(cost: FloatArray) -> NDArray[np.integer]:
     """Rows [columns] of the cheapest path through costs [rows, columns], at most two rows up or down a column."""
-    best, came = cost[:, 0], []
+    padded = np.full(len(cost) + 4, np.inf)
+    best = padded[2:-2]
+    ways = np.lib.stride_tricks.sliding_window_view(padded, len(cost))  # [5, rows], as `best` becomes
+    steps, came = 0.15 * np.arange(-2, 3)[:, None] ** 2, []
+    best[:] = cost[:, 0]
     for column in cost.T[1:]:
-        padded = np.pad(best, 2, constant_values=np.inf)
-        ways = np.stack([padded[2 + k : 2 + k + len(best)] + 0.15 * k * k for k in range(-2, 3)])
-        came.append(ways.argmin(0) - 2)
-        best = ways.min(0) + column
+        dearer = ways + steps
+        came.append(dearer.argmin(0) - 2)
+        best[:] = dearer.min(0) + column
     path = [int(best.argmin())]
     for way in came[::-1]:
         path.append(path[-1] + int(way[path[-1]]))
