@@ -48,7 +48,7 @@ class NetworkFinder:
         framed = torch.from_numpy(np.pad(np.stack(pictures), frame, mode="edge"))
         found: list[list[Detection]] = [[] for _ in pictures]
         with torch.inference_mode():
-            out = self.network(framed.permute(0, 3, 1, 2).float() / 127.5 - 1)
+            out = self.network(framed.permute(0, 3, 1, 2).float().div_(127.5).sub_(1))
             score = torch.sigmoid(out["score"])
             peak = (score == functional.max_pool2d(score[:, None], 3, 1, 1)[:, 0]) & (score > threshold)
             which, rows, columns = torch.nonzero(peak, as_tuple=True)

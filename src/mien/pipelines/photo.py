@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -28,6 +29,7 @@ from mien.pipelines.inputs import FaceChoice, Picture, choose_face
 from mien.pipelines.photo_words import spoken
 from mien.provenance import remember
 from mien.types import ByteImage, Face, FloatArray, InputError
+from mien.warping import eyes
 from mien.warping.draw import Drawn, draw
 from mien.warping.front import Front, front, seen
 from mien.warping.lips import shut_by, shut_in
@@ -113,6 +115,11 @@ class Sitter:
     @cached_property
     def mouth(self) -> Mouth:
         return Mouth(self.image, self.face.landmarks, self.teeth)
+
+    def prepare(self) -> None:
+        """Measure what any expression needs of the photo at its full size."""
+        eyes.prepare(self.image, self.face.landmarks, self.mouth.eyes)
+        self.mouth.creases.prepare()
 
     @property
     def hides_mouth(self) -> bool:
@@ -283,7 +290,13 @@ class PhotoPipeline:
             InputError: an expression or option cannot be used.
         """
         wanted = self.wanted(sitter, parse(expression), relative, expression_face)
-        sought = seek(sitter, focused(sitter, wanted, strength, region), rounds)
+        wanted = focused(sitter, wanted, strength, region)
+        with ThreadPoolExecutor(1) as other:
+            read = rounds > 0 and wanted.named is None  # so often that there is time for the rest
+            ready = other.submit(sitter.prepare) if read and "mouth" not in sitter.__dict__ else None
+            sought = seek(sitter, wanted, rounds)
+            if ready is not None:
+                ready.result()
         turned = np.array(turn) if turn and any(turn) else None
         return Expressed(sitter, sitter.drawn(sought, turned), sought, turned)
 

@@ -205,6 +205,11 @@ class Creases:
                 result[part.box] = cv2.multiply(result[part.box], shades, dtype=cv2.CV_8U)
         return result
 
+    def prepare(self) -> None:
+        """Look at the skin, which `over` need not then."""
+        if self._size.min() >= SMALLEST and self._known is None:
+            _ = self._texels, self._detail
+
     def _part(self, shapes: Shapes, side: str) -> _Part | None:
         if (shapes, side) not in self._found:
             self._found[shapes, side] = self._laid(shapes, side)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -65,11 +65,11 @@ def draw(
     draw_eyes(
         region, image, landmarks, target, (x0, y0), mouth.eyes, cells >= CELLS, chroma=mouth.colour.chroma
     )
-    result = np.array(image)
-    result[y0:y1, x0:x1] = region
     rests = _rests(before, after, turn, shut)
     if rests < 1 and (inside := mouth.interior(target, detailed=cells >= CELLS)).alpha.size:
-        result = inside.over(result)
+        region = replace(inside, left=inside.left - x0, top=inside.top - y0).over(region)
+    result = np.array(image)
+    result[y0:y1, x0:x1] = region
     if rests > 0:
         mouth.over(image, result, rests)
     if front is not None:

@@ -65,10 +65,9 @@ def draw_eyes(
         detailed: whether small eyes are drawn larger and then reduced. chroma: see `mien.warping.tone.Tone`.
     """
     known = known or Known()
-    sources = [known(image, eye, frame, landmarks, eye) for eye in EYES]
-    for eye, source in zip(EYES, sources, strict=True):
-        goal = frame(target, eye)
-        if min(source.width, goal.width) < SMALLEST or (source.lower - source.upper).mean() < SHUT:
+    for eye in EYES:
+        source, goal = known(image, eye, frame, landmarks, eye), frame(target, eye)
+        if goal.width < SMALLEST or not _drawable(source):
             continue
         pupil = eye[-1][0]
         turn = goal.to_eye(target[pupil, :2]) - source.to_eye(landmarks[pupil, :2])
@@ -76,13 +75,35 @@ def draw_eyes(
         if max(*moves, np.abs(turn).max()) < 0.004:
             continue
         closes = _closes(source, goal)  # by the landmarks, whose eyes close alike
-        lower = known(image, eye, found_lower_lid, image, source)
+        lower, ball, paint = _measured(image, landmarks, known, eye)
         source = replace(source, lower=source.lower + lower)
         goal = replace(goal, lower=goal.lower + lower * source.width / goal.width)
-        paint = known(image, EYES, painted, image, sources)
         of_eye = partial(known, image, eye)
-        ball = of_eye(taken_apart, image, source, landmarks[list(eye[-1]), :2])
         _draw_eye(result, image, source, goal, ball, turn, closes, corner, detailed, paint, of_eye, chroma)
+
+
+def prepare(image: ByteImage, landmarks: FloatArray, known: Known) -> None:
+    """Measure a photo's eyes, so that they are `known` once they are drawn."""
+    for eye in EYES:
+        if _drawable(known(image, eye, frame, landmarks, eye)):
+            _measured(image, landmarks, known, eye)
+
+
+def _drawable(source: Frame) -> bool:
+    return source.width >= SMALLEST and bool((source.lower - source.upper).mean() >= SHUT)
+
+
+def _measured(
+    image: ByteImage, landmarks: FloatArray, known: Known, eye: Any
+) -> tuple[FloatArray, Ball, float]:
+    """Of an eye in a photo: by how much its lower lid lies below the landmarks', its eyeball, and how sure it is that
+    the lids are made up."""
+    sources = [known(image, one, frame, landmarks, one) for one in EYES]
+    source = sources[EYES.index(eye)]
+    lower = known(image, eye, found_lower_lid, image, source)
+    source = replace(source, lower=source.lower + lower)
+    ball = known(image, eye, taken_apart, image, source, landmarks[list(eye[-1]), :2])
+    return lower, ball, known(image, EYES, painted, image, sources)
 
 
 def kept_open(landmarks: FloatArray, target: FloatArray) -> FloatArray:
