@@ -39,7 +39,10 @@ CORNERS = 0.3  # share of the model's motion that the corners of the eyes take p
 HELD = 0.25  # of an eye's width: so far from its corners bone holds the skin with them
 ALIKE = 0.25  # eyes whose openings would differ by less open alike: nobody means to wink by half
 WIDEST = 1.2  # times its own opening: an eye opens no further
-SLIT = (0.15, 0.3, 0.5, WIDEST), (0.0, 0.48, 0.5, WIDEST)  # shares of its opening that the model leaves, and that are
+SLIT = (
+    (0.15, 0.3, 0.5, WIDEST),
+    (0.0, 0.48, 0.5, WIDEST),
+)  # shares of its opening that the model leaves, and that are
 # left: an eye is half open or shut, for a slit of it is black
 BROWS = ((52, 159, "Right"), (282, 386, "Left"))  # landmarks of a brow and of the lid below it
 TURNED = (
