@@ -179,3 +179,12 @@ def test_an_eye_closes_to_its_half_and_then_at_once() -> None:
     assert kept[-1] < 0.02
     assert ((kept > 0.05) & (kept < 0.45)).sum() <= 5
     assert 0.4 < kept[20] < 0.55
+
+
+def test_a_mouth_that_hardly_stirs_hardly_moves() -> None:
+    """However little is asked, lips are not rounded off at once."""
+    landmarks = head()[0] * [20, -20, -20] + [400, 400, 0]
+    landmarks[[81, 82, 13, 312, 311], 1] -= 40
+    after = np.zeros(52)
+    after[INDEX["jawOpen"]] = 1e-4
+    assert np.abs(moved(landmarks, np.zeros(52), after) - landmarks).max() < 0.5

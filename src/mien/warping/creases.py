@@ -37,11 +37,11 @@ ASIDE = np.arange(-NEAR, NEAR + ACROSS / 2, ACROSS)
 ALONG = 5.0  # px: what is no longer than this along a curve is a mole or a pore, and no crease
 FINEST, BANDS = 0.6, (3.0, 6.0)  # sigmas of detail that creases are, px: that deepen, and that fade
 OWN, FADES = 1.2, 1.3  # share of its own creases by which skin folds deeper, and fades
-SURELY, SMILED = (
-    0.45,
-    0.9,
-)  # of a smile, from which the valleys on cheeks are its; their share that goes with it
+SURELY = 0.45  # of a smile, from which the valleys on cheeks are its and go with it
+SMILED = 0.9  # their share that does
 FAINT = 0.02  # log-luminance of own creases that skin of a middling age has
+OLD = 1.5  # times that: more lines make no deeper folds
+YOUNG = 0.35  # share of a forehead's lines that skin without any folds, for it is held tight there
 DEEPEST = 0.4  # log-luminance of a crease at most
 RED = 0.65  # share of a crease's shade that red takes part in: skin lets it through
 TINTS = (0.2, 2.0)  # the least and the most of what a colour changes across a crease against its light
@@ -340,7 +340,7 @@ def _crease(line: Line, course: _Course, detail: FloatArray) -> FloatArray:
     likely = np.exp(-own / (0.5 * FAINT) - (ASIDE / line.reach) ** 2 / 2)
     likely /= likely.sum(1, keepdims=True)
     moved = _along((likely * ASIDE).sum(1)[:, None], ALONG)[:, 0]
-    lined = float(np.clip(-(likely * own).sum(1).mean() / FAINT, 0, 1))
+    lined = float(np.clip(-(likely * own).sum(1).mean() / FAINT, 0, OLD))
     n = len(moved)
     s = np.arange(n)
     moved = moved + 0.25 * np.sin(0.31 * s + line.points[0][0]) * np.sin(0.13 * s + line.points[0][1])
@@ -354,7 +354,8 @@ def _crease(line: Line, course: _Course, detail: FloatArray) -> FloatArray:
     had, gone = (
         strong[course.along] * near * np.minimum(part[course.along, column], 0) for part in (own, broad)
     )
-    deep = line.depth * (0.7 + 0.5 * lined) * uneven[course.along] * valley
+    young = YOUNG if line.shapes == _RAISED else 0.7
+    deep = line.depth * (young + (1.2 - young) * lined) * uneven[course.along] * valley
     return np.stack([deep + OWN * had, gone], 1).astype(np.float32)
 
 

@@ -44,6 +44,7 @@ SLIT = (
     (0.0, 0.48, 0.5, WIDEST),
 )  # shares of its opening that the model leaves, and that are
 # left: an eye is half open or shut, for a slit of it is black
+STIRS = 0.02  # of a coefficient, or of lips that shut: below, a mouth's curves are as much the photo's
 BROWS = ((52, 159, "Right"), (282, 386, "Left"))  # landmarks of a brow and of the lid below it
 TURNED = (
     0.2,
@@ -171,8 +172,11 @@ def moved(
         rise = float(np.clip((rise * length).sum() / length.sum(), -0.2, 0.33))
         target[low] = landmarks[low] - rise * opening
         target[up] = target[low] - share * opening
-    if shut > 0 or (after - before)[LOWER].any():
-        meet(landmarks, target, before, after, pose.to_photo(offsets[list(LIFTS)].sum(0)), shut)
+    stirs = min(max(shut, float(np.abs((after - before)[LOWER]).max())) / STIRS, 1.0)
+    if stirs > 0:
+        met = target.copy()
+        meet(landmarks, met, before, after, pose.to_photo(offsets[list(LIFTS)].sum(0)), shut)
+        target += stirs * (met - target)
     if turn is not None:
         centre = pose.shift + pose.to_photo(PIVOT)
         target = centre + (target - centre) @ _turning(np.clip(turn, -MOST_TURN, MOST_TURN)).T
