@@ -118,3 +118,22 @@ def test_what_lies_in_front_gets_none(landmarks: FloatArray, skin: ByteImage) ->
     assert found is not None
     found.__dict__["alpha"] = np.ones((found.box[3] - found.box[1], found.box[2] - found.box[0]), np.float32)
     assert np.array_equal(Creases(skin, points).over(skin, REST, SMILE, found), skin)
+
+
+def test_the_folds_of_a_cheek_go_but_neither_moles_nor_the_edge_of_a_beard(
+    skin: ByteImage, landmarks: FloatArray
+) -> None:
+    """A dimple far from the line beside the nose is filled where a smile goes; what is round or has one side stays."""
+    places = np.array([(50.0, 118), (48, 126), (49, 134)]) * SCALE + OFFSET
+    mole = (np.array([192 - 50.0, 110]) * SCALE + OFFSET).astype(int)
+    cv2.polylines(skin, [places.astype(np.int32)], False, (160, 122, 104), 5, cv2.LINE_AA)
+    cv2.circle(skin, mole.tolist(), 4, (110, 80, 70), -1, cv2.LINE_AA)
+    beard = int(142 * SCALE + OFFSET)
+    skin[beard:, SIDE // 2 :] = skin[beard:, SIDE // 2 :] // 2
+    gone = Creases(skin, landmarks).over(skin, SMILE, REST).astype(int)
+    (x, y), below = places[1].astype(int), beard + 3
+    flat = SKIN[1]
+    assert abs(gone[y, x, 1] - flat) < 0.4 * (flat - int(skin[y, x, 1]))
+    assert gone[mole[1], mole[0], 1] - int(skin[mole[1], mole[0], 1]) < 0.3 * (flat - 80)
+    there = np.s_[below, int((192 - 52) * SCALE + OFFSET)]
+    assert abs(gone[there] - skin[there]).max() <= 3

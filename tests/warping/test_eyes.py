@@ -174,3 +174,14 @@ def test_an_eye_without_white_gets_one_that_is_neither_brown_nor_dark() -> None:
     red, _, blue = result[y, x].astype(float)
     assert result[y, x].mean() > 0.55 * np.mean(SKIN)
     assert red - blue < 0.5 * (SKIN[0] - SKIN[2])
+
+
+def test_long_lashes_beyond_the_corner_go_with_the_lid() -> None:
+    image, landmarks = _photo()
+    (x, y), wide = landmarks[263, :2], abs(landmarks[263, 0] - landmarks[362, 0])
+    for rise in (-0.05, 0.02):
+        tip = int(x + 0.3 * wide), int(y + rise * wide)
+        cv2.line(image, (int(x), int(y)), tip, (20, 20, 20), 2)
+    result, _ = _drawn(image, landmarks, 1.0)
+    tips = np.s_[int(y - 0.1 * wide) : int(y + 0.08 * wide), int(x + 0.22 * wide) : int(x + 0.34 * wide)]
+    assert image[tips].min() == 20 and result[tips].min() > 110

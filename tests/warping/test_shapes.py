@@ -163,3 +163,28 @@ def test_the_skin_beside_the_corner_of_an_eye_stays_with_it() -> None:
     width = np.linalg.norm(landmarks[33, :2] - landmarks[133, :2])
     gone = (moved(landmarks, np.zeros(52), after) - landmarks)[:, :2] / width
     assert np.linalg.norm(gone[130] - gone[33]) < 0.03
+
+
+def test_an_eye_closes_to_its_half_and_then_at_once() -> None:
+    """Slits of dark irises are black bars: of a lid that falls evenly, few steps leave less than half and more than a
+    line of the eye."""
+    landmarks = head()[0] * [20, -20, -20] + [400, 400, 0]
+    openings = []
+    for much in np.linspace(0, 1, 41):
+        after = np.where([name.startswith("eyeBlink") for name in NAMES], much, 0.0)
+        went = moved(landmarks, np.zeros(52), after)
+        openings.append(float(np.linalg.norm(went[386, :2] - went[374, :2])))
+    kept = np.array(openings) / openings[0]
+    assert (np.diff(kept) <= 1e-9).all()
+    assert kept[-1] < 0.02
+    assert ((kept > 0.05) & (kept < 0.45)).sum() <= 5
+    assert 0.4 < kept[20] < 0.55
+
+
+def test_a_mouth_that_hardly_stirs_hardly_moves() -> None:
+    """However little is asked, lips are not rounded off at once."""
+    landmarks = head()[0] * [20, -20, -20] + [400, 400, 0]
+    landmarks[[81, 82, 13, 312, 311], 1] -= 40
+    after = np.zeros(52)
+    after[INDEX["jawOpen"]] = 1e-4
+    assert np.abs(moved(landmarks, np.zeros(52), after) - landmarks).max() < 0.5

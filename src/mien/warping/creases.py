@@ -7,7 +7,7 @@ photo before it moves, both as log-luminance that it is multiplied by:
 
     c a (-exp(-d^2 / 2 w^2) + r exp(-(d - 2.4 w)^2 / 2 (1.5 w)^2)): a valley w wide, the skin beside it catching light
     c OWN min(b, 0), b the photo's own detail along the curve: its own creases deepen, or fade (c below 0, b broader;
-        times k of each colour, see `_Part.tint`)
+        times k of each colour, see `_Part.tint`). A smile's own lie all over the cheeks: `mien.warping.valleys`.
 
 d: distance across the line; c: how much the expression's blendshapes fold it; a: its depth, the more the more lines
 this skin has.
@@ -23,7 +23,7 @@ import numpy as np
 
 from mien.face.blendshapes import INDEX
 from mien.types import ByteImage, FloatArray
-from mien.warping import folds
+from mien.warping import folds, valleys
 from mien.warping.eye_frame import blurred
 from mien.warping.folds import SIZE
 from mien.warping.front import Front
@@ -37,7 +37,11 @@ ASIDE = np.arange(-NEAR, NEAR + ACROSS / 2, ACROSS)
 ALONG = 5.0  # px: what is no longer than this along a curve is a mole or a pore, and no crease
 FINEST, BANDS = 0.6, (3.0, 6.0)  # sigmas of detail that creases are, px: that deepen, and that fade
 OWN, FADES = 1.2, 1.3  # share of its own creases by which skin folds deeper, and fades
+SURELY = 0.45  # of a smile, from which the valleys on cheeks are its and go with it
+SMILED = 0.9  # their share that does
 FAINT = 0.02  # log-luminance of own creases that skin of a middling age has
+OLD = 1.5  # times that: more lines make no deeper folds
+YOUNG = 0.35  # share of a forehead's lines that skin without any folds, for it is held tight there
 DEEPEST = 0.4  # log-luminance of a crease at most
 RED = 0.65  # share of a crease's shade that red takes part in: skin lets it through
 TINTS = (0.2, 2.0)  # the least and the most of what a colour changes across a crease against its light
@@ -182,15 +186,16 @@ class Creases:
         change = np.asarray(after, np.float64) - before
         for shapes in dict.fromkeys(line.shapes for line in LINES):
             for side in SIDES:
-                names = (stem if stem in INDEX else stem + side for stem, _ in shapes)
-                much = float(
-                    sum(share * change[INDEX[name]] for name, (_, share) in zip(names, shapes, strict=True))
-                )
+                names = [stem if stem in INDEX else stem + side for stem, _ in shapes]
+                folds_by = np.zeros(52)
+                folds_by[[INDEX[name] for name in names]] = [share for _, share in shapes]
+                much = float(folds_by @ change)
                 if abs(much) < FEWEST or (part := self._part(shapes, side)) is None:
                     continue
                 if result is image:
                     result = image.copy()
-                log = much * part.folded if much > 0 else max(FADES * much, -1.0) * part.own
+                fades = 1 / max(float(folds_by @ before), SURELY) if shapes == _SMILE else FADES
+                log = much * part.folded if much > 0 else max(fades * much, -1.0) * part.own
                 log = np.maximum(log, -DEEPEST)
                 if front is not None:
                     log *= 1 - front.covers(part.box)
@@ -224,12 +229,20 @@ class Creases:
             lines = [
                 (line, both[k]) for line, both in zip(LINES, _courses(), strict=True) if line.shapes == shapes
             ]
-            rows = np.concatenate([course.rows for _, course in lines])
-            columns = np.concatenate([course.columns for _, course in lines])
+            parts = [
+                (course.rows, course.columns, _crease(line, course, self._detail)) for line, course in lines
+            ]
+            if shapes == _SMILE:
+                for _, _, values in parts:
+                    values[:, 1] = 0
+                at = valleys.of_smile(self._detail[..., 2], side == "Left", FINE)
+                deep = -SMILED * at[2]
+                parts.append((at[0], at[1], np.stack([0 * deep, deep], 1)))
+            rows, columns = (np.concatenate([part[k] for part in parts]) for k in (0, 1))
             top, left = int(rows.min()), int(columns.min())
             texels = np.zeros((int(rows.max()) - top + 1, int(columns.max()) - left + 1, 2), np.float32)
-            for line, course in lines:
-                texels[course.rows - top, course.columns - left] += _crease(line, course, self._detail)
+            for part_rows, part_columns, values in parts:
+                texels[part_rows - top, part_columns - left] += values
             self._textures[shapes, side] = _Texture(texels, rows, columns, top, left)
         return self._textures[shapes, side]
 
@@ -308,7 +321,7 @@ def _room(face: ByteImage) -> FloatArray:
 
 
 def _detail(face: ByteImage, points: FloatArray, places: FloatArray) -> FloatArray:
-    """A photo's detail as log-luminance, of both `BANDS`, laid on the fine texture [FINE * SIZE, FINE * SIZE, 2].
+    """A photo's log-luminance on the fine texture [FINE * SIZE, FINE * SIZE, 3]: its detail of both `BANDS`, and all.
 
     points: [468, 2] px of the mesh. places: see `mien.warping.folds.places`.
     """
@@ -321,7 +334,7 @@ def _detail(face: ByteImage, points: FloatArray, places: FloatArray) -> FloatArr
     x, y = (cv2.resize(part, (FINE * SIZE, FINE * SIZE)) - 0.5 for part in cv2.split(known))
     log = LOG[cv2.remap(grey, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)]
     fine, *broad = (blurred(log, FINE * sigma) for sigma in (FINEST, *BANDS))
-    return np.stack([fine - part for part in broad], 2)
+    return np.stack([*(fine - part for part in broad), fine], 2)
 
 
 def _crease(line: Line, course: _Course, detail: FloatArray) -> FloatArray:
@@ -332,7 +345,7 @@ def _crease(line: Line, course: _Course, detail: FloatArray) -> FloatArray:
     likely = np.exp(-own / (0.5 * FAINT) - (ASIDE / line.reach) ** 2 / 2)
     likely /= likely.sum(1, keepdims=True)
     moved = _along((likely * ASIDE).sum(1)[:, None], ALONG)[:, 0]
-    lined = float(np.clip(-(likely * own).sum(1).mean() / FAINT, 0, 1))
+    lined = float(np.clip(-(likely * own).sum(1).mean() / FAINT, 0, OLD))
     n = len(moved)
     s = np.arange(n)
     moved = moved + 0.25 * np.sin(0.31 * s + line.points[0][0]) * np.sin(0.13 * s + line.points[0][1])
@@ -346,7 +359,8 @@ def _crease(line: Line, course: _Course, detail: FloatArray) -> FloatArray:
     had, gone = (
         strong[course.along] * near * np.minimum(part[course.along, column], 0) for part in (own, broad)
     )
-    deep = line.depth * (0.7 + 0.5 * lined) * uneven[course.along] * valley
+    young = YOUNG if line.shapes == _RAISED else 0.7
+    deep = line.depth * (young + (1.2 - young) * lined) * uneven[course.along] * valley
     return np.stack([deep + OWN * had, gone], 1).astype(np.float32)
 
 

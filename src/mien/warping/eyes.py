@@ -20,7 +20,7 @@ import numpy as np
 from mien.types import ByteImage, FloatArray
 from mien.warping.eye_frame import EYES, STEPS, Frame, frame, ramp, sample
 from mien.warping.eyeball import Ball, eyeball, found_lower_lid, taken_apart
-from mien.warping.lids import LASH, LEFT_AS_IS, draw_lid, painted, shut_line
+from mien.warping.lids import BESIDE, LASH, LEFT_AS_IS, draw_lid, painted, shut_line
 
 T = TypeVar("T")
 SMALLEST = 14.0  # px: a narrower eye is left to the mesh
@@ -180,7 +180,7 @@ def _draw_eye(
     aim = aim + [0, np.clip(above, 0, 0.9 * own.radius) * (1 - shut)]
     high = float(min(goal.fold.min(), source.fold.min())) - 0.12
     low = float(max(goal.lower.max(), goal.upper.max())) + LASH + 0.05
-    box = goal.box((-0.35, 1.35), (high, low), corner, result.shape)
+    box = goal.box((-BESIDE, 1 + BESIDE), (high, low), corner, result.shape)
     if box is None:
         return
     patch = result[box].astype(np.float32)

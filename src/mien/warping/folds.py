@@ -51,6 +51,7 @@ TINT = (
     1.3,
 )  # of a change of light, in each colour of skin: less of it in red, which skin lets through
 _CELLS = 160  # side of the grid that the texture is laid on, over the face's larger side
+_NOWHERE = -1e6  # so far that what is interpolated towards it shows nothing of the texture
 _OPENINGS = (  # closed outlines of what is never touched
     RIGHT_UPPER_LID + RIGHT_LOWER_LID[::-1],
     LEFT_UPPER_LID + LEFT_LOWER_LID[::-1],
@@ -128,7 +129,9 @@ def places(points: FloatArray) -> FloatArray:
     return at.reshape(SIZE, SIZE, 2)
 
 
-def _splat(x: FloatArray, y: FloatArray, values: FloatArray, width: int, height: int) -> FloatArray:
+def _splat(
+    x: FloatArray, y: FloatArray, values: FloatArray, width: int, height: int, beyond: float = 0.0
+) -> FloatArray:
     """Values [n] at cells (x, y) spread over a grid [height, width] and averaged (normalised convolution)."""
     column, row = x.astype(np.int64), y.astype(np.int64)
     fx, fy = x - column, y - row
@@ -144,12 +147,12 @@ def _splat(x: FloatArray, y: FloatArray, values: FloatArray, width: int, height:
         share += np.bincount(cell, part, len(total))
     both = np.stack([total, share], 1).reshape(height, width, 2).astype(np.float32)
     both = np.asarray(cv2.GaussianBlur(both, (0, 0), 1.0), np.float32)
-    return both[..., 0] / both[..., 1]
+    return np.where(both[..., 1] > 1e-4, both[..., 0] / both[..., 1], np.float32(beyond))
 
 
 def texels(points: FloatArray, width: int, height: int) -> tuple[FloatArray, FloatArray]:
     """Which place of the texture each pixel shows, x and y px [height, width] float32, of a picture with the mesh at
-    `points` [>= 468, 2] px; 0 beyond the mesh."""
+    `points` [>= 468, 2] px; far outside of it beyond the mesh."""
     model = _model()
     zoom = np.float32(_CELLS / max(width, height))
     columns, rows = (max(int(np.ceil(side * zoom)), 4) for side in (width, height))
@@ -160,7 +163,7 @@ def texels(points: FloatArray, width: int, height: int) -> tuple[FloatArray, Flo
     )
     kept = (x >= 0) & (x < columns - 1) & (y >= 0) & (y < rows - 1)
     at = model.texels[kept]
-    few = (_splat(x[kept], y[kept], part + 0.5, columns, rows) for part in (at % SIZE, at // SIZE))
+    few = (_splat(x[kept], y[kept], part + 0.5, columns, rows, _NOWHERE) for part in (at % SIZE, at // SIZE))
     across, down = (np.asarray(cv2.resize(part, (width, height)), np.float32) for part in few)
     return across, down
 

@@ -24,7 +24,8 @@ LEFT_AS_IS = 0.2  # of its opening: a lid that closes by less is the photo's own
 LEAST_BEND = 0.36  # of a shut eye's line: four times its depth
 CREPING = 0.012  # standard deviation of the light on a lid's fine lines, against its own
 COVERED = 0.08  # of the same: by how much it lies below the lower lid's edge, which it covers
-LEFT, RIGHT, ABOVE, BELOW = 0.35, 0.35, 0.1, 0.35  # margins of the sheet, of the eye's width
+BESIDE, ABOVE, BELOW = 0.5, 0.1, 0.35  # margins of the sheet, of the eye's width
+LONGEST = 0.34  # of the eye's width: how far beyond the outer corner lashes reach
 
 
 def shut_line(lower: FloatArray) -> FloatArray:
@@ -106,7 +107,7 @@ def draw_lid(
     eyeball = ramp(v - edge, -0.01, 0.01) * ramp(lower - v, -0.02, 0.0) * ((u > 0) & (u < 1))
     # Old lashes reach beyond the corner, where no fold need stay, and over the fold.
     beside = (
-        ramp(out, -0.36, -0.2)
+        ramp(out, -LONGEST - 0.12, -LONGEST + 0.04)
         * ramp(0.45 - out, 0, 0.2)
         * ramp((v - fold) / np.minimum(0.1, 0.5 * gap), -1, 0)
     )
@@ -142,10 +143,10 @@ def _skin(patch: FloatArray, goal: Frame, u: FloatArray, v: FloatArray) -> tuple
     """What skin the patch would show without eye and lashes: a smooth continuation of what lies around; and the patch
     without lashes alone, whose folds stay. Each [h, w, 3]."""
     high, low = float(goal.fold.min()) - ABOVE, float(goal.upper.max()) + BELOW
-    wide, tall = round((1 + LEFT + RIGHT) * CELLS), round((low - high) * CELLS)
-    cell_u = -LEFT + (np.arange(wide, dtype=np.float32) + 0.5) / CELLS
+    wide, tall = round((1 + 2 * BESIDE) * CELLS), round((low - high) * CELLS)
+    cell_u = -BESIDE + (np.arange(wide, dtype=np.float32) + 0.5) / CELLS
     cell_v = (high + (np.arange(tall, dtype=np.float32) + 0.5) / CELLS)[:, None]
-    to_sheet = _affine(u, v, CELLS, -LEFT, high)
+    to_sheet = _affine(u, v, CELLS, -BESIDE, high)
     sheet = cv2.warpAffine(
         cv2.GaussianBlur(patch, (0, 0), max(0.4 * goal.width / CELLS, 0.3)),
         to_sheet,
@@ -159,7 +160,7 @@ def _skin(patch: FloatArray, goal: Frame, u: FloatArray, v: FloatArray) -> tuple
     bare = cv2.GaussianBlur(cv2.morphologyEx(sheet, cv2.MORPH_CLOSE, kernel), (0, 0), 1.0)
     out = 1 - cell_u if goal.outer else cell_u
     known = (cell_v < fold - 0.03) | (cell_v > edge + 0.08 + 0.14 * ramp(0.3 - out, 0, 0.2))
-    known |= (cell_u < -0.2) | (cell_u > 1.2)
+    known |= (out < -LONGEST) | (out > 1.2)
     known &= cell_v > brow + 0.5 * (fold - brow)
     smooth = filled(np.asarray(bare, np.float32), known.astype(np.float32))
     combed = cv2.GaussianBlur(

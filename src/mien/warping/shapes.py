@@ -37,9 +37,14 @@ MOST_TURN = 15.0  # degrees
 PIVOT = np.array([0.0, 0.6, 3.0])  # what a head turns about, cm
 CORNERS = 0.3  # share of the model's motion that the corners of the eyes take part in: bone holds them
 HELD = 0.25  # of an eye's width: so far from its corners bone holds the skin with them
-SLIT = 0.17  # of its opening: an eye is not left open by less
 ALIKE = 0.25  # eyes whose openings would differ by less open alike: nobody means to wink by half
 WIDEST = 1.2  # times its own opening: an eye opens no further
+SLIT = (
+    (0.15, 0.3, 0.5, WIDEST),
+    (0.0, 0.48, 0.5, WIDEST),
+)  # shares of its opening that the model leaves, and that are
+# left: an eye is half open or shut, for a slit of it is black
+STIRS = 0.02  # of a coefficient, or of lips that shut: below, a mouth's curves are as much the photo's
 BROWS = ((52, 159, "Right"), (282, 386, "Left"))  # landmarks of a brow and of the lid below it
 TURNED = (
     0.2,
@@ -167,8 +172,11 @@ def moved(
         rise = float(np.clip((rise * length).sum() / length.sum(), -0.2, 0.33))
         target[low] = landmarks[low] - rise * opening
         target[up] = target[low] - share * opening
-    if shut > 0 or (after - before)[LOWER].any():
-        meet(landmarks, target, before, after, pose.to_photo(offsets[list(LIFTS)].sum(0)), shut)
+    stirs = min(max(shut, float(np.abs((after - before)[LOWER]).max())) / STIRS, 1.0)
+    if stirs > 0:
+        met = target.copy()
+        meet(landmarks, met, before, after, pose.to_photo(offsets[list(LIFTS)].sum(0)), shut)
+        target += stirs * (met - target)
     if turn is not None:
         centre = pose.shift + pose.to_photo(PIVOT)
         target = centre + (target - centre) @ _turning(np.clip(turn, -MOST_TURN, MOST_TURN)).T
@@ -193,7 +201,7 @@ def _openings(first: FloatArray, last: FloatArray) -> FloatArray:
         before, after = (max(opening - SHUT * rest, 0) for opening in (before, after))
         wider = 1 + (after - before) / max(before, 0.25 * rest)  # hardly open eyes open bit by bit
         shares[side] = min(after / max(before, 1e-6) if after < before else wider, WIDEST)
-    shares *= np.clip((shares - SLIT) / SLIT, 0, 1)  # no slit of white
+    shares = np.interp(shares, *SLIT)
     apart = np.clip((np.ptp(shares) - ALIKE) / ALIKE, 0, 1)
     return np.asarray(shares.mean() + apart * (shares - shares.mean()))
 
