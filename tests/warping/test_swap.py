@@ -97,6 +97,16 @@ def test_a_bearded_face_brings_its_beard_below_the_chin() -> None:
     assert rough[1] < 1.5 * rough[0] + 1 and rough[2] > 2 * rough[1]
 
 
+def test_a_collar_before_the_identity_s_jaw_does_not_come_along() -> None:
+    (image, points), (other, theirs) = (looked_at(name) for name in ("may_rest", "ben_rest"))
+    collar = np.array(other)
+    collar[matte.fill(other.shape, theirs, (150, 149, 176, 148, 32, 211)) > 0] = (70, 78, 95)
+    with_it, without = (swap(image, points, p, theirs).image.astype(int) for p in (collar, other))
+    jaw = matte.fill(image.shape, points, matte.JAWS[0]) > 0
+    assert np.abs(collar.astype(int) - other).max() > 80
+    assert np.quantile(np.abs(with_it - without)[jaw].max(1), 0.98) < 30
+
+
 def test_shut_lips_keep_their_line_wherever_landmarks_lie() -> None:
     """Landmarks that stand apart on shut lips would have what lies between them cut out."""
     photo, landmarks = looked_at("max_rest")
