@@ -22,6 +22,7 @@ from mien.warping.motion import Motion, carry, motion, sample
 from mien.warping.shapes import similarity_3d
 from mien.warping.steady import Steady
 from mien.warping.symmetry import SMALL, completed
+from mien.warping.tint import Tint, tint
 
 FOREHEAD = 0.3  # share of the new face's shape that the top of the forehead gets: the hair stays
 CALM = 0.02  # reach of the noise of colours, of the face's width
@@ -80,7 +81,7 @@ def swap(
         bare *= 1 - _carried(lacks, from_theirs)
     bare *= 1 - _beyond(identity, from_theirs)
     x0, y0, x1, y1 = moving.box
-    hue = steady.once("hue", lambda: light.tint(image[y0:y1, x0:x1]))
+    hue = steady.once("hue", lambda: tint(image[y0:y1, x0:x1]))
     face = blended(face, back, target - [x0, y0, 0], hue, bare, steady)
     result = np.array(image)
     result[y0:y1, x0:x1] = face
@@ -109,7 +110,7 @@ def blended(
     front: ByteImage,
     back: ByteImage,
     landmarks: FloatArray,
-    hue: light.Tint | None,
+    hue: Tint | None,
     bare: FloatArray,
     steady: Steady,
 ) -> ByteImage:
@@ -282,7 +283,7 @@ def _lit(seen: _Seen, back: ByteImage, points: FloatArray, steady: Steady) -> _P
     )
     size = 2 * round(STRAND * wide) + 1  # at its edge it is not so unlike
     strange = cv2.dilate(rim * unlike, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size)))
-    other = soft(strange) * (1 - seen.hair)
+    other = soft(np.asarray(strange, np.float32)) * (1 - seen.hair)
     grey = gains.mean(2, keepdims=True)  # the hue of light shows on flesh; hair and eyes keep theirs
     gains = grey + (np.maximum(flesh, lips) * (1 - eyes))[..., None] * (gains - grey)
     return _Plan(skins, cover * (1 - other), soft(lips), soft(eyes), flesh, brows, gains)
