@@ -78,6 +78,42 @@ def test_eyes_take_the_hue_of_the_light_and_not_of_the_skin() -> None:
     np.testing.assert_allclose(ratio, [1, 1.25, 1.25], atol=0.06)
 
 
+def test_a_brown_iris_that_a_camera_shows_red_becomes_brown_again() -> None:
+    """The rendering turns warm colours red, as it does skin, and leaves whites as they are."""
+    skins = light.Complexion(
+        np.zeros(256, np.float32),
+        np.array([-0.25, 0.1, 0.0], np.float32),
+        np.ones((256, 3), np.float32),
+        np.ones(3, np.float32),
+        0.25,
+        140.0,
+        1.0,
+    )
+    eye = np.array([[[110, 60, 58], [190, 188, 186]]], np.uint8)
+    nothing, all_of_it = np.zeros((1, 2), np.float32), np.ones((1, 2), np.float32)
+    iris, white = skins.apply(eye, nothing, all_of_it, nothing, nothing)[0]
+    assert iris[0] / iris[1] < 1.35 < 110 / 60
+    np.testing.assert_allclose(white, eye[0, 1], rtol=0.02)
+
+
+def test_narrow_eyes_in_the_shade_of_their_lids_do_not_tell_the_light() -> None:
+    image, points = looked_at("may_rest")
+    lids = matte.fill(image.shape, points, *matte.LIDS)[..., None]
+    shaded = np.where(lids, image * np.array([0.4, 0.25, 0.25]), image).astype(np.uint8)
+    (own, sure), (dark, unsure) = (light.white(picture, points) for picture in (image, shaded))
+    assert own is not None and dark is not None and sure > 0.9 and unsure == 0
+    assert dark @ light.LUMA > 0.6 * own @ light.LUMA
+
+
+def test_a_sharpened_face_has_no_rims() -> None:
+    image, points = looked_at("ben_rest")
+    sharp, soft = (cv2.GaussianBlur(image, (0, 0), sigma) for sigma in (0.8, 2.0))  # neither has grain
+    result = light.resemble(soft.astype(np.float32), sharp, points, Steady())
+    grown, shrunk = cv2.dilate(soft, np.ones((7, 7))), cv2.erode(soft, np.ones((7, 7)))
+    assert np.abs(result - soft).max() > 5
+    assert (result - grown).max() < 1e-3 and (shrunk - result).max() < 1e-3
+
+
 def test_a_bearded_face_brings_its_beard_below_the_chin() -> None:
     """Grey noise on the identity's chin and throat comes along; the photo's own throat goes under it."""
     photo, landmarks = looked_at("ana_rest")
@@ -95,6 +131,16 @@ def test_a_bearded_face_brings_its_beard_below_the_chin() -> None:
         for g in (p[below].mean(2) for p in (photo, plain, hairy))
     ]
     assert rough[1] < 1.5 * rough[0] + 1 and rough[2] > 2 * rough[1]
+
+
+def test_a_collar_before_the_identity_s_jaw_does_not_come_along() -> None:
+    (image, points), (other, theirs) = (looked_at(name) for name in ("may_rest", "ben_rest"))
+    collar = np.array(other)
+    collar[matte.fill(other.shape, theirs, (150, 149, 176, 148, 32, 211)) > 0] = (70, 78, 95)
+    with_it, without = (swap(image, points, p, theirs).image.astype(int) for p in (collar, other))
+    jaw = matte.fill(image.shape, points, matte.JAWS[0]) > 0
+    assert np.abs(collar.astype(int) - other).max() > 80
+    assert np.quantile(np.abs(with_it - without)[jaw].max(1), 0.98) < 30
 
 
 def test_shut_lips_keep_their_line_wherever_landmarks_lie() -> None:

@@ -31,7 +31,7 @@ from mien.pipelines.photo import (
 )
 from mien.provenance import remember
 from mien.types import ByteImage, Face, FloatArray, InputError
-from mien.warping import tone
+from mien.warping import light, tone
 from mien.warping.matte import LIDS, LIPS, OUTER_LIPS, fill
 from mien.warping.shapes import moved
 from mien.warping.swap import swap as laid
@@ -240,7 +240,7 @@ def swapped(sitter: Sitter, identities: Sequence[Sitter], wanted: Wanted, keeps:
             "side: a picture of the person turned as in the photo serves better",
             stacklevel=3,
         )
-    whites = [tone.measure(one.image, one.face.landmarks).white.mean() for one in (sitter, identity)]
+    whites = [_white(one) for one in (sitter, identity)]
     if whites[0] > DIM * whites[1]:
         warnings.warn(
             f"the identity's picture is {whites[0] / whites[1]:.1f} times darker than the photo, whose light brings "
@@ -327,6 +327,13 @@ def _distance(sitter: Sitter, other: Sitter) -> float:
     return float(np.linalg.norm(sitter.face.pose[:2] - other.face.pose[:2])) + LIGHT * abs(
         sides[0] - sides[1]
     )
+
+
+def _white(sitter: Sitter) -> float:
+    """Luminance of the whites of the eyes, 0 to 255; as far as lids hide them, of what they would be at least."""
+    image, landmarks = sitter.image, sitter.face.landmarks
+    found, _ = light.white(image, landmarks)
+    return float((tone.measure(image, landmarks).white if found is None else found) @ light.LUMA)
 
 
 def _eyes(face: Face) -> float:

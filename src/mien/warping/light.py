@@ -16,7 +16,6 @@ from mien.warping import tone
 from mien.warping.matte import SURE, fill
 from mien.warping.steady import Steady
 
-ONE_HUE = 5.0  # grey levels (95th percentile) away from the hue of a toned photo
 OFFSET = 4.0  # grey levels: below, a ratio says nothing
 BROAD, FINE, EDGE = 0.4, 0.1, 0.06  # sigma of the smoothing, of the face's width
 DOUBT = 0.12  # log ratio away from its surroundings at which skin counts half
@@ -27,7 +26,10 @@ LIPS = 0.7  # share of the change from lips to lips in that of lips; the rest is
 LUMA = np.array([0.299, 0.587, 0.114])  # Rec. 601
 EYES = 0.4  # power of the change of brightness that eyes and teeth take on
 WHITES = 0.7  # share in it of how the whites of the eyes change
+SHADED = 0.75  # of the skin's light, below which whites lie in the shade of lids
+SKINNY = 0.5, 0.9  # of skin's ruddiness, from which whites are less sure, and at which they are skin
 DEEP = 0.3  # of the skin's luminance, below which a dark picture has specks
+DIM = 0.35  # of it, below which such a picture has no blue: its sensor's noise has
 BROWS = 0.7  # power of skin's gain that brows, where they are darker than it, do not take on
 GRAIN, EVEN = (
     0.8,
@@ -41,39 +43,6 @@ SOFT = 0.85  # of the lightest skin of a photo, from which what is lighter bends
 OTHER = 0.2  # log ratio from which on what a forehead shows is something else than skin
 TOOTH = 0.35  # share of the skin's hue in that of teeth
 MOST = 0.35  # log ratio by which the finer light may differ from the broad
-
-
-@dataclass(frozen=True)
-class Tint:
-    """The hue of a photo that has only one: RGB [256, 3] float32 of each grey value."""
-
-    table: FloatArray
-
-    def apply(self, grey: FloatArray) -> FloatArray:
-        """Grey values [h, w] 0 to 255 → RGB [h, w, 3]."""
-        low = np.clip(grey, 0, 254.999)
-        index = low.astype(np.int32)
-        share = (low - index)[..., None]
-        return self.table[index] * (1 - share) + self.table[index + 1] * share
-
-
-def tint(image: ByteImage) -> Tint | None:
-    """The one hue of a grey or toned photo [H, W, 3]; None for a photo in colours."""
-    step = max(1, max(image.shape[:2]) // 256)
-    sample = np.ascontiguousarray(image[::step, ::step])
-    flat = sample.reshape(-1, 3).astype(np.float32)
-    grey = cv2.cvtColor(sample, cv2.COLOR_RGB2GRAY).ravel()
-    count = np.bincount(grey, minlength=256).astype(np.float32)
-    if (np.ptp(flat, axis=1) == 0).all():
-        return Tint(np.repeat(np.arange(256, dtype=np.float32)[:, None], 3, 1))
-    away = flat - grey[:, None]
-    total = np.stack([np.bincount(grey, away[:, k], 256) for k in range(3)], 1)
-    # normalised convolution over grey values, with black and white at the ends
-    both = cv2.GaussianBlur(np.c_[total, count].astype(np.float32), (1, 0), 0, sigmaY=6.0)
-    table = both[:, :3] / (both[:, 3:] + 1e-3)
-    if float(np.quantile(np.abs(away - table[grey]), 0.95)) > ONE_HUE:
-        return None
-    return Tint(np.clip(table + np.arange(256, dtype=np.float32)[:, None], 0, 255))
 
 
 def smooth(values: FloatArray, weight: FloatArray, sigma: float) -> tuple[FloatArray, FloatArray]:
@@ -131,10 +100,8 @@ class Complexion:
     def flesh(self, picture: ByteImage) -> FloatArray:
         """[h, w] 0 to 1: how much of skin's colour there is, of which hair has little; shine is skin's too."""
         soft = cv2.GaussianBlur(picture.astype(np.float32), (0, 0), 1.0)
-        red, blue = soft[..., 0], soft[..., 2]
         shine = (soft @ LUMA.astype(np.float32) / max(self.luminance, 1.0) - 0.7) / 0.3
-        ruddy = (red - blue) / (red + blue + OFFSET) / max(self.ruddy, 0.02)
-        return np.clip(np.maximum(ruddy, np.minimum(shine, SHINE)), 0, 1)
+        return np.clip(np.maximum(self._ruddy(np.asarray(soft, np.float32)), np.minimum(shine, SHINE)), 0, 1)
 
     def calm(self, picture: ByteImage, sigma: float) -> ByteImage:
         """`picture` [h, w, 3] without the noise of its colours, `sigma` px wide, without grain, and without specks in
@@ -152,6 +119,8 @@ class Complexion:
             even = cv2.bilateralFilter(luma, 9, EVEN * grain, max(0.6 * sigma, 1.0))
             luma = cv2.addWeighted(luma, 1 - share, even, share, 0)
         soft = [cv2.GaussianBlur(part, (0, 0), max(sigma * share, 0.3)) for part in colours]
+        dark = share * np.clip(2 - fine / (DIM * self.luminance), 0, 1)  # black is no blue there
+        soft[1] = np.asarray(soft[1] - dark * np.maximum(soft[1].astype(np.float32) - 128, 0), np.uint8)
         return np.asarray(cv2.cvtColor(cv2.merge([luma, *soft]), cv2.COLOR_YCrCb2RGB), np.uint8)
 
     def apply(
@@ -163,11 +132,25 @@ class Complexion:
         hair = brows * np.clip((0.82 - even / max(self.luminance, 1.0)) / 0.3, 0, 1)  # black on any skin
         less = BROWS * max(float(np.log(self.bright)), 0.0) * hair
         gains = np.exp((self.tone[grey] - less)[..., None] + flesh[..., None] * self.hue)
-        for table, where in ((self.lips, lips), (np.tile(self.eyes, (256, 1)), eyes)):
+        for table, where in ((self.lips, lips), (None, eyes)):
             x, y, w, h = cv2.boundingRect((where > 0).astype(np.uint8))
             part = np.s_[y : y + h, x : x + w]
-            gains[part] += where[part][..., None] * (table[grey[part]] - gains[part])
+            own = self._of_eyes(picture[part]) if table is None else table[grey[part]]
+            gains[part] += where[part][..., None] * (own - gains[part])
         return _bounded(gains * picture)
+
+    def _of_eyes(self, picture: ByteImage) -> FloatArray:
+        """Gains [h, w, 3] of eyes and teeth. What is as warm as skin, as brown irises and the rims of lids are, takes
+        skin's change of hue: a camera that shows skin too red shows them too red as well."""
+        warm = np.clip(self._ruddy(picture.astype(np.float32)), 0, 1)[..., None]
+        light = np.log(self.eyes)
+        change = self.hue - (light - light @ LUMA.astype(np.float32))
+        return np.asarray(np.exp(light + warm * change), np.float32)
+
+    def _ruddy(self, picture: FloatArray) -> FloatArray:
+        """[h, w]: how ruddy a picture 0 to 255 is, skin 1, grey 0."""
+        red, blue = picture[..., 0], picture[..., 2]
+        return np.asarray((red - blue) / (red + blue + OFFSET) / max(self.ruddy, 0.02), np.float32)
 
 
 def complexion(
@@ -211,13 +194,30 @@ def complexion(
 def _eyes(front: ByteImage, back: ByteImage, landmarks: FloatArray | None, bright: float) -> FloatArray:
     """Gains [3] of eyes whose skin gets `bright` times as light."""
     guess = EYES * np.log(bright)
-    whites = [None if landmarks is None else tone.sclera(picture, landmarks) for picture in (front, back)]
-    if whites[0] is None or whites[1] is None:
+    whites = [(None, 0.0) if landmarks is None else white(picture, landmarks) for picture in (front, back)]
+    (own, sure), (goal, sure_too) = whites
+    if own is None or goal is None:
         return np.full(3, np.exp(guess), np.float32)
-    change = np.log((whites[1] + OFFSET) / (whites[0] + OFFSET))
+    change = np.log((goal + OFFSET) / (own + OFFSET))
     light = float(change @ LUMA)
     seen = WHITES * light + (1 - WHITES) * guess
-    return np.exp(np.clip(seen, -1, 1) + np.clip(change - light, -0.25, 0.25)).astype(np.float32)
+    hue = min(sure, sure_too) * np.clip(change - light, -0.25, 0.25)
+    return np.exp(np.clip(seen, -1, 1) + hue).astype(np.float32)
+
+
+def white(picture: ByteImage, landmarks: FloatArray) -> tuple[FloatArray | None, float]:
+    """RGB [3] 0 to 255 of the whites of the eyes of a face with `landmarks` [478, 3] px in `picture` [h, w, 3], None
+    behind lids; how far their hue is the light's, 0 to 1. Narrow eyes show lids and lashes in their place: what is
+    darker than the cheeks lies in their shade, and what is as ruddy is skin."""
+    found = tone.sclera(picture, landmarks)
+    cheeks = picture[fill(picture.shape, landmarks, *SURE[1:]) > 0]
+    if found is None or not len(cheeks):
+        return found, 1.0
+    skin = np.median(cheeks, 0)
+    own, usual = ((c[0] - c[2]) / (c[0] + c[2] + OFFSET) for c in (found, skin))
+    sure = float(np.clip((SKINNY[1] - own / max(usual, 0.02)) / (SKINNY[1] - SKINNY[0]), 0, 1))
+    least = SHADED * float(skin @ LUMA) / max(float(found @ LUMA), 1.0)
+    return found * max(least, 1.0), sure
 
 
 def _quantiles(picture: ByteImage, where: FloatArray) -> FloatArray:
@@ -376,9 +376,10 @@ def resemble(front: FloatArray, back: ByteImage, landmarks: FloatArray, steady: 
         noise = np.sqrt(max(goal.noise**2 - own.noise**2, 0.0))
         if own.blur > goal.blur + 0.1:
             sigma = own.blur
-            front = front + min(own.blur / goal.blur - 1, 1.0) * (
-                front - cv2.GaussianBlur(front, (0, 0), sigma)
-            )
+            fine = front - cv2.GaussianBlur(front, (0, 0), sigma)
+            beside = np.ones((2 * int(np.ceil(sigma)) + 1,) * 2, np.uint8)  # no lighter or darker rims
+            low, high = cv2.erode(front, beside), cv2.dilate(front, beside)
+            front = np.clip(front + min(own.blur / goal.blur - 1, 1.0) * fine, low, high)
     if noise > 0.5:
         height, width = front.shape[:2]
         front = front + (min(noise, 6.0) * tone.pattern(height, width))[..., None]

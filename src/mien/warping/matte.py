@@ -40,6 +40,10 @@ SIDES = (  # of the cheeks, before the ears
     (143, 127, 234, 93, 132, 58, 213, 147, 123, 116),
     (372, 356, 454, 323, 361, 288, 433, 376, 352, 345),
 )
+JAWS = (  # below them, as far as the chin
+    (58, 172, 136, 150, 149, 176, 148, 208, 32, 211, 210, 214, 192, 213),
+    (288, 397, 365, 379, 378, 400, 377, 428, 262, 431, 430, 434, 416, 433),
+)
 CHIN = (83, 18, 313, 421, 428, 199, 208, 201)  # clear of its outline
 CHIN_BELOW = (201, 421, 396, 175, 171)
 # times the texture of the cheeks, from which a chin is bearded, a white one, one that is darker below
@@ -64,10 +68,11 @@ def fill(
     return mask
 
 
-def shown(image: ByteImage, landmarks: FloatArray) -> ByteImage:
+def shown(image: ByteImage, landmarks: FloatArray, beard: FloatArray) -> ByteImage:
     """[h, w] uint8: 1 where the face shows within its oval, of a small picture (a face about 140 px wide).
 
-    `landmarks` [478, 3] px.
+    `landmarks` [478, 3] px. beard: [h, w] 0 to 1, where it is: see `bearded`. What has neither skin's colour nor is one
+    may be long hair or a collar before the jaw.
     """
     shape = image.shape
     wide = float(np.linalg.norm(landmarks[234, :2] - landmarks[454, :2]))
@@ -80,7 +85,8 @@ def shown(image: ByteImage, landmarks: FloatArray) -> ByteImage:
     centre = np.median(skin, 0)
     spread = np.maximum(1.48 * np.median(np.abs(skin - centre), 0), [16.0, 4.0, 4.0])
     unlike = (((lab - centre) / spread) ** 2).sum(2) > 8.0
-    own = (sure | fill(shape, landmarks, BEARD) | fill(shape, landmarks, *LIDS, OUTER_LIPS)) > 0
+    jaw = fill(shape, landmarks, BEARD) & (flesh(image, landmarks) | (beard > 0.3))
+    own = (sure | jaw | fill(shape, landmarks, *LIDS, OUTER_LIPS)) > 0
     state = np.where(unlike, cv2.GC_PR_BGD, cv2.GC_PR_FGD).astype(np.uint8)
     near = cv2.dilate(oval, np.ones((3, 3), np.uint8), iterations=max(1, int(0.02 * wide))) > 0
     state[unlike & ~near] = cv2.GC_BGD
@@ -187,10 +193,10 @@ def throat(shape: tuple[int, ...], landmarks: FloatArray) -> ByteImage:
 
 
 def rim(shape: tuple[int, ...], landmarks: FloatArray) -> ByteImage:
-    """[h, w] uint8: 1 on forehead, temples and the sides of the cheeks, without the brows: where hair falls."""
+    """[h, w] uint8: 1 on forehead, temples, the sides of the cheeks and jaws, without the brows: where hair falls."""
     top = OVAL.index(127)  # from there over the top to 356
     forehead = (*OVAL[top:], *OVAL[:8], 372, 383, 300, 293, 334, 296, 336, 9, 107, 66, 105, 63, 70, 156, 143)
-    return fill(shape, landmarks, forehead, *SIDES) & (1 - fill(shape, landmarks, *BROWS, grow=1.15))
+    return fill(shape, landmarks, forehead, *SIDES, *JAWS) & (1 - fill(shape, landmarks, *BROWS, grow=1.15))
 
 
 def refine(

@@ -22,11 +22,13 @@ from mien.warping.motion import Motion, carry, motion, sample
 from mien.warping.shapes import similarity_3d
 from mien.warping.steady import Steady
 from mien.warping.symmetry import SMALL, completed
+from mien.warping.tint import Tint, tint
 
 FOREHEAD = 0.3  # share of the new face's shape that the top of the forehead gets: the hair stays
 CALM = 0.02  # reach of the noise of colours, of the face's width
 BROW = 0.7  # of a brow, below which the identity's is hidden: the photo keeps both, for two people's look odd
 CHEEK = 0.6, 0.8  # of the skin's light, from which the side of a cheek is one
+STRAND = 0.02  # of the face's width: how far hair and the like reach beyond where they look like it
 SEAM = 0.055  # width of the passage from one to the other, of the face's width
 SHAVEN = 0.11  # the same on a throat whose beard goes
 
@@ -79,7 +81,7 @@ def swap(
         bare *= 1 - _carried(lacks, from_theirs)
     bare *= 1 - _beyond(identity, from_theirs)
     x0, y0, x1, y1 = moving.box
-    hue = steady.once("hue", lambda: light.tint(image[y0:y1, x0:x1]))
+    hue = steady.once("hue", lambda: tint(image[y0:y1, x0:x1]))
     face = blended(face, back, target - [x0, y0, 0], hue, bare, steady)
     result = np.array(image)
     result[y0:y1, x0:x1] = face
@@ -108,7 +110,7 @@ def blended(
     front: ByteImage,
     back: ByteImage,
     landmarks: FloatArray,
-    hue: light.Tint | None,
+    hue: Tint | None,
     bare: FloatArray,
     steady: Steady,
 ) -> ByteImage:
@@ -202,9 +204,12 @@ def _seen(
     wide = float(np.linalg.norm(points[234, :2] - points[454, :2]))
     oval = matte.fill(back.shape, points, OVAL)
     sides = ("front", front), ("back", back)
-    faces = [steady.layer(f"{name} shows", partial(matte.shown, p, points)) for name, p in sides]
-    shows = [(face > 0.5).astype(np.uint8) & oval for face in faces]
     hair = [steady.layer(f"{name} beard", partial(matte.bearded, p, points)) for name, p in sides]
+    faces = [
+        steady.layer(f"{name} shows", partial(matte.shown, p, points, own))
+        for (name, p), own in zip(sides, hair, strict=True)
+    ]
+    shows = [(face > 0.5).astype(np.uint8) & oval for face in faces]
     if bare is not None:  # hands and microphones have texture, too
         hair = [beard * (bare > 0.5) for beard in hair]
     area, lacks = oval, np.zeros_like(oval)
@@ -271,12 +276,14 @@ def _lit(seen: _Seen, back: ByteImage, points: FloatArray, steady: Steady) -> _P
     # Hair, a hat or a shadow of the identity's: where the photo has a forehead or a cheek to show, it keeps that.
     unlike = steady.layer("unlike", lambda: 1 - light.agreement(lit * np.exp(gains), back))
     rim = matte.rim(shape, points) * (1 - seen.hair)
-    # A cheek may lie in another light than the photo's: what is no darker than one is no hair.
+    # A cheek may lie in another light than the photo's: flesh that is no darker than one is no hair.
     own = cv2.cvtColor(calm, cv2.COLOR_RGB2GRAY).astype(np.float32) / max(skins.luminance, 1.0)
-    rim *= 1 - matte.fill(shape, points, *matte.SIDES) * np.clip(
-        (own - CHEEK[0]) / (CHEEK[1] - CHEEK[0]), 0, 1
+    rim *= 1 - matte.fill(shape, points, *matte.SIDES, *matte.JAWS) * np.minimum(
+        flesh, np.clip((own - CHEEK[0]) / (CHEEK[1] - CHEEK[0]), 0, 1)
     )
-    other = soft(rim) * unlike
+    size = 2 * round(STRAND * wide) + 1  # at its edge it is not so unlike
+    strange = cv2.dilate(rim * unlike, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size)))
+    other = soft(np.asarray(strange, np.float32)) * (1 - seen.hair)
     grey = gains.mean(2, keepdims=True)  # the hue of light shows on flesh; hair and eyes keep theirs
     gains = grey + (np.maximum(flesh, lips) * (1 - eyes))[..., None] * (gains - grey)
     return _Plan(skins, cover * (1 - other), soft(lips), soft(eyes), flesh, brows, gains)
