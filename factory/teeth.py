@@ -169,7 +169,7 @@ def outline(arch: np.ndarray, tooth: int, lower: bool = True) -> np.ndarray:
     t = np.linspace(-1, 1, 41)
     base = a + (b - a) * (t[:, None] + 1) / 2
     if lower:  # the notches between the edges, which averaging fills
-        base[:, 1] -= np.interp(np.abs(t), [0.5, 1], [0, 5.0 if tooth in (3, 4) else 7.0])
+        base[:, 1] -= np.interp(np.abs(t), [0.5, 1], [0, 6.0 if tooth in (3, 4) else 9.0])
     return np.c_[base[:, 0], base[:, 1] + (peak[1] - base[:, 1]) * (1 - np.abs(t) ** power) ** (1 / power)]
 
 

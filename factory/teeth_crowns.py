@@ -7,19 +7,24 @@ import numpy as np
 
 from factory.teeth_arch import HEIGHT, WIDTH
 
-NECK = np.array([1.0, 0.985, 0.955])  # dentine shows through
-TIP = np.array([0.96, 0.965, 0.975])  # there is no dentine behind
-CANINE = np.array([1.0, 0.988, 0.965])
+NECK = np.array([1.0, 0.99, 0.965])  # dentine shows through
+TIP = np.array([0.95, 0.96, 0.975])  # there is no dentine behind
+CANINE = np.array([1.0, 0.994, 0.98])
+# of the glints on a crown: sd of their places, of their lengths' and strengths' logarithms
+ASTRAY, LONGER, STRONGER = 0.07, 0.3, 0.4
 
 
 def model_crowns(enamel: np.ndarray, arch: np.ndarray) -> np.ndarray:
     """What averaging took from `enamel` [HEIGHT, WIDTH, 3]: crowns that are round, warm at the neck and translucent at
-    the edge, and wet: light along the ridges at both sides of each."""
+    the edge, and wet: glints along the ridges at both sides of each, no two alike."""
     rows, columns = np.mgrid[0:HEIGHT, 0:WIDTH].astype(np.float32)
-    rough = np.random.default_rng(5).standard_normal((HEIGHT, WIDTH)).astype(np.float32)
-    rough = cv2.GaussianBlur(0.5 * (rough + rough[:, ::-1]), (0, 0), sigmaX=1.6, sigmaY=5.0)
-    rough = np.clip(1 + 0.6 * rough / rough.std(), 0, 2)
-    out = enamel.copy()
+    rng = np.random.default_rng(5)
+    rough = cv2.GaussianBlur(
+        rng.standard_normal((HEIGHT, WIDTH)).astype(np.float32), (0, 0), sigmaX=2.5, sigmaY=4.0
+    )
+    rough = np.clip(1 + 0.7 * rough / rough.std(), 0, 2.2)
+    cloudy = cv2.GaussianBlur(rng.standard_normal((HEIGHT, WIDTH)).astype(np.float32), (0, 0), sigmaX=7, sigmaY=14)
+    out = enamel * (1 + 0.014 * cloudy / cloudy.std())[..., None]
     for k in range(8):
         (xt, yt), (xb, yb) = 0.5 * (arch[k] + arch[k + 1]), 0.5 * (arch[9 + k] + arch[10 + k])
         half = 0.5 * (arch[10 + k, 0] - arch[9 + k, 0])
@@ -28,17 +33,20 @@ def model_crowns(enamel: np.ndarray, arch: np.ndarray) -> np.ndarray:
         down = (rows - top) / (bottom - top)  # 0 at the gum, 1 at the edge
         mine = np.clip((1.02 - np.abs(across)) * half / 2, 0, 1)[..., None]
         gain = np.ones((HEIGHT, WIDTH, 3)) if k in (2, 3, 4, 5) else np.tile(CANINE, (HEIGHT, WIDTH, 1))
-        gain *= (1 - 0.12 * np.clip((np.abs(across) - 0.45) / 0.55, 0, 1) ** 2)[..., None]
-        gain *= NECK ** np.clip(1 - down / 0.5, 0, 1)[..., None]
-        gain *= TIP ** np.clip((down - 0.78) / 0.17, 0, 1)[..., None]
+        gain *= (1 - 0.1 * np.clip((np.abs(across) - 0.5) / 0.5, 0, 1) ** 2)[..., None]
+        gain *= NECK ** np.clip(1 - down / 0.35, 0, 1)[..., None]
+        gain *= TIP ** np.clip((down - 0.76) / 0.19, 0, 1)[..., None]
         out *= 1 + mine * (gain - 1)
         inner = np.sign(3.5 - k)  # towards the middle line
-        ridges = ((0.5, 34.0), (-0.52, 26.0)) if k in (3, 4) else ((0.36, 34.0),)
+        ridges = ((0.5, 36.0), (-0.52, 24.0)) if k in (3, 4) else ((0.3, 36.0),)
         for at, strength in ridges:
+            at, tall = at + ASTRAY * rng.standard_normal(), 0.36 + ASTRAY * rng.standard_normal()
+            long = 0.13 * np.exp(LONGER * rng.standard_normal())
+            strength *= np.exp(STRONGER * rng.standard_normal() - STRONGER**2 / 2)
             slant = (across - inner * (at + 0.1 * (0.4 - down))) * half
-            shine = np.exp(-((slant / (0.09 * half + 1.2)) ** 2) - ((down - 0.4) / 0.2) ** 2) * rough
-            soft = np.exp(-((slant / (0.3 * half)) ** 2) - ((down - 0.45) / 0.3) ** 2)
-            out += (mine[..., 0] * (strength * shine + 10 * soft))[..., None]
+            shine = np.exp(-((slant / (0.08 * half + 1.2)) ** 2) - ((down - tall) / long) ** 2) * rough
+            soft = np.exp(-((slant / (0.35 * half)) ** 2) - ((down - 0.45) / 0.35) ** 2)
+            out += (mine[..., 0] * (strength * shine + 4 * soft))[..., None]
     return out
 
 
@@ -77,6 +85,7 @@ def parted(atlas: np.ndarray, lines: list[tuple[float, float, float, float]]) ->
         off = columns - x0 - (x1 - x0) * down
         ends = np.clip(down / 0.2 + 0.3, 0, 1) * np.clip((1.1 - down) / 0.1, 0, 1)
         wide = 1.5 + 1.6 * np.clip((down - 0.6) / 0.4, 0, 1) ** 2  # towards their edge they leave each other
+        ends = ends * (0.5 + 0.5 * np.clip((down - 0.6) / 0.4, 0, 1) ** 2)
         dark = np.maximum(dark, ends * np.exp(-((off / wide) ** 2) / 2))
     enamel = 1 - atlas[..., 4:] / 255.0
     out = atlas.astype(np.float64)

@@ -24,6 +24,7 @@ from mien.warping.teeth import (
 
 BACK = 26.0  # units from the middle of the lower teeth to those that are never seen
 STRIP = 1.0, 6.5  # units between lips, a strip and a row of teeth
+CORNER = 0.3  # light on the flesh of a mouth's corners ÷ on its lips
 _CAVITY = np.array([46.0, 18.0, 17.0], np.float32)  # RGB in a studio's light
 _PALATE = np.array([84.0, 40.0, 38.0], np.float32)
 _CHEEK = np.array([1.0, 0.84, 0.8], np.float32)  # against the lips
@@ -95,7 +96,17 @@ def drawn(view: View, where: Pose, teeth: Teeth, jaw: float, colour: tone.Tone) 
     foot = 1 - 0.4 * np.exp(-view.from_lower / 0.7)  # the lip's own shade
     picture = _over(picture, lower, colour, light * behind * foot * (1 - 0.72 * smooth(aside, 0.15, 0.75)))
     picture = _lip(picture, x2, view, jaw, colour, side)
-    return _over(picture, upper, colour, light)
+    return _corners(_over(picture, upper, colour, light), view, colour, side)
+
+
+def _corners(picture: FloatArray, view: View, colour: tone.Tone, side: FloatArray) -> FloatArray:
+    """The lips' flesh that closes the corners: no light gets behind it, and it is not black."""
+    aside = np.abs(view.along)
+    deep = np.minimum(view.from_upper, view.from_lower)
+    light = side * (CORNER + 0.25 * np.exp(-deep / 0.7))
+    flesh = colour.lip * (colour.lip / max(float(colour.lip.mean()), 1.0)) ** (0.2 * colour.chroma)
+    cover = (0.85 * smooth(aside, 0.72, 1.0))[..., None]
+    return np.asarray(picture + cover * (light[..., None] * flesh - picture), np.float32)
 
 
 def _lip(

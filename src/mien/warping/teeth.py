@@ -24,7 +24,7 @@ PX = 10.0  # atlas pixels a unit
 ATLAS_GRID = 10.0  # atlas pixels between the nodes of its displacements
 HALF, ABOVE, BELOW = 32.0, 22.0, 3.0  # where the biting edge lies in the atlas, in units
 DEPTH, HINGE = 2.5, 85.0  # z of the upper incisors; from the lower ones to the jaw's joints
-UNEVEN = 0.35  # units that a tooth stands higher or lower than its like, at most
+UNEVEN = 0.45  # units that a tooth stands higher or lower than its like, at most
 CROWN = 10.3  # height of the upper central incisors
 OVERBITE = 2.5  # the lower edge above the upper one, jaw shut
 # Mean place of the central biting edge, of the lips' closing line and of the chin over eleven people, mouth shut,
