@@ -23,7 +23,9 @@ def model_crowns(enamel: np.ndarray, arch: np.ndarray) -> np.ndarray:
         rng.standard_normal((HEIGHT, WIDTH)).astype(np.float32), (0, 0), sigmaX=2.5, sigmaY=4.0
     )
     rough = np.clip(1 + 0.7 * rough / rough.std(), 0, 2.2)
-    cloudy = cv2.GaussianBlur(rng.standard_normal((HEIGHT, WIDTH)).astype(np.float32), (0, 0), sigmaX=7, sigmaY=14)
+    cloudy = cv2.GaussianBlur(
+        rng.standard_normal((HEIGHT, WIDTH)).astype(np.float32), (0, 0), sigmaX=7, sigmaY=14
+    )
     out = enamel * (1 + 0.014 * cloudy / cloudy.std())[..., None]
     for k in range(8):
         (xt, yt), (xb, yb) = 0.5 * (arch[k] + arch[k + 1]), 0.5 * (arch[9 + k] + arch[10 + k])

@@ -40,6 +40,7 @@ GUM = 1.2  # units of gum above the upper teeth that a mouth shows at most
 # fades and has gone (a smile keeps its corners' creases); and units that they are apart in the photo from which there
 # is less of it, and none.
 LINE, CREASE = (0.9, (1.0, 5.0), (0.8, 2.5)), (1.7, (6.0, 14.0), (8.0, 16.0))
+TURN = 0.6  # units over which lips turn in, sigma
 AROUND = 6.0  # units round lips that stay, within which what is round them may change
 GAPING = (
     8.0,
@@ -92,7 +93,7 @@ def opening(view: View, roll: float, web: float = 1.0) -> FloatArray:
         cv2.GaussianBlur(view.mask, (0, 0), max(units * view.unit, 0.5)).astype(np.float32) / 255
         for units in (0.35, 1.5)
     )
-    inside = smooth(edge, 0.25, 0.8) * (1 - sides * (1 - smooth(round_off, 0.4, 0.85)))
+    inside = smooth(edge, 0.2, 0.85) * (1 - sides * (1 - smooth(round_off, 0.4, 0.85)))
     rolled = 0.25 + 0.75 * smooth(view.from_lower, 0.0, max(roll, 1.8 / view.unit))
     return np.asarray(inside * rolled, np.float32)
 
@@ -243,6 +244,7 @@ class Mouth:
             picture = picture + np.float32(closing) * (0.5 * self.colour.lip - picture)
             further = np.maximum(further, smooth(self.apart - view.gap, 0.5, 2.0))
         alpha: FloatArray = (opening(view, self.roll, self.web) * further).astype(np.float32)
+        picture, alpha = self._turned_in(picture, alpha, view, further)
         own = sharp**2 + (_LIP_BLUR * scale) ** 2
         edge = np.sqrt(max(self.colour.blur**2 - own, 0.0)) * fine
         if edge > 0.3:  # lips end as softly as the photo's edges
@@ -254,6 +256,17 @@ class Mouth:
             for part in (picture, alpha)
         )
         return Layer(colour, cover, view.left // fine, view.top // fine)
+
+    def _turned_in(
+        self, picture: FloatArray, alpha: FloatArray, view: View, share: FloatArray
+    ) -> tuple[FloatArray, FloatArray]:
+        """Colours and alpha with the shade in which lips turn in, most of it on the upper one."""
+        near = cv2.GaussianBlur(view.mask, (0, 0), max(TURN * view.unit, 0.5)).astype(np.float32) / 255
+        lower = smooth(view.from_upper - view.from_lower, -0.5, 0.5)
+        shade = share * (0.5 - 0.3 * lower) * smooth(near, 0.15, 0.6) * (1 - alpha)
+        both = alpha + shade
+        mix = (shade / np.maximum(both, 1e-4))[..., None]
+        return picture + mix * (0.42 * self.colour.lip - picture), np.asarray(both, np.float32)
 
     def _line(self, target: FloatArray, unit: float) -> Layer:
         """The dark line between lips that were open in the photo and are shut at `target`; `unit`: px a unit.

@@ -25,10 +25,10 @@ from mien.warping.teeth import (
 BACK = 26.0  # units from the middle of the lower teeth to those that are never seen
 STRIP = 1.0, 6.5  # units between lips, a strip and a row of teeth
 CORNER = 0.3  # light on the flesh of a mouth's corners ÷ on its lips
-_CAVITY = np.array([46.0, 18.0, 17.0], np.float32)  # RGB in a studio's light
-_PALATE = np.array([84.0, 40.0, 38.0], np.float32)
+_CAVITY = np.array([66.0, 39.0, 36.0], np.float32)  # RGB in a studio's light
+_PALATE = np.array([112.0, 68.0, 64.0], np.float32)
 _CHEEK = np.array([1.0, 0.84, 0.8], np.float32)  # against the lips
-_TONGUE = np.array([172.0, 100.0, 98.0], np.float32)
+_TONGUE = np.array([160.0, 103.0, 101.0], np.float32)
 
 
 def corner_shade(view: View) -> FloatArray:
@@ -91,10 +91,10 @@ def drawn(view: View, where: Pose, teeth: Teeth, jaw: float, colour: tone.Tone) 
     picture = _tongue(picture, x2 - teeth.x, y2, edge, jaw, colour, deep * (1 - 0.5 * cast), lot)
     behind = 0.94 - (0.3 + 0.2 * float(np.exp(-jaw / 5))) * cast
     aside = np.abs(x2 - np.float32(teeth.x)) / np.float32(BACK)
-    sides = 1 - smooth(aside, 0.8, 1.0)  # the cheeks cover the back ones, and keep the light from them before
+    sides = 1 - smooth(aside, 0.6, 0.9)  # the cheeks cover the back ones, and keep the light from them before
     lower = lower[0] * sides[..., None], lower[1] * sides
     foot = 1 - 0.4 * np.exp(-view.from_lower / 0.7)  # the lip's own shade
-    picture = _over(picture, lower, colour, light * behind * foot * (1 - 0.72 * smooth(aside, 0.15, 0.75)))
+    picture = _over(picture, lower, colour, light * behind * foot * (1 - 0.6 * smooth(aside, 0.2, 0.8)))
     picture = _lip(picture, x2, view, jaw, colour, side)
     return _corners(_over(picture, upper, colour, light), view, colour, side)
 
@@ -142,7 +142,10 @@ def _cavity(view: View, colour: tone.Tone, jaw: float, lot: FloatArray) -> Float
     high = (view.from_upper / max(0.5 * view.gap, 1.0) - 0.75) / 0.7
     throat = np.exp(-((view.along / 0.5) ** 2) - high**2)
     light = 0.62 + 0.5 * smooth(aside, 0.35, 0.95) - (0.28 + 0.1 * float(lot[1])) * wide * throat
-    light = light * (1 + 0.07 * _bumps(16 * view.along + 5 * lot[2], view.from_upper, 3.0))
+    light = light * (1 + 0.1 * _bumps(16 * view.along + 5 * lot[2], view.from_upper, 3.0))
+    # the uvula, which hangs before the throat
+    hangs = np.exp(-((view.along * view.width / 3.0) ** 2)) * (1 - smooth(high, -0.15, 0.25))
+    light = light + 0.22 * wide * hangs * smooth(view.from_upper, 3.0, 7.0)
     palate = wide * np.exp(-view.from_upper / 4.0)[..., None]
     flesh = colour.flesh * colour.ruddy * colour.apply(_CAVITY + 0.4 * palate * (_PALATE - _CAVITY))
     dark = flesh * light[..., None]
@@ -198,7 +201,7 @@ def _tongue(
     if strength <= 0:
         return picture
     tall, lean, groove, rough = (float(value) for value in lot[3:7])
-    height = (3.5 + 0.72 * jaw) * (1 + 0.22 * tall)
+    height = (3.5 + 0.8 * jaw) * (1 + 0.22 * tall)
     v = (edge + 1.5 - y) / height  # 0 at the teeth's edge, 1 at its top
     bumps, fine = _bumps(x + 9 * rough, y, 2.4), _bumps(x + 5 * lean, y, 0.55)
     x = x - 1.5 * lean * np.clip(v, 0, 1)
@@ -211,7 +214,7 @@ def _tongue(
     )
     shade = (
         (0.35 + 0.65 * smooth(v, -0.12, 0.3))  # its tip turns down behind the teeth
-        * (1 - 0.82 * smooth(v, 0.3, 1.0))  # and its back away from the light
+        * (1 - 0.66 * smooth(v, 0.3, 1.0))  # and its back away from the light
         * (0.3 + 0.7 * smooth(round_off, 0.0, 0.75))
         * (1 - valley * smooth(v, 0.08, 0.35))
         * (1 + 0.05 * bumps + 0.035 * fine)

@@ -26,6 +26,7 @@ HALF, ABOVE, BELOW = 32.0, 22.0, 3.0  # where the biting edge lies in the atlas,
 DEPTH, HINGE = 2.5, 85.0  # z of the upper incisors; from the lower ones to the jaw's joints
 UNEVEN = 0.45  # units that a tooth stands higher or lower than its like, at most
 CROWN = 10.3  # height of the upper central incisors
+MARGIN = 1.0  # units round an open mouth that its view shows
 OVERBITE = 2.5  # the lower edge above the upper one, jaw shut
 # Mean place of the central biting edge, of the lips' closing line and of the chin over eleven people, mouth shut,
 # in units. The edge follows the chin, and the line a little: 0.8 units remain (left out one by one).
@@ -237,8 +238,9 @@ def view_of(target: FloatArray, shape: tuple[int, ...], where: Pose, fine: int =
     unit = where.scale
     outline = np.concatenate([upper, lower[::-1]])
     down, gap = downward(target), lip_gap(target, unit)
-    low = fine * np.floor(outline.min(0) / fine - 2).astype(int).clip(0)
-    high = np.minimum(fine * np.ceil(outline.max(0) / fine + 2).astype(int), [shape[1], shape[0]])
+    beyond = 2 + MARGIN * unit / fine
+    low = fine * np.floor(outline.min(0) / fine - beyond).astype(int).clip(0)
+    high = np.minimum(fine * np.ceil(outline.max(0) / fine + beyond).astype(int), [shape[1], shape[0]])
     if gap < 0.4 or abs(where.turn[2, 2]) < 0.3 or (high - low).min() < 3:
         return None
     left, top = (int(v) for v in low)

@@ -18,11 +18,12 @@ _CHEEKS = ((50, 205, 36, 101), (280, 425, 266, 330))  # picture's left, right
 # Over 29 smiles of one studio: log enamel - log sclera has an sd of 0.135, less skin of 0.23; teeth alone 0.12.
 _SCLERA_SHARE, _ENAMEL_GAIN = 0.85, 1.06
 _SHRINK, _USUAL = 0.15, 172.0  # grey level of a usual photo's enamel, and how far a guess is drawn to it
-# Enamel against the atlas, and how much less blue it is the warmer the light: by 27 of those smiles and 40 small
+# Enamel against the atlas, and how much less blue it is the redder the light: by 27 of those smiles and 40 small
 # portraits, which log blue ÷ green leaves with an sd of 0.03.
-_WARM, _YELLOWER = np.array([0.992, 1.003, 0.997], np.float32), 0.6
+_WARM, _YELLOWER = np.array([0.992, 1.003, 0.997], np.float32), 0.7
 _MOST_CAST = 0.09  # of a light: orange teeth are believed in none
 _VEINS = 0.045  # log of the green that eyes' whites and skin lack by themselves in small portraits
+_MAGENTA = 0.06  # green that a light lacks, at most
 _CAST_DOUBT = 0.04  # sd of a cast told from an eye's white
 _SCLERA_CAST, _SKIN_CAST = np.array([1.049, 0.978, 0.973]), np.array([1.2, 0.95, 0.85])  # theirs, mean 1
 
@@ -140,8 +141,9 @@ def measure(image: ByteImage, landmarks: FloatArray) -> Tone:
         off[1] *= 0.5  # lights differ in warmth: what looks magenta is lids and veins as often
         cast = 1 + _MOST_CAST * np.tanh(0.7 * off / _MOST_CAST)
         less = min(_less_green(white / _SCLERA_CAST), _less_green(skin / _SKIN_CAST))
-        cast[1] *= 1 - share * min(2 * max(less - _VEINS, 0.0), _MOST_CAST)  # unless both are
-        hue = _WARM * np.float32([1, 1, (cast[2] / cast[0]) ** _YELLOWER])
+        cast[1] *= 1 - share * min(2 * max(less - _VEINS, 0.0), _MAGENTA)  # unless both are
+        redness = float(cast[0] / np.sqrt(cast[1] * cast[2]))
+        hue = _WARM * np.array([1, 1, max(redness, 1.0) ** -_YELLOWER], np.float32)
         red = float(np.clip(skin[0] / light / cast[0] / _SKIN_CAST[0], 0.8, 1.25)) ** 0.7
 
     exposure = enamel / 176
