@@ -22,9 +22,9 @@ from mien.warping.eyes import Known
 from mien.warping.lips import downward, edges, lip_gap, off_teeth, on_line
 from mien.warping.mesh import OUTER_LOWER_LIP, OUTER_UPPER_LIP
 from mien.warping.mouth_drawn import drawn
-from mien.warping.mouth_shown import Shown, borrowed, farther, shown, uncovered
+from mien.warping.mouth_shown import Shown, borrowed, farther, gum_shown, shown, uncovered
 from mien.warping.parting import smoothed, unlined
-from mien.warping.teeth import CROWN, JAW, Teeth, View, jaw_drop, locate_teeth, pose, smooth, view_of
+from mien.warping.teeth import JAW, Teeth, View, jaw_drop, locate_teeth, pose, smooth, view_of
 
 THINNEST = 1.5  # px between closing lips that show more than a line
 SMILING = 15.0  # units of the upper teeth that a frame shows of which whole ones are taken, in a film
@@ -230,7 +230,9 @@ class Mouth:
             if self.source.fit < SURE and self.teeth is None:  # two rows that pass for one would come apart
                 whole *= 1 - float(smooth(farther(view, jaw, self.source), 1.0, 2.0))
         # a lip that lifts high shows little gum: the place of teeth that are not seen is a guess
-        gum = place.edge - CROWN * place.size - float(head[13, 1])
+        gum = gum_shown(head, place)
+        if self.source is not None:  # and seen ones whose gum comes to light are not what they passed for
+            whole *= 1 - float(smooth(gum - max(GUM, self.source.gum), 1.5, 3.5))
         place = replace(place, edge=place.edge - (1 - whole) * max(gum - GUM, 0.0))
         picture = drawn(view, where, place, jaw, self.colour)
         sharp = float(np.hypot(_ATLAS_BLUR * scale, BOX * (fine > 1)))

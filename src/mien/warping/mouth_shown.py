@@ -39,8 +39,8 @@ class Shown:
         draw into; how much of each pixel is inside of the lips; the same well off the lower lip, a part of which
         landmarks hold for the mouth's inside; the lips' shade on it. where: the head's pose, in the
         crop's pixels. teeth: where its teeth are. jaw: how far the jaw has dropped. enamel, hue: brightness
-        and RGB [3] of its teeth ÷ of drawn ones. tall: how much of its upper teeth it shows, gap: between its
-        lips, in units. fit: how well drawn teeth agree with these, a correlation.
+        and RGB [3] of its teeth ÷ of drawn ones. tall, gum: how much of its upper teeth and of the gum above them it
+        shows, gap: between its lips, in units. fit: how well drawn teeth agree with these, a correlation.
     """
 
     image: FloatArray
@@ -54,6 +54,7 @@ class Shown:
     hue: FloatArray
     tall: float
     gap: float
+    gum: float
     fit: float
 
 
@@ -104,8 +105,9 @@ def shown(image: ByteImage, landmarks: FloatArray, colour: tone.Tone) -> Shown |
         lip = smooth((_red(crop) - reds[0]) / (reds[1] - reds[0]), 0.25, 0.5)
         clear = clear * (1 - lip * (1 - smooth(view.from_lower, 3.0, 5.0)))
     crop = np.ascontiguousarray(crop)
+    gum = gum_shown(where.head(landmarks), teeth)
     return Shown(
-        crop, mask, clear, lip_shade(view), here, teeth, jaw, min(enamel, 1.6), hue, tall, view.gap, fit
+        crop, mask, clear, lip_shade(view), here, teeth, jaw, min(enamel, 1.6), hue, tall, view.gap, gum, fit
     )
 
 
@@ -119,6 +121,12 @@ def uncovered(head: FloatArray, teeth: Teeth) -> float:
     """How much of the upper teeth lips leave to be seen, in units; `head`: landmarks [478, 3] in head coordinates."""
     top = max(float(head[13, 1]), teeth.edge - CROWN * teeth.size)
     return max(min(float(head[14, 1]), teeth.edge) - top, 0.0)
+
+
+def gum_shown(head: FloatArray, teeth: Teeth) -> float:
+    """How much gum above the upper teeth the lip leaves to be seen, in units, less than 0 where it covers teeth;
+    `head`: landmarks [478, 3] in head coordinates."""
+    return teeth.edge - CROWN * teeth.size - float(head[13, 1])
 
 
 def _fitted(
@@ -204,5 +212,8 @@ def borrowed(view: View, where: Pose, jaw: float, source: Shown, under: FloatArr
     picture = under + alpha[..., None] * (colours - under)
     colours, mask = fetch(y)
     # the dark beside its back teeth belongs to its own corners
-    mask = mask * (1 - (1 - moved) * smooth(np.abs(x - np.float32(teeth.x)), 18.0, 24.0))
+    middle = colours[np.abs(x - np.float32(teeth.x)) < 8]
+    light = colours.mean(-1) / max(float(np.percentile(middle, 75)) if middle.size else 0.0, 1.0)
+    dark = smooth(np.abs(x - np.float32(teeth.x)), 16.0, 22.0) * (1 - smooth(light, 0.35, 0.6))
+    mask = mask * (1 - (1 - moved) * dark)
     return np.asarray(picture + (mask * of_skull(y))[..., None] * (colours - picture), np.float32)
