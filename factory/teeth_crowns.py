@@ -8,7 +8,7 @@ import numpy as np
 from factory.teeth_arch import HEIGHT, WIDTH
 
 NECK = np.array([1.0, 0.99, 0.965])  # dentine shows through
-TIP = np.array([0.95, 0.96, 0.975])  # there is no dentine behind
+TIP = np.array([0.955, 0.96, 0.965])  # there is no dentine behind
 CANINE = np.array([1.0, 0.994, 0.98])
 # of the glints on a crown: sd of their places, of their lengths' and strengths' logarithms
 ASTRAY, LONGER, STRONGER = 0.07, 0.3, 0.4

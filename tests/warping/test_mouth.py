@@ -195,7 +195,7 @@ def test_upper_teeth_stay_with_the_skull_and_lower_ones_go_with_the_jaw() -> Non
     lowest = []
     for p in pictures:
         red, green = p[edge + 12 :, columns, 0].mean(1), p[edge + 12 :, columns, 1].mean(1)
-        lowest.append(int(np.argmax((green > 0.8 * red) & (red > 60))))  # enamel, no tongue and no dark
+        lowest.append(int(np.argmax((green > 0.7 * red) & (red > 60))))  # enamel, no tongue and no dark
     assert lowest[1] - lowest[0] > 4 * UNIT
 
 

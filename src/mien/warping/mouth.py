@@ -81,11 +81,11 @@ class Layer:
 NOTHING = Layer(np.zeros((0, 0, 3), np.float32), np.zeros((0, 0), np.float32), 0, 0)
 
 
-def opening(view: View, roll: float, web: float = 1.0) -> FloatArray:
+def opening(view: View, roll: float, web: float = 1.0, least: float = 0.25) -> FloatArray:
     """How much of each pixel the inside of the mouth shows [h, w], 0 to 1.
 
-    The lower lip rolls in over `roll` units, and a web of lip rounds the corners by a share of `web`, the more the
-    wider the mouth is open.
+    The lower lip rolls in over `roll` units, from `least` at its edge, and a web of lip rounds the corners by a share
+    of `web`, the more the wider the mouth is open.
     """
     wide = web * float(smooth(view.gap / max(view.width, 1e-3), 0.25, 0.6))
     sides = smooth(np.abs(view.along), 0.55, 0.95) * wide
@@ -94,7 +94,7 @@ def opening(view: View, roll: float, web: float = 1.0) -> FloatArray:
         for units in (0.35, 1.5)
     )
     inside = smooth(edge, 0.2, 0.85) * (1 - sides * (1 - smooth(round_off, 0.4, 0.85)))
-    rolled = 0.25 + 0.75 * smooth(view.from_lower, 0.0, max(roll, 1.8 / view.unit))
+    rolled = least + (1 - least) * smooth(view.from_lower, 0.0, max(roll, 1.8 / view.unit))
     return np.asarray(inside * rolled, np.float32)
 
 
@@ -240,12 +240,13 @@ class Mouth:
         if self.source is not None and whole:
             theirs = borrowed(view, where, jaw, self.source, picture)
             picture = picture + np.float32(whole) * (theirs - picture)
-        further = smooth(view.gap - max(self.parted - 0.3, 0.0), 0.4, 1.5)
+        further, least = smooth(view.gap - max(self.parted - 0.3, 0.0), 0.4, 1.5), 0.25
         if self.toothy:  # no teeth may be left between lips that close
-            closing = smooth(self.apart - view.gap, 0.5, 2.0) * (1 - smooth(view.gap, 0.5, 3.0))
-            picture = picture + np.float32(closing) * (0.5 * self.colour.lip - picture)
+            closing = smooth(self.apart - view.gap, 0.5, 2.0) * (1 - smooth(view.gap, 1.5, 4.5))
+            picture = picture + np.float32(closing) * (0.5 * self.colour.inner_lip - picture)
             further = np.maximum(further, smooth(self.apart - view.gap, 0.5, 2.0))
-        alpha: FloatArray = (opening(view, self.roll, self.web) * further).astype(np.float32)
+            least += (1 - least) * float(closing)
+        alpha: FloatArray = (opening(view, self.roll, self.web, least) * further).astype(np.float32)
         picture, alpha = self._turned_in(picture, alpha, view, further)
         own = sharp**2 + (_LIP_BLUR * scale) ** 2
         edge = np.sqrt(max(self.colour.blur**2 - own, 0.0)) * fine
@@ -265,10 +266,11 @@ class Mouth:
         """Colours and alpha with the shade in which lips turn in, most of it on the upper one."""
         near = cv2.GaussianBlur(view.mask, (0, 0), max(TURN * view.unit, 0.5)).astype(np.float32) / 255
         lower = smooth(view.from_upper - view.from_lower, -0.5, 0.5)
-        shade = share * (0.5 - 0.3 * lower) * smooth(near, 0.15, 0.6) * (1 - alpha)
+        shade = share * (0.4 - 0.25 * lower) * (1 - 0.8 * smooth(np.abs(view.along), 0.5, 1.0))
+        shade = shade * smooth(near, 0.15, 0.6) * (1 - alpha)
         both = alpha + shade
         mix = (shade / np.maximum(both, 1e-4))[..., None]
-        return picture + mix * (0.42 * self.colour.lip - picture), np.asarray(both, np.float32)
+        return picture + mix * (0.42 * self.colour.inner_lip - picture), np.asarray(both, np.float32)
 
     def _line(self, target: FloatArray, unit: float) -> Layer:
         """The dark line between lips that were open in the photo and are shut at `target`; `unit`: px a unit.
@@ -298,8 +300,9 @@ class Mouth:
         beside = 0.55 * small * along(points, width + 1.0)
         x = np.arange(size[1]) + low[0]
         middle, half = 0.5 * (curve[0, 0] + curve[-1, 0]), 0.5 * max(abs(curve[-1, 0] - curve[0, 0]), 1.0)
-        beside = beside * (1 - smooth(np.abs(x - middle) / half, 0.45, 0.95))
+        aside = np.abs(x - middle) / half
+        line, beside = line * (1 - 0.6 * smooth(aside, 0.8, 1.0)), beside * (1 - smooth(aside, 0.45, 0.95))
         alpha = 1 - (1 - line) * (1 - beside)
         dark = (line / np.maximum(alpha, 1e-6))[..., None]
-        colour = (0.66 - 0.16 * dark) * self.colour.lip
+        colour = (0.66 - 0.16 * dark) * self.colour.inner_lip
         return Layer(np.asarray(colour, np.float32), alpha, int(low[0]), int(low[1]))

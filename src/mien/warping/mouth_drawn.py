@@ -23,7 +23,7 @@ from mien.warping.teeth import (
 )
 
 BACK = 26.0  # units from the middle of the lower teeth to those that are never seen
-STRIP = 1.0, 6.5  # units between lips, a strip and a row of teeth
+STRIP, SLIT = (1.0, 6.5), (0.8, 3.2)  # units between lips, a strip and a row of teeth; a slit and a strip
 CORNER = 0.3  # light on the flesh of a mouth's corners ÷ on its lips
 _CAVITY = np.array([66.0, 39.0, 36.0], np.float32)  # RGB in a studio's light
 _PALATE = np.array([112.0, 68.0, 64.0], np.float32)
@@ -62,7 +62,9 @@ def drawn(view: View, where: Pose, teeth: Teeth, jaw: float, colour: tone.Tone) 
     upper = upper_teeth(x, y, teeth, view.unit)
     # in so narrow a gap teeth lie in the lips' shade, and their light
     thin = 1 - float(smooth(view.gap, *STRIP))
-    rosy = (colour.lip / max(float(colour.lip.mean()), 1.0)) ** (0.22 * colour.chroma)
+    slit = 1 - float(smooth(view.gap, *SLIT))
+    rosy = (colour.lip / max(float(colour.lip.mean()), 1.0)) ** ((0.22 + 0.2 * slit) * colour.chroma)
+    rosy[2] = min(rosy[1], rosy[2])  # enamel in a lip's shade is no bluer than in the light
     enamel = upper[0][..., :3] * (1 - upper[1] / np.maximum(upper[0][..., 3], 1e-4))[..., None]
     upper[0][..., :3] += 0.7 * thin * (enamel.mean(-1, keepdims=True) * rosy - enamel)
     lot = lots(teeth.shape, 8)
@@ -73,7 +75,7 @@ def drawn(view: View, where: Pose, teeth: Teeth, jaw: float, colour: tone.Tone) 
         round_lips, 0.6 * float(smooth(view.gap / view.width, 0.5, 0.8))
     )  # a jaw that drops takes the lip along
     own = 1.1 * float(lot[0])
-    some, most = (2.4 + own) * float(smooth(jaw, 4.0, 14.0)) * (1 - covered), 4.8 - 3.0 * covered + own
+    some, most = (2.1 + own) * float(smooth(jaw, 4.0, 14.0)) * (1 - covered), 4.3 - 2.7 * covered + own
     lowest = max(min(rest + jaw, view.lower_y - some), view.lower_y - most)
     jaw = max(jaw, lowest - rest)
     # back teeth are nearer to the jaw's joints, and sink less
@@ -82,18 +84,18 @@ def drawn(view: View, where: Pose, teeth: Teeth, jaw: float, colour: tone.Tone) 
     lower = lower_teeth(x2, y2, edge, teeth, view.unit)
 
     side = np.exp(float(np.clip(colour.side, -0.5, 0.5)) * 0.5 * np.clip(view.along, -1, 1))
-    light = lip_shade(view) * side * (1 - 0.4 * round_lips) * (1 - 0.2 * thin)
+    light = lip_shade(view) * side * (1 - 0.4 * round_lips) * (1 - 0.2 * thin) * (1 - 0.45 * slit)
 
     picture = _cavity(view, colour, jaw, lot) * side[..., None]
     # upper teeth and lip keep the light from what lies behind and below them
     cast = _shadow(upper[0][..., 3], view.unit)
     deep = side * (0.5 + 0.5 * smooth(view.from_upper, 0.5, 2.0 + 0.5 * jaw))
     picture = _tongue(picture, x2 - teeth.x, y2, edge, jaw, colour, deep * (1 - 0.5 * cast), lot)
-    behind = 0.94 - (0.3 + 0.2 * float(np.exp(-jaw / 5))) * cast
+    behind = 0.87 - (0.3 + 0.2 * float(np.exp(-jaw / 5))) * cast
     aside = np.abs(x2 - np.float32(teeth.x)) / np.float32(BACK)
     sides = 1 - smooth(aside, 0.6, 0.9)  # the cheeks cover the back ones, and keep the light from them before
     lower = lower[0] * sides[..., None], lower[1] * sides
-    foot = 1 - 0.4 * np.exp(-view.from_lower / 0.7)  # the lip's own shade
+    foot = 1 - 0.4 * np.exp(-view.from_lower / 0.9)  # the lip's own shade
     picture = _over(picture, lower, colour, light * behind * foot * (1 - 0.6 * smooth(aside, 0.2, 0.8)))
     picture = _lip(picture, x2, view, jaw, colour, side)
     return _corners(_over(picture, upper, colour, light), view, colour, side)
@@ -104,9 +106,8 @@ def _corners(picture: FloatArray, view: View, colour: tone.Tone, side: FloatArra
     aside = np.abs(view.along)
     deep = np.minimum(view.from_upper, view.from_lower)
     light = side * (CORNER + 0.25 * np.exp(-deep / 0.7))
-    flesh = colour.lip * (colour.lip / max(float(colour.lip.mean()), 1.0)) ** (0.2 * colour.chroma)
     cover = (0.85 * smooth(aside, 0.72, 1.0))[..., None]
-    return np.asarray(picture + cover * (light[..., None] * flesh - picture), np.float32)
+    return np.asarray(picture + cover * (light[..., None] * colour.inner_lip - picture), np.float32)
 
 
 def _lip(

@@ -105,9 +105,9 @@ def shown(image: ByteImage, landmarks: FloatArray, colour: tone.Tone) -> Shown |
         lip = smooth((_red(crop) - reds[0]) / (reds[1] - reds[0]), 0.25, 0.5)
         clear = clear * (1 - lip * (1 - smooth(view.from_lower, 3.0, 5.0)))
     crop = np.ascontiguousarray(crop)
-    gum = gum_shown(where.head(landmarks), teeth)
+    bare = gum_shown(where.head(landmarks), teeth)
     return Shown(
-        crop, mask, clear, lip_shade(view), here, teeth, jaw, min(enamel, 1.6), hue, tall, view.gap, gum, fit
+        crop, mask, clear, lip_shade(view), here, teeth, jaw, min(enamel, 1.6), hue, tall, view.gap, bare, fit
     )
 
 
@@ -126,7 +126,7 @@ def uncovered(head: FloatArray, teeth: Teeth) -> float:
 def gum_shown(head: FloatArray, teeth: Teeth) -> float:
     """How much gum above the upper teeth the lip leaves to be seen, in units, less than 0 where it covers teeth;
     `head`: landmarks [478, 3] in head coordinates."""
-    return teeth.edge - CROWN * teeth.size - float(head[13, 1])
+    return float(teeth.edge - CROWN * teeth.size - head[13, 1])
 
 
 def _fitted(

@@ -20,7 +20,7 @@ _SCLERA_SHARE, _ENAMEL_GAIN = 0.85, 1.06
 _SHRINK, _USUAL = 0.15, 172.0  # grey level of a usual photo's enamel, and how far a guess is drawn to it
 # Enamel against the atlas, and how much less blue it is the redder the light: by 27 of those smiles and 40 small
 # portraits, which log blue ÷ green leaves with an sd of 0.03.
-_WARM, _YELLOWER = np.array([0.992, 1.003, 0.997], np.float32), 0.7
+_WARM, _YELLOWER = np.array([0.997, 1.003, 0.985], np.float32), 0.7
 _MOST_CAST = 0.09  # of a light: orange teeth are believed in none
 _VEINS = 0.045  # log of the green that eyes' whites and skin lack by themselves in small portraits
 _MAGENTA = 0.06  # green that a light lacks, at most
@@ -66,6 +66,12 @@ class Tone:
         """Gains [..., 3] of a light [...]: in a mouth, what is darker is redder, for flesh throws the light."""
         redder = light * np.clip(1 - light, 0, 1) * np.float32(self.chroma)
         return np.asarray(cv2.merge([light + share * redder for share in (0.2, -0.05, -0.05)]))
+
+    @property
+    def inner_lip(self) -> FloatArray:
+        """RGB [3] of lips where they light each other: redder."""
+        redder = (self.lip / max(float(self.lip.mean()), 1.0)) ** (0.25 * self.chroma)
+        return np.asarray(self.lip * redder, np.float32)
 
     def gain_from(self, other: Tone) -> FloatArray:
         """Gains [3] that bring colours of another photo of the same person to this one's light."""
