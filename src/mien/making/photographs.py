@@ -95,7 +95,7 @@ class Photographs:
         self.model = PhotoEngine(None if wish.finish is None else find_folder(wish.finish))
         self.scorer = Judge(None)
         self.pipe = PhotoPipeline(self.scorer.analyse)
-        self._telling = Telling(tell, ("hides the mouth", "serves better"))
+        self._telling = Telling(tell, ("hides the mouth", "serves better", "drawn ones"))
         options = ("--face", "--expression-face")
         self._looker = Looker(self.scorer.analyse, wish.face, wish.expression_face, options, tell)
 

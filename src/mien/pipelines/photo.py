@@ -46,6 +46,7 @@ SMALLEST = 16.0  # px between the outer corners of the eyes
 STRONGEST = 1.5  # of a strength
 GAZE = [NAMES.index(name) for name in NAMES if name.startswith("eyeLook")]
 HIDDEN = 0.5  # of a mouth or an eye: covered by more than this share, it counts as hidden
+DRAWN_TEETH = "the photo's own teeth can't be shown in this mouth, which has drawn ones"
 HIDDEN_MOUTH = "something in front of the face hides the mouth, which stays as it is"
 ASIDE = 0.25  # change of the gaze's readings from which words look somewhere; else eyes stay as they are
 SHOWN = 0.1  # of a blendshape's reading that has to go, from which a result is read again
@@ -298,7 +299,10 @@ class PhotoPipeline:
             if ready is not None:
                 ready.result()
         turned = np.array(turn) if turn and any(turn) else None
-        return Expressed(sitter, sitter.drawn(sought, turned), sought, turned)
+        drawn = sitter.drawn(sought, turned)
+        if drawn.replaced:
+            warnings.warn(f"{DRAWN_TEETH}: --teeth takes them from another photo", stacklevel=2)
+        return Expressed(sitter, drawn, sought, turned)
 
     def wanted(
         self, sitter: Sitter, expression: Expression, relative: bool = True, face: FaceChoice = "largest"

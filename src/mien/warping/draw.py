@@ -24,11 +24,12 @@ STILL = (
 
 @dataclass(frozen=True)
 class Drawn:
-    """A result: the photo with the change [H, W, 3] uint8, and the box x0, y0, x1, y1 px outside of which it kept every
-    bit."""
+    """A result: the photo with the change [H, W, 3] uint8, the box x0, y0, x1, y1 px outside of which it kept every
+    bit, and whether drawn teeth stand where the photo shows its own."""
 
     image: ByteImage
     box: tuple[int, int, int, int]
+    replaced: bool = False
 
 
 def draw(
@@ -65,16 +66,17 @@ def draw(
     draw_eyes(
         region, image, landmarks, target, (x0, y0), mouth.eyes, cells >= CELLS, chroma=mouth.colour.chroma
     )
-    rests = _rests(before, after, turn, shut)
+    rests, replaced = _rests(before, after, turn, shut), False
     if rests < 1 and (inside := mouth.interior(target, detailed=cells >= CELLS)).alpha.size:
         region = replace(inside, left=inside.left - x0, top=inside.top - y0).over(region)
+        replaced = inside.replaced
     result = np.array(image)
     result[y0:y1, x0:x1] = region
     if rests > 0:
         mouth.over(image, result, rests)
     if front is not None:
         front.before(carried, result[y0:y1, x0:x1], moving)
-    return Drawn(result, moving.box)
+    return Drawn(result, moving.box, replaced)
 
 
 def _rests(before: FloatArray, after: FloatArray, turn: FloatArray | None, shut: float) -> float:

@@ -33,7 +33,7 @@ STRIP, SMALL = (
     5.0,
     2.5,
 )  # units of teeth less high than which a photo does not say how they are; more if it is small
-DULLEST = 0.75  # brightness of shown teeth ÷ of drawn ones that these follow at least
+DULLEST = 0.85  # brightness of shown teeth ÷ of drawn ones that these follow at least
 SURE = 0.28  # agreement of shown teeth with drawn ones from which they are taken where a mouth opens farther
 GUM = 1.2  # units of gum above the upper teeth that a mouth shows at most
 # Half of the dark line between shut lips in their middle, and at their corners; units that they part by from which it
@@ -60,13 +60,14 @@ _ATLAS_BLUR, _LIP_BLUR = (
 @dataclass(frozen=True)
 class Layer:
     """Something to lay over a picture: colour [h, w, 3] float32 0 to 255, alpha [h, w] float32 0 to 1, and the
-    pixel (left, top) of its first corner.
+    pixel (left, top) of its first corner; `replaced`: whether drawn teeth stand where the photo shows its own.
     """
 
     colour: FloatArray
     alpha: FloatArray
     left: int
     top: int
+    replaced: bool = False
 
     def over(self, picture: ByteImage) -> ByteImage:
         """`picture` [H, W, 3] uint8 with the layer on it; pixels of alpha 0 stay as they are."""
@@ -145,8 +146,10 @@ class Mouth:
         self.source = shown(self.image, self.landmarks, self.colour)
         self.toothy = self.source is not None
         blurred = 1 - float(smooth(pose(self.landmarks).scale, 1.2, 2.4))
-        if self.source is not None and self.source.tall < STRIP + SMALL * blurred:
-            self.source = None
+        if self.source is not None:  # unless they agree well with drawn ones
+            blurred *= 1 - float(smooth(self.source.fit, 0.4, 0.5))
+            if self.source.tall < STRIP + SMALL * blurred:
+                self.source = None
         if self.source is None:
             self.parted = self.apart
         if self.source is None and self.teeth is not None:
@@ -240,7 +243,8 @@ class Mouth:
         if self.source is not None and whole:
             theirs = borrowed(view, where, jaw, self.source, picture)
             picture = picture + np.float32(whole) * (theirs - picture)
-        further, least = smooth(view.gap - max(self.parted - 0.3, 0.0), 0.4, 1.5), 0.25
+        by, stretch = view.gap - max(self.parted - 0.3, 0.0), self.parted * self.toothy
+        further, least = smooth(by, max(0.4, 0.12 * stretch), max(1.5, 0.3 * stretch)), 0.25
         if self.toothy:  # no teeth may be left between lips that close
             closing = smooth(self.apart - view.gap, 0.5, 2.0) * (1 - smooth(view.gap, 1.5, 4.5))
             picture = picture + np.float32(closing) * (0.5 * self.colour.inner_lip - picture)
@@ -258,7 +262,8 @@ class Mouth:
             np.asarray(cv2.resize(part, size, interpolation=cv2.INTER_AREA), np.float32)
             for part in (picture, alpha)
         )
-        return Layer(colour, cover, view.left // fine, view.top // fine)
+        replaced = self.toothy and whole < 0.5 and view.gap > STRIP
+        return Layer(colour, cover, view.left // fine, view.top // fine, replaced)
 
     def _turned_in(
         self, picture: FloatArray, alpha: FloatArray, view: View, share: FloatArray

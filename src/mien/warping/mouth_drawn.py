@@ -27,6 +27,7 @@ STRIP, SLIT = (1.0, 6.5), (0.8, 3.2)  # units between lips, a strip and a row of
 CORNER = 0.3  # light on the flesh of a mouth's corners ÷ on its lips
 _CAVITY = np.array([66.0, 39.0, 36.0], np.float32)  # RGB in a studio's light
 _PALATE = np.array([112.0, 68.0, 64.0], np.float32)
+_GUM = np.array([176.0, 118.0, 114.0], np.float32)
 _CHEEK = np.array([1.0, 0.84, 0.8], np.float32)  # against the lips
 _TONGUE = np.array([160.0, 103.0, 101.0], np.float32)
 
@@ -48,10 +49,13 @@ def _over(
     """Enamel and gum of an atlas in the photo's colours over `below` [h, w, 3]."""
     atlas, gum = sampled
     alpha = atlas[..., 3]
-    bright = colour.enamel + (colour.flesh - colour.enamel) * gum / np.maximum(alpha, 1e-4)
+    share = (gum / np.maximum(alpha, 1e-4))[..., None]
+    like_lips = colour.lip / np.maximum(colour.flesh * colour.apply(_GUM * colour.hue), 1.0)
+    flesh = colour.flesh * (0.5 + 0.5 * like_lips.clip(0.6, 1.2)).astype(np.float32)
+    bright = colour.enamel + (flesh - np.float32(colour.enamel)) * share
     return np.asarray(
         below * (1 - alpha[..., None])
-        + colour.apply(atlas[..., :3] * colour.hue) * (colour.shade(gain) * bright[..., None])
+        + colour.apply(atlas[..., :3] * colour.hue) * (colour.shade(gain) * bright)
     )
 
 
@@ -66,7 +70,9 @@ def drawn(view: View, where: Pose, teeth: Teeth, jaw: float, colour: tone.Tone) 
     rosy = (colour.lip / max(float(colour.lip.mean()), 1.0)) ** ((0.22 + 0.2 * slit) * colour.chroma)
     rosy[2] = min(rosy[1], rosy[2])  # enamel in a lip's shade is no bluer than in the light
     enamel = upper[0][..., :3] * (1 - upper[1] / np.maximum(upper[0][..., 3], 1e-4))[..., None]
-    upper[0][..., :3] += 0.7 * thin * (enamel.mean(-1, keepdims=True) * rosy - enamel)
+    light = enamel.mean(-1, keepdims=True)
+    flatter = (light / np.maximum(0.8 * 255 * upper[0][..., 3:4], 1.0)).clip(0.3) ** (-0.5 * thin)
+    upper[0][..., :3] += 0.7 * thin * (light * flatter * rosy - enamel)
     lot = lots(teeth.shape, 8)
     # An open mouth shows some of the lower teeth, and not much of their gum, whatever the chin's landmarks say.
     rest = teeth.edge - OVERBITE
