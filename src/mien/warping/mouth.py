@@ -270,12 +270,14 @@ class Mouth:
     ) -> tuple[FloatArray, FloatArray]:
         """Colours and alpha with the shade in which lips turn in, most of it on the upper one."""
         near = cv2.GaussianBlur(view.mask, (0, 0), max(TURN * view.unit, 0.5)).astype(np.float32) / 255
-        lower = smooth(view.from_upper - view.from_lower, -0.5, 0.5)
-        shade = share * (0.4 - 0.25 * lower) * (1 - 0.8 * smooth(np.abs(view.along), 0.5, 1.0))
-        shade = shade * smooth(near, 0.15, 0.6) * (1 - alpha)
-        both = alpha + shade
-        mix = (shade / np.maximum(both, 1e-4))[..., None]
-        return picture + mix * (0.42 * self.colour.inner_lip - picture), np.asarray(both, np.float32)
+        rim = (near > 0.15) & (alpha < 1)
+        lower = smooth(view.from_upper[rim] - view.from_lower[rim], -0.5, 0.5)
+        shade = share * (0.4 - 0.25 * lower) * (1 - 0.8 * smooth(np.abs(view.along[rim]), 0.5, 1.0))
+        shade = shade * smooth(near[rim], 0.15, 0.6) * (1 - alpha[rim])
+        alpha[rim] += shade
+        mix = (shade / np.maximum(alpha[rim], 1e-4))[:, None]
+        picture[rim] += mix * (0.42 * self.colour.inner_lip - picture[rim])
+        return picture, alpha
 
     def _line(self, target: FloatArray, unit: float) -> Layer:
         """The dark line between lips that were open in the photo and are shut at `target`; `unit`: px a unit.

@@ -49,10 +49,12 @@ def _over(
     """Enamel and gum of an atlas in the photo's colours over `below` [h, w, 3]."""
     atlas, gum = sampled
     alpha = atlas[..., 3]
-    share = (gum / np.maximum(alpha, 1e-4))[..., None]
-    like_lips = colour.lip / np.maximum(colour.flesh * colour.apply(_GUM * colour.hue), 1.0)
-    flesh = colour.flesh * (0.5 + 0.5 * like_lips.clip(0.6, 1.2)).astype(np.float32)
-    bright = colour.enamel + (flesh - np.float32(colour.enamel)) * share
+    bright = np.full(3, colour.enamel, np.float32)
+    if gum.any():
+        like_lips = colour.lip / np.maximum(colour.flesh * colour.apply(_GUM * colour.hue), 1.0)
+        flesh = colour.flesh * (0.5 + 0.5 * like_lips.clip(0.6, 1.2)).astype(np.float32)
+        share = gum / np.maximum(alpha, 1e-4)
+        bright = cv2.merge([here + share * (there - here) for here, there in zip(bright, flesh, strict=True)])
     return np.asarray(
         below * (1 - alpha[..., None])
         + colour.apply(atlas[..., :3] * colour.hue) * (colour.shade(gain) * bright)
@@ -67,12 +69,13 @@ def drawn(view: View, where: Pose, teeth: Teeth, jaw: float, colour: tone.Tone) 
     # in so narrow a gap teeth lie in the lips' shade, and their light
     thin = 1 - float(smooth(view.gap, *STRIP))
     slit = 1 - float(smooth(view.gap, *SLIT))
-    rosy = (colour.lip / max(float(colour.lip.mean()), 1.0)) ** ((0.22 + 0.2 * slit) * colour.chroma)
-    rosy[2] = min(rosy[1], rosy[2])  # enamel in a lip's shade is no bluer than in the light
-    enamel = upper[0][..., :3] * (1 - upper[1] / np.maximum(upper[0][..., 3], 1e-4))[..., None]
-    light = enamel.mean(-1, keepdims=True)
-    flatter = (light / np.maximum(0.8 * 255 * upper[0][..., 3:4], 1.0)).clip(0.3) ** (-0.5 * thin)
-    upper[0][..., :3] += 0.7 * thin * (light * flatter * rosy - enamel)
+    if thin > 0:
+        rosy = (colour.lip / max(float(colour.lip.mean()), 1.0)) ** ((0.22 + 0.2 * slit) * colour.chroma)
+        rosy[2] = min(rosy[1], rosy[2])  # enamel in a lip's shade is no bluer than in the light
+        enamel = upper[0][..., :3] * (1 - upper[1] / np.maximum(upper[0][..., 3], 1e-4))[..., None]
+        light = enamel.mean(-1, keepdims=True)
+        flatter = (light / np.maximum(0.8 * 255 * upper[0][..., 3:4], 1.0)).clip(0.3) ** (-0.5 * thin)
+        upper[0][..., :3] += 0.7 * thin * (light * flatter * rosy - enamel)
     lot = lots(teeth.shape, 8)
     # An open mouth shows some of the lower teeth, and not much of their gum, whatever the chin's landmarks say.
     rest = teeth.edge - OVERBITE
@@ -109,11 +112,12 @@ def drawn(view: View, where: Pose, teeth: Teeth, jaw: float, colour: tone.Tone) 
 
 def _corners(picture: FloatArray, view: View, colour: tone.Tone, side: FloatArray) -> FloatArray:
     """The lips' flesh that closes the corners: no light gets behind it, and it is not black."""
-    aside = np.abs(view.along)
-    deep = np.minimum(view.from_upper, view.from_lower)
-    light = side * (CORNER + 0.25 * np.exp(-deep / 0.7))
-    cover = (0.85 * smooth(aside, 0.72, 1.0))[..., None]
-    return np.asarray(picture + cover * (light[..., None] * colour.inner_lip - picture), np.float32)
+    ends = np.abs(view.along) > 0.72
+    deep = np.minimum(view.from_upper[ends], view.from_lower[ends])
+    light = side[ends] * (CORNER + 0.25 * np.exp(-deep / 0.7))
+    cover = 0.85 * smooth(np.abs(view.along[ends]), 0.72, 1.0)
+    picture[ends] += cover[:, None] * (light[:, None] * colour.inner_lip - picture[ends])
+    return picture
 
 
 def _lip(
