@@ -67,18 +67,22 @@ class Frame:
 
     def to_photo(self, u: FloatArray, v: FloatArray) -> tuple[FloatArray, FloatArray]:
         """(u, v) → x, y px."""
-        x = self.origin[0] + u * self.across[0] + v * self.down[0]
-        y = self.origin[1] + u * self.across[1] + v * self.down[1]
-        return x.astype(np.float32), y.astype(np.float32)
+        x, y = (
+            origin + u * across + v * down  # of Python's floats: float32 stays that
+            for origin, across, down in zip(
+                self.origin.tolist(), self.across.tolist(), self.down.tolist(), strict=True
+            )
+        )
+        return np.asarray(x, np.float32), np.asarray(y, np.float32)
 
     def grid(self, width: int, height: int) -> tuple[FloatArray, FloatArray]:
         """u and v [height, width] float32 of the pixels of a picture."""
-        x, y = (np.arange(n) + 0.5 for n in (width, height))
+        x, y = (np.arange(n) + 0.5 - first for n, first in zip((width, height), self.origin, strict=True))
         u, v = (
-            ((x - self.origin[0]) * axis[0] + ((y - self.origin[1]) * axis[1])[:, None]) / self.width**2
-            for axis in (self.across, self.down)
+            np.float32(x * axis[0]) + np.float32(y * axis[1])[:, None]
+            for axis in (self.across / self.width**2, self.down / self.width**2)
         )
-        return u.astype(np.float32), v.astype(np.float32)
+        return u, v
 
     def box(
         self,

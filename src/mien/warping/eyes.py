@@ -218,7 +218,7 @@ def _lay_eyeball(
     # Where lids do not fall, lashes, their shade and corners are the photo's, moved: but for irises that turn.
     turned = float(np.abs(aim - own.centre).max())
     left = max(0.0, 1 - falling / LEFT_AS_IS)
-    near = np.minimum(*(np.hypot(u - at[0], v - at[1]) for at in (own.centre, aim))) / own.radius
+    near = np.minimum(*(np.hypot(u - x, v - y) for x, y in (own.centre.tolist(), aim.tolist()))) / own.radius
     kept = left * np.maximum(ramp(0.09 - turned, 0, 0.06), ramp(near, 1.15, 1.6))
     soft = 1.4 / goal.width  # px of an edge
     inside = ramp((v - upper) / (soft + 0.03 * left + 0.06 * kept), 0, 1)

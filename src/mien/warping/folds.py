@@ -134,7 +134,7 @@ def _splat(
 ) -> FloatArray:
     """Values [n] at cells (x, y) spread over a grid [height, width] and averaged (normalised convolution)."""
     column, row = x.astype(np.int64), y.astype(np.int64)
-    fx, fy = x - column, y - row
+    fx, fy = x - np.floor(x), y - np.floor(y)
     total, share = np.zeros(width * height), np.full(width * height, 1e-6)
     for step, part in (
         (0, (1 - fx) * (1 - fy)),

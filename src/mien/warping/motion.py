@@ -40,7 +40,8 @@ FINEST, FEWEST = 2.0, 160  # px of a cell at least, unless that makes fewer cell
 STILL = 0.03  # px: what moves less keeps every bit
 SQUEEZED = 1.5  # source pixels per result pixel above which the photo is blurred first
 TORN = 3.5  # cells that the sources of two neighbours lie apart, where one hides what is behind it; mere squeezing: 3
-BAND = 64  # px
+BAND = 2**16  # px that are moved at once: what is small stays in the processor's cache
+TILE = 64  # px of a side
 
 
 @dataclass(frozen=True)
@@ -238,8 +239,9 @@ def carry(image: ByteImage, moving: Motion) -> ByteImage:
     result = image[y0:y1, x0:x1].copy()
     rows, columns = _moved(moving)
     by_x, by_y = moving.field()
-    for top in range(rows.start, rows.stop, BAND):  # what is small stays in the processor's cache
-        band = slice(top, min(top + BAND, rows.stop)), columns
+    tall = BAND // max(columns.stop - columns.start, 1) + 1
+    for top in range(rows.start, rows.stop, tall):
+        band = slice(top, min(top + tall, rows.stop)), columns
         moves = (np.abs(by_x[band]) >= STILL) | (np.abs(by_y[band]) >= STILL)
         left, right = _span(moves.any(0))
         part = band[0], slice(columns.start + left, columns.start + right)
@@ -319,8 +321,8 @@ def _sampled(
 def _tiles(share: FloatArray) -> Iterator[tuple[slice, slice]]:
     """Tiles of a band of `share` [h, w] with anything above 0: what is squeezed is narrow, and lies far apart."""
     left, right = _span(share.any(0))
-    for column in range(left, right, BAND):
-        columns = slice(column, min(column + BAND, right))
+    for column in range(left, right, TILE):
+        columns = slice(column, min(column + TILE, right))
         rows = slice(*_span(share[:, columns].any(1)))
         if rows.stop:
             yield rows, columns
