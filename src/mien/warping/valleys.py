@@ -13,6 +13,7 @@ from functools import lru_cache
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from mien.types import FloatArray
 from mien.warping.eye_frame import ramp
@@ -58,19 +59,28 @@ SOFT = 2.0  # px: of its edge
 MARGIN = 12  # px around it
 
 
-def valleys(log: FloatArray, region: Region, zoom: float) -> FloatArray:
+def valleys(log: FloatArray, region: Region, zoom: int) -> FloatArray:
     """How deep below the skin on both sides of it each place of `log` [h, w] lies, where a valley runs along one of the
     region's tangents. zoom: texels a px."""
+    height, width = log.shape
+    side = int(np.hypot(height, width)) + 1
+    across = np.ones((2 * round(region.across * zoom) + 1, 1), np.uint8)
     deepest = np.zeros_like(log)
-    for tangent in region.tangents:
-        across = _line(tangent + np.pi / 2, 2 * region.across * zoom)
-        depth, long = (_filled(log, _along(tangent, sigma * zoom, THIN * zoom), across) for sigma in ALONG)
-        np.maximum(deepest, depth * ramp(long / (depth + FAINT), *GOES_ON), out=deepest)
+    for tangent in region.tangents:  # which runs from left to right once the picture is turned
+        turned = cv2.getRotationMatrix2D((width / 2, height / 2), float(np.degrees(tangent)), 1.0)
+        turned[:, 2] += [(side - width) / 2, (side - height) / 2]
+        there = np.asarray(
+            cv2.warpAffine(log, turned, (side, side), borderMode=cv2.BORDER_REPLICATE), np.float32
+        )
+        depth, long = (_filled(there, sigma * zoom, THIN * zoom, across) for sigma in ALONG)
+        depth *= ramp(long / (depth + FAINT), *GOES_ON)
+        here = cv2.warpAffine(depth, turned, (width, height), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
+        np.maximum(deepest, here, out=deepest)
     return deepest
 
 
-def _filled(log: FloatArray, along: FloatArray, across: FloatArray) -> FloatArray:
-    blurred = cv2.filter2D(log, -1, along, borderType=cv2.BORDER_REPLICATE)
+def _filled(log: FloatArray, along: float, thin: float, across: NDArray[np.uint8]) -> FloatArray:
+    blurred = cv2.GaussianBlur(log, (0, 0), sigmaX=along, sigmaY=thin, borderType=cv2.BORDER_REPLICATE)
     closed = cv2.morphologyEx(blurred, cv2.MORPH_CLOSE, across, borderType=cv2.BORDER_REPLICATE)
     return np.asarray(closed - blurred, np.float32)
 
@@ -101,23 +111,3 @@ def _inside(region: Region, zoom: int) -> tuple[FloatArray, tuple[int, int]]:
     soft = np.asarray(cv2.GaussianBlur(mask, (0, 0), SOFT * zoom), np.float32)
     soft[soft < 0.01] = 0
     return soft, (int(top) * zoom, int(left) * zoom)
-
-
-@lru_cache(maxsize=32)
-def _along(tangent: float, sigma: float, thin: float) -> FloatArray:
-    """A blur [n, n] by `sigma` texels along a tangent and `thin` across it."""
-    reach = int(2.5 * sigma)
-    y, x = np.mgrid[-reach : reach + 1, -reach : reach + 1]
-    along, across = x * np.cos(tangent) + y * np.sin(tangent), y * np.cos(tangent) - x * np.sin(tangent)
-    kernel = np.exp(-((along / sigma) ** 2 + (across / thin) ** 2) / 2)
-    return np.asarray(kernel / kernel.sum(), np.float32)
-
-
-@lru_cache(maxsize=32)
-def _line(angle: float, length: float) -> FloatArray:
-    """A line [n, n] of ones through the middle."""
-    reach = round(length / 2)
-    end = np.round(reach * np.array([np.cos(angle), np.sin(angle)])).astype(int)
-    line = np.zeros((2 * reach + 1, 2 * reach + 1), np.uint8)
-    first, last = ((reach + sign * end).tolist() for sign in (-1, 1))
-    return np.asarray(cv2.line(line, first, last, 1))
