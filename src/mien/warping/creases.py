@@ -235,9 +235,10 @@ class Creases:
             if shapes == _SMILE:
                 for _, _, values in parts:
                     values[:, 1] = 0
-                at = valleys.of_smile(self._detail[..., 2], side == "Left", FINE)
-                deep = -SMILED * at[2]
-                parts.append((at[0], at[1], np.stack([0 * deep, deep], 1)))
+                for region in valleys.REGIONS:
+                    at = valleys.of_smile(self._detail[..., 2], region, side == "Left", FINE)
+                    deep = -SMILED * at[2]
+                    parts.append((at[0], at[1], np.stack([0 * deep, deep], 1)))
             rows, columns = (np.concatenate([part[k] for part in parts]) for k in (0, 1))
             top, left = int(rows.min()), int(columns.min())
             texels = np.zeros((int(rows.max()) - top + 1, int(columns.max()) - left + 1, 2), np.float32)
