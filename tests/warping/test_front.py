@@ -16,7 +16,7 @@ from mien.face.occlusion import load_reader
 from mien.pipelines.photo import PhotoPipeline, Sought
 from mien.pipelines.photo_swap import SwapPipeline
 from mien.types import ByteImage, FloatArray, InputError
-from mien.warping.front import Front, front, seen
+from mien.warping.front import HEIGHT, WIDTH, Front, front, seen
 
 PEOPLE = Path(__file__).parents[2] / "examples/people"
 SIDE = 512
@@ -50,6 +50,11 @@ def test_nothing_is_found_in_front_of_bare_faces() -> None:
     read = load_reader()
     for name in ("ana_rest", "dan_smile", "may_rest", "raj_rest"):
         assert seen(*person(name), read) is None, name
+
+
+def test_what_has_all_but_faded_from_a_film_is_nothing() -> None:
+    image, landmarks = person("max_rest")
+    assert front(image, landmarks, np.full((2, HEIGHT, WIDTH), 0.03, np.float32)) is None
 
 
 def test_frames_are_found_and_lifted_off(worn: tuple[ByteImage, ByteImage, FloatArray]) -> None:

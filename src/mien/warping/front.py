@@ -27,6 +27,7 @@ HEIGHT, WIDTH = 176, 160  # px of the crop that is looked at
 CANONICAL, PLACE = 140, (10, 25)  # px of the canonical crop in it, and where that begins
 DARK = 12.0  # grey levels: below, colours say little
 SURE, LIKELY = 0.5, 0.2  # probabilities of something in front: where it is found, and how far it reaches
+LEAST = 0.05  # the same of what is nothing, of what fades from a film's frames too
 RIMS, OTHERS = 60, 150  # px of the crop that glasses and other things cover at least
 DEEP = 0.12  # of the face's width inside its oval: what does not reach so far is hair beside the face
 TOUCHED = 0.15  # share of the lips: what covers no more and passes for a beard is one
@@ -333,12 +334,12 @@ def _grown(mask: ByteImage, size: int) -> ByteImage:
 def front(image: ByteImage, landmarks: FloatArray, found: FloatArray | None) -> Front | None:
     """What was `found` (see `seen`) in front of a face, in a photo [H, W, 3] uint8 with `landmarks` [478, 3] px; None
     for nothing."""
-    if found is None:
+    if found is None or found.max() <= LEAST:
         return None
     matrix = upright(landmarks)
     scale = float(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
     zoom = min(1.0, FINE * scale)
-    rows, columns = np.nonzero(found.max(0) > 0.05)
+    rows, columns = np.nonzero(found.max(0) > LEAST)
     corners = np.array(
         [[x, y] for x in (columns.min() - 4, columns.max() + 5) for y in (rows.min() - 4, rows.max() + 5)]
     )
