@@ -55,6 +55,7 @@ LOG = np.log(np.arange(256, dtype=np.float32) + 12)
 
 SIDES = ("Right", "Left")  # the subject's; the picture's left and right
 Shapes = tuple[tuple[str, float], ...]
+Folds = Shapes | valleys.Region
 
 
 @dataclass(frozen=True)
@@ -165,8 +166,8 @@ class Creases:
         self._size = high - self._low
         self._points = points - self._low.astype(np.float32)
         self._face = image[self._low[1] : high[1], self._low[0] : high[0]]
-        self._found: dict[tuple[Shapes, str], _Part | None] = {}
-        self._textures: dict[tuple[Shapes, str], _Texture] = {}
+        self._found: dict[tuple[Folds, str], _Part | None] = {}
+        self._textures: dict[tuple[Folds, str], _Texture] = {}
         self._known = known if known is not None and known._size.min() >= SMALLEST else None
 
     def over(
@@ -190,24 +191,26 @@ class Creases:
                 folds_by = np.zeros(52)
                 folds_by[[INDEX[name] for name in names]] = [share for _, share in shapes]
                 much = float(folds_by @ change)
-                if abs(much) < FEWEST or (part := self._part(shapes, side)) is None:
+                if abs(much) < FEWEST:
                     continue
-                if result is image:
-                    result = image.copy()
-                fades = 1 / max(float(folds_by @ before), SURELY) if shapes == _SMILE else FADES
-                log = much * part.folded if much > 0 else max(fades * much, -1.0) * part.own
-                log = np.maximum(log, -DEEPEST)
-                if front is not None:
-                    log *= 1 - front.covers(part.box)
-                if much > 0:
-                    shade = cv2.exp(log)
-                    red = shade + (1 - RED) * chroma * (
-                        1 - shade
-                    )  # of a crease; light beside one has no tint
-                    shades = cv2.merge([cv2.max(shade, red), shade, shade])
-                else:  # its tint goes with it
-                    shades = cv2.merge([cv2.exp(log * k) for k in part.tint])
-                result[part.box] = cv2.multiply(result[part.box], shades, dtype=cv2.CV_8U)
+                goes = much < 0 and shapes == _SMILE
+                fades = 1 / max(float(folds_by @ before), SURELY) if goes else FADES
+                for which in valleys.REGIONS if goes else (shapes,):
+                    if (part := self._part(which, side)) is None:
+                        continue
+                    if result is image:
+                        result = image.copy()
+                    log = much * part.folded if much > 0 else max(fades * much, -1.0) * part.own
+                    log = np.maximum(log, -DEEPEST)
+                    if front is not None:
+                        log *= 1 - front.covers(part.box)
+                    if much > 0:
+                        shade = cv2.exp(log)
+                        red = shade + (1 - RED) * chroma * (1 - shade)  # light beside a crease has no tint
+                        shades = cv2.merge([cv2.max(shade, red), shade, shade])
+                    else:  # its tint goes with it
+                        shades = cv2.merge([cv2.exp(log * k) for k in part.tint])
+                    result[part.box] = cv2.multiply(result[part.box], shades, dtype=cv2.CV_8U)
         return result
 
     def prepare(self) -> None:
@@ -215,41 +218,37 @@ class Creases:
         if self._size.min() >= SMALLEST and self._known is None:
             _ = self._texels, self._detail
 
-    def _part(self, shapes: Shapes, side: str) -> _Part | None:
-        if (shapes, side) not in self._found:
-            self._found[shapes, side] = self._laid(shapes, side)
-        return self._found[shapes, side]
+    def _part(self, which: Folds, side: str) -> _Part | None:
+        if (which, side) not in self._found:
+            self._found[which, side] = self._laid(which, side)
+        return self._found[which, side]
 
-    def _texture(self, shapes: Shapes, side: str) -> _Texture:
-        """The lines of a side that these blendshapes fold."""
+    def _texture(self, which: Folds, side: str) -> _Texture:
+        """The lines of a side that these blendshapes fold, or the valleys of a region."""
         if self._known is not None:
-            return self._known._texture(shapes, side)
-        if (shapes, side) not in self._textures:
+            return self._known._texture(which, side)
+        if (which, side) not in self._textures:
             k = SIDES.index(side)
-            lines = [
-                (line, both[k]) for line, both in zip(LINES, _courses(), strict=True) if line.shapes == shapes
-            ]
-            parts = [
-                (course.rows, course.columns, _crease(line, course, self._detail)) for line, course in lines
-            ]
-            if shapes == _SMILE:
-                for _, _, values in parts:
-                    values[:, 1] = 0
-                for region in valleys.REGIONS:
-                    at = valleys.of_smile(self._detail[..., 2], region, side == "Left", FINE)
-                    deep = -SMILED * at[2]
-                    parts.append((at[0], at[1], np.stack([0 * deep, deep], 1)))
-            rows, columns = (np.concatenate([part[k] for part in parts]) for k in (0, 1))
+            if isinstance(which, valleys.Region):
+                *at, deep = valleys.of_smile(self._detail[..., 2], which, side == "Left", FINE)
+                parts = [(*at, np.stack([0 * deep, -SMILED * deep], 1))]
+            else:
+                parts = [
+                    (both[k].rows, both[k].columns, _crease(line, both[k], self._detail))
+                    for line, both in zip(LINES, _courses(), strict=True)
+                    if line.shapes == which
+                ]
+            rows, columns = (np.concatenate([part[axis] for part in parts]) for axis in (0, 1))
             top, left = int(rows.min()), int(columns.min())
             texels = np.zeros((int(rows.max()) - top + 1, int(columns.max()) - left + 1, 2), np.float32)
             for part_rows, part_columns, values in parts:
                 texels[part_rows - top, part_columns - left] += values
-            self._textures[shapes, side] = _Texture(texels, rows, columns, top, left)
-        return self._textures[shapes, side]
+            self._textures[which, side] = _Texture(texels, rows, columns, top, left)
+        return self._textures[which, side]
 
-    def _laid(self, shapes: Shapes, side: str) -> _Part | None:
+    def _laid(self, which: Folds, side: str) -> _Part | None:
         """The same on the photo; None: it does not show them."""
-        texture = self._texture(shapes, side)
+        texture = self._texture(which, side)
         there = self._places[texture.rows // FINE, texture.columns // FINE]
         first = np.clip(np.nanmin(there, 0) - 1, 0, self._size).astype(int)
         last = np.clip(np.nanmax(there, 0) + 2, 0, self._size).astype(int)

@@ -45,6 +45,7 @@ SLIT = (
 )  # shares of its opening that the model leaves, and that are
 # left: an eye is half open or shut, for a slit of it is black
 STIRS = 0.02  # of a coefficient, or of lips that shut: below, a mouth's curves are as much the photo's
+FROWN = 0.4  # share of that
 BROWS = ((52, 159, "Right"), (282, 386, "Left"))  # landmarks of a brow and of the lid below it
 TURNED = (
     0.2,
@@ -59,12 +60,15 @@ def head() -> tuple[FloatArray, FloatArray]:
     """Landmarks [478, 3] cm of a head at rest (x to the subject's left, y up, z to the viewer), and offsets
     [52, 478, 3] of each blendshape at 1, in the order of ``mien.face.blendshapes.NAMES``.
 
-    Below the nose's tip those of eyes and brows die away: they leave the mouth as it is.
+    Below the nose's tip those of eyes and brows die away: they leave the mouth as it is. Brows that frown lower their
+    inner ends further than the model has it, as far as in films of faces that do.
     """
     with np.load(Path(__file__).with_name("shapes.npz"), allow_pickle=False) as file:
         neutral, offsets = file["neutral"].astype(np.float64), file["offsets"].astype(np.float64)
     share = np.clip((neutral[:, 1] - neutral[2, 1]) / (neutral[4, 1] - neutral[2, 1]), 0, 1)
     offsets[~LOWER] *= share[:, None]
+    frowns = [INDEX["browDownLeft"], INDEX["browDownRight"]]
+    offsets[frowns, :, 1] *= 1 + FROWN * np.exp(-(((np.abs(neutral[:, 0]) - 1.4) / 1.4) ** 2))
     return neutral, offsets
 
 

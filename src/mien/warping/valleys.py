@@ -48,11 +48,11 @@ REGIONS = (
             (79, 95), (73, 99), (71, 105), (73, 113), (74, 117), (70, 121), (65, 128), (64, 137), (66, 147),
             (62, 158), (55, 162), (48, 156), (42, 144), (40, 130), (40, 114), (46, 102), (58, 94), (70, 88),
         ),
-        tuple(np.radians(np.arange(60, 166, 15)).tolist()), 6.0,
+        tuple(np.radians(np.arange(60, 161, 20)).tolist()), 6.0,
     ),
     Region(  # beside the eye's corner and below it
         ((37, 58), (32, 54), (27, 57), (25, 64), (27, 72), (33, 79), (42, 81), (46, 76), (40, 71), (37, 65)),
-        tuple(np.radians(np.arange(-45, 31, 15)).tolist()), 3.0,
+        tuple(np.radians(np.arange(-45, 31, 25)).tolist()), 3.0,
     ),
 )  # fmt: skip
 SOFT = 2.0  # px: of its edge
