@@ -33,7 +33,7 @@ def small() -> tuple[ByteImage, FloatArray]:
     return np.asarray(Image.fromarray(image).resize((SMALL, SMALL))), landmarks * SMALL / SIDE
 
 
-def test_a_beard_is_told_from_shade_and_from_bare_skin(small: tuple[ByteImage, FloatArray]) -> None:
+def test_a_beard_is_told_from_shade_bare_skin_and_a_collar(small: tuple[ByteImage, FloatArray]) -> None:
     image, points = small
     lower = matte.throat(image.shape, points)[..., None]
     shaded = np.where(lower, image * 0.6, image).astype(np.uint8)
@@ -43,6 +43,11 @@ def test_a_beard_is_told_from_shade_and_from_bare_skin(small: tuple[ByteImage, F
     found = matte.bearded(bearded, points)
     chin = points[152, :2].astype(int)
     assert found[chin[1] - 3, chin[0]] > 0.8 and found[: int(points[168, 1])].max() == 0
+    collar = bearded.copy()
+    collar[chin[1] + 8 :] = np.random.default_rng(1).integers(5, 30, (SMALL - chin[1] - 8, SMALL, 1))
+    beside = matte.bearded(collar, points)
+    assert found[chin[1] + 13, chin[0]] > 0.8 and beside[chin[1] - 3, chin[0]] > 0.8
+    assert beside[chin[1] + 13 :].max() < 0.1
 
 
 def test_hair_over_the_forehead_does_not_agree_with_skin() -> None:

@@ -13,7 +13,7 @@ from mien.types import ByteImage, FloatArray
 from mien.warping import matte
 from mien.warping.motion import motion, sample
 from mien.warping.shapes import head
-from mien.warping.symmetry import completed, opposite, unseen
+from mien.warping.symmetry import completed, opposite, stretched, unseen
 
 PEOPLE = Path(__file__).parents[2] / "examples/people"
 
@@ -43,6 +43,16 @@ def test_the_side_turned_away_is_unseen_and_none_of_a_straight_head() -> None:
         hidden = unseen(turned(degrees))
         far, near = (hidden[k] for k in ((454, 234) if degrees > 0 else (234, 454)))
         assert max(far, near) > 0.9 and min(far, near) == 0
+
+
+def test_a_cheek_that_a_straight_head_hardly_shows_is_not_drawn_out() -> None:
+    """Of a head turned to one side, the cheek before the near ear is the photo's, not the nose or the far cheek."""
+    straight, aside = turned(0), turned(30)
+    assert stretched(straight, straight, (512, 512)).max() == 0
+    share = stretched(straight, aside, (512, 512))
+    x, y = aside[:, :2].round().astype(int).T
+    near, far = (234, 454) if aside[234, 0] < aside[1, 0] - (aside[454, 0] - aside[1, 0]) else (454, 234)
+    assert share[y[near], x[near]] > 0.4 and share[y[far], x[far]] < 0.05 and share[y[1], x[1]] < 0.01
 
 
 def test_what_is_hidden_comes_from_the_other_side(person: tuple[ByteImage, FloatArray]) -> None:

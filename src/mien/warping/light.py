@@ -28,6 +28,8 @@ EYES = 0.4  # power of the change of brightness that eyes and teeth take on
 WHITES = 0.7  # share in it of how the whites of the eyes change
 SHADED = 0.75  # of the skin's light, below which whites lie in the shade of lids
 SKINNY = 0.5, 0.9  # of skin's ruddiness, from which whites are less sure, and at which they are skin
+UNSURE = 0.4  # share of their hue that is taken all the same
+LESS_RED = 0.1  # log ratio of red to green that skin loses, from which all that is warm loses it
 DEEP = 0.3  # of the skin's luminance, below which a dark picture has specks
 DIM = 0.35  # of it, below which such a picture has no blue: its sensor's noise has
 BROWS = 0.7  # power of skin's gain that brows, where they are darker than it, do not take on
@@ -141,8 +143,9 @@ class Complexion:
 
     def _of_eyes(self, picture: ByteImage) -> FloatArray:
         """Gains [h, w, 3] of eyes and teeth. What is as warm as skin, as brown irises and the rims of lids are, takes
-        skin's change of hue: a camera that shows skin too red shows them too red as well."""
-        warm = np.clip(self._ruddy(picture.astype(np.float32)), 0, 1)[..., None]
+        skin's change of hue where that makes it less red: a camera that shows skin too red shows them so as well."""
+        red = np.clip((self.hue[1] - self.hue[0]) / LESS_RED, 0, 1)
+        warm = red * np.clip(self._ruddy(picture.astype(np.float32)), 0, 1)[..., None]
         light = np.log(self.eyes)
         change = self.hue - (light - light @ LUMA.astype(np.float32))
         return np.asarray(np.exp(light + warm * change), np.float32)
@@ -201,7 +204,7 @@ def _eyes(front: ByteImage, back: ByteImage, landmarks: FloatArray | None, brigh
     change = np.log((goal + OFFSET) / (own + OFFSET))
     light = float(change @ LUMA)
     seen = WHITES * light + (1 - WHITES) * guess
-    hue = min(sure, sure_too) * np.clip(change - light, -0.25, 0.25)
+    hue = max(min(sure, sure_too), UNSURE) * np.clip(change - light, -0.25, 0.25)
     return np.exp(np.clip(seen, -1, 1) + hue).astype(np.float32)
 
 

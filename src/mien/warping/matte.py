@@ -50,6 +50,7 @@ CHIN_BELOW = (201, 421, 396, 175, 171)
 ROUGH, ROUGH_WHITE, ROUGH_DARK = 2.5, 1.8, 1.6
 DARKER = 0.9  # of the light of the cheeks, below which a chin's lower part is dark
 PALEST = 0.96  # of the light of the cheeks: what is lighter is no beard but a collar
+DARKEST = 0.5  # of the light of the darkest of a chin: no beard is darker elsewhere
 COVERED = 0.5  # of the chin that a beard covers at least
 GREY, COLOURFUL = 0.7, 0.08  # of the cheeks' ruddiness, below which a beard is grey; the least that says so
 SMOOTH = 0.008  # texture of cheeks at least: the very smoothest of soft pictures tell nothing
@@ -122,8 +123,8 @@ def shown(image: ByteImage, landmarks: FloatArray, beard: FloatArray) -> ByteIma
 
 def bearded(image: ByteImage, landmarks: FloatArray) -> FloatArray:
     """[h, w] float32 0 to 1: where there is beard on cheeks, chin and throat of a small picture: it has a texture that
-    the cheeks below the eyes have not, and is darker or greyer. All 0 where the chin has none: what hangs beside it is
-    long hair."""
+    the cheeks below the eyes have not, and is darker or greyer, nowhere much darker than on the chin. All 0 where the
+    chin has none: what hangs beside it is long hair."""
     wide = float(np.linalg.norm(landmarks[234, :2] - landmarks[454, :2]))
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32)
     rough = np.abs(grey - cv2.GaussianBlur(grey, (0, 0), 0.01 * wide)) / (grey + 4)
@@ -142,7 +143,9 @@ def bearded(image: ByteImage, landmarks: FloatArray) -> FloatArray:
     if rough[chin].mean() < least * smooth or np.median(like[chin]) < 1:
         return none
     lips = fill(image.shape, landmarks, OUTER_LIPS)
-    where = rough * like * throat(image.shape, landmarks) * (1 - lips)
+    even = cv2.cvtColor(_softened(image, landmarks), cv2.COLOR_RGB2GRAY)
+    darker = even < DARKEST * np.quantile(even[chin], 0.1)  # a collar, or long hair
+    where = rough * like * ~darker * throat(image.shape, landmarks) * (1 - lips)
     hair = cv2.GaussianBlur(where, (0, 0), 0.03 * wide) / smooth
     hair = np.clip((hair - 0.55 * ROUGH) / (0.28 * ROUGH), 0, 1)
     if hair[chin].mean() < COVERED:

@@ -21,7 +21,7 @@ from mien.warping.mesh import LOWER_LIP, OVAL, STEADY, UPPER_LIP
 from mien.warping.motion import Motion, carry, motion, sample
 from mien.warping.shapes import similarity_3d
 from mien.warping.steady import Steady
-from mien.warping.symmetry import SMALL, completed
+from mien.warping.symmetry import SMALL, completed, stretched
 from mien.warping.tint import Tint, tint
 
 FOREHEAD = 0.3  # share of the new face's shape that the top of the forehead gets: the hair stays
@@ -81,6 +81,7 @@ def swap(
         bare *= 1 - _carried(lacks, from_theirs)
     bare *= 1 - _beyond(identity, from_theirs)
     x0, y0, x1, y1 = moving.box
+    bare *= 1 - stretched(theirs, target - [x0, y0, 0], bare.shape)
     hue = steady.once("hue", lambda: tint(image[y0:y1, x0:x1]))
     face = blended(face, back, target - [x0, y0, 0], hue, bare, steady)
     result = np.array(image)

@@ -42,6 +42,23 @@ def unseen(landmarks: FloatArray) -> FloatArray:
     return np.asarray(ahead * np.clip((SLANTED[0] - own) / (SLANTED[0] - SLANTED[1]), 0, 1))
 
 
+def stretched(theirs: FloatArray, target: FloatArray, shape: tuple[int, ...]) -> FloatArray:
+    """[h, w] float32 0 to 1: where a face whose landmarks are `theirs` [478, 3] px shows too little of a side, either
+    way, to stand as `target` [478, 3] px does, in a picture of that shape. An ear's edge or hair would be drawn out
+    there over the cheek."""
+    seen = np.maximum(facing(theirs), facing(theirs)[opposite()] * (unseen(theirs) > 0.5))
+    more = np.clip((facing(target) - seen - AHEAD[0]) / (AHEAD[1] - AHEAD[0]), 0, 1)
+    share = more * np.clip((SLANTED[0] - seen) / (SLANTED[0] - SLANTED[1]), 0, 1)
+    if share.mean() < LEAST:
+        return np.zeros(shape[:2], np.float32)
+    wide = float(np.linalg.norm(target[234, :2] - target[454, :2]))
+    zoom = min(1.0, SMALL / wide)
+    size = max(8, round(shape[1] * zoom)), max(8, round(shape[0] * zoom))
+    near = target * [size[0] / shape[1], size[1] / shape[0], zoom]
+    cover = cv2.GaussianBlur(_drawn(size[::-1], near, share), (0, 0), 0.03 * wide * zoom)
+    return np.asarray(cv2.resize(cover, (shape[1], shape[0])), np.float32)
+
+
 def completed(
     face: ByteImage,
     identity: ByteImage,
