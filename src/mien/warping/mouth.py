@@ -40,6 +40,7 @@ GUM = 1.2  # units of gum above the upper teeth that a mouth shows at most
 # fades and has gone (a smile keeps its corners' creases); and units that they are apart in the photo from which there
 # is less of it, and none.
 LINE, CREASE = (0.9, (1.0, 5.0), (0.8, 2.5)), (1.7, (6.0, 14.0), (8.0, 16.0))
+WEB = 0.6  # share of the web of lip at the corners that a smile has
 TURN = 0.6  # units over which lips turn in, sigma
 AROUND = 6.0  # units round lips that stay, within which what is round them may change
 GAPING = (
@@ -88,7 +89,9 @@ def opening(view: View, roll: float, web: float = 1.0, least: float = 0.25) -> F
     The lower lip rolls in over `roll` units, from `least` at its edge, and a web of lip rounds the corners by a share
     of `web`, the more the wider the mouth is open.
     """
-    wide = web * float(smooth(view.gap / max(view.width, 1e-3), 0.25, 0.6))
+    wide = web * max(
+        float(smooth(view.gap / max(view.width, 1e-3), 0.25, 0.6)), WEB * float(smooth(view.gap, 3, 6))
+    )
     sides = smooth(np.abs(view.along), 0.55, 0.95) * wide
     edge, round_off = (
         cv2.GaussianBlur(view.mask, (0, 0), max(units * view.unit, 0.5)).astype(np.float32) / 255
