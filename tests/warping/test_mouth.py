@@ -140,6 +140,18 @@ def test_a_toned_photo_gets_a_toned_mouth() -> None:
     assert ratio[:, 0].mean() > 1.08 and ratio[:, 2].mean() < 0.92
 
 
+def test_teeth_take_the_colour_of_a_magenta_light() -> None:
+    def green(image: ByteImage) -> float:
+        colours = inside(interior(image, REST, SMILE))
+        red, green, blue = np.median(colours[colours.mean(1) > np.percentile(colours.mean(1), 70)], 0)
+        return float(2 * green / (red + blue))
+
+    plain, magenta = green(PHOTO), green((PHOTO * [1.0, 0.86, 1.0]).astype(np.uint8))
+    assert (
+        0.86 < magenta / plain < 0.97
+    )  # neither olive nor all of it: whites and skin may be so by themselves
+
+
 def test_brightness_follows_the_exposure() -> None:
     means = [
         inside(interior((PHOTO * e).astype(np.uint8), REST, SMILE)).mean() for e in (0.3, 0.5, 0.7, 0.9, 1.0)
@@ -228,6 +240,7 @@ def test_an_open_photo_keeps_its_own_teeth_and_shows_no_others() -> None:
     smiling = striped()
     kept = Mouth(smiling, SMILE).interior(SMILE).over(smiling)
     assert np.abs(kept.astype(int) - smiling).mean() < 0.1
+    assert not Mouth(smiling, SMILE).interior(SMILE).replaced and not interior(PHOTO, REST, SMILE).replaced
     wider = place(head(gap=20.0, jaw=14.0, lift=4.0))
     out = Mouth(smiling, SMILE).interior(wider).over(smiling)
     x, y = int(SMILE[13, 0]) - 19, int(SMILE[13, 1]) + 12
@@ -323,6 +336,7 @@ def test_a_strip_of_teeth_is_no_pattern_and_is_not_forgotten() -> None:
     cv2.fillPoly(photo, [np.round(corners).astype(np.int32)], (215, 205, 190))
     mouth = Mouth(photo, strip)
     assert mouth.source is None and mouth.toothy
+    assert mouth.interior(SMILE).replaced
     shut = mouth.interior(place(head(gap=1.0)))
     assert shut.colour[shut.alpha > 0.5].mean() < 100
 

@@ -233,5 +233,5 @@ def _tongue(
     wet = np.exp(-(((v - 0.3 - 0.05 * bumps) / 0.14) ** 2)) * np.exp(-(((np.abs(x) - 6.0) / 4.5) ** 2))
     wet *= 0.35 + 0.65 * smooth(bumps + 0.8 * fine, 0.2, 2.2)
     flesh = 0.65 * colour.flesh * colour.ruddy * colour.apply(_TONGUE) + 0.35 * colour.lip
-    flesh = 1.05 * flesh * colour.shade(shade * light) + (wet * light)[..., None] * _wet(colour, 26.0)
+    flesh = 0.97 * flesh * colour.shade(shade * light) + (wet * light)[..., None] * _wet(colour, 26.0)
     return np.asarray(picture + cover[..., None] * (flesh - picture))
