@@ -238,13 +238,13 @@ class Mouth:
         # a lip that lifts high shows little gum: the place of teeth that are not seen is a guess
         gum = gum_shown(head, place)
         if self.source is not None:  # and seen ones whose gum comes to light are not what they passed for
-            whole *= 1 - float(smooth(gum - max(GUM, self.source.gum), 1.5, 3.5))
+            whole *= 1 - float(smooth(gum - max(GUM, self.source.gum), 2.0, 3.0))
         place = replace(place, edge=place.edge - (1 - whole) * max(gum - GUM, 0.0))
         picture = drawn(view, where, place, jaw, self.colour)
         sharp = float(np.hypot(_ATLAS_BLUR * scale, BOX * (fine > 1)))
         picture = tone.grain(picture, self.colour, sharp, fine)
         if self.source is not None and whole:
-            theirs = borrowed(view, where, jaw, self.source, picture)
+            theirs = borrowed(view, where, jaw, gum - self.source.gum, self.source, picture)
             picture = picture + np.float32(whole) * (theirs - picture)
         by, stretch = view.gap - max(self.parted - 0.3, 0.0), self.parted * self.toothy
         further, least = smooth(by, max(0.4, 0.12 * stretch), max(1.5, 0.3 * stretch)), 0.25

@@ -101,9 +101,9 @@ def shown(image: ByteImage, landmarks: FloatArray, colour: tone.Tone) -> Shown |
     jaw = jaw_drop(float(where.head(landmarks)[list(JAW), 1].mean()) - teeth.jaw)
     here = Pose(where.scale, where.turn, where.shift - [view.left, view.top, 0])
     clear = mask * smooth(view.from_lower, 1.0, 3.0) * smooth(view.from_upper, 0.3, 1.2)
-    if pale:  # what is as red as lips is the lower one
+    if pale:  # what is as red as lips is one of them
         lip = smooth((_red(crop) - reds[0]) / (reds[1] - reds[0]), 0.25, 0.5)
-        clear = clear * (1 - lip * (1 - smooth(view.from_lower, 3.0, 5.0)))
+        clear = clear * (1 - lip * (1 - smooth(np.minimum(view.from_lower, view.from_upper), 3.0, 5.0)))
     crop = np.ascontiguousarray(crop)
     bare = gum_shown(where.head(landmarks), teeth)
     return Shown(
@@ -181,16 +181,18 @@ def farther(view: View, jaw: float, source: Shown) -> float:
     return max(abs(jaw - source.jaw), 0.5 * (view.gap - source.gap))
 
 
-def borrowed(view: View, where: Pose, jaw: float, source: Shown, under: FloatArray) -> FloatArray:
+def borrowed(
+    view: View, where: Pose, jaw: float, lifted: float, source: Shown, under: FloatArray
+) -> FloatArray:
     """A photo's own teeth over the drawn mouth `under` [h, w, 3]: the upper ones with the skull, the rest with
-    the jaw. What its lips hid stays as drawn.
+    the jaw. What its lips hid stays as drawn. `lifted`: by how much the upper lip is, in units.
     """
     teeth = source.teeth
     x, y, z = where.on_arch(view.px, view.py, teeth.x, DEPTH)
     further = (jaw - source.jaw) * (1 - np.clip(z - DEPTH, 0, 40) / HINGE)
     # as in its own photo: the jaw where it was, and the lips no farther from the teeth
     away = farther(view, jaw, source)
-    moved = float(np.exp(-away / 1.5))
+    moved = float(np.exp(-max(away, lifted) / 1.5))
     inside = source.clear + moved * (source.mask - source.clear)
     shade_here = lip_shade(view)
     rim = 0.2 + 0.6 * moved  # where the upper teeth end and the rest begins, in units below their edge
