@@ -40,7 +40,7 @@ GUM = 1.2  # units of gum above the upper teeth that a mouth shows at most
 # fades and has gone (a smile keeps its corners' creases); and units that they are apart in the photo from which there
 # is less of it, and none.
 LINE, CREASE = (0.9, (1.0, 5.0), (0.8, 2.5)), (1.7, (6.0, 14.0), (8.0, 16.0))
-WEB = 0.6  # share of the web of lip at the corners that a smile has
+WEB = 0.35  # share of the web of lip at the corners that a smile has
 TURN = 0.6  # units over which lips turn in, sigma
 AROUND = 6.0  # units round lips that stay, within which what is round them may change
 GAPING = (
