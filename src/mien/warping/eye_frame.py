@@ -150,17 +150,15 @@ def sample(image: FloatArray | ByteImage, x: FloatArray, y: FloatArray) -> Float
 def filled(image: FloatArray, known: FloatArray) -> FloatArray:
     """`image` [h, w, 3] where `known` [h, w] is 1, elsewhere a smooth continuation (normalised convolution, Knutsson
     and Westin 1993, from fine to coarse)."""
-    total = known[..., None] * image
-    weight = known.copy()
-    both = np.dstack([total, known])
+    both = np.dstack([known[..., None] * image, known])
+    total = both.copy()  # of colours, and of how far they are known
     size = max(image.shape[:2])
     for sigma in (0.02 * size, 0.06 * size, 0.2 * size):
-        near = blurred(both, max(sigma, 0.8))
-        share = np.clip(1 - weight, 0, 1)
-        total = total + share[..., None] * near[..., :3]
-        weight = weight + share * near[..., 3]
-    mean = (known[..., None] * image).sum((0, 1)) / max(float(known.sum()), 1e-6)  # where all is far
-    return np.asarray((total + 1e-3 * mean) / (weight + 1e-3)[..., None])
+        share = np.clip(1 - total[..., 3:], 0, 1)
+        total += share * blurred(both, max(sigma, 0.8))
+    colour, weight = np.float32(cv2.mean(both)[:3]), max(cv2.mean(known)[0], 1e-6)
+    mean = colour / np.float32(weight)  # where all is far
+    return np.asarray((total[..., :3] + 1e-3 * mean) / (total[..., 3:] + 1e-3))
 
 
 def blurred(image: FloatArray, sigma: float) -> FloatArray:

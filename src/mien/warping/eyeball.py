@@ -138,7 +138,7 @@ def _disc(
     ]
     right = np.clip(0.5 + 0.5 * (u - float(centre[0])) / radius, 0, 1)[..., None]
     round_ = sides[0] + right * (sides[1] - sides[0])
-    skin = ramp(disc.sum(2) / (round_.sum(2) + 24), 1.3, 1.6) * ramp(far, 0.45, 0.6)
+    skin = ramp(brightness(disc) / (brightness(round_) + 24), 1.3, 1.6) * ramp(far, 0.45, 0.6)
     hidden = np.maximum(ramp(0.05 - _inside(source, u, v), 0, 0.03), skin)
     return np.asarray(disc + hidden[..., None] * (round_ - disc), np.float32)
 
@@ -204,8 +204,8 @@ def _light(image: ByteImage, source: Frame, centre: FloatArray, radius: float) -
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (wide, wide))
     light = np.asarray(cv2.morphologyEx(seen, cv2.MORPH_TOPHAT, kernel), np.float32)
     far = _away(u, v, centre) / radius
-    dark = float(np.median(seen[far < 0.8].mean(1)))
-    share = ramp(light.mean(2), 0.25 * (255 - dark), 0.4 * (255 - dark)) * ramp(0.95 - far, 0, 0.2)
+    dark = float(np.median(brightness(seen)[far < 0.8])) / 3
+    share = ramp(brightness(light) / 3, 0.25 * (255 - dark), 0.4 * (255 - dark)) * ramp(0.95 - far, 0, 0.2)
     near = 2 * round(0.06 * cells * radius) + 1
     share = np.asarray(cv2.blur(cv2.dilate(share, np.ones((near, near), np.uint8)), (near, near)))
     share[[0, -1]], share[:, [0, -1]] = 0, 0
