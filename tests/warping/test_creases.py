@@ -137,3 +137,14 @@ def test_the_folds_of_a_cheek_go_but_neither_moles_nor_the_edge_of_a_beard(
     assert gone[mole[1], mole[0], 1] - int(skin[mole[1], mole[0], 1]) < 0.3 * (flat - 80)
     there = np.s_[below, int((192 - 52) * SCALE + OFFSET)]
     assert abs(gone[there] - skin[there]).max() <= 3
+
+
+def test_a_cheek_that_is_turned_away_keeps_its_outline(skin: ByteImage, landmarks: FloatArray) -> None:
+    middle, below_eyes = SIDE // 2, int(90 * SCALE + OFFSET)
+    left = landmarks[:, 0] < middle
+    landmarks[left, 0] = middle - 0.25 * (middle - landmarks[left, 0])
+    skin[:, : middle - 24] = 100
+    skin[:, : middle - 28] = 230
+    cheek = np.s_[below_eyes:, : middle - 10]
+    gone = Creases(skin, landmarks).over(skin, SMILE, REST)
+    np.testing.assert_array_equal(gone[cheek], skin[cheek])

@@ -39,6 +39,7 @@ FINEST, BANDS = 0.6, (3.0, 6.0)  # sigmas of detail that creases are, px: that d
 OWN, FADES = 1.2, 1.3  # share of its own creases by which skin folds deeper, and fades
 SURELY = 0.45  # of a smile, from which the valleys on cheeks are its and go with it
 SMILED = 0.9  # their share that does
+TURNED = 0.35, 0.65  # of the other side's area in the photo: a valley's region that shows none, and that does
 FAINT = 0.02  # log-luminance of own creases that skin of a middling age has
 OLD = 1.5  # times that: more lines make no deeper folds
 YOUNG = 0.35  # share of a forehead's lines that skin without any folds, for it is held tight there
@@ -258,7 +259,14 @@ class Creases:
         x, y = (FINE * at[y0:y1, x0:x1] - 0.5 for at in self._texels)
         drawn = cv2.remap(texture.texels, x - texture.left, y - texture.top, cv2.INTER_LINEAR)
         face = self._face[y0:y1, x0:x1]
-        folded, own = (part * _room(face) for part in cv2.split(drawn))
+        room = _room(face)
+        if isinstance(which, valleys.Region):  # what a head turns away lies at its outline
+            across = self._places[texture.rows // FINE, SIZE - 1 - texture.columns // FINE]
+            here, beyond = (
+                float(np.ptp(at[np.isfinite(at).all(1)], axis=0).prod()) for at in (there, across)
+            )
+            room *= np.clip((here / max(beyond, 1.0) - TURNED[0]) / (TURNED[1] - TURNED[0]), 0, 1)
+        folded, own = (part * room for part in cv2.split(drawn))
         (x0, y0), (x1, y1) = self._low + first, self._low + last
         return _Part((slice(y0, y1), slice(x0, x1)), folded, own, face)
 
