@@ -210,7 +210,7 @@ def test_a_brow_that_touches_the_hair_is_the_faces() -> None:
     image = np.asarray(photo("may_rest").resize((200, 200))).copy()
     brow = landmarks[list(BROWS[0]), :2].mean(0).astype(int)
     image[brow[1] - 3 : brow[1] + 3, : brow[0] + 6] = 20  # from outside to the middle of the brow
-    assert shown(image, landmarks)[brow[1], brow[0]] == 1
+    assert shown(image, landmarks, np.zeros((200, 200)))[brow[1], brow[0]] == 1
 
 
 def test_a_photo_that_ends_above_the_mouth_gets_its_face(pipe: SwapPipeline) -> None:

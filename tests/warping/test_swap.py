@@ -112,7 +112,9 @@ def test_narrow_eyes_in_the_shade_of_their_lids_do_not_tell_the_light() -> None:
 
 def test_a_sharpened_face_has_no_rims() -> None:
     image, points = looked_at("ben_rest")
-    sharp, soft = (cv2.GaussianBlur(image, (0, 0), sigma) for sigma in (0.8, 2.0))  # neither has grain
+    sharp, soft = (
+        np.asarray(cv2.GaussianBlur(image, (0, 0), s), np.uint8) for s in (0.8, 2.0)
+    )  # without grain
     result = light.resemble(soft.astype(np.float32), sharp, points, Steady())
     grown, shrunk = cv2.dilate(soft, np.ones((7, 7))), cv2.erode(soft, np.ones((7, 7)))
     assert np.abs(result - soft).max() > 5
@@ -166,12 +168,12 @@ def test_teeth_do_not_glow(small: tuple[ByteImage, FloatArray]) -> None:
     """Nor have a hue against the photo's: here cyan, and twice as light as white."""
     image, points = small
     inside = matte.fill(image.shape, points, matte.OUTER_LIPS).astype(np.float32)
-    glowing = np.where(inside[..., None] > 0, np.float32([400, 520, 520]), image.astype(np.float32))
+    glowing = np.where(inside[..., None] > 0, np.array([400, 520, 520], np.float32), image.astype(np.float32))
     teeth = light.enamel(glowing, image, points, inside)
     shown = teeth[inside > 0]
     assert shown.max() < 255 and (shown[:, 2] <= shown[:, 0] + 1).all()
     assert (teeth[inside == 0] == glowing[inside == 0]).all()
-    dull = np.where(inside[..., None] > 0, np.float32([120, 112, 100]), image.astype(np.float32))
+    dull = np.where(inside[..., None] > 0, np.array([120, 112, 100], np.float32), image.astype(np.float32))
     assert np.abs(light.enamel(dull, image, points, inside) - dull).max() < 2
 
 
