@@ -156,8 +156,8 @@ def filled(image: FloatArray, known: FloatArray) -> FloatArray:
     for sigma in (0.02 * size, 0.06 * size, 0.2 * size):
         share = np.clip(1 - total[..., 3:], 0, 1)
         total += share * blurred(both, max(sigma, 0.8))
-    colour, weight = np.float32(cv2.mean(both)[:3]), max(cv2.mean(known)[0], 1e-6)
-    mean = colour / np.float32(weight)  # where all is far
+    *colour, weight = cv2.mean(both)
+    mean = np.asarray(colour, np.float32) / np.float32(max(weight, 1e-6))  # where all is far
     return np.asarray((total[..., :3] + 1e-3 * mean) / (total[..., 3:] + 1e-3))
 
 
