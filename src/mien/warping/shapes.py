@@ -39,13 +39,14 @@ CORNERS = 0.3  # share of the model's motion that the corners of the eyes take p
 HELD = 0.25  # of an eye's width: so far from its corners bone holds the skin with them
 ALIKE = 0.25  # eyes whose openings would differ by less open alike: nobody means to wink by half
 WIDEST = 1.2  # times its own opening: an eye opens no further
-SLIT = (
-    (0.15, 0.3, 0.5, WIDEST),
-    (0.0, 0.48, 0.5, WIDEST),
-)  # shares of its opening that the model leaves, and that are
-# left: an eye is half open or shut, for a slit of it is black
+# Shares of its opening that the model leaves, and that are left: half an eye or none, for a slit of it is black.
+SLIT = (0.15, 0.3, 0.5, WIDEST), (0.0, 0.48, 0.5, WIDEST)
 STIRS = 0.02  # of a coefficient, or of lips that shut: below, a mouth's curves are as much the photo's
-FROWN = 0.4  # share of that
+FROWNS = [INDEX["browDownLeft"], INDEX["browDownRight"]]
+FROWN, SLIGHT = (
+    0.55,
+    0.25,
+)  # share by which the inner ends of brows go lower than the model's, of what frowns beyond
 BROWS = ((52, 159, "Right"), (282, 386, "Left"))  # landmarks of a brow and of the lid below it
 TURNED = (
     0.2,
@@ -60,15 +61,12 @@ def head() -> tuple[FloatArray, FloatArray]:
     """Landmarks [478, 3] cm of a head at rest (x to the subject's left, y up, z to the viewer), and offsets
     [52, 478, 3] of each blendshape at 1, in the order of ``mien.face.blendshapes.NAMES``.
 
-    Below the nose's tip those of eyes and brows die away: they leave the mouth as it is. Brows that frown lower their
-    inner ends further than the model has it, as far as in films of faces that do.
+    Below the nose's tip those of eyes and brows die away: they leave the mouth as it is.
     """
     with np.load(Path(__file__).with_name("shapes.npz"), allow_pickle=False) as file:
         neutral, offsets = file["neutral"].astype(np.float64), file["offsets"].astype(np.float64)
     share = np.clip((neutral[:, 1] - neutral[2, 1]) / (neutral[4, 1] - neutral[2, 1]), 0, 1)
     offsets[~LOWER] *= share[:, None]
-    frowns = [INDEX["browDownLeft"], INDEX["browDownRight"]]
-    offsets[frowns, :, 1] *= 1 + FROWN * np.exp(-(((np.abs(neutral[:, 0]) - 1.4) / 1.4) ** 2))
     return neutral, offsets
 
 
@@ -148,13 +146,17 @@ def moved(
     `turn` (yaw, pitch, roll, degrees; signs as in `mien.face.pose`) turns the head on, by no more than `MOST_TURN`.
 
     Lids close by the share of their own opening that the model's would, and never cross; lips meet by the share
-    `shut` (see `mien.warping.lips.meet`); irises turn by gaze alone; brows rise as far as the skin below them reaches.
+    `shut` (see `mien.warping.lips.meet`); irises turn by gaze alone; brows rise as far as the skin below them
+    reaches, and slant when they frown, as in films of faces that do.
     """
     landmarks = np.asarray(landmarks, np.float64)
     neutral, offsets = head()
     pose = pose_of(landmarks)
     after = _with_room(landmarks, pose, before, after)
-    target = landmarks + beheld(pose.to_photo(np.tensordot(after - before, offsets, 1)), landmarks, pose)
+    change = np.tensordot(after - before, offsets, 1)
+    frown = np.maximum((after - before)[FROWNS] - SLIGHT, 0) @ offsets[FROWNS, :, 1]
+    change[:, 1] += FROWN * np.exp(-(((np.abs(neutral[:, 0]) - 1.4) / 1.4) ** 2)) * frown
+    target = landmarks + beheld(pose.to_photo(change), landmarks, pose)
     at_first = neutral + np.tensordot(before, offsets, 1)
     at_last = neutral + np.tensordot(after, offsets, 1)
     shares = _openings(at_first, at_last)
