@@ -31,7 +31,7 @@ from mien.provenance import remember
 from mien.types import ByteImage, Face, FloatArray, InputError
 from mien.warping import eyes
 from mien.warping.draw import Drawn, draw
-from mien.warping.front import Front, front, seen
+from mien.warping.front import TOUCHED, Front, front, seen
 from mien.warping.lips import shut_by, shut_in
 from mien.warping.matte import OUTER_LIPS
 from mien.warping.mouth import Mouth
@@ -300,7 +300,7 @@ class PhotoPipeline:
                 ready.result()
         turned = np.array(turn) if turn and any(turn) else None
         drawn = sitter.drawn(sought, turned)
-        if drawn.replaced:
+        if drawn.replaced and (sitter.front is None or sitter.front.share(OUTER_LIPS) < TOUCHED):
             warnings.warn(f"{DRAWN_TEETH}: --teeth takes them from another photo", stacklevel=2)
         return Expressed(sitter, drawn, sought, turned)
 
