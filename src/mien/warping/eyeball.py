@@ -18,7 +18,6 @@ SURE = 45.0  # px of an eye's width from which its iris is seen well
 HANGING = 0.03  # of the eye's width: lashes that hang into it from the upper lid
 NOISE = 5.0  # grey levels: what is more is texture of skin
 WHITE = 0.95  # of the brightness of the skin below, that the white of an eye has at least
-FAIREST = 0.9  # of the brightness of the lighter part of an eye's white, that it has beneath lashes as well
 GLINT = 32.0  # px of an iris' radius, at least, in a picture of what a cornea reflects
 
 
@@ -156,13 +155,12 @@ def _white(
     sure = known > 0.5
     if not sure.any():  # an eye that shows none
         return _fair(np.zeros_like(seen), np.zeros_like(known), image, source)
-    fairest = FAIREST * float(np.percentile(bright[sure], 92)) / 3
     pale = (seen[..., 1] + seen[..., 2]) / (seen[..., 0] + 1)
     known *= 0.02 + ramp(bright / max(float(np.percentile(bright[sure], 80)), 1.0), 0.6, 0.8) * (
         0.1 + ramp(pale, *np.percentile(pale[sure], (35, 75)) + np.array([0, 1e-3]))
     )
     smooth = filled(seen, known)
-    smooth = _fair(smooth, known, image, source, fairest)
+    smooth = _fair(smooth, known, image, source)
     smooth *= (1 - 0.12 * (2 * np.clip(u, 0, 1) - 1) ** 2)[..., None]
     index = np.clip(u * STEPS, 0, STEPS).astype(np.int32)
     skin = sample(image, *source.to_photo(u, source.lower[index] + 0.15 + np.abs(source.upper[index] - v)))
@@ -176,15 +174,13 @@ def _white(
     return np.asarray(smooth + share[..., None] * (seen - smooth), np.float32)
 
 
-def _fair(
-    white: FloatArray, known: FloatArray, image: ByteImage, source: Frame, fairest: float = 0.0
-) -> FloatArray:
-    """`white` [h, w, 3], as far as it is `known` [h, w], no darker than eyes are beside skin or `fairest` is, what is
-    seen of it in full light; nor browner where it was: small eyes show lids and lashes where larger ones show white."""
+def _fair(white: FloatArray, known: FloatArray, image: ByteImage, source: Frame) -> FloatArray:
+    """`white` [h, w, 3], as far as it is `known` [h, w], no darker than eyes are beside skin, nor browner where it was:
+    small eyes show lids and lashes where larger ones show white."""
     u, v = np.meshgrid(np.linspace(0.2, 0.8, 24), np.linspace(0.12, 0.25, 5))
     index = (u * STEPS).astype(np.int32)
     skin = np.median(sample(image, *source.to_photo(u, source.lower[index] + v)).reshape(-1, 3), axis=0)
-    least = max(WHITE * float(skin.mean()), fairest)
+    least = WHITE * float(skin.mean())
     if not known.any():
         return white + np.asarray(least * (0.65 + 0.35 * skin / max(float(skin.mean()), 1.0)), np.float32)
     mean = np.einsum("hw,hwc->c", known, white) / float(known.sum())
