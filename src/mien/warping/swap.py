@@ -287,8 +287,8 @@ def _lit(seen: _Seen, back: ByteImage, points: FloatArray, steady: Steady) -> _P
         rim *= 1 - matte.fill(shape, points, *outlines) * np.minimum(fleshy, light_one)
     size = 2 * round(STRAND * wide) + 1  # at its edge it is not so unlike
     strange = rim * unlike
-    sure = np.clip(2 * strange - 1, 0, 1)
-    sure = cv2.dilate(sure, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size)))
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
+    sure = np.asarray(cv2.dilate(np.clip(2 * strange - 1, 0, 1), disc), np.float32)
     strange = np.maximum(strange, sure * (1 - brows))
     other = soft(np.asarray(strange, np.float32)) * (1 - seen.hair)
     grey = gains.mean(2, keepdims=True)  # the hue of light shows on flesh; hair and eyes keep theirs
