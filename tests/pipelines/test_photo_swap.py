@@ -16,7 +16,7 @@ from mien.face.analyze import analyze
 from mien.face.blendshapes import INDEX
 from mien.metrics.photo import colour
 from mien.pipelines.photo import Sought, Wanted
-from mien.pipelines.photo_swap import SwapPipeline, closed, own_rest, shut
+from mien.pipelines.photo_swap import SwapPipeline, awake, closed, own_rest, shut
 from mien.types import Face, InputError
 from mien.warping.light import complexion
 from mien.warping.matte import BROWS, shown
@@ -211,6 +211,19 @@ def test_a_brow_that_touches_the_hair_is_the_faces() -> None:
     brow = landmarks[list(BROWS[0]), :2].mean(0).astype(int)
     image[brow[1] - 3 : brow[1] + 3, : brow[0] + 6] = 20  # from outside to the middle of the brow
     assert shown(image, landmarks, np.zeros((200, 200)))[brow[1], brow[0]] == 1
+
+
+def test_eyes_shut_no_further_than_the_photos(pipe: SwapPipeline) -> None:
+    """Half open ones leave half of the identity's opening; shut ones shut it."""
+    face, blinks = read(photo("may_rest")), [INDEX["eyeBlinkLeft"], INDEX["eyeBlinkRight"]]
+    rest, all_shut = np.zeros(52), np.zeros(52)
+    all_shut[blinks] = 1
+    for left, most in ((1.0, 0.1), (0.5, 0.5), (0.1, 1.0)):
+        lids = face.landmarks.copy()
+        for up, low in ((386, 374), (159, 145)):
+            lids[up] = lids[low] + left * (lids[up] - lids[low])
+        after = awake(Sought(rest, all_shut, 0.0), face, replace(face, landmarks=lids))
+        assert np.allclose(after[blinks], most, atol=0.03), (left, after[blinks])
 
 
 def test_a_photo_that_ends_above_the_mouth_gets_its_face(pipe: SwapPipeline) -> None:

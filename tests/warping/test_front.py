@@ -14,7 +14,7 @@ from mien.face.analyze import analyze
 from mien.face.blendshapes import INDEX
 from mien.face.occlusion import load_reader
 from mien.pipelines.photo import PhotoPipeline, Sought
-from mien.pipelines.photo_swap import SwapPipeline
+from mien.pipelines.photo_swap import SwapPipeline, uncovered
 from mien.types import ByteImage, FloatArray, InputError
 from mien.warping.front import HEIGHT, WIDTH, Front, front, seen
 
@@ -176,6 +176,19 @@ def test_an_identity_behind_dark_glasses_is_refused() -> None:
     cv2.line(dark, (x - 20, y), (x + 20, y), (15, 15, 18), 6)
     with pytest.raises(InputError, match="dark glasses"):
         SwapPipeline().identity(Image.fromarray(dark))
+
+
+def test_an_identitys_glasses_stay_on_where_they_hide_much_and_the_photo_has_none(
+    worn: tuple[ByteImage, ByteImage, FloatArray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipe = PhotoPipeline()
+    identity, photo = pipe.sit(Image.fromarray(worn[0])), pipe.sit(Image.fromarray(person("raj_rest")[0]))
+    monkeypatch.setattr(Front, "lifted", lambda front: 0.5)
+    kept, lacks = uncovered(identity, photo)
+    assert kept.image is identity.image and lacks is None
+    assert np.abs(uncovered(identity, identity)[0].image.astype(int) - worn[0]).max() > 50
+    monkeypatch.setattr(Front, "lifted", lambda front: 0.1)
+    assert uncovered(identity, photo)[0].image is not identity.image
 
 
 def test_brows_on_rims_rise_less_and_fall_as_they_would(

@@ -16,7 +16,7 @@ from mien.face.blendshapes import NAMES
 from mien.face.landmarks import eye_distance
 from mien.pipelines.photo import PhotoPipeline, Sitter, Sought, focused, seek
 from mien.pipelines.photo_film import FASTER, SLOWEST, OneEuro, Puppet, Rest, facelike, parted
-from mien.pipelines.photo_swap import reduced
+from mien.pipelines.photo_swap import reduced, uncovered
 from mien.types import ByteImage, Face, FloatArray
 from mien.warping.draw import draw
 from mien.warping.front import HEIGHT, WIDTH, front, seen
@@ -176,7 +176,7 @@ class Recast:
 
     def __init__(self, identity: Sitter, rest: Rest, calm: Sitter, smooth: float = 1.0) -> None:
         zoom = LARGEST * float(eye_distance(calm.face.landmarks) / eye_distance(identity.face.landmarks))
-        bare, self._lacks = (reduced(identity, zoom) if zoom < 1 else identity).bare()
+        bare, self._lacks = uncovered(reduced(identity, zoom) if zoom < 1 else identity, calm)
         self._puppet = Puppet(bare, pose=False, smooth=smooth)
         self._puppet.rest(rest)
         self._points = _steady(calm.face, smooth)

@@ -15,6 +15,7 @@ from PIL import Image
 from mien.expressions.spec import Expression, Given, parse
 from mien.face.analyze import analyze
 from mien.face.blendshapes import INDEX
+from mien.face.landmarks import LMS_NAMES, lms_ratios
 from mien.face.subject import Subject
 from mien.images import given_image
 from mien.pipelines.inputs import FaceChoice, Picture, choose_face
@@ -50,6 +51,14 @@ LIGHT = 20.0  # degrees of pose that a log ratio of 1 between the light on left 
 TEETH = 0.02  # gap of the lips, of the face's height, from which a mouth shows teeth
 HOLE = 0.5  # of the lips' luminance, at which an open mouth that shows no teeth begins
 REST = 0.8  # of the difference between two people's rest that stays the identity's
+AWAKE = 0.12  # of an eye's width: lids that are further apart are open
+SQUINTS = 0.4  # as much as that of a blink a squint shuts an eye
+SHUTS = 0.75  # of a blink that shuts an eye, see `mien.warping.shapes.SHUT`
+STIRS = 0.1  # of a blink: so much further an eye may shut than landmarks say
+EYES = (
+    ("reye", "Left"),
+    ("leye", "Right"),
+)  # LMS names them by the picture's side, blendshapes by the person's
 STAYS_SHUT = {  # how much further coefficients of a mouth that stays shut may go than where they began
     "jawOpen": 0.0, "mouthFunnel": 0.0, "mouthLowerDownLeft": 0.0, "mouthLowerDownRight": 0.0,
     "mouthUpperUpLeft": 0.0, "mouthUpperUpRight": 0.0, "mouthRollLower": 0.15, "mouthRollUpper": 0.15,
@@ -163,8 +172,8 @@ class SwapPipeline:
                 )
             if in_front is not None and in_front.lifted() > LIFTED:
                 warnings.warn(
-                    f"{name}: what the glasses hide around the eyes has to be guessed, and may come out smeared: a "
-                    "picture of the person without them serves better",
+                    f"{name}: the glasses hide so much around the eyes that they stay on, or, in a photo with glasses, "
+                    "come out smeared: a picture of the person without them serves better",
                     stacklevel=3,
                 )
             if found[-1].hides_mouth:
@@ -259,10 +268,21 @@ def swapped(sitter: Sitter, identities: Sequence[Sitter], wanted: Wanted, keeps:
     meets = keeps and shut(sitter)
     if meets:
         sought = replace(sought, after=closed(sought))
+    if keeps:
+        sought = replace(sought, after=awake(sought, identity.face, sitter.face))
     theirs = moved(identity.face.landmarks, sought.before, sought.after, shut=sought.shut)
-    bare, lacks = identity.bare()
+    bare, lacks = uncovered(identity, sitter)
     put = bare.drawn(sought).image
     return laid(sitter.image, sitter.face.landmarks, put, theirs, meets, sitter.front, lacks).image
+
+
+def uncovered(identity: Sitter, photo: Sitter) -> tuple[Sitter, FloatArray | None]:
+    """`Sitter.bare` of an identity, whose glasses stay on where they leave too little of what lies around the eyes to
+    go by, unless the photo's own glasses lie over it."""
+    front = identity.front
+    if front is None or front.lifted() <= LIFTED or (photo.front is not None and photo.front.small[0].any()):
+        return identity.bare()
+    return identity, front.hidden(rims=False)
 
 
 def own_rest(identity: Sitter, wanted: Wanted) -> Wanted:
@@ -295,6 +315,19 @@ def closed(sought: Sought) -> FloatArray:
     after = sought.after.copy()
     for name, further in STAYS_SHUT.items():
         after[INDEX[name]] = min(after[INDEX[name]], sought.before[INDEX[name]] + further)
+    return after
+
+
+def awake(sought: Sought, identity: Face, photo: Face) -> FloatArray:
+    """Coefficients [52] like those sought, whose eyes shut no further than the photo's, where these are open: readings
+    of laughing eyes would shut another person's."""
+    after, (mine, theirs) = sought.after.copy(), (lms_ratios(face.landmarks) for face in (identity, photo))
+    for eye, side in EYES:
+        lids, k = [INDEX[f"eyeBlink{side}"], INDEX[f"eyeSquint{side}"]], LMS_NAMES.index(eye)
+        closing = np.maximum(after - sought.before, 0)[lids] @ [1, SQUINTS]
+        room = SHUTS * max(1 - theirs[k] / max(mine[k], AWAKE), 0.0) + STIRS
+        if theirs[k] > AWAKE and closing > room:
+            after[lids] += (1 - room / closing) * np.minimum(sought.before - after, 0)[lids]
     return after
 
 

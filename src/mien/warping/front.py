@@ -2,7 +2,7 @@
 
 A network says where it is (`mien.face.occlusion`), on a small upright crop; a guided filter takes that to the photo's
 size, along thin rims. Under glasses motion changes so slowly that no rim bends, and what is drawn lies behind them; at
-hands, hair and the like all motion but the head's turn dies away. An identity's glasses are lifted off (`Front.plate`).
+hands, hair and the like all motion but the head's turn dies away. An identity's glasses come off (`Front.plate`).
 """
 
 from __future__ import annotations
@@ -289,11 +289,11 @@ class Front:
         whole = cv2.contourArea(points[list(outline)].astype(np.float32))
         return float((self.small[of][inside] > 0.5).sum() / max(whole, 1.0))
 
-    def hidden(self) -> FloatArray | None:
+    def hidden(self, rims: bool = True) -> FloatArray | None:
         """Where something that is no pair of glasses hides the face, [H, W] float32 0 to 1 of the photo. Where it hides
-        one brow, or a rim does, both count: one alone of two people's looks odd."""
+        one brow, or a rim does, both count: one alone of two people's looks odd. rims: of glasses that come off."""
         cover = self.small[1]
-        if any(self.share(brow, 0) + self.share(brow, 1) > BROW for brow in matte.BROWS):
+        if any(rims * self.share(brow, 0) + self.share(brow, 1) > BROW for brow in matte.BROWS):
             points = (self.landmarks[:, :2] - self.box[:2]) * self.zoom
             brows = matte.fill(cover.shape, points, *matte.BROWS, grow=1.5)
             cover = np.maximum(cover, cv2.GaussianBlur(brows.astype(np.float32), (0, 0), 2.0))
