@@ -90,7 +90,7 @@ def gather(cache: Path) -> None:
         within = cv2.warpAffine(np.ones(image.size[::-1], np.uint8), matrix, size)
         crops.append(crop)
         points.append(landmarks.astype(np.float32))
-        masks.append(matte.shown(crop, landmarks) | within << 1)
+        masks.append(matte.shown(crop, landmarks, matte.bearded(crop, landmarks)) | within << 1)
     np.savez(cache, crops=np.stack(crops), landmarks=np.stack(points), masks=np.stack(masks))
 
 

@@ -12,8 +12,9 @@ import torch
 from torch import nn
 
 from factory.training.networks import save_network
+from mien import weights
 from mien.face import network as network_module
-from mien.face.network import CROP, AnalyserNet, fold, load_analyser
+from mien.face.network import CROP, AnalyserNet, fold, halve, load_analyser
 from mien.types import InputError
 
 
@@ -127,6 +128,21 @@ def test_folding_changes_nothing() -> None:
     assert not any(isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)) for module in folded.modules())
     for key, value in before.items():
         torch.testing.assert_close(folded(x)[key], value, atol=1e-3, rtol=1e-4)
+
+
+@pytest.mark.parametrize("supported", [True, False, None])
+def test_a_halved_analyser_reads_the_same(monkeypatch: pytest.MonkeyPatch, supported: bool | None) -> None:
+    """In bfloat16 where the processor multiplies that; as it was where it does not, or torch does not say."""
+    crops = torch.rand(2, 3, CROP, CROP, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    whole = load_analyser(weights.path("analyser"))
+    monkeypatch.delattr(torch.cpu, "_is_avx512_bf16_supported", raising=False)
+    if supported is not None:
+        monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: supported, raising=False)
+    half = halve(load_analyser(weights.path("analyser")))
+    with torch.no_grad():
+        before, after = whole(crops)["blendshapes"], half(crops)["blendshapes"]
+    assert after.dtype == torch.float32 and (before - after).abs().max() < 0.05
+    assert torch.equal(before, after) != bool(supported)
 
 
 @pytest.mark.parametrize("make", [small, whole])

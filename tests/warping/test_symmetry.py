@@ -55,6 +55,11 @@ def test_a_cheek_that_a_straight_head_hardly_shows_is_not_drawn_out() -> None:
     assert share[y[near], x[near]] > 0.4 and share[y[far], x[far]] < 0.05 and share[y[1], x[1]] < 0.01
 
 
+def test_a_turning_heads_cheek_comes_in_little_by_little() -> None:
+    most = [float(stretched(turned(0), turned(angle), (512, 512)).max()) for angle in np.arange(10, 36, 0.5)]
+    assert most[0] == 0 and most[-1] > 0.4 and np.diff(most).max() < 0.1
+
+
 def test_what_is_hidden_comes_from_the_other_side(person: tuple[ByteImage, FloatArray]) -> None:
     """A turned face whose far cheek is painted over shows skin there; a straight one stays as it is."""
     image, landmarks = person

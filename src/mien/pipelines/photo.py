@@ -293,7 +293,8 @@ class PhotoPipeline:
         wanted = self.wanted(sitter, parse(expression), relative, expression_face)
         wanted = focused(sitter, wanted, strength, region)
         with ThreadPoolExecutor(1) as other:
-            read = rounds > 0 and wanted.named is None  # so often that there is time for the rest
+            # readings of a picture leave the other core idle
+            read = rounds > 0 and strength > 0 and wanted.named is None
             ready = other.submit(sitter.prepare) if read and "mouth" not in sitter.__dict__ else None
             sought = seek(sitter, wanted, rounds)
             if ready is not None:
@@ -301,7 +302,9 @@ class PhotoPipeline:
         turned = np.array(turn) if turn and any(turn) else None
         drawn = sitter.drawn(sought, turned)
         if drawn.replaced and (sitter.front is None or sitter.front.share(OUTER_LIPS) < TOUCHED):
-            warnings.warn(f"{DRAWN_TEETH}: --teeth takes them from another photo", stacklevel=2)
+            helps = sitter.teeth is None and sitter.mouth.source is None
+            advice = ": --teeth takes them from another photo" if helps else ""
+            warnings.warn(DRAWN_TEETH + advice, stacklevel=2)
         return Expressed(sitter, drawn, sought, turned)
 
     def wanted(

@@ -16,7 +16,7 @@ from mien.face.blendshapes import NAMES
 from mien.face.landmarks import eye_distance
 from mien.pipelines.photo import PhotoPipeline, Sitter, Sought, focused, seek
 from mien.pipelines.photo_film import FASTER, SLOWEST, OneEuro, Puppet, Rest, facelike, parted
-from mien.pipelines.photo_swap import reduced, uncovered
+from mien.pipelines.photo_swap import reduced, uncovered, worn
 from mien.types import ByteImage, Face, FloatArray
 from mien.warping.draw import draw
 from mien.warping.front import HEIGHT, WIDTH, front, seen
@@ -89,11 +89,6 @@ def _steady(face: Face, smooth: float) -> OneEuro:
     """For the landmarks of faces as large as this one."""
     apart = max(float(eye_distance(face.landmarks)), 1.0)
     return OneEuro(POINTS_SLOWEST / smooth if smooth > 0 else np.inf, POINTS_FASTER / apart)
-
-
-def worn(sitter: Sitter) -> bool:
-    """Whether the sitter wears glasses."""
-    return sitter.found is not None and bool(sitter.found[0].any())
 
 
 def _shown_best(calm: Mouth, teeth: Sequence[tuple[ByteImage, FloatArray]]) -> Mouth:
@@ -195,7 +190,8 @@ class Recast:
         self._steady.frame(seen.seconds)
         identity, before = self._puppet.sitter, self._puppet.before
         put = identity.drawn(Sought(before, seen.shapes, seen.shut)).image
-        theirs = moved(identity.face.landmarks, before, seen.shapes, shut=seen.shut)
+        rested = seen.shapes if identity.front is None else identity.front.rested(before, seen.shapes)
+        theirs = moved(identity.face.landmarks, before, rested, shut=seen.shut)
         before_it = front(image, seen.landmarks, seen.found)
         return swap(
             image, seen.landmarks, put, theirs, front=before_it, lacks=self._lacks, steady=self._steady

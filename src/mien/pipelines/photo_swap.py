@@ -270,17 +270,23 @@ def swapped(sitter: Sitter, identities: Sequence[Sitter], wanted: Wanted, keeps:
         sought = replace(sought, after=closed(sought))
     if keeps:
         sought = replace(sought, after=awake(sought, identity.face, sitter.face))
-    theirs = moved(identity.face.landmarks, sought.before, sought.after, shut=sought.shut)
     bare, lacks = uncovered(identity, sitter)
+    rested = sought.after if bare.front is None else bare.front.rested(sought.before, sought.after)
+    theirs = moved(identity.face.landmarks, sought.before, rested, shut=sought.shut)
     put = bare.drawn(sought).image
     return laid(sitter.image, sitter.face.landmarks, put, theirs, meets, sitter.front, lacks).image
+
+
+def worn(sitter: Sitter) -> bool:
+    """Whether the sitter wears glasses."""
+    return sitter.found is not None and bool(sitter.found[0].any())
 
 
 def uncovered(identity: Sitter, photo: Sitter) -> tuple[Sitter, FloatArray | None]:
     """`Sitter.bare` of an identity, whose glasses stay on where they leave too little of what lies around the eyes to
     go by, unless the photo's own glasses lie over it."""
     front = identity.front
-    if front is None or front.lifted() <= LIFTED or (photo.front is not None and photo.front.small[0].any()):
+    if front is None or front.lifted() <= LIFTED or worn(photo):
         return identity.bare()
     return identity, front.hidden(rims=False)
 

@@ -299,17 +299,17 @@ def _drawing() -> tuple[FloatArray, FloatArray]:
     rng = np.random.default_rng(0)
     uneven = cv2.GaussianBlur(rng.standard_normal((1, width)).astype(np.float32), (0, 0), 0.007 * FINE)[0]
     uneven /= uneven.std()
-    strong = ramp(out, -0.1, 0.35) * ramp(1.0 - out, 0, 0.5)
-    half = (0.004 + 0.010 * strong) * np.clip(1 + 0.2 * uneven, 0.5, 1.5)
-    line = (0.25 + 0.55 * strong) * ramp(out, -0.2, 0.12) * ramp(1.02 - out, 0, 0.3)
+    strong = ramp(out, -0.1, 0.12) * ramp(1.0 - out, 0, 0.35)
+    half = (0.005 + 0.012 * strong) * np.clip(1 + 0.2 * uneven, 0.5, 1.5)
+    line = (0.25 + 0.6 * strong) * ramp(out, -0.16, 0.04) * ramp(1.02 - out, 0, 0.2)
     line = line * np.exp(-((below / np.where(below > 0, 1.6 * half, half)) ** 2))
     line += 0.2 * ramp(out, -0.12, 0.1) * ramp(1.03 - out, 0, 0.1) * np.exp(-((below / 0.04) ** 2))
     lashes = np.zeros((height, width), np.float32)
     t = np.linspace(0, 1, 9)
     for bundle in np.linspace(-0.01, 0.93, 40):  # lashes whose tips meet
         bundle = bundle + rng.uniform(-0.015, 0.015)
-        length = (0.22 - 0.14 * max(bundle, 0)) * rng.uniform(0.55, 1.05) * ramp(bundle, -0.25, 0.12)
-        dense = (60 + 150 * float(ramp(bundle, -0.05, 0.25))) * float(ramp(0.98 - bundle, 0, 0.2))
+        length = (0.22 - 0.14 * max(bundle, 0)) * rng.uniform(0.55, 1.05) * ramp(bundle, -0.15, 0.06)
+        dense = (80 + 140 * float(ramp(bundle, -0.05, 0.12))) * float(ramp(0.98 - bundle, 0, 0.2))
         lean = -0.7 + 0.9 * bundle + rng.normal(0, 0.12)  # outwards is negative
         for _ in range(rng.integers(1, 5)):
             root, long = bundle + rng.uniform(-0.016, 0.016), length * rng.uniform(0.6, 1)

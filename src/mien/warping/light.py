@@ -121,7 +121,7 @@ class Complexion:
             even = cv2.bilateralFilter(luma, 9, EVEN * grain, max(0.6 * sigma, 1.0))
             luma = cv2.addWeighted(luma, 1 - share, even, share, 0)
         soft = [cv2.GaussianBlur(part, (0, 0), max(sigma * share, 0.3)) for part in colours]
-        dark = share * np.clip(2 - fine / (DIM * self.luminance), 0, 1)  # black is no blue there
+        dark = share * np.clip(2 - fine / (DIM * max(self.luminance, 1.0)), 0, 1)  # black is no blue there
         soft[1] = np.asarray(soft[1] - dark * np.maximum(soft[1].astype(np.float32) - 128, 0), np.uint8)
         return np.asarray(cv2.cvtColor(cv2.merge([luma, *soft]), cv2.COLOR_YCrCb2RGB), np.uint8)
 
@@ -219,8 +219,9 @@ def white(picture: ByteImage, landmarks: FloatArray) -> tuple[FloatArray | None,
     skin = np.median(cheeks, 0)
     own, usual = ((c[0] - c[2]) / (c[0] + c[2] + OFFSET) for c in (found, skin))
     sure = float(np.clip((SKINNY[1] - own / max(usual, 0.02)) / (SKINNY[1] - SKINNY[0]), 0, 1))
-    least = SHADED * float(skin @ LUMA) / max(float(found @ LUMA), 1.0)
-    return found * max(least, 1.0), sure
+    found = np.maximum(found, 1.0)  # crushed blacks
+    least = SHADED * float(skin @ LUMA) / float(found @ LUMA)
+    return np.minimum(found * max(least, 1.0), 255.0), sure
 
 
 def _quantiles(picture: ByteImage, where: FloatArray) -> FloatArray:

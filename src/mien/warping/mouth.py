@@ -265,7 +265,7 @@ class Mouth:
             np.asarray(cv2.resize(part, size, interpolation=cv2.INTER_AREA), np.float32)
             for part in (picture, alpha)
         )
-        replaced = self.toothy and whole < 0.5 and view.gap > STRIP
+        replaced = self.toothy and whole < 0.5 and view.gap > STRIP and float(alpha.max(initial=0)) > 0.5
         return Layer(colour, cover, view.left // fine, view.top // fine, replaced)
 
     def _turned_in(

@@ -49,13 +49,14 @@ def stretched(theirs: FloatArray, target: FloatArray, shape: tuple[int, ...]) ->
     seen = np.maximum(facing(theirs), facing(theirs)[opposite()] * (unseen(theirs) > 0.5))
     more = np.clip((facing(target) - seen - AHEAD[0]) / (AHEAD[1] - AHEAD[0]), 0, 1)
     share = more * np.clip((SLANTED[0] - seen) / (SLANTED[0] - SLANTED[1]), 0, 1)
-    if share.mean() < LEAST:
+    much = float(np.clip(share.mean() / LEAST - 1, 0, 1))  # a film's cheek must not switch
+    if much == 0:
         return np.zeros(shape[:2], np.float32)
     wide = float(np.linalg.norm(target[234, :2] - target[454, :2]))
     zoom = min(1.0, SMALL / wide)
     size = max(8, round(shape[1] * zoom)), max(8, round(shape[0] * zoom))
     near = target * [size[0] / shape[1], size[1] / shape[0], zoom]
-    cover = cv2.GaussianBlur(_drawn(size[::-1], near, share), (0, 0), 0.03 * wide * zoom)
+    cover = cv2.GaussianBlur(_drawn(size[::-1], near, much * share), (0, 0), 0.03 * wide * zoom)
     return np.asarray(cv2.resize(cover, (shape[1], shape[0])), np.float32)
 
 

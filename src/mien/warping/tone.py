@@ -124,6 +124,7 @@ def measure(image: ByteImage, landmarks: FloatArray) -> Tone:
     white = sclera(image, np.asarray(landmarks, np.float64))
     if white is None:
         white = skin.mean() * _SCLERA_CAST * 1.12
+    white = np.maximum(white, 1.0)  # crushed blacks
     lip = np.median(_patch(image, 0.5 * (flat[[87, 14, 317, 178]] + flat[[86, 15, 316, 179]]), 0.6 * unit), 0)
 
     bright = max(float(white.mean()), 1.0)
