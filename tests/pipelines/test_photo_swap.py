@@ -16,7 +16,8 @@ from mien.face.analyze import analyze
 from mien.face.blendshapes import INDEX
 from mien.metrics.photo import colour
 from mien.pipelines.photo import Sought, Wanted
-from mien.pipelines.photo_swap import SwapPipeline, awake, closed, own_rest, shut
+from mien.pipelines.photo_kept import awake, closed, own_rest, shut
+from mien.pipelines.photo_swap import SwapPipeline
 from mien.types import Face, InputError
 from mien.warping.light import complexion
 from mien.warping.matte import BROWS, shown
