@@ -17,14 +17,13 @@ import tempfile
 from fractions import Fraction
 from pathlib import Path
 
-import numpy as np
 from PIL import Image
 
 from benchmarks.model_card import body, fill
+from benchmarks.speed import spread
 from benchmarks.studio_load import EXAMPLES, studio
 from benchmarks.table import Row, environment, publish, run
 from mien.images import read_image
-from mien.metrics.statistics import Interval
 from mien.pipelines.photo import PhotoPipeline
 from mien.types import InputError
 
@@ -87,11 +86,6 @@ def watched(address: str, film: Path, program: str, seconds: float) -> dict[str,
     return found
 
 
-def middle(values: list[float]) -> Interval:
-    """Their median, shortest and longest."""
-    return Interval(float(np.median(values)), min(values), max(values))
-
-
 def main() -> None:
     """Command line of this script."""
     parser = argparse.ArgumentParser(
@@ -110,11 +104,11 @@ def main() -> None:
         found = watched(address, film, program, arguments.seconds)
     looks = f"median of {len(found['rate'])} looks [least, most]"
     rows = [
-        Row("live: shown frames a second", middle(found["rate"]), 12, True, ".1f", note=looks),
-        Row("live: ms from the camera to the picture", middle(found["late"]), 200, False, ".0f", note=looks),
+        Row("live: shown frames a second", spread(found["rate"]), 12, True, ".1f", note=looks),
+        Row("live: ms from the camera to the picture", spread(found["late"]), 200, False, ".0f", note=looks),
         Row(
             "ms from a slider's move to its preview",
-            middle(found["preview"]),
+            spread(found["preview"]),
             150,
             False,
             ".0f",

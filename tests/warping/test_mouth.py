@@ -105,8 +105,8 @@ def test_the_layer_covers_the_opening_and_nothing_else(target: FloatArray) -> No
     for y in range(0, SIZE, 2):
         for x in range(0, SIZE, 2):
             depth = cv2.pointPolygonTest(outline, (x + 0.5, y + 0.5), True)  # px, positive inside
-            if depth < -4:  # a smooth curve leaves the polygon a little, and lips turn in
-                assert full[y, x] == 0
+            if depth < -2.5:  # a smooth curve leaves the polygon a little, and lips turn in
+                assert full[y, x] <= 0.1 * (depth > -4)
             elif depth > 4:
                 assert full[y, x] > 0.9
     assert np.isfinite(layer.colour).all()

@@ -112,9 +112,8 @@ def test_narrow_eyes_in_the_shade_of_their_lids_do_not_tell_the_light() -> None:
 
 def test_a_sharpened_face_has_no_rims() -> None:
     image, points = looked_at("ben_rest")
-    sharp, soft = (
-        np.asarray(cv2.GaussianBlur(image, (0, 0), s), np.uint8) for s in (0.8, 2.0)
-    )  # without grain
+    # without grain
+    sharp, soft = (np.asarray(cv2.GaussianBlur(image, (0, 0), s), np.uint8) for s in (0.8, 2.0))
     result = light.resemble(soft.astype(np.float32), sharp, points, Steady())
     grown, shrunk = cv2.dilate(soft, np.ones((7, 7))), cv2.erode(soft, np.ones((7, 7)))
     assert np.abs(result - soft).max() > 5

@@ -19,10 +19,8 @@ AWAKE = 0.12  # of an eye's width: lids that are further apart are open
 SQUINTS = 0.4  # as much as that of a blink a squint shuts an eye
 SHUTS = 0.75  # of a blink that shuts an eye, see `mien.warping.shapes.SHUT`
 STIRS = 0.1  # of a blink: so much further an eye may shut than landmarks say
-EYES = (
-    ("reye", "Left"),
-    ("leye", "Right"),
-)  # LMS names them by the picture's side, blendshapes by the person's
+# LMS names eyes by the picture's side, blendshapes by the person's.
+EYES = (("reye", "Left"), ("leye", "Right"))
 STAYS_SHUT = {  # how much further coefficients of a mouth that stays shut may go than where they began
     "jawOpen": 0.0, "mouthFunnel": 0.0, "mouthLowerDownLeft": 0.0, "mouthLowerDownRight": 0.0,
     "mouthUpperUpLeft": 0.0, "mouthUpperUpRight": 0.0, "mouthRollLower": 0.15, "mouthRollUpper": 0.15,

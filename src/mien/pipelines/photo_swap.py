@@ -266,7 +266,7 @@ def worn(sitter: Sitter) -> bool:
 
 def uncovered(identity: Sitter, photo: Sitter) -> tuple[Sitter, FloatArray | None]:
     """`Sitter.bare` of an identity, whose glasses stay on where they leave too little of what lies around the eyes to
-    go by, unless the photo's own glasses lie over it."""
+    go by, unless the photo's own glasses lie over it; where something still hides the face, [H, W] float32 0 to 1."""
     front = identity.front
     if front is None or front.lifted() <= LIFTED or worn(photo):
         return identity.bare()

@@ -25,7 +25,7 @@ from mien.face.blendshapes import INDEX
 from mien.types import ByteImage, FloatArray
 from mien.warping import folds, valleys
 from mien.warping.eye_frame import blurred
-from mien.warping.folds import SIZE
+from mien.warping.folds import NEARLY, SIZE, WHITE
 from mien.warping.front import Front
 from mien.warping.light import LUMA
 from mien.warping.mesh import IndexArray
@@ -48,10 +48,6 @@ RED = 0.65  # share of a crease's shade that red takes part in: skin lets it thr
 TINTS = (0.2, 2.0)  # the least and the most of what a colour changes across a crease against its light
 FEWEST = 0.05  # of a fold, below which none is drawn
 SMALLEST = 40  # px of a face's side, from which it shows creases
-WHITE, NEARLY = (
-    250.0,
-    30.0,
-)  # levels of the darkest colour: where skin is white, and how far below it begins to be
 LOG = np.log(np.arange(256, dtype=np.float32) + 12)
 
 SIDES = ("Right", "Left")  # the subject's; the picture's left and right

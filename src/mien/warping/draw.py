@@ -17,9 +17,8 @@ from mien.warping.mouth import Mouth
 from mien.warping.shapes import LOWER, moved
 
 FOLDS = 0.8  # strength of the folds
-STILL = (
-    0.05  # of a coefficient, or of lips that shut: over it, and over a degree of turn, a drawn mouth fades in
-)
+# Of a coefficient, or of lips that shut: over it, and over a degree of turn, a drawn mouth fades in.
+STILL = 0.05
 
 
 @dataclass(frozen=True)

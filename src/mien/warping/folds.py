@@ -41,10 +41,8 @@ IndexArray = NDArray[np.integer]
 SIZE = 192
 _LIMIT = 0.5
 ACROSS = 3.0  # cm: how gradually one side's smile becomes the other's
-_WHITE, _NEARLY = (
-    250.0,
-    30.0,
-)  # levels of the darkest colour: where a photo is white, and how far below it begins to be
+# Levels of the darkest colour: where a photo is white, and how far below it begins to be.
+WHITE, NEARLY = 250.0, 30.0
 TINT = (
     0.7,
     1.08,
@@ -199,14 +197,13 @@ def apply(image: ByteImage, landmarks: FloatArray, log_ratio: FloatArray, chroma
     most = np.maximum(250 / np.maximum(brightest, 1), 1).astype(np.float32)
     gain = np.minimum(gain, most)
     darkest = np.minimum(np.minimum(red, green), blue).astype(np.float32)
-    gain = 1 + (gain - 1) * np.clip((_WHITE - darkest) / _NEARLY, 0, 1)
+    gain = 1 + (gain - 1) * np.clip((WHITE - darkest) / NEARLY, 0, 1)
     gain = np.asarray(gain, np.float32)
     closed = np.zeros(gain.shape, np.float32)
     for opening in _OPENINGS:
         cv2.fillPoly(closed, [np.round(grid[list(opening)] - 0.5).astype(np.int32)], 1)
-    closed = np.minimum(
-        2 * cv2.GaussianBlur(closed, (0, 0), 1.5), 1
-    )  # 1 up to an opening's edge: no seam there
+    # 1 up to an opening's edge: no seam there
+    closed = np.minimum(2 * cv2.GaussianBlur(closed, (0, 0), 1.5), 1)
     gain += closed * (1 - gain)
     mask = np.zeros(crop.shape[:2], np.uint8)
     cv2.fillPoly(mask, [np.round(local[list(OVAL)] - 0.5).astype(np.int32)], 1)

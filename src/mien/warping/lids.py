@@ -97,9 +97,7 @@ def draw_lid(
     skin *= grain[..., None]
     over = 0.01 + float(ramp(closing, 0.75, 0.9)) * (np.maximum(lower - edge, 0) + 0.05)
     gap = fold - goal.brow.astype(np.float32)[index]
-    deep = ramp(
-        0.16 - gap, 0, 0.08
-    )  # what little skin lies between lid and brow is stretched, lashes and all
+    deep = ramp(0.16 - gap, 0, 0.08)  # little skin between lid and brow is stretched, lashes and all
     within: FloatArray = ramp((s + 0.4 * deep) / (0.5 - 0.05 * deep), 0, 1) * ramp(
         (over - (v - edge)) / over, 0, 0.6
     )

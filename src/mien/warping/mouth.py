@@ -47,15 +47,10 @@ GAPING = (
     8.0,
     18.0,
 )  # units that lips part by from which skin loses the pits beside their corners, and has none
-FINE, FINEST = (
-    2.8,
-    4,
-)  # px a unit, about, of the smallest mouth that is drawn; times that a smaller one is enlarged
+FINE = 2.8  # px a unit, about, of the smallest mouth that is drawn
+FINEST = 4  # times that a smaller one is enlarged
 BOX = 0.3  # px: sigma of what averaging over a pixel blurs
-_ATLAS_BLUR, _LIP_BLUR = (
-    0.16,
-    0.2,
-)  # sigma of the sharpest edges of the drawn teeth, and of the lips', in units
+_ATLAS_BLUR, _LIP_BLUR = 0.16, 0.2  # sigma of the sharpest edges of drawn teeth, and of the lips', units
 
 
 @dataclass(frozen=True)

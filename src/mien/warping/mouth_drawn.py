@@ -80,9 +80,8 @@ def drawn(view: View, where: Pose, teeth: Teeth, jaw: float, colour: tone.Tone) 
     # An open mouth shows some of the lower teeth, and not much of their gum, whatever the chin's landmarks say.
     rest = teeth.edge - OVERBITE
     round_lips = 1 - float(smooth(view.width, 32.0, 46.0))  # pursed lips hide them and keep the light out
-    covered = max(
-        round_lips, 0.6 * float(smooth(view.gap / view.width, 0.5, 0.8))
-    )  # a jaw that drops takes the lip along
+    # a jaw that drops takes the lip along
+    covered = max(round_lips, 0.6 * float(smooth(view.gap / view.width, 0.5, 0.8)))
     own = 1.1 * float(lot[0])
     some, most = (2.1 + own) * float(smooth(jaw, 4.0, 14.0)) * (1 - covered), 4.3 - 2.7 * covered + own
     lowest = max(min(rest + jaw, view.lower_y - some), view.lower_y - most)

@@ -133,9 +133,8 @@ def unlined(
         sides.append(
             cv2.remap(image[part], x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE).astype(np.float32)
         )
-    into = np.maximum(
-        half * np.clip((end + 1.5) / 3, 0, 1), 0.2
-    )  # beyond the corners one passes into the other
+    # beyond the corners one passes into the other
+    into = np.maximum(half * np.clip((end + 1.5) / 3, 0, 1), 0.2)
     below = np.clip(0.5 + 0.5 * off / into, 0, 1).astype(np.float32)[..., None]
     result = image.copy()
     cv2.copyTo(

@@ -43,15 +43,11 @@ WIDEST = 1.2  # times its own opening: an eye opens no further
 SLIT = (0.15, 0.3, 0.5, WIDEST), (0.0, 0.48, 0.5, WIDEST)
 STIRS = 0.02  # of a coefficient, or of lips that shut: below, a mouth's curves are as much the photo's
 FROWNS = [INDEX["browDownLeft"], INDEX["browDownRight"]]
-FROWN, SLIGHT = (
-    0.55,
-    0.25,
-)  # share by which the inner ends of brows go lower than the model's, of what frowns beyond
+FROWN = 0.55  # share by which the inner ends of frowning brows go lower than the model's
+SLIGHT = 0.25  # of a frown, beyond which they do
 BROWS = ((52, 159, "Right"), (282, 386, "Left"))  # landmarks of a brow and of the lid below it
-TURNED = (
-    0.2,
-    0.45,
-)  # sines of the angle from which a head hides part of its far cheek, and where that is all of it
+# Sines of the angle from which a head hides part of its far cheek, and where that is all of it.
+TURNED = (0.2, 0.45)
 FACING = (0.1, 0.6)  # cosines to the viewer of skin that is an outline, and of skin that is seen
 HIGHEST = 1.8  # times its own distance from the lid: a brow goes no higher, for the skin between is stretched
 

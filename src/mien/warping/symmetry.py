@@ -17,10 +17,8 @@ from mien.warping.mesh import OVAL, IndexArray, triangles
 from mien.warping.motion import motion, sample
 from mien.warping.shapes import facing
 
-AHEAD = (
-    0.25,
-    0.5,
-)  # cosines to the viewer by which the other side is seen better, from which it counts, and wholly
+# Cosines to the viewer by which the other side is seen better, from which it counts, and wholly.
+AHEAD = (0.25, 0.5)
 SLANTED = (0.6, 0.35)  # cosine to the viewer from which a side is seen badly, and at which it is not used
 LEAST = 0.02  # share of the face that is worth it
 SMALL = 140.0  # px across the face of the copies in which mask and light are sought
@@ -46,7 +44,8 @@ def stretched(theirs: FloatArray, target: FloatArray, shape: tuple[int, ...]) ->
     """[h, w] float32 0 to 1: where a face whose landmarks are `theirs` [478, 3] px shows too little of a side, either
     way, to stand as `target` [478, 3] px does, in a picture of that shape. An ear's edge or hair would be drawn out
     there over the cheek."""
-    seen = np.maximum(facing(theirs), facing(theirs)[opposite()] * (unseen(theirs) > 0.5))
+    own = facing(theirs)
+    seen = np.maximum(own, own[opposite()] * (unseen(theirs) > 0.5))
     more = np.clip((facing(target) - seen - AHEAD[0]) / (AHEAD[1] - AHEAD[0]), 0, 1)
     share = more * np.clip((SLANTED[0] - seen) / (SLANTED[0] - SLANTED[1]), 0, 1)
     much = float(np.clip(share.mean() / LEAST - 1, 0, 1))  # a film's cheek must not switch
@@ -84,9 +83,8 @@ def completed(
     size = max(8, round(width * zoom)), max(8, round(height * zoom))
     near = points * [size[0] / width, size[1] / height, zoom]
     cover = _drawn(size[::-1], near, share)
-    eyes = matte.fill(cover.shape, near, *matte.LIDS, grow=1.15).astype(
-        np.float32
-    )  # would look the other way
+    # mirrored, they would look the other way
+    eyes = matte.fill(cover.shape, near, *matte.LIDS, grow=1.15).astype(np.float32)
     cover = np.asarray(cv2.GaussianBlur(cover, (0, 0), 0.03 * wide * zoom), np.float32)
     cover *= 1 - cv2.GaussianBlur(eyes, (0, 0), 0.01 * wide * zoom)
     other = sample(identity, moving)

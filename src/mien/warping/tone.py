@@ -130,17 +130,14 @@ def measure(image: ByteImage, landmarks: FloatArray) -> Tone:
     bright = max(float(white.mean()), 1.0)
     enamel = _ENAMEL_GAIN * bright**_SCLERA_SHARE * light ** (1 - _SCLERA_SHARE)
     enamel = enamel ** (1 - _SHRINK) * _USUAL**_SHRINK
-    enamel = max(
-        enamel, light
-    )  # as the median of 258 portraits of 256 px has it, where lids darken the few white pixels
+    # as the median of 258 portraits of 256 px has it, where lids darken the few white pixels
+    enamel = max(enamel, light)
     enamel = min(enamel, 0.5 * enamel + 97, 216)
     cast = white / bright
     spread = np.ptp(skin / light - cast), np.ptp(lip / max(lip.mean(), 1.0) - skin / light)
     colourful = float(np.clip((max(spread) - 0.025) / 0.05, 0, 1))  # a grey or a toned picture has one hue
     red, hue = 1.0, _WARM
-    if (
-        colourful > 0.3
-    ):  # the light's own, by the eye's white and, as whites can be bluish or red, by the skin
+    if colourful > 0.3:  # the light's own, by the eye's white and, as whites can be bluish or red, the skin
         share = 0.6 * min(unit / 2.4, 1.0)  # few pixels are white in a small eye, and lids redden those
         cast = (cast / _SCLERA_CAST) ** share * (skin / light / _SKIN_CAST) ** (1 - share)
         off = cast / cast.mean() - 1

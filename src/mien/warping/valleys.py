@@ -19,10 +19,8 @@ from mien.types import FloatArray
 from mien.warping.eye_frame import ramp
 from mien.warping.mesh import IndexArray
 
-ALONG = (
-    1.0,
-    3.5,
-)  # sigmas of blurs along a fold, px of the folds' texture: of what goes; of what makes it a fold
+# Sigmas of blurs along a fold, px of the folds' texture: of what goes; of what makes it a fold.
+ALONG = (1.0, 3.5)
 THIN = 0.4  # the same across it
 GOES_ON = 0.4, 0.7  # of its depth, that a fold keeps under the longer blur; moles and hair do not
 FAINT = 0.01  # log-luminance: of noise
