@@ -185,3 +185,16 @@ def test_long_lashes_beyond_the_corner_go_with_the_lid() -> None:
     result, _ = _drawn(image, landmarks, 1.0)
     tips = np.s_[int(y - 0.1 * wide) : int(y + 0.08 * wide), int(x + 0.22 * wide) : int(x + 0.34 * wide)]
     assert image[tips].min() == 20 and result[tips].min() > 110
+
+
+def test_a_shut_lid_keeps_the_crease_of_the_open_one_where_it_was() -> None:
+    image, landmarks = _photo()
+    line = landmarks[[414, 286, 258, 257, 259, 260, 467], :2]
+    cv2.polylines(image, [(line + [0, 4]).astype(np.int32)], False, (130, 95, 80), 1, cv2.LINE_AA)
+    creased, target = _drawn(image, landmarks, 1.0)
+    plain, _ = _drawn(_photo()[0], landmarks, 1.0)
+    x = int(target[386, 0])
+    lid = slice(int(target[257, 1]), int(target[386, 1]) - 6)
+    darker = plain[lid, x].astype(int).sum(1) - creased[lid, x].astype(int).sum(1)
+    assert abs(int(darker.argmax()) - 4) <= 2
+    assert darker.max() > 30

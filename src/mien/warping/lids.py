@@ -1,11 +1,13 @@
 """A lid that closes: the skin that an open eye keeps folded away, the line at which the lids meet, and its lashes.
 
-A shut eye's line is one arc, bent downwards, soft, and fades at the inner corner; its lashes fan down and out from it.
+A shut eye's line is one arc, bent downwards, thin, up to the inner corner; its lashes hang down and out from it as a
+soft fringe. The crease above is the open lid's own, where one is found.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -25,6 +27,8 @@ LEAST_BEND = 0.36  # of a shut eye's line: four times its depth
 CREPING = 0.012  # standard deviation of the light on a lid's fine lines, against its own
 COVERED = 0.08  # of the same: by how much it lies below the lower lid's edge, which it covers
 BESIDE, ABOVE, BELOW = 0.5, 0.1, 0.35  # margins of the sheet, of the eye's width
+ASIDE = 0.035  # of the eye's width: so far from a crease skin is brighter
+CREASED = 0.015, 0.04  # log-luminance: of what is none, and of a crease
 LONGEST = 0.34  # of the eye's width: how far beyond the outer corner lashes reach
 
 
@@ -71,14 +75,24 @@ def draw_lid(
     """
     u, v = goal.grid(*patch.shape[1::-1])
     index = np.clip(u * STEPS, 0, STEPS).astype(np.int32)
+    share = float(ramp(closing, LEFT_AS_IS, 0.55))
+    crease, sure = known(_crease, image, source)
+    # Down to its crease the skin is the photo's, and not stretched with the lid.
+    first_fold = goal.fold.astype(np.float32)[index]
+    below = v - first_fold
+    own = sample(image, *source.to_photo(u, source.fold.astype(np.float32)[index] + below))
+    out = 1 - u if goal.outer else u  # 0 at the outer corner, 1 at the inner
+    owned = sure * ramp(out, 0.1, 0.4)  # old lashes lie over the rest
+    keeps = ramp(below, -0.04, 0.0) * ramp(crease.astype(np.float32)[index] + 0.05 - below, 0, 0.05)
+    keeps *= owned * ramp(1 - out, 0.05, 0.25)
+    patch += (share * keeps)[..., None] * (own - patch)
+    goal = replace(goal, fold=np.minimum(goal.fold + crease, goal.upper - 0.03))
     edge, fold, lower = (curve.astype(np.float32)[index] for curve in (goal.upper, goal.fold, goal.lower))
     slope = float(np.diff(goal.upper[[-1, -9] if goal.outer else [0, 8]])[0]) * STEPS / 8  # at the corner
-    out = 1 - u if goal.outer else u  # 0 at the outer corner, 1 at the inner
     beyond = np.clip(out, -0.3, 0)  # the line goes on as it came, and bends down
     below = v - edge - 0.7 * slope * beyond * (1 + beyond / 0.14)
     tall = np.maximum(edge - fold, 1e-3)
     s = (v - fold) / tall  # 0 at the fold, 1 at the edge
-    share = float(ramp(closing, LEFT_AS_IS, 0.55))
     skin, combed = _skin(patch, goal, u, v)
     skin *= 1 + np.float32(chroma) * (REDDER - 1)
     soft = known(_softness, image, source)
@@ -92,7 +106,7 @@ def draw_lid(
     # What is far darker is lashes and shade; in the dark, colours are noise.
     trust = seen[index] * ramp(s, 0, 0.3) * ramp(light, 0.5, 0.8) * ramp(around, 105, 240)
     lid = skin + trust[..., None] * (own - skin)
-    light = grain * _shade(out, s, edge - v, paint) * (1 - _lines(out, s, v - fold, soft, goal))
+    light = grain * _shade(out, s, edge - v, paint)
     shaded = lid * light[..., None]
     skin *= grain[..., None]
     over = 0.01 + float(ramp(closing, 0.75, 0.9)) * (np.maximum(lower - edge, 0) + 0.05)
@@ -107,7 +121,7 @@ def draw_lid(
     beside = (
         ramp(out, -LONGEST - 0.12, -LONGEST + 0.04)
         * ramp(0.45 - out, 0, 0.2)
-        * ramp((v - fold) / np.minimum(0.1, 0.5 * gap), -1, 0)
+        * ramp((v - np.minimum(fold, first_fold)) / np.minimum(0.1, 0.5 * gap), -1, 0)
     )
     low = 0.04 + 0.16 * float(ramp(closing, 0.5, 0.9)) * ramp(0.3 - out, 0, 0.2)
     wing = 0.8 * paint * ramp(0.05 - out, 0, 0.1) * ramp(0.06 - np.abs(below + 0.02), 0, 0.05)
@@ -116,10 +130,14 @@ def draw_lid(
     above = ramp((v - fold) / room, -1, -0.6) * ramp(edge - v, 0.03, 0.08)
     above *= ramp(out, -0.1, 0.1) * ramp(1.1 - out, 0, 0.2) * ramp(gap, 0.06, 0.11)  # brows are no lashes
     beside, above = (share * part * (1 - eyeball) for part in (beside, above))
+    above *= 1 - 0.8 * owned * np.exp(-(((v - fold) / 0.03) ** 2))
     patch += above[..., None] * np.maximum(combed - patch, 0)
-    fading = 0.5 * above * np.exp(-(((v - fold) / 0.06) ** 2))
-    patch += np.maximum(beside, fading)[..., None] * np.maximum(skin - patch, 0)
+    bare = combed + np.maximum(ramp(v - fold, 0.02, 0.07), 1 - ramp(out, 0.2, 0.45))[..., None] * (
+        skin - combed
+    )
+    patch += beside[..., None] * np.maximum(bare - patch, 0)
     patch += (share * within)[..., None] * (shaded - patch)
+    patch *= (1 - share * ramp(edge - v, 0, 0.03) * _lines(out, s, v - fold, owned, soft, goal))[..., None]
     below = np.where(below < 0, below / (1 + 0.4 * paint), below)  # paint reaches up from the lashes
     dark = _dark(goal, below, out, closing, soft)
     ratio = known(_lash_ratio, image, source)
@@ -161,9 +179,17 @@ def _skin(patch: FloatArray, goal: Frame, u: FloatArray, v: FloatArray) -> tuple
     known |= (out < -LONGEST) | (out > 1.2)
     known &= cell_v > brow + 0.5 * (fold - brow)
     smooth = filled(np.asarray(bare, np.float32), known.astype(np.float32))
-    combed = cv2.GaussianBlur(
-        cv2.morphologyEx(sheet, cv2.MORPH_CLOSE, np.ones((1, 9), np.uint8)), (0, 0), 0.6
-    )
+    # Lashes cross the fold, along which a closing leaves it.
+    column, row = np.meshgrid(np.arange(wide, dtype=np.float32), np.arange(tall, dtype=np.float32))
+    ends = [
+        goal.fold[at] + (cell_u - u) * (goal.fold[to] - goal.fold[at]) * way * STEPS / 8
+        for at, to, u, way in ((0, 8, 0, 1), (-1, -9, 1, -1))
+    ]
+    along = np.where(cell_u < 0, ends[0], np.where(cell_u > 1, ends[1], fold))
+    along = ((along - along.min()) * CELLS).astype(np.float32)
+    straight = cv2.remap(sheet, column, row + along, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    closed = cv2.morphologyEx(straight, cv2.MORPH_CLOSE, np.ones((1, 7), np.uint8))
+    combed = cv2.remap(closed, column, row - along, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     size, how = (u.shape[1], u.shape[0]), cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     smooth, combed = (
         np.asarray(
@@ -172,6 +198,33 @@ def _skin(patch: FloatArray, goal: Frame, u: FloatArray, v: FloatArray) -> tuple
         for part in (smooth, combed)
     )
     return smooth, combed
+
+
+def _crease(image: ByteImage, source: Frame) -> tuple[FloatArray, float]:
+    """How far below the landmarks' fold the crease of an open eye's lid lies [STEPS + 1], of the eye's width, and how
+    sure it is, 0 to 1: the line that skin on both sides is brighter than."""
+    whole = np.linspace(0, 1, STEPS + 1)
+    u = np.linspace(0.3, 0.9, 25) if not source.outer else np.linspace(0.1, 0.7, 25)  # lashes cover the rest
+    fold, edge = (np.interp(u, whole, curve) for curve in (source.fold, source.upper))
+    down = np.arange(-0.12, 0.2, 0.01)
+    v = fold[:, None] + down
+    wide = np.broadcast_to(u[:, None], v.shape)
+    at, above, below = (
+        np.log(brightness(sample(image, *source.to_photo(wide, v + away))).clip(0) + 24)
+        for away in (0, -ASIDE, ASIDE)
+    )
+    valley = np.clip(np.minimum(above, below) - at, 0, 0.3)
+    valley *= ramp(edge[:, None] - v, 0.05, 0.08)  # the lid's edge is dark as well
+    valley = cv2.erode(cv2.dilate(valley, np.ones((1, 3))), np.ones((5, 1)))  # and so are lashes, across it
+    few = np.linspace(-0.06, 0.06, 5)
+    tries = np.stack(np.meshgrid(down[4:-4], few, few), -1).reshape(-1, 3)
+    bases = np.stack([u**0, 2 * u - 1, (2 * u - 1) ** 2])
+    column = np.clip(np.round((tries @ bases - down[0]) / 0.01).astype(int), 0, len(down) - 1)
+    score = valley[np.arange(len(u)), column].mean(1) * (1 - ((tries / (0.2, 0.1, 0.1)) ** 2).sum(1))
+    best = int(score.argmax())
+    sure = float(ramp(score[best], *CREASED))
+    at_ends = 2 * whole.clip(u[0], u[-1]) - 1
+    return sure * (tries[best] @ np.stack([whole**0, at_ends, at_ends**2])), sure
 
 
 def _own_lid(image: ByteImage, source: Frame) -> tuple[FloatArray, FloatArray]:
@@ -209,10 +262,12 @@ def _grain(image: ByteImage, source: Frame, goal: Frame, u: FloatArray, v: Float
     return np.clip(grey / cv2.GaussianBlur(grey, (0, 0), max(0.05 * goal.width, 1.0)), 0.91, 1.09)
 
 
-def _lines(out: FloatArray, s: FloatArray, above: FloatArray, softness: float, goal: Frame) -> FloatArray:
+def _lines(
+    out: FloatArray, s: FloatArray, above: FloatArray, owned: FloatArray, softness: float, goal: Frame
+) -> FloatArray:
     """Shade [h, w] of the fold of a lid that is down, and of the fine lines of its skin. above: its fold, of the eye's
     width, is where this is 0."""
-    ends = ramp(out, 0.0, 0.3) * ramp(1.0 - out, 0, 0.3)
+    ends = ramp(out, -0.05, 0.2) * ramp(1.0 - out, 0, 0.3)
     bend = 0.012 * np.sin(5.1 * out + 0.7)
     shade = 0.09 * np.exp(-(((above - 0.01 - bend) / 0.016) ** 2))
     shade += 0.045 * np.exp(-(((above - 0.055 - 2 * bend) / 0.012) ** 2)) * ramp(0.75 - out, 0, 0.3)
@@ -223,7 +278,12 @@ def _lines(out: FloatArray, s: FloatArray, above: FloatArray, softness: float, g
     x, y = (np.asarray(at, np.float32) for at in (out * float(size[0]) - 0.5, s * float(size[1]) - 0.5))
     wrinkled = cv2.remap(fine, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
     sharp = float(np.clip(1 - softness / 0.02, 0, 1))
-    return np.asarray(ends * shade + CREPING * sharp * wrinkled, np.float32)
+    shade *= 1 - owned
+    return np.asarray(
+        ends * shade
+        + CREPING * sharp * wrinkled * ramp(s, 0, 0.2) * ramp(1.05 - out, 0, 0.2) * ramp(out, -0.1, 0.1),
+        np.float32,
+    )
 
 
 @lru_cache(maxsize=1)
@@ -298,28 +358,28 @@ def _drawing() -> tuple[FloatArray, FloatArray]:
     uneven = cv2.GaussianBlur(rng.standard_normal((1, width)).astype(np.float32), (0, 0), 0.007 * FINE)[0]
     uneven /= uneven.std()
     strong = ramp(out, -0.1, 0.12) * ramp(1.0 - out, 0, 0.35)
-    half = (0.005 + 0.012 * strong) * np.clip(1 + 0.2 * uneven, 0.5, 1.5)
-    line = (0.25 + 0.6 * strong) * ramp(out, -0.16, 0.04) * ramp(1.02 - out, 0, 0.2)
+    half = (0.006 + 0.003 * strong) * np.clip(1 + 0.3 * uneven, 0.5, 1.6)
+    line = (0.55 + 0.3 * strong) * ramp(out, -0.16, 0.04) * ramp(1.01 - out, 0, 0.08)
     line = line * np.exp(-((below / np.where(below > 0, 1.6 * half, half)) ** 2))
     line += 0.2 * ramp(out, -0.12, 0.1) * ramp(1.03 - out, 0, 0.1) * np.exp(-((below / 0.04) ** 2))
     lashes = np.zeros((height, width), np.float32)
     t = np.linspace(0, 1, 9)
-    for bundle in np.linspace(-0.01, 0.93, 40):  # lashes whose tips meet
-        bundle = bundle + rng.uniform(-0.015, 0.015)
-        length = (0.22 - 0.14 * max(bundle, 0)) * rng.uniform(0.55, 1.05) * ramp(bundle, -0.15, 0.06)
-        dense = (80 + 140 * float(ramp(bundle, -0.05, 0.12))) * float(ramp(0.98 - bundle, 0, 0.2))
+    for bundle in np.linspace(0.0, 0.88, 44):  # lashes whose tips near each other
+        bundle = bundle + rng.uniform(-0.02, 0.02)
+        length = (0.32 - 0.18 * max(bundle, 0)) * rng.uniform(0.5, 1.05) * ramp(bundle, -0.15, 0.06)
+        dense = (40 + 80 * float(ramp(bundle, -0.05, 0.12))) * float(ramp(0.95 - bundle, 0, 0.25))
         lean = -0.7 + 0.9 * bundle + rng.normal(0, 0.12)  # outwards is negative
-        for _ in range(rng.integers(1, 5)):
-            root, long = bundle + rng.uniform(-0.016, 0.016), length * rng.uniform(0.6, 1)
+        for _ in range(rng.integers(2, 4)):
+            root, long = bundle + rng.uniform(-0.02, 0.02), length * rng.uniform(0.5, 1)
             own = lean + rng.normal(0, 0.06)
-            x = root + (bundle - root) * 0.8 * t + long * (own * t + 0.3 * own * t**2)
+            x = root + (bundle - root) * 0.4 * t + long * (own * t + 0.3 * own * t**2)
             y = long * (t - 0.25 * t**2)
             points = np.stack([(x + _BESIDE) * FINE, (y + _OVER) * FINE], 1) * 16
             one = np.zeros((height, width), np.uint8)
             for k in range(8):
-                fade = (1 - k / 8) ** 0.8
+                fade = (1 - k / 8) ** 0.5
                 ends = [tuple(int(c) for c in points[i]) for i in (k, k + 1)]
                 cv2.line(one, ends[0], ends[1], int(dense * fade), 1 + round(2 * fade), cv2.LINE_AA, 4)
             lashes = 1 - (1 - lashes) * (1 - one / np.float32(255))
-    soft = cv2.GaussianBlur(lashes, (0, 0), 1.2)
-    return line.astype(np.float32), np.asarray(0.85 * soft, np.float32)
+    soft, shade = (cv2.GaussianBlur(lashes, (0, 0), sigma) for sigma in (1.2, 0.018 * FINE))
+    return line.astype(np.float32), np.asarray(1 - (1 - 0.8 * soft) * (1 - shade), np.float32)
