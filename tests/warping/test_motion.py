@@ -81,3 +81,19 @@ def test_no_pixel_of_a_turned_head_moves_farther_than_its_landmarks() -> None:
         face = np.abs(shifted.grid - moving.grid)[..., 0]
         middle, far = np.array(face.shape) // 2, face.shape[0] // 14  # the nose
         assert face[middle[0] - far : middle[0] + far, middle[1] - far : middle[1] + far].min() > 5
+
+
+def test_the_far_outline_of_a_turned_head_gets_no_nicks() -> None:
+    after = np.zeros(52)
+    after[[INDEX["mouthFunnel"], INDEX["jawOpen"]]] = 0.8, 0.5
+    for yaw in (30.0, -30.0, -35.0):
+        landmarks = (_landmarks() - [200, 200, 0]) @ rotation(np.array([yaw, 0, 0])).T + [200, 200, 0]
+        moving = motion(landmarks, moved(landmarks, np.zeros(52), after), (400, 400))
+        x0, y0, _, _ = moving.box
+        sides = landmarks[:468, 0].min(), landmarks[:468, 0].max()
+        far = min(sides, key=lambda side: abs(landmarks[4, 0] - side))  # the nose's
+        rows = slice(int(landmarks[4, 1]) - y0, int(landmarks[152, 1]) - y0)
+        columns = slice(int(far) - 20 - x0, int(far) + 20 - x0)
+        for part in moving.field():
+            for axis in (0, 1):
+                assert np.abs(np.diff(part[rows, columns], axis=axis)).max() < 2

@@ -40,6 +40,10 @@ FINEST, FEWEST = 2.0, 160  # px of a cell at least, unless that makes fewer cell
 STILL = 0.03  # px: what moves less keeps every bit
 SQUEEZED = 1.5  # source pixels per result pixel above which the photo is blurred first
 TORN = 3.5  # cells that the sources of two neighbours lie apart, where one hides what is behind it; mere squeezing: 3
+ROUGH = (
+    0.7  # cells that the sources of mesh and rings lie apart, where a turned head's outline would get nicks
+)
+JOINED = 4.0  # cells: sigma of the blur that joins them
 BAND = 2**16  # px that are moved at once: what is small stays in the processor's cache
 TILE = 64  # px of a side
 
@@ -204,6 +208,7 @@ def motion(
     _fill_gaps(grid, index, p[-2 * len(OVAL) : -len(OVAL)])
     parting = None
     if source is None:
+        _join_outline(grid, index, 1 / float(zoom_xy.min()))
         parting = part_lips(grid, index, _sides(), target, np.array([x0, y0]), zoom_xy)
     return Motion((x0, y0, x1, y1), grid, parting)
 
@@ -228,6 +233,20 @@ def _fill_gaps(grid: FloatArray, index: IndexArray, outline: FloatArray) -> None
         filled = grid.copy()
         fill(filled, index < 0)
         grid[gaps] = filled[gaps]
+
+
+def _join_outline(grid: FloatArray, index: IndexArray, cell: float) -> None:
+    """Smooth the map [h, w, 2] where mesh and rings part: a turned head's far cheek moves otherwise than the face's
+    oval, which lies behind it. cell: its side, px."""
+    face = (index >= 0) & (index < len(_cut()) - 2 * len(RINGS) * len(OVAL))
+    rough = np.zeros(index.shape, np.uint8)
+    for axis, part in ((0, rough[1:]), (1, rough[:, 1:])):
+        apart = np.abs(np.diff(grid, axis=axis)) > ROUGH * cell
+        part |= (apart[..., 0] | apart[..., 1]) & np.diff(face, axis=axis)
+    if rough.any():
+        band = cv2.dilate(rough, np.ones((11, 11), np.uint8)).astype(np.float32)
+        share = cv2.GaussianBlur(band, (0, 0), JOINED / 2)[..., None]
+        grid += share * (cv2.GaussianBlur(grid, (0, 0), JOINED) - grid)
 
 
 def carry(image: ByteImage, moving: Motion) -> ByteImage:
