@@ -42,7 +42,7 @@ SMILED = 0.9  # their share that does
 TURNED = 0.35, 0.65  # of the other side's area in the photo: a valley's region that shows none, and that does
 FAINT = 0.02  # log-luminance of own creases that skin of a middling age has
 OLD = 1.5  # times that: more lines make no deeper folds
-YOUNG = 0.35  # share of a forehead's lines that skin without any folds, for it is held tight there
+YOUNG = 0.7  # share of its lines that skin without any folds
 DEEPEST = 0.4  # log-luminance of a crease at most
 RED = 0.65  # share of a crease's shade that red takes part in: skin lets it through
 TINTS = (0.2, 2.0)  # the least and the most of what a colour changes across a crease against its light
@@ -77,7 +77,7 @@ _SMILE = (("mouthSmile", 0.9), ("noseSneer", 0.9), ("mouthUpperUp", 0.35))
 _SQUINT = (("eyeSquint", 0.9), ("cheekSquint", 0.9), ("mouthSmile", 0.35), ("noseSneer", 0.2))
 _CORNER = (("eyeSquint", 0.7), ("cheekSquint", 0.9), ("mouthSmile", 0.3))
 _RAISED = (("browInnerUp", 0.7), ("browOuterUp", 0.5))
-_FROWN = (("browDown", 1.0), ("noseSneer", 0.3))
+_FROWN = (("browDown", 1.3), ("noseSneer", 0.3))
 _SNEER = (("noseSneer", 1.0),)
 LINES = (
     Line(
@@ -363,8 +363,7 @@ def _crease(line: Line, course: _Course, detail: FloatArray) -> FloatArray:
     had, gone = (
         strong[course.along] * near * np.minimum(part[course.along, column], 0) for part in (own, broad)
     )
-    young = YOUNG if line.shapes == _RAISED else 0.7
-    deep = line.depth * (young + (1.2 - young) * lined) * uneven[course.along] * valley
+    deep = line.depth * (YOUNG + (1.2 - YOUNG) * lined) * uneven[course.along] * valley
     return np.stack([deep + OWN * had, gone], 1).astype(np.float32)
 
 
