@@ -139,6 +139,21 @@ def test_a_bearded_face_brings_its_beard_below_the_chin() -> None:
     assert rough[1] < 1.5 * rough[0] + 1 and rough[2] > 2 * rough[1]
 
 
+def test_a_photo_s_beard_goes_as_far_as_it_reaches_down_the_throat() -> None:
+    photo, landmarks = looked_at("ana_rest")
+    identity, theirs = looked_at("may_rest")
+    stubble = np.random.default_rng(0).uniform(0.3, 0.9, (SIDE // 2, SIDE // 2, 1))
+    hair = matte.throat(photo.shape, landmarks)[..., None] > 0
+    bearded = np.where(hair, photo * np.kron(stubble, np.ones((2, 2, 1))), photo).astype(np.uint8)
+    results = (swap(p, landmarks, identity, theirs).image for p in (bearded, photo))
+    below = hair[..., 0] & (np.arange(SIDE)[:, None] > landmarks[152, 1])
+    with_it, gone, never = (
+        np.abs(g - cv2.GaussianBlur(g, (0, 0), 2))[below].mean()
+        for g in (p.mean(2) for p in (bearded, *results))
+    )
+    assert gone - never < 0.1 * (with_it - never)
+
+
 def test_a_collar_before_the_identity_s_jaw_does_not_come_along() -> None:
     (image, points), (other, theirs) = (looked_at(name) for name in ("may_rest", "ben_rest"))
     collar = np.array(other)

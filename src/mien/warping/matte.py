@@ -44,14 +44,16 @@ JAWS = (  # below them, as far as the chin
     (58, 172, 136, 150, 149, 176, 148, 208, 32, 211, 210, 214, 192, 213),
     (288, 397, 365, 379, 378, 400, 377, 428, 262, 431, 430, 434, 416, 433),
 )
+JAW = (58, 172, 136, 150, 149, 176, 148, 152, 377, 400, 378, 379, 365, 397, 288)
 CHIN = (83, 18, 313, 421, 428, 199, 208, 201)  # clear of its outline
 CHIN_BELOW = (201, 421, 396, 175, 171)
 # times the texture of the cheeks, from which a chin is bearded, a white one, one that is darker below
 ROUGH, ROUGH_WHITE, ROUGH_DARK = 2.5, 1.8, 1.6
+ROUGH_TIP = 2.15  # the same of a chin's lower part, below a bare one
 DARKER = 0.9  # of the light of the cheeks, below which a chin's lower part is dark
 PALEST = 0.96  # of the light of the cheeks: what is lighter is no beard but a collar
 DARKEST = 0.5  # of the light of the darkest of a chin: no beard is darker elsewhere
-COVERED = 0.5  # of the chin that a beard covers at least
+COVERED, COVERED_TIP = 0.5, 0.4  # of the chin, and of its lower part, that a beard covers at least
 GREY, COLOURFUL = 0.7, 0.08  # of the cheeks' ruddiness, below which a beard is grey; the least that says so
 SMOOTH = 0.008  # texture of cheeks at least: the very smoothest of soft pictures tell nothing
 ROUNDS = 2  # of GrabCut
@@ -136,19 +138,22 @@ def bearded(image: ByteImage, landmarks: FloatArray) -> FloatArray:
     smooth = max(float(rough[cheeks].mean()), SMOOTH)
     like = hairlike(image, landmarks)
     light = np.median(grey[chin]) > PALEST * np.median(grey[cheeks])
-    below = grey[fill(image.shape, landmarks, CHIN_BELOW) > 0]
     least = ROUGH_WHITE if light and np.median(greyer(image, landmarks)[chin]) else ROUGH
-    if below.size and np.median(below) < DARKER * np.median(grey[cheeks]):
+    tip = fill(image.shape, landmarks, CHIN_BELOW) > 0
+    if tip.any() and np.median(grey[tip]) < DARKER * np.median(grey[cheeks]):
         least = min(least, ROUGH_DARK)
+    covered = COVERED
     if rough[chin].mean() < least * smooth or np.median(like[chin]) < 1:
-        return none
+        if not tip.any() or min(rough[tip].mean() / ROUGH_TIP, rough[chin].mean() / ROUGH_DARK) < smooth:
+            return none
+        covered, chin = COVERED_TIP, tip  # a beard round a bare chin
     lips = fill(image.shape, landmarks, OUTER_LIPS)
     even = cv2.cvtColor(_softened(image, landmarks), cv2.COLOR_RGB2GRAY)
     darker = even < DARKEST * np.quantile(even[chin], 0.1)  # a collar, or long hair
     where = rough * like * ~darker * throat(image.shape, landmarks) * (1 - lips)
     hair = cv2.GaussianBlur(where, (0, 0), 0.03 * wide) / smooth
     hair = np.clip((hair - 0.55 * ROUGH) / (0.28 * ROUGH), 0, 1)
-    if hair[chin].mean() < COVERED:
+    if hair[chin].mean() < covered:
         return none
     _, names = cv2.connectedComponents((hair > 0).astype(np.uint8))
     return np.where(np.isin(names, np.setdiff1d(names[chin], 0)), hair, 0).astype(np.float32)
@@ -163,7 +168,7 @@ def flesh(image: ByteImage, landmarks: FloatArray) -> ByteImage:
         return np.zeros(image.shape[:2], np.uint8)
     away = np.abs(soft / light - np.median((soft / light)[cheeks], 0)).max(2)
     shade = light[..., 0] / np.median(light[cheeks])
-    return ((away < 0.08) & (shade > 0.15) & (shade < 1.2)).astype(np.uint8)
+    return ((away < 0.08) & (shade > 0.25) & (shade < 1.2)).astype(np.uint8)
 
 
 def hairlike(image: ByteImage, landmarks: FloatArray) -> ByteImage:
@@ -188,10 +193,19 @@ def _softened(image: ByteImage, landmarks: FloatArray) -> ByteImage:
 
 def throat(shape: tuple[int, ...], landmarks: FloatArray) -> ByteImage:
     """[h, w] uint8: 1 on the lower face and below the jaw, as far as beards grow."""
+    return _hanging(shape, landmarks, JAW, 1.5)
+
+
+def neck(shape: tuple[int, ...], landmarks: FloatArray) -> ByteImage:
+    """[h, w] uint8: 1 on the lower face and on all of the throat below it, but for what is just below the ears, where
+    a picture may show what is behind."""
+    return _hanging(shape, landmarks, JAW[1:-1], 0.8)
+
+
+def _hanging(shape: tuple[int, ...], landmarks: FloatArray, jaw: tuple[int, ...], slim: float) -> ByteImage:
     down = landmarks[152, :2] - landmarks[1, :2]
-    jaw = [58, 172, 136, 150, 149, 176, 148, 152, 377, 400, 378, 379, 365, 397, 288]
     below = landmarks.copy()
-    below[jaw, :2] += np.sin(np.linspace(0, np.pi, len(jaw)))[:, None] ** 1.5 * (0.45 * down)
+    below[list(jaw), :2] += np.sin(np.linspace(0, np.pi, len(jaw)))[:, None] ** slim * (0.45 * down)
     return fill(shape, below, (*jaw, 425, 2, 205))
 
 

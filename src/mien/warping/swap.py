@@ -217,14 +217,24 @@ def _seen(
         hair = [beard * (bare > 0.5) for beard in hair]
     area, lacks = oval, np.zeros_like(oval)
     if hair[0].any() or hair[1].any():  # a beard ends on the throat
-        throat = [matte.flesh(p, points) & matte.throat(oval.shape, points) for p in (front, back)]
+        neck = matte.neck(oval.shape, points)
+        throat = [matte.flesh(p, points) & neck for p in (front, back)]
         beard = ((hair[0] + hair[1]) > 0.3).astype(np.uint8)
         beard = np.asarray(cv2.morphologyEx(beard, cv2.MORPH_CLOSE, np.ones((9, 9))), np.uint8)
-        area = (oval | beard & (throat[1] | (hair[1] > 0.3) & matte.hairlike(back, points))).astype(np.uint8)
-        own = (hair[0] > 0.3).astype(np.uint8)
+        own, gone = ((one > 0.3).astype(np.uint8) for one in hair)
+        area = (oval | beard & (throat[1] | gone & matte.hairlike(back, points))).astype(np.uint8)
+        if gone.any():  # and the stubble beside it
+            size = 2 * round(SHAVEN * wide) + 1
+            disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
+            beard |= np.asarray(cv2.dilate(gone, disc), np.uint8) & _below(oval.shape, points)
+            area |= beard
+            throat[1] |= gone & neck
         known = np.where(oval > 0, shows[0], throat[0]) | own
         lacks = (area & beard & (1 - known)).astype(np.uint8)  # a collar, or long hair
-        shows = [np.where(oval > 0, s | beard, t | beard) for s, t in zip(shows, throat, strict=True)]
+        shows = [
+            np.where(oval > 0, shows[0] | beard, throat[0] | beard),
+            np.where(oval > 0, shows[1] | beard, throat[1]),
+        ]
     if lacks.any():
         front = light.filled(front, lacks, area & (1 - lacks), 0.04 * wide)
     features = matte.fill(oval.shape, points, *matte.LIDS, *matte.BROWS, matte.OUTER_LIPS, grow=1.15)
@@ -294,6 +304,13 @@ def _lit(seen: _Seen, back: ByteImage, points: FloatArray, steady: Steady) -> _P
     grey = gains.mean(2, keepdims=True)  # the hue of light shows on flesh; hair and eyes keep theirs
     gains = grey + (np.maximum(flesh, lips) * (1 - eyes))[..., None] * (gains - grey)
     return _Plan(skins, cover * (1 - other), soft(lips), soft(eyes), flesh, brows, gains)
+
+
+def _below(shape: tuple[int, ...], points: FloatArray) -> ByteImage:
+    """[h, w] uint8: 1 below the line through the ears' lobes, of a picture with landmarks `points` [478, 3] px."""
+    down = points[152, :2] - points[10, :2]
+    y, x = np.mgrid[: shape[0], : shape[1]]
+    return np.asarray((x * down[0] + y * down[1]) > points[[132, 361], :2].mean(0) @ down, np.uint8)
 
 
 def _within(mask: ByteImage, radius: float) -> FloatArray:
