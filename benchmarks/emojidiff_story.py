@@ -41,8 +41,7 @@ from mien.pipelines.portrait import PortraitPipeline
 from mien.provenance import save_image
 from mien.sheets import Labelled
 from mien.sheets import sheet as draw_sheet
-from mien.training.adapter import AdapterTraining, open_backbone
-from mien.training.examples import DataConfig
+from mien.training.stages.base import RefinedStage
 from mien.types import FloatArray, InputError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -199,9 +198,9 @@ def story(
 @torch.no_grad()
 def reconstructions(given: argparse.Namespace, adapter: Path, triples: Path) -> list[Row]:
     """Mean squared error in grey levels² of decoded estimates against the decoded truth, over t."""
-    backbone = open_backbone(given.backbone, str(adapter), "float32")
-    data = DataConfig(root=str(triples), framing="canonical")
-    training = AdapterTraining(backbone, data.open(backbone, None, another=True), (0.0, 0.0, 0.0))
+    data = {"root": str(triples), "framing": "canonical"}
+    training = RefinedStage(given.backbone, data, str(adapter), drop=(0.0, 0.0, 0.0))
+    backbone = training.backbone
     batch = training.examples.held_out(4 if given.quick else 64)
     if batch is None:
         return []

@@ -89,7 +89,7 @@ def main() -> None:
         common["drop"] = (0.0, 0.0, 0.0)  # so that every sample is judged
         plain, ica = RefinedStage(**common), IcaStage(**common)
         batch = ica.batch(given.batch, make_rng(0, 0, 0))
-    device = ica.training.backbone.device
+    device = ica.backbone.device
     parameters = [*plain.trainable(), *ica.trainable()]
 
     def step(stage: Any, estimate: Any = None) -> Callable[[], None]:

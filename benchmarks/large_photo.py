@@ -45,7 +45,7 @@ def by_diffusion(
     import mien
 
     pipe = mien.load_reface(arguments.backbone, device="cpu")
-    found = len(pipe.portraits.analyzer()(page))
+    found = len(pipe.analyzer()(page))
     began = time.process_time()
     (result,) = pipe.reface(page, expression="joy", face="right", steps=arguments.steps)
     return result.image(), result.mask(), found, time.process_time() - began

@@ -12,6 +12,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
+from PIL import Image
 
 from benchmarks.laboratory import chart
 from benchmarks.laboratory.claims import Cell, Result, Verdict
@@ -19,7 +20,7 @@ from benchmarks.laboratory.experiments import Table
 from benchmarks.laboratory.runner import Outcome
 from mien import __version__
 from mien.files import write_text
-from mien.metrics.document import figure, render
+from mien.metrics.document import inside, render
 from mien.metrics.statistics import Interval
 
 HERE = Path(__file__).resolve().parent
@@ -125,7 +126,7 @@ def _section(outcome: Outcome) -> dict[str, Any]:
         "claims": [_claim(verdict, result) for verdict in outcome.verdicts],
         "tables": tables,
         "charts": [drawn for drawn in charts if drawn],
-        "strips": [Markup(figure(picture, caption)) for caption, picture in strips],
+        "strips": [_figure(picture, caption) for caption, picture in strips],
         "command": result.command if result is not None else "",
     }
 
@@ -186,3 +187,9 @@ def interval(of: Interval, spec: str) -> str:
     if math.isnan(of.value):
         return ""
     return ends(of, f"+{spec}") or number(of, f"+{spec}")
+
+
+def _figure(picture: Image.Image, caption: str) -> Markup:
+    return Markup('<figure><img src="{}" alt="{}"><figcaption>{}</figcaption></figure>').format(
+        inside(picture), caption, caption
+    )

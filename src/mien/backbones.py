@@ -142,6 +142,12 @@ class Backbone:
         """(background [b, c, h, w], mask [b, 1, h, w]) that leave everything to be generated."""
         return latents.empty_background(self.vae, b, height, width)
 
+    def text_parts(self) -> dict[str, Any]:
+        """Tokenizers and text encoders by diffusers' names."""
+        tokenizers = zip(("tokenizer", "tokenizer_2"), self.prompts.tokenizers, strict=False)
+        encoders = zip(("text_encoder", "text_encoder_2"), self.prompts.encoders, strict=False)
+        return {**dict(tokenizers), **dict(encoders)}
+
     def as_diffusers(self) -> Any:
         """A stock pipeline of the same parts: what is loaded into it (LoRA, …) or enabled in it acts here too."""
         if self._stock is None:
@@ -149,11 +155,7 @@ class Backbone:
 
             # a copy: old configs are changed by the pipeline, with a warning
             parts = {"unet": self.unet, "vae": self.vae, "scheduler": copy.deepcopy(self.scheduler)}
-            for i, (tokenizer, encoder) in enumerate(
-                zip(self.prompts.tokenizers, self.prompts.encoders, strict=True)
-            ):
-                suffix = f"_{i + 1}" if i else ""
-                parts |= {f"tokenizer{suffix}": tokenizer, f"text_encoder{suffix}": encoder}
+            parts |= self.text_parts()
             if not self.is_sdxl:
                 parts |= dict.fromkeys(("safety_checker", "feature_extractor"))
                 parts["requires_safety_checker"] = False

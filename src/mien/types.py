@@ -59,6 +59,12 @@ class Conditions:
     background: Tensor | None = None
     mask: Tensor | None = None
 
+    def of(self, rows: Tensor) -> Conditions:
+        """Those of some samples [k]; what is one for all stays."""
+        fields = {name: value for name, value in vars(self).items() if value is not None}
+        b = max(len(value) for value in fields.values())
+        return Conditions(**{name: v[rows] if len(v) == b else v for name, v in fields.items()})
+
 
 class NoisePredictor(Protocol):
     """``predict_noise(z_t, t, conditions) -> eps``: all that ``diffusion/`` knows of a network."""

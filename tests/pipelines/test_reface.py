@@ -49,7 +49,7 @@ def make(backbone: Backbone, faces=None) -> RefacePipeline:
 def pipe(backbone):
     pipe = make(backbone)
     yield pipe
-    pipe.portraits.adapter.detach()
+    pipe.adapter.detach()
 
 
 def noise(seed: int, size: tuple[int, int] = (100, 90)) -> Image.Image:
@@ -114,9 +114,9 @@ def test_an_embedded_expression_is_told_at_the_photos_pose(backbone) -> None:
     encoders = {"identity_encoder": MeanColour(12), "expression_encoder": Read(57)}
     pipe = RefacePipeline(backbone, adapter, analyze=faces, **encoders)
     told: list[torch.Tensor] = []
-    generate = pipe.generate
-    pipe.generate = lambda scenes, who, how, *rest, **more: (
-        told.append(how) or generate(scenes, who, how, *rest, **more)
+    crops = pipe.crops
+    pipe.crops = lambda scenes, who, how, *rest, **more: (
+        told.append(how) or crops(scenes, who, how, *rest, **more)
     )
     try:
         for wish in (RED, GREEN, None):
@@ -126,8 +126,8 @@ def test_an_embedded_expression_is_told_at_the_photos_pose(backbone) -> None:
     finally:
         adapter.detach()
     red, green, own, as_read = (how[0] for how in told)
-    assert torch.equal(own, pipe.portraits.encoder("expression")(PHOTO, faces(PHOTO)[0]))
-    assert torch.equal(as_read, pipe.portraits.encoder("expression")(RED, faces(RED)[0]))
+    assert torch.equal(own, pipe.encoder("expression")(PHOTO, faces(PHOTO)[0]))
+    assert torch.equal(as_read, pipe.encoder("expression")(RED, faces(RED)[0]))
     assert torch.allclose(red, green, atol=1e-5) and not torch.allclose(as_read, green, atol=0.1)
 
 
@@ -191,7 +191,7 @@ def test_the_face_that_is_meant_is_the_one_that_changes(backbone) -> None:
             for w in ("left", 1)
         )
     finally:
-        pipe.portraits.adapter.detach()
+        pipe.adapter.detach()
     assert left[20:36, 14:30].max() > 0 and left[:, 50:].max() == 0
     assert right[48:62, 68:82].max() > 0 and right[:, :50].max() == 0
 
@@ -201,11 +201,11 @@ def test_without_a_photo_the_scene_comes_from_the_prompt(backbone) -> None:
     try:
         (result,) = pipe(None, RED, GREEN, prompt="a park", steps=3)
         (other,) = pipe(None, RED, GREEN, prompt="a room", steps=3)
-        scene = pipe.portraits.generate(None, None, ["a park"], [0], steps=3)
+        scene = pipe.generate(None, None, ["a park"], [0], steps=3)
         with pytest.raises(InputError, match="neither a photo nor a prompt"):
             pipe(None, RED, GREEN)
     finally:
-        pipe.portraits.adapter.detach()
+        pipe.adapter.detach()
     assert result.size == (16, 16) and changed(result, other).max() > 0
     levels = ((scene[0] + 1) * 127.5).round().byte().permute(1, 2, 0).numpy()
     assert changed(result, Image.fromarray(levels))[0, 0] == 0  # a corner of the scene stays
@@ -237,7 +237,7 @@ def test_missing_faces_are_named(backbone) -> None:
             with pytest.raises(InputError, match=what):
                 pipe(*arguments, steps=1)
     finally:
-        pipe.portraits.adapter.detach()
+        pipe.adapter.detach()
 
 
 def test_doubtful_and_cut_off_faces_are_refused(backbone, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -248,14 +248,14 @@ def test_doubtful_and_cut_off_faces_are_refused(backbone, monkeypatch: pytest.Mo
     own = RefacePipeline(backbone, backbone.load_adapter())
     with pytest.raises(InputError, match="0.55, less than 0.8"):
         own.look(PHOTO)
-    own.portraits.adapter.detach()
+    own.adapter.detach()
     theirs = make(backbone, doubtful)  # MediaPipe says 0.5 of every face: its own threshold
     assert theirs.look(PHOTO).face.confidence == 0.55
-    theirs.portraits.adapter.detach()
+    theirs.adapter.detach()
     outside = make(backbone, lambda image: [face_at((85.0, 20.0, 125.0, 60.0))])
     with pytest.raises(InputError, match="% of the face is in the picture"):
         outside.look(PHOTO)
-    outside.portraits.adapter.detach()
+    outside.adapter.detach()
 
 
 def test_what_cannot_be_done_is_refused(pipe, backbone) -> None:
@@ -269,11 +269,11 @@ def test_what_cannot_be_done_is_refused(pipe, backbone) -> None:
         pipe(3, RED)
     plain = replace(backbone, unet=tiny.sd15_unet())
     with pytest.raises(InputError, match="takes no background"):
-        RefacePipeline(plain, pipe.portraits.adapter)
+        RefacePipeline(plain, pipe.adapter)
     assert backbone.adapter is not None
     odd = replace(backbone, adapter=replace(backbone.adapter, framing="round"))
     with pytest.raises(InputError, match="framing 'round'"):
-        RefacePipeline(odd, pipe.portraits.adapter)
+        RefacePipeline(odd, pipe.adapter)
     assert AdapterSpec(None, None).framing == "canonical"
     one_branch = EAdapter.create(backbone.unet, 12, None)
     with pytest.raises(InputError, match="has no expression"):
@@ -282,10 +282,10 @@ def test_what_cannot_be_done_is_refused(pipe, backbone) -> None:
 
 def test_steps_are_the_papers_or_the_models_own(pipe: RefacePipeline) -> None:
     """50 with PNDM, unless a model comes with a sampler of its own, as mini does with its steps."""
-    assert pipe.portraits.steps == 50 and type(pipe.scheduler).__name__ == "PNDMScheduler"
+    assert pipe.steps == 50 and type(pipe.scheduler).__name__ == "PNDMScheduler"
     mini = RefacePipeline.from_backbone("mini", device="cpu")
     assert mini.backbone.adapter is not None
-    assert mini.portraits.steps == mini.backbone.adapter.reface_steps < 50
+    assert mini.steps == mini.backbone.adapter.reface_steps < 50
     assert mini.scheduler.config.algorithm_type == "sde-dpmsolver++"
 
 
@@ -296,14 +296,14 @@ def test_refacing_has_settings_of_its_own(backbone: Backbone) -> None:
     own = replace(backbone, adapter=replace(spec, reface_steps=2, reface_guidance=1.25, reface_identity=1.5))
     photo = Image.fromarray(np.random.default_rng(0).integers(0, 256, (90, 100, 3), dtype=np.uint8))
     told = make(own)
-    assert (told.portraits.steps, told.portraits.guidance) == (2, 1.25)
+    assert (told.steps, told.guidance) == (2, 1.25)
     (ours,) = told(photo, identity=photo, seed=3)
-    told.portraits.adapter.detach()
+    told.adapter.detach()
     plain = make(backbone)
-    assert (plain.portraits.steps, plain.portraits.guidance) == (50, spec.guidance)
+    assert (plain.steps, plain.guidance) == (50, spec.guidance)
     (theirs,) = plain(photo, identity=photo, seed=3, steps=2, guidance=1.25, id_scale=1.5)
     (other,) = plain(photo, identity=photo, seed=3, steps=2, guidance=1.25)
-    plain.portraits.adapter.detach()
+    plain.adapter.detach()
     assert np.array_equal(ours, theirs) and not np.array_equal(ours, other)
 
 

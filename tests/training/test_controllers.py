@@ -28,7 +28,7 @@ def test_a_stage_trains_and_exports_the_controller_it_names(
 ) -> None:
     start = str(places["sd15"])
     made = BaseStage(start, {"root": str(places["set"])}, people=0, controller=name)
-    adapter, frozen = made.training.adapter, made.training.backbone.unet
+    adapter, frozen = made.adapter, made.backbone.unet
     before = {key: value.clone() for key, value in adapter.state_dict().items()}
     base = {key: value.clone() for key, value in frozen.state_dict().items()}
     optimizer = torch.optim.Adam(list(made.trainable()), 1e-2)
@@ -51,7 +51,7 @@ def test_alignment_goes_on_with_the_controller_of_its_start(places: dict[str, Pa
     start, data = str(places["sd15"]), {"root": str(places["set"])}
     BaseStage(start, data, people=0, controller="serial").export(tmp_path)
     made = IcaStage(start, data, adapter=str(tmp_path / "adapter"), people=0, drop=(0.0, 0.0, 0.0))
-    assert made.training.adapter.controller == "serial"
+    assert made.adapter.controller == "serial"
     rng = make_rng(0, 0, 0)
     loss, logs = made.step(made.batch(2, rng), rng)
     assert torch.isfinite(loss) and logs["id"] >= 0

@@ -145,9 +145,9 @@ def test_compound_identity_exports_and_refaces(places: dict[str, Path], tmp_path
     assert settings["identity_encoder"] == "recogniser+embedded" and settings["steps"] == 2
     backbone = load_backbone(str(folder), "cpu")
     pipe = RefacePipeline(backbone, backbone.load_adapter())
-    assert backbone.takes_background and pipe.portraits.encoder("identity").width == 128 + 224
+    assert backbone.takes_background and pipe.encoder("identity").width == 128 + 224
     one, two = (torch.zeros(1, 352), torch.ones(1, 352))
-    a, b = (pipe.portraits.generate(who, torch.zeros(1, 57), [""], [0], steps=2) for who in (one, two))
+    a, b = (pipe.generate(who, torch.zeros(1, 57), [""], [0], steps=2) for who in (one, two))
     assert not torch.equal(a, b)
 
 

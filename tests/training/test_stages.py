@@ -47,7 +47,7 @@ def test_trains_what_the_paper_trains_and_nothing_else(
 ) -> None:
     """One optimiser step: the expression branch and the identity's projection move; all else is bit-for-bit."""
     made = make(places, stage, family)
-    adapter, unet = made.training.adapter, made.training.backbone.unet
+    adapter, unet = made.adapter, made.backbone.unet
     before = {name: value.clone() for name, value in adapter.state_dict().items()}
     frozen = {name: value.clone() for name, value in unet.state_dict().items()}
     optimizer = torch.optim.Adam(list(made.trainable()), 1e-2, betas=(0.5, 0.999))
@@ -66,25 +66,25 @@ def test_trains_what_the_paper_trains_and_nothing_else(
 def test_several_sets_are_drawn_from_by_their_size(places: dict[str, Path], tmp_path: Path) -> None:
     large = save_set(tmp_path / "large", people=7)
     made = make(places, "refined", data={"root": [str(places["set"]), str(large)]})
-    one, other = (examples.train for examples in made.training.examples.sets)
+    one, other = (examples.train for examples in made.examples.sets)
     assert len(other) == 3 * len(one)
     batch = made.batch(800, make_rng(0, 0, 0))
-    of_large = made.training.examples.sets[1]._identity
+    of_large = made.examples.sets[1]._identity
     known = torch.stack(
         [of_large[row] for row in list(of_large._places)[4:12]]
     )  # of people that the other lacks
     told = (batch["identity"][:, None] == known).all(2).any(1).float().mean()
     assert told == pytest.approx(0.75 * 8 / 12, abs=0.05) and len(batch["x"]) == 800
-    held = made.training.examples.held_out()
+    held = made.examples.held_out()
     assert held is not None and len(held["x"]) == 4
 
 
 def test_a_branch_may_hear_pixels_instead(places: dict[str, Path], tmp_path: Path) -> None:
     made = make(places, "base", expression="pixels")
-    before = [value.clone() for value in made.training.adapter.expression.image_proj.parameters()]
+    before = [value.clone() for value in made.adapter.expression.image_proj.parameters()]
     torch.manual_seed(0)
     train(made, LoopConfig(steps=2, batch_size=2, precision="fp32", warmup=1), tmp_path, {})
-    after = made.training.adapter.expression.image_proj.parameters()
+    after = made.adapter.expression.image_proj.parameters()
     assert any(not torch.equal(a, b) for a, b in zip(before, after, strict=True))
     spec = json.loads((tmp_path / "export" / "adapter" / "adapter.json").read_text())
     assert spec["expression_encoder"] == "pixels"
@@ -112,14 +112,14 @@ def test_no_gradient_reaches_the_branch_without_control(places: dict[str, Path])
     """What is predicted without expression control is outside the graph."""
     made = make(places, "ica", drop=(0.0, 0.0, 0.0))
     calls: list[tuple[float, bool]] = []
-    predict = made.training.predict
+    predict = made.predict
 
     def watched(noised: Any, expression_scale: float = 1.0) -> Tensor:
         eps = predict(noised, expression_scale)
         calls.append((expression_scale, eps.requires_grad))
         return eps
 
-    made.training.predict = watched
+    made.predict = watched
     list(made.trainable())
     rng = make_rng(0, 0, 0)
     made.step(made.batch(2, rng), rng)
@@ -129,23 +129,23 @@ def test_no_gradient_reaches_the_branch_without_control(places: dict[str, Path])
 def test_without_control_is_without_the_expression_branch(places: dict[str, Path]) -> None:
     made = make(places)
     rng = make_rng(0, 0, 0)
-    noised = made.training.noised(made.batch(2, rng), rng)
+    noised = made.noised(made.batch(2, rng), rng)
     absent = replace(noised, conditions=replace(noised.conditions, expression=None))
     with torch.no_grad():
-        torch.testing.assert_close(made.training.predict(noised, 0.0), made.training.predict(absent))
-        assert not torch.allclose(made.training.predict(noised), made.training.predict(absent))
+        torch.testing.assert_close(made.predict(noised, 0.0), made.predict(absent))
+        assert not torch.allclose(made.predict(noised), made.predict(absent))
 
 
 def test_the_source_may_be_who_is_asked_for(places: dict[str, Path]) -> None:
     """L_id against φ of the source's crop, one prediction instead of two."""
     made = make(places, "ica", drop=(0.0, 0.0, 0.0), person="source")
     decoded = []
-    decode = made.training.backbone.vae.decode
-    made.training.backbone.vae.decode = lambda z: (decoded.append(len(z)), decode(z))[1]
+    decode = made.backbone.vae.decode
+    made.backbone.vae.decode = lambda z: (decoded.append(len(z)), decode(z))[1]
     batch = made.batch(3, make_rng(0, 0, 0))
     _, logs = made.step(batch, make_rng(0, 0, 1))
     assert decoded == [3]
-    examples = made.training.examples
+    examples = made.examples
     source = examples.triples[int(examples.train[0])].sources[0]
     crop = warp(np.asarray(examples.manifest.picture(source)), examples._matrices[source])
     says = made.judge.identity(to_pixels(crop[None].copy()))[0]
@@ -158,8 +158,8 @@ def test_the_source_may_be_who_is_asked_for(places: dict[str, Path]) -> None:
 def test_a_few_samples_may_be_judged(places: dict[str, Path]) -> None:
     made = make(places, "ica", drop=(0.0, 0.0, 0.0), judged=1)
     sizes = []
-    decode = made.training.backbone.vae.decode
-    made.training.backbone.vae.decode = lambda z: (sizes.append(len(z)), decode(z))[1]
+    decode = made.backbone.vae.decode
+    made.backbone.vae.decode = lambda z: (sizes.append(len(z)), decode(z))[1]
     rng = make_rng(0, 0, 0)
     made.step(made.batch(3, rng), rng)
     assert sizes == [1, 1]
@@ -179,13 +179,13 @@ def test_dropped_conditions_are_zeros_and_the_empty_text(places: dict[str, Path]
     made = make(places, drop=(0.0, 0.0, 1.0))
     rng = make_rng(0, 0, 0)
     batch = made.batch(2, rng)
-    noised = made.training.noised(batch, rng)
-    adapter, prompts = made.training.adapter, made.training.backbone.prompts
+    noised = made.noised(batch, rng)
+    adapter, prompts = made.adapter, made.backbone.prompts
     zeros = adapter.project(torch.zeros(2, 224), torch.zeros(2, 57))
     assert torch.equal(noised.conditions.identity, zeros.identity)
     assert torch.equal(noised.conditions.expression, zeros.expression)
     torch.testing.assert_close(noised.conditions.text, prompts(["", ""]).tokens)
-    kept = make(places, drop=(0.0, 0.0, 0.0)).training.noised(batch, make_rng(0, 0, 0))
+    kept = make(places, drop=(0.0, 0.0, 0.0)).noised(batch, make_rng(0, 0, 0))
     torch.testing.assert_close(kept.conditions.text, prompts(["a portrait"] * 2).tokens)
 
 
@@ -199,7 +199,7 @@ def test_checkpointing_changes_no_gradient(places: dict[str, Path], family: str)
         loss, _ = made.step(made.batch(2, rng), rng)
         loss.backward()
         gradients.append([p.grad for p in parameters])
-        assert made.training.backbone.unet.is_gradient_checkpointing == checkpointing
+        assert made.backbone.unet.is_gradient_checkpointing == checkpointing
     for plain, recomputed in zip(*gradients, strict=True):
         torch.testing.assert_close(plain, recomputed, rtol=1e-3, atol=1e-6)
 
@@ -217,7 +217,7 @@ def test_latents_made_before_give_the_same_step(places: dict[str, Path], tmp_pat
     again = BaseStage(str(places["sd15"]), {**data, "latents": True}, people=0)
     assert torch.equal(again.batch(4, make_rng(0, 0, 0))["z"], batch["z"])
     assert [path.stat().st_mtime_ns for path in files] == stamps
-    examples = made.training.examples
+    examples = made.examples
     triple = examples.triples[int(examples.train[0])]
     z = examples._latent(triple.target, examples.manifest.picture(triple.target))
     torch.testing.assert_close(examples._latents[triple.target], z, rtol=2e-3, atol=2e-3)
@@ -227,7 +227,7 @@ def test_whole_pictures_keep_the_face_and_say_where_they_were_cut(places: dict[s
     made = make(places, "base", "sdxl", data={"size": 64, "scaling": [1.0, 1.5]})
     rng = make_rng(3, 0, 0)
     batch = made.batch(16, rng)
-    examples = made.training.examples
+    examples = made.examples
     assert batch["x"].shape == (16, 3, 64, 64)
     assert batch["time_ids"][:, :2].unique(dim=0).tolist() == [[288.0, 256.0]]
     assert len(batch["time_ids"][:, 2].unique()) > 3  # crops differ, and the model is told
@@ -240,13 +240,13 @@ def test_whole_pictures_keep_the_face_and_say_where_they_were_cut(places: dict[s
             [[32.0, 96], [38, 38], [1, 1]], dtype=torch.float64
         )  # of the eyes' line
         assert ((corners[:2] > -8) & (corners[:2] < 72)).all()
-    added = made.training.noised(batch, rng).added["added_cond_kwargs"]
+    added = made.noised(batch, rng).added["added_cond_kwargs"]
     assert torch.equal(added["time_ids"], batch["time_ids"])
     assert examples.scaling == (1.0, 1.5)
 
 
 def test_references_of_idi_show_somebody_else(places: dict[str, Path]) -> None:
-    refined, base = make(places, "refined").training.examples, make(places).training.examples
+    refined, base = make(places, "refined").examples, make(places).examples
     people = refined.manifest.values("identity")
     assert all(people[t.reference] != people[t.target] for t in refined.triples)
     assert all(people[s] == people[t.target] for t in refined.triples for s in t.sources)
@@ -275,7 +275,7 @@ def test_an_image_encoder_is_never_shown_the_target(
     adapter = shutil.copytree(places["sd15"] / "adapter", tmp_path / "adapter")
     (adapter / "adapter.json").write_text(json.dumps(settings))
     root = save_set(tmp_path / "set", people=3, triples=False, pictures=4)
-    made = make({**places, "set": root}, adapter=str(adapter)).training.examples
+    made = make({**places, "set": root}, adapter=str(adapter)).examples
     people, shapes = made.manifest.values("identity"), made.manifest.array("blendshapes")
     assert len(made.triples) == 12
     for triple in made.triples:
@@ -288,7 +288,7 @@ def test_an_image_encoder_is_never_shown_the_target(
             if people[row] == people[triple.target] and row != triple.target
         }
         assert off[source] == max(off.values()) > off[triple.reference] == min(off.values())
-    two = make(places, adapter=str(adapter)).training.examples
+    two = make(places, adapter=str(adapter)).examples
     assert all(t.reference == t.target and t.target not in t.sources for t in two.triples)
 
 
@@ -296,7 +296,7 @@ def test_ica_takes_same_identity_triples_where_there_are_no_others(
     places: dict[str, Path], tmp_path: Path
 ) -> None:
     plain = save_set(tmp_path / "plain", triples=False)
-    same, idi = (make({**places, "set": root}, "ica").training.examples for root in (plain, places["set"]))
+    same, idi = (make({**places, "set": root}, "ica").examples for root in (plain, places["set"]))
     people = idi.manifest.values("identity")
     assert all(people[t.reference] == people[t.target] for t in same.triples)
     assert all(people[t.reference] != people[t.target] for t in idi.triples)
@@ -311,8 +311,8 @@ def test_a_run_from_end_to_end(places: dict[str, Path], tmp_path: Path) -> None:
     adapter = tmp_path / "run" / "export" / "adapter"
     settings = json.loads((adapter / "adapter.json").read_text())
     assert settings["identity_encoder"] == "embedded" and settings["steps"] == 2
-    started = make(places, adapter=str(adapter)).training.adapter
-    was = make(places).training.adapter
+    started = make(places, adapter=str(adapter)).adapter
+    was = make(places).adapter
     assert not torch.equal(
         started.expression.image_proj.proj[0].weight, was.expression.image_proj.proj[0].weight
     )
@@ -323,21 +323,21 @@ def test_weight_of_cells_is_used(places: dict[str, Path]) -> None:
     rng = make_rng(0, 0, 0)
     batch = made.batch(2, rng)
     valid = torch.rand(2, *(8,) * 2) + 0.1
-    side = made.training.noised(batch, make_rng(0, 0, 1)).z.shape[-1]
+    side = made.noised(batch, make_rng(0, 0, 1)).z.shape[-1]
     valid = torch.nn.functional.interpolate(valid[:, None], (side, side))[:, 0]
-    noised = made.training.noised({**batch, "valid": valid}, make_rng(0, 0, 1))
+    noised = made.noised({**batch, "valid": valid}, make_rng(0, 0, 1))
     loss, _ = made.step({**batch, "valid": valid}, make_rng(0, 0, 1))
-    error = (made.training.predict(noised) - noised.eps).square().mean(1).numpy()
+    error = (made.predict(noised) - noised.eps).square().mean(1).numpy()
     each = [np.average(e, weights=v) for e, v in zip(error, valid.numpy(), strict=True)]
     assert loss.item() == pytest.approx(np.mean(each), rel=1e-5)
-    assert not torch.isclose(loss, noise_error(made.training.predict(noised), noised.eps))
+    assert not torch.isclose(loss, noise_error(made.predict(noised), noised.eps))
 
 
 def test_captions_alone_can_be_left_out(places: dict[str, Path]) -> None:
     made, told = make(places, untold=1.0, drop=(0.0, 0.0, 0.0)), make(places, drop=(0.0, 0.0, 0.0))
     batch = made.batch(2, make_rng(0, 0, 0))
-    noised, usual = (m.training.noised(batch, make_rng(0, 0, 1)).conditions for m in (made, told))
-    torch.testing.assert_close(noised.text, made.training.backbone.prompts(["", ""]).tokens)
+    noised, usual = (m.noised(batch, make_rng(0, 0, 1)).conditions for m in (made, told))
+    torch.testing.assert_close(noised.text, made.backbone.prompts(["", ""]).tokens)
     assert torch.equal(noised.identity, usual.identity) and torch.equal(noised.expression, usual.expression)
 
 
@@ -345,7 +345,7 @@ def test_captions_alone_can_be_left_out(places: dict[str, Path]) -> None:
 def test_surroundings_can_count_less(places: dict[str, Path], framing: str) -> None:
     """Of a latent cell, what lies in the face's region counts 1, what lies outside as much as was asked."""
     data = {"framing": framing, "surroundings": 0.25, "size": 128}
-    examples = make(places, data=data).training.examples
+    examples = make(places, data=data).examples
     valid = examples(2, make_rng(0, 0, 0))["valid"]
     assert valid.shape == (2, 64, 64) and valid.min() == 0.25 and valid.max() == 1.0
     assert (valid[:, 0] < 0.5).all()  # the corners and the hair are no face

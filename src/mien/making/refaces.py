@@ -34,14 +34,14 @@ class Refaces:
         own = type(self.pipe.scheduler).__name__.removesuffix("Scheduler")
         if scheduler is not None and scheduler.lower().removesuffix("scheduler") != own.lower():
             self.pipe.scheduler = scheduler
-        self.scorer = Judge(self.pipe.portraits.encoder("identity"))
+        self.scorer = Judge(self.pipe.encoder("identity"))
         self._telling = Telling(tell, ("faces", "the prompt "))
         options = ("--identity-face", "--expression-face")
         self.look = Looker(self.scorer.analyse, wish.identity_face, wish.expression_face, options, tell)
 
     @property
     def settings(self) -> dict[str, Any]:
-        return self.model.settings_of(self.kind, self.wish, self.pipe.portraits)
+        return self.model.settings_of(self.kind, self.wish, self.pipe)
 
     def make(self, looked: Sequence[Looked], callback: Progress | None = None) -> list[Drawn]:
         wish, requests = self.wish, [one.request for one in looked]

@@ -6,7 +6,6 @@ import base64
 import io
 from collections.abc import Sequence
 from functools import cache
-from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +26,6 @@ def render(template: str, **values: Any) -> str:
     """A page: `title`, `heading` and what else the template asks for; all text is escaped."""
     shared: dict[str, Any] = {"style": "", "body": ""}
     return _environment().get_template(template).render(**{**shared, **values}) + "\n"
-
-
-def figure(picture: Image.Image, caption: str) -> str:
-    """A picture with its caption, as HTML."""
-    macros: Any = _environment().get_template("figure.html.jinja").module
-    return str(macros.figure(picture, caption))
 
 
 def inside(picture: Image.Image) -> str:
@@ -67,35 +60,26 @@ def ridges(series: Sequence[tuple[str, str, FloatArray]], axis: str) -> str:
     margin = max((high - low) * 0.04, 1e-3)
     edges = np.linspace(low - margin, high + margin, BINS + 1)
 
-    def share(value: float) -> float:
+    def at(value: float) -> float:
         return float((value - edges[0]) / (edges[-1] - edges[0]))
 
-    round_values = ticks(edges[0], edges[-1])
-    lines = "".join(
-        f'<line x1="{share(tick) * WIDTH:.1f}" x2="{share(tick) * WIDTH:.1f}" y1="0" y2="{HEIGHT}" '
-        'stroke="var(--line)"/>'
-        for tick in round_values
-    )
     drawn = []
     for name, colour, values in series:
         counts = np.histogram(values, edges)[0]
         tops = HEIGHT - counts / counts.max() * (HEIGHT - 4)
-        points = [f"0,{HEIGHT}"]
-        for i, top in enumerate(tops):
-            points += [f"{i * WIDTH / BINS:.1f},{top:.1f}", f"{(i + 1) * WIDTH / BINS:.1f},{top:.1f}"]
-        points.append(f"{WIDTH},{HEIGHT}")
-        mean = float(values.mean())
-        x = share(mean) * WIDTH
+        outline = zip(np.arange(BINS + 1).repeat(2)[1:-1] * WIDTH / BINS, tops.repeat(2), strict=True)
+        mean, count = float(values.mean()), len(values)
         drawn.append(
-            f'<div class="ridge"><b>{escape(name)}</b> <small>mean {mean:.3f}, n = {len(values)}</small>'
-            f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" preserveAspectRatio="none" role="img" '
-            f'aria-label="{escape(axis)} of {escape(name)}">{lines}'
-            f'<polyline points="{" ".join(points)}" fill="{colour}" fill-opacity=".25" stroke="{colour}" '
-            f'stroke-width="1.5"/><line x1="{x:.1f}" x2="{x:.1f}" y1="0" y2="{HEIGHT}" stroke="{colour}" '
-            'stroke-width="2.5"/></svg></div>'
+            {"name": name, "colour": colour, "mean": mean, "at": at(mean), "count": count, "outline": outline}
         )
-    numbers = "".join(f'<span style="left:{share(tick):.2%}">{tick:g}</span>' for tick in round_values)
-    return f'{"".join(drawn)}<div class="axis">{numbers}</div>'
+    return render(
+        "ridges.html.jinja",
+        axis=axis,
+        drawn=drawn,
+        ticks=[{"value": value, "at": at(value)} for value in ticks(edges[0], edges[-1])],
+        width=WIDTH,
+        height=HEIGHT,
+    )
 
 
 def ticks(low: float, high: float) -> list[float]:

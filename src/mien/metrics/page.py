@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
-from PIL import Image
+from PIL import Image, ImageOps
 
 from mien.images import read_image
 from mien.metrics.document import COLOURS, render, ridges
@@ -107,14 +107,8 @@ def _strip(name: str, verdict: Verdict, metric: str) -> tuple[Image.Image, str]:
 
 def _thumbnail(path: Path) -> Image.Image:
     """A square of the strip's height with the whole picture in it; grey if it has gone since it was judged."""
-    square = Image.new("RGB", (THUMBNAIL, THUMBNAIL), "grey")
+    size = (THUMBNAIL, THUMBNAIL)
     try:
-        image = read_image(path)
+        return ImageOps.pad(read_image(path), size, Image.Resampling.LANCZOS, color="grey")
     except InputError:
-        return square
-    image.thumbnail((THUMBNAIL, THUMBNAIL), Image.Resampling.LANCZOS)
-    if max(image.size) < THUMBNAIL:
-        scale = THUMBNAIL / max(image.size)
-        image = image.resize((max(1, round(image.width * scale)), max(1, round(image.height * scale))))
-    square.paste(image, ((THUMBNAIL - image.width) // 2, (THUMBNAIL - image.height) // 2))
-    return square
+        return Image.new("RGB", size, "grey")

@@ -43,7 +43,7 @@ def summary(evaluation: Evaluation) -> dict[str, Any]:
         for name in SCORES:
             interval, count = evaluation.difference(a, b, name)
             differences.append({"methods": [a, b], "metric": name, "rows": count, **interval._asdict()})
-    return _plain(
+    return statistics.plain(
         {
             "software": f"mien {__version__}",
             "date": datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
@@ -102,12 +102,3 @@ def table(evaluation: Evaluation, metrics: tuple[str, ...] = ("exp", "lms", "id"
 def show(interval: Interval) -> str:
     """``0.812 [0.790, 0.833]``, or a dash where there is nothing."""
     return "-" if math.isnan(interval.value) else f"{interval:.3f}"
-
-
-def _plain(value: Any) -> Any:
-    """JSON has no NaN and no infinity: they become null."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    return [_plain(item) for item in value] if isinstance(value, (list, tuple)) else value

@@ -7,6 +7,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial.distance import cdist
 
 from mien.types import FloatArray
 
@@ -15,14 +16,7 @@ Distance = Literal["cosine", "euclidean"]
 
 def distances(queries: FloatArray, gallery: FloatArray, distance: Distance = "cosine") -> FloatArray:
     """Every query against everyone: [n, d] and [m, d] → [n, m] float64; cosine is 1 - cos, in [0, 2]."""
-    queries, gallery = np.asarray(queries, np.float64), np.asarray(gallery, np.float64)
-    if distance == "cosine":
-        queries = queries / np.linalg.norm(queries, axis=1, keepdims=True)
-        gallery = gallery / np.linalg.norm(gallery, axis=1, keepdims=True)
-        return 1.0 - queries @ gallery.T
-    if distance != "euclidean":
-        raise ValueError(f"distance must be 'cosine' or 'euclidean', not {distance!r}")
-    return np.stack([np.linalg.norm(gallery - query, axis=1) for query in queries])
+    return cdist(queries, gallery, distance)
 
 
 def ranks(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,3 +84,12 @@ def jackknife(
     without = np.array([statistic(np.setdiff1d(order, part)) for part in np.array_split(order, groups)])
     deviation = np.sqrt((groups - 1) / groups * ((without - without.mean()) ** 2).sum())
     return Interval(float(value), float(value - 1.96 * deviation), float(value + 1.96 * deviation))
+
+
+def plain(value: Any) -> Any:
+    """A value for JSON, which has no NaN and no infinity: they become null."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    return [plain(item) for item in value] if isinstance(value, (list, tuple)) else value

@@ -151,11 +151,15 @@ def read_key(path: Path) -> Study:
 def read_answers(path: Path, study: Study) -> Answers:
     """One rater's answers, as the page saved them (JSON or CSV). Raises `InputError`: the file cannot be read, is of
     another study, or lacks answers or has impossible ones; it is named."""
-    found = _csv(path) if path.suffix.lower() == ".csv" else _of_json(path)
-    if found["study"] != study.study:
+    read = _of_csv if path.suffix.lower() == ".csv" else _of_json
+    try:
+        name, rater, given = read(path)
+    except (KeyError, IndexError, TypeError, AttributeError) as error:
+        raise InputError(f"{path} holds no answers of a study: give the file that the page saved.") from error
+    if name != study.study:
         raise InputError(f"{path} answers another study: leave it out.")
     values: dict[tuple[str, str], int] = {}
-    for trial, question, answer in found["answers"]:
+    for trial, question, answer in given:
         if trial not in study.trials or question not in study.questions:
             raise InputError(f"{path} answers {question!r} of picture {trial}, which was not asked.")
         if (trial, question) in values:
@@ -173,7 +177,7 @@ def read_answers(path: Path, study: Study) -> Answers:
             f"{path} is not complete, {lacking} of {lacking + len(values)} answers are missing: "
             "ask the rater to go on, or leave it out."
         )
-    return Answers(str(found["rater"]), values)
+    return Answers(rater, values)
 
 
 def read_all(paths: Sequence[Path], study: Study) -> list[Answers]:
@@ -205,37 +209,28 @@ def _json(path: Path) -> Any:
         raise InputError(f"{path} is not JSON, or was cut off: use another copy.") from error
 
 
-def _of_json(path: Path) -> dict[str, Any]:
+Flat = tuple[str, str, list[tuple[str, str, Any]]]
+"""Study, rater, and (trial, question, answer) one by one."""
+
+
+def _of_json(path: Path) -> Flat:
     content = _json(path)
-    try:
-        if content["format"] != ANSWERS or content["version"] != VERSION:
-            raise KeyError("format")
-        flat = [
-            (str(trial), str(question), answer)
-            for trial, given in content["answers"].items()
-            for question, answer in given.items()
-        ]
-        return {"study": content["study"], "rater": content["rater"], "answers": flat}
-    except (KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{path} holds no answers of a study: give the file that the page saved.") from error
+    if content["format"] != ANSWERS or content["version"] != VERSION:
+        raise KeyError("format")
+    given = content["answers"].items()
+    flat = [(trial, question, answer) for trial, of in given for question, answer in of.items()]
+    return content["study"], str(content["rater"]), flat
 
 
-def _csv(path: Path) -> dict[str, Any]:
-    def check(columns: Sequence[str]) -> None:
-        if set(COLUMNS) - set(columns):
-            raise InputError(f"{path} holds no answers of a study: give the file that the page saved.")
-
-    lines = [row.cells for row in read_table(path, check).rows]
-    if not lines:
-        raise InputError(f"{path} holds no answers of a study: give the file that the page saved.")
+def _of_csv(path: Path) -> Flat:
+    lines = [row.cells for row in read_table(path).rows]
+    flat = []
+    for line in lines:
+        try:
+            answer: Any = int(line["answer"])
+        except ValueError:
+            answer = math.nan
+        flat.append((line["trial"], line["question"], answer))
     if len({(line["study"], line["rater"]) for line in lines}) > 1:
         raise InputError(f"{path} holds the answers of several raters: give one file for each.")
-
-    def number(cell: str) -> float | int:
-        try:
-            return int(cell)
-        except ValueError:
-            return math.nan
-
-    flat = [(line["trial"], line["question"], number(line["answer"])) for line in lines]
-    return {"study": lines[0]["study"], "rater": lines[0]["rater"], "answers": flat}
+    return lines[0]["study"], lines[0]["rater"], flat

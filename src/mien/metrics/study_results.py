@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from mien.metrics.statistics import Interval
+from mien.metrics.statistics import Interval, plain
 from mien.metrics.study import QUESTIONS, Answers, Study
 from mien.types import FloatArray, InputError
 
@@ -134,34 +134,30 @@ def table(study: Study, found: Sequence[Result], raters: int, ours: str | None =
 
 def summary(found: Sequence[Result]) -> list[dict[str, Any]]:
     """The same as JSON values; what cannot be told (one rater) is null."""
-
-    def plain(value: float) -> float | None:
-        return None if np.isnan(value) else float(value)
-
     return [
-        {
-            "question": result.question,
-            "anova_p": plain(result.anova),
-            "methods": {
-                method: {
-                    "mean": plain(mean.value),
-                    "low": plain(mean.low),
-                    "high": plain(mean.high),
-                    "variance": plain(result.variance[method]),
-                    "p": plain(result.against.get(method, np.nan)),
-                }
-                for method, mean in result.mean.items()
-            },
-        }
+        plain(
+            {
+                "question": result.question,
+                "anova_p": result.anova,
+                "methods": {
+                    method: {
+                        "mean": mean.value,
+                        "low": mean.low,
+                        "high": mean.high,
+                        "variance": result.variance[method],
+                        "p": result.against.get(method, np.nan),
+                    }
+                    for method, mean in result.mean.items()
+                },
+            }
+        )
         for result in found
     ]
 
 
 def _shown(mean: Interval, percent: bool) -> str:
-    spec, interval = (".1%", mean) if percent else (".2f", mean)
-    if np.isnan(interval.low):
-        return f"{interval.value:{spec}}"
-    return f"{interval:{spec}}"
+    spec = ".1%" if percent else ".2f"
+    return f"{mean.value:{spec}}" if np.isnan(mean.low) else f"{mean:{spec}}"
 
 
 def _p(p: float) -> str:

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn, Protocol
+from typing import Any, NoReturn
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 from mien.backbones import OFFLOADS, Backbone
-from mien.files import expand, write_text
+from mien.files import expand
 from mien.models.e_adapter import EAdapter
 from mien.models.folder import choose_device, quiet
 from mien.pipelines.arguments import one_of
@@ -37,16 +37,12 @@ class Images(list[Image.Image]):
         return self
 
 
-class HasModel(Protocol):
-    """What `DiffusersNames` asks of a pipeline."""
+class DiffusersNames:
+    """The methods that all pipelines have by diffusers' names."""
 
     backbone: Backbone
     adapter: EAdapter
     _loras: dict[str, float]
-
-
-class DiffusersNames:
-    """The methods that both pipelines have by diffusers' names."""
 
     @classmethod
     def from_pretrained(
@@ -72,12 +68,12 @@ class DiffusersNames:
         return pipe
 
     @property
-    def components(self: HasModel) -> dict[str, Any]:
+    def components(self) -> dict[str, Any]:
         """The networks by diffusers' names (unet, vae, text_encoder, tokenizer, scheduler, …), and the adapter."""
         parts = {**self.backbone.as_diffusers().components, "scheduler": self.backbone.scheduler}
         return {name: part for name, part in parts.items() if part is not None} | {"adapter": self.adapter}
 
-    def to(self: Any, *where: Any, device: Any = None, dtype: Any = None) -> Any:
+    def to(self, *where: Any, device: Any = None, dtype: Any = None) -> Any:
         """Move the model and its adapter, in place: a device, a dtype (float32, bfloat16, float16), or both. Raises
         `InputError`: neither; no such device; a precision that it cannot do; or the model is offloaded."""
         for one in where:
@@ -95,15 +91,15 @@ class DiffusersNames:
         self.adapter.forget()
         return self
 
-    def enable_model_cpu_offload(self: HasModel, gpu_id: int | None = None, device: Any = None) -> None:
+    def enable_model_cpu_offload(self, gpu_id: int | None = None, device: Any = None) -> None:
         """Each network waits on the CPU until it is needed; as ``mien.load(..., offload="model")``."""
         _offload(self, "model", gpu_id, device)
 
-    def enable_sequential_cpu_offload(self: HasModel, gpu_id: int | None = None, device: Any = None) -> None:
+    def enable_sequential_cpu_offload(self, gpu_id: int | None = None, device: Any = None) -> None:
         """Each layer waits on the CPU until it is needed; as ``mien.load(..., offload="sequential")``."""
         _offload(self, "sequential", gpu_id, device)
 
-    def save_pretrained(self: HasModel, folder: str | Path) -> None:
+    def save_pretrained(self, folder: str | Path) -> None:
         """Write a folder in diffusers' layout with the adapter beside it, which `from_pretrained` and stock diffusers
         read. Raises `InputError`: LoRAs are loaded, the model is offloaded, or the folder holds something."""
         place = expand(folder)
@@ -118,13 +114,12 @@ class DiffusersNames:
             self.backbone.scheduler.save_pretrained(place / "scheduler")
             self.adapter.save(place / "adapter")
             if self.backbone.adapter is not None:
-                settings = json.dumps(self.backbone.adapter.settings, indent=1)
-                write_text(place / "adapter" / "adapter.json", settings + "\n")
+                self.backbone.adapter.write(place / "adapter")
         except OSError as error:
             shutil.rmtree(place, ignore_errors=True)
             raise InputError(f"{folder}: cannot be written to: choose another place") from error
 
-    def enable_attention_slicing(self: HasModel, slice_size: str | int | None = "auto") -> None:
+    def enable_attention_slicing(self, slice_size: str | int | None = "auto") -> None:
         """Attention in slices of heads, for less memory (diffusers' "auto", "max" or a number; None: off)."""
         self.adapter.detach()
         try:
@@ -134,22 +129,22 @@ class DiffusersNames:
         finally:
             self.adapter.attach(self.backbone.unet)
 
-    def enable_vae_slicing(self: HasModel) -> None:
+    def enable_vae_slicing(self) -> None:
         """Decode one picture of a batch at a time, for less memory."""
         _enable_vae(self.backbone, "slicing")
 
-    def enable_vae_tiling(self: HasModel) -> None:
+    def enable_vae_tiling(self) -> None:
         """Decode a picture tile by tile, for less memory at large sizes."""
         _enable_vae(self.backbone, "tiling")
 
-    def load_lora(self: HasModel, path: str | Path, weight: float = 1.0) -> None:
+    def load_lora(self, path: str | Path, weight: float = 1.0) -> None:
         """Add a LoRA of the ecosystem (diffusers', kohya's or peft's layout), LCM's too; several add up. path: a
         ``.safetensors`` file, a folder or a hub id. Raises `InputError`: it is not there, not whole, damaged, of
         another kind (LyCORIS) or for another model; or the extra ``lora`` is not installed. Then nothing has changed.
         """
         load_lora(self.backbone, path, weight, self._loras)
 
-    def unload_loras(self: HasModel) -> None:
+    def unload_loras(self) -> None:
         """Take all LoRAs out again."""
         if self._loras:
             self.backbone.as_diffusers().unload_lora_weights()
@@ -158,13 +153,13 @@ class DiffusersNames:
     unload_lora_weights = unload_loras
 
     def load_lora_weights(
-        self: HasModel, path: str | Path, weight_name: str | None = None, adapter_name: str | None = None
+        self, path: str | Path, weight_name: str | None = None, adapter_name: str | None = None
     ) -> None:
         """`load_lora`, with all of its weight; `weight_name`: the file that is meant of a folder or a hub id. Any
         `adapter_name` will do: LoRAs add up."""
         load_lora(self.backbone, path if weight_name is None else f"{path}/{weight_name}", 1.0, self._loras)
 
-    def __getattr__(self: Any, name: str) -> Any:
+    def __getattr__(self, name: str) -> Any:
         """Device, dtype and networks by diffusers' names; of a method that ours have not, one that says what to do."""
         if name in NETWORKS:
             return self.components.get(name)
@@ -260,7 +255,7 @@ def pictures_as(pictures: Sequence[Image.Image], output_type: str) -> Any:
     return levels if output_type == "np" else torch.from_numpy(levels).permute(0, 3, 1, 2)
 
 
-def _offload(pipe: HasModel, how: str, gpu_id: int | None, device: Any) -> None:
+def _offload(pipe: DiffusersNames, how: str, gpu_id: int | None, device: Any) -> None:
     chosen = device if device is not None else "auto" if gpu_id is None else f"cuda:{gpu_id}"
     target = choose_device(str(chosen))
     if target.type == "cpu":

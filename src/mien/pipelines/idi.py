@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from PIL import Image
 
 from mien.data.filters import Limits, load_quality
@@ -56,10 +55,7 @@ class PortraitGenerator:
     ) -> list[Image.Image]:
         from mien.pipelines.diffusers_names import to_pil
 
-        embeds = {}
-        for branch, subjects in (("identity", identities), ("expression", expressions)):
-            encoder = self.pipe.encoder(branch)
-            embeds[branch] = torch.stack([one.vector(encoder) for one in subjects])
+        embeds = self.pipe.embed(identities, expressions, len(seeds))
         who, how = embeds["identity"], embeds["expression"]
         return to_pil(self.pipe.generate(who, how, prompts, seeds, **self.settings))
 

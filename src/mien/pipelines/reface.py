@@ -19,12 +19,10 @@ from torch import Tensor
 from mien.backbones import Backbone, load_backbone
 from mien.models.attention import times
 from mien.models.sfsr import FRAMINGS, background_conditions
-from mien.pipelines.arguments import as_generators, check_seed, check_text, one_of, whole
+from mien.pipelines.arguments import one_of
 from mien.pipelines.batches import in_batches
-from mien.pipelines.conditions import given_texts
 from mien.pipelines.diffusers_names import (
     OUTPUTS,
-    DiffusersNames,
     StepEnd,
     check_output,
     pictures_as,
@@ -32,8 +30,8 @@ from mien.pipelines.diffusers_names import (
     step_end,
     to_pil,
 )
-from mien.pipelines.inputs import Embedder, ExpressionLike, FaceChoice, Person, Picture, as_list
-from mien.pipelines.portrait import PortraitPipeline
+from mien.pipelines.generation import Asked, GenerationPipeline
+from mien.pipelines.inputs import Embedder, ExpressionLike, FaceChoice, Person, Picture
 from mien.pipelines.scenes import Refaced, Scene, find_scene, read_photo
 from mien.pipelines.schedulers import PLAIN_SCHEDULERS, reface_scheduler
 from mien.pixels import to_pixels
@@ -46,14 +44,15 @@ if TYPE_CHECKING:
     from mien.models.e_adapter import EAdapter
     from mien.pipelines.batches import Callback
 
+UNFINISHED = "refaced"  # results that are not yet put together, as output_type
 STEPS = 50  # DiffSFSR, implementation details: PNDM, 50 steps
 
 
-class RefacePipeline(DiffusersNames):
+class RefacePipeline(GenerationPipeline):
     """Photos with another face, expression or both; pixels outside the feathered mask are those of the photo, bit for
     bit.
 
-    ``scheduler`` may be set to any scheduler of diffusers. Noise is drawn as in ``PortraitPipeline``. ``background``
+    ``scheduler`` may be set to any scheduler of diffusers. ``background``
     may be set to False for a model that was trained without (DiffSFSR, Table 4), which is told only where the face is.
     ``turn`` set to False leaves in the embedded expression what the reference's pose put there
     (``mien.expressions.turning``).
@@ -91,24 +90,15 @@ class RefacePipeline(DiffusersNames):
             known = ", ".join(FRAMINGS)
             raise InputError(f"the adapter asks for the framing {spec.framing!r}: known are {known}")
         self._matrix = FRAMINGS[spec.framing]
-        self.backbone = backbone
-        self.portraits = PortraitPipeline(
-            backbone,
-            adapter,
-            reface_scheduler(backbone.scheduler) if scheduler is None else scheduler,
-            analyze,
-            identity_encoder,
-            expression_encoder,
-        )
+        chosen = reface_scheduler(backbone.scheduler) if scheduler is None else scheduler
+        super().__init__(backbone, adapter, chosen, analyze, identity_encoder, expression_encoder)
         if spec.reface_steps is not None:
-            self.portraits.steps = spec.reface_steps
+            self.steps = spec.reface_steps
         elif type(backbone.scheduler).__name__ in PLAIN_SCHEDULERS:
-            self.portraits.steps = STEPS  # else it comes with its sampler and its steps
+            self.steps = STEPS  # else it comes with its sampler and its steps
         if spec.reface_guidance is not None:
-            self.portraits.guidance = spec.reface_guidance
+            self.guidance = spec.reface_guidance
         self._identity = spec.reface_identity
-        self.adapter, self._loras = adapter, self.portraits._loras
-        self._own_analyser = analyze is None
         self.background = True
         self.turn = True
 
@@ -123,23 +113,6 @@ class RefacePipeline(DiffusersNames):
         """Load a model and its adapter; the arguments are those of ``mien.backbones.load_backbone``."""
         backbone = load_backbone(name, device, dtype, adapter)
         return cls(backbone, backbone.load_adapter())
-
-    @property
-    def scheduler(self) -> Any:
-        """Samples; may be set."""
-        return self.portraits.scheduler
-
-    @scheduler.setter
-    def scheduler(self, scheduler: Any) -> None:
-        self.portraits.scheduler = scheduler
-
-    @property
-    def _interrupt(self) -> bool:
-        return self.portraits._interrupt
-
-    @_interrupt.setter
-    def _interrupt(self, value: bool) -> None:
-        self.portraits._interrupt = value
 
     def __call__(
         self,
@@ -171,45 +144,9 @@ class RefacePipeline(DiffusersNames):
         negative_pooled_prompt_embeds: Tensor | None = None,
         **others: Any,
     ) -> Any:
-        """The photos with their new faces, PIL RGB of the photos' own sizes; the first arguments are `reface`'s, the
-        others as of ``PortraitPipeline``'s call. "np" and "pt" need photos of one size."""
-        refuse(others)
-        check_output(output_type, OUTPUTS[:3])
-        texts = (prompt_embeds, negative_prompt_embeds, pooled_prompt_embeds, negative_pooled_prompt_embeds)
-        steps = one_of(("steps", "num_inference_steps"), steps, num_inference_steps)
-        guidance = one_of(("guidance", "guidance_scale"), guidance, guidance_scale)
-        after = step_end(self, callback_on_step_end, callback_on_step_end_tensor_inputs)
-        results = self.reface(
-            photo, identity, expression, prompt, seed, steps, guidance, id_scale, expression_scale, face,
-            identity_face, expression_face, batch_size, callback, num_images_per_prompt, generator, after, texts,
-        )  # fmt: skip
-        how = {"engine": "diffusion", "backbone": Path(self.backbone.name).name}
-        return pictures_as([remember(one.image(), how, one.mask()) for one in results], output_type)
-
-    def reface(
-        self,
-        photo: Picture | Sequence[Picture | None] | None,
-        identity: Picture | Person | Sequence[Picture | Person | None] | None = None,
-        expression: ExpressionLike | Sequence[ExpressionLike | None] | None = None,
-        prompt: str | Sequence[str] = "",
-        seed: int | Sequence[int] = 0,
-        steps: int | None = None,
-        guidance: float | None = None,
-        id_scale: Scale = 1.0,
-        expression_scale: Scale = 1.0,
-        face: FaceChoice = "largest",
-        identity_face: FaceChoice = "largest",
-        expression_face: FaceChoice = "largest",
-        batch_size: int = 8,
-        callback: Callback | None = None,
-        num_images: int = 1,
-        generator: torch.Generator | Sequence[torch.Generator] | None = None,
-        after: Callable[[int, Tensor, Tensor], Tensor] | None = None,
-        texts: Sequence[Tensor | None] = (None,) * 4,
-    ) -> list[Refaced]:
-        """n × num_images photos with their new faces, not yet put together. Raises `InputError`: a picture shows no
-        face (which one is said), the face leaves the photo, nothing is to be changed, or arguments do not fit each
-        other.
+        """The photos with their new faces, n × num_images_per_prompt of them, PIL RGB of the photos' own sizes. Raises
+        `InputError`: a picture shows no face (which one is said), the face leaves the photo, nothing is to be changed,
+        or arguments do not fit each other.
 
         Args:
             photo: a picture (path or PIL), or a list of n. None: a scene made from `prompt` by the same model
@@ -222,65 +159,65 @@ class RefacePipeline(DiffusersNames):
             id_scale, expression_scale: see ``EAdapter.predict_noise``; an id_scale of 1 is the adapter's own.
             face, identity_face, expression_face: which face is meant in a photo and in the others' pictures.
             batch_size: photos in work at a time. callback: see `mien.pipelines.batches`.
-            num_images: of each; image j has seed + j. generator, after, texts: see ``PortraitPipeline`` and its
-                ``generate``; texts as of ``pipelines.conditions.given_texts``.
+            output_type: "pil", "np" or "pt"; the last two need photos of one size.
+            num_inference_steps and the others: as of ``PortraitPipeline``'s call.
         """
-        whole("num_images", num_images)
-        whole("batch_size", batch_size)
-        self.portraits.check(steps, guidance, id_scale, expression_scale)
-        given = [v for v in (photo, identity, expression, prompt, seed) if isinstance(v, (list, tuple))]
-        count = max((len(v) for v in [*given, *(t for t in texts if isinstance(t, Tensor))]), default=1)
-
-        def each(value: Any, name: str) -> list[Any]:
-            return [one for one in as_list(value, count, name) for _ in range(num_images)]
-
-        n = count * num_images
-        photos = each(photo, "photo")
-        prompts = [check_text("prompt", text) for text in each(prompt, "prompt")]
-        seeds = [check_seed(s, num_images) + j % num_images for j, s in enumerate(each(seed, "seed"))]
-        wishes = {"identity": each(identity, "identity"), "expression": each(expression, "expression")}
-        generators = as_generators(generator, n)
-        tokens = given_texts(self.backbone, prompts, [""] * n, texts, count, num_images)
-        for who, how in zip(wishes["identity"], wishes["expression"], strict=True):
+        refuse(others)
+        if output_type != UNFINISHED:
+            check_output(output_type, OUTPUTS[:3])
+        steps = one_of(("steps", "num_inference_steps"), steps, num_inference_steps)
+        guidance = one_of(("guidance", "guidance_scale"), guidance, guidance_scale)
+        after = step_end(self, callback_on_step_end, callback_on_step_end_tensor_inputs)
+        self.check(steps, guidance, id_scale, expression_scale)
+        shared: dict[str, Any] = {
+            "steps": steps,
+            "guidance": guidance,
+            "id_scale": id_scale,
+            "expression_scale": expression_scale,
+            "after": after,
+        }
+        asked = self.asked(
+            num_images_per_prompt,
+            batch_size,
+            generator,
+            (prompt_embeds, negative_prompt_embeds, pooled_prompt_embeds, negative_pooled_prompt_embeds),
+            photo=photo,
+            identity=identity,
+            expression=expression,
+            prompt=prompt,
+            negative_prompt="",
+            seed=seed,
+        )
+        each = asked.each
+        for who, how in zip(each["identity"], each["expression"], strict=True):
             if who is None and how is None:
                 raise InputError("nothing is to be changed: give an identity, an expression or both")
-        choices = {"identity": identity_face, "expression": expression_face}
         embedders = {
-            branch: Embedder(self.portraits.encoder(branch), self.portraits.analyzer(), which, branch)
-            for branch, which in choices.items()
+            branch: Embedder(self.encoder(branch), self.analyzer(), which, branch)
+            for branch, which in (("identity", identity_face), ("expression", expression_face))
         }
         results: list[Refaced] = []
         found: dict[Any, Scene] = {}
-        for part, report in in_batches(n, batch_size, callback):
-            scenes = self._scenes(photos[part], prompts[part], seeds[part], steps, guidance, face, found)
-            embeds = {
-                branch: torch.stack(
-                    [
-                        self._embed(embedder, wish, scene)
-                        for wish, scene in zip(wishes[branch][part], scenes, strict=True)
-                    ]
-                )
-                for branch, embedder in embedders.items()
-            }
-            crops = self.generate(
-                scenes,
-                embeds["identity"],
-                embeds["expression"],
-                prompts[part],
-                seeds[part],
-                id_scale=id_scale,
-                steps=steps,
-                guidance=guidance,
-                expression_scale=expression_scale,
-                callback=report,
-                after=after,
-                generators=None if generators is None else generators[part],
-                texts=tokens and tokens.part(part),
+        for part, report in in_batches(len(asked.seeds), batch_size, callback):
+            scenes = self._scenes(asked, part, face, found, steps=steps, guidance=guidance)
+            wanted = ((embedders[branch], each[branch][part]) for branch in embedders)
+            who, how = (
+                torch.stack([self._embed(one, wish, scene) for wish, scene in zip(of, scenes, strict=True)])
+                for one, of in wanted
             )
+            crops = self.crops(scenes, who, how, **asked.part(part), callback=report, **shared)
             results += [Refaced(scene, crop) for scene, crop in zip(scenes, crops, strict=True)]
             if self._interrupt:
                 break
-        return results
+        if output_type == UNFINISHED:
+            return results
+        told = {"engine": "diffusion", "backbone": Path(self.backbone.name).name}
+        return pictures_as([remember(one.image(), told, one.mask()) for one in results], output_type)
+
+    def reface(self, *given: Any, **how: Any) -> list[Refaced]:
+        """The photos with their new faces, not yet put together; the arguments are those of a call."""
+        found: list[Refaced] = self(*given, **how, output_type=UNFINISHED)
+        return found
 
     def _embed(self, embedder: Embedder, wish: Any, scene: Scene) -> Tensor:
         """[w] float32 of a wish, an expression at the pose of the scene's face; of None what the photo itself says."""
@@ -291,22 +228,20 @@ class RefacePipeline(DiffusersNames):
     def look(self, photo: Image.Image, which: FaceChoice = "largest", name: str = "the photo") -> Scene:
         """Find the face of a PIL RGB photo that is meant, and cut out what the model sees. Raises `InputError`: there
         is no such face, it is believed in too little, or most of it lies outside the photo."""
-        look = self.portraits.analyzer()
-        return find_scene(photo, look, self._own_analyser, which, name, self._matrix, self.backbone.size)
+        own, size = self._analyze is None, self.backbone.size
+        return find_scene(photo, self.analyzer(), own, which, name, self._matrix, size)
 
     @torch.no_grad()
-    def generate(
+    def crops(
         self,
         scenes: Sequence[Scene],
         identity_embeds: Tensor,
         expression_embeds: Tensor,
-        prompts: Sequence[str],
-        seeds: Sequence[int],
         id_scale: Scale = 1.0,
         **how: Any,
     ) -> list[ByteImage]:
         """The crops [s, s, 3] uint8 of one batch of scenes, for embeddings [b, w], not yet pasted back. how: other
-        arguments of ``PortraitPipeline.generate``."""
+        arguments of :meth:`generate`."""
         x = to_pixels(np.stack([scene.crop for scene in scenes]))
         region = torch.from_numpy(np.stack([scene.region for scene in scenes]))[:, None]
         background, mask = background_conditions(
@@ -314,14 +249,10 @@ class RefacePipeline(DiffusersNames):
         )
         if not self.background:
             background = self.backbone.encode(torch.zeros_like(x)).to(background)
-        pixels = self.portraits.generate(
+        pixels = self.generate(
             identity_embeds,
             expression_embeds,
-            prompts,
-            seeds,
             id_scale=times(id_scale, self._identity),
-            height=self.backbone.size,
-            width=self.backbone.size,
             background=(background, mask),
             known=self.backbone.encode(x),
             grain=False,  # the photo has its own, at its own size
@@ -330,25 +261,18 @@ class RefacePipeline(DiffusersNames):
         return [np.asarray(image) for image in to_pil(pixels)]
 
     def _scenes(
-        self,
-        photos: Sequence[Any],
-        prompts: Sequence[str],
-        seeds: Sequence[int],
-        steps: int | None,
-        guidance: float | None,
-        face: FaceChoice,
-        found: dict[Any, Scene],
+        self, asked: Asked, part: slice, face: FaceChoice, found: dict[Any, Scene], **how: Any
     ) -> list[Scene]:
-        """Every photo read, or made from its prompt, and its face found; a photo that comes again is in `found`."""
+        """Every photo read, or made from its prompt, and its face found; a photo that comes again is in `found`. how:
+        arguments of :meth:`generate`."""
+        photos, prompts, seeds = asked.each["photo"][part], asked.each["prompt"][part], asked.seeds[part]
         wanted = [i for i, photo in enumerate(photos) if photo is None]
         if any(not prompts[i].strip() for i in wanted):
             raise InputError("there is neither a photo nor a prompt: give one of them")
         made: list[Image.Image] = []
         if wanted:
             of_scenes, their_seeds = [prompts[i] for i in wanted], [seeds[i] for i in wanted]
-            made = to_pil(
-                self.portraits.generate(None, None, of_scenes, their_seeds, guidance=guidance, steps=steps)
-            )
+            made = to_pil(self.generate(None, None, of_scenes, their_seeds, **how))
         scenes = []
         for i, photo in enumerate(photos):
             if photo is None:

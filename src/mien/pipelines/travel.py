@@ -94,23 +94,19 @@ def travel(
     from mien.pipelines.arguments import check_seed, whole
     from mien.pipelines.batches import in_batches
     from mien.pipelines.diffusers_names import to_pil
-    from mien.pipelines.inputs import Embedder
 
     positions(len(stops), frames)
     whole("batch_size", batch_size)
     pipe.check(steps, guidance, id_scale, expression_scale)
     check_seed(seed)
-    who = Embedder(pipe.encoder("identity"), pipe.analyzer(), face, "identity")
-    how = Embedder(pipe.encoder("expression"), pipe.analyzer(), expression_face, "expression")
-    identity_embeds = who([identity])
-    expression_embeds = interpolate(how(list(stops)), frames)
+    embeds = pipe.embed([identity] * len(stops), stops, len(stops), face, expression_face)
+    who, how = embeds["identity"][:1], interpolate(embeds["expression"], frames)
     images: list[Image.Image] = []
     for part, report in in_batches(frames, batch_size, callback):
-        embeds = expression_embeds[part]
-        b = len(embeds)
+        b = len(how[part])
         pixels = pipe.generate(
-            identity_embeds.expand(b, *identity_embeds.shape[1:]),
-            embeds,
+            who.expand(b, *who.shape[1:]),
+            how[part],
             prompts=[prompt] * b,
             negative_prompts=[negative_prompt] * b,
             seeds=[seed] * b,

@@ -1,36 +1,20 @@
-"""What the E-Adapter's stages share: a frozen backbone with an adapter, noised examples, validation, export.
-
-`base`, `refined` and `ica` differ in their examples and in what they add to the noise error; the rest is here. It runs
-on any backbone (`mien.backbones`): the embedded default, SD1.5, SDXL, a diffusers folder.
-"""
+"""What the E-Adapter's stages start from, and examples on their way through a step."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate import PartialState
-from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 
 from mien.backbones import Backbone, load_backbone
-from mien.diffusion.losses import network_error
-from mien.diffusion.schedule import Schedule
-from mien.files import write_text
 from mien.models.branch import AdapterBranch
-from mien.models.controllers import change_controller
 from mien.models.e_adapter import EAdapter
-from mien.models.folder import recompute_activations
 from mien.models.projection import MLPProjection
-from mien.pipelines.diffusers_names import to_pil
-from mien.pipelines.portrait import PortraitPipeline
-from mien.sheets import sheet as draw_sheet
-from mien.training.examples import Batch, Examples
-from mien.types import Conditions, InputError, NoisePredictor
+from mien.types import Conditions, InputError
 from mien.weights.adapters import AdapterSpec
 
 AdapterStart = str | dict[str, str] | None
@@ -56,183 +40,12 @@ class Noised:
 
     def of(self, chosen: Tensor) -> Noised:
         """The same of some samples [k]."""
-
-        def pick(value: Tensor | None) -> Tensor | None:
-            return value if value is None or len(value) != len(self.z) else value[chosen]
-
-        given = self.conditions
-        conditions = replace(given, **{name: pick(getattr(given, name)) for name in vars(given)})
         added = {
             key: {name: value[chosen] for name, value in kwargs.items()} for key, kwargs in self.added.items()
         }
         tensors = (self.z[chosen], self.eps[chosen], self.t[chosen], self.z_t[chosen])
-        return Noised(*tensors, conditions, added, pick(self.weight), self.mode[chosen])
-
-
-class AdapterTraining:
-    """See the module.
-
-    Args:
-        backbone: see `open_backbone`; its adapter becomes float32 and is attached. examples: draws batches.
-        drop: probability of dropping the identity, the expression, and both with the text (IP-Adapter's 5% each).
-        checkpointing: recompute activations in the backward pass. people: of the validation sheet's sides; 0: no sheet.
-        controller: how the expression enters, of ``models.controllers`` (the paper's ablation); None: as the adapter's
-            files say. Where they are for another, the identity and the expression's projection are taken from them.
-        untold: how often the caption alone is left out, for bases that were trained with terse captions.
-        weight_limit: weight the noise error by min(1 / ᾱ_t, weight_limit) over its mean (`Schedule.error_weight`), as
-            the embedded base was trained; None: the papers' plain error of what the network gives.
-        width: of expression embeddings that end in those which the files' projection takes (`with_wider_projection`).
-            None: the files' projection.
-    """
-
-    def __init__(
-        self,
-        backbone: Backbone,
-        examples: Examples,
-        drop: tuple[float, float, float] = (0.05, 0.05, 0.05),
-        checkpointing: bool = False,
-        people: int = 5,
-        controller: str | None = None,
-        untold: float = 0.0,
-        weight_limit: float | None = None,
-        width: int | None = None,
-    ) -> None:
-        if len(drop) != 3 or min(drop) < 0 or sum(drop) > 1:
-            raise InputError(f"drop {tuple(drop)} must be three probabilities whose sum is at most 1")
-        if not 0 <= untold <= 1:
-            raise InputError(f"untold must be a probability, not {untold}")
-        if weight_limit is not None and weight_limit < 1:
-            raise InputError(f"weight_limit must be at least 1, not {weight_limit}")
-        self.untold, self.weight_limit = untold, weight_limit
-        self.backbone, self.examples, self.people = backbone, examples, people
-        adapter = backbone.load_controller()
-        if controller is not None:
-            torch.manual_seed(0)
-            adapter = change_controller(controller, backbone.unet, adapter)
-        if width is not None:
-            torch.manual_seed(0)
-            adapter = with_wider_projection(adapter, width)
-        self.adapter = adapter.to(backbone.device, torch.float32)
-        self.pipeline = PortraitPipeline(backbone, self.adapter)
-        self.schedule = Schedule.from_config(backbone.scheduler.config)
-        self.drop = torch.tensor([float(p) for p in drop]).cumsum(0)
-        if checkpointing:
-            recompute_activations(backbone.unet, backbone.vae)
-
-    def trainable(self) -> Iterable[nn.Parameter]:
-        """The paper's: all of the expression branch and the identity branch's projection (EmojiDiff, E-Adapter)."""
-        return self.adapter.trainable_parameters("base")
-
-    def noised(self, batch: Batch, rng: torch.Generator) -> Noised:
-        """Encode, drop conditions for guidance, draw t and ε, noise."""
-        backbone = self.backbone
-        device = backbone.device
-        batch = {key: value.to(device) for key, value in batch.items()}
-        with torch.no_grad():
-            z = batch["z"].float() if "z" in batch else backbone.encode(batch["x"])
-        b = len(z)
-        mode = draw_modes(b, self.drop, rng).to(device)
-        t = torch.randint(0, len(self.schedule.alpha_bar), (b,), generator=rng).to(device)
-        eps = torch.randn(z.shape, generator=rng).to(device)
-        silent = mode == 2
-        if self.untold:
-            silent |= (torch.rand(b, generator=rng) < self.untold).to(device)
-        conditions, added = self._conditions(batch, z, mode, silent)
-        z_t = self.schedule.add_noise(z, eps, t)
-        return Noised(z, eps, t, z_t, conditions, added, batch.get("valid"), mode)
-
-    def error(self, predicted: Tensor, noised: Noised) -> Tensor:
-        """The noise error of `predicted` [b, c, h, w], weighted as `weight_limit` says; a scalar."""
-        return network_error(predicted, noised.eps, noised.t, self.schedule, noised.weight, self.weight_limit)
-
-    def predictor(self, noised: Noised, expression_scale: float = 1.0) -> NoisePredictor:
-        """The UNet with the adapter; 0 is without expression control."""
-        unet = self.backbone.unet
-        predict = self.adapter.predict_noise(unet, expression_scale=expression_scale, **noised.added)
-        return self.schedule.as_noise(predict)
-
-    def predict(self, noised: Noised, expression_scale: float = 1.0) -> Tensor:
-        """ε_θ(z_t, t, C), [b, c, h, w] float32."""
-        predict = self.predictor(noised, expression_scale)
-        return predict(noised.z_t.to(self.backbone.precision), noised.t, noised.conditions).float()
-
-    def _conditions(
-        self, batch: Batch, z: Tensor, mode: Tensor, silent: Tensor
-    ) -> tuple[Conditions, dict[str, Any]]:
-        backbone = self.backbone
-        empty = backbone.prompts.ids([""])
-        ids = []
-        for name, nothing in zip(("ids", "ids_2"), empty, strict=False):
-            ids.append(torch.where(silent.view(-1, 1), nothing.to(mode.device), batch[name]))
-        text = backbone.prompts.encode(ids)
-        conditions = self.adapter.project(
-            batch["identity"],
-            batch["expression"],
-            text.tokens,
-            drop_identity=(mode == 0) | (mode == 2),
-            drop_expression=(mode == 1) | (mode == 2),
-        )
-        height, width = (side * backbone.factor for side in z.shape[-2:])
-        if backbone.takes_background:
-            conditions.background, conditions.mask = backbone.empty_background(1, height, width)
-        added = backbone.added_conditions(text, height, width)
-        if added and "time_ids" in batch:
-            added["added_cond_kwargs"]["time_ids"] = batch["time_ids"].to(backbone.precision)
-        return conditions, added
-
-    @torch.no_grad()
-    def validate(self) -> tuple[dict[str, float], Image.Image | None]:
-        """Noise error on held-out examples at fixed t and ε, and portraits of them."""
-        batch = self.examples.held_out()
-        if batch is None:
-            return {}, None
-        rng = torch.Generator().manual_seed(7)
-        drop, untold = self.drop, self.untold
-        self.drop, self.untold = torch.zeros(3), 0.0  # of held-out examples nothing is dropped
-        try:
-            total = 0.0
-            for first in range(0, len(batch["identity"]), 8):
-                noised = self.noised({key: value[first : first + 8] for key, value in batch.items()}, rng)
-                total += self.error(self.predict(noised), noised).item() * len(noised.z)
-        finally:
-            self.drop, self.untold = drop, untold
-        numbers = {"held_out_loss": total / len(batch["identity"])}
-        with torch.autocast(self.backbone.device.type, enabled=False):
-            return numbers, self._sheet(batch)
-
-    def _sheet(self, batch: Batch) -> Image.Image | None:
-        """Top row: who shows the expression; left column: the person; the rest: what comes out."""
-        n = min(self.people, len(batch["identity"]) // 2)
-        if n == 0:
-            return None
-        pixels = self.backbone.decode(batch["z"][: 2 * n]) if "z" in batch else batch["x"][: 2 * n]
-        shown = to_pil(pixels.float().clamp(-1, 1).cpu())
-        made = []
-        for i in range(n):
-            made += to_pil(
-                self.pipeline.generate(
-                    batch["identity"][i].expand(n, -1),
-                    batch["expression"][n : 2 * n],
-                    prompts=[""] * n,
-                    seeds=[0] * n,
-                    steps=12,
-                    height=pixels.shape[-2],
-                    width=pixels.shape[-1],
-                )
-            )
-        rows = []
-        for i in range(n):
-            rows.append([("person", shown[i]), *(("", image) for image in made[i * n : (i + 1) * n])])
-        blank = Image.new("RGB", shown[0].size, "white")
-        top = [("", blank), *(("expression", image) for image in shown[n:])]
-        return draw_sheet([top, *rows], min(256, pixels.shape[-1]))
-
-    def export(self, folder: Path) -> None:
-        """``adapter/``: both branches and ``adapter.json``, what `mien.load(…, adapter=FOLDER)` takes."""
-        self.adapter.save(folder / "adapter")
-        spec = self.backbone.adapter
-        assert spec is not None  # load_adapter has asked for it
-        write_text(folder / "adapter" / "adapter.json", json.dumps(spec.settings, indent=1) + "\n")
+        weight = None if self.weight is None else self.weight[chosen]
+        return Noised(*tensors, self.conditions.of(chosen), added, weight, self.mode[chosen])
 
 
 def with_wider_projection(adapter: EAdapter, width: int) -> EAdapter:
@@ -276,8 +89,8 @@ def training_device() -> torch.device:
     return PartialState(cpu=not torch.cuda.is_available()).device
 
 
-def open_backbone(name: str, adapter: AdapterStart, dtype: str) -> Backbone:
-    """A frozen backbone on this process's device, with the adapter that training starts from. Raises `InputError`: no
+def open_backbone(name: str, adapter: AdapterStart, dtype: str) -> tuple[Backbone, AdapterSpec]:
+    """A frozen backbone on this process's device, and the adapter that training starts from. Raises `InputError`: no
     such model or adapter, or the model has no adapter and none was named."""
     start: str | AdapterSpec | None
     if isinstance(adapter, dict):
@@ -290,7 +103,7 @@ def open_backbone(name: str, adapter: AdapterStart, dtype: str) -> Backbone:
     backbone = load_backbone(name, str(training_device()), dtype, start)
     if backbone.adapter is None:
         raise InputError(f"{name} has no adapter to start from: name a folder or a file a branch, as adapter")
-    return backbone
+    return backbone, backbone.adapter
 
 
 def _file(name: str | None) -> Path | None:

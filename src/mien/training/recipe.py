@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import math
 import time
-from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -53,7 +52,7 @@ def read_recipe(path: str | Path, overrides: list[str] | None = None) -> dict[st
     return {str(key): value for key, value in recipe.items()}
 
 
-def stage_class(name: str) -> Callable[..., Stage]:
+def stage_class(name: str) -> type[Any]:
     """The class of a stage by its recipe name."""
     if name not in STAGES:
         raise InputError(f"There is no stage {name!r}; choose one of {', '.join(sorted(STAGES))}.")
@@ -72,7 +71,9 @@ def _reason(error: Exception) -> str:
 def _check_arguments(path: Path, recipe: dict[Any, Any]) -> None:
     if not isinstance(recipe["args"], dict):
         raise InputError(f"{path}: args is {recipe['args']!r}: write keys and values below it.")
-    known = inspect.signature(stage_class(recipe["stage"])).parameters
+    kinds = stage_class(recipe["stage"]).__mro__[-2::-1]  # a stage takes what its bases take, too
+    taken = [one for kind in kinds for one in inspect.signature(kind).parameters.values()]
+    known = dict.fromkeys(one.name for one in taken if one.kind is not one.VAR_KEYWORD)
     for key in recipe["args"]:
         if key not in known:
             raise InputError(f"{path} gives {key!r}; the stage {recipe['stage']!r} takes {', '.join(known)}.")
@@ -105,7 +106,7 @@ def run(
     return str(folder / "export")
 
 
-def _make(path: str | Path, make: Callable[..., Stage], arguments: dict[str, Any]) -> Stage:
+def _make(path: str | Path, make: type[Any], arguments: dict[str, Any]) -> Stage:
     try:
         inspect.signature(make).bind(**arguments)
     except TypeError as error:

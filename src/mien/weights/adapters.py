@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mien.files import read_json
+from mien.files import read_json, write_text
 from mien.types import InputError
 from mien.weights import registry
 
@@ -46,6 +46,10 @@ class AdapterSpec:
     def settings(self) -> dict[str, Any]:
         """All but the files: what ``adapter.json`` says."""
         return {name: value for name, value in vars(self).items() if name not in FILES}
+
+    def write(self, folder: Path) -> None:
+        """Write ``adapter.json``, beside the files."""
+        write_text(folder / "adapter.json", json.dumps(self.settings, indent=1) + "\n")
 
 
 PUBLISHED = {

@@ -19,7 +19,7 @@ from torch import Tensor
 from mien.data.pairs import TRIPLES
 from mien.diffusion.losses import Contrast, contrast_alignment
 from mien.diffusion.x0 import ESTIMATORS, R_TMAX, Estimator, adaptive_noise_inversion
-from mien.training.adapter import EVERYTHING, PAPER_LOOP, AdapterStart, Noised, share_of
+from mien.training.adapter import EVERYTHING, PAPER_LOOP, Noised, share_of
 from mien.training.examples import DataConfig
 from mien.training.judge import FaceJudge, canonical
 from mien.training.stages.base import BaseStage
@@ -30,7 +30,7 @@ class IcaStage(BaseStage):
     """See the module.
 
     Args:
-        backbone … dtype, drop … weight_limit: as `BaseStage`'s. A `data.root` that holds IDI's triples is read as those
+        backbone, encoders, shared: as `BaseStage`'s. A `data.root` that holds IDI's triples is read as those
             (the paper's); any other folder as same-identity ones.
         w_id, w_exp: of the loss. r_tmax: above it f(t) of EmojiDiff Eq. 8 is constant.
         estimator: name in `diffusion.x0.ESTIMATORS`.
@@ -46,21 +46,14 @@ class IcaStage(BaseStage):
         self,
         backbone: str,
         data: dict[str, Any],
-        adapter: AdapterStart = None,
         encoders: str | None = None,
-        dtype: str = "float32",
-        drop: tuple[float, float, float] = (0.05, 0.05, 0.05),
-        checkpointing: bool = False,
-        people: int = 5,
         w_id: float = 0.08,
         w_exp: float = 10.0,
         r_tmax: int = R_TMAX,
         estimator: str = "ani",
         person: str = "without",
         judged: int | None = None,
-        controller: str | None = None,
-        untold: float = 0.0,
-        weight_limit: float | None = None,
+        **shared: Any,
     ) -> None:
         if estimator not in ESTIMATORS:
             raise InputError(f"there is no estimator {estimator!r}: choose {', '.join(ESTIMATORS)}")
@@ -70,23 +63,21 @@ class IcaStage(BaseStage):
             raise InputError(f"judged must be at least 1, not {judged}: leave it out to judge all")
         self.another = all((root / TRIPLES).is_file() for root in DataConfig.read(data).roots)
         self.person_target = person == "source"
-        shared = (drop, checkpointing, people, controller, untold, weight_limit)
-        super().__init__(backbone, data, adapter, encoders, dtype, *shared)
-        self.judge = FaceJudge(encoders, self.training.backbone.device)
+        super().__init__(backbone, data, encoders=encoders, **shared)
+        self.judge = FaceJudge(encoders, self.backbone.device)
         self.w_id, self.w_exp, self.judged, self.person = w_id, w_exp, judged, person
         self.estimate: Estimator = ESTIMATORS[estimator]
         if estimator == "ani":
             self.estimate = partial(adaptive_noise_inversion, r_tmax=r_tmax)
 
     def step(self, batch: dict[str, Tensor], rng: torch.Generator) -> tuple[Tensor, dict[str, float]]:
-        training = self.training
-        noised = training.noised(batch, rng)
-        predicted = training.predict(noised)
-        diffusion = training.error(predicted, noised)
+        noised = self.noised(batch, rng)
+        predicted = self.predict(noised)
+        diffusion = self.error(predicted, noised)
         whole = torch.nonzero(noised.mode == EVERYTHING)[:, 0]
         if len(whole) == 0:  # every sample lost a condition: there is nothing to contrast
             return diffusion, {"loss": diffusion.item()}
-        share = share_of(len(whole), len(noised.z), 1 - float(training.drop[-1]))
+        share = share_of(len(whole), len(noised.z), 1 - float(self.drop[-1]))
         chosen = whole[: self.judged]
         found = self.contrast(noised.of(chosen), predicted[chosen], batch, chosen, diffusion, rng, share)
         logs = {"loss": found.total, "diffusion": diffusion, "id": found.identity, "exp": found.expression}
@@ -108,7 +99,7 @@ class IcaStage(BaseStage):
             face = batch["person_target"].to(chosen.device)[chosen]
         else:
             with torch.no_grad():
-                without = self.reconstruct(noised, self.training.predict(noised, 0.0), 0.0, matrices, rng)
+                without = self.reconstruct(noised, self.predict(noised, 0.0), 0.0, matrices, rng)
                 face = self.judge.identity(without)
         if "expression_target" in batch:
             wanted = batch["expression_target"].to(chosen.device)[chosen]
@@ -135,8 +126,8 @@ class IcaStage(BaseStage):
         rng: torch.Generator,
     ) -> Tensor:
         """Canonical crops [k, 3, 128, 128] of x̂0 with (1) or without (0) expression control."""
-        predict = self.training.predictor(noised, expression_scale)
-        precision = self.training.backbone.precision
+        predict = self.predictor(noised, expression_scale)
+        precision = self.backbone.precision
 
         def typed(z_t: Tensor, t: Tensor, conditions: Conditions) -> Tensor:
             return predict(z_t.to(precision), t, conditions).float()
@@ -146,9 +137,9 @@ class IcaStage(BaseStage):
             noised.z_t,
             noised.t,
             noised.conditions,
-            self.training.schedule,
+            self.schedule,
             eps=noised.eps,
             rng=rng,
             predicted=predicted,
         )
-        return canonical(self.training.backbone.decode(z0), matrices)
+        return canonical(self.backbone.decode(z0), matrices)

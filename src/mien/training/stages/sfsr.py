@@ -9,8 +9,8 @@ their keys and values.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -21,9 +21,7 @@ from mien.backbones import autoencoder_precision, load_backbone
 from mien.diffusion.losses import expression_loss, identity_loss, network_error, noise_error
 from mien.diffusion.schedule import Schedule
 from mien.diffusion.x0 import ESTIMATORS
-from mien.encoders.expression import expression_vector
-from mien.encoders.identity import EMBEDDING
-from mien.files import write_text
+from mien.encoders.standardise import standardise
 from mien.models.compound import CompoundProjection
 from mien.models.e_adapter import EAdapter
 from mien.models.folder import choose_precision, recompute_activations
@@ -33,6 +31,7 @@ from mien.training.adapter import draw_modes, share_of, training_device
 from mien.training.judge import FaceJudge, canonical
 from mien.training.surroundings import Surroundings
 from mien.types import Conditions, FaceEncoder, InputError
+from mien.weights.adapters import AdapterSpec
 from mien.weights.bases import find_folder
 
 TRAINED = 4  # tokens of each new embedding
@@ -92,13 +91,12 @@ class SfsrStage:
         self.background, self.estimator, self.judged = background, estimator, judged
         self.identity_weight, self.expression_weight = identity_weight, expression_weight
         self.drop = torch.tensor([float(p) for p in drop]).cumsum(0)
-        own = self.backbone.adapter
-        self.settings: dict[str, Any] = {
-            **({} if own is None else own.settings),
-            "identity_encoder": self.data.identity_encoder,
-            "expression_encoder": self.data.expression_encoder,
-            "framing": framing,
-        }
+        self.spec = replace(
+            self.backbone.adapter or AdapterSpec(None, None),
+            identity_encoder=self.data.identity_encoder,
+            expression_encoder=self.data.expression_encoder,
+            framing=framing,
+        )
         self.dtype = precision
         self.backbone.vae.to(autoencoder_precision(find_folder(backbone) / "vae", precision))
         for encoder in self.backbone.prompts.encoders:
@@ -142,7 +140,7 @@ class SfsrStage:
                 predict,
                 z_t[told],
                 t[told],
-                _rows(conditions, told),
+                conditions.of(told),
                 self.schedule,
                 eps=eps[told],
                 rng=rng,
@@ -173,22 +171,16 @@ class SfsrStage:
 
     def export(self, folder: Path) -> None:
         """An ordinary diffusers folder of an inpainting model, plus ``adapter/`` with both branches."""
-        import json
-
         backbone = self.backbone
         if self.dtype != torch.float32:  # the frozen parts as they were, not rounded
             backbone = load_backbone(backbone.name, "cpu", "float32")
         self.unet.save_pretrained(folder / "unet")
         backbone.vae.save_pretrained(folder / "vae")
         backbone.scheduler.save_pretrained(folder / "scheduler")
-        for number, (tokenizer, encoder) in enumerate(
-            zip(backbone.prompts.tokenizers, backbone.prompts.encoders, strict=True)
-        ):
-            suffix = f"_{number + 1}" if number else ""
-            tokenizer.save_pretrained(folder / f"tokenizer{suffix}")
-            encoder.save_pretrained(folder / f"text_encoder{suffix}")
+        for name, part in backbone.text_parts().items():
+            part.save_pretrained(folder / name)
         self.adapter.save(folder / "adapter")
-        write_text(folder / "adapter" / "adapter.json", json.dumps(self.settings, indent=1) + "\n")
+        self.spec.write(folder / "adapter")
 
     def _adapter(self, recognisers: Mapping[str, int] | None, expression_width: int) -> EAdapter:
         """The backbone's own, or, for named recognisers, one with a projection of each. The recogniser that the
@@ -245,21 +237,12 @@ class SfsrStage:
         """L_id and L_exp of decoded estimates against the pictures they estimate, [k, 3, H, W] both."""
         assert self.judge is not None
         judge = self.judge
-        judge.analyser.to(x.device)
-        judge.recogniser.to(x.device)
 
         def look(pixels: Tensor) -> tuple[Tensor, Tensor]:
-            crops = canonical(pixels, matrices).clamp(-1.2, 1.2)
-            out: Any = judge.analyser(crops)
-            does = expression_vector(out["blendshapes"], out["landmarks"])
-            return judge.identity(crops)[:, :EMBEDDING], does
+            crops = canonical(pixels, matrices)
+            return judge.identity(crops), standardise(judge.expression(crops), "expression")
 
         with torch.no_grad():
             wanted = look(x)
         seen = look(made)
         return identity_loss(seen[0], wanted[0]), expression_loss(seen[1], wanted[1])
-
-
-def _rows(conditions: Conditions, rows: Tensor) -> Conditions:
-    fields = {name: getattr(conditions, name) for name in Conditions.__dataclass_fields__}
-    return Conditions(**{name: None if value is None else value[rows] for name, value in fields.items()})
