@@ -10,6 +10,7 @@ Each eye has a frame: its corners lie at (0, 0) and (1, 0), v grows downwards; o
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar, cast
@@ -20,9 +21,10 @@ import numpy as np
 from mien.types import ByteImage, FloatArray
 from mien.warping.eye_frame import EYES, STEPS, Frame, frame, ramp, sample
 from mien.warping.eyeball import Ball, eyeball, found_lower_lid, taken_apart
-from mien.warping.lids import BESIDE, LASH, LEFT_AS_IS, draw_lid, painted, shut_line
+from mien.warping.lids import BESIDE, INNER, LASH, LEFT_AS_IS, draw_lid, painted, shut_line
 
 T = TypeVar("T")
+Drawn = tuple[tuple[slice, slice], ByteImage]
 SMALLEST = 14.0  # px: a narrower eye is left to the mesh
 SHUT = (
     0.05  # mean opening, of the eye's width, of one that shows nothing to draw from: it is left to the mesh
@@ -65,21 +67,30 @@ def draw_eyes(
         detailed: whether small eyes are drawn larger and then reduced. chroma: see `mien.warping.tone.Tone`.
     """
     known = known or Known()
-    for eye in EYES:
+
+    def drawn(eye: Any) -> Drawn | None:
         source, goal = known(image, eye, frame, landmarks, eye), frame(target, eye)
         if goal.width < SMALLEST or not _drawable(source):
-            continue
+            return None
         pupil = eye[-1][0]
         turn = goal.to_eye(target[pupil, :2]) - source.to_eye(landmarks[pupil, :2])
         moves = (np.abs(last - first).max() for first, last in zip(source.lids, goal.lids, strict=True))
         if max(*moves, np.abs(turn).max()) < 0.004:
-            continue
+            return None
         closes = _closes(source, goal)  # by the landmarks, whose eyes close alike
         lower, ball, paint = _measured(image, landmarks, known, eye)
         source = replace(source, lower=source.lower + lower)
         goal = replace(goal, lower=goal.lower + lower * source.width / goal.width)
         of_eye = partial(known, image, eye)
-        _draw_eye(result, image, source, goal, ball, turn, closes, corner, detailed, paint, of_eye, chroma)
+        return _draw_eye(
+            result, image, source, goal, ball, turn, closes, corner, detailed, paint, of_eye, chroma
+        )
+
+    with ThreadPoolExecutor(len(EYES)) as pool:
+        for eye in list(pool.map(drawn, EYES)):
+            if eye is not None:
+                box, part = eye
+                result[box] = part
 
 
 def prepare(image: ByteImage, landmarks: FloatArray, known: Known) -> None:
@@ -170,7 +181,8 @@ def _draw_eye(
     paint: float,
     known: Callable[..., Any],
     chroma: float,
-) -> None:
+) -> Drawn | None:
+    """The part of `result` round an eye, and its pixels [h, w, 3] uint8 with the eye."""
     closing, falling = closes
     shut = float(ramp(closing, 0.5, 0.7))
     goal = replace(goal, upper=goal.upper + shut * (shut_line(goal.lower) - goal.upper))
@@ -180,9 +192,10 @@ def _draw_eye(
     aim = aim + [0, np.clip(above, 0, 0.9 * own.radius) * (1 - shut)]
     high = float(min(goal.fold.min(), source.fold.min())) - 0.12
     low = float(max(goal.lower.max(), goal.upper.max())) + LASH + 0.05
-    box = goal.box((-BESIDE, 1 + BESIDE), (high, low), corner, result.shape)
+    sides = (-INNER, 1 + BESIDE) if goal.outer else (-BESIDE, 1 + INNER)
+    box = goal.box(sides, (high, low), corner, result.shape)
     if box is None:
-        return
+        return None
     patch = result[box].astype(np.float32)
     zoom = goal.width / source.width  # corners that draw together leave an eyeball as large as it was
     fine = int(np.clip(np.ceil(DETAILED / goal.width), 1, 4)) if detailed else 1
@@ -197,7 +210,7 @@ def _draw_eye(
         draw_lid(drawn, image, source, goal, falling, paint, known, chroma)
     if fine > 1:
         drawn = np.asarray(cv2.resize(drawn, patch.shape[1::-1], interpolation=cv2.INTER_AREA), np.float32)
-    result[box] = np.clip(drawn + 0.5, 0, 255).astype(np.uint8)
+    return box, np.clip(drawn + 0.5, 0, 255).astype(np.uint8)
 
 
 def _lay_eyeball(

@@ -29,6 +29,7 @@ COVERED = 0.08  # of the same: by how much it lies below the lower lid's edge, w
 BESIDE, ABOVE, BELOW = 0.5, 0.1, 0.35  # margins of the sheet, of the eye's width
 ASIDE = 0.035  # of the eye's width: so far from a crease skin is brighter
 CREASED = 0.015, 0.04  # log-luminance: of what is none, and of a crease
+INNER = 0.25  # the same towards the nose, of what is drawn
 LONGEST = 0.34  # of the eye's width: how far beyond the outer corner lashes reach
 
 
@@ -257,7 +258,8 @@ def _affine(u: FloatArray, v: FloatArray, cells: float, left: float, high: float
 def _grain(image: ByteImage, source: Frame, goal: Frame, u: FloatArray, v: FloatArray) -> FloatArray:
     """Texture of skin [h, w], about 1: that below the eye, mirrored."""
     index = np.clip(u * STEPS, 0, STEPS).astype(np.int32)
-    at = source.lower[index] + 0.15 + np.abs(goal.upper[index] - v)
+    lower, edge = (curve.astype(np.float32)[index] for curve in (source.lower, goal.upper))
+    at = lower + np.float32(0.15) + np.abs(edge - v)
     grey = cv2.cvtColor(sample(image, *source.to_photo(u, at)), cv2.COLOR_RGB2GRAY) + 4
     return np.clip(grey / cv2.GaussianBlur(grey, (0, 0), max(0.05 * goal.width, 1.0)), 0.91, 1.09)
 

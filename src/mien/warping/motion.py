@@ -11,6 +11,7 @@ Pixels: a point (x, y) is in pixels, with pixel (row, column) centred at (column
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
@@ -258,8 +259,10 @@ def carry(image: ByteImage, moving: Motion) -> ByteImage:
     result = image[y0:y1, x0:x1].copy()
     rows, columns = _moved(moving)
     by_x, by_y = moving.field()
+    _ = moving.soft  # once, for all bands
     tall = BAND // max(columns.stop - columns.start, 1) + 1
-    for top in range(rows.start, rows.stop, tall):
+
+    def move(top: int) -> None:
         band = slice(top, min(top + tall, rows.stop)), columns
         moves = (np.abs(by_x[band]) >= STILL) | (np.abs(by_y[band]) >= STILL)
         left, right = _span(moves.any(0))
@@ -267,6 +270,14 @@ def carry(image: ByteImage, moving: Motion) -> ByteImage:
         if left < right:
             moved = _sampled(image, moving, by_x[part], by_y[part], part)
             cv2.copyTo(moved, moves[:, left:right].astype(np.uint8), result[part])
+
+    tops = range(rows.start, rows.stop, tall)
+    if len(tops) < 2:
+        for top in tops:
+            move(top)
+    else:  # OpenCV shares nothing as small as a band out among cores
+        with ThreadPoolExecutor(max(1, cv2.getNumThreads())) as pool:
+            list(pool.map(move, tops))
     if moving.torn is not None:
         _soften(result, moving, by_x, by_y)
     if by_x[rows, columns].size and moving.parting is not None:
@@ -322,15 +333,11 @@ def _sampled(
     x0, y0, _, _ = moving.box
     rows, columns = (np.arange(side.start, side.stop, dtype=np.float32) for side in part)
     at_x, at_y = by_x + (columns + x0), by_y + (rows[:, None] + y0)
-    left, top, right, bottom = _reached(image, at_x, at_y, 3)
-    patch = image[top:bottom, left:right]
-    at_x -= left
-    at_y -= top
-    moved = cv2.remap(patch, at_x, at_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    moved = cv2.remap(image, at_x, at_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
     if moving.soft is not None:
         share, sigma = moving.soft[part], 0.4 * min(moving.squeeze, 4.0)
         for at in _tiles(share):
-            soft = _blurred(patch, at_x[at], at_y[at], sigma)
+            soft = _blurred(image, at_x[at], at_y[at], sigma)
             sharp = moved[at]
             mixed = sharp + share[at][..., None] * (soft.astype(np.float32) - sharp) + 0.5
             moved[at] = mixed.astype(np.uint8)
@@ -349,16 +356,11 @@ def _tiles(share: FloatArray) -> Iterator[tuple[slice, slice]]:
 
 def _blurred(image: ByteImage, x: FloatArray, y: FloatArray, sigma: float) -> ByteImage:
     """`image` at columns and rows x, y, blurred by `sigma` px."""
-    left, top, right, bottom = _reached(image, x, y, int(3 * sigma) + 2)
+    more, (height, width) = int(3 * sigma) + 2, image.shape[:2]
+    left, top = (int(np.clip(at.min() - more, 0, size - 1)) for at, size in ((x, width), (y, height)))
+    right, bottom = max(int(x.max()) + more, left) + 1, max(int(y.max()) + more, top) + 1
     part = np.asarray(cv2.GaussianBlur(image[top:bottom, left:right], (0, 0), sigma), np.uint8)
     return np.asarray(cv2.remap(part, x - left, y - top, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE))
-
-
-def _reached(image: ByteImage, x: FloatArray, y: FloatArray, more: int) -> tuple[int, int, int, int]:
-    """Box x0, y0, x1, y1 of `image` with columns and rows x, y and `more` round them, or with the pixel nearest."""
-    height, width = image.shape[:2]
-    left, top = (int(np.clip(at.min() - more, 0, size - 1)) for at, size in ((x, width), (y, height)))
-    return left, top, max(int(x.max()) + more, left) + 1, max(int(y.max()) + more, top) + 1
 
 
 def _span(some: NDArray[np.bool_] | np.bool_) -> tuple[int, int]:
