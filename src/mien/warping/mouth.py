@@ -36,8 +36,9 @@ STRIP, SMALL = (
 DULLEST = 0.85  # brightness of shown teeth ÷ of drawn ones that these follow at least
 # agreement of shown teeth with drawn ones from which they are taken where a mouth opens farther, and that of small ones
 SURE, SURELY = 0.28, 0.4
-# log of how much lighter and bluer one person's teeth are, at most, and of how much more yellow all are, by lot
-LIGHTER, BLUE = np.array([0.05, 0.03]), 0.02
+# of how much lighter and bluer (logs) and lower (units) one person's teeth are than another's, by lot, half the range;
+# and log of how much more yellow all are
+OWN, BLUE = np.array([0.05, 0.03, 0.4]), 0.02
 GUM = 0.8  # units of gum above the upper teeth that a mouth shows at most
 # Half of the dark line between shut lips in their middle, and at their corners; units that they part by from which it
 # fades and has gone (a smile keeps its corners' creases); and units that they are apart in the photo from which there
@@ -163,7 +164,8 @@ class Mouth:
             enamel = self.colour.enamel * max(self.source.enamel, DULLEST) ** trust
             self.colour = replace(self.colour, enamel=enamel, hue=self.colour.hue * self.source.hue**trust)
         else:
-            by = LIGHTER * lots(self.place.shape, 10)[8:]
+            by = OWN * lots(self.place.shape, 11)[8:]
+            self.place = replace(self.place, edge=self.place.edge + float(by[2]))
             hue = self.colour.hue * np.array([1, 1, np.exp(by[1] - BLUE)], np.float32)
             self.colour = replace(self.colour, enamel=self.colour.enamel * float(np.exp(by[0])), hue=hue)
 
@@ -203,9 +205,9 @@ class Mouth:
         line = np.mean(edges(self.on_line), 0)
         across = line[-1] - line[0]
         wide = float(np.linalg.norm(across))
-        # an open mouth that grows narrower leaves its own dark beside its corners
+        # a mouth that grows narrower leaves its own dark beside its corners
         left = (wide - float(np.linalg.norm(np.subtract(*target[[308, 78], :2])))) / unit
-        left = float(smooth(left, 1.0, 4.0) * smooth(self.apart, 2.0, 5.0))
+        left = float(smooth(left, 1.0, 4.0))
         if (gaping := max(float(smooth(further, *GAPING)), left)) > 0:
             across = across / max(wide, 1e-6)
             image = smoothed(image, line[[0, -1]], across, unit, gaping)

@@ -46,19 +46,23 @@ def lip_shade(view: View) -> FloatArray:
 def _over(
     below: FloatArray, sampled: tuple[FloatArray, FloatArray], colour: tone.Tone, gain: FloatArray
 ) -> FloatArray:
-    """Enamel and gum of an atlas in the photo's colours over `below` [h, w, 3]."""
+    """Enamel and gum of an atlas in the photo's colours over `below` [h, w, 3], in place."""
     atlas, gum = sampled
+    rows = np.flatnonzero(atlas[..., 3].any(1))
+    if not len(rows):
+        return below
+    there = slice(rows[0], rows[-1] + 1)
+    atlas, gum, gain = atlas[there], gum[there], gain[there]
     alpha = atlas[..., 3]
     bright = np.full(3, colour.enamel, np.float32)
     if gum.any():
         like_lips = colour.mucosa / np.maximum(colour.flesh * colour.apply(_GUM * colour.hue), 1.0)
         flesh = colour.flesh * (0.5 + 0.5 * like_lips.clip(0.6, 1.2)).astype(np.float32)
         share = gum / np.maximum(alpha, 1e-4)
-        bright = cv2.merge([here + share * (there - here) for here, there in zip(bright, flesh, strict=True)])
-    return np.asarray(
-        below * (1 - alpha[..., None])
-        + colour.apply(atlas[..., :3] * colour.hue) * (colour.shade(gain) * bright)
-    )
+        bright = cv2.merge([a + share * (b - a) for a, b in zip(bright, flesh, strict=True)])
+    below[there] *= 1 - alpha[..., None]
+    below[there] += colour.apply(atlas[..., :3] * colour.hue) * (colour.shade(gain) * bright)
+    return below
 
 
 def drawn(view: View, where: Pose, teeth: Teeth, jaw: float, colour: tone.Tone) -> FloatArray:
@@ -83,7 +87,7 @@ def drawn(view: View, where: Pose, teeth: Teeth, jaw: float, colour: tone.Tone) 
     # a jaw that drops takes the lip along
     covered = max(round_lips, 0.6 * float(smooth(view.gap / view.width, 0.5, 0.8)))
     own = 1.2 * float(lot[0])
-    some, most = (2.1 + own) * float(smooth(jaw, 4.0, 14.0)) * (1 - covered), 3.8 - 2.4 * covered + own
+    some, most = (1.7 + own) * float(smooth(jaw, 4.0, 14.0)) * (1 - covered), 3.4 - 2.0 * covered + own
     lowest = max(min(rest + jaw, view.lower_y - some), view.lower_y - most)
     jaw = max(jaw, lowest - rest)
     # back teeth are nearer to the jaw's joints, and sink less
@@ -107,8 +111,10 @@ def drawn(view: View, where: Pose, teeth: Teeth, jaw: float, colour: tone.Tone) 
     foot = 1 - 0.4 * np.exp(-view.from_lower / 0.9)  # the lip's own shade
     picture = _over(picture, lower, colour, light * behind * foot * (1 - 0.6 * smooth(aside, 0.2, 0.8)))
     picture = _lip(picture, x2, view, jaw, colour, side)
-    ends = 1 - smooth(np.abs(view.along), 0.8, 0.95)  # the last ones are lost in the dark of the cheeks
-    upper = upper[0] * ends[..., None], upper[1] * ends
+    ends = np.abs(view.along) > 0.8  # the last ones are lost in the dark of the cheeks
+    left = 1 - smooth(np.abs(view.along[ends]), 0.8, 0.95)
+    upper[0][ends] *= left[:, None]
+    upper[1][ends] *= left
     return _corners(_over(picture, upper, colour, light), view, colour, side)
 
 
@@ -216,6 +222,11 @@ def _tongue(
     tall, lean, groove, rough = (float(value) for value in lot[3:7])
     height = (3.5 + 0.8 * jaw) * (1 + 0.22 * tall)
     v = (edge + 1.5 - y) / height  # 0 at the teeth's edge, 1 at its top
+    rows = np.flatnonzero(((v > -0.6) & (v < 1.1)).any(1))
+    if not len(rows):
+        return picture
+    there = slice(rows[0], rows[-1] + 1)
+    x, y, v, light = x[there], y[there], np.asarray(v[there], np.float32), light[there]
     bumps, fine = _bumps(x + 9 * rough, y, 2.4), _bumps(x + 5 * lean, y, 0.55)
     x = x - 1.5 * lean * np.clip(v, 0, 1)
     u = x / (23.0 - 4.0 * np.clip(v, 0, 1) ** 2)
@@ -236,4 +247,5 @@ def _tongue(
     wet *= 0.35 + 0.65 * smooth(bumps + 0.8 * fine, 0.2, 2.2)
     flesh = 0.65 * colour.flesh * colour.ruddy * colour.apply(_TONGUE) + 0.35 * colour.mucosa
     flesh = 0.97 * flesh * colour.shade(shade * light) + (wet * light)[..., None] * _wet(colour, 26.0)
-    return np.asarray(picture + cover[..., None] * (flesh - picture))
+    picture[there] += cover[..., None] * (flesh - picture[there])
+    return picture
