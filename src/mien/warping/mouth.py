@@ -24,7 +24,7 @@ from mien.warping.mesh import OUTER_LOWER_LIP, OUTER_UPPER_LIP
 from mien.warping.mouth_drawn import drawn
 from mien.warping.mouth_shown import Shown, borrowed, farther, gum_shown, shown, uncovered
 from mien.warping.parting import smoothed, unlined
-from mien.warping.teeth import JAW, Teeth, View, jaw_drop, locate_teeth, pose, smooth, view_of
+from mien.warping.teeth import JAW, Teeth, View, jaw_drop, locate_teeth, lots, pose, smooth, view_of
 
 THINNEST = 1.5  # px between closing lips that show more than a line
 SMILING = 15.0  # units of the upper teeth that a frame shows of which whole ones are taken, in a film
@@ -34,8 +34,12 @@ STRIP, SMALL = (
     2.5,
 )  # units of teeth less high than which a photo does not say how they are; more if it is small
 DULLEST = 0.85  # brightness of shown teeth ÷ of drawn ones that these follow at least
-SURE = 0.28  # agreement of shown teeth with drawn ones from which they are taken where a mouth opens farther
-GUM = 1.2  # units of gum above the upper teeth that a mouth shows at most
+# agreement of shown teeth with drawn ones from which they are taken where a mouth opens farther, and that of small ones
+SURE, SURELY = 0.28, 0.4
+# of how much lighter and bluer (logs) and lower (units) one person's teeth are than another's, by lot, half the range;
+# and log of how much more yellow all are
+OWN, BLUE = np.array([0.05, 0.03, 0.4]), 0.02
+GUM = 0.8  # units of gum above the upper teeth that a mouth shows at most
 # Half of the dark line between shut lips in their middle, and at their corners; units that they part by from which it
 # fades and has gone (a smile keeps its corners' creases); and units that they are apart in the photo from which there
 # is less of it, and none.
@@ -119,6 +123,7 @@ class Mouth:
     roll: float = field(init=False)  # units of the lower lip's inner side that the photo has
     web: float = field(init=False)  # share of a web of lip at the corners: open ones would show through it
     toothy: bool = field(init=False)  # whether the photo shows teeth, be it too few to be of use
+    small: float = field(init=False)  # how surely teeth are too small and blurred to be told apart, 0 to 1
     parted: float = field(init=False, default=0.0)  # lips apart, without teeth to be seen, in units
     eyes: Known = field(init=False, default_factory=Known)  # what was measured in the photo's eyes
 
@@ -137,13 +142,13 @@ class Mouth:
         self.roll = 1.3 - 0.8 * float(smooth(self.apart, 0.5, 2.0))
         if self.known is not None:
             self.colour, self.place, self.source = self.known.colour, self.known.place, self.known.source
-            self.toothy = self.known.toothy
+            self.toothy, self.small = self.known.toothy, self.known.small
             return
         self.colour = tone.measure(self.image, self.landmarks)
         self.place = locate_teeth(self.landmarks)
         self.source = shown(self.image, self.landmarks, self.colour)
         self.toothy = self.source is not None
-        blurred = 1 - float(smooth(pose(self.landmarks).scale, 1.2, 2.4))
+        blurred = self.small = 1 - float(smooth(pose(self.landmarks).scale, 1.2, 2.4))
         if self.source is not None:  # unless they agree well with drawn ones
             blurred *= 1 - float(smooth(self.source.fit, 0.4, 0.5))
             if self.source.tall < STRIP + SMALL * blurred:
@@ -158,6 +163,11 @@ class Mouth:
             trust = float(smooth(self.source.tall, 4.0, 9.0))  # a strip of teeth lies in the lip's shade
             enamel = self.colour.enamel * max(self.source.enamel, DULLEST) ** trust
             self.colour = replace(self.colour, enamel=enamel, hue=self.colour.hue * self.source.hue**trust)
+        else:
+            by = OWN * lots(self.place.shape, 11)[8:]
+            self.place = replace(self.place, edge=self.place.edge + float(by[2]))
+            hue = self.colour.hue * np.array([1, 1, np.exp(by[1] - BLUE)], np.float32)
+            self.colour = replace(self.colour, enamel=self.colour.enamel * float(np.exp(by[0])), hue=hue)
 
     def on(self, image: ByteImage) -> Mouth:
         """The same mouth in another `image` of the same face, whose skin has its own creases."""
@@ -195,9 +205,9 @@ class Mouth:
         line = np.mean(edges(self.on_line), 0)
         across = line[-1] - line[0]
         wide = float(np.linalg.norm(across))
-        # an open mouth that grows narrower leaves its own dark beside its corners
+        # a mouth that grows narrower leaves its own dark beside its corners
         left = (wide - float(np.linalg.norm(np.subtract(*target[[308, 78], :2])))) / unit
-        left = float(smooth(left, 1.0, 4.0) * smooth(self.apart, 2.0, 5.0))
+        left = float(smooth(left, 1.0, 4.0))
         if (gaping := max(float(smooth(further, *GAPING)), left)) > 0:
             across = across / max(wide, 1e-6)
             image = smoothed(image, line[[0, -1]], across, unit, gaping)
@@ -228,7 +238,9 @@ class Mouth:
         if self.source is not None:  # a strip of teeth makes no whole ones
             shows = uncovered(head, place) if self.known is None else SMILING  # the same throughout a film
             whole = float(smooth(self.source.tall / max(shows, 1.0), 0.55, 0.65))
-            if self.source.fit < SURE and self.teeth is None:  # two rows that pass for one would come apart
+            if (
+                self.source.fit < SURE + (SURELY - SURE) * self.small and self.teeth is None
+            ):  # two rows that pass for one would come apart
                 whole *= 1 - float(smooth(farther(view, jaw, self.source), 1.0, 2.0))
         # a lip that lifts high shows little gum: the place of teeth that are not seen is a guess
         gum = gum_shown(head, place)
@@ -302,12 +314,18 @@ class Mouth:
         line = 0.75 * along(points, width)
         # the teeth's last glimpse beside it, a pixel or two wide
         small = float(self.toothy) * (1 - float(smooth(unit, 1.2, 2.2)))
-        beside = 0.55 * small * along(points, width + 1.0)
+        beside = 0.9 * small * along(points, width + 2.0)
         x = np.arange(size[1]) + low[0]
         middle, half = 0.5 * (curve[0, 0] + curve[-1, 0]), 0.5 * max(abs(curve[-1, 0] - curve[0, 0]), 1.0)
         aside = np.abs(x - middle) / half
-        line, beside = line * (1 - 0.6 * smooth(aside, 0.8, 1.0)), beside * (1 - smooth(aside, 0.45, 0.95))
+        line, beside = (
+            line * (1 - 0.6 * smooth(aside, 0.8, 1.0)),
+            beside * (1 - 0.8 * smooth(aside, 0.6, 1.0)),
+        )
         alpha = 1 - (1 - line) * (1 - beside)
         dark = (line / np.maximum(alpha, 1e-6))[..., None]
-        colour = (0.66 - 0.16 * dark) * self.colour.inner_lip
+        flesh = self.colour.inner_lip * min(
+            float(self.colour.skin.mean() / max(self.colour.lip.mean(), 1.0)), 1.0
+        )
+        colour = (0.84 - 0.38 * dark) * flesh
         return Layer(np.asarray(colour, np.float32), alpha, int(low[0]), int(low[1]))

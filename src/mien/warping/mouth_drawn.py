@@ -34,31 +34,35 @@ _TONGUE = np.array([160.0, 103.0, 101.0], np.float32)
 
 def corner_shade(view: View) -> FloatArray:
     """Light that the cheeks leave, 1 in the middle [h, w]."""
-    return 1 - 0.8 * smooth(np.abs(view.along), 0.55, 0.97)
+    return 1 - 0.8 * smooth(np.abs(view.along), 0.46, 1.0)
 
 
 def lip_shade(view: View) -> FloatArray:
     """Light that lips and cheeks leave on the teeth, 0 to 1 [h, w]."""
-    lip = 1 - 0.42 * np.exp(-view.from_upper / 0.9) - 0.12 * np.exp(-view.from_upper / 3.5)
+    lip = 1 - 0.4 * np.exp(-((view.from_upper / 1.75) ** 2)) - 0.1 * np.exp(-view.from_upper / 3.5)
     return np.asarray(corner_shade(view) * lip * (1 - 0.25 * np.exp(-view.from_lower / 0.8)), np.float32)
 
 
 def _over(
     below: FloatArray, sampled: tuple[FloatArray, FloatArray], colour: tone.Tone, gain: FloatArray
 ) -> FloatArray:
-    """Enamel and gum of an atlas in the photo's colours over `below` [h, w, 3]."""
+    """Enamel and gum of an atlas in the photo's colours over `below` [h, w, 3], in place."""
     atlas, gum = sampled
+    rows = np.flatnonzero(atlas[..., 3].any(1))
+    if not len(rows):
+        return below
+    there = slice(rows[0], rows[-1] + 1)
+    atlas, gum, gain = atlas[there], gum[there], gain[there]
     alpha = atlas[..., 3]
     bright = np.full(3, colour.enamel, np.float32)
     if gum.any():
-        like_lips = colour.lip / np.maximum(colour.flesh * colour.apply(_GUM * colour.hue), 1.0)
+        like_lips = colour.mucosa / np.maximum(colour.flesh * colour.apply(_GUM * colour.hue), 1.0)
         flesh = colour.flesh * (0.5 + 0.5 * like_lips.clip(0.6, 1.2)).astype(np.float32)
         share = gum / np.maximum(alpha, 1e-4)
-        bright = cv2.merge([here + share * (there - here) for here, there in zip(bright, flesh, strict=True)])
-    return np.asarray(
-        below * (1 - alpha[..., None])
-        + colour.apply(atlas[..., :3] * colour.hue) * (colour.shade(gain) * bright)
-    )
+        bright = cv2.merge([a + share * (b - a) for a, b in zip(bright, flesh, strict=True)])
+    below[there] *= 1 - alpha[..., None]
+    below[there] += colour.apply(atlas[..., :3] * colour.hue) * (colour.shade(gain) * bright)
+    return below
 
 
 def drawn(view: View, where: Pose, teeth: Teeth, jaw: float, colour: tone.Tone) -> FloatArray:
@@ -82,8 +86,8 @@ def drawn(view: View, where: Pose, teeth: Teeth, jaw: float, colour: tone.Tone) 
     round_lips = 1 - float(smooth(view.width, 32.0, 46.0))  # pursed lips hide them and keep the light out
     # a jaw that drops takes the lip along
     covered = max(round_lips, 0.6 * float(smooth(view.gap / view.width, 0.5, 0.8)))
-    own = 1.1 * float(lot[0])
-    some, most = (2.1 + own) * float(smooth(jaw, 4.0, 14.0)) * (1 - covered), 4.3 - 2.7 * covered + own
+    own = 1.2 * float(lot[0])
+    some, most = (1.7 + own) * float(smooth(jaw, 4.0, 14.0)) * (1 - covered), 3.4 - 2.0 * covered + own
     lowest = max(min(rest + jaw, view.lower_y - some), view.lower_y - most)
     jaw = max(jaw, lowest - rest)
     # back teeth are nearer to the jaw's joints, and sink less
@@ -99,13 +103,18 @@ def drawn(view: View, where: Pose, teeth: Teeth, jaw: float, colour: tone.Tone) 
     cast = _shadow(upper[0][..., 3], view.unit)
     deep = side * (0.5 + 0.5 * smooth(view.from_upper, 0.5, 2.0 + 0.5 * jaw))
     picture = _tongue(picture, x2 - teeth.x, y2, edge, jaw, colour, deep * (1 - 0.5 * cast), lot)
-    behind = 0.87 - (0.3 + 0.2 * float(np.exp(-jaw / 5))) * cast
+    behind = 0.8 - (0.3 + 0.2 * float(np.exp(-jaw / 5))) * cast
     aside = np.abs(x2 - np.float32(teeth.x)) / np.float32(BACK)
     sides = 1 - smooth(aside, 0.6, 0.9)  # the cheeks cover the back ones, and keep the light from them before
+    sides *= 1 - 0.75 * smooth(abs(float(where.turn[0, 2])), 0.25, 0.5)  # and the lip all, from the side
     lower = lower[0] * sides[..., None], lower[1] * sides
     foot = 1 - 0.4 * np.exp(-view.from_lower / 0.9)  # the lip's own shade
     picture = _over(picture, lower, colour, light * behind * foot * (1 - 0.6 * smooth(aside, 0.2, 0.8)))
     picture = _lip(picture, x2, view, jaw, colour, side)
+    ends = np.abs(view.along) > 0.8  # the last ones are lost in the dark of the cheeks
+    left = 1 - smooth(np.abs(view.along[ends]), 0.8, 0.95)
+    upper[0][ends] *= left[:, None]
+    upper[1][ends] *= left
     return _corners(_over(picture, upper, colour, light), view, colour, side)
 
 
@@ -164,7 +173,7 @@ def _cavity(view: View, colour: tone.Tone, jaw: float, lot: FloatArray) -> Float
     cheek = 0.42 * np.exp(-deep / 2.0) * smooth(aside, 0.35, 0.95) + 0.16 * smooth(aside, 0.62, 1.0)
     corner = 0.22 * smooth(aside, 0.84, 1.0) * wide
     gain = (cheek * (0.4 + 0.6 * wide) * fold + corner)[..., None]
-    return np.asarray(dark + gain * (_CHEEK**colour.chroma * colour.lip) * (1 - dark / 255), np.float32)
+    return np.asarray(dark + gain * (_CHEEK**colour.chroma * colour.mucosa) * (1 - dark / 255), np.float32)
 
 
 def _shadow(alpha: FloatArray, unit: float) -> FloatArray:
@@ -213,24 +222,30 @@ def _tongue(
     tall, lean, groove, rough = (float(value) for value in lot[3:7])
     height = (3.5 + 0.8 * jaw) * (1 + 0.22 * tall)
     v = (edge + 1.5 - y) / height  # 0 at the teeth's edge, 1 at its top
+    rows = np.flatnonzero(((v > -0.6) & (v < 1.1)).any(1))
+    if not len(rows):
+        return picture
+    there = slice(rows[0], rows[-1] + 1)
+    x, y, v, light = x[there], y[there], np.asarray(v[there], np.float32), light[there]
     bumps, fine = _bumps(x + 9 * rough, y, 2.4), _bumps(x + 5 * lean, y, 0.55)
     x = x - 1.5 * lean * np.clip(v, 0, 1)
-    u = x / (20.5 - 3.5 * np.clip(v, 0, 1) ** 2)
-    outline = 1 - np.abs(u) ** 2.6 - np.clip(v, 0, None) ** 2.6 + 0.03 * bumps
-    cover = smooth(outline, 0.0, 0.3) * smooth(v, -0.6, -0.1) * strength
+    u = x / (23.0 - 4.0 * np.clip(v, 0, 1) ** 2)
+    outline = 1 - np.abs(u) ** 2.3 - np.clip(v, 0, None) ** 2.3 + 0.04 * bumps
+    cover = smooth(outline, 0.0, 0.4) * smooth(v, -0.6, -0.1) * strength
     round_off = np.clip(outline, 0, 1)
     valley = (0.07 + 0.06 * groove) * np.exp(-(((x - 0.4 * bumps) / 1.3) ** 2)) + 0.1 * np.exp(
         -((x / 5.5) ** 2)
     )
     shade = (
         (0.35 + 0.65 * smooth(v, -0.12, 0.3))  # its tip turns down behind the teeth
-        * (1 - 0.66 * smooth(v, 0.3, 1.0))  # and its back away from the light
-        * (0.3 + 0.7 * smooth(round_off, 0.0, 0.75))
+        * (1 - 0.8 * smooth(v, 0.2, 1.0))  # and its back away from the light
+        * (0.25 + 0.75 * smooth(round_off, 0.0, 0.9))
         * (1 - valley * smooth(v, 0.08, 0.35))
-        * (1 + 0.05 * bumps + 0.035 * fine)
+        * (1 + 0.05 * bumps + 0.06 * fine)
     )
     wet = np.exp(-(((v - 0.3 - 0.05 * bumps) / 0.14) ** 2)) * np.exp(-(((np.abs(x) - 6.0) / 4.5) ** 2))
     wet *= 0.35 + 0.65 * smooth(bumps + 0.8 * fine, 0.2, 2.2)
-    flesh = 0.65 * colour.flesh * colour.ruddy * colour.apply(_TONGUE) + 0.35 * colour.lip
+    flesh = 0.65 * colour.flesh * colour.ruddy * colour.apply(_TONGUE) + 0.35 * colour.mucosa
     flesh = 0.97 * flesh * colour.shade(shade * light) + (wet * light)[..., None] * _wet(colour, 26.0)
-    return np.asarray(picture + cover[..., None] * (flesh - picture))
+    picture[there] += cover[..., None] * (flesh - picture[there])
+    return picture

@@ -77,7 +77,7 @@ def shown(image: ByteImage, landmarks: FloatArray, colour: tone.Tone) -> Shown |
     mask = smooth(soft, 0.5, 0.9)
     inside = mask > 0.8
     light = crop.mean(-1)
-    teeth, fit = _fitted(light, mask, view, where, locate_teeth(landmarks))
+    teeth, fit = _fitted(light, mask, view, where, replace(locate_teeth(landmarks), shape=()))
     x, y, _ = where.on_arch(view.px, view.py, teeth.x, DEPTH)
     if (up := _edge_above(light[inside], x[inside] - teeth.x, y[inside] - teeth.edge)) is not None:
         teeth, fit = replace(teeth, edge=teeth.edge + up), max(fit, ROWS)

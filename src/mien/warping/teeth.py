@@ -24,7 +24,9 @@ PX = 10.0  # atlas pixels a unit
 ATLAS_GRID = 10.0  # atlas pixels between the nodes of its displacements
 HALF, ABOVE, BELOW = 32.0, 22.0, 3.0  # where the biting edge lies in the atlas, in units
 DEPTH, HINGE = 2.5, 85.0  # z of the upper incisors; from the lower ones to the jaw's joints
-UNEVEN = 0.45  # units that a tooth stands higher or lower than its like, at most
+UNEVEN = 0.5  # units that a tooth stands higher or lower than its like, at most
+DIFFER = 1.2  # of mixtures, which differ less than people do
+SHADES = 0.035, (-0.09, 0.06)  # log brightness of single teeth by lot, and the limits of all of it
 CROWN = 10.3  # height of the upper central incisors
 MARGIN = 1.0  # units round an open mouth that its view shows
 OVERBITE = 2.5  # the lower edge above the upper one, jaw shut
@@ -118,14 +120,16 @@ def _atlas(name: str, halvings: int, shape: tuple[float, ...]) -> tuple[FloatArr
         factors = np.array(shape, np.float32)
         rows, columns = np.mgrid[: size[1], : size[0]].astype(np.float32)
         zoom = size[0] / atlas.shape[1]
-        shift = np.tensordot(factors, data[f"{name}_shifts"].astype(np.float32), 1)
+        shift = np.tensordot(DIFFER * factors, data[f"{name}_shifts"].astype(np.float32), 1)
         shift[..., 1] += _uneven(name, shape, shift.shape[1])
         at_x, at_y = (np.asarray((side + 0.5) / zoom / ATLAS_GRID, np.float32) for side in (columns, rows))
         shift = np.asarray(zoom * cv2.remap(shift, at_x, at_y, cv2.INTER_LINEAR), np.float32)
         x, y = columns - shift[..., 0], rows - shift[..., 1]
         parts = [np.asarray(cv2.remap(part, x, y, cv2.INTER_LINEAR), np.float32) for part in parts]
         near = np.exp(-(((columns[0] + 0.5) / zoom - data["teeth"][:, None]) ** 2) / 25**2)
-        parts[0][..., :3] *= np.exp(factors @ data["shades"] @ near / near.sum(0).clip(0.3))[:, None]
+        single = SHADES[0] * lots(shape, 24)[16:]
+        shades = np.clip(1.5 * factors @ data["shades"] + single, *SHADES[1])
+        parts[0][..., :3] *= np.exp(shades @ near / near.sum(0).clip(0.3))[:, None]
     return parts[0], parts[1]
 
 

@@ -71,7 +71,15 @@ class Tone:
     def inner_lip(self) -> FloatArray:
         """RGB [3] of lips where they light each other: redder."""
         redder = (self.lip / max(float(self.lip.mean()), 1.0)) ** (0.25 * self.chroma)
-        return np.asarray(self.lip * redder, np.float32)
+        return np.asarray(self.mucosa * redder, np.float32)
+
+    @property
+    def mucosa(self) -> FloatArray:
+        """RGB [3] of the flesh behind the lips: as they are, but in white light no bluer than green, not mauve."""
+        flesh = self.lip.astype(np.float32)
+        bluer = flesh[2] - flesh[1] * self.cast[2] / self.cast[1]
+        flesh[2] -= self.chroma * max(float(bluer), 0.0)
+        return flesh
 
     def gain_from(self, other: Tone) -> FloatArray:
         """Gains [3] that bring colours of another photo of the same person to this one's light."""
