@@ -20,7 +20,7 @@ from mien.pipelines.photo_kept import awake, closed, own_rest, shut
 from mien.pipelines.photo_swap import SwapPipeline
 from mien.types import Face, InputError
 from mien.warping.light import complexion
-from mien.warping.matte import BROWS, shown
+from mien.warping.matte import BROWS, LIPS, fill, shown
 from mien.warping.target import at_rest, response
 
 PEOPLE = Path(__file__).parents[2] / "examples/people"
@@ -127,6 +127,21 @@ def test_nothing_parts_a_mouth_that_stays_shut(pipe: SwapPipeline) -> None:
     after = closed(sought)
     assert after[INDEX["jawOpen"]] == 0.1 and after[INDEX["mouthRollUpper"]] == 0.25
     assert after[INDEX["mouthSmileLeft"]] == 0.9 and sought.after[INDEX["jawOpen"]] == 0.9
+
+
+@pytest.mark.parametrize("name", ["max_rest", "ana_rest"])
+def test_a_grin_shuts_where_the_photo_s_lips_touch(pipe: SwapPipeline, name: str) -> None:
+    result = read(pipe(photo(name), photo("ben_smile"))).landmarks
+    assert result[14, 1] - result[13, 1] < 0.007 * np.ptp(result[:, 1])
+
+
+def test_what_is_as_red_as_lips_is_no_teeth(pipe: SwapPipeline) -> None:
+    """Where lips shine or are of two colours, as full ones may be, teeth are seen and landmarks lie apart."""
+    sitter = pipe.identity(photo("max_rest"))[0]
+    sitter.mouth.toothy = True
+    between = fill(sitter.image.shape, sitter.face.landmarks, LIPS, grow=1.2)[..., None] > 0
+    for colour_of, said in (((190, 180, 170), False), ((190, 100, 80), True)):
+        assert shut(sitter.changed(image=np.where(between, colour_of, sitter.image).astype(np.uint8))) == said
 
 
 def test_what_is_expressed_comes_from_the_photo_and_rest_from_the_identity(pipe: SwapPipeline) -> None:

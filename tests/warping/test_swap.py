@@ -101,6 +101,18 @@ def test_a_brown_iris_that_a_camera_shows_red_becomes_brown_again() -> None:
     np.testing.assert_allclose(white, eye[0, 1], rtol=0.02)
 
 
+def test_light_eyes_do_not_glow_in_dark_skin() -> None:
+    """Irises take on a part of what darkens the skin, whites nothing; nor does either where skin gets lighter."""
+    eye = np.array([[[90, 110, 130], [190, 188, 186]]], np.uint8)
+    nothing, all_of_it = np.zeros((1, 2), np.float32), np.ones((1, 2), np.float32)
+    flat = np.zeros(256, np.float32), np.zeros(3, np.float32), np.ones((256, 3), np.float32)
+    for bright, share in ((0.4, 0.4**light.DIMMED), (1.5, 1.0)):
+        skins = light.Complexion(*flat, np.ones(3, np.float32), 0.25, 150.0, bright)
+        iris, white = skins.apply(eye, nothing, all_of_it, nothing, nothing)[0] / eye[0]
+        np.testing.assert_allclose(iris, share, rtol=0.02)
+        np.testing.assert_allclose(white, 1, rtol=0.02)
+
+
 def test_narrow_eyes_in_the_shade_of_their_lids_do_not_tell_the_light() -> None:
     image, points = looked_at("may_rest")
     lids = matte.fill(image.shape, points, *matte.LIDS)[..., None]

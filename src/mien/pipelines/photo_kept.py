@@ -14,6 +14,7 @@ from mien.warping.matte import LIPS, OUTER_LIPS, fill
 from mien.warping.target import expressed
 
 HOLE = 0.5  # of the lips' luminance, at which an open mouth that shows no teeth begins
+RED = 0.05  # redness of lips in a photo with colours: what is redder than they is no teeth, but full lips that shine
 REST = 0.8  # of the difference between two people's rest that stays the identity's
 AWAKE = 0.12  # of an eye's width: lids that are further apart are open
 SQUINTS = 0.4  # as much as that of a blink a squint shuts an eye
@@ -44,12 +45,19 @@ def shut(sitter: Sitter) -> bool:
     x1, y1 = np.ceil(landmarks[list(OUTER_LIPS), :2].max(0)).astype(int)
     if min(x1, y1) < 0 or x0 >= image.shape[1] or y0 >= image.shape[0]:  # beyond the picture
         return False
-    grey = cv2.cvtColor(np.ascontiguousarray(image[y0 : y1 + 1, x0 : x1 + 1]), cv2.COLOR_RGB2GRAY)
-    inside, lips = (fill(grey.shape, landmarks - [x0, y0, 0], o) > 0 for o in (LIPS, OUTER_LIPS))
+    part = np.ascontiguousarray(image[y0 : y1 + 1, x0 : x1 + 1])
+    inside, lips = (fill(part.shape, landmarks - [x0, y0, 0], o) > 0 for o in (LIPS, OUTER_LIPS))
     lips &= ~inside
-    if sitter.mouth.toothy or sitter.mouth.source is not None or not lips.any():
+    if sitter.mouth.source is not None or not lips.any():
         return False
-    return not inside.any() or bool(np.median(grey[inside]) > HOLE * np.median(grey[lips]))
+    if not inside.any():
+        return not sitter.mouth.toothy
+    red, _, blue = cv2.split(part.astype(np.float32))
+    within, beside = (float(np.median(((red - blue) / (red + blue + 8))[w])) for w in (inside, lips))
+    if sitter.mouth.toothy and not within > beside > RED:
+        return False
+    grey = cv2.cvtColor(part, cv2.COLOR_RGB2GRAY)
+    return bool(np.median(grey[inside]) > HOLE * np.median(grey[lips]))
 
 
 def closed(sought: Sought) -> FloatArray:

@@ -249,7 +249,7 @@ def swapped(sitter: Sitter, identities: Sequence[Sitter], wanted: Wanted, keeps:
     sought = seek(identity, wanted)
     meets = keeps and shut(sitter)
     if meets:
-        sought = replace(sought, after=closed(sought))
+        sought = replace(sought, after=closed(sought), shut=1.0)
     if keeps:
         sought = replace(sought, after=awake(sought, identity.face, sitter.face))
     bare, lacks = uncovered(identity, sitter)

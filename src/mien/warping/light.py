@@ -29,6 +29,8 @@ WHITES = 0.7  # share in it of how the whites of the eyes change
 SHADED = 0.75  # of the skin's light, below which whites lie in the shade of lids
 SKINNY = 0.5, 0.9  # of skin's ruddiness, from which whites are less sure, and at which they are skin
 UNSURE = 0.4  # share of their hue that is taken all the same
+WHITE, IRIS = 1.1, 0.8  # of light of skin: whites of eyes, and irises of the lightest
+DIMMED = 0.6  # power of skin's loss of light that irises take on
 LESS_RED = 0.1  # log ratio of red to green that skin loses, from which all that is warm loses it
 DEEP = 0.3  # of the skin's luminance, below which a dark picture has specks
 DIM = 0.35  # of it, below which such a picture has no blue: its sensor's noise has
@@ -143,12 +145,15 @@ class Complexion:
 
     def _of_eyes(self, picture: ByteImage) -> FloatArray:
         """Gains [h, w, 3] of eyes and teeth. What is as warm as skin, as brown irises and the rims of lids are, takes
-        skin's change of hue where that makes it less red: a camera that shows skin too red shows them so as well."""
+        skin's change of hue where that makes it less red: a camera that shows skin too red shows them so as well.
+        Irises, darker than the whites, take a part of what makes skin darker: light ones would glow in it."""
         red = np.clip((self.hue[1] - self.hue[0]) / LESS_RED, 0, 1)
         warm = red * np.clip(self._ruddy(picture.astype(np.float32)), 0, 1)[..., None]
         light = np.log(self.eyes)
         change = self.hue - (light - light @ LUMA.astype(np.float32))
-        return np.asarray(np.exp(light + warm * change), np.float32)
+        iris = np.clip((WHITE - picture @ LUMA / max(self.luminance, 1.0)) / (WHITE - IRIS), 0, 1)[..., None]
+        dim = DIMMED * min(float(np.log(self.bright)), 0.0) * iris
+        return np.asarray(np.exp(light + warm * change + dim), np.float32)
 
     def _ruddy(self, picture: FloatArray) -> FloatArray:
         """[h, w]: how ruddy a picture 0 to 255 is, skin 1, grey 0."""
