@@ -36,9 +36,8 @@ STRIP, SMALL = (
 DULLEST = 0.85  # brightness of shown teeth ÷ of drawn ones that these follow at least
 # agreement of shown teeth with drawn ones from which they are taken where a mouth opens farther, and that of small ones
 SURE, SURELY = 0.28, 0.4
-# of how much lighter and bluer (logs) and lower (units) one person's teeth are than another's, by lot, half the range;
-# and log of how much more yellow all are
-OWN, BLUE = np.array([0.05, 0.03, 0.4]), 0.02
+# how much lighter and bluer (logs) and lower (units) than the mean's a person's teeth are at most, by lot
+OWN = np.array([0.05, 0.025, 0.4])
 GUM = 0.8  # units of gum above the upper teeth that a mouth shows at most
 # Half of the dark line between shut lips in their middle, and at their corners; units that they part by from which it
 # fades and has gone (a smile keeps its corners' creases); and units that they are apart in the photo from which there
@@ -166,7 +165,7 @@ class Mouth:
         else:
             by = OWN * lots(self.place.shape, 11)[8:]
             self.place = replace(self.place, edge=self.place.edge + float(by[2]))
-            hue = self.colour.hue * np.array([1, 1, np.exp(by[1] - BLUE)], np.float32)
+            hue = self.colour.hue * np.array([1, 1, np.exp(by[1])], np.float32)
             self.colour = replace(self.colour, enamel=self.colour.enamel * float(np.exp(by[0])), hue=hue)
 
     def on(self, image: ByteImage) -> Mouth:
