@@ -21,7 +21,7 @@ from tqdm import tqdm
 from factory.faces.dataset import Faces, load_faces
 from factory.faces.sources import read_label
 from mien.data import records
-from mien.data.filters import MIN_QUALITY, Quality, crop_quality, load_quality
+from mien.data.filters import MIN_QUALITY, Quality, load_quality
 from mien.data.growing import Growing, alone
 from mien.data.ingest import Options, describe
 from mien.data.observe import batches
@@ -58,7 +58,7 @@ def from_prepared(
             data = [encode(Image.fromarray(faces.crops[i])) for i in chunk]
             files = [(f"{_key(name, i)}.jpg", d) for i, d in zip(chunk, data, strict=True)]
             places = write_shard(root / path, files)
-            scores = crop_quality(quality, [faces.crops[i] for i in chunk])
+            scores = quality(faces.crops[chunk])
             rows = [
                 _row(faces, i, d, float(score), limit, path, vars(places[file]))
                 for i, (file, d), score in zip(chunk, files, scores, strict=True)

@@ -33,8 +33,8 @@ from factory.training.mini import (
 from mien.backbones import load_backbone
 from mien.diffusion.losses import expression_loss, identity_loss, noise_error
 from mien.diffusion.schedule import Schedule
-from mien.encoders.appearance import WIDTH as APPEARANCE_WIDTH
 from mien.encoders.expression import EmbeddedExpression
+from mien.encoders.identity import COLOURS as APPEARANCE_WIDTH
 from mien.encoders.identity import Recogniser, load_recogniser
 from mien.face.network import load_analyser
 from mien.models.autoencoder import PatchAutoencoder

@@ -32,9 +32,8 @@ from factory.training.energy import energy_distance
 from factory.training.rollout import Settings, rollout
 from mien.backbones import load_backbone
 from mien.diffusion.losses import expression_loss, identity_loss
-from mien.encoders.appearance import colours
 from mien.encoders.expression import EmbeddedExpression
-from mien.encoders.identity import load_recogniser
+from mien.encoders.identity import colours, load_recogniser
 from mien.expressions.faces import named
 from mien.expressions.labels import labels
 from mien.expressions.reading import numbers

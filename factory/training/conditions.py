@@ -17,7 +17,7 @@ from factory.faces.statistics import expression_numbers
 from factory.training.augment import uniform
 from factory.training.student import student_conditions
 from mien.data.ingest import background_colour, light_words
-from mien.encoders.appearance import colours
+from mien.encoders.identity import colours
 from mien.encoders.standardise import standardise
 from mien.face.blendshapes import FLIP
 from mien.models.sfsr import face_region

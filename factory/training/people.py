@@ -21,13 +21,12 @@ from factory.faces.captions import age_words
 from factory.faces.dataset import Faces, load_faces, split_rows
 from factory.faces.sources import read_label
 from factory.training.student import student_identity
-from mien.encoders.appearance import FACE_CELLS, colours
-from mien.encoders.identity import EMBEDDING
+from mien.encoders.identity import EMBEDDING, FACE_CELLS, colours
 from mien.encoders.people import AGES, KINDS
 from mien.face import pose
 from mien.files import replacing
 from mien.pixels import to_pixels
-from mien.weights.registry import SHIPPED_FOLDER
+from mien.weights import SHIPPED_FOLDER
 
 FOLDER = SHIPPED_FOLDER / "mini" / "face"
 FRONTAL = 15.0  # degrees of yaw and of pitch

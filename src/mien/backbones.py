@@ -28,6 +28,7 @@ from mien.models.folder import (
     choose_precision,
     load_part,
     load_scheduler,
+    load_single_file,
     load_tokenizer,
 )
 from mien.models.text import EncodedText, PromptEncoder
@@ -294,8 +295,6 @@ def _read_folder(folder: Path, precision: torch.dtype, place: torch.device) -> d
 
 def _read_checkpoint(path: Path, precision: torch.dtype, place: torch.device) -> dict[str, Any]:
     """The parts of a checkpoint in one file, by diffusers' names."""
-    from mien.models.single_file import load_single_file
-
     family, configs = configs_of(path)
     if configs is None:
         raise InputError(

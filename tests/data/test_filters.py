@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageFilter
 
 from mien.data import filters
-from mien.data.filters import Limits, PlainQuality, Seen, distances, judge, load_quality, reasons
+from mien.data.filters import Limits, PlainQuality, distances, judge, load_quality, reasons
 from mien.types import InputError
 from tests.data.sets import face
 
@@ -49,7 +49,7 @@ def test_every_limit_rejects_with_its_phrase_and_number(
 
 def test_distances_are_the_papers_metrics() -> None:
     a, b = face(1), face(2)
-    seen = [Seen(f.landmarks, f.blendshapes, np.full(4, float(i))) for i, f in enumerate((a, b))]
+    seen = [(f, np.full(4, float(i))) for i, f in enumerate((a, b))]
     found = distances(*seen)
     assert found["exp"] == pytest.approx(np.abs(a.blendshapes - b.blendshapes).sum() / 52)
     assert found["id_distance"] == pytest.approx(2.0)

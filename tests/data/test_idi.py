@@ -51,8 +51,6 @@ class Generator:
 
 
 class Swapper:
-    name = "made-up"
-
     def __init__(self) -> None:
         self.seeds: list[int] = []
 
@@ -75,7 +73,7 @@ def seen(expression: Face, embedding: Sequence[float] = (9.0,) * 8, blank: bool 
 
 def worker(manifest: Manifest, observer: Observer | None = None, limits: Limits = LIMITS) -> Worker:
     looks = observer or seen(manifest.face(0))
-    return Worker(manifest, looks, load_quality("plain"), limits, Generator(), [Swapper()])
+    return Worker(manifest, looks, load_quality("plain"), limits, Generator(), {METHODS[1]: Swapper()})
 
 
 def jobs_of(manifest: Manifest, count: int | None = None, methods: Sequence[str] = METHODS) -> list[Job]:
@@ -126,7 +124,7 @@ def test_a_swapper_is_told_its_jobs_seeds(tmp_path: Path) -> None:
     manifest = make(tmp_path, 6)
     jobs = [job for job in jobs_of(manifest) if job.method == METHODS[1]]
     swapper = Swapper()
-    Worker(manifest, seen(manifest.face(0)), load_quality("plain"), LIMITS, None, [swapper])(jobs)
+    Worker(manifest, seen(manifest.face(0)), load_quality("plain"), LIMITS, None, {METHODS[1]: swapper})(jobs)
     assert swapper.seeds == [job.seed for job in jobs] and len(set(swapper.seeds)) == len(jobs)
 
 
@@ -378,14 +376,12 @@ def test_a_carrier_is_a_way_of_its_own_with_a_near_pose(tmp_path: Path) -> None:
     jobs = plan(manifest, ["carry"], 12)
 
     class Carrier(Swapper):
-        name = "carry"
-
         def __call__(self, target: Image.Image, identity: Image.Image, seed: int = 0) -> Image.Image:
             return identity
 
-    made = Worker(manifest, seen(manifest.face(0)), load_quality("plain"), LIMITS, None, carrier=Carrier())(
-        jobs
-    )
+    made = Worker(
+        manifest, seen(manifest.face(0)), load_quality("plain"), LIMITS, None, {"carry": Carrier()}
+    )(jobs)
     assert {one.triple.method for one in made} == {"carry"}
     for job, one in zip(jobs, made, strict=True):
         assert one.data is not None

@@ -12,6 +12,7 @@ from PIL import Image
 from mien.encoders import dlib_recogniser as recogniser
 from mien.face import mediapipe
 from mien.face.landmarks import FIVE_POINTS
+from mien.metrics.scoring import SAME_PERSON
 from mien.types import Face, InputError
 
 
@@ -70,5 +71,5 @@ def test_near_the_given_embeddings(shared: Path) -> None:
             assert vector.dtype == torch.float32
             distances.append(float(np.linalg.norm(vector.numpy() - embedding[name])))
             stranger = embedding["AJ_Cook_0001.jpg"]
-            assert np.linalg.norm(vector.numpy() - stranger) > recogniser.SAME_PERSON
+            assert np.linalg.norm(vector.numpy() - stranger) > SAME_PERSON["dlib"]
     assert max(distances) < 0.3

@@ -10,9 +10,9 @@ import pytest
 import torch
 
 import mien.encoders.standardise as standardise_module
-from mien.encoders.appearance import WIDTH, colours
 from mien.encoders.expression import EmbeddedExpression
-from mien.encoders.identity import EmbeddedIdentity, Recogniser
+from mien.encoders.identity import COLOURS as WIDTH
+from mien.encoders.identity import EmbeddedIdentity, Recogniser, colours
 from mien.encoders.standardise import LIMITS, standardise
 from tests.face.test_network import small
 

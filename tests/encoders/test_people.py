@@ -10,8 +10,7 @@ from factory.faces import captions
 from factory.faces.dataset import load_faces, split_rows
 from factory.training.people import EVEN, spread, usable
 from mien.encoders import people
-from mien.encoders.appearance import colours
-from mien.encoders.identity import EMBEDDING, EmbeddedIdentity
+from mien.encoders.identity import EMBEDDING, EmbeddedIdentity, colours
 from mien.types import FloatArray, InputError
 
 

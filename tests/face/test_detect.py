@@ -10,10 +10,9 @@ import torch
 from PIL import Image
 from scipy.ndimage import center_of_mass, label
 
-from mien.face import align, detect, finder
+from mien.face import align, detect, detector
 from mien.face.detect import Detection, copy, make, pyramid, scales, unique, ways
-from mien.face.detector import MAX_SIZE, MIN_SIZE, DetectorNet
-from mien.face.finder import NetworkFinder
+from mien.face.detector import MAX_SIZE, MIN_SIZE, DetectorNet, NetworkFinder
 from mien.types import ByteImage
 
 
@@ -154,7 +153,7 @@ def test_pictures_searched_together_are_searched_alike(monkeypatch: pytest.Monke
     shapes = [(50, 70, 3), (40, 40, 3), (50, 70, 3), (50, 70, 3)]
     pictures = [rng.integers(0, 256, shape, dtype=np.uint8) for shape in shapes]
     alone = [net.find([picture], 0.0)[0] for picture in pictures]
-    monkeypatch.setattr(finder, "TOGETHER", 25_000)  # two of the larger ones
+    monkeypatch.setattr(detector, "TOGETHER", 25_000)  # two of the larger ones
     together = net.find(pictures, 0.0)
     assert all(alone)
     for one, other in zip(alone, together, strict=True):

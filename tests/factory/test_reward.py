@@ -16,7 +16,7 @@ from factory.training.adversary import LatentDiscriminator, LatentFeatures, cont
 from factory.training.energy import energy_distance
 from factory.training.rollout import Settings, rollout
 from mien.backbones import load_backbone
-from mien.encoders.appearance import colours
+from mien.encoders.identity import colours
 from mien.expressions.labels import labels
 from mien.expressions.turning import predicted_pose
 from mien.models.autoencoder import PatchAutoencoder

@@ -13,10 +13,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-from PIL import Image
 
 from mien.metrics import face as metrics
-from mien.types import ByteImage, FloatArray, InputError
+from mien.types import ByteImage, Face, FloatArray, InputError
 
 QUALITIES = ("auto", "liqe", "plain", "none")
 SHARP = 0.22  # what photographs of faces (UTKFace, 128 px crops) reach at the median
@@ -120,21 +119,13 @@ class Limits:
                 raise InputError(f"The limit {name} is {value}: give a number from 0.")
 
 
-@dataclass(frozen=True)
-class Seen:
-    """What is compared of a picture: landmarks [478, 2+] px, blendshapes [52], embedding [d]."""
-
-    landmarks: FloatArray
-    blendshapes: FloatArray
-    embedding: FloatArray
-
-
-def distances(target: Seen, reference: Seen) -> dict[str, float]:
-    """Exp, LMS and the distance of embeddings of a pair, by the names of `Limits`."""
+def distances(target: tuple[Face, FloatArray], reference: tuple[Face, FloatArray]) -> dict[str, float]:
+    """Exp, LMS and the distance of embeddings [d] of a pair of faces, by the names of `Limits`."""
+    (wanted, person), (found, other) = target, reference
     return {
-        "exp": float(metrics.exp(target.blendshapes, reference.blendshapes)),
-        "lms": float(metrics.lms(target.landmarks, reference.landmarks)),
-        "id_distance": float(metrics.id_distance(target.embedding, reference.embedding)),
+        "exp": float(metrics.exp(wanted.blendshapes, found.blendshapes)),
+        "lms": float(metrics.lms(wanted.landmarks, found.landmarks)),
+        "id_distance": float(metrics.id_distance(person, other)),
     }
 
 
@@ -161,8 +152,3 @@ def reasons(found: Sequence[str | None]) -> dict[str, int]:
     kinds = ["kept" if reason is None else reason.partition(":")[0] for reason in found]
     counts = {kind: kinds.count(kind) for kind in dict.fromkeys(kinds)}
     return dict(sorted(counts.items(), key=lambda item: (item[0] != "kept", -item[1], item[0])))
-
-
-def crop_quality(quality: Quality, crops: Sequence[ByteImage | Image.Image]) -> FloatArray:
-    """`quality` of crops of one size, [n]; [0] for none."""
-    return quality(np.stack([np.asarray(crop) for crop in crops])) if len(crops) else np.zeros(0)

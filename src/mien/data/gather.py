@@ -55,38 +55,39 @@ def open_source(place: str, identity: str = "none", prompt: str = "") -> Source:
         prompt: the column or field that holds a caption; "" for none.
     """
     label = _labels(identity)
+    column = "" if identity in LABELS or identity.endswith(".csv") else identity
     if place.startswith(HUB):
-        return _dataset(place.removeprefix(HUB), identity, prompt, label)
+        return _dataset(place.removeprefix(HUB), column, prompt, label)
     path = Path(place)
     if path.is_dir() and any((path / name).is_file() for name in ("dataset_info.json", "dataset_dict.json")):
-        return _dataset(place, identity, prompt, label)
+        return _dataset(place, column, prompt, label)
     if path.is_dir():
         found = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
         if found:
             names = [p.relative_to(path).as_posix() for p in found]
             pairs = list(zip(names, found, strict=True))
-            return Source(lambda: (Item(n, p.read_bytes, *label(n, {})) for n, p in pairs), len(pairs))
+            return Source(lambda: (Item(n, p.read_bytes, *label(n)) for n, p in pairs), len(pairs))
     tars = sorted(path.glob("*.tar")) if path.is_dir() else [Path(p) for p in sorted(glob.glob(place))]
     if not tars or any(p.suffix != ".tar" for p in tars):
         raise InputError(
             f"{place} is not a folder of pictures ({', '.join(SUFFIXES)}), a .tar or a dataset: give one."
         )
-    return Source(lambda: _samples(tars, identity, prompt, label), None)
+    return Source(lambda: _samples(tars, column, prompt, label), None)
 
 
-Label = Callable[[str, dict[str, Any]], "tuple[str | None, str]"]
+Label = Callable[[str], "tuple[str | None, str]"]
 
 
 def _labels(identity: str) -> Label:
-    """(name, fields) → (identity, prompt), by what is told of names alone."""
+    """Name → (identity, prompt)."""
     if identity == "folder":
-        return lambda name, fields: (Path(name).parent.name or None, "")
+        return lambda name: (Path(name).parent.name or None, "")
     if identity == "name":
-        return lambda name, fields: (_person(name), "")
+        return lambda name: (_person(name), "")
     if identity.endswith(".csv"):
         table = _read_labels(Path(identity))
-        return lambda name, fields: table.get(nfc(name), (None, ""))
-    return lambda name, fields: (None, "")
+        return lambda name: table.get(nfc(name), (None, ""))
+    return lambda name: (None, "")
 
 
 def _person(name: str) -> str | None:
@@ -115,8 +116,7 @@ def _from_fields(identity: str, prompt: str, fields: dict[str, Any], where: str)
     return (None if person in (None, "") else str(person)), ("" if text is None else str(text))
 
 
-def _samples(tars: list[Path], identity: str, prompt: str, label: Label) -> Iterator[Item]:
-    column = "" if identity in LABELS or identity.endswith(".csv") else identity
+def _samples(tars: list[Path], column: str, prompt: str, label: Label) -> Iterator[Item]:
     for tar in tars:
         for key, files in read_shard(tar):
             pictures = [name for name in files if f".{name.rsplit('.', 1)[-1]}" in SUFFIXES]
@@ -126,7 +126,7 @@ def _samples(tars: list[Path], identity: str, prompt: str, label: Label) -> Iter
                 fields |= _json(files.get("json", b"{}"))
             for extension in pictures:
                 name = f"{key}.{extension}" if len(tars) == 1 else f"{tar.stem}/{key}.{extension}"
-                person, text = label(f"{key}.{extension}", fields)
+                person, text = label(f"{key}.{extension}")
                 if column or prompt:
                     by_field = _from_fields(column, prompt, fields, f"The sample {key} of {tar.name}")
                     person, text = by_field[0] or person, by_field[1] or text
@@ -145,7 +145,7 @@ def _json(data: bytes) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _dataset(name: str, identity: str, prompt: str, label: Label) -> Source:
+def _dataset(name: str, column: str, prompt: str, label: Label) -> Source:
     """A dataset of the library ``datasets``: its first column of pictures. Nothing of its code is run."""
     try:
         import datasets
@@ -169,14 +169,13 @@ def _dataset(name: str, identity: str, prompt: str, label: Label) -> Source:
     if not images:
         raise InputError(f"The dataset {name} has no column of pictures, only {', '.join(data.features)}.")
     data = data.cast_column(images[0], datasets.Image(decode=False))
-    column = "" if identity in LABELS or identity.endswith(".csv") else identity
 
     def items() -> Iterator[Item]:
         for i, row in enumerate(data):
             cell = row.pop(images[0]) or {"bytes": None, "path": None}
             file = Path(cell["path"] or "").name
             person, text = _from_fields(column, prompt, row, f"The dataset {name}")
-            known = label(file, row)
+            known = label(file)
             names = data.features[column].int2str if hasattr(data.features.get(column), "int2str") else str
             person = names(row[column]) if person is not None and column else known[0]
             read = partial(_read_cell, cell["bytes"], cell["path"])

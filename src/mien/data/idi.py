@@ -13,15 +13,15 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from mien.data.filters import MIN_QUALITY, Limits, Quality, Seen, crop_quality, distances, judge
+from mien.data.filters import MIN_QUALITY, Limits, Quality, distances, judge
 from mien.data.observe import Memory, Observer
 from mien.data.pairs import Triple
 from mien.data.records import Manifest, Record, face_columns
@@ -36,27 +36,13 @@ BATCH = 16  # portraits generated at once
 CANDIDATES = 8  # of as many people the one whose pose is nearest lends the face, or the photograph
 
 
-class Generator(Protocol):
-    """Portraits of these people with these expressions, one for each; the Base E-Adapter in a pipeline."""
-
-    name: str
-
-    def __call__(
-        self,
-        identities: Sequence[Subject],
-        expressions: Sequence[Subject],
-        prompts: Sequence[str],
-        seeds: Sequence[int],
-    ) -> list[Image.Image]: ...
+Generator = Callable[[Sequence[Subject], Sequence[Subject], Sequence[str], Sequence[int]], list[Image.Image]]
+"""Identities, expressions, prompts and seeds → portraits, one for each; the Base E-Adapter in a pipeline."""
 
 
-class Swapper(Protocol):
-    """(target picture, identity picture, seed) → the target with that person's face, PIL RGB of the target's size; or,
-    for *carry*, that person's picture with the target's expression. `InputError` for a pair it cannot do."""
-
-    name: str
-
-    def __call__(self, target: Image.Image, identity: Image.Image, seed: int = 0) -> Image.Image: ...
+Swapper = Callable[[Image.Image, Image.Image, int], Image.Image]
+"""(target picture, identity picture, seed) → the target with that person's face, PIL RGB of the target's size; or, for
+*carry*, that person's picture with the target's expression. `InputError` for a pair it cannot do."""
 
 
 @dataclass(frozen=True)
@@ -181,7 +167,7 @@ class Worker:
     """Does jobs of a set, whose folder must be readable where it runs; everything is loaded once.
 
     Args:
-        generator: for "restruct", None if no job asks. swappers: they have names. carrier: for "carry".
+        generator: for "restruct", None if no job asks. swappers: the other methods.
         limits: `None`s in it are filled from the observer and the quality measure.
         memory: what swappers look at pictures with; it is told the set's faces.
     """
@@ -193,16 +179,13 @@ class Worker:
         quality: Quality,
         limits: Limits,
         generator: Generator | None = None,
-        swappers: Sequence[Swapper] = (),
+        swappers: Mapping[str, Swapper] | None = None,
         memory: Memory | None = None,
-        carrier: Swapper | None = None,
     ) -> None:
         self.manifest, self.observer, self.quality, self.generator = manifest, observer, quality, generator
         self.memory = memory or Memory(observer)
         self.limits = complete(limits, observer.same_person, quality.name)
-        self.swappers = {f"{FACESWAP}:{swapper.name}": swapper for swapper in swappers}
-        if carrier is not None:
-            self.swappers[CARRY] = carrier
+        self.swappers = swappers or {}
 
     def __call__(self, jobs: Sequence[Job]) -> list[Made]:
         """What became of each job, in their order. A job that fails is a triple with a reason."""
@@ -263,19 +246,18 @@ class Worker:
             return Made(triple, replace(record, reason="no face"), data)
         face = faces[0]
         crop = warp(np.asarray(image), crop_matrix(face.landmarks))
-        quality = float(crop_quality(self.quality, [crop])[0])
+        quality = float(self.quality(crop[None])[0])
         embedding = self.observer.recognise(image, face)
-        scores = distances(self._target(job.target), Seen(face.landmarks, face.blendshapes, embedding))
+        scores = distances(self._target(job.target), (face, embedding))
         reason = judge(scores, quality, self.limits)
         record = replace(record, **face_columns(face), embedding=embedding, quality=quality, reason=reason)
         values: dict[str, Any] = {**scores, "quality": quality, "reason": reason}
         return Made(replace(triple, **values), record, data)
 
-    def _target(self, key: str) -> Seen:
+    def _target(self, key: str) -> tuple[Face, FloatArray]:
         row = self.manifest.index[key]
-        face = self.manifest.face(row)
         embedding: FloatArray = np.array(self.manifest.table.column("embedding")[row].as_py(), np.float32)
-        return Seen(face.landmarks, face.blendshapes, embedding)
+        return self.manifest.face(row), embedding
 
     def _encode(self, job: Job, image: Image.Image) -> bytes:
         """JPEG with its provenance, by the only function that may write a generated picture."""

@@ -27,12 +27,6 @@ THUMBNAIL = 128
 Figure = tuple[Image.Image, str, bool]  # picture, caption, whether it was kept
 SCORES = {"exp": "Exp", "lms": "LMS", "id_distance": "identity distance"}
 
-STYLE = """
-.row{white-space:nowrap;overflow-x:auto}.row figure{display:inline-block;margin:.2rem .4rem .6rem 0;width:128px;
-vertical-align:top;font-size:.75rem;line-height:1.25}figure img{width:128px;height:128px;object-fit:contain}
-figure.no img{outline:3px solid #c23b3b;outline-offset:-3px}.row figcaption{white-space:normal}
-"""
-
 
 def summary(triples: Sequence[Triple], facts: dict[str, Any]) -> dict[str, Any]:
     """Counts and quantiles of a run, as JSON values: of all, and of each method."""
@@ -92,7 +86,6 @@ def _page(
         "idi.html.jinja",
         title="mien data idi",
         heading="ID-irrelevant data iteration",
-        style=Markup(STYLE),
         facts=facts,
         kept=len(kept),
         pairs=len(triples),

@@ -75,21 +75,20 @@ def run(
 def _add(growing: Growing, manifest: Manifest, made: Sequence[Made]) -> None:
     """Write what became of a chunk: two shards, then its rows."""
     number = growing.next_part()
-    kept, rows = _kept(manifest, [one for one in made if one.triple.reason is None])
-    rejected = [(one.record, one.data) for one in made if one.triple.reason is not None]
-    turned_down = {r.key: (r, d) for r, d in rejected if r is not None and d is not None}
-    written: list[Record] = []
-    for folder, files, of in (
-        ("pairs", kept, rows),
-        ("rejected", [(f"{k}.jpg", d) for k, (_, d) in turned_down.items()],
-         {f"{k}.jpg": r for k, (r, _) in turned_down.items()}),
-    ):  # fmt: skip
+    refused: tuple[list[tuple[str, bytes]], dict[str, Record]] = [], {}
+    for one in made:
+        if one.triple.reason is not None and one.record is not None and one.data is not None:
+            refused[0].append((f"{one.record.key}.jpg", one.data))
+            refused[1][f"{one.record.key}.jpg"] = one.record
+    kept = _kept(manifest, [one for one in made if one.triple.reason is None])
+    written: dict[str, Record] = {}
+    for folder, (files, rows) in (("pairs", kept), ("rejected", refused)):
         if files:
             path = f"{folder}/{number:06d}.tar"
             places = write_shard(growing.root / path, files)
-            written += [replace(row, path=path, **vars(places[name])) for name, row in of.items()]
-    unique = {row.key: row for row in written}
-    growing.add(number, {MANIFEST: list(unique.values()), TRIPLES: [one.triple for one in made]})
+            for name, row in rows.items():
+                written[row.key] = replace(row, path=path, **vars(places[name]))
+    growing.add(number, {MANIFEST: list(written.values()), TRIPLES: [one.triple for one in made]})
 
 
 def _kept(manifest: Manifest, made: Sequence[Made]) -> tuple[list[tuple[str, bytes]], dict[str, Record]]:

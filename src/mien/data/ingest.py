@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image
 
 from mien.data import records
-from mien.data.filters import MIN_QUALITY, Quality, crop_quality, load_quality
+from mien.data.filters import MIN_QUALITY, Quality, load_quality
 from mien.data.gather import Item, Source
 from mien.data.growing import Growing, alone
 from mien.data.observe import Observer, batches, load_observer
@@ -238,7 +238,7 @@ class _Maker:
             return _rejected(replace(item, name=name), f"small face: {side:.0f} px", sha), None
         crop, framed = frame(pixels, face, self.options.framing, self.options.size)
         canonical = align.warp(pixels, align.crop_matrix(face.landmarks))
-        quality = float(crop_quality(self.quality, [canonical])[0])
+        quality = float(self.quality(canonical[None])[0])
         data = encode(Image.fromarray(crop))
         row = Record(
             key=_key(sha) if number == 0 else f"{_key(sha)}-{number}",

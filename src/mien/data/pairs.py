@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -72,11 +72,11 @@ def read_triples(root: str | Path, rejected: bool = False) -> list[Triple]:
     return found if rejected else [triple for triple in found if triple.reason is None]
 
 
-class Pairs:
+class Pairs(list[Triple]):
     """The kept triples of a folder with their pictures. `pairs[i]` is a `Triple`."""
 
     def __init__(self, triples: list[Triple], manifest: Manifest) -> None:
-        self.triples = triples
+        super().__init__(triples)
         self.manifest = manifest
 
     @classmethod
@@ -92,18 +92,9 @@ class Pairs:
                     raise InputError(f"{root} has no picture {key} for {triple.key}: run `{MADE_BY}` again.")
         return cls(triples, manifest)
 
-    def __len__(self) -> int:
-        return len(self.triples)
-
-    def __iter__(self) -> Iterator[Triple]:
-        return iter(self.triples)
-
-    def __getitem__(self, i: int) -> Triple:
-        return self.triples[i]
-
     def row(self, i: int, role: str) -> int:
         """Row of the manifest of a triple's picture; `role` is "target", "source" or "reference"."""
-        return self.manifest.index[getattr(self.triples[i], role)]
+        return self.manifest.index[getattr(self[i], role)]
 
     def crop(self, i: int, role: str) -> ByteImage:
         """The canonical crop [128, 128, 3] uint8 RGB of a triple's picture."""

@@ -242,14 +242,10 @@ class Manifest:
         record = self.record(row)
         if record.landmarks is None:
             raise InputError(f"{record.name} has no face in the manifest: leave rejected rows out.")
-        assert record.box is not None and record.blendshapes is not None and record.pose is not None
-        return Face(
-            box=record.box.astype(np.float64),
-            landmarks=record.landmarks.astype(np.float64).reshape(478, 3),
-            blendshapes=record.blendshapes.astype(np.float64),
-            pose=record.pose.astype(np.float64),
-            confidence=float(record.confidence or 0.0),
-        )
+        names = ("box", "landmarks", "blendshapes", "pose")
+        arrays = {name: np.array(getattr(record, name), np.float64) for name in names}
+        arrays["landmarks"] = arrays["landmarks"].reshape(478, 3)
+        return Face(**arrays, confidence=float(record.confidence or 0.0))
 
     def read_bytes(self, row: int) -> bytes:
         """The stored bytes of a row's picture. Raises `InputError`: the file is missing or cut short, or its path

@@ -15,7 +15,8 @@ Glossary: z_t, t, ᾱ (`alpha_bar`) and ε as in DiffSFSR Eq. 1, z_t = √ᾱ_t 
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -26,35 +27,21 @@ from mien.types import Conditions, NoisePredictor
 R_TMAX = 600  # EmojiDiff, training details
 
 
-class Estimator(Protocol):
-    """The signature of every estimator here; one takes of the keywords what it needs and ignores the others.
+Estimator = Callable[..., Tensor]
+"""Every estimator here; one takes of the keywords what it needs and ignores the others.
 
-    Args:
-        predict_noise: the network, an ε-predictor.
-        z_t: [b, c, h, w] noisy latents. t: [b] int64, index of the schedule.
-        conditions: what the network is told.
-        eps: [b, c, h, w], the noise in z_t; only ANI needs it.
-        rng: draws the posterior noise, on its own device; None: torch's generator.
-        posterior_noise: draw z_{t1} from the posterior; off: take its mean.
-        predicted: [b, c, h, w], ε_θ(z_t, t, conditions) where the caller has it already: saves one call.
+Args:
+    predict_noise: the network, an ε-predictor.
+    z_t: [b, c, h, w] noisy latents. t: [b] int64, index of the schedule.
+    conditions: what the network is told.
+    eps: [b, c, h, w], the noise in z_t; only ANI needs it.
+    rng: draws the posterior noise, on its own device; None: torch's generator.
+    posterior_noise: draw z_{t1} from the posterior; off: take its mean.
+    predicted: [b, c, h, w], ε_θ(z_t, t, conditions) where the caller has it already: saves one call.
 
-    Returns:
-        z0*: [b, c, h, w], of z_t's type; differentiable.
-    """
-
-    def __call__(
-        self,
-        predict_noise: NoisePredictor,
-        z_t: Tensor,
-        t: Tensor,
-        conditions: Conditions,
-        schedule: Schedule,
-        *,
-        eps: Tensor | None = None,
-        rng: torch.Generator | None = None,
-        posterior_noise: bool = True,
-        predicted: Tensor | None = None,
-    ) -> Tensor: ...
+Returns:
+    z0*: [b, c, h, w], of z_t's type; differentiable.
+"""
 
 
 def one_step(

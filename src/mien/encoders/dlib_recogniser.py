@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 ENTRY = "dlib_recogniser"  # of the registry of weights
 WIDTH = 128
 CHIP_SIZE = 150
-SAME_PERSON = 0.6  # Euclidean distance below which dlib says that two faces are one person
 
 # dlib's mean face, five points in the order of `FIVE_POINTS`, as a share of the box they define
 # (dlib, image_transforms/interpolation.h: get_face_chip_details), and the margin dlib adds on every side.
@@ -106,10 +105,6 @@ def chip_of_pixels(image: ByteImage, landmarks: FloatArray) -> ByteImage:
 
 
 @lru_cache(maxsize=1)
-def _load(path: Path) -> DlibRecogniser:
-    return DlibRecogniser(path)
-
-
-def load(path: str | Path | None = None) -> DlibRecogniser:
+def load() -> DlibRecogniser:
     """`DlibRecogniser`, kept for the next caller."""
-    return _load(find_weights(path))
+    return DlibRecogniser()

@@ -9,15 +9,13 @@ from __future__ import annotations
 from functools import cache
 
 import torch
-from PIL import Image
 from torch import Tensor
 
 from mien import weights
-from mien.encoders.identity import canonical_crop
+from mien.encoders.identity import CropEncoder
 from mien.encoders.standardise import standardise
 from mien.face.landmarks import lms_ratios_torch
 from mien.face.network import AnalyserNet, load_analyser
-from mien.types import Face
 
 WIDTH = 57
 
@@ -33,7 +31,7 @@ def _shipped(device: torch.device) -> AnalyserNet:
     return load_analyser(weights.path("analyser")).to(device)
 
 
-class EmbeddedExpression:
+class EmbeddedExpression(CropEncoder):
     """The expression input of the embedded default, read from the canonical crop by the analyser."""
 
     name = "embedded"
@@ -41,15 +39,9 @@ class EmbeddedExpression:
 
     def __init__(self, analyser: AnalyserNet | None = None, device: str | torch.device = "cpu") -> None:
         """analyser: None is the shipped one."""
-        self.device = torch.device(device)
+        super().__init__(device)
         self.analyser = _shipped(self.device) if analyser is None else analyser.to(self.device)
 
-    @torch.no_grad()
-    def __call__(self, image: Image.Image, face: Face) -> Tensor:
-        """[57] float32 of one face of a PIL picture."""
-        return self.embed(canonical_crop(image, face).to(self.device))[0].cpu()
-
     def embed(self, crops: Tensor) -> Tensor:
-        """[b, 3, 128, 128] in [-1, 1] → [b, 57]; differentiable."""
         out = self.analyser(crops)
         return expression_vector(out["blendshapes"], out["landmarks"])

@@ -14,14 +14,20 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from mien import weights
-from mien.encoders import appearance
 from mien.face.align import crop_matrix, warp
 from mien.face.network import Trunk, load_network
 from mien.types import Face
 
 EMBEDDING = 128
+
+# A recognition embedding says little of skin tone, hair colour and background. A grid of mean colours says it, and is
+# too coarse to say what the mouth and the eyes do, so no expression leaks through it.
+FACE_CELLS = 4  # the whole crop in 4 x 4 cells
+HAIR_ROWS, HAIR_CELLS = 2, 8  # its upper quarter in 2 x 8 finer cells
+COLOURS = 3 * (FACE_CELLS**2 + HAIR_ROWS * HAIR_CELLS)
 
 
 class Recogniser(nn.Module):
@@ -59,25 +65,42 @@ def canonical_crop(image: Image.Image, face: Face) -> Tensor:
     return torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None].float() / 127.5 - 1
 
 
-class EmbeddedIdentity:
-    """The identity input of the embedded default: 128 numbers of the recogniser, then 96 of coarse colour."""
+def colours(crops: Tensor) -> Tensor:
+    """[b, 3, H, W] in [-1, 1] (canonical crops, H = W a multiple of 8) → [b, 96] mean colours in [-1, 1]."""
+    coarse = F.adaptive_avg_pool2d(crops, FACE_CELLS)
+    fine = F.adaptive_avg_pool2d(crops[..., : crops.shape[-2] // 4, :], (HAIR_ROWS, HAIR_CELLS))
+    return torch.cat([coarse.flatten(1), fine.flatten(1)], dim=1)
 
-    name = "embedded"
-    width = EMBEDDING + appearance.WIDTH
 
-    def __init__(self, recogniser: Recogniser | None = None, device: str | torch.device = "cpu") -> None:
-        """recogniser: None is the shipped one."""
+class CropEncoder:
+    """An encoder that looks at the canonical crop. device: of its networks."""
+
+    def __init__(self, device: str | torch.device = "cpu") -> None:
         self.device = torch.device(device)
-        self.recogniser = _shipped(self.device) if recogniser is None else recogniser.to(self.device)
 
     @torch.no_grad()
     def __call__(self, image: Image.Image, face: Face) -> Tensor:
-        """[224] float32 of one face of a PIL picture."""
+        """[width] float32 of one face of a PIL picture."""
         return self.embed(canonical_crop(image, face).to(self.device))[0].cpu()
 
     def embed(self, crops: Tensor) -> Tensor:
-        """[b, 3, 128, 128] in [-1, 1] → [b, 224]; differentiable."""
-        return torch.cat([self.person(crops), appearance.colours(crops)], dim=1)
+        """[b, 3, 128, 128] in [-1, 1] → [b, width]; differentiable."""
+        raise NotImplementedError
+
+
+class EmbeddedIdentity(CropEncoder):
+    """The identity input of the embedded default: 128 numbers of the recogniser, then 96 of coarse colour."""
+
+    name = "embedded"
+    width = EMBEDDING + COLOURS
+
+    def __init__(self, recogniser: Recogniser | None = None, device: str | torch.device = "cpu") -> None:
+        """recogniser: None is the shipped one."""
+        super().__init__(device)
+        self.recogniser = _shipped(self.device) if recogniser is None else recogniser.to(self.device)
+
+    def embed(self, crops: Tensor) -> Tensor:
+        return torch.cat([self.person(crops), colours(crops)], dim=1)
 
     def person(self, crops: Tensor) -> Tensor:
         """[b, 3, 128, 128] in [-1, 1] → [b, 128]: the mean of a face and its mirror image; differentiable."""
@@ -90,20 +113,11 @@ class EmbeddedIdentity:
         return self.person(canonical_crop(image, face).to(self.device))[0].cpu()
 
 
-class EmbeddedRecogniser:
+class EmbeddedRecogniser(EmbeddedIdentity):
     """The embedded recogniser alone, one of a compound's (`mien.encoders.compound`)."""
 
     name = "recogniser"
     width = EMBEDDING
 
-    def __init__(self, recogniser: Recogniser | None = None, device: str | torch.device = "cpu") -> None:
-        """recogniser: None is the shipped one."""
-        self.identity = EmbeddedIdentity(recogniser, device)
-
-    def __call__(self, image: Image.Image, face: Face) -> Tensor:
-        """[128] float32 of one face of a PIL picture, standardised."""
-        return self.identity.recognise(image, face)
-
     def embed(self, crops: Tensor) -> Tensor:
-        """[b, 3, 128, 128] in [-1, 1] → [b, 128]; differentiable."""
-        return self.identity.person(crops)
+        return self.person(crops)

@@ -11,16 +11,14 @@ from __future__ import annotations
 from functools import cache
 
 import torch
-from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mien import weights
 from mien.encoders.expression import WIDTH as NUMBERS
 from mien.encoders.expression import EmbeddedExpression
-from mien.encoders.identity import canonical_crop
+from mien.encoders.identity import CropEncoder
 from mien.models.folder import load_part
-from mien.types import Face
 
 PATCH, COMPONENTS = 16, 16
 # name → (left, top, right, bottom) px of the canonical crop, and the factor it is looked at with
@@ -43,7 +41,7 @@ def _shipped(device: torch.device) -> nn.Module:
     return patches
 
 
-class PixelExpression:
+class PixelExpression(CropEncoder):
     """The expression input of adapters that look at the reference's pixels. width: of the embedding, the parts' one
     after the other and then the numbers."""
 
@@ -51,17 +49,11 @@ class PixelExpression:
     width = sum(WIDTHS.values()) + NUMBERS
 
     def __init__(self, device: str | torch.device = "cpu") -> None:
-        self.device = torch.device(device)
+        super().__init__(device)
         self.patches = _shipped(self.device)
         self.numbers = EmbeddedExpression(device=self.device)
 
-    @torch.no_grad()
-    def __call__(self, image: Image.Image, face: Face) -> Tensor:
-        """[2041] float32 of one face of a PIL picture."""
-        return self.embed(canonical_crop(image, face).to(self.device))[0].cpu()
-
     def embed(self, crops: Tensor) -> Tensor:
-        """[b, 3, 128, 128] in [-1, 1] → [b, 2041]; differentiable."""
         seen = []
         for (x0, y0, x1, y1), zoom in PARTS.values():
             part = crops[:, :, y0:y1, x0:x1]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -209,16 +209,10 @@ def _open(image: Image.Image | str | Path) -> Image.Image:
 
 
 def _embedded(images: Iterable[Image.Image | str | Path], min_confidence: float) -> Iterator[list[Face]]:
-    from mien.face.finder import load_finder
+    from mien.face.detector import load_finder
 
-    reader, finder = load_reader(), load_finder()
-
-    def seek(images: Sequence[Image.Image]) -> Iterator[Way]:
-        return ways(images, finder.find)
-
-    def turn(images: Sequence[Image.Image]) -> Iterator[Way]:
-        return quarter_turns(images, finder.find)
-
+    reader, find = load_reader(), load_finder().find
+    seek, turn = partial(ways, find=find), partial(quarter_turns, find=find)
     queue = iter(images)
     while group := list(islice(queue, TOGETHER)):
         yield from find_faces([_open(image) for image in group], seek, reader, min_confidence, turn)

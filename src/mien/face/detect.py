@@ -62,7 +62,7 @@ Way = Callable[[Sequence[int]], list[list[Detection]]]
 def ways(images: Sequence[Image.Image], find: Finder) -> Iterator[Way]:
     """The ways of looking for faces in some pictures, the quickest and surest first. A caller that can tell a face from
     a mistake takes the next way for the pictures it wants more of; nothing is computed before. `find` finds faces of 20
-    to 64 px, as ``finder.NetworkFinder.find`` does."""
+    to 64 px, as ``detector.NetworkFinder.find`` does."""
     pictures = [image.convert("RGB") for image in images]
     left_out: set[int] = set()
 

@@ -7,15 +7,26 @@ al. 2019, "Objects as Points".
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from mien import weights
+from mien.face.detect import BORDER, MAX_FACE, MIN_FACE, Detection, make
+from mien.face.network import fold, load_network
+from mien.types import ByteImage
+
 STRIDE = 8
+TOGETHER = 500_000  # pixels that go through the network at once
 MIN_SIZE, MAX_SIZE = 20.0, 64.0  # sides in pixels of the canonical crops it is trained on
 
 
-def _convolution(inputs: int, outputs: int, stride: int = 1, dilation: int = 1) -> nn.Sequential:
+def convolution(inputs: int, outputs: int, stride: int = 1, dilation: int = 1) -> nn.Sequential:
+    """3 x 3, normalised, rectified."""
     return nn.Sequential(
         nn.Conv2d(inputs, outputs, 3, stride, dilation, dilation, bias=False),
         nn.BatchNorm2d(outputs),
@@ -26,7 +37,7 @@ def _convolution(inputs: int, outputs: int, stride: int = 1, dilation: int = 1) 
 class _Residual(nn.Module):
     def __init__(self, width: int, dilation: int) -> None:
         super().__init__()
-        self.first = _convolution(width, width, dilation=dilation)
+        self.first = convolution(width, width, dilation=dilation)
         self.second = nn.Sequential(nn.Conv2d(width, width, 3, 1, 1, bias=False), nn.BatchNorm2d(width))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -41,10 +52,10 @@ class DetectorNet(nn.Module):
         super().__init__()
         self.config = {"width": width, "dilations": list(dilations)}
         self.stem = nn.Sequential(
-            _convolution(3, 16, stride=2), _convolution(16, 32, stride=2), _convolution(32, width, stride=2)
+            convolution(3, 16, stride=2), convolution(16, 32, stride=2), convolution(32, width, stride=2)
         )
         self.body = nn.Sequential(*[_Residual(width, dilation) for dilation in dilations])
-        self.head = nn.Sequential(_convolution(width, width), nn.Conv2d(width, 6, 1))
+        self.head = nn.Sequential(convolution(width, width), nn.Conv2d(width, 6, 1))
         final = self.head[1]
         assert isinstance(final, nn.Conv2d) and final.bias is not None
         nn.init.normal_(final.weight, std=0.01)
@@ -64,3 +75,52 @@ class DetectorNet(nn.Module):
         size = (MIN_SIZE * MAX_SIZE) ** 0.5 * torch.exp(out[:, 3].clamp(-3, 3))
         turn = torch.stack([1 + out[:, 4], out[:, 5]], dim=1)
         return {"score": out[:, 0], "centre": grid + STRIDE * out[:, 1:3], "size": size, "angle": turn}
+
+
+class NetworkFinder:
+    """The detector network, as a function of pixels."""
+
+    def __init__(self, network: nn.Module) -> None:
+        self.network = fold(network)
+
+    def find(self, pictures: Sequence[ByteImage], threshold: float) -> list[list[Detection]]:
+        """For each of some [H, W, 3] uint8 its faces of 20 to 64 px with a score above `threshold`; pictures of one
+        size go through the network together.
+        """
+        found: list[list[Detection]] = [[] for _ in pictures]
+        sizes: dict[tuple[int, ...], list[int]] = {}
+        for i, picture in enumerate(pictures):
+            sizes.setdefault(picture.shape, []).append(i)
+        for shape, members in sizes.items():
+            count = max(1, TOGETHER // ((shape[0] + 2 * BORDER) * (shape[1] + 2 * BORDER)))
+            for start in range(0, len(members), count):
+                part = members[start : start + count]
+                for i, group in zip(part, self._find([pictures[i] for i in part], threshold), strict=True):
+                    found[i] = group
+        return found
+
+    def _find(self, pictures: list[ByteImage], threshold: float) -> list[list[Detection]]:
+        height, width = pictures[0].shape[:2]
+        below, right = (-(side + 2 * BORDER) % STRIDE + BORDER for side in (height, width))
+        frame = ((0, 0), (BORDER, below), (BORDER, right), (0, 0))
+        framed = torch.from_numpy(np.pad(np.stack(pictures), frame, mode="edge"))
+        found: list[list[Detection]] = [[] for _ in pictures]
+        with torch.inference_mode():
+            out = self.network(framed.permute(0, 3, 1, 2).float().div_(127.5).sub_(1))
+            score = torch.sigmoid(out["score"])
+            peak = (score == functional.max_pool2d(score[:, None], 3, 1, 1)[:, 0]) & (score > threshold)
+            which, rows, columns = torch.nonzero(peak, as_tuple=True)
+            places = (out["centre"][which, :, rows, columns] - BORDER).tolist()
+            sides = out["size"][which, rows, columns].tolist()
+            angles = torch.rad2deg(torch.atan2(*out["angle"][which, :, rows, columns].flip(1).T)).tolist()
+            scores = score[which, rows, columns].tolist()
+        for i, (x, y), side, angle, sure in zip(which.tolist(), places, sides, angles, scores, strict=True):
+            if MIN_FACE * 0.8 <= side <= MAX_FACE * 1.4 and 0 <= x <= width and 0 <= y <= height:
+                found[i].append(make(x, y, side, angle, sure))
+        return found
+
+
+@lru_cache(maxsize=1)
+def load_finder() -> NetworkFinder:
+    """The shipped detector, checked and loaded once. Raises `InputError`: its weights are missing or damaged."""
+    return NetworkFinder(load_network(DetectorNet, weights.path("detector")))

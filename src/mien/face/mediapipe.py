@@ -24,8 +24,8 @@ from mien.types import Face, InputError
 
 ENTRY = "face_landmarker"  # of the registry of weights
 MODEL_NAME = "face_landmarker.task"
-MAX_FACES = 10
-MIN_CONFIDENCE = 0.5
+MAX_FACES = 10  # of a picture
+MIN_CONFIDENCE = 0.5  # of detection and of presence
 
 
 def find_model(path: str | Path | None = None) -> Path:
@@ -46,17 +46,11 @@ def find_model(path: str | Path | None = None) -> Path:
 
 class MediaPipeAnalyser:
     """A loaded Face Landmarker. One call runs at a time (it holds a lock): threads may share it. model: the ``.task``
-    file; None: `find_model`. max_faces: no more faces than this are returned. min_confidence: of detection and of
-    presence, in [0, 1]."""
+    file; None: `find_model`."""
 
     name = "mediapipe"
 
-    def __init__(
-        self,
-        model: str | Path | None = None,
-        max_faces: int = MAX_FACES,
-        min_confidence: float = MIN_CONFIDENCE,
-    ) -> None:
+    def __init__(self, model: str | Path | None = None) -> None:
         path = find_model(model)
         self._mediapipe = _import_mediapipe()
         tasks = self._mediapipe.tasks
@@ -64,17 +58,17 @@ class MediaPipeAnalyser:
             base_options=tasks.BaseOptions(model_asset_path=str(path)),
             output_face_blendshapes=True,
             output_facial_transformation_matrixes=True,
-            num_faces=max_faces,
-            min_face_detection_confidence=min_confidence,
-            min_face_presence_confidence=min_confidence,
+            num_faces=MAX_FACES,
+            min_face_detection_confidence=MIN_CONFIDENCE,
+            min_face_presence_confidence=MIN_CONFIDENCE,
         )
         try:
             self._landmarker = tasks.vision.FaceLandmarker.create_from_options(options)
         except (OSError, RuntimeError, ValueError) as error:
             raise InputError(f"{path} cannot be used by MediaPipe ({error}): fetch it again.") from error
         self._lock = threading.Lock()
-        self._min_confidence = min_confidence
-        atexit.register(_leave_to_the_system, self._landmarker)
+        # Its destructor needs a thread, and Python starts none while shutting down: it would print a traceback.
+        atexit.register(setattr, self._landmarker, "_handle", None)
 
     def __call__(self, image: Image.Image) -> list[Face]:
         """Every face in a PIL picture, largest box first. MediaPipe does not tell how sure it is, so ``confidence`` is
@@ -100,28 +94,22 @@ class MediaPipeAnalyser:
                     landmarks=landmarks,
                     blendshapes=np.clip([scores[name] for name in NAMES], 0.0, 1.0),
                     pose=pose.angles(np.asarray(matrix)[:3, :3]),
-                    confidence=self._min_confidence,
+                    confidence=MIN_CONFIDENCE,
                 )
             )
         return sorted(faces, key=lambda face: float(np.prod(face.box[2:] - face.box[:2])), reverse=True)
 
 
 @lru_cache(maxsize=4)
-def _load(model: Path, max_faces: int, min_confidence: float) -> MediaPipeAnalyser:
-    return MediaPipeAnalyser(model, max_faces, min_confidence)
+def load(model: str | Path | None = None) -> MediaPipeAnalyser:
+    """`MediaPipeAnalyser`, kept for the next caller with the same argument."""
+    return MediaPipeAnalyser(model)
 
 
-def load(
-    model: str | Path | None = None, max_faces: int = MAX_FACES, min_confidence: float = MIN_CONFIDENCE
-) -> MediaPipeAnalyser:
-    """`MediaPipeAnalyser`, kept for the next caller with the same arguments."""
-    return _load(find_model(model), max_faces, min_confidence)
-
-
-def analyze(image: Image.Image, model: str | Path | None = None) -> list[Face]:
+def analyze(image: Image.Image) -> list[Face]:
     """Every face in a PIL picture by MediaPipe's Face Landmarker, largest first; an empty list for none. Raises
     `InputError`: MediaPipe, a system library it needs, or its model file is missing."""
-    return load(model)(image)
+    return load()(image)
 
 
 def _import_mediapipe() -> Any:
@@ -133,8 +121,3 @@ def _import_mediapipe() -> Any:
     except OSError as error:
         raise InputError(f"MediaPipe lacks a library ({error}): install libEGL, libGLESv2, libGL.") from error
     return mediapipe
-
-
-def _leave_to_the_system(landmarker: Any) -> None:
-    # Its destructor needs a thread, and Python starts none while shutting down: it would print a traceback.
-    landmarker._handle = None

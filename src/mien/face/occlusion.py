@@ -9,23 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from mien import weights
-from mien.face.network import fold, read_network
+from mien.face.detector import convolution
+from mien.face.network import fold, load_network
 from mien.types import FloatArray
 
 CHANNELS = 7  # colours against the skin's, and where lids, brows, lips and the face's oval are
-
-
-def _convolution(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)
-    )
 
 
 class OcclusionNet(nn.Module):
@@ -38,9 +32,9 @@ class OcclusionNet(nn.Module):
         super().__init__()
         self.config = {"widths": list(widths)}
         steps = list(zip(widths, widths[1:], strict=False))
-        self.first = _convolution(4 * CHANNELS, widths[0])
-        self.down = nn.ModuleList(nn.Sequential(_convolution(a, b, 2), _convolution(b, b)) for a, b in steps)
-        self.up = nn.ModuleList(_convolution(b + a, a) for a, b in steps)
+        self.first = convolution(4 * CHANNELS, widths[0])
+        self.down = nn.ModuleList(nn.Sequential(convolution(a, b, 2), convolution(b, b)) for a, b in steps)
+        self.up = nn.ModuleList(convolution(b + a, a) for a, b in steps)
         self.last = nn.Conv2d(widths[0], 8, 1)
 
     def forward(self, pixels: Tensor) -> Tensor:
@@ -55,14 +49,6 @@ class OcclusionNet(nn.Module):
         return functional.pixel_shuffle(self.last(x), 2)
 
 
-def load_occlusion(path: Path) -> OcclusionNet:
-    """The trained network, in evaluation mode and frozen."""
-    config, tensors = read_network(path)
-    network = OcclusionNet(**config)
-    network.load_state_dict(tensors)
-    return network.requires_grad_(False).eval()
-
-
 @lru_cache(maxsize=1)
 def load_reader() -> Callable[[FloatArray], FloatArray]:
     """The shipped network, checked and loaded once: channels [7, 176, 160] → probabilities [2, 176, 160].
@@ -70,7 +56,7 @@ def load_reader() -> Callable[[FloatArray], FloatArray]:
     Raises:
         InputError: its weights are missing or damaged.
     """
-    network = fold(load_occlusion(weights.path("occlusion")))
+    network = fold(load_network(OcclusionNet, weights.path("occlusion")))
 
     def read(channels: FloatArray) -> FloatArray:
         with torch.inference_mode():

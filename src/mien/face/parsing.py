@@ -22,9 +22,9 @@ FACE_PARTS = ("skin", "nose", "eye_g", "l_eye", "r_eye", "l_brow", "r_brow", "mo
 
 class FaceParser:
     """A loaded parsing network. source: a folder in `transformers` layout, or an id of the hub (fetched by
-    `transformers`, cached). device: of torch."""
+    `transformers`, cached)."""
 
-    def __init__(self, source: str | Path = DEFAULT, device: str = "cpu") -> None:
+    def __init__(self, source: str | Path = DEFAULT) -> None:
         from transformers import SegformerForSemanticSegmentation
 
         try:
@@ -36,10 +36,9 @@ class FaceParser:
                 f"The face parsing model {source} cannot be loaded ({reason}): give a folder or hub id "
                 f"in the layout of {DEFAULT}."
             ) from error
-        self.network = network.eval().requires_grad_(False).to(device)
+        self.network = network.eval().requires_grad_(False)
         self.size, self.mean, self.std = config
         self.labels = {str(name): int(index) for index, name in network.config.id2label.items()}
-        self.device = device
 
     def probabilities(self, image: Image.Image) -> FloatArray:
         """[labels, H, W] float32 in [0, 1], summing to 1 over labels, at the picture's size."""
@@ -48,7 +47,7 @@ class FaceParser:
         height, width = self.size
         resized = image.convert("RGB").resize((width, height), Image.Resampling.BILINEAR)
         values = (np.asarray(resized, np.float32) / 255 - self.mean) / self.std
-        pixels = torch.from_numpy(values).permute(2, 0, 1)[None].to(self.device)
+        pixels = torch.from_numpy(values).permute(2, 0, 1)[None]
         with torch.inference_mode():
             logits = self.network(pixel_values=pixels).logits  # [1, labels, h/4, w/4]
             full = torch.nn.functional.interpolate(
@@ -71,9 +70,9 @@ class FaceParser:
 
 
 @lru_cache(maxsize=1)
-def load_parser(source: str = DEFAULT, device: str = "cpu") -> FaceParser:
-    """`FaceParser`, kept for the next caller with the same arguments."""
-    return FaceParser(source, device)
+def load_parser(source: str = DEFAULT) -> FaceParser:
+    """`FaceParser`, kept for the next caller with the same argument."""
+    return FaceParser(source)
 
 
 def _preprocessing(source: str | Path) -> tuple[tuple[int, int], FloatArray, FloatArray]:

@@ -17,7 +17,7 @@ from PIL import Image
 from mien.face import align, pose
 from mien.face.analyze import MIN_CONFIDENCE, find_faces, load_reader, read_faces
 from mien.face.detect import Detection, ways
-from mien.face.finder import load_finder
+from mien.face.detector import load_finder
 from mien.types import ByteImage, Face, FloatArray
 
 PATIENCE = 45  # frames in which a lost face is waited for near to where it was

@@ -24,8 +24,7 @@ WIDTH, HEIGHT = 1000, 100  # of a ridge's own grid, which is stretched to the pa
 
 def render(template: str, **values: Any) -> str:
     """A page: `title`, `heading` and what else the template asks for; all text is escaped."""
-    shared: dict[str, Any] = {"style": "", "body": ""}
-    return _environment().get_template(template).render(**{**shared, **values}) + "\n"
+    return _environment().get_template(template).render(**values) + "\n"
 
 
 def inside(picture: Image.Image) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -171,9 +172,8 @@ def _recogniser(name: str) -> tuple[Recognise, Callable[[Tensor], Tensor], str]:
     """Picture and face → embedding; embedding → the same centred; and the name for reports."""
     from mien.encoders.standardise import restore, standardise
 
-    def centre(vector: Tensor) -> Tensor:
-        return standardise(vector, "identity")  # statistics of dlib's numbers, which the embedded one learned
-
+    # statistics of dlib's numbers, which the embedded one learned
+    centre = partial(standardise, kind="identity")
     if name == "dlib":
         from mien.encoders import dlib_recogniser
 

@@ -106,7 +106,9 @@ def make(
         assert path is not None
         if path not in pictures:
             pictures[path] = len(sources)
-            sources.append(inside(_reduced(read_image(path), size)))
+            image = read_image(path)
+            image.thumbnail((size, size), Image.Resampling.LANCZOS)
+            sources.append(inside(image))
         return pictures[path]
 
     for number, (row, method) in enumerate(drawn):
@@ -126,11 +128,6 @@ def make(
         render("study.html.jinja", title="Study", heading="", format=ANSWERS, version=VERSION, data=script),
     )
     return made, key
-
-
-def _reduced(image: Image.Image, size: int) -> Image.Image:
-    image.thumbnail((size, size), Image.Resampling.LANCZOS)
-    return image
 
 
 def read_key(path: Path) -> Study:

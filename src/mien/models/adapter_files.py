@@ -27,7 +27,7 @@ def read_adapter(path: str | Path, part: str = "ip_adapter") -> tuple[State, Sta
     if not path.is_file():
         raise InputError(f"{path}: there is no such adapter file")
     if path.suffix == ".safetensors":
-        image_proj, weights = _split(path, _read_safetensors(path)[0], part)
+        image_proj, weights = _split(path, read_safetensors(path)[0], part)
     elif path.suffix in (".bin", ".pt", ".pth"):
         image_proj, weights = _read_pickle(path)
     else:
@@ -62,10 +62,11 @@ def read_controller(path: str | Path) -> str:
     path = Path(path)
     if path.suffix != ".safetensors" or not path.is_file():
         return "parallel"
-    return _read_safetensors(path)[1].get("controller", "parallel")
+    return read_safetensors(path)[1].get("controller", "parallel")
 
 
-def _read_safetensors(path: Path) -> tuple[State, dict[str, str]]:
+def read_safetensors(path: Path) -> tuple[State, dict[str, str]]:
+    """Tensors and metadata of a file. Raises `InputError`: it is not whole."""
     from safetensors import SafetensorError, safe_open
 
     try:

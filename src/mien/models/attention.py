@@ -43,11 +43,7 @@ Scale = BlockScale | Callable[[Tensor], BlockScale]
 def times(scale: Scale, factor: float) -> Scale:
     """The scale, everywhere and at all times so much larger."""
     if callable(scale):
-        return lambda t: _times(scale(t), factor)
-    return _times(scale, factor)
-
-
-def _times(scale: BlockScale, factor: float) -> BlockScale:
+        return lambda t: times(scale(t), factor)  # type: ignore[return-value]
     if isinstance(scale, Mapping):
         return {block: value * factor for block, value in scale.items()}
     return scale * factor

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from mien.models.adapter_files import State, read_adapter
+from mien.models.adapter_files import read_adapter
 from mien.models.attention import LINEAR, KeyValue, LowRank
 from mien.models.compound import CompoundProjection, compound_projection_from_state
-from mien.models.projection import Projection, embed_tokens, projection_from_state
+from mien.models.projection import Projection, load_exactly, projection_from_state
 from mien.types import InputError
 
 if TYPE_CHECKING:
@@ -19,7 +19,34 @@ if TYPE_CHECKING:
     from diffusers.models.attention_processor import Attention
 
 
-class AdapterBranch(nn.Module):
+class Branch(nn.Module):
+    """The projection of one condition; what its tokens enter by is added by others."""
+
+    def __init__(self, projection: Projection | CompoundProjection) -> None:
+        super().__init__()
+        self.image_proj = projection
+
+    @property
+    def width(self) -> int:
+        """Length of the embedding it takes."""
+        return self.image_proj.width
+
+    def tokens(self, embeds: Tensor) -> Tensor:
+        """[b, w] -> [b, n, d]; several pictures a sample, [b, k, w] -> [b, k n, d], as IP-Adapter does."""
+        if embeds.ndim not in (2, 3) or embeds.shape[-1] != self.width:
+            raise InputError(
+                f"an embedding of shape {tuple(embeds.shape)} does not fit an adapter for width {self.width}: use the "
+                "encoder that the adapter was trained with"
+            )
+        tokens = self.image_proj(embeds.reshape(-1, self.width))  # [b k, n, d]
+        return tokens.reshape(embeds.shape[0], -1, tokens.shape[-1])
+
+    def at(self, k: int) -> nn.Module | None:
+        """What there is for layer number k of ``unet.attn_processors``."""
+        return None
+
+
+class AdapterBranch(Branch):
     """Projection and per-layer weights of one condition. Its ``state_dict`` is IP-Adapter's file.
 
     Args:
@@ -36,8 +63,7 @@ class AdapterBranch(nn.Module):
         additions: dict[int, nn.Module] | None = None,
         first: int = 1,
     ) -> None:
-        super().__init__()
-        self.image_proj = projection
+        super().__init__(projection)
         self.layers = layers
         self.first = first
         modules: dict[int, nn.Module] = {2 * i + first: layer for i, layer in enumerate(layers)}
@@ -46,18 +72,8 @@ class AdapterBranch(nn.Module):
                 modules.setdefault(k, nn.Module()).add_module(name, low_rank)
         self.ip_adapter = nn.ModuleDict({str(k): modules[k] for k in sorted(modules)})
 
-    @property
-    def width(self) -> int:
-        """Length of the embedding it takes."""
-        return self.image_proj.width
-
     def at(self, k: int) -> nn.Module | None:
-        """What there is for layer number k of ``unet.attn_processors``."""
         return dict(self.ip_adapter.items()).get(str(k))
-
-    def tokens(self, embeds: Tensor) -> Tensor:
-        """[b, w] -> [b, n, d]; several pictures a sample, [b, k, w] -> [b, k n, d], as IP-Adapter does."""
-        return embed_tokens(self.image_proj, embeds)
 
 
 def attention_layers(unet: UNet2DConditionModel, first: int = 1) -> dict[str, Attention]:
@@ -131,29 +147,17 @@ def read_branch(path: str | Path) -> AdapterBranch:
     for name, value in ip_adapter.items():
         if value.ndim != 2 or not name.split(".")[0].isdigit():
             raise InputError(f"{path}: ip_adapter.{name} has the wrong shape {tuple(value.shape)}")
-    layers = [_key_value(ip_adapter, 2 * i + first, projection.dim, path) for i in range(count)]
-    additions = {int(k): _additions(ip_adapter, int(k), path) for k in numbers}
-    return AdapterBranch(projection, layers, additions, first)
-
-
-def _key_value(state: State, k: int, dim: int, path: str | Path) -> KeyValue:
-    key, value = (state[f"{k}.to_{x}_ip.weight"].float() for x in "kv")
-    if key.shape != value.shape or key.shape[1] != dim:
-        raise InputError(f"{path}: ip_adapter.{k} has the wrong shape {tuple(key.shape)}")
+    additions: dict[int, nn.Module] = {}
     with torch.device("meta"):
-        layer = KeyValue(key.shape[1], key.shape[0])
-    layer.load_state_dict({"to_k_ip.weight": key, "to_v_ip.weight": value}, assign=True)
-    return layer
-
-
-def _additions(state: State, k: int, path: str | Path) -> nn.Module:
-    module = nn.Module()
-    for name in LINEAR:
-        down, up = (state[f"{k}.{name}_lora.{x}.weight"].float() for x in ("down", "up"))
-        if up.shape[1] != down.shape[0]:
-            raise InputError(f"{path}: ip_adapter.{k}.{name}_lora has the wrong shape {tuple(up.shape)}")
-        with torch.device("meta"):
-            low_rank = LowRank(down.shape[1], up.shape[0], down.shape[0])
-        low_rank.load_state_dict({"down.weight": down, "up.weight": up}, assign=True)
-        module.add_module(f"{name}_lora", low_rank)
-    return module
+        layers = [
+            KeyValue(projection.dim, len(ip_adapter[f"{2 * i + first}.to_k_ip.weight"])) for i in range(count)
+        ]
+        for k in numbers:
+            addition = additions[int(k)] = nn.Module()
+            for name in LINEAR:
+                down, up = (ip_adapter[f"{k}.{name}_lora.{x}.weight"] for x in ("down", "up"))
+                addition.add_module(f"{name}_lora", LowRank(down.shape[1], len(up), len(down)))
+    branch = AdapterBranch(projection, layers, additions, first)
+    weights = {name: value.float() for name, value in ip_adapter.items()}
+    load_exactly(branch.ip_adapter, weights, f"{path}: ip_adapter", assign=True)
+    return branch

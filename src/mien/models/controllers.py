@@ -21,16 +21,11 @@ from torch import Tensor, nn
 
 from mien.models.adapter_files import read_adapter, read_controller
 from mien.models.attention import Scale, is_zero, layer_scale, resolve_scale
-from mien.models.branch import AdapterBranch, attention_layers, load_branch
+from mien.models.branch import AdapterBranch, Branch, attention_layers, load_branch
 from mien.models.compound import CompoundProjection
 from mien.models.e_adapter import EAdapter, create_layers
 from mien.models.latents import unet_input
-from mien.models.projection import (
-    Projection,
-    embed_tokens,
-    load_exactly,
-    projection_from_state,
-)
+from mien.models.projection import Projection, load_exactly, projection_from_state
 from mien.types import Conditions, InputError, NoisePredictor
 
 if TYPE_CHECKING:
@@ -81,12 +76,11 @@ def check_name(name: str) -> None:
         raise InputError(f"controller {name!r} is unknown: choose {', '.join(CONTROLLERS)}")
 
 
-class ControlNetBranch(nn.Module):
+class ControlNetBranch(Branch):
     """The expression's projection and a ControlNet. Make it by :meth:`create`."""
 
     def __init__(self, projection: Projection | CompoundProjection, controlnet: ControlNetModel) -> None:
-        super().__init__()
-        self.image_proj = projection
+        super().__init__(projection)
         self.controlnet = controlnet
         # an embedding has no place in the picture: the control picture's network is left out, see `residuals`
         controlnet.controlnet_cond_embedding = nn.Identity()
@@ -106,18 +100,6 @@ class ControlNetBranch(nn.Module):
             )
         controlnet = ControlNetModel.from_unet(unet).requires_grad_(True)
         return cls(projection, controlnet)
-
-    @property
-    def width(self) -> int:
-        """Length of the embedding it takes."""
-        return self.image_proj.width
-
-    def tokens(self, embeds: Tensor) -> Tensor:
-        """[b, w] or [b, k, w] -> [b, n, d]."""
-        return embed_tokens(self.image_proj, embeds)
-
-    def at(self, k: int) -> None:
-        """Nothing for any layer of the UNet, see ``AdapterBranch.at``."""
 
     def blocks(self) -> list[str]:
         """Which of the UNet's blocks each residual goes to."""
@@ -148,8 +130,7 @@ class ControlNetAdapter(EAdapter):
     ``expression.safetensors`` with ``image_proj.*`` and ``controlnet.*``."""
 
     def __init__(self, identity: AdapterBranch | None, expression: ControlNetBranch) -> None:
-        super().__init__(identity, None)
-        self.expression = expression
+        super().__init__(identity, expression)
 
     @property
     def controller(self) -> str:

@@ -16,18 +16,14 @@ from torch import Tensor, nn
 
 from mien.models.adapter_files import read_controller, write_adapter
 from mien.models.attention import DecoupledAttention, Injected, Injection, KeyValue, Scale, resolve_scale
-from mien.models.branch import AdapterBranch, attention_layers, check_fit, load_branch
+from mien.models.branch import AdapterBranch, Branch, attention_layers, check_fit, load_branch
 from mien.models.latents import unet_input
-from mien.models.projection import ProjectionKind, create_projection
+from mien.models.projection import PROJECTIONS, ProjectionKind
 from mien.types import Conditions, InputError, NoisePredictor
 from mien.weights.adapters import FILES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from diffusers import UNet2DConditionModel
-
-    from mien.models.controllers import ControlNetBranch
 
 Stage = Literal["base", "refined", "ica", "all"]
 BRANCHES = ("identity", "expression")
@@ -40,12 +36,12 @@ class EAdapter(nn.Module):
     def __init__(
         self,
         identity: AdapterBranch | None,
-        expression: AdapterBranch | None,
+        expression: Branch | None,
         controller: Injection = "parallel",
     ) -> None:
         super().__init__()
         self.identity = identity
-        self.expression: AdapterBranch | ControlNetBranch | None = expression
+        self.expression = expression
         self.injection: Injection = controller
         self._unet: list[UNet2DConditionModel] = []  # in a list: the UNet must not become a submodule
         self._base_processors: dict[str, Any] = {}
@@ -66,26 +62,19 @@ class EAdapter(nn.Module):
         expression_tokens: int = 4,
         identity_projection: ProjectionKind = "mlp",
         expression_projection: ProjectionKind = "linear",
-        controller: Injection = "parallel",
     ) -> EAdapter:
         """A new adapter for this UNet; a width of None leaves the branch out. Projections start at random (torch's
-        global generator), keys and values as copies of the text's in the same layer, as IP-Adapter's training does;
-        those of self-attention layers at random."""
-        first = 0 if controller == "self_attention" else 1
+        global generator), keys and values as copies of the text's in the same layer, as IP-Adapter's training does."""
         dim = next(iter(attention_layers(unet).values())).to_k.in_features
 
-        def branch(
-            width: int | None, kind: ProjectionKind, tokens: int, first: int = 1
-        ) -> AdapterBranch | None:
+        def branch(width: int | None, kind: ProjectionKind, tokens: int) -> AdapterBranch | None:
             if width is None:
                 return None
-            projection = create_projection(kind, width, dim, tokens)
-            return AdapterBranch(projection, create_layers(unet, first), first=first)
+            return AdapterBranch(PROJECTIONS[kind](width, dim, tokens), create_layers(unet, 1))
 
         return cls(
             branch(identity_width, identity_projection, identity_tokens),
-            branch(expression_width, expression_projection, expression_tokens, first),
-            controller,
+            branch(expression_width, expression_projection, expression_tokens),
         )
 
     @classmethod
@@ -118,18 +107,18 @@ class EAdapter(nn.Module):
         first = 0 if controller == "self_attention" else 1
         return cls(branch(identity, 1), branch(expression, first), controller)  # type: ignore[arg-type]
 
-    def save(self, folder: str | Path, metadata: Mapping[str, str] | None = None) -> list[Path]:
+    def save(self, folder: str | Path) -> list[Path]:
         """Write ``identity.safetensors`` and ``expression.safetensors`` (those there are) into the folder. The
         expression's metadata names the controller; stock diffusers runs what is parallel."""
         written = []
         for name, branch in self.branches():
             path = Path(folder) / FILES[name]
-            extra = {"controller": self.controller} if name == "expression" else {}
-            write_adapter(path, branch.state_dict(), {**extra, **(metadata or {})})
+            metadata = {"controller": self.controller} if name == "expression" else {}
+            write_adapter(path, branch.state_dict(), metadata)
             written.append(path)
         return written
 
-    def branches(self) -> Iterator[tuple[str, AdapterBranch | ControlNetBranch]]:
+    def branches(self) -> Iterator[tuple[str, Branch]]:
         """("identity", …), ("expression", …), those there are."""
         for name in BRANCHES:
             branch = getattr(self, name)
@@ -201,20 +190,20 @@ class EAdapter(nn.Module):
         """Embeddings to tokens. identity_embeds, expression_embeds: [b, w], or [b, k, w] for k pictures a sample; None:
         absent. text: [b, n_t, d], passed on. drop_identity, drop_expression: [b] bool, True where the embedding is
         replaced by zeros, as guidance's unconditional side (IP-Adapter)."""
-        tokens: list[Tensor | None] = []
-        for name, branch, embeds, drop in (
-            ("identity", self.identity, identity_embeds, drop_identity),
-            ("expression", self.expression, expression_embeds, drop_expression),
+        tokens = {}
+        for name, embeds, drop in (
+            ("identity", identity_embeds, drop_identity),
+            ("expression", expression_embeds, drop_expression),
         ):
             if embeds is None:
-                tokens.append(None)
                 continue
+            branch: Branch | None = getattr(self, name)
             if branch is None:
                 raise InputError(f"the adapter has no {name} branch: leave the {name} embedding out")
             if drop is not None:
                 embeds = embeds.masked_fill(drop.view(-1, *[1] * (embeds.ndim - 1)), 0.0)
-            tokens.append(branch.tokens(embeds))
-        return Conditions(text=text, identity=tokens[0], expression=tokens[1])
+            tokens[name] = branch.tokens(embeds)
+        return Conditions(text=text, **tokens)
 
     def predict_noise(
         self,

@@ -12,8 +12,10 @@ import torch
 
 from mien.files import read_json
 from mien.types import InputError
+from mien.weights.adapters import header
 from mien.weights.bases import NETWORKS, variant
 
+INPUT = "model.diffusion_model.input_blocks.0.0.weight"  # of a checkpoint in one file
 COMPONENTS = {
     "UNet2DConditionModel": "diffusers",
     "AutoencoderKL": "diffusers",
@@ -67,14 +69,25 @@ def choose_precision(dtype: str, device: torch.device) -> torch.dtype:
     return known[dtype]
 
 
-def load_part(folder: Path, part: str, precision: torch.dtype, device: torch.device) -> Any:
-    """One network of the folder, by the class its own config names."""
+def component(kind: str) -> Any:
+    """The class of that name, of `COMPONENTS`."""
+    return getattr(importlib.import_module(COMPONENTS[kind]), kind)
+
+
+def class_of(folder: Path, part: str) -> tuple[Any, dict[str, Any]]:
+    """The class that a network's own config names, and the config. Raises `InputError`: it is not readable, or of a
+    kind that is not supported."""
     config = read_json(folder / part / "config.json")
     kind = config.get("_class_name") or next(iter(config.get("architectures") or []), None)
     if kind not in COMPONENTS:
         raise InputError(f"{folder / part}: is of the kind {kind}, but SD1.5 and SDXL families are supported")
-    make = getattr(importlib.import_module(COMPONENTS[kind]), kind)
-    dtype_argument = "dtype" if COMPONENTS[kind] == "transformers" else "torch_dtype"
+    return component(kind), config
+
+
+def load_part(folder: Path, part: str, precision: torch.dtype, device: torch.device) -> Any:
+    """One network of the folder, by the class its own config names."""
+    make, _ = class_of(folder, part)
+    dtype_argument = "dtype" if make.__module__.startswith("transformers") else "torch_dtype"
     try:
         with quiet():
             model, told = make.from_pretrained(
@@ -95,6 +108,49 @@ def load_part(folder: Path, part: str, precision: torch.dtype, device: torch.dev
         if not value.isfinite().all():
             raise InputError(f"{folder / part}: {name} holds NaN or infinite weights: use another copy")
     return model.requires_grad_(False).eval().to(device)
+
+
+def load_single_file(
+    path: Path,
+    configs: Path,
+    sdxl: bool,
+    precision: torch.dtype,
+    vae_precision: torch.dtype,
+    device: torch.device,
+) -> dict[str, Any]:
+    """Networks, tokenizers and scheduler of a checkpoint in one file (CompVis' layout, as ComfyUI and Civitai have it),
+    by diffusers' own conversion and names, frozen and in evaluation mode. Raises `InputError`: the file is damaged,
+    incomplete, or not of this family.
+
+    Args:
+        path: ``.safetensors``. configs: a diffusers folder of the family whose weights need not be there.
+        precision, vae_precision: of UNet and text encoders, and of the autoencoder.
+    """
+    import diffusers
+
+    channels = header(path).get(INPUT, [0, 0])[1]
+    kind = f"StableDiffusion{'XL' if sdxl else ''}{'Inpaint' if channels == 9 else ''}Pipeline"
+    shared = {"config": str(configs), "local_files_only": True, "torch_dtype": precision}
+    unsafe = {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False}
+    try:
+        with quiet():
+            unet = diffusers.UNet2DConditionModel.from_single_file(
+                str(path), subfolder="unet", in_channels=channels, **shared
+            )
+            pipe = getattr(diffusers, kind).from_single_file(
+                str(path), unet=unet, **shared, **({} if sdxl else unsafe)
+            )
+    except Exception as error:  # a damaged file makes the loaders raise many kinds
+        raise InputError(
+            f"{path}: could not be loaded: it is damaged, incomplete or of another family: use another copy"
+        ) from error
+    parts = {name: part for name, part in pipe.components.items() if part is not None}
+    for name, part in parts.items():
+        if isinstance(part, torch.nn.Module):
+            if any(not value.isfinite().all() for value in part.parameters()):
+                raise InputError(f"{path}: its {name} holds NaN or infinite weights: use another copy")
+            part.requires_grad_(False).eval().to(device, vae_precision if name == "vae" else precision)
+    return parts
 
 
 @contextmanager

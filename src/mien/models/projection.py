@@ -6,7 +6,7 @@ Glossary: C embedding width, n tokens, D the UNet's cross-attention width.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, Protocol
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -71,32 +71,11 @@ class UnitsProjection(nn.Module):
 Projection = LinearProjection | MLPProjection | UnitsProjection
 
 
-class TokenMaker(Protocol):
-    """Makes tokens [b, n, d] of embeddings [b, width]: a `Projection`, or several side by side (`models.compound`)."""
-
-    width: int
-
-    def __call__(self, embeds: Tensor, /) -> Any: ...
-
-
-def embed_tokens(projection: TokenMaker, embeds: Tensor) -> Tensor:
-    """[b, w] -> [b, n, d]; several pictures a sample, [b, k, w] -> [b, k n, d], as IP-Adapter does."""
-    if embeds.ndim not in (2, 3) or embeds.shape[-1] != projection.width:
-        raise InputError(
-            f"an embedding of shape {tuple(embeds.shape)} does not fit an adapter for width "
-            f"{projection.width}: use the encoder that the adapter was trained with"
-        )
-    tokens = projection(embeds.reshape(-1, projection.width))  # [b k, n, d]
-    return tokens.reshape(embeds.shape[0], -1, tokens.shape[-1])
-
-
-def create_projection(kind: ProjectionKind, width: int, dim: int, tokens: int = 4) -> Projection:
-    """A projection with random weights. ``kind``: "linear" (image-prompt layout) or "mlp" (FaceID layout)."""
-    if kind == "linear":
-        return LinearProjection(width, dim, tokens)
-    if kind == "mlp":
-        return MLPProjection(width, dim, tokens)
-    raise InputError(f'projection {kind!r} is unknown: choose "linear" or "mlp"')
+PROJECTIONS: dict[ProjectionKind, type[LinearProjection] | type[MLPProjection]] = {
+    "linear": LinearProjection,
+    "mlp": MLPProjection,
+}
+"""The image-prompt layout and FaceID's."""
 
 
 def projection_from_state(state: Mapping[str, Tensor], source: str) -> Projection:
@@ -127,14 +106,15 @@ def projection_from_state(state: Mapping[str, Tensor], source: str) -> Projectio
     return projection
 
 
-def load_exactly(module: nn.Module, state: Mapping[str, Tensor], source: str) -> None:
-    """Load weights of just the module's names and shapes; `InputError` otherwise. source: the file and part."""
+def load_exactly(module: nn.Module, state: Mapping[str, Tensor], source: str, assign: bool = False) -> None:
+    """Load weights of just the module's names and shapes; `InputError` otherwise. source: the file and part.
+    assign: take the tensors themselves, as modules on the meta device need."""
     expected = {name: tuple(value.shape) for name, value in module.state_dict().items()}
     found = {name: tuple(value.shape) for name, value in state.items()}
     if expected != found:
         wrong = sorted(set(expected.items()) ^ set(found.items()))[0]
         raise InputError(f"{source}.{wrong[0]} is missing, unexpected or of the wrong shape {wrong[1]}")
-    module.load_state_dict(dict(state))
+    module.load_state_dict(dict(state), assign=assign)
 
 
 def units_projection(state: Mapping[str, Tensor], source: str) -> UnitsProjection:

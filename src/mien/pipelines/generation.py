@@ -4,15 +4,16 @@ from noise to pixels."""
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from PIL import Image
 from torch import Tensor
 
-from mien.backbones import Backbone
+from mien.backbones import Backbone, load_backbone
 from mien.pipelines import arguments, schedulers
 from mien.pipelines.conditions import Texts, conditions_of, given_texts
 from mien.pipelines.diffusers_names import DiffusersNames
@@ -22,9 +23,27 @@ from mien.types import Face, FaceEncoder, InputError
 from mien.weights.adapters import AdapterSpec
 
 if TYPE_CHECKING:
+    from typing_extensions import Self
+
     from mien.models.attention import Scale
     from mien.models.e_adapter import EAdapter
-    from mien.pipelines.batches import Callback
+
+
+Callback = Callable[[int, int, Tensor], None]
+"""``callback(step, total, latents)``: after step 1 … total of the whole call; latents [b, c, h, w] of the batch in
+work, which ``pipe.backbone.decode`` turns into pixels for a preview."""
+
+
+def in_batches(n: int, size: int, callback: Callback | None) -> Iterator[tuple[slice, Callback]]:
+    """Slices of n images, each with a callback for its batch that counts the steps of the whole call."""
+    count = -(-n // size)
+    for k in range(count):
+
+        def report(step: int, total: int, latents: Tensor, k: int = k) -> None:
+            if callback is not None:
+                callback(k * total + step, count * total, latents)
+
+        yield slice(k * size, min(n, (k + 1) * size)), report
 
 
 @dataclass(frozen=True)
@@ -78,6 +97,21 @@ class GenerationPipeline(DiffusersNames):
         self._analyze = analyze
         self._encoders = {"identity": identity_encoder, "expression": expression_encoder}
 
+    @classmethod
+    def from_backbone(
+        cls,
+        name: str = "mini",
+        device: str = "auto",
+        dtype: str = "auto",
+        adapter: str | Path | AdapterSpec | None = None,
+        offload: str = "none",
+        scheduler: Any = None,
+    ) -> Self:
+        """Load a model and its adapter; the arguments are those of ``mien.backbones.load_backbone``, and a
+        scheduler as of the class."""
+        backbone = load_backbone(name, device, dtype, adapter, offload)
+        return cls(backbone, backbone.load_controller(), scheduler)
+
     @property
     def scheduler(self) -> Any:
         """An object of diffusers; every call works on a copy of it."""
@@ -100,8 +134,9 @@ class GenerationPipeline(DiffusersNames):
         arguments are of other kinds, or do not fit each other."""
         arguments.whole("num_images", num_images)
         arguments.whole("batch_size", batch_size)
-        several = [value for value in (*given.values(), *texts) if isinstance(value, (list, tuple, Tensor))]
-        n = max((len(value) for value in several), default=1)
+        lists = [value for value in given.values() if isinstance(value, (list, tuple))]
+        tensors = [text for text in texts if isinstance(text, Tensor)]
+        n = max((len(value) for value in (*lists, *tensors)), default=1)
         each = {
             name: [one for one in as_list(value, n, name) for _ in range(num_images)]
             for name, value in given.items()
@@ -116,7 +151,9 @@ class GenerationPipeline(DiffusersNames):
         written = each["prompt"], each["negative_prompt"]
         return Asked(each, seeds, generators, given_texts(self.backbone, *written, texts, n, num_images))
 
-    def check(self, steps: Any, guidance: Any, id_scale: Any, expression_scale: Any) -> None:
+    def check(
+        self, steps: Any = None, guidance: Any = None, id_scale: Any = 1.0, expression_scale: Any = 1.0
+    ) -> None:
         """What can be said of a call's numbers before it begins; None is the default of the first two. Raises
         `InputError`: one is of another kind, out of range, or not finite."""
         if steps is not None and arguments.whole("steps", steps) > (

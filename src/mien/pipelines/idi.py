@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image
 
 from mien.data.filters import Limits, load_quality
-from mien.data.idi import CARRY, FACESWAP, RESTRUCT, Swapper, Worker, complete
+from mien.data.idi import CARRY, FACESWAP, RESTRUCT, Generator, Swapper, Worker, complete
 from mien.data.observe import Memory, load_observer
 from mien.data.records import Manifest
 from mien.expressions.spec import parse
@@ -38,32 +38,24 @@ SMALL = 256  # px
 HEAD = 2**20  # bytes of a weight file that its fingerprint looks at: headers and the first layers
 
 
-class PortraitGenerator:
-    """*Restruct*: the Base E-Adapter's portraits. settings: of ``PortraitPipeline.generate``."""
+def restruct(pipe: PortraitPipeline, **settings: Any) -> Generator:
+    """The Base E-Adapter's portraits. settings: of ``PortraitPipeline.generate``."""
+    from mien.pipelines.diffusers_names import to_pil
 
-    name = RESTRUCT
-
-    def __init__(self, pipe: PortraitPipeline, **settings: Any) -> None:
-        self.pipe, self.settings = pipe, settings
-
-    def __call__(
-        self,
+    def generate(
         identities: Sequence[Subject],
         expressions: Sequence[Subject],
         prompts: Sequence[str],
         seeds: Sequence[int],
     ) -> list[Image.Image]:
-        from mien.pipelines.diffusers_names import to_pil
+        embeds = pipe.embed(identities, expressions, len(seeds))
+        return to_pil(pipe.generate(embeds["identity"], embeds["expression"], prompts, seeds, **settings))
 
-        embeds = self.pipe.embed(identities, expressions, len(seeds))
-        who, how = embeds["identity"], embeds["expression"]
-        return to_pil(self.pipe.generate(who, how, prompts, seeds, **self.settings))
+    return generate
 
 
 class RefaceSwapper:
     """*Faceswap* by our own refacing model: the target's photo with the identity's face (DiffSFSR, face swapping)."""
-
-    name = "reface"
 
     def __init__(self, backbone: str, device: str, dtype: str, **settings: Any) -> None:
         """settings: steps and guidance; None: the model's own."""
@@ -82,8 +74,6 @@ class PhotoCarrier:
     `rounds` corrections, and the nearest is kept. What is in an open mouth is the target's. Small pictures are worked
     on at twice their size, for smooth lips. analyse: PIL picture → faces, largest first.
     """
-
-    name = CARRY
 
     def __init__(self, analyse: Callable[[Image.Image], Sequence[Face]], rounds: int = 4) -> None:
         self.analyse, self.rounds, self.pipe = analyse, rounds, PhotoPipeline(analyse)
@@ -168,27 +158,23 @@ class Recipe:
         memory = Memory(observer)
         generator = None
         if RESTRUCT in self.methods:
-            from mien.backbones import load_backbone
             from mien.pipelines.portrait import PortraitPipeline
 
-            backbone = load_backbone(self.backbone, self.device, self.dtype, self.adapter)
-            pipe = PortraitPipeline(backbone, backbone.load_controller())
+            pipe = PortraitPipeline.from_backbone(self.backbone, self.device, self.dtype, self.adapter)
             scales = {"id_scale": self.id_scale, "expression_scale": self.expression_scale}
-            generator = PortraitGenerator(pipe, steps=self.steps, guidance=self.guidance, **scales)
+            generator = restruct(pipe, steps=self.steps, guidance=self.guidance, **scales)
         makers: dict[str, Callable[[], Swapper]] = {
-            "photo": lambda: PhotoSwapper(memory),
-            "reface": lambda: RefaceSwapper(
+            CARRY: lambda: PhotoCarrier(memory),
+            f"{FACESWAP}:photo": lambda: PhotoSwapper(memory),
+            f"{FACESWAP}:reface": lambda: RefaceSwapper(
                 self.backbone, self.device, self.dtype, steps=self.steps, guidance=self.guidance
             ),
-            "facefusion": lambda: CommandSwapper(self.command or FACEFUSION, "facefusion"),
-            "command": lambda: CommandSwapper(self.command),
+            f"{FACESWAP}:facefusion": lambda: CommandSwapper(self.command or FACEFUSION, "facefusion"),
+            f"{FACESWAP}:command": lambda: CommandSwapper(self.command),
         }
-        names = [method.partition(":")[2] for method in self.methods if method.startswith(FACESWAP)]
-        swappers = [makers[name]() for name in names]
-        carrier = PhotoCarrier(memory) if CARRY in self.methods else None
-        return Worker(
-            manifest, observer, load_quality(self.quality), self.limits, generator, swappers, memory, carrier
-        )
+        swappers = {method: makers[method]() for method in self.methods if method != RESTRUCT}
+        quality = load_quality(self.quality)
+        return Worker(manifest, observer, quality, self.limits, generator, swappers, memory)
 
     def facts(self, manifest: Manifest, seed: int) -> dict[str, Any]:
         """What is written beside the pairs, and compared when a run is resumed: no path, weights by fingerprint."""
@@ -237,8 +223,6 @@ TIMEOUT = 300.0  # seconds a swap may take
 class PhotoSwapper:
     """The photo engine's: the identity's pixels in the target's pose, expression and light. No network. analyse: PIL
     picture → faces, largest first."""
-
-    name = "photo"
 
     def __init__(self, analyse: Callable[[Image.Image], Sequence[Face]]) -> None:
         self.pipe = SwapPipeline(analyse)

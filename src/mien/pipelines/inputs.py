@@ -57,6 +57,16 @@ def as_list(value: Any, n: int, name: str) -> list[Any]:
     return values * n if len(values) == 1 else values
 
 
+def opened(picture: Any, kind: str, called: str) -> tuple[Image.Image, str]:
+    """A picture as PIL RGB, with what to call it in messages: its path, or `called`. Raises `InputError`: it is neither
+    a file's path nor a PIL image, or cannot be read."""
+    if isinstance(picture, Image.Image):
+        return to_rgb(picture, called), called
+    if isinstance(picture, (str, Path)):
+        return read_image(picture), str(picture)
+    raise InputError(f"{shown(picture)} was given as {kind}: give a file's path or a PIL image")
+
+
 def choose_face(faces: Sequence[Face], which: FaceChoice, name: str) -> Face:
     """The face meant among those found (largest first). Warns where "largest" had to choose. Raises `InputError`: there
     is none, or not so many."""
@@ -147,14 +157,7 @@ class Embedder:
             return picture.vector(self.encoder), picture.face.pose
         key = id(picture) if isinstance(picture, Image.Image) else str(picture)
         if key not in self._seen:
-            if isinstance(picture, Image.Image):
-                name = f"the {self.kind} picture"
-                image = to_rgb(picture, name)
-            elif isinstance(picture, (str, Path)):
-                name = str(picture)
-                image = read_image(picture)
-            else:
-                raise InputError(f"{shown(picture)} was given as {self.kind}: give a path or a PIL image")
+            image, name = opened(picture, self.kind, f"the {self.kind} picture")
             face = choose_face(self.analyze(image), self.face if which is None else which, name)
             # The picture is kept too: its id must not be another's while this lives.
             self._seen[key] = (picture, self.encoder(image, face).detach().float().cpu(), face.pose)

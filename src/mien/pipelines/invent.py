@@ -18,7 +18,7 @@ from mien.pipelines.portrait import PortraitPipeline
 from mien.types import InputError
 
 if TYPE_CHECKING:
-    from mien.pipelines.batches import Callback
+    from mien.pipelines.generation import Callback
 
 EXPRESSION = "neutral"
 TRIES = 10  # pictures without a face, one after another
@@ -44,7 +44,7 @@ def invent(
 
     Args:
         prompt: whom to draw. The embedded model takes ``woman``, ``man``, ``young``, ``adult``, ``middle-aged`` and
-            ``old`` from it, and its style. callback: see `mien.pipelines.batches`; of a sample it is told first.
+            ``old`` from it, and its style. callback: see `mien.pipelines.generation`; of a sample it is told first.
     """
     if count < 1:
         raise InputError(f"{count} people cannot be invented: ask for at least 1.")

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from mien.backbones import Backbone
 from mien.files import expand
+from mien.models.adapter_files import read_safetensors
 from mien.models.folder import quiet
 from mien.types import InputError
 
@@ -42,7 +43,7 @@ def load_lora(backbone: Backbone, path: str | Path, weight: float, loaded: dict[
     if isinstance(weight, bool) or not isinstance(weight, (int, float)) or not math.isfinite(weight):
         raise InputError(f"a LoRA's weight must be a number, not {weight!r}: 1.0 is as it was trained")
     file = _find(path)
-    halves = _check(_read(file), str(path))
+    halves = _check(read_safetensors(file)[0], str(path))
     try:
         import peft  # noqa: F401
     except ImportError as error:
@@ -93,16 +94,6 @@ def _find(path: str | Path) -> Path:
     except Exception as error:  # the hub's client raises its own, its transport's and the system's kinds
         raise InputError(f"{path}: cannot be fetched: give a file, or check name and network") from error
     raise InputError(f"{path}: holds {len(names)} .safetensors files: fetch the one that is meant, name it")
-
-
-def _read(file: Path) -> dict[str, Tensor]:
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    try:
-        return load_file(file)
-    except (SafetensorError, OSError, ValueError, KeyError) as error:
-        raise InputError(f"{file} is not a complete safetensors file: fetch it again") from error
 
 
 def _check(state: Mapping[str, Tensor], source: str) -> int:

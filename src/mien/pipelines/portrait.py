@@ -9,39 +9,20 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from mien.backbones import load_backbone
 from mien.pipelines import arguments
-from mien.pipelines.batches import in_batches
 from mien.pipelines.diffusers_names import StepEnd, as_output, check_output, refuse, step_end
-from mien.pipelines.generation import GenerationPipeline
+from mien.pipelines.generation import Callback, GenerationPipeline, in_batches
 from mien.pipelines.inputs import ExpressionLike, FaceChoice, Person, Picture
 from mien.pipelines.lead import as_start, check_lead, lead_by_photo
 from mien.provenance import remember
-from mien.weights.adapters import AdapterSpec
 
 if TYPE_CHECKING:
     from mien.models.attention import Scale
-    from mien.pipelines.batches import Callback
 
 
 class PortraitPipeline(GenerationPipeline):
     """Portraits of people with expressions. An image depends on its own inputs and its own seed only. The default
     scheduler is DPM-Solver++ (2M)."""
-
-    @classmethod
-    def from_backbone(
-        cls,
-        name: str = "mini",
-        device: str = "auto",
-        dtype: str = "auto",
-        adapter: str | Path | AdapterSpec | None = None,
-        offload: str = "none",
-        scheduler: Any = None,
-    ) -> PortraitPipeline:
-        """Load a model and its adapter; the arguments are those of ``mien.backbones.load_backbone``, and a
-        scheduler as of the class."""
-        backbone = load_backbone(name, device, dtype, adapter, offload)
-        return cls(backbone, backbone.load_controller(), scheduler)
 
     def __call__(
         self,
@@ -90,7 +71,7 @@ class PortraitPipeline(GenerationPipeline):
             id_scale, expression_scale: lambda_id, lambda_exp, the same for every image; see ``EAdapter.predict_noise``.
             face, expression_face: which face of an identity's and an expression's picture is meant.
             height, width: pixels; None: the model's size. batch_size: images in work at a time.
-            callback: see `mien.pipelines.batches`. lead: see `mien.pipelines.lead`; None: the adapter's own.
+            callback: see `mien.pipelines.generation`. lead: see `mien.pipelines.lead`; None: the adapter's own.
             num_inference_steps, guidance_scale, num_images_per_prompt: as steps, guidance, num_images.
             generator: what draws the noise in place of seed: one for all in turn, or one for each image.
             output_type: "pil" (a list, whose ``.images`` is itself), "np", "pt", "latent": see ``as_output``.

@@ -7,7 +7,7 @@ stays.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,11 +16,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from mien.backbones import Backbone, load_backbone
+from mien.backbones import Backbone
 from mien.models.attention import times
 from mien.models.sfsr import FRAMINGS, background_conditions
 from mien.pipelines.arguments import one_of
-from mien.pipelines.batches import in_batches
 from mien.pipelines.diffusers_names import (
     OUTPUTS,
     StepEnd,
@@ -30,19 +29,18 @@ from mien.pipelines.diffusers_names import (
     step_end,
     to_pil,
 )
-from mien.pipelines.generation import Asked, GenerationPipeline
-from mien.pipelines.inputs import Embedder, ExpressionLike, FaceChoice, Person, Picture
-from mien.pipelines.scenes import Refaced, Scene, find_scene, read_photo
+from mien.pipelines.generation import Asked, Callback, GenerationPipeline, in_batches
+from mien.pipelines.inputs import Embedder, ExpressionLike, FaceChoice, Person, Picture, opened
+from mien.pipelines.scenes import Refaced, Scene, find_scene
 from mien.pipelines.schedulers import PLAIN_SCHEDULERS, reface_scheduler
 from mien.pixels import to_pixels
 from mien.provenance import remember
-from mien.types import ByteImage, Face, FaceEncoder, InputError
+from mien.types import ByteImage, InputError
 from mien.weights.adapters import AdapterSpec
 
 if TYPE_CHECKING:
     from mien.models.attention import Scale
     from mien.models.e_adapter import EAdapter
-    from mien.pipelines.batches import Callback
 
 UNFINISHED = "refaced"  # results that are not yet put together, as output_type
 STEPS = 50  # DiffSFSR, implementation details: PNDM, 50 steps
@@ -52,27 +50,17 @@ class RefacePipeline(GenerationPipeline):
     """Photos with another face, expression or both; pixels outside the feathered mask are those of the photo, bit for
     bit.
 
-    ``scheduler`` may be set to any scheduler of diffusers. ``background``
-    may be set to False for a model that was trained without (DiffSFSR, Table 4), which is told only where the face is.
-    ``turn`` set to False leaves in the embedded expression what the reference's pose put there
+    ``background`` may be set to False for a model that was trained without (DiffSFSR, Table 4), which is told only
+    where the face is. ``turn`` set to False leaves in the embedded expression what the reference's pose put there
     (``mien.expressions.turning``).
     """
 
-    def __init__(
-        self,
-        backbone: Backbone,
-        adapter: EAdapter,
-        scheduler: Any = None,
-        analyze: Callable[[Image.Image], Sequence[Face]] | None = None,
-        identity_encoder: FaceEncoder | None = None,
-        expression_encoder: FaceEncoder | None = None,
-    ) -> None:
+    def __init__(self, backbone: Backbone, adapter: EAdapter, scheduler: Any = None, **looking: Any) -> None:
         """Args:
         backbone: a loaded model that takes a background. adapter: fits its UNet; is attached here.
         scheduler: None: PNDM (Liu et al. 2022) on the schedule that the model was trained with, as the paper; a model
             that comes with a sampler of its own kind (mini) keeps it, and its number of steps.
-        analyze: picture -> faces, largest first; None: the embedded analyser.
-        identity_encoder, expression_encoder: None: those that the adapter names.
+        looking: analyze, identity_encoder and expression_encoder, as of ``GenerationPipeline``.
 
         Raises:
             InputError: the model takes no background, or its adapter lacks a branch.
@@ -82,6 +70,8 @@ class RefacePipeline(GenerationPipeline):
                 f"{backbone.name} takes no background, so it cannot put a face into a photo: use a model that "
                 "`mien train` made with the stage sfsr, or mini"
             )
+        if adapter.controller == "controlnet":
+            raise InputError(f"the adapter of {backbone.name} is a ControlNet: use an E-Adapter")
         for branch in ("identity", "expression"):
             if getattr(adapter, branch) is None:
                 raise InputError(f"refacing needs both branches: {backbone.name} has no {branch}")
@@ -91,7 +81,7 @@ class RefacePipeline(GenerationPipeline):
             raise InputError(f"the adapter asks for the framing {spec.framing!r}: known are {known}")
         self._matrix = FRAMINGS[spec.framing]
         chosen = reface_scheduler(backbone.scheduler) if scheduler is None else scheduler
-        super().__init__(backbone, adapter, chosen, analyze, identity_encoder, expression_encoder)
+        super().__init__(backbone, adapter, chosen, **looking)
         if spec.reface_steps is not None:
             self.steps = spec.reface_steps
         elif type(backbone.scheduler).__name__ in PLAIN_SCHEDULERS:
@@ -101,18 +91,6 @@ class RefacePipeline(GenerationPipeline):
         self._identity = spec.reface_identity
         self.background = True
         self.turn = True
-
-    @classmethod
-    def from_backbone(
-        cls,
-        name: str = "mini",
-        device: str = "auto",
-        dtype: str = "auto",
-        adapter: str | Path | AdapterSpec | None = None,
-    ) -> RefacePipeline:
-        """Load a model and its adapter; the arguments are those of ``mien.backbones.load_backbone``."""
-        backbone = load_backbone(name, device, dtype, adapter)
-        return cls(backbone, backbone.load_adapter())
 
     def __call__(
         self,
@@ -158,7 +136,7 @@ class RefacePipeline(GenerationPipeline):
             seed: one for all n, or a list of n. steps: None: 50, or the model's own. guidance: None: the adapter's own.
             id_scale, expression_scale: see ``EAdapter.predict_noise``; an id_scale of 1 is the adapter's own.
             face, identity_face, expression_face: which face is meant in a photo and in the others' pictures.
-            batch_size: photos in work at a time. callback: see `mien.pipelines.batches`.
+            batch_size: photos in work at a time. callback: see `mien.pipelines.generation`.
             output_type: "pil", "np" or "pt"; the last two need photos of one size.
             num_inference_steps and the others: as of ``PortraitPipeline``'s call.
         """
@@ -281,7 +259,8 @@ class RefacePipeline(GenerationPipeline):
                 continue
             key = id(photo) if isinstance(photo, Image.Image) else str(photo)
             if key not in found:
-                picture, name = read_photo(photo)
+                picture, name = opened(photo, "photo", "the photo")
+                name = name if isinstance(photo, Image.Image) else f"the photo {name}"
                 found[key] = self.look(picture, face, name)
             scenes.append(found[key])
         return scenes

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -18,9 +16,7 @@ from mien.face.colour import apart, match_colour, match_skin
 from mien.face.mask import face_mask, skin_mask
 from mien.face.paste import feather, paste_back
 from mien.face.subject import Subject
-from mien.images import read_image, to_rgb
 from mien.models.sfsr import GROW, face_region
-from mien.pipelines.arguments import shown
 from mien.pipelines.inputs import FaceChoice, choose_face
 from mien.types import ByteImage, Face, FloatArray, InputError
 
@@ -108,16 +104,6 @@ class Refaced:
         reach = 2 * round(2 * SOFT * side) + 1
         notches = cv2.dilate(beside * apart(self._matched, scene.crop), np.ones((reach, reach), np.uint8))
         return feather(region, FEATHER * side) * (1 - cv2.GaussianBlur(notches, (0, 0), SOFT * side))
-
-
-def read_photo(photo: Any) -> tuple[Image.Image, str]:
-    """A photo as PIL RGB, with what to call it in messages. Raises `InputError`: it is neither a file's path nor a PIL
-    image, or cannot be read."""
-    if isinstance(photo, Image.Image):
-        return to_rgb(photo, "the photo"), "the photo"
-    if isinstance(photo, (str, Path)):
-        return read_image(photo), f"the photo {photo}"
-    raise InputError(f"{shown(photo)} was given as photo: give a file's path or a PIL image")
 
 
 def find_scene(

@@ -7,7 +7,7 @@ noise are the same in every frame, so nothing else moves. A sweep is travel betw
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,8 +18,7 @@ if TYPE_CHECKING:
     from PIL import Image
     from torch import Tensor
 
-    from mien.models.attention import Scale
-    from mien.pipelines.batches import Callback
+    from mien.pipelines.generation import Callback
     from mien.pipelines.inputs import ExpressionLike, FaceChoice, Person, Picture
     from mien.pipelines.portrait import PortraitPipeline
 
@@ -75,46 +74,41 @@ def travel(
     prompt: str = "",
     negative_prompt: str = "",
     seed: int = 0,
-    steps: int | None = None,
-    guidance: float | None = None,
-    id_scale: Scale = 1.0,
-    expression_scale: Scale = 1.0,
     face: FaceChoice = "largest",
     expression_face: FaceChoice = "largest",
     batch_size: int = 8,
     callback: Callback | None = None,
+    **how: Any,
 ) -> list[Image.Image]:
     """`frames` portraits of one person, PIL RGB, on the way through `stops` in their order. Raises `InputError`: an
     expression or picture cannot be used, or there are too few stops or frames.
 
     Args:
         identity: a picture of the person, or a `Person` of several. stops: two or more expressions
-            (`mien.expressions.spec`). The others are those of ``PortraitPipeline``; every frame has the same `seed`.
+            (`mien.expressions.spec`). how: steps, guidance, id_scale and expression_scale; these and others are as of
+            ``PortraitPipeline``; every frame has the same `seed`.
     """
     from mien.pipelines.arguments import check_seed, whole
-    from mien.pipelines.batches import in_batches
     from mien.pipelines.diffusers_names import to_pil
+    from mien.pipelines.generation import in_batches
 
     positions(len(stops), frames)
     whole("batch_size", batch_size)
-    pipe.check(steps, guidance, id_scale, expression_scale)
+    pipe.check(**how)
     check_seed(seed)
     embeds = pipe.embed([identity] * len(stops), stops, len(stops), face, expression_face)
-    who, how = embeds["identity"][:1], interpolate(embeds["expression"], frames)
+    who, along = embeds["identity"][:1], interpolate(embeds["expression"], frames)
     images: list[Image.Image] = []
     for part, report in in_batches(frames, batch_size, callback):
-        b = len(how[part])
+        b = len(along[part])
         pixels = pipe.generate(
             who.expand(b, *who.shape[1:]),
-            how[part],
+            along[part],
             prompts=[prompt] * b,
             negative_prompts=[negative_prompt] * b,
             seeds=[seed] * b,
-            steps=steps,
-            guidance=guidance,
-            id_scale=id_scale,
-            expression_scale=expression_scale,
             callback=report,
+            **how,
         )
         images += to_pil(pixels)
     return images

@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from mien.data.records import Manifest
 from mien.files import make_folder, replacing
+from mien.types import FaceEncoder
 
 Numbers = Callable[[int, Image.Image], Tensor]
 """A row of the manifest and its picture → float32 of any one shape."""
@@ -30,6 +31,11 @@ class Cache:
     def __init__(self, manifest: Manifest) -> None:
         self.manifest = manifest
         self.keys: list[str] = manifest.values("key")
+
+    def encoded(self, branch: str, encoder: FaceEncoder, rows: Sequence[int]) -> Table:
+        """What an encoder of "identity" or "expression" says of the rows' faces."""
+        face = self.manifest.face
+        return self(f"{branch}-{encoder.name}", rows, lambda row, image: encoder(image, face(row)))
 
     def __call__(self, name: str, rows: Sequence[int], numbers: Numbers) -> Table:
         """All of `rows`, from disk where they are there and of the same encoder."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -107,8 +107,6 @@ def load_checkpoint(
 ) -> tuple[int, dict[str, tuple[float, int]]]:
     """Restore everything in place and return the step reached, and the logs' sums (`save_checkpoint`). Raises
     `InputError`: a file of the checkpoint is missing, damaged, or of another model; then nothing has changed."""
-    kept = optimizer.state_dict()
-    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     try:
         state = json.loads((checkpoint / "state.json").read_text())
         step = int(state["step"])
@@ -117,34 +115,31 @@ def load_checkpoint(
         read = {name: load_file(checkpoint / f"{name}.safetensors") for name in names}
     except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
         raise _unfit(checkpoint, "a file of it is missing or damaged") from error
-    wanted = {name: module.state_dict() for name, module in modules.items()} | {"ema": ema}
-    for name, tensors in wanted.items():
-        _check(checkpoint, name, read[name], {key: value.shape for key, value in tensors.items()})
-    moments: dict[str, torch.Size] = {}
-    for key, value in read["optimizer"].items():
-        index = key.partition(".")[0]
-        if not index.isdigit() or int(index) >= len(parameters):
-            raise _unfit(checkpoint, f"optimizer.safetensors has {key}, which is not a parameter's")
-        moments[key] = value.shape if value.ndim == 0 else parameters[int(index)].shape
-    _check(checkpoint, "optimizer", read["optimizer"], moments)
-    entries: dict[str, set[str]] = {}
-    for key in moments:
-        entries.setdefault(key.partition(".")[0], set()).add(key.partition(".")[2])
-    if len({frozenset(names) for names in entries.values()}) > 1:
-        raise _unfit(checkpoint, "optimizer.safetensors is not whole")
+    states = {name: module.state_dict() for name, module in modules.items()} | {"ema": ema}
+    wanted: dict[str, dict[str, Sequence[int]]] = {
+        name: {key: value.shape for key, value in tensors.items()} for name, tensors in states.items()
+    }
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    found = {key.partition(".")[0] for key in read["optimizer"]}
+    wanted["optimizer"] = {
+        f"{i}.{entry}": shape
+        for i, parameter in enumerate(parameters)
+        if str(i) in found
+        for entry, shape in (("step", ()), ("exp_avg", parameter.shape), ("exp_avg_sq", parameter.shape))
+    }
+    for name, shapes in wanted.items():
+        _check(checkpoint, name, read[name], shapes)
     for name, module in modules.items():
         module.load_state_dict(read[name])
     for key, value in read["ema"].items():
         ema[key].copy_(value)
-    try:
-        load_optimizer(optimizer, read["optimizer"])
-    except (ValueError, KeyError, TypeError) as error:
-        optimizer.load_state_dict(kept)
-        raise _unfit(checkpoint, "its optimizer is another") from error
+    load_optimizer(optimizer, read["optimizer"])
     return step, sums
 
 
-def _check(checkpoint: Path, name: str, found: dict[str, Tensor], wanted: Mapping[str, torch.Size]) -> None:
+def _check(
+    checkpoint: Path, name: str, found: dict[str, Tensor], wanted: Mapping[str, Sequence[int]]
+) -> None:
     if wrong := sorted(found.keys() ^ wanted.keys()):
         raise _unfit(checkpoint, f"{name}.safetensors {'has' if wrong[0] in found else 'lacks'} {wrong[0]}")
     for key, value in found.items():

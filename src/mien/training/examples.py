@@ -4,8 +4,7 @@ A batch is a dictionary of tensors:
 
 - ``x`` [b, 3, S, S] in [-1, 1], or ``z`` [b, c, h, w], the same as latents made before: the target T.
 - ``identity`` [b, w] of the source S; ``expression`` [b, w] of the reference R; ``ids``, ``ids_2`` the caption.
-- ``expression_target`` [b, 57]: what the target's face does, in the units of `judge.FaceJudge.expression`; absent where
-  ``x`` is the canonical crop, which can be asked.
+- ``expression_target`` [b, 57]: what the target's face does, in the units of `judge.FaceJudge.expression`.
 - ``person_target`` [b, 128]: φ of the source's canonical crop, as `judge.FaceJudge.identity` has it; if asked for.
 - ``time_ids`` [b, 6]: original height and width, crop's top and left, size and size (SDXL, Podell et al. 2023).
 - ``face_matrix`` [b, 2, 3]: x's pixels → canonical crop; absent where x is the canonical crop.
@@ -17,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
@@ -44,16 +43,8 @@ HELD = 64
 MIDDLE = np.array([0.0, 0.5, 0.5])  # draws of the one crop that a latent made before has
 
 
-class Examples(Protocol):
-    """Draws batches; every choice comes from the generator. `held_out`: one fixed batch, None if nothing is held."""
-
-    def __call__(self, size: int, rng: torch.Generator) -> Batch: ...
-
-    def held_out(self, size: int = HELD) -> Batch | None: ...
-
-
 class ManifestExamples:
-    """Triples of a folder: those of IDI (``triples.parquet``), or same-identity ones of its manifest. Raises
+    """Batches of triples of a folder: those of IDI (``triples.parquet``), or same-identity ones of its manifest. Raises
     `InputError`: the folder holds nothing to train on, or an encoder's width does not fit the adapter.
 
     Without IDI a target's source is another picture of its person (itself where there is none), and its reference the
@@ -80,9 +71,8 @@ class ManifestExamples:
         self.size, self.framing, self.scaling = data.size or backbone.size, data.framing, tuple(data.scaling)
         self.surroundings = data.surroundings
         once = replace(backbone, _encoders={})  # its encoders are large, and go when this is done
-        names = {branch: once.encoder(branch).name for branch in ("identity", "expression")}
         self.manifest, self.triples = read_rows(self.root, another)
-        if not another and names["expression"] != "embedded":
+        if not another and once.encoder("expression").name != "embedded":
             self.triples = apart(self.triples, self.manifest.array("blendshapes"))
         train = np.array(self.manifest.values("split")) == TRAIN
         targets = np.array([triple.target for triple in self.triples])
@@ -98,10 +88,6 @@ class ManifestExamples:
         sizes = zip(self.manifest.values("height"), self.manifest.values("width"), strict=True)
         self._sizes = [(int(height or 0), int(width or 0)) for height, width in sizes]
 
-        def encode(branch: str) -> Numbers:
-            encoder = once.encoder(branch)
-            return lambda row, image: encoder(image, self.manifest.face(row))
-
         def look(says: Callable[[Tensor], Tensor]) -> Numbers:
             def numbers(row: int, image: Image.Image) -> Tensor:
                 x = to_pixels(warp(np.asarray(image), self._matrices[row])[None].copy())
@@ -111,8 +97,8 @@ class ManifestExamples:
             return numbers
 
         cached = Cache(self.manifest)
-        self._identity = cached(f"identity-{names['identity']}", sources, encode("identity"))
-        self._expression = cached(f"expression-{names['expression']}", references, encode("expression"))
+        self._identity = cached.encoded("identity", once.encoder("identity"), sources)
+        self._expression = cached.encoded("expression", once.encoder("expression"), references)
         self._judged = cached("judged", shown, look(judge.expression))
         self._person = cached("judged-person", sources, look(judge.identity)) if person else None
         self._latents = None
@@ -122,9 +108,11 @@ class ManifestExamples:
             )
 
     def __call__(self, size: int, rng: torch.Generator) -> Batch:
+        """A batch; every choice comes from the generator."""
         return self._batch(self.train[torch.randint(len(self.train), (size,), generator=rng).numpy()], rng)
 
     def held_out(self, size: int = HELD) -> Batch | None:
+        """One fixed batch; None if nothing is held out."""
         if not len(self.held):
             return None
         return self._batch(self.held[:size], torch.Generator().manual_seed(7))
@@ -204,7 +192,7 @@ class ManifestExamples:
 
 
 class Several:
-    """Examples of several sets, each drawn from as often as its share of all; see `Examples`."""
+    """Examples of several sets, each drawn from as often as its share of all; see `ManifestExamples`."""
 
     def __init__(self, sets: Sequence[ManifestExamples]) -> None:
         self.sets = sets

@@ -26,7 +26,7 @@ from mien.models.sfsr import create_adapter, widen_input
 from mien.training.loop import LoopConfig
 from mien.training.outlook import Work, outlook
 from mien.types import InputError
-from mien.weights.adapters import AdapterSpec, read_adapter_spec
+from mien.weights.adapters import read_adapter_spec
 from mien.weights.bases import HUB_IDS, find_folder
 
 ADAPTER_STAGES = ("base", "refined", "ica")
@@ -35,94 +35,63 @@ RECOGNISERS = {"dlib": 128}  # widths that are not ArcFace's
 FACEID, IMAGE_PROMPT = 512, 1024  # widths of what the paper starts from
 
 
-def plan_adapter(stage: str, arguments: dict[str, Any], config: LoopConfig, folder: Path) -> str:
-    """Lines for a person: every network with its parameters and those trained, images, memory."""
+def plan(stage: str, arguments: dict[str, Any], config: LoopConfig, folder: Path) -> str:
+    """Lines for a person: every network with its parameters and those trained, images, memory; and the `outlook`."""
     name = str(arguments.get("backbone"))
+    name = _family(name) or name
     parts = network_parts(name)
     unet: Any = parts["unet"]
-    adapter, guessed = _adapter(unet, name, arguments.get("adapter"))
-    trained = {id(p) for p in adapter.trainable_parameters("base")}
+    refacing, guessed = stage == "sfsr", ""
+    if refacing:  # whose UNet is trained as a whole
+        recognisers = {
+            one: RECOGNISERS.get(one, FACEID) for one in arguments.get("recognisers") or ("arcface",)
+        }
+        with torch.device("meta"):
+            widen_input(unet, unet.config.out_channels)
+            adapter = create_adapter(unet, recognisers, IMAGE_PROMPT)
+        unet.to("meta")
+        judge = arguments.get("estimator", "improved-midpoint") is not None
+        learning: dict[str, nn.Module] = {"unet": unet, "adapter": adapter}
+    else:
+        adapter, guessed = _adapter(unet, name, arguments.get("adapter"))
+        adapter.trainable_parameters("base")
+        for part in parts.values():
+            part.requires_grad_(False)
+        judge, learning = stage == "ica", {"adapter": adapter}
     adapter.attach(unet)
-    for part in parts.values():
-        part.requires_grad_(False)
-    lines = []
-    for part_name, part in {**parts, "adapter": adapter}.items():
-        learned = sum(p.numel() for p in part.parameters() if id(p) in trained)
-        lines.append(f"{part_name:20s} {_count(part):>13,} parameters, {learned:>13,} trained")
+    lines, learned = [], 0
+    for part_name, part in (learning if refacing else {**parts, "adapter": adapter}).items():
+        own = sum(p.numel() for p in part.parameters() if p.requires_grad)
+        lines.append(f"{part_name:20s} {_count(part):>13,} parameters, {own:>13,} trained")
+        learned += own
     if guessed:
         lines.append(f"adapter: {guessed}")
-    learned = sum(p.numel() for p in adapter.parameters() if p.requires_grad)
-    frozen, own = sum(_count(part) for part in parts.values()), _count(adapter)
-    side = (arguments.get("data") or {}).get("size")
-    kept, done = _work(parts, adapter, arguments, config, stage == "ica", learned, side)
-    weights = _bytes(arguments) * frozen + 4 * own
-    again = " (recomputed by blocks)" if arguments.get("checkpointing") else ""
-    lines += [work(config, folder), _memory(weights, learned, kept) + again]
-    if name in PUBLISHED or _family(name) is not None:
+    lines.append(work(config, folder))
+    factor, checkpointing = pixels_per_cell(parts["vae"]), bool(arguments.get("checkpointing"))
+    side = int((arguments.get("data") or {}).get("size") or unet.config.sample_size * factor)
+    kept, flop = _kept(parts, adapter, side, checkpointing, judge)
+    judged = min(int(arguments.get("judged") or config.batch_size), config.batch_size)
+    activations = config.batch_size * kept["unet"] + judged * kept["decoder"]
+    frozen = 2 if arguments.get("dtype", "float32") != "float32" else 4  # bytes of a number
+    if frozen == 2 or config.precision == "bf16":
+        activations /= 2
+    weights = 4 * sum(_count(part) for part in learning.values())
+    weights += frozen * sum(_count(part) for key, part in parts.items() if key not in learning)
+    state = 16 * learned  # gradient, two moments and the average
+    lines.append(
+        f"about {(weights + state + activations) / GIB:.1f} GiB a process at {side} px: weights {weights / GIB:.2f}, "
+        f"gradients, moments and average {state / GIB:.2f}, activations {activations / GIB:.2f}"
+        f"{' (recomputed by blocks)' if checkpointing else ''}"
+    )
+    if refacing or name in PUBLISHED:
+        cells = unet.config.out_channels * (side // factor) ** 2
+        done = Work(flop["unet"], flop["decoder"], learned, refacing, cells)
         lines += outlook(stage, arguments, config, done)
     return "\n".join(lines)
 
 
-def plan_sfsr(arguments: dict[str, Any], config: LoopConfig, folder: Path) -> str:
-    """The same of a refacing model, whose UNet is trained as a whole."""
-    name = str(arguments.get("backbone"))
-    parts = network_parts(_family(name) or name)
-    unet: Any = parts["unet"]
-    recognisers = {one: RECOGNISERS.get(one, FACEID) for one in arguments.get("recognisers") or ("arcface",)}
-    with torch.device("meta"):
-        widen_input(unet, unet.config.out_channels)
-        adapter = create_adapter(unet, recognisers, IMAGE_PROMPT)
-    unet.to("meta")
-    adapter.attach(unet)
-    counts = {"unet": _count(unet), "adapter": _count(adapter)}
-    lines = [f"{key:20s} {count:>13,} parameters, {count:>13,} trained" for key, count in counts.items()]
-    learned = sum(counts.values())
-    frozen = sum(_count(part) for key, part in parts.items() if key != "unet")
-    judge = arguments.get("estimator", "improved-midpoint") is not None
-    kept, done = _work(parts, adapter, arguments, config, judge, learned, all_of_it=True)
-    lines += [work(config, folder), _memory(4 * learned + _bytes(arguments) * frozen, learned, kept)]
-    return "\n".join([*lines, *outlook("sfsr", arguments, config, done)])
-
-
 def _count(part: nn.Module) -> int:
     return sum(p.numel() for p in part.parameters())
-
-
-def _bytes(arguments: dict[str, Any]) -> int:
-    """Of a number of what stays frozen."""
-    return 2 if arguments.get("dtype", "float32") != "float32" else 4
-
-
-def _work(
-    parts: dict[str, nn.Module],
-    adapter: EAdapter,
-    arguments: dict[str, Any],
-    config: LoopConfig,
-    judge: bool,
-    learned: int,
-    side: int | None = None,
-    all_of_it: bool = False,
-) -> tuple[tuple[int, float], Work]:
-    """The pictures' side in px with the bytes of activations that a step keeps, and its work."""
-    unet: Any = parts["unet"]
-    factor = _factor(parts["vae"])
-    side = int(side or unet.config.sample_size * factor)
-    kept, flop = _kept(parts, adapter, side, bool(arguments.get("checkpointing")), judge)
-    judged = min(int(arguments.get("judged") or config.batch_size), config.batch_size)
-    activations = config.batch_size * kept["unet"] + judged * kept["decoder"]
-    if _bytes(arguments) == 2 or config.precision == "bf16":
-        activations /= 2
-    cells = unet.config.out_channels * (side // factor) ** 2
-    decoder = flop["decoder"] if judge else 0.0
-    return (side, activations), Work(flop["unet"], decoder, learned, all_of_it, cells)
-
-
-def _memory(weights: float, learned: int, kept: tuple[int, float]) -> str:
-    (side, activations), state = kept, 16 * learned  # gradient, two moments and the average
-    return (
-        f"about {(weights + state + activations) / GIB:.1f} GiB a process at {side} px: weights {weights / GIB:.2f}, "
-        f"gradients, moments and average {state / GIB:.2f}, activations {activations / GIB:.2f}"
-    )
 
 
 def _family(name: str) -> str | None:
@@ -150,25 +119,17 @@ def network_parts(name: str) -> dict[str, nn.Module]:
 
 def _adapter(unet: Any, name: str, start: Any) -> tuple[EAdapter, str]:
     """The adapter that the run starts from, and what was assumed about it where it isn't there yet."""
-    spec: AdapterSpec | None = None
+    place = None if name in PUBLISHED else find_folder(name) / "adapter"
     if isinstance(start, str) and Path(start).is_dir():
-        spec = read_adapter_spec(Path(start))
-    elif start is None and name not in PUBLISHED:
-        own = find_folder(name) / "adapter"
-        if not own.is_dir():
-            raise InputError(f"{name} has no adapter to start from: name a folder or files as adapter")
-        spec = read_adapter_spec(own)
-    elif start is not None and name not in PUBLISHED and (find_folder(name) / "adapter").is_dir():
-        spec = read_adapter_spec(find_folder(name) / "adapter")
-    if spec is not None:
+        place = Path(start)
+    elif start is None and place is not None and not place.is_dir():
+        raise InputError(f"{name} has no adapter to start from: name a folder or files as adapter")
+    if place is not None and place.is_dir():
+        spec = read_adapter_spec(place)
         return EAdapter.load(unet, spec.identity, spec.expression), ""
     with torch.device("meta"):
         adapter = EAdapter.create(unet, FACEID, IMAGE_PROMPT)
     return adapter, "taken to be FaceID and image prompt, as in the paper, without FaceID's low-rank layers"
-
-
-def _factor(vae: Any) -> int:
-    return pixels_per_cell(vae) if hasattr(vae.config, "block_out_channels") else 16
 
 
 def _kept(
@@ -181,7 +142,7 @@ def _kept(
     if checkpointing:
         recompute_activations(unet, vae)
     adapter = adapter.to("meta")
-    cells = side // _factor(vae)
+    cells = side // pixels_per_cell(vae)
     config = unet.config
     added, background = {}, {}
     if takes_background(unet):

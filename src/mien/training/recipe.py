@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mien.training.loop import LoopConfig, Stage, train
-from mien.training.plan import ADAPTER_STAGES, plan_adapter, plan_sfsr, work
+from mien.training.plan import ADAPTER_STAGES, plan, work
 from mien.training.recipes import find
 from mien.types import InputError
 
@@ -95,10 +95,9 @@ def run(
     config = LoopConfig(**recipe["loop"])
     folder = Path(out) / recipe["run"]
     if dry_run:
-        if recipe["stage"] in ADAPTER_STAGES:
-            return plan_adapter(recipe["stage"], recipe["args"], config, folder)
-        if recipe["stage"] == "sfsr" and recipe["args"].get("backbone") != "mini":
-            return plan_sfsr(recipe["args"], config, folder)
+        stage, arguments = recipe["stage"], recipe["args"]
+        if stage in ADAPTER_STAGES or (stage == "sfsr" and arguments.get("backbone") != "mini"):
+            return plan(stage, arguments, config, folder)
         return describe(_make(path, make, recipe["args"]), config, folder)
     done = train(_make(path, make, recipe["args"]), config, folder, recipe, until)
     if done < config.steps:

@@ -25,7 +25,7 @@ from mien.face.mask import shown_mask
 from mien.models import sfsr
 from mien.models.sfsr import FRAMINGS, face_region
 from mien.pixels import to_pixels
-from mien.training.cache import Cache, Numbers
+from mien.training.cache import Cache
 from mien.training.examples import read_rows
 from mien.types import FaceEncoder, InputError
 
@@ -78,11 +78,8 @@ class Surroundings:
         self.identity_encoder, self.expression_encoder = identity.name, expression.name
         cached = Cache(manifest)
 
-        def told(encoder: Any) -> Numbers:
-            return lambda row, image: encoder(image, manifest.face(row))
-
-        self._identity = cached(f"identity-{identity.name}", rows, told(identity))
-        self._expression = cached(f"expression-{expression.name}", rows, told(expression))
+        self._identity = cached.encoded("identity", identity, rows)
+        self._expression = cached.encoded("expression", expression, rows)
         self._landmarks = manifest.array("landmarks").astype(np.float64)
 
     def __call__(self, count: int, rng: torch.Generator) -> Batch:

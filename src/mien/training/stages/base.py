@@ -122,19 +122,19 @@ class BaseStage:
         """The paper's: all of the expression branch and the identity branch's projection (EmojiDiff, E-Adapter)."""
         return self.adapter.trainable_parameters("base")
 
-    def noised(self, batch: Batch, rng: torch.Generator) -> Noised:
-        """Encode, drop conditions for guidance, draw t and ε, noise."""
+    def noised(self, batch: Batch, rng: torch.Generator, whole: bool = False) -> Noised:
+        """Encode, drop conditions for guidance (unless they are to be `whole`), draw t and ε, noise."""
         backbone = self.backbone
         device = backbone.device
         batch = {key: value.to(device) for key, value in batch.items()}
         with torch.no_grad():
             z = batch["z"].float() if "z" in batch else backbone.encode(batch["x"])
         b = len(z)
-        mode = draw_modes(b, self.drop, rng).to(device)
+        mode = draw_modes(b, torch.zeros(3) if whole else self.drop, rng).to(device)
         t = torch.randint(0, len(self.schedule.alpha_bar), (b,), generator=rng).to(device)
         eps = torch.randn(z.shape, generator=rng).to(device)
         silent = mode == 2
-        if self.untold:
+        if self.untold and not whole:
             silent |= (torch.rand(b, generator=rng) < self.untold).to(device)
         conditions, added = self._conditions(batch, z, mode, silent)
         z_t = self.schedule.add_noise(z, eps, t)
@@ -145,15 +145,15 @@ class BaseStage:
         return network_error(predicted, noised.eps, noised.t, self.schedule, noised.weight, self.weight_limit)
 
     def predictor(self, noised: Noised, expression_scale: float = 1.0) -> NoisePredictor:
-        """The UNet with the adapter; 0 is without expression control."""
-        unet = self.backbone.unet
-        predict = self.adapter.predict_noise(unet, expression_scale=expression_scale, **noised.added)
-        return self.schedule.as_noise(predict)
+        """The UNet with the adapter, in float32; 0 is without expression control."""
+        unet, precision = self.backbone.unet, self.backbone.precision
+        given = self.adapter.predict_noise(unet, expression_scale=expression_scale, **noised.added)
+        predict = self.schedule.as_noise(given)
+        return lambda z_t, t, conditions: predict(z_t.to(precision), t, conditions).float()
 
     def predict(self, noised: Noised, expression_scale: float = 1.0) -> Tensor:
         """ε_θ(z_t, t, C), [b, c, h, w] float32."""
-        predict = self.predictor(noised, expression_scale)
-        return predict(noised.z_t.to(self.backbone.precision), noised.t, noised.conditions).float()
+        return self.predictor(noised, expression_scale)(noised.z_t, noised.t, noised.conditions)
 
     def _conditions(
         self, batch: Batch, z: Tensor, mode: Tensor, silent: Tensor
@@ -186,15 +186,11 @@ class BaseStage:
         if batch is None:
             return {}, None
         rng = torch.Generator().manual_seed(7)
-        drop, untold = self.drop, self.untold
-        self.drop, self.untold = torch.zeros(3), 0.0  # of held-out examples nothing is dropped
-        try:
-            total = 0.0
-            for first in range(0, len(batch["identity"]), 8):
-                noised = self.noised({key: value[first : first + 8] for key, value in batch.items()}, rng)
-                total += self.error(self.predict(noised), noised).item() * len(noised.z)
-        finally:
-            self.drop, self.untold = drop, untold
+        total = 0.0
+        for first in range(0, len(batch["identity"]), 8):
+            part = {key: value[first : first + 8] for key, value in batch.items()}
+            noised = self.noised(part, rng, whole=True)
+            total += self.error(self.predict(noised), noised).item() * len(noised.z)
         numbers = {"held_out_loss": total / len(batch["identity"])}
         with torch.autocast(self.backbone.device.type, enabled=False):
             return numbers, self._sheet(batch)

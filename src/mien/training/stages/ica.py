@@ -17,13 +17,13 @@ import torch
 from torch import Tensor
 
 from mien.data.pairs import TRIPLES
-from mien.diffusion.losses import Contrast, contrast_alignment
+from mien.diffusion.losses import contrast_alignment
 from mien.diffusion.x0 import ESTIMATORS, R_TMAX, Estimator, adaptive_noise_inversion
-from mien.training.adapter import EVERYTHING, PAPER_LOOP, Noised, share_of
+from mien.training.adapter import EVERYTHING, PAPER_LOOP, share_of
 from mien.training.examples import DataConfig
 from mien.training.judge import FaceJudge, canonical
 from mien.training.stages.base import BaseStage
-from mien.types import Conditions, InputError
+from mien.types import InputError
 
 
 class IcaStage(BaseStage):
@@ -79,67 +79,31 @@ class IcaStage(BaseStage):
             return diffusion, {"loss": diffusion.item()}
         share = share_of(len(whole), len(noised.z), 1 - float(self.drop[-1]))
         chosen = whole[: self.judged]
-        found = self.contrast(noised.of(chosen), predicted[chosen], batch, chosen, diffusion, rng, share)
+        part = noised.of(chosen)
+        given = {name: value[chosen.to(value.device)].to(chosen.device) for name, value in batch.items()}
+
+        def crops(eps: Tensor, expression_scale: float) -> Tensor:
+            """Canonical crops [k, 3, 128, 128] of x̂0 with (1) or without (0) expression control."""
+            z0 = self.estimate(
+                self.predictor(part, expression_scale),
+                part.z_t,
+                part.t,
+                part.conditions,
+                self.schedule,
+                eps=part.eps,
+                rng=rng,
+                predicted=eps,
+            )
+            return canonical(self.backbone.decode(z0), given.get("face_matrix"))
+
+        if self.person == "source":
+            face = given["person_target"]
+        else:
+            with torch.no_grad():
+                face = self.judge.identity(crops(self.predict(part, 0.0), 0.0))
+        made = crops(predicted[chosen], 1.0)
+        does, wanted = self.judge.expression(made), given["expression_target"]
+        weights = self.w_id * share, self.w_exp * share
+        found = contrast_alignment(diffusion, self.judge.identity(made), face, does, wanted, *weights)
         logs = {"loss": found.total, "diffusion": diffusion, "id": found.identity, "exp": found.expression}
         return found.total, {key: value.item() for key, value in logs.items()}
-
-    def contrast(
-        self,
-        noised: Noised,
-        predicted: Tensor,
-        batch: dict[str, Tensor],
-        chosen: Tensor,
-        diffusion: Tensor,
-        rng: torch.Generator,
-        share: float = 1.0,
-    ) -> Contrast:
-        """The losses of the chosen samples; `predicted`: ε_θ with control, of them; `share`: see `share_of`."""
-        matrices = batch["face_matrix"].to(chosen.device)[chosen] if "face_matrix" in batch else None
-        if self.person == "source":
-            face = batch["person_target"].to(chosen.device)[chosen]
-        else:
-            with torch.no_grad():
-                without = self.reconstruct(noised, self.predict(noised, 0.0), 0.0, matrices, rng)
-                face = self.judge.identity(without)
-        if "expression_target" in batch:
-            wanted = batch["expression_target"].to(chosen.device)[chosen]
-        else:
-            with torch.no_grad():
-                wanted = self.judge.expression(batch["x"].to(chosen.device)[chosen])
-        made = self.reconstruct(noised, predicted, 1.0, matrices, rng)
-        return contrast_alignment(
-            diffusion,
-            self.judge.identity(made),
-            face,
-            self.judge.expression(made),
-            wanted,
-            self.w_id * share,
-            self.w_exp * share,
-        )
-
-    def reconstruct(
-        self,
-        noised: Noised,
-        predicted: Tensor,
-        expression_scale: float,
-        matrices: Tensor | None,
-        rng: torch.Generator,
-    ) -> Tensor:
-        """Canonical crops [k, 3, 128, 128] of x̂0 with (1) or without (0) expression control."""
-        predict = self.predictor(noised, expression_scale)
-        precision = self.backbone.precision
-
-        def typed(z_t: Tensor, t: Tensor, conditions: Conditions) -> Tensor:
-            return predict(z_t.to(precision), t, conditions).float()
-
-        z0 = self.estimate(
-            typed,
-            noised.z_t,
-            noised.t,
-            noised.conditions,
-            self.schedule,
-            eps=noised.eps,
-            rng=rng,
-            predicted=predicted,
-        )
-        return canonical(self.backbone.decode(z0), matrices)

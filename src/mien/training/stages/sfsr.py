@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,7 +22,7 @@ from mien.backbones import autoencoder_precision, load_backbone
 from mien.diffusion.losses import expression_loss, identity_loss, network_error, noise_error
 from mien.diffusion.schedule import Schedule
 from mien.diffusion.x0 import ESTIMATORS
-from mien.encoders.standardise import standardise
+from mien.encoders.expression import expression_vector
 from mien.models.compound import CompoundProjection
 from mien.models.e_adapter import EAdapter
 from mien.models.folder import choose_precision, recompute_activations
@@ -239,8 +240,10 @@ class SfsrStage:
         judge = self.judge
 
         def look(pixels: Tensor) -> tuple[Tensor, Tensor]:
-            crops = canonical(pixels, matrices)
-            return judge.identity(crops), standardise(judge.expression(crops), "expression")
+            crops = canonical(pixels, matrices).clamp(-1.2, 1.2)
+            out: Any = judge.analyser(crops)
+            does = expression_vector(out["blendshapes"], out["landmarks"])
+            return judge.identity(crops), does
 
         with torch.no_grad():
             wanted = look(x)
