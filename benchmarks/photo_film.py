@@ -76,7 +76,8 @@ def drive(
     with Part(driver, frames) as footage:
         choose = following.Chooser("largest", driver.name, print)
         puppet = filming.prepared(footage, lambda: Puppet(PhotoPipeline().sit(image)), choose, relative)
-        report = filming.drive(footage, puppet, output, {"benchmark": "photo_film"}, choose, audio=False)
+        order = filming.Order(output, {"benchmark": "photo_film"}, choose, audio=False)
+        report = filming.drive(footage, puppet, order)
     speed = report.frames / (time.perf_counter() - began)
     return {"speed": speed, "busy": (time.process_time() - busy) / report.frames}
 

@@ -61,12 +61,7 @@ def given_image(picture: object, name: str = "the picture") -> Image.Image:
     if isinstance(picture, (str, Path)):
         return read_image(picture)
     if isinstance(picture, np.ndarray):
-        if (
-            picture.dtype == np.uint8
-            and picture.ndim == 3
-            and picture.shape[2] == 3
-            and min(picture.shape[:2]) >= 1
-        ):
+        if picture.dtype == np.uint8 and picture.ndim == 3 and picture.shape[2] == 3 and picture.size:
             return Image.fromarray(np.ascontiguousarray(picture))
         raise InputError(
             f"{name} is an array {list(picture.shape)} of {picture.dtype}: give [H, W, 3] of uint8 in RGB, a path or a "

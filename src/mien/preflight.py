@@ -85,7 +85,7 @@ def check(backbone: str = "mini", adapter: str | Path | None = None, bare: bool 
         if adapter is not None and needs and str(adapter) not in NAMES and not Path(adapter).is_dir():
             absent = [f"  {adapter}: there is no such adapter folder"]
             adapter = None
-        spec = _adapter(backbone, adapter)
+        spec = adapter_of(backbone, adapter)
         if spec is not None:
             needs += of_adapter(spec, str(adapter) in NAMES)
         elif not absent and (backbone in HUB_IDS or expand(backbone).exists()):
@@ -106,12 +106,6 @@ def refuse(needs: Sequence[Need], for_what: str, absent: Sequence[str] = ()) -> 
     lines = [f"{things} missing {for_what}{f', {amount} to fetch' if needs else ''}:"]
     lines += [*(need.line() for need in needs), *absent]
     raise NotHere([*lines, f"Get all: {command(needs)}"] if needs else lines)
-
-
-def has_adapter(backbone: str, adapter: str | Path | None) -> bool:
-    """Whether an adapter is named, or the model is known to have one of its own. Raises `InputError`: the adapter that
-    is named cannot be used."""
-    return _adapter(backbone, adapter) is not None
 
 
 def command(needs: Sequence[Need]) -> str:
@@ -165,8 +159,9 @@ def of_adapter(spec: AdapterSpec, of_registry: bool) -> Iterator[Need]:
             yield Need(extra=extra)
 
 
-def _adapter(backbone: str, adapter: str | Path | None) -> AdapterSpec | None:
-    """The adapter's files and encoders, checked against the model as far as both are here."""
+def adapter_of(backbone: str, adapter: str | Path | None) -> AdapterSpec | None:
+    """The files and encoders of the adapter that is named, else of the model's own, checked against the model as far as
+    both are here. Raises `InputError`: the adapter cannot be used."""
     named = backbone in HUB_IDS
     folder = None if named else single_file(backbone)
     if folder is None:

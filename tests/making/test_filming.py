@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from mien.cli import film as cli
+from mien.cli import film_making as cli
 from mien.cli.main import app
 from mien.face.analyze import analyze
 from mien.face.blendshapes import INDEX
@@ -164,7 +164,7 @@ def test_stopped_films_play(tmp_path: Path) -> None:
 
     output = tmp_path / "o.mp4"
     with Footage(driver) as footage, film(output, {}, (SIDE, SIDE), footage.rate, footage.ticks) as writer:
-        report = filming.run(footage, writer, step, False, lambda done: None)
+        report = filming.run(footage, writer, step, False, filming.unwatched)
     assert report.stopped and report.frames == 7 == len(read(output)[0])
 
 
@@ -179,7 +179,7 @@ def test_a_failure_leaves_nothing(tmp_path: Path) -> None:
         Footage(driver) as footage,
         film(tmp_path / "o.mp4", {}, (SIDE, SIDE), footage.rate, footage.ticks) as writer,
     ):
-        filming.run(footage, writer, step, False, lambda done: None)
+        filming.run(footage, writer, step, False, filming.unwatched)
     assert [entry.name for entry in tmp_path.iterdir()] == ["d.mp4"]
 
 

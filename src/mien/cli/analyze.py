@@ -5,13 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
+from typer import Argument, Option
 
 from mien.cli import options
 from mien.cli.console import choice, encodable, print_json, tell
@@ -24,47 +25,37 @@ if TYPE_CHECKING:
 
     from mien.types import Face, FloatArray
 
-    Look = Callable[[list[Image.Image]], Iterable[list[Face]]]
-    Parse = Callable[[Image.Image], FloatArray]
+    Look = Callable[[Iterator[Image.Image]], Iterable[list[Face]]]
 
 BACKENDS = ("embedded", "mediapipe")
 STRONGEST = 4
 
 
 def analyze(
-    images: Annotated[
-        list[str], typer.Argument(metavar="IMAGES", help="Pictures, folders of pictures, or globs in quotes.")
-    ],
-    backend: Annotated[str, typer.Option(help="embedded, or mediapipe if it is installed.")] = "embedded",
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print JSON on stdout: one object a picture.")
-    ] = False,
-    csv_path: Annotated[
-        Path | None, typer.Option("--csv", help="Write a table here, one row a face; `-` for stdout.")
-    ] = None,
-    overlay: Annotated[
-        Path | None,
-        typer.Option(help="Draw what was found: a picture, or for several pictures a folder to fill."),
-    ] = None,
-    min_confidence: Annotated[
-        float | None,
-        typer.Option(
-            min=0, max=1, help="Faces the embedded network believes in less are left out; 0.8 if not given."
-        ),
-    ] = None,
-    model: Annotated[
-        Path | None, typer.Option(help="MediaPipe's face_landmarker.task, if it is not in MIEN_MODELS.")
-    ] = None,
-    parser: Annotated[
-        str | None,
-        typer.Option(help="Folder or hub id of a SegFormer face parser, whose mask the overlay shows."),
-    ] = None,
+    images: Annotated[list[str], Argument(metavar="IMAGES")],
+    backend: str = "embedded",
+    as_json: Annotated[bool, Option("--json")] = False,
+    csv_path: Annotated[Path | None, Option("--csv")] = None,
+    overlay: Path | None = None,
+    min_confidence: Annotated[float | None, Option(min=0, max=1)] = None,
+    model: Path | None = None,
+    parser: str | None = None,
     overwrite: options.Overwrite = False,
     quiet: options.Quiet = False,
 ) -> None:
     """Faces, largest first: box, pose in degrees, confidence, and how strong each of 52 blendshapes is.
 
     Exit code 2 if a picture could not be read; the others are analysed all the same.
+
+    Args:
+        images: Pictures, folders of pictures, or globs in quotes.
+        backend: embedded, or mediapipe if it is installed.
+        as_json: Print JSON on stdout: one object a picture.
+        csv_path: Write a table here, one row a face; `-` for stdout.
+        overlay: Draw what was found: a picture, or for several pictures a folder to fill.
+        min_confidence: Faces the embedded network believes in less are left out; 0.8 if not given.
+        model: MediaPipe's face_landmarker.task, if it is not in MIEN_MODELS.
+        parser: Folder or hub id of a SegFormer face parser, whose mask the overlay shows.
     """
     choice(backend, BACKENDS, "backend")
     from mien.images import find_images, read_image, unread
@@ -100,12 +91,19 @@ def analyze(
         look: Look = partial(map, mediapipe.load(model))
     else:
         look = partial(analyze_many, backend=backend, min_confidence=threshold)
-    parse: Parse | None = None
-    if parser is not None:
-        from mien.face.parsing import load_parser
+    from mien.face.overlay import draw_faces
+    from mien.face.parsing import load_parser
+    from mien.provenance import COMPOSITE, save_image
 
-        parse = load_parser(parser).mask
-    results, bad = _run(paths, look, parse, drawings, backend, quiet)
+    parse = None if parser is None else load_parser(parser).mask
+
+    def drawn(path: Path, image: Image.Image, faces: list[Face]) -> None:
+        if path in drawings:
+            settings = {"analysis": {"backend": backend, "faces": len(faces)}}
+            shown = draw_faces(image, faces, parse(image) if parse else None)
+            save_image(shown, drawings[path], settings, COMPOSITE)
+
+    results, bad = _run(paths, look, drawn, quiet)
     if csv_path is not None:
         table = encodable(_csv(results))
         if to_stdout:
@@ -124,40 +122,32 @@ def analyze(
 
 
 def _run(
-    paths: list[Path],
-    look: Look,
-    parse: Parse | None,
-    drawings: dict[Path, Path],
-    backend: str,
-    quiet: bool,
-) -> tuple[list[tuple[Path, list[Face]]], list[Any]]:
-    """Analyse pictures in groups: (path, faces) in order, and the `InputError` of each that was unreadable."""
+    paths: list[Path], look: Look, drawn: Callable[[Path, Image.Image, list[Face]], None], quiet: bool
+) -> tuple[list[tuple[Path, list[Face]]], list[InputError]]:
+    """Analyse pictures, each `drawn` with its faces: (path, faces) in order, and what was wrong with others."""
     from tqdm import tqdm
 
-    from mien.face.analyze import TOGETHER
-    from mien.face.overlay import draw_faces
     from mien.images import read_image
-    from mien.provenance import COMPOSITE, save_image
 
     results: list[tuple[Path, list[Face]]] = []
     bad: list[InputError] = []
+    waiting: deque[tuple[Path, Image.Image]] = deque()
     with tqdm(total=len(paths), unit="picture", disable=quiet or len(paths) == 1) as bar:
-        for start in range(0, len(paths), TOGETHER):
-            group = []
-            for path in paths[start : start + TOGETHER]:
+
+        def readable() -> Iterator[Image.Image]:
+            for path in paths:
                 try:
-                    group.append((path, read_image(path)))
+                    waiting.append((path, read_image(path)))
+                    yield waiting[-1][1]
                 except InputError as error:
                     bad.append(error)
                     bar.update()
-            found = look([image for _, image in group])
-            for (path, image), faces in zip(group, found, strict=True):
-                results.append((path, faces))
-                if path in drawings:
-                    settings = {"analysis": {"backend": backend, "faces": len(faces)}}
-                    drawn = draw_faces(image, faces, parse(image) if parse else None)
-                    save_image(drawn, drawings[path], settings, COMPOSITE)
-                bar.update()
+
+        for faces in look(readable()):
+            path, image = waiting.popleft()
+            results.append((path, faces))
+            drawn(path, image, faces)
+            bar.update()
     return results, bad
 
 

@@ -60,11 +60,6 @@ class Verbs(TyperGroup):
             raise typer.Exit(BAD_INPUT) from error
 
 
-def group(purpose: str) -> typer.Typer:
-    """A verb that has verbs of its own."""
-    return typer.Typer(help=purpose, no_args_is_help=True, rich_markup_mode=None, add_completion=False)
-
-
 def say(message: str) -> None:
     """One line for a person, on stderr (stdout is kept for results), above a progress bar if there is one. A message
     may quote strangers: nothing in it is obeyed by the terminal."""
@@ -111,14 +106,15 @@ def choice(word: str, words: Iterable[str], what: str) -> str:
 
 
 @contextmanager
-def progress_bar(quiet: bool, **how: Any) -> Iterator[Callable[[int, int | None], None]]:
-    """A progress bar as a callback of how much is done, and of how much; `how`: tqdm's own arguments."""
+def progress_bar(quiet: bool, **how: Any) -> Iterator[Callable[..., None]]:
+    """A progress bar as a callback of how much is done, and of how much, and of more, which is not shown; `how`: tqdm's
+    own arguments."""
     from tqdm import tqdm
 
     with tqdm(disable=True if quiet else None, leave=False, **how) as bar:
 
-        def progress(done: int, of: int | None) -> None:
-            bar.total = of
+        def progress(done: int, of: int | None, *more: object) -> None:
+            bar.total = of or None
             bar.update(done - bar.n)
 
         yield progress

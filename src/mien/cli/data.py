@@ -6,66 +6,56 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer import Argument, Option
 
 from mien.cli import options
-from mien.cli.console import choice, group, print_json, tell
+from mien.cli.console import choice, print_json, tell
 from mien.errors import InputError
 
 if TYPE_CHECKING:
     from mien.data.records import Manifest
 
-app = group("Make, extend and look at sets of faces.")
+app = options.group("Make, extend and look at sets of faces.")
 
 
 @app.command(short_help="Pictures into a set of faces.")
+@options.verb(options.CLUSTER, ("as_json", "quiet"))
 def ingest(
     context: typer.Context,
-    source: Annotated[
-        str,
-        typer.Argument(
-            metavar="SOURCE",
-            help="A folder of pictures, a .tar or a folder or glob of them (WebDataset), hf:NAME[:SPLIT] or a "
-            "saved Hugging Face dataset.",
-        ),
-    ],
-    out: Annotated[
-        Path, typer.Argument(metavar="OUT", help="Folder of the set; one that is there is completed.")
-    ],
-    identity: Annotated[
-        str,
-        typer.Option(
-            help="Where a person's label is: none, folder (a folder a person), name (First_Last_0001.jpg), "
-            "FILE.csv (columns file, identity), a column or field, or cluster (by embeddings)."
-        ),
-    ] = "none",
-    prompt: Annotated[str, typer.Option(help="Column or field of captions; else they are made.")] = "",
-    framing: Annotated[
-        str, typer.Option(help="canonical (tight, as the embedded models), ffhq (whole head) or none.")
-    ] = "canonical",
-    size: Annotated[int, typer.Option(help="Pixels of the stored crop.")] = 128,
-    faces: Annotated[
-        str, typer.Option(help="Of several faces: largest, all, or single (reject the picture).")
-    ] = "largest",
-    min_face: Annotated[int, typer.Option(help="Smallest face in the source, in pixels.")] = 40,
-    quality: Annotated[
-        str,
-        typer.Option(help="Measure: auto (LIQE where pyiqa is installed, else plain), liqe, plain, none."),
-    ] = "auto",
-    min_quality: Annotated[
-        float | None, typer.Option(help="Reject below this; default: the measure's own.")
-    ] = None,
-    analyser: Annotated[str, typer.Option(help="embedded or mediapipe.")] = "embedded",
-    recogniser: Annotated[str, typer.Option(help="embedded or dlib.")] = "embedded",
-    shard_size: Annotated[int, typer.Option(help="Pictures in a shard; a kill loses as many at most.")] = 500,
-    ray: options.Ray = None,
-    workers: options.Workers = 2,
-    gpus: options.Gpus = 0.0,
-    as_json: options.Json = False,
-    quiet: options.Quiet = False,
+    source: Annotated[str, Argument(metavar="SOURCE")],
+    out: Annotated[Path, Argument(metavar="OUT")],
+    identity: str = "none",
+    prompt: str = "",
+    framing: str = "canonical",
+    size: int = 128,
+    faces: str = "largest",
+    min_face: int = 40,
+    quality: str = "auto",
+    min_quality: float | None = None,
+    analyser: str = "embedded",
+    recogniser: str = "embedded",
+    shard_size: int = 500,
 ) -> None:
     """Find, frame, analyse, embed and split the faces of SOURCE into a set, rejected ones kept with reasons.
 
     Started again, it takes up where it ended; bad files never stop it.
+
+    Args:
+        source: A folder of pictures, a .tar or a folder or glob of them (WebDataset), hf:NAME[:SPLIT] or a saved
+            Hugging Face dataset.
+        out: Folder of the set; one that is there is completed.
+        identity: Where a person's label is: none, folder (a folder a person), name (First_Last_0001.jpg), FILE.csv
+            (columns file, identity), a column or field, or cluster (by embeddings).
+        prompt: Column or field of captions; else they are made.
+        framing: canonical (tight, as the embedded models), ffhq (whole head) or none.
+        size: Pixels of the stored crop.
+        faces: Of several faces: largest, all, or single (reject the picture).
+        min_face: Smallest face in the source, in pixels.
+        quality: Measure: auto (LIQE where pyiqa is installed, else plain), liqe, plain, none.
+        min_quality: Reject below this; default: the measure's own.
+        analyser: embedded or mediapipe.
+        recogniser: embedded or dlib.
+        shard_size: Pictures in a shard; a kill loses as many at most.
     """
     cluster = options.cluster(context)
     from tqdm import tqdm
@@ -83,71 +73,53 @@ def ingest(
         tell(note)
     pictures = open_source(source, identity, prompt)
     observer = load_observer(analyser, recogniser)
-    with tqdm(total=pictures.count, desc="ingesting", unit="picture", disable=quiet or None) as bar:
+    with tqdm(
+        total=pictures.count, desc="ingesting", unit="picture", disable=context.params["quiet"] or None
+    ) as bar:
         manifest = make(pictures, out, observer, measure, wishes, bar.update, cluster)
-    _tell(manifest, as_json)
+    _tell(manifest, context.params["as_json"])
 
 
 @app.command(short_help="ID-irrelevant pairs from a set, for training.")
+@options.verb(options.DIFFUSION, options.CLUSTER, ("as_json", "quiet"))
 def idi(
     context: typer.Context,
-    root: Annotated[
-        Path, typer.Argument(metavar="ROOT", help="The set the targets and the other people come from.")
-    ],
-    out: Annotated[
-        Path, typer.Argument(metavar="OUT", help="Folder of the pairs; one that is there is completed.")
-    ],
-    count: Annotated[
-        int | None,
-        typer.Option(help="How many references to make; default: one of each method for each target."),
-    ] = None,
-    method: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="restruct, carry, faceswap:photo, faceswap:reface, faceswap:facefusion or faceswap:command; may be "
-            "repeated. Default: restruct and faceswap:photo."
-        ),
-    ] = None,
-    swap_command: Annotated[
-        str,
-        typer.Option(
-            help="Of the swapper command (or facefusion): a line with {target}, {identity}, {output}."
-        ),
-    ] = "",
-    backbone: options.Backbone = "mini",
-    adapter: options.Adapter = None,
-    device: options.Device = "auto",
-    dtype: options.Dtype = "auto",
-    steps: options.Steps = None,
-    guidance: options.Guidance = None,
-    id_scale: options.IdScale = 1.0,
-    expression_scale: options.ExpressionScale = 1.0,
-    max_exp: Annotated[float, typer.Option(help="Keep pairs with at most this Exp.")] = 0.05,
-    max_lms: Annotated[float, typer.Option(help="Keep pairs with at most this LMS.")] = 0.18,
-    min_id_distance: Annotated[
-        float | None,
-        typer.Option(help="Keep pairs at least this far apart; default: the recogniser's threshold. 0: any."),
-    ] = None,
-    quality: Annotated[str, typer.Option(help="Measure: auto, liqe, plain, none.")] = "auto",
-    min_quality: Annotated[float | None, typer.Option(help="Keep at least this; default: its own.")] = None,
-    split: Annotated[str, typer.Option(help="train, held_out, or all.")] = "train",
-    with_source: Annotated[
-        bool, typer.Option("--with-source", help="Only targets whose person has another picture.")
-    ] = False,
-    seed: Annotated[int, typer.Option(min=0, help="Chooses targets, people and noise.")] = 0,
-    ray: options.Ray = None,
-    workers: options.Workers = 2,
-    gpus: options.Gpus = 0.0,
-    chunk: Annotated[
-        int, typer.Option(help="Pairs a worker does at once; a kill loses as many at most.")
-    ] = 64,
-    as_json: options.Json = False,
-    quiet: options.Quiet = False,
+    root: Annotated[Path, Argument(metavar="ROOT")],
+    out: Annotated[Path, Argument(metavar="OUT")],
+    count: int | None = None,
+    method: list[str] | None = None,
+    swap_command: str = "",
+    max_exp: float = 0.05,
+    max_lms: float = 0.18,
+    min_id_distance: float | None = None,
+    quality: str = "auto",
+    min_quality: float | None = None,
+    split: str = "train",
+    with_source: Annotated[bool, Option("--with-source")] = False,
+    seed: Annotated[int, Option(min=0)] = 0,
+    chunk: int = 64,
 ) -> None:
     """Make ID-irrelevant pairs: for each target, its expression on another person's face (EmojiDiff's IDI).
 
     Started again, it takes up where it ended. Rejected pairs are kept apart, with their reasons; look at
     OUT/summary.html.
+
+    Args:
+        root: The set the targets and the other people come from.
+        out: Folder of the pairs; one that is there is completed.
+        count: How many references to make; default: one of each method for each target.
+        method: restruct, carry, faceswap:photo, faceswap:reface, faceswap:facefusion or faceswap:command; may be
+            repeated. Default: restruct and faceswap:photo.
+        swap_command: Of the swapper command (or facefusion): a line with {target}, {identity}, {output}.
+        max_exp: Keep pairs with at most this Exp.
+        max_lms: Keep pairs with at most this LMS.
+        min_id_distance: Keep pairs at least this far apart; default: the recogniser's threshold. 0: any.
+        quality: Measure: auto, liqe, plain, none.
+        min_quality: Keep at least this; default: its own.
+        split: train, held_out, or all.
+        with_source: Only targets whose person has another picture.
+        seed: Chooses targets, people and noise.
+        chunk: Pairs a worker does at once; a kill loses as many at most.
     """
     if (count is not None and count < 1) or chunk < 1:
         raise InputError("count and chunk are at least 1: correct them.")
@@ -183,10 +155,12 @@ def idi(
     part = None if split == "all" else split
     jobs = plan(manifest, recipe.methods, count, seed, part, same_person, with_source)
     do = partial(spread, recipe.make, cluster=cluster)
-    with tqdm(total=len(jobs), desc="making pairs", unit="pair", disable=quiet or None) as bar:
+    with tqdm(
+        total=len(jobs), desc="making pairs", unit="pair", disable=context.params["quiet"] or None
+    ) as bar:
         state = run(manifest, jobs, out, recipe.facts(manifest, seed), do, chunk, bar.update)
     files = idi_page.write(out, manifest)
-    if as_json:
+    if context.params["as_json"]:
         print(files[0].read_text(encoding="utf-8"), end="")
         return
     print(f"{state.kept} pairs kept of {state.done + state.made}, in {out} ({state.made} made now)")
@@ -195,11 +169,12 @@ def idi(
 
 
 @app.command(short_help="What is in a set, and why pictures were rejected.")
-def show(
-    root: Annotated[Path, typer.Argument(metavar="ROOT", help="A set's folder, or its manifest.parquet.")],
-    as_json: options.Json = False,
-) -> None:
-    """What is in a set: pictures, people, splits, and why some were rejected."""
+def show(root: Annotated[Path, Argument(metavar="ROOT")], as_json: options.Json = False) -> None:
+    """What is in a set: pictures, people, splits, and why some were rejected.
+
+    Args:
+        root: A set's folder, or its manifest.parquet.
+    """
     from mien.data.records import Manifest
 
     _tell(Manifest.read(root), as_json)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from typer import Option
 
 from mien.cli import options
 from mien.cli.console import BAD_INPUT, print_json, tell
@@ -22,54 +23,37 @@ if TYPE_CHECKING:
 CHUNK = 8  # pictures a worker of a cluster looks at at once
 
 
+@options.verb(options.CLUSTER, ("overwrite", "quiet"))
 def evaluate(
     context: typer.Context,
-    pairs: Annotated[
-        Path | None,
-        typer.Option(
-            help="CSV: identity, expression, a column for each method; same_person and background if you have them."
-        ),
-    ] = None,
-    folder: Annotated[
-        Path | None,
-        typer.Option(help="Or a folder that holds identity/, expression/ and one for each method."),
-    ] = None,
-    out_dir: Annotated[Path, typer.Option(help="Where the three files of the report go.")] = Path(
-        "evaluation"
-    ),
-    method: Annotated[
-        list[str] | None, typer.Option(help="Judge only this column or folder; may be repeated.")
-    ] = None,
-    analyser: Annotated[
-        str, typer.Option(help="Who scores expression and pose: embedded or mediapipe.")
-    ] = "embedded",
-    recogniser: Annotated[
-        str,
-        typer.Option(
-            help="Who scores identity: embedded, dlib, arcface, auraface, or an .onnx or .pth file."
-        ),
-    ] = "embedded",
-    conditioned_by: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="An encoder that the methods were conditioned by; may be repeated. Draws a warning."
-        ),
-    ] = None,
-    ray: options.Ray = None,
-    workers: options.Workers = 2,
-    gpus: options.Gpus = 0.0,
-    overwrite: options.Overwrite = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON on stdout.")] = False,
-    quiet: options.Quiet = False,
+    pairs: Path | None = None,
+    folder: Path | None = None,
+    out_dir: Path = Path("evaluation"),
+    method: list[str] | None = None,
+    analyser: str = "embedded",
+    recogniser: str = "embedded",
+    conditioned_by: list[str] | None = None,
+    as_json: Annotated[bool, Option("--json")] = False,
 ) -> None:
     """Score pictures against their identity and their expression picture, whatever method made them.
 
     Writes scores.csv, summary.json and report.html. Rows that cannot be judged are named, and the exit code
     is then 2; a result without a face is counted.
+
+    Args:
+        pairs: CSV: identity, expression, a column for each method; same_person and background if you have them.
+        folder: Or a folder that holds identity/, expression/ and one for each method.
+        out_dir: Where the three files of the report go.
+        method: Judge only this column or folder; may be repeated.
+        analyser: Who scores expression and pose: embedded or mediapipe.
+        recogniser: Who scores identity: embedded, dlib, arcface, auraface, or an .onnx or .pth file.
+        conditioned_by: An encoder that the methods were conditioned by; may be repeated. Draws a warning.
+        as_json: Print the summary as JSON on stdout.
     """
     if (pairs is None) == (folder is None):
         raise InputError("Give --pairs FILE.csv or --folder DIR, one of them.")
     cluster = options.cluster(context)
+    overwrite, quiet = context.params["overwrite"], context.params["quiet"]
     from mien.metrics.pairs import read_csv, read_folder
 
     if pairs is not None:

@@ -42,17 +42,9 @@ def list_everyday(as_json: bool) -> None:
 
     known = sorted(meanings().values(), key=lambda meaning: (not meaning.shapes, meaning.name))
     if as_json:
+        told = ("name", "words", "forms", "emoji")
         print_json(
-            [
-                {
-                    "name": one.name,
-                    "words": dict(one.words),
-                    "blendshapes": dict(one.shapes),
-                    "forms": list(one.forms),
-                    "emoji": list(one.emoji),
-                }
-                for one in known
-            ]
+            [{**{name: getattr(one, name) for name in told}, "blendshapes": one.shapes} for one in known]
         )
         return
     table = Table(box=None, pad_edge=False)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
+from typer import Argument, Option
 
 from mien.cli import options
-from mien.cli.console import choice, group, print_json, progress_bar, tell
+from mien.cli.console import choice, print_json, progress_bar, tell
 from mien.cli.everyday import list_everyday, list_short, show_everyday
 from mien.cli.pictures import check_places
 from mien.errors import InputError
@@ -17,29 +17,29 @@ if TYPE_CHECKING:
     from mien.expressions.labels import Label
     from mien.expressions.library import Library
 
-app = group("The 135 words for a face, and libraries of labelled expression pictures.")
+app = options.group("The 135 words for a face, and libraries of labelled expression pictures.")
 HOW = ("random", "typical", "nearest")
-Cluster = Annotated[str | None, typer.Option(help="Only words of this cluster or basic emotion.")]
+Cluster = Annotated[str | None, Option(help="Only words of this cluster or basic emotion.")]
 Place = Annotated[
-    Path, typer.Argument(metavar="LIBRARY", help="The library: its folder, or its expressions.parquet.")
+    Path, Argument(metavar="LIBRARY", help="The library: its folder, or its expressions.parquet.")
 ]
 
 
 @app.command("list", short_help="Every word, by feeling.")
 def list_words(
     cluster: Cluster = None,
-    everyday: Annotated[
-        bool, typer.Option("--everyday", help="What people say instead, and what it means.")
-    ] = False,
-    long: Annotated[
-        bool, typer.Option("--long", help="Of each its cluster and strongest blendshapes.")
-    ] = False,
+    everyday: Annotated[bool, Option("--everyday")] = False,
+    long: Annotated[bool, Option("--long")] = False,
     as_json: options.Json = False,
 ) -> None:
     """Every word with its emoji, by feeling; with --long or --cluster also what it does to a face.
 
     With --everyday: what else is understood (smile, wink left, tired, scared, :)), and what it means. Inflections
     (smiling, winked), left and right, and degrees (slightly, very) go with all of it.
+
+    Args:
+        everyday: What people say instead, and what it means.
+        long: Of each its cluster and strongest blendshapes.
     """
     from mien.expressions.labels import labels
 
@@ -73,17 +73,17 @@ def list_words(
 
 @app.command(short_help="What a word does to a face, why, and what is like it.")
 def show(
-    word: Annotated[
-        str, typer.Argument(metavar="WORD", help="One of the 135, an emoji, or what people say.")
-    ],
-    output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", help="Also write its shipped face here (.png, .jpg, .webp)."),
-    ] = None,
+    word: Annotated[str, Argument(metavar="WORD")],
+    output: Annotated[Path | None, Option("--output", "-o")] = None,
     overwrite: options.Overwrite = False,
     as_json: options.Json = False,
 ) -> None:
-    """What a word does to a face, why, by which source, and which words are like it."""
+    """What a word does to a face, why, by which source, and which words are like it.
+
+    Args:
+        word: One of the 135, an emoji, or what people say.
+        output: Also write its shipped face here (.png, .jpg, .webp).
+    """
     from mien.expressions.labels import get, similar
 
     name = _word(word)
@@ -110,7 +110,7 @@ def show(
     for source in label.sources:
         print(f"  source: {source}")
     print("  action units: " + "  ".join(f"{unit} {value:g}" for unit, value in label.units.items()))
-    for name, value in _strongest(label, 52):
+    for name, value in _strongest(label):
         print(f"  {name:<20} {value:.2f} {'#' * round(20 * value)}")
     print("  like it: " + ", ".join(f"{other} {r:.2f}" for other, r in like))
     if output is not None:
@@ -133,20 +133,20 @@ def _word(text: str) -> str | None:
 
 @app.command(short_help="One picture with the face of every word.")
 def sheet(
-    output: Annotated[Path, typer.Option("--output", "-o", help="The picture: .png, .jpg or .webp.")] = Path(
-        "expressions.png"
-    ),
+    output: Annotated[Path, Option("--output", "-o")] = Path("expressions.png"),
     cluster: Cluster = None,
-    photo: Annotated[
-        Path | None,
-        typer.Option(help="On this person's photo.  [default: one face of nobody, which is shipped]"),
-    ] = None,
-    side: Annotated[int, typer.Option(min=32, max=512, help="Pixels of a face.")] = 256,
+    photo: Path | None = None,
+    side: Annotated[int, Option(min=32, max=512)] = 256,
     overwrite: options.Overwrite = False,
 ) -> None:
     """One picture with one face making every word, grouped by feeling.
 
     mien expressions sheet --photo me.jpg -o me_all.png
+
+    Args:
+        output: The picture: .png, .jpg or .webp.
+        photo: On this person's photo.  [default: one face of nobody, which is shipped]
+        side: Pixels of a face.
     """
     check_places([output], [photo] if photo else [], overwrite)
     if cluster is not None:
@@ -161,20 +161,20 @@ def sheet(
 
 @app.command(short_help="Keep an expression under a name of your own.")
 def save(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="What to call it: letters, digits, hyphens.")],
-    expression: Annotated[
-        str,
-        typer.Argument(
-            metavar="EXPRESSION", help="Words, emoji, a mix, a picture, blendshapes, a file of them."
-        ),
-    ],
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Also replace one of that name.")] = False,
+    name: Annotated[str, Argument(metavar="NAME")],
+    expression: Annotated[str, Argument(metavar="EXPRESSION")],
+    overwrite: Annotated[bool, Option("--overwrite")] = False,
 ) -> None:
     """Keep an expression under a name of your own, which then works wherever an expression is asked for.
 
     mien expressions save my-grin "joy:0.7+smug:0.3"
 
     Of a picture only the face's movement from its rest is kept, as blendshapes.
+
+    Args:
+        name: What to call it: letters, digits, hyphens.
+        expression: Words, emoji, a mix, a picture, blendshapes, a file of them.
+        overwrite: Also replace one of that name.
     """
     from mien.expressions import presets
     from mien.expressions.spec import parse
@@ -184,9 +184,10 @@ def save(
         raise InputError(f"{name} is saved already: choose another name, or add --overwrite to replace it.")
     from mien.face.analyze import analyze
     from mien.making.subjects import Looker
+    from mien.making.wishes import PhotoWish
     from mien.pipelines.photo_film import coefficients
 
-    look = Looker(analyze, "largest", "largest", ("--face", "--face"), tell)
+    look = Looker(analyze, PhotoWish("portrait"), "face", tell)
     print(presets.save(name, coefficients(look.target(parse(expression)).expression)))
 
 
@@ -206,8 +207,12 @@ def saved(as_json: options.Json = False) -> None:
 
 
 @app.command(short_help="Forget a saved expression.")
-def remove(name: Annotated[str, typer.Argument(metavar="NAME", help="One that `saved` lists.")]) -> None:
-    """Forget a saved expression."""
+def remove(name: Annotated[str, Argument(metavar="NAME")]) -> None:
+    """Forget a saved expression.
+
+    Args:
+        name: One that `saved` lists.
+    """
     from mien.expressions import presets
 
     presets.remove(name)
@@ -215,14 +220,15 @@ def remove(name: Annotated[str, typer.Argument(metavar="NAME", help="One that `s
 
 @app.command(short_help="Index labelled pictures of your own.")
 def build(
-    place: Annotated[
-        Path,
-        typer.Argument(metavar="PICTURES", help="A folder with a folder for each word, or a CSV: path,word."),
-    ],
+    place: Annotated[Path, Argument(metavar="PICTURES")],
     as_json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Index labelled pictures into expressions.parquet beside them; run it again after adding some."""
+    """Index labelled pictures into expressions.parquet beside them; run it again after adding some.
+
+    Args:
+        place: A folder with a folder for each word, or a CSV: path,word.
+    """
     from collections import Counter
 
     if not place.exists():
@@ -250,18 +256,22 @@ def build(
 @app.command(short_help="The path of a picture of a word.")
 def draw(
     place: Place,
-    word: Annotated[
-        str | None, typer.Argument(metavar="WORD", help="The word; without one, of all pictures.")
-    ] = None,
-    how: Annotated[str, typer.Option(help="random (by --seed), typical, or nearest to --near.")] = "random",
-    seed: Annotated[int, typer.Option(min=0, help="Same seed, same picture.")] = 0,
-    count: Annotated[int, typer.Option("--count", "-n", min=1, help="Pictures.")] = 1,
-    near: Annotated[
-        str | None, typer.Option(help="A word, emoji or blendshapes; implies --how nearest.")
-    ] = None,
+    word: Annotated[str | None, Argument(metavar="WORD")] = None,
+    how: str = "random",
+    seed: Annotated[int, Option(min=0)] = 0,
+    count: Annotated[int, Option("--count", "-n", min=1)] = 1,
+    near: str | None = None,
     as_json: options.Json = False,
 ) -> None:
-    """Print the path of a picture of a word, for instance for `mien generate`."""
+    """Print the path of a picture of a word, for instance for `mien generate`.
+
+    Args:
+        word: The word; without one, of all pictures.
+        how: random (by --seed), typical, or nearest to --near.
+        seed: Same seed, same picture.
+        count: Pictures.
+        near: A word, emoji or blendshapes; implies --how nearest.
+    """
     choice(how, HOW, "way to draw")
     target, library = None, _read(place)
     if near is not None:
@@ -283,12 +293,12 @@ def draw(
 
 
 @app.command(short_help="Pictures nearer to another cluster's word than to theirs.")
-def mislabelled(
-    place: Place,
-    top: Annotated[int, typer.Option(min=1, help="At most so many.")] = 50,
-    as_json: options.Json = False,
-) -> None:
-    """Pictures that are nearer to a word of another cluster than to their own, most doubtful first."""
+def mislabelled(place: Place, top: Annotated[int, Option(min=1)] = 50, as_json: options.Json = False) -> None:
+    """Pictures that are nearer to a word of another cluster than to their own, most doubtful first.
+
+    Args:
+        top: At most so many.
+    """
     library = _read(place)
     doubts = library.mislabelled()
     if as_json:
@@ -316,16 +326,16 @@ def _read(place: Path) -> Library:
     return Library.read(place)
 
 
-def _strongest(label: Label, count: int) -> list[tuple[str, float]]:
+def _strongest(label: Label) -> list[tuple[str, float]]:
     from mien.face.blendshapes import NAMES
 
     pairs = sorted(zip(NAMES, label.prototype, strict=True), key=lambda pair: -pair[1])
-    return [(name, float(value)) for name, value in pairs[:count] if value > 0]
+    return [(name, float(value)) for name, value in pairs if value > 0]
 
 
 def _pairs(label: Label) -> list[tuple[str, float]]:
     """The same with a shape's two even sides as one."""
-    shapes = dict(_strongest(label, 52))
+    shapes = dict(_strongest(label))
     found = []
     for name, value in shapes.items():
         stem = name.removesuffix("Left").removesuffix("Right")
@@ -345,5 +355,5 @@ def _record(label: Label) -> dict[str, Any]:
         "why": label.why,
         "sources": list(label.sources),
         "action_units": dict(label.units),
-        "blendshapes": dict(_strongest(label, 52)),
+        "blendshapes": dict(_strongest(label)),
     }

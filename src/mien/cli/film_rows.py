@@ -2,35 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from mien.cli.rows import Account, Cells, check_columns, check_there, located, row_expression_files
-from mien.making.rows import BadRow, Done, Line, Row, Tell, unwritten
+from mien.cli.rows import Cells, Format, check_there
+from mien.making.rows import BadRow, Done, Line, Row, unwritten
+from mien.making.telling import Tell
 from mien.provenance.film import SUFFIXES
-from mien.tables import stored
 from mien.types import InputError
 
-if TYPE_CHECKING:
-    from mien.making.filming import Report
-
 COLUMNS = ("photo", "video", "expression", "identity", "out")
-ACCOUNT = Account("films", ("row", *COLUMNS, "frames"), {})
 
 
-@dataclass(frozen=True)
-class FilmFormat:
-    """A row's columns; an empty cell is one that was not given. `folder`: where files are looked for."""
+class FilmFormat(Format):
+    """The columns of a film's row."""
 
-    folder: Path
-    count = 1
+    known, things, first = COLUMNS, "films", ("row", *COLUMNS, "frames")
 
     def check(self, path: Path, columns: Sequence[str]) -> None:
-        check_columns(path, columns, COLUMNS)
+        super().check(path, columns)
         if "video" not in columns:
             raise InputError(f"{path} has no column `video`: its first line must name the columns.")
 
@@ -40,62 +33,36 @@ class FilmFormat:
         return out
 
     def ask(self, cells: Cells, number: int) -> tuple[dict[str, Any], str]:
-        if not cells["video"]:
+        photo, video, identity = (self.file(cells, name) for name in ("photo", "video", "identity"))
+        if video is None:
             raise InputError("the cell `video` is empty: name a film, or a motion (.json).")
-        photo, video, identity = (self._file(cells, name) for name in ("photo", "video", "identity"))
-        assert video is not None
-        expression = located(cells["expression"], self.folder) if cells.get("expression") else None
-        if sum(one is not None for one in (photo, expression, identity)) != 1:
+        asked = {"photo": photo, "expression": self.expression(cells), "identity": identity}
+        if sum(one is not None for one in asked.values()) != 1:
             raise InputError(
                 "the video needs one thing beside it, a photo that it moves, an expression or an identity: fill one."
             )
-        check_there([file for file in (photo, video, identity) if file is not None], expression)
+        check_there(filter(None, (photo, video, identity)), self.expression(cells))
         source, driver = (video, None) if photo is None else (photo, video)
-        asked = {"source": source, "driver": driver, "expression": expression, "identity": identity}
-        return asked, f"{number:04d}_{source.stem}.mp4"
-
-    def files(self, cells: Cells) -> list[Path]:
-        named = [self._file(cells, name) for name in ("photo", "video", "identity")]
-        expression = row_expression_files(cells.get("expression"), self.folder)
-        return [*(file for file in named if file is not None), *expression]
+        return {
+            **asked,
+            "video": video,
+            "source": source,
+            "driver": driver,
+        }, f"{number:04d}_{source.stem}.mp4"
 
     def shown(self, cells: Cells) -> Line:
         return {name: cells[name] for name in COLUMNS[:-1] if cells.get(name)}
 
     def repeated(self, asked: dict[str, Any]) -> Line:
-        source, driver = asked["source"], asked["driver"]
-        photo, video = (source, driver) if driver else (None, source)
-        named = {
-            "photo": photo,
-            "video": video,
-            "expression": asked["expression"],
-            "identity": asked["identity"],
-        }
-        return {name: str(value) for name, value in named.items() if value is not None}
-
-    def _file(self, cells: Cells, name: str) -> Path | None:
-        return stored(self.folder, cells[name]) if cells.get(name) else None
-
-
-def lost(report: Report, source: Path) -> str | None:
-    """What of a film could not be read, for a person."""
-    if not report.damaged and report.frames >= report.promised:
-        return None
-    if 0 < report.promised <= report.frames:
-        return f"{source} is damaged: some of its {report.frames} frames show it."
-    of = f"of {report.promised} " if report.promised else ""
-    return f"{source} is damaged or cut short: {report.frames} {of}frames could be read, and were made."
+        return {name: str(asked[name]) for name in COLUMNS[:-1] if asked[name] is not None}
 
 
 class FilmMaker:
-    """Makes rows of films, as `mien.making.rows.RowMaker` does of pictures. film: makes a film of the parameters of
-    `mien film`. settings: those of all rows. tell: is told what a person should know; None: that, and the films, come
-    back with the rows."""
+    """Makes rows of films, as `mien.making.rows.RowMaker` does of pictures. settings: the parameters of `mien film`, of
+    all rows. tell: is told what a person should know; None: that, and the films, come back with the rows."""
 
-    def __init__(
-        self, film: Callable[[dict[str, Any]], Report], settings: dict[str, Any], tell: Tell | None = None
-    ) -> None:
-        self.film, self.settings, self.tell = film, settings, tell
+    def __init__(self, settings: dict[str, Any], tell: Tell | None = None) -> None:
+        self.settings, self.tell = settings, tell
 
     def __call__(self, rows: Sequence[Row]) -> Done:
         done = Done()
@@ -110,12 +77,14 @@ class FilmMaker:
 
     def _make(self, row: Row, place: Path, tell: Tell) -> BadRow | list[Line]:
         try:
+            from mien.cli.film_making import make
+
             place.parent.mkdir(parents=True, exist_ok=True)
-            report = self.film({**self.settings, **row.asked, "output": place, "tell": tell})
+            report = make({**self.settings, **row.asked, "output": place, "tell": tell})
         except (OSError, InputError) as error:
             return unwritten(row, error)
         if report.stopped:
             raise KeyboardInterrupt
         told = {name: getattr(report, name) for name in ("frames", "faceless", "seconds")}
-        warning = lost(report, row.asked["driver"] or row.asked["source"])
+        warning = report.lost(row.asked["driver"] or row.asked["source"])
         return [{"row": row.number, **row.shown, "out": str(row.places[0]), **told, "warning": warning}]

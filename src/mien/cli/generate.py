@@ -2,77 +2,31 @@
 
 from __future__ import annotations
 
-import time
 from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from typer import Argument, Option
 
 from mien.cli import options
 from mien.cli.console import tell
-from mien.cli.pictures import place_again
-from mien.cli.results import Asked, make, repeat
+from mien.cli.results import make, repeat
 from mien.errors import InputError
-from mien.making.makers import open_maker
 from mien.making.wishes import PhotoWish, PortraitWish, Request
 
 SINGLE = ("identity", "expression")
 
 
+@options.verb(options.ENGINE, options.FINISH, options.WORDS, options.DIFFUSION, options.PICTURES)
 def generate(
     context: typer.Context,
-    identity: Annotated[
-        Path | None, typer.Argument(metavar="IDENTITY", help="A picture of the person.")
-    ] = None,
-    expression: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="EXPRESSION",
-            help="The expression: a picture of anybody's, a word (joy), an emoji, a mix (joy:0.6+surprise:0.4) "
-            "or blendshapes as JSON.",
-        ),
-    ] = None,
-    output: Annotated[Path, typer.Option("--output", "-o", help="The portrait: .png, .jpg or .webp.")] = Path(
-        "portrait.png"
-    ),
-    engine: options.Engine = "auto",
-    strength: options.Strength = 1.0,
-    relative: options.Relative = True,
-    region: options.Region = "all",
-    teeth: options.Teeth = None,
-    finish: options.Finish = None,
-    finish_strength: options.FinishStrength = options.FINISH_STRENGTH,
-    prompt: options.Prompt = "",
-    negative_prompt: options.NegativePrompt = "",
-    seed: options.Seed = 0,
-    steps: options.Steps = None,
-    guidance: options.Guidance = None,
-    id_scale: options.IdScale = 1.0,
-    expression_scale: options.ExpressionScale = 1.0,
-    lead: options.Lead = None,
-    num_images: options.Count = 1,
-    face: options.Face = "largest",
-    expression_face: options.ExpressionFace = "largest",
-    device: options.Device = "auto",
-    dtype: options.Dtype = "auto",
-    backbone: options.Backbone = "mini",
-    adapter: options.Adapter = None,
-    strip: Annotated[Path | None, typer.Option(help="Also draw identity | expression | result here.")] = None,
-    pairs: Annotated[
-        Path | None, typer.Option(help="CSV with the columns identity,expression[,prompt,seed,out].")
-    ] = None,
-    out_dir: options.OutDir = None,
-    batch_size: options.BatchSize = 8,
-    ray: options.Ray = None,
-    workers: options.Workers = 2,
-    gpus: options.Gpus = 0.0,
-    source: options.Source = None,
-    force: options.Force = False,
-    overwrite: options.Overwrite = False,
-    as_json: options.Json = False,
-    verbose: options.Verbose = False,
-    quiet: options.Quiet = False,
+    identity: Annotated[Path | None, Argument(metavar="IDENTITY")] = None,
+    expression: Annotated[str | None, Argument(metavar="EXPRESSION")] = None,
+    output: Annotated[Path, Option("--output", "-o")] = Path("portrait.png"),
+    lead: Annotated[float | None, Option(min=0, max=0.99)] = None,
+    strip: Path | None = None,
+    pairs: Path | None = None,
 ) -> None:
     """Make a portrait of the person in IDENTITY with the expression in EXPRESSION.
 
@@ -87,14 +41,22 @@ def generate(
 
     Other people's faces need their consent. Portraits say that they were made, and how, in their metadata and by an
     invisible watermark: see `mien inspect`.
+
+    Args:
+        identity: A picture of the person.
+        expression: The expression: a picture of anybody's, a word (joy), an emoji, a mix (joy:0.6+surprise:0.4) or
+            blendshapes as JSON.
+        output: The portrait: .png, .jpg or .webp.
+        lead: Give the model the person's own photo with that expression, by the photo engine, as its reference, and
+            start so far on the way to it; 0: not at all.  [default: the adapter's, 0.2 of published ones]
+        strip: Also draw identity | expression | result here.
+        pairs: CSV with the columns identity,expression[,prompt,seed,out].
     """
-    began = time.perf_counter()
+    given = options.begun(context)
     options.check_mode(context, SINGLE)
     cluster = options.cluster(context, pairs is not None)
-    if source is not None:
-        output = place_again(output, source, options.is_given(context, "output"))
-        again = Asked.of({**context.params, "output": output}, began)
-        repeat("portrait", context.params, {"identity": identity}, again)
+    if given["source"] is not None:
+        repeat("portrait", given, {"identity": identity})
         return
     wish: PortraitWish | PhotoWish
     if options.by_photo(context, True, pairs, ("prompt",)):
@@ -102,18 +64,17 @@ def generate(
     else:
         wish = options.wish_of(context, PortraitWish)
 
-    load = partial(open_maker, wish, backbone, device, dtype, adapter, None)
-    if pairs is not None and out_dir is not None:
-        from mien.cli.requests import ACCOUNTS, PortraitFormat
+    load = options.loading(given, wish)
+    prompt, seed = given["prompt"], given["seed"]
+    if pairs is not None:
+        from mien.cli.requests import PortraitFormat
         from mien.cli.rows import make_rows
         from mien.making.rows import RowMaker
 
-        form = PortraitFormat(pairs.parent, prompt, seed, num_images)
-        run = (pairs, out_dir, batch_size, overwrite, as_json, quiet)
-        make_rows(partial(RowMaker, load), form, ACCOUNTS["portrait"], *run, cluster=cluster)
+        form = PortraitFormat(pairs.parent, prompt, seed, given["num_images"])
+        make_rows(partial(RowMaker, load), form, given, cluster)
     elif identity is not None and expression is not None:
-        request = Request(identity, expression, prompt, seed)
-        make(partial(load, tell), request, num_images, Asked.of(context.params, began))
+        make(partial(load, tell=tell), Request(identity, expression, prompt, seed), given)
     else:
         raise InputError(
             "Give an identity picture and an expression, or --pairs FILE.csv and --out-dir DIR, or --from PICTURE."

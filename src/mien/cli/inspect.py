@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer import Argument
 
 from mien.cli import options
 from mien.cli.console import BAD_INPUT, plain, print_json, tell
@@ -24,20 +25,18 @@ SETTINGS_SHOWN = (
 
 
 def inspect(
-    pictures: Annotated[
-        list[str],
-        typer.Argument(metavar="PICTURES", help="Pictures, folders or globs, GIF and MP4 too; anybody's."),
-    ],
-    faces: Annotated[
-        bool,
-        typer.Option(help="Where nothing else is found, look for the watermark on each face (slower)."),
-    ] = True,
+    pictures: Annotated[list[str], Argument(metavar="PICTURES")],
+    faces: bool = True,
     as_json: options.Json = False,
 ) -> None:
     """Show whether a picture says that it was generated, and how: metadata, invisible watermark, C2PA manifest.
 
     A picture of which nothing is found may still be generated: metadata can be stripped, and other software has
     watermarks of its own.
+
+    Args:
+        pictures: Pictures, folders or globs, GIF and MP4 too; anybody's.
+        faces: Where nothing else is found, look for the watermark on each face (slower).
     """
     from mien.images import find_images, unread
 
@@ -105,14 +104,9 @@ def from_comment(comment: dict[str, Any]) -> Metadata:
     """What the comment of a moving picture says, in the form of a still one's; a stranger may have written it."""
     from mien.provenance import Metadata
 
-    kind, software = (comment.get(name) for name in ("digital_source_type", "software"))
-    settings, mark = (comment.get(name) for name in ("settings", "watermark"))
-    return Metadata(
-        kind if isinstance(kind, str) else None,
-        software if isinstance(software, str) else None,
-        settings if isinstance(settings, dict) else None,
-        mark if isinstance(mark, dict) else None,
-    )
+    kinds = {"digital_source_type": str, "software": str, "settings": dict, "watermark": dict}
+    told = {name: comment[name] for name, kind in kinds.items() if isinstance(comment.get(name), kind)}
+    return Metadata(told.pop("digital_source_type", None), **told)
 
 
 def look_for_mark(image: Image, said: Metadata | None, faces: bool) -> Found:

@@ -7,34 +7,20 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from typer import Argument, Option
 
 from mien.cli import options
-from mien.cli.console import print_json, tell
-from mien.cli.pictures import check_places, numbered, steps_bar
+from mien.cli.console import print_json, progress_bar, tell
+from mien.cli.pictures import check_places, numbered
 from mien.making.wishes import PortraitWish
 
 
+@options.verb(("seed", "device", "dtype", "backbone"), options.TOLD)
 def invent(
-    output: Annotated[
-        Path, typer.Argument(metavar="[OUTPUT]", help="The picture: .png, .jpg or .webp.")
-    ] = Path("nobody.png"),
-    count: Annotated[
-        int, typer.Option("--num-images", "-n", min=1, help="People; several: OUTPUT-1, OUTPUT-2, …")
-    ] = 1,
-    prompt: Annotated[
-        str | None,
-        typer.Option(
-            callback=options.text,
-            help='Whom, "an old woman" for one.  [default: a woman or a man, by the seed]',
-        ),
-    ] = None,
-    seed: options.Seed = 0,
-    device: options.Device = "auto",
-    dtype: options.Dtype = "auto",
-    backbone: options.Backbone = "mini",
-    overwrite: options.Overwrite = False,
-    as_json: options.Json = False,
-    quiet: options.Quiet = False,
+    context: typer.Context,
+    output: Annotated[Path, Argument(metavar="[OUTPUT]")] = Path("nobody.png"),
+    count: Annotated[int, Option("--num-images", "-n", min=1)] = 1,
+    prompt: Annotated[str | None, Option(callback=options.text)] = None,
 ) -> None:
     """Invent somebody: a face that belongs to nobody, at rest, to try everything on.
 
@@ -44,22 +30,29 @@ def invent(
 
     Same seed, same person. A seed of which no face comes is passed over. The embedded model draws 128 x 128 pixels; of
     a prompt it obeys woman, man, young, adult, middle-aged, old and "black and white photo".
+
+    Args:
+        output: The picture: .png, .jpg or .webp.
+        count: People; several: OUTPUT-1, OUTPUT-2, …
+        prompt: Whom, "an old woman" for one.  [default: a woman or a man, by the seed]
     """
-    began = time.perf_counter()
+    given = options.begun(context)
     places = numbered(output, count)
-    check_places(places, overwrite=overwrite)
+    check_places(places, overwrite=given["overwrite"])
     from mien.making.model import Model
     from mien.making.portraits import Portraits
 
-    portraits = Portraits(Model(backbone, device, dtype), PortraitWish(), tell)
-    with steps_bar(quiet) as progress:
-        made = portraits.invent(count, seed, prompt, progress)
+    portraits = Portraits(
+        Model(*(given[name] for name in ("backbone", "device", "dtype"))), PortraitWish(), tell
+    )
+    with progress_bar(given["quiet"], desc="steps") as progress:
+        made = portraits.invent(count, given["seed"], prompt, progress)
     told = []
     for one, place in zip(made, places, strict=True):
         one.save(place)
         told.append({"path": str(place), **one.told})
-    seconds = time.perf_counter() - began
-    if as_json:
+    seconds = time.perf_counter() - given["began"]
+    if given["as_json"]:
         print_json({"images": told, "seconds": seconds})
         return
     for line in told:

@@ -10,9 +10,11 @@ from importlib import import_module
 from typing import Annotated, Any
 
 import typer
+from typer import Option
 
 from mien import __version__
 from mien.cli.console import Verbs
+from mien.cli.options import Group
 
 # In one line each, for the list that `mien --help` shows; the whole is each verb's own docstring.
 VERBS = {
@@ -41,7 +43,7 @@ def _version(wanted: bool) -> None:
 
 def _root(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+        bool, Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
     # transformers warns of torchvision, which nothing here needs
@@ -50,7 +52,7 @@ def _root(
 
 def assembled(verbs: Iterable[str] = VERBS) -> typer.Typer:
     """The command line with these verbs: to build all of them takes longer than most need to start."""
-    app = typer.Typer(
+    app = Group(
         name="mien",
         cls=Verbs,
         help="A portrait of this person, with that expression. Offline, on a laptop.",

@@ -4,33 +4,34 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
+from typer import Argument, Option
 
 from mien.cli import options
-from mien.cli.console import group, print_json, progress_bar, say
+from mien.cli.console import print_json, progress_bar, say
 from mien.errors import InputError
 from mien.tables import aligned
 
 if TYPE_CHECKING:
     from mien.weights import Entry, Status, WeightFile
 
-app = group("List, fetch and check model files.")
+app = options.group("List, fetch and check model files.")
 Names = Annotated[
-    list[str] | None, typer.Argument(metavar="NAMES", help="Names from `mien models list`; none means all.")
+    list[str] | None, Argument(metavar="NAMES", help="Names from `mien models list`; none means all.")
 ]
 
 
 @app.command("list", short_help="Every model: here or not, its terms, size and purpose.")
 def list_models(
     names: Names = None,
-    long: Annotated[
-        bool, typer.Option("--long", "-l", help="Also source, file, sha256 and model card of each.")
-    ] = False,
+    long: Annotated[bool, Option("--long", "-l")] = False,
     as_json: options.Json = False,
 ) -> None:
     """Every model: whether it is here, whether commercial use is allowed, year, size, licence and purpose.
 
     Named models are shown in full.
+
+    Args:
+        long: Also source, file, sha256 and model card of each.
     """
     from mien import weights
 
@@ -85,16 +86,18 @@ def _print_in_full(model: Entry, state: str) -> None:
 
 @app.command(short_help="Download models, check them, put them in place.")
 def fetch(
-    names: Annotated[
-        list[str], typer.Argument(metavar="NAMES", help="Names from `mien models list`, or bundles of them.")
-    ],
-    only_configs: Annotated[
-        bool, typer.Option("--only-configs", help="Of a base model what a checkpoint in one file lacks.")
-    ] = False,
-    force: Annotated[bool, typer.Option("--force", help="Fetch again what is here already.")] = False,
+    names: Annotated[list[str], Argument(metavar="NAMES")],
+    only_configs: Annotated[bool, Option("--only-configs")] = False,
+    force: Annotated[bool, Option("--force")] = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Download models into MIEN_MODELS (else the user's cache), check them, and put them in place whole."""
+    """Download models into MIEN_MODELS (else the user's cache), check them, and put them in place whole.
+
+    Args:
+        names: Names from `mien models list`, or bundles of them.
+        only_configs: Of a base model what a checkpoint in one file lacks.
+        force: Fetch again what is here already.
+    """
     from mien import weights
     from mien.weights.fetch import fetch as download
 
@@ -154,18 +157,13 @@ def verify(names: Names = None, as_json: options.Json = False) -> None:
 def _row(model: Entry, file: WeightFile, status: Status) -> dict[str, Any]:
     from mien import weights
 
+    told = ("name", "purpose", "licence", "source", "year", "shipped", "card")
     return {
-        "name": model.name,
-        "purpose": model.purpose,
+        **{name: getattr(model, name) for name in told},
+        "commercial_use": model.commercial,
         "file": str(weights.place(model, file)),
         "sha256": file.sha256,
         "bytes": file.size,
         "url": file.url,
-        "licence": model.licence,
-        "commercial_use": model.commercial,
-        "source": model.source,
-        "year": model.year,
-        "shipped": model.shipped,
-        "card": model.card,
         "status": status.value,
     }

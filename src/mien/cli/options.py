@@ -4,28 +4,35 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import fields
+from functools import cache, partial, wraps
 from importlib.util import find_spec
+from inspect import Parameter, Signature, getdoc, signature
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_args, get_origin
 
 import typer
+from typer import Option
 
 from mien.cli.console import choice, tell
 from mien.errors import InputError, nearest
+from mien.making.makers import open_maker
 from mien.making.wishes import BACKBONES, ENGINES, MAX_BATCH, REGIONS, PhotoWish, PortraitWish, RefaceWish
 from mien.tables import fills
 
 if TYPE_CHECKING:
+    from mien.making.made import Maker
     from mien.pipelines.inputs import FaceChoice
     from mien.spread import Cluster
 
-FACES = ("largest", "left", "right")
+PLACES = ("largest", "left", "right")
 BESIDE_FROM = (
     "source", "output", "strip", "backbone", "adapter", "device", "force", "overwrite", "as_json", "verbose", "quiet",
 )  # fmt: skip
-FINISH_STRENGTH = 0.35
 MINI = 128  # px, what the embedded model draws
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 MAX_SEED = 2**63 - 1  # what torch's generators take, with room for the seeds of a pair's other pictures
@@ -100,109 +107,153 @@ def _ray(address: str | None) -> str | None:
     return address
 
 
-Prompt = Annotated[str, typer.Option(callback=text, help="What the picture should look like.")]
-NegativePrompt = Annotated[str, typer.Option(callback=text, help="What it should not look like.")]
-Seed = Annotated[int, typer.Option(min=0, callback=_small, help="Same seed, same picture.")]
-Steps = Annotated[int | None, typer.Option(min=1, help="Denoising steps.  [default: the model's]")]
-Guidance = Annotated[float | None, typer.Option(min=0, help="How strictly to obey.  [default: the model's]")]
-IdScale = Annotated[float, typer.Option(min=0, help="Weight of the identity.")]
-ExpressionScale = Annotated[float, typer.Option(min=0, help="Weight of the expression.")]
-Lead = Annotated[
-    float | None,
-    typer.Option(
-        min=0,
-        max=0.99,
-        help="Give the model the person's own photo with that expression, by the photo engine, as its reference, and "
-        "start so far on the way to it; 0: not at all.  [default: the adapter's, 0.2 of published ones]",
-    ),
-]
-Device = Annotated[str, typer.Option(callback=_device, help="auto, cpu, cuda, cuda:1, mps.")]
-Dtype = Annotated[str, typer.Option(callback=_dtype, help="auto, float32, bfloat16, float16.")]
-Backbone = Annotated[
-    str,
-    typer.Option(
-        callback=backbone,
-        help="mini, sd15, sdxl, sd15-inpaint, sdxl-inpaint, a diffusers folder, a checkpoint in one .safetensors file, "
-        "or a hub id.",
-    ),
-]
-Adapter = Annotated[
-    str | None,
-    typer.Option(
-        help="Folder of an E-Adapter; published: IP-Adapter's own, for SD1.5 and SDXL; fineface, arc2face: for SD1.5.  "
-        "[default: the backbone's own]"
-    ),
-]
-Face = Annotated[str, typer.Option(help="Whose face: largest, left, right, or N, from 0, the largest.")]
-ExpressionFace = Annotated[str, typer.Option(help="The same for pictures of expressions.")]
-OutDir = Annotated[Path | None, typer.Option(help="With --pairs: the folder to write to.")]
-Source = Annotated[
-    Path | None,
-    typer.Option("--from", help="Make this picture again, from its metadata and the same pictures."),
-]
-Force = Annotated[bool, typer.Option(help="With --from: go on with other models or pictures than then.")]
-BatchSize = Annotated[int, typer.Option(min=1, max=MAX_BATCH, help="With --pairs: pictures at a time.")]
-Count = Annotated[
-    int, typer.Option("--num-images", "-n", min=1, max=MAX_BATCH, help="Pictures, of seed, seed + 1 …")
-]
-Engine = Annotated[
-    str,
-    typer.Option(
-        help="photo: the photo's own pixels, moved, at its own size. diffusion: drawn anew, with prompts. auto: photo, "
-        "unless something is asked of it that only diffusion does."
-    ),
-]
-Strength = Annotated[
-    float, typer.Option(min=0, max=1.5, help="Photo engine: how much of the expression; 0 leaves the photo.")
-]
-Relative = Annotated[
-    bool,
-    typer.Option(
-        "--relative/--absolute",
-        help="Photo engine: take over how the expression's face moved from its rest, or match it as it is.",
-    ),
-]
-Region = Annotated[str, typer.Option(help="Photo engine: what may change: all, eyes, brows or mouth.")]
-Teeth = Annotated[
-    Path | None,
-    typer.Option(
-        callback=_there,
-        help="Photo engine: another photo of the same person, showing their teeth, for an opened mouth.",
-    ),
-]
-Finish = Annotated[
-    str | None,
-    typer.Option(
-        help="Photo engine: a model (sd15-inpaint, sdxl-inpaint, a folder …) that draws again, at the photo's size, "
-        "what was not in the photo: the inside of a mouth, lids, folds."
-    ),
-]
-FinishStrength = Annotated[
-    float, typer.Option(min=0.02, max=1, help="With --finish: how freely; near 0 it stays as it is.")
-]
-Ray = Annotated[
-    str | None,
-    typer.Option(
-        callback=_ray,
-        help="Spread the work over a Ray cluster: local (this machine), auto (the cluster it is in) or HOST:PORT.",
-    ),
-]
-Workers = Annotated[int, typer.Option(min=1, help="With --ray: how many processes.")]
-Gpus = Annotated[float, typer.Option(min=0, help="With --ray: share of a GPU each of them holds.")]
-Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Also replace a file that mien did not make.")]
-Verbose = Annotated[bool, typer.Option("--verbose", help="Also print scores as numbers, and times.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")]
-
-
-def parse_face(word: str) -> FaceChoice:
+def parse_face(word: str) -> str | int:
     """largest, left, right, or a number from 0. Raises `InputError`: it is none of them."""
     if word.isascii() and word.isdigit():
         return int(word)
-    if word in FACES:
+    if word in PLACES:
         return word
-    known = f"{', '.join(FACES)} or a number from 0"
-    raise InputError(f"--face {word} is unknown{nearest(word, FACES)}: choose {known}.")
+    known = f"{', '.join(PLACES)} or a number from 0"
+    raise InputError(f"--face {word} is unknown{nearest(word, PLACES)}: choose {known}.")
+
+
+Json = Annotated[bool, Option("--json", help="Print the result as JSON on stdout.")]
+Overwrite = Annotated[bool, Option("--overwrite", help="Also replace a file that mien did not make.")]
+Quiet = Annotated[bool, Option("--quiet", "-q", help="No progress bar.")]
+
+
+def shared(
+    *,
+    prompt: Annotated[str, Option(callback=text)] = "",
+    negative_prompt: Annotated[str, Option(callback=text)] = "",
+    seed: Annotated[int, Option(min=0, callback=_small)] = 0,
+    steps: Annotated[int | None, Option(min=1)] = None,
+    guidance: Annotated[float | None, Option(min=0)] = None,
+    id_scale: Annotated[float, Option(min=0)] = 1.0,
+    expression_scale: Annotated[float, Option(min=0)] = 1.0,
+    device: Annotated[str, Option(callback=_device)] = "auto",
+    dtype: Annotated[str, Option(callback=_dtype)] = "auto",
+    backbone: Annotated[str, Option(callback=backbone)] = "mini",
+    adapter: str | None = None,
+    face: Annotated[str, Option(callback=parse_face)] = "largest",
+    expression_face: Annotated[str, Option(callback=parse_face)] = "largest",
+    out_dir: Path | None = None,
+    batch_size: Annotated[int, Option(min=1, max=MAX_BATCH)] = 8,
+    source: Annotated[Path | None, Option("--from")] = None,
+    force: bool = False,
+    num_images: Annotated[int, Option("--num-images", "-n", min=1, max=MAX_BATCH)] = 1,
+    engine: str = "auto",
+    strength: Annotated[float, Option(min=0, max=1.5)] = 1.0,
+    relative: Annotated[bool, Option("--relative/--absolute")] = True,
+    region: str = "all",
+    teeth: Annotated[Path | None, Option(callback=_there)] = None,
+    finish: str | None = None,
+    finish_strength: Annotated[float, Option(min=0.02, max=1)] = PhotoWish.finish_strength,
+    ray: Annotated[str | None, Option(callback=_ray)] = None,
+    workers: Annotated[int, Option(min=1)] = 2,
+    gpus: Annotated[float, Option(min=0)] = 0.0,
+    as_json: Json = False,
+    overwrite: Overwrite = False,
+    verbose: Annotated[bool, Option("--verbose")] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Options that mean the same to several verbs, and their defaults: `verb` gives them to one.
+
+    Args:
+        prompt: What the picture should look like.
+        negative_prompt: What it should not look like.
+        seed: Same seed, same picture.
+        steps: Denoising steps.  [default: the model's]
+        guidance: How strictly to obey.  [default: the model's]
+        id_scale: Weight of the identity.
+        expression_scale: Weight of the expression.
+        device: auto, cpu, cuda, cuda:1, mps.
+        dtype: auto, float32, bfloat16, float16.
+        backbone: mini, sd15, sdxl, sd15-inpaint, sdxl-inpaint, a diffusers folder, a checkpoint in one .safetensors
+            file, or a hub id.
+        adapter: Folder of an E-Adapter; published: IP-Adapter's own, for SD1.5 and SDXL; fineface, arc2face: for
+            SD1.5.  [default: the backbone's own]
+        face: Whose face: largest, left, right, or N, from 0, the largest.
+        expression_face: The same for pictures of expressions.
+        out_dir: With --pairs: the folder to write to.
+        batch_size: With --pairs: pictures at a time.
+        source: Make this picture again, from its metadata and the same pictures.
+        force: With --from: go on with other models or pictures than then.
+        num_images: Pictures, of seed, seed + 1 …
+        engine: photo: the photo's own pixels, moved, at its own size. diffusion: drawn anew, with prompts. auto: photo,
+            unless something is asked of it that only diffusion does.
+        strength: Photo engine: how much of the expression; 0 leaves the photo.
+        relative: Photo engine: take over how the expression's face moved from its rest, or match it as it is.
+        region: Photo engine: what may change: all, eyes, brows or mouth.
+        teeth: Photo engine: another photo of the same person, showing their teeth, for an opened mouth.
+        finish: Photo engine: a model (sd15-inpaint, sdxl-inpaint, a folder …) that draws again, at the photo's size,
+            what was not in the photo: the inside of a mouth, lids, folds.
+        finish_strength: With --finish: how freely; near 0 it stays as it is.
+        ray: Spread the work over a Ray cluster: local (this machine), auto (the cluster it is in) or HOST:PORT.
+        workers: With --ray: how many processes.
+        gpus: With --ray: share of a GPU each of them holds.
+        verbose: Also print scores as numbers, and times.
+    """
+
+
+ENGINE = ("engine", "strength", "relative", "region", "teeth")
+FINISH = ("finish", "finish_strength")
+WORDS = ("prompt", "negative_prompt")
+SCALES = ("seed", "steps", "guidance", "id_scale", "expression_scale")
+DIFFUSION = (*SCALES, "device", "dtype", "backbone", "adapter")
+FACES = ("face", "expression_face")
+CLUSTER = ("ray", "workers", "gpus")
+TOLD = ("overwrite", "as_json", "quiet")
+PICTURES = ("num_images", *FACES, "out_dir", "batch_size", *CLUSTER, "source", "force", *TOLD, "verbose")
+
+
+def verb(*groups: Sequence[str]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Makes a function what typer takes for a verb. Its docstring's `Args:` are the help of its parameters. Behind them
+    come the options of `shared` in `groups`, but for those that it has itself; it reads them in its context's `params`.
+    """
+
+    def made(function: Callable[..., None]) -> Callable[..., None]:
+        text, own = _documented(function)
+        _, others = _documented(shared)
+        more = [others[name] for name in chain(*groups) if name not in own]
+
+        @wraps(function)
+        def called(**given: Any) -> None:
+            function(**{name: given[name] for name in own})
+
+        called.__doc__ = text
+        called.__signature__ = Signature([*own.values(), *more])  # type: ignore[attr-defined]
+        return called
+
+    return made
+
+
+@cache
+def _documented(function: Callable[..., None]) -> tuple[str, dict[str, Parameter]]:
+    """A function's docstring without its `Args:`, and its parameters, of which these are the help."""
+    text, _, args = (getdoc(function) or "").partition("\n\nArgs:\n")
+    helps = dict(re.findall(r"^    (\w+): (.*(?:\n {8}.*)*)", args, re.M))
+    parameters = dict(signature(function, eval_str=True).parameters)
+    for name, said in helps.items():
+        kind = parameters[name].annotation
+        kind, info = get_args(kind) if get_origin(kind) is Annotated else (kind, Option())
+        info = copy(info)
+        info.help = " ".join(line.strip() for line in said.splitlines())
+        parameters[name] = parameters[name].replace(annotation=Annotated[kind, info])
+    return text, parameters
+
+
+class Group(typer.Typer):
+    """Verbs, each made by `verb`."""
+
+    def command(self, name: str | None = None, **how: Any) -> Any:
+        register = super().command(name, **how)
+        return lambda function: register(verb()(function))
+
+
+def group(purpose: str) -> Group:
+    """A verb that has verbs of its own."""
+    return Group(help=purpose, no_args_is_help=True, rich_markup_mode=None, add_completion=False)
 
 
 def parse_people(
@@ -214,7 +265,7 @@ def parse_people(
     people: dict[FaceChoice, list[Path]] = {}
     for one in given:
         which, equals, file = one.partition("=")
-        named = equals and (which in FACES or which.isdigit()) and not find(one).exists()
+        named = equals and (which in PLACES or which.isdigit()) and not find(one).exists()
         people.setdefault(parse_face(which) if named else "", []).append(find(file if named else one))
     if "" in people and len(people) > 1:
         raise InputError(
@@ -290,14 +341,25 @@ Wish = TypeVar("Wish", PortraitWish, RefaceWish, PhotoWish)
 
 
 def wish_of(context: typer.Context, form: type[Wish], **more: Any) -> Wish:
-    """What is given, as a wish; `more`: what no option says. Raises `InputError` for a face that is none."""
+    """What is given, as a wish; `more`: what no option says."""
     names = [field.name for field in fields(form) if field.name in context.params]
-    given: dict[str, Any] = {name: context.params[name] for name in names}
-    for name in names:
-        every = name == "face" and given[name] == "all" and more.get("kind") == "reface"
-        if name.endswith("face") and not every:
-            given[name] = parse_face(given[name])
-    return form(**given, **more)
+    return form(**{name: context.params[name] for name in names}, **more)
+
+
+def begun(context: typer.Context) -> dict[str, Any]:
+    """What is given, by name, when the verb `began`, and whether its output was named (`output_given`)."""
+    named = is_given(context, "output")
+    return {**context.params, "began": time.perf_counter(), "output_given": named}
+
+
+def model_of(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that say which model, as `mien.load` takes them."""
+    return {name: given[name] for name in ("backbone", "device", "dtype", "adapter")}
+
+
+def loading(given: Mapping[str, Any], wish: PortraitWish | RefaceWish | PhotoWish) -> Callable[..., Maker]:
+    """Makes a maker of a wish by the options of its model, given whom to tell; it can be pickled."""
+    return partial(open_maker, wish, **model_of(given), scheduler=given.get("scheduler"))
 
 
 def is_given(context: typer.Context, name: str) -> bool:

@@ -1,14 +1,12 @@
-"""What the verbs that make pictures share: where they go, what they may not replace, and how far they are."""
+"""What the verbs that make pictures share: where they go and what they may not replace."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Hashable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
-from mien.cli.console import progress_bar, tell
+from mien.cli.console import tell
 from mien.errors import InputError
 from mien.files import check_writable
 
@@ -122,10 +120,3 @@ def remind(quiet: bool) -> None:
 
     if not quiet:
         consent.remind(tell)
-
-
-@contextmanager
-def steps_bar(quiet: bool) -> Iterator[Callable[[int, int, Any], None]]:
-    """A progress bar of denoising steps, as a callback for the pipeline."""
-    with progress_bar(quiet, desc="steps") as progress:
-        yield lambda step, total, _: progress(step, total)

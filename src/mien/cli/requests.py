@@ -8,26 +8,16 @@ import re
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from mien.cli.options import parse_people
 from mien.cli.pictures import keep_tables
-from mien.cli.rows import (
-    Account,
-    Cells,
-    Requests,
-    check_columns,
-    check_there,
-    located,
-    names_file,
-    row_expression_files,
-    seed_of,
-)
+from mien.cli.rows import Cells, Format, Requests, check_there, names_file, seed_of
 from mien.files import make_folder, write_text
 from mien.making.rows import Line
 from mien.making.wishes import SCORED_BY, Request
-from mien.provenance import check_format
 from mien.tables import stored
 from mien.types import InputError, nearest
 
@@ -37,14 +27,6 @@ if TYPE_CHECKING:
 COLUMNS = ("photo", "identity", "expression", "prompt", "seed", "out", "sentence")
 PORTRAIT = COLUMNS[1:-1]
 REQUIRED = PORTRAIT[:2]
-ACCOUNTS = {
-    "portrait": Account(
-        "portraits", ("row", "identity", "expression", "out", "prompt", "seed"), SCORED_BY["portrait"]
-    ),
-    "reface": Account(
-        "photos", ("row", "out", "task", "prompt", "seed", "id", "exp", "pose"), SCORED_BY["reface"]
-    ),
-}
 
 
 def write_words(
@@ -83,37 +65,28 @@ def spelt_out(cells: Cells) -> Cells:
 
 
 @dataclass(frozen=True)
-class RequestFormat:
-    """A row's columns; an empty cell is one that was not given.
+class RequestFormat(Format):
+    """The columns of a photo's row. prompt, seed: for rows that name none. face: of the photo, that several pictures of
+    one person are for; None: they cannot be used."""
 
-    Attributes:
-        folder: where pictures are looked for. prompt, seed: for rows that name none. count: results of each row.
-        face: of the photo, that several pictures of one person are for; None: they cannot be used.
-    """
-
-    folder: Path
     prompt: str
     seed: int
     count: int = 1
     face: FaceChoice | None = None
-
-    def check(self, path: Path, columns: Sequence[str]) -> None:
-        check_columns(path, columns, COLUMNS)
-
-    def check_out(self, out: Path) -> object:
-        return check_format(out)
+    known = COLUMNS
+    things, scored_by = "photos", SCORED_BY["reface"]
+    first: ClassVar[tuple[str, ...]] = ("row", "out", "task", "prompt", "seed", "id", "exp", "pose")
 
     def ask(self, cells: Cells, number: int) -> tuple[Requests, str]:
         cells = self.cells(cells)
         prompt = cells.get("prompt") or self.prompt
-        photo = stored(self.folder, cells["photo"]) if cells.get("photo") else None
+        photo, expression = self.file(cells, "photo"), self.expression(cells)
         identity, people = self._people(cells)
         if people and self.face is None:
             raise InputError("only the photo engine takes several identity pictures: name one a row.")
         if people and self.face is not None and "" in people:
             people = {self.face: people[""]}
         pictures = [picture for one in (people or {}).values() for picture in one]
-        expression = located(cells["expression"], self.folder) if cells.get("expression") else None
         self.check_given(photo, identity or people, expression, prompt)
         check_there(filter(None, (photo, identity, *pictures)), expression)
         seed = seed_of(cells, self.seed)
@@ -133,35 +106,27 @@ class RequestFormat:
 
     def name(self, cells: Cells) -> str:
         """What a file is called if the row does not say."""
-        return stored(self.folder, cells["photo"]).stem if cells.get("photo") else "scene"
+        photo = self.file(cells, "photo")
+        return photo.stem if photo else "scene"
 
     def files(self, cells: Cells) -> list[Path]:
         with suppress(InputError):
             cells = self.cells(cells)
-        pictures = [stored(self.folder, cells["photo"])] if cells.get("photo") else []
-        with suppress(InputError):
-            identity, people = self._people(cells)
-            pictures += [identity] if identity else []
-            pictures += [picture for one in (people or {}).values() for picture in one]
-        return [*pictures, *row_expression_files(cells.get("expression"), self.folder)]
+        return super().files(cells)
 
     def _people(self, cells: Cells) -> tuple[Path | None, dict[FaceChoice, list[Path]] | None]:
         """The identity cell as `parse_people` tells --identity, its pictures apart by semicolons."""
         cell = cells.get("identity") or ""
         several = ";" in cell and not stored(self.folder, cell).exists()
-        given = [one.strip() for one in cell.split(";") if one.strip()] if several else [cell] if cell else []
-        one, people = parse_people(given, lambda name: stored(self.folder, name))
-        return one, people
-
-    def shown(self, cells: Cells) -> Line:
-        return {}
-
-    def repeated(self, asked: Requests) -> Line:
-        return {}
+        given = [one.strip() for one in (cell.split(";") if several else [cell])]
+        return parse_people([one for one in given if one], partial(stored, self.folder))
 
 
 class PortraitFormat(RequestFormat):
     """The columns of a portrait's row; those with other names are left alone."""
+
+    things, scored_by = "portraits", SCORED_BY["portrait"]
+    first = ("row", "identity", "expression", "out", "prompt", "seed")
 
     def check(self, path: Path, columns: Sequence[str]) -> None:
         for name in REQUIRED:

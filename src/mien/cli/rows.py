@@ -9,7 +9,7 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import typer
 from tqdm import tqdm
@@ -31,13 +31,14 @@ from mien.files import check_writable, make_folder, write_text
 from mien.images import SUFFIXES
 from mien.making.rows import BadRow, Line, Row, deliver
 from mien.making.wishes import MAX_BATCH, Request
-from mien.provenance import check_surroundings
+from mien.provenance import check_format, check_surroundings
 from mien.spread import Cluster, spread
 from mien.tables import read_table, stored
 from mien.types import InputError, nearest
 
 if TYPE_CHECKING:
-    from mien.making.rows import Tell, Work
+    from mien.making.rows import Work
+    from mien.making.telling import Tell
 
 CELL, COLUMNS = 192, 9  # of a sheet: px of a picture's side, pictures in a row
 Cells = Mapping[str, str]
@@ -45,38 +46,62 @@ Requests = tuple[Request, ...]
 RESULTS = "results.csv"
 
 
-class Format(Protocol):
-    """A verb's columns; `count`: results of each row."""
+@dataclass(frozen=True)
+class Format:
+    """A verb's columns; an empty cell is one that was not given.
 
-    @property
-    def count(self) -> int: ...
+    Attributes:
+        folder: where files are looked for. known: the columns. count: results of each row. things: what is made. first:
+            the columns of the results that come first. scored_by: who gave their scores.
+    """
+
+    folder: Path
+    known: ClassVar[tuple[str, ...]]
+    things: ClassVar[str]
+    first: ClassVar[tuple[str, ...]]
+    scored_by: ClassVar[Mapping[str, str]] = {}
+    count = 1
 
     def check(self, path: Path, columns: Sequence[str]) -> None:
         """`InputError` if the header of `path` will not do."""
+        for column in columns:
+            if column not in self.known:
+                hint = nearest(column, self.known)
+                raise InputError(
+                    f"{path} has a column `{column}`{hint}: its columns are {','.join(self.known)}."
+                )
 
     def check_out(self, out: Path) -> object:
         """`InputError` if nothing can be written under this name."""
+        return check_format(out)
 
     def ask(self, cells: Cells, number: int) -> tuple[Any, str]:
         """What a row asks for, and the name of its file if the row gives no `out`; `InputError` if it will not do."""
-
-    def files(self, cells: Cells) -> list[Path]:
-        """What a row reads, even one that cannot be made."""
+        raise NotImplementedError
 
     def shown(self, cells: Cells) -> Line:
         """What the results repeat of a row that could not be read."""
+        return {}
 
     def repeated(self, asked: Any) -> Line:
         """What they repeat of one that could."""
+        return {}
 
+    def file(self, cells: Cells, name: str) -> Path | None:
+        """The file that a cell names."""
+        return stored(self.folder, cells[name]) if cells.get(name) else None
 
-@dataclass(frozen=True)
-class Account:
-    """How a verb reports: what it makes, which columns come first, and who gave the scores."""
+    def expression(self, cells: Cells) -> str | None:
+        """The expression of a row, with the files that it names looked for from `folder`."""
+        return located(cells["expression"], self.folder) if cells.get("expression") else None
 
-    things: str
-    first: tuple[str, ...]
-    scored_by: Mapping[str, str]
+    def files(self, cells: Cells) -> list[Path]:
+        """What a row reads, even one that cannot be made."""
+        several = [one.strip() for one in cells.get("identity", "").split(";")]
+        named = [cells.get(name, "") for name in ("photo", "video", "identity")]
+        named += [*several, *(one.partition("=")[2] for one in several)]
+        pictures = [stored(self.folder, name) for name in named if name]
+        return [*pictures, *expression_files(self.expression(cells))]
 
 
 def read_rows(
@@ -145,19 +170,6 @@ def located(expression: str, folder: Path) -> str:
     return "+".join(items)
 
 
-def row_expression_files(expression: str | None, folder: Path) -> list[Path]:
-    """`expression_files` of a cell, from `folder`."""
-    return expression_files(located(expression, folder)) if expression else []
-
-
-def check_columns(path: Path, columns: Sequence[str], known: Sequence[str]) -> None:
-    """`InputError` if the table at `path` has a column that is not known."""
-    for column in columns:
-        if column not in known:
-            hint = nearest(column, known)
-            raise InputError(f"{path} has a column `{column}`{hint}: its columns are {','.join(known)}.")
-
-
 def check_there(pictures: Iterable[Path], expression: str | None) -> None:
     """`InputError` if a row names a picture that is not there, or an expression that means nothing."""
     for picture in pictures:
@@ -175,23 +187,22 @@ def names_file(text: str) -> bool:
 def make_rows(
     work: Callable[[Tell | None], Work],
     form: Format,
-    account: Account,
-    pairs: Path,
-    out_dir: Path,
-    batch_size: int,
-    overwrite: bool,
-    as_json: bool,
-    quiet: bool,
-    sheet: Path | None = None,
+    given: Mapping[str, Any],
     cluster: Cluster | None = None,
 ) -> None:
-    """Make every row that can be made; bad ones are named. Exit code 2 if any was bad. Raises `InputError`: `pairs`
-    cannot be used, or nothing can be written to `out_dir`.
+    """Make every row that can be made; bad ones are named. Exit code 2 if any was bad. Raises `InputError`: the table
+    cannot be used, or nothing can be written to the folder.
 
     Args:
         work: makes who makes the rows, given whom to tell; None: in a process elsewhere, of `cluster`.
-        sheet: where all results are also drawn side by side, each under its expression.
+        given: the verb's parameters.
     """
+    pairs, out_dir, sheet, overwrite = (
+        given["pairs"],
+        given["out_dir"],
+        given.get("sheet"),
+        given["overwrite"],
+    )
     rows, bad = read_rows(pairs, out_dir, form, overwrite)
     results = check_writable(make_folder(out_dir, "choose another --out-dir") / RESULTS)
     if sheet is not None:
@@ -207,11 +218,11 @@ def make_rows(
     for row in bad:
         refuse(row)
     if rows:
-        share = max(1, min(batch_size, MAX_BATCH // form.count) // form.count)
+        share = max(1, min(given.get("batch_size", 1), MAX_BATCH // form.count) // form.count)
         chunks = [rows[start : start + share] for start in range(0, len(rows), share)]
         said: set[str] = set()
-        remind(quiet)
-        with tqdm(total=len(rows), desc=account.things, unit="row", disable=quiet) as bar:
+        remind(given["quiet"])
+        with tqdm(total=len(rows), desc=form.things, unit="row", disable=given["quiet"]) as bar:
             for done in spread(partial(work, None if cluster else tell), chunks, cluster):
                 for message in done.said:
                     if message not in said:
@@ -224,19 +235,19 @@ def make_rows(
                     else:
                         table += outcome
                     bar.update()
-                _write_results(results, table, account.first)
+                _write_results(results, table, form.first)
     table.sort(key=lambda line: line["row"])
-    _write_results(results, table, account.first)
+    _write_results(results, table, form.first)
     if sheet is not None and any("out" in line for line in table):
         save_sheet(sheet, table, {row.number: row.asked[0].expression for row in rows})
-    if as_json:
-        scored = {"scored_by": account.scored_by} if account.scored_by else {}
+    if given["as_json"]:
+        scored = {"scored_by": form.scored_by} if form.scored_by else {}
         print_json({"results": str(results), **scored, "rows": table})
     else:
         count = sum(1 for line in table if "out" in line)
-        print(f"{count} {account.things.removesuffix('s') if count == 1 else account.things} in {out_dir}")
+        print(f"{count} {form.things.removesuffix('s') if count == 1 else form.things} in {out_dir}")
         told = "every setting and score (by the embedded analyser and recogniser)"
-        print(f"{results}  {told if account.scored_by else 'what became of each row'}")
+        print(f"{results}  {told if form.scored_by else 'what became of each row'}")
     if bad:
         say(f"mien: {len(bad)} of the rows could not be made: see `error` in {results}.")
         raise typer.Exit(BAD_INPUT)

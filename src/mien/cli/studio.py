@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from typer import Option
 
 from mien.cli import options
 from mien.cli.console import choice, say
@@ -15,29 +16,29 @@ from mien.errors import InputError
 from mien.files import expand
 
 
+@options.verb(("device",))
 def studio(
-    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 lets others in.")] = "127.0.0.1",
-    port: Annotated[
-        int | None, typer.Option(min=1, max=65535, help="Port.  [default: the first free one from 7860]")
-    ] = None,
-    backbone: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Another model to choose: a name, a diffusers folder or a hub id; may be repeated."
-        ),
-    ] = None,
-    adapter: Annotated[
-        str | None,
-        typer.Option(help="Folder of an E-Adapter for the models of --backbone.  [default: each one's own]"),
-    ] = None,
-    device: options.Device = "auto",
-    seconds: Annotated[float, typer.Option(min=1, help="How long one job may take.")] = 300.0,
-    queue: Annotated[int, typer.Option(min=1, help="How many jobs may wait.")] = 20,
-    browser: Annotated[bool, typer.Option(help="Open the page in the browser.")] = True,
+    context: typer.Context,
+    host: str = "127.0.0.1",
+    port: Annotated[int | None, Option(min=1, max=65535)] = None,
+    backbone: list[str] | None = None,
+    adapter: str | None = None,
+    seconds: Annotated[float, Option(min=1)] = 300.0,
+    queue: Annotated[int, Option(min=1)] = 20,
+    browser: bool = True,
 ) -> None:
     """Open the studio in a browser: portraits, refacing, travel, the 135 words, measuring.
 
     Other people's faces need their consent. Nothing leaves this machine.
+
+    Args:
+        host: Address to listen on; 0.0.0.0 lets others in.
+        port: Port.  [default: the first free one from 7860]
+        backbone: Another model to choose: a name, a diffusers folder or a hub id; may be repeated.
+        adapter: Folder of an E-Adapter for the models of --backbone.  [default: each one's own]
+        seconds: How long one job may take.
+        queue: How many jobs may wait.
+        browser: Open the page in the browser.
     """
     from mien.provenance import check_surroundings
 
@@ -52,7 +53,8 @@ def studio(
             raise
         raise InputError('The studio needs Starlette and uvicorn: pip install "mien[studio]".') from error
     say("mien: starting, this takes a few seconds")
-    with serve(backbones, host, port, device, seconds, queue, browser, adapters) as (address, _):
+    limits = {"device": context.params["device"], "seconds": seconds, "queue": queue, "adapters": adapters}
+    with serve(backbones, host, port, browser, **limits) as (address, _):
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the pictures are removed
         print(f"mien studio: {address} (Ctrl-C stops it)", flush=True)
         try:

@@ -5,49 +5,40 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
+from typer import Argument, Option
 
 from mien.cli import options
-from mien.cli.console import group, print_json, say
+from mien.cli.console import print_json, say
 from mien.errors import InputError
 
-app = group("Let people judge pictures of several methods, blind.")
+app = options.group("Let people judge pictures of several methods, blind.")
 
 
 @app.command(short_help="The page that raters get, and its key.")
 def make(
-    folder: Annotated[
-        Path,
-        typer.Argument(
-            metavar="FOLDER",
-            help="Holds identity/, expression/ and a folder for each method, with pictures of the same names; or a "
-            "CSV as of `mien evaluate --pairs`.",
-        ),
-    ],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The page; its key goes beside it.")] = Path(
-        "study.html"
-    ),
-    question: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="identity, expression, realism, quality (rated 1 to 5), same-person, same-expression (yes or no); may "
-            "be repeated. Default: the four ratings."
-        ),
-    ] = None,
-    method: Annotated[
-        list[str] | None, typer.Option(help="Only this folder or column; may be repeated.")
-    ] = None,
-    size: Annotated[int, typer.Option(min=64, help="Pixels of a picture's longer side on the page.")] = 384,
-    seed: Annotated[int, typer.Option(min=0, help="Of the order in the page.")] = 0,
-    overwrite: Annotated[
-        bool,
-        typer.Option("--overwrite", help="Replace a page that is there; its answers are then of no use."),
-    ] = False,
+    folder: Annotated[Path, Argument(metavar="FOLDER")],
+    output: Annotated[Path, Option("--output", "-o")] = Path("study.html"),
+    question: list[str] | None = None,
+    method: list[str] | None = None,
+    size: Annotated[int, Option(min=64)] = 384,
+    seed: Annotated[int, Option(min=0)] = 0,
+    overwrite: Annotated[bool, Option("--overwrite")] = False,
 ) -> None:
     """Write one page that needs no network: send it to raters, and keep the key to yourself.
 
     The page shows every picture of every method in an order of each rater's own, does not say who made it, and saves
     the answers to a file. They are evaluated by `mien study evaluate`.
+
+    Args:
+        folder: Holds identity/, expression/ and a folder for each method, with pictures of the same names; or a CSV as
+            of `mien evaluate --pairs`.
+        output: The page; its key goes beside it.
+        question: identity, expression, realism, quality (rated 1 to 5), same-person, same-expression (yes or no); may
+            be repeated. Default: the four ratings.
+        method: Only this folder or column; may be repeated.
+        size: Pixels of a picture's longer side on the page.
+        seed: Of the order in the page.
+        overwrite: Replace a page that is there; its answers are then of no use.
     """
     if output.suffix.lower() not in (".html", ".htm"):
         raise InputError(f"{output} is not a page: name it .html.")
@@ -69,19 +60,19 @@ def make(
 
 @app.command(short_help="Raters' files into a table.")
 def evaluate(
-    key: Annotated[Path, typer.Argument(metavar="KEY", help="The .key.json of the page.")],
-    answers: Annotated[
-        list[Path], typer.Argument(metavar="ANSWERS...", help="Files that raters saved, or their folder.")
-    ],
-    ours: Annotated[
-        str | None,
-        typer.Option(help="The method that the others are tested against, as in DiffSFSR's Table 2."),
-    ] = None,
+    key: Annotated[Path, Argument(metavar="KEY")],
+    answers: Annotated[list[Path], Argument(metavar="ANSWERS...")],
+    ours: str | None = None,
     as_json: options.Json = False,
 ) -> None:
     """Means with 95% intervals, analysis of variance and tests against --ours, from the files of all raters.
 
     A file that is incomplete, of another study, or of a rater who is there already, is named and nothing is evaluated.
+
+    Args:
+        key: The .key.json of the page.
+        answers: Files that raters saved, or their folder.
+        ours: The method that the others are tested against, as in DiffSFSR's Table 2.
     """
     from mien.metrics.study import read_all, read_key
     from mien.metrics.study_results import results, summary, table

@@ -6,26 +6,27 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from typer import Argument, Option
 
 from mien.errors import InputError
 
 
 def train(
-    recipe: Annotated[
-        str, typer.Argument(metavar="RECIPE", help="A name, as mini_base or sd15_sfsr, or a file.")
-    ],
-    overrides: Annotated[
-        list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Replace settings, as loop.steps=100.")
-    ] = None,
-    out: Annotated[Path, typer.Option(help="Folder of runs; a run that is there is resumed.")] = Path("runs"),
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Build the models, print sizes and memory, and stop.")
-    ] = False,
-    minutes: Annotated[
-        float | None, typer.Option(help="Stop after so many, with a checkpoint to go on from.")
-    ] = None,
+    recipe: Annotated[str, Argument(metavar="RECIPE")],
+    overrides: Annotated[list[str] | None, Argument(metavar="KEY=VALUE")] = None,
+    out: Path = Path("runs"),
+    dry_run: Annotated[bool, Option("--dry-run")] = False,
+    minutes: float | None = None,
 ) -> None:
-    """Train what RECIPE says; started again, it resumes from its last checkpoint."""
+    """Train what RECIPE says; started again, it resumes from its last checkpoint.
+
+    Args:
+        recipe: A name, as mini_base or sd15_sfsr, or a file.
+        overrides: Replace settings, as loop.steps=100.
+        out: Folder of runs; a run that is there is resumed.
+        dry_run: Build the models, print sizes and memory, and stop.
+        minutes: Stop after so many, with a checkpoint to go on from.
+    """
     import math
 
     if minutes is not None and not minutes > 0:

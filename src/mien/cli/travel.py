@@ -7,69 +7,46 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from typer import Argument, Option
 
 from mien.cli import options, pictures
-from mien.cli.console import print_json, tell
+from mien.cli.console import print_json, progress_bar, tell
 from mien.errors import InputError
 from mien.making.wishes import PhotoWish, PortraitWish
 
 MOVING = (".gif", ".mp4", ".webp")
 
 
+@options.verb(options.ENGINE, options.WORDS, options.DIFFUSION, options.FACES, options.TOLD)
 def travel(
     context: typer.Context,
-    identity: Annotated[Path, typer.Argument(metavar="IDENTITY", help="A picture of the person.")],
-    stops: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="FROM TO [VIA...]",
-            help="Expressions in the order of the journey: words, emoji, mixes, pictures, blendshapes.",
-        ),
-    ],
-    output: Annotated[
-        Path,
-        typer.Option("--output", "-o", help="A film (.gif, .mp4, .webp) or a contact sheet (.png, .jpg)."),
-    ] = Path("travel.gif"),
-    frames: Annotated[int, typer.Option(min=2, help="Portraits in all.")] = 16,
-    sweep: Annotated[
-        bool, typer.Option("--sweep", help="Intensity: from neutral to each expression, and back between.")
-    ] = False,
-    sheet: Annotated[
-        Path | None, typer.Option(help="Beside a film, also draw its contact sheet here.")
-    ] = None,
-    fps: Annotated[float, typer.Option(min=0.1, max=60, help="Frames a second of a film.")] = 8.0,
-    back: Annotated[
-        bool, typer.Option("--back", help="The film also runs backwards, so that it joins.")
-    ] = False,
-    engine: options.Engine = "auto",
-    strength: options.Strength = 1.0,
-    relative: options.Relative = True,
-    region: options.Region = "all",
-    teeth: options.Teeth = None,
-    prompt: options.Prompt = "",
-    negative_prompt: options.NegativePrompt = "",
-    seed: options.Seed = 0,
-    steps: options.Steps = None,
-    guidance: options.Guidance = None,
-    id_scale: options.IdScale = 1.0,
-    expression_scale: options.ExpressionScale = 1.0,
-    face: options.Face = "largest",
-    expression_face: options.ExpressionFace = "largest",
-    device: options.Device = "auto",
-    dtype: options.Dtype = "auto",
-    backbone: options.Backbone = "mini",
-    adapter: options.Adapter = None,
-    overwrite: options.Overwrite = False,
-    as_json: options.Json = False,
-    quiet: options.Quiet = False,
+    identity: Annotated[Path, Argument(metavar="IDENTITY")],
+    stops: Annotated[list[str], Argument(metavar="FROM TO [VIA...]")],
+    output: Annotated[Path, Option("--output", "-o")] = Path("travel.gif"),
+    frames: Annotated[int, Option(min=2)] = 16,
+    sweep: Annotated[bool, Option("--sweep")] = False,
+    sheet: Path | None = None,
+    fps: Annotated[float, Option(min=0.1, max=60)] = 8.0,
+    back: Annotated[bool, Option("--back")] = False,
 ) -> None:
     """Take the person in IDENTITY from one expression to the next: nothing but the expression moves.
 
     mien travel me.jpg neutral joy surprise -o film.gif --sheet film.png
 
     Other people's faces need their consent. Films say that they were generated.
+
+    Args:
+        identity: A picture of the person.
+        stops: Expressions in the order of the journey: words, emoji, mixes, pictures, blendshapes.
+        output: A film (.gif, .mp4, .webp) or a contact sheet (.png, .jpg).
+        frames: Portraits in all.
+        sweep: Intensity: from neutral to each expression, and back between.
+        sheet: Beside a film, also draw its contact sheet here.
+        fps: Frames a second of a film.
+        back: The film also runs backwards, so that it joins.
     """
-    began = time.perf_counter()
+    given = options.begun(context)
+    overwrite, quiet = given["overwrite"], given["quiet"]
     by_photo = options.by_photo(context, True)
     from mien.expressions.spec import parse
     from mien.pipelines import travel as journeys
@@ -86,8 +63,8 @@ def travel(
             raise InputError(f"{output} is a sheet: --sheet and --back go with a film ({', '.join(MOVING)}).")
     if sheet:
         pictures.check_places([sheet], overwrite=overwrite)
-    given = [identity, *(path for stop in stops for path in pictures.expression_files(stop))]
-    pictures.spare(pictures.files(given), [output, *([sheet] if sheet else [])])
+    read = [identity, *(path for stop in stops for path in pictures.expression_files(stop))]
+    pictures.spare(pictures.files(read), [output, *([sheet] if sheet else [])])
     pictures.keep([output], overwrite)
     places = journeys.sweep(stops) if sweep else [parse(stop) for stop in stops]
     journeys.positions(len(places), frames)  # refuses too few frames
@@ -99,19 +76,21 @@ def travel(
         from mien.making.photographs import Photographs
 
         photographs = Photographs(options.wish_of(context, PhotoWish, kind="portrait"), tell)
-        with pictures.steps_bar(quiet) as progress:
+        with progress_bar(quiet, desc="steps") as progress:
             film = films.photo_travel(photographs, identity, places, frames, callback=progress)
     else:
         wish = options.wish_of(context, PortraitWish)
         from mien.making.model import Model
         from mien.making.portraits import Portraits
 
-        portraits = Portraits(Model(backbone, device, dtype, adapter), wish, tell)
-        with pictures.steps_bar(quiet) as progress:
-            film = films.travel(portraits, identity, places, frames, prompt, seed, callback=progress)
+        portraits = Portraits(Model(**options.model_of(given)), wish, tell)
+        with progress_bar(quiet, desc="steps") as progress:
+            film = films.travel(
+                portraits, identity, places, frames, given["prompt"], given["seed"], callback=progress
+            )
     written = film.write(output, sheet, fps, back)
-    seconds = time.perf_counter() - began
-    if as_json:
+    seconds = time.perf_counter() - given["began"]
+    if given["as_json"]:
         files_made = [str(path) for path in written]
         print_json({"files": files_made, "frames": film.names, "settings": film.settings, "seconds": seconds})
         return

@@ -33,12 +33,6 @@ def picture(word: str) -> Image.Image:
     return read_image(FOLDER / f"{word if word == NEUTRAL else labels.get(word).word}.webp")
 
 
-@cache
-def _prototypes() -> tuple[tuple[str, ...], FloatArray]:
-    known = labels.labels()
-    return tuple(known), np.stack([label.prototype for label in known.values()])
-
-
 def mix(shapes: Mapping[str, float]) -> dict[str, float]:
     """Blendshapes by name, in [0, 1], as a mix of words: weights above 0.02 that sum to 1, "neutral" among them. The
     non-negative least squares fit of the words' prototypes (Lawson & Hanson 1974) to what exceeds a face at rest,
@@ -48,8 +42,8 @@ def mix(shapes: Mapping[str, float]) -> dict[str, float]:
     beyond = np.array(
         [max(0.0, shapes.get(name, 0.0) - rest) for name, rest in zip(NAMES, reading.at_rest(), strict=True)]
     )
-    words, prototypes = _prototypes()
-    weights, _ = nnls(prototypes.T, beyond)
+    words = labels.labels()
+    weights, _ = nnls(np.stack([label.prototype for label in words.values()], 1), beyond)
     weights[weights < 0.02] = 0.0
     weights /= max(1.0, weights.sum())
     found = {word: float(w) for word, w in zip(words, weights, strict=True) if w}

@@ -113,7 +113,7 @@ def read_motion(path: str | Path) -> Motion:
     if len(data) > LARGEST:
         raise InputError(f"{name} is over {LARGEST // 2**20} MB: cut the motion into shorter ones.")
     try:
-        return from_json(json.loads(data.decode("utf-8-sig"), object_pairs_hook=_once), name)
+        return from_json(json.loads(data.decode("utf-8-sig"), object_pairs_hook=once), name)
     except InputError as error:
         raise InputError(str(error) if str(error).startswith(name) else f"{name}: {error}") from error
     except (ValueError, RecursionError) as error:
@@ -190,11 +190,12 @@ def _numbers(rows: Any, shape: tuple[int, ...], low: float, high: float, what: s
     return np.array(rows, np.float64)
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object. Raises `InputError`: a key stands twice in it."""
     keys = [key for key, _ in pairs]
     if len(set(keys)) < len(keys):
         double = next(key for key in keys if keys.count(key) > 1)
-        raise InputError(f"it says {double!r:.40} twice: say it once.")
+        raise InputError(f"it says {double:.40} twice: say it once.")
     return dict(pairs)
 
 

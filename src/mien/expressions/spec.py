@@ -20,9 +20,9 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
-import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -30,7 +30,7 @@ from typing import Any, Literal
 from PIL import Image
 
 from mien.expressions import everyday, labels, presets
-from mien.expressions.motion import from_json, is_motion
+from mien.expressions.motion import from_json, is_motion, once
 from mien.face.blendshapes import INDEX
 from mien.face.subject import Subject
 from mien.files import read_bytes
@@ -122,7 +122,7 @@ def parse(given: Given | Expression) -> Expression:
         return _blendshapes(_json(text, "The expression"), "the expression")
     if (whole := _find(text)) is not None:
         return Expression(_parts(whole, 1.0), text)
-    return _file(Path(text)) if _is_file(text) else _mix(text)
+    return _file(Path(text)) if os.path.isfile(text) else _mix(text)
 
 
 def _mix(text: str) -> Expression:
@@ -168,7 +168,7 @@ def _weighted(item: str) -> tuple[str, float | None]:
     if (share := _PERCENT.fullmatch(item)) is not None:
         return share["name"] or share["other"], float(share["share"] or share["rest"]) / 100
     name, colon, number = item.rpartition(":")
-    if not colon or _is_file(item) or _find(item) is not None:  # ":)"
+    if not colon or os.path.isfile(item) or _find(item) is not None:  # ":)"
         return item, None
     number = number.strip()
     if not _WEIGHT.fullmatch(number):
@@ -191,13 +191,13 @@ def _parts(meaning: everyday.Meaning, weight: float) -> tuple[Part, ...]:
 
 
 def _picture(name: str, weight: float) -> Part:
-    if _is_file(name):
+    if os.path.isfile(name):
         if Path(name).suffix.lower() == ".json":
             raise InputError(f"{name} cannot be part of a mix: give blendshapes alone.")
         return Part(weight, picture=Path(name))
     if Path(name).suffix.lower() in (*SUFFIXES, ".json") or "/" in name or "\\" in name:
         raise InputError(f"{_short(name)} does not exist: check the name.")
-    if _mode(name, stat.S_ISDIR):
+    if os.path.isdir(name):
         raise InputError(f"{_short(name)} is a folder: give a picture in it.")
     near = everyday.near(name)
     raise InputError(
@@ -220,13 +220,6 @@ def _file(path: Path) -> Expression:
 
 
 def _json(text: str, name: str) -> Any:
-    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        keys = [key for key, _ in pairs]
-        if len(set(keys)) < len(keys):
-            double = next(key for key in keys if keys.count(key) > 1)
-            raise InputError(f"{name} says {double} twice: give each blendshape once.")
-        return dict(pairs)
-
     try:
         return json.loads(text, object_pairs_hook=once)
     except json.JSONDecodeError as error:
@@ -234,12 +227,11 @@ def _json(text: str, name: str) -> Any:
             f"{name} is not valid JSON (line {error.lineno}, column {error.colno}: {error.msg}): "
             'write it as {"jawOpen": 0.8}.'
         ) from error
+    except InputError as error:
+        raise InputError(f"{name}: {error}") from error
     except (RecursionError, ValueError) as error:  # nested too deep; a number of thousands of digits
-        raise (
-            error
-            if isinstance(error, InputError)
-            else InputError(f"{name} is not a JSON object of blendshapes: write it as" + ' {"jawOpen": 0.8}.')
-        ) from error
+        wrong = f"{name} is not a JSON object of blendshapes: write it as"
+        raise InputError(wrong + ' {"jawOpen": 0.8}.') from error
 
 
 def _blendshapes(content: Any, name: str) -> Expression:
@@ -279,17 +271,6 @@ def _blendshapes(content: Any, name: str) -> Expression:
 
 def _ordered(shapes: Mapping[str, float]) -> tuple[tuple[str, float], ...]:
     return tuple((key, shapes[key]) for key in INDEX if key in shapes)
-
-
-def _is_file(name: str) -> bool:
-    return _mode(name, stat.S_ISREG)
-
-
-def _mode(name: str, check: Callable[[int], bool]) -> bool:
-    try:
-        return check(Path(name).stat().st_mode)
-    except (OSError, ValueError):  # not there, too long, or no name at all
-        return False
 
 
 def _short(text: str) -> str:

@@ -16,13 +16,17 @@ AHEAD = 4  # pieces that are in store
 T = TypeVar("T")
 
 
-def ahead(items: Iterable[T], size: int = AHEAD) -> Iterator[T]:
-    """The same items, made in a thread of their own, `size` of them in store."""
+def ahead(items: Iterable[T], size: int = AHEAD, newest: bool = False) -> Iterator[T]:
+    """The same items, made in a thread of their own, `size` of them in store. newest: items are dropped rather than
+    waited with."""
     store: queue.Queue[Any] = queue.Queue(size)
     stop, end = threading.Event(), object()
 
-    def put(item: Any) -> None:
+    def put(item: Any, drop: bool = False) -> None:
         while not stop.is_set():
+            if drop and store.full():
+                with suppress(queue.Empty):
+                    store.get_nowait()
             with suppress(queue.Full):
                 store.put(item, timeout=0.1)
                 return
@@ -31,7 +35,7 @@ def ahead(items: Iterable[T], size: int = AHEAD) -> Iterator[T]:
         torch.set_num_threads(1)  # of this thread alone; the others keep every core at work
         try:
             for item in items:
-                put(item)
+                put(item, newest)
                 if stop.is_set():
                     return
             put(end)

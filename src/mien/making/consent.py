@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+
+from mien.making.telling import Tell
 
 NOTICE = (
     "Other people's faces need their consent. What is made here says so: metadata and an invisible watermark "
@@ -13,7 +14,7 @@ NOTICE = (
 )
 
 
-def remind(tell: Callable[[str], object]) -> None:
+def remind(tell: Tell) -> None:
     """Tell `NOTICE` the first time that a picture is made on this account."""
     state = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
     # An account that cannot be written to, or has no home (RuntimeError), is told every time.

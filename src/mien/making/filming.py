@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from mien.expressions.motion import Motion
+from mien.expressions.motion import Motion, read_motion
 from mien.images import read_image
 from mien.making.ahead import AHEAD, ahead, one_thread_each
 from mien.making.following import Chooser, follow, resting
@@ -38,6 +38,11 @@ SAME = 0.4  # distance of the recogniser's vectors up to which photo and film su
 LOOKED_AT = 960  # px of a driver's longer side: more is not looked at
 
 Draw = Callable[[], ByteImage]
+Progress = Callable[[int, int], object]  # is told frames written, and of how many; 0: that is not known
+
+
+def unwatched(done: int, of: int) -> None:
+    """`Progress` that nobody watches."""
 
 
 @dataclass
@@ -62,6 +67,15 @@ class Report:
     def speed(self) -> float:
         """Frames a second, all told."""
         return self.frames / max(self.seconds, 1e-9)
+
+    def lost(self, source: Path) -> str | None:
+        """What of the film `source` could not be read, for a person."""
+        if not self.damaged and self.frames >= self.promised:
+            return None
+        if 0 < self.promised <= self.frames:
+            return f"{source} is damaged: some of its {self.frames} frames show it."
+        of = f"of {self.promised} " if self.promised else ""
+        return f"{source} is damaged or cut short: {self.frames} {of}frames could be read, and were made."
 
 
 def sit(photographs: Photographs, photo: Path, size: int) -> Sitter:
@@ -102,24 +116,60 @@ def prepared(
     return puppet
 
 
-def drive(
-    footage: Footage,
-    puppet: Puppet,
-    output: Path,
-    settings: dict[str, Any],
-    choose: Chooser,
-    audio: bool = True,
-    progress: Callable[[int], object] = lambda done: None,
+@dataclass(frozen=True)
+class Order:
+    """A film that is asked for.
+
+    Attributes:
+        output: where it is written. settings: what made it beside the photo's own. choose: whose face of the driving
+            film is meant. audio: the film's comes along.
+    """
+
+    output: Path
+    settings: dict[str, Any]
+    choose: Chooser
+    audio: bool = True
+    progress: Progress = unwatched
+
+    def told(self, puppet: Puppet) -> dict[str, Any]:
+        """What the film says of how a photo was moved."""
+        chosen = ("strength", "region", "pose", "relative", "smooth")
+        return {**self.settings, **{name: getattr(puppet, name) for name in chosen}}
+
+
+def move(
+    driver: Path,
+    make: Callable[[], Puppet],
+    order: Order,
+    relative: bool | None = None,
+    ready: Callable[[Puppet], object] = lambda puppet: None,
 ) -> Report:
-    """A photo driven by a film, written to `output`; the puppet has its driver's rest.
+    """A photo that moves as a film's face does, or as a motion (.json) says.
 
     Args:
-        choose: whose face of the film drives. audio: the film's comes along. progress: is told frames written.
+        make: gives the photo. relative: see `prepared`. ready: is given the photo before the first frame is drawn.
+
+    Raises:
+        InputError: the photo, what drives it, or the place cannot be used.
+    """
+    if driver.suffix.lower() == ".json":
+        motion, puppet = read_motion(driver), make()
+        ready(puppet)
+        return play(motion, puppet, order)
+    with Footage(driver, LOOKED_AT) as footage:
+        footage.first()
+        puppet = prepared(footage, make, order.choose, relative)
+        ready(puppet)
+        return drive(footage, puppet, order)
+
+
+def drive(footage: Footage, puppet: Puppet, order: Order) -> Report:
+    """A photo driven by a film; the puppet has its driver's rest.
 
     Raises:
         InputError: the film or the place cannot be used.
     """
-    track = follow(choose)
+    track = follow(order.choose)
 
     def step(shot: Shot) -> tuple[bool, Draw]:
         face = track(shot.image)
@@ -130,26 +180,18 @@ def drive(
         return True, lambda: puppet.draw(moved)
 
     height, width = puppet.sitter.image.shape[:2]
-    stream = footage.audio if audio else None
-    with film(output, settings, (width, height), footage.rate, footage.ticks, Colours(), stream) as writer:
-        return run(footage, writer, step, stream is not None, progress)
+    stream, told = footage.audio if order.audio else None, order.told(puppet)
+    with film(order.output, told, (width, height), footage.rate, footage.ticks, Colours(), stream) as writer:
+        return run(footage, writer, step, stream is not None, order.progress)
 
 
-def change(
-    footage: Footage,
-    retouch: Retouch | Recast,
-    output: Path,
-    settings: dict[str, Any],
-    choose: Chooser,
-    audio: bool = True,
-    progress: Callable[[int], object] = lambda done: None,
-) -> Report:
-    """A film whose person has another expression or face, written to `output`; frames without them stay as they are.
+def change(footage: Footage, retouch: Retouch | Recast, order: Order) -> Report:
+    """A film whose person has another expression or face; frames without them stay as they are.
 
     Raises:
         InputError: the film or the place cannot be used.
     """
-    track = follow(choose)
+    track = follow(order.choose)
 
     def step(shot: Shot) -> tuple[bool, Draw]:
         face = track(shot.image)
@@ -159,14 +201,13 @@ def change(
         return True, lambda: retouch.draw(shot.image, seen)
 
     height, width = footage.first().image.shape[:2]
-    stream = footage.audio if audio else None
-    colours = footage.colours
-    with film(output, settings, (width, height), footage.rate, footage.ticks, colours, stream) as writer:
-        return run(footage, writer, step, stream is not None, progress, retouch.drawers)
+    stream, kind = footage.audio if order.audio else None, (footage.rate, footage.ticks, footage.colours)
+    with film(order.output, order.settings, (width, height), *kind, stream) as writer:
+        return run(footage, writer, step, stream is not None, order.progress, retouch.drawers)
 
 
 def record(
-    footage: Footage, rest: Rest, choose: Chooser, progress: Callable[[int], object] = lambda done: None
+    footage: Footage, rest: Rest, choose: Chooser, progress: Progress = unwatched
 ) -> tuple[Motion, Report]:
     """The motion of the face in a film. Frames without it repeat the frame before; before the first, the first.
 
@@ -185,7 +226,7 @@ def record(
         elif seen:
             seen.append(seen[-1])
         report.frames += 1
-        progress(report.frames)
+        progress(report.frames, report.promised)
     if not seen:
         raise InputError(
             f"{footage.name}: no face was found: use a film in which a face is large and well lit"
@@ -202,14 +243,8 @@ def record(
     ), report
 
 
-def play(
-    motion: Motion,
-    puppet: Puppet,
-    output: Path,
-    settings: dict[str, Any],
-    progress: Callable[[int], object] = lambda done: None,
-) -> Report:
-    """A photo that moves as a motion says, written to `output`.
+def play(motion: Motion, puppet: Puppet, order: Order) -> Report:
+    """A photo that moves as a motion says.
 
     Raises:
         InputError: the place cannot be used.
@@ -227,11 +262,12 @@ def play(
             when = number / motion.rate if motion.times is None else Fraction(float(motion.times[number]))
             yield when, puppet.draw(puppet.play(shapes, pose, float(when)))
 
-    with film(output, settings, (width, height), motion.rate, ticks) as writer, one_thread_each():
+    opened = film(order.output, order.told(puppet), (width, height), motion.rate, ticks)
+    with opened as writer, one_thread_each():
         try:
             for when, frame in ahead(drawn()):
                 writer.write(frame, when)
-                progress(writer.frames)
+                order.progress(writer.frames, report.promised)
         except KeyboardInterrupt:
             if not writer.frames:
                 raise
@@ -245,7 +281,7 @@ def run(
     writer: Writer,
     step: Callable[[Shot], tuple[bool, Draw]],
     audio: bool,
-    progress: Callable[[int], object],
+    progress: Progress,
     drawers: int = DRAWERS,
 ) -> Report:
     """Every frame of `footage` through `step`: it looks, says whether there is a face, and how to draw the result.
@@ -272,12 +308,12 @@ def run(
                     waiting.append(writing.submit(writer.copy, item))
                 while len(waiting) > 2 * AHEAD:
                     waiting.popleft().result()
-                    progress(writer.frames)
+                    progress(writer.frames, report.promised)
         except KeyboardInterrupt:
             report.stopped = True
         while waiting:
             waiting.popleft().result()
-            progress(writer.frames)
+            progress(writer.frames, report.promised)
     report.frames, report.damaged = writer.frames, footage.damaged
     if report.stopped and not report.frames:
         raise KeyboardInterrupt

@@ -94,7 +94,6 @@ def travel(
     frames: int,
     prompt: str = "",
     seed: int = 0,
-    batch_size: int = 8,
     callback: Progress | None = None,
 ) -> Film:
     """A film of the person in a picture, through `stops`, by the wish of `portraits`. Raises `InputError`: a picture
@@ -110,7 +109,6 @@ def travel(
             frames,
             prompt=prompt,
             seed=seed,
-            batch_size=batch_size,
             callback=callback,
             **wish,
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +12,7 @@ from mien.face.landmarks import eye_distance
 from mien.face.track import Tracker
 from mien.making.ahead import ahead
 from mien.making.footage import Footage
+from mien.making.telling import Tell
 from mien.metrics.scoring import load_scorer
 from mien.pipelines.inputs import FaceChoice, choose_face
 from mien.pipelines.photo_film import Rest, rest_of
@@ -25,7 +26,7 @@ WIDEST = 4  # frames with the mouth open, in which teeth are looked for
 class Chooser:
     """The face that is meant among those of the first frame that shows any; tells if it had to choose."""
 
-    def __init__(self, which: FaceChoice, name: str, tell: Callable[[str], object]) -> None:
+    def __init__(self, which: FaceChoice, name: str, tell: Tell) -> None:
         self.which, self.name, self._tell = which, name, tell
         self._told = False
 

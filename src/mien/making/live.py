@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from mien.face.track import Tracker
-from mien.making.ahead import one_thread_each
+from mien.making.ahead import ahead, one_thread_each
 from mien.making.filming import Report
 from mien.making.following import Chooser
 from mien.making.footage import Footage, Shot
@@ -85,43 +85,10 @@ class VirtualCamera:
 
 def latest(shots: Iterable[Shot]) -> Iterator[tuple[Shot, int]]:
     """The newest of `shots` whenever one is asked for, and how many were dropped before it."""
-    ready, over = threading.Condition(), threading.Event()
-    held: list[Shot] = []
-    failed: list[BaseException] = []
-    count = 0
-
-    def read() -> None:
-        nonlocal count
-        try:
-            for shot in shots:
-                with ready:
-                    held[:] = [shot]
-                    count += 1
-                    ready.notify()
-                if over.is_set():
-                    return
-        except BaseException as error:  # told where the frames are used
-            failed.append(error)
-        finally:
-            over.set()
-            with ready:
-                ready.notify()
-
-    threading.Thread(target=read, daemon=True).start()
-    taken = 0
-    try:
-        while True:
-            with ready:
-                ready.wait_for(lambda: bool(held) or over.is_set())
-                if not held:
-                    break
-                shot, so_far = held.pop(), count
-            yield shot, so_far - taken - 1
-            taken = so_far
-    finally:
-        over.set()
-    if failed:
-        raise failed[0]
+    due = 0
+    for number, shot in ahead(enumerate(shots), 1, newest=True):
+        yield shot, number - due
+        due = number + 1
 
 
 def live(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from PIL import Image
 
+from mien.face.align import cropped
 from mien.face.subject import Subject
 from mien.making.recording import Fingerprints
 from mien.making.subjects import Looked
@@ -146,7 +147,10 @@ def save_strip(maker: Maker, drawn: Sequence[Drawn], place: Path) -> Path:
     """Write what was given and what came of it side by side, faces cropped alike; it says that a part of it was
     generated."""
     request = drawn[0].looked.request
-    row = [*_given(maker, drawn[0]), *(("result", maker.scorer.crop_result(one)) for one in drawn)]
+    row = _given(maker, drawn[0])
+    for one in drawn:
+        own = one.face or next(iter(maker.scorer.faces(one)), None)
+        row.append(("result", one.image if own is None else cropped(one.image, own)))
     settings = {**maker.settings, "kind": "strip", "prompt": request.prompt, "seed": request.seed}
     return save_image(sheet([row]), place, settings, PARTLY_GENERATED)
 
@@ -187,5 +191,6 @@ def _given(maker: Maker, drawn: Drawn) -> list[tuple[str, Image.Image]]:
     if looked.who is not None:
         found.append(("identity", scorer.crop(looked.who.image, looked.who.face)))
     if looked.how is not None:
-        found.append(("expression", scorer.crop_of(looked.how)))
+        shown = looked.how.subject
+        found.append(("expression", scorer.crop(looked.how.image, shown.face if shown else None)))
     return found

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from mien.making.telling import Tell, silent
 from mien.making.wishes import PhotoWish, PortraitWish, RefaceWish
 
 if TYPE_CHECKING:
@@ -18,15 +18,15 @@ def open_maker(
     dtype: str = "auto",
     adapter: str | None = None,
     scheduler: str | None = None,
-    tell: Callable[[str], object] = lambda message: None,
+    tell: Tell = silent,
 ) -> Maker:
     """A maker of what is wished: the photo engine, or diffusion on a model of its own. The arguments are those of
     `Model` and of the makers; the photo engine needs them for a finish alone. Raises `InputError`: there is no such
     model or scheduler, or the model cannot do what is wished."""
+    from mien import preflight
+
     if isinstance(wish, PhotoWish):
         if wish.finish is not None:
-            from mien import preflight
-
             preflight.check(wish.finish, bare=True)
         if wish.kind == "reface":
             from mien.making.swaps import Swaps
@@ -35,9 +35,7 @@ def open_maker(
         from mien.making.photographs import Photographs
 
         return Photographs(wish, tell, device, dtype)
-    from mien import preflight
-
-    bare = isinstance(wish, RefaceWish) and not preflight.has_adapter(backbone, adapter)
+    bare = isinstance(wish, RefaceWish) and preflight.adapter_of(backbone, adapter) is None
     preflight.check(backbone, adapter, bare)
     from mien.making.model import Model
 

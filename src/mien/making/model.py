@@ -15,8 +15,6 @@ import torch
 
 from mien.backbones import load_backbone
 from mien.making.wishes import PortraitWish, RefaceWish
-from mien.pipelines.portrait import PortraitPipeline
-from mien.pipelines.reface import RefacePipeline
 from mien.provenance.hashes import hash_files, hash_folder
 from mien.weights import path as weights_path
 from mien.weights.bases import HUB_IDS, find_folder
@@ -25,8 +23,7 @@ PARTS = ("unet", "vae", "text_encoder", "text_encoder_2", "tokenizer", "tokenize
 
 
 class Model:
-    """One backbone in memory for all that is made with it; the arguments are those of ``mien.load``. Which engine makes
-    a picture is chosen here: `portraits` and `refaces` are diffusion's."""
+    """One backbone in memory for all that is made with it; the arguments are those of ``mien.load``."""
 
     def __init__(
         self,
@@ -44,14 +41,6 @@ class Model:
         self._adapter_name = None if adapter is None else Path(adapter).resolve().name
         # The weights are hashed beside the first picture: large ones take seconds.
         self._hashing = ThreadPoolExecutor(1).submit(self._hash)
-
-    def portraits(self) -> PortraitPipeline:
-        """A pipeline of its own scheduler on this backbone."""
-        return PortraitPipeline(self.backbone, self.backbone.load_controller())
-
-    def refaces(self) -> RefacePipeline:
-        """A pipeline of its own scheduler on this backbone; `InputError` if it takes no background."""
-        return RefacePipeline(self.backbone, self.backbone.load_adapter())
 
     @property
     def settings(self) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -21,7 +21,7 @@ from mien.images import changed_pixels
 from mien.making.made import Drawn, Progress
 from mien.making.scoring import Judge, Scores
 from mien.making.subjects import Looked, Looker, Target
-from mien.making.telling import Telling
+from mien.making.telling import Tell, Telling, silent
 from mien.making.wishes import PhotoWish
 from mien.pipelines.photo import Expressed, PhotoPipeline, Sitter, focused
 from mien.provenance.hashes import hash_files
@@ -80,11 +80,7 @@ class Photographs:
     if one does."""
 
     def __init__(
-        self,
-        wish: PhotoWish,
-        tell: Callable[[str], object] = lambda message: None,
-        device: str = "auto",
-        dtype: str = "auto",
+        self, wish: PhotoWish, tell: Tell = silent, device: str = "auto", dtype: str = "auto"
     ) -> None:
         self.kind, self.wish = wish.kind, wish
         self._finisher: Finisher | None = None
@@ -96,8 +92,7 @@ class Photographs:
         self.scorer = Judge(None)
         self.pipe = PhotoPipeline(self.scorer.analyse)
         self._telling = Telling(tell, ("hides the mouth", "serves better", "drawn ones"))
-        options = ("--face", "--expression-face")
-        self._looker = Looker(self.scorer.analyse, wish.face, wish.expression_face, options, tell)
+        self._looker = Looker(self.scorer.analyse, wish, "face", tell)
 
     @property
     def settings(self) -> dict[str, Any]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from mien.making.made import Drawn, Progress
 from mien.making.model import Model
 from mien.making.scoring import Judge, Scores
 from mien.making.subjects import Looked, Looker
+from mien.making.telling import Tell, silent
 from mien.making.wishes import RefaceWish
 from mien.pipelines.placed import PlacedPipeline
 from mien.types import InputError
@@ -22,11 +23,7 @@ class PlacedPeople:
     kind = "reface"
 
     def __init__(
-        self,
-        model: Model,
-        wish: RefaceWish,
-        scheduler: str | None = None,
-        tell: Callable[[str], object] = lambda message: None,
+        self, model: Model, wish: RefaceWish, scheduler: str | None = None, tell: Tell = silent
     ) -> None:
         if (wish.id_scale, wish.expression_scale) != (1.0, 1.0):
             raise InputError(
@@ -36,8 +33,7 @@ class PlacedPeople:
         self.model, self.wish = model, wish
         self.scorer = Judge(None)
         self.pipe = PlacedPipeline(model.backbone, scheduler, self.scorer.analyse, tell)
-        options = ("--identity-face", "--expression-face")
-        self._looker = Looker(self.scorer.analyse, wish.identity_face, wish.expression_face, options, tell)
+        self._looker = Looker(self.scorer.analyse, wish, "identity_face", tell)
 
     @property
     def settings(self) -> dict[str, Any]:

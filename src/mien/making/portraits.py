@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from PIL import Image
@@ -13,9 +13,10 @@ from mien.making.made import Drawn, Made, Progress, record
 from mien.making.model import Model
 from mien.making.scoring import Judge, Scores
 from mien.making.subjects import Looked, Looker, Target
-from mien.making.telling import Telling
+from mien.making.telling import Tell, Telling, silent
 from mien.making.wishes import PortraitWish, Request
 from mien.pipelines.invent import invent
+from mien.pipelines.portrait import PortraitPipeline
 from mien.types import InputError
 
 OWN = ("num_images", "face", "expression_face")  # of a wish: what is seen to here, not by the pipeline
@@ -27,18 +28,14 @@ class Portraits:
 
     kind = "portrait"
 
-    def __init__(
-        self, model: Model, wish: PortraitWish, tell: Callable[[str], object] = lambda message: None
-    ) -> None:
+    def __init__(self, model: Model, wish: PortraitWish, tell: Tell = silent) -> None:
         self.model, self.wish = model, wish
-        self.pipe = model.portraits()
+        self.pipe = PortraitPipeline(model.backbone, model.backbone.load_controller())
         adapter: Any = self.pipe.adapter
         self.scorer = Judge(None if adapter.identity is None else self.pipe.encoder("identity"))
         self._tell, self._told = tell, set[str]()
         self.telling = Telling(tell, ("the prompt ",))  # which face was taken, `look` says
-        self.look = Looker(
-            self.scorer.analyse, wish.face, wish.expression_face, ("--face", "--expression-face"), tell
-        )
+        self.look = Looker(self.scorer.analyse, wish, "face", tell)
 
     @property
     def settings(self) -> dict[str, Any]:

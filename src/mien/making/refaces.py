@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from mien.making.made import Drawn, Progress
 from mien.making.model import Model
 from mien.making.scoring import Judge, Scores
 from mien.making.subjects import Looked, Looker
-from mien.making.telling import Telling
+from mien.making.telling import Tell, Telling, silent
 from mien.making.wishes import RefaceWish
+from mien.pipelines.reface import RefacePipeline
 
 OWN = ("identity_face", "expression_face")  # of a wish: what is seen to here, not by the pipeline
 
@@ -23,21 +24,16 @@ class Refaces:
     kind = "reface"
 
     def __init__(
-        self,
-        model: Model,
-        wish: RefaceWish,
-        scheduler: str | None = None,
-        tell: Callable[[str], object] = lambda message: None,
+        self, model: Model, wish: RefaceWish, scheduler: str | None = None, tell: Tell = silent
     ) -> None:
         self.model, self.wish = model, wish
-        self.pipe = model.refaces()
+        self.pipe = RefacePipeline(model.backbone, model.backbone.load_adapter())
         own = type(self.pipe.scheduler).__name__.removesuffix("Scheduler")
         if scheduler is not None and scheduler.lower().removesuffix("scheduler") != own.lower():
             self.pipe.scheduler = scheduler
         self.scorer = Judge(self.pipe.encoder("identity"))
         self._telling = Telling(tell, ("faces", "the prompt "))
-        options = ("--identity-face", "--expression-face")
-        self.look = Looker(self.scorer.analyse, wish.identity_face, wish.expression_face, options, tell)
+        self.look = Looker(self.scorer.analyse, wish, "identity_face", tell)
 
     @property
     def settings(self) -> dict[str, Any]:

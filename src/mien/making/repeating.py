@@ -22,7 +22,8 @@ from mien.types import InputError
 if TYPE_CHECKING:
     from PIL import Image
 
-    from mien.making.made import Drawn, Made, Maker, Progress
+    from mien.making.made import Made, Maker
+    from mien.making.subjects import Looked
     from mien.pipelines.inputs import FaceChoice
 
 Settings = dict[str, Any]
@@ -51,10 +52,9 @@ class Again:
                     "version, or add --force to make it with these."
                 )
 
-    def make(self, maker: Maker, callback: Progress | None = None) -> Drawn:
-        """Draw it in a batch as then: the last bits of matrix products depend on its size and on the place in it."""
-        batch = self.old["batch"]
-        return maker.make([maker.look(self.request)] * batch["size"], callback)[batch["slot"]]
+    def batch(self, maker: Maker) -> list[Looked]:
+        """It, as often as its batch was large: the last bits of matrix products depend on that and on its slot."""
+        return [maker.look(self.request)] * self.old["batch"]["size"]
 
     def why(self, made: Made) -> str | None:
         """Why a repetition is not the same, as far as can be told; None: it is, bit for bit."""
@@ -80,18 +80,19 @@ def read_again(
     """
     old = read_settings(source, kind)
     inputs, prints = old["inputs"], Fingerprints(old["inputs"]["salt"])
+    then = _Then(source, prints, force)
     several = isinstance(inputs["identity"], list)
     if people and not several:
         raise InputError(f"{source} was made with one identity picture at most: give --identity as then.")
     given = {
-        name: _given(source, name, option, inputs[name], pictures[name], prints, force)
+        name: then.picture(name, option, inputs[name], pictures[name])
         for name, option in OPTIONS[kind].items()
         if not (several and name == "identity")
     }
-    changed = _people(source, inputs["identity"], people, old["face"], prints, force) if several else None
+    changed = then.people(inputs["identity"], people or {}, old["face"]) if several else None
     wanted: Expression | None = None
     if inputs["expression"] is not None:
-        wanted = expression_of(source, inputs["expression"], expression, prints, force)
+        wanted = then.expression(inputs["expression"], expression)
     elif expression is not None:
         raise InputError(f"{source} kept the photo's own expression: leave --expression out.")
     who, photo = given.get("identity"), given.get("photo")
@@ -103,54 +104,74 @@ def read_again(
     return Again(source, old, request, wish, prints)
 
 
-def _given(
-    source: Path,
-    name: str,
-    option: str,
-    recorded: str | None,
-    path: Path | None,
-    prints: Fingerprints,
-    force: bool,
-) -> Image.Image | None:
-    """A picture that was given again, if it is the one of then; None where there was none then."""
-    if recorded is None:
-        if path is not None:
-            raise InputError(f"{source} was made without {option}: leave it out.")
-        return None
-    if path is None:
-        whose = "person" if option == "IDENTITY" else name
-        raise InputError(f"{source} does not hold the {whose}'s picture: give {option} again.")
-    image = read_image(path)
-    if not force and prints(image) != recorded:
-        raise InputError(
-            f"{source} was made from another {name} picture than {path}: give it, or add --force."
-        )
-    return image
+@dataclass(frozen=True)
+class _Then:
+    """What `source` was made of, by its `prints`, against what is given again; `force`: others will do."""
 
+    source: Path
+    prints: Fingerprints
+    force: bool
 
-def _people(
-    source: Path,
-    recorded: list[dict[str, Any]],
-    people: Mapping[FaceChoice, Sequence[Path]] | None,
-    face: FaceChoice,
-    prints: Fingerprints,
-    force: bool,
-) -> dict[FaceChoice, list[Image.Image]]:
-    """The pictures of new people that were given again, if they are those of then."""
-    given = {which if which != "" else face: files for which, files in (people or {}).items()}
-    if {which: len(files) for which, files in given.items()} != {
-        one["face"]: len(one["pictures"]) for one in recorded
-    }:
-        count = sum(len(one["pictures"]) for one in recorded)
-        raise InputError(
-            f"{source} does not hold the {count} pictures of its new faces: give each --identity again, as then."
-        )
-    read = {one["face"]: [read_image(path) for path in given[one["face"]]] for one in recorded}
-    if not force and any(
-        [prints(image) for image in read[one["face"]]] != one["pictures"] for one in recorded
-    ):
-        raise InputError(f"{source} was made from other identity pictures: give those, or add --force.")
-    return read
+    def picture(self, name: str, option: str, recorded: str | None, path: Path | None) -> Image.Image | None:
+        """A picture, if it is the one of then; None where there was none then."""
+        if recorded is None:
+            if path is not None:
+                raise InputError(f"{self.source} was made without {option}: leave it out.")
+            return None
+        if path is None:
+            whose = "person" if option == "IDENTITY" else name
+            raise InputError(f"{self.source} does not hold the {whose}'s picture: give {option} again.")
+        image = read_image(path)
+        if not self.force and self.prints(image) != recorded:
+            raise InputError(
+                f"{self.source} was made from another {name} picture than {path}: give it, or add --force."
+            )
+        return image
+
+    def people(
+        self, recorded: list[dict[str, Any]], people: Mapping[FaceChoice, Sequence[Path]], face: FaceChoice
+    ) -> dict[FaceChoice, list[Image.Image]]:
+        """The pictures of new people, if they are those of then; `face`: whose are those of nobody named."""
+        given = {which if which != "" else face: files for which, files in people.items()}
+        count = {one["face"]: len(one["pictures"]) for one in recorded}
+        if {which: len(files) for which, files in given.items()} != count:
+            raise InputError(
+                f"{self.source} does not hold the {sum(count.values())} pictures of its new faces: give each "
+                "--identity again, as then."
+            )
+        read = {which: [read_image(path) for path in given[which]] for which in count}
+        if not self.force and any(
+            [self.prints(image) for image in read[one["face"]]] != one["pictures"] for one in recorded
+        ):
+            raise InputError(
+                f"{self.source} was made from other identity pictures: give those, or add --force."
+            )
+        return read
+
+    def expression(self, recorded: list[dict[str, Any]], given: str | None) -> Expression:
+        """The expression of the record, its pictures taken from what was given and checked."""
+        if given is not None:
+            expression = parse(given)
+            read = tuple(
+                replace(part, picture=read_image(part.picture)) if isinstance(part.picture, Path) else part
+                for part in expression.parts
+            )
+            expression = replace(expression, parts=read)
+            if self.prints.describe(expression) != recorded and not self.force:
+                raise InputError(f"{self.source} was made with another expression: give it, or add --force.")
+            return expression
+        if any("picture" in part for part in recorded):
+            raise InputError(
+                f"{self.source} does not hold the expression's picture: give EXPRESSION again, as then."
+            )
+        parts = []
+        for part in recorded:
+            given_part = part.get("word", part.get("blendshapes", "neutral"))
+            known = None if given_part == {} else parse(given_part).parts[0]
+            if known is None or known.word != part.get("word"):
+                raise InputError(f"{self.source} names an expression that is none of ours: it was edited.")
+            parts.append(replace(known, weight=part["weight"]))
+        return Expression(tuple(parts), "as recorded")
 
 
 def read_settings(source: Path, kind: str) -> Settings:
@@ -319,32 +340,6 @@ def model_of(source: Path, old: Settings, backbone: str, adapter: str | None) ->
     if old["backbone"] not in BACKBONES:
         raise InputError(f"{source} was made with the model {old['backbone']!r}: add --backbone.")
     return str(old["backbone"])
-
-
-def expression_of(
-    source: Path, recorded: list[dict[str, Any]], given: str | None, prints: Fingerprints, force: bool
-) -> Expression:
-    """The expression of the record, its pictures taken from what was given and checked."""
-    if given is not None:
-        expression = parse(given)
-        read = tuple(
-            replace(part, picture=read_image(part.picture)) if isinstance(part.picture, Path) else part
-            for part in expression.parts
-        )
-        expression = replace(expression, parts=read)
-        if prints.describe(expression) != recorded and not force:
-            raise InputError(f"{source} was made with another expression: give it, or add --force.")
-        return expression
-    if any("picture" in part for part in recorded):
-        raise InputError(f"{source} does not hold the expression's picture: give EXPRESSION again, as then.")
-    parts = []
-    for part in recorded:
-        given_part = part.get("word", part.get("blendshapes", "neutral"))
-        known = None if given_part == {} else parse(given_part).parts[0]
-        if known is None or known.word != part.get("word"):
-            raise InputError(f"{source} names an expression that is none of ours: it was edited.")
-        parts.append(replace(known, weight=part["weight"]))
-    return Expression(tuple(parts), "as recorded")
 
 
 def why(old: Settings, new: Settings) -> str:

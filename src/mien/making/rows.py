@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from mien.files import reason, replacing
+from mien.making.telling import Tell
 from mien.types import InputError
 
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from mien.making.subjects import Looked
 
 Line = dict[str, Any]
-Tell = Callable[[str], object]
 
 
 @dataclass(frozen=True)
@@ -65,22 +65,17 @@ class RowMaker:
     tell: is told what a person should know; None: that, and the pictures, come back with the rows, to be written
     elsewhere."""
 
-    def __init__(self, load: Callable[[Tell], Maker], tell: Tell | None = None) -> None:
-        self._said: list[str] = []
-        self._away = tell is None
-        self._files: dict[int, list[tuple[Path, bytes]]] = {}
-        self.maker = load(tell or self._said.append)
+    def __init__(self, load: Callable[..., Maker], tell: Tell | None = None) -> None:
+        self._away, self._done = tell is None, Done()
+        self.maker = load(tell=tell or (lambda message: self._done.said.append(message)))
 
     def __call__(self, rows: Sequence[Row]) -> Done:
         settings = self.maker.settings
-        done = [
-            (row, one if isinstance(one, BadRow) else [{**settings, **line} for line in one])
-            for row, one in self._make(rows)
-        ]
-        result = Done(done, self._files, self._said[:])
-        self._files = {}
-        self._said.clear()
-        return result
+        for row, one in self._make(rows):
+            told = one if isinstance(one, BadRow) else [{**settings, **line} for line in one]
+            self._done.rows.append((row, told))
+        done, self._done = self._done, Done()
+        return done
 
     def _make(self, rows: Sequence[Row]) -> Iterator[tuple[Row, BadRow | list[Line]]]:
         looked = []
@@ -121,7 +116,7 @@ class RowMaker:
         for place, one in zip(row.places, drawn, strict=True):
             made = finish(self.maker, one, prints)
             if self._away:
-                self._files.setdefault(row.number, []).append((place, _encoded(made, place)))
+                self._done.files.setdefault(row.number, []).append((place, _encoded(made, place)))
             else:
                 place.parent.mkdir(parents=True, exist_ok=True)
                 made.save(place)

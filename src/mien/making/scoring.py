@@ -42,12 +42,9 @@ class Judge:
 
             self._encoder = encoder if isinstance(encoder, EmbeddedIdentity) else None
         self._scorer = load_scorer()
+        self.analyse = self._scorer.analyse  # picture → its faces, largest first
         self._seen: WeakKeyDictionary[Subject, Observation] = WeakKeyDictionary()
         self._found: WeakKeyDictionary[Drawn, Sequence[Face]] = WeakKeyDictionary()
-
-    def analyse(self, image: Image.Image) -> Sequence[Face]:
-        """The faces of a picture, largest first."""
-        return self._scorer.analyse(image)
 
     def faces(self, drawn: Drawn) -> Sequence[Face]:
         """The faces of a result, which is looked at once."""
@@ -59,15 +56,6 @@ class Judge:
         """A picture's face, for a contact sheet: `face`, else the largest; the whole picture where there is none."""
         faces = self.analyse(image) if face is None else [face]
         return cropped(image, faces[0]) if faces else image
-
-    def crop_of(self, how: Target) -> Image.Image:
-        """The same of what shows an expression."""
-        return self.crop(how.image, how.subject.face if how.subject else None)
-
-    def crop_result(self, drawn: Drawn) -> Image.Image:
-        """A result's own face, cropped alike; all of it where it shows none."""
-        faces = self.faces(drawn) if drawn.face is None else [drawn.face]
-        return cropped(drawn.image, faces[0]) if faces else drawn.image
 
     def look(self, subject: Subject) -> Observation:
         """What the scorer keeps of a subject."""

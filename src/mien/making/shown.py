@@ -19,11 +19,6 @@ COLUMNS = 8
 ROOM = 1.5  # a cell's side against the face's
 
 
-def on_nobody(expression: Expression) -> Image.Image:
-    """The shipped face of nobody with an expression, PIL RGB."""
-    return show([expression])[0]
-
-
 def show(expressions: Sequence[Expression], photo: Path = NOBODY) -> list[Image.Image]:
     """One photo's face, all of it, with each of some expressions, PIL RGB, square. Raises `InputError`: the photo
     cannot be used."""

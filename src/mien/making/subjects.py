@@ -17,10 +17,13 @@ from mien.expressions.reading import complete
 from mien.expressions.spec import Expression, parse
 from mien.face.subject import Subject
 from mien.images import read_image
-from mien.making.wishes import Request
+from mien.making.telling import Tell
+from mien.making.wishes import PhotoWish, PortraitWish, RefaceWish, Request
 from mien.pipelines.inputs import FaceChoice, choose_face
 from mien.types import Face, FloatArray
 
+Analyse = Callable[[Image.Image], Sequence[Face]]
+Wish = PortraitWish | RefaceWish | PhotoWish
 KEPT = 32  # pictures; a table of thousands asks for the same ones within a few rows
 
 
@@ -41,9 +44,9 @@ class Target:
         if any(part.picture is not None for part in self.expression.parts):
             drawn = shipped.illustrate(self.expression)
             return drawn if isinstance(drawn, Image.Image) else read_image(drawn)
-        from mien.making.shown import on_nobody
+        from mien.making.shown import show
 
-        return on_nobody(self.expression)
+        return show([self.expression])[0]
 
 
 @dataclass(frozen=True)
@@ -62,20 +65,13 @@ class Looker:
 
     Args:
         analyse: PIL RGB picture → faces, largest first.
-        identity, expression: which face is meant in pictures of each. options: how a person chooses another. tell: is
+        wish: says which face is meant in pictures. of_identity: the field of it that is of people's pictures. tell: is
             told, once a picture, where the largest of several was taken.
     """
 
-    def __init__(
-        self,
-        analyse: Callable[[Image.Image], Sequence[Face]],
-        identity: FaceChoice,
-        expression: FaceChoice,
-        options: tuple[str, str],
-        tell: Callable[[str], object],
-    ) -> None:
-        self._analyse, self._tell = analyse, tell
-        self._chosen = {"identity": (identity, options[0]), "expression": (expression, options[1])}
+    def __init__(self, analyse: Analyse, wish: Wish, of_identity: str, tell: Tell) -> None:
+        self._analyse, self._wish, self._tell = analyse, wish, tell
+        self._chosen = {"identity": of_identity, "expression": "expression_face"}
         self._known: OrderedDict[tuple[Any, FaceChoice], tuple[Any, Subject]] = OrderedDict()
 
     def __call__(self, request: Request) -> Looked:
@@ -90,7 +86,7 @@ class Looker:
         name = str(picture)
         if isinstance(picture, Image.Image):
             name = {"identity": "the person's picture", "expression": "the expression's picture"}[kind]
-        which, option = self._chosen[kind]
+        which, option = getattr(self._wish, self._chosen[kind]), self._chosen[kind].replace("_", "-")
         key = id(picture) if isinstance(picture, Image.Image) else str(picture), which
         if key not in self._known:
             image = picture if isinstance(picture, Image.Image) else read_image(picture)
@@ -100,7 +96,7 @@ class Looker:
                 face = choose_face(faces, which, name)
             if which == "largest" and len(faces) > 1:
                 self._tell(
-                    f"{name} shows {len(faces)} faces, the largest is used: {option} left, right or N chooses."
+                    f"{name} shows {len(faces)} faces, the largest is used: --{option} left, right or N chooses."
                 )
             # The picture is kept too: its id must not be another's while this lives.
             self._known[key] = picture, Subject(image, face, len(faces))

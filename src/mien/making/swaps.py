@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ from mien.making.made import Drawn, Progress
 from mien.making.photographs import Photographs
 from mien.making.scoring import Scores
 from mien.making.subjects import Looked
-from mien.making.telling import Telling
+from mien.making.telling import Tell, Telling, silent
 from mien.making.wishes import PhotoWish
 from mien.pipelines.photo import Sitter, framed
 from mien.pipelines.photo_swap import Change, SwapPipeline
@@ -34,11 +34,7 @@ class Swaps(Photographs):
     """The photo engine for photos of their own size: other people, other expressions, or both."""
 
     def __init__(
-        self,
-        wish: PhotoWish,
-        tell: Callable[[str], object] = lambda message: None,
-        device: str = "auto",
-        dtype: str = "auto",
+        self, wish: PhotoWish, tell: Tell = silent, device: str = "auto", dtype: str = "auto"
     ) -> None:
         super().__init__(wish, tell, device, dtype)
         self.swapper = SwapPipeline(self.scorer.analyse)

@@ -6,11 +6,17 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
+Tell = Callable[[str], object]
+
+
+def silent(message: str) -> None:
+    """`Tell` nobody."""
+
 
 class Telling:
     """Warnings are told, each once: all, or those that hold one of the words `about`."""
 
-    def __init__(self, tell: Callable[[str], object], about: Sequence[str] = ("",)) -> None:
+    def __init__(self, tell: Tell, about: Sequence[str] = ("",)) -> None:
         self._tell, self._about = tell, about
         self._said: set[str] = set()
 

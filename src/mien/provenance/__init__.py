@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, PngImagePlugin, features
 
 from mien.files import replacing
@@ -34,7 +33,7 @@ from mien.provenance.metadata import (
     read_packet,
     write_packet,
 )
-from mien.types import InputError
+from mien.types import FloatArray, InputError
 
 __all__ = [
     "COMPOSITE",
@@ -84,7 +83,7 @@ def save_image(
     path: str | Path,
     settings: dict[str, Any],
     source_type: str | None = None,
-    mask: NDArray[np.floating] | None = None,
+    mask: FloatArray | None = None,
     photo: Path | None = None,
 ) -> Path:
     """Write `image` (PIL RGB) atomically, with its provenance; JPEG at quality 95 and 4:4:4, WebP at quality 95.
@@ -136,9 +135,7 @@ def save_image(
     return Path(path)
 
 
-def remember(
-    image: Image.Image, settings: dict[str, Any], mask: NDArray[np.floating] | None = None
-) -> Image.Image:
+def remember(image: Image.Image, settings: dict[str, Any], mask: FloatArray | None = None) -> Image.Image:
     """`image`, which knows from now on what `save_made` is to write of it; arguments as of `save_image`."""
     image.info[MADE] = settings, mask
     return image
@@ -194,7 +191,7 @@ def read_provenance(path: str | Path) -> dict[str, Any] | None:
 
 
 def with_mark(
-    rgb: Image.Image, source_type: str, mask: NDArray[np.floating] | None
+    rgb: Image.Image, source_type: str, mask: FloatArray | None
 ) -> tuple[Image.Image, dict[str, Any]]:
     """A picture (PIL RGB) with its watermark, and what the metadata say of it: ``{"method": "mien-1", "box": [x0, y0,
     x1, y1] as fractions of width and height}`` or ``{"method": "none", "why": str}``. Arguments as for `save_image`."""

@@ -56,17 +56,27 @@ def save_animation(
         InputError: as `check_animation`. ValueError: what made it could not be added.
     """
     path = check_animation(path)
+    kind = path.suffix.lower()
     marked = [with_mark(frame.convert("RGB"), source_type, None) for frame in frames]
-    pictures = [picture for picture, _ in marked]
-    if path.suffix.lower() == ".webp":
-        return _save_webp(pictures, path, write_packet(source_type, settings, marked[0][1], Said()), fps)
-    comment = json.dumps(as_comment(source_type, settings, marked[0][1]), ensure_ascii=True)
+    pictures, mark = [picture for picture, _ in marked], marked[0][1]
+    comment = as_comment(source_type, settings, mark)
+    said = json.dumps(comment, ensure_ascii=True)
     with replacing(path) as temporary:
-        if path.suffix.lower() == ".gif":
-            _write_gif(pictures, temporary, comment, fps)
+        if kind == ".webp":
+            packet = write_packet(source_type, settings, mark, Said()).encode()
+            # method, of 0 to 6: a tenth larger than 4, in half the time
+            times = {"duration": round(1000 / fps), "quality": WEBP, "method": 2}  # ms
+            _write_looped(pictures, temporary, xmp=packet, **times)
+        elif kind == ".gif":
+            few = [picture.quantize(256, Image.Quantize.MEDIANCUT) for picture in pictures]
+            duration = max(20, round(100 / fps) * 10)  # ms; players slow down what is shorter
+            _write_looped(few, temporary, duration=duration, comment=said.encode("ascii"), optimize=False)
         else:
-            _write_mp4(pictures, temporary, comment, fps)
-        if read_animation(temporary) != json.loads(comment):
+            _write_mp4(pictures, temporary, said, fps)
+        kept = (
+            read_metadata(temporary) is not None if kind == ".webp" else read_animation(temporary) == comment
+        )
+        if not kept:
             raise ValueError(f"the provenance of {path} could not be added")
     return path
 
@@ -102,40 +112,11 @@ def read_animation(path: str | Path) -> dict[str, Any] | None:
     return said if said is not None and "digital_source_type" in said else None
 
 
-def _save_webp(frames: list[Image.Image], path: Path, packet: str, fps: float) -> Path:
-    encoded = io.BytesIO()
-    first, *others = frames
-    first.save(
-        encoded,
-        "WEBP",
-        save_all=True,
-        append_images=others,
-        duration=round(1000 / fps),  # ms
-        loop=0,
-        quality=WEBP,
-        method=2,  # of 0 to 6: a tenth larger than 4, in half the time
-        xmp=packet.encode(),
-    )
-    with replacing(path) as temporary:
-        temporary.write_bytes(encoded.getbuffer())
-        if read_metadata(temporary) is None:
-            raise ValueError(f"the provenance of {path} could not be added")
-    return path
-
-
-def _write_gif(frames: list[Image.Image], path: Path, comment: str, fps: float) -> None:
-    first, *others = [frame.quantize(256, Image.Quantize.MEDIANCUT) for frame in frames]
+def _write_looped(frames: list[Image.Image], path: Path, **how: Any) -> None:
+    """Frames that repeat, as a GIF or WebP; `how`: Pillow's options."""
     encoded = io.BytesIO()  # as in `save_image`: Pillow's own writing misses a disk that fills up
-    first.save(
-        encoded,
-        "GIF",
-        save_all=True,
-        append_images=others,
-        duration=max(20, round(100 / fps) * 10),  # ms; players slow down what is shorter
-        loop=0,
-        comment=comment.encode("ascii"),
-        optimize=False,
-    )
+    first, *others = frames
+    first.save(encoded, path.suffix[1:], save_all=True, append_images=others, loop=0, **how)
     path.write_bytes(encoded.getbuffer())
 
 

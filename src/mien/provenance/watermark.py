@@ -32,6 +32,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from mien.types import FloatArray
+
 Array = NDArray[np.float64]
 Box = tuple[float, float, float, float]
 
@@ -58,9 +60,7 @@ class Found:
     box: Box
 
 
-def embed(
-    image: Image.Image, mask: NDArray[np.floating] | None = None, target: float = TARGET
-) -> Image.Image:
+def embed(image: Image.Image, mask: FloatArray | None = None, target: float = TARGET) -> Image.Image:
     """`image` (PIL RGB, at least `SMALLEST` pixels each way) with the watermark, PIL RGB of the same size. Raises
     `ValueError`: the place for the mark is too small, or the mask has another shape or says nothing.
 
@@ -113,7 +113,7 @@ def whole_box(image: Image.Image) -> Box:
     return (0.0, 0.0, float(image.width), float(image.height))
 
 
-def mask_box(mask: NDArray[np.floating]) -> Box:
+def mask_box(mask: FloatArray) -> Box:
     """The square around all of `mask` that is above 0, in pixels; it may reach past the picture's edges. Raises
     `ValueError`: the mask is 0 everywhere."""
     rows, columns = np.flatnonzero(mask.max(1) > 0), np.flatnonzero(mask.max(0) > 0)

@@ -31,14 +31,7 @@ from mien.pipelines.photo_swap import reduced
 from mien.provenance import COMPOSITE, save_image
 from mien.studio.engine import Engine, Job
 from mien.studio.sessions import File, Session
-from mien.studio.wishes import (
-    MAX_SEED,
-    MOST_IMAGES,
-    Fields,
-    Look,
-    Refused,
-    picture,
-)
+from mien.studio.wishes import MAX_SEED, MOST_IMAGES, Fields, Look, Refused, picture, refusing
 from mien.types import ByteImage, Face, InputError
 
 MOST_FACES = 20  # boxed
@@ -51,6 +44,25 @@ VARIATIONS = (
     ("eyes only", 1.0, "eyes"),
 )
 MOST_MEASURED = 12
+
+
+@dataclass(frozen=True)
+class Ask:
+    """A call of the page: who asks, and for what."""
+
+    engine: Engine
+    session: Session
+    fields: Fields
+
+    @property
+    def face(self) -> int:
+        """Which of the photo's."""
+        return self.fields.whole("face", 0, MOST_FACES, 0)
+
+    @property
+    def model(self) -> str:
+        """What draws: `PHOTO`, or the name of a model."""
+        return self.fields.one_of("model", (PHOTO, *self.engine.backbones))
 
 
 @dataclass(frozen=True)
@@ -118,138 +130,114 @@ def give(session: Session, data: bytes, name: str, what: str) -> File:
     return session.add(file)
 
 
-def seat(engine: Engine, session: Session, fields: Fields) -> Seat:
+def seat(ask: Ask) -> Seat:
     """The person that a call names by `photo` and `face`.
 
     Raises:
         Refused: there is no such photo or face, or it cannot be used.
     """
-    try:
-        file = session.file(fields.given.get("photo"), "photo")
+    with refusing("photo"):
+        file = ask.session.file(ask.fields.given.get("photo"), "photo")
         if not file.faces:
             raise InputError("No face was found in the photo: use one in which a face is large and well lit.")
-        face = fields.whole("face", 0, len(file.faces) - 1, 0)
+        face = ask.fields.whole("face", 0, len(file.faces) - 1, 0)
 
         def make() -> Seat:
             made = Seat(Subject(read_image(file.path), file.faces[face], len(file.faces)))
             _ = made.full  # says now what is wrong with the photo
             return made
 
-        found: Seat = engine.seat((session.key, file.id, face), make)
-        return found
-    except Refused:
-        raise
-    except InputError as error:
-        raise Refused("photo", str(error)) from error
+        found: Seat = ask.engine.seat((ask.session.key, file.id, face), make)
+    return found
 
 
-def subject(session: Session, fields: Fields, name: str, called: str) -> Subject | None:
+def subject(ask: Ask, name: str, called: str) -> Subject | None:
     """The largest face of another picture that a call names; None: it names none.
 
     Raises:
         Refused: it is gone, or shows no face.
     """
-    if not fields.given.get(name):
+    if not ask.fields.given.get(name):
         return None
-    try:
-        file = session.file(fields.given[name], called)
-    except InputError as error:
-        raise Refused(name, str(error)) from error
+    with refusing(name):
+        file = ask.session.file(ask.fields.given[name], called)
     if not file.faces:
         raise Refused(name, f"No face was found in the {called}: use another picture.")
     return Subject(read_image(file.path), file.faces[0], len(file.faces))
 
 
-def preview(engine: Engine, session: Session, fields: Fields, small: bool = False) -> bytes:
+def preview(ask: Ask, small: bool = False) -> bytes:
     """The photo with the look of a call, quickly and reduced, as JPEG bytes; `small`: head and shoulders."""
-    who, look = seat(engine, session, fields), Look.read(fields)
-    expression, strength = look.expression(
-        who.subject, subject(session, fields, "reference", "picture of the expression")
-    )
+    who, look = seat(ask), Look.read(ask.fields)
+    reference = subject(ask, "reference", "picture of the expression")
+    expression, strength = look.expression(who.subject, reference)
     sitter = who.thumb if small else who.small
     options: dict[str, Any] = {"region": look.region, "turn": look.turn, "rounds": 0}
     return jpeg(PhotoPipeline().express(sitter, expression, strength, **options).drawn.image, 80)
 
 
-def make(engine: Engine, session: Session, fields: Fields, job: Job) -> list[dict[str, Any]]:
+def make(ask: Ask, job: Job) -> list[dict[str, Any]]:
     """Make what a call asks for: an expression, another face, or both; by the photo engine or a model.
 
     Returns:
         results as the page shows them, the newest last.
     """
-    who, look = seat(engine, session, fields), Look.read(fields)
-    reference = subject(session, fields, "reference", "picture of the expression")
-    other = subject(session, fields, "other", "other person's picture")
+    who, look = seat(ask), Look.read(ask.fields)
+    reference = subject(ask, "reference", "picture of the expression")
+    other = subject(ask, "other", "other person's picture")
     expression: Expression | None
     expression, strength = look.expression(who.subject, reference)
     if other is not None and strength == 0 and look.turn is None:
         expression = None
-    if fields.one_of("model", (PHOTO, *engine.backbones)) != PHOTO:
-        return _draw(engine, session, fields, job, who, look, expression, other)
-    photo = session.file(fields.given["photo"], "photo")
-    several = VARIATIONS if fields.given.get("variations") else (("", 1.0, look.region),)
+    if ask.model != PHOTO:
+        return _draw(ask, job, who, look, expression, other)
+    several = VARIATIONS if ask.fields.given.get("variations") else (("", 1.0, look.region),)
     request = Request(None if other is None else other.image, expression, "", 0, who.subject.image)
     results = []
     for number, (said, factor, region) in enumerate(several):
         job.check()
-        wish = PhotoWish(
-            "reface", min(1.5, strength * factor), region=region, face=_face(fields), turn=look.turn
-        )
-        maker = Seated(wish, who)
+        stronger = min(1.5, strength * factor)
+        maker = Seated(PhotoWish("reface", stronger, region=region, face=ask.face, turn=look.turn), who)
         (drawn,) = maker.make([maker.look(request)])
         made = finish(maker, drawn, Fingerprints())
         label = ", ".join(filter(None, [_label(look, reference, other), said]))
-        results.append(_keep(session, made, fields, photo, label))
+        results.append(_keep(ask, made, label))
         job.tell(number + 1, len(several), None)
     return results
 
 
 def _draw(
-    engine: Engine,
-    session: Session,
-    fields: Fields,
-    job: Job,
-    who: Seat,
-    look: Look,
-    expression: Expression | None,
-    other: Subject | None,
+    ask: Ask, job: Job, who: Seat, look: Look, expression: Expression | None, other: Subject | None
 ) -> list[dict[str, Any]]:
     """By a diffusion model: a portrait of the person from a prompt, or the photo's face drawn anew."""
-    model = engine.model(fields.one_of("model", (PHOTO, *engine.backbones)))
+    fields, model = ask.fields, ask.engine.model(ask.model)
     shared: dict[str, Any] = {
         "steps": fields.whole("steps", 0, 100, 0) or None,
         "guidance": fields.number("guidance", 0, 15, 0) or None,
         "id_scale": fields.number("id_scale", 0, 2, 1),
         "expression_scale": fields.number("expression_scale", 0, 2, 1),
+        "face": ask.face,
     }
     seed, prompt = fields.whole("seed", 0, MAX_SEED, 0), fields.text("prompt")
-    photo = session.file(fields.given["photo"], "photo")
     maker: Maker
     if fields.one_of("draws", ("portrait", "photo")) == "photo":
         from mien.making.refaces import Refaces
 
-        maker = Refaces(model, RefaceWish(face=_face(fields), **shared))
+        maker = Refaces(model, RefaceWish(**shared))
         asked = [Request(None if other is None else other.image, expression, prompt, seed, who.subject.image)]
     else:
         from mien.making.portraits import Portraits
 
         count = fields.whole("count", 1, MOST_IMAGES, 1)
-        maker = Portraits(
-            model, PortraitWish(fields.text("negative"), num_images=count, face=_face(fields), **shared)
-        )
+        maker = Portraits(model, PortraitWish(fields.text("negative"), num_images=count, **shared))
         person = who.subject.image if other is None else other.image
         asked = [Request(person, expression, prompt, seed + k) for k in range(count)]
     drawn = maker.make([maker.look(one) for one in asked], job.watch(model.backbone))
     prints, results = Fingerprints(), []
     for one in drawn:
         made = finish(maker, one, prints)
-        label = f"{_label(look, None, other)}, drawn, seed {made.told['seed']}"
-        results.append(_keep(session, made, fields, photo, label))
+        results.append(_keep(ask, made, f"{_label(look, None, other)}, drawn, seed {made.told['seed']}"))
     return results
-
-
-def _face(fields: Fields) -> int:
-    return fields.whole("face", 0, MOST_FACES, 0)
 
 
 def _label(look: Look, reference: Subject | None, other: Subject | None) -> str:
@@ -258,23 +246,20 @@ def _label(look: Look, reference: Subject | None, other: Subject | None) -> str:
     return ", ".join(dict.fromkeys(filter(None, ["another face" if other else "", said[:40], moved])))
 
 
-def _keep(
-    session: Session,
-    made: Made,
-    fields: Fields,
-    photo: File,
-    label: str,
-) -> dict[str, Any]:
-    id, place = session.place("mien.png")
+def _keep(ask: Ask, made: Made, label: str) -> dict[str, Any]:
+    id, place = ask.session.place("mien.png")
     made.save(place)
-    session.add(File(id, place, f"{label or 'result'}.png", made.image.size))
-    kept = {name: value for name, value in fields.given.items() if name != "instead"}
-    result = {
-        "id": id, "kind": "still", "label": label, "of": photo.id, "wish": kept,
-        "words": in_words(made.scores), "warning": warning(made.scores), "size": made.image.size,
-        "framed": made.settings["kind"] == "reface",
-    }  # fmt: skip
-    session.remember(result)
+    file = File(id, place, f"{label or 'result'}.png", made.image.size)
+    told = {"warning": warning(made.scores), "framed": made.settings["kind"] == "reface"}
+    return remember(ask, file, kind="still", label=label, words=in_words(made.scores), **told)
+
+
+def remember(ask: Ask, file: File, **told: Any) -> dict[str, Any]:
+    """A result as the page shows it, among those of the session."""
+    kept = {name: value for name, value in ask.fields.given.items() if name != "instead"}
+    ask.session.add(file)
+    result = {"id": file.id, "of": ask.fields.given["photo"], "wish": kept, "size": file.size, **told}
+    ask.session.remember(result)
     return result
 
 

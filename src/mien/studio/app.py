@@ -7,15 +7,15 @@ import base64
 import io
 import secrets
 import zipfile
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 from starlette.applications import Starlette
-from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response
 from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.websockets import WebSocket
@@ -25,11 +25,11 @@ from mien.expressions import everyday
 from mien.expressions.faces import FOLDER, illustrate
 from mien.making.consent import NOTICE
 from mien.studio import actions, live
+from mien.studio.actions import Ask
 from mien.studio.engine import Engine
-from mien.studio.gate import HEADERS, call, content, is_foreign, told
+from mien.studio.gate import call, content, is_foreign, told
 from mien.studio.sessions import AGE, File, Session, Sessions
-from mien.studio.wishes import MAX_SEED, Fields, Refused, search, words
-from mien.types import InputError
+from mien.studio.wishes import MAX_SEED, Fields, Refused, refusing, search, words
 
 HERE = Path(__file__).parent
 MAX_BYTES = 20_000_000  # of an uploaded picture
@@ -37,6 +37,7 @@ MAX_FILM = 300_000_000  # of an uploaded film
 COOKIE = "mien"
 PALETTE = "😀 😄 😉 😘 😮 😢 😠 😱 🤢 😏 😴 😐".split()
 PEOPLE = ("cleo", "max", "ida", "raj")  # of people/: they are nobody
+Answer = Callable[[Session, Request], Awaitable[Any]]
 STATIC = {"page.js": "text/javascript", "page.css": "text/css"}
 
 
@@ -68,20 +69,23 @@ class Studio:
         finally:
             self.notices.pop(session.key, None)
 
-    async def page(self, request: Request) -> Response:
+    def route(self, path: str, answer: Answer, method: str = "GET") -> Route:
+        """A route of what `answer` gives to the caller's session: a response or JSON values. Sets the cookie."""
+
+        async def answered(request: Request) -> Response:
+            session = self.session(request)
+            given = await answer(session, request)
+            response = given if isinstance(given, Response) else JSONResponse(given)
+            if request.cookies.get(COOKIE) != session.key:
+                response.set_cookie(COOKIE, session.key, httponly=True, samesite="strict")
+            return response
+
+        return Route(path, told(answered), methods=[method])
+
+    async def page(self, session: Session, request: Request) -> Response:
         """The page itself."""
         text = (HERE / "page.html").read_text(encoding="utf-8")
-        response = Response(
-            text.replace("{consent}", NOTICE).replace("{version}", __version__), media_type="text/html"
-        )
-        return self._known(request, response)
-
-    def _known(self, request: Request, response: Response) -> Response:
-        """The answer, with the cookie of the caller's session."""
-        session = self.session(request)
-        if request.cookies.get(COOKIE) != session.key:
-            response.set_cookie(COOKIE, session.key, httponly=True, samesite="strict")
-        return response
+        return HTMLResponse(text.replace("{consent}", NOTICE).replace("{version}", __version__))
 
     async def static(self, request: Request) -> Response:
         """The page's script or style."""
@@ -90,11 +94,10 @@ class Studio:
             return Response(status_code=404)
         return FileResponse(HERE / name, media_type=STATIC[name], headers={"Cache-Control": "no-cache"})
 
-    async def state(self, request: Request) -> Response:
+    async def state(self, session: Session, request: Request) -> Any:
         """What the page shows at first, or again after it was loaded anew."""
-        session = self.session(request)
         photo = session.files.get(session.photo or "")
-        said = {
+        return {
             "photo": photo and described(photo),
             "results": session.results,
             "palette": [{"text": face, "name": meaning(face)} for face in PALETTE],
@@ -103,11 +106,10 @@ class Studio:
             "kept_for": AGE,
             "given": {r["of"]: True for r in session.results if r["of"] in session.files},
         }
-        return self._known(request, JSONResponse(said))
 
-    async def photo(self, request: Request) -> Response:
+    async def photo(self, session: Session, request: Request) -> Any:
         """Take a picture: the body's, an example's (`?person=`), or one that was made (`?file=`)."""
-        session, asked = self.session(request), request.query_params
+        asked = request.query_params
         kind = asked.get("as", "photo")
         if "person" in asked:
             if asked["person"] not in PEOPLE:
@@ -119,19 +121,16 @@ class Studio:
         else:
             data, name = await content(request, MAX_BYTES), asked.get("name", "picture")
         what = {"photo": "photo", "other": "other person's picture", "reference": "picture of the expression"}
-        try:
-            file = await self.work(
-                session, lambda job: actions.give(session, data, name, what.get(kind, "picture"))
-            )
-        except InputError as error:
-            raise Refused(kind, str(error)) from error
+        with refusing(kind):
+            called = what.get(kind, "picture")
+            file = await self.work(session, lambda job: actions.give(session, data, name, called))
         if kind == "photo":
             session.photo = file.id
-        return self._known(request, JSONResponse(described(file)))
+        return described(file)
 
-    async def film_given(self, request: Request) -> Response:
+    async def driver(self, session: Session, request: Request) -> Any:
         """Take a film or a motion file, to its place on disk as it comes."""
-        session, name = self.session(request), request.query_params.get("name", "film")
+        name = request.query_params.get("name", "film")
         suffix = ".json" if name.lower().endswith(".json") else ".film"
         id, place = session.place("driver" + suffix)
         size = 0
@@ -144,47 +143,47 @@ class Studio:
                 handle.write(part)
         if not size:
             raise Refused("driver", "The film is empty: save or copy it again.")
-        session.add(File(id, place, Path(name).name[:80]))
-        return self._known(request, JSONResponse({"id": id, "name": Path(name).name[:80]}))
+        file = session.add(File(id, place, Path(name).name[:80]))
+        return {"id": file.id, "name": file.name}
 
-    async def make(self, request: Request) -> Response:
+    async def make(self, session: Session, request: Request) -> Any:
         """An expression, another face or both; `{"variations": true}`: several at once."""
-        session, fields = self.session(request), Fields(await call(request))
+        fields = Fields(await call(request))
         if fields.given.get("instead"):
             self.engine.stop(session.key)
         slow = fields.given.get("model", actions.PHOTO) != actions.PHOTO
-        made = await self.work(session, lambda job: actions.make(self.engine, session, fields, job), slow)
-        return JSONResponse({"results": made})
+        ask = Ask(self.engine, session, fields)
+        made = await self.work(session, lambda job: actions.make(ask, job), slow)
+        return {"results": made}
 
-    async def film(self, request: Request) -> Response:
+    async def film(self, session: Session, request: Request) -> Any:
         """A film of the photo."""
         from mien.studio import films
 
-        session, fields = self.session(request), Fields(await call(request))
-        made = await self.work(session, lambda job: films.film(self.engine, session, fields, job), True)
-        return JSONResponse({"results": [made]})
+        ask = Ask(self.engine, session, Fields(await call(request)))
+        made = await self.work(session, lambda job: films.film(ask, job), True)
+        return {"results": [made]}
 
-    async def invent(self, request: Request) -> Response:
+    async def invent(self, session: Session, request: Request) -> Any:
         """Somebody who does not exist, as the photo."""
-        session, seed = self.session(request), secrets.randbelow(MAX_SEED)
+        seed = secrets.randbelow(MAX_SEED)
         file = await self.work(session, lambda job: actions.invent(self.engine, session, job, seed), True)
         session.photo = file.id
-        return self._known(request, JSONResponse(described(file)))
+        return described(file)
 
-    async def measure(self, request: Request) -> Response:
+    async def measure(self, session: Session, request: Request) -> Any:
         """What is in pictures."""
-        session, fields = self.session(request), Fields(await call(request))
-        ids = fields.given.get("pictures")
+        ids = Fields(await call(request)).given.get("pictures")
         if not isinstance(ids, list):
             raise Refused("pictures", "pictures is a list of ids: give pictures first.")
-        return JSONResponse(await self.work(session, lambda job: actions.measure(session, ids, job)))
+        return await self.work(session, lambda job: actions.measure(session, ids, job))
 
-    async def words(self, request: Request) -> Response:
+    async def words(self, session: Session, request: Request) -> Any:
         """Expressions that a text may mean."""
         found = search(request.query_params.get("q", ""))
-        return JSONResponse([{"text": name, "name": name, "emoji": emoji(name)} for name in found])
+        return [{"text": name, "name": name, "emoji": emoji(name)} for name in found]
 
-    async def face(self, request: Request) -> Response:
+    async def face(self, session: Session, request: Request) -> Response:
         """An expression as a picture: on the caller's photo (`?photo=&face=`), or a shipped face of nobody."""
         asked = dict(request.query_params)
         if not asked.get("photo"):
@@ -194,22 +193,15 @@ class Studio:
                 return FileResponse(place, headers={"Cache-Control": "max-age=3600"})
             assert isinstance(shown, Image.Image)
             return Response(actions.jpeg(shown), media_type="image/jpeg")
-        session = self.session(request)
-        fields = Fields(
-            {
-                "photo": asked["photo"],
-                "face": int(asked.get("face", "0")) if asked.get("face", "0").isdigit() else 0,
-                "expression": asked.get("expression", ""),
-            }
-        )
-        data = await asyncio.wrap_future(
-            self.engine.frame(lambda: actions.preview(self.engine, session, fields, True))
-        )
+        number = asked.get("face", "0")
+        fields = Fields({**asked, "face": int(number) if number.isdigit() else 0})
+        ask = Ask(self.engine, session, fields)
+        data = await asyncio.wrap_future(self.engine.frame(lambda: actions.preview(ask, True)))
         return Response(data, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=3600"})
 
-    async def file(self, request: Request) -> Response:
+    async def file(self, session: Session, request: Request) -> Response:
         """A picture or film of the caller's; `?download=1`: to be saved; `?shown=1`: as the page shows it."""
-        file = self.session(request).files.get(request.path_params["id"])
+        file = session.files.get(request.path_params["id"])
         if file is None or not file.path.is_file():
             return JSONResponse({"error": "It was kept for a while only and is gone: make it again."}, 404)
         shown = file.path.with_name("shown.jpg")
@@ -221,9 +213,9 @@ class Studio:
             return FileResponse(shown, media_type="image/jpeg")
         return FileResponse(file.path)
 
-    async def everything(self, request: Request) -> Response:
+    async def everything(self, session: Session, request: Request) -> Response:
         """All results of the caller's, as a zip."""
-        session, buffer = self.session(request), io.BytesIO()
+        buffer = io.BytesIO()
         with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
             for number, result in enumerate(reversed(session.results), 1):
                 file = session.files.get(result["id"])
@@ -233,20 +225,19 @@ class Studio:
         disposition = {"Content-Disposition": 'attachment; filename="mien.zip"'}
         return Response(buffer.getvalue(), media_type="application/zip", headers=disposition)
 
-    async def progress(self, request: Request) -> Response:
+    async def progress(self, session: Session, request: Request) -> Any:
         """Where the caller's job is."""
-        return JSONResponse(self.notices.get(self.session(request).key, {}))
+        return self.notices.get(session.key, {})
 
-    async def stop(self, request: Request) -> Response:
+    async def stop(self, session: Session, request: Request) -> Any:
         """Stop the caller's jobs."""
-        return JSONResponse({"stopped": self.engine.stop(self.session(request).key)})
+        return {"stopped": self.engine.stop(session.key)}
 
-    async def forget(self, request: Request) -> Response:
+    async def forget(self, session: Session, request: Request) -> Any:
         """Remove everything of the caller's now."""
-        session = self.session(request)
         self.engine.stop(session.key)
         self.sessions.forget(session)
-        return JSONResponse({})
+        return {}
 
     async def line(self, websocket: WebSocket) -> None:
         """The page's socket."""
@@ -276,37 +267,24 @@ def emoji(name: str) -> str:
     return found.emoji[0] if found is not None and found.emoji else ""
 
 
-class Headers:
-    """ASGI middleware: what every answer carries."""
-
-    def __init__(self, app: Any) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        async def with_headers(message: Any) -> None:
-            if message["type"] == "http.response.start":
-                more = [(name.lower().encode(), value.encode()) for name, value in HEADERS.items()]
-                message["headers"] = [*message["headers"], *more]
-            await send(message)
-
-        await self.app(scope, receive, with_headers if scope["type"] == "http" else send)
-
-
 def build(studio: Studio) -> Starlette:
     """The routes."""
-    routes: list[Any] = [
-        Route("/", told(studio.page)),
-        Route("/static/{name}", told(studio.static)),
-        Route("/api/state", told(studio.state)),
-        Route("/api/words", told(studio.words)),
-        Route("/api/face", told(studio.face)),
-        Route("/api/progress", told(studio.progress)),
-        Route("/api/all.zip", told(studio.everything)),
-        Route("/files/{id}", told(studio.file)),
-        WebSocketRoute("/api/line", studio.line),
-        Mount("/people", StaticFiles(directory=HERE / "people")),
-    ]
-    for name in ("photo", "make", "film", "invent", "measure", "stop", "forget"):
-        routes.append(Route(f"/api/{name}", told(getattr(studio, name)), methods=["POST"]))
-    routes.append(Route("/api/driver", told(studio.film_given), methods=["POST"]))
-    return Starlette(routes=routes, middleware=[Middleware(Headers)])
+    shown = {
+        "/": studio.page,
+        "/api/state": studio.state,
+        "/api/words": studio.words,
+        "/api/face": studio.face,
+        "/api/progress": studio.progress,
+        "/api/all.zip": studio.everything,
+        "/files/{id}": studio.file,
+    }
+    asked = ("photo", "driver", "make", "film", "invent", "measure", "stop", "forget")
+    return Starlette(
+        routes=[
+            *(studio.route(path, answer) for path, answer in shown.items()),
+            *(studio.route(f"/api/{name}", getattr(studio, name), "POST") for name in asked),
+            Route("/static/{name}", told(studio.static)),
+            WebSocketRoute("/api/line", studio.line),
+            Mount("/people", StaticFiles(directory=HERE / "people")),
+        ]
+    )

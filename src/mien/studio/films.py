@@ -3,55 +3,44 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 from mien.making import filming, films, following
-from mien.making.footage import Footage
+from mien.making.telling import silent
 from mien.making.wishes import REGIONS, PhotoWish
 from mien.pipelines.photo import HIDDEN_MOUTH, STRONGEST
 from mien.pipelines.photo_film import Puppet
 from mien.provenance.film import check_film
-from mien.studio.actions import Seat, Seated, jpeg, seat, within
-from mien.studio.engine import Cancelled, Engine, Job
-from mien.studio.sessions import File, Session
-from mien.studio.wishes import Fields, Refused, words
-from mien.types import InputError
+from mien.studio.actions import Ask, Seat, Seated, jpeg, remember, seat, within
+from mien.studio.engine import Cancelled, Job
+from mien.studio.sessions import File
+from mien.studio.wishes import Refused, refusing, words
 
 LONGEST = 1280  # px of a film's longer side
 MOST_STOPS, FRAMES, RATE = 8, 12, 12.0  # of a journey; frames from stop to stop, frames a second
 
 
-def film(engine: Engine, session: Session, fields: Fields, job: Job) -> dict[str, Any]:
+def film(ask: Ask, job: Job) -> dict[str, Any]:
     """The photo driven by a film or a motion file (`driver`), or through expressions (`stops`).
 
     Stopped, it ends where it is, and what is done can be played.
     """
-    who = seat(engine, session, fields)
-    id, place = session.place("mien.mp4")
+    who, fields = seat(ask), ask.fields
+    id, place = ask.session.place("mien.mp4")
     check_film(place)
-    wish = PhotoWish(
-        "film", fields.number("strength", 0, STRONGEST, 1), region=fields.one_of("region", REGIONS)
-    )
-    maker = Seated(wish, who)
-    if fields.text("stops"):
-        note = _journey(maker, who, fields, job, place)
-    else:
-        note = _driven(maker, who, session, fields, job, place)
-    session.add(File(id, place, "film.mp4", (0, 0)))
-    result = {
-        "id": id, "kind": "film", "label": "film", "of": fields.given.get("photo"), "wish": fields.given,
-        "words": note, "warning": None, "size": [0, 0], "framed": False,
-    }  # fmt: skip
+    strength, region = fields.number("strength", 0, STRONGEST, 1), fields.one_of("region", REGIONS)
+    maker = Seated(PhotoWish("film", strength, region=region), who)
+    note = (_journey if fields.text("stops") else _driven)(maker, who, ask, job, place)
     place.with_name("shown.jpg").write_bytes(jpeg(who.thumb.image))
-    session.remember(result)
-    return result
+    told = {"words": note, "warning": None, "framed": False}
+    return remember(ask, File(id, place, "film.mp4"), kind="film", label="film", **told)
 
 
-def _driven(maker: Seated, who: Seat, session: Session, fields: Fields, job: Job, place: Any) -> str:
-    try:
-        driver = session.file(fields.given.get("driver"), "film that drives the photo")
-    except InputError as error:
-        raise Refused("driver", str(error)) from error
+def _driven(maker: Seated, who: Seat, ask: Ask, job: Job, place: Path) -> str:
+    fields = ask.fields
+    with refusing("driver"):
+        driver = ask.session.file(fields.given.get("driver"), "film that drives the photo")
     chosen: dict[str, Any] = {
         "strength": maker.wish.strength,
         "region": maker.wish.region,
@@ -59,47 +48,32 @@ def _driven(maker: Seated, who: Seat, session: Session, fields: Fields, job: Job
         "smooth": fields.number("smooth", 0, 10, 1),
     }
 
-    def puppet() -> Puppet:
-        return Puppet(within(who.full, LONGEST), **chosen)
-
-    settings = {**maker.settings, **chosen}
     stopped, same = False, ""
 
-    def progress(total: int) -> Any:
-        def callback(done: int) -> None:
-            nonlocal stopped
-            job.tell(done, total, None)
-            try:
-                job.check()
-            except Cancelled:
-                if not stopped:
-                    stopped = True
-                    raise KeyboardInterrupt from None  # as Ctrl-C: what is done can be played
+    def ready(puppet: Puppet) -> None:
+        nonlocal same
+        same = "" if puppet.relative else ". The same person in photo and film: matched as it is"
+        job.check()
 
-        return callback
+    def progress(done: int, of: int) -> None:
+        nonlocal stopped
+        job.tell(done, of, None)
+        try:
+            job.check()
+        except Cancelled:
+            if not stopped:
+                stopped = True
+                raise KeyboardInterrupt from None  # as Ctrl-C: what is done can be played
 
+    choose = following.Chooser("largest", "the film", silent)
+    order = filming.Order(place, maker.settings, choose, progress=progress)
     try:
-        if driver.path.suffix == ".json":
-            from mien.expressions.motion import read_motion
-
-            moves = read_motion(driver.path)
-            report = filming.play(moves, puppet(), place, settings, progress(len(moves)))
-        else:
-            with Footage(driver.path, filming.LOOKED_AT) as footage:
-                footage.first()
-                choose = following.Chooser("largest", "the film", lambda said: None)
-                driven = filming.prepared(footage, puppet, choose)
-                settings["relative"] = driven.relative
-                same = "" if driven.relative else ". The same person in photo and film: matched as it is"
-                job.check()
-                watch = progress(footage.count)
-                report = filming.drive(footage, driven, place, settings, choose, True, watch)
+        with refusing("driver", driver):
+            report = filming.move(
+                driver.path, lambda: Puppet(within(who.full, LONGEST), **chosen), order, ready=ready
+            )
     except KeyboardInterrupt:
         raise Cancelled("The job was stopped.") from None
-    except Cancelled:
-        raise
-    except InputError as error:
-        raise Refused("driver", str(error).replace(str(driver.path), driver.name)) from error
     lost = f", {report.faceless} without a face" if report.faceless else ""
     began = "Stopped: the first " if report.stopped else ""
     hidden = (
@@ -108,8 +82,8 @@ def _driven(maker: Seated, who: Seat, session: Session, fields: Fields, job: Job
     return f"{began}{report.frames} frames{lost}, made at {report.speed:.0f} a second{same}{hidden}"
 
 
-def _journey(maker: Seated, who: Seat, fields: Fields, job: Job, place: Any) -> str:
-    stops = [stop.strip() for stop in re.split(r"[,\n→]", fields.text("stops")) if stop.strip()]
+def _journey(maker: Seated, who: Seat, ask: Ask, job: Job, place: Path) -> str:
+    stops = [stop.strip() for stop in re.split(r"[,\n→]", ask.fields.text("stops")) if stop.strip()]
     if not 2 <= len(stops) <= MOST_STOPS:
         raise Refused("stops", f"{len(stops)} expressions on the way: give from 2 to {MOST_STOPS}.")
     try:

@@ -71,8 +71,8 @@ class Line:
         do = fields.one_of("do", ("preview", "live", "rest", "end", "here"))
         if do == "preview":
             number = fields.whole("n", 0, 2**31, 0)
-            wish = Fields(fields.given.get("wish"))
-            shown = await self._do(lambda: actions.preview(self._engine, self._session, wish))
+            ask = actions.Ask(self._engine, self._session, Fields(fields.given.get("wish")))
+            shown = await self._do(lambda: actions.preview(ask))
             await self._socket.send_bytes(number.to_bytes(4, "big") + shown)
         elif do == "live":
             wish = Fields(fields.given.get("wish"))
@@ -84,7 +84,7 @@ class Line:
             self._mirror = None
 
     def _begin(self, wish: Fields) -> Mirror:
-        who = actions.seat(self._engine, self._session, wish)
+        who = actions.seat(actions.Ask(self._engine, self._session, wish))
         strength, region = wish.number("strength", 0, STRONGEST, 1), wish.one_of("region", REGIONS)
         pose = wish.given.get("pose") is not False
         return Mirror(Puppet(actions.within(who.full, LONGEST), strength=strength, region=region, pose=pose))

@@ -10,7 +10,7 @@ import time
 import webbrowser
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from types import MappingProxyType
+from typing import Any
 
 import uvicorn
 from PIL import Image
@@ -18,6 +18,7 @@ from PIL import Image
 from mien.studio.app import Studio, build
 from mien.studio.engine import Engine
 from mien.studio.folders import own_folder
+from mien.studio.gate import HEADERS
 from mien.studio.sessions import Sessions
 from mien.studio.wishes import MAX_PIXELS
 from mien.types import InputError
@@ -31,15 +32,16 @@ def listen(host: str, port: int | None) -> socket.socket:
     Raises:
         InputError: the host is none of this machine, or the port is taken.
     """
+    stranger = (
+        f"The studio cannot listen on {host}, which is no address of this machine: give another --host."
+    )
     for number in [port] if port is not None else range(7860, 7960):
         try:
             found = socket.getaddrinfo(host.strip("[]"), number, type=socket.SOCK_STREAM)
             family, kind, protocol, _, address = found[0]
             server = socket.socket(family, kind, protocol)
         except (OSError, ValueError) as error:
-            raise InputError(
-                f"The studio cannot listen on {host}, which is no address of this machine: give another --host."
-            ) from error
+            raise InputError(stranger) from error
         try:
             if os.name == "posix":  # elsewhere it would take a port that is in use
                 server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -48,9 +50,7 @@ def listen(host: str, port: int | None) -> socket.socket:
         except OSError as error:
             server.close()
             if error.errno not in (errno.EADDRINUSE, errno.EACCES):
-                raise InputError(
-                    f"The studio cannot listen on {host}, which is no address of this machine: give another --host."
-                ) from error
+                raise InputError(stranger) from error
     raise InputError(f"The studio cannot listen on {host}:{port or 7860}: give another --port.")
 
 
@@ -59,18 +59,14 @@ def serve(
     backbones: Mapping[str, str],
     host: str = "127.0.0.1",
     port: int | None = None,
-    device: str = "auto",
-    seconds: float = 300.0,
-    queue: int = 20,
     inbrowser: bool = False,
-    adapters: Mapping[str, str] = MappingProxyType({}),
+    **engine: Any,
 ) -> Iterator[tuple[str, Studio]]:
     """The studio running in threads of its own: its address and what answers, until the block ends.
 
     Args:
         backbones: name to choose -> what `load_backbone` takes. port: None: the first free one from 7860.
-        seconds: limit of a job. queue: jobs that may wait. adapters: name -> folder of an adapter, for those that have
-            none of their own.
+        engine: see `Engine`.
 
     Raises:
         InputError: the host is none of this machine, or the port is taken.
@@ -79,7 +75,7 @@ def serve(
     limit = Image.MAX_IMAGE_PIXELS
     with own_folder() as folder:
         Image.MAX_IMAGE_PIXELS = MAX_PIXELS
-        studio = Studio(Engine(backbones, device, seconds, queue, adapters), Sessions(folder))
+        studio = Studio(Engine(backbones, **engine), Sessions(folder))
         config = uvicorn.Config(
             build(studio),
             log_level="warning",
@@ -87,6 +83,7 @@ def serve(
             timeout_graceful_shutdown=2,
             lifespan="off",
             server_header=False,
+            headers=list(HEADERS.items()),
         )
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]}, daemon=True)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,8 @@ from mien.face.subject import Subject
 from mien.images import decode_image
 from mien.making.wishes import REGIONS
 from mien.pipelines.photo import STRONGEST
+from mien.studio.engine import Cancelled
+from mien.studio.sessions import File
 from mien.types import FloatArray, InputError
 from mien.warping.shapes import MOST_TURN
 from mien.warping.target import expressed, reading
@@ -47,6 +50,18 @@ class Refused(InputError):
     def __init__(self, field: str, sentence: str) -> None:
         super().__init__(sentence)
         self.field = field
+
+
+@contextmanager
+def refusing(field: str, file: File | None = None) -> Iterator[None]:
+    """Bad input is that of `field`; where a file lies is not told, but what it is called."""
+    try:
+        yield
+    except (Cancelled, Refused):
+        raise
+    except InputError as error:
+        said = str(error) if file is None else str(error).replace(str(file.path), file.name)
+        raise Refused(field, said) from error
 
 
 class Fields:
@@ -182,14 +197,11 @@ def words(text: str) -> Expression:
         for item in text.split("+"):
             name = item if everyday.find(item) else item.rpartition(":")[0] or item
             if everyday.find(name) is None:
-                raise Refused(
-                    "expression",
-                    f"{shown(name.strip())} is no word or emoji for an expression{everyday.near(name)}.",
-                )
-    try:
+                unknown = shown(name.strip())
+                said = f"{unknown} is no word or emoji for an expression{everyday.near(name)}."
+                raise Refused("expression", said)
+    with refusing("expression"):
         return parse(text)
-    except InputError as error:
-        raise Refused("expression", str(error)) from error
 
 
 def picture(data: bytes, name: str) -> Image.Image:
