@@ -220,24 +220,22 @@ def _seen(
         hair = [beard * (bare > 0.5) for beard in hair]
     area, lacks = oval, np.zeros_like(oval)
     if hair[0].any() or hair[1].any():  # a beard ends on the throat
-        neck = matte.neck(oval.shape, points)
-        throat = [matte.flesh(p, points) & neck for p in (front, back)]
+        throat = [matte.flesh(p, points) & matte.throat(oval.shape, points) for p in (front, back)]
         beard = ((hair[0] + hair[1]) > 0.3).astype(np.uint8)
         beard = np.asarray(cv2.morphologyEx(beard, cv2.MORPH_CLOSE, np.ones((9, 9))), np.uint8)
         own, gone = ((one > 0.3).astype(np.uint8) for one in hair)
         area = (oval | beard & (throat[1] | gone & matte.hairlike(back, points))).astype(np.uint8)
+        shows[1] = np.where(oval > 0, shows[1], throat[1]) | beard
         if gone.any():  # and the stubble beside it
+            neck = (matte.flesh(back, points) | gone) & matte.neck(oval.shape, points)
+            shows[1] = np.where(oval > 0, shows[1], neck)
             size = 2 * round(SHAVEN * wide) + 1
             disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
             beard |= np.asarray(cv2.dilate(gone, disc), np.uint8) & _below(oval.shape, points)
             area |= beard
-            throat[1] |= gone & neck
         known = np.where(oval > 0, shows[0], throat[0]) | own
         lacks = (area & beard & (1 - known)).astype(np.uint8)  # a collar, or long hair
-        shows = [
-            np.where(oval > 0, shows[0] | beard, throat[0] | beard),
-            np.where(oval > 0, shows[1] | beard, throat[1]),
-        ]
+        shows[0] = np.where(oval > 0, shows[0], throat[0]) | beard
     if lacks.any():
         front = light.filled(front, lacks, area & (1 - lacks), 0.04 * wide)
     features = matte.fill(oval.shape, points, *matte.LIDS, *matte.BROWS, matte.OUTER_LIPS, grow=1.15)
