@@ -176,6 +176,19 @@ def test_a_collar_before_the_identity_s_jaw_does_not_come_along() -> None:
     assert np.quantile(np.abs(with_it - without)[jaw].max(1), 0.98) < 30
 
 
+def test_light_of_a_shirt_on_the_identity_s_bearded_chin_does_not_come_along() -> None:
+    (image, points), (other, theirs) = (looked_at(name) for name in ("may_rest", "ben_rest"))
+    stubble = np.random.default_rng(0).uniform(0.4, 1.0, (SIDE // 2, SIDE // 2, 1))
+    lower = matte.throat(other.shape, theirs)[..., None] > 0
+    bearded = np.where(lower, other * np.kron(stubble, np.ones((2, 2, 1))), other)
+    chin = (176, 148, 152, 377, 400, 396, 175, 171)
+    lit = np.where(matte.fill(other.shape, theirs, chin)[..., None] > 0, 2.2 * bearded, bearded)
+    result = swap(image, points, np.minimum(lit, 250).astype(np.uint8), theirs).image
+    there = matte.fill(image.shape, points, chin) > 0
+    own, new = (np.median(cv2.cvtColor(p, cv2.COLOR_RGB2GRAY)[there]) for p in (image, result))
+    assert new < 1.27 * own
+
+
 def test_shut_lips_keep_their_line_wherever_landmarks_lie() -> None:
     """Landmarks that stand apart on shut lips would have what lies between them cut out."""
     photo, landmarks = looked_at("max_rest")
@@ -201,6 +214,9 @@ def test_teeth_do_not_glow(small: tuple[ByteImage, FloatArray]) -> None:
     assert (teeth[inside == 0] == glowing[inside == 0]).all()
     dull = np.where(inside[..., None] > 0, np.array([120, 112, 100], np.float32), image.astype(np.float32))
     assert np.abs(light.enamel(dull, image, points, inside) - dull).max() < 2
+    green = np.where(inside[..., None] > 0, np.array([150, 165, 140], np.float32), image.astype(np.float32))
+    shown = light.enamel(green, image, points, inside)[inside > 0]
+    assert (shown[:, 1] <= shown[:, 0] + 1).all()
 
 
 def test_layers_of_a_film_move_with_the_face_and_change_little_by_little(

@@ -35,6 +35,7 @@ from mien.warping.front import TOUCHED, Front, front, seen
 from mien.warping.lips import shut_by, shut_in
 from mien.warping.matte import OUTER_LIPS
 from mien.warping.mouth import Mouth
+from mien.warping.shapes import moved
 from mien.warping.target import REGIONS, Solver, at_rest, doubted, expressed, limits, mask, reading, shown
 
 SIDE = 256  # px of the close-up in which an expression is sought
@@ -148,6 +149,11 @@ class Sitter:
         """The photo with what was sought; `turn`: see `mien.warping.shapes.moved`."""
         how = sought.before, sought.after, self.mouth, turn
         return draw(self.image, self.face.landmarks, *how, shut=sought.shut, front=self.front)
+
+    def landmarks(self, sought: Sought) -> FloatArray:
+        """Where the face's landmarks [478, 3] px lie in what `drawn` makes of that."""
+        after = sought.after if self.front is None else self.front.rested(sought.before, sought.after)
+        return moved(self.face.landmarks, sought.before, after, shut=sought.shut)
 
     def framed(self) -> Sitter:
         """Head and shoulders of it, at most `PORTRAIT` px a side; the person's reading stays the photo's."""

@@ -21,7 +21,6 @@ from mien.types import ByteImage, Face, FloatArray
 from mien.warping.draw import draw
 from mien.warping.front import HEIGHT, WIDTH, front, seen
 from mien.warping.mouth import Mouth
-from mien.warping.shapes import moved
 from mien.warping.steady import Steady
 from mien.warping.swap import swap
 from mien.warping.target import Solver, mask, reading
@@ -188,10 +187,9 @@ class Recast:
     def draw(self, image: ByteImage, seen: Seen) -> ByteImage:
         """That frame [H, W, 3] uint8 with the other face; frames are drawn in their order."""
         self._steady.frame(seen.seconds)
-        identity, before = self._puppet.sitter, self._puppet.before
-        put = identity.drawn(Sought(before, seen.shapes, seen.shut)).image
-        rested = seen.shapes if identity.front is None else identity.front.rested(before, seen.shapes)
-        theirs = moved(identity.face.landmarks, before, rested, shut=seen.shut)
+        identity = self._puppet.sitter
+        sought = Sought(self._puppet.before, seen.shapes, seen.shut)
+        put, theirs = identity.drawn(sought).image, identity.landmarks(sought)
         before_it = front(image, seen.landmarks, seen.found)
         return swap(
             image, seen.landmarks, put, theirs, front=before_it, lacks=self._lacks, steady=self._steady

@@ -32,7 +32,6 @@ from mien.provenance import remember
 from mien.types import ByteImage, Face, FloatArray, InputError
 from mien.warping import light, tone
 from mien.warping.matte import LIDS
-from mien.warping.shapes import moved
 from mien.warping.swap import swap as laid
 
 MOST_APART = 45.0  # degrees of yaw or pitch between two photos: beyond, one shows what the other hides
@@ -253,9 +252,7 @@ def swapped(sitter: Sitter, identities: Sequence[Sitter], wanted: Wanted, keeps:
     if keeps:
         sought = replace(sought, after=awake(sought, identity.face, sitter.face))
     bare, lacks = uncovered(identity, sitter)
-    rested = sought.after if bare.front is None else bare.front.rested(sought.before, sought.after)
-    theirs = moved(identity.face.landmarks, sought.before, rested, shut=sought.shut)
-    put = bare.drawn(sought).image
+    put, theirs = bare.drawn(sought).image, bare.landmarks(sought)
     return laid(sitter.image, sitter.face.landmarks, put, theirs, meets, sitter.front, lacks).image
 
 

@@ -362,7 +362,11 @@ def enamel(face: FloatArray, back: ByteImage, landmarks: FloatArray, inside: Flo
     hue = np.median(cheeks, 0) / max(float(np.median(cheeks, 0) @ LUMA), 1.0) if len(cheeks) else np.ones(3)
     warm = 1 + TOOTH * (hue - 1)  # enamel has a little of the skin's hue, and never one against it
     colour = here / own[..., None]
-    cold = np.clip((colour[..., 2] - colour[..., 0] - (warm[2] - warm[0])) / 0.1, 0, 1)
+    cold = (colour[..., 2] - colour[..., 0] - (warm[2] - warm[0])) / 0.1
+    green = (
+        colour[..., 1] - colour[..., 0] - max(warm[1] - warm[0], 0)
+    ) / 0.04  # of a red light that was taken out
+    cold = np.clip(np.maximum(cold, green), 0, 1)
     cold = (cold * np.clip(luma / most / 0.6 - 0.5, 0, 1))[..., None]
     even = (colour + cold * (warm - colour)) * luma[..., None]
     result = face.copy()

@@ -33,6 +33,8 @@ FLESH = 0.2, 0.5  # of skin's ruddiness, from which it may be skin
 STRAND = 0.02  # of the face's width: how far hair and the like reach beyond where they look like it
 SEAM = 0.055  # width of the passage from one to the other, of the face's width
 SHAVEN = 0.11  # the same on a throat whose beard goes
+RIM = 0.12  # width of a jaw's rim, of the face's width
+LIGHTER = 0.1  # log ratio of light by which it may be lighter than the photo's
 
 
 def posed(identity: FloatArray, landmarks: FloatArray) -> FloatArray:
@@ -173,14 +175,15 @@ def blended(
 @dataclass(frozen=True)
 class _Seen:
     """What two small pictures show, each [h, w]: front, the identity's [h, w, 3]; shows, where each shows its face;
-    skin, where both show bare skin; hair, where either has a beard; area, where the new face may lie; lacks, where the
-    identity's picture shows something else there; covered: something hides the photo's eyes, dark glasses as a rule;
-    bearded: the identity is."""
+    skin, where both show bare skin; hair, where either has a beard; bare, where the photo's face has none; area, where
+    the new face may lie; lacks, where the identity's picture shows something else there; covered: something hides the
+    photo's eyes, dark glasses as a rule; bearded: the identity is."""
 
     front: ByteImage
     shows: tuple[FloatArray, FloatArray]
     skin: FloatArray
     hair: FloatArray
+    bare: FloatArray
     area: ByteImage
     lacks: ByteImage
     covered: bool
@@ -217,24 +220,22 @@ def _seen(
         hair = [beard * (bare > 0.5) for beard in hair]
     area, lacks = oval, np.zeros_like(oval)
     if hair[0].any() or hair[1].any():  # a beard ends on the throat
-        neck = matte.neck(oval.shape, points)
-        throat = [matte.flesh(p, points) & neck for p in (front, back)]
+        throat = [matte.flesh(p, points) & matte.throat(oval.shape, points) for p in (front, back)]
         beard = ((hair[0] + hair[1]) > 0.3).astype(np.uint8)
         beard = np.asarray(cv2.morphologyEx(beard, cv2.MORPH_CLOSE, np.ones((9, 9))), np.uint8)
         own, gone = ((one > 0.3).astype(np.uint8) for one in hair)
         area = (oval | beard & (throat[1] | gone & matte.hairlike(back, points))).astype(np.uint8)
+        shows[1] = np.where(oval > 0, shows[1], throat[1]) | beard
         if gone.any():  # and the stubble beside it
+            neck = (matte.flesh(back, points) | gone) & matte.neck(oval.shape, points)
+            shows[1] = np.where(oval > 0, shows[1], neck)
             size = 2 * round(SHAVEN * wide) + 1
             disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
             beard |= np.asarray(cv2.dilate(gone, disc), np.uint8) & _below(oval.shape, points)
             area |= beard
-            throat[1] |= gone & neck
         known = np.where(oval > 0, shows[0], throat[0]) | own
         lacks = (area & beard & (1 - known)).astype(np.uint8)  # a collar, or long hair
-        shows = [
-            np.where(oval > 0, shows[0] | beard, throat[0] | beard),
-            np.where(oval > 0, shows[1] | beard, throat[1]),
-        ]
+        shows[0] = np.where(oval > 0, shows[0], throat[0]) | beard
     if lacks.any():
         front = light.filled(front, lacks, area & (1 - lacks), 0.04 * wide)
     features = matte.fill(oval.shape, points, *matte.LIDS, *matte.BROWS, matte.OUTER_LIPS, grow=1.15)
@@ -247,6 +248,7 @@ def _seen(
         (shows[0].astype(np.float32), shows[1].astype(np.float32)),
         skin,
         np.maximum(*hair),
+        shows[1] * (1 - hair[1]),
         area,
         lacks,
         bare is not None and float(bare[matte.fill(oval.shape, points, *matte.LIDS) > 0].mean()) < 0.5,
@@ -286,6 +288,10 @@ def _lit(seen: _Seen, back: ByteImage, points: FloatArray, steady: Steady) -> _P
         "light",
         lambda: light.relight(lit, back.astype(np.float32), seen.skin, edge, lower, wide, skins.bright),
     )
+    # Light that a shirt throws on a dark or shining jaw is none of the photo's, whose own jaw has all that there is.
+    edge_of = _below(shape, points) * seen.bare * (1 - _within(matte.fill(shape, points, OVAL), RIM * wide))
+    over = light.ratio(soft(back), soft(np.asarray(lit * np.exp(gains), np.float32))).mean(2)
+    gains -= soft(edge_of * np.maximum(over - LIGHTER, 0))[..., None]
     # Hair, a hat or a shadow of the identity's: where the photo has a forehead or a cheek to show, it keeps that.
     unlike = steady.layer("unlike", lambda: 1 - light.agreement(lit * np.exp(gains), back))
     rim = matte.rim(shape, points) * (1 - seen.hair)
