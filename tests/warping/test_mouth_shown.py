@@ -9,6 +9,7 @@ import pytest
 from mien.types import ByteImage, FloatArray
 from mien.warping.mesh import LOWER_LIP, UPPER_LIP
 from mien.warping.mouth import Mouth
+from mien.warping.mouth_shown import _past
 from mien.warping.teeth import pose
 from tests.warping.test_mouth import PHOTO, REST, SIZE, SMILE, UNIT, head, interior, picture, place
 
@@ -35,13 +36,26 @@ def test_teeth_end_where_they_are_no_longer_pale(tall: float) -> None:
     assert abs(float(edge) - smile[13, 1] - tall * UNIT) < 1.2 * UNIT
 
 
+@pytest.mark.parametrize("end", [0.0, 1.0, 2.0, 4.0])
+def test_an_edge_that_was_taken_to_lie_on_a_lip_goes_up_to_the_teeth(end: float) -> None:
+    y, x = np.mgrid[-10:3:0.1, -12:12:0.1]
+    pale = np.where(y < -end, 195.0, 110.0).astype(np.float32)
+    inside = np.ones_like(pale)
+    assert _past(pale, inside, x, y) == pytest.approx(end, abs=0.5)
+    assert _past(pale, 0 * inside, x, y) == 0
+    assert _past(0 * pale + 195, inside, x, y) == 0
+
+
 def test_no_grey_is_left_between_small_lips_that_close_over_teeth() -> None:
     photo = smiling(SMILE, 20.0)
     small = np.asarray(cv2.resize(photo, None, fx=1 / 3, fy=1 / 3, interpolation=cv2.INTER_AREA))
     layer = Mouth(small, SMILE / 3).interior(REST / 3)
     out = layer.over(np.full_like(small, TEETH)).astype(float)
-    shut = out[layer.alpha.shape[0] // 2 + layer.top - 1 :][:2, SIZE // 6 - 6 : SIZE // 6 + 6]
-    assert (shut[..., 0] > 1.25 * shut[..., 1]).all()  # TEETH's: 1.05, the lips' 1.7
+    middle = layer.top + layer.alpha.shape[0] // 2
+    shut = out[middle - 2 : middle + 2, SIZE // 6 - 6 : SIZE // 6 + 6]
+    assert (
+        shut[..., 0] > 1.4 * shut[..., 1]
+    ).all()  # the teeth's red is 1.05 times their green, the lips' 1.7
 
 
 def test_a_mouth_that_narrows_leaves_no_pits_beside_its_corners() -> None:
