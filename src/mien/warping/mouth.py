@@ -37,7 +37,7 @@ DULLEST = 0.85  # brightness of shown teeth ÷ of drawn ones that these follow a
 # agreement of shown teeth with drawn ones from which they are taken where a mouth opens farther, and that of small ones
 SURE, SURELY = 0.28, 0.4
 # how much lighter and bluer (logs) and lower (units) than the mean's a person's teeth are at most, by lot
-OWN = np.array([0.05, 0.025, 0.4])
+OWN = np.array([0.03, 0.025, 0.4])
 GUM = 0.8  # units of gum above the upper teeth that a mouth shows at most
 # Half of the dark line between shut lips in their middle, and at their corners; units that they part by from which it
 # fades and has gone (a smile keeps its corners' creases); and units that they are apart in the photo from which there

@@ -27,6 +27,10 @@ from mien.warping.teeth import (
     view_of,
 )  # fmt: skip
 
+PAST, PALE = (
+    5.0,
+    0.7,
+)  # units by which the edge of teeth is corrected at most; paleness of teeth ÷ of most of them
 ROWS = 0.3  # agreement of a row of teeth that the dark below it bounds, at least
 
 
@@ -76,11 +80,15 @@ def shown(image: ByteImage, landmarks: FloatArray, colour: tone.Tone) -> Shown |
     soft = cv2.GaussianBlur(view.mask, (0, 0), max(0.3 * view.unit, 0.5)).astype(np.float32) / 255
     mask = smooth(soft, 0.5, 0.9)
     inside = mask > 0.8
-    light = crop.mean(-1)
-    teeth, fit = _fitted(light, mask, view, where, replace(locate_teeth(landmarks), shape=()))
+    light, pale = (
+        crop.mean(-1),
+        crop[..., 1:].mean(-1),
+    )  # lips and gums are as light as teeth, but not as pale
+    teeth, fit = _fitted(pale, mask, view, where, replace(locate_teeth(landmarks), shape=()))
     x, y, _ = where.on_arch(view.px, view.py, teeth.x, DEPTH)
     if (up := _edge_above(light[inside], x[inside] - teeth.x, y[inside] - teeth.edge)) is not None:
         teeth, fit = replace(teeth, edge=teeth.edge + up), max(fit, ROWS)
+    teeth = replace(teeth, edge=teeth.edge - _past(pale, mask, x - teeth.x, y - teeth.edge))
     atlas, gum = upper_teeth(x, y, teeth, view.unit)
     crown = inside & (atlas[..., 3] > 0.9) & (gum < 0.1) & (np.abs(x - teeth.x) < 14)
     if crown.sum() < 12:
@@ -91,8 +99,8 @@ def shown(image: ByteImage, landmarks: FloatArray, colour: tone.Tone) -> Shown |
         np.median(light[crown]) / max(float(np.percentile(atlas[seen, :3].mean(-1), 75)) * colour.enamel, 1.0)
     )
     reds = [float(_red(one)) for one in (np.median(crop[crown], 0), colour.lip)]
-    pale = colour.chroma > 0.5 and reds[0] < 0.5 * reds[1]
-    if enamel < 0.55 or (np.median(light[crown]) < 0.9 * colour.lip.mean() and not pale):
+    told = colour.chroma > 0.5 and reds[0] < 0.5 * reds[1]
+    if enamel < 0.55 or (np.median(light[crown]) < 0.9 * colour.lip.mean() and not told):
         return None  # dark, or a lip or a tongue
     tall = uncovered(where.head(landmarks), teeth)
     drawn = np.median(colour.apply(atlas[crown, :3][:, None] * colour.hue)[:, 0], 0)
@@ -101,7 +109,7 @@ def shown(image: ByteImage, landmarks: FloatArray, colour: tone.Tone) -> Shown |
     jaw = jaw_drop(float(where.head(landmarks)[list(JAW), 1].mean()) - teeth.jaw)
     here = Pose(where.scale, where.turn, where.shift - [view.left, view.top, 0])
     clear = mask * smooth(view.from_lower, 1.0, 3.0) * smooth(view.from_upper, 0.3, 1.2)
-    if pale:  # what is as red as lips is one of them
+    if told:  # what is as red as lips is one of them
         lip = smooth((_red(crop) - reds[0]) / (reds[1] - reds[0]), 0.25, 0.5)
         clear = clear * (1 - lip * (1 - smooth(np.minimum(view.from_lower, view.from_upper), 3.0, 5.0)))
     crop = np.ascontiguousarray(crop)
@@ -150,7 +158,7 @@ def _fitted(
 
     def agrees(by: tuple[float, float, float]) -> float:
         here = replace(teeth, x=teeth.x + by[0], edge=teeth.edge + by[1], size=by[2] * teeth.size)
-        model = upper_teeth(x, y, here, min(view.unit / step, 4.0))[0][..., :3].mean(-1)
+        model = upper_teeth(x, y, here, min(view.unit / step, 4.0))[0][..., 1:3].mean(-1)
         fit = float((seen * centred(model)).sum())
         return fit - 0.01 * (abs(by[0]) + abs(by[1])) - 0.4 * abs(by[2] - 1)
 
@@ -174,6 +182,20 @@ def _edge_above(light: FloatArray, x: FloatArray, y: FloatArray) -> float | None
     low = int(means[:12].argmin())  # no lower than one and a half units above the edge
     dark = means[low] < min(0.82 * means[: low + 1].max(), 0.88 * means[low:].max())
     return float(at[low]) if dark else None
+
+
+def _past(pale: FloatArray, mask: FloatArray, x: FloatArray, y: FloatArray) -> float:
+    """How far the edge of what passes for upper teeth lies below the end of what is pale, in units, 0 to `PAST`: on a
+    lip or a tongue. `pale` [h, w] at x, y [h, w] units from the middle of that edge; `mask` [h, w]: inside the lips."""
+    middle = (np.abs(x) < 7) & (mask > 0.5)
+    if not middle.any():
+        return 0.0
+    tooth = pale > PALE * np.percentile(pale[middle], 85)
+    rows = [middle & (np.abs(y - row) < 0.4) for row in np.arange(0.0, -PAST - 0.1, -0.5)]
+    for up, row in enumerate(rows):
+        if row.sum() > 2 and tooth[row].mean() > 0.4:
+            return 0.5 * up
+    return 0.0
 
 
 def farther(view: View, jaw: float, source: Shown) -> float:
