@@ -50,6 +50,14 @@ def test_a_face_half_outside_the_photo_is_moved_inside_it() -> None:
     assert x0 == 0 and 0 <= y0 < y1 <= 400 and 0 < x1 < 400
 
 
+def test_what_moves_away_from_the_photo_s_border_is_stretched_and_not_smeared() -> None:
+    landmarks = _landmarks() + [0, 130, 0]
+    moving = motion(landmarks, landmarks - [0, 25, 0], (400, 400))
+    source = moving.field()[1] + np.arange(moving.box[1], 400)[:, None] + 0.5
+    assert moving.box[3] == 400 and source.max() > 395
+    assert source.max() < 401 and np.diff(source[-60:], axis=0).min() > 0.1
+
+
 def test_what_is_squeezed_and_lies_far_outside_of_its_picture_has_the_border_s_colour() -> None:
     image = np.full((60, 60, 3), (10, 120, 200), np.uint8)
     for side in (-500.0, 500.0):

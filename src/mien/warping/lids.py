@@ -122,21 +122,19 @@ def draw_lid(
     beside = (
         ramp(out, -LONGEST - 0.12, -LONGEST + 0.04)
         * ramp(0.45 - out, 0, 0.2)
-        * ramp((v - np.minimum(fold, first_fold)) / np.minimum(0.1, 0.5 * gap), -1, 0)
+        * ramp((v - np.minimum(fold, first_fold)) / np.minimum(0.2, 0.5 * gap), -1, -0.3)
     )
     low = 0.04 + 0.16 * float(ramp(closing, 0.5, 0.9)) * ramp(0.3 - out, 0, 0.2)
-    wing = 0.8 * paint * ramp(0.05 - out, 0, 0.1) * ramp(0.06 - np.abs(below + 0.02), 0, 0.05)
-    beside *= ramp(low - below, -0.06, 0.06) * (1 - wing)
+    beside *= ramp(low - below, -0.06, 0.06)
     room = np.minimum(0.14, 0.45 * gap)
     above = ramp((v - fold) / room, -1, -0.6) * ramp(edge - v, 0.03, 0.08)
     above *= ramp(out, -0.1, 0.1) * ramp(1.1 - out, 0, 0.2) * ramp(gap, 0.06, 0.11)  # brows are no lashes
     beside, above = (share * part * (1 - eyeball) for part in (beside, above))
     above *= 1 - 0.8 * owned * np.exp(-(((v - fold) / 0.03) ** 2))
-    patch += above[..., None] * np.maximum(combed - patch, 0)
     bare = combed + np.maximum(ramp(v - fold, 0.02, 0.07), 1 - ramp(out, 0.2, 0.45))[..., None] * (
         skin - combed
     )
-    patch += beside[..., None] * np.maximum(bare - patch, 0)
+    patch += np.maximum(above, beside)[..., None] * np.maximum(bare - patch, 0)
     patch += (share * within)[..., None] * (shaded - patch)
     patch *= (1 - share * ramp(edge - v, 0, 0.03) * _lines(out, s, v - fold, owned, soft, goal))[..., None]
     below = np.where(below < 0, below / (1 + 0.4 * paint), below)  # paint reaches up from the lashes
@@ -217,11 +215,11 @@ def _crease(image: ByteImage, source: Frame) -> tuple[FloatArray, float]:
     valley = np.clip(np.minimum(above, below) - at, 0, 0.3)
     valley *= ramp(edge[:, None] - v, 0.05, 0.08)  # the lid's edge is dark as well
     valley = cv2.erode(cv2.dilate(valley, np.ones((1, 3))), np.ones((5, 1)))  # and so are lashes, across it
-    few = np.linspace(-0.06, 0.06, 5)
-    tries = np.stack(np.meshgrid(down[4:-4], few, few), -1).reshape(-1, 3)
+    tilts, bends = np.linspace(-0.06, 0.06, 5), np.linspace(-0.12, 0.12, 9)
+    tries = np.stack(np.meshgrid(down[4:-4], tilts, bends), -1).reshape(-1, 3)
     bases = np.stack([u**0, 2 * u - 1, (2 * u - 1) ** 2])
     column = np.clip(np.round((tries @ bases - down[0]) / 0.01).astype(int), 0, len(down) - 1)
-    score = valley[np.arange(len(u)), column].mean(1) * (1 - ((tries / (0.2, 0.1, 0.1)) ** 2).sum(1))
+    score = valley[np.arange(len(u)), column].mean(1) * (1 - ((tries / (0.2, 0.1, 0.2)) ** 2).sum(1))
     best = int(score.argmax())
     sure = float(ramp(score[best], *CREASED))
     at_ends = 2 * whole.clip(u[0], u[-1]) - 1

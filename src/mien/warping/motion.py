@@ -41,9 +41,10 @@ FINEST, FEWEST = 2.0, 160  # px of a cell at least, unless that makes fewer cell
 STILL = 0.03  # px: what moves less keeps every bit
 SQUEEZED = 1.5  # source pixels per result pixel above which the photo is blurred first
 TORN = 3.5  # cells that the sources of two neighbours lie apart, where one hides what is behind it; mere squeezing: 3
-ROUGH = (
-    0.7  # cells that the sources of mesh and rings lie apart, where a turned head's outline would get nicks
-)
+# Of its distance from the photo's border, by which a pixel's source is nearer to it at most.
+AT_BORDER = 0.7
+# cells that the sources of mesh and rings lie apart, where a turned head's outline would get nicks
+ROUGH = 0.7
 JOINED = 4.0  # cells: sigma of the blur that joins them
 BAND = 2**16  # px that are moved at once: what is small stays in the processor's cache
 TILE = 64  # px of a side
@@ -210,6 +211,10 @@ def motion(
     parting = None
     if source is None:
         _join_outline(grid, index, 1 / float(zoom_xy.min()))
+        for axis, (start, size, end) in enumerate(((x0, w, width), (y0, h, height))):
+            at = (start + (np.arange(size) + 0.5) / zoom_xy[axis]).reshape(-1, *[1] * axis)
+            low, high = -AT_BORDER * at, AT_BORDER * (end - at)
+            grid[..., axis] = np.minimum(np.maximum(grid[..., axis], low), high)
         parting = part_lips(grid, index, _sides(), target, np.array([x0, y0]), zoom_xy)
     return Motion((x0, y0, x1, y1), grid, parting)
 
