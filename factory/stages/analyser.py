@@ -138,22 +138,22 @@ class AnalyserStage:
         torch.manual_seed(0)
         mean = first.mean(0)
         eye, mouth = points_around(mean)
+        eyes = [eye, self.mirror[eye].tolist()]
+        config, tensors = ({}, {}) if init is None else read_network(Path(init))
+        eyes, mouth = config.get("eye_points", eyes), config.get("mouth_points", mouth)
         self.refined = torch.zeros(478, dtype=torch.bool)
-        self.refined[[*eye, *self.mirror[eye].tolist(), *mouth]] = True
+        self.refined[[*eyes[0], *eyes[1], *mouth]] = True
         self.model = AnalyserNet(
             widths=tuple(widths),
             features=features,
             mean_landmarks=mean,
-            eye_points=[eye, self.mirror[eye].tolist()],
+            eye_points=eyes,
             mouth_points=mouth,
         )
-        if init is not None:
-            try:
-                self.model.load_state_dict(read_network(Path(init))[1], strict=False)
-            except RuntimeError as error:
-                raise InputError(
-                    f"The weights {init} are of a network of other widths or features."
-                ) from error
+        try:
+            self.model.load_state_dict(tensors, strict=False)
+        except RuntimeError as error:
+            raise InputError(f"The weights {init} are of a network of other widths or features.") from error
         self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         weight = torch.ones(478)
         weight[self.refined] = 1.5

@@ -163,6 +163,18 @@ def test_goes_on_from_a_file(cache: Path, tmp_path: Path) -> None:
         AnalyserStage({"tiny": 1.0}, widths=(8, 8, 16, 24), features=32, init=str(path))
 
 
+def test_weights_keep_the_points_of_their_patches_on_other_data(cache: Path, tmp_path: Path) -> None:
+    first = stage()
+    first.export(tmp_path)
+    table = dict(np.load(cache / "tiny.table.npz"))
+    eye = first.model.config["eye_points"][0]
+    table["landmarks"][:, [i for i in eye if i not in (33, 133, 145, 159)][:4], 1] += CROP  # out of its patch
+    np.savez(cache / "tiny.table.npz", **table)
+    assert stage().model.config["eye_points"] != first.model.config["eye_points"]
+    again = stage(init=str(tmp_path / "analyser.safetensors"))
+    assert again.model.config == first.model.config and torch.equal(again.refined, first.refined)
+
+
 def test_held_out_pictures_are_never_drawn(cache: Path) -> None:
     made = stage()
     held = {i for i in range(COUNT) if is_held_out(f"{i}.jpg")}

@@ -14,6 +14,7 @@ from PIL import Image
 from factory.faces.sources import ARCHIVES
 from factory.train import register
 from mien.training.loop import LoopConfig, make_rng, named_trainable
+from mien.training.outlook import check
 from mien.training.recipe import read_recipe, stage_class
 from mien.weights import SHIPPED_FOLDER
 from tests.factory.prepared_set import save_prepared
@@ -65,6 +66,7 @@ def test_a_recipe_is_what_it_says(
     for name, folder in zip(("MIEN_CACHE", "MIEN_SHARED"), places, strict=True):
         monkeypatch.setenv(name, str(folder))
     monkeypatch.chdir(ROOT)
+    check(path, OVERRIDES.get(path.stem, ()))  # nothing that it does not need is missed
     recipe = read_recipe(path, OVERRIDES.get(path.stem))
     assert LoopConfig(**recipe["loop"]).steps > 0
     stage = stage_class(recipe["stage"])(**recipe["args"])

@@ -64,7 +64,7 @@ def check(recipe: Path, overrides: Sequence[str] = ()) -> None:
     absent = []
     if isinstance(start, str) and not Path(start).is_dir():
         absent.append(f"  {start}: the adapter to start from, made by the stage before")
-    elif "manifest" not in arguments and backbone != "mini":
+    elif "backbone" in arguments and "manifest" not in arguments and backbone != "mini":
         spec = AdapterSpec(None, None) if not isinstance(start, str) else read_adapter_spec(Path(start))
         needs += preflight.of_adapter(spec, False)
     absent += [f"  {line}" for line in data(stage, arguments) if " is not there" in line]
