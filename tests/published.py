@@ -16,8 +16,8 @@ from transformers import (
     CLIPVisionModelWithProjection,
 )
 
+from mien import weights
 from mien.models.e_adapter import EAdapter
-from mien.weights import registry
 from tests import tiny
 from tests.encoders import test_onnx
 
@@ -30,13 +30,13 @@ FILES = {
 
 def unsealed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The registry without checksums and sizes, whose models lie in `folder`; the hub is empty and forbidden."""
-    content = json.loads(registry.FOREIGN.read_text(encoding="utf-8"))
+    content = json.loads(weights.FOREIGN.read_text(encoding="utf-8"))
     for entry in content["entries"]:
         for file in entry["files"]:
             file.pop("sha256", None), file.pop("size", None)
     copy = folder.with_name(f"{folder.name}.json")
     copy.write_text(json.dumps(content))
-    monkeypatch.setattr(registry, "FOREIGN", copy)
+    monkeypatch.setattr(weights, "FOREIGN", copy)
     monkeypatch.setenv("MIEN_MODELS", str(folder))
     monkeypatch.setenv("HF_HOME", str(folder / "no-hub"))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")

@@ -27,7 +27,7 @@ from factory.training.rollout import Settings
 from mien.models.adapter_files import read_adapter, write_adapter
 from mien.models.autoencoder import PatchAutoencoder
 from mien.types import InputError
-from mien.weights.registry import SHIPPED_FOLDER
+from mien.weights import SHIPPED_FOLDER
 
 SHARD = "14MB"
 REFACE = {

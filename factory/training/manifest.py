@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from mien.files import write_text
-from mien.weights.registry import MANIFEST, SHIPPED_FOLDER
+from mien.weights import MANIFEST, SHIPPED_FOLDER
 
 LICENCE = "research use only (trained on UTKFace and LFW, which are for research)"
 

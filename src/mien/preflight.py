@@ -10,12 +10,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from mien import weights
 from mien.files import expand, read_json
 from mien.types import InputError
-from mien.weights import copies, registry
+from mien.weights import Entry, copies
 from mien.weights.adapters import OTHERS, AdapterSpec, by_name, check_width, read_adapter_spec
 from mien.weights.bases import HUB_IDS, configs_of, here, lacks, single_file, width_of
-from mien.weights.registry import Entry
 
 # encoders of `mien.backbones.ENCODERS` and of `mien.encoders.compound` -> the models and the extra that they need
 ENCODERS = {
@@ -118,7 +118,7 @@ def command(needs: Sequence[Need]) -> str:
     """The command line that brings what is missing."""
     parts = [f'pip install "mien[{need.extra}]"' for need in needs if need.extra is not None]
     names = [need.entry.name for need in needs if need.entry is not None and not need.configs]
-    for bundle, models in registry.bundles().items():
+    for bundle, models in weights.bundles().items():
         if len(names) > 1 and models[0] in names and set(names) <= set(models):
             names = [bundle]
     if names:
@@ -133,7 +133,7 @@ def of_base(backbone: str) -> Iterator[Need]:
     """What is missing of a base model. Raises `InputError`: there is no such model, or its folder is not whole."""
     if backbone in HUB_IDS:
         if here(backbone) is None:
-            yield Need(registry.entry(backbone))
+            yield Need(weights.entry(backbone))
         return
     folder = expand(backbone)
     if folder.is_dir():
@@ -142,7 +142,7 @@ def of_base(backbone: str) -> Iterator[Need]:
     elif (checkpoint := single_file(backbone)) is not None:
         family, configs = configs_of(checkpoint)
         if configs is None:
-            yield Need(registry.entry(family), configs=True)
+            yield Need(weights.entry(family), configs=True)
     elif backbone.count("/") == 1 and copies.offline() and copies.snapshot(backbone) is None:
         raise InputError(
             f"{backbone} is not in the hub's cache, and HF_HUB_OFFLINE forbids fetching: unset it"
@@ -152,14 +152,14 @@ def of_base(backbone: str) -> Iterator[Need]:
 def of_adapter(spec: AdapterSpec, of_registry: bool) -> Iterator[Need]:
     """What is missing of an adapter's files and encoders. ``of_registry``: its files are models of the registry."""
     if of_registry:
-        for model in registry.entries():
-            place = registry.place(model, model.files[0])
+        for model in weights.entries():
+            place = weights.place(model, model.files[0])
             ours = {place, place.parent} & {spec.identity, spec.expression}
-            if not model.shipped and ours and not registry.sized(model):
+            if not model.shipped and ours and not weights.sized(model):
                 yield Need(model)
     for name in (*spec.identity_encoder.split("+"), spec.expression_encoder):
         entry, extra = ENCODERS.get(name, (None, None))
-        if entry is not None and not registry.sized(model := registry.entry(entry)):
+        if entry is not None and not weights.sized(model := weights.entry(entry)):
             yield Need(model)
         if extra is not None and importlib.util.find_spec(EXTRAS[extra]) is None:
             yield Need(extra=extra)

@@ -19,7 +19,7 @@ from factory.training.mini import (
 )
 from mien.models.autoencoder import PatchAutoencoder
 from mien.models.e_adapter import EAdapter
-from mien.weights.registry import SHIPPED_FOLDER
+from mien.weights import SHIPPED_FOLDER
 from tests.face.faces import rng_landmarks
 
 FACE = SHIPPED_FOLDER / "mini" / "face"

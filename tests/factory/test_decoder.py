@@ -19,7 +19,7 @@ from mien.encoders.identity import Recogniser, load_recogniser
 from mien.face.blendshapes import INDEX
 from mien.training.loop import make_rng
 from mien.types import InputError
-from mien.weights.registry import SHIPPED_FOLDER
+from mien.weights import SHIPPED_FOLDER
 
 
 def pictures(n: int) -> Tensor:

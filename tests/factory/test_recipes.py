@@ -15,7 +15,7 @@ from factory.faces.sources import ARCHIVES
 from factory.train import register
 from mien.training.loop import LoopConfig, make_rng, named_trainable
 from mien.training.recipe import read_recipe, stage_class
-from mien.weights.registry import SHIPPED_FOLDER
+from mien.weights import SHIPPED_FOLDER
 from tests.factory.prepared_set import save_prepared
 
 ROOT = Path(__file__).parents[2]

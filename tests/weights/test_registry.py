@@ -18,8 +18,9 @@ import pytest
 
 from factory.training import manifest
 from mien import preflight, weights
+from mien import weights as registry
 from mien.types import InputError
-from mien.weights import Entry, Status, WeightFile, registry
+from mien.weights import Entry, Status, WeightFile
 from mien.weights.bases import find_folder
 from mien.weights.fetch import fetch
 

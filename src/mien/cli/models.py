@@ -114,8 +114,7 @@ def fetch(
 def _check_network(models: list[Entry], force: bool, only_configs: bool) -> None:
     """`NotHere` with all that is missing, where HF_HUB_OFFLINE forbids to fetch it."""
     from mien.preflight import Need, NotHere
-    from mien.weights import copies
-    from mien.weights.registry import models_folder, sized
+    from mien.weights import copies, models_folder, sized
 
     missing = [model for model in models if not model.shipped and (force or not sized(model))]
     if not copies.offline() or not any(
@@ -139,7 +138,7 @@ def _check_network(models: list[Entry], force: bool, only_configs: bool) -> None
 def verify(names: Names = None, as_json: options.Json = False) -> None:
     """Read every byte of the models that are here and compare with the known checksums."""
     from mien import weights
-    from mien.weights.registry import remedy
+    from mien.weights import remedy
 
     rows = weights.verify(names)
     if as_json:

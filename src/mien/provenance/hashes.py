@@ -12,7 +12,7 @@ from PIL import Image
 
 from mien.files import reason
 from mien.types import InputError
-from mien.weights.registry import sha256_of
+from mien.weights import sha256_of
 
 KINDS = (".safetensors", ".json", ".txt", ".model")  # what a model's folder is read from
 

@@ -14,13 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mien import preflight
+from mien import preflight, weights
 from mien.files import expand
 from mien.types import InputError
-from mien.weights import registry
+from mien.weights import Entry
 from mien.weights.adapters import AdapterSpec, read_adapter_spec
 from mien.weights.bases import HUB_IDS, here
-from mien.weights.registry import Entry
 
 if TYPE_CHECKING:
     from mien.training.loop import LoopConfig
@@ -138,13 +137,13 @@ def _set(root: str, how: str) -> str:
 
 def files(arguments: dict[str, Any]) -> list[str]:
     """Models that are missing, how to get them, and whose terms bind the result."""
-    wanted = [entry for name in _names(arguments) for entry in _known(name)]
-    missing = _missing(_names(arguments))
+    names = _names(arguments)
+    wanted, missing = _known(names), _missing(names)
     lines = [preflight.Need(entry).line() for entry in missing]
     if lines:
         needs = [preflight.Need(entry) for entry in missing]
         lines = [f"missing files, {len(missing)}:", *lines, f"get all: {preflight.command(needs)}"]
-    bound = [entry.name for entry in dict.fromkeys(wanted) if not entry.commercial]
+    bound = [entry.name for entry in wanted if not entry.commercial]
     terms = f"not for commercial use, by {', '.join(bound)}" if bound else "by the base model's alone"
     return [*(lines or ["missing files: none"]), f"the result's terms: {terms}"]
 
@@ -178,13 +177,12 @@ def _starts(arguments: dict[str, Any]) -> list[str]:
 
 
 def _missing(names: Sequence[str]) -> list[Entry]:
-    wanted = dict.fromkeys(entry for name in names for entry in _known(name))
-    return [entry for entry in wanted if not _there(entry)]
+    def there(entry: Entry) -> bool:
+        return here(entry.name) is not None if entry.name in HUB_IDS else weights.sized(entry)
+
+    return [entry for entry in _known(names) if not there(entry)]
 
 
-def _known(name: str) -> list[Entry]:
-    return [entry for entry in registry.entries() if entry.name == name and not entry.shipped]
-
-
-def _there(entry: Entry) -> bool:
-    return here(entry.name) is not None if entry.name in HUB_IDS else registry.sized(entry)
+def _known(names: Sequence[str]) -> list[Entry]:
+    foreign = {entry.name: entry for entry in weights.entries() if not entry.shipped}
+    return [foreign[name] for name in dict.fromkeys(names) if name in foreign]

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mien import weights
 from mien.files import read_json, write_text
 from mien.types import InputError
-from mien.weights import registry
 
 FILES = {"identity": "identity.safetensors", "expression": "expression.safetensors"}
 FAMILIES = {768: "sd15", 2048: "sdxl"}  # by the width of the UNet's cross-attention
@@ -68,8 +68,8 @@ def published(width: int | None, name: str) -> AdapterSpec:
     family = FAMILIES.get(width or 0)
     if family is None:
         raise InputError(f"there are no published adapters for {name}, only for SD1.5 and SDXL")
-    files = [registry.entry(one) for one in PUBLISHED[family]]
-    identity, expression = (registry.place(model, model.files[0]) for model in files)
+    files = [weights.entry(one) for one in PUBLISHED[family]]
+    identity, expression = (weights.place(model, model.files[0]) for model in files)
     return AdapterSpec(identity, expression, steps=30, guidance=7.5 if family == "sd15" else 5.0, lead=LEAD)
 
 
@@ -83,12 +83,12 @@ def by_name(adapter: str, width: int | None, name: str) -> AdapterSpec | None:
     if FAMILIES.get(width or 0) != "sd15":
         raise InputError(f"{OTHERS[adapter]} is for models of SD1.5's family, which {name} is not")
     if adapter == "arc2face":
-        identity, expression = map(registry.entry, ("ip_adapter_faceid_sd15", "arc2face_expression_sd15"))
-        who, how = (registry.place(model, model.files[0]) for model in (identity, expression))
+        identity, expression = map(weights.entry, ("ip_adapter_faceid_sd15", "arc2face_expression_sd15"))
+        who, how = (weights.place(model, model.files[0]) for model in (identity, expression))
         return AdapterSpec(who, how, expression_encoder="flame", steps=25, guidance=3.0)
-    portrait = registry.entry("ip_adapter_faceid_portrait_sd15")
-    files_of_units = registry.models_folder() / registry.entry("fineface_sd15").root
-    place = registry.place(portrait, portrait.files[0])
+    portrait = weights.entry("ip_adapter_faceid_portrait_sd15")
+    files_of_units = weights.models_folder() / weights.entry("fineface_sd15").root
+    place = weights.place(portrait, portrait.files[0])
     return AdapterSpec(place, files_of_units, expression_encoder="action_units", steps=50, guidance=7.5)
 
 

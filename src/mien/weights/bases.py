@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from mien import weights
 from mien.files import expand, read_json
 from mien.types import InputError, nearest
-from mien.weights import copies, registry
+from mien.weights import copies
 from mien.weights.adapters import FAMILIES, header
 
 HUB_IDS = {  # of named models, which the registry of weights has under the same names; None: shipped
@@ -70,8 +71,8 @@ def here(name: str) -> Path | None:
     """The whole folder of a named or the hub's model, fetched by `mien models fetch` or into the hub's cache; None:
     it is not on this machine, or in part."""
     if name == "mini":
-        return registry.SHIPPED_FOLDER / registry.entry(name).root
-    own = [registry.models_folder() / name] if name in HUB_IDS else []
+        return weights.SHIPPED_FOLDER / weights.entry(name).root
+    own = [weights.models_folder() / name] if name in HUB_IDS else []
     cached = copies.snapshot(HUB_IDS.get(name) or name)
     found = [folder for folder in (*own, cached) if folder is not None and lacks(folder) is None]
     return found[0] if found else None
@@ -102,8 +103,8 @@ def configs_of(checkpoint: Path) -> tuple[str, Path | None]:
     for beginning, network in (_PARTS[family] | {"first_stage_model.": "autoencoder"}).items():
         if not any(key.startswith(beginning) for key in keys):
             raise InputError(f"{checkpoint}: holds no {network} ({beginning}*): use a whole checkpoint")
-    wanted = [file.path for file in registry.entry(family).files if not file.path.endswith(".safetensors")]
-    own, cached = registry.models_folder(), copies.snapshot(HUB_IDS[family] or "")
+    wanted = [file.path for file in weights.entry(family).files if not file.path.endswith(".safetensors")]
+    own, cached = weights.models_folder(), copies.snapshot(HUB_IDS[family] or "")
     if all((own / path).is_file() for path in wanted):
         return family, own / family
     if cached is not None and all((cached / path.partition("/")[2]).is_file() for path in wanted):
@@ -124,7 +125,7 @@ def find_folder(name: str) -> Path:
     """The folder of a named model, a path or a hub id (fetched into the hub's cache once), or a checkpoint's file.
     Raises `InputError`: there is no such model, or it is a named one that has not been fetched."""
     if name == "mini":
-        return registry.path(name)
+        return weights.path(name)
     if name in HUB_IDS:
         if (whole := here(name)) is not None:
             return whole

@@ -12,8 +12,7 @@ from pathlib import Path
 from mien import __version__
 from mien.files import make_folder, replacing
 from mien.types import InputError
-from mien.weights import copies
-from mien.weights.registry import Entry, Status, WeightFile, check, models_folder, place, sha256_of
+from mien.weights import Entry, Status, WeightFile, check, copies, models_folder, place, sha256_of
 
 Progress = Callable[[int, "int | None"], None]
 _TIMEOUT_SECONDS = 30
@@ -63,7 +62,12 @@ def _download(model: Entry, file: WeightFile, location: Path, progress: Progress
     with replacing(location) as temporary, temporary.open("wb") as out:
         for block, expected in _blocks(request, model.name, by_hand):
             received += len(block)
-            content = _unpacked(unpack, block, file) if unpack else block
+            try:
+                content = unpack.decompress(block) if unpack else block
+            except (OSError, EOFError) as error:
+                raise InputError(
+                    f"What {file.url} sent is no bz2 archive: nothing was kept, try again."
+                ) from error
             digest.update(content)
             out.write(content)
             progress(received, expected)
@@ -88,10 +92,3 @@ def _blocks(request: urllib.request.Request, name: str, by_hand: str) -> Iterato
     except (OSError, http.client.HTTPException) as error:  # URLError, TimeoutError and SSLError are OSErrors
         reason = getattr(error, "reason", None) or error
         raise InputError(f"{name} could not be fetched ({reason}): {by_hand}.") from error
-
-
-def _unpacked(unpack: bz2.BZ2Decompressor, block: bytes, file: WeightFile) -> bytes:
-    try:
-        return unpack.decompress(block)
-    except (OSError, EOFError) as error:
-        raise InputError(f"What {file.url} sent is no bz2 archive: nothing was kept, try again.") from error
