@@ -64,7 +64,7 @@ def opened(picture: Any, kind: str, called: str) -> tuple[Image.Image, str]:
         return to_rgb(picture, called), called
     if isinstance(picture, (str, Path)):
         return read_image(picture), str(picture)
-    raise InputError(f"{shown(picture)} was given as {kind}: give a file's path or a PIL image")
+    raise InputError(f"{shown(picture)} was given as {kind}: give a path or a PIL image")
 
 
 def choose_face(faces: Sequence[Face], which: FaceChoice, name: str) -> Face:
