@@ -50,13 +50,18 @@ def check(recipe: Path, overrides: Sequence[str] = ()) -> None:
     Raises:
         NotHere: something is missing. InputError: the backbone's folder, or the adapter's, is not whole.
     """
-    from omegaconf import OmegaConf
+    import yaml
 
     try:
-        config: Any = OmegaConf.merge(OmegaConf.load(recipe), OmegaConf.from_dotlist(list(overrides)))
-        config = OmegaConf.to_container(config)
+        config = yaml.safe_load(recipe.read_text(encoding="utf-8"))
+        for key, _, value in (override.partition("=") for override in overrides):
+            *above, last = key.split(".")
+            place = config
+            for name in above:
+                place = place.setdefault(name, {})
+            place[last] = yaml.safe_load(value)
         stage, arguments = str(config["stage"]), dict(config["args"])
-    except Exception:  # OmegaConf's, YAML's and the system's kinds
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, AttributeError, KeyError, TypeError, ValueError):
         return
     backbone, start = str(arguments.get("backbone")), arguments.get("adapter")
     needs = list(preflight.of_base(_name(backbone)))
