@@ -26,9 +26,8 @@ from mien.warping.lids import BESIDE, INNER, LASH, LEFT_AS_IS, draw_lid, painted
 T = TypeVar("T")
 Drawn = tuple[tuple[slice, slice], ByteImage]
 SMALLEST = 14.0  # px: a narrower eye is left to the mesh
-SHUT = (
-    0.05  # mean opening, of the eye's width, of one that shows nothing to draw from: it is left to the mesh
-)
+# mean opening, of the eye's width, of one that shows nothing to draw from: it is left to the mesh
+SHUT = 0.05
 DETAILED = 64.0  # px of an eye's width: a narrower one is drawn larger and reduced by area
 FOLLOWED = 0.5  # of its opening: a lid that follows a gaze downwards leaves no less
 BARED = 0.05  # of an iris' radius: white between it and a lid, at most

@@ -43,11 +43,8 @@ _LIMIT = 0.5
 ACROSS = 3.0  # cm: how gradually one side's smile becomes the other's
 # Levels of the darkest colour: where a photo is white, and how far below it begins to be.
 WHITE, NEARLY = 250.0, 30.0
-TINT = (
-    0.7,
-    1.08,
-    1.3,
-)  # of a change of light, in each colour of skin: less of it in red, which skin lets through
+# of a change of light, in each colour of skin: less of it in red, which skin lets through
+TINT = (0.7, 1.08, 1.3)
 _CELLS = 160  # side of the grid that the texture is laid on, over the face's larger side
 _NOWHERE = -1e6  # so far that what is interpolated towards it shows nothing of the texture
 _OPENINGS = (  # closed outlines of what is never touched

@@ -35,10 +35,8 @@ LESS_RED = 0.1  # log ratio of red to green that skin loses, from which all that
 DEEP = 0.3  # of the skin's luminance, below which a dark picture has specks
 DIM = 0.35  # of it, below which such a picture has no blue: its sensor's noise has
 BROWS = 0.7  # power of skin's gain that brows, where they are darker than it, do not take on
-GRAIN, EVEN = (
-    0.8,
-    5.0,
-)  # grey levels of noise that are left; of the noise, up to which differences are evened out
+# grey levels of noise that are left; of the noise, up to which differences are evened out
+GRAIN, EVEN = 0.8, 5.0
 CALM, CALMEST = 1.25, 2.0  # gains of skin from which noise is taken out, and all of it
 SHINE = 0.85  # share of skin's hue that what is as light as skin has at least
 LOOSE = 2.0  # how much more `DOUBT` and `MOST` allow for each unit of log gain between two skins

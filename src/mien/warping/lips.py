@@ -21,13 +21,10 @@ PARTING = {
 }  # fmt: skip
 SHUT, OPEN = 0.06, 0.16  # cm: lips less apart count as shut, lips farther apart as open
 ACROSS = 9.0  # cm between the outer corners of the eyes
-HOLD, HELD = (
-    0.2,
-    2.5,
-)  # of a lip's height, how far inside it the edge of one is held that parts or closes by units
-CLOSING = (
-    1.3  # the same in units, at least, of lips that close over teeth; twice as much if by `WIDELY` units
-)
+# of a lip's height, how far inside it the edge of one is held that parts or closes by units
+HOLD, HELD = 0.2, 2.5
+# the same in units, at least, of lips that close over teeth; twice as much if by `WIDELY` units
+CLOSING = 1.3
 WIDELY = 12.0
 INNER = tuple(zip(UPPER_LIP[1:-1], LOWER_LIP[1:-1], strict=True))
 OUTER = tuple(zip(OUTER_UPPER_LIP[1:-1], OUTER_LOWER_LIP[1:-1], strict=True))
@@ -54,18 +51,14 @@ LEAST, LEAST_BAND = 0.55, 0.4  # of a lip's height, and of the height of each ba
 THINNER = 0.5  # a lip's height falls as its length to the power of minus this
 SQUARE = 2.2  # exponent of the superellipse that a wide mouth is at most; 2 is an ellipse
 EVEN = 0.7  # share of what a wide mouth's corners are stretched by more than its middle that is evened out
-ASTRAY, STEPS = (
-    3.0,
-    33,
-)  # units (90 between the outer eye corners): how far from their landmarks shut lips meet
+# units (90 between the outer eye corners): how far from their landmarks shut lips meet
+ASTRAY, STEPS = 3.0, 33
 OPENED = 1.0, 5.0  # units between lips from which these leave the line they met on, and are off it
 ON_TEETH = 0.65  # of a lip's height, that its edge's landmarks lie below it at most
 SHUTTABLE = 8.0  # units: landmarks farther apart are no shut lips'
 MOUTH = np.array([name.startswith(("mouth", "jaw")) for name in NAMES])
-RESTING = (
-    2.5,
-    5.5,
-)  # units: lips farther apart than the first are hardly so at rest, farther than the second never
+# units: lips farther apart than the first are hardly so at rest, farther than the second never
+RESTING = (2.5, 5.5)
 LITTLE = 0.4  # sum of blendshapes: what goes from a mouth that shows less than this closes it by a part only
 LIFTS = tuple(INDEX[f"mouth{name}{side}"] for name in ("LowerDown", "UpperUp") for side in ("Left", "Right"))
 

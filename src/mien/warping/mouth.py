@@ -29,10 +29,8 @@ from mien.warping.teeth import JAW, Teeth, View, jaw_drop, locate_teeth, lots, p
 THINNEST = 1.5  # px between closing lips that show more than a line
 SMILING = 15.0  # units of the upper teeth that a frame shows of which whole ones are taken, in a film
 CLOSED_LINE = 0.7  # width of the line between shut lips, in units
-STRIP, SMALL = (
-    5.0,
-    2.5,
-)  # units of teeth less high than which a photo does not say how they are; more if it is small
+# units of teeth less high than which a photo does not say how they are; more if it is small
+STRIP, SMALL = 5.0, 2.5
 DULLEST = 0.85  # brightness of shown teeth ÷ of drawn ones that these follow at least
 # agreement of shown teeth with drawn ones from which they are taken where a mouth opens farther, and that of small ones
 SURE, SURELY = 0.28, 0.4
@@ -46,10 +44,8 @@ LINE, CREASE = (0.9, (1.0, 5.0), (0.8, 2.5)), (1.7, (6.0, 14.0), (8.0, 16.0))
 WEB = 0.35  # share of the web of lip at the corners that a smile has
 TURN = 0.6  # units over which lips turn in, sigma
 AROUND = 6.0  # units round lips that stay, within which what is round them may change
-GAPING = (
-    8.0,
-    18.0,
-)  # units that lips part by from which skin loses the pits beside their corners, and has none
+# units that lips part by from which skin loses the pits beside their corners, and has none
+GAPING = (8.0, 18.0)
 FINE = 2.8  # px a unit, about, of the smallest mouth that is drawn
 FINEST = 4  # times that a smaller one is enlarged
 BOX = 0.3  # px: sigma of what averaging over a pixel blurs

@@ -27,10 +27,8 @@ from mien.warping.teeth import (
     view_of,
 )  # fmt: skip
 
-PAST, PALE = (
-    5.0,
-    0.7,
-)  # units by which the edge of teeth is corrected at most; paleness of teeth ÷ of most of them
+# units by which the edge of teeth is corrected at most; paleness of teeth ÷ of most of them
+PAST, PALE = 5.0, 0.7
 ROWS = 0.3  # agreement of a row of teeth that the dark below it bounds, at least
 
 

@@ -12,9 +12,8 @@ from mien.types import ByteImage, FloatArray
 from mien.warping.lips import downward, edges
 from mien.warping.mesh import IndexArray
 
-CREASE = (
-    8.0  # units (90 between the outer eye corners) beyond the corners of the lips in which their creases end
-)
+# units (90 between the outer eye corners) beyond the corners of the lips in which their creases end
+CREASE = 8.0
 PIT = 3.5, 9.0  # units beyond a corner in which its pit lies, and from there to where the skin is as it was
 BESIDE = 3  # cells round the mouth's opening in which each lip has its own map
 
