@@ -27,7 +27,7 @@ BACKENDS = ("embedded", "mediapipe")
 MIN_CONFIDENCE = 0.8  # 99% of held-out faces are believed in by more than 0.99
 # What is believed in less may be a face upside down, of which beard and forehead pass for another.
 SURE = 0.9999
-TURNED = 0.999  # what is found in a turned picture where something else was found before
+TURNED = 0.9995  # what is found in a turned picture where something else was found before
 PASSES = 2  # readings of a face, at most: the detection's crop, then the canonical crop
 # A crop turned, scaled (log) and moved (sides) less than this from the canonical one is read as well as that.
 NEARLY_CANONICAL = (3.0, 0.06, 0.02)
