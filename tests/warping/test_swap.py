@@ -102,15 +102,16 @@ def test_a_brown_iris_that_a_camera_shows_red_becomes_brown_again() -> None:
 
 
 def test_light_eyes_do_not_glow_in_dark_skin() -> None:
-    """Irises take on a part of what darkens the skin, whites nothing; nor does either where skin gets lighter."""
+    """Irises take on a part of what darkens the skin, whites nothing; nor does either where skin gets lighter,
+    or darker by the light alone."""
     eye = np.array([[[90, 110, 130], [190, 188, 186]]], np.uint8)
     nothing, all_of_it = np.zeros((1, 2), np.float32), np.ones((1, 2), np.float32)
     flat = np.zeros(256, np.float32), np.zeros(3, np.float32), np.ones((256, 3), np.float32)
-    for bright, share in ((0.4, 0.4**light.DIMMED), (1.5, 1.0)):
-        skins = light.Complexion(*flat, np.ones(3, np.float32), 0.25, 150.0, bright)
+    for bright, lit, share in ((0.4, 1.0, 0.4**light.DIMMED), (1.5, 1.0, 1.0), (0.4, 0.4, 1.0)):
+        skins = light.Complexion(*flat, np.full(3, lit, np.float32), 0.25, 150.0, bright)
         iris, white = skins.apply(eye, nothing, all_of_it, nothing, nothing)[0] / eye[0]
-        np.testing.assert_allclose(iris, share, rtol=0.02)
-        np.testing.assert_allclose(white, 1, rtol=0.02)
+        np.testing.assert_allclose(iris, share * lit, rtol=0.02)
+        np.testing.assert_allclose(white, lit, rtol=0.02)
 
 
 def test_narrow_eyes_in_the_shade_of_their_lids_do_not_tell_the_light() -> None:
@@ -214,7 +215,7 @@ def test_teeth_do_not_glow(small: tuple[ByteImage, FloatArray]) -> None:
     assert (teeth[inside == 0] == glowing[inside == 0]).all()
     dull = np.where(inside[..., None] > 0, np.array([120, 112, 100], np.float32), image.astype(np.float32))
     assert np.abs(light.enamel(dull, image, points, inside) - dull).max() < 2
-    green = np.where(inside[..., None] > 0, np.array([150, 165, 140], np.float32), image.astype(np.float32))
+    green = np.where(inside[..., None] > 0, np.array([150, 165, 120], np.float32), image.astype(np.float32))
     shown = light.enamel(green, image, points, inside)[inside > 0]
     assert (shown[:, 1] <= shown[:, 0] + 1).all()
 

@@ -189,7 +189,7 @@ def _draw_eye(
     aim = own.centre + turn
     above = float(np.interp(aim[0], np.linspace(0, 1, STEPS + 1), goal.upper)) + 0.15 * own.radius - aim[1]
     aim = aim + [0, np.clip(above, 0, 0.9 * own.radius) * (1 - shut)]
-    high = float(min(goal.fold.min(), source.fold.min())) - 0.12
+    high = float(min(goal.fold.min(), source.fold.min())) - 0.22
     low = float(max(goal.lower.max(), goal.upper.max())) + LASH + 0.05
     sides = (-INNER, 1 + BESIDE) if goal.outer else (-BESIDE, 1 + INNER)
     box = goal.box(sides, (high, low), corner, result.shape)

@@ -27,9 +27,9 @@ LEAST_BEND = 0.36  # of a shut eye's line: four times its depth
 CREPING = 0.012  # standard deviation of the light on a lid's fine lines, against its own
 COVERED = 0.08  # of the same: by how much it lies below the lower lid's edge, which it covers
 BESIDE, ABOVE, BELOW = 0.5, 0.1, 0.35  # margins of the sheet, of the eye's width
+INNER = 0.25  # the same towards the nose, of what is drawn
 ASIDE = 0.035  # of the eye's width: so far from a crease skin is brighter
 CREASED = 0.015, 0.04  # log-luminance: of what is none, and of a crease
-INNER = 0.25  # the same towards the nose, of what is drawn
 LONGEST = 0.34  # of the eye's width: how far beyond the outer corner lashes reach
 
 

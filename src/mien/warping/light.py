@@ -144,13 +144,14 @@ class Complexion:
     def _of_eyes(self, picture: ByteImage) -> FloatArray:
         """Gains [h, w, 3] of eyes and teeth. What is as warm as skin, as brown irises and the rims of lids are, takes
         skin's change of hue where that makes it less red: a camera that shows skin too red shows them so as well.
-        Irises, darker than the whites, take a part of what makes skin darker: light ones would glow in it."""
+        Irises, darker than the whites, take a part of what makes skin darker than the light does: light ones would
+        glow in it."""
         red = np.clip((self.hue[1] - self.hue[0]) / LESS_RED, 0, 1)
         warm = red * np.clip(self._ruddy(picture.astype(np.float32)), 0, 1)[..., None]
         light = np.log(self.eyes)
         change = self.hue - (light - light @ LUMA.astype(np.float32))
         iris = np.clip((WHITE - picture @ LUMA / max(self.luminance, 1.0)) / (WHITE - IRIS), 0, 1)[..., None]
-        dim = DIMMED * min(float(np.log(self.bright)), 0.0) * iris
+        dim = DIMMED * min(float(np.log(self.bright) - light @ LUMA), 0.0) * iris
         return np.asarray(np.exp(light + warm * change + dim), np.float32)
 
     def _ruddy(self, picture: FloatArray) -> FloatArray:
