@@ -51,7 +51,7 @@ def ahead(items: Iterable[T], size: int = AHEAD, newest: bool = False) -> Iterat
             yield item
     finally:
         stop.set()
-        thread.join()
+        thread.join(1.0 if newest else None)  # a camera that stands still would never let it end
 
 
 @contextmanager
