@@ -9,7 +9,6 @@ Beside an adapter's files may lie an ``adapter.json`` that names the encoders it
 from __future__ import annotations
 
 import copy
-import importlib
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from mien.errors import WHY, InputError, choice, optional
 from mien.files import read_json
 from mien.models import latents
 from mien.models.controllers import load_controller
@@ -32,7 +32,7 @@ from mien.models.folder import (
     load_tokenizer,
 )
 from mien.models.text import EncodedText, PromptEncoder
-from mien.types import FaceEncoder, InputError
+from mien.types import FaceEncoder
 from mien.weights.adapters import AdapterSpec, by_name, check_width, read_adapter_spec
 from mien.weights.bases import configs_of, find_folder, lacks, width_of
 
@@ -60,14 +60,12 @@ def load_encoder(branch: str, name: str, device: torch.device) -> FaceEncoder:
         from mien.encoders.compound import JoinedIdentity, compound
 
         return JoinedIdentity(compound(name.split("+"), device))
-    if (branch, name) not in ENCODERS:
-        known = ", ".join(n for b, n in ENCODERS if b == branch)
-        raise InputError(f"the adapter asks for the {branch} encoder {name!r}: known are {known}")
+    known = [n for b, n in ENCODERS if b == branch]
+    choice(name, known, f"the adapter's {branch} encoder")
     module, attribute = ENCODERS[branch, name].split(":")
-    try:
-        make = getattr(importlib.import_module(module), attribute)
-    except ModuleNotFoundError as error:
-        raise InputError(f"the {branch} encoder {name!r} needs {error.name}: install it") from error
+    make = getattr(
+        optional(module, f"the {branch} encoder {name!r} needs a package ({WHY}): install it"), attribute
+    )
     encoder: FaceEncoder = make(device=device)
     return encoder
 
@@ -223,8 +221,7 @@ def load_backbone(
     """
     target = choose_device(device)
     precision = choose_precision(dtype, target)
-    if offload not in OFFLOADS:
-        raise InputError(f"offload {offload!r} is unknown: choose {', '.join(OFFLOADS)}")
+    choice(offload, OFFLOADS, "offload")
     if offload != "none" and target.type == "cpu":
         raise InputError(f'offload="{offload}" saves a GPU\'s memory: with device="cpu" leave it out')
     place = target if offload == "none" else torch.device("cpu")

@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from mien.errors import InputError
+from mien.errors import WHY, InputError, saying
 
 _PART = re.compile(r"\..+\.[0-9a-f]{16}\.part(\.\w+)?")
 HOMES = {
@@ -32,28 +32,22 @@ FORGOTTEN = 24 * 3600  # seconds after which a temporary file is one that a kill
 def check_writable(path: str | Path) -> Path:
     """`path`, or `InputError` if no file could be written there: ask before long work."""
     path = Path(path)
-    try:
+    with saying(f"Cannot write {path}: {WHY}; choose another place.", OSError):
         if path.exists() and not path.is_file():
             kind = "a folder" if path.is_dir() else "not an ordinary file"
             raise InputError(f"{path} is {kind}: give the name of a file to write.")
         if not path.parent.is_dir():
             raise InputError(f"The folder {path.parent} does not exist: create it, or write somewhere else.")
-    except OSError as error:
-        raise InputError(f"Cannot write {path}: {reason(error)}; choose another place.") from error
-    try:
-        with tempfile.TemporaryFile(dir=path.parent):  # /proc and full disks do not keep what modes promise
-            return path
-    except OSError as error:
-        raise InputError(f"The folder {path.parent} cannot be written to: choose another place.") from error
+    with saying(f"The folder {path.parent} cannot be written to: choose another place.", OSError):
+        tempfile.TemporaryFile(dir=path.parent).close()  # /proc and full disks do not keep what modes promise
+    return path
 
 
 def make_folder(folder: str | Path, advice: str = "choose another place") -> Path:
     """`folder`, made with those above it if it is not there. Raises `InputError`: it cannot be; `advice` is given."""
     folder = Path(folder)
-    try:
+    with saying(f"The folder {folder} cannot be made ({WHY}): {advice}.", OSError):
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"The folder {folder} cannot be made ({reason(error)}): {advice}.") from error
     return folder
 
 
@@ -69,15 +63,11 @@ def replacing(path: str | Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.stem[:80]}.{secrets.token_hex(8)}.part{path.suffix}")
     _sweep(path.parent.resolve())
     try:
-        try:
+        with saying(f"Cannot write {path}: {WHY}; free space or choose another place.", OSError):
             yield temporary
             with temporary.open("rb+") as handle:
                 os.fsync(handle.fileno())
             os.replace(temporary, path)
-        except OSError as error:
-            raise InputError(
-                f"Cannot write {path}: {reason(error)}; free space or choose another place."
-            ) from error
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -90,15 +80,12 @@ def write_text(path: str | Path, text: str) -> None:
 
 def read_bytes(path: str | Path, most: int = -1) -> bytes:
     """A file, or its first `most` bytes. Raises `InputError`: it is not there, or cannot be read."""
-    try:
-        with open(path, "rb") as handle:
-            return handle.read(most)
-    except FileNotFoundError as error:
-        raise InputError(f"{path} does not exist: check the name.") from error
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"{path} cannot be read ({reason(error)}): check its name and permissions."
-        ) from error
+    with (
+        saying(f"{path} cannot be read ({WHY}): check its name and permissions.", OSError, ValueError),
+        saying(f"{path} does not exist: check the name.", FileNotFoundError),
+        open(path, "rb") as handle,
+    ):
+        return handle.read(most)
 
 
 def expand(path: str | Path) -> Path:
@@ -113,20 +100,17 @@ def user_folder(kind: str, variable: str, *below: str) -> Path:
         InputError: there is no home folder; `variable` may name another.
     """
     base = os.environ.get(f"XDG_{kind.upper()}_HOME") or HOMES[kind].get(sys.platform, HOMES[kind]["linux"])
-    try:
+    with saying(f"There is no home folder for {base}: set {variable}, or HOME.", RuntimeError):
         return Path(base, "mien", *below).expanduser()
-    except RuntimeError as error:
-        raise InputError(f"There is no home folder for {base}: set {variable}, or HOME.") from error
 
 
 def read_json(path: Path) -> dict[str, Any]:
     """A JSON object, or one sentence on why not."""
-    try:
+    with (
+        saying(f"{path}: is not readable as JSON", OSError, ValueError),
+        saying(f"{path}: is missing: a complete diffusers folder is needed", FileNotFoundError),
+    ):
         content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: is missing: a complete diffusers folder is needed") from error
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: is not readable as JSON") from error
     if not isinstance(content, dict):
         raise InputError(f"{path}: is not a JSON object")
     return content
@@ -141,8 +125,3 @@ def _sweep(folder: Path) -> None:
                 with suppress(OSError):
                     if time.time() - entry.stat(follow_symlinks=False).st_mtime > FORGOTTEN:
                         os.unlink(entry.path)
-
-
-def reason(error: Exception) -> str:
-    """What the system says of an error, for a sentence."""
-    return (getattr(error, "strerror", None) or str(error)).lower()

@@ -9,14 +9,15 @@ import warnings
 from collections.abc import Callable, Iterable
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
-from mien.files import read_bytes, reason
-from mien.types import ByteImage, InputError
+from mien.errors import WHY, InputError, optional, saying
+from mien.files import read_bytes
+from mien.types import ByteImage
 
 MAX_PIXELS = 100_000_000
 MIN_SIDE = 16
@@ -75,21 +76,22 @@ def decode_image(data: bytes, name: str | Path, max_pixels: int = MAX_PIXELS) ->
     """`read_image` of bytes that were read already; `name` is what messages call them. Raises `InputError`: as
     `read_image`."""
     path = Path(name)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of large pictures and odd EXIF: both are dealt with here
-            image = open_image(data, path)
-            _check_size(image, path, max_pixels)
-            image.load()
-            return to_rgb(ImageOps.exif_transpose(image), path.name)
-    except InputError:
-        raise
-    except UnidentifiedImageError as error:
-        raise InputError(f"{path} is not a picture that can be read: give a JPEG, PNG or WebP.") from error
-    except Image.DecompressionBombError as error:
-        raise InputError(_too_large(path, "far too many", max_pixels)) from error
-    except Exception as error:  # decoders of broken files raise anything from struct.error to SyntaxError
-        raise InputError(f"{path} is damaged or cut short ({error}): save or copy it again.") from error
+    damaged = f"{path} is damaged or cut short ({WHY}): save or copy it again."
+    with (
+        saying(
+            damaged, Exception
+        ),  # decoders of broken files raise anything from struct.error to SyntaxError
+        saying(_too_large(path, "far too many", max_pixels), Image.DecompressionBombError),
+        saying(
+            f"{path} is not a picture that can be read: give a JPEG, PNG or WebP.", UnidentifiedImageError
+        ),
+        warnings.catch_warnings(),
+    ):
+        warnings.simplefilter("ignore")  # of large pictures and odd EXIF: both are dealt with here
+        image = open_image(data, path)
+        _check_size(image, path, max_pixels)
+        image.load()
+        return to_rgb(ImageOps.exif_transpose(image), path.name)
 
 
 def open_image(data: bytes, path: Path) -> Image.Image:
@@ -100,18 +102,13 @@ def open_image(data: bytes, path: Path) -> Image.Image:
     """
     try:
         return Image.open(io.BytesIO(data))
-    except UnidentifiedImageError as error:
+    except UnidentifiedImageError:
         kind = next((kind for mark, kind in _UNREADABLE.items() if mark in data[4:16]), None)
         if kind is None:
             raise
-        try:
-            from pillow_heif import HeifImageFile
-        except ImportError:
-            raise InputError(
-                f"{path} is a {kind} picture, which cannot be read here: export it as JPEG or PNG, or pip install "
-                '"mien[heic]".'
-            ) from error
-        return HeifImageFile(io.BytesIO(data))
+        way = 'export it as JPEG or PNG, or pip install "mien[heic]"'
+        heif = optional("pillow_heif", f"{path} is a {kind} picture, which cannot be read here: {way}.")
+        return cast(Image.Image, heif.HeifImageFile(io.BytesIO(data)))
 
 
 def to_rgb(image: Image.Image, name: str = "The picture") -> Image.Image:
@@ -210,12 +207,8 @@ def is_picture(path: Path) -> bool:
 def list_folder(folder: Path, wanted: Callable[[Path], bool]) -> list[Path]:
     """What is wanted of all that lies in a folder, by name; there may be nothing. Raises `InputError`: the folder
     cannot be read."""
-    try:
+    with saying(f"The folder {folder} cannot be read ({WHY}): check its permissions.", OSError):
         return sorted(filter(wanted, folder.iterdir()))
-    except OSError as error:
-        raise InputError(
-            f"The folder {folder} cannot be read ({reason(error)}): check its permissions."
-        ) from error
 
 
 def _read_bytes(path: Path) -> bytes:

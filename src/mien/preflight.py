@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mien import weights
+from mien.errors import InputError, saying
 from mien.files import expand, read_json
-from mien.types import InputError
 from mien.weights import Entry, copies
 from mien.weights.adapters import OTHERS, AdapterSpec, by_name, check_width, read_adapter_spec
 from mien.weights.bases import HUB_IDS, configs_of, here, lacks, single_file, width_of
@@ -190,8 +190,7 @@ def _width_on_hub(repository: str) -> int | None:
     """The UNet's cross-attention width of a model of the hub, by its configuration alone."""
     from huggingface_hub import hf_hub_download
 
-    try:
+    # the hub's client raises its own, requests' and the system's kinds
+    with saying(f"the model {repository} cannot be looked at: check name and network", Exception):
         config = read_json(Path(hf_hub_download(repository, "unet/config.json")))
-    except Exception as error:  # the hub's client raises its own, requests' and the system's kinds
-        raise InputError(f"the model {repository} cannot be looked at: check name and network") from error
     return config.get("cross_attention_dim")

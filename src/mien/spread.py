@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from mien.types import InputError
+from mien.errors import WHY, InputError, optional, saying
 
 Chunk = TypeVar("Chunk")
 Result = TypeVar("Result")
@@ -60,10 +60,7 @@ def _on_ray(
     waiting = enumerate(chunks)
     if (first := next(waiting, None)) is None:
         return
-    try:
-        import ray
-    except ImportError as error:
-        raise InputError('Clusters need Ray: pip install "mien[ray]".') from error
+    ray = optional("ray", 'Clusters need Ray: pip install "mien[ray]".')
     started = not ray.is_initialized()
     if started:
         _start(ray, cluster)
@@ -106,24 +103,16 @@ def _on_ray(
 def _start(ray: Any, cluster: Cluster) -> None:
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     if cluster.address == "local":
-        try:
+        slow = f"Ray did not start on this machine ({WHY}): try again when it is less busy, or without --ray."
+        with saying(slow, Exception):  # a plain Exception is what Ray raises when a node is too slow to start
             ray.init(num_cpus=cluster.workers, include_dashboard=False, **quiet)
-        except Exception as error:  # a plain Exception is what Ray raises when a node is too slow to start
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
-            raise InputError(
-                f"Ray did not start on this machine ({reason}): try again when it is less busy, or without --ray."
-            ) from error
         return
-    try:
+    unreached = f"The Ray cluster {cluster.address} cannot be reached ({WHY}): start it, or choose local."
+    with saying(unreached, OSError, ValueError, RuntimeError):
         if cluster.address != "auto":
             host, _, port = cluster.address.rpartition("/")[2].rpartition(":")
             socket.create_connection((host, int(port)), PATIENCE).close()  # Ray itself would end the process
         ray.init(address=cluster.address, **quiet)
-    except (OSError, ValueError, RuntimeError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(
-            f"The Ray cluster {cluster.address} cannot be reached ({reason}): start it, or choose local."
-        ) from error
 
 
 def _surroundings() -> dict[str, str]:
@@ -159,10 +148,7 @@ class _Worker:
         for name in [name for name in os.environ if name.startswith(SURROUNDINGS)]:
             del os.environ[name]
         os.environ.update(self.surroundings)
-        try:
+        unseen = f"A worker of the cluster does not see {self.folder}: give the command in a folder that all share."
+        with saying(unseen, OSError):
             os.chdir(self.folder)  # names are looked for where the command was given
-        except OSError as error:
-            raise InputError(
-                f"A worker of the cluster does not see {self.folder}: give the command in a folder that all share."
-            ) from error
         return self.make()

@@ -11,7 +11,7 @@ import io
 import os
 import re
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -87,6 +87,13 @@ def read_table(path: str | Path, check: Callable[[Sequence[str]], None] = lambda
         line = reader.line_num + above
         raise InputError(f"{path} is not a CSV file at line {line} ({error}): correct it.") from error
     return Table(named, rows)
+
+
+def to_csv(rows: Iterable[Sequence[object]]) -> str:
+    """Rows of cells as the text of a CSV file, with commas."""
+    text = io.StringIO(newline="")
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()
 
 
 def aligned(lines: Sequence[Sequence[str]]) -> list[str]:

@@ -14,12 +14,13 @@ import typer
 from typer.testing import CliRunner
 
 from mien import __version__
-from mien.cli.console import Verbs, choice, plain, print_json, say, tell
+from mien.cli.checks import parse_face
+from mien.cli.console import Verbs, plain, print_json, say, tell
 from mien.cli.main import app
-from mien.cli.options import parse_face
 from mien.cli.pictures import numbered
 from mien.cli.requests import PortraitFormat
 from mien.cli.rows import located, read_rows
+from mien.errors import choice
 from mien.making.repeating import why
 from mien.making.telling import Telling
 from mien.making.wishes import Request

@@ -98,7 +98,7 @@ def test_measures_by_name() -> None:
         with pytest.raises(InputError, match="pip install pyiqa"):
             load_quality("liqe")
     assert load_quality("none")(np.zeros((2, 4, 4, 3), np.uint8)).tolist() == [1.0, 1.0]
-    with pytest.raises(InputError, match="not a quality measure"):
+    with pytest.raises(InputError, match="quality measure 'best' is unknown"):
         load_quality("best")
     assert set(filters.MIN_QUALITY) == set(filters.QUALITIES) - {"auto"}
 

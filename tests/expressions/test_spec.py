@@ -108,6 +108,7 @@ def test_what_analyze_prints_is_blendshapes(folder: Path) -> None:
 BAD = {
     "": "is empty",
     "jooy": "did you mean joy",
+    "joi": "did you mean joy",
     "not sad": "nor a file: write in English what the face does or feels",
     "lächeln": "did you mean smile",
     "käse": "nor a file: write in English .* smile 🙂",

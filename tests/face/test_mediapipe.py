@@ -51,6 +51,15 @@ def test_the_shared_model_serves_where_none_was_fetched(
     assert mediapipe.find_model() == shared / "models" / mediapipe.MODEL_NAME
 
 
+@pytest.mark.shared
+def test_however_the_model_is_named_it_is_loaded_once(
+    analyser: mediapipe.MediaPipeAnalyser, shared: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = shared / "models" / mediapipe.MODEL_NAME
+    monkeypatch.chdir(path.parent)
+    assert mediapipe.load(str(path)) is mediapipe.load(mediapipe.MODEL_NAME) is analyser
+
+
 def test_a_broken_model_is_bad_input(tmp_path: Path) -> None:
     pytest.importorskip("mediapipe", reason="the optional backend is not installed")
     broken = tmp_path / "broken.task"

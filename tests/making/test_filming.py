@@ -143,6 +143,13 @@ def test_bad_films_are_refused_in_a_sentence(tmp_path: Path, kind: str, words: s
     assert {entry.name for entry in tmp_path.iterdir()} <= {"d.mp4", "w.mp4"}
 
 
+def test_a_film_is_opened_before_any_model_is_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli, "Photographs", lambda *given: pytest.fail("the models of the photo were loaded"))
+    for driver in (tmp_path / "no.mp4", tmp_path / "no.json"):
+        result = run(PEOPLE / "may_rest.jpg", driver, "-o", tmp_path / "o.mp4")
+        assert result.exit_code == 2 and driver.name in result.stderr
+
+
 def test_a_film_cut_short_says_how_much_was_lost(tmp_path: Path) -> None:
     whole = write(tmp_path / "w.mkv", list(smiling()) * 2)
     path = tmp_path / "d.mkv"

@@ -50,7 +50,7 @@ def test_values_are_in_the_ranges_that_are_declared(scorer: Scorer, picture: Pic
 
 
 def test_unknown_scorers_are_bad_input() -> None:
-    with pytest.raises(InputError, match="choose embedded or mediapipe"):
+    with pytest.raises(InputError, match="choose embedded, mediapipe"):
         load_scorer(analyser="openface")
     with pytest.raises(InputError, match="choose embedded, dlib, arcface, auraface or a file"):
         load_scorer(recogniser="facenet")

@@ -238,7 +238,7 @@ def test_misuse_is_told(tmp_path) -> None:
     save_file(weights, path)
     refused("has the key controlnet")
     save_file(weights, path, {"controller": "telepathy"})
-    refused("for the controller 'telepathy'")
+    refused("the controller 'telepathy' is unknown")
     own = new("self_attention", unet, 24, 20).save(tmp_path)[1]
     save_file(load_file(own), own)
     refused("of self-attention", own)

@@ -300,6 +300,13 @@ def test_refacing_takes_them_too(reface: RefacePipeline) -> None:
     assert calls == [0] and different(changed[0], ours[0]) > 0
     names = list(inspect.signature(RefacePipeline.__call__).parameters)
     assert names[:4] == ["self", "photo", "identity", "expression"] and "num_inference_steps" in names
+    shared = list(inspect.signature(RefacePipeline.reface).parameters)
+    assert shared[:-1] == names[: len(shared) - 1] and shared[-1] == "num_images"
+    (a, b), (c,) = (
+        reface.reface(photo, RED, seed=4, steps=2, num_images=2),
+        reface(photo, RED, seed=5, steps=2),
+    )
+    assert different(a.image(), b.image()) > 0 and different(b.image(), c) == 0
     assert reface.to("cpu") is reface and reface.components["adapter"] is reface.adapter
 
 
@@ -308,7 +315,8 @@ def test_refacing_takes_them_too(reface: RefacePipeline) -> None:
     [
         *((given, words) for given, words in BAD if not {"expression", "identity"} & given.keys()),
         ({"photo": np.zeros((8, 8, 3))}, "a ndarray of shape .8, 8, 3. was given as photo"),
-        ({"output_type": "latent"}, "output_type 'latent'"), ({"ip_adapter_image": RED}, "identity=PICTURE"),
+        ({"output_type": "latent"}, "output_type 'latent'"), ({"output_type": "refaced"}, "output_type 'refaced'"),
+        ({"ip_adapter_image": RED}, "identity=PICTURE"),
     ],
 )  # fmt: skip
 def test_bad_arguments_of_refacing(reface: RefacePipeline, given: dict[str, Any], words: str) -> None:

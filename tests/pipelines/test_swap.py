@@ -13,7 +13,7 @@ from PIL import Image
 from mien.face.analyze import analyze
 from mien.metrics.face import id_distance
 from mien.metrics.scoring import load_scorer
-from mien.pipelines.idi import FACEFUSION, CommandSwapper, PhotoSwapper
+from mien.pipelines.idi import FACEFUSION, CommandSwapper, photo_swapper
 from mien.types import InputError
 from tests.data.sets import picture
 
@@ -30,13 +30,13 @@ def test_the_photo_engine_swaps_the_person_and_keeps_the_surroundings() -> None:
         Image.open(PEOPLE / f"{name}_rest.jpg").convert("RGB").resize((400, 400)) for name in ("max", "may")
     )
     scorer = load_scorer()
-    swapped = PhotoSwapper(analyze)(target, identity)
+    swapped = photo_swapper(analyze)(target, identity, 0)
     np.testing.assert_array_equal(np.asarray(swapped)[:40, :40], np.asarray(target)[:40, :40])
     seen, old, new = (scorer.observe(image).identity for image in (swapped, target, identity))
     to_target, to_identity = id_distance(seen, old), id_distance(seen, new)
     assert to_identity < to_target - 0.2
     with pytest.raises(InputError, match="no face"):
-        PhotoSwapper(analyze)(target, Image.new("RGB", (200, 200)))
+        photo_swapper(analyze)(target, Image.new("RGB", (200, 200)), 0)
 
 
 def test_a_command_swaps(tmp_path: Path) -> None:

@@ -79,6 +79,8 @@ def test_a_batch_holds_a_frame_at_least(pipe: PortraitPipeline) -> None:
 
 
 def test_what_cannot_be_used_is_said(pipe: PortraitPipeline) -> None:
+    with pytest.raises(TypeError, match=r"travel\(\) got an unexpected keyword argument 'stepps'"):
+        travel(pipe, WHO, ["joy", "fear"], 3, stepps=2)
     with pytest.raises(InputError, match="did you mean joy"):
         travel(pipe, WHO, ["joy", "jooy"], 3)
     with pytest.raises(InputError, match="does not exist"):

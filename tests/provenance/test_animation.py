@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import builtins
 import json
+import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -98,13 +97,6 @@ def test_where_and_how_it_cannot_be_written(tmp_path: Path, monkeypatch: pytest.
         mistyped.setenv("MIEN_WATERMARK", "bogus")
         with pytest.raises(InputError, match="MIEN_WATERMARK is bogus"):
             check_animation(tmp_path / "a.gif")
-    real = builtins.__import__
-
-    def without_av(name: str, *rest: Any) -> Any:
-        if name == "av":
-            raise ImportError("No module named 'av'")
-        return real(name, *rest)
-
-    monkeypatch.setattr(builtins, "__import__", without_av)
+    monkeypatch.setitem(sys.modules, "av", None)
     with pytest.raises(InputError, match=r"mien\[video\].*or write a .gif"):
         check_animation(tmp_path / "a.mp4")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import urllib.request
@@ -14,6 +15,7 @@ import pytest
 from PIL import Image
 
 from mien.pipelines.photo import HIDDEN_MOUTH, Sitter
+from mien.studio.app import build
 from tests.studio.conftest import FACE, ROOT, SMILE, Client
 
 pytestmark = pytest.mark.slow
@@ -227,6 +229,33 @@ def test_other_pages_may_not_ask(studio: Any, client: Client) -> None:
         headers = answer.headers
     assert "HttpOnly" in headers["Set-Cookie"] and "SameSite=strict" in headers["Set-Cookie"]
     assert "default-src 'self'" in headers["Content-Security-Policy"]
+
+
+def headers_of(app: Any, path: str, query: str = "") -> dict[str, str]:
+    """What an app answers to somebody unknown, without the server."""
+    scope = {"type": "http", "method": "GET", "path": path, "query_string": query.encode(), "headers": []}
+    sent: list[dict[str, Any]] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b""}
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    asyncio.run(app(scope, receive, send))
+    assert sent[0]["status"] == 200, path
+    return {name.decode(): value.decode() for name, value in sent[0]["headers"]}
+
+
+def test_the_app_itself_sets_its_headers_and_makes_no_session_of_a_stray_question(studio: Any) -> None:
+    """Whatever serves the app. A question that needs nobody's pictures makes no session, and none but a page that is
+    opened, or given something, gets a cookie."""
+    app, before = build(studio.studio), len(studio.studio.sessions._all)
+    for path, query in (("/api/words", "q=smile"), ("/api/face", "expression=joy"), ("/static/page.js", "")):
+        headers = headers_of(app, path, query)
+        assert headers["x-content-type-options"] == "nosniff" and "set-cookie" not in headers
+    assert len(studio.studio.sessions._all) == before
+    assert "set-cookie" not in headers_of(app, "/api/progress") and "set-cookie" in headers_of(app, "/")
 
 
 def test_an_error_tells_nothing_and_is_survived(

@@ -31,7 +31,7 @@ def test_unknown_keys_are_refused(tmp_path: Path) -> None:
         read_recipe(RECIPES[0], ["loop.stepz=3"])
     with pytest.raises(InputError, match="colour"):
         read_recipe(RECIPES[0], ["args.colour=3"])
-    with pytest.raises(InputError, match="no stage"):
+    with pytest.raises(InputError, match="stage 'nothing' is unknown"):
         read_recipe(RECIPES[0], ["stage=nothing"])
     with pytest.raises(InputError, match="missing.yaml"):
         read_recipe(tmp_path / "missing.yaml")

@@ -242,7 +242,7 @@ def test_frozen_parts_in_bfloat16_and_activations_made_again(places: dict[str, P
 
 
 def test_bad_arguments_are_named(places: dict[str, Path]) -> None:
-    with pytest.raises(InputError, match="no estimator 'two-step'"):
+    with pytest.raises(InputError, match="estimator 'two-step' is unknown"):
         make(places, estimator="two-step")
     with pytest.raises(InputError, match="framing 'round'"):
         make(places, framing="round")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -15,10 +13,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 from typer import Argument, Option
 
 from mien.cli import options
-from mien.cli.console import choice, encodable, print_json, tell
+from mien.cli.console import counting_bar, encodable, print_json, tell
 from mien.cli.pictures import files, keep, keep_tables, spare
-from mien.errors import InputError
+from mien.errors import InputError, choice
 from mien.files import check_writable, make_folder, write_text
+from mien.tables import to_csv
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -105,7 +104,7 @@ def analyze(
 
     results, bad = _run(paths, look, drawn, quiet)
     if csv_path is not None:
-        table = encodable(_csv(results))
+        table = encodable(to_csv(_rows(results)))
         if to_stdout:
             print(table, end="")
         else:
@@ -125,14 +124,12 @@ def _run(
     paths: list[Path], look: Look, drawn: Callable[[Path, Image.Image, list[Face]], None], quiet: bool
 ) -> tuple[list[tuple[Path, list[Face]]], list[InputError]]:
     """Analyse pictures, each `drawn` with its faces: (path, faces) in order, and what was wrong with others."""
-    from tqdm import tqdm
-
     from mien.images import read_image
 
     results: list[tuple[Path, list[Face]]] = []
     bad: list[InputError] = []
     waiting: deque[tuple[Path, Image.Image]] = deque()
-    with tqdm(total=len(paths), unit="picture", disable=quiet or len(paths) == 1) as bar:
+    with counting_bar(quiet or len(paths) == 1, total=len(paths), unit="picture") as bar:
 
         def readable() -> Iterator[Image.Image]:
             for path in paths:
@@ -188,22 +185,18 @@ def _record(path: Path, faces: list[Face]) -> dict[str, Any]:
     return {"path": str(path), "faces": found}
 
 
-def _csv(results: list[tuple[Path, list[Face]]]) -> str:
-    """One row a face; a picture without one has a row with an empty `face`."""
+def _rows(results: list[tuple[Path, list[Face]]]) -> Iterator[Sequence[object]]:
+    """One row a face, below the header; a picture without one has a row with an empty `face`."""
     from mien.face.blendshapes import NAMES
 
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
     head = ["x0", "y0", "x1", "y1", "yaw", "pitch", "roll", "confidence", *NAMES]
-    writer.writerow(["path", "face", *head])
+    yield "path", "face", *head
     for path, faces in results:
         if not faces:
-            writer.writerow([path, *[""] * (len(head) + 1)])
+            yield path, *[""] * (len(head) + 1)
         for number, face in enumerate(faces):
-            row = [f"{v:.2f}" for v in (*face.box, *face.pose)]
-            row += [f"{v:.4f}" for v in (face.confidence, *face.blendshapes)]
-            writer.writerow([path, number, *row])
-    return out.getvalue()
+            places = (f"{v:.2f}" for v in (*face.box, *face.pose))
+            yield path, number, *places, *(f"{v:.4f}" for v in (face.confidence, *face.blendshapes))
 
 
 def _print_table(results: list[tuple[Path, list[Face]]]) -> None:

@@ -5,15 +5,14 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import typer
 from typer.core import TyperGroup
 
-from mien.errors import InputError, nearest
-from mien.files import reason
+from mien.errors import InputError, reason
 
 BAD_INPUT = 2
 EXTRA = 'put words that belong together in quotes, "big smile"; add --help for what else a verb takes.'
@@ -97,21 +96,51 @@ def print_json(value: Any) -> None:
     print(text)
 
 
-def choice(word: str, words: Iterable[str], what: str) -> str:
-    """`word`, if it is one of `words`. Raises `InputError`: it is none of them; the nearest is suggested."""
-    words = tuple(words)
-    if word in words:
-        return word
-    raise InputError(f"{word} is no {what}{nearest(word, words)}: choose {', '.join(words)}.")
+Told = tuple[Any, Iterable[object]]
+"""A verb's answer: a value for --json, and lines (or rich's tables) for a person."""
+
+
+def show(told: Told, as_json: bool) -> None:
+    """Print an answer on stdout, in one of its two forms."""
+    value, lines = told
+    if as_json:
+        print_json(value)
+        return
+    for line in lines:
+        if isinstance(line, str):
+            print(line)
+        else:
+            from rich.console import Console
+
+            Console().print(line)
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[str]], **columns: Any) -> object:
+    """A table for a terminal, without lines; `columns`: rich's own arguments of all but the last, which is folded."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    made = Table(box=None, pad_edge=False)
+    for head in heads[:-1]:
+        made.add_column(head, **columns)
+    made.add_column(heads[-1], overflow="fold")
+    for row in rows:
+        made.add_row(*map(escape, row))
+    return made
+
+
+def counting_bar(quiet: bool, **how: Any) -> Any:
+    """tqdm's progress bar, if it is to be shown; `how`: its own arguments."""
+    from tqdm import tqdm
+
+    return tqdm(disable=True if quiet else None, **how)
 
 
 @contextmanager
 def progress_bar(quiet: bool, **how: Any) -> Iterator[Callable[..., None]]:
     """A progress bar as a callback of how much is done, and of how much, and of more, which is not shown; `how`: tqdm's
     own arguments."""
-    from tqdm import tqdm
-
-    with tqdm(disable=True if quiet else None, leave=False, **how) as bar:
+    with counting_bar(quiet, leave=False, **how) as bar:
 
         def progress(done: int, of: int | None, *more: object) -> None:
             bar.total = of or None

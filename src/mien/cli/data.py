@@ -9,8 +9,9 @@ import typer
 from typer import Argument, Option
 
 from mien.cli import options
-from mien.cli.console import choice, print_json, tell
-from mien.errors import InputError
+from mien.cli.console import Told, counting_bar, tell
+from mien.errors import InputError, choice
+from mien.files import read_json
 
 if TYPE_CHECKING:
     from mien.data.records import Manifest
@@ -19,7 +20,7 @@ app = options.group("Make, extend and look at sets of faces.")
 
 
 @app.command(short_help="Pictures into a set of faces.")
-@options.verb(options.CLUSTER, ("as_json", "quiet"))
+@options.verb(options.CLUSTER, ("quiet",))
 def ingest(
     context: typer.Context,
     source: Annotated[str, Argument(metavar="SOURCE")],
@@ -35,7 +36,7 @@ def ingest(
     analyser: str = "embedded",
     recogniser: str = "embedded",
     shard_size: int = 500,
-) -> None:
+) -> Told:
     """Find, frame, analyse, embed and split the faces of SOURCE into a set, rejected ones kept with reasons.
 
     Started again, it takes up where it ended; bad files never stop it.
@@ -58,8 +59,6 @@ def ingest(
         shard_size: Pictures in a shard; a kill loses as many at most.
     """
     cluster = options.cluster(context)
-    from tqdm import tqdm
-
     from mien.data.filters import load_quality
     from mien.data.gather import open_source
     from mien.data.ingest import Options
@@ -73,15 +72,14 @@ def ingest(
         tell(note)
     pictures = open_source(source, identity, prompt)
     observer = load_observer(analyser, recogniser)
-    with tqdm(
-        total=pictures.count, desc="ingesting", unit="picture", disable=context.params["quiet"] or None
-    ) as bar:
+    quiet = context.params["quiet"]
+    with counting_bar(quiet, total=pictures.count, desc="ingesting", unit="picture") as bar:
         manifest = make(pictures, out, observer, measure, wishes, bar.update, cluster)
-    _tell(manifest, context.params["as_json"])
+    return _told(manifest)
 
 
 @app.command(short_help="ID-irrelevant pairs from a set, for training.")
-@options.verb(options.DIFFUSION, options.CLUSTER, ("as_json", "quiet"))
+@options.verb(options.DIFFUSION, options.CLUSTER, ("quiet",))
 def idi(
     context: typer.Context,
     root: Annotated[Path, Argument(metavar="ROOT")],
@@ -98,7 +96,7 @@ def idi(
     with_source: Annotated[bool, Option("--with-source")] = False,
     seed: Annotated[int, Option(min=0)] = 0,
     chunk: int = 64,
-) -> None:
+) -> Told:
     """Make ID-irrelevant pairs: for each target, its expression on another person's face (EmojiDiff's IDI).
 
     Started again, it takes up where it ended. Rejected pairs are kept apart, with their reasons; look at
@@ -130,8 +128,6 @@ def idi(
     from dataclasses import fields
     from functools import partial
 
-    from tqdm import tqdm
-
     from mien.data import idi_page
     from mien.data.filters import Limits
     from mien.data.idi import plan
@@ -155,21 +151,15 @@ def idi(
     part = None if split == "all" else split
     jobs = plan(manifest, recipe.methods, count, seed, part, same_person, with_source)
     do = partial(spread, recipe.make, cluster=cluster)
-    with tqdm(
-        total=len(jobs), desc="making pairs", unit="pair", disable=context.params["quiet"] or None
-    ) as bar:
+    with counting_bar(context.params["quiet"], total=len(jobs), desc="making pairs", unit="pair") as bar:
         state = run(manifest, jobs, out, recipe.facts(manifest, seed), do, chunk, bar.update)
     files = idi_page.write(out, manifest)
-    if context.params["as_json"]:
-        print(files[0].read_text(encoding="utf-8"), end="")
-        return
-    print(f"{state.kept} pairs kept of {state.done + state.made}, in {out} ({state.made} made now)")
-    for path in files:
-        print(path)
+    line = f"{state.kept} pairs kept of {state.done + state.made}, in {out} ({state.made} made now)"
+    return read_json(files[0]), [line, *map(str, files)]
 
 
 @app.command(short_help="What is in a set, and why pictures were rejected.")
-def show(root: Annotated[Path, Argument(metavar="ROOT")], as_json: options.Json = False) -> None:
+def show(root: Annotated[Path, Argument(metavar="ROOT")]) -> Told:
     """What is in a set: pictures, people, splits, and why some were rejected.
 
     Args:
@@ -177,19 +167,18 @@ def show(root: Annotated[Path, Argument(metavar="ROOT")], as_json: options.Json 
     """
     from mien.data.records import Manifest
 
-    _tell(Manifest.read(root), as_json)
+    return _told(Manifest.read(root))
 
 
-def _tell(manifest: Manifest, as_json: bool) -> None:
+def _told(manifest: Manifest) -> Told:
     facts = summary(manifest)
-    if as_json:
-        print_json(facts)
-        return
-    print(f"{facts['kept']} of {facts['pictures']} pictures, {facts['people']} people, in {manifest.root}")
-    print(f"train {facts['train']}, held out {facts['held_out']}")
-    for reason, count in facts["rejected"].items():
-        print(f"rejected: {count} {reason}")
-    print(", ".join(f"{name} {value}" for name, value in manifest.facts.items() if name != "format"))
+    lines = [
+        f"{facts['kept']} of {facts['pictures']} pictures, {facts['people']} people, in {manifest.root}",
+        f"train {facts['train']}, held out {facts['held_out']}",
+        *(f"rejected: {count} {reason}" for reason, count in facts["rejected"].items()),
+        ", ".join(f"{name} {value}" for name, value in manifest.facts.items() if name != "format"),
+    ]
+    return facts, lines
 
 
 def summary(manifest: Manifest) -> dict[str, Any]:

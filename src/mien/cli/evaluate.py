@@ -11,7 +11,7 @@ import typer
 from typer import Option
 
 from mien.cli import options
-from mien.cli.console import BAD_INPUT, print_json, tell
+from mien.cli.console import BAD_INPUT, counting_bar, print_json, tell
 from mien.cli.pictures import keep_tables
 from mien.errors import InputError
 from mien.files import check_writable, make_folder
@@ -60,8 +60,6 @@ def evaluate(
         rows, wrong = read_csv(pairs, method)
     else:
         rows, wrong = read_folder(folder or Path(), method)
-    from tqdm import tqdm
-
     from mien.metrics import report
     from mien.metrics.evaluate import BAD_INPUTS, UNREADABLE, pictures
     from mien.metrics.evaluate import evaluate as judge
@@ -71,7 +69,7 @@ def evaluate(
     keep_tables([out_dir / name for name in report.FILES], "row,method,state,", overwrite)
     scorer = load_scorer(analyser, recogniser)
     seen = {} if cluster is None else _looked_at(pictures(rows), analyser, recogniser, cluster, quiet)
-    with tqdm(total=len(rows), desc="judging", unit="row", disable=True if quiet else None) as bar:
+    with counting_bar(quiet, total=len(rows), desc="judging", unit="row") as bar:
         evaluation = judge(rows, scorer, conditioned_by or (), bar.update, seen)
     evaluation.warnings = [*wrong, *evaluation.warnings]
     for warning in evaluation.warnings:
@@ -94,13 +92,11 @@ def _looked_at(
     paths: Sequence[Path], analyser: str, recogniser: str, cluster: Cluster, quiet: bool
 ) -> dict[Path, Seen]:
     """What the workers of a cluster see in pictures."""
-    from tqdm import tqdm
-
     from mien.spread import spread
 
     chunks = [paths[start : start + CHUNK] for start in range(0, len(paths), CHUNK)]
     found: dict[Path, Seen] = {}
-    with tqdm(total=len(paths), desc="looking", unit="picture", disable=True if quiet else None) as bar:
+    with counting_bar(quiet, total=len(paths), desc="looking", unit="picture") as bar:
         for some in spread(partial(_observer, analyser, recogniser), chunks, cluster):
             found |= some
             bar.update(len(some))

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mien.cli.console import print_json
+from mien.cli.console import Told, table
 from mien.errors import InputError
 
 if TYPE_CHECKING:
     from mien.expressions.labels import Label
 
 
-def list_short(chosen: Sequence[Label]) -> None:
+def in_short(chosen: Sequence[Label]) -> Iterator[str]:
     """The words by feeling, then what a face does, each with its emoji: a screen of them."""
     from textwrap import fill
 
@@ -25,37 +25,25 @@ def list_short(chosen: Sequence[Label]) -> None:
     faces = [one for one in meanings().values() if one.shapes]
     groups["what a face does"] = [f"{one.name} {' '.join(one.emoji[:1])}".strip() for one in faces]
     for group, words in groups.items():
-        print(f"{group}:\n{fill('; '.join(words), initial_indent='  ', subsequent_indent='  ')}")
-    print(
+        yield f"{group}:\n{fill('; '.join(words), initial_indent='  ', subsequent_indent='  ')}"
+    yield (
         "\nAlso all that people say instead (happy, tired, scared, winking right, a bit sad): --everyday lists it.\n"
         "What a word does to a face: --long, mien expressions show WORD, mien expressions sheet."
     )
 
 
-def list_everyday(as_json: bool) -> None:
+def all_meanings() -> Told:
     """Every meaning, faces first."""
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
-
     from mien.expressions.everyday import meanings
 
     known = sorted(meanings().values(), key=lambda meaning: (not meaning.shapes, meaning.name))
-    if as_json:
-        told = ("name", "words", "forms", "emoji")
-        print_json(
-            [{**{name: getattr(one, name) for name in told}, "blendshapes": one.shapes} for one in known]
-        )
-        return
-    table = Table(box=None, pad_edge=False)
-    for head in ("means", "emoji", "written as, in any form"):
-        table.add_column(head, overflow="fold")
-    for one in known:
-        table.add_row(one.name, escape(" ".join(one.emoji)), ", ".join(one.forms))
-    Console().print(table)
+    names = ("name", "words", "forms", "emoji")
+    value = [{**{name: getattr(one, name) for name in names}, "blendshapes": one.shapes} for one in known]
+    rows = ((one.name, " ".join(one.emoji), ", ".join(one.forms)) for one in known)
+    return value, [table(("means", "emoji", "written as, in any form"), rows, overflow="fold")]
 
 
-def show_everyday(text: str, output: Path | None, as_json: bool) -> None:
+def meaning_of(text: str, output: Path | None) -> Told:
     """What a word that is known means; `InputError` if a picture of it is to be written to `output`."""
     from mien.expressions.everyday import find
 
@@ -63,13 +51,19 @@ def show_everyday(text: str, output: Path | None, as_json: bool) -> None:
     assert meaning is not None  # `_word` found it
     if output is not None:
         raise InputError(f"{text} has no shipped face, only the 135 words do: leave -o out.")
-    if as_json:
-        shapes = {"words": dict(meaning.words), "blendshapes": dict(meaning.shapes)}
-        print_json({"word": meaning.name, "emoji": list(meaning.emoji), **shapes})
-        return
-    print(f"{meaning.name}  {' '.join(meaning.emoji)}".rstrip())
-    for name, value in (*meaning.words.items(), *meaning.shapes.items()):
-        print(f"  {name:<20} {value:.2f} {'#' * round(20 * value)}")
-    print("  also: " + ", ".join(meaning.forms))
+    shapes = {"words": dict(meaning.words), "blendshapes": dict(meaning.shapes)}
+    lines = [
+        f"{meaning.name}  {' '.join(meaning.emoji)}".rstrip(),
+        *bars((*meaning.words.items(), *meaning.shapes.items())),
+        "  also: " + ", ".join(meaning.forms),
+    ]
     if "tongue" in meaning.name:
-        print("  MediaPipe's blendshapes have no tongue: the mouth is slightly open, and none is drawn")
+        lines.append(
+            "  MediaPipe's blendshapes have no tongue: the mouth is slightly open, and none is drawn"
+        )
+    return {"word": meaning.name, "emoji": list(meaning.emoji), **shapes}, lines
+
+
+def bars(values: Iterable[tuple[str, float]]) -> list[str]:
+    """Names with their values in [0, 1], and a bar of each."""
+    return [f"  {name:<20} {value:.2f} {'#' * round(20 * value)}" for name, value in values]

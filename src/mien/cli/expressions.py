@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Argument, Option
 
 from mien.cli import options
-from mien.cli.console import choice, print_json, progress_bar, tell
-from mien.cli.everyday import list_everyday, list_short, show_everyday
+from mien.cli.console import Told, progress_bar, table, tell
+from mien.cli.everyday import all_meanings, bars, in_short, meaning_of
 from mien.cli.pictures import check_places
-from mien.errors import InputError
+from mien.errors import InputError, choice
 
 if TYPE_CHECKING:
     from mien.expressions.labels import Label
@@ -30,8 +31,7 @@ def list_words(
     cluster: Cluster = None,
     everyday: Annotated[bool, Option("--everyday")] = False,
     long: Annotated[bool, Option("--long")] = False,
-    as_json: options.Json = False,
-) -> None:
+) -> Told:
     """Every word with its emoji, by feeling; with --long or --cluster also what it does to a face.
 
     With --everyday: what else is understood (smile, wink left, tired, scared, :)), and what it means. Inflections
@@ -46,29 +46,21 @@ def list_words(
     if everyday:
         if cluster is not None:
             raise InputError("--cluster is for the 135 words: leave it out with --everyday.")
-        list_everyday(as_json)
-        return
+        return all_meanings()
     chosen = list(labels().values())
     if cluster is not None:
         _check_cluster(cluster)
         chosen = [label for label in chosen if cluster in (label.cluster, label.basic)]
-    if as_json:
-        print_json([_record(label) for label in chosen])
-        return
+    value = [_record(label) for label in chosen]
     if not long and cluster is None:
-        list_short(chosen)
-        return
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False)
-    for head in ("word", "emoji", "emotion", "cluster", "strongest blendshapes"):
-        table.add_column(head, no_wrap=head != "strongest blendshapes")
-    for label in sorted(chosen, key=lambda label: (label.basic, label.cluster, label.word)):
-        shapes = ", ".join(f"{name} {value:.2f}" for name, value in _pairs(label)[:3])
-        table.add_row(label.word, " ".join(label.emoji), label.basic, label.cluster, shapes)
-    Console().print(table)
-    print("\nsmile, wink left, tired, scared and much more: mien expressions list --everyday")
+        return value, in_short(chosen)
+    rows = [
+        (label.word, " ".join(label.emoji), label.basic, label.cluster, _listed(_pairs(label)))
+        for label in sorted(chosen, key=lambda label: (label.basic, label.cluster, label.word))
+    ]
+    heads = ("word", "emoji", "emotion", "cluster", "strongest blendshapes")
+    more = "\nsmile, wink left, tired, scared and much more: mien expressions list --everyday"
+    return value, [table(heads, rows, no_wrap=True), more]
 
 
 @app.command(short_help="What a word does to a face, why, and what is like it.")
@@ -76,8 +68,7 @@ def show(
     word: Annotated[str, Argument(metavar="WORD")],
     output: Annotated[Path | None, Option("--output", "-o")] = None,
     overwrite: options.Overwrite = False,
-    as_json: options.Json = False,
-) -> None:
+) -> Told:
     """What a word does to a face, why, by which source, and which words are like it.
 
     Args:
@@ -90,8 +81,7 @@ def show(
     if name == "neutral":
         raise InputError("neutral is a face at rest, without a prototype: show one of the 135 words.")
     if name is None:
-        show_everyday(word, output, as_json)
-        return
+        return meaning_of(word, output)
     from mien.expressions.faces import RENDERED, picture
     from mien.provenance import save_image
 
@@ -101,20 +91,17 @@ def show(
         check_places([output], overwrite=overwrite)
         settings = {"rendered": "ICT-FaceKit head of nobody", "expression": label.word}
         save_image(picture(label.word), output, settings, RENDERED)
-    if as_json:
-        print_json({**_record(label), "similar": dict(like), "picture": str(output) if output else None})
-        return
-    print(f"{label.word}  {' '.join(label.emoji)}".rstrip())
-    print(f"  {label.basic} / {label.cluster}")
-    print(f"  {label.why}")
-    for source in label.sources:
-        print(f"  source: {source}")
-    print("  action units: " + "  ".join(f"{unit} {value:g}" for unit, value in label.units.items()))
-    for name, value in _strongest(label):
-        print(f"  {name:<20} {value:.2f} {'#' * round(20 * value)}")
-    print("  like it: " + ", ".join(f"{other} {r:.2f}" for other, r in like))
-    if output is not None:
-        print(output)
+    lines = [
+        f"{label.word}  {' '.join(label.emoji)}".rstrip(),
+        f"  {label.basic} / {label.cluster}",
+        f"  {label.why}",
+        *(f"  source: {source}" for source in label.sources),
+        "  action units: " + "  ".join(f"{unit} {value:g}" for unit, value in label.units.items()),
+        *bars(_strongest(label)),
+        "  like it: " + ", ".join(f"{other} {r:.2f}" for other, r in like),
+        *([str(output)] if output else []),
+    ]
+    return {**_record(label), "similar": dict(like), "picture": str(output) if output else None}, lines
 
 
 def _word(text: str) -> str | None:
@@ -192,18 +179,14 @@ def save(
 
 
 @app.command(short_help="The expressions saved under names of your own.")
-def saved(as_json: options.Json = False) -> None:
+def saved() -> Told:
     """The expressions saved under names of your own, and their strongest blendshapes."""
     from mien.expressions import presets
 
     found = {name: presets.find(name) for name in presets.names()}
     shapes = {name: dict(meaning.shapes) for name, meaning in found.items() if meaning is not None}
-    if as_json:
-        print_json(shapes)
-        return
-    for name, values in shapes.items():
-        strongest = sorted(values.items(), key=lambda pair: -pair[1])[:3]
-        print(f"{name}  {', '.join(f'{shape} {value:.2f}' for shape, value in strongest)}")
+    strongest = {name: sorted(values.items(), key=lambda one: -one[1]) for name, values in shapes.items()}
+    return shapes, [f"{name}  {_listed(values)}" for name, values in strongest.items()]
 
 
 @app.command(short_help="Forget a saved expression.")
@@ -221,9 +204,8 @@ def remove(name: Annotated[str, Argument(metavar="NAME")]) -> None:
 @app.command(short_help="Index labelled pictures of your own.")
 def build(
     place: Annotated[Path, Argument(metavar="PICTURES")],
-    as_json: options.Json = False,
     quiet: options.Quiet = False,
-) -> None:
+) -> Told:
     """Index labelled pictures into expressions.parquet beside them; run it again after adding some.
 
     Args:
@@ -242,15 +224,13 @@ def build(
         made = library.build(place, progress=progress)
     words = Counter(entry.word for entry in made.usable)
     bad = [entry for entry in made.entries if entry.reason]
-    if as_json:
-        rejected = [{"path": entry.path, "reason": entry.reason} for entry in bad]
-        print_json({"index": str(made.root / library.INDEX), "words": dict(words), "rejected": rejected})
-        return
-    print(f"{made.root / library.INDEX}  {len(made.usable)} pictures of {len(words)} words")
-    for entry in bad[:10]:
-        print(f"  left out: {entry.path}: {entry.reason}")
+    index = str(made.root / library.INDEX)
+    rejected = [{"path": entry.path, "reason": entry.reason} for entry in bad]
+    lines = [f"{index}  {len(made.usable)} pictures of {len(words)} words"]
+    lines += [f"  left out: {entry.path}: {entry.reason}" for entry in bad[:10]]
     if len(bad) > 10:
-        print(f"  and {len(bad) - 10} more, in --json")
+        lines.append(f"  and {len(bad) - 10} more, in --json")
+    return {"index": index, "words": dict(words), "rejected": rejected}, lines
 
 
 @app.command(short_help="The path of a picture of a word.")
@@ -261,8 +241,7 @@ def draw(
     seed: Annotated[int, Option(min=0)] = 0,
     count: Annotated[int, Option("--count", "-n", min=1)] = 1,
     near: str | None = None,
-    as_json: options.Json = False,
-) -> None:
+) -> Told:
     """Print the path of a picture of a word, for instance for `mien generate`.
 
     Args:
@@ -285,15 +264,12 @@ def draw(
     if word is not None and (known := _word(word)) is None:
         raise InputError(f"{word} is none of the 135 words, which pictures are labelled by: name one.")
     drawn = library.draw(known if word else None, how, seed, count, target)  # type: ignore[arg-type]
-    if as_json:
-        print_json([{"path": str(library.root / entry.path), "word": entry.word} for entry in drawn])
-        return
-    for entry in drawn:
-        print(library.root / entry.path)
+    found = [{"path": str(library.root / entry.path), "word": entry.word} for entry in drawn]
+    return found, [one["path"] for one in found]
 
 
 @app.command(short_help="Pictures nearer to another cluster's word than to theirs.")
-def mislabelled(place: Place, top: Annotated[int, Option(min=1)] = 50, as_json: options.Json = False) -> None:
+def mislabelled(place: Place, top: Annotated[int, Option(min=1)] = 50) -> Told:
     """Pictures that are nearer to a word of another cluster than to their own, most doubtful first.
 
     Args:
@@ -301,14 +277,13 @@ def mislabelled(place: Place, top: Annotated[int, Option(min=1)] = 50, as_json: 
     """
     library = _read(place)
     doubts = library.mislabelled()
-    if as_json:
-        names = ("path", "word", "nearest", "to_word", "to_nearest", "ratio")
-        print_json([{name: getattr(doubt, name) for name in names} for doubt in doubts[:top]])
-        return
+    names = ("path", "word", "nearest", "to_word", "to_nearest", "ratio")
+    lines = []
     for doubt in doubts[:top]:
         far = f"{doubt.to_word:.2f} from it, {doubt.to_nearest:.2f} from {doubt.nearest}"
-        print(f"{library.root / doubt.path}  labelled {doubt.word}: {far}")
-    print(f"{len(doubts)} of {len(library.usable)} pictures are nearer to a word of another cluster")
+        lines.append(f"{library.root / doubt.path}  labelled {doubt.word}: {far}")
+    lines.append(f"{len(doubts)} of {len(library.usable)} pictures are nearer to a word of another cluster")
+    return [{name: getattr(doubt, name) for name in names} for doubt in doubts[:top]], lines
 
 
 def _check_cluster(cluster: str) -> None:
@@ -324,6 +299,11 @@ def _read(place: Path) -> Library:
     from mien.expressions.library import Library
 
     return Library.read(place)
+
+
+def _listed(values: Sequence[tuple[str, float]]) -> str:
+    """The first three."""
+    return ", ".join(f"{name} {value:.2f}" for name, value in values[:3])
 
 
 def _strongest(label: Label) -> list[tuple[str, float]]:

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer import Argument, Option
 
-from mien.cli import options
-from mien.cli.console import choice, print_json, tell
+from mien.cli import checks, options
+from mien.cli.console import print_json, tell
 from mien.cli.pictures import expression_files, files, keep, keep_tables, remind, spare
-from mien.errors import InputError
+from mien.errors import InputError, choice
 from mien.making.wishes import REGIONS
 
 if TYPE_CHECKING:
@@ -39,8 +39,8 @@ def film(
     pose: Annotated[bool, Option("--pose/--no-pose")] = True,
     relative: Annotated[bool | None, Option("--relative/--absolute")] = None,
     smooth: Annotated[float, Option(min=0, max=10)] = 1.0,
-    face: Annotated[str, Option(callback=options.parse_face)] = "largest",
-    photo_face: Annotated[str, Option(callback=options.parse_face)] = "largest",
+    face: Annotated[str, Option(callback=checks.parse_face)] = "largest",
+    photo_face: Annotated[str, Option(callback=checks.parse_face)] = "largest",
     size: Annotated[int, Option(min=64, max=4096)] = 1280,
     audio: Annotated[bool, Option("--audio/--no-audio")] = True,
     pairs: Path | None = None,

@@ -7,9 +7,8 @@ import threading
 from typing import Any
 
 from PIL import Image
-from tqdm import tqdm
 
-from mien.cli.console import progress_bar, tell
+from mien.cli.console import counting_bar, progress_bar, tell
 from mien.expressions.motion import write_motion
 from mien.expressions.spec import parse
 from mien.face.subject import Subject
@@ -30,7 +29,6 @@ def make(how: dict[str, Any]) -> filming.Report:
     """A film, written to its `output`; `tell` is told what a person should know."""
     if how["expression"] is not None or how["identity"] is not None:
         return _change(how)
-    photographs = _photographs(how)
 
     def ready(puppet: Puppet) -> None:
         if how["relative"] is None and not puppet.relative:
@@ -38,9 +36,10 @@ def make(how: dict[str, Any]) -> filming.Report:
                 "Photo and film show the same person, so their face is matched as it is; not so with --relative."
             )
 
-    with progress_bar(how["quiet"], unit=" frames") as progress:
+    with filming.opened(how["driver"]) as driver, progress_bar(how["quiet"], unit=" frames") as progress:
+        photographs = _photographs(how)
         order = filming.Order(how["output"], photographs.settings, _chooser(how), how["audio"], progress)
-        return filming.move(how["driver"], lambda: _puppet(how, photographs), order, how["relative"], ready)
+        return filming.move(driver, lambda: _puppet(how, photographs), order, how["relative"], ready)
 
 
 def record(how: dict[str, Any]) -> filming.Report:
@@ -63,7 +62,7 @@ def live(how: dict[str, Any]) -> filming.Report:
         with camera.VirtualCamera(how["out"], (width, height)) as shown:
             threading.Thread(target=_await_key, args=(resting,), daemon=True).start()
             tell(f"{how['out']} shows the photo. Enter: this is your rest. Ctrl-C ends.")
-            with tqdm(unit=" frames", leave=False, disable=True if how["quiet"] else None) as bar:
+            with counting_bar(how["quiet"], unit=" frames", leave=False) as bar:
 
                 def progress(frames: int, dropped: int) -> None:
                     bar.set_postfix(dropped=dropped, refresh=False)

@@ -9,19 +9,19 @@ from typing import Annotated
 import typer
 from typer import Argument, Option
 
-from mien.cli import options
-from mien.cli.console import print_json, progress_bar, tell
+from mien.cli import checks, options
+from mien.cli.console import Told, progress_bar, tell
 from mien.cli.pictures import check_places, numbered
 from mien.making.wishes import PortraitWish
 
 
-@options.verb(("seed", "device", "dtype", "backbone"), options.TOLD)
+@options.verb(("seed", "device", "dtype", "backbone"), ("overwrite", "quiet"))
 def invent(
     context: typer.Context,
     output: Annotated[Path, Argument(metavar="[OUTPUT]")] = Path("nobody.png"),
     count: Annotated[int, Option("--num-images", "-n", min=1)] = 1,
-    prompt: Annotated[str | None, Option(callback=options.text)] = None,
-) -> None:
+    prompt: Annotated[str | None, Option(callback=checks.text)] = None,
+) -> Told:
     """Invent somebody: a face that belongs to nobody, at rest, to try everything on.
 
     mien invent nobody.png --seed 7 && mien generate nobody.png joy
@@ -52,10 +52,7 @@ def invent(
         one.save(place)
         told.append({"path": str(place), **one.told})
     seconds = time.perf_counter() - given["began"]
-    if given["as_json"]:
-        print_json({"images": told, "seconds": seconds})
-        return
-    for line in told:
-        print(f"{line['path']}  seed {line['seed']}")
     width, height = made[0].image.size
-    print(f"{len(made)} invented, of {width} x {height} pixels, {seconds:.1f} s in all")
+    lines = [f"{line['path']}  seed {line['seed']}" for line in told]
+    lines.append(f"{len(made)} invented, of {width} x {height} pixels, {seconds:.1f} s in all")
+    return {"images": told, "seconds": seconds}, lines

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Argument, Option
 
 from mien.cli import options
-from mien.cli.console import print_json, progress_bar, say
+from mien.cli.console import Told, print_json, progress_bar, say
 from mien.errors import InputError
 from mien.tables import aligned
 
@@ -24,8 +25,7 @@ Names = Annotated[
 def list_models(
     names: Names = None,
     long: Annotated[bool, Option("--long", "-l")] = False,
-    as_json: options.Json = False,
-) -> None:
+) -> Told:
     """Every model: whether it is here, whether commercial use is allowed, year, size, licence and purpose.
 
     Named models are shown in full.
@@ -37,14 +37,10 @@ def list_models(
 
     models = [model for name in names for model in weights.named(name)] if names else list(weights.entries())
     rows = [(model, file, weights.check(model, file)) for model in models for file in model.files]
-    if as_json:
-        print_json([_row(*row) for row in rows])
-        return
+    value = [_row(*row) for row in rows]
     states = {model.name: _state([status for owner, _, status in rows if owner is model]) for model in models}
     if names or long:
-        for model in models:
-            _print_in_full(model, states[model.name])
-        return
+        return value, [line for model in models for line in _in_full(model, states[model.name])]
     lines = [["name", "state", "commercial use", "year", "MB", "licence", "purpose"]]
     for model in models:
         state = f"{'ships' if model.shipped else 'fetch'}: {states[model.name]}"
@@ -53,10 +49,11 @@ def list_models(
         terms = model.licence.split(" (")[0]
         shown = f"{size:.1f}" if size else "?"
         lines.append([model.name, state, allowed, str(model.year), shown, terms, model.purpose])
-    print("\n".join(aligned(lines)))
-    print("\nSource, file, sha256 and model card: mien models list --long, or with names.")
-    for name, parts in weights.bundles().items():
-        print(f"mien models fetch {name} fetches {', '.join(parts)}.")
+    told = [*aligned(lines), "\nSource, file, sha256 and model card: mien models list --long, or with names."]
+    told += [
+        f"mien models fetch {name} fetches {', '.join(some)}." for name, some in weights.bundles().items()
+    ]
+    return value, told
 
 
 def _state(found: list[Status]) -> str:
@@ -67,21 +64,21 @@ def _state(found: list[Status]) -> str:
     return next(state for state in worst if state in found).value
 
 
-def _print_in_full(model: Entry, state: str) -> None:
+def _in_full(model: Entry, state: str) -> Iterator[str]:
     from mien import weights
 
     size = sum(file.size or 0 for file in model.files)
-    print(f"{model.name}  [{'ships with mien' if model.shipped else 'fetch'}: {state}]")
-    print(f"    {model.purpose}")
+    yield f"{model.name}  [{'ships with mien' if model.shipped else 'fetch'}: {state}]"
+    yield f"    {model.purpose}"
     terms = "commercial use allowed" if model.commercial else "NO commercial use"
-    print(f"    {model.licence}; {terms}; {model.year}; {model.source}")
+    yield f"    {model.licence}; {terms}; {model.year}; {model.source}"
     if model.card:
-        print(f"    {model.card}")
+        yield f"    {model.card}"
     for file in model.files:
-        print(f"    {weights.place(model, file)}")
-        print(f"    sha256 {file.sha256 or 'unknown (unverified)'}")
+        yield f"    {weights.place(model, file)}"
+        yield f"    sha256 {file.sha256 or 'unknown (unverified)'}"
     if size:
-        print(f"    {size / 1e6:.1f} MB")
+        yield f"    {size / 1e6:.1f} MB"
 
 
 @app.command(short_help="Download models, check them, put them in place.")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -18,10 +17,11 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_args, get_origin
 import typer
 from typer import Option
 
-from mien.cli.console import choice, tell
-from mien.errors import InputError, nearest
+from mien.cli import checks
+from mien.cli.console import Told, show, tell
+from mien.errors import InputError, choice
 from mien.making.makers import open_maker
-from mien.making.wishes import BACKBONES, ENGINES, MAX_BATCH, REGIONS, PhotoWish, PortraitWish, RefaceWish
+from mien.making.wishes import ENGINES, MAX_BATCH, REGIONS, PhotoWish, PortraitWish, RefaceWish
 from mien.tables import fills
 
 if TYPE_CHECKING:
@@ -29,92 +29,10 @@ if TYPE_CHECKING:
     from mien.pipelines.inputs import FaceChoice
     from mien.spread import Cluster
 
-PLACES = ("largest", "left", "right")
 BESIDE_FROM = (
     "source", "output", "strip", "backbone", "adapter", "device", "force", "overwrite", "as_json", "verbose", "quiet",
 )  # fmt: skip
 MINI = 128  # px, what the embedded model draws
-DTYPES = ("auto", "float32", "bfloat16", "float16")
-MAX_SEED = 2**63 - 1  # what torch's generators take, with room for the seeds of a pair's other pictures
-
-
-def text(text: str | None) -> str | None:
-    """What the shell gave, if it is text: bytes that are none come as lone surrogates, which no tokenizer takes."""
-    try:
-        (text or "").encode()
-    except UnicodeEncodeError as error:
-        raise typer.BadParameter(f"{text!r} is not text in UTF-8: write it again.") from error
-    return text
-
-
-def _small(seed: int) -> int:
-    if seed > MAX_SEED:
-        raise typer.BadParameter(f"{seed} is too large: give a number up to {MAX_SEED}.")
-    return seed
-
-
-def _device(name: str) -> str:
-    """`InputError` if no machine has such a device; whether this one has it, loading a model tells."""
-    if not re.fullmatch(r"(auto|cpu|mps|(cuda|xpu|hpu|npu)(:[0-9]+)?)", name):
-        raise InputError(f"{name} is not a device: choose auto, cpu, cuda, cuda:1 or mps.")
-    return name
-
-
-def _dtype(name: str) -> str:
-    """`InputError` if it is no precision."""
-    return choice(name, DTYPES, "precision")
-
-
-def backbone(name: str) -> str:
-    """`InputError` if it is neither a name, nor a folder, nor a checkpoint's file, nor a hub id: said before anything
-    heavy is imported."""
-    known = "/" in name or name.endswith(".safetensors") or os.path.isdir(name)
-    return name if known else choice(name, BACKBONES, "backbone")
-
-
-def scheduler(name: str | None) -> str | None:
-    """`InputError` if diffusers has no such scheduler, by its files alone: importing them takes seconds."""
-    found = None if name is None else find_spec("diffusers")
-    if name is None or found is None or found.origin is None:
-        return name
-    files = Path(found.origin).parent.glob("schedulers/scheduling_*.py")
-    found_in = [re.findall(r"^class (\w+)Scheduler\(", file.read_text("utf-8"), re.M) for file in files]
-    known = {one.lower() for names in found_in for one in names}
-    short = name.lower().removesuffix("scheduler")
-    if known and short not in known:
-        hint = nearest(short, known)
-        raise InputError(
-            f"{name} is not a scheduler of diffusers{hint}: choose DDIM, PNDM, UniPCMultistep, …."
-        )
-    return name
-
-
-def _there(path: Path | None) -> Path | None:
-    """`InputError` if there is no such picture."""
-    if path is not None and not path.is_file():
-        raise InputError(f"{path} does not exist: check the name.")
-    return path
-
-
-def _ray(address: str | None) -> str | None:
-    """`InputError` if it is not an address."""
-    if address in (None, "off"):
-        return None
-    if address not in ("local", "auto") and not re.fullmatch(r"(ray://)?[^/\s]+:\d+", address or ""):
-        raise InputError(
-            f"--ray {address} is not a cluster{nearest(str(address), ('local', 'auto'))}: use local, auto or HOST:PORT."
-        )
-    return address
-
-
-def parse_face(word: str) -> str | int:
-    """largest, left, right, or a number from 0. Raises `InputError`: it is none of them."""
-    if word.isascii() and word.isdigit():
-        return int(word)
-    if word in PLACES:
-        return word
-    known = f"{', '.join(PLACES)} or a number from 0"
-    raise InputError(f"--face {word} is unknown{nearest(word, PLACES)}: choose {known}.")
 
 
 Json = Annotated[bool, Option("--json", help="Print the result as JSON on stdout.")]
@@ -124,19 +42,19 @@ Quiet = Annotated[bool, Option("--quiet", "-q", help="No progress bar.")]
 
 def shared(
     *,
-    prompt: Annotated[str, Option(callback=text)] = "",
-    negative_prompt: Annotated[str, Option(callback=text)] = "",
-    seed: Annotated[int, Option(min=0, callback=_small)] = 0,
+    prompt: Annotated[str, Option(callback=checks.text)] = "",
+    negative_prompt: Annotated[str, Option(callback=checks.text)] = "",
+    seed: Annotated[int, Option(min=0, callback=checks.small_seed)] = 0,
     steps: Annotated[int | None, Option(min=1)] = None,
     guidance: Annotated[float | None, Option(min=0)] = None,
     id_scale: Annotated[float, Option(min=0)] = 1.0,
     expression_scale: Annotated[float, Option(min=0)] = 1.0,
-    device: Annotated[str, Option(callback=_device)] = "auto",
-    dtype: Annotated[str, Option(callback=_dtype)] = "auto",
-    backbone: Annotated[str, Option(callback=backbone)] = "mini",
+    device: Annotated[str, Option(callback=checks.device)] = "auto",
+    dtype: Annotated[str, Option(callback=checks.dtype)] = "auto",
+    backbone: Annotated[str, Option(callback=checks.backbone)] = "mini",
     adapter: str | None = None,
-    face: Annotated[str, Option(callback=parse_face)] = "largest",
-    expression_face: Annotated[str, Option(callback=parse_face)] = "largest",
+    face: Annotated[str, Option(callback=checks.parse_face)] = "largest",
+    expression_face: Annotated[str, Option(callback=checks.parse_face)] = "largest",
     out_dir: Path | None = None,
     batch_size: Annotated[int, Option(min=1, max=MAX_BATCH)] = 8,
     source: Annotated[Path | None, Option("--from")] = None,
@@ -146,10 +64,10 @@ def shared(
     strength: Annotated[float, Option(min=0, max=1.5)] = 1.0,
     relative: Annotated[bool, Option("--relative/--absolute")] = True,
     region: str = "all",
-    teeth: Annotated[Path | None, Option(callback=_there)] = None,
+    teeth: Annotated[Path | None, Option(callback=checks.there)] = None,
     finish: str | None = None,
     finish_strength: Annotated[float, Option(min=0.02, max=1)] = PhotoWish.finish_strength,
-    ray: Annotated[str | None, Option(callback=_ray)] = None,
+    ray: Annotated[str | None, Option(callback=checks.ray)] = None,
     workers: Annotated[int, Option(min=1)] = 2,
     gpus: Annotated[float, Option(min=0)] = 0.0,
     as_json: Json = False,
@@ -207,19 +125,24 @@ TOLD = ("overwrite", "as_json", "quiet")
 PICTURES = ("num_images", *FACES, "out_dir", "batch_size", *CLUSTER, "source", "force", *TOLD, "verbose")
 
 
-def verb(*groups: Sequence[str]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def verb(*groups: Sequence[str]) -> Callable[[Callable[..., Told | None]], Callable[..., None]]:
     """Makes a function what typer takes for a verb. Its docstring's `Args:` are the help of its parameters. Behind them
     come the options of `shared` in `groups`, but for those that it has itself; it reads them in its context's `params`.
+    One that returns `Told` has --json; what it returns is printed.
     """
 
-    def made(function: Callable[..., None]) -> Callable[..., None]:
+    def made(function: Callable[..., Told | None]) -> Callable[..., None]:
         text, own = _documented(function)
         _, others = _documented(shared)
-        more = [others[name] for name in chain(*groups) if name not in own]
+        answers = signature(function).return_annotation == "Told"
+        wanted = dict.fromkeys([*chain(*groups), *(["as_json"] if answers else [])])
+        more = [others[name] for name in wanted if name not in own]
 
         @wraps(function)
         def called(**given: Any) -> None:
-            function(**{name: given[name] for name in own})
+            told = function(**{name: given[name] for name in own})
+            if told is not None:
+                show(told, given["as_json"])
 
         called.__doc__ = text
         called.__signature__ = Signature([*own.values(), *more])  # type: ignore[attr-defined]
@@ -229,7 +152,7 @@ def verb(*groups: Sequence[str]) -> Callable[[Callable[..., None]], Callable[...
 
 
 @cache
-def _documented(function: Callable[..., None]) -> tuple[str, dict[str, Parameter]]:
+def _documented(function: Callable[..., Told | None]) -> tuple[str, dict[str, Parameter]]:
     """A function's docstring without its `Args:`, and its parameters, of which these are the help."""
     text, _, args = (getdoc(function) or "").partition("\n\nArgs:\n")
     helps = dict(re.findall(r"^    (\w+): (.*(?:\n {8}.*)*)", args, re.M))
@@ -265,8 +188,8 @@ def parse_people(
     people: dict[FaceChoice, list[Path]] = {}
     for one in given:
         which, equals, file = one.partition("=")
-        named = equals and (which in PLACES or which.isdigit()) and not find(one).exists()
-        people.setdefault(parse_face(which) if named else "", []).append(find(file if named else one))
+        named = equals and (which in checks.PLACES or which.isdigit()) and not find(one).exists()
+        people.setdefault(checks.parse_face(which) if named else "", []).append(find(file if named else one))
     if "" in people and len(people) > 1:
         raise InputError(
             f"--identity {people[''][0]} does not say which face becomes it: write left={people[''][0]}, "

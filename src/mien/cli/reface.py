@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from typer import Argument, Option
 
-from mien.cli import options
+from mien.cli import checks, options
 from mien.cli.console import tell
 from mien.cli.results import make, repeat
 from mien.errors import InputError
@@ -21,7 +21,7 @@ BESIDE_WORDS = ("pairs", "source", "output", "strip", "force")
 
 
 def _face_or_all(word: str) -> str | int:
-    return word if word == "all" else options.parse_face(word)
+    return word if word == "all" else checks.parse_face(word)
 
 
 @options.verb(options.ENGINE, options.FINISH, options.DIFFUSION, options.PICTURES)
@@ -30,13 +30,13 @@ def reface(
     photo: Annotated[Path | None, Argument(metavar="PHOTO")] = None,
     identity: Annotated[list[str] | None, Option(metavar="FILE | FACE=FILE")] = None,
     expression: str | None = None,
-    prompt: Annotated[str, Option(callback=options.text)] = "",
+    prompt: Annotated[str, Option(callback=checks.text)] = "",
     output: Annotated[Path, Option("--output", "-o")] = Path("refaced.png"),
     steps: Annotated[int | None, Option(min=1)] = None,
-    scheduler: Annotated[str | None, Option(callback=options.scheduler)] = None,
+    scheduler: Annotated[str | None, Option(callback=checks.scheduler)] = None,
     face: Annotated[str, Option(callback=_face_or_all)] = "largest",
-    identity_face: Annotated[str, Option(callback=options.parse_face)] = "largest",
-    backbone: Annotated[str, Option(callback=options.backbone)] = "mini",
+    identity_face: Annotated[str, Option(callback=checks.parse_face)] = "largest",
+    backbone: Annotated[str, Option(callback=checks.backbone)] = "mini",
     strip: Path | None = None,
     pairs: Path | None = None,
     sheet: Path | None = None,

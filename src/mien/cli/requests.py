@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from collections.abc import Sequence
 from contextlib import suppress
@@ -18,7 +16,7 @@ from mien.cli.rows import Cells, Format, Requests, check_there, names_file, seed
 from mien.files import make_folder, write_text
 from mien.making.rows import Line
 from mien.making.wishes import SCORED_BY, Request
-from mien.tables import stored
+from mien.tables import stored, to_csv
 from mien.types import InputError, nearest
 
 if TYPE_CHECKING:
@@ -42,14 +40,12 @@ def write_words(
         raise InputError("--expression all takes one picture as --identity: leave the others out.")
     for picture in map(str, (*identities, *([photo] if photo else []))):
         check_there([Path(picture)], None)
-    place, text = out_dir / "words.csv", io.StringIO()
+    place = out_dir / "words.csv"
     keep_tables([place], "photo,identity,expression,out", overwrite)
     who, where = (str(Path(one).absolute()) if one else "" for one in (*(identities or [""]), photo))
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("photo", "identity", "expression", "out"))
-    writer.writerows((where, who, word, f"{word.replace(' ', '_')}.png") for word in labels())
+    rows = [(where, who, word, f"{word.replace(' ', '_')}.png") for word in labels()]
     make_folder(out_dir, "choose another --out-dir")
-    write_text(place, text.getvalue())
+    write_text(place, to_csv([("photo", "identity", "expression", "out"), *rows]))
     return place
 
 

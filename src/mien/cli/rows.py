@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,10 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import typer
-from tqdm import tqdm
 
-from mien.cli.console import BAD_INPUT, encodable, print_json, say, tell
-from mien.cli.options import MAX_SEED
+from mien.cli.checks import MAX_SEED
+from mien.cli.console import BAD_INPUT, counting_bar, encodable, print_json, say, tell
 from mien.cli.pictures import (
     check_places,
     expression_files,
@@ -33,7 +30,7 @@ from mien.making.rows import BadRow, Line, Row, deliver
 from mien.making.wishes import MAX_BATCH, Request
 from mien.provenance import check_format, check_surroundings
 from mien.spread import Cluster, spread
-from mien.tables import read_table, stored
+from mien.tables import read_table, stored, to_csv
 from mien.types import InputError, nearest
 
 if TYPE_CHECKING:
@@ -222,7 +219,7 @@ def make_rows(
         chunks = [rows[start : start + share] for start in range(0, len(rows), share)]
         said: set[str] = set()
         remind(given["quiet"])
-        with tqdm(total=len(rows), desc=form.things, unit="row", disable=given["quiet"]) as bar:
+        with counting_bar(given["quiet"], total=len(rows), desc=form.things, unit="row") as bar:
             for done in spread(partial(work, None if cluster else tell), chunks, cluster):
                 for message in done.said:
                     if message not in said:
@@ -282,8 +279,5 @@ def _below(out: str, check: Callable[[Path], object]) -> Path:
 
 def _write_results(path: Path, table: Sequence[Line], first: Sequence[str]) -> None:
     names = dict.fromkeys([*first, *(name for line in table for name in line if name != "error"), "error"])
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(names), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(table)
-    write_text(path, encodable(text.getvalue()))
+    rows = ([line.get(name, "") for name in names] for line in table)
+    write_text(path, encodable(to_csv([list(names), *rows])))

@@ -11,8 +11,8 @@ import typer
 from typer import Option
 
 from mien.cli import options
-from mien.cli.console import choice, say
-from mien.errors import InputError
+from mien.cli.console import say
+from mien.errors import InputError, choice
 from mien.files import expand
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 from typer import Argument, Option
 
 from mien.cli import options
-from mien.cli.console import print_json, say
+from mien.cli.console import Told, say
 from mien.errors import InputError
 
 app = options.group("Let people judge pictures of several methods, blind.")
@@ -63,8 +63,7 @@ def evaluate(
     key: Annotated[Path, Argument(metavar="KEY")],
     answers: Annotated[list[Path], Argument(metavar="ANSWERS...")],
     ours: str | None = None,
-    as_json: options.Json = False,
-) -> None:
+) -> Told:
     """Means with 95% intervals, analysis of variance and tests against --ours, from the files of all raters.
 
     A file that is incomplete, of another study, or of a rater who is there already, is named and nothing is evaluated.
@@ -82,7 +81,5 @@ def evaluate(
     found = results(study, raters, ours)
     if len(raters) == 1:
         say("mien: one rater tells no interval and no test: ask more people.")
-    if as_json:
-        print_json({"raters": len(raters), "ours": ours, "questions": summary(found)})
-    else:
-        print(table(study, found, len(raters), ours))
+    value = {"raters": len(raters), "ours": ours, "questions": summary(found)}
+    return value, [table(study, found, len(raters), ours)]

@@ -14,8 +14,9 @@ from typing import Protocol
 
 import numpy as np
 
+from mien.errors import InputError, choice, optional
 from mien.metrics import face as metrics
-from mien.types import ByteImage, Face, FloatArray, InputError
+from mien.types import ByteImage, Face, FloatArray
 
 QUALITIES = ("auto", "liqe", "plain", "none")
 SHARP = 0.22  # what photographs of faces (UTKFace, 128 px crops) reach at the median
@@ -60,10 +61,7 @@ class Liqe:
     name = "liqe"
 
     def __init__(self, device: str = "cpu") -> None:
-        try:
-            import pyiqa
-        except ImportError as error:
-            raise InputError("LIQE needs pyiqa: pip install pyiqa, or choose plain.") from error
+        pyiqa = optional("pyiqa", "LIQE needs pyiqa: pip install pyiqa, or choose plain.")
         self.metric = pyiqa.create_metric("liqe", device=device)
 
     def __call__(self, crops: ByteImage) -> FloatArray:
@@ -90,9 +88,8 @@ def load_quality(name: str = "auto") -> Quality:
 
     if name == "auto":
         name = "liqe" if find_spec("pyiqa") else "plain"
-    if name not in QUALITIES:
-        raise InputError(f"{name} is not a quality measure: choose {', '.join(QUALITIES)}.")
-    return {"liqe": Liqe, "plain": PlainQuality, "none": NoQuality}[name]()
+    kinds: dict[str, type[Quality]] = {"liqe": Liqe, "plain": PlainQuality, "none": NoQuality}
+    return kinds[choice(name, QUALITIES, "quality measure")]()
 
 
 @dataclass(frozen=True)

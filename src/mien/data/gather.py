@@ -15,9 +15,9 @@ from typing import Any
 
 from mien.data.shards import read_shard
 from mien.data.split import split_key
+from mien.errors import WHY, InputError, optional, saying
 from mien.images import SUFFIXES
 from mien.tables import nfc, read_table
-from mien.types import InputError
 
 HUB = "hf:"
 LABELS = ("none", "folder", "name", "cluster")
@@ -147,18 +147,13 @@ def _json(data: bytes) -> dict[str, Any]:
 
 def _dataset(name: str, column: str, prompt: str, label: Label) -> Source:
     """A dataset of the library ``datasets``: its first column of pictures. Nothing of its code is run."""
-    try:
-        import datasets
-    except ImportError as error:
-        raise InputError('Hugging Face datasets need datasets: pip install "mien[datasets]".') from error
+    datasets = optional("datasets", 'Hugging Face datasets need datasets: pip install "mien[datasets]".')
     place, _, split = name.partition(":") if not Path(name).exists() else (name, "", "")
-    try:
+    unread = f"The dataset {name} cannot be loaded ({WHY}): check its name."
+    with saying(unread, OSError, ValueError, RuntimeError):
         files = (Path(place) / "state.json", Path(place) / "dataset_dict.json")
         saved = any(file.is_file() for file in files)
         data = (datasets.load_from_disk if saved else datasets.load_dataset)(place)
-    except (OSError, ValueError, RuntimeError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(f"The dataset {name} cannot be loaded ({reason}): check its name.") from error
     if isinstance(data, dict):
         if not split and len(data) > 1:
             raise InputError(f"The dataset {name} has the splits {', '.join(data)}: write hf:{place}:SPLIT.")

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from mien.data import records
+from mien.errors import InputError, saying
 from mien.files import make_folder
-from mien.types import InputError
 
 PARTS = "parts"
 
@@ -100,10 +100,8 @@ def alone(root: Path) -> Iterator[None]:
     from filelock import FileLock, Timeout
 
     lock = FileLock(root / ".lock")
-    try:
+    with saying(f"Another run is writing the set {root}: wait, or choose another.", Timeout):
         lock.acquire(timeout=0)
-    except Timeout as error:
-        raise InputError(f"Another run is writing the set {root}: wait, or choose another.") from error
     try:
         yield
     finally:

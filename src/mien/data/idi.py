@@ -46,17 +46,11 @@ Swapper = Callable[[Image.Image, Image.Image, int], Image.Image]
 
 
 @dataclass(frozen=True)
-class Job:
-    """One reference to make. target, source and other are keys of the set; `Triple` says what they are."""
+class Job(Triple):
+    """One reference to make: a triple without it. other_prompt: the caption of the picture `other`."""
 
-    key: str
-    target: str
-    source: str
-    other: str
-    method: str
-    prompt: str
-    other_prompt: str
-    seed: int
+    other_prompt: str = ""
+    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -108,9 +102,8 @@ def plan(
         other = people.other(row, draw, 1 if how == RESTRUCT else CANDIDATES)
         digest = hashlib.sha256(f"{keys[row]}/{keys[other]}/{how}/{seed}/{turn}".encode()).hexdigest()
         source = keys[people.source(row)]
-        jobs.append(
-            Job(digest[:20], keys[row], source, keys[other], how, prompts[row], prompts[other], draw % 2**31)
-        )
+        triple = digest[:20], keys[row], source, None, prompts[row], how, keys[other]
+        jobs.append(Job(*triple, other_prompt=prompts[other], seed=draw % 2**31))
     return jobs
 
 
@@ -201,9 +194,8 @@ class Worker:
                     self.memory.tell([(target.image, target.face), (other.image, other.face)])
                     pictures.append((job, self.swappers[job.method](target.image, other.image, job.seed)))
                 except InputError as error:
-                    made[job.key] = Made(
-                        rejected(job, f"not {'carried' if job.method == CARRY else 'swapped'}: {error}")
-                    )
+                    done = "carried" if job.method == CARRY else "swapped"
+                    made[job.key] = Made(replace(job, reason=f"not {done}: {error}"))
         faces = self.observer.analyse([image for _, image in pictures])
         for (job, image), found in zip(pictures, faces, strict=True):
             made[job.key] = self._judge(job, image, found)
@@ -225,7 +217,7 @@ class Worker:
         except InputError as error:
             if len(jobs) > 1:  # one of them spoilt the batch: each alone, so that it can be named
                 return [pair for job in jobs for pair in self._generate([job], made)]
-            made[jobs[0].key] = Made(rejected(jobs[0], f"not generated: {error}"))
+            made[jobs[0].key] = Made(replace(jobs[0], reason=f"not generated: {error}"))
             return []
         return list(zip(jobs, images, strict=True))
 
@@ -241,7 +233,7 @@ class Worker:
             prompt=job.other_prompt,
             faces=len(faces),
         )
-        triple = replace(rejected(job, "no face"), reference=key)
+        triple = replace(job, reason="no face", reference=key)
         if not faces:
             return Made(triple, replace(record, reason="no face"), data)
         face = faces[0]
@@ -265,12 +257,6 @@ class Worker:
         settings = {"method": f"IDI {job.method}", "prompt": job.other_prompt, "seed": job.seed}
         with tempfile.TemporaryDirectory(prefix="mien-idi-") as folder:
             return save_image(image, Path(folder) / "reference.jpg", settings, kind).read_bytes()
-
-
-def rejected(job: Job, reason: str) -> Triple:
-    """The triple of a job without a result."""
-    names = ("key", "target", "source", "prompt", "method", "other")
-    return Triple(reference=None, reason=reason, **{name: getattr(job, name) for name in names})
 
 
 def complete(limits: Limits, same_person: float, quality: str) -> Limits:

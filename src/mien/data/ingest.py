@@ -24,11 +24,12 @@ from mien.data.observe import Observer, batches, load_observer
 from mien.data.records import HELD_OUT, MANIFEST, TRAIN, Manifest, Record, face_columns
 from mien.data.shards import encode, write_shard
 from mien.data.split import is_held_out, is_held_out_key
+from mien.errors import InputError, choice
 from mien.face import align, pose, templates
 from mien.face.landmarks import bounding_box
 from mien.images import decode_image
 from mien.spread import Cluster, spread
-from mien.types import ByteImage, Face, FloatArray, InputError
+from mien.types import ByteImage, Face, FloatArray
 
 NAMED_COLOURS: dict[str, tuple[int, int, int]] = {
     "black": (20, 20, 20),
@@ -71,10 +72,8 @@ class Options:
     shard: int = 500
 
     def __post_init__(self) -> None:
-        if self.framing not in FRAMINGS:
-            raise InputError(f"{self.framing} is not a framing: choose {', '.join(FRAMINGS)}.")
-        if self.faces not in WHICH:
-            raise InputError(f"{self.faces} is not a choice of faces: choose {', '.join(WHICH)}.")
+        choice(self.framing, FRAMINGS, "framing")
+        choice(self.faces, WHICH, "faces")
         if not 16 <= self.size <= 4096 or self.shard < 1 or self.min_face < 1:
             raise InputError("Size is 16 to 4096 px; shard and min_face are at least 1: correct them.")
 

@@ -20,8 +20,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from mien.errors import WHY, InputError, optional, saying
 from mien.files import check_writable, replacing
-from mien.types import Face, FloatArray, InputError
+from mien.types import Face, FloatArray
 
 FORMAT = 1
 MANIFEST = "manifest.parquet"
@@ -99,11 +100,7 @@ def columns() -> dict[str, Any]:
 
 def arrow() -> Any:
     """The module ``pyarrow``. Raises `InputError`: it isn't installed."""
-    try:
-        import pyarrow
-    except ImportError as error:
-        raise InputError('Manifests need pyarrow: pip install "mien[data]".') from error
-    return pyarrow
+    return optional("pyarrow", 'Manifests need pyarrow: pip install "mien[data]".')
 
 
 def to_table(rows: Iterable[Any], types: dict[str, Any], facts: dict[str, Any] | None = None) -> Any:
@@ -142,26 +139,18 @@ def read_table(path: Path, types: dict[str, Any], made_by: str) -> Any:
 
     if not path.is_file():
         raise InputError(f"{path} does not exist: make it by `{made_by}`.")
-    try:
+    again = f"delete it and run `{made_by}` again"
+    unread = f"{path} is not a Parquet file that can be read ({WHY}): {again}."
+    with saying(unread, OSError, pa.ArrowException, ValueError):
         table = parquet.read_table(path)
         facts = facts_of(table)
-    except (OSError, pa.ArrowException, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(
-            f"{path} is not a Parquet file that can be read ({reason}): delete it and run `{made_by}` again."
-        ) from error
     if facts.get("format", FORMAT) != FORMAT:
         raise InputError(f"{path} is of format {facts['format']}, this version reads {FORMAT}: update mien.")
     for name in types:
         if name not in table.column_names:
-            raise InputError(f"{path} has no column {name!r}: delete it and run `{made_by}` again.")
-    try:
+            raise InputError(f"{path} has no column {name!r}: {again}.")
+    with saying(f"{path} has a wrong column ({WHY}): {again}.", pa.ArrowException):
         return table.select(list(types)).cast(pa.schema(list(types.items()), table.schema.metadata))
-    except pa.ArrowException as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(
-            f"{path} has a wrong column ({reason}): delete it and run `{made_by}` again."
-        ) from error
 
 
 class Manifest:
@@ -252,12 +241,10 @@ class Manifest:
         leaves the root."""
         at = self.table.slice(row, 1).select(["key", "path", "offset", "length"]).to_pylist()[0]
         path = self._inside(at["key"], at["path"])
-        try:
-            with path.open("rb") as handle:
-                handle.seek(at["offset"] or 0)
-                data = handle.read() if at["length"] is None else handle.read(at["length"])
-        except OSError as error:
-            raise InputError(f"{path} cannot be read: the set is incomplete, make it again.") from error
+        incomplete = f"{path} cannot be read: the set is incomplete, make it again."
+        with saying(incomplete, OSError), path.open("rb") as handle:
+            handle.seek(at["offset"] or 0)
+            data = handle.read() if at["length"] is None else handle.read(at["length"])
         if at["length"] is not None and len(data) != at["length"]:
             raise InputError(f"{path} is cut short: make the set again.")
         return data

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from PIL import Image
 
+from mien.errors import WHY, saying
 from mien.files import replacing
-from mien.types import InputError
 
 QUALITY = 95
 
@@ -51,22 +51,20 @@ def read_shard(path: Path) -> Iterator[tuple[str, dict[str, bytes]]]:
     """The samples of a shard: (key, {extension: bytes}). Links and special files are passed over. Raises `InputError`:
     it is missing, damaged or no tar."""
     key, sample = "", dict[str, bytes]()
-    try:
-        with tarfile.open(path) as tar:
-            for member in tar:
-                stream = tar.extractfile(member) if member.isreg() else None
-                folder, _, base = member.name.rpartition("/")
-                stem, _, extension = base.partition(".")
-                if stream is None or not stem:
-                    continue
-                name = f"{folder}/{stem}" if folder else stem
-                if name != key and sample:
-                    yield key, sample
-                    sample = {}
-                key = name
-                sample[extension.lower()] = stream.read()
-    except (OSError, tarfile.TarError, EOFError) as error:
-        raise InputError(f"{path} is not a readable tar ({error}): give a WebDataset shard.") from error
+    unread = f"{path} is not a readable tar ({WHY}): give a WebDataset shard."
+    with saying(unread, OSError, tarfile.TarError, EOFError), tarfile.open(path) as tar:
+        for member in tar:
+            stream = tar.extractfile(member) if member.isreg() else None
+            folder, _, base = member.name.rpartition("/")
+            stem, _, extension = base.partition(".")
+            if stream is None or not stem:
+                continue
+            name = f"{folder}/{stem}" if folder else stem
+            if name != key and sample:
+                yield key, sample
+                sample = {}
+            key = name
+            sample[extension.lower()] = stream.read()
     if sample:
         yield key, sample
 

@@ -17,9 +17,10 @@ from PIL import Image
 from torch import Tensor, nn
 
 from mien import weights
+from mien.errors import InputError, optional, saying
 from mien.face.align import warp
 from mien.face.templates import ARCFACE_SIZE, arcface_matrix
-from mien.types import Face, InputError
+from mien.types import Face
 
 WIDTH = 512
 DEFAULT = "arcface_w600k_r50"  # of the registry of weights
@@ -73,10 +74,9 @@ class IResNet(nn.Module):
 
 def load_iresnet(path: Path) -> IResNet:
     """A ``backbone.pth`` of any depth; frozen, in evaluation mode. No pickled code is run."""
-    try:
+    unread = f"{path} is not a weights file that can be read: fetch it again."
+    with saying(unread, pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError):
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
-        raise InputError(f"{path} is not a weights file that can be read: fetch it again.") from error
     if not isinstance(state, dict) or "layer1.0.conv1.weight" not in state:
         raise InputError(f"{path} is not an IResNet of arcface_torch: give its backbone.pth.")
     depth = [
@@ -100,16 +100,12 @@ def load_onnx(path: Path) -> Callable[[Tensor], Tensor]:
     Insightface's and AuraFace's files follow it; a batch declared to be 1 is run crop by crop. Files that scale 0 to
     255 themselves (MXNet's exports) do not follow it, which their shapes do not tell.
     """
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise InputError('An ONNX recogniser needs onnxruntime: pip install "mien[onnx]".') from error
+    onnxruntime = optional("onnxruntime", 'An ONNX recogniser needs onnxruntime: pip install "mien[onnx]".')
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # what is wrong is raised, and said once
-    try:
+    unread = f"{path} is not an ONNX file that can be read: fetch it again."
+    with saying(unread, Exception):  # onnxruntime's own kinds, which share no class
         session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime's own kinds, which share no class
-        raise InputError(f"{path} is not an ONNX file that can be read: fetch it again.") from error
     inputs, outputs = session.get_inputs(), session.get_outputs()
     if (
         len(inputs) != 1

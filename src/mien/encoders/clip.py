@@ -14,9 +14,9 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from mien import weights
+from mien.errors import saying
 from mien.files import read_json
 from mien.models.folder import quiet
-from mien.types import InputError
 
 if TYPE_CHECKING:
     from mien.types import Face
@@ -49,18 +49,16 @@ class ClipExpression:
         from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
         place = Path(source) if source is not None else weights.path(DEFAULT)
-        try:
-            with quiet():
-                if place.is_dir():
-                    model = CLIPVisionModelWithProjection.from_pretrained(str(place), local_files_only=True)
-                else:
-                    beside = place.parent / "config.json"
-                    config = CLIPVisionConfig(**(read_json(beside) if beside.is_file() else VIT_H))
-                    model = CLIPVisionModelWithProjection.from_pretrained(
-                        None, config=config, state_dict=load_file(place)
-                    )
-        except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-            raise InputError(f"the CLIP image encoder {place} cannot be loaded: use another copy") from error
+        unread = f"the CLIP image encoder {place} cannot be loaded: use another copy"
+        with saying(unread, OSError, ValueError, RuntimeError, SafetensorError), quiet():
+            if place.is_dir():
+                model = CLIPVisionModelWithProjection.from_pretrained(str(place), local_files_only=True)
+            else:
+                beside = place.parent / "config.json"
+                config = CLIPVisionConfig(**(read_json(beside) if beside.is_file() else VIT_H))
+                model = CLIPVisionModelWithProjection.from_pretrained(
+                    None, config=config, state_dict=load_file(place)
+                )
         self.model = model.requires_grad_(False).eval().to(device)
         self.width: int = model.config.projection_dim
         self.size: int = model.config.image_size

@@ -21,7 +21,8 @@ from mien.encoders.arcface import ArcFaceIdentity
 from mien.encoders.dlib_recogniser import DlibRecogniser
 from mien.encoders.identity import EmbeddedIdentity, EmbeddedRecogniser
 from mien.encoders.standardise import standardise
-from mien.types import Face, FaceEncoder, InputError
+from mien.errors import InputError, choice
+from mien.types import Face, FaceEncoder
 
 
 class DlibIdentity:
@@ -90,6 +91,4 @@ RECOGNISERS: dict[str, Callable[[str | torch.device], FaceEncoder]] = {
 
 
 def _load(name: str, device: str | torch.device) -> FaceEncoder:
-    if name not in RECOGNISERS:
-        raise InputError(f"There is no recogniser called {name}: choose of {', '.join(RECOGNISERS)}.")
-    return RECOGNISERS[name](device)
+    return RECOGNISERS[choice(name, RECOGNISERS, "recogniser")](device)

@@ -17,9 +17,10 @@ import numpy as np
 from PIL import Image
 
 from mien import weights
+from mien.errors import WHY, InputError, optional, saying
 from mien.face.align import similarity, warp
 from mien.face.landmarks import FIVE_POINTS
-from mien.types import ByteImage, Face, FloatArray, InputError
+from mien.types import ByteImage, Face, FloatArray
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -69,14 +70,9 @@ class DlibRecogniser:
 
     def __init__(self, path: str | Path | None = None) -> None:
         path = find_weights(path)
-        try:
-            import dlib
-        except ImportError as error:
-            raise InputError("The dlib recogniser needs dlib: pip install dlib-bin.") from error
-        try:
+        dlib = optional("dlib", "The dlib recogniser needs dlib: pip install dlib-bin.")
+        with saying(f"{path} is not dlib's recogniser ({WHY}): fetch it again.", RuntimeError):
             self._network = dlib.face_recognition_model_v1(str(path))
-        except RuntimeError as error:
-            raise InputError(f"{path} is not dlib's recogniser ({error}): fetch it again.") from error
         self._lock = threading.Lock()
 
     def __call__(self, image: Image.Image, face: Face) -> Tensor:
@@ -104,7 +100,11 @@ def chip_of_pixels(image: ByteImage, landmarks: FloatArray) -> ByteImage:
     return np.ascontiguousarray(warp(image, similarity(points, _PLACES), CHIP_SIZE))
 
 
-@lru_cache(maxsize=1)
 def load() -> DlibRecogniser:
-    """`DlibRecogniser`, kept for the next caller."""
-    return DlibRecogniser()
+    """`DlibRecogniser`, kept for the next caller as long as its weights are found in the same place."""
+    return _load(find_weights().resolve())
+
+
+@lru_cache(maxsize=1)
+def _load(path: Path) -> DlibRecogniser:
+    return DlibRecogniser(path)

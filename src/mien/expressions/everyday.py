@@ -146,19 +146,6 @@ def _acted(meaning: Meaning) -> dict[str, float]:
     return {name: value * meaning.degree for name, value in shapes.items() if value > _SEEN}
 
 
-def search(text: str) -> list[Meaning]:
-    """The meanings that somebody who types `text` may look for: what it means first, then those that have a name, a
-    form or an emoji with a word that begins so, in the order of `meanings`; all of them for nothing."""
-    begun = unicodedata.normalize("NFC", text).strip().casefold()
-    first = find(text)
-    found = {} if first is None else {first.name: first}
-    for name, meaning in meanings().items():
-        said = f" {name} {' '.join(meaning.forms)}".casefold().replace("-", " ")
-        if f" {begun}" in said or (begun and labels.plain(begun) in map(labels.plain, meaning.emoji)):
-            found.setdefault(name, meaning)
-    return list(found.values())
-
-
 def names_tongue(expression: str) -> bool:
     """Whether an expression, or a part of a mix, is a face with its tongue out."""
     parts = [part.strip() for part in expression.split("+")]

@@ -17,8 +17,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from mien.errors import InputError, saying
 from mien.face.blendshapes import INDEX
-from mien.types import Face, FloatArray, InputError
+from mien.types import Face, FloatArray
 
 MAPS = {"bs2exp.npy": (52, 50), "bs2pose.npy": (52, 6)}
 WIDTH = 50 + 2 + 3
@@ -28,10 +29,8 @@ WIDTH = 50 + 2 + 3
 def _maps(folder: Path) -> list[FloatArray]:
     read = []
     for name, shape in MAPS.items():
-        try:
+        with saying(f"{folder / name}: cannot be read: fetch it again", OSError, ValueError):
             value = np.load(folder / name, allow_pickle=False)
-        except (OSError, ValueError) as error:
-            raise InputError(f"{folder / name}: cannot be read: fetch it again") from error
         if value.shape != shape or not np.isfinite(value).all():
             raise InputError(f"{folder / name}: is of shape {value.shape}, not {shape}: use another copy")
         read.append(value.astype(np.float64))

@@ -19,11 +19,11 @@ import numpy as np
 from PIL import Image
 
 from mien.data import records
+from mien.errors import reason
 from mien.expressions import everyday, labels, reading
 from mien.expressions import faces as shipped
 from mien.expressions.faces import NEUTRAL
 from mien.expressions.spec import Part
-from mien.files import reason
 from mien.images import SUFFIXES, read_image
 from mien.tables import read_table, stored
 from mien.types import Face, FloatArray, InputError

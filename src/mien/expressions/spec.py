@@ -29,13 +29,13 @@ from typing import Any, Literal
 
 from PIL import Image
 
+from mien.errors import InputError, saying
 from mien.expressions import everyday, labels, presets
 from mien.expressions.motion import from_json, is_motion, once
 from mien.face.blendshapes import INDEX
 from mien.face.subject import Subject
 from mien.files import read_bytes
 from mien.images import SUFFIXES
-from mien.types import InputError
 
 Kind = Literal["picture", "word", "blendshapes", "neutral"]
 Given = str | Path | Image.Image | Subject | Mapping[str, float]
@@ -108,7 +108,7 @@ def parse(given: Given | Expression) -> Expression:
     if isinstance(given, (Image.Image, Subject)):
         return Expression((Part(1.0, picture=given),), "a picture")
     if isinstance(given, Mapping):
-        return _blendshapes(dict(given), "the blendshapes")
+        return _blendshapes(dict(given), "what was given")
     if not isinstance(given, (str, Path)):
         raise InputError(
             f"{type(given).__name__} is not an expression: give a picture, word, emoji or blendshapes."
@@ -212,10 +212,8 @@ def _file(path: Path) -> Expression:
     data = read_bytes(path, MAX_LENGTH * 16 + 1)
     if len(data) > MAX_LENGTH * 16:
         raise InputError(f"{path} is over {MAX_LENGTH * 16} bytes: give one face's blendshapes.")
-    try:
+    with saying(f"{path} is not UTF-8 text: save the JSON again.", UnicodeDecodeError):
         text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not UTF-8 text: save the JSON again.") from error
     return _blendshapes(_json(text, str(path)), str(path))
 
 

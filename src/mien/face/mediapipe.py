@@ -17,10 +17,11 @@ import numpy as np
 from PIL import Image
 
 from mien import weights
+from mien.errors import WHY, InputError, optional, saying
 from mien.face import pose
 from mien.face.blendshapes import NAMES
 from mien.face.landmarks import bounding_box
-from mien.types import Face, InputError
+from mien.types import Face
 
 ENTRY = "face_landmarker"  # of the registry of weights
 MODEL_NAME = "face_landmarker.task"
@@ -62,13 +63,16 @@ class MediaPipeAnalyser:
             min_face_detection_confidence=MIN_CONFIDENCE,
             min_face_presence_confidence=MIN_CONFIDENCE,
         )
-        try:
+        unfit = f"{path} cannot be used by MediaPipe ({WHY}): fetch it again."
+        with saying(unfit, OSError, RuntimeError, ValueError):
             self._landmarker = tasks.vision.FaceLandmarker.create_from_options(options)
-        except (OSError, RuntimeError, ValueError) as error:
-            raise InputError(f"{path} cannot be used by MediaPipe ({error}): fetch it again.") from error
         self._lock = threading.Lock()
-        # Its destructor needs a thread, and Python starts none while shutting down: it would print a traceback.
-        atexit.register(setattr, self._landmarker, "_handle", None)
+        atexit.register(self._let_go)
+
+    def _let_go(self) -> None:
+        # The landmarker's destructor needs a thread, and Python starts none while shutting down: it would print a
+        # traceback. Without a handle it does nothing.
+        self._landmarker._handle = None
 
     def __call__(self, image: Image.Image) -> list[Face]:
         """Every face in a PIL picture, largest box first. MediaPipe does not tell how sure it is, so ``confidence`` is
@@ -100,9 +104,13 @@ class MediaPipeAnalyser:
         return sorted(faces, key=lambda face: float(np.prod(face.box[2:] - face.box[:2])), reverse=True)
 
 
-@lru_cache(maxsize=4)
 def load(model: str | Path | None = None) -> MediaPipeAnalyser:
-    """`MediaPipeAnalyser`, kept for the next caller with the same argument."""
+    """`MediaPipeAnalyser`, kept for the next caller that means the same file."""
+    return _load(find_model(model).resolve())
+
+
+@lru_cache(maxsize=4)
+def _load(model: Path) -> MediaPipeAnalyser:
     return MediaPipeAnalyser(model)
 
 
@@ -113,11 +121,9 @@ def analyze(image: Image.Image) -> list[Face]:
 
 
 def _import_mediapipe() -> Any:
-    try:
-        import mediapipe
-        import mediapipe.tasks.python.vision  # loads the native library, which needs the system's
-    except ImportError as error:
-        raise InputError(f'MediaPipe cannot be imported ({error}): pip install "mien[mediapipe]".') from error
-    except OSError as error:
-        raise InputError(f"MediaPipe lacks a library ({error}): install libEGL, libGLESv2, libGL.") from error
-    return mediapipe
+    with saying(f"MediaPipe lacks a library ({WHY}): install libEGL, libGLESv2, libGL.", OSError):
+        missing = f'MediaPipe cannot be imported ({WHY}): pip install "mien[mediapipe]".'
+        optional(
+            "mediapipe.tasks.python.vision", missing
+        )  # loads the native library, which needs the system's
+        return optional("mediapipe", missing)

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 from torch.overrides import TorchFunctionMode
 
-from mien.types import InputError
+from mien.errors import WHY, saying
 
 LANDMARKS, BLENDSHAPES = 478, 52
 CROP = 128
@@ -273,14 +273,11 @@ def read_network(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     Raises:
         InputError: the file is missing or damaged.
     """
-    try:
+    unread = f"The network file {path} cannot be read ({WHY}); run `mien models verify`."
+    with saying(unread, OSError, KeyError, ValueError, SafetensorError):
         with safe_open(path, framework="pt") as file:
             config = json.loads((file.metadata() or {})["config"])
         tensors = {k: v.float() if v.is_floating_point() else v for k, v in load_file(path).items()}
-    except (OSError, KeyError, ValueError, SafetensorError) as error:
-        raise InputError(
-            f"The network file {path} cannot be read ({error}); run `mien models verify`."
-        ) from error
     return config, tensors
 
 

@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from mien.types import FloatArray, InputError
+from mien.errors import WHY, InputError, saying
+from mien.types import FloatArray
 
 DEFAULT = "jonathandinu/face-parsing"
 # What counts as face: neither hair nor ears nor neck.
@@ -27,15 +28,11 @@ class FaceParser:
     def __init__(self, source: str | Path = DEFAULT) -> None:
         from transformers import SegformerForSemanticSegmentation
 
-        try:
+        way = f"give a folder or hub id in the layout of {DEFAULT}"
+        unread = f"The face parsing model {source} cannot be loaded ({WHY}): {way}."
+        with saying(unread, OSError, ValueError, KeyError):
             network = SegformerForSemanticSegmentation.from_pretrained(source, use_safetensors=True)
             config = _preprocessing(source)
-        except (OSError, ValueError, KeyError) as error:
-            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-            raise InputError(
-                f"The face parsing model {source} cannot be loaded ({reason}): give a folder or hub id "
-                f"in the layout of {DEFAULT}."
-            ) from error
         self.network = network.eval().requires_grad_(False)
         self.size, self.mean, self.std = config
         self.labels = {str(name): int(index) for index, name in network.config.id2label.items()}

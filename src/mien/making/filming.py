@@ -10,6 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -137,30 +138,40 @@ class Order:
         return {**self.settings, **{name: getattr(puppet, name) for name in chosen}}
 
 
+@contextmanager
+def opened(driver: Path) -> Iterator[Footage | Motion]:
+    """What drives a photo: a film, or a motion (.json). Raises `InputError`: it cannot be used."""
+    if driver.suffix.lower() == ".json":
+        yield read_motion(driver)
+        return
+    with Footage(driver, LOOKED_AT) as footage:
+        footage.first()
+        yield footage
+
+
 def move(
-    driver: Path,
+    driver: Footage | Motion,
     make: Callable[[], Puppet],
     order: Order,
     relative: bool | None = None,
     ready: Callable[[Puppet], object] = lambda puppet: None,
 ) -> Report:
-    """A photo that moves as a film's face does, or as a motion (.json) says.
+    """A photo that moves as a film's face does, or as a motion says.
 
     Args:
-        make: gives the photo. relative: see `prepared`. ready: is given the photo before the first frame is drawn.
+        driver: of `opened`. make: gives the photo. relative: see `prepared`. ready: is given the photo before the first
+            frame is drawn.
 
     Raises:
         InputError: the photo, what drives it, or the place cannot be used.
     """
-    if driver.suffix.lower() == ".json":
-        motion, puppet = read_motion(driver), make()
+    if isinstance(driver, Motion):
+        puppet = make()
         ready(puppet)
-        return play(motion, puppet, order)
-    with Footage(driver, LOOKED_AT) as footage:
-        footage.first()
-        puppet = prepared(footage, make, order.choose, relative)
-        ready(puppet)
-        return drive(footage, puppet, order)
+        return play(driver, puppet, order)
+    puppet = prepared(driver, make, order.choose, relative)
+    ready(puppet)
+    return drive(driver, puppet, order)
 
 
 def drive(footage: Footage, puppet: Puppet, order: Order) -> Report:

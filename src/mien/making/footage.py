@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from mien.files import reason
+from mien.errors import WHY, InputError, saying
 from mien.provenance.animation import import_av
 from mien.provenance.film import Colours
-from mien.types import ByteImage, InputError
+from mien.types import ByteImage
 
 USUAL = Fraction(25)  # frames a second, of a film that does not say
 SAMPLES = 60  # frames that are looked at before a film is driven, at most
@@ -64,12 +64,9 @@ class Footage:
         self.count = self._stream.frames or round(float(self._seconds() * self.rate))
 
     def _open(self) -> None:
-        try:
+        unread = f"{self.name} cannot be read as a film ({WHY}): it may be cut short; give another copy."
+        with saying(unread, OSError, ValueError, EOFError):
             self._container = self._av.open(self.name, **self._how)
-        except (OSError, ValueError, EOFError) as error:
-            raise InputError(
-                f"{self.name} cannot be read as a film ({reason(error)}): it may be cut short; give another copy."
-            ) from error
         attached = getattr(self._av.stream, "Disposition", None)
         pictures = [
             one for one in self._container.streams.video

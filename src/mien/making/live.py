@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from mien.errors import WHY, InputError, saying
 from mien.face.track import Tracker
 from mien.making.ahead import ahead, one_thread_each
 from mien.making.filming import Report
@@ -23,7 +24,7 @@ from mien.making.footage import Footage, Shot
 from mien.pipelines.photo_film import Puppet
 from mien.provenance.animation import import_av
 from mien.provenance.film import Mark
-from mien.types import ByteImage, InputError
+from mien.types import ByteImage
 
 CAMERA = "/dev/video0"  # what "camera" means
 ASKED = {"framerate": "30", "video_size": "640x480"}  # of a camera
@@ -56,17 +57,14 @@ class VirtualCamera:
                     f"There is no device {place}: `sudo modprobe v4l2loopback video_nr=10` makes /dev/video10."
                 )
         self._frame, self._mark, self._number = av.VideoFrame, Mark(), 0
-        try:
+        way = "name a device of v4l2loopback that no other program writes to"
+        with saying(f"{place} takes no pictures ({WHY}): {way}.", OSError, ValueError):
             self._container = av.open(str(place), "w", format=format)
             stream = self._container.add_stream("rawvideo", rate=RATE)
             stream.width, stream.height = (side - side % 2 for side in size)
             stream.pix_fmt = "yuv420p"
             self._stream: Any = stream
             self._container.start_encoding()
-        except (OSError, ValueError) as error:
-            raise InputError(
-                f"{place} takes no pictures ({error}): name a device of v4l2loopback that no other program writes to."
-            ) from error
 
     def __enter__(self) -> VirtualCamera:
         return self

@@ -9,9 +9,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from mien.files import reason, replacing
+from mien.errors import InputError, reason
+from mien.files import replacing
 from mien.making.telling import Tell
-from mien.types import InputError
 
 if TYPE_CHECKING:
     from mien.making.made import Drawn, Made, Maker

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
+from collections.abc import Sequence
 from datetime import datetime, timezone
 from itertools import combinations
 from pathlib import Path
@@ -21,7 +20,7 @@ from mien.metrics.page import page
 from mien.metrics.pairs import NO_CONTROL
 from mien.metrics.registry import METRICS
 from mien.metrics.statistics import Interval
-from mien.tables import aligned
+from mien.tables import aligned, to_csv
 
 FILES = ("scores.csv", "summary.json", "report.html")
 
@@ -65,15 +64,13 @@ def summary(evaluation: Evaluation) -> dict[str, Any]:
 
 def scores_csv(evaluation: Evaluation) -> str:
     """One line a verdict: row, method, state, pictures, and every score (empty where there is no face)."""
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["row", "method", "state", "identity", "expression", "picture", *SCORES])
+    rows: list[Sequence[object]] = [("row", "method", "state", "identity", "expression", "picture", *SCORES)]
     for verdict in evaluation.verdicts:
         row = verdict.row
         values = ["" if np.isnan(v := verdict.scores.get(name, np.nan)) else f"{v:.6g}" for name in SCORES]
         pictures = [row.identity, row.expression, verdict.picture or ""]
-        writer.writerow([row.number, verdict.method, verdict.state, *pictures, *values])
-    return text.getvalue()
+        rows.append((row.number, verdict.method, verdict.state, *pictures, *values))
+    return to_csv(rows)
 
 
 def write(evaluation: Evaluation, folder: str | Path) -> list[Path]:

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
+from mien.errors import InputError, choice
 from mien.metrics import face as metrics
-from mien.types import Face, FloatArray, InputError
+from mien.types import Face, FloatArray
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -153,8 +154,7 @@ def load_scorer(analyser: str = "embedded", recogniser: str = "embedded") -> Sco
     """The scorer of these names, of `ANALYSERS` and `RECOGNISERS`. Raises `InputError`: an unknown name, or what it
     needs is not installed. recogniser: also the path of a ``.onnx`` or ``.pth`` file of ArcFace's contract, and then
     called by its stem."""
-    if analyser not in ANALYSERS:
-        raise InputError(f"{analyser} is not an analyser that scores: choose {' or '.join(ANALYSERS)}.")
+    choice(analyser, ANALYSERS, "analyser")
     recognise, centre, name = _recogniser(recogniser)
     analyse: Analyse
     if analyser == "mediapipe":

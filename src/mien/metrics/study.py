@@ -18,12 +18,12 @@ from typing import Any
 
 from PIL import Image
 
-from mien.files import reason, write_text
+from mien.errors import InputError, saying
+from mien.files import read_bytes, write_text
 from mien.images import read_image
 from mien.metrics.document import inside, render
 from mien.metrics.pairs import EvaluationRow
 from mien.tables import read_table
-from mien.types import InputError
 
 KEY, ANSWERS, VERSION = "mien-study-key", "mien-study-answers", 1
 COLUMNS = ["study", "rater", "trial", "question", "answer"]  # of answers saved as CSV
@@ -133,7 +133,8 @@ def make(
 def read_key(path: Path) -> Study:
     """The key that `make` wrote. Raises `InputError`: it cannot be read, or is something else."""
     content = _json(path)
-    try:
+    other = f"{path} is not a key of a study: give what `mien study make` wrote."
+    with saying(other, KeyError, TypeError, ValueError, AttributeError):
         if content["format"] != KEY or content["version"] != VERSION:
             raise KeyError("format")
         trials = {str(k): (str(row), str(method)) for k, (row, method) in content["trials"].items()}
@@ -141,18 +142,15 @@ def read_key(path: Path) -> Study:
         if not trials or not questions or any(name not in QUESTIONS for name in questions):
             raise KeyError("questions")
         return Study(str(content["study"]), questions, trials)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise InputError(f"{path} is not a key of a study: give what `mien study make` wrote.") from error
 
 
 def read_answers(path: Path, study: Study) -> Answers:
     """One rater's answers, as the page saved them (JSON or CSV). Raises `InputError`: the file cannot be read, is of
     another study, or lacks answers or has impossible ones; it is named."""
     read = _of_csv if path.suffix.lower() == ".csv" else _of_json
-    try:
+    other = f"{path} holds no answers of a study: give the file that the page saved."
+    with saying(other, KeyError, IndexError, TypeError, AttributeError):
         name, rater, given = read(path)
-    except (KeyError, IndexError, TypeError, AttributeError) as error:
-        raise InputError(f"{path} holds no answers of a study: give the file that the page saved.") from error
     if name != study.study:
         raise InputError(f"{path} answers another study: leave it out.")
     values: dict[tuple[str, str], int] = {}
@@ -198,12 +196,8 @@ def read_all(paths: Sequence[Path], study: Study) -> list[Answers]:
 
 
 def _json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise InputError(f"{path} cannot be read ({reason(error)}): check the name.") from error
-    except ValueError as error:
-        raise InputError(f"{path} is not JSON, or was cut off: use another copy.") from error
+    with saying(f"{path} is not JSON, or was cut off: use another copy.", ValueError):
+        return json.loads(read_bytes(path).decode("utf-8-sig"))
 
 
 Flat = tuple[str, str, list[tuple[str, str, Any]]]

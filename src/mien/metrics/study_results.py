@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
+from mien.errors import choice
 from mien.metrics.statistics import Interval, plain
 from mien.metrics.study import QUESTIONS, Answers, Study
-from mien.types import FloatArray, InputError
+from mien.types import FloatArray
 
 
 @dataclass(frozen=True)
@@ -39,8 +40,7 @@ def results(study: Study, answers: Sequence[Answers], ours: str | None = None) -
     """Of every question. ours: the method that the others are held against; None: they are not. Raises `InputError`:
     there is no method `ours`."""
     methods = study.methods
-    if ours is not None and ours not in methods:
-        raise InputError(f"There is no method {ours!r} in the study: choose of {', '.join(methods)}.")
+    choice(ours, (None, *methods), "the study's method")
     found = []
     for question in study.questions:
         rated = by_rater(study, answers, question)

@@ -14,8 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mien.errors import InputError, saying
 from mien.files import replacing
-from mien.types import InputError
 
 State = dict[str, Tensor]
 
@@ -69,11 +69,13 @@ def read_safetensors(path: Path) -> tuple[State, dict[str, str]]:
     """Tensors and metadata of a file. Raises `InputError`: it is not whole."""
     from safetensors import SafetensorError, safe_open
 
-    try:
-        with safe_open(path, framework="pt") as file:
-            return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise InputError(f"{path}: is not a complete safetensors file: use another copy of it") from error
+    with (
+        saying(
+            f"{path}: is not a complete safetensors file: use another copy of it", SafetensorError, OSError
+        ),
+        safe_open(path, framework="pt") as file,
+    ):
+        return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}  # noqa: SIM118
 
 
 def _split(path: Path, flat: State, part: str) -> tuple[State, State]:
@@ -87,12 +89,13 @@ def _split(path: Path, flat: State, part: str) -> tuple[State, State]:
 
 
 def _unpickled(path: Path) -> Any:
-    try:
+    with (
+        saying(f"{path}: is damaged or holds more than weights: it is not loaded", pickle.UnpicklingError),
+        saying(
+            f"{path}: is not a complete weights file", RuntimeError, EOFError, OSError, ValueError, KeyError
+        ),
+    ):
         return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise InputError(f"{path}: is damaged or holds more than weights: it is not loaded") from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
-        raise InputError(f"{path}: is not a complete weights file") from error
 
 
 def _read_pickle(path: Path) -> tuple[State, State]:

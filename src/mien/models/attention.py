@@ -42,11 +42,16 @@ Scale = BlockScale | Callable[[Tensor], BlockScale]
 
 def times(scale: Scale, factor: float) -> Scale:
     """The scale, everywhere and at all times so much larger."""
-    if callable(scale):
-        return lambda t: times(scale(t), factor)  # type: ignore[return-value]
-    if isinstance(scale, Mapping):
-        return {block: value * factor for block, value in scale.items()}
-    return scale * factor
+
+    def larger(value: BlockScale) -> BlockScale:
+        if isinstance(value, Mapping):
+            return {block: one * factor for block, one in value.items()}
+        return value * factor
+
+    if not callable(scale):
+        return larger(scale)
+    of_time = scale
+    return lambda t: larger(of_time(t))
 
 
 Injection = Literal["parallel", "serial", "self_attention"]

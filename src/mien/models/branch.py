@@ -117,7 +117,9 @@ def check_fit(branch: AdapterBranch, unet: UNet2DConditionModel, source: str) ->
             linear = None if attn is None else attn.to_out[0] if name == "to_out" else getattr(attn, name)
             shape = (low_rank.down.in_features, low_rank.up.out_features)
             if linear is None or (linear.in_features, linear.out_features) != shape:
-                raise InputError(f"{source}: ip_adapter.{k}.{name}_lora does not fit this UNet's layer")
+                raise InputError(
+                    f"{source}: ip_adapter.{k}.{name}_lora does not fit: use this family's adapter"
+                )
 
 
 def load_branch(unet: UNet2DConditionModel, path: str | Path) -> AdapterBranch:
@@ -143,10 +145,12 @@ def read_branch(path: str | Path) -> AdapterBranch:
     expected |= {f"{k}.{name}_lora.{x}.weight" for k in numbers for name in LINEAR for x in ("down", "up")}
     if wrong := sorted(expected ^ ip_adapter.keys()):
         is_missing = "lacks" if wrong[0] in expected else "has the unexpected"
-        raise InputError(f"{path}: {is_missing} ip_adapter.{wrong[0]}: no whole adapter of a known kind")
+        raise InputError(f"{path}: {is_missing} ip_adapter.{wrong[0]}: use another copy of the file")
     for name, value in ip_adapter.items():
         if value.ndim != 2 or not name.split(".")[0].isdigit():
-            raise InputError(f"{path}: ip_adapter.{name} has the wrong shape {tuple(value.shape)}")
+            raise InputError(
+                f"{path}: ip_adapter.{name} is of the shape {tuple(value.shape)}: use another copy"
+            )
     additions: dict[int, nn.Module] = {}
     with torch.device("meta"):
         layers = [

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 
+from mien.errors import InputError, choice
 from mien.models.adapter_files import read_adapter, read_controller
 from mien.models.attention import Scale, is_zero, layer_scale, resolve_scale
 from mien.models.branch import AdapterBranch, Branch, attention_layers, load_branch
@@ -26,7 +27,7 @@ from mien.models.compound import CompoundProjection
 from mien.models.e_adapter import EAdapter, create_layers
 from mien.models.latents import unet_input
 from mien.models.projection import Projection, load_exactly, projection_from_state
-from mien.types import Conditions, InputError, NoisePredictor
+from mien.types import Conditions, NoisePredictor
 
 if TYPE_CHECKING:
     from diffusers import ControlNetModel, UNet2DConditionModel
@@ -41,8 +42,7 @@ def change_controller(name: str, unet: UNet2DConditionModel, adapter: EAdapter) 
     The result is on the CPU or the UNet's device, not attached; an adapter that has this controller is given back as it
     is.
     """
-    check_name(name)
-    if adapter.controller == name:
+    if adapter.controller == choice(name, CONTROLLERS, "controller"):
         return adapter
     old = adapter.expression
     if old is None:
@@ -68,12 +68,6 @@ def load_controller(
     branch = ControlNetBranch.create(projection, unet)
     load_exactly(branch.controlnet, weights, f"{expression}: controlnet")
     return ControlNetAdapter(None if identity is None else load_branch(unet, identity), branch)
-
-
-def check_name(name: str) -> None:
-    """Refuse what is not a controller."""
-    if name not in CONTROLLERS:
-        raise InputError(f"controller {name!r} is unknown: choose {', '.join(CONTROLLERS)}")
 
 
 class ControlNetBranch(Branch):

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from torch import Tensor, nn
 
+from mien.errors import InputError, choice
 from mien.models.adapter_files import read_controller, write_adapter
 from mien.models.attention import DecoupledAttention, Injected, Injection, KeyValue, Scale, resolve_scale
 from mien.models.branch import AdapterBranch, Branch, attention_layers, check_fit, load_branch
 from mien.models.latents import unet_input
 from mien.models.projection import PROJECTIONS, ProjectionKind
-from mien.types import Conditions, InputError, NoisePredictor
+from mien.types import Conditions, NoisePredictor
 from mien.weights.adapters import FILES
 
 if TYPE_CHECKING:
@@ -87,9 +88,7 @@ class EAdapter(nn.Module):
         UNet or controller.
         """
         controller = "parallel" if expression is None else read_controller(expression)
-        if controller not in get_args(Injection):
-            known = ", ".join(get_args(Injection))
-            raise InputError(f"{expression}: is for the controller {controller!r}, known here are {known}")
+        choice(controller, get_args(Injection), f"{expression}: the controller")
 
         def branch(path: str | Path | None, first: int) -> AdapterBranch | None:
             if path is None:
@@ -129,8 +128,7 @@ class EAdapter(nn.Module):
         """Choose and return what the stage trains; the rest gets ``requires_grad = False``. "base", "refined", "ica":
         the whole expression branch and the identity's projection (EmojiDiff, supplement A.1). "all": the identity's
         keys and values too, for a backbone that has no FaceID adapter to start from."""
-        if stage not in ("base", "refined", "ica", "all"):
-            raise InputError(f'stage {stage!r} is unknown: choose "base", "refined", "ica" or "all"')
+        choice(stage, get_args(Stage), "stage")
         self.requires_grad_(True)
         if stage != "all" and self.identity is not None:
             self.identity.ip_adapter.requires_grad_(False)

@@ -10,8 +10,8 @@ from typing import Any
 
 import torch
 
+from mien.errors import InputError, choice, saying
 from mien.files import read_json
-from mien.types import InputError
 from mien.weights.adapters import header
 from mien.weights.bases import NETWORKS, variant
 
@@ -38,11 +38,11 @@ def choose_device(device: str) -> torch.device:
     if device == "auto":
         device = "mps" if torch.backends.mps.is_available() else "cpu"
         device = "cuda" if torch.cuda.is_available() else device
-    try:
+    with saying(
+        f"there is no device {device!r} on this machine: use cpu or auto", RuntimeError, AssertionError
+    ):
         place = torch.device(device)
         torch.empty(1, device=place)
-    except (RuntimeError, AssertionError) as error:
-        raise InputError(f"there is no device {device!r} on this machine: use cpu or auto") from error
     return place
 
 
@@ -57,13 +57,11 @@ def place(module: Any) -> torch.device:
 
 def choose_precision(dtype: str, device: torch.device) -> torch.dtype:
     """The precision of UNet and text encoders; refuses float16 where it gives black images."""
-    if dtype == "auto":
+    known = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+    if choice(dtype, ("auto", *known), "dtype") == "auto":
         if device.type != "cuda":
             return torch.float32
         return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
-    known = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-    if dtype not in known:
-        raise InputError(f"dtype {dtype!r} is unknown: choose auto, {', '.join(known)}")
     if dtype == "float16" and device.type != "cuda":
         raise InputError(f"float16 gives black images on {device.type}: use float32 or bfloat16")
     return known[dtype]
@@ -80,7 +78,7 @@ def class_of(folder: Path, part: str) -> tuple[Any, dict[str, Any]]:
     config = read_json(folder / part / "config.json")
     kind = config.get("_class_name") or next(iter(config.get("architectures") or []), None)
     if kind not in COMPONENTS:
-        raise InputError(f"{folder / part}: is of the kind {kind}, but SD1.5 and SDXL families are supported")
+        raise InputError(f"{folder / part}: is of the kind {kind}: use a model of SD1.5's or SDXL's family")
     return component(kind), config
 
 
@@ -88,19 +86,15 @@ def load_part(folder: Path, part: str, precision: torch.dtype, device: torch.dev
     """One network of the folder, by the class its own config names."""
     make, _ = class_of(folder, part)
     dtype_argument = "dtype" if make.__module__.startswith("transformers") else "torch_dtype"
-    try:
-        with quiet():
-            model, told = make.from_pretrained(
-                str(folder / part),
-                local_files_only=True,
-                output_loading_info=True,
-                variant=variant(folder, part) if part in NETWORKS else None,
-                **{dtype_argument: precision},
-            )
-    except Exception as error:  # a damaged folder makes the loaders raise many kinds
-        raise InputError(
-            f"{folder / part}: could not be loaded: its weights are missing, damaged or do not fit its config.json"
-        ) from error
+    damaged = "could not be loaded: its weights are missing, damaged or do not fit its config.json"
+    with saying(f"{folder / part}: {damaged}", Exception), quiet():  # the loaders raise many kinds
+        model, told = make.from_pretrained(
+            str(folder / part),
+            local_files_only=True,
+            output_loading_info=True,
+            variant=variant(folder, part) if part in NETWORKS else None,
+            **{dtype_argument: precision},
+        )
     # transformers fills what a file lacks with random numbers
     if lacking := sorted(set(told["missing_keys"]) & {name for name, _ in model.named_parameters()}):
         raise InputError(f"{folder / part}: the file lacks {lacking[0]}: use a whole copy of the model")
@@ -132,18 +126,13 @@ def load_single_file(
     kind = f"StableDiffusion{'XL' if sdxl else ''}{'Inpaint' if channels == 9 else ''}Pipeline"
     shared = {"config": str(configs), "local_files_only": True, "torch_dtype": precision}
     unsafe = {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False}
-    try:
-        with quiet():
-            unet = diffusers.UNet2DConditionModel.from_single_file(
-                str(path), subfolder="unet", in_channels=channels, **shared
-            )
-            pipe = getattr(diffusers, kind).from_single_file(
-                str(path), unet=unet, **shared, **({} if sdxl else unsafe)
-            )
-    except Exception as error:  # a damaged file makes the loaders raise many kinds
-        raise InputError(
-            f"{path}: could not be loaded: it is damaged, incomplete or of another family: use another copy"
-        ) from error
+    damaged = "could not be loaded: it is damaged, incomplete or of another family: use another copy"
+    with saying(f"{path}: {damaged}", Exception), quiet():  # the loaders raise many kinds
+        unet = diffusers.UNet2DConditionModel.from_single_file(
+            str(path), subfolder="unet", in_channels=channels, **shared
+        )
+        own = {"unet": unet} if sdxl else {"unet": unet, **unsafe}
+        pipe = getattr(diffusers, kind).from_single_file(str(path), **shared, **own)
     parts = {name: part for name, part in pipe.components.items() if part is not None}
     for name, part in parts.items():
         if isinstance(part, torch.nn.Module):
@@ -179,10 +168,9 @@ def load_tokenizer(folder: Path) -> Any:
 
     if not folder.is_dir():
         raise InputError(f"{folder}: the model has no tokenizer here: the folder is not complete")
-    try:
+    damaged = f"{folder}: could not be loaded as a tokenizer: its files are damaged"
+    with saying(damaged, Exception):  # the loaders raise many kinds
         return CLIPTokenizer.from_pretrained(str(folder), local_files_only=True)
-    except Exception as error:  # a damaged folder makes the loaders raise many kinds
-        raise InputError(f"{folder}: could not be loaded as a tokenizer: its files are damaged") from error
 
 
 def load_scheduler(folder: Path) -> Any:
@@ -193,10 +181,9 @@ def load_scheduler(folder: Path) -> Any:
     kind = getattr(diffusers, str(config.get("_class_name")), None)
     if not (isinstance(kind, type) and issubclass(kind, diffusers.SchedulerMixin)):
         raise InputError(f"{folder}: names no scheduler of diffusers: {config.get('_class_name')!r}")
-    try:
+    unfit = f"{folder}: does not suit {config['_class_name']}: use a whole copy"
+    with saying(unfit, TypeError, ValueError, NotImplementedError):
         return kind.from_config(config)  # type: ignore[attr-defined]
-    except (TypeError, ValueError, NotImplementedError) as error:
-        raise InputError(f"{folder}: does not suit {config['_class_name']}: use a whole copy") from error
 
 
 def bfloat16_pays(device_type: str) -> bool:

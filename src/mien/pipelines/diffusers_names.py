@@ -15,13 +15,13 @@ from PIL import Image
 from torch import Tensor
 
 from mien.backbones import OFFLOADS, Backbone
+from mien.errors import InputError, choice, saying
 from mien.files import expand
 from mien.models.e_adapter import EAdapter
 from mien.models.folder import choose_device, quiet
 from mien.pipelines.arguments import one_of
 from mien.pipelines.lora import load_lora
 from mien.pixels import to_bytes
-from mien.types import InputError
 from mien.weights.adapters import AdapterSpec
 
 StepEnd = Callable[[Any, int, Tensor, dict[str, Any]], Mapping[str, Any]]
@@ -123,9 +123,8 @@ class DiffusersNames:
         """Attention in slices of heads, for less memory (diffusers' "auto", "max" or a number; None: off)."""
         self.adapter.detach()
         try:
-            self.backbone.unet.set_attention_slice(slice_size)
-        except ValueError as error:
-            raise InputError(f"attention slices of {slice_size!r} do not fit the UNet: use 'auto'") from error
+            with saying(f"attention slices of {slice_size!r} do not fit the UNet: use 'auto'", ValueError):
+                self.backbone.unet.set_attention_slice(slice_size)
         finally:
             self.adapter.attach(self.backbone.unet)
 
@@ -201,8 +200,7 @@ def refuse(others: Mapping[str, Any], known: Mapping[str, str] = REFUSED) -> Non
 
 def check_output(output_type: Any, known: Sequence[str] = OUTPUTS) -> None:
     """Raises InputError for what no result comes as."""
-    if output_type not in known:
-        raise InputError(f"output_type {output_type!r} is unknown: choose {', '.join(known)}")
+    choice(output_type, known, "output_type")
 
 
 def step_end(

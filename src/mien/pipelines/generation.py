@@ -124,7 +124,6 @@ class GenerationPipeline(DiffusersNames):
     def asked(
         self,
         num_images: Any,
-        batch_size: Any,
         generator: Any,
         texts: Sequence[Tensor | None],
         **given: Any,
@@ -133,7 +132,6 @@ class GenerationPipeline(DiffusersNames):
         texts: as of `given_texts`. given: ``prompt``, ``negative_prompt``, ``seed`` and others. Raises `InputError`:
         arguments are of other kinds, or do not fit each other."""
         arguments.whole("num_images", num_images)
-        arguments.whole("batch_size", batch_size)
         lists = [value for value in given.values() if isinstance(value, (list, tuple))]
         tensors = [text for text in texts if isinstance(text, Tensor)]
         n = max((len(value) for value in (*lists, *tensors)), default=1)

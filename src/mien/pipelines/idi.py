@@ -19,14 +19,14 @@ from mien.data.filters import Limits, load_quality
 from mien.data.idi import CARRY, FACESWAP, RESTRUCT, Generator, Swapper, Worker, complete
 from mien.data.observe import Memory, load_observer
 from mien.data.records import Manifest
+from mien.errors import WHY, InputError, choice, saying
 from mien.expressions.spec import parse
 from mien.face.subject import Subject
-from mien.files import reason
 from mien.images import read_image
 from mien.metrics.scoring import SAME_PERSON
 from mien.pipelines.photo import TEETH, PhotoPipeline
 from mien.pipelines.photo_swap import SwapPipeline
-from mien.types import Face, InputError
+from mien.types import Face
 from mien.warping.draw import draw
 from mien.warping.target import Solver, reading
 
@@ -54,17 +54,13 @@ def restruct(pipe: PortraitPipeline, **settings: Any) -> Generator:
     return generate
 
 
-class RefaceSwapper:
-    """*Faceswap* by our own refacing model: the target's photo with the identity's face (DiffSFSR, face swapping)."""
+def reface_swapper(backbone: str, device: str, dtype: str, **settings: Any) -> Swapper:
+    """*Faceswap* by our own refacing model: the target's photo with the identity's face (DiffSFSR, face swapping).
+    settings: steps and guidance; None: the model's own."""
+    from mien.pipelines.reface import RefacePipeline
 
-    def __init__(self, backbone: str, device: str, dtype: str, **settings: Any) -> None:
-        """settings: steps and guidance; None: the model's own."""
-        from mien.pipelines.reface import RefacePipeline
-
-        self.pipe, self.settings = RefacePipeline.from_backbone(backbone, device, dtype), settings
-
-    def __call__(self, target: Image.Image, identity: Image.Image, seed: int = 0) -> Image.Image:
-        return self.pipe(target, identity=identity, seed=seed, **self.settings)[0]
+    pipe = RefacePipeline.from_backbone(backbone, device, dtype)
+    return lambda target, identity, seed: pipe(target, identity=identity, seed=seed, **settings)[0]
 
 
 class PhotoCarrier:
@@ -143,8 +139,7 @@ class Recipe:
     def __post_init__(self) -> None:
         known = [RESTRUCT, CARRY, *(f"{FACESWAP}:{name}" for name in SWAPPERS)]
         for method in self.methods:
-            if method not in known:
-                raise InputError(f"{method} is not a way to make a reference: choose {', '.join(known)}.")
+            choice(method, known, "the way to make references")
         if not self.methods or len(set(self.methods)) != len(self.methods):
             raise InputError("Give each way to make references once, and at least one.")
         if f"{FACESWAP}:command" in self.methods and not self.command:
@@ -165,8 +160,8 @@ class Recipe:
             generator = restruct(pipe, steps=self.steps, guidance=self.guidance, **scales)
         makers: dict[str, Callable[[], Swapper]] = {
             CARRY: lambda: PhotoCarrier(memory),
-            f"{FACESWAP}:photo": lambda: PhotoSwapper(memory),
-            f"{FACESWAP}:reface": lambda: RefaceSwapper(
+            f"{FACESWAP}:photo": lambda: photo_swapper(memory),
+            f"{FACESWAP}:reface": lambda: reface_swapper(
                 self.backbone, self.device, self.dtype, steps=self.steps, guidance=self.guidance
             ),
             f"{FACESWAP}:facefusion": lambda: CommandSwapper(self.command or FACEFUSION, "facefusion"),
@@ -220,15 +215,11 @@ FACEFUSION = (
 TIMEOUT = 300.0  # seconds a swap may take
 
 
-class PhotoSwapper:
+def photo_swapper(analyse: Callable[[Image.Image], Sequence[Face]]) -> Swapper:
     """The photo engine's: the identity's pixels in the target's pose, expression and light. No network. analyse: PIL
     picture → faces, largest first."""
-
-    def __init__(self, analyse: Callable[[Image.Image], Sequence[Face]]) -> None:
-        self.pipe = SwapPipeline(analyse)
-
-    def __call__(self, target: Image.Image, identity: Image.Image, seed: int = 0) -> Image.Image:
-        return self.pipe(target, identity=identity)
+    pipe = SwapPipeline(analyse)
+    return lambda target, identity, seed: pipe(target, identity=identity)
 
 
 class CommandSwapper:
@@ -249,14 +240,13 @@ class CommandSwapper:
             words = self.words
             for name, path in paths.items():
                 words = [word.replace(f"{{{name}}}", path) for word in words]
-            try:
+            with (
+                saying(f"The swapper {words[0]} cannot be started ({WHY}).", OSError),
+                saying(f"the swapper took longer than {self.timeout:g} s", subprocess.TimeoutExpired),
+            ):
                 done = subprocess.run(
                     words, capture_output=True, text=True, errors="replace", timeout=self.timeout, check=False
                 )
-            except OSError as error:
-                raise InputError(f"The swapper {words[0]} cannot be started ({reason(error)}).") from error
-            except subprocess.TimeoutExpired as error:
-                raise InputError(f"the swapper took longer than {self.timeout:g} s") from error
             if done.returncode or not Path(paths["output"]).is_file():
                 lines = (done.stderr or done.stdout).strip().splitlines() or ["it wrote no picture"]
                 raise InputError(f"the swapper failed with {done.returncode}: {lines[-1][:200]}")

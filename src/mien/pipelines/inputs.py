@@ -64,7 +64,7 @@ def opened(picture: Any, kind: str, called: str) -> tuple[Image.Image, str]:
         return to_rgb(picture, called), called
     if isinstance(picture, (str, Path)):
         return read_image(picture), str(picture)
-    raise InputError(f"{shown(picture)} was given as {kind}: give a path or a PIL image")
+    raise InputError(f"{shown(picture)} was given as {kind}: give a file's path or a PIL image")
 
 
 def choose_face(faces: Sequence[Face], which: FaceChoice, name: str) -> Face:
@@ -86,7 +86,9 @@ def choose_face(faces: Sequence[Face], which: FaceChoice, name: str) -> Face:
     if isinstance(which, bool) or not isinstance(which, int):
         raise InputError(f'face {which!r} is unknown: choose "largest", "left", "right" or a number from 0')
     if not 0 <= which < len(faces):
-        raise InputError(f"{name}: has no face {which}: it shows {len(faces)}, the largest is number 0")
+        raise InputError(
+            f"{name}: has no face {which}, it shows {len(faces)}: give a number from 0, the largest"
+        )
     return faces[which]
 
 

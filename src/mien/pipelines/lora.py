@@ -16,10 +16,10 @@ import torch
 from torch import Tensor
 
 from mien.backbones import Backbone
+from mien.errors import InputError, optional, saying
 from mien.files import expand
 from mien.models.adapter_files import read_safetensors
 from mien.models.folder import quiet
-from mien.types import InputError
 
 USUAL = "pytorch_lora_weights.safetensors"
 LYCORIS = {
@@ -44,10 +44,7 @@ def load_lora(backbone: Backbone, path: str | Path, weight: float, loaded: dict[
         raise InputError(f"a LoRA's weight must be a number, not {weight!r}: 1.0 is as it was trained")
     file = _find(path)
     halves = _check(read_safetensors(file)[0], str(path))
-    try:
-        import peft  # noqa: F401
-    except ImportError as error:
-        raise InputError('LoRAs need peft: pip install "mien[lora]"') from error
+    optional("peft", 'LoRAs need peft: pip install "mien[lora]"')
     stock, name = backbone.as_diffusers(), f"lora_{len(loaded)}"
     try:
         with warnings.catch_warnings(), quiet():
@@ -85,14 +82,13 @@ def _find(path: str | Path) -> Path:
     from huggingface_hub import hf_hub_download, model_info
 
     owner = "/".join(hub)
-    try:
+    # the hub's client raises its own, its transport's and the system's kinds
+    with saying(f"{path}: cannot be fetched: give a file, or check name and network", Exception):
         siblings = [file.rfilename for file in model_info(owner).siblings or []]
         names = [file for file in siblings if file.endswith(".safetensors")]
         chosen_names = [file for file in names if file == wanted] or (names if wanted == USUAL else [])
         if len(chosen_names) == 1:
             return Path(hf_hub_download(owner, chosen_names[0]))
-    except Exception as error:  # the hub's client raises its own, its transport's and the system's kinds
-        raise InputError(f"{path}: cannot be fetched: give a file, or check name and network") from error
     raise InputError(f"{path}: holds {len(names)} .safetensors files: fetch the one that is meant, name it")
 
 
@@ -114,7 +110,7 @@ def _check(state: Mapping[str, Tensor], source: str) -> int:
                 raise InputError(f"{source}: has {key} without its other half: use another copy of the file")
             break
     if not count:
-        raise InputError(f"{source}: holds no LoRA weights")
+        raise InputError(f"{source}: holds no LoRA weights: give the file of a LoRA")
     return count
 
 

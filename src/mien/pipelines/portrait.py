@@ -84,11 +84,11 @@ class PortraitPipeline(GenerationPipeline):
         steps = arguments.one_of(("steps", "num_inference_steps"), steps, num_inference_steps)
         guidance = arguments.one_of(("guidance", "guidance_scale"), guidance, guidance_scale)
         self.check(steps, guidance, id_scale, expression_scale)
+        arguments.whole("batch_size", batch_size)
         height, width = self._size(height), self._size(width)
         lead = check_lead(self.lead if lead is None else lead)
         asked = self.asked(
             num_images if num_images_per_prompt is None else num_images_per_prompt,
-            batch_size,
             generator,
             (prompt_embeds, negative_prompt_embeds, pooled_prompt_embeds, negative_pooled_prompt_embeds),
             identity=identity,

@@ -7,7 +7,7 @@ stays.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,9 +17,10 @@ from PIL import Image
 from torch import Tensor
 
 from mien.backbones import Backbone
+from mien.errors import InputError, choice
 from mien.models.attention import times
 from mien.models.sfsr import FRAMINGS, background_conditions
-from mien.pipelines.arguments import one_of
+from mien.pipelines.arguments import one_of, whole
 from mien.pipelines.diffusers_names import (
     OUTPUTS,
     StepEnd,
@@ -35,14 +36,13 @@ from mien.pipelines.scenes import Refaced, Scene, find_scene
 from mien.pipelines.schedulers import PLAIN_SCHEDULERS, reface_scheduler
 from mien.pixels import to_pixels
 from mien.provenance import remember
-from mien.types import ByteImage, InputError
+from mien.types import ByteImage
 from mien.weights.adapters import AdapterSpec
 
 if TYPE_CHECKING:
     from mien.models.attention import Scale
     from mien.models.e_adapter import EAdapter
 
-UNFINISHED = "refaced"  # results that are not yet put together, as output_type
 STEPS = 50  # DiffSFSR, implementation details: PNDM, 50 steps
 
 
@@ -76,10 +76,7 @@ class RefacePipeline(GenerationPipeline):
             if getattr(adapter, branch) is None:
                 raise InputError(f"refacing needs both branches: {backbone.name} has no {branch}")
         spec = backbone.adapter or AdapterSpec(None, None)
-        if spec.framing not in FRAMINGS:
-            known = ", ".join(FRAMINGS)
-            raise InputError(f"the adapter asks for the framing {spec.framing!r}: known are {known}")
-        self._matrix = FRAMINGS[spec.framing]
+        self._matrix = FRAMINGS[choice(spec.framing, FRAMINGS, "the adapter's framing")]
         chosen = reface_scheduler(backbone.scheduler) if scheduler is None else scheduler
         super().__init__(backbone, adapter, chosen, **looking)
         if spec.reface_steps is not None:
@@ -141,22 +138,9 @@ class RefacePipeline(GenerationPipeline):
             num_inference_steps and the others: as of ``PortraitPipeline``'s call.
         """
         refuse(others)
-        if output_type != UNFINISHED:
-            check_output(output_type, OUTPUTS[:3])
-        steps = one_of(("steps", "num_inference_steps"), steps, num_inference_steps)
-        guidance = one_of(("guidance", "guidance_scale"), guidance, guidance_scale)
-        after = step_end(self, callback_on_step_end, callback_on_step_end_tensor_inputs)
-        self.check(steps, guidance, id_scale, expression_scale)
-        shared: dict[str, Any] = {
-            "steps": steps,
-            "guidance": guidance,
-            "id_scale": id_scale,
-            "expression_scale": expression_scale,
-            "after": after,
-        }
+        check_output(output_type, OUTPUTS[:3])
         asked = self.asked(
             num_images_per_prompt,
-            batch_size,
             generator,
             (prompt_embeds, negative_prompt_embeds, pooled_prompt_embeds, negative_pooled_prompt_embeds),
             photo=photo,
@@ -166,36 +150,91 @@ class RefacePipeline(GenerationPipeline):
             negative_prompt="",
             seed=seed,
         )
+        numbers = {
+            "steps": one_of(("steps", "num_inference_steps"), steps, num_inference_steps),
+            "guidance": one_of(("guidance", "guidance_scale"), guidance, guidance_scale),
+            "id_scale": id_scale,
+            "expression_scale": expression_scale,
+        }
+        after = step_end(self, callback_on_step_end, callback_on_step_end_tensor_inputs)
+        which = face, identity_face, expression_face
+        results = self._refaced(asked, which, batch_size, callback, after, **numbers)
+        told = {"engine": "diffusion", "backbone": Path(self.backbone.name).name}
+        return pictures_as([remember(one.image(), told, one.mask()) for one in results], output_type)
+
+    def reface(
+        self,
+        photo: Picture | Sequence[Picture | None] | None = None,
+        identity: Picture | Person | Sequence[Picture | Person | None] | None = None,
+        expression: ExpressionLike | Sequence[ExpressionLike | None] | None = None,
+        prompt: str | Sequence[str] = "",
+        seed: int | Sequence[int] = 0,
+        steps: int | None = None,
+        guidance: float | None = None,
+        id_scale: Scale = 1.0,
+        expression_scale: Scale = 1.0,
+        face: FaceChoice = "largest",
+        identity_face: FaceChoice = "largest",
+        expression_face: FaceChoice = "largest",
+        batch_size: int = 8,
+        callback: Callback | None = None,
+        num_images: int = 1,
+    ) -> list[Refaced]:
+        """The photos with their new faces, not yet put together, num_images of each; arguments and errors as of a
+        call."""
+        each = {
+            "photo": photo,
+            "identity": identity,
+            "expression": expression,
+            "prompt": prompt,
+            "seed": seed,
+        }
+        asked = self.asked(num_images, None, (None,) * 4, negative_prompt="", **each)
+        numbers = {
+            "steps": steps,
+            "guidance": guidance,
+            "id_scale": id_scale,
+            "expression_scale": expression_scale,
+        }
+        return self._refaced(
+            asked, (face, identity_face, expression_face), batch_size, callback, None, **numbers
+        )
+
+    def _refaced(
+        self,
+        asked: Asked,
+        which: tuple[FaceChoice, FaceChoice, FaceChoice],
+        batch_size: int,
+        callback: Callback | None,
+        after: Callable[[int, Tensor, Tensor], Tensor] | None,
+        **numbers: Any,
+    ) -> list[Refaced]:
+        """What is asked for. which: of a photo's, an identity's and an expression's faces."""
+        self.check(**numbers)
+        whole("batch_size", batch_size)
         each = asked.each
         for who, how in zip(each["identity"], each["expression"], strict=True):
             if who is None and how is None:
                 raise InputError("nothing is to be changed: give an identity, an expression or both")
         embedders = {
-            branch: Embedder(self.encoder(branch), self.analyzer(), which, branch)
-            for branch, which in (("identity", identity_face), ("expression", expression_face))
+            branch: Embedder(self.encoder(branch), self.analyzer(), chosen, branch)
+            for branch, chosen in zip(("identity", "expression"), which[1:], strict=True)
         }
         results: list[Refaced] = []
         found: dict[Any, Scene] = {}
+        of_scene = {name: numbers[name] for name in ("steps", "guidance")}
         for part, report in in_batches(len(asked.seeds), batch_size, callback):
-            scenes = self._scenes(asked, part, face, found, steps=steps, guidance=guidance)
+            scenes = self._scenes(asked, part, which[0], found, **of_scene)
             wanted = ((embedders[branch], each[branch][part]) for branch in embedders)
             who, how = (
                 torch.stack([self._embed(one, wish, scene) for wish, scene in zip(of, scenes, strict=True)])
                 for one, of in wanted
             )
-            crops = self.crops(scenes, who, how, **asked.part(part), callback=report, **shared)
+            crops = self.crops(scenes, who, how, **asked.part(part), callback=report, after=after, **numbers)
             results += [Refaced(scene, crop) for scene, crop in zip(scenes, crops, strict=True)]
             if self._interrupt:
                 break
-        if output_type == UNFINISHED:
-            return results
-        told = {"engine": "diffusion", "backbone": Path(self.backbone.name).name}
-        return pictures_as([remember(one.image(), told, one.mask()) for one in results], output_type)
-
-    def reface(self, *given: Any, **how: Any) -> list[Refaced]:
-        """The photos with their new faces, not yet put together; the arguments are those of a call."""
-        found: list[Refaced] = self(*given, **how, output_type=UNFINISHED)
-        return found
+        return results
 
     def _embed(self, embedder: Embedder, wish: Any, scene: Scene) -> Tensor:
         """[w] float32 of a wish, an expression at the pose of the scene's face; of None what the photo itself says."""

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mien.types import InputError, nearest
+from mien.errors import InputError, choice, saying
 
 PLAIN_SCHEDULERS = ("DDPMScheduler", "DDIMScheduler", "PNDMScheduler", "EulerDiscreteScheduler")
 
@@ -36,27 +36,20 @@ def choose_scheduler(which: Any, trained: Any) -> Any:
             )
         return which
     known = scheduler_names()
-    name = known.get(which.lower().removesuffix("scheduler"))
-    if name is None:
-        short = ", ".join(sorted(name.removesuffix("Scheduler") for name in known.values()))
-        raise InputError(
-            f"scheduler {which!r} is unknown{nearest(which.lower(), known)}: choose one of {short}"
-        )
+    name = known[choice(which.lower().removesuffix("scheduler"), known, "scheduler")]
     import diffusers
 
     kind = getattr(diffusers, name)
     schedule = {key: value for key, value in trained.config.items() if key not in SOLVER}
-    try:
+    unfit = f"the scheduler {name} does not fit this model's schedule: choose DDIM"
+    with (
+        saying(f"the scheduler {name} needs a missing package: {NEED_PACKAGES.get(name, name)}", ImportError),
+        saying(unfit, ValueError, NotImplementedError),
+    ):
         try:
             return kind.from_config(trained.config)
         except NotImplementedError:  # of another solver: this one keeps its own
             return kind.from_config(schedule)
-    except ImportError as error:
-        raise InputError(
-            f"the scheduler {name} needs a missing package: {NEED_PACKAGES.get(name, name)}"
-        ) from error
-    except (ValueError, NotImplementedError) as error:  # settings that do not go together
-        raise InputError(f"the scheduler {name} does not fit this model's schedule: choose DDIM") from error
 
 
 def scheduler_names() -> dict[str, str]:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from PIL import Image
     from torch import Tensor
 
+    from mien.models.attention import Scale
     from mien.pipelines.generation import Callback
     from mien.pipelines.inputs import ExpressionLike, FaceChoice, Person, Picture
     from mien.pipelines.portrait import PortraitPipeline
@@ -78,15 +79,17 @@ def travel(
     expression_face: FaceChoice = "largest",
     batch_size: int = 8,
     callback: Callback | None = None,
-    **how: Any,
+    steps: int | None = None,
+    guidance: float | None = None,
+    id_scale: Scale = 1.0,
+    expression_scale: Scale = 1.0,
 ) -> list[Image.Image]:
     """`frames` portraits of one person, PIL RGB, on the way through `stops` in their order. Raises `InputError`: an
     expression or picture cannot be used, or there are too few stops or frames.
 
     Args:
         identity: a picture of the person, or a `Person` of several. stops: two or more expressions
-            (`mien.expressions.spec`). how: steps, guidance, id_scale and expression_scale; these and others are as of
-            ``PortraitPipeline``; every frame has the same `seed`.
+            (`mien.expressions.spec`). The others are as of ``PortraitPipeline``; every frame has the same `seed`.
     """
     from mien.pipelines.arguments import check_seed, whole
     from mien.pipelines.diffusers_names import to_pil
@@ -94,6 +97,8 @@ def travel(
 
     positions(len(stops), frames)
     whole("batch_size", batch_size)
+    how: dict[str, Any] = {"steps": steps, "guidance": guidance}
+    how |= {"id_scale": id_scale, "expression_scale": expression_scale}
     pipe.check(**how)
     check_seed(seed)
     embeds = pipe.embed([identity] * len(stops), stops, len(stops), face, expression_face)

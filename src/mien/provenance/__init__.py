@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 from PIL import Image, PngImagePlugin, features
 
-from mien.files import replacing
+from mien.errors import InputError, saying
+from mien.files import read_bytes, replacing
 from mien.images import open_image
 from mien.provenance import signing, watermark
 from mien.provenance.carried import carry
@@ -33,7 +34,7 @@ from mien.provenance.metadata import (
     read_packet,
     write_packet,
 )
-from mien.types import FloatArray, InputError
+from mien.types import FloatArray
 
 __all__ = [
     "COMPOSITE",
@@ -162,16 +163,16 @@ def read_metadata(path: str | Path) -> Metadata | None:
     """What the XMP packet of any picture says, ours or not, and else what other programs write (``foreign``): of those
     that say they generated it, the source type is that of a trained model. None if it says nothing. Raises
     `InputError`: the file is not a picture."""
-    try:
-        with open_image(Path(path).read_bytes(), Path(path)) as image:
-            said = read_packet(image.info.get("xmp") or image.info.get("XML:com.adobe.xmp"))
-            if said is not None and said.settings is not None:
-                return said
-            other = read_foreign(image)
-    except FileNotFoundError as error:
-        raise InputError(f"{path} does not exist: check the name.") from error
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise InputError(f"{path} is not a picture that can be read: give a JPEG, PNG or WebP.") from error
+    data = read_bytes(path)
+    unread = f"{path} is not a picture that can be read: give a JPEG, PNG or WebP."
+    with (
+        saying(unread, OSError, SyntaxError, ValueError, Image.DecompressionBombError),
+        open_image(data, Path(path)) as image,
+    ):
+        said = read_packet(image.info.get("xmp") or image.info.get("XML:com.adobe.xmp"))
+        if said is not None and said.settings is not None:
+            return said
+        other = read_foreign(image)
     if other is None:
         return said
     program, settings = other

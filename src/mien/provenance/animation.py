@@ -15,14 +15,15 @@ from typing import Any
 
 from PIL import Image
 
+from mien.errors import WHY, InputError, optional, saying
 from mien.files import check_writable, replacing
 from mien.provenance import DIGITAL_SOURCE_TYPE, check_surroundings, read_metadata, with_mark
 from mien.provenance.metadata import Said, as_comment, read_object, write_packet
-from mien.types import InputError
 
 COMMENTED = (".gif", ".mp4", ".mov")  # in their comments; `provenance.film` writes the last two
 SUFFIXES = (".gif", ".mp4", ".webp")
 WEBP = 90  # quality, of 100; at 80 skin is smoothed
+_UNREAD = "{path} cannot be read as a moving picture: give a GIF or MP4 file."
 QUALITY = 16  # x264's constant rate factor; below 18 no difference is seen
 
 
@@ -85,29 +86,26 @@ def first_frame(path: Path) -> Image.Image:
     """The first frame of an MP4, PIL RGB. Raises `InputError`: it has none that can be read, or ``mien[video]`` is not
     installed."""
     av = import_av()
-    try:
-        with av.open(str(path)) as container:
-            frame = next(container.decode(video=0))
-            return frame.to_image()
-    except (OSError, ValueError, IndexError, StopIteration) as error:
-        raise InputError(f"{path} cannot be read as a moving picture: give a GIF or MP4 file.") from error
+    with (
+        saying(_UNREAD.format(path=path), OSError, ValueError, IndexError, StopIteration),
+        av.open(str(path)) as container,
+    ):
+        image: Image.Image = next(container.decode(video=0)).to_image()
+        return image
 
 
 def read_animation(path: str | Path) -> dict[str, Any] | None:
     """What `save_animation` wrote in the comment of a GIF or MP4; None if there is nothing of ours. Raises
     `InputError`: the file cannot be read as what its suffix says."""
     path = Path(path)
-    try:
+    with saying(_UNREAD.format(path=path), OSError, SyntaxError, ValueError):
         if path.suffix.lower() == ".gif":
             with Image.open(path) as image:
                 said_of_it = image.info.get("comment", b"")  # text where the file is not a GIF
                 comment = said_of_it.decode("ascii", "replace") if isinstance(said_of_it, bytes) else ""
         else:
-            av = import_av()
-            with av.open(str(path)) as container:
+            with import_av().open(str(path)) as container:
                 comment = container.metadata.get("comment", "")
-    except (OSError, SyntaxError, ValueError) as error:
-        raise InputError(f"{path} cannot be read as a moving picture: give a GIF or MP4 file.") from error
     said = read_object(comment)
     return said if said is not None and "digital_source_type" in said else None
 
@@ -139,13 +137,8 @@ def _write_mp4(frames: list[Image.Image], path: Path, comment: str, fps: float) 
 
 def import_av() -> Any:
     """PyAV. Raises `InputError`: it is not installed."""
-    try:
-        import av
-    except ImportError as error:
-        raise InputError(
-            f'An MP4 needs PyAV, which cannot be imported ({error}): pip install "mien[video]", or write a .gif.'
-        ) from error
-    return av
+    missing = f"An MP4 needs PyAV, which cannot be imported ({WHY})"
+    return optional("av", f'{missing}: pip install "mien[video]", or write a .gif.')
 
 
 def is_ours(path: str | Path) -> bool:

@@ -19,11 +19,12 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from mien.errors import WHY, InputError, saying
 from mien.files import check_writable, replacing
 from mien.provenance import PARTLY_GENERATED, check_surroundings, watermark, with_mark
 from mien.provenance.animation import import_av, read_animation
 from mien.provenance.metadata import as_comment
-from mien.types import ByteImage, InputError
+from mien.types import ByteImage
 
 SUFFIXES = (".mp4", ".mov")
 QUALITY = 17  # x264's constant rate factor; below 18 no difference is seen
@@ -166,12 +167,10 @@ def film(
         options = {"movflags": "use_metadata_tags"} if kind == "mov" else {}
         with av.open(str(temporary), "w", format=kind, options=options) as container:
             container.metadata["comment"] = json.dumps(comment, ensure_ascii=True)
-            try:
+            with saying(f"{path} cannot be written ({WHY}): {_advice(path, audio)}.", ValueError, OSError):
                 writer = Writer(container, size, rate, ticks, colours or Colours(), audio)
                 if audio is not None:
                     container.start_encoding()
-            except (ValueError, OSError) as error:
-                raise InputError(f"{path} cannot be written ({error}): {_advice(path, audio)}.") from error
             yield writer
             writer.end()
         if read_animation(temporary) != comment:

@@ -10,8 +10,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from mien.files import reason
-from mien.types import InputError
+from mien.errors import WHY, saying
 from mien.weights import sha256_of
 
 KINDS = (".safetensors", ".json", ".txt", ".model")  # what a model's folder is read from
@@ -49,7 +48,5 @@ def _hash_file(path: Path) -> str:
     target = path.resolve()
     if path.is_symlink() and target.parent.name == "blobs" and len(target.name) == 64:
         return target.name
-    try:
+    with saying(f"{path} cannot be read ({WHY}).", OSError):
         return sha256_of(path)
-    except OSError as error:
-        raise InputError(f"{path} cannot be read ({reason(error)}).") from error

@@ -12,8 +12,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+from mien.errors import WHY, InputError, choice, optional, reason, saying
 from mien.provenance.metadata import SOFTWARE, source_type_of
-from mien.types import InputError
 
 CERT, KEY, ALGORITHM = "MIEN_C2PA_CERT", "MIEN_C2PA_KEY", "MIEN_C2PA_ALG"
 _ALGORITHMS = ("es256", "es384", "es512", "ps256", "ps384", "ps512", "ed25519")
@@ -52,22 +52,20 @@ def sign(path: Path, media_type: str, source_type: str) -> None:
         ],
     }
     signed = path.with_name(f"{path.stem}.c2pa{path.suffix}")
+    unfit = f"{os.environ[CERT]} and {os.environ[KEY]} cannot sign ({WHY}): check that they belong together, that "
+    unfit += f"{ALGORITHM} fits them, and that the file holds the whole chain."
     try:
-        info = c2pa.C2paSignerInfo(_algorithm(), _pem(CERT), _pem(KEY), None)
-        context = c2pa.Context(c2pa.Settings.from_dict(_SETTINGS))
-        with (
-            c2pa.Signer.from_info(info) as signer,
-            c2pa.Builder(json.dumps(manifest), context) as builder,
-            path.open("rb") as source,
-            signed.open("w+b") as target,
-        ):
-            builder.sign(signer, media_type, source, target)
-        os.replace(signed, path)
-    except c2pa.C2paError as error:
-        raise InputError(
-            f"{os.environ[CERT]} and {os.environ[KEY]} cannot sign ({_line(error)}): check that they belong "
-            f"together, that {ALGORITHM} fits them, and that the file holds the whole chain."
-        ) from error
+        with saying(unfit, c2pa.C2paError):
+            info = c2pa.C2paSignerInfo(_algorithm(), _pem(CERT), _pem(KEY), None)
+            context = c2pa.Context(c2pa.Settings.from_dict(_SETTINGS))
+            with (
+                c2pa.Signer.from_info(info) as signer,
+                c2pa.Builder(json.dumps(manifest), context) as builder,
+                path.open("rb") as source,
+                signed.open("w+b") as target,
+            ):
+                builder.sign(signer, media_type, source, target)
+            os.replace(signed, path)
     finally:
         signed.unlink(missing_ok=True)
 
@@ -85,7 +83,7 @@ def read_manifest(path: Path, media_type: str) -> dict[str, Any] | None:
         try:
             reader = c2pa.Reader.try_create(media_type, handle, context=context)
         except c2pa.C2paError as error:
-            return {"state": "Invalid", "problems": [_line(error)]}
+            return {"state": "Invalid", "problems": [reason(error)]}
         if reader is None:
             return None
         with reader:
@@ -118,30 +116,17 @@ def available() -> bool:
 
 
 def _library() -> Any:
-    try:
-        import c2pa
-    except ImportError as error:
-        raise InputError('C2PA manifests need a library: pip install "mien[c2pa]".') from error
-    return c2pa
+    return optional("c2pa", 'C2PA manifests need a library: pip install "mien[c2pa]".')
 
 
 def _algorithm() -> str:
-    algorithm = os.environ.get(ALGORITHM, "es256").lower()
-    if algorithm not in _ALGORITHMS:
-        raise InputError(f"{ALGORITHM} is {algorithm}: choose {', '.join(_ALGORITHMS)}.")
-    return algorithm
+    return str(choice(os.environ.get(ALGORITHM, "es256").lower(), _ALGORITHMS, ALGORITHM))
 
 
 def _pem(variable: str) -> bytes:
     path = os.environ[variable]
-    try:
+    with saying(f"{path}, named by {variable}, cannot be read: check its name.", OSError):
         data = Path(path).read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}, named by {variable}, cannot be read: check its name.") from error
     if b"-----BEGIN" not in data:
         raise InputError(f"{path}, named by {variable}, is not a PEM file: convert it with openssl.")
     return data
-
-
-def _line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -14,6 +14,7 @@ from typing import Any
 
 from PIL import Image
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response
 from starlette.routing import Mount, Route, WebSocketRoute
@@ -27,7 +28,7 @@ from mien.making.consent import NOTICE
 from mien.studio import actions, live
 from mien.studio.actions import Ask
 from mien.studio.engine import Engine
-from mien.studio.gate import call, content, is_foreign, told
+from mien.studio.gate import WithHeaders, call, content, is_foreign, told
 from mien.studio.sessions import AGE, File, Session, Sessions
 from mien.studio.wishes import MAX_SEED, Fields, Refused, refusing, search, words
 
@@ -35,6 +36,7 @@ HERE = Path(__file__).parent
 MAX_BYTES = 20_000_000  # of an uploaded picture
 MAX_FILM = 300_000_000  # of an uploaded film
 COOKIE = "mien"
+KNOWN_BY = ("/", "/api/state", "/api/photo", "/api/driver", "/api/invent")  # answers that set it
 PALETTE = "😀 😄 😉 😘 😮 😢 😠 😱 🤢 😏 😴 😐".split()
 PEOPLE = ("cleo", "max", "ida", "raj")  # of people/: they are nobody
 Answer = Callable[[Session, Request], Awaitable[Any]]
@@ -70,13 +72,14 @@ class Studio:
             self.notices.pop(session.key, None)
 
     def route(self, path: str, answer: Answer, method: str = "GET") -> Route:
-        """A route of what `answer` gives to the caller's session: a response or JSON values. Sets the cookie."""
+        """A route of what `answer` gives to the caller's session: a response or JSON values. Only what begins a
+        session, or gives it something, sets the cookie."""
 
         async def answered(request: Request) -> Response:
             session = self.session(request)
             given = await answer(session, request)
             response = given if isinstance(given, Response) else JSONResponse(given)
-            if request.cookies.get(COOKIE) != session.key:
+            if path in KNOWN_BY and request.cookies.get(COOKIE) != session.key:
                 response.set_cookie(COOKIE, session.key, httponly=True, samesite="strict")
             return response
 
@@ -178,12 +181,12 @@ class Studio:
             raise Refused("pictures", "pictures is a list of ids: give pictures first.")
         return await self.work(session, lambda job: actions.measure(session, ids, job))
 
-    async def words(self, session: Session, request: Request) -> Any:
+    async def words(self, request: Request) -> Response:
         """Expressions that a text may mean."""
         found = search(request.query_params.get("q", ""))
-        return [{"text": name, "name": name, "emoji": emoji(name)} for name in found]
+        return JSONResponse([{"text": name, "name": name, "emoji": emoji(name)} for name in found])
 
-    async def face(self, session: Session, request: Request) -> Response:
+    async def face(self, request: Request) -> Response:
         """An expression as a picture: on the caller's photo (`?photo=&face=`), or a shipped face of nobody."""
         asked = dict(request.query_params)
         if not asked.get("photo"):
@@ -195,7 +198,7 @@ class Studio:
             return Response(actions.jpeg(shown), media_type="image/jpeg")
         number = asked.get("face", "0")
         fields = Fields({**asked, "face": int(number) if number.isdigit() else 0})
-        ask = Ask(self.engine, session, fields)
+        ask = Ask(self.engine, self.session(request), fields)
         data = await asyncio.wrap_future(self.engine.frame(lambda: actions.preview(ask, True)))
         return Response(data, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=3600"})
 
@@ -268,12 +271,10 @@ def emoji(name: str) -> str:
 
 
 def build(studio: Studio) -> Starlette:
-    """The routes."""
+    """The routes; every answer has `gate.HEADERS`."""
     shown = {
         "/": studio.page,
         "/api/state": studio.state,
-        "/api/words": studio.words,
-        "/api/face": studio.face,
         "/api/progress": studio.progress,
         "/api/all.zip": studio.everything,
         "/files/{id}": studio.file,
@@ -284,7 +285,10 @@ def build(studio: Studio) -> Starlette:
             *(studio.route(path, answer) for path, answer in shown.items()),
             *(studio.route(f"/api/{name}", getattr(studio, name), "POST") for name in asked),
             Route("/static/{name}", told(studio.static)),
+            Route("/api/words", told(studio.words)),
+            Route("/api/face", told(studio.face)),
             WebSocketRoute("/api/line", studio.line),
             Mount("/people", StaticFiles(directory=HERE / "people")),
-        ]
+        ],
+        middleware=[Middleware(WithHeaders)],
     )

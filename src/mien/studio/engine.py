@@ -16,7 +16,7 @@ from typing import Any
 
 from PIL import Image
 
-from mien.types import InputError
+from mien.errors import InputError, choice
 
 LOADED = 2  # models kept in memory; the one that was not used for longest goes
 SEATS = 8  # photos kept ready to be changed
@@ -170,9 +170,7 @@ class Engine:
         """The loaded model (`mien.making.model.Model`) of this name; only in the slow thread."""
         from mien.making.model import Model
 
-        if backbone not in self.backbones:
-            raise InputError(f"There is no model of that name here: choose {', '.join(self.backbones)}.")
-        if backbone not in self._loaded:
+        if choice(backbone, self.backbones, "model") not in self._loaded:
             while len(self._loaded) >= LOADED:
                 self._loaded.popitem(last=False)
             adapter = self._adapters.get(backbone)

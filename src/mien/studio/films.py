@@ -68,9 +68,9 @@ def _driven(maker: Seated, who: Seat, ask: Ask, job: Job, place: Path) -> str:
     choose = following.Chooser("largest", "the film", silent)
     order = filming.Order(place, maker.settings, choose, progress=progress)
     try:
-        with refusing("driver", driver):
+        with refusing("driver", driver), filming.opened(driver.path) as film:
             report = filming.move(
-                driver.path, lambda: Puppet(within(who.full, LONGEST), **chosen), order, ready=ready
+                film, lambda: Puppet(within(who.full, LONGEST), **chosen), order, ready=ready
             )
     except KeyboardInterrupt:
         raise Cancelled("The job was stopped.") from None

@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from mien.errors import InputError, saying
 from mien.studio.engine import Cancelled, Full
-from mien.types import InputError
 
 LOG = logging.getLogger("mien.studio")
 MAX_CALL = 200_000  # bytes of a call; pictures come by routes of their own
@@ -26,6 +28,21 @@ HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
+
+
+class WithHeaders:
+    """The app, with `HEADERS` in every answer."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(HEADERS)
+            await send(message)
+
+        await self._app(scope, receive, with_headers)
 
 
 def is_foreign(headers: Any) -> bool:
@@ -55,10 +72,8 @@ async def call(request: Request) -> Any:
         InputError: it is none.
     """
     body = await content(request)
-    try:
+    with saying("The call is no valid JSON.", ValueError, RecursionError):
         return json.loads(body or b"{}")
-    except (ValueError, RecursionError) as error:
-        raise InputError("The call is no valid JSON.") from error
 
 
 def told(answer: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:

@@ -18,7 +18,6 @@ from PIL import Image
 from mien.studio.app import Studio, build
 from mien.studio.engine import Engine
 from mien.studio.folders import own_folder
-from mien.studio.gate import HEADERS
 from mien.studio.sessions import Sessions
 from mien.studio.wishes import MAX_PIXELS
 from mien.types import InputError
@@ -83,7 +82,6 @@ def serve(
             timeout_graceful_shutdown=2,
             lifespan="off",
             server_header=False,
-            headers=list(HEADERS.items()),
         )
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]}, daemon=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from mien.types import InputError
+from mien.errors import WHY, InputError, saying
 
 
 def optimizer_tensors(optimizer: Optimizer) -> dict[str, Tensor]:
@@ -67,16 +67,12 @@ def save_checkpoint(
     return last
 
 
-@contextmanager
-def write_errors(folder: Path) -> Iterator[None]:
+def write_errors(folder: Path) -> AbstractContextManager[None]:
     """What the system says when it cannot write becomes one sentence, an `InputError`."""
-    try:
-        yield
-    except (OSError, SafetensorError) as error:
-        raise InputError(
-            f"Cannot write into {folder} ({error}): free some space and start the same command again; it goes on from "
-            f"the last checkpoint, which is kept."
-        ) from error
+    way = (
+        "free some space and start the same command again; it goes on from the last checkpoint, which is kept"
+    )
+    return saying(f"Cannot write into {folder} ({WHY}): {way}.", OSError, SafetensorError)
 
 
 def _write(
@@ -107,14 +103,13 @@ def load_checkpoint(
 ) -> tuple[int, dict[str, tuple[float, int]]]:
     """Restore everything in place and return the step reached, and the logs' sums (`save_checkpoint`). Raises
     `InputError`: a file of the checkpoint is missing, damaged, or of another model; then nothing has changed."""
-    try:
+    damaged = str(_unfit(checkpoint, "a file of it is missing or damaged"))
+    with saying(damaged, OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError):
         state = json.loads((checkpoint / "state.json").read_text())
         step = int(state["step"])
         sums = {key: (float(total), int(count)) for key, (total, count) in state.get("sums", {}).items()}
         names = (*modules, "ema", "optimizer")
         read = {name: load_file(checkpoint / f"{name}.safetensors") for name in names}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
-        raise _unfit(checkpoint, "a file of it is missing or damaged") from error
     states = {name: module.state_dict() for name, module in modules.items()} | {"ema": ema}
     wanted: dict[str, dict[str, Sequence[int]]] = {
         name: {key: value.shape for key, value in tensors.items()} for name, tensors in states.items()

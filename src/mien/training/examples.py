@@ -26,13 +26,14 @@ from torch.nn import functional as F
 
 from mien.data.pairs import TRIPLES, Pairs
 from mien.data.records import TRAIN, Manifest
+from mien.errors import InputError, choice
 from mien.face.align import CROP_SIZE, crop_matrix, invert, warp
 from mien.metrics import face as metrics
 from mien.models.sfsr import face_region
 from mien.pixels import to_pixels
 from mien.training.cache import Cache, Numbers
 from mien.training.judge import FaceJudge
-from mien.types import FloatArray, InputError
+from mien.types import FloatArray
 
 if TYPE_CHECKING:
     from mien.backbones import Backbone
@@ -287,8 +288,7 @@ class DataConfig:
     def __post_init__(self) -> None:
         if not 0 <= self.surroundings <= 1:
             raise InputError(f"surroundings must be between 0 and 1, not {self.surroundings}")
-        if self.framing not in ("whole", "canonical"):
-            raise InputError(f'framing {self.framing!r} is unknown: choose "whole" or "canonical"')
+        choice(self.framing, ("whole", "canonical"), "framing")
         if not 1.0 <= self.scaling[0] <= self.scaling[1]:
             raise InputError(f"scaling {tuple(self.scaling)} must be two factors from 1, the smaller first")
         if self.latents and tuple(self.scaling) != (1.0, 1.0):

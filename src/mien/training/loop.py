@@ -23,10 +23,10 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from tqdm import tqdm
 
+from mien.errors import InputError, choice
 from mien.models.folder import bfloat16_pays
 from mien.training.checkpoint import find_checkpoint, load_checkpoint, save_checkpoint, write_errors
 from mien.training.journal import Journal, Means
-from mien.types import InputError
 
 PRECISIONS = {"bf16": "bf16", "fp32": "no", "no": "no"}  # accelerate's "no" is also what YAML reads as false
 
@@ -97,14 +97,13 @@ class LoopConfig:
 
 def learning_rate_factor(config: LoopConfig, step: int) -> float:
     """Multiplier of the learning rate at `step` (0-based)."""
+    choice(config.schedule, ("constant", "cosine", "hold-decay"), "schedule")
     warm = min(1.0, (step + 1) / max(1, config.warmup))
     share = step / max(1, config.steps)
     if config.schedule == "cosine":
         return warm * 0.5 * (1 + math.cos(math.pi * min(1.0, share)))
     if config.schedule == "hold-decay":
         return warm * min(1.0, max(0.0, 2 * (1 - share)))
-    if config.schedule != "constant":
-        raise InputError(f"unknown schedule {config.schedule!r}: constant, cosine or hold-decay")
     return warm
 
 
@@ -247,9 +246,7 @@ def train(
 def make_optimizer(config: LoopConfig, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
     """Adam (Kingma & Ba 2015) or AdamW (Loshchilov & Hutter 2019), by `config.optimizer`."""
     kinds = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
-    if config.optimizer not in kinds:
-        raise InputError(f"there is no optimizer {config.optimizer!r}: choose {' or '.join(kinds)}")
-    make = kinds[config.optimizer]
+    make = kinds[choice(config.optimizer, kinds, "optimizer")]
     betas = (config.betas[0], config.betas[1])
     return make(parameters, lr=config.lr, betas=betas, weight_decay=config.weight_decay, fused=True)
 
@@ -276,10 +273,8 @@ def make_batches(
 
 
 def _accelerator(config: LoopConfig, folder: Path) -> Accelerator:
-    if config.precision not in PRECISIONS:
-        raise InputError(f"precision {config.precision!r} is unknown: choose bf16 or fp32")
-    if config.tracker not in ("", "tensorboard"):
-        raise InputError(f"tracker {config.tracker!r} is unknown: choose tensorboard, or none")
+    choice(config.precision, PRECISIONS, "precision")
+    choice(config.tracker, ("", "tensorboard"), "tracker")
     if config.tracker and not is_tensorboard_available():
         raise InputError('tensorboard is not installed: pip install "mien[train]", or set loop.tracker=""')
     if config.threads:

@@ -9,10 +9,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from mien.errors import WHY, InputError, choice, saying
 from mien.training.loop import LoopConfig, Stage, train
 from mien.training.plan import ADAPTER_STAGES, plan, work
 from mien.training.recipes import find
-from mien.types import InputError
 
 # Name in a recipe → where its class is; imported when it is used.
 STAGES: dict[str, str] = {
@@ -54,9 +54,7 @@ def read_recipe(path: str | Path, overrides: list[str] | None = None) -> dict[st
 
 def stage_class(name: str) -> type[Any]:
     """The class of a stage by its recipe name."""
-    if name not in STAGES:
-        raise InputError(f"There is no stage {name!r}; choose one of {', '.join(sorted(STAGES))}.")
-    module, attribute = STAGES[name].split(":")
+    module, attribute = STAGES[choice(name, STAGES, "stage")].split(":")
     return getattr(import_module(module), attribute)
 
 
@@ -106,10 +104,8 @@ def run(
 
 
 def _make(path: str | Path, make: type[Any], arguments: dict[str, Any]) -> Stage:
-    try:
+    with saying(f"The recipe {path} is not complete: args has {WHY}.", TypeError):
         inspect.signature(make).bind(**arguments)
-    except TypeError as error:
-        raise InputError(f"The recipe {path} is not complete: args has {error}.") from error
     return make(**arguments)
 
 

@@ -11,8 +11,8 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
+from mien.errors import InputError, nearest, saying
 from mien.files import user_folder
-from mien.types import InputError, nearest
 from mien.weights import copies
 
 SHIPPED_FOLDER = Path(__file__).parent
@@ -67,10 +67,8 @@ def models_folder() -> Path:
     own = os.environ.get("MIEN_MODELS")
     if not own:
         return user_folder("cache", "MIEN_MODELS to the folder of fetched models", "models")
-    try:
+    with saying(f"There is no home folder for {own}: set MIEN_MODELS to another.", RuntimeError):
         return Path(own).expanduser()
-    except RuntimeError as error:
-        raise InputError(f"There is no home folder for {own}: set MIEN_MODELS to another.") from error
 
 
 def entries() -> tuple[Entry, ...]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from mien import weights
+from mien.errors import InputError, nearest, saying
 from mien.files import expand, read_json
-from mien.types import InputError, nearest
 from mien.weights import copies
 from mien.weights.adapters import FAMILIES, header
 
@@ -142,9 +142,6 @@ def find_folder(name: str) -> Path:
         )
     from huggingface_hub import snapshot_download
 
-    try:
+    # the hub's client raises its own, requests' and the system's kinds
+    with saying(f"the model {name} cannot be fetched: give a folder, or check name and network", Exception):
         return Path(snapshot_download(name, allow_patterns=HUB_FILES))
-    except Exception as error:  # the hub's client raises its own, requests' and the system's kinds
-        raise InputError(
-            f"the model {name} cannot be fetched: give a folder, or check name and network"
-        ) from error

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from mien import __version__
+from mien.errors import InputError, saying
 from mien.files import make_folder, replacing
-from mien.types import InputError
 from mien.weights import Entry, Status, WeightFile, check, copies, models_folder, place, sha256_of
 
 Progress = Callable[[int, "int | None"], None]
@@ -62,12 +62,10 @@ def _download(model: Entry, file: WeightFile, location: Path, progress: Progress
     with replacing(location) as temporary, temporary.open("wb") as out:
         for block, expected in _blocks(request, model.name, by_hand):
             received += len(block)
-            try:
+            with saying(
+                f"What {file.url} sent is no bz2 archive: nothing was kept, try again.", OSError, EOFError
+            ):
                 content = unpack.decompress(block) if unpack else block
-            except (OSError, EOFError) as error:
-                raise InputError(
-                    f"What {file.url} sent is no bz2 archive: nothing was kept, try again."
-                ) from error
             digest.update(content)
             out.write(content)
             progress(received, expected)

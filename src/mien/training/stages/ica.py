@@ -19,11 +19,11 @@ from torch import Tensor
 from mien.data.pairs import TRIPLES
 from mien.diffusion.losses import contrast_alignment
 from mien.diffusion.x0 import ESTIMATORS, R_TMAX, Estimator, adaptive_noise_inversion
+from mien.errors import InputError, choice
 from mien.training.adapter import EVERYTHING, PAPER_LOOP, share_of
 from mien.training.examples import DataConfig
 from mien.training.judge import FaceJudge, canonical
 from mien.training.stages.base import BaseStage
-from mien.types import InputError
 
 
 class IcaStage(BaseStage):
@@ -55,10 +55,8 @@ class IcaStage(BaseStage):
         judged: int | None = None,
         **shared: Any,
     ) -> None:
-        if estimator not in ESTIMATORS:
-            raise InputError(f"there is no estimator {estimator!r}: choose {', '.join(ESTIMATORS)}")
-        if person not in ("without", "source"):
-            raise InputError(f'person {person!r} is unknown: choose "without" or "source"')
+        choice(estimator, ESTIMATORS, "estimator")
+        choice(person, ("without", "source"), "person")
         if judged is not None and judged < 1:
             raise InputError(f"judged must be at least 1, not {judged}: leave it out to judge all")
         self.another = all((root / TRIPLES).is_file() for root in DataConfig.read(data).roots)

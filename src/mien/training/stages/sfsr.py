@@ -23,6 +23,7 @@ from mien.diffusion.losses import expression_loss, identity_loss, network_error,
 from mien.diffusion.schedule import Schedule
 from mien.diffusion.x0 import ESTIMATORS
 from mien.encoders.expression import expression_vector
+from mien.errors import InputError, choice
 from mien.models.compound import CompoundProjection
 from mien.models.e_adapter import EAdapter
 from mien.models.folder import choose_precision, recompute_activations
@@ -31,7 +32,7 @@ from mien.models.sfsr import FRAMINGS, background_conditions, create_adapter, wi
 from mien.training.adapter import draw_modes, share_of, training_device
 from mien.training.judge import FaceJudge, canonical
 from mien.training.surroundings import Surroundings
-from mien.types import Conditions, FaceEncoder, InputError
+from mien.types import Conditions, FaceEncoder
 from mien.weights.adapters import AdapterSpec
 from mien.weights.bases import find_folder
 
@@ -73,10 +74,8 @@ class SfsrStage:
         dtype: str = "float32",
         checkpointing: bool = False,
     ) -> None:
-        if estimator is not None and estimator not in ESTIMATORS:
-            raise InputError(f"there is no estimator {estimator!r}: choose one of {', '.join(ESTIMATORS)}")
-        if framing not in FRAMINGS:
-            raise InputError(f"there is no framing {framing!r}: choose {' or '.join(FRAMINGS)}")
+        choice(estimator, (None, *ESTIMATORS), "estimator")
+        choice(framing, FRAMINGS, "framing")
         device = training_device()
         precision = choose_precision(dtype, device)
         self.backbone = load_backbone(backbone, str(device), "float32")
