@@ -219,6 +219,9 @@ def verb(*groups: Sequence[str]) -> Callable[[Callable[..., None]], Callable[...
 
         @wraps(function)
         def called(**given: Any) -> None:
+            if "context" in given:
+                params = given["context"].params
+                params.update({name: given[name] for name in params})  # as annotated: before, paths are text
             function(**{name: given[name] for name in own})
 
         called.__doc__ = text
