@@ -336,10 +336,9 @@ def test_models_verbs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (
-            ["reface", "me.jpg", "--strength", "5"],
-            "invalid value for --strength: it must be less than or equal to 1.5",
-        ),
+        (["reface", "me.jpg", "--strength", "5"], "invalid value for --strength: 5.0 is not in the range"),
+        (["reface", "me.jpg", "--strength", "big"], "invalid value for --strength: big is not a number"),
+        (["generate", "me.jpg", "--steps", "0.5"], "invalid value for --steps: 0.5 is not a whole number"),
         (["reface", "me.jpg", "big", "smile"], "got unexpected extra argument(s) (big smile): put words"),
         (["reface", "--expresion", "joy"], "no such option: --expresion"),
         (["refase"], "no such command refase"),

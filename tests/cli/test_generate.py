@@ -224,7 +224,7 @@ def test_a_csv_with_words(tmp_path: Path) -> None:
 def test_no_more_at_a_time_than_can_be_repeated(tmp_path: Path) -> None:
     result = generate(IDENTITY, EXPRESSION, "-o", tmp_path / "out.png", "-n", MAX_BATCH + 1)
     assert result.exit_code == 2 and not list(tmp_path.iterdir())
-    assert "less than or equal to 64" in result.stderr
+    assert "not in the range 1<=x<=64" in result.stderr
 
 
 def test_what_of_a_prompt_has_no_effect_is_said_once(tmp_path: Path) -> None:

@@ -17,6 +17,8 @@ from mien.errors import InputError, reason
 BAD_INPUT = 2
 EXTRA = 'put words that belong together in quotes, "big smile"; add --help for what else a verb takes.'
 _QUOTED = re.compile("'([^' ]+)'")
+_KINDS = {"integer": "a whole number", "int": "a whole number", "float": "a number"}
+_KIND = re.compile(f"a valid ({'|'.join(_KINDS)})( range)?")
 
 
 class Verbs(TyperGroup):
@@ -49,7 +51,7 @@ class Verbs(TyperGroup):
         except Exception as error:
             if not callable(told := getattr(error, "format_message", None)):  # of click's UsageError
                 raise
-            said = _QUOTED.sub(r"\1", told().rstrip(".")).replace("Input should be", "it must be")
+            said = _KIND.sub(lambda kind: _KINDS[kind[1]], _QUOTED.sub(r"\1", told().rstrip(".")))
             verb = getattr(getattr(error, "ctx", None), "command_path", "mien")
             if said.startswith("Got unexpected extra argument"):
                 said += f": {EXTRA}"

@@ -140,6 +140,9 @@ def verb(*groups: Sequence[str]) -> Callable[[Callable[..., Told | None]], Calla
 
         @wraps(function)
         def called(**given: Any) -> None:
+            if "context" in given:
+                params = given["context"].params
+                params.update({name: given[name] for name in params})  # as annotated: before, paths are text
             told = function(**{name: given[name] for name in own})
             if told is not None:
                 show(told, given["as_json"])
