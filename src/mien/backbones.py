@@ -33,7 +33,7 @@ from mien.models.folder import (
 )
 from mien.models.text import EncodedText, PromptEncoder
 from mien.types import FaceEncoder
-from mien.weights.adapters import AdapterSpec, by_name, check_width, read_adapter_spec
+from mien.weights.adapters import AdapterSpec, find_adapter
 from mien.weights.bases import configs_of, find_folder, lacks, width_of
 
 if TYPE_CHECKING:
@@ -226,7 +226,8 @@ def load_backbone(
         raise InputError(f'offload="{offload}" saves a GPU\'s memory: with device="cpu" leave it out')
     place = target if offload == "none" else torch.device("cpu")
     folder = find_folder(name)
-    spec = find_adapter(adapter, folder, name)
+    if not isinstance(adapter, AdapterSpec):
+        adapter = find_adapter(adapter, folder / "adapter", width_of(folder), name)
     read = _read_checkpoint if folder.is_file() else _read_folder
     parts = read(folder, precision, place)
     unet, vae = parts["unet"], parts["vae"]
@@ -245,27 +246,11 @@ def load_backbone(
         device=target,
         precision=precision,
         empty_negative_is_zero=parts["empty_negative_is_zero"],
-        adapter=spec,
+        adapter=adapter,
         offload=offload,
     )
     backbone.offload_again()
     return backbone
-
-
-def find_adapter(adapter: str | Path | AdapterSpec | None, folder: Path, name: str) -> AdapterSpec | None:
-    """The adapter of a model (its folder or file), looked at as far as its files' headers tell: a folder, a name of
-    ``weights.adapters.by_name``, or None: the model's. name: the model's, for errors. Raises `InputError`: there is no
-    such adapter, or it is for another family."""
-    if isinstance(adapter, AdapterSpec):
-        return adapter
-    own = folder / "adapter"
-    if adapter is None:
-        return read_adapter_spec(own) if own.is_dir() else None
-    width = width_of(folder) if folder.is_file() or (folder / "unet" / "config.json").is_file() else None
-    spec = by_name(str(adapter), width, name) or read_adapter_spec(Path(adapter))
-    for path in (spec.identity, spec.expression):
-        check_width(path, width, name)
-    return spec
 
 
 def _read_folder(folder: Path, precision: torch.dtype, place: torch.device) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from mien import weights
 from mien.errors import InputError, saying
 from mien.files import expand, read_json
 from mien.weights import Entry, copies
-from mien.weights.adapters import OTHERS, AdapterSpec, by_name, check_width, read_adapter_spec
+from mien.weights.adapters import OTHERS, AdapterSpec, find_adapter
 from mien.weights.bases import HUB_IDS, configs_of, here, lacks, single_file, width_of
 
 # encoders of `mien.backbones.ENCODERS` and of `mien.encoders.compound` -> the models and the extra that they need
@@ -168,22 +168,12 @@ def adapter_of(backbone: str, adapter: str | Path | None) -> AdapterSpec | None:
         place = expand(backbone)
         own = place if place.is_dir() else copies.snapshot(backbone)
         folder = here(backbone) if named else own
-    width = None
-    if folder is not None and (folder.is_file() or (folder / "unet" / "config.json").is_file()):
-        width = width_of(folder)
-    elif named:
+    width = None if folder is None else width_of(folder)
+    if folder is None and named:
         width = 2048 if backbone.startswith("sdxl") else 768
-    elif adapter in NAMES and backbone.count("/") == 1:
+    elif width is None and adapter in NAMES and backbone.count("/") == 1:
         width = _width_on_hub(backbone)
-    if adapter is None:
-        own = None if folder is None else folder / "adapter"
-        return read_adapter_spec(own) if own is not None and own.is_dir() else None
-    if (known := by_name(str(adapter), width, backbone)) is not None:
-        return known
-    spec = read_adapter_spec(Path(adapter))
-    for path in (spec.identity, spec.expression):
-        check_width(path, width, backbone)
-    return spec
+    return find_adapter(adapter, None if folder is None else folder / "adapter", width, backbone)
 
 
 def _width_on_hub(repository: str) -> int | None:

@@ -234,6 +234,7 @@ def test_other_pages_may_not_ask(studio: Any, client: Client) -> None:
 def headers_of(app: Any, path: str, query: str = "") -> dict[str, str]:
     """What an app answers to somebody unknown, without the server."""
     scope = {"type": "http", "method": "GET", "path": path, "query_string": query.encode(), "headers": []}
+    scope["asgi"] = {"version": "3.0", "spec_version": "2.4"}  # before, answers wait for the asker to leave
     sent: list[dict[str, Any]] = []
 
     async def receive() -> dict[str, Any]:

@@ -44,7 +44,13 @@ class Growing:
         found = []
         for path in paths:
             table = records.read_table(path, self.tables[name], self.made_by)
-            self._check(records.facts_of(table))
+            facts = records.facts_of(table)
+            for fact in sorted({*facts, *self.facts} - {"format"}):
+                if facts.get(fact) != self.facts.get(fact):
+                    raise InputError(
+                        f"The set {self.root} was made with {fact} {facts.get(fact)!r}, not "
+                        f"{self.facts.get(fact)!r}: give the same again, or another folder."
+                    )
             found.append(table.replace_schema_metadata(None))
         empty = pa.schema(list(self.tables[name].items())).empty_table()
         whole = pa.concat_tables([empty, *found])
@@ -84,14 +90,6 @@ class Growing:
         """Whether a shard belongs to a finished set, or to a part that is whole."""
         return (self.root / list(self.tables)[-1]).is_file() or int(shard.stem) in self.parts
 
-    def _check(self, facts: dict[str, Any]) -> None:
-        for name in sorted({*facts, *self.facts} - {"format"}):
-            if facts.get(name) != self.facts.get(name):
-                raise InputError(
-                    f"The set {self.root} was made with {name} {facts.get(name)!r}, not {self.facts.get(name)!r}: "
-                    "give the same again, or another folder."
-                )
-
 
 @contextmanager
 def alone(root: Path) -> Iterator[None]:
@@ -99,10 +97,7 @@ def alone(root: Path) -> Iterator[None]:
     run holds it."""
     from filelock import FileLock, Timeout
 
-    lock = FileLock(root / ".lock")
     with saying(f"Another run is writing the set {root}: wait, or choose another.", Timeout):
-        lock.acquire(timeout=0)
-    try:
+        held = FileLock(root / ".lock").acquire(timeout=0)
+    with held:
         yield
-    finally:
-        lock.release()

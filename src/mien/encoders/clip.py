@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -17,9 +16,7 @@ from mien import weights
 from mien.errors import saying
 from mien.files import read_json
 from mien.models.folder import quiet
-
-if TYPE_CHECKING:
-    from mien.types import Face
+from mien.types import Face
 
 MEAN = (0.48145466, 0.4578275, 0.40821073)  # of CLIP's training pictures, RGB in [0, 1]
 STD = (0.26862954, 0.26130258, 0.27577711)

@@ -129,15 +129,13 @@ def nearest(
     slips are there, and many opposites (unkind, kind).
     """
     without = "less"
-    short = len(word) == 3
     alike = [other for other in known if other[:1] == word[:1] and (without in other) == (without in word)]
-    if short:
-        alike = [other for other in alike if len(other) == 3]
     scores = {other: SequenceMatcher(None, other, word).ratio() for other in alike}
     best = max(scores.values(), default=0.0)
     # one letter wrong; of long words one in seven, and of words of four none: too many are alike
-    slip = 2 / 3 if short else min(6 / 7, max(0.8, 1 - 1 / max(1, len(word))))
-    near = [other for other in alike if scores[other] >= max(slip, best - 0.05)]
+    slip = min(6 / 7, max(0.8, 1 - 1 / max(1, len(word))))
+    slips = {other: 2 / 3 if len(word) == len(other) == 3 else slip for other in alike}
+    near = [other for other in alike if scores[other] >= max(slips[other], best - 0.05)]
     near.sort(key=lambda other: -scores[other])
     firsts = {meaning(other): other for other in reversed(near)}
     return asked([str(written(other)) for other in reversed(firsts.values())][:3])

@@ -8,17 +8,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import count as counted
-from typing import TYPE_CHECKING
 
 from PIL import Image
 
 from mien.encoders import people
 from mien.pipelines.diffusers_names import to_pil
+from mien.pipelines.generation import Callback
 from mien.pipelines.portrait import PortraitPipeline
 from mien.types import InputError
-
-if TYPE_CHECKING:
-    from mien.pipelines.generation import Callback
 
 EXPRESSION = "neutral"
 TRIES = 10  # pictures without a face, one after another

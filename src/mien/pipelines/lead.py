@@ -10,7 +10,7 @@ start from, as in SDEdit (Meng et al. 2021, arXiv 2108.01073):
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,10 +21,7 @@ from mien.backbones import Backbone
 from mien.pipelines.arguments import number
 from mien.pipelines.inputs import FaceChoice, Person
 from mien.pixels import to_pixels
-from mien.types import InputError
-
-if TYPE_CHECKING:
-    from mien.types import Face
+from mien.types import Face, InputError
 
 
 def check_lead(lead: Any) -> float:

@@ -10,13 +10,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
 
 from mien.backbones import Backbone
+from mien.expressions.spec import Expression
 from mien.face.analyze import analyze
 from mien.face.subject import Subject
 from mien.models.sfsr import FRAMINGS
@@ -26,9 +27,6 @@ from mien.pipelines.photo_swap import SwapPipeline
 from mien.pipelines.scenes import MIN_CONFIDENCE, Scene, find_scene
 from mien.pipelines.schedulers import choose_scheduler
 from mien.types import Face, InputError
-
-if TYPE_CHECKING:
-    from mien.expressions.spec import Expression
 
 TRIES, STEPS = 8, 30
 GUIDANCE = {False: 7.5, True: 5.0}  # of SD1.5 and of SDXL, as diffusers has them

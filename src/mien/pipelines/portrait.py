@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from mien.models.attention import Scale
 from mien.pipelines import arguments
 from mien.pipelines.diffusers_names import StepEnd, as_output, check_output, refuse, step_end
 from mien.pipelines.generation import Callback, GenerationPipeline, in_batches
 from mien.pipelines.inputs import ExpressionLike, FaceChoice, Person, Picture
 from mien.pipelines.lead import as_start, check_lead, lead_by_photo
 from mien.provenance import remember
-
-if TYPE_CHECKING:
-    from mien.models.attention import Scale
 
 
 class PortraitPipeline(GenerationPipeline):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,7 +18,8 @@ from torch import Tensor
 
 from mien.backbones import Backbone
 from mien.errors import InputError, choice
-from mien.models.attention import times
+from mien.models.attention import Scale, times
+from mien.models.e_adapter import EAdapter
 from mien.models.sfsr import FRAMINGS, background_conditions
 from mien.pipelines.arguments import one_of, whole
 from mien.pipelines.diffusers_names import (
@@ -38,10 +39,6 @@ from mien.pixels import to_pixels
 from mien.provenance import remember
 from mien.types import ByteImage
 from mien.weights.adapters import AdapterSpec
-
-if TYPE_CHECKING:
-    from mien.models.attention import Scale
-    from mien.models.e_adapter import EAdapter
 
 STEPS = 50  # DiffSFSR, implementation details: PNDM, 50 steps
 

@@ -23,7 +23,7 @@ def optimizer_tensors(optimizer: Optimizer) -> dict[str, Tensor]:
     """The optimiser's state as named tensors: ``{parameter index}.{entry}``."""
     state = optimizer.state_dict()["state"]
     return {
-        f"{index}.{key}": torch.as_tensor(value).detach().cpu().contiguous()
+        f"{index}.{key}": torch.as_tensor(value)
         for index, entries in state.items()
         for key, value in entries.items()
     }
@@ -56,8 +56,13 @@ def save_checkpoint(
             folder.mkdir(parents=True, exist_ok=True)
             shutil.rmtree(fresh, ignore_errors=True)
             fresh.mkdir()
-            state = {"step": step, "recipe": recipe, "sums": sums or {}}
-            _write(fresh, state, modules, ema, optimizer)
+            tensors = {name: module.state_dict() for name, module in modules.items()}
+            tensors |= {"ema": ema, "optimizer": optimizer_tensors(optimizer)}
+            for name, state in tensors.items():
+                on_cpu = {key: value.detach().cpu().contiguous() for key, value in state.items()}
+                save_file(on_cpu, fresh / f"{name}.safetensors")
+            facts = {"step": step, "recipe": recipe, "sums": sums or {}}
+            (fresh / "state.json").write_text(json.dumps(facts, indent=1))
             if last.exists():
                 shutil.rmtree(previous, ignore_errors=True)
                 os.replace(last, previous)
@@ -73,21 +78,6 @@ def write_errors(folder: Path) -> AbstractContextManager[None]:
         "free some space and start the same command again; it goes on from the last checkpoint, which is kept"
     )
     return saying(f"Cannot write into {folder} ({WHY}): {way}.", OSError, SafetensorError)
-
-
-def _write(
-    fresh: Path,
-    state: dict[str, Any],
-    modules: dict[str, nn.Module],
-    ema: dict[str, Tensor],
-    optimizer: Optimizer,
-) -> None:
-    for name, module in modules.items():
-        tensors = {key: value.detach().cpu().contiguous() for key, value in module.state_dict().items()}
-        save_file(tensors, fresh / f"{name}.safetensors")
-    save_file({key: value.cpu().contiguous() for key, value in ema.items()}, fresh / "ema.safetensors")
-    save_file(optimizer_tensors(optimizer), fresh / "optimizer.safetensors")
-    (fresh / "state.json").write_text(json.dumps(state, indent=1))
 
 
 def find_checkpoint(folder: Path) -> Path | None:

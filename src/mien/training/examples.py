@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -24,6 +24,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
+from mien.backbones import Backbone
 from mien.data.pairs import TRIPLES, Pairs
 from mien.data.records import TRAIN, Manifest
 from mien.errors import InputError, choice
@@ -34,9 +35,6 @@ from mien.pixels import to_pixels
 from mien.training.cache import Cache, Numbers
 from mien.training.judge import FaceJudge
 from mien.types import FloatArray
-
-if TYPE_CHECKING:
-    from mien.backbones import Backbone
 
 Framing = Literal["whole", "canonical"]
 Batch = dict[str, Tensor]

@@ -19,7 +19,7 @@ from mien.files import expand
 from mien.types import InputError
 from mien.weights import Entry
 from mien.weights.adapters import AdapterSpec, read_adapter_spec
-from mien.weights.bases import HUB_IDS, here
+from mien.weights.bases import HUB_IDS, here, own_name
 
 if TYPE_CHECKING:
     from mien.training.loop import LoopConfig
@@ -50,21 +50,18 @@ def check(recipe: Path, overrides: Sequence[str] = ()) -> None:
     Raises:
         NotHere: something is missing. InputError: the backbone's folder, or the adapter's, is not whole.
     """
-    import yaml
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+    from yaml import YAMLError
 
     try:
-        config = yaml.safe_load(recipe.read_text(encoding="utf-8"))
-        for key, _, value in (override.partition("=") for override in overrides):
-            *above, last = key.split(".")
-            place = config
-            for name in above:
-                place = place.setdefault(name, {})
-            place[last] = yaml.safe_load(value)
-        stage, arguments = str(config["stage"]), dict(config["args"])
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, AttributeError, KeyError, TypeError, ValueError):
+        config = OmegaConf.merge(OmegaConf.load(recipe), OmegaConf.from_dotlist(list(overrides)))
+        content: Any = OmegaConf.to_container(config)
+        stage, arguments = str(content["stage"]), dict(content["args"])
+    except (OSError, YAMLError, OmegaConfBaseException, KeyError, TypeError, ValueError):
         return
     backbone, start = str(arguments.get("backbone")), arguments.get("adapter")
-    needs = list(preflight.of_base(_name(backbone)))
+    needs = list(preflight.of_base(own_name(backbone)))
     needs += [preflight.Need(entry) for entry in _missing(_starts(arguments))]
     absent = []
     if isinstance(start, str) and not Path(start).is_dir():
@@ -74,11 +71,6 @@ def check(recipe: Path, overrides: Sequence[str] = ()) -> None:
         needs += preflight.of_adapter(spec, False)
     absent += [f"  {line}" for line in data(stage, arguments) if " is not there" in line]
     preflight.refuse(needs, f"for the recipe {recipe.stem}", absent)
-
-
-def _name(backbone: str) -> str:
-    """A base model's own name, if it is one of those by its hub id."""
-    return next((name for name, hub in HUB_IDS.items() if backbone == hub), backbone)
 
 
 def outlook(stage: str, arguments: dict[str, Any], config: LoopConfig, work: Work) -> list[str]:
@@ -159,8 +151,8 @@ def order(stage: str) -> list[str]:
 
 def _names(arguments: dict[str, Any]) -> list[str]:
     """Names in the registry of weights, of the base, of what the adapter starts from and of the encoders."""
-    base = str(arguments.get("backbone"))
-    names = [name for name, hub in HUB_IDS.items() if base in (name, hub)] + _starts(arguments)
+    base = own_name(str(arguments.get("backbone")))
+    names = ([base] if base in HUB_IDS else []) + _starts(arguments)
     if "manifest" not in arguments:  # the adapter's stages look with ArcFace and CLIP
         names += ["arcface_w600k_r50", "clip_vit_h"]
     elif base not in ("mini", "None"):

@@ -27,7 +27,7 @@ from mien.training.loop import LoopConfig
 from mien.training.outlook import Work, outlook
 from mien.types import InputError
 from mien.weights.adapters import read_adapter_spec
-from mien.weights.bases import HUB_IDS, find_folder
+from mien.weights.bases import HUB_IDS, find_folder, own_name
 
 ADAPTER_STAGES = ("base", "refined", "ica")
 GIB = 2**30
@@ -37,8 +37,7 @@ FACEID, IMAGE_PROMPT = 512, 1024  # widths of what the paper starts from
 
 def plan(stage: str, arguments: dict[str, Any], config: LoopConfig, folder: Path) -> str:
     """Lines for a person: every network with its parameters and those trained, images, memory; and the `outlook`."""
-    name = str(arguments.get("backbone"))
-    name = _family(name) or name
+    name = own_name(str(arguments.get("backbone")))
     parts = network_parts(name)
     unet: Any = parts["unet"]
     refacing, guessed = stage == "sfsr", ""
@@ -92,11 +91,6 @@ def plan(stage: str, arguments: dict[str, Any], config: LoopConfig, folder: Path
 
 def _count(part: nn.Module) -> int:
     return sum(p.numel() for p in part.parameters())
-
-
-def _family(name: str) -> str | None:
-    """The family whose published configurations stand for a name or a hub id."""
-    return next((key for key, hub in HUB_IDS.items() if key in PUBLISHED and name in (key, hub)), None)
 
 
 def work(config: LoopConfig, folder: Path) -> str:

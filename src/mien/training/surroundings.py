@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from mien.backbones import Backbone
 from mien.data.records import TRAIN
 from mien.encoders.clip import ClipExpression
 from mien.encoders.compound import JoinedIdentity, compound
@@ -28,9 +29,6 @@ from mien.pixels import to_pixels
 from mien.training.cache import Cache
 from mien.training.examples import read_rows
 from mien.types import FaceEncoder, InputError
-
-if TYPE_CHECKING:
-    from mien.backbones import Backbone
 
 HELD, BATCH = 256, 32
 # What a face's region is grown by, and its jaw lowered by: least and most. At use: `models.sfsr`.

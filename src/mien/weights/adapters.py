@@ -125,6 +125,21 @@ def read_adapter_spec(folder: Path) -> AdapterSpec:
     return AdapterSpec(identity, expression, **settings)
 
 
+def find_adapter(
+    adapter: str | Path | None, own: Path | None, width: int | None, name: str
+) -> AdapterSpec | None:
+    """An adapter by a name of `by_name` or its folder, checked against the model as far as its files are here; None:
+    the model's own, if it has one. own: folder of that. width, name: as of `published`. Raises `InputError`: there is
+    no such adapter, or it is for another family."""
+    if adapter is None:
+        return read_adapter_spec(own) if own is not None and own.is_dir() else None
+    spec = by_name(str(adapter), width, name) or read_adapter_spec(Path(adapter))
+    for path in (spec.identity, spec.expression):
+        if path is not None and path.is_file():
+            check_width(path, width, name)
+    return spec
+
+
 def header(path: Path) -> dict[str, list[int]]:
     """Names and shapes of the tensors of a safetensors file, by its header alone. Raises `InputError`: it has none."""
     with (
@@ -136,10 +151,10 @@ def header(path: Path) -> dict[str, list[int]]:
         return {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118
 
 
-def check_width(path: Path | None, width: int | None, name: str) -> None:
+def check_width(path: Path, width: int | None, name: str) -> None:
     """Whether a branch's file is for a UNet of this cross-attention width, as far as its header tells. Raises
     `InputError`: it is for another family."""
-    if path is None or path.suffix != ".safetensors" or width is None:
+    if path.suffix != ".safetensors" or width is None:
         return
     norm = header(path).get("image_proj.norm.weight")
     if norm is not None and norm != [width]:

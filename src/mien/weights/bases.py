@@ -41,6 +41,11 @@ _PARTS = {  # of one file by family: where each network's tensors begin
 }
 
 
+def own_name(backbone: str) -> str:
+    """The name of a model that is given by the hub id of a named one; of others what is given."""
+    return next((name for name, hub in HUB_IDS.items() if backbone == hub), backbone)
+
+
 def variant(folder: Path, part: str) -> str | None:
     """ "fp16" where a network's weights are there in that variant alone, else None."""
     stem = NETWORKS[part]
@@ -51,7 +56,7 @@ def variant(folder: Path, part: str) -> str | None:
 def lacks(folder: Path) -> str | None:
     """The first file that a diffusers folder of SD1.5's or SDXL's family lacks; None: it is whole."""
     parts = ["unet", "vae", "text_encoder"]
-    if (folder / "unet" / "config.json").is_file() and width_of(folder) == 2048:
+    if width_of(folder) == 2048:
         parts.append("text_encoder_2")
     for part in parts:
         if not (folder / part / "config.json").is_file():
@@ -113,11 +118,12 @@ def configs_of(checkpoint: Path) -> tuple[str, Path | None]:
 
 
 def width_of(place: Path) -> int | None:
-    """The UNet's cross-attention width of a diffusers folder or of a checkpoint in one file."""
+    """The UNet's cross-attention width of a diffusers folder or of a checkpoint in one file; None: it does not say."""
     if place.is_file():
         keys = header(place)
         return next((shape[1] for key, shape in keys.items() if key.endswith("attn2.to_k.weight")), None)
-    width = read_json(place / "unet" / "config.json").get("cross_attention_dim")
+    config = place / "unet" / "config.json"
+    width = read_json(config).get("cross_attention_dim") if config.is_file() else None
     return width if isinstance(width, int) else None
 
 

@@ -29,10 +29,10 @@ from mien.models.e_adapter import EAdapter
 from mien.models.folder import choose_precision, recompute_activations
 from mien.models.projection import MLPProjection
 from mien.models.sfsr import FRAMINGS, background_conditions, create_adapter, widen_input
-from mien.training.adapter import draw_modes, share_of, training_device
+from mien.training.adapter import EVERYTHING, Noised, draw_modes, share_of, training_device
 from mien.training.judge import FaceJudge, canonical
 from mien.training.surroundings import Surroundings
-from mien.types import Conditions, FaceEncoder
+from mien.types import FaceEncoder
 from mien.weights.adapters import AdapterSpec
 from mien.weights.bases import find_folder
 
@@ -120,29 +120,24 @@ class SfsrStage:
         x = batch["x"]
         b = len(x)
         self.backbone.vae.to(x.device)
-        mode = draw_modes(b, self.drop, rng).to(x.device)  # 3: nothing is dropped
-        z, conditions = self._conditions(batch, (mode == 0) | (mode == 2), (mode == 1) | (mode == 2))
-        t = torch.randint(0, len(self.schedule.alpha_bar), (b,), generator=rng).to(x.device)
-        eps = torch.randn(z.shape, generator=rng).to(x.device)
+        noised = self._noised(batch, draw_modes(b, self.drop, rng).to(x.device), rng)
         predict = self.schedule.as_noise(self.adapter.predict_noise(self.unet))
-        z_t = self.schedule.add_noise(z, eps, t)
-        predicted = predict(z_t, t, conditions)
-        valid = batch.get("valid")
-        weight = None if valid is None else valid.clamp_min(0.1)
-        loss = network_error(predicted, eps, t, self.schedule, weight)
+        predicted = predict(noised.z_t, noised.t, noised.conditions)
+        loss = network_error(predicted, noised.eps, noised.t, self.schedule, noised.weight)
         logs = {"noise": loss.item()}
-        told = torch.nonzero(mode == len(self.drop))[:, 0]
+        told = torch.nonzero(noised.mode == EVERYTHING)[:, 0]
         share = share_of(len(told), b, 1 - float(self.drop[-1])) if len(told) else 0.0
         if self.judged:
             told = told[: self.judged]
         if self.estimator is not None and len(told):
+            part = noised.of(told)
             z0 = ESTIMATORS[self.estimator](
                 predict,
-                z_t[told],
-                t[told],
-                conditions.of(told),
+                part.z_t,
+                part.t,
+                part.conditions,
                 self.schedule,
-                eps=eps[told],
+                eps=part.eps,
                 rng=rng,
                 predicted=predicted[told],
             )
@@ -160,13 +155,11 @@ class SfsrStage:
         losses = []
         for batch in self.data.held_out():
             batch = {name: value.to(self.unet.device) for name, value in batch.items()}
-            none = torch.zeros(len(batch["x"]), dtype=torch.bool, device=self.unet.device)
-            z, conditions = self._conditions(batch, none, none)
-            t = torch.randint(0, len(self.schedule.alpha_bar), (len(z),), generator=rng).to(z.device)
-            eps = torch.randn(z.shape, generator=rng).to(z.device)
+            whole = torch.full((len(batch["x"]),), EVERYTHING, device=self.unet.device)
+            noised = self._noised(batch, whole, rng)
             predict = self.schedule.as_noise(self.adapter.predict_noise(self.unet))
-            predicted = predict(self.schedule.add_noise(z, eps, t), t, conditions)
-            losses.append(noise_error(predicted, eps).item())
+            predicted = predict(noised.z_t, noised.t, noised.conditions)
+            losses.append(noise_error(predicted, noised.eps).item())
         return ({"held_out_loss": float(np.mean(losses))} if losses else {}), None
 
     def export(self, folder: Path) -> None:
@@ -213,10 +206,8 @@ class SfsrStage:
         own.identity.image_proj = projection  # its keys, values and additions stay
         return own
 
-    def _conditions(
-        self, batch: dict[str, Tensor], no_identity: Tensor, no_expression: Tensor
-    ) -> tuple[Tensor, Conditions]:
-        """Latents of the pictures, and what the model is told of them (DiffSFSR Eq. 4)."""
+    def _noised(self, batch: dict[str, Tensor], mode: Tensor, rng: torch.Generator) -> Noised:
+        """The pictures' latents with noise, and what the model is told of them (DiffSFSR Eq. 4)."""
         x, region = batch["x"], batch["face"]
         with torch.no_grad():
             z = self.backbone.encode(x)
@@ -227,11 +218,14 @@ class SfsrStage:
             batch["identity"],
             batch["expression"],
             self.empty.to(x.device).expand(len(x), -1, -1),
-            drop_identity=no_identity,
-            drop_expression=no_expression,
+            drop_identity=(mode == 0) | (mode == 2),
+            drop_expression=(mode == 1) | (mode == 2),
         )
         conditions.background, conditions.mask = background, mask
-        return z, conditions
+        t = torch.randint(0, len(self.schedule.alpha_bar), (len(x),), generator=rng).to(x.device)
+        eps = torch.randn(z.shape, generator=rng).to(x.device)
+        weight = batch["valid"].clamp_min(0.1) if "valid" in batch else None
+        return Noised(z, eps, t, self.schedule.add_noise(z, eps, t), conditions, {}, weight, mode)
 
     def _judge(self, made: Tensor, x: Tensor, matrices: Tensor | None) -> tuple[Tensor, Tensor]:
         """L_id and L_exp of decoded estimates against the pictures they estimate, [k, 3, H, W] both."""
