@@ -53,9 +53,13 @@ class Table:
     rows: list[Row]
 
 
-def read_table(path: str | Path, check: Callable[[Sequence[str]], None] = lambda columns: None) -> Table:
+def read_table(
+    path: str | Path,
+    needed: Sequence[str] = (),
+    check: Callable[[Sequence[str]], None] = lambda columns: None,
+) -> Table:
     """A CSV file with a header, as any spreadsheet writes it. Raises `InputError`: there is no such file, it is not a
-    table, its text cannot be told, or a column is named twice.
+    table, its text cannot be told, a column is named twice, or one of those `needed` is not there.
 
     The cells may be separated by comma, semicolon, tab or bar (what splits the header most), lines end in LF, CRLF or
     CR; a line ``sep=;`` at the top is obeyed. UTF-8 and UTF-16 are read with and without their mark, else Windows'
@@ -75,6 +79,8 @@ def read_table(path: str | Path, check: Callable[[Sequence[str]], None] = lambda
             raise InputError(f"{path} is empty: its first line must name the columns.")
         if double := next((name for name in named if named.count(name) > 1), None):
             raise InputError(f"{path} has the column {double!r} twice: give every column a name of its own.")
+        if lacking := next((name for name in needed if name not in named), None):
+            raise InputError(f"{path} has no column {lacking!r}: its first line must name it.")
         check(named)
         for number, given in enumerate(filled, 1):
             cells = [cell.strip() for cell in given] + [""] * (len(header) - len(given))

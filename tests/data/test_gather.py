@@ -51,7 +51,7 @@ def test_a_table_of_labels_that_is_none(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="does not exist"):
         open_source(str(folder), str(tmp_path / "no.csv"))
     (tmp_path / "bad.csv").write_text("name,who\na,b\n")
-    with pytest.raises(InputError, match="columns file and identity"):
+    with pytest.raises(InputError, match="no column 'file'"):
         open_source(str(folder), str(tmp_path / "bad.csv"))
 
 

@@ -154,7 +154,7 @@ def test_a_csv_file_labels_pictures(place: Path) -> None:
     assert [entry.word for entry in made.usable] == ["joy", "anger"] and made.root == place
     assert made.entries[2].reason is not None and "no such file" in made.entries[2].reason
     for text, said in (
-        ("path\na.png\n", "columns path and word"),
+        ("path\na.png\n", "no column 'word'"),
         ("path,word\na.png,joyy\n", "line 2.*did you mean joy"),
         ("path,word\n", "no rows"),
         ("path,word\na.png,joy\na.png,fear\n", "twice"),

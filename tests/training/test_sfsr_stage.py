@@ -246,7 +246,7 @@ def test_bad_arguments_are_named(places: dict[str, Path]) -> None:
         make(places, estimator="two-step")
     with pytest.raises(InputError, match="framing 'round'"):
         make(places, framing="round")
-    with pytest.raises(InputError, match="no recogniser called nobody"):
+    with pytest.raises(InputError, match="recogniser 'nobody' is unknown"):
         make(places, recognisers=["nobody"])
 
 

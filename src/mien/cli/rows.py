@@ -109,7 +109,7 @@ def read_rows(
     cannot be read, its header will not do, it has no rows, or the results would replace it.
     """
     spare(files([path]), [out_dir / RESULTS])
-    table = read_table(path, lambda columns: form.check(path, columns))
+    table = read_table(path, check=lambda columns: form.check(path, columns))
     rows: list[Row] = []
     bad: list[BadRow] = []
     tried: list[tuple[Row, Line]] = []

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import glob
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -96,11 +96,7 @@ def _person(name: str) -> str | None:
 
 
 def _read_labels(path: Path) -> dict[str, tuple[str | None, str]]:
-    def check(columns: Sequence[str]) -> None:
-        if not {"file", "identity"} <= set(columns):
-            raise InputError(f"{path} must have the columns file and identity: write them in its first line.")
-
-    rows = [row.cells for row in read_table(path, check).rows]
+    rows = [row.cells for row in read_table(path, ("file", "identity")).rows]
     if not rows:
         raise InputError(f"{path} has no row below its header: add one.")
     return {nfc(row["file"]): (row["identity"] or None, row.get("prompt", "")) for row in rows}

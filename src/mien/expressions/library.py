@@ -287,12 +287,8 @@ def _near(name: str) -> str:
 
 
 def _read_csv(place: Path) -> list[tuple[str, str]]:
-    def check(columns: Sequence[str]) -> None:
-        if not {"path", "word"} <= set(columns):
-            raise InputError(f"{place} line 1: give the columns path and word.")
-
     found = []
-    for row in read_table(place, check).rows:
+    for row in read_table(place, ("path", "word")).rows:
         word = row.cells["word"].casefold()
         if word != NEUTRAL and word not in labels.labels():
             raise InputError(f"{place} line {row.line}: {word!r} is not a word{_near(word)}.")

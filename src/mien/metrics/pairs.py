@@ -54,15 +54,12 @@ def read_csv(path: str | Path, only: Sequence[str] | None = None) -> tuple[list[
     methods: list[str] = []
 
     def check(columns: Sequence[str]) -> None:
-        for name in INPUTS:
-            if name not in columns:
-                raise InputError(f"{path} has no column {name!r}: its first line must name it.")
         methods.extend(_chosen([name for name in columns if name not in NOT_METHODS], only))
         if not methods:
             raise InputError(f"{path} has no column of results: add one for each method, named after it.")
 
     rows, wrong = [], []
-    for line in read_table(path, check).rows:
+    for line in read_table(path, INPUTS, check).rows:
         number, row = line.number, line.cells
         if line.extra or line.short:
             count = "more" if line.extra else "fewer"

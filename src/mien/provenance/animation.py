@@ -27,15 +27,15 @@ _UNREAD = "{path} cannot be read as a moving picture: give a GIF or MP4 file."
 QUALITY = 16  # x264's constant rate factor; below 18 no difference is seen
 
 
-def check_animation(path: str | Path) -> Path:
+def check_animation(path: str | Path, kinds: Sequence[str] = SUFFIXES) -> Path:
     """`path`, if a moving picture can be written there: ask before long work. Raises `InputError`: the suffix is none
-    of `SUFFIXES`, MP4 is asked for without ``mien[video]``, the place cannot be written to, or as `check_surroundings`.
+    of `kinds`, a film is asked for without ``mien[video]``, the place cannot be written to, or as `check_surroundings`.
     """
     check_surroundings()
     path = Path(path)
-    if path.suffix.lower() not in SUFFIXES:
-        raise InputError(f"{path} is not a moving picture: end the name in {', '.join(SUFFIXES)}.")
-    if path.suffix.lower() == ".mp4":
+    if path.suffix.lower() not in kinds:
+        raise InputError(f"{path} is not a moving picture: end the name in {', '.join(kinds)}.")
+    if path.suffix.lower() in (".mp4", ".mov"):
         import_av()
     return check_writable(path)
 

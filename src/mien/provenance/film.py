@@ -19,10 +19,10 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from mien.errors import WHY, InputError, saying
-from mien.files import check_writable, replacing
+from mien.errors import WHY, saying
+from mien.files import replacing
 from mien.provenance import PARTLY_GENERATED, check_surroundings, watermark, with_mark
-from mien.provenance.animation import import_av, read_animation
+from mien.provenance.animation import check_animation, import_av, read_animation
 from mien.provenance.metadata import as_comment
 from mien.types import ByteImage
 
@@ -47,11 +47,7 @@ class Colours:
 def check_film(path: str | Path) -> Path:
     """`path`, if a film can be written there: ask before long work. Raises `InputError`: the suffix is none of
     `SUFFIXES`, ``mien[video]`` is missing, or the place cannot be written to."""
-    check_surroundings()
-    if Path(path).suffix.lower() not in SUFFIXES:
-        raise InputError(f"{path} is not a film: end the name in {' or '.join(SUFFIXES)}.")
-    import_av()
-    return check_writable(path)
+    return check_animation(path, SUFFIXES)
 
 
 class Mark:

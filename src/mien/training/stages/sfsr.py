@@ -32,7 +32,7 @@ from mien.models.sfsr import FRAMINGS, background_conditions, create_adapter, wi
 from mien.training.adapter import EVERYTHING, Noised, draw_modes, share_of, training_device
 from mien.training.judge import FaceJudge, canonical
 from mien.training.surroundings import Surroundings
-from mien.types import FaceEncoder
+from mien.types import Conditions, FaceEncoder
 from mien.weights.adapters import AdapterSpec
 from mien.weights.bases import find_folder
 
@@ -207,7 +207,17 @@ class SfsrStage:
         return own
 
     def _noised(self, batch: dict[str, Tensor], mode: Tensor, rng: torch.Generator) -> Noised:
-        """The pictures' latents with noise, and what the model is told of them (DiffSFSR Eq. 4)."""
+        """A batch on its way through a step; `mode`: as of `Noised`."""
+        z, conditions = self._conditions(batch, (mode == 0) | (mode == 2), (mode == 1) | (mode == 2))
+        t = torch.randint(0, len(self.schedule.alpha_bar), (len(z),), generator=rng).to(z.device)
+        eps = torch.randn(z.shape, generator=rng).to(z.device)
+        weight = batch["valid"].clamp_min(0.1) if "valid" in batch else None
+        return Noised(z, eps, t, self.schedule.add_noise(z, eps, t), conditions, {}, weight, mode)
+
+    def _conditions(
+        self, batch: dict[str, Tensor], no_identity: Tensor, no_expression: Tensor
+    ) -> tuple[Tensor, Conditions]:
+        """Latents of the pictures, and what the model is told of them (DiffSFSR Eq. 4)."""
         x, region = batch["x"], batch["face"]
         with torch.no_grad():
             z = self.backbone.encode(x)
@@ -218,14 +228,11 @@ class SfsrStage:
             batch["identity"],
             batch["expression"],
             self.empty.to(x.device).expand(len(x), -1, -1),
-            drop_identity=(mode == 0) | (mode == 2),
-            drop_expression=(mode == 1) | (mode == 2),
+            drop_identity=no_identity,
+            drop_expression=no_expression,
         )
         conditions.background, conditions.mask = background, mask
-        t = torch.randint(0, len(self.schedule.alpha_bar), (len(x),), generator=rng).to(x.device)
-        eps = torch.randn(z.shape, generator=rng).to(x.device)
-        weight = batch["valid"].clamp_min(0.1) if "valid" in batch else None
-        return Noised(z, eps, t, self.schedule.add_noise(z, eps, t), conditions, {}, weight, mode)
+        return z, conditions
 
     def _judge(self, made: Tensor, x: Tensor, matrices: Tensor | None) -> tuple[Tensor, Tensor]:
         """L_id and L_exp of decoded estimates against the pictures they estimate, [k, 3, H, W] both."""
