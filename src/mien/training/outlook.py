@@ -50,15 +50,18 @@ def check(recipe: Path, overrides: Sequence[str] = ()) -> None:
     Raises:
         NotHere: something is missing. InputError: the backbone's folder, or the adapter's, is not whole.
     """
-    from omegaconf import OmegaConf
-    from omegaconf.errors import OmegaConfBaseException
-    from yaml import YAMLError
+    import yaml  # OmegaConf loads too slowly for a first answer
 
     try:
-        config = OmegaConf.merge(OmegaConf.load(recipe), OmegaConf.from_dotlist(list(overrides)))
-        content: Any = OmegaConf.to_container(config)
-        stage, arguments = str(content["stage"]), dict(content["args"])
-    except (OSError, YAMLError, OmegaConfBaseException, KeyError, TypeError, ValueError):
+        config = yaml.safe_load(recipe.read_text(encoding="utf-8"))
+        for key, _, value in (override.partition("=") for override in overrides):
+            *above, last = key.split(".")
+            place = config
+            for name in above:
+                place = place.setdefault(name, {})
+            place[last] = yaml.safe_load(value)
+        stage, arguments = str(config["stage"]), dict(config["args"])
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, AttributeError, KeyError, TypeError, ValueError):
         return
     backbone, start = str(arguments.get("backbone")), arguments.get("adapter")
     needs = list(preflight.of_base(own_name(backbone)))
