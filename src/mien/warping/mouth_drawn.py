@@ -73,11 +73,16 @@ def drawn(view: View, where: Pose, teeth: Teeth, jaw: float, colour: tone.Tone) 
     x, y, _ = where.on_arch(view.px, view.py, teeth.x, DEPTH)
     x2, y2, z2 = where.on_arch(view.px, view.py, teeth.x, DEPTH + 2.5, 0.8)
     upper = upper_teeth(x, y, teeth, view.unit)
+    round_lips = 1 - float(
+        smooth(view.width, 32.0, 46.0)
+    )  # pursed ones hide lower teeth and keep the light out
     # in so narrow a gap teeth lie in the lips' shade, and their light
-    thin = 1 - float(smooth(view.gap, *STRIP))
+    thin = max(1 - float(smooth(view.gap, *STRIP)), round_lips * (1 - float(smooth(view.gap, *GAPE))))
     slit = 1 - float(smooth(view.gap, *SLIT))
     if thin > 0:
-        rosy = (colour.lip / max(float(colour.lip.mean()), 1.0)) ** ((0.22 + 0.2 * slit) * colour.chroma)
+        rosy = (colour.lip / max(float(colour.lip.mean()), 1.0)) ** (
+            (0.36 + 0.2 * slit + 0.3 * round_lips) * colour.chroma
+        )
         rosy[2] = min(rosy[1], rosy[2])  # enamel in a lip's shade is no bluer than in the light
         enamel = upper[0][..., :3] * (1 - upper[1] / np.maximum(upper[0][..., 3], 1e-4))[..., None]
         light = enamel.mean(-1, keepdims=True)
@@ -87,7 +92,6 @@ def drawn(view: View, where: Pose, teeth: Teeth, jaw: float, colour: tone.Tone) 
     # A gape shows some of the lower teeth, and not much of their gum, whatever the chin's landmarks say. The lip hides
     # them in a mouth that is less open, or seen from the side.
     rest = teeth.edge - OVERBITE
-    round_lips = 1 - float(smooth(view.width, 32.0, 46.0))  # pursed lips hide them and keep the light out
     # a jaw that drops takes the lip along
     covered = max(round_lips, 0.6 * float(smooth(view.gap / view.width, 0.5, 0.8)))
     own, gape = 1.3 * float(lot[0]), float(smooth(view.gap, *GAPE))
@@ -102,7 +106,7 @@ def drawn(view: View, where: Pose, teeth: Teeth, jaw: float, colour: tone.Tone) 
     lower = lower_teeth(x2, y2, edge, teeth, view.unit)
 
     side = np.exp(float(np.clip(colour.side, -0.5, 0.5)) * 0.5 * np.clip(view.along, -1, 1))
-    light = lip_shade(view) * side * (1 - 0.4 * round_lips) * (1 - 0.2 * thin) * (1 - 0.45 * slit)
+    light = lip_shade(view) * side * (1 - 0.4 * round_lips) * (1 - 0.27 * thin) * (1 - 0.45 * slit)
 
     picture = _cavity(view, colour, jaw, lot) * side[..., None]
     # upper teeth and lip keep the light from what lies behind and below them
