@@ -217,7 +217,7 @@ class Creases:
                         shades = cv2.merge([cv2.max(shade, red), shade, shade])
                     else:  # its tint goes with it
                         shades = cv2.merge([cv2.exp(log * k) for k in part.tint])
-                    there = cv2.multiply(result[part.box], shades, dtype=cv2.CV_8U)
+                    there = np.asarray(cv2.multiply(result[part.box], shades, dtype=cv2.CV_8U), np.uint8)
                     if goes:
                         there = _unlined(there, log, self._core)
                     result[part.box] = there
