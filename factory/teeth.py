@@ -165,11 +165,11 @@ def outline(arch: np.ndarray, tooth: int, lower: bool = True) -> np.ndarray:
     side = 9 if lower else 0
     a, b = arch[side + tooth], arch[side + tooth + 1]
     peak = arch[18 + tooth] if lower else arch[26 + tooth]
-    power = (2.2, 1.9, 2.4, 2.8, 2.8, 2.4, 1.9, 2.2)[tooth] if lower else 2.0
+    power = (1.8, 1.6, 1.9, 2.1, 2.1, 1.9, 1.6, 1.8)[tooth] if lower else 2.0
     t = np.linspace(-1, 1, 41)
     base = a + (b - a) * (t[:, None] + 1) / 2
     if lower:  # the notches between the edges, which averaging fills
-        base[:, 1] -= np.interp(np.abs(t), [0.5, 1], [0, 6.0 if tooth in (3, 4) else 9.0])
+        base[:, 1] -= np.interp(t, [-1, -0.4, 0.4, 1], [NOTCHES[tooth], 0, 0, NOTCHES[tooth + 1]])
     return np.c_[base[:, 0], base[:, 1] + (peak[1] - base[:, 1]) * (1 - np.abs(t) ** power) ** (1 / power)]
 
 
@@ -253,6 +253,8 @@ def both_sides(parts: list) -> list:
     return parts + [(turn(a), turn(b), gain) for a, b, gain in parts]
 
 
+# px: how deep edges are notched between upper teeth, from the left; how far the corners of lower ones' edges go down
+NOTCHES, ROUND = (12.0, 16.0, 18.0, 15.0, 8.0, 15.0, 18.0, 16.0, 12.0), 16.0
 # width, gum, edge px and brightness of the teeth behind the canines
 BEHIND = (37, 118, 184, 0.95), (29, 121, 179, 0.88), (26, 124, 174, 0.76), (20, 126, 169, 0.6)
 # of lower ones, from the middle: the upper one that it is made of, width, edge, height px, brightness
@@ -260,6 +262,7 @@ LOWER = (
     (3, 53, 0, 86, 1.0), (3, 57, 2, 86, 0.98), (1, 58, -3, 98, 1.0), (1, 46, 6, 78, 0.9),
     (1, 33, 9, 72, 0.76), (1, 27, 11, 68, 0.6), (1, 22, 12, 66, 0.45),
 )  # fmt: skip
+WARM = np.array([1.0, 0.985, 0.95])  # RGB of lower teeth ÷ of upper ones
 
 
 def meet(arch: np.ndarray) -> tuple[list, list]:
@@ -302,16 +305,19 @@ def back_teeth(rgba: np.ndarray, share: np.ndarray, arch: np.ndarray) -> tuple[n
 
 def lower_atlas(rgba: np.ndarray, share: np.ndarray, arch: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Lower teeth, biting edge at row BELOW * PX: incisors, canines and premolars of the upper ones, upside down."""
-    edge0, left, parts, tops = BELOW * PX, WIDTH / 2, [], np.zeros(WIDTH)
+    edge0, left, parts, tops, glints = BELOW * PX, WIDTH / 2, [], np.zeros(WIDTH), np.zeros((HEIGHT, WIDTH))
     x, rows = np.arange(WIDTH), np.arange(HEIGHT)[:, None]
     for tooth, width, edge, tall, gain in LOWER:
         x0 = arch[tooth, 0] * 0.3 + arch[9 + tooth, 0] * 0.7 + (3 if tooth == 1 else 0)
         x1 = arch[tooth + 1, 0] * 0.3 + arch[10 + tooth, 0] * 0.7
         y0, y1 = arch[18 + tooth, 1], arch[26 + tooth, 1]
-        parts.append(((x0, x1, y0, y1), (left - width, left, edge0 + edge, edge0 + edge + tall), gain))
+        parts.append(((x0, x1, y0, y1), (left - width, left, edge0 + edge, edge0 + edge + tall), gain * WARM))
         across = np.abs((x + 0.5 - left) / width + 0.5) * 2
         mine = (across <= 1) & (x < WIDTH / 2)
-        tops[mine] = edge0 + edge + (8 * across**2.6)[mine]  # the corners of their edges are round
+        tops[mine] = edge0 + edge + (ROUND * across**3)[mine]  # the corners of their edges are round
+        aside = np.abs(x + 0.5 - WIDTH / 2) - (WIDTH / 2 - left + 0.4 * width)
+        away = (aside / (0.17 * width)) ** 2 + ((rows - edge0 - edge - 17) / 9) ** 2
+        glints += 32 * gain * np.exp(-away)
         left -= width
     out = np.dstack([paint_gums(arch, HEIGHT)[::-1], np.full((HEIGHT, WIDTH), 255.0)])
     out[..., :3] *= np.interp(np.abs(x - WIDTH / 2), [0, 170, 290], [0.95, 0.9, 0.45])[None, :, None]
@@ -320,6 +326,7 @@ def lower_atlas(rgba: np.ndarray, share: np.ndarray, arch: np.ndarray) -> tuple[
     )
     gums = np.full((HEIGHT, WIDTH), 255.0)
     place(both_sides(parts), rgba, share, out, gums)
+    out[..., :3] += glints[..., None]
     out[..., 3] *= np.clip((rows - np.maximum(tops, tops[::-1])) / 1.5 + 0.5, 0, 1)
     return out, gums
 

@@ -139,6 +139,32 @@ def test_the_folds_of_a_cheek_go_but_neither_moles_nor_the_edge_of_a_beard(
     assert abs(gone[there] - skin[there]).max() <= 3
 
 
+@pytest.mark.parametrize("sneer", [0.0, 0.5])
+def test_a_smile_that_goes_leaves_no_fine_line_of_its_folds(
+    skin: ByteImage, landmarks: FloatArray, sneer: float
+) -> None:
+    fold = course(((66, 112), (62, 122), (60, 132)))
+    cv2.polylines(skin, [fold], False, (140, 100, 84), 9, cv2.LINE_AA)
+    skin[:] = cv2.GaussianBlur(skin, (0, 0), 3)
+    x, y = fold[1]
+    skin[y - 40 : y + 40, x - 1 : x + 1] = 88
+    gone = Creases(skin, landmarks).over(skin, SMILE, shapes(noseSneer=sneer)).astype(float)
+    across = gone[y - 12 : y + 13, x - 12 : x + 13, 1].mean(0)
+    assert across.max() - across.min() < 25 < np.ptp(skin[y, x - 12 : x + 13, 1])
+
+
+def test_a_smile_that_goes_leaves_the_hairs_of_a_moustache(skin: ByteImage, landmarks: FloatArray) -> None:
+    x, y = course(((62, 122), (62, 122)))[0]
+    here = np.s_[y - 40 : y + 41, x - 8 : x + 9]
+    hairs = skin[here]
+    hairs[:] = 140
+    hairs[:, 1::6] = hairs[:, 2::6] = 100
+    gone = Creases(skin, landmarks).over(skin, SMILE, REST)[here][..., 1]
+    assert (
+        np.diff(gone.astype(float), axis=1).std() > 0.75 * np.diff(hairs[..., 1].astype(float), axis=1).std()
+    )
+
+
 def test_a_cheek_that_is_turned_away_keeps_its_outline(skin: ByteImage, landmarks: FloatArray) -> None:
     middle, below_eyes = SIDE // 2, int(90 * SCALE + OFFSET)
     left = landmarks[:, 0] < middle

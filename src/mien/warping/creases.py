@@ -39,6 +39,11 @@ FINEST, BANDS = 0.6, (3.0, 6.0)  # sigmas of detail that creases are, px: that d
 OWN, FADES = 1.2, 1.3  # share of its own creases by which skin folds deeper, and fades
 SURELY = 0.45  # of a smile, from which the valleys on cheeks are its and go with it
 SMILED = 0.9  # their share that does
+CORE = (
+    0.02,
+    0.1,
+)  # log-luminance of what fades of a fold from which all of its finest line does, and of the step to it
+HAIRY = 0.035, 0.05  # mean of what that takes, against the skin: from the first on it is hair, and no line
 TURNED = 0.35, 0.65  # of the other side's area in the photo: a valley's region that shows none, and that does
 FAINT = 0.02  # log-luminance of own creases that skin of a middling age has
 OLD = 1.5  # times that: more lines make no deeper folds
@@ -46,6 +51,7 @@ YOUNG = 0.7  # share of its lines that skin without any folds
 DEEPEST = 0.4  # log-luminance of a crease at most
 RED = 0.65  # share of a crease's shade that red takes part in: skin lets it through
 TINTS = (0.2, 2.0)  # the least and the most of what a colour changes across a crease against its light
+ALL = 0.3  # of a smile that goes, from which a sneer keeps none of its folds
 FEWEST = 0.05  # of a fold, below which none is drawn
 SMALLEST = 40  # px of a face's side, from which it shows creases
 LOG = np.log(np.arange(256, dtype=np.float32) + 12)
@@ -162,6 +168,7 @@ class Creases:
         high = np.minimum(np.ceil(points.max(0)).astype(int) + 2, image.shape[1::-1])
         self._size = high - self._low
         self._points = points - self._low.astype(np.float32)
+        self._core = 2 * round(1.5 * float(self._size.max()) / SIZE) + 1  # px
         self._face = image[self._low[1] : high[1], self._low[0] : high[0]]
         self._found: dict[tuple[Folds, str], _Part | None] = {}
         self._textures: dict[tuple[Folds, str], _Texture] = {}
@@ -191,6 +198,9 @@ class Creases:
                 if abs(much) < FEWEST:
                     continue
                 goes = much < 0 and shapes == _SMILE
+                if goes:  # whatever sneers in its place
+                    gone = float(np.minimum(folds_by * change, 0).sum())
+                    much += min(-much / ALL, 1.0) * (gone - much)
                 fades = 1 / max(float(folds_by @ before), SURELY) if goes else FADES
                 for which in valleys.REGIONS if goes else (shapes,):
                     if (part := self._part(which, side)) is None:
@@ -207,7 +217,10 @@ class Creases:
                         shades = cv2.merge([cv2.max(shade, red), shade, shade])
                     else:  # its tint goes with it
                         shades = cv2.merge([cv2.exp(log * k) for k in part.tint])
-                    result[part.box] = cv2.multiply(result[part.box], shades, dtype=cv2.CV_8U)
+                    there = np.asarray(cv2.multiply(result[part.box], shades, dtype=cv2.CV_8U), np.uint8)
+                    if goes:
+                        there = _unlined(there, log, self._core)
+                    result[part.box] = there
         return result
 
     def prepare(self) -> None:
@@ -315,6 +328,18 @@ class _Part:
         step = light - dark
         grey = float(step @ LUMA)
         return [float(np.clip(part / grey, *TINTS)) if grey > FAINT else 1.0 for part in step]
+
+
+def _unlined(pixels: ByteImage, log: FloatArray, core: int) -> ByteImage:
+    """`pixels` [h, w, 3] without what is finer than the texture of the folds that went, by `log` [h, w], except among
+    hair. `core`: px, odd."""
+    even = np.asarray(cv2.medianBlur(pixels, core), np.uint8)
+    green = even[..., 1].astype(np.float32)
+    rough = cv2.blur(np.abs(pixels[..., 1] - green) / (green + 8), (2 * core + 1, 2 * core + 1))
+    share = np.clip((log - CORE[0]) / CORE[1], 0, 1) * np.clip(
+        (HAIRY[1] - rough) / (HAIRY[1] - HAIRY[0]), 0, 1
+    )
+    return np.asarray(cv2.blendLinear(even, pixels, share, 1 - share), np.uint8)
 
 
 def _room(face: ByteImage) -> FloatArray:

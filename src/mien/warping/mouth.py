@@ -312,9 +312,11 @@ class Mouth:
         beside = 0.9 * small * along(points, width + 2.0)
         x = np.arange(size[1]) + low[0]
         middle, half = 0.5 * (curve[0, 0] + curve[-1, 0]), 0.5 * max(abs(curve[-1, 0] - curve[0, 0]), 1.0)
-        aside = np.abs(x - middle) / half
+        at = (x - middle) / half
+        aside = np.abs(at)
+        uneven = 0.84 + 0.16 * np.sin(7.1 * at + 0.6) * np.sin(2.3 * at - 1.2)  # no two lips press all along
         line, beside = (
-            line * (1 - 0.6 * smooth(aside, 0.8, 1.0)),
+            line * uneven * (1 - 0.85 * smooth(aside, 0.7, 1.0)),
             beside * (1 - 0.8 * smooth(aside, 0.6, 1.0)),
         )
         alpha = 1 - (1 - line) * (1 - beside)

@@ -24,6 +24,8 @@ from mien.warping.teeth import (
 
 BACK = 26.0  # units from the middle of the lower teeth to those that are never seen
 STRIP, SLIT = (1.0, 6.5), (0.8, 3.2)  # units between lips, a strip and a row of teeth; a slit and a strip
+GAPE = 11.0, 20.0  # units between lips, from which lower teeth come out, and are out
+BRIGHT = 215.0  # grey level from which enamel grows lighter by half
 CORNER = 0.3  # light on the flesh of a mouth's corners ÷ on its lips
 _CAVITY = np.array([66.0, 39.0, 36.0], np.float32)  # RGB in a studio's light
 _PALATE = np.array([112.0, 68.0, 64.0], np.float32)
@@ -60,8 +62,9 @@ def _over(
         flesh = colour.flesh * (0.5 + 0.5 * like_lips.clip(0.6, 1.2)).astype(np.float32)
         share = gum / np.maximum(alpha, 1e-4)
         bright = cv2.merge([a + share * (b - a) for a, b in zip(bright, flesh, strict=True)])
+    lit = colour.apply(atlas[..., :3] * colour.hue) * (colour.shade(gain) * bright)
     below[there] *= 1 - alpha[..., None]
-    below[there] += colour.apply(atlas[..., :3] * colour.hue) * (colour.shade(gain) * bright)
+    below[there] += np.minimum(lit, 0.5 * lit + 0.5 * BRIGHT * alpha[..., None])
     return below
 
 
@@ -70,24 +73,31 @@ def drawn(view: View, where: Pose, teeth: Teeth, jaw: float, colour: tone.Tone) 
     x, y, _ = where.on_arch(view.px, view.py, teeth.x, DEPTH)
     x2, y2, z2 = where.on_arch(view.px, view.py, teeth.x, DEPTH + 2.5, 0.8)
     upper = upper_teeth(x, y, teeth, view.unit)
+    round_lips = 1 - float(
+        smooth(view.width, 32.0, 46.0)
+    )  # pursed ones hide lower teeth and keep the light out
     # in so narrow a gap teeth lie in the lips' shade, and their light
-    thin = 1 - float(smooth(view.gap, *STRIP))
+    thin = max(1 - float(smooth(view.gap, *STRIP)), round_lips * (1 - float(smooth(view.gap, *GAPE))))
     slit = 1 - float(smooth(view.gap, *SLIT))
     if thin > 0:
-        rosy = (colour.lip / max(float(colour.lip.mean()), 1.0)) ** ((0.22 + 0.2 * slit) * colour.chroma)
+        rosy = (colour.lip / max(float(colour.lip.mean()), 1.0)) ** (
+            (0.36 + 0.2 * slit + 0.3 * round_lips) * colour.chroma
+        )
         rosy[2] = min(rosy[1], rosy[2])  # enamel in a lip's shade is no bluer than in the light
         enamel = upper[0][..., :3] * (1 - upper[1] / np.maximum(upper[0][..., 3], 1e-4))[..., None]
         light = enamel.mean(-1, keepdims=True)
         flatter = (light / np.maximum(0.8 * 255 * upper[0][..., 3:4], 1.0)).clip(0.3) ** (-0.5 * thin)
         upper[0][..., :3] += 0.7 * thin * (light * flatter * rosy - enamel)
     lot = lots(teeth.shape, 8)
-    # An open mouth shows some of the lower teeth, and not much of their gum, whatever the chin's landmarks say.
+    # A gape shows some of the lower teeth, and not much of their gum, whatever the chin's landmarks say. The lip hides
+    # them in a mouth that is less open, or seen from the side.
     rest = teeth.edge - OVERBITE
-    round_lips = 1 - float(smooth(view.width, 32.0, 46.0))  # pursed lips hide them and keep the light out
     # a jaw that drops takes the lip along
     covered = max(round_lips, 0.6 * float(smooth(view.gap / view.width, 0.5, 0.8)))
-    own = 1.2 * float(lot[0])
-    some, most = (1.7 + own) * float(smooth(jaw, 4.0, 14.0)) * (1 - covered), 3.4 - 2.0 * covered + own
+    own, gape = 1.3 * float(lot[0]), float(smooth(view.gap, *GAPE))
+    gape *= 1 - float(smooth(abs(float(where.turn[0, 2])), 0.25, 0.5))
+    heights = (2.0 + own) * (1 - covered), 3.6 - 2.0 * covered + own
+    some, most = (gape * (1 + height) - 1 for height in heights)
     lowest = max(min(rest + jaw, view.lower_y - some), view.lower_y - most)
     jaw = max(jaw, lowest - rest)
     # back teeth are nearer to the jaw's joints, and sink less
@@ -96,20 +106,18 @@ def drawn(view: View, where: Pose, teeth: Teeth, jaw: float, colour: tone.Tone) 
     lower = lower_teeth(x2, y2, edge, teeth, view.unit)
 
     side = np.exp(float(np.clip(colour.side, -0.5, 0.5)) * 0.5 * np.clip(view.along, -1, 1))
-    light = lip_shade(view) * side * (1 - 0.4 * round_lips) * (1 - 0.2 * thin) * (1 - 0.45 * slit)
+    light = lip_shade(view) * side * (1 - 0.4 * round_lips) * (1 - 0.27 * thin) * (1 - 0.45 * slit)
 
     picture = _cavity(view, colour, jaw, lot) * side[..., None]
     # upper teeth and lip keep the light from what lies behind and below them
     cast = _shadow(upper[0][..., 3], view.unit)
     deep = side * (0.5 + 0.5 * smooth(view.from_upper, 0.5, 2.0 + 0.5 * jaw))
     picture = _tongue(picture, x2 - teeth.x, y2, edge, jaw, colour, deep * (1 - 0.5 * cast), lot)
-    behind = 0.8 - (0.3 + 0.2 * float(np.exp(-jaw / 5))) * cast
+    behind = 0.93 - (0.3 + 0.2 * float(np.exp(-jaw / 5))) * cast
     aside = np.abs(x2 - np.float32(teeth.x)) / np.float32(BACK)
     sides = 1 - smooth(aside, 0.6, 0.9)  # the cheeks cover the back ones, and keep the light from them before
-    sides *= 1 - 0.75 * smooth(abs(float(where.turn[0, 2])), 0.25, 0.5)  # and the lip all, from the side
     lower = lower[0] * sides[..., None], lower[1] * sides
-    foot = 1 - 0.4 * np.exp(-view.from_lower / 0.9)  # the lip's own shade
-    picture = _over(picture, lower, colour, light * behind * foot * (1 - 0.6 * smooth(aside, 0.2, 0.8)))
+    picture = _over(picture, lower, colour, light * behind * (1 - 0.6 * smooth(aside, 0.25, 0.8)))
     picture = _lip(picture, x2, view, jaw, colour, side)
     ends = np.abs(view.along) > 0.8  # the last ones are lost in the dark of the cheeks
     left = 1 - smooth(np.abs(view.along[ends]), 0.8, 0.95)

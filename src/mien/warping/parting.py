@@ -170,8 +170,14 @@ def smoothed(
         plain = soft[..., :3] / np.maximum(soft[..., 3:], 1e-3)
         darker = 1 - light / np.maximum(plain.mean(-1), 1)
         pit = cv2.GaussianBlur(np.clip((darker - 0.06) / 0.1, 0, 1), (0, 0), 0.5 * unit)
-        rough = float((pit * near).sum() / max(float(near.sum()), 1e-3))  # much of it: a beard
-        pit *= np.clip((0.4 - rough) / 0.15, 0, 1)
+        much = float((pit * near).sum() / max(float(near.sum()), 1e-3))
+        hairs, skin = (cv2.GaussianBlur(light, (0, 0), units * unit) for units in (0.3, 0.8))
+        rough = (
+            float(np.median((np.abs(hairs - skin) / (light + 8))[near > 0.3])) if (near > 0.3).any() else 0.0
+        )
+        # much that is dark is a beard where it is rough, and the end of a smile's fold where it is not
+        smooth_skin = min((0.65 - much) / 0.15, (0.028 - rough) / 0.008)
+        pit *= np.clip(max((0.4 - much) / 0.15, smooth_skin), 0, 1)
         if result is image:
             result = image.copy()
         result[part] = here + (share * near * pit)[..., None] * (plain - here) + 0.5

@@ -140,7 +140,7 @@ def measure(image: ByteImage, landmarks: FloatArray) -> Tone:
     enamel = enamel ** (1 - _SHRINK) * _USUAL**_SHRINK
     # as the median of 258 portraits of 256 px has it, where lids darken the few white pixels
     enamel = max(enamel, light)
-    enamel = min(enamel, 0.5 * enamel + 97, 216)
+    enamel = min(enamel, 0.4 * enamel + 110, 216)
     cast = white / bright
     spread = np.ptp(skin / light - cast), np.ptp(lip / max(lip.mean(), 1.0) - skin / light)
     colourful = float(np.clip((max(spread) - 0.025) / 0.05, 0, 1))  # a grey or a toned picture has one hue
