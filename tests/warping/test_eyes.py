@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 
 from mien.face.blendshapes import INDEX
-from mien.warping.eye_frame import STEPS
-from mien.warping.eyes import draw_eyes, kept_open
+from mien.warping.eye_frame import EYES, STEPS
+from mien.warping.eyes import Known, draw_eyes, kept_open
 from mien.warping.lids import shut_line
 from mien.warping.mesh import LEFT_IRIS, LEFT_LOWER_LID, LEFT_UPPER_LID
 from mien.warping.motion import carry, motion
@@ -198,3 +198,15 @@ def test_a_shut_lid_keeps_the_crease_of_the_open_one_where_it_was() -> None:
     darker = plain[lid, x].astype(int).sum(1) - creased[lid, x].astype(int).sum(1)
     assert abs(int(darker.argmax()) - 4) <= 2
     assert darker.max() > 30
+
+
+def test_frames_of_a_film_have_the_crease_of_the_calm_one() -> None:
+    calm, landmarks = _photo()
+    line = landmarks[[414, 286, 258, 257, 259, 260, 467], :2]
+    cv2.polylines(calm, [(line + [0, 4]).astype(np.int32)], False, (130, 95, 80), 1, cv2.LINE_AA)
+    measured = Known()
+    own = measured.crease(calm, landmarks, EYES[1])
+    frame = Known((calm, landmarks, measured)).crease(_photo()[0], landmarks * 1.1, EYES[1])
+    assert own[1] > 0.9 and np.abs(own[0]).max() > 0.01
+    assert np.array_equal(frame[0], own[0]) and frame[1] == own[1]
+    assert Known().crease(_photo()[0], landmarks, EYES[1])[1] == 0

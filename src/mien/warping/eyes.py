@@ -21,7 +21,7 @@ import numpy as np
 from mien.types import ByteImage, FloatArray
 from mien.warping.eye_frame import EYES, STEPS, Frame, frame, ramp, sample
 from mien.warping.eyeball import Ball, eyeball, found_lower_lid, taken_apart
-from mien.warping.lids import BESIDE, INNER, LASH, LEFT_AS_IS, draw_lid, painted, shut_line
+from mien.warping.lids import BESIDE, INNER, LASH, LEFT_AS_IS, draw_lid, found_crease, painted, shut_line
 
 T = TypeVar("T")
 Drawn = tuple[tuple[slice, slice], ByteImage]
@@ -35,9 +35,15 @@ NARROW = 0.1  # mean opening, of the eye's width, of one that has little left to
 
 
 class Known:
-    """What was measured in photos, so that it is measured once for all that is drawn of them."""
+    """What was measured in photos, so that it is measured once for all that is drawn of them.
 
-    def __init__(self) -> None:
+    Args:
+        calm: of a film's frame, a calm one [H, W, 3] uint8, its landmarks [478, 3] px, and what was measured in it: all
+            frames have the creases of its lids.
+    """
+
+    def __init__(self, calm: tuple[ByteImage, FloatArray, Known] | None = None) -> None:
+        self._calm = calm
         self._found: dict[tuple[int, Any, str], Any] = {}
 
     def __call__(self, image: ByteImage, eye: Any, measure: Callable[..., T], *given: Any) -> T:
@@ -46,6 +52,11 @@ class Known:
         if key not in self._found:
             self._found[key] = measure(*given)
         return cast(T, self._found[key])
+
+    def crease(self, image: ByteImage, landmarks: FloatArray, eye: Any) -> tuple[FloatArray, float]:
+        """Of the upper lid: see `mien.warping.lids.found_crease`."""
+        image, landmarks, known = self._calm or (image, landmarks, self)
+        return known(image, eye, found_crease, image, known(image, eye, frame, landmarks, eye))
 
 
 def draw_eyes(
@@ -80,10 +91,14 @@ def draw_eyes(
         lower, ball, paint = _measured(image, landmarks, known, eye)
         source = replace(source, lower=source.lower + lower)
         goal = replace(goal, lower=goal.lower + lower * source.width / goal.width)
-        of_eye = partial(known, image, eye)
-        return _draw_eye(
-            result, image, source, goal, ball, turn, closes, corner, detailed, paint, of_eye, chroma
+        lid = partial(
+            draw_lid,
+            paint=paint,
+            known=partial(known, image, eye),
+            crease=partial(known.crease, image, landmarks, eye),
+            chroma=chroma,
         )
+        return _draw_eye(result, image, source, goal, ball, turn, closes, corner, detailed, lid)
 
     with ThreadPoolExecutor(len(EYES)) as pool:
         for eye in list(pool.map(drawn, EYES)):
@@ -177,9 +192,7 @@ def _draw_eye(
     closes: tuple[float, float],
     corner: tuple[int, int],
     detailed: bool,
-    paint: float,
-    known: Callable[..., Any],
-    chroma: float,
+    lid: Callable[..., None],
 ) -> Drawn | None:
     """The part of `result` round an eye, and its pixels [h, w, 3] uint8 with the eye."""
     closing, falling = closes
@@ -206,7 +219,7 @@ def _draw_eye(
         here = goal.within(np.array([part[1].start, part[0].start]))
         _lay_eyeball(drawn[part], image, source, here, own, aim, zoom, closing, falling)
     if falling > LEFT_AS_IS:
-        draw_lid(drawn, image, source, goal, falling, paint, known, chroma)
+        lid(drawn, image, source, goal, falling)
     if fine > 1:
         drawn = np.asarray(cv2.resize(drawn, patch.shape[1::-1], interpolation=cv2.INTER_AREA), np.float32)
     return box, np.clip(drawn + 0.5, 0, 255).astype(np.uint8)

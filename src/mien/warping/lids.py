@@ -65,29 +65,30 @@ def draw_lid(
     closing: float,
     paint: float,
     known: Callable[..., Any],
+    crease: Callable[[], tuple[FloatArray, float]],
     chroma: float = 1.0,
 ) -> None:
     """Draw the upper lid of an eye that closes into `patch` [h, w, 3] float32, the carried photo, in place.
 
     Args:
         image: the photo. source: the eye before. goal: after, in the patch's pixels.
-        closing: the share of its opening that closes, 0 to 1. paint: as of
-            `painted`. known: as `mien.warping.eyes.Known`, of this eye. chroma: see `mien.warping.tone.Tone`.
+        closing: the share of its opening that closes, 0 to 1. paint: as of `painted`. known: as
+            `mien.warping.eyes.Known`, of this eye. crease: gives `found_crease`. chroma: see `mien.warping.tone.Tone`.
     """
     u, v = goal.grid(*patch.shape[1::-1])
     index = np.clip(u * STEPS, 0, STEPS).astype(np.int32)
     share = float(ramp(closing, LEFT_AS_IS, 0.55))
-    crease, sure = known(_crease, image, source)
+    line, sure = crease()
     # Down to its crease the skin is the photo's, and not stretched with the lid.
     first_fold = goal.fold.astype(np.float32)[index]
     below = v - first_fold
     own = sample(image, *source.to_photo(u, source.fold.astype(np.float32)[index] + below))
     out = 1 - u if goal.outer else u  # 0 at the outer corner, 1 at the inner
     owned = sure * ramp(out, 0.1, 0.4)  # old lashes lie over the rest
-    keeps = ramp(below, -0.04, 0.0) * ramp(crease.astype(np.float32)[index] + 0.05 - below, 0, 0.05)
+    keeps = ramp(below, -0.04, 0.0) * ramp(line.astype(np.float32)[index] + 0.05 - below, 0, 0.05)
     keeps *= owned * ramp(1 - out, 0.05, 0.25)
     patch += (share * keeps)[..., None] * (own - patch)
-    goal = replace(goal, fold=np.minimum(goal.fold + crease, goal.upper - 0.03))
+    goal = replace(goal, fold=np.minimum(goal.fold + line, goal.upper - 0.03))
     edge, fold, lower = (curve.astype(np.float32)[index] for curve in (goal.upper, goal.fold, goal.lower))
     slope = float(np.diff(goal.upper[[-1, -9] if goal.outer else [0, 8]])[0]) * STEPS / 8  # at the corner
     beyond = np.clip(out, -0.3, 0)  # the line goes on as it came, and bends down
@@ -199,7 +200,7 @@ def _skin(patch: FloatArray, goal: Frame, u: FloatArray, v: FloatArray) -> tuple
     return smooth, combed
 
 
-def _crease(image: ByteImage, source: Frame) -> tuple[FloatArray, float]:
+def found_crease(image: ByteImage, source: Frame) -> tuple[FloatArray, float]:
     """How far below the landmarks' fold the crease of an open eye's lid lies [STEPS + 1], of the eye's width, and how
     sure it is, 0 to 1: the line that skin on both sides is brighter than."""
     whole = np.linspace(0, 1, STEPS + 1)
