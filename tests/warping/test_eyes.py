@@ -2,6 +2,7 @@
 
 import cv2
 import numpy as np
+import pytest
 
 from mien.face.blendshapes import INDEX
 from mien.warping.eye_frame import EYES, STEPS
@@ -86,9 +87,10 @@ def test_a_shut_eye_s_line_is_one_arc_whatever_its_lower_lid_does() -> None:
     assert 0.3 < u[line.argmax()] < 0.7
 
 
-def _with_iris() -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
-    """The face with a dark iris that its landmarks miss by a few pixels; its centre and radius px."""
+def _with_iris(low: float = 0.0) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
+    """The face with a dark iris, `low` px lower, that its landmarks miss by a few; its centre and radius px."""
     image, landmarks = _photo()
+    landmarks[list(LEFT_IRIS), 1] += low
     centre = landmarks[LEFT_IRIS[0], :2]
     radius = float(np.linalg.norm(landmarks[list(LEFT_IRIS[1:]), :2] - centre, axis=1).mean())
     disc = cv2.circle(np.zeros(image.shape[:2], np.uint8), tuple(int(c) for c in centre), int(radius), 1, -1)
@@ -109,15 +111,28 @@ def test_where_an_iris_was_there_is_white_once_it_has_turned() -> None:
     assert row[int(last + 6) : int(last + radius)].max() < 100
 
 
-def test_no_lash_of_the_open_eye_stays_on_a_shut_lid() -> None:
+@pytest.mark.parametrize("much", [0.4, 1.0])  # by a third, and shut
+def test_no_lash_of_the_open_eye_stays_on_a_lid_that_fell(much: float) -> None:
     image, landmarks = _photo()
     for x, y in landmarks[list(LEFT_UPPER_LID[2:-2]), :2]:
         cv2.line(image, (int(x), int(y)), (int(x) + 2, int(y) - 9), (20, 20, 20), 2)
-    result, target = _drawn(image, landmarks, 1.0)
+    result, target = _drawn(image, landmarks, much)
     lid = result[
         int(landmarks[386, 1]) - 3 : int(target[386, 1]) - 4, int(target[385, 0]) : int(target[387, 0])
     ]
     assert lid.size and np.abs(lid.astype(int) - SKIN).max() < 50
+
+
+def test_no_white_is_left_between_an_iris_and_the_lid_that_it_turns_to() -> None:
+    image, landmarks, centre, radius = _with_iris(low=5.0)
+    landmarks[list(LEFT_IRIS), :2] += centre - landmarks[LEFT_IRIS[0], :2]
+    lid = landmarks[list(LEFT_LOWER_LID), :2]
+    drawn = cv2.polylines(image.copy(), [(lid + [0, 1]).astype(np.int32)], False, (240, 240, 240), 3)
+    result, target = _drawn(drawn, landmarks, 0.8, "eyeLookOutLeft")
+    x = target[LEFT_IRIS[0], 0] + np.array([-1.6, 0.1]) * radius  # beside the iris, and below it
+    y = np.interp(x, target[list(LEFT_LOWER_LID), 0], target[list(LEFT_LOWER_LID), 1]) + 2
+    beside, below = (result[int(b), int(a), 2] for a, b in zip(x, y, strict=True))
+    assert beside > 225 and below < SKIN[2] + 20
 
 
 def test_a_reflection_moves_half_as_far_as_the_iris() -> None:

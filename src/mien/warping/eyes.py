@@ -243,16 +243,22 @@ def _lay_eyeball(
     # Where lids do not fall, lashes, their shade and corners are the photo's, moved: but for irises that turn.
     turned = float(np.abs(aim - own.centre).max())
     left = max(0.0, 1 - falling / LEFT_AS_IS)
-    near = np.minimum(*(np.hypot(u - x, v - y) for x, y in (own.centre.tolist(), aim.tolist()))) / own.radius
-    kept = left * np.maximum(ramp(0.09 - turned, 0, 0.06), ramp(near, 1.15, 1.6))
+    was, near = (np.hypot(u - x, v - y) / own.radius for x, y in (own.centre.tolist(), aim.tolist()))
+    kept = left * np.maximum(ramp(0.09 - turned, 0, 0.06), ramp(np.minimum(was, near), 1.15, 1.6))
     soft = 1.4 / goal.width  # px of an edge
     inside = ramp((v - upper) / (soft + 0.03 * left + 0.06 * kept), 0, 1)
-    inside *= ramp((lower + 0.02 * closing - v) / (soft + 0.02 * left + 0.03 * kept), 0, 1)
+    inside *= ramp(
+        (lower + 0.02 * closing - v) / (soft + 0.02 * left * ramp(near, 1.0, 1.3) + 0.03 * kept), 0, 1
+    )
     inside *= ramp(np.minimum(u, 1 - u) / (1e-3 + 0.04 * left + 0.16 * kept), 0, 1)
     if not inside.any():
         return
     if turned > 0.03 and left:
         _without_iris(patch, goal, u, v - lower, own)
+        # No strip of white is left between an iris and the lid that it turns to.
+        lid = sample(patch, *goal.to_photo(u, lower + np.float32(0.09)))
+        strip = ramp(1.35 - near, 0, 0.2) * ramp(v - lower, -0.02, 0.0) * ramp(0.08 - (v - lower), 0, 0.04)
+        patch += (float(ramp(turned, 0.03, 0.09)) * strip)[..., None] * np.minimum(lid - patch, 0)
     at = 0.5 + (u - 0.5) * zoom, v * zoom
     ball = eyeball(image, source, own, aim * zoom + [0.5 - 0.5 * zoom, 0], *at, upper * zoom)
     shade = (0.4 * closing + 0.15 * float(ramp(turned, 0.02, 0.1))) * np.exp(-np.maximum(v - upper, 0) / 0.08)

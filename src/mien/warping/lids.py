@@ -23,6 +23,7 @@ FINE = 640  # px per eye's width of the drawing of lashes
 REDDER = np.array([1.01, 0.985, 0.98], np.float32)  # a lid's skin than that around
 PALE = 0.92  # of the brightness of the skin around: a lid is no darker, for the strip of it that shows lies in shade
 LEFT_AS_IS = 0.2  # of its opening: a lid that closes by less is the photo's own
+DRAWN = 0.35  # the same of one that is drawn: half of each shows two rows of lashes
 LEAST_BEND = 0.36  # of a shut eye's line: four times its depth
 CREPING = 0.012  # standard deviation of the light on a lid's fine lines, against its own
 COVERED = 0.08  # of the same: by how much it lies below the lower lid's edge, which it covers
@@ -77,7 +78,7 @@ def draw_lid(
     """
     u, v = goal.grid(*patch.shape[1::-1])
     index = np.clip(u * STEPS, 0, STEPS).astype(np.int32)
-    share = float(ramp(closing, LEFT_AS_IS, 0.55))
+    share = float(ramp(closing, LEFT_AS_IS, DRAWN))
     line, sure = crease()
     # Down to its crease the skin is the photo's, and not stretched with the lid.
     first_fold = goal.fold.astype(np.float32)[index]
@@ -330,7 +331,9 @@ def _dark(goal: Frame, below: FloatArray, out: FloatArray, closing: float, softn
     y = ((below + _OVER) * per_v - 0.5).astype(np.float32)
     found = cv2.remap(both, x, y, cv2.INTER_LINEAR, borderValue=0)
     return np.clip(
-        ramp(closing, LEFT_AS_IS, 0.55) * found[..., 0] + ramp(closing, LEFT_AS_IS, 0.6) * found[..., 1], 0, 1
+        ramp(closing, LEFT_AS_IS, DRAWN) * found[..., 0] + ramp(closing, LEFT_AS_IS, 0.45) * found[..., 1],
+        0,
+        1,
     )
 
 
