@@ -202,6 +202,17 @@ def test_long_lashes_beyond_the_corner_go_with_the_lid() -> None:
     assert image[tips].min() == 20 and result[tips].min() > 110
 
 
+def test_what_lies_behind_a_head_does_not_colour_the_lid_beside_it() -> None:
+    image, landmarks = _photo()
+    wide = float(np.linalg.norm(landmarks[263] - landmarks[362]))
+    outside = int(landmarks[263, 0] + 0.1 * wide)
+    image[:, outside:] = (60, 90, 200)
+    result, target = _drawn(image, landmarks, 1.0)
+    plain, _ = _drawn(_photo()[0], landmarks, 1.0)
+    lid = np.s_[int(landmarks[386, 1]) : int(target[386, 1]), int(landmarks[387, 0]) : int(landmarks[263, 0])]
+    assert np.abs(result[lid].astype(int) - plain[lid]).max() < 8
+
+
 def test_a_shut_lid_keeps_the_crease_of_the_open_one_where_it_was() -> None:
     image, landmarks = _photo()
     line = landmarks[[414, 286, 258, 257, 259, 260, 467], :2]

@@ -27,6 +27,7 @@ DRAWN = 0.35  # the same of one that is drawn: half of each shows two rows of la
 LEAST_BEND = 0.36  # of a shut eye's line: four times its depth
 CREPING = 0.012  # standard deviation of the light on a lid's fine lines, against its own
 COVERED = 0.08  # of the same: by how much it lies below the lower lid's edge, which it covers
+UNLIKE = 0.06  # shares of red, green and blue: what differs by more from the skin round an eye is none
 BESIDE, ABOVE, BELOW = 0.5, 0.1, 0.35  # margins of the sheet, of the eye's width
 INNER = 0.25  # the same towards the nose, of what is drawn
 ASIDE = 0.035  # of the eye's width: so far from a crease skin is brighter
@@ -174,12 +175,17 @@ def _skin(patch: FloatArray, goal: Frame, u: FloatArray, v: FloatArray) -> tuple
     index = np.clip(cell_u * STEPS, 0, STEPS).astype(np.int32)
     fold, edge, brow = goal.fold[index], np.maximum(goal.upper, goal.lower)[index], goal.brow[index]
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (9, 9))
-    bare = cv2.GaussianBlur(cv2.morphologyEx(sheet, cv2.MORPH_CLOSE, kernel), (0, 0), 1.0)
+    bare = np.asarray(
+        cv2.GaussianBlur(cv2.morphologyEx(sheet, cv2.MORPH_CLOSE, kernel), (0, 0), 1.0), np.float32
+    )
     out = 1 - cell_u if goal.outer else cell_u
     known = (cell_v < fold - 0.03) | (cell_v > edge + 0.08 + 0.14 * ramp(0.3 - out, 0, 0.2))
     known |= (out < -LONGEST) | (out > 1.2)
     known &= cell_v > brow + 0.5 * (fold - brow)
-    smooth = filled(np.asarray(bare, np.float32), known.astype(np.float32))
+    hue = bare / (brightness(bare) + 12)[..., None]
+    if known.any():  # beside a turned head's far eye lies what is behind it
+        known &= np.abs(hue - np.median(hue[known], 0)).max(2) < UNLIKE
+    smooth = filled(bare, known.astype(np.float32))
     # Lashes cross the fold, along which a closing leaves it.
     column, row = np.meshgrid(np.arange(wide, dtype=np.float32), np.arange(tall, dtype=np.float32))
     ends = [
