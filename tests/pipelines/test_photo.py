@@ -160,6 +160,8 @@ def test_what_cannot_be_done_is_said(sitter: Sitter, change, says: str) -> None:
     pipe = PhotoPipeline(lambda image: [change(sitter.face)])
     with pytest.raises(InputError, match=says):
         pipe.sit(photo("may_rest"))
+    with pytest.raises(InputError, match="at most 32,766 pixels wide"):
+        sitter.changed(image=np.zeros((4, 32_767, 3), np.uint8))
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,11 @@
 
 import cv2
 import numpy as np
+import pytest
 
 from mien.face.blendshapes import INDEX
-from mien.warping.eye_frame import STEPS
-from mien.warping.eyes import draw_eyes, kept_open
+from mien.warping.eye_frame import EYES, STEPS
+from mien.warping.eyes import Known, draw_eyes, kept_open
 from mien.warping.lids import shut_line
 from mien.warping.mesh import LEFT_IRIS, LEFT_LOWER_LID, LEFT_UPPER_LID
 from mien.warping.motion import carry, motion
@@ -86,9 +87,10 @@ def test_a_shut_eye_s_line_is_one_arc_whatever_its_lower_lid_does() -> None:
     assert 0.3 < u[line.argmax()] < 0.7
 
 
-def _with_iris() -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
-    """The face with a dark iris that its landmarks miss by a few pixels; its centre and radius px."""
+def _with_iris(low: float = 0.0) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
+    """The face with a dark iris, `low` px lower, that its landmarks miss by a few; its centre and radius px."""
     image, landmarks = _photo()
+    landmarks[list(LEFT_IRIS), 1] += low
     centre = landmarks[LEFT_IRIS[0], :2]
     radius = float(np.linalg.norm(landmarks[list(LEFT_IRIS[1:]), :2] - centre, axis=1).mean())
     disc = cv2.circle(np.zeros(image.shape[:2], np.uint8), tuple(int(c) for c in centre), int(radius), 1, -1)
@@ -109,15 +111,28 @@ def test_where_an_iris_was_there_is_white_once_it_has_turned() -> None:
     assert row[int(last + 6) : int(last + radius)].max() < 100
 
 
-def test_no_lash_of_the_open_eye_stays_on_a_shut_lid() -> None:
+@pytest.mark.parametrize("much", [0.4, 1.0])  # by a third, and shut
+def test_no_lash_of_the_open_eye_stays_on_a_lid_that_fell(much: float) -> None:
     image, landmarks = _photo()
     for x, y in landmarks[list(LEFT_UPPER_LID[2:-2]), :2]:
         cv2.line(image, (int(x), int(y)), (int(x) + 2, int(y) - 9), (20, 20, 20), 2)
-    result, target = _drawn(image, landmarks, 1.0)
+    result, target = _drawn(image, landmarks, much)
     lid = result[
         int(landmarks[386, 1]) - 3 : int(target[386, 1]) - 4, int(target[385, 0]) : int(target[387, 0])
     ]
     assert lid.size and np.abs(lid.astype(int) - SKIN).max() < 50
+
+
+def test_no_white_is_left_between_an_iris_and_the_lid_that_it_turns_to() -> None:
+    image, landmarks, centre, radius = _with_iris(low=5.0)
+    landmarks[list(LEFT_IRIS), :2] += centre - landmarks[LEFT_IRIS[0], :2]
+    lid = landmarks[list(LEFT_LOWER_LID), :2]
+    drawn = cv2.polylines(image.copy(), [(lid + [0, 1]).astype(np.int32)], False, (240, 240, 240), 3)
+    result, target = _drawn(drawn, landmarks, 0.8, "eyeLookOutLeft")
+    x = target[LEFT_IRIS[0], 0] + np.array([-1.6, 0.1]) * radius  # beside the iris, and below it
+    y = np.interp(x, target[list(LEFT_LOWER_LID), 0], target[list(LEFT_LOWER_LID), 1]) + 2
+    beside, below = (result[int(b), int(a), 2] for a, b in zip(x, y, strict=True))
+    assert beside > 225 and below < SKIN[2] + 20
 
 
 def test_a_reflection_moves_half_as_far_as_the_iris() -> None:
@@ -187,6 +202,17 @@ def test_long_lashes_beyond_the_corner_go_with_the_lid() -> None:
     assert image[tips].min() == 20 and result[tips].min() > 110
 
 
+def test_what_lies_behind_a_head_does_not_colour_the_lid_beside_it() -> None:
+    image, landmarks = _photo()
+    wide = float(np.linalg.norm(landmarks[263] - landmarks[362]))
+    outside = int(landmarks[263, 0] + 0.1 * wide)
+    image[:, outside:] = (60, 90, 200)
+    result, target = _drawn(image, landmarks, 1.0)
+    plain, _ = _drawn(_photo()[0], landmarks, 1.0)
+    lid = np.s_[int(landmarks[386, 1]) : int(target[386, 1]), int(landmarks[387, 0]) : int(landmarks[263, 0])]
+    assert np.abs(result[lid].astype(int) - plain[lid]).max() < 8
+
+
 def test_a_shut_lid_keeps_the_crease_of_the_open_one_where_it_was() -> None:
     image, landmarks = _photo()
     line = landmarks[[414, 286, 258, 257, 259, 260, 467], :2]
@@ -198,3 +224,15 @@ def test_a_shut_lid_keeps_the_crease_of_the_open_one_where_it_was() -> None:
     darker = plain[lid, x].astype(int).sum(1) - creased[lid, x].astype(int).sum(1)
     assert abs(int(darker.argmax()) - 4) <= 2
     assert darker.max() > 30
+
+
+def test_frames_of_a_film_have_the_crease_of_the_calm_one() -> None:
+    calm, landmarks = _photo()
+    line = landmarks[[414, 286, 258, 257, 259, 260, 467], :2]
+    cv2.polylines(calm, [(line + [0, 4]).astype(np.int32)], False, (130, 95, 80), 1, cv2.LINE_AA)
+    measured = Known()
+    own = measured.crease(calm, landmarks, EYES[1])
+    frame = Known((calm, landmarks, measured)).crease(_photo()[0], landmarks * 1.1, EYES[1])
+    assert own[1] > 0.9 and np.abs(own[0]).max() > 0.01
+    assert np.array_equal(frame[0], own[0]) and frame[1] == own[1]
+    assert Known().crease(_photo()[0], landmarks, EYES[1])[1] == 0

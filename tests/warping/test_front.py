@@ -10,13 +10,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mien.face.align import transform_points
 from mien.face.analyze import analyze
 from mien.face.blendshapes import INDEX
 from mien.face.occlusion import load_reader
 from mien.pipelines.photo import PhotoPipeline, Sought
 from mien.pipelines.photo_swap import SwapPipeline, uncovered
 from mien.types import ByteImage, FloatArray, InputError
-from mien.warping.front import HEIGHT, WIDTH, Front, front, seen
+from mien.warping.front import HEIGHT, WIDTH, Front, front, seen, upright
+from mien.warping.motion import Motion, motion
+from mien.warping.shapes import moved
 
 PEOPLE = Path(__file__).parents[2] / "examples/people"
 SIDE = 512
@@ -87,6 +90,42 @@ def test_frames_keep_their_shape_while_the_face_behind_them_moves(
         assert all(abs(tall(result, x + by) - tall(image, x + by)) <= 2 for by in (-12, 12))
     assert (result != image)[~rims].mean() > 0.05
     assert (result[:40] == image[:40]).all()
+
+
+def test_frames_stay_straight_though_the_skin_beneath_them_bends(
+    worn: tuple[ByteImage, ByteImage, FloatArray],
+) -> None:
+    image, rims, landmarks = worn
+    after = np.zeros(52)
+    after[
+        [INDEX[name] for name in ("cheekSquintLeft", "noseSneerLeft", "browDownLeft", "browOuterUpRight")]
+    ] = 1
+    moving = motion(landmarks, moved(landmarks, np.zeros(52), after), image.shape)
+    found = front(image, landmarks, seen(image, landmarks, load_reader()))
+    assert found is not None
+    y, x = np.nonzero(rims[moving.box[1] : moving.box[3], moving.box[0] : moving.box[2]])
+    places = np.stack([x, y, np.ones_like(x)], 1).astype(float)
+
+    def bent(of: Motion) -> float:
+        """px by which rims leave their shape, at most, but for one that is stretched as a whole."""
+        shift = np.stack(of.field(), 2)[y, x]
+        return float(np.abs(shift - places @ np.linalg.lstsq(places, shift, rcond=None)[0]).max())
+
+    assert bent(found.eased(moving)) < 0.6 and bent(moving) > 3
+
+
+def test_dark_lashes_that_may_be_a_rim_do_not_stay_on_lids_that_shut() -> None:
+    image, landmarks = person("max_rest")
+    lash = transform_points(landmarks, upright(landmarks))[[385, 386, 387], :2]
+    covers = []
+    for sure in (0.45, 1.0):
+        glasses = np.zeros((HEIGHT, WIDTH), np.float32)
+        cv2.polylines(glasses, [np.round(lash).astype(np.int32)], False, sure, 2)
+        found = front(image, landmarks, np.stack([glasses, np.zeros_like(glasses)]))
+        assert found is not None
+        x, y = landmarks[386, :2].astype(int)
+        covers.append(float(found.cover()[y - 3 : y + 4, x - 3 : x + 4].max()))
+    assert covers[0] == 0 and covers[1] > 0.5
 
 
 def test_a_new_face_goes_behind_frames(worn: tuple[ByteImage, ByteImage, FloatArray]) -> None:

@@ -57,6 +57,15 @@ def test_a_mouth_that_narrows_leaves_no_pits_beside_its_corners() -> None:
     assert photo[there].mean() < 80 and kiss[there].mean() > 115
 
 
+def test_a_mouth_of_a_head_that_turns_does_not_count_as_narrower() -> None:
+    photo = PHOTO.copy()
+    cv2.circle(photo, (REST[61, :2].astype(int) - [6, 0]).tolist(), 4, (90, 60, 50), -1)
+    turned = place(head(), yaw=25.0)
+    wide = [float(np.linalg.norm(points[308, :2] - points[78, :2])) for points in (REST, turned)]
+    assert wide[0] - wide[1] > 1.2 * UNIT  # in the picture
+    assert np.array_equal(Mouth(photo, REST).without_line(photo, turned), photo)
+
+
 def test_teeth_are_yellower_in_yellow_light_than_in_a_magenta_one() -> None:
     def blue(light: tuple[float, float, float]) -> float:
         mouth = Mouth((PHOTO * light).astype(np.uint8), REST)

@@ -196,3 +196,13 @@ def test_brows_that_frown_slant() -> None:
     after = np.where([name.startswith("browDown") for name in NAMES], 0.9, 0.0)
     fell = (moved(landmarks, np.zeros(52), after) - landmarks)[:, 1]
     assert fell[[55, 285]].mean() > 0.75 * fell[[52, 282]].mean() > 0
+
+
+@pytest.mark.parametrize("way", ["Up", "Down"])
+def test_skin_just_below_brows_goes_with_them_for_their_hair_may_reach_there(way: str) -> None:
+    landmarks = head()[0] * [20, -20, -20] + [400, 400, 0]
+    after = np.where([name.startswith("brow") and way in name for name in NAMES], 0.8, 0.0)
+    target = moved(landmarks, np.zeros(52), after)
+    gaps = [points[[223, 222, 443, 442], 1] - points[[52, 65, 282, 295], 1] for points in (landmarks, target)]
+    assert np.abs(target - landmarks)[[52, 65, 282, 295], 1].min() > 8
+    assert np.abs(gaps[1] / gaps[0] - 1).max() < 0.3

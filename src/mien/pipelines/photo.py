@@ -52,6 +52,7 @@ HIDDEN_MOUTH = "something in front of the face hides the mouth, which stays as i
 ASIDE = 0.25  # change of the gaze's readings from which words look somewhere; else eyes stay as they are
 SHOWN = 0.1  # of a blendshape's reading that has to go, from which a result is read again
 TEETH = 0.01  # gap of the lips, of the height of the face, from which a mouth shows teeth
+LONGEST = 32_766  # px of a side that OpenCV's `remap` takes
 PORTRAIT, HEADROOM = 1024, 2.5  # px of a portrait's side at most; its side against the face's height
 
 
@@ -87,7 +88,8 @@ class Sitter:
     """A photo and the face in it that is meant; what depends on nothing else is computed once.
 
     Attributes:
-        image: [H, W, 3] uint8 RGB. face: in its pixels. teeth: another photo of the same person and its landmarks.
+        image: [H, W, 3] uint8 RGB; `InputError` for a side longer than `LONGEST`. face: in its pixels. teeth: another
+            photo of the same person and its landmarks.
     """
 
     image: ByteImage
@@ -96,6 +98,8 @@ class Sitter:
     own: FloatArray = field(init=False)  # the photo's reading [57]
 
     def __post_init__(self) -> None:
+        if max(self.image.shape) > LONGEST:
+            raise InputError(f"a photo may be at most {LONGEST:,} pixels wide and high: cut it to the person")
         self.own = reading(self.face.blendshapes, self.face.landmarks)
 
     @cached_property

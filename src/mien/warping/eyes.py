@@ -21,7 +21,7 @@ import numpy as np
 from mien.types import ByteImage, FloatArray
 from mien.warping.eye_frame import EYES, STEPS, Frame, frame, ramp, sample
 from mien.warping.eyeball import Ball, eyeball, found_lower_lid, taken_apart
-from mien.warping.lids import BESIDE, INNER, LASH, LEFT_AS_IS, draw_lid, painted, shut_line
+from mien.warping.lids import BESIDE, INNER, LASH, LEFT_AS_IS, draw_lid, found_crease, painted, shut_line
 
 T = TypeVar("T")
 Drawn = tuple[tuple[slice, slice], ByteImage]
@@ -35,9 +35,15 @@ NARROW = 0.1  # mean opening, of the eye's width, of one that has little left to
 
 
 class Known:
-    """What was measured in photos, so that it is measured once for all that is drawn of them."""
+    """What was measured in photos, so that it is measured once for all that is drawn of them.
 
-    def __init__(self) -> None:
+    Args:
+        calm: of a film's frame, a calm one [H, W, 3] uint8, its landmarks [478, 3] px, and what was measured in it: all
+            frames have the creases of its lids.
+    """
+
+    def __init__(self, calm: tuple[ByteImage, FloatArray, Known] | None = None) -> None:
+        self._calm = calm
         self._found: dict[tuple[int, Any, str], Any] = {}
 
     def __call__(self, image: ByteImage, eye: Any, measure: Callable[..., T], *given: Any) -> T:
@@ -46,6 +52,11 @@ class Known:
         if key not in self._found:
             self._found[key] = measure(*given)
         return cast(T, self._found[key])
+
+    def crease(self, image: ByteImage, landmarks: FloatArray, eye: Any) -> tuple[FloatArray, float]:
+        """Of the upper lid: see `mien.warping.lids.found_crease`."""
+        image, landmarks, known = self._calm or (image, landmarks, self)
+        return known(image, eye, found_crease, image, known(image, eye, frame, landmarks, eye))
 
 
 def draw_eyes(
@@ -80,10 +91,14 @@ def draw_eyes(
         lower, ball, paint = _measured(image, landmarks, known, eye)
         source = replace(source, lower=source.lower + lower)
         goal = replace(goal, lower=goal.lower + lower * source.width / goal.width)
-        of_eye = partial(known, image, eye)
-        return _draw_eye(
-            result, image, source, goal, ball, turn, closes, corner, detailed, paint, of_eye, chroma
+        lid = partial(
+            draw_lid,
+            paint=paint,
+            known=partial(known, image, eye),
+            crease=partial(known.crease, image, landmarks, eye),
+            chroma=chroma,
         )
+        return _draw_eye(result, image, source, goal, ball, turn, closes, corner, detailed, lid)
 
     with ThreadPoolExecutor(len(EYES)) as pool:
         for eye in list(pool.map(drawn, EYES)):
@@ -177,9 +192,7 @@ def _draw_eye(
     closes: tuple[float, float],
     corner: tuple[int, int],
     detailed: bool,
-    paint: float,
-    known: Callable[..., Any],
-    chroma: float,
+    lid: Callable[..., None],
 ) -> Drawn | None:
     """The part of `result` round an eye, and its pixels [h, w, 3] uint8 with the eye."""
     closing, falling = closes
@@ -206,7 +219,7 @@ def _draw_eye(
         here = goal.within(np.array([part[1].start, part[0].start]))
         _lay_eyeball(drawn[part], image, source, here, own, aim, zoom, closing, falling)
     if falling > LEFT_AS_IS:
-        draw_lid(drawn, image, source, goal, falling, paint, known, chroma)
+        lid(drawn, image, source, goal, falling)
     if fine > 1:
         drawn = np.asarray(cv2.resize(drawn, patch.shape[1::-1], interpolation=cv2.INTER_AREA), np.float32)
     return box, np.clip(drawn + 0.5, 0, 255).astype(np.uint8)
@@ -230,16 +243,22 @@ def _lay_eyeball(
     # Where lids do not fall, lashes, their shade and corners are the photo's, moved: but for irises that turn.
     turned = float(np.abs(aim - own.centre).max())
     left = max(0.0, 1 - falling / LEFT_AS_IS)
-    near = np.minimum(*(np.hypot(u - x, v - y) for x, y in (own.centre.tolist(), aim.tolist()))) / own.radius
-    kept = left * np.maximum(ramp(0.09 - turned, 0, 0.06), ramp(near, 1.15, 1.6))
+    was, near = (np.hypot(u - x, v - y) / own.radius for x, y in (own.centre.tolist(), aim.tolist()))
+    kept = left * np.maximum(ramp(0.09 - turned, 0, 0.06), ramp(np.minimum(was, near), 1.15, 1.6))
     soft = 1.4 / goal.width  # px of an edge
     inside = ramp((v - upper) / (soft + 0.03 * left + 0.06 * kept), 0, 1)
-    inside *= ramp((lower + 0.02 * closing - v) / (soft + 0.02 * left + 0.03 * kept), 0, 1)
+    inside *= ramp(
+        (lower + 0.02 * closing - v) / (soft + 0.02 * left * ramp(near, 1.0, 1.3) + 0.03 * kept), 0, 1
+    )
     inside *= ramp(np.minimum(u, 1 - u) / (1e-3 + 0.04 * left + 0.16 * kept), 0, 1)
     if not inside.any():
         return
     if turned > 0.03 and left:
         _without_iris(patch, goal, u, v - lower, own)
+        # No strip of white is left between an iris and the lid that it turns to.
+        lid = sample(patch, *goal.to_photo(u, lower + np.float32(0.09)))
+        strip = ramp(1.35 - near, 0, 0.2) * ramp(v - lower, -0.02, 0.0) * ramp(0.08 - (v - lower), 0, 0.04)
+        patch += (float(ramp(turned, 0.03, 0.09)) * strip)[..., None] * np.minimum(lid - patch, 0)
     at = 0.5 + (u - 0.5) * zoom, v * zoom
     ball = eyeball(image, source, own, aim * zoom + [0.5 - 0.5 * zoom, 0], *at, upper * zoom)
     shade = (0.4 * closing + 0.15 * float(ramp(turned, 0.02, 0.1))) * np.exp(-np.maximum(v - upper, 0) / 0.08)

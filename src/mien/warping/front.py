@@ -1,7 +1,7 @@
 """What lies in front of a face: glasses, hands, hair, microphones. It keeps its shape, and the face moves behind it.
 
 A network says where it is (`mien.face.occlusion`), on a small upright crop; a guided filter takes that to the photo's
-size, along thin rims. Under glasses motion changes so slowly that no rim bends, and what is drawn lies behind them; at
+size, along thin rims. Glasses move as a whole, motion changes slowly beside them, and what is drawn lies behind; at
 hands, hair and the like all motion but the head's turn dies away. An identity's glasses come off (`Front.plate`).
 """
 
@@ -34,14 +34,17 @@ TOUCHED = 0.15  # share of the lips: what covers no more and passes for a beard 
 BROW = 0.4  # share of a brow from which it is hidden
 EDGE = 3.0  # px of the crop from the face's outline, which all but glasses come across
 RIM = 0.25  # share of a rim's cover from which it is lifted off
+LASHES = 1.5  # times the opening of an eye: within that lashes may pass for rims
+RIM_ON_LID = 0.5, 0.9  # probabilities of glasses, there: from which they count, and count in full
 THIN = 0.06  # of the light, by which a thin rim is darker or lighter than the skin
 FILLED = 6  # grey levels from which a pixel was filled
 SEEN = 0.3  # share of the brows that glasses leave free, at least, to know how they go on below
 LIFT = 0.02  # of the face's width: from how far the skin under a rim is taken
 EPSILON = 40.0  # squared grey levels of the guided filter
 FINE = 1.5  # times the crop's scale: of the copies in which edges are sought
-SLOW = 0.22  # of the face's width: over which the motion of rims is averaged
-RIMMED = 0.65  # share of a brow's rise that rims on it take away
+SLOW = 0.22  # of the face's width: over which motion is averaged beside rims
+SLOWED, STIFF = 0.08, 0.03  # of the same: so near a rim it is, and all moves as the rim does
+RIMMED = 0.8  # share of a brow's rise that rims on it take away
 RAISED = [INDEX[name] for name in ("browInnerUp", "browOuterUpLeft", "browOuterUpRight")]
 FADE = 0.05  # of the face's width: how fast motion dies away beside what is in front
 
@@ -155,9 +158,13 @@ class Front:
     @cached_property
     def alpha(self) -> FloatArray:
         """[h, w] float32 0 to 1 of the box, at the photo's size: how far what is in front covers the face."""
+        glasses, others = self.small
+        points = (self.landmarks[:, :2] - self.box[:2]) * self.zoom
+        lids = matte.fill(glasses.shape, points, *matte.LIDS, grow=LASHES)
+        glasses = np.where(lids, np.minimum(glasses, ramp(glasses, *RIM_ON_LID)), glasses)
         fine, coarse = (
             matte.refine(layer, self._part(self.image), self._few, radius, EPSILON)
-            for layer, radius in zip(self.small, (2, 4), strict=True)
+            for layer, radius in ((glasses, 2), (others, 4))
         )
         return np.asarray(np.clip((np.maximum(fine, coarse) - 0.15) / 0.6, 0, 1), np.float32)
 
@@ -229,21 +236,23 @@ class Front:
         return result
 
     def eased(self, moving: Motion, turning: Callable[[], Motion] | None = None) -> Motion:
-        """`moving` so slowly changing where glasses are that no rim bends; hands, hair and the like, and what is beside
-        them, move as `turning` says, which gives the motion of the head's turn alone: None, not at all."""
+        """`moving`, in which glasses are only shifted and turned; hands, hair and the like, and what is beside them,
+        move as `turning` says, which gives the motion of the head's turn alone: None, not at all."""
         x0, _, x1, _ = moving.box
         wide = self._wide * moving.grid.shape[1] / (x1 - x0)
         glasses, others = (self._on_grid(layer, moving) for layer in self.small)
         grid, parting = moving.grid, moving.parting
+        turned = np.zeros_like(grid) if turning is None else turning().grid
         if glasses.any():
-            there = cv2.dilate((glasses > 0.2).astype(np.float32), _disc(0.08 * wide))
-            there = cv2.GaussianBlur(there, (0, 0), 0.05 * wide)[..., None]
-            grid = grid + there * (cv2.GaussianBlur(grid, (0, 0), SLOW * wide) - grid)
+            rims = (glasses > LIKELY).astype(np.float32)
+            rigid = turned + _rigid(grid - turned, glasses)
+            for mean, reach in ((cv2.GaussianBlur(grid, (0, 0), SLOW * wide), SLOWED), (rigid, STIFF)):
+                there = cv2.GaussianBlur(cv2.dilate(rims, _disc(reach * wide)), (0, 0), 0.6 * reach * wide)
+                grid = grid + there[..., None] * (mean - grid)
         if others.any():
             there = cv2.dilate(others, _disc(FADE * wide))
             there = cv2.GaussianBlur(np.clip(2 * there, 0, 1), (0, 0), max(FADE * wide, 0.5))
             there = np.asarray(there, np.float32)[..., None]
-            turned = np.zeros_like(grid) if turning is None else turning().grid
             grid = grid + there * (turned - grid)
             parting = parting.towards(turned, there) if parting is not None else None
         return replace(moving, grid=grid, parting=parting)
@@ -313,6 +322,14 @@ class Front:
         whole = np.zeros(self.image.shape[:2], np.float32)
         whole[y0:y1, x0:x1] = layer
         return np.asarray(whole)
+
+
+def _rigid(grid: FloatArray, weight: FloatArray) -> FloatArray:
+    """The shift and turn nearest to `grid` [h, w, 2] where `weight` [h, w] has a say, everywhere."""
+    weight = weight / weight.sum()
+    y, x = (at - (weight * at).sum() for at in np.mgrid[: grid.shape[0], : grid.shape[1]].astype(np.float32))
+    spin = (weight * (x * grid[..., 1] - y * grid[..., 0])).sum() / (weight * (x * x + y * y)).sum()
+    return np.asarray(np.einsum("hw,hwc->c", weight, grid) + spin * np.stack([-y, x], -1), np.float32)
 
 
 def _inpainted(picture: ByteImage, few: ByteImage, hole: ByteImage, other: ByteImage) -> ByteImage:

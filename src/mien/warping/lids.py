@@ -23,9 +23,11 @@ FINE = 640  # px per eye's width of the drawing of lashes
 REDDER = np.array([1.01, 0.985, 0.98], np.float32)  # a lid's skin than that around
 PALE = 0.92  # of the brightness of the skin around: a lid is no darker, for the strip of it that shows lies in shade
 LEFT_AS_IS = 0.2  # of its opening: a lid that closes by less is the photo's own
+DRAWN = 0.35  # the same of one that is drawn: half of each shows two rows of lashes
 LEAST_BEND = 0.36  # of a shut eye's line: four times its depth
 CREPING = 0.012  # standard deviation of the light on a lid's fine lines, against its own
 COVERED = 0.08  # of the same: by how much it lies below the lower lid's edge, which it covers
+UNLIKE = 0.06  # shares of red, green and blue: what differs by more from the skin round an eye is none
 BESIDE, ABOVE, BELOW = 0.5, 0.1, 0.35  # margins of the sheet, of the eye's width
 INNER = 0.25  # the same towards the nose, of what is drawn
 ASIDE = 0.035  # of the eye's width: so far from a crease skin is brighter
@@ -65,29 +67,30 @@ def draw_lid(
     closing: float,
     paint: float,
     known: Callable[..., Any],
+    crease: Callable[[], tuple[FloatArray, float]],
     chroma: float = 1.0,
 ) -> None:
     """Draw the upper lid of an eye that closes into `patch` [h, w, 3] float32, the carried photo, in place.
 
     Args:
         image: the photo. source: the eye before. goal: after, in the patch's pixels.
-        closing: the share of its opening that closes, 0 to 1. paint: as of
-            `painted`. known: as `mien.warping.eyes.Known`, of this eye. chroma: see `mien.warping.tone.Tone`.
+        closing: the share of its opening that closes, 0 to 1. paint: as of `painted`. known: as
+            `mien.warping.eyes.Known`, of this eye. crease: gives `found_crease`. chroma: see `mien.warping.tone.Tone`.
     """
     u, v = goal.grid(*patch.shape[1::-1])
     index = np.clip(u * STEPS, 0, STEPS).astype(np.int32)
-    share = float(ramp(closing, LEFT_AS_IS, 0.55))
-    crease, sure = known(_crease, image, source)
+    share = float(ramp(closing, LEFT_AS_IS, DRAWN))
+    line, sure = crease()
     # Down to its crease the skin is the photo's, and not stretched with the lid.
     first_fold = goal.fold.astype(np.float32)[index]
     below = v - first_fold
     own = sample(image, *source.to_photo(u, source.fold.astype(np.float32)[index] + below))
     out = 1 - u if goal.outer else u  # 0 at the outer corner, 1 at the inner
     owned = sure * ramp(out, 0.1, 0.4)  # old lashes lie over the rest
-    keeps = ramp(below, -0.04, 0.0) * ramp(crease.astype(np.float32)[index] + 0.05 - below, 0, 0.05)
+    keeps = ramp(below, -0.04, 0.0) * ramp(line.astype(np.float32)[index] + 0.05 - below, 0, 0.05)
     keeps *= owned * ramp(1 - out, 0.05, 0.25)
     patch += (share * keeps)[..., None] * (own - patch)
-    goal = replace(goal, fold=np.minimum(goal.fold + crease, goal.upper - 0.03))
+    goal = replace(goal, fold=np.minimum(goal.fold + line, goal.upper - 0.03))
     edge, fold, lower = (curve.astype(np.float32)[index] for curve in (goal.upper, goal.fold, goal.lower))
     slope = float(np.diff(goal.upper[[-1, -9] if goal.outer else [0, 8]])[0]) * STEPS / 8  # at the corner
     beyond = np.clip(out, -0.3, 0)  # the line goes on as it came, and bends down
@@ -172,12 +175,17 @@ def _skin(patch: FloatArray, goal: Frame, u: FloatArray, v: FloatArray) -> tuple
     index = np.clip(cell_u * STEPS, 0, STEPS).astype(np.int32)
     fold, edge, brow = goal.fold[index], np.maximum(goal.upper, goal.lower)[index], goal.brow[index]
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (9, 9))
-    bare = cv2.GaussianBlur(cv2.morphologyEx(sheet, cv2.MORPH_CLOSE, kernel), (0, 0), 1.0)
+    bare = np.asarray(
+        cv2.GaussianBlur(cv2.morphologyEx(sheet, cv2.MORPH_CLOSE, kernel), (0, 0), 1.0), np.float32
+    )
     out = 1 - cell_u if goal.outer else cell_u
     known = (cell_v < fold - 0.03) | (cell_v > edge + 0.08 + 0.14 * ramp(0.3 - out, 0, 0.2))
     known |= (out < -LONGEST) | (out > 1.2)
     known &= cell_v > brow + 0.5 * (fold - brow)
-    smooth = filled(np.asarray(bare, np.float32), known.astype(np.float32))
+    hue = bare / (brightness(bare) + 12)[..., None]
+    if known.any():  # beside a turned head's far eye lies what is behind it
+        known &= np.abs(hue - np.median(hue[known], 0)).max(2) < UNLIKE
+    smooth = filled(bare, known.astype(np.float32))
     # Lashes cross the fold, along which a closing leaves it.
     column, row = np.meshgrid(np.arange(wide, dtype=np.float32), np.arange(tall, dtype=np.float32))
     ends = [
@@ -199,7 +207,7 @@ def _skin(patch: FloatArray, goal: Frame, u: FloatArray, v: FloatArray) -> tuple
     return smooth, combed
 
 
-def _crease(image: ByteImage, source: Frame) -> tuple[FloatArray, float]:
+def found_crease(image: ByteImage, source: Frame) -> tuple[FloatArray, float]:
     """How far below the landmarks' fold the crease of an open eye's lid lies [STEPS + 1], of the eye's width, and how
     sure it is, 0 to 1: the line that skin on both sides is brighter than."""
     whole = np.linspace(0, 1, STEPS + 1)
@@ -329,7 +337,9 @@ def _dark(goal: Frame, below: FloatArray, out: FloatArray, closing: float, softn
     y = ((below + _OVER) * per_v - 0.5).astype(np.float32)
     found = cv2.remap(both, x, y, cv2.INTER_LINEAR, borderValue=0)
     return np.clip(
-        ramp(closing, LEFT_AS_IS, 0.55) * found[..., 0] + ramp(closing, LEFT_AS_IS, 0.6) * found[..., 1], 0, 1
+        ramp(closing, LEFT_AS_IS, DRAWN) * found[..., 0] + ramp(closing, LEFT_AS_IS, 0.45) * found[..., 1],
+        0,
+        1,
     )
 
 

@@ -44,7 +44,7 @@ JAWS = (  # below them, as far as the chin
     (58, 172, 136, 150, 149, 176, 148, 208, 32, 211, 210, 214, 192, 213),
     (288, 397, 365, 379, 378, 400, 377, 428, 262, 431, 430, 434, 416, 433),
 )
-JAW = (58, 172, 136, 150, 149, 176, 148, 152, 377, 400, 378, 379, 365, 397, 288)
+JAWLINE = (58, 172, 136, 150, 149, 176, 148, 152, 377, 400, 378, 379, 365, 397, 288)
 CHIN = (83, 18, 313, 421, 428, 199, 208, 201)  # clear of its outline
 CHIN_BELOW = (201, 421, 396, 175, 171)
 # times the texture of the cheeks, from which a chin is bearded, a white one, one that is darker below
@@ -125,8 +125,8 @@ def shown(image: ByteImage, landmarks: FloatArray, beard: FloatArray) -> ByteIma
 
 def bearded(image: ByteImage, landmarks: FloatArray) -> FloatArray:
     """[h, w] float32 0 to 1: where there is beard on cheeks, chin and throat of a small picture: it has a texture that
-    the cheeks below the eyes have not, and is darker or greyer, nowhere much darker than on the chin. All 0 where the
-    chin has none: what hangs beside it is long hair."""
+    the cheeks below the eyes have not, and is darker or greyer, nowhere much darker than on the chin. All 0 where
+    neither the chin nor its lower part, below a bare one, has any: what hangs beside it is long hair."""
     wide = float(np.linalg.norm(landmarks[234, :2] - landmarks[454, :2]))
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32)
     rough = np.abs(grey - cv2.GaussianBlur(grey, (0, 0), 0.01 * wide)) / (grey + 4)
@@ -193,13 +193,13 @@ def _softened(image: ByteImage, landmarks: FloatArray) -> ByteImage:
 
 def throat(shape: tuple[int, ...], landmarks: FloatArray) -> ByteImage:
     """[h, w] uint8: 1 on the lower face and below the jaw, as far as beards grow."""
-    return _hanging(shape, landmarks, JAW, 1.5)
+    return _hanging(shape, landmarks, JAWLINE, 1.5)
 
 
 def neck(shape: tuple[int, ...], landmarks: FloatArray) -> ByteImage:
     """[h, w] uint8: 1 on the lower face and on all of the throat below it, but for what is just below the ears, where
     a picture may show what is behind."""
-    return _hanging(shape, landmarks, JAW[1:-1], 0.8)
+    return _hanging(shape, landmarks, JAWLINE[1:-1], 0.8)
 
 
 def _hanging(shape: tuple[int, ...], landmarks: FloatArray, jaw: tuple[int, ...], slim: float) -> ByteImage:

@@ -43,8 +43,7 @@ SQUEEZED = 1.5  # source pixels per result pixel above which the photo is blurre
 TORN = 3.5  # cells that the sources of two neighbours lie apart, where one hides what is behind it; mere squeezing: 3
 # Of its distance from the photo's border, by which a pixel's source is nearer to it at most.
 AT_BORDER = 0.7
-# cells that the sources of mesh and rings lie apart, where a turned head's outline would get nicks
-ROUGH = 0.7
+NICKED = 0.7  # cells that the sources of mesh and rings lie apart, where the face's outline would get nicks
 JOINED = 4.0  # cells: sigma of the blur that joins them
 BAND = 2**16  # px that are moved at once: what is small stays in the processor's cache
 TILE = 64  # px of a side
@@ -242,12 +241,12 @@ def _fill_gaps(grid: FloatArray, index: IndexArray, outline: FloatArray) -> None
 
 
 def _join_outline(grid: FloatArray, index: IndexArray, cell: float) -> None:
-    """Smooth the map [h, w, 2] where mesh and rings part: a turned head's far cheek moves otherwise than the face's
-    oval, which lies behind it. cell: its side, px."""
+    """Smooth the map [h, w, 2] where mesh and rings part: a turned head's far cheek, a jaw that opens wide and the skin
+    before an ear move otherwise than what lies outside the face's oval. cell: its side, px."""
     face = (index >= 0) & (index < len(_cut()) - 2 * len(RINGS) * len(OVAL))
     rough = np.zeros(index.shape, np.uint8)
     for axis, part in ((0, rough[1:]), (1, rough[:, 1:])):
-        apart = np.abs(np.diff(grid, axis=axis)) > ROUGH * cell
+        apart = np.abs(np.diff(grid, axis=axis)) > NICKED * cell
         part |= (apart[..., 0] | apart[..., 1]) & np.diff(face, axis=axis)
     if rough.any():
         band = cv2.dilate(rough, np.ones((11, 11), np.uint8)).astype(np.float32)
@@ -276,13 +275,9 @@ def carry(image: ByteImage, moving: Motion) -> ByteImage:
             moved = _sampled(image, moving, by_x[part], by_y[part], part)
             cv2.copyTo(moved, moves[:, left:right].astype(np.uint8), result[part])
 
-    tops = range(rows.start, rows.stop, tall)
-    if len(tops) < 2:
-        for top in tops:
-            move(top)
-    else:  # OpenCV shares nothing as small as a band out among cores
-        with ThreadPoolExecutor(max(1, cv2.getNumThreads())) as pool:
-            list(pool.map(move, tops))
+    # OpenCV shares nothing as small as a band out among cores.
+    with ThreadPoolExecutor(max(1, cv2.getNumThreads())) as pool:
+        list(pool.map(move, range(rows.start, rows.stop, tall)))
     if moving.torn is not None:
         _soften(result, moving, by_x, by_y)
     if by_x[rows, columns].size and moving.parting is not None:

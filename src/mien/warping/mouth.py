@@ -136,6 +136,7 @@ class Mouth:
         self.web = 1 - float(smooth(self.apart, 1.0, 4.0))
         self.roll = 1.3 - 0.8 * float(smooth(self.apart, 0.5, 2.0))
         if self.known is not None:
+            self.eyes = Known((self.known.image, self.known.landmarks, self.known.eyes))
             self.colour, self.place, self.source = self.known.colour, self.known.place, self.known.source
             self.toothy, self.small = self.known.toothy, self.known.small
             return
@@ -201,8 +202,8 @@ class Mouth:
         across = line[-1] - line[0]
         wide = float(np.linalg.norm(across))
         # a mouth that grows narrower leaves its own dark beside its corners
-        left = (wide - float(np.linalg.norm(np.subtract(*target[[308, 78], :2])))) / unit
-        left = float(smooth(left, 1.0, 4.0))
+        own, then = (np.linalg.norm(points[308] - points[78]) for points in (self.on_line, target))
+        left = float(smooth((own - then) / unit, 1.0, 4.0))  # in space, for heads turn
         if (gaping := max(float(smooth(further, *GAPING)), left)) > 0:
             across = across / max(wide, 1e-6)
             image = smoothed(image, line[[0, -1]], across, unit, gaping)

@@ -46,6 +46,13 @@ FROWNS = [INDEX["browDownLeft"], INDEX["browDownRight"]]
 FROWN = 0.55  # share by which the inner ends of frowning brows go lower than the model's
 SLIGHT = 0.25  # of a frown, beyond which they do
 BROWS = ((52, 159, "Right"), (282, 386, "Left"))  # landmarks of a brow and of the lid below it
+# Of each side, by x: the lower edge of a brow, the skin below it, and the fold of the lid; and shares of the brow's
+# motion in these two: a brow's hair reaches below the mesh's edge, and would be smeared.
+UNDER_BROWS = (
+    ([46, 53, 52, 65, 55], [225, 224, 223, 222, 221], [30, 29, 27, 28, 56]),
+    ([285, 295, 282, 283, 276], [441, 442, 443, 444, 445], [286, 258, 257, 259, 260]),
+)
+FOLLOWS = 0.6, 0.2
 # Sines of the angle from which a head hides part of its far cheek, and where that is all of it.
 TURNED = (0.2, 0.45)
 FACING = (0.1, 0.6)  # cosines to the viewer of skin that is an outline, and of skin that is seen
@@ -63,6 +70,12 @@ def head() -> tuple[FloatArray, FloatArray]:
         neutral, offsets = file["neutral"].astype(np.float64), file["offsets"].astype(np.float64)
     share = np.clip((neutral[:, 1] - neutral[2, 1]) / (neutral[4, 1] - neutral[2, 1]), 0, 1)
     offsets[~LOWER] *= share[:, None]
+    brows = [name.startswith("brow") for name in NAMES]
+    for brow, *rows in UNDER_BROWS:
+        for row, follows in zip(rows, FOLLOWS, strict=True):
+            along = [np.interp(neutral[row, 0], neutral[brow, 0], one) for one in np.eye(len(brow))]
+            with_brow = np.einsum("bn,cbx->cnx", along, offsets[:, brow])[brows]
+            offsets[np.ix_(brows, row)] += follows * (with_brow - offsets[np.ix_(brows, row)])
     return neutral, offsets
 
 
