@@ -310,3 +310,17 @@ def test_pores_of_the_photo_come_back_and_hair_does_not() -> None:
     face, skin = np.full((120, 120, 3), SKIN, np.float32), np.ones((120, 120), np.float32)
     result = light.textured(face, np.clip(back, 0, 255).astype(np.uint8), skin, 200.0, 1.0)
     assert result[10:60].std(0).mean() > 2 and np.abs(result[90:] - SKIN).max() < 1
+
+
+def test_spots_of_skin_keep_their_contrast_where_shade_gets_deeper() -> None:
+    """A photo with deep shade on an evenly lit face: its tone curve is steep, and freckles would be dirt."""
+    fall = np.linspace(0, 1, 200)[None, :, None]
+    fair, photo = ((SKIN * (1 - depth * fall)).repeat(200, 0).astype(np.uint8) for depth in (0.2, 0.4))
+    spotted = fair.copy()
+    spotted[98:102, 98:102] = 0.8 * fair[98:102, 98:102]
+    where, nothing = np.ones((200, 200), np.float32), np.zeros((200, 200), np.float32)
+    skins = complexion.complexion(fair, photo, where, nothing)
+    lit, bare = (skins.apply(p, nothing, nothing, where, nothing) for p in (spotted, fair))
+    np.testing.assert_allclose((lit / bare)[100, 100], 0.8, atol=0.03)
+    np.testing.assert_allclose(bare[100, 10] @ light.LUMA, photo[100, 10] @ light.LUMA, rtol=0.05)
+    np.testing.assert_allclose(bare[100, 190] @ light.LUMA, photo[100, 190] @ light.LUMA, rtol=0.05)

@@ -18,6 +18,7 @@ from mien.warping.light import LUMA, OFFSET, farness
 LEVELS = (0.02, 0.1, 0.3, 0.5, 0.7, 0.9, 0.98)  # quantiles of skin that a tone curve joins
 DEEPEST = 1.35  # gain of the darkest or lightest skin against that of the median, at most
 STEEP = (0.5, 1.8)  # slopes of a tone curve at least and at most
+SPOT = 0.02  # sigma of what is broader than spots of skin, of the face's width
 LIPS = 0.7  # share of the change from lips to lips in that of lips; the rest is the skin's
 EVENED = 0.6  # share of contrasts and shades within the lips of dark skin that lighter skin has not
 EYES = 0.4  # power of the change of brightness that eyes and teeth take on
@@ -117,7 +118,10 @@ class Complexion:
         # Blood and pigment of light skin, which dark skin hides, are seen least in red light.
         even = np.log((picture[..., 0] + OFFSET) / (self.red * grey + OFFSET))
         even = self.far * flesh * (1 - black) * np.clip(even, -0.3, 0.3)
-        gains = np.exp((self.tone[grey] - less + even)[..., None] + flesh[..., None] * self.hue)
+        # a tone curve is for shade and shine: spots of skin keep their contrast
+        broad = cv2.GaussianBlur(grey, (0, 0), 0.7 + SPOT * grey.shape[1])
+        curve = self.tone[grey] + flesh * (1 - black) * (self.tone[broad] - self.tone[grey])
+        gains = np.exp((curve - less + even)[..., None] + flesh[..., None] * self.hue)
         for of, where in ((self._of_lips, lips), (self._of_eyes, eyes)):
             x, y, w, h = cv2.boundingRect((where > 0).astype(np.uint8))
             part = np.s_[y : y + h, x : x + w]
