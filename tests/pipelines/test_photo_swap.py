@@ -19,7 +19,7 @@ from mien.pipelines.photo import Sought, Wanted
 from mien.pipelines.photo_kept import awake, closed, own_rest, shut
 from mien.pipelines.photo_swap import SwapPipeline
 from mien.types import Face, InputError
-from mien.warping.light import complexion
+from mien.warping.complexion import complexion
 from mien.warping.matte import BROWS, LIPS, fill, shown
 from mien.warping.target import at_rest, response
 

@@ -11,7 +11,7 @@ from PIL import Image
 
 from mien.face.analyze import analyze
 from mien.types import ByteImage, FloatArray
-from mien.warping import light, matte
+from mien.warping import complexion, light, matte
 from mien.warping.mesh import LOWER_LIP, UPPER_LIP
 from mien.warping.motion import Motion
 from mien.warping.steady import Steady
@@ -78,14 +78,14 @@ def test_eyes_take_the_hue_of_the_light_and_not_of_the_skin() -> None:
     white, points = looked_at("ben_rest")
     red = np.clip(white * np.array([1.0, 0.8, 0.8]), 0, 255).astype(np.uint8)
     where = matte.fill(white.shape, points, *matte.SURE).astype(np.float32)
-    skins = light.complexion(red, white, where, np.zeros_like(where), points)
+    skins = complexion.complexion(red, white, where, np.zeros_like(where), points)
     ratio = skins.eyes / skins.eyes[0]
     np.testing.assert_allclose(ratio, [1, 1.25, 1.25], atol=0.06)
 
 
 def test_a_brown_iris_that_a_camera_shows_red_becomes_brown_again() -> None:
     """The rendering turns warm colours red, as it does skin, and leaves whites as they are."""
-    skins = light.Complexion(
+    skins = complexion.Complexion(
         np.zeros(256, np.float32),
         np.array([-0.25, 0.1, 0.0], np.float32),
         np.ones((256, 3), np.float32),
@@ -107,8 +107,8 @@ def test_light_eyes_do_not_glow_in_dark_skin() -> None:
     eye = np.array([[[90, 110, 130], [190, 188, 186]]], np.uint8)
     nothing, all_of_it = np.zeros((1, 2), np.float32), np.ones((1, 2), np.float32)
     flat = np.zeros(256, np.float32), np.zeros(3, np.float32), np.ones((256, 3), np.float32)
-    for bright, lit, share in ((0.4, 1.0, 0.4**light.DIMMED), (1.5, 1.0, 1.0), (0.4, 0.4, 1.0)):
-        skins = light.Complexion(*flat, np.full(3, lit, np.float32), 0.25, 150.0, bright)
+    for bright, lit, share in ((0.4, 1.0, 0.4**complexion.DIMMED), (1.5, 1.0, 1.0), (0.4, 0.4, 1.0)):
+        skins = complexion.Complexion(*flat, np.full(3, lit, np.float32), 0.25, 150.0, bright)
         iris, white = skins.apply(eye, nothing, all_of_it, nothing, nothing)[0] / eye[0]
         np.testing.assert_allclose(iris, share * lit, rtol=0.02)
         np.testing.assert_allclose(white, lit, rtol=0.02)
@@ -118,7 +118,7 @@ def test_narrow_eyes_in_the_shade_of_their_lids_do_not_tell_the_light() -> None:
     image, points = looked_at("may_rest")
     lids = matte.fill(image.shape, points, *matte.LIDS)[..., None]
     shaded = np.where(lids, image * np.array([0.4, 0.25, 0.25]), image).astype(np.uint8)
-    (own, sure), (dark, unsure) = (light.white(picture, points) for picture in (image, shaded))
+    (own, sure), (dark, unsure) = (complexion.white(picture, points) for picture in (image, shaded))
     assert own is not None and dark is not None and sure > 0.9 and unsure == 0
     assert dark @ light.LUMA > 0.6 * own @ light.LUMA
 
@@ -250,3 +250,77 @@ def test_nothing_of_a_picture_that_stays_where_it_is_lies_beyond_it() -> None:
     assert not _beyond(image, Motion((0, 0, 200, 200), still)).any()
     away = _beyond(image, Motion((0, 0, 200, 200), still + [50, 0]))
     assert not away[:, :130].any() and away[:, 170:].min() == 1
+
+
+def test_the_photo_s_own_cheeks_stay_beside_a_mouth_whose_smile_has_to_go() -> None:
+    (image, points), (other, theirs) = (looked_at(name) for name in ("may_rest", "ben_rest"))
+    lined = np.array(other)
+    lined[matte.fill(other.shape, theirs, *((206, 216, 212, 202, 207),)) > 0] //= 2  # a fold of a smile
+    kept, gone = (swap(image, points, lined, theirs, moved=share).image.astype(int) for share in (0.0, 1.0))
+    plain = swap(image, points, other, theirs, moved=1.0).image.astype(int)
+    fold = matte.fill(image.shape, points, (216, 212, 207)) > 0
+    mouth = matte.fill(image.shape, points, matte.OUTER_LIPS) > 0
+    assert np.abs(gone - plain)[fold].mean() < 0.3 * np.abs(kept - plain)[fold].mean()
+    assert np.abs(gone - kept)[mouth].mean() < 3
+
+
+def test_a_broad_brow_of_the_photo_does_not_stay_above_the_new_one() -> None:
+    (image, points), (other, theirs) = (looked_at(name) for name in ("ana_rest", "may_rest"))
+    broad = np.array(image)
+    outline, brow = (matte.fill(image.shape, points, matte.BROWS[0], grow=g) > 0 for g in (1.5, 1.2))
+    broad[outline] = (45, 35, 30)
+    above = outline & ~brow & (np.arange(SIDE)[:, None] < points[105, 1])
+    with_it, without = (swap(p, points, other, theirs).image.astype(int) for p in (broad, image))
+    assert np.abs(with_it - without)[above].mean() < 0.25 * np.abs(broad.astype(int) - image)[above].mean()
+
+
+def test_lips_of_dark_skin_do_not_glow_on_light_skin() -> None:
+    """A lower lip twice as light as the upper, as dark lips often are: both come near the photo's lips."""
+    dark = np.full((60, 60, 3), (80, 58, 46), np.uint8)
+    dark[20:28], dark[28:36] = (70, 45, 50), (150, 95, 105)
+    photo = np.full((60, 60, 3), SKIN, np.uint8)
+    photo[20:36] = (190, 120, 120)
+    lips = np.zeros((60, 60), np.float32)
+    lips[20:36] = 1
+    skins = complexion.complexion(dark, photo, 1 - lips, lips)
+    nothing = np.zeros_like(lips)
+    lit = skins.apply(dark, lips, nothing, 1 - lips, nothing)
+    upper, lower = (lit[rows, 10:50].mean((0, 1)) for rows in (slice(22, 26), slice(30, 34)))
+    assert lower @ light.LUMA < SKIN @ light.LUMA and upper @ light.LUMA > 60
+    assert (lower / upper).mean() < 0.8 * (150 / 70)
+
+
+def test_blemishes_of_light_skin_are_not_seen_on_dark_skin() -> None:
+    """What takes green and blue light alone, as blood and pigment do; a shadow, which takes all, stays."""
+    fair = np.full((60, 60, 3), SKIN, np.uint8)
+    fair[10:20] = SKIN * np.array([0.97, 0.8, 0.8])
+    fair[40:50] = SKIN * 0.8
+    photo = np.full((60, 60, 3), (70, 50, 40), np.uint8)
+    where, nothing = np.ones((60, 60), np.float32), np.zeros((60, 60), np.float32)
+    skins = complexion.complexion(fair, photo, where, nothing)
+    luma = skins.apply(fair, nothing, nothing, where, nothing) @ light.LUMA
+    skin, spot, shade = (luma[row, 30] for row in (30, 15, 45))
+    assert spot > 0.93 * skin > 0.93 * 1.1 * shade
+
+
+def test_pores_of_the_photo_come_back_and_hair_does_not() -> None:
+    rng = np.random.default_rng(0)
+    back = np.full((120, 120, 3), SKIN, np.float32) + rng.normal(0, 3, (120, 120, 1))
+    back[80:] += rng.normal(0, 30, (40, 120, 1))  # stubble
+    face, skin = np.full((120, 120, 3), SKIN, np.float32), np.ones((120, 120), np.float32)
+    result = light.textured(face, np.clip(back, 0, 255).astype(np.uint8), skin, 200.0, 1.0)
+    assert result[10:60].std(0).mean() > 2 and np.abs(result[90:] - SKIN).max() < 1
+
+
+def test_spots_of_skin_keep_their_contrast_where_shade_gets_deeper() -> None:
+    """A photo with deep shade on an evenly lit face: its tone curve is steep, and freckles would be dirt."""
+    fall = np.linspace(0, 1, 200)[None, :, None]
+    fair, photo = ((SKIN * (1 - depth * fall)).repeat(200, 0).astype(np.uint8) for depth in (0.2, 0.4))
+    spotted = fair.copy()
+    spotted[98:102, 98:102] = 0.8 * fair[98:102, 98:102]
+    where, nothing = np.ones((200, 200), np.float32), np.zeros((200, 200), np.float32)
+    skins = complexion.complexion(fair, photo, where, nothing)
+    lit, bare = (skins.apply(p, nothing, nothing, where, nothing) for p in (spotted, fair))
+    np.testing.assert_allclose((lit / bare)[100, 100], 0.8, atol=0.03)
+    np.testing.assert_allclose(bare[100, 10] @ light.LUMA, photo[100, 10] @ light.LUMA, rtol=0.05)
+    np.testing.assert_allclose(bare[100, 190] @ light.LUMA, photo[100, 190] @ light.LUMA, rtol=0.05)

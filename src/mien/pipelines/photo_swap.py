@@ -14,6 +14,7 @@ from PIL import Image
 
 from mien.expressions.spec import Expression, Given, parse
 from mien.face.analyze import analyze
+from mien.face.blendshapes import INDEX
 from mien.face.subject import Subject
 from mien.images import given_image
 from mien.pipelines.inputs import FaceChoice, Picture, choose_face
@@ -30,7 +31,7 @@ from mien.pipelines.photo import (
 from mien.pipelines.photo_kept import awake, closed, own_rest, shut
 from mien.provenance import remember
 from mien.types import ByteImage, Face, FloatArray, InputError
-from mien.warping import light, tone
+from mien.warping import complexion, light, tone
 from mien.warping.matte import LIDS
 from mien.warping.swap import swap as laid
 
@@ -45,6 +46,9 @@ SMALLEST = 24.0  # px between the outer corners of an identity's eyes
 LARGER = 1.2  # times the photo's: a larger identity is reduced first
 LIGHT = 20.0  # degrees of pose that a log ratio of 1 between the light on left and right cheek weighs
 TEETH = 0.02  # gap of the lips, of the face's height, from which a mouth shows teeth
+
+SMILES = ("mouthSmileLeft", "mouthSmileRight", "jawOpen")
+SMILE = 0.4  # change of a smile from which its folds are the photo's
 
 Identity = Picture | Sequence[Picture]  # of one person
 
@@ -253,7 +257,10 @@ def swapped(sitter: Sitter, identities: Sequence[Sitter], wanted: Wanted, keeps:
         sought = replace(sought, after=awake(sought, identity.face, sitter.face))
     bare, lacks = uncovered(identity, sitter)
     put, theirs = bare.drawn(sought).image, bare.landmarks(sought)
-    return laid(sitter.image, sitter.face.landmarks, put, theirs, meets, sitter.front, lacks).image
+    change = sought.after - sought.before
+    moved = min(keeps * max(abs(float(change[INDEX[name]])) for name in SMILES) / SMILE, 1.0)
+    place = sitter.face.landmarks
+    return laid(sitter.image, place, put, theirs, meets, sitter.front, lacks, moved=moved).image
 
 
 def worn(sitter: Sitter) -> bool:
@@ -304,7 +311,7 @@ def _distance(sitter: Sitter, other: Sitter) -> float:
 def _white(sitter: Sitter) -> float:
     """Luminance of the whites of the eyes, 0 to 255; as far as lids hide them, of what they would be at least."""
     image, landmarks = sitter.image, sitter.face.landmarks
-    found, _ = light.white(image, landmarks)
+    found, _ = complexion.white(image, landmarks)
     return float((tone.measure(image, landmarks).white if found is None else found) @ light.LUMA)
 
 

@@ -45,11 +45,17 @@ JAWS = (  # below them, as far as the chin
     (288, 397, 365, 379, 378, 400, 377, 428, 262, 431, 430, 434, 416, 433),
 )
 JAWLINE = (58, 172, 136, 150, 149, 176, 148, 152, 377, 400, 378, 379, 365, 397, 288)
+FOLDS = (  # of the cheeks, beside the mouth
+    (142, 203, 206, 92, 186, 57, 43, 106, 204, 211, 214, 192, 147, 187, 205, 36),
+    (371, 423, 426, 322, 410, 287, 273, 335, 424, 431, 434, 416, 376, 411, 425, 266),
+)
 CHIN = (83, 18, 313, 421, 428, 199, 208, 201)  # clear of its outline
 CHIN_BELOW = (201, 421, 396, 175, 171)
 # times the texture of the cheeks, from which a chin is bearded, a white one, one that is darker below
 ROUGH, ROUGH_WHITE, ROUGH_DARK = 2.5, 1.8, 1.6
-ROUGH_TIP = 2.15  # the same of a chin's lower part, below a bare one
+ROUGH_TIP, ROUGH_BARE = 2.15, 1.45  # the same of a chin's lower part, and of the bare one above it
+# the same where cheeks are rough themselves, as dark ones are; texture from which that is enough
+ROUGH_TOO, ROUGHEST = 1.75, 0.034
 DARKER = 0.9  # of the light of the cheeks, below which a chin's lower part is dark
 PALEST = 0.96  # of the light of the cheeks: what is lighter is no beard but a collar
 DARKEST = 0.5  # of the light of the darkest of a chin: no beard is darker elsewhere
@@ -142,21 +148,23 @@ def bearded(image: ByteImage, landmarks: FloatArray) -> FloatArray:
     tip = fill(image.shape, landmarks, CHIN_BELOW) > 0
     if tip.any() and np.median(grey[tip]) < DARKER * np.median(grey[cheeks]):
         least = min(least, ROUGH_DARK)
-    covered = COVERED
-    if rough[chin].mean() < least * smooth or np.median(like[chin]) < 1:
-        if not tip.any() or min(rough[tip].mean() / ROUGH_TIP, rough[chin].mean() / ROUGH_DARK) < smooth:
-            return none
-        covered, chin = COVERED_TIP, tip  # a beard round a bare chin
+    enough = max(ROUGH_TOO * smooth, min(ROUGH_TIP * smooth, ROUGHEST))
+    sought = []
+    if rough[chin].mean() >= least * smooth and np.median(like[chin]) == 1:
+        sought.append((chin, COVERED))
+    if tip.any() and rough[tip].mean() >= enough and rough[chin].mean() >= ROUGH_BARE * smooth:
+        sought.append((tip, COVERED_TIP))  # a beard round a bare chin
     lips = fill(image.shape, landmarks, OUTER_LIPS)
     even = cv2.cvtColor(_softened(image, landmarks), cv2.COLOR_RGB2GRAY)
-    darker = even < DARKEST * np.quantile(even[chin], 0.1)  # a collar, or long hair
-    where = rough * like * ~darker * throat(image.shape, landmarks) * (1 - lips)
-    hair = cv2.GaussianBlur(where, (0, 0), 0.03 * wide) / smooth
-    hair = np.clip((hair - 0.55 * ROUGH) / (0.28 * ROUGH), 0, 1)
-    if hair[chin].mean() < covered:
-        return none
-    _, names = cv2.connectedComponents((hair > 0).astype(np.uint8))
-    return np.where(np.isin(names, np.setdiff1d(names[chin], 0)), hair, 0).astype(np.float32)
+    for where, covered in sought:
+        darker = even < DARKEST * np.quantile(even[where], 0.1)  # a collar, or long hair
+        hair = rough * like * ~darker * throat(image.shape, landmarks) * (1 - lips)
+        hair = cv2.GaussianBlur(hair, (0, 0), 0.03 * wide) / smooth
+        hair = np.clip((hair - 0.55 * ROUGH) / (0.28 * ROUGH), 0, 1)
+        if hair[where].mean() >= covered:
+            _, names = cv2.connectedComponents((hair > 0).astype(np.uint8))
+            return np.where(np.isin(names, np.setdiff1d(names[where], 0)), hair, 0).astype(np.float32)
+    return none
 
 
 def flesh(image: ByteImage, landmarks: FloatArray) -> ByteImage:

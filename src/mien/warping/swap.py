@@ -14,6 +14,7 @@ import numpy as np
 
 from mien.types import ByteImage, FloatArray
 from mien.warping import light, matte
+from mien.warping.complexion import Complexion, complexion
 from mien.warping.draw import Drawn
 from mien.warping.front import Front
 from mien.warping.lips import on_line
@@ -25,11 +26,14 @@ from mien.warping.symmetry import SMALL, completed, stretched
 from mien.warping.tint import Tint, tint
 
 FOREHEAD = 0.3  # share of the new face's shape that the top of the forehead gets: the hair stays
+BESIDE = 0.06  # of the face's width: how far off a brow its skin is looked at
 CALM = 0.02  # reach of the noise of colours, of the face's width
 BROW = 0.7  # of a brow, below which the identity's is hidden: the photo keeps both, for two people's look odd
+BROAD = 1.8  # times a brow's outline: how far a broader one reaches
 CHEEK = 0.6, 0.8  # of the skin's light, from which the side of a cheek is one
 JAW_LIGHT = 0.5, 0.75  # the same of a jaw, which lies in its own shade
 FLESH = 0.2, 0.5  # of skin's ruddiness, from which it may be skin
+FOLD = 0.035  # sigma of the passage to the photo's folds of a smile, of the face's width
 STRAND = 0.02  # of the face's width: how far hair and the like reach beyond where they look like it
 SEAM = 0.055  # width of the passage from one to the other, of the face's width
 SHAVEN = 0.11  # the same on a throat whose beard goes
@@ -57,13 +61,15 @@ def swap(
     front: Front | None = None,
     lacks: FloatArray | None = None,
     steady: Steady | None = None,
+    moved: float = 0.0,
 ) -> Drawn:
     """`image` [H, W, 3] uint8 with the face of `identity` [h, w, 3] uint8 in place of its own.
 
     `landmarks`, `theirs`: [478, 3] px of each. The identity's expression is laid in as it is; its face should not be
     more pixels across than the photo's, for it is not filtered. shut: lips that meet there are laid in along their
     line, wherever their landmarks lie. front: what lies in front of the photo's face, and stays there. lacks: [h, w] 0
-    to 1, where something hides the identity's face. steady: of a film of which this is the next frame.
+    to 1, where something hides the identity's face. steady: of a film of which this is the next frame. moved: 0 to 1,
+    how far a smile of theirs had to come or go to be the photo's, whose own cheeks beside the mouth then stay.
     """
     steady = steady or Steady()
     met = on_line(identity, theirs) if shut else theirs
@@ -87,7 +93,7 @@ def swap(
     x0, y0, x1, y1 = moving.box
     bare *= 1 - stretched(theirs, target - [x0, y0, 0], bare.shape)
     hue = steady.once("hue", lambda: tint(image[y0:y1, x0:x1]))
-    face = blended(face, back, target - [x0, y0, 0], hue, bare, steady)
+    face = blended(face, back, target - [x0, y0, 0], hue, bare, steady, moved)
     result = np.array(image)
     result[y0:y1, x0:x1] = face
     return Drawn(result, moving.box)
@@ -118,9 +124,10 @@ def blended(
     hue: Tint | None,
     bare: FloatArray,
     steady: Steady,
+    moved: float = 0.0,
 ) -> ByteImage:
     """`front`'s face on `back`, both [h, w, 3] uint8 in one geometry, `landmarks` [478, 3] px of both; hue: of `back`,
-    where it has only one; bare: [h, w] 0 to 1, where nothing lies in front of either face."""
+    where it has only one; bare: [h, w] 0 to 1, where nothing lies in front of either face; moved: see `swap`."""
     photo = back
     if hue is not None:
         front, back = (
@@ -136,7 +143,7 @@ def blended(
     free = np.asarray(cv2.resize(bare, size, interpolation=cv2.INTER_AREA), np.float32)
     steady.at(points, small[0].shape)
     seen = _seen(small[0], small[1], points, free if bare.min() < 0.5 else None, steady)
-    plan = _lit(seen, small[1], points, steady)
+    plan = _lit(seen, small[1], points, steady, moved)
 
     x, y, w, h = cv2.boundingRect((plan.cover > 0).astype(np.uint8))
     across, down = width / size[0], height / size[1]
@@ -151,13 +158,17 @@ def blended(
     if seen.lacks.any():
         front = light.filled(front, seen.lacks, seen.area & (1 - seen.lacks), 0.04 * wide * zoom)
     behind = np.ascontiguousarray(back[part])
-    lips, eyes, flesh, brows = (large(one) for one in (plan.lips, plan.eyes, plan.flesh, plan.brows))
+    lips, eyes, flesh, brows, hair, beside = (
+        large(one) for one in (plan.lips, plan.eyes, plan.flesh, plan.brows, plan.hair, plan.beside)
+    )
     skins = plan.skins
     face = skins.calm(np.ascontiguousarray(front[part]), CALM * wide)
-    lit = skins.apply(face, lips, eyes, flesh, brows)
+    lit = skins.apply(face, lips, eyes, flesh, hair, beside)
     lit = (lit + light.OFFSET) * np.exp(large(plan.gains)) - light.OFFSET
     plain = np.clip(1 - eyes - brows, 0, 1)
     lit = light.settle(lit, behind, large(seen.skin), plain, lips, skins.apart)
+    if skins.far > 0.1:
+        lit = light.textured(lit, behind, large(seen.skin), wide, skins.far)
     inside = large(matte.fill(small[0].shape, points, matte.LIPS).astype(np.float32))
     lit = light.enamel(lit, behind, landmarks - [part[1].start, part[0].start, 0], inside)
     lit = light.resemble(lit, behind, landmarks - [part[1].start, part[0].start, 0], steady)
@@ -177,7 +188,7 @@ class _Seen:
     """What two small pictures show, each [h, w]: front, the identity's [h, w, 3]; shows, where each shows its face;
     skin, where both show bare skin; hair, where either has a beard; bare, where the photo's face has none; area, where
     the new face may lie; lacks, where the identity's picture shows something else there; covered: something hides the
-    photo's eyes, dark glasses as a rule; bearded: the identity is."""
+    photo's eyes, dark glasses as a rule; beard: the identity's."""
 
     front: ByteImage
     shows: tuple[FloatArray, FloatArray]
@@ -187,19 +198,22 @@ class _Seen:
     area: ByteImage
     lacks: ByteImage
     covered: bool
-    bearded: bool
+    beard: FloatArray
 
 
 @dataclass(frozen=True)
 class _Plan:
-    """How the new face is to be lit, small: cover [h, w] 0 to 1, the parts of a face [h, w], log gains [h, w, 3]."""
+    """How the new face is to be lit, small: cover [h, w] 0 to 1, the parts of a face [h, w], beside: log
+    luminance [h, w] of its skin near them, log gains [h, w, 3]."""
 
-    skins: light.Complexion
+    skins: Complexion
     cover: FloatArray
     lips: FloatArray
     eyes: FloatArray
     flesh: FloatArray
     brows: FloatArray
+    hair: FloatArray
+    beside: FloatArray
     gains: FloatArray
 
 
@@ -232,7 +246,7 @@ def _seen(
             size = 2 * round(SHAVEN * wide) + 1
             disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
             beard |= np.asarray(cv2.dilate(gone, disc), np.uint8) & _below(oval.shape, points)
-            area |= beard
+            area |= beard & (gone | matte.neck(oval.shape, points) | matte.flesh(back, points))
         known = np.where(oval > 0, shows[0], throat[0]) | own
         lacks = (area & beard & (1 - known)).astype(np.uint8)  # a collar, or long hair
         shows[0] = np.where(oval > 0, shows[0], throat[0]) | beard
@@ -252,12 +266,12 @@ def _seen(
         area,
         lacks,
         bare is not None and float(bare[matte.fill(oval.shape, points, *matte.LIDS) > 0].mean()) < 0.5,
-        bool(hair[0].any()),
+        hair[0],
     )
 
 
-def _lit(seen: _Seen, back: ByteImage, points: FloatArray, steady: Steady) -> _Plan:
-    """`back`: the photo, small [h, w, 3]; `points` [478, 3] px of it."""
+def _lit(seen: _Seen, back: ByteImage, points: FloatArray, steady: Steady, moved: float) -> _Plan:
+    """`back`: the photo, small [h, w, 3]; `points` [478, 3] px of it; moved: see `swap`."""
     wide = float(np.linalg.norm(points[234, :2] - points[454, :2]))
     shape = back.shape
 
@@ -267,23 +281,28 @@ def _lit(seen: _Seen, back: ByteImage, points: FloatArray, steady: Steady) -> _P
     eyes = matte.fill(shape, points, *matte.LIDS, matte.LIPS)
     lips = matte.fill(shape, points, matte.OUTER_LIPS) & (1 - eyes)
     brows = soft(matte.fill(shape, points, *matte.BROWS, grow=1.4), 0.02 * wide)
-    cover = _within(seen.area, (SEAM if seen.bearded else SHAVEN) * wide)
+    cover = _within(seen.area, (SEAM if seen.beard.any() else SHAVEN) * wide)
     cover = np.maximum(cover, _within(matte.fill(shape, points, OVAL), SEAM * wide)) * _within(
         (seen.shows[0] > 0.5).astype(np.uint8), 0.03 * wide
     )
     shown = [seen.shows[0][matte.fill(shape, points, brow) > 0] for brow in matte.BROWS]
     if all(own.size for own in shown) and min(own.mean() for own in shown) < BROW:
         cover = cover * (1 - soft(matte.fill(shape, points, *matte.BROWS, grow=1.5), 0.02 * wide))
+    folds = matte.fill(shape, points, *matte.FOLDS) * (1 - np.minimum(2 * seen.hair, 1))
+    cover = cover * (1 - moved * soft(folds, FOLD * wide))
     alpha = cover * soft(seen.shows[1])
     whites = None if seen.covered else points
     skins = steady.numbers(
-        "skins", lambda: light.complexion(seen.front, back, seen.skin, lips.astype(np.float32), whites)
+        "skins", lambda: complexion(seen.front, back, seen.skin, lips.astype(np.float32), whites)
     )
     calm = skins.calm(seen.front, CALM * wide)
     flesh = skins.flesh(calm)
     lower = soft(matte.fill(shape, points, matte.BEARD), 0.03 * wide)
     edge = 4 * alpha * (1 - alpha)
-    lit = skins.apply(calm, lips.astype(np.float32), eyes.astype(np.float32), flesh, brows)
+    luma = cv2.cvtColor(calm, cv2.COLOR_RGB2GRAY).astype(np.float32)
+    beside, _ = light.smooth(np.log(luma + light.OFFSET)[..., None], seen.skin, BESIDE * wide)
+    hair = np.maximum(soft(matte.fill(shape, points, *matte.BROWS, grow=1.7), 0.02 * wide), seen.beard)
+    lit = skins.apply(calm, lips.astype(np.float32), eyes.astype(np.float32), flesh, hair, beside[..., 0])
     gains = steady.layer(
         "light",
         lambda: light.relight(lit, back.astype(np.float32), seen.skin, edge, lower, wide, skins.bright),
@@ -295,8 +314,10 @@ def _lit(seen: _Seen, back: ByteImage, points: FloatArray, steady: Steady) -> _P
     # Hair, a hat or a shadow of the identity's: where the photo has a forehead or a cheek to show, it keeps that.
     unlike = steady.layer("unlike", lambda: 1 - light.agreement(lit * np.exp(gains), back))
     rim = matte.rim(shape, points) * (1 - seen.hair)
+    # What is dark there in the photo alone is its brow, broader than the new one.
+    rim *= 1 - soft(matte.fill(shape, points, *matte.BROWS, grow=BROAD), 0.02 * wide) * (over > 0)
     # A cheek may lie in another light than the photo's: flesh that is no darker than one is no hair.
-    own = cv2.cvtColor(calm, cv2.COLOR_RGB2GRAY).astype(np.float32) / max(skins.luminance, 1.0)
+    own = luma / max(skins.luminance, 1.0)
     bright = [np.clip((own - low) / (high - low), 0, 1) for low, high in (CHEEK, JAW_LIGHT)]
     fleshy = np.clip((flesh - FLESH[0]) / (FLESH[1] - FLESH[0]), 0, 1)
     for outlines, light_one in zip((matte.SIDES, matte.JAWS), bright, strict=True):
@@ -309,7 +330,9 @@ def _lit(seen: _Seen, back: ByteImage, points: FloatArray, steady: Steady) -> _P
     other = soft(np.asarray(strange, np.float32)) * (1 - seen.hair)
     grey = gains.mean(2, keepdims=True)  # the hue of light shows on flesh; hair and eyes keep theirs
     gains = grey + (np.maximum(flesh, lips) * (1 - eyes))[..., None] * (gains - grey)
-    return _Plan(skins, cover * (1 - other), soft(lips), soft(eyes), flesh, brows, gains)
+    return _Plan(
+        skins, cover * (1 - other), soft(lips), soft(eyes), flesh, brows, hair, beside[..., 0], gains
+    )
 
 
 def _below(shape: tuple[int, ...], points: FloatArray) -> ByteImage:
