@@ -212,9 +212,12 @@ class Creases:
                         shades = cv2.merge([cv2.max(shade, red), shade, shade])
                     else:  # its tint goes with it
                         shades = cv2.merge([cv2.exp(log * k) for k in part.tint])
-                    there = np.asarray(cv2.multiply(result[part.box], shades, dtype=cv2.CV_8U), np.uint8)
-                    if goes:
-                        there = valleys.without_core(there, log, self._core)
+                    here = result[part.box]
+                    there = np.asarray(
+                        cv2.multiply(part.pixels if goes else here, shades, dtype=cv2.CV_8U), np.uint8
+                    )
+                    if goes:  # but once where the pits of corners have gone already
+                        there = valleys.without_core(np.maximum(there, here), log, self._core)
                     result[part.box] = there
         return result
 
