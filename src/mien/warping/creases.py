@@ -39,11 +39,6 @@ FINEST, BANDS = 0.6, (3.0, 6.0)  # sigmas of detail that creases are, px: that d
 OWN, FADES = 1.2, 1.3  # share of its own creases by which skin folds deeper, and fades
 SURELY = 0.45  # of a smile, from which the valleys on cheeks are its and go with it
 SMILED = 0.9  # their share that does
-CORE = (
-    0.02,
-    0.1,
-)  # log-luminance of what fades of a fold from which all of its finest line does, and of the step to it
-HAIRY = 0.035, 0.05  # mean of what that takes, against the skin: from the first on it is hair, and no line
 TURNED = 0.35, 0.65  # of the other side's area in the photo: a valley's region that shows none, and that does
 FAINT = 0.02  # log-luminance of own creases that skin of a middling age has
 OLD = 1.5  # times that: more lines make no deeper folds
@@ -217,9 +212,12 @@ class Creases:
                         shades = cv2.merge([cv2.max(shade, red), shade, shade])
                     else:  # its tint goes with it
                         shades = cv2.merge([cv2.exp(log * k) for k in part.tint])
-                    there = np.asarray(cv2.multiply(result[part.box], shades, dtype=cv2.CV_8U), np.uint8)
-                    if goes:
-                        there = _unlined(there, log, self._core)
+                    here = result[part.box]
+                    there = np.asarray(
+                        cv2.multiply(part.pixels if goes else here, shades, dtype=cv2.CV_8U), np.uint8
+                    )
+                    if goes:  # but once where the pits of corners have gone already
+                        there = valleys.without_core(np.maximum(there, here), log, self._core)
                     result[part.box] = there
         return result
 
@@ -328,18 +326,6 @@ class _Part:
         step = light - dark
         grey = float(step @ LUMA)
         return [float(np.clip(part / grey, *TINTS)) if grey > FAINT else 1.0 for part in step]
-
-
-def _unlined(pixels: ByteImage, log: FloatArray, core: int) -> ByteImage:
-    """`pixels` [h, w, 3] without what is finer than the texture of the folds that went, by `log` [h, w], except among
-    hair. `core`: px, odd."""
-    even = np.asarray(cv2.medianBlur(pixels, core), np.uint8)
-    green = even[..., 1].astype(np.float32)
-    rough = cv2.blur(np.abs(pixels[..., 1] - green) / (green + 8), (2 * core + 1, 2 * core + 1))
-    share = np.clip((log - CORE[0]) / CORE[1], 0, 1) * np.clip(
-        (HAIRY[1] - rough) / (HAIRY[1] - HAIRY[0]), 0, 1
-    )
-    return np.asarray(cv2.blendLinear(even, pixels, share, 1 - share), np.uint8)
 
 
 def _room(face: ByteImage) -> FloatArray:

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.types import FloatArray
+from mien.types import ByteImage, FloatArray
 from mien.warping.eye_frame import ramp
 from mien.warping.mesh import IndexArray
 
@@ -24,6 +24,9 @@ ALONG = (1.0, 3.5)
 THIN = 0.4  # the same across it
 GOES_ON = 0.4, 0.7  # of its depth, that a fold keeps under the longer blur; moles and hair do not
 FAINT = 0.01  # log-luminance: of noise
+# log-luminance of what fades of a fold, from which its finest line goes, and the step to all of it; px of that filter
+CORE, MEDIAN = (0.02, 0.1), 5
+HAIRY = 0.035, 0.05  # mean of what that takes, against the skin: from the first on it is hair, and no line
 
 
 @dataclass(frozen=True)
@@ -109,3 +112,22 @@ def _inside(region: Region, zoom: int) -> tuple[FloatArray, tuple[int, int]]:
     soft = np.asarray(cv2.GaussianBlur(mask, (0, 0), SOFT * zoom), np.float32)
     soft[soft < 0.01] = 0
     return soft, (int(top) * zoom, int(left) * zoom)
+
+
+def without_core(pixels: ByteImage, log: FloatArray, core: int) -> ByteImage:
+    """`pixels` [h, w, 3] without what is finer than the texture of the folds that went, by `log` [h, w], except among
+    hair; in place. `core`: px of its largest width, odd."""
+    x, y, width, height = cv2.boundingRect((log > CORE[0]).astype(np.uint8))
+    if width == 0:
+        return pixels
+    part = np.s_[y : y + height, x : x + width]
+    fine, zoom = pixels[part], min(MEDIAN / core, 1.0)  # larger ones take six times as long
+    few = [max(round(zoom * side), 1) for side in (width, height)]
+    even = cv2.medianBlur(cv2.resize(fine, few, interpolation=cv2.INTER_AREA), min(core, MEDIAN))
+    even = np.asarray(cv2.resize(even, (width, height)), np.uint8)
+    green = even[..., 1].astype(np.float32)
+    rough = cv2.blur(np.abs(fine[..., 1] - green) / (green + 8), (2 * core + 1, 2 * core + 1))
+    share = np.clip((log[part] - CORE[0]) / CORE[1], 0, 1)
+    share *= np.clip((HAIRY[1] - rough) / (HAIRY[1] - HAIRY[0]), 0, 1)
+    pixels[part] = cv2.blendLinear(even, fine, share, 1 - share)
+    return pixels
