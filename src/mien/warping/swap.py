@@ -28,7 +28,7 @@ FOREHEAD = 0.3  # share of the new face's shape that the top of the forehead get
 CALM = 0.02  # reach of the noise of colours, of the face's width
 BROW = 0.7  # of a brow, below which the identity's is hidden: the photo keeps both, for two people's look odd
 CHEEK = 0.6, 0.8  # of the skin's light, from which the side of a cheek is one
-JAW_LIGHT = 0.5, 0.75  # the same of a jaw, which lies in its own shade
+JAW = 0.5, 0.75  # the same of a jaw, which lies in its own shade
 FLESH = 0.2, 0.5  # of skin's ruddiness, from which it may be skin
 STRAND = 0.02  # of the face's width: how far hair and the like reach beyond where they look like it
 SEAM = 0.055  # width of the passage from one to the other, of the face's width
@@ -297,7 +297,7 @@ def _lit(seen: _Seen, back: ByteImage, points: FloatArray, steady: Steady) -> _P
     rim = matte.rim(shape, points) * (1 - seen.hair)
     # A cheek may lie in another light than the photo's: flesh that is no darker than one is no hair.
     own = cv2.cvtColor(calm, cv2.COLOR_RGB2GRAY).astype(np.float32) / max(skins.luminance, 1.0)
-    bright = [np.clip((own - low) / (high - low), 0, 1) for low, high in (CHEEK, JAW_LIGHT)]
+    bright = [np.clip((own - low) / (high - low), 0, 1) for low, high in (CHEEK, JAW)]
     fleshy = np.clip((flesh - FLESH[0]) / (FLESH[1] - FLESH[0]), 0, 1)
     for outlines, light_one in zip((matte.SIDES, matte.JAWS), bright, strict=True):
         rim *= 1 - matte.fill(shape, points, *outlines) * np.minimum(fleshy, light_one)
