@@ -256,9 +256,11 @@ def _lay_eyeball(
     if turned > 0.03 and left:
         _without_iris(patch, goal, u, v - lower, own)
         # No strip of white is left between an iris and the lid that it turns to.
-        lid = sample(patch, *goal.to_photo(u, lower + np.float32(0.09)))
-        strip = ramp(1.35 - near, 0, 0.2) * ramp(v - lower, -0.02, 0.0) * ramp(0.08 - (v - lower), 0, 0.04)
-        patch += (float(ramp(turned, 0.03, 0.09)) * strip)[..., None] * np.minimum(lid - patch, 0)
+        below = slice(int(np.argmax((v > lower - 0.02).any(1))), None)
+        deep, part = v[below] - lower[below], patch[below]
+        strip = ramp(1.35 - near[below], 0, 0.2) * ramp(deep, -0.02, 0.0) * ramp(0.08 - deep, 0, 0.04)
+        lid = sample(patch, *goal.to_photo(u[below], lower[below] + np.float32(0.09)))
+        part += (float(ramp(turned, 0.03, 0.09)) * strip)[..., None] * np.minimum(lid - part, 0)
     at = 0.5 + (u - 0.5) * zoom, v * zoom
     ball = eyeball(image, source, own, aim * zoom + [0.5 - 0.5 * zoom, 0], *at, upper * zoom)
     shade = (0.4 * closing + 0.15 * float(ramp(turned, 0.02, 0.1))) * np.exp(-np.maximum(v - upper, 0) / 0.08)

@@ -31,7 +31,7 @@ CALM = 0.02  # reach of the noise of colours, of the face's width
 BROW = 0.7  # of a brow, below which the identity's is hidden: the photo keeps both, for two people's look odd
 BROAD = 1.8  # times a brow's outline: how far a broader one reaches
 CHEEK = 0.6, 0.8  # of the skin's light, from which the side of a cheek is one
-JAW_LIGHT = 0.5, 0.75  # the same of a jaw, which lies in its own shade
+JAW = 0.5, 0.75  # the same of a jaw, which lies in its own shade
 FLESH = 0.2, 0.5  # of skin's ruddiness, from which it may be skin
 FOLD = 0.035  # sigma of the passage to the photo's folds of a smile, of the face's width
 STRAND = 0.02  # of the face's width: how far hair and the like reach beyond where they look like it
@@ -318,7 +318,7 @@ def _lit(seen: _Seen, back: ByteImage, points: FloatArray, steady: Steady, moved
     rim *= 1 - soft(matte.fill(shape, points, *matte.BROWS, grow=BROAD), 0.02 * wide) * (over > 0)
     # A cheek may lie in another light than the photo's: flesh that is no darker than one is no hair.
     own = luma / max(skins.luminance, 1.0)
-    bright = [np.clip((own - low) / (high - low), 0, 1) for low, high in (CHEEK, JAW_LIGHT)]
+    bright = [np.clip((own - low) / (high - low), 0, 1) for low, high in (CHEEK, JAW)]
     fleshy = np.clip((flesh - FLESH[0]) / (FLESH[1] - FLESH[0]), 0, 1)
     for outlines, light_one in zip((matte.SIDES, matte.JAWS), bright, strict=True):
         rim *= 1 - matte.fill(shape, points, *outlines) * np.minimum(fleshy, light_one)
