@@ -181,7 +181,7 @@ def test_bad_arguments(pipe, folder, tmp_path) -> None:
     for arguments, match in (
         ({"identity": [RED, GREEN], "expression": [RED] * 3}, "2 values of identity for 3 portraits"),
         ({"identity": [], "expression": RED}, "0 values"),
-        ({"identity": 3, "expression": RED}, "give a path"),
+        ({"identity": 3, "expression": RED}, "give a file's path"),
         ({"identity": "nowhere.jpg", "expression": RED}, "nowhere.jpg"),
         ({"identity": RED, "expression": RED, "steps": 0}, "steps"),
         ({"identity": RED, "expression": RED, "num_images": 0}, "num_images"),

@@ -48,7 +48,7 @@ LIGHT = 20.0  # degrees of pose that a log ratio of 1 between the light on left 
 TEETH = 0.02  # gap of the lips, of the face's height, from which a mouth shows teeth
 
 SMILES = ("mouthSmileLeft", "mouthSmileRight", "jawOpen")
-SMILE = 0.4  # change of a smile from which its folds are the photo's
+SMILE = 0.2, 0.5  # of a smile that goes, from which its folds fade, and none stay
 
 Identity = Picture | Sequence[Picture]  # of one person
 
@@ -257,8 +257,9 @@ def swapped(sitter: Sitter, identities: Sequence[Sitter], wanted: Wanted, keeps:
         sought = replace(sought, after=awake(sought, identity.face, sitter.face))
     bare, lacks = uncovered(identity, sitter)
     put, theirs = bare.drawn(sought).image, bare.landmarks(sought)
-    change = sought.after - sought.before
-    moved = min(keeps * max(abs(float(change[INDEX[name]])) for name in SMILES) / SMILE, 1.0)
+    gone = sought.before - sought.after
+    smile = keeps * max(float(gone[INDEX[name]]) for name in SMILES)
+    moved = float(np.clip((smile - SMILE[0]) / (SMILE[1] - SMILE[0]), 0, 1))
     place = sitter.face.landmarks
     return laid(sitter.image, place, put, theirs, meets, sitter.front, lacks, moved=moved).image
 

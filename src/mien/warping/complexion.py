@@ -13,14 +13,15 @@ import numpy as np
 
 from mien.types import ByteImage, FloatArray
 from mien.warping import matte, tone
-from mien.warping.light import LUMA, OFFSET, farness
+from mien.warping.light import LUMA, OFFSET
 
 LEVELS = (0.02, 0.1, 0.3, 0.5, 0.7, 0.9, 0.98)  # quantiles of skin that a tone curve joins
+FAR = 0.7  # log gain between two skins, from which contrasts of one tell little of the other's
 DEEPEST = 1.35  # gain of the darkest or lightest skin against that of the median, at most
 STEEP = (0.5, 1.8)  # slopes of a tone curve at least and at most
 SPOT = 0.02  # sigma of what is broader than spots of skin, of the face's width
 LIPS = 0.7  # share of the change from lips to lips in that of lips; the rest is the skin's
-EVENED = 0.6  # share of contrasts and shades within the lips of dark skin that lighter skin has not
+EVENED = 0.4  # share of contrasts and shades within the lips of dark skin that lighter skin has not
 EYES = 0.4  # power of the change of brightness that eyes and teeth take on
 WHITES = 0.7  # share in it of how the whites of the eyes change
 SHADED = 0.75  # of the skin's light, below which whites lie in the shade of lids
@@ -63,7 +64,7 @@ class Complexion:
     @property
     def far(self) -> float:
         """How little the contrasts of one skin tell of the other's, 0 to 1."""
-        return farness(self.bright)
+        return _farness(self.bright)
 
     @property
     def apart(self) -> float:
@@ -178,12 +179,11 @@ def complexion(
     # Shine lies on the skin and is as light on any: above the median a gain may become small.
     least = np.where(grey < own[middle] @ LUMA, bright / DEEPEST, 0.0)
     rise = np.clip((_curve(own @ LUMA, goal @ LUMA) + 1) / (grey + 1), least, bright * DEEPEST)
-    far = farness(bright) * ((grey < own[middle] @ LUMA) | (bright < 1))
+    far = _farness(bright) * ((grey < own[middle] @ LUMA) | (bright < 1))
     rise = rise ** (1 - far) * bright**far
     mine, theirs = (_quantiles(picture, lips) for picture in (front, back))
-    share = LIPS + (1 - LIPS) * farness(bright)
     lip = (theirs[middle] + 2) / (mine[middle] + 2)
-    lip = np.clip(whole ** (1 - share) * lip**share, 0.25, 4)
+    lip = np.clip(whole ** (1 - LIPS) * lip**LIPS, 0.25, 4)
     at, skin_at = float(mine[middle] @ LUMA) + 2, float(own[middle] @ LUMA)
     rim = np.clip((grey - at) / max(skin_at - at, 10.0), 0, 1)[:, None]  # no lighter than the skin that it is
     lip = lip + rim * (np.minimum(lip, whole) - lip)
@@ -200,6 +200,11 @@ def complexion(
         float((red + OFFSET) / (own[middle] @ LUMA + OFFSET)),
         mine[middle].astype(np.float32),
     )
+
+
+def _farness(bright: float) -> float:
+    """How little the contrasts of one skin tell of those of another, `bright` times as light, 0 to 1."""
+    return float(1 - np.exp(-((np.log(bright) / FAR) ** 2)))
 
 
 def _eyes(front: ByteImage, back: ByteImage, landmarks: FloatArray | None, bright: float) -> FloatArray:

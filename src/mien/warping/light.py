@@ -16,9 +16,7 @@ from mien.warping.steady import Steady
 
 OFFSET = 4.0  # grey levels: below, a ratio says nothing
 BROAD, FINE, EDGE = 0.4, 0.1, 0.06  # sigma of the smoothing, of the face's width
-FINER = 0.6  # share by which light is sought nearer where one skin is far from the other
 DOUBT = 0.12  # log ratio away from its surroundings at which skin counts half
-FAR = 0.7  # log gain between two skins, from which contrasts of one tell little of the other's
 LUMA = np.array([0.299, 0.587, 0.114])  # Rec. 601
 LOOSE = 2.0  # how much more `DOUBT` and `MOST` allow for each unit of log gain between two skins
 SOFT = 0.85  # of the lightest skin of a photo, from which what is lighter bends
@@ -57,11 +55,6 @@ def ratio(front: FloatArray, back: FloatArray) -> FloatArray:
     return np.log((back + OFFSET) / (np.maximum(front, 0) + OFFSET))
 
 
-def farness(bright: float) -> float:
-    """How little the contrasts of one skin tell of those of another, `bright` times as light, 0 to 1."""
-    return float(1 - np.exp(-((np.log(bright) / FAR) ** 2)))
-
-
 def relight(
     front: FloatArray,
     back: FloatArray,
@@ -88,8 +81,7 @@ def relight(
         off = (change - broad).mean(2)
         trust = skin / (1 + (off / (DOUBT * loose)) ** 2)
         broad, _ = smooth(change, trust, BROAD * wide)
-    near = FINE * (1 - FINER * farness(bright))
-    finer, say = smooth(np.clip(change - broad, -most, most), trust, near * wide)
+    finer, say = smooth(np.clip(change - broad, -most, most), trust, FINE * wide)
     gains = broad + finer * (say / (say + 0.1))
     left, say = smooth(np.clip(change - gains, -most, most), edge * skin, EDGE * wide)
     return np.asarray(gains + left * np.clip(say / 0.3, 0, 1))
@@ -183,8 +175,8 @@ def textured(face: FloatArray, back: ByteImage, skin: FloatArray, wide: float, s
     fine = photo - cv2.GaussianBlur(photo, (0, 0), PORES * wide)
     rough = cv2.GaussianBlur(np.abs(fine).mean(2), (0, 0), 2 * PORES * wide)  # hair is no pores
     usual = float(np.median(rough[skin > 0.5])) if (skin > 0.5).any() else 1.0
-    pores = share * skin * np.clip(2.5 - rough / max(usual, 0.1), 0, 1)
-    return np.asarray(face + pores[..., None] * np.clip(fine, -DEEP, DEEP), np.float32)
+    cover = share * skin * np.clip(2.5 - rough / max(usual, 0.1), 0, 1)
+    return np.asarray(face + cover[..., None] * np.clip(fine, -DEEP, DEEP), np.float32)
 
 
 def resemble(front: FloatArray, back: ByteImage, landmarks: FloatArray, steady: Steady) -> FloatArray:

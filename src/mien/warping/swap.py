@@ -69,7 +69,7 @@ def swap(
     more pixels across than the photo's, for it is not filtered. shut: lips that meet there are laid in along their
     line, wherever their landmarks lie. front: what lies in front of the photo's face, and stays there. lacks: [h, w] 0
     to 1, where something hides the identity's face. steady: of a film of which this is the next frame. moved: 0 to 1,
-    how far a smile of theirs had to come or go to be the photo's, whose own cheeks beside the mouth then stay.
+    how far a smile of theirs had to go, for the photo has none: its own cheeks beside the mouth then stay.
     """
     steady = steady or Steady()
     met = on_line(identity, theirs) if shut else theirs
