@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from mien.backbones import load_backbone, read_adapter_spec
+from mien.backbones import load_backbone
 from mien.encoders.expression import EmbeddedExpression
 from mien.encoders.pixels import PARTS, WIDTHS, PixelExpression
 from mien.models.branch import AdapterBranch
 from mien.training.adapter import with_wider_projection
 from mien.types import InputError
+from mien.weights.adapters import read_adapter_spec
 
 
 def test_every_part_is_seen_where_it_is() -> None:
