@@ -242,7 +242,7 @@ def test_misuse_is_told(tmp_path) -> None:
     own = new("self_attention", unet, 24, 20).save(tmp_path)[1]
     save_file(load_file(own), own)
     refused("of self-attention", own)
-    with pytest.raises(InputError, match="controlnet.*known here"):
+    with pytest.raises(InputError, match="'controlnet' is unknown: choose"):
         EAdapter.load(unet, None, new("controlnet", unet, None, 20).save(tmp_path)[0])
     other = EAdapter.create(unet, 24, 20).save(tmp_path)[1]
     save_file(load_file(other), other, {"controller": "telepathy"})
