@@ -12,13 +12,14 @@ import copy
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from mien.errors import WHY, InputError, choice, optional
+from mien.errors import WHY, InputError, choice, saying
 from mien.files import read_json
 from mien.models import latents
 from mien.models.controllers import load_controller
@@ -63,9 +64,8 @@ def load_encoder(branch: str, name: str, device: torch.device) -> FaceEncoder:
     known = [n for b, n in ENCODERS if b == branch]
     choice(name, known, f"the adapter's {branch} encoder")
     module, attribute = ENCODERS[branch, name].split(":")
-    make = getattr(
-        optional(module, f"the {branch} encoder {name!r} needs a package ({WHY}): install it"), attribute
-    )
+    with saying(f"the {branch} encoder {name!r} needs a package ({WHY}): install it", ModuleNotFoundError):
+        make = getattr(import_module(module), attribute)
     encoder: FaceEncoder = make(device=device)
     return encoder
 

@@ -35,8 +35,10 @@ def optional(module: str, sentence: str) -> Any:
 
 def reason(error: Exception) -> str:
     """What the system says of an error, in a line for a sentence."""
-    lines = (getattr(error, "strerror", None) or str(error)).strip().splitlines()
-    return lines[0].lower() if lines else type(error).__name__
+    if said := getattr(error, "strerror", None):
+        return str(said).lower()
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
 
 
 def choice(word: Any, words: Iterable[Any], what: str) -> Any:

@@ -74,7 +74,7 @@ WRONG = {
     "generate me.png joy --ray local": "--ray spreads the rows of a table",
     "generate me.png joy --workers 3": "--workers belongs to --ray",
     "evaluate --pairs absent.csv --ray loca": "did you mean local",
-    "train absent.yaml": "recipe 'absent.yaml' is unknown",
+    "train absent.yaml": "no recipe absent.yaml",
     "train sd15_base": "6 things are missing for the recipe sd15_base",
     "train sd15_refined": "the adapter to start from, made by the stage before",
     "train sd15_base args.backbone=sdxl args.data.root=photos": "mien models fetch sdxl",

@@ -255,8 +255,10 @@ def test_the_app_itself_sets_its_headers_and_makes_no_session_of_a_stray_questio
     for path, query in (("/api/words", "q=smile"), ("/api/face", "expression=joy"), ("/static/page.js", "")):
         headers = headers_of(app, path, query)
         assert headers["x-content-type-options"] == "nosniff" and "set-cookie" not in headers
+    assert "set-cookie" not in headers_of(app, "/api/progress")
     assert len(studio.studio.sessions._all) == before
-    assert "set-cookie" not in headers_of(app, "/api/progress") and "set-cookie" in headers_of(app, "/")
+    assert "set-cookie" in headers_of(app, "/")
+    assert len(studio.studio.sessions._all) == before + 1
 
 
 def test_an_error_tells_nothing_and_is_survived(

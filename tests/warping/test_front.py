@@ -17,7 +17,7 @@ from mien.face.occlusion import load_reader
 from mien.pipelines.photo import PhotoPipeline, Sought
 from mien.pipelines.photo_swap import SwapPipeline, uncovered
 from mien.types import ByteImage, FloatArray, InputError
-from mien.warping.front import HEIGHT, WIDTH, Front, front, seen, upright
+from mien.warping.front import HEIGHT, WIDTH, Front, _rigid, front, seen, upright
 from mien.warping.motion import Motion, motion
 from mien.warping.shapes import moved
 
@@ -250,3 +250,17 @@ def test_brows_on_rims_rise_less_and_fall_as_they_would(
         for name in ("browInnerUp", "browOuterUpLeft"):
             assert rested[INDEX[name]] <= kept and (kept < 1 or rested[INDEX[name]] == 1)
         assert rested[INDEX["browDownRight"]] == rested[INDEX["jawOpen"]] == 1
+
+
+def test_rims_in_one_cell_of_the_motion_turn_nothing() -> None:
+    grid = np.random.default_rng(0).normal(size=(6, 8, 2)).astype(np.float32)
+    one = np.zeros((6, 8), np.float32)
+    one[2, 3] = 1
+    np.testing.assert_allclose(_rigid(grid, one), np.broadcast_to(grid[2, 3], grid.shape), rtol=1e-6)
+
+
+def test_the_rigid_motion_of_a_turn_is_that_turn() -> None:
+    y, x = np.mgrid[:6, :8].astype(np.float32)
+    turn = 0.02 * np.stack([-(y - 2), x - 5], 2) + [0.3, -0.1]
+    weight = np.random.default_rng(1).uniform(size=(6, 8)).astype(np.float32)
+    np.testing.assert_allclose(_rigid(turn, weight), turn, atol=1e-5)

@@ -10,6 +10,7 @@ from mien.types import ByteImage, FloatArray
 from mien.warping.mesh import LOWER_LIP, UPPER_LIP
 from mien.warping.mouth import Mouth
 from mien.warping.mouth_shown import _past
+from mien.warping.teeth import pose
 from tests.warping.test_mouth import PHOTO, REST, SIZE, SMILE, UNIT, head, interior, picture, place
 
 TEETH, LIP = (215, 205, 190), (185, 110, 112)
@@ -24,6 +25,15 @@ def smiling(landmarks: FloatArray, tall: float) -> ByteImage:
     inside[int(landmarks[13, 1] + tall * UNIT) :] = False
     photo[inside] = TEETH
     return photo
+
+
+@pytest.mark.parametrize("tall", [6.0, 7.5])
+def test_teeth_end_where_they_are_no_longer_pale(tall: float) -> None:
+    smile = place(head(gap=11.0, jaw=4.0, lift=4.0))
+    source = Mouth(smiling(smile, tall), smile).source
+    assert source is not None
+    edge = pose(smile).project(np.zeros(1), np.full(1, source.teeth.edge), np.full(1, 2.5))[1][0]
+    assert abs(float(edge) - smile[13, 1] - tall * UNIT) < 1.2 * UNIT
 
 
 @pytest.mark.parametrize("end", [0.0, 1.0, 2.0, 4.0])

@@ -215,9 +215,10 @@ def test_teeth_do_not_glow(small: tuple[ByteImage, FloatArray]) -> None:
     assert (teeth[inside == 0] == glowing[inside == 0]).all()
     dull = np.where(inside[..., None] > 0, np.array([120, 112, 100], np.float32), image.astype(np.float32))
     assert np.abs(light.enamel(dull, image, points, inside) - dull).max() < 2
-    green = np.where(inside[..., None] > 0, np.array([150, 165, 120], np.float32), image.astype(np.float32))
-    shown = light.enamel(green, image, points, inside)[inside > 0]
-    assert (shown[:, 1] <= shown[:, 0] + 1).all()
+    for blue in (120, 140):
+        green = np.where(inside[..., None] > 0, np.array([150, 165, blue], np.float32), image)
+        shown = light.enamel(green.astype(np.float32), image, points, inside)[inside > 0]
+        assert (shown[:, 1] <= shown[:, 0] + 1).all()
 
 
 def test_layers_of_a_film_move_with_the_face_and_change_little_by_little(
@@ -301,6 +302,19 @@ def test_blemishes_of_light_skin_are_not_seen_on_dark_skin() -> None:
     luma = skins.apply(fair, nothing, nothing, where, nothing) @ light.LUMA
     skin, spot, shade = (luma[row, 30] for row in (30, 15, 45))
     assert spot > 0.93 * skin > 0.93 * 1.1 * shade
+
+
+def test_the_middle_of_a_wide_beard_is_as_dark_as_its_rim() -> None:
+    """Black hair of a dark face on light skin, most of it far from any skin."""
+    dark, photo = (np.full((200, 200, 3), colour, np.uint8) for colour in ((90, 65, 52), SKIN))
+    hair = np.zeros((200, 200), np.float32)
+    hair[60:] = 1
+    dark[60:] = (22, 20, 19)
+    nothing = np.zeros_like(hair)
+    skins = complexion.complexion(dark, photo, 1 - hair, nothing)
+    beside = skins.beside(dark.astype(np.float32) @ light.LUMA, 1 - hair, 12.0)
+    luma = skins.apply(dark, nothing, nothing, 1 - hair, hair, beside) @ light.LUMA
+    np.testing.assert_allclose(luma[80:180, 100], luma[80, 100], rtol=0.02)
 
 
 def test_pores_of_the_photo_come_back_and_hair_does_not() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mien.errors import InputError, choice, saying
+from mien.errors import InputError, nearest, saying
 
 PLAIN_SCHEDULERS = ("DDPMScheduler", "DDIMScheduler", "PNDMScheduler", "EulerDiscreteScheduler")
 
@@ -36,7 +36,12 @@ def choose_scheduler(which: Any, trained: Any) -> Any:
             )
         return which
     known = scheduler_names()
-    name = known[choice(which.lower().removesuffix("scheduler"), known, "scheduler")]
+    name = known.get(which.lower().removesuffix("scheduler"))
+    if name is None:
+        short = ", ".join(sorted(name.removesuffix("Scheduler") for name in known.values()))
+        raise InputError(
+            f"scheduler {which!r} is unknown{nearest(which.lower(), known)}: choose one of {short}"
+        )
     import diffusers
 
     kind = getattr(diffusers, name)

@@ -14,11 +14,11 @@ from typing import Any
 
 from PIL import Image
 from starlette.applications import Starlette
-from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response
 from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp
 from starlette.websockets import WebSocket
 
 from mien import __version__
@@ -53,9 +53,9 @@ class Studio:
     def __post_init__(self) -> None:
         self.notices: dict[str, dict[str, Any]] = {}
 
-    def session(self, request: Request | WebSocket) -> Session:
-        """The caller's."""
-        return self.sessions.get(request.cookies.get(COOKIE))
+    def session(self, request: Request, keep: bool = False) -> Session:
+        """The caller's; keep: a new one is known from now on."""
+        return self.sessions.get(request.cookies.get(COOKIE), keep)
 
     async def work(self, session: Session, do: Any, slow: bool = False) -> Any:
         """A job of the caller's, with its progress noted."""
@@ -76,7 +76,7 @@ class Studio:
         session, or gives it something, sets the cookie."""
 
         async def answered(request: Request) -> Response:
-            session = self.session(request)
+            session = self.session(request, keep=path in KNOWN_BY)
             given = await answer(session, request)
             response = given if isinstance(given, Response) else JSONResponse(given)
             if path in KNOWN_BY and request.cookies.get(COOKIE) != session.key:
@@ -245,7 +245,7 @@ class Studio:
     async def line(self, websocket: WebSocket) -> None:
         """The page's socket."""
         key = websocket.cookies.get(COOKIE)
-        session = self.sessions.get(key)
+        session = self.sessions.get(key, keep=False)
         if session.key != key or is_foreign(websocket.headers):
             await websocket.close(1008)
             return
@@ -270,8 +270,8 @@ def emoji(name: str) -> str:
     return found.emoji[0] if found is not None and found.emoji else ""
 
 
-def build(studio: Studio) -> Starlette:
-    """The routes; every answer has `gate.HEADERS`."""
+def build(studio: Studio) -> ASGIApp:
+    """The app; every answer of it has `gate.HEADERS`, an error's too."""
     shown = {
         "/": studio.page,
         "/api/state": studio.state,
@@ -280,7 +280,7 @@ def build(studio: Studio) -> Starlette:
         "/files/{id}": studio.file,
     }
     asked = ("photo", "driver", "make", "film", "invent", "measure", "stop", "forget")
-    return Starlette(
+    app = Starlette(
         routes=[
             *(studio.route(path, answer) for path, answer in shown.items()),
             *(studio.route(f"/api/{name}", getattr(studio, name), "POST") for name in asked),
@@ -289,6 +289,6 @@ def build(studio: Studio) -> Starlette:
             Route("/api/face", told(studio.face)),
             WebSocketRoute("/api/line", studio.line),
             Mount("/people", StaticFiles(directory=HERE / "people")),
-        ],
-        middleware=[Middleware(WithHeaders)],
+        ]
     )
+    return WithHeaders(app)

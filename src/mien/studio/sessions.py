@@ -96,14 +96,15 @@ class Sessions:
         self._all: dict[str, Session] = {}
         self._guard = threading.RLock()
 
-    def get(self, key: str | None) -> Session:
-        """The session of a cookie; a new one for nobody's."""
+    def get(self, key: str | None, keep: bool = True) -> Session:
+        """The session of a cookie; a new one for nobody's, which is known from now on if it is to be kept."""
         with self._guard:
             self.sweep()
             session = self._all.get(key or "")
             if session is None:
-                key = secrets.token_urlsafe(24)
-                session = self._all[key] = Session(key, self.folder / secrets.token_hex(16))
+                session = Session(secrets.token_urlsafe(24), self.folder / secrets.token_hex(16))
+                if keep:
+                    self._all[session.key] = session
             session.used = time.monotonic()
             return session
 

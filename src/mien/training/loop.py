@@ -28,6 +28,7 @@ from mien.models.folder import bfloat16_pays
 from mien.training.checkpoint import find_checkpoint, load_checkpoint, save_checkpoint, write_errors
 from mien.training.journal import Journal, Means
 
+SCHEDULES = "constant", "cosine", "hold-decay"
 PRECISIONS = {"bf16": "bf16", "fp32": "no", "no": "no"}  # accelerate's "no" is also what YAML reads as false
 
 
@@ -97,7 +98,6 @@ class LoopConfig:
 
 def learning_rate_factor(config: LoopConfig, step: int) -> float:
     """Multiplier of the learning rate at `step` (0-based)."""
-    choice(config.schedule, ("constant", "cosine", "hold-decay"), "schedule")
     warm = min(1.0, (step + 1) / max(1, config.warmup))
     share = step / max(1, config.steps)
     if config.schedule == "cosine":
@@ -273,6 +273,7 @@ def make_batches(
 
 
 def _accelerator(config: LoopConfig, folder: Path) -> Accelerator:
+    choice(config.schedule, SCHEDULES, "schedule")
     choice(config.precision, PRECISIONS, "precision")
     choice(config.tracker, ("", "tensorboard"), "tracker")
     if config.tracker and not is_tensorboard_available():

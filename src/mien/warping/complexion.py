@@ -13,7 +13,7 @@ import numpy as np
 
 from mien.types import ByteImage, FloatArray
 from mien.warping import matte, tone
-from mien.warping.light import LUMA, OFFSET
+from mien.warping.light import LUMA, OFFSET, smooth
 
 LEVELS = (0.02, 0.1, 0.3, 0.5, 0.7, 0.9, 0.98)  # quantiles of skin that a tone curve joins
 FAR = 0.7  # log gain between two skins, from which contrasts of one tell little of the other's
@@ -97,6 +97,13 @@ class Complexion:
         soft[1] = np.asarray(soft[1] - dark * np.maximum(soft[1].astype(np.float32) - 128, 0), np.uint8)
         return np.asarray(cv2.cvtColor(cv2.merge([luma, *soft]), cv2.COLOR_YCrCb2RGB), np.uint8)
 
+    def beside(self, grey: FloatArray, skin: FloatArray, sigma: float) -> FloatArray:
+        """Log luminance [h, w] of the `skin` [h, w] 0 to 1 near each pixel of `grey` [h, w] 0 to 255, within some
+        `sigma` px; of the whole face's farther off, as in the middle of a beard."""
+        near, say = smooth(np.log(grey + OFFSET)[..., None], skin, sigma)
+        whole = float(np.log(self.luminance + OFFSET))
+        return np.asarray((whole + np.clip(say / 0.1, 0, 1) * (near - whole))[..., 0], np.float32)
+
     def apply(
         self,
         picture: ByteImage,
@@ -106,7 +113,7 @@ class Complexion:
         hair: FloatArray,
         beside: FloatArray | None = None,
     ) -> FloatArray:
-        """`picture` [h, w, 3] float32 0 to 255; `lips`, `eyes`, `flesh`, `hair` [h, w] 0 to 1: where these are, brows
+        """`picture` [h, w, 3] uint8; `lips`, `eyes`, `flesh`, `hair` [h, w] 0 to 1: where these are, brows
         or a beard; beside: log luminance [h, w] of the skin near hair."""
         grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
         even = cv2.GaussianBlur(grey, (0, 0), 0.7 + 0.006 * grey.shape[1])

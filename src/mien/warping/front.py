@@ -243,8 +243,8 @@ class Front:
         glasses, others = (self._on_grid(layer, moving) for layer in self.small)
         grid, parting = moving.grid, moving.parting
         turned = np.zeros_like(grid) if turning is None else turning().grid
-        if glasses.any():
-            rims = (glasses > LIKELY).astype(np.float32)
+        rims = (glasses > LIKELY).astype(np.float32)
+        if rims.any():
             rigid = turned + _rigid(grid - turned, glasses)
             for mean, reach in ((cv2.GaussianBlur(grid, (0, 0), SLOW * wide), SLOWED), (rigid, STIFF)):
                 there = cv2.GaussianBlur(cv2.dilate(rims, _disc(reach * wide)), (0, 0), 0.6 * reach * wide)
@@ -328,7 +328,8 @@ def _rigid(grid: FloatArray, weight: FloatArray) -> FloatArray:
     """The shift and turn nearest to `grid` [h, w, 2] where `weight` [h, w] has a say, everywhere."""
     weight = weight / weight.sum()
     y, x = (at - (weight * at).sum() for at in np.mgrid[: grid.shape[0], : grid.shape[1]].astype(np.float32))
-    spin = (weight * (x * grid[..., 1] - y * grid[..., 0])).sum() / (weight * (x * x + y * y)).sum()
+    apart = max(float((weight * (x * x + y * y)).sum()), 1e-6)  # none of a single cell
+    spin = (weight * (x * grid[..., 1] - y * grid[..., 0])).sum() / apart
     return np.asarray(np.einsum("hw,hwc->c", weight, grid) + spin * np.stack([-y, x], -1), np.float32)
 
 

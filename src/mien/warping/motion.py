@@ -275,9 +275,13 @@ def carry(image: ByteImage, moving: Motion) -> ByteImage:
             moved = _sampled(image, moving, by_x[part], by_y[part], part)
             cv2.copyTo(moved, moves[:, left:right].astype(np.uint8), result[part])
 
-    # OpenCV shares nothing as small as a band out among cores.
-    with ThreadPoolExecutor(max(1, cv2.getNumThreads())) as pool:
-        list(pool.map(move, range(rows.start, rows.stop, tall)))
+    tops = range(rows.start, rows.stop, tall)
+    if len(tops) < 2:  # a thread costs more than a small picture's only band
+        for top in tops:
+            move(top)
+    else:  # OpenCV shares nothing as small as a band out among cores
+        with ThreadPoolExecutor(max(1, cv2.getNumThreads())) as pool:
+            list(pool.map(move, tops))
     if moving.torn is not None:
         _soften(result, moving, by_x, by_y)
     if by_x[rows, columns].size and moving.parting is not None:

@@ -300,9 +300,9 @@ def _lit(seen: _Seen, back: ByteImage, points: FloatArray, steady: Steady, moved
     lower = soft(matte.fill(shape, points, matte.BEARD), 0.03 * wide)
     edge = 4 * alpha * (1 - alpha)
     luma = cv2.cvtColor(calm, cv2.COLOR_RGB2GRAY).astype(np.float32)
-    beside, _ = light.smooth(np.log(luma + light.OFFSET)[..., None], seen.skin, BESIDE * wide)
+    beside = skins.beside(luma, seen.skin, BESIDE * wide)
     hair = np.maximum(soft(matte.fill(shape, points, *matte.BROWS, grow=1.7), 0.02 * wide), seen.beard)
-    lit = skins.apply(calm, lips.astype(np.float32), eyes.astype(np.float32), flesh, hair, beside[..., 0])
+    lit = skins.apply(calm, lips.astype(np.float32), eyes.astype(np.float32), flesh, hair, beside)
     gains = steady.layer(
         "light",
         lambda: light.relight(lit, back.astype(np.float32), seen.skin, edge, lower, wide, skins.bright),
@@ -330,9 +330,7 @@ def _lit(seen: _Seen, back: ByteImage, points: FloatArray, steady: Steady, moved
     other = soft(np.asarray(strange, np.float32)) * (1 - seen.hair)
     grey = gains.mean(2, keepdims=True)  # the hue of light shows on flesh; hair and eyes keep theirs
     gains = grey + (np.maximum(flesh, lips) * (1 - eyes))[..., None] * (gains - grey)
-    return _Plan(
-        skins, cover * (1 - other), soft(lips), soft(eyes), flesh, brows, hair, beside[..., 0], gains
-    )
+    return _Plan(skins, cover * (1 - other), soft(lips), soft(eyes), flesh, brows, hair, beside, gains)
 
 
 def _below(shape: tuple[int, ...], points: FloatArray) -> ByteImage:

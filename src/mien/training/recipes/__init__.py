@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mien.errors import choice
+from mien.errors import InputError, nearest
 
 
 def names() -> list[str]:
@@ -15,7 +15,9 @@ def names() -> list[str]:
 def find(recipe: str | Path) -> Path:
     """The file of a recipe: one that is given, or one that is installed under this name. Raises `InputError`: there is
     none."""
-    path = Path(recipe)
-    return (
-        path if path.is_file() else Path(__file__).with_name(f"{choice(str(recipe), names(), 'recipe')}.yaml")
-    )
+    path, known = Path(recipe), names()
+    if path.is_file():
+        return path
+    if str(recipe) in known:
+        return Path(__file__).with_name(f"{recipe}.yaml")
+    raise InputError(f"There is no recipe {recipe}{nearest(path.stem, known)}: choose {', '.join(known)}.")
