@@ -179,6 +179,23 @@ def test_a_lid_opens_no_further_than_to_where_it_touches_the_iris() -> None:
     assert np.array_equal(kept_open(landmarks, landmarks), landmarks)
 
 
+@pytest.mark.parametrize("left", [0.5, 0.75])
+def test_lids_leave_an_eye_open_or_shut_it_and_no_slit(left: float) -> None:
+    landmarks = _photo()[1]
+    upper, lower = (list(lid[1:-1]) for lid in (LEFT_UPPER_LID, LEFT_LOWER_LID))
+    own = landmarks[lower, 1] - landmarks[upper, 1]
+
+    def opening(share: float) -> float:
+        target = landmarks.copy()
+        target[upper, 1] += (1 - share) * own
+        held = kept_open(landmarks, target)
+        assert np.array_equal(held[lower], landmarks[lower])  # they did not move, and stay
+        return float(np.mean(held[lower, 1] - held[upper, 1]) / own.mean())
+
+    assert opening(left) == pytest.approx(max(left, 0.62), abs=0.04)
+    assert opening(0.25) == pytest.approx(0.25)
+
+
 def test_an_eye_without_white_gets_one_that_is_neither_brown_nor_dark() -> None:
     """An eye that is all iris, turned aside."""
     image, landmarks = _photo()

@@ -31,6 +31,9 @@ SHUT = 0.05
 DETAILED = 64.0  # px of an eye's width: a narrower one is drawn larger and reduced by area
 FOLLOWED = 0.5  # of its opening: a lid that follows a gaze downwards leaves no less
 BARED = 0.05  # of an iris' radius: white between it and a lid, at most
+# of an eye's own opening and of its width: what lids that fall leave of it, unless they fall by so much more (shares of
+# the opening) that they shut; a smaller eye stays as it is
+HALF_SHUT, LOOKING, SHUTTING = 0.62, 0.13, (0.56, 0.68)
 NARROW = 0.1  # mean opening, of the eye's width, of one that has little left to close
 
 
@@ -133,7 +136,8 @@ def _measured(
 
 def kept_open(landmarks: FloatArray, target: FloatArray) -> FloatArray:
     """`target` [478, 3] px whose lids leave their irises no further than they do in the photo, with `landmarks` [478,
-    3] px, or than where they just touch: eyes with white all round them look mad."""
+    3] px, or than where they just touch: eyes with white all round them look mad. Nor are they half shut: a slit shows
+    neither lid nor eye."""
     result = target
     for upper, lower, above, _, (pupil, *ring) in EYES:
         radius = float(np.linalg.norm(landmarks[ring, :2] - landmarks[pupil, :2], axis=1).mean())
@@ -147,13 +151,20 @@ def kept_open(landmarks: FloatArray, target: FloatArray) -> FloatArray:
         too_high = min(too_high, last_low - last_up - FOLLOWED * (low - up))
         # A lower lid does not follow a gaze that goes up.
         too_low = last_low - max(last_middle, middle) - max(low - middle, most)
-        down = max(too_high, 0.0)
-        for rows, fall in ((upper, down), (above, 0.5 * down), (lower, min(-too_low, 0.0))):
+        across = target[upper[-1], :2] - target[upper[0], :2]
+        width = max(float(np.linalg.norm(across)), 1e-6)
+        own, left = low - up, last_low - last_up
+        least = min(max(HALF_SHUT * own, LOOKING * width), own)
+        lift = max(least - left, 0.0) * (1 - float(ramp(1 - left / max(own, 1e-6), *SHUTTING)))
+        fell, rose = max(last_up - up, 0.0), max(low - last_low, 0.0)
+        by_upper = lift * fell / max(fell + rose, 1e-6)
+        down = max(too_high, 0.0) - by_upper
+        for rows, fall in (
+            (upper, down), (above, 0.5 * down), (lower, min(-too_low, 0.0) + lift - by_upper)
+        ):  # fmt: skip
             if not fall:
                 continue
             result = result.copy() if result is target else result
-            across = target[upper[-1], :2] - target[upper[0], :2]
-            width = max(float(np.linalg.norm(across)), 1e-6)
             u = (target[list(rows), :2] - target[upper[0], :2]) @ across / width**2
             share = np.clip(4 * u * (1 - u), 0, 1)[:, None]
             result[list(rows), :2] += fall * share * np.array([-across[1], across[0]]) / width
