@@ -39,6 +39,32 @@ def test_a_gape_shows_lower_teeth_a_little_darker_than_the_upper_ones(gap: float
     assert 0.62 < np.percentile(lower, 75) / np.percentile(upper, 75) < 0.95
 
 
+def test_a_gape_shows_lower_teeth_or_none_and_seldom_tips_of_them() -> None:
+    tall = []
+    for seed in range(10):
+        mouth = Mouth(PHOTO, REST)
+        shape = np.random.default_rng(seed).uniform(-1.5, 1.5, 6)
+        mouth.place = replace(mouth.place, shape=tuple(shape.tolist()))
+        picture = mouth.interior(place(head(gap=21.0, jaw=15.0, lift=4.0))).over(PHOTO * 0).astype(float)
+        edge = pose(REST).project(np.zeros(1), np.full(1, mouth.place.edge + 3), np.full(1, 2.5))[1][0]
+        columns = picture[int(edge) :, SIZE // 2 - 15 : SIZE // 2 + 15]
+        pale = (columns[..., 1] > 0.74 * columns[..., 0]) & (columns[..., 0] > 75)
+        tall.append(pale.sum(0).max() / UNIT)
+    shown = np.array(tall)
+    assert ((shown > 0.4) & (shown < 2.8)).sum() <= 1 and (shown > 2.8).sum() > 3
+
+
+def test_a_smile_shows_where_its_upper_teeth_end_wherever_they_are_guessed_to() -> None:
+    smiling, ends = head(gap=9.0, jaw=3.0, lift=2.0, width=30.0), []
+    for by in (-2.0, 2.0):
+        mouth = Mouth(PHOTO, REST)
+        mouth.place = replace(mouth.place, shape=(), edge=mouth.place.edge + by)
+        picture = mouth.interior(place(smiling)).over(PHOTO * 0)[:, SIZE // 2 - 14].astype(float)
+        enamel = (picture[:, 1] > 0.8 * picture[:, 0]) & (picture[:, 0] > 100)
+        ends.append((place(smiling)[14, 1] - np.flatnonzero(enamel)[-1]) / UNIT)
+    assert 0.8 < ends[1] < ends[0] < 3.0
+
+
 def test_lower_teeth_leave_each_other_towards_their_edges() -> None:
     u, v = np.meshgrid(np.arange(-2, 2.01, 0.1), np.arange(3, 8, 0.1))
     teeth = sample("lower", u, v, 10.0)[0]

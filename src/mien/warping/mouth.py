@@ -37,6 +37,11 @@ SURE, SURELY = 0.28, 0.4
 # how much lighter and bluer (logs) and lower (units) than the mean's a person's teeth are at most, by lot
 OWN = np.array([0.03, 0.025, 0.4])
 GUM = 0.8  # units of gum above the upper teeth that a mouth shows at most
+# Units that the biting edge lies above the lower lip of a smile, at least and at most: with these, guesses from 25
+# people at rest miss the edges in their own smiles by 1.45 units, without by 1.75. Units between lips, and of the
+# mouth's width, from which it is none and is one.
+BITE, SMILE = (0.6, 2.0), ((4.0, 7.0), (44.0, 52.0))
+ASTRAY = 2.0  # units that such a guess is mended by at most
 # Half of the dark line between shut lips in their middle, and at their corners; units that they part by from which it
 # fades and has gone (a smile keeps its corners' creases); and units that they are apart in the photo from which there
 # is less of it, and none.
@@ -242,7 +247,10 @@ class Mouth:
         gum = gum_shown(head, place)
         if self.source is not None:  # and seen ones whose gum comes to light are not what they passed for
             whole *= 1 - float(smooth(gum - max(GUM, self.source.gum), 2.0, 3.0))
-        place = replace(place, edge=place.edge - (1 - whole) * max(gum - GUM, 0.0))
+        smile = float(smooth(view.gap, *SMILE[0]) * smooth(view.width, *SMILE[1]))
+        lip = float(head[14, 1]) - jaw
+        by = smile * np.clip(np.clip(place.edge, lip - BITE[1], lip - BITE[0]) - place.edge, -ASTRAY, ASTRAY)
+        place = replace(place, edge=place.edge + (1 - whole) * float(min(by, GUM - gum)))
         picture = drawn(view, where, place, jaw, self.colour)
         sharp = float(np.hypot(_ATLAS_BLUR * scale, BOX * (fine > 1)))
         picture = tone.grain(picture, self.colour, sharp, fine)

@@ -25,6 +25,7 @@ from mien.warping.teeth import (
 BACK = 26.0  # units from the middle of the lower teeth to those that are never seen
 STRIP, SLIT = (1.0, 6.5), (0.8, 3.2)  # units between lips, a strip and a row of teeth; a slit and a strip
 GAPE = 11.0, 20.0  # units between lips, from which lower teeth come out, and are out
+TIPS = 2.7, 3.1  # units of the lower teeth, from which the lip leaves some to be seen, and all of these
 BRIGHT = 215.0  # grey level from which enamel grows lighter by half
 CORNER = 0.3  # light on the flesh of a mouth's corners ÷ on its lips
 _CAVITY = np.array([66.0, 39.0, 36.0], np.float32)  # RGB in a studio's light
@@ -36,12 +37,13 @@ _TONGUE = np.array([160.0, 103.0, 101.0], np.float32)
 
 def corner_shade(view: View) -> FloatArray:
     """Light that the cheeks leave, 1 in the middle [h, w]."""
-    return 1 - 0.8 * smooth(np.abs(view.along), 0.46, 1.0)
+    aside = np.abs(view.along)
+    return np.asarray((1 - 0.8 * smooth(aside, 0.46, 1.0)) * (1 - 0.08 * smooth(aside, 0.2, 0.45)))
 
 
 def lip_shade(view: View) -> FloatArray:
     """Light that lips and cheeks leave on the teeth, 0 to 1 [h, w]."""
-    lip = 1 - 0.4 * np.exp(-((view.from_upper / 1.75) ** 2)) - 0.1 * np.exp(-view.from_upper / 3.5)
+    lip = 1 - 0.48 * np.exp(-((view.from_upper / 1.9) ** 2)) - 0.1 * np.exp(-view.from_upper / 3.5)
     return np.asarray(corner_shade(view) * lip * (1 - 0.25 * np.exp(-view.from_lower / 0.8)), np.float32)
 
 
@@ -86,7 +88,7 @@ def drawn(view: View, where: Pose, teeth: Teeth, jaw: float, colour: tone.Tone) 
         rosy[2] = min(rosy[1], rosy[2])  # enamel in a lip's shade is no bluer than in the light
         enamel = upper[0][..., :3] * (1 - upper[1] / np.maximum(upper[0][..., 3], 1e-4))[..., None]
         light = enamel.mean(-1, keepdims=True)
-        flatter = (light / np.maximum(0.8 * 255 * upper[0][..., 3:4], 1.0)).clip(0.3) ** (-0.5 * thin)
+        flatter = (light / np.maximum(0.8 * 255 * upper[0][..., 3:4], 1.0)).clip(0.3) ** (-0.25 * thin)
         upper[0][..., :3] += 0.7 * thin * (light * flatter * rosy - enamel)
     lot = lots(teeth.shape, 8)
     # A gape shows some of the lower teeth, and not much of their gum, whatever the chin's landmarks say. The lip hides
@@ -96,9 +98,11 @@ def drawn(view: View, where: Pose, teeth: Teeth, jaw: float, colour: tone.Tone) 
     covered = max(round_lips, 0.6 * float(smooth(view.gap / view.width, 0.5, 0.8)))
     own, gape = 1.3 * float(lot[0]), float(smooth(view.gap, *GAPE))
     gape *= 1 - float(smooth(abs(float(where.turn[0, 2])), 0.25, 0.5))
-    heights = (2.0 + own) * (1 - covered), 3.6 - 2.0 * covered + own
+    heights = (3.2 + own) * (1 - covered), 4.0 - 2.0 * covered + 0.7 * own
     some, most = (gape * (1 + height) - 1 for height in heights)
-    lowest = max(min(rest + jaw, view.lower_y - some), view.lower_y - most)
+    shows = min(max(view.lower_y - rest - jaw, some), most)
+    shows -= (1 + shows) * (1 - float(smooth(shows, *TIPS)))  # single tips look like chips of something
+    lowest = view.lower_y - shows
     jaw = max(jaw, lowest - rest)
     # back teeth are nearer to the jaw's joints, and sink less
     tilt = jaw / HINGE + 0.1 * float(smooth(jaw, 3.0, 12.0))
@@ -113,7 +117,7 @@ def drawn(view: View, where: Pose, teeth: Teeth, jaw: float, colour: tone.Tone) 
     cast = _shadow(upper[0][..., 3], view.unit)
     deep = side * (0.5 + 0.5 * smooth(view.from_upper, 0.5, 2.0 + 0.5 * jaw))
     picture = _tongue(picture, x2 - teeth.x, y2, edge, jaw, colour, deep * (1 - 0.5 * cast), lot)
-    behind = 0.93 - (0.3 + 0.2 * float(np.exp(-jaw / 5))) * cast
+    behind = 0.85 - (0.3 + 0.2 * float(np.exp(-jaw / 5))) * cast
     aside = np.abs(x2 - np.float32(teeth.x)) / np.float32(BACK)
     sides = 1 - smooth(aside, 0.6, 0.9)  # the cheeks cover the back ones, and keep the light from them before
     lower = lower[0] * sides[..., None], lower[1] * sides
