@@ -69,12 +69,38 @@ def test_wide_eyes_and_high_brows_of_a_still_face_are_the_person_s() -> None:
     """A word makes no eyes narrower that stand wide open at rest; brows count once the mouth shows surprise too."""
     brow, squint = INDEX["browInnerUp"], INDEX["eyeSquintLeft"]
     still = wanting(browInnerUp=0.7, eyeSquintLeft=0.05)
-    named = np.array([name.startswith(("mouthSmile", "eyeSquint")) for name in NAMES])
-    assert shown(still, named)[squint] == 0 and shown(still, named)[brow] < 0.05
+    asked = np.array([0.5 * name.startswith(("mouthSmile", "eyeSquint")) for name in NAMES])
+    assert shown(still, asked)[squint] == 0 and shown(still, asked)[brow] < 0.05
     surprised = wanting(browInnerUp=0.7, jawOpen=0.6, eyeWideLeft=0.4, eyeWideRight=0.4)
-    assert shown(surprised, named)[brow] > 0.3 and shown(surprised, named)[INDEX["jawOpen"]] > 0.4
-    named[brow] = True
-    assert shown(still, named)[brow] > 0.3
+    assert shown(surprised, asked)[brow] > 0.3 and shown(surprised, asked)[INDEX["jawOpen"]] > 0.4
+    asked[brow] = 0.5
+    assert shown(still, asked)[brow] > 0.3
+
+
+def test_joy_makes_no_laugh_smaller_but_contentment_and_sadness_do() -> None:
+    smiles, lips, jaw, frown = (
+        [INDEX[name] for name in names]
+        for names in (
+            ("mouthSmileLeft", "mouthSmileRight"),
+            ("mouthUpperUpLeft", "mouthUpperUpRight"),
+            ("jawOpen",),
+            ("mouthFrownLeft", "mouthFrownRight"),
+        )
+    )
+    laugh = wanting()
+    laugh[smiles], laugh[lips], laugh[jaw] = 0.95, 0.6, 0.2
+    joy, contentment, sadness = np.zeros(52), np.zeros(52), np.zeros(52)
+    joy[smiles], joy[lips] = 0.9, 0.15
+    contentment[smiles] = 0.3
+    sadness[frown] = 0.5
+    goes = shown(laugh, joy)
+    assert (
+        (goes[lips] <= joy[lips] + 1e-6).all()
+        and (goes[smiles] <= joy[smiles] + 1e-6).all()
+        and goes[jaw] < 0.02
+    )
+    for other in (contentment, sadness, np.zeros(52)):
+        assert shown(laugh, other)[lips + smiles].min() > 0.4
 
 
 def test_regions_share_no_reading_and_together_are_all() -> None:

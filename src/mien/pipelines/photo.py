@@ -342,7 +342,7 @@ class PhotoPipeline:
             value += part.weight * read
         if relative:
             # the sitter is doubted as the pictures are, so that their own picture brings back their own face
-            away = expressed(sitter.own, doubt / seen) if seen else shown(sitter.own, named)
+            away = expressed(sitter.own, doubt / seen) if seen else shown(sitter.own, change[:52])
             value = sitter.own - away + change
             if not seen and np.abs(change[GAZE]).max() < ASIDE:
                 value[GAZE] = sitter.own[GAZE]

@@ -36,6 +36,7 @@ UNHEARD = (
 DOUBTED = 2.0  # spreads of rest, of a face that shows nothing
 EPSILON, FARTHEST = 0.01, 4.0  # of a blendshape; of what is seen in standard deviations: no more counts
 FAINTEST = 0.85  # of an answer: what is fainter is not made up for, which would caricature
+ALIKE = 0.6, 0.8  # two expressions: from the first on partly, from the second on wholly
 REGIONS = {
     "eyes": ("eye",),
     "brows": ("brow",),
@@ -121,18 +122,22 @@ def doubted(reading: FloatArray) -> float:
     return DOUBTED / (1 + 3 * float(np.abs(expressed(reading, DOUBTED)[:52]).sum()))
 
 
-def shown(reading: FloatArray, named: NDArray[np.bool_]) -> FloatArray:
-    """How far a photo [57] is from its own face's rest, where no picture but words name blendshapes [52] [57].
+def shown(reading: FloatArray, change: FloatArray) -> FloatArray:
+    """How far a photo [57] is from its own face's rest [57], as far as that goes where words ask for `change` [52].
 
     What reads less than the mean is this person's, not an expression. So are brows, unless they are
     named or the face shows something else: of theirs goes E / (1 + E), E the sum of what other blendshapes express.
+    What is more than is asked for stays where all of it is nearly the same as what is asked for: joy does not make a
+    laugh smaller. How near they are is 2ab / (a² + b²), Dice's coefficient for vectors.
     """
     away = expressed(reading)
     away[:52] = np.maximum(away[:52], 0)
     brows = mask("brows")[:52] > 0
-    if not named[brows].any():
+    if not change[brows].any():
         other = float(away[:52][~brows].sum())
         away[:52] *= np.where(brows, other / (1 + other), 1)
+    near = 2 * float(away[:52] @ change) / max(float(away[:52] @ away[:52] + change @ change), EPSILON)
+    away[:52] -= np.interp(near, ALIKE, (0.0, 1.0)) * np.maximum(away[:52] - change, 0)
     return away
 
 
