@@ -23,7 +23,7 @@ from mien.warping.teeth import (
 )
 
 BACK = 26.0  # units from the middle of the lower teeth to those that are never seen
-STRIP, SLIT = (1.0, 6.5), (0.8, 3.2)  # units between lips, a strip and a row of teeth; a slit and a strip
+STRIP, SLIT = (1.0, 6.5), (1.0, 5.0)  # units between lips, a strip and a row of teeth; a slit and a strip
 GAPE = 11.0, 20.0  # units between lips, from which lower teeth come out, and are out
 TIPS = 2.7, 3.1  # units of the lower teeth, from which the lip leaves some to be seen, and all of these
 BRIGHT = 215.0  # grey level from which enamel grows lighter by half
@@ -38,7 +38,7 @@ _TONGUE = np.array([160.0, 103.0, 101.0], np.float32)
 def corner_shade(view: View) -> FloatArray:
     """Light that the cheeks leave, 1 in the middle [h, w]."""
     aside = np.abs(view.along)
-    return np.asarray((1 - 0.8 * smooth(aside, 0.46, 1.0)) * (1 - 0.08 * smooth(aside, 0.2, 0.45)))
+    return np.asarray((1 - 0.8 * smooth(aside, 0.46, 1.03)) * (1 - 0.08 * smooth(aside, 0.2, 0.45)))
 
 
 def lip_shade(view: View) -> FloatArray:
@@ -123,8 +123,8 @@ def drawn(view: View, where: Pose, teeth: Teeth, jaw: float, colour: tone.Tone) 
     lower = lower[0] * sides[..., None], lower[1] * sides
     picture = _over(picture, lower, colour, light * behind * (1 - 0.6 * smooth(aside, 0.25, 0.8)))
     picture = _lip(picture, x2, view, jaw, colour, side)
-    ends = np.abs(view.along) > 0.8  # the last ones are lost in the dark of the cheeks
-    left = 1 - smooth(np.abs(view.along[ends]), 0.8, 0.95)
+    ends = np.abs(view.along) > 0.86  # the last ones are lost in the dark of the cheeks
+    left = 1 - smooth(np.abs(view.along[ends]), 0.86, 1.0)
     upper[0][ends] *= left[:, None]
     upper[1][ends] *= left
     return _corners(_over(picture, upper, colour, light), view, colour, side)
@@ -132,10 +132,11 @@ def drawn(view: View, where: Pose, teeth: Teeth, jaw: float, colour: tone.Tone) 
 
 def _corners(picture: FloatArray, view: View, colour: tone.Tone, side: FloatArray) -> FloatArray:
     """The lips' flesh that closes the corners: no light gets behind it, and it is not black."""
-    ends = np.abs(view.along) > 0.72
+    first = 0.68 + 0.12 * float(smooth(view.gap, 4.0, 8.0))
+    ends = np.abs(view.along) > first
     deep = np.minimum(view.from_upper[ends], view.from_lower[ends])
     light = side[ends] * (CORNER + 0.25 * np.exp(-deep / 0.7))
-    cover = 0.85 * smooth(np.abs(view.along[ends]), 0.72, 1.0)
+    cover = 0.85 * smooth(np.abs(view.along[ends]), first, 1.0)
     picture[ends] += cover[:, None] * (light[:, None] * colour.inner_lip - picture[ends])
     return picture
 
