@@ -230,7 +230,7 @@ def test_what_lies_behind_a_head_does_not_colour_the_lid_beside_it() -> None:
     assert np.abs(result[lid].astype(int) - plain[lid]).max() < 8
 
 
-def test_a_shut_lid_keeps_the_crease_of_the_open_one_where_it_was() -> None:
+def test_a_shut_lid_keeps_half_of_the_crease_of_the_open_one_where_it_was() -> None:
     image, landmarks = _photo()
     line = landmarks[[414, 286, 258, 257, 259, 260, 467], :2]
     cv2.polylines(image, [(line + [0, 4]).astype(np.int32)], False, (130, 95, 80), 1, cv2.LINE_AA)
@@ -240,7 +240,7 @@ def test_a_shut_lid_keeps_the_crease_of_the_open_one_where_it_was() -> None:
     lid = slice(int(target[257, 1]), int(target[386, 1]) - 6)
     darker = plain[lid, x].astype(int).sum(1) - creased[lid, x].astype(int).sum(1)
     assert abs(int(darker.argmax()) - 4) <= 2
-    assert darker.max() > 30
+    assert 30 < darker.max() < 100  # of 195
 
 
 def test_frames_of_a_film_have_the_crease_of_the_calm_one() -> None:

@@ -28,6 +28,7 @@ LEAST_BEND = 0.36  # of a shut eye's line: four times its depth
 CREPING = 0.012  # standard deviation of the light on a lid's fine lines, against its own
 COVERED = 0.08  # of the same: by how much it lies below the lower lid's edge, which it covers
 UNLIKE = 0.06  # shares of red, green and blue: what differs by more from the skin round an eye is none
+SMOOTHER = 0.55  # share of its crease's depth that a lid loses as it shuts
 BESIDE, ABOVE, BELOW = 0.5, 0.1, 0.35  # margins of the sheet, of the eye's width
 INNER = 0.25  # the same towards the nose, of what is drawn
 ASIDE = 0.035  # of the eye's width: so far from a crease skin is brighter
@@ -138,6 +139,8 @@ def draw_lid(
         skin - combed
     )
     patch += np.maximum(above, beside)[..., None] * np.maximum(bare - patch, 0)
+    unfolded = SMOOTHER * float(ramp(closing, 0.5, 0.9)) * owned * np.exp(-(((v - fold) / 0.04) ** 2))
+    patch += unfolded[..., None] * np.maximum(skin - patch, 0)
     patch += (share * within)[..., None] * (shaded - patch)
     patch *= (1 - share * ramp(edge - v, 0, 0.03) * _lines(out, s, v - fold, owned, soft, goal))[..., None]
     below = np.where(below < 0, below / (1 + 0.4 * paint), below)  # paint reaches up from the lashes
