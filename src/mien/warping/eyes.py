@@ -33,7 +33,7 @@ FOLLOWED = 0.5  # of its opening: a lid that follows a gaze downwards leaves no 
 BARED = 0.05  # of an iris' radius: white between it and a lid, at most
 # of an eye's own opening and of its width: what lids that fall leave of it, unless they fall by so much more (shares of
 # the opening) that they shut; a smaller eye stays as it is
-HALF_SHUT, LOOKING, SHUTTING = 0.62, 0.13, (0.56, 0.68)
+HALF_SHUT, LOOKING, SHUTTING = 0.62, 0.145, (0.56, 0.68)
 NARROW = 0.1  # mean opening, of the eye's width, of one that has little left to close
 
 
