@@ -224,6 +224,13 @@ def rim(shape: tuple[int, ...], landmarks: FloatArray) -> ByteImage:
     return fill(shape, landmarks, forehead, *SIDES, *JAWS) & (1 - fill(shape, landmarks, *BROWS, grow=1.15))
 
 
+def within(mask: ByteImage, radius: float) -> FloatArray:
+    """[h, w] float32: from 0 at the edge of a `mask` of 0 and 1 to 1 `radius` px inside."""
+    depth = cv2.distanceTransform(np.pad(mask, 1), cv2.DIST_L2, 3)[1:-1, 1:-1]
+    share = np.clip((depth - 0.5) / max(radius, 1.0), 0, 1)
+    return np.asarray(share * share * (3 - 2 * share), np.float32)
+
+
 def refine(
     mask: FloatArray, image: ByteImage, small: ByteImage, radius: int, epsilon: float = 25.0
 ) -> FloatArray:

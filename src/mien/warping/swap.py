@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from mien.types import ByteImage, FloatArray
-from mien.warping import light, matte
+from mien.warping import light, matte, stubble
 from mien.warping.complexion import Complexion, complexion
 from mien.warping.draw import Drawn
 from mien.warping.front import Front
@@ -144,6 +144,13 @@ def blended(
     steady.at(points, small[0].shape)
     seen = _seen(small[0], small[1], points, free if bare.min() < 0.5 else None, steady)
     plan = _lit(seen, small[1], points, steady, moved)
+    goes, own = (
+        steady.once(name, partial(stubble.stubbly, p, landmarks))
+        for name, p in (("stubble", back), ("own stubble", front))
+    )
+    if goes > own:
+        jaw = (goes - own) * stubble.jaw(small[1], points, seen.hair) * free * (1 - seen.beard)
+        photo = stubble.shaven(photo, np.asarray(cv2.resize(jaw, (width, height)), np.float32), wide)
 
     x, y, w, h = cv2.boundingRect((plan.cover > 0).astype(np.uint8))
     across, down = width / size[0], height / size[1]
@@ -240,13 +247,6 @@ def _seen(
         own, gone = ((one > 0.3).astype(np.uint8) for one in hair)
         area = (oval | beard & (throat[1] | gone & matte.hairlike(back, points))).astype(np.uint8)
         shows[1] = np.where(oval > 0, shows[1], throat[1]) | beard
-        if gone.any():  # and the stubble beside it
-            neck = (matte.flesh(back, points) | gone) & matte.neck(oval.shape, points)
-            shows[1] = np.where(oval > 0, shows[1], neck)
-            size = 2 * round(SHAVEN * wide) + 1
-            disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
-            beard |= np.asarray(cv2.dilate(gone, disc), np.uint8) & _below(oval.shape, points)
-            area |= beard & (gone | matte.neck(oval.shape, points) | matte.flesh(back, points))
         known = np.where(oval > 0, shows[0], throat[0]) | own
         lacks = (area & beard & (1 - known)).astype(np.uint8)  # a collar, or long hair
         shows[0] = np.where(oval > 0, shows[0], throat[0]) | beard
@@ -281,8 +281,8 @@ def _lit(seen: _Seen, back: ByteImage, points: FloatArray, steady: Steady, moved
     eyes = matte.fill(shape, points, *matte.LIDS, matte.LIPS)
     lips = matte.fill(shape, points, matte.OUTER_LIPS) & (1 - eyes)
     brows = soft(matte.fill(shape, points, *matte.BROWS, grow=1.4), 0.02 * wide)
-    cover = _within(seen.area, (SEAM if seen.beard.any() else SHAVEN) * wide)
-    cover = np.maximum(cover, _within(matte.fill(shape, points, OVAL), SEAM * wide)) * _within(
+    cover = matte.within(seen.area, (SEAM if seen.beard.any() else SHAVEN) * wide)
+    cover = np.maximum(cover, matte.within(matte.fill(shape, points, OVAL), SEAM * wide)) * matte.within(
         (seen.shows[0] > 0.5).astype(np.uint8), 0.03 * wide
     )
     shown = [seen.shows[0][matte.fill(shape, points, brow) > 0] for brow in matte.BROWS]
@@ -308,7 +308,9 @@ def _lit(seen: _Seen, back: ByteImage, points: FloatArray, steady: Steady, moved
         lambda: light.relight(lit, back.astype(np.float32), seen.skin, edge, lower, wide, skins.bright),
     )
     # Light that a shirt throws on a dark or shining jaw is none of the photo's, whose own jaw has all that there is.
-    edge_of = _below(shape, points) * seen.bare * (1 - _within(matte.fill(shape, points, OVAL), RIM * wide))
+    edge_of = (
+        _below(shape, points) * seen.bare * (1 - matte.within(matte.fill(shape, points, OVAL), RIM * wide))
+    )
     over = light.ratio(soft(back), soft(np.asarray(lit * np.exp(gains), np.float32))).mean(2)
     gains -= soft(edge_of * np.maximum(over - LIGHTER, 0))[..., None]
     # Hair, a hat or a shadow of the identity's: where the photo has a forehead or a cheek to show, it keeps that.
@@ -338,10 +340,3 @@ def _below(shape: tuple[int, ...], points: FloatArray) -> ByteImage:
     down = points[152, :2] - points[10, :2]
     y, x = np.mgrid[: shape[0], : shape[1]]
     return np.asarray((x * down[0] + y * down[1]) > points[[132, 361], :2].mean(0) @ down, np.uint8)
-
-
-def _within(mask: ByteImage, radius: float) -> FloatArray:
-    """[h, w] float32: from 0 at the edge of a `mask` of 0 and 1 to 1 `radius` px inside."""
-    depth = cv2.distanceTransform(np.pad(mask, 1), cv2.DIST_L2, 3)[1:-1, 1:-1]
-    share = np.clip((depth - 0.5) / max(radius, 1.0), 0, 1)
-    return np.asarray(share * share * (3 - 2 * share), np.float32)
