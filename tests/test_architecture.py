@@ -6,6 +6,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -49,15 +50,20 @@ def package(path: Path) -> str:
     return "" if first == "__init__" else first
 
 
-def imports(path: Path) -> set[str]:
+@cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@cache
+def imports(path: Path) -> frozenset[str]:
     """Every module that a file imports anywhere in it, type-checking blocks aside, as dotted names."""
     found: set[str] = set()
     skipped: set[int] = set()
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    for node in ast.walk(tree):
+    for node in ast.walk(parsed(path)):
         if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
             skipped |= {id(below) for statement in node.body for below in ast.walk(statement)}
-    for node in ast.walk(tree):
+    for node in ast.walk(parsed(path)):
         if id(node) in skipped:
             continue
         if isinstance(node, ast.Import):
@@ -66,7 +72,7 @@ def imports(path: Path) -> set[str]:
             assert node.level == 0, f"{path}: relative import; write the whole name"
             assert node.module is not None
             found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
-    return found
+    return frozenset(found)
 
 
 def test_every_module_has_a_layer() -> None:
@@ -134,7 +140,7 @@ def test_modules_are_small_and_have_a_docstring() -> None:
         text = path.read_text(encoding="utf-8")
         if len(text.splitlines()) > LONGEST or path.name == "utils.py":
             long.append(where(path))
-        if path not in OUTSIDE and text.strip() and not ast.get_docstring(ast.parse(text)):
+        if path not in OUTSIDE and text.strip() and not ast.get_docstring(parsed(path)):
             silent.append(where(path))
     assert not long, "these are two files each"
     assert not silent, "these do not say what they are"
@@ -152,7 +158,7 @@ def unsafe(path: Path) -> Iterable[str]:
     yield from tops & {"dill", "cloudpickle", "joblib", "marshal", "shelve"}
     if name not in PICKLES:
         yield from tops & {"pickle"}
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(parsed(path)):
         if not isinstance(node, ast.Call):
             continue
         called = ast.unparse(node.func)

@@ -16,7 +16,7 @@ from mien.face.analyze import analyze
 from mien.types import Face
 from tests import mutations
 
-SAMPLE = 80
+SAMPLE = 48
 LIMIT = 20.0  # seconds of processor time for one input; the slowest of ten thousand took a fraction of one
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+from functools import lru_cache
 from pathlib import Path
 
 import torch
@@ -15,6 +17,7 @@ from diffusers import (
 )
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
+from mien.backbones import Backbone, load_backbone
 from mien.models.autoencoder import PatchAutoencoder
 from mien.models.e_adapter import EAdapter
 from mien.models.families import PUBLISHED
@@ -165,6 +168,20 @@ def add_adapter(folder: Path) -> Path:
     adapter.save(folder / "adapter")
     (folder / "adapter" / "adapter.json").write_text('{"steps": 3, "guidance": 2.0}')
     return folder
+
+
+def load(folder: Path) -> Backbone:
+    """``load_backbone(folder, "cpu")``: a copy for every caller, as copying takes a third of reading."""
+    states = ((file, file.stat()) for file in sorted(folder.rglob("*")))
+    return copy.deepcopy(
+        _read(folder, tuple((file, state.st_mtime_ns, state.st_size) for file, state in states))
+    )
+
+
+@lru_cache(maxsize=8)
+def _read(folder: Path, files: object) -> Backbone:
+    """The model of a folder as long as its files are these."""
+    return load_backbone(str(folder), "cpu")
 
 
 def full_unet(family: str) -> UNet2DConditionModel:

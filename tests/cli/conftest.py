@@ -2,12 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
 
+from mien.backbones import Backbone, load_backbone
+from mien.making import model
+from mien.weights.bases import find_folder
+
 EXAMPLES = Path(__file__).parent.parent.parent / "examples"
+LOADED: dict[Any, Backbone] = {}
+
+
+def load_once(name: str, *how: Any) -> Backbone:
+    """`load_backbone`, by which a process reads the embedded model once, as the studio does."""
+    if name != str(find_folder("mini")):
+        return load_backbone(name, *how)
+    if how not in LOADED:
+        LOADED[how] = load_backbone(name, *how)
+    return LOADED[how]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_model() -> Iterator[None]:
+    """A third of these tests' time was the embedded model, read anew by every command."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(model, "load_backbone", load_once)
+        yield
 
 
 @pytest.fixture

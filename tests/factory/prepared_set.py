@@ -51,7 +51,7 @@ def save_prepared(cache: Path, source: str, names: list[str], seed: int = 0) -> 
 
 def save_sets(cache: Path) -> None:
     """Photographs with labels, some held out; grey ones of a few people."""
-    save_prepared(cache, "utkface-adults", [f"{20 + i % 60}_{i % 2}_{i % 4}_2017{i}.jpg" for i in range(240)])
+    save_prepared(cache, "utkface-adults", [f"{20 + i % 60}_{i % 2}_{i % 4}_2017{i}.jpg" for i in range(100)])
     people = ("Ann_A", "Bob_B", "Cem_C", "Dia_D")
     save_prepared(cache, "lfw-gray", [f"{p}_{k:04d}.jpg" for p in people for k in (1, 2, 3)], seed=100)
 

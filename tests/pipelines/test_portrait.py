@@ -45,7 +45,7 @@ def folder(request, tmp_path_factory) -> Path:
 
 @pytest.fixture
 def pipe(folder) -> PortraitPipeline:
-    backbone = load_backbone(str(folder), "cpu")
+    backbone = tiny.load(folder)
     return PortraitPipeline(
         backbone,
         backbone.load_adapter(),

@@ -34,7 +34,7 @@ def sdxl(tmp_path_factory) -> Path:
 
 
 def load(folder: Path) -> PortraitPipeline:
-    backbone = load_backbone(str(folder), "cpu")
+    backbone = tiny.load(folder)
     return PortraitPipeline(
         backbone,
         backbone.load_controller(),
