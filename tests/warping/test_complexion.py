@@ -1,0 +1,78 @@
+"""How lips and shine of one skin come to another's, on flat colours."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from mien.types import ByteImage, FloatArray
+from mien.warping import complexion, light
+
+SIDE = 120
+
+
+def face(skin: tuple[int, ...], lips: tuple[int, ...]) -> ByteImage:
+    picture = np.full((SIDE, SIDE, 3), skin, np.uint8)
+    picture[80:90, 40:80] = lips
+    return picture
+
+
+def redder(picture: FloatArray) -> float:
+    lips, skin = (np.log(picture[y, 60, :2].astype(float)) for y in (85, 30))
+    return float(lips[0] - skin[0] - lips[1] + skin[1])
+
+
+@pytest.mark.parametrize("other", [(60, 42, 36), (200, 160, 150)])
+def test_red_lips_of_either_do_not_fade(other: tuple[int, ...]) -> None:
+    """Lips without a red of their own leave those of the new person as red as lips are."""
+    own = face((205, 165, 150), (175, 110, 110))
+    back = face(other, other)
+    lips = np.zeros((SIDE, SIDE), np.float32)
+    lips[80:90, 40:80] = 1
+    none = np.zeros_like(lips)
+    skins = complexion.complexion(own, back, 1 - lips, lips)
+    result = skins.apply(own, lips, none, 1 - lips, none)
+    assert redder(own.astype(np.float32)) > 0.2
+    assert 0.13 < redder(result) < redder(own.astype(np.float32))
+
+
+def test_lips_that_both_have_pale_stay_pale() -> None:
+    pale = face((205, 165, 150), (180, 143, 132))
+    lips = np.zeros((SIDE, SIDE), np.float32)
+    lips[80:90, 40:80] = 1
+    none = np.zeros_like(lips)
+    result = complexion.complexion(pale, pale, 1 - lips, lips).apply(pale, lips, none, 1 - lips, none)
+    assert redder(result) == pytest.approx(redder(pale.astype(np.float32)), abs=0.01)
+
+
+def test_a_narrow_shine_comes_to_skin_that_gets_dark_alone() -> None:
+    plain = np.full((SIDE, SIDE, 3), (80, 60, 50), np.float32)
+    spot = np.zeros((SIDE, SIDE), np.float32)
+    spot[60, 60] = 1
+    spot = cv2.GaussianBlur(spot, (0, 0), 8)
+    back = (plain * (1 + 0.4 * spot / spot.max())[..., None]).astype(np.float32)
+    skin, none = np.ones((SIDE, SIDE), np.float32), np.zeros((SIDE, SIDE), np.float32)
+    dark, same = (
+        np.exp(light.relight(plain, back, skin, none, none, SIDE, bright)).mean(2) for bright in (0.4, 1.0)
+    )
+    shine = [gains[60, 60] / gains[20, 20] for gains in (dark, same, back.mean(2))]
+    assert shine[1] < 1.2 < shine[0] < shine[2]
+
+
+def test_pores_of_dark_skin_are_fainter_on_light_skin() -> None:
+    dots = np.zeros((SIDE, SIDE, 1))
+    dots[10::12, 10::12] = 1
+    plain, light_skin = (
+        np.full((SIDE, SIDE, 3), (80, 60, 50)),
+        np.full((SIDE, SIDE, 3), (205, 165, 150), np.uint8),
+    )
+    dark = (plain * (1 - 0.15 * dots)).astype(np.uint8)
+    skin, none = np.ones((SIDE, SIDE), np.float32), np.zeros((SIDE, SIDE), np.float32)
+    contrasts = []
+    for back in (light_skin, plain.astype(np.uint8)):
+        lit = complexion.complexion(dark, back, skin, none).apply(dark, none, none, skin, none)
+        contrasts.append(
+            np.log(lit[46, 46] / lit[52, 52]).mean() / np.log(dark[46, 46] / dark[52, 52]).mean()
+        )
+    assert contrasts[0] < 0.75 and contrasts[1] > 0.95
