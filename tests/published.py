@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 import torch
@@ -114,13 +117,21 @@ def save_clip(folder: Path) -> None:
     CLIPVisionModelWithProjection(config).save_pretrained(folder)
 
 
-def fetch_all(folder: Path, family: str, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """All of the bundle, in `folder`."""
-    folder.mkdir()
-    unsealed(folder, monkeypatch)
+@cache
+def published(family: str) -> TemporaryDirectory[str]:
+    """All of the bundle, made once a process."""
+    made = TemporaryDirectory()
+    folder = Path(made.name)
     save_base(folder / family, family)
     unet = UNet2DConditionModel.from_pretrained(folder / family / "unet", variant="fp16")
     save_adapters(folder, unet, family)
     save_clip(folder / "clip_vit_h")
     test_onnx.write(folder / "w600k_r50.onnx")
+    return made
+
+
+def fetch_all(folder: Path, family: str, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """All of the bundle, in `folder`."""
+    shutil.copytree(published(family).name, folder)
+    unsealed(folder, monkeypatch)
     return folder

@@ -43,12 +43,8 @@ class FilmFormat(Format):
             )
         check_there(filter(None, (photo, video, identity)), self.expression(cells))
         source, driver = (video, None) if photo is None else (photo, video)
-        return {
-            **asked,
-            "video": video,
-            "source": source,
-            "driver": driver,
-        }, f"{number:04d}_{source.stem}.mp4"
+        named = {"video": video, "source": source, "driver": driver}
+        return {**asked, **named}, f"{number:04d}_{source.stem}.mp4"
 
     def shown(self, cells: Cells) -> Line:
         return {name: cells[name] for name in COLUMNS[:-1] if cells.get(name)}

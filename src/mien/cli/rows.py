@@ -194,12 +194,8 @@ def make_rows(
         work: makes who makes the rows, given whom to tell; None: in a process elsewhere, of `cluster`.
         given: the verb's parameters.
     """
-    pairs, out_dir, sheet, overwrite = (
-        given["pairs"],
-        given["out_dir"],
-        given.get("sheet"),
-        given["overwrite"],
-    )
+    pairs, out_dir, overwrite = (given[name] for name in ("pairs", "out_dir", "overwrite"))
+    sheet = given.get("sheet")
     rows, bad = read_rows(pairs, out_dir, form, overwrite)
     results = check_writable(make_folder(out_dir, "choose another --out-dir") / RESULTS)
     if sheet is not None:
