@@ -261,7 +261,7 @@ class Puppet:
             return parted(moved(mouth.on_line, self.before, after, shut=shut))
 
         made = lips()
-        for _ in range(2):  # lips that roll in part by less than `OPENS`
+        for _ in range(2):  # lips that are rolled in part by less than `OPENS`
             more = np.clip(after[jaw] + (wanted - made) / OPENS, first - JAW_REACH, first + JAW_REACH)
             after[jaw] = max(more, min(self.before[jaw], first))
             after = facelike(after, self.before)
