@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 from mien.face.blendshapes import INDEX, NAMES
 from mien.types import FloatArray
 from mien.warping.shapes import head
 from mien.warping.target import (
+    FARTHEST,
     LIMITS,
     REACH,
     REGIONS,
+    Layers,
     Solver,
     at_rest,
     clipped,
@@ -43,6 +46,16 @@ def test_a_reading_has_no_unit_and_is_of_the_face_alone() -> None:
     wider = landmarks.copy()
     wider[17, 1] += 9  # the lower lip falls
     assert reading(np.full(52, 0.2), wider)[56] > read[56]
+
+
+def test_layers_are_what_torch_makes_of_the_same_weights() -> None:
+    torch.manual_seed(0)
+    net = torch.nn.Sequential(torch.nn.Linear(5, 7), torch.nn.SiLU(), torch.nn.Linear(7, 3))
+    linear = [(part.weight.detach().numpy(), part.bias.detach().numpy()) for part in (net[0], net[2])]
+    x, scale = np.linspace(-2, 2, 5), np.full(5, 0.5)
+    ours = Layers(np.ones(5), scale, linear)(x)
+    given = torch.from_numpy(np.clip((x - 1) / scale, -FARTHEST, FARTHEST)).float()
+    np.testing.assert_allclose(ours, net(given).detach(), atol=1e-6)
 
 
 def test_what_is_expressed_is_wiener_s_share_of_what_is_read() -> None:

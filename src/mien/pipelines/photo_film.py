@@ -261,10 +261,11 @@ class Puppet:
             return parted(moved(mouth.on_line, self.before, after, shut=shut))
 
         made = lips()
-        more = first + np.clip((wanted - made) / OPENS, -JAW_REACH, JAW_REACH)
-        after[jaw] = max(more, min(self.before[jaw], first))
-        after = facelike(after, self.before)
-        made = lips()
+        for _ in range(2):  # lips that are rolled in part by less than `OPENS`
+            more = np.clip(after[jaw] + (wanted - made) / OPENS, first - JAW_REACH, first + JAW_REACH)
+            after[jaw] = max(more, min(self.before[jaw], first))
+            after = facelike(after, self.before)
+            made = lips()
         if made - wanted < SLIGHT:
             return after, 0.0
         shut = min((made - wanted) / max(made - mouth.apart, SLIGHT), 1.0)

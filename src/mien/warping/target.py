@@ -18,6 +18,7 @@ from mien.face import align
 from mien.face.blendshapes import NAMES
 from mien.face.landmarks import lms_ratios
 from mien.types import FloatArray
+from mien.warping.mesh import IndexArray
 
 DAMPING = 0.1  # of a coefficient against a squared error of a reading
 LMS_WEIGHT = 0.5  # of a ratio against a blendshape
@@ -68,33 +69,64 @@ def response() -> Response:
         )
 
 
+@dataclass(frozen=True)
+class Layers:
+    """Linear layers, weights [m, n] and biases [m], with SiLU between them (Elfwing et al. 2017), of an input [n] that
+    is brought to one scale."""
+
+    mean: FloatArray
+    scale: FloatArray
+    linear: list[tuple[FloatArray, FloatArray]]
+
+    def __call__(self, x: FloatArray) -> FloatArray:
+        x = np.clip((x - self.mean) / self.scale, -FARTHEST, FARTHEST)
+        *hidden, (weight, bias) = self.linear
+        for inner, shift in hidden:
+            x = inner @ x + shift
+            x = x / (1 + np.exp(-x))
+        return np.asarray(weight @ x + bias)
+
+
 @lru_cache(maxsize=1)
-def _bent() -> dict[str, FloatArray]:
+def _reader() -> tuple[IndexArray, Layers, Layers]:
+    """Which landmarks MediaPipe's blendshapes are computed from; how; and what its readings differ by from ours."""
     with np.load(Path(__file__).with_name("reading.npz"), allow_pickle=False) as file:
-        return {name: file[name].astype(np.float64) for name in file.files}
+        parts = {name: file[name].astype(np.float64) for name in file.files}
+
+    def layers(name: str) -> Layers:
+        count = sum(key.startswith(name) and key.endswith("weight") for key in parts)
+        linear = [(parts[f"{name}.{k}.weight"], parts[f"{name}.{k}.bias"]) for k in range(count)]
+        return Layers(parts[f"{name}.mean"], parts[f"{name}.scale"], linear)
+
+    return parts["points"].astype(np.int32), layers("function"), layers("change")
 
 
-def seen_of(blendshapes: FloatArray, landmarks: FloatArray, points: FloatArray) -> FloatArray:
+def seen_of(blendshapes: FloatArray, landmarks: FloatArray, points: IndexArray) -> FloatArray:
     """What `reading` goes by: logits of blendshapes [52], then where `points` [n] of the landmarks [478, 3] lie in the
     canonical crop, in its sides: [52 + 2n]."""
     said = np.clip(blendshapes, EPSILON, 1 - EPSILON)
-    places = align.transform_points(landmarks[points.astype(int), :2], align.crop_matrix(landmarks))
+    places = align.transform_points(landmarks[points, :2], align.crop_matrix(landmarks))
     return np.r_[np.log(said / (1 - said)), places.ravel() / align.CROP_SIZE]
 
 
 def reading(blendshapes: FloatArray, landmarks: FloatArray) -> FloatArray:
     """[57] of what the embedded analyser says of a face: blendshapes [52] in [0, 1] and landmarks [478, 3] px.
 
-    Bent towards what MediaPipe would say (`factory/reading.py`), which takes one side of a straight face for livelier
-    than the other, and sees more of renders and of warped photographs.
+    MediaPipe's blendshapes are a function of 146 of its landmarks and of nothing else. A network that was taught that
+    function reads them off the analyser's landmarks; a second one, which also knows the analyser's own blendshapes,
+    adds what MediaPipe would have seen otherwise (`factory/reading.py`).
     """
-    bent = _bent()
-    seen = seen_of(blendshapes, landmarks, bent["points"])
-    normal = np.clip((seen - bent["mean"]) / bent["scale"], -FARTHEST, FARTHEST)
-    change = bent["out"] @ np.maximum(bent["hidden"] @ normal + bent["hidden_bias"], 0) + bent["out_bias"]
-    return np.r_[
-        1 / (1 + np.exp(-seen[:52] - change[:52])), np.maximum(lms_ratios(landmarks) + change[52:], 0)
-    ]
+    points, function, changed = _reader()
+    seen = seen_of(blendshapes, landmarks, points)
+    said = function(centred(seen[52:]))
+    change = changed(np.r_[seen, said])
+    return np.r_[1 / (1 + np.exp(-said - change[:52])), np.maximum(lms_ratios(landmarks) + change[52:], 0)]
+
+
+def centred(places: FloatArray) -> FloatArray:
+    """Points [2n], x and y by turns, about their mean and by their size, which tell MediaPipe's blendshapes nothing."""
+    away = places.reshape(-1, 2) - places.reshape(-1, 2).mean(0)
+    return np.asarray((away / np.sqrt((away**2).mean())).ravel())
 
 
 def believed(away: FloatArray, doubt: float = 1.0) -> FloatArray:
