@@ -158,10 +158,8 @@ def kept_open(landmarks: FloatArray, target: FloatArray) -> FloatArray:
         lift = max(least - left, 0.0) * (1 - float(ramp(1 - left / max(own, 1e-6), *SHUTTING)))
         fell, rose = max(last_up - up, 0.0), max(low - last_low, 0.0)
         by_upper = lift * fell / max(fell + rose, 1e-6)
-        down = max(too_high, 0.0) - by_upper
-        for rows, fall in (
-            (upper, down), (above, 0.5 * down), (lower, min(-too_low, 0.0) + lift - by_upper)
-        ):  # fmt: skip
+        upper_by, lower_by = max(too_high, 0.0) - by_upper, min(-too_low, 0.0) + lift - by_upper
+        for rows, fall in ((upper, upper_by), (above, 0.5 * upper_by), (lower, lower_by)):
             if not fall:
                 continue
             result = result.copy() if result is target else result
