@@ -11,10 +11,12 @@ from accelerate import PartialState
 from torch import Tensor
 
 from mien.backbones import Backbone, load_backbone
+from mien.diffusion.schedule import Schedule
+from mien.diffusion.x0 import Estimator
 from mien.models.branch import AdapterBranch
 from mien.models.e_adapter import EAdapter
 from mien.models.projection import MLPProjection
-from mien.types import Conditions, InputError
+from mien.types import Conditions, InputError, NoisePredictor
 from mien.weights.adapters import AdapterSpec
 
 AdapterStart = str | dict[str, str] | None
@@ -46,6 +48,18 @@ class Noised:
         tensors = (self.z[chosen], self.eps[chosen], self.t[chosen], self.z_t[chosen])
         weight = None if self.weight is None else self.weight[chosen]
         return Noised(*tensors, self.conditions.of(chosen), added, weight, self.mode[chosen])
+
+    def estimated(
+        self,
+        estimate: Estimator,
+        predict: NoisePredictor,
+        schedule: Schedule,
+        rng: torch.Generator,
+        predicted: Tensor,
+    ) -> Tensor:
+        """Their ẑ0 [b, c, h, w]; `predicted`: what `predict` says of them as they are."""
+        where = (predict, self.z_t, self.t, self.conditions, schedule)
+        return estimate(*where, eps=self.eps, rng=rng, predicted=predicted)
 
 
 def with_wider_projection(adapter: EAdapter, width: int) -> EAdapter:

@@ -82,16 +82,8 @@ class IcaStage(BaseStage):
 
         def crops(eps: Tensor, expression_scale: float) -> Tensor:
             """Canonical crops [k, 3, 128, 128] of x̂0 with (1) or without (0) expression control."""
-            z0 = self.estimate(
-                self.predictor(part, expression_scale),
-                part.z_t,
-                part.t,
-                part.conditions,
-                self.schedule,
-                eps=part.eps,
-                rng=rng,
-                predicted=eps,
-            )
+            predict = self.predictor(part, expression_scale)
+            z0 = part.estimated(self.estimate, predict, self.schedule, rng, eps)
             return canonical(self.backbone.decode(z0), given.get("face_matrix"))
 
         if self.person == "source":

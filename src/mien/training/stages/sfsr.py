@@ -131,16 +131,8 @@ class SfsrStage:
             told = told[: self.judged]
         if self.estimator is not None and len(told):
             part = noised.of(told)
-            z0 = ESTIMATORS[self.estimator](
-                predict,
-                part.z_t,
-                part.t,
-                part.conditions,
-                self.schedule,
-                eps=part.eps,
-                rng=rng,
-                predicted=predicted[told],
-            )
+            estimate = ESTIMATORS[self.estimator]
+            z0 = part.estimated(estimate, predict, self.schedule, rng, predicted[told])
             matrices = batch.get("face_matrix")
             at = None if matrices is None else matrices[told]
             identity, expression = self._judge(self.backbone.decode(z0), x[told], at)
