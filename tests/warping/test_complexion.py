@@ -23,8 +23,8 @@ def redder(picture: FloatArray) -> float:
     return float(lips[0] - skin[0] - lips[1] + skin[1])
 
 
-@pytest.mark.parametrize("other", [(60, 42, 36), (200, 160, 150)])
-def test_red_lips_of_either_do_not_fade(other: tuple[int, ...]) -> None:
+@pytest.mark.parametrize("other", [(60, 42, 36), (180, 140, 130)])
+def test_red_lips_on_darker_skin_do_not_fade(other: tuple[int, ...]) -> None:
     """Lips without a red of their own leave those of the new person as red as lips are."""
     own = face((205, 165, 150), (175, 110, 110))
     back = face(other, other)
@@ -58,21 +58,3 @@ def test_a_narrow_shine_comes_to_skin_that_gets_dark_alone() -> None:
     )
     shine = [gains[60, 60] / gains[20, 20] for gains in (dark, same, back.mean(2))]
     assert shine[1] < 1.2 < shine[0] < shine[2]
-
-
-def test_pores_of_dark_skin_are_fainter_on_light_skin() -> None:
-    dots = np.zeros((SIDE, SIDE, 1))
-    dots[10::12, 10::12] = 1
-    plain, light_skin = (
-        np.full((SIDE, SIDE, 3), (80, 60, 50)),
-        np.full((SIDE, SIDE, 3), (205, 165, 150), np.uint8),
-    )
-    dark = (plain * (1 - 0.15 * dots)).astype(np.uint8)
-    skin, none = np.ones((SIDE, SIDE), np.float32), np.zeros((SIDE, SIDE), np.float32)
-    contrasts = []
-    for back in (light_skin, plain.astype(np.uint8)):
-        lit = complexion.complexion(dark, back, skin, none).apply(dark, none, none, skin, none)
-        contrasts.append(
-            np.log(lit[46, 46] / lit[52, 52]).mean() / np.log(dark[46, 46] / dark[52, 52]).mean()
-        )
-    assert contrasts[0] < 0.75 and contrasts[1] > 0.95

@@ -20,12 +20,8 @@ FAR = 0.7  # log gain between two skins, from which contrasts of one tell little
 DEEPEST = 1.35  # gain of the darkest or lightest skin against that of the median, at most
 STEEP = (0.5, 1.8)  # slopes of a tone curve at least and at most
 SPOT = 0.02  # sigma of what is broader than spots of skin, of the face's width
-SPOTS, SPOTTY = (
-    0.5,
-    0.2,
-)  # share of dark skin's spots that lighter skin has not; log ratio that a spot is at most
 LIPS = 0.7  # share of the change from lips to lips in that of lips; the rest is the skin's
-ROSY = 0.15  # log ratio by which lips are redder than skin at least, where those of either are
+ROSY = 0.15  # log ratio by which lips on darker skin are redder than it at least, where those of either person are
 RED = 0.35  # share of it that is less green, which leaves their luminance
 EVENED = 0.4  # share of contrasts and shades within the lips of dark skin that lighter skin has not
 EYES = 0.4  # power of the change of brightness that eyes and teeth take on
@@ -135,9 +131,6 @@ class Complexion:
         # a tone curve is for shade and shine: spots of skin keep their contrast
         broad = cv2.GaussianBlur(grey, (0, 0), 0.7 + SPOT * grey.shape[1])
         curve = self.tone[grey] + flesh * (1 - black) * (self.tone[broad] - self.tone[grey])
-        if self.bright > 1:  # pores and shine of dark skin stand out more
-            spots = np.log((grey + OFFSET) / (broad + OFFSET))
-            curve -= SPOTS * self.far * flesh * (1 - black) * np.clip(spots, -SPOTTY, SPOTTY)
         gains = np.exp((curve - less + even)[..., None] + flesh[..., None] * self.hue)
         for of, where in ((self._of_lips, lips), (self._of_eyes, eyes)):
             x, y, w, h = cv2.boundingRect((where > 0).astype(np.uint8))
@@ -201,8 +194,9 @@ def complexion(
     lip = (theirs[middle] + 2) / (mine[middle] + 2)
     lip = np.clip(whole ** (1 - LIPS) * lip**LIPS, 0.25, 4)
     reds = [_redder(of, than) for of, than in ((mine, own), (theirs, goal))]
-    pale = min(max(reds), ROSY) - _redder(mine * lip, goal)  # two pale pinks make a grey
-    lip *= np.exp(max(pale, 0.0) * np.array([1 - RED, -RED, 0.0]))
+    pale = min(max(reds), ROSY) - _redder(mine * lip, goal)
+    if bright < 1:
+        lip *= np.exp(max(pale, 0.0) * np.array([1 - RED, -RED, 0.0]))
     at, skin_at = float(mine[middle] @ LUMA) + 2, float(own[middle] @ LUMA)
     rim = np.clip((grey - at) / max(skin_at - at, 10.0), 0, 1)[:, None]  # no lighter than the skin that it is
     lip = lip + rim * (np.minimum(lip, whole) - lip)
