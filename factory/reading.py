@@ -10,6 +10,8 @@ side of a straight face for livelier than the other, and sees more of renders an
 
 The faces are rendered heads, photographs of FOLDER and their mirror images, and results of the engine on these, a first
 guess and one correction each. People and heads whose number divides by 12 are held out.
+
+The mean and spread of resting faces in `response.npz` are readings too: run `factory.response` after it.
 """
 
 from __future__ import annotations
@@ -186,16 +188,22 @@ def fitted(network: Layers, steps: int, decay: float, loss: Callable[[], Tensor]
     network.requires_grad_(False).eval()
 
 
-def learned_function(places: FloatArray, steps: int = 10_000) -> Layers:
-    """The network of MediaPipe's function of its landmarks, of faces at `places` [n, 2p]."""
+def learned_function(places: FloatArray, people: FloatArray, steps: int = 10_000) -> Layers:
+    """The network of MediaPipe's function of its landmarks, of faces at `places` [n, 2p] of `people` [n] numbers."""
     rng = np.random.default_rng(0)
-    first, second = places[rng.integers(len(places), size=(2, MIXTURES))]
+    apart = people % HELD_OUT == 0
+    mixtures = MIXTURES // HELD_OUT  # of people held out, and the others of the rest
+    pairs = [
+        rng.choice(np.flatnonzero(apart), (2, mixtures)),
+        rng.choice(np.flatnonzero(~apart), (2, MIXTURES - mixtures)),
+    ]
+    first, second = places[np.concatenate(pairs, 1)]
     share = rng.uniform(-BEYOND, 1 + BEYOND, (MIXTURES, 1))
     noise = rng.normal(size=first.shape) * rng.choice(NOISE, (MIXTURES, 1))
     every = np.concatenate([places, first + share * (second - first) + noise])
     true = torch.from_numpy(blendshapes_of(every))
     given = torch.from_numpy(np.array([centred(row) for row in every])).float()
-    held = torch.from_numpy(np.arange(len(every)) % HELD_OUT == 0)
+    held = torch.from_numpy(np.r_[apart, np.arange(MIXTURES) < mixtures])
     rows, real = torch.nonzero(~held)[:, 0], torch.nonzero(~held[: len(places)])[:, 0]
     network = Layers(given[: len(places)], (256, 256, 52))
 
@@ -271,7 +279,8 @@ def main() -> None:
 
 def write(sets: dict[str, Shown]) -> None:
     """Learn both networks from these faces and write them."""
-    function = learned_function(np.array([row[2] for one in sets.values() for row in one.rows]))
+    rows = [row for one in sets.values() for row in one.rows]
+    function = learned_function(*(np.array([row[k] for row in rows]) for k in (2, 4)))
     parts = function.arrays("function") | learned_change(sets, function).arrays("change")
     out = Path(mien.warping.__file__).with_name("reading.npz")
     with replacing(out) as temporary:

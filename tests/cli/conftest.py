@@ -21,9 +21,10 @@ def load_once(name: str, *how: Any) -> Backbone:
     """`load_backbone`, by which a process reads the embedded model once, as the studio does."""
     if name != str(find_folder("mini")):
         return load_backbone(name, *how)
-    if how not in LOADED:
-        LOADED[how] = load_backbone(name, *how)
-    return LOADED[how]
+    asked = (name, *how)
+    if asked not in LOADED:
+        LOADED[asked] = load_backbone(*asked)
+    return LOADED[asked]
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -308,9 +308,8 @@ def test_refacing_takes_them_too(reface: RefacePipeline) -> None:
     assert calls == [0] and different(changed[0], ours[0]) > 0
     names = list(inspect.signature(RefacePipeline.__call__).parameters)
     assert names[:4] == ["self", "photo", "identity", "expression"] and "num_inference_steps" in names
-    shared = inspect.signature(RefacePipeline.reface).parameters
-    by_place = [name for name, one in shared.items() if one.kind is one.POSITIONAL_OR_KEYWORD]
-    assert by_place == names[:6] and by_place[-1] == "seed" and "num_images" in shared
+    shared = list(inspect.signature(RefacePipeline.reface).parameters)
+    assert shared[:-1] == names[: len(shared) - 1] and shared[-1] == "num_images"
     (a, b), (c,) = (
         reface.reface(photo, RED, seed=4, steps=2, num_images=2),
         reface(photo, RED, seed=5, steps=2),

@@ -185,15 +185,18 @@ def test_lids_leave_an_eye_open_or_shut_it_and_no_slit(left: float) -> None:
     upper, lower = (list(lid[1:-1]) for lid in (LEFT_UPPER_LID, LEFT_LOWER_LID))
     own = landmarks[lower, 1] - landmarks[upper, 1]
 
-    def opening(share: float) -> float:
+    def opening(share: float, half_shut: bool = False) -> float:
         target = landmarks.copy()
         target[upper, 1] += (1 - share) * own
-        held = kept_open(landmarks, target)
+        held = kept_open(landmarks, target, half_shut)
         assert np.array_equal(held[lower], landmarks[lower])  # they did not move, and stay
         return float(np.mean(held[lower, 1] - held[upper, 1]) / own.mean())
 
     assert opening(left) == pytest.approx(max(left, 0.62), abs=0.04)
     assert opening(0.25) == pytest.approx(0.25)
+    closing = np.linspace(1, 0.1, 91)
+    steps = np.diff([opening(share, half_shut=True) for share in closing])
+    np.testing.assert_allclose(steps, np.diff(closing), atol=1e-6)  # a film's lids fall as they are shown
 
 
 def test_an_eye_without_white_gets_one_that_is_neither_brown_nor_dark() -> None:

@@ -114,6 +114,11 @@ def test_joy_makes_no_laugh_smaller_but_contentment_and_sadness_do() -> None:
     )
     for other in (contentment, sadness, np.zeros(52)):
         assert shown(laugh, other)[lips + smiles].min() > 0.4
+    smile = wanting()
+    smile[smiles] = 0.8
+    contentment[INDEX["eyeLookUpLeft"]] = joy[INDEX["eyeLookUpLeft"]] = -0.1
+    assert shown(smile, contentment)[smiles].min() > 0.6, "half of a smile is asked for"
+    assert shown(smile, joy)[INDEX["eyeLookUpLeft"]] == 0, "and what is asked for less of goes"
 
 
 def test_regions_share_no_reading_and_together_are_all() -> None:

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from copy import copy
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -154,6 +155,13 @@ class Moved:
     shut: float = 0.0
 
 
+def filmed(sitter: Sitter) -> Sitter:
+    """The same sitter, driven frame after frame: nothing may jump that a single picture either shows or does not."""
+    other = copy(sitter)
+    other.__dict__["mouth"] = sitter.mouth.in_film()
+    return other
+
+
 class Puppet:
     """A photo driven by faces, frame by frame.
 
@@ -178,7 +186,7 @@ class Puppet:
         relative: bool = True,
         smooth: float = 1.0,
     ) -> None:
-        self.sitter, self.strength, self.region = sitter, strength, region
+        self.sitter, self.strength, self.region = filmed(sitter), strength, region
         self.pose, self.relative, self.smooth = pose, relative, smooth
         self._weight = focused(sitter, Wanted(sitter.own, np.ones(57)), strength, region).weight
         slower = 1 / smooth if smooth > 0 else np.inf

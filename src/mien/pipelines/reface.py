@@ -136,31 +136,26 @@ class RefacePipeline(GenerationPipeline):
         """
         refuse(others)
         check_output(output_type, OUTPUTS[:3])
-        results = self.reface(
-            photo,
-            identity,
-            expression,
-            prompt,
-            seed,
-            face=face,
-            identity_face=identity_face,
-            expression_face=expression_face,
-            batch_size=batch_size,
-            callback=callback,
-            num_images=num_images_per_prompt,
-            generator=generator,
-            texts=(
-                prompt_embeds,
-                negative_prompt_embeds,
-                pooled_prompt_embeds,
-                negative_pooled_prompt_embeds,
-            ),
-            after=step_end(self, callback_on_step_end, callback_on_step_end_tensor_inputs),
-            steps=one_of(("steps", "num_inference_steps"), steps, num_inference_steps),
-            guidance=one_of(("guidance", "guidance_scale"), guidance, guidance_scale),
-            id_scale=id_scale,
-            expression_scale=expression_scale,
+        asked = self.asked(
+            num_images_per_prompt,
+            generator,
+            (prompt_embeds, negative_prompt_embeds, pooled_prompt_embeds, negative_pooled_prompt_embeds),
+            photo=photo,
+            identity=identity,
+            expression=expression,
+            prompt=prompt,
+            negative_prompt="",
+            seed=seed,
         )
+        numbers = {
+            "steps": one_of(("steps", "num_inference_steps"), steps, num_inference_steps),
+            "guidance": one_of(("guidance", "guidance_scale"), guidance, guidance_scale),
+            "id_scale": id_scale,
+            "expression_scale": expression_scale,
+        }
+        after = step_end(self, callback_on_step_end, callback_on_step_end_tensor_inputs)
+        which = face, identity_face, expression_face
+        results = self._refaced(asked, which, batch_size, callback, after, **numbers)
         told = {"engine": "diffusion", "backbone": Path(self.backbone.name).name}
         return pictures_as([remember(one.image(), told, one.mask()) for one in results], output_type)
 
@@ -171,25 +166,47 @@ class RefacePipeline(GenerationPipeline):
         expression: ExpressionLike | Sequence[ExpressionLike | None] | None = None,
         prompt: str | Sequence[str] = "",
         seed: int | Sequence[int] = 0,
-        *,
+        steps: int | None = None,
+        guidance: float | None = None,
+        id_scale: Scale = 1.0,
+        expression_scale: Scale = 1.0,
         face: FaceChoice = "largest",
         identity_face: FaceChoice = "largest",
         expression_face: FaceChoice = "largest",
         batch_size: int = 8,
         callback: Callback | None = None,
         num_images: int = 1,
-        generator: torch.Generator | Sequence[torch.Generator] | None = None,
-        texts: Sequence[Tensor | None] = (None,) * 4,
-        after: Callable[[int, Tensor, Tensor], Tensor] | None = None,
-        **numbers: Any,
     ) -> list[Refaced]:
         """The photos with their new faces, not yet put together, num_images of each; arguments and errors as of a
-        call. texts: its four ``prompt_embeds``. after: see ``generate``. numbers: its steps, guidance, id_scale and
-        expression_scale."""
-        given = {"photo": photo, "identity": identity, "expression": expression}
-        asked = self.asked(
-            num_images, generator, texts, **given, prompt=prompt, negative_prompt="", seed=seed
+        call."""
+        each = {
+            "photo": photo,
+            "identity": identity,
+            "expression": expression,
+            "prompt": prompt,
+            "seed": seed,
+        }
+        asked = self.asked(num_images, None, (None,) * 4, negative_prompt="", **each)
+        numbers = {
+            "steps": steps,
+            "guidance": guidance,
+            "id_scale": id_scale,
+            "expression_scale": expression_scale,
+        }
+        return self._refaced(
+            asked, (face, identity_face, expression_face), batch_size, callback, None, **numbers
         )
+
+    def _refaced(
+        self,
+        asked: Asked,
+        which: tuple[FaceChoice, FaceChoice, FaceChoice],
+        batch_size: int,
+        callback: Callback | None,
+        after: Callable[[int, Tensor, Tensor], Tensor] | None,
+        **numbers: Any,
+    ) -> list[Refaced]:
+        """What is asked for. which: of a photo's, an identity's and an expression's faces."""
         self.check(**numbers)
         whole("batch_size", batch_size)
         each = asked.each
@@ -198,13 +215,13 @@ class RefacePipeline(GenerationPipeline):
                 raise InputError("nothing is to be changed: give an identity, an expression or both")
         embedders = {
             branch: Embedder(self.encoder(branch), self.analyzer(), chosen, branch)
-            for branch, chosen in (("identity", identity_face), ("expression", expression_face))
+            for branch, chosen in zip(("identity", "expression"), which[1:], strict=True)
         }
         results: list[Refaced] = []
         found: dict[Any, Scene] = {}
-        of_scene = {name: numbers.get(name) for name in ("steps", "guidance")}
+        of_scene = {name: numbers[name] for name in ("steps", "guidance")}
         for part, report in in_batches(len(asked.seeds), batch_size, callback):
-            scenes = self._scenes(asked, part, face, found, **of_scene)
+            scenes = self._scenes(asked, part, which[0], found, **of_scene)
             wanted = ((embedders[branch], each[branch][part]) for branch in embedders)
             who, how = (
                 torch.stack([self._embed(one, wish, scene) for wish, scene in zip(of, scenes, strict=True)])

@@ -94,7 +94,8 @@ def _aimed(
 ) -> tuple[FloatArray, FloatArray]:
     """Where the landmarks [478, 3] go, and where the skin beneath them does."""
     line = mouth.on_line
-    target = kept_open(landmarks, opened(mouth.landmarks, line, moved(line, before, after, turn, shut)))
+    target = opened(mouth.landmarks, line, moved(line, before, after, turn, shut))
+    target = kept_open(landmarks, target, half_shut=mouth.filmed)
     return target, target + folds.slid(target, before, after)
 
 

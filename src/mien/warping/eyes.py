@@ -29,10 +29,9 @@ SMALLEST = 14.0  # px: a narrower eye is left to the mesh
 # mean opening, of the eye's width, of one that shows nothing to draw from: it is left to the mesh
 SHUT = 0.05
 DETAILED = 64.0  # px of an eye's width: a narrower one is drawn larger and reduced by area
-FOLLOWED = 0.5  # of its opening: a lid that follows a gaze downwards leaves no less
 BARED = 0.05  # of an iris' radius: white between it and a lid, at most
-# of an eye's own opening and of its width: what lids that fall leave of it, unless they fall by so much more (shares of
-# the opening) that they shut; a smaller eye stays as it is
+# Of an eye's own opening and of its width: what lids that fall or follow a gaze downwards leave of it, unless they fall
+# by so much more (shares of the opening) that they shut; a smaller eye stays as it is.
 HALF_SHUT, LOOKING, SHUTTING = 0.62, 0.145, (0.56, 0.68)
 NARROW = 0.1  # mean opening, of the eye's width, of one that has little left to close
 
@@ -134,10 +133,10 @@ def _measured(
     return lower, ball, known(image, EYES, painted, image, sources)
 
 
-def kept_open(landmarks: FloatArray, target: FloatArray) -> FloatArray:
+def kept_open(landmarks: FloatArray, target: FloatArray, half_shut: bool = False) -> FloatArray:
     """`target` [478, 3] px whose lids leave their irises no further than they do in the photo, with `landmarks` [478,
-    3] px, or than where they just touch: eyes with white all round them look mad. Nor are they half shut: a slit shows
-    neither lid nor eye."""
+    3] px, or than where they just touch: eyes with white all round them look mad. Nor, unless they may be `half_shut`,
+    as in a film's frames, are they: a slit shows neither lid nor eye."""
     result = target
     for upper, lower, above, _, (pupil, *ring) in EYES:
         radius = float(np.linalg.norm(landmarks[ring, :2] - landmarks[pupil, :2], axis=1).mean())
@@ -148,17 +147,19 @@ def kept_open(landmarks: FloatArray, target: FloatArray) -> FloatArray:
         # An upper lid follows a gaze that goes down.
         room = max(most - (middle - up), 0.0) * (1 - float(ramp((last_middle - middle) / radius, 0.1, 0.4)))
         too_high = last_middle - last_up - (middle - up + room)
-        too_high = min(too_high, last_low - last_up - FOLLOWED * (low - up))
+        too_high = max(min(too_high, last_low - last_up - HALF_SHUT * (low - up)), 0.0)
         # A lower lid does not follow a gaze that goes up.
         too_low = last_low - max(last_middle, middle) - max(low - middle, most)
         across = target[upper[-1], :2] - target[upper[0], :2]
         width = max(float(np.linalg.norm(across)), 1e-6)
-        own, left = low - up, last_low - last_up
+        own, left = low - up, last_low - last_up - too_high
         least = min(max(HALF_SHUT * own, LOOKING * width), own)
-        lift = max(least - left, 0.0) * (1 - float(ramp(1 - left / max(own, 1e-6), *SHUTTING)))
+        lift = (
+            max(least - left, 0.0) * (1 - float(ramp(1 - left / max(own, 1e-6), *SHUTTING))) * (not half_shut)
+        )
         fell, rose = max(last_up - up, 0.0), max(low - last_low, 0.0)
         by_upper = lift * fell / max(fell + rose, 1e-6)
-        upper_by, lower_by = max(too_high, 0.0) - by_upper, min(-too_low, 0.0) + lift - by_upper
+        upper_by, lower_by = too_high - by_upper, min(-too_low, 0.0) + lift - by_upper
         for rows, fall in ((upper, upper_by), (above, 0.5 * upper_by), (lower, lower_by)):
             if not fall:
                 continue

@@ -125,6 +125,7 @@ class Mouth:
     small: float = field(init=False)  # how surely teeth are too small and blurred to be told apart, 0 to 1
     parted: float = field(init=False, default=0.0)  # lips apart, without teeth to be seen, in units
     eyes: Known = field(init=False, default_factory=Known)  # what was measured in the photo's eyes
+    filmed: bool = field(init=False, default=False)  # drawn frame after frame: nothing may jump
 
     @cached_property
     def creases(self) -> Creases:
@@ -142,7 +143,7 @@ class Mouth:
         if self.known is not None:
             self.eyes = Known((self.known.image, self.known.landmarks, self.known.eyes))
             self.colour, self.place, self.source = self.known.colour, self.known.place, self.known.source
-            self.toothy, self.small = self.known.toothy, self.known.small
+            self.toothy, self.small, self.filmed = self.known.toothy, self.known.small, True
             return
         self.colour = tone.measure(self.image, self.landmarks)
         self.place = locate_teeth(self.landmarks)
@@ -174,6 +175,12 @@ class Mouth:
         other = copy(self)
         other.image = image
         other.__dict__.pop("creases", None)
+        return other
+
+    def in_film(self) -> Mouth:
+        """The same mouth, `filmed`."""
+        other = copy(self)
+        other.filmed = True
         return other
 
     def over(self, image: ByteImage, result: ByteImage, share: float = 1.0) -> None:
@@ -246,11 +253,11 @@ class Mouth:
         gum = gum_shown(head, place)
         if self.source is not None:  # and seen ones whose gum comes to light are not what they passed for
             whole *= 1 - float(smooth(gum - max(GUM, self.source.gum), 2.0, 3.0))
-        smile = float(smooth(view.gap, *SMILE[0]) * smooth(view.width, *SMILE[1]))
+        smile = float(smooth(view.gap, *SMILE[0]) * smooth(view.width, *SMILE[1])) * (not self.filmed)
         lip = float(head[14, 1]) - jaw
         by = smile * np.clip(np.clip(place.edge, lip - BITE[1], lip - BITE[0]) - place.edge, -ASTRAY, ASTRAY)
         place = replace(place, edge=place.edge + (1 - whole) * float(min(by, GUM - gum)))
-        picture = drawn(view, where, place, jaw, self.colour)
+        picture = drawn(view, where, place, jaw, self.colour, self.filmed)
         sharp = float(np.hypot(_ATLAS_BLUR * scale, BOX * (fine > 1)))
         picture = tone.grain(picture, self.colour, sharp, fine)
         if self.source is not None and whole:

@@ -25,7 +25,7 @@ from mien.warping.teeth import (
 BACK = 26.0  # units from the middle of the lower teeth to those that are never seen
 STRIP, SLIT = (1.0, 6.5), (1.0, 5.0)  # units between lips, a strip and a row of teeth; a slit and a strip
 GAPE = 11.0, 20.0  # units between lips, from which lower teeth come out, and are out
-TIPS = 2.7, 3.1  # units of the lower teeth, from which the lip leaves some to be seen, and all of these
+TIPS = 2.3, 3.5  # units of the lower teeth, from which the lip leaves some to be seen, and all of these
 BRIGHT = 215.0  # grey level from which enamel grows lighter by half
 CORNER = 0.3  # light on the flesh of a mouth's corners ÷ on its lips
 _CAVITY = np.array([66.0, 39.0, 36.0], np.float32)  # RGB in a studio's light
@@ -70,8 +70,11 @@ def _over(
     return below
 
 
-def drawn(view: View, where: Pose, teeth: Teeth, jaw: float, colour: tone.Tone) -> FloatArray:
-    """The mouth of nobody in a view, colours [h, w, 3] float32. `jaw`: how far it has dropped, in units."""
+def drawn(
+    view: View, where: Pose, teeth: Teeth, jaw: float, colour: tone.Tone, filmed: bool = False
+) -> FloatArray:
+    """The mouth of nobody in a view, colours [h, w, 3] float32. jaw: how far it has dropped, in units. filmed: it is
+    drawn frame after frame, and lower teeth come out by and by; else some of them or none."""
     x, y, _ = where.on_arch(view.px, view.py, teeth.x, DEPTH)
     x2, y2, z2 = where.on_arch(view.px, view.py, teeth.x, DEPTH + 2.5, 0.8)
     upper = upper_teeth(x, y, teeth, view.unit)
@@ -101,7 +104,8 @@ def drawn(view: View, where: Pose, teeth: Teeth, jaw: float, colour: tone.Tone) 
     heights = (3.2 + own) * (1 - covered), 4.0 - 2.0 * covered + 0.7 * own
     some, most = (gape * (1 + height) - 1 for height in heights)
     shows = min(max(view.lower_y - rest - jaw, some), most)
-    shows -= (1 + shows) * (1 - float(smooth(shows, *TIPS)))  # single tips look like chips of something
+    if not filmed:
+        shows -= (1 + shows) * (1 - float(smooth(shows, *TIPS)))  # single tips look like chips of something
     lowest = view.lower_y - shows
     jaw = max(jaw, lowest - rest)
     # back teeth are nearer to the jaw's joints, and sink less

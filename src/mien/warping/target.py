@@ -37,7 +37,7 @@ UNHEARD = (
 DOUBTED = 2.0  # spreads of rest, of a face that shows nothing
 EPSILON, FARTHEST = 0.01, 4.0  # of a blendshape; of what is seen in standard deviations: no more counts
 FAINTEST = 0.85  # of an answer: what is fainter is not made up for, which would caricature
-ALIKE = 0.6, 0.8  # two expressions: from the first on partly, from the second on wholly
+ALIKE = 0.6, 0.75  # two expressions: from the first on partly, from the second on wholly
 REGIONS = {
     "eyes": ("eye",),
     "brows": ("brow",),
@@ -159,8 +159,8 @@ def shown(reading: FloatArray, change: FloatArray) -> FloatArray:
 
     What reads less than the mean is this person's, not an expression. So are brows, unless they are
     named or the face shows something else: of theirs goes E / (1 + E), E the sum of what other blendshapes express.
-    What is more than is asked for stays where all of it is nearly the same as what is asked for: joy does not make a
-    laugh smaller. How near they are is 2ab / (a² + b²), Dice's coefficient for vectors.
+    What is more than is asked for stays where the whole is nearly what is asked for, and of what both show most no
+    less is: joy does not make a laugh smaller, contentment does.
     """
     away = expressed(reading)
     away[:52] = np.maximum(away[:52], 0)
@@ -168,8 +168,10 @@ def shown(reading: FloatArray, change: FloatArray) -> FloatArray:
     if not change[brows].any():
         other = float(away[:52][~brows].sum())
         away[:52] *= np.where(brows, other / (1 + other), 1)
-    near = 2 * float(away[:52] @ change) / max(float(away[:52] @ away[:52] + change @ change), EPSILON)
-    away[:52] -= np.interp(near, ALIKE, (0.0, 1.0)) * np.maximum(away[:52] - change, 0)
+    both, sizes = away[:52] * change, np.linalg.norm(away[:52]) * np.linalg.norm(change)
+    most = int(both.argmax())
+    near = float(both.sum() / max(sizes, EPSILON)) * min(1.0, change[most] / max(away[most], EPSILON))
+    away[:52] -= np.interp(near, ALIKE, (0.0, 1.0)) * np.maximum(away[:52] - np.maximum(change, 0), 0)
     return away
 
 
