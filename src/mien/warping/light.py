@@ -163,7 +163,7 @@ def enamel(face: FloatArray, back: ByteImage, landmarks: FloatArray, inside: Flo
         colour[..., 1] - colour[..., 0] - max(warm[1] - warm[0], 0)
     ) / 0.04  # of a red light that was taken out
     cold = np.clip(np.maximum(cold, green), 0, 1)
-    cold = (cold * np.clip(luma / most / 0.6 - 0.5, 0, 1))[..., None]
+    cold = (cold * np.clip(luma / most / 0.3 - 0.5, 0, 1))[..., None]
     even = (colour + cold * (warm - colour)) * luma[..., None]
     result = face.copy()
     result[part] = here + share * (even - here)
