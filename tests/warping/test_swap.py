@@ -11,7 +11,7 @@ from PIL import Image
 
 from mien.face.analyze import analyze
 from mien.types import ByteImage, FloatArray
-from mien.warping import complexion, light, matte
+from mien.warping import complexion, light, matte, stubble
 from mien.warping.mesh import LOWER_LIP, UPPER_LIP
 from mien.warping.motion import Motion
 from mien.warping.steady import Steady
@@ -338,3 +338,13 @@ def test_spots_of_skin_keep_their_contrast_where_shade_gets_deeper() -> None:
     np.testing.assert_allclose((lit / bare)[100, 100], 0.8, atol=0.03)
     np.testing.assert_allclose(bare[100, 10] @ light.LUMA, photo[100, 10] @ light.LUMA, rtol=0.05)
     np.testing.assert_allclose(bare[100, 190] @ light.LUMA, photo[100, 190] @ light.LUMA, rtol=0.05)
+
+
+def test_a_jaw_s_stubble_goes_as_far_as_a_photo_that_ends_on_the_throat(
+    small: tuple[ByteImage, FloatArray],
+) -> None:
+    image, points = small
+    end = int(points[152, 1]) + 12
+    jaw = stubble.jaw(image[:end], points, np.zeros((end, SMALL), np.float32))
+    below = np.s_[-4:, int(points[176, 0]) : int(points[400, 0])]
+    assert jaw[below].min() > 0.9

@@ -66,8 +66,10 @@ def jaw(image: ByteImage, landmarks: FloatArray, hair: FloatArray) -> FloatArray
     beside = np.asarray(cv2.dilate(beard, np.ones((9, 9))), np.uint8) & matte.neck(image.shape, landmarks)
     skin = (matte.flesh(image, landmarks) | beard) & (dark | beside)
     skin = np.asarray(cv2.morphologyEx(near & skin, cv2.MORPH_CLOSE, np.ones((7, 7))), np.uint8)
-    opened = cv2.morphologyEx(skin, cv2.MORPH_OPEN, np.ones((3, 3)))
-    return matte.within(np.asarray(opened, np.uint8), RIM * wide)
+    opened = np.asarray(cv2.morphologyEx(skin, cv2.MORPH_OPEN, np.ones((3, 3))), np.uint8)
+    more = int(RIM * wide) + 1  # a throat goes on beyond the picture's edge
+    beyond = matte.within(np.pad(opened, more, mode="edge"), RIM * wide)
+    return beyond[more:-more, more:-more]
 
 
 def shaven(image: ByteImage, where: FloatArray, wide: float) -> ByteImage:
