@@ -14,7 +14,7 @@ from mien.types import ByteImage, FloatArray
 from mien.warping import complexion, light, matte, stubble
 from mien.warping.mesh import LOWER_LIP, UPPER_LIP
 from mien.warping.motion import Motion
-from mien.warping.steady import Steady
+from mien.warping.steady import SHARE, Steady
 from mien.warping.swap import _beyond, swap
 
 PEOPLE = Path(__file__).parents[2] / "examples/people"
@@ -348,3 +348,26 @@ def test_a_jaw_s_stubble_goes_as_far_as_a_photo_that_ends_on_the_throat(
     jaw = stubble.jaw(image[:end], points, np.zeros((end, SMALL), np.float32))
     below = np.s_[-4:, int(points[176, 0]) : int(points[400, 0])]
     assert jaw[below].min() > 0.9
+
+
+def test_a_film_s_stubble_is_seen_little_by_little_and_does_not_flicker(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The first frame is blurred, and the others have noise."""
+    (photo, landmarks), (identity, theirs) = (looked_at(name) for name in ("ana_rest", "may_rest"))
+    rng, steady, gone = np.random.default_rng(0), Steady(film=True), []
+
+    def shaven(image: ByteImage, where: FloatArray, wide: float) -> ByteImage:
+        gone.append(where)
+        return image
+
+    monkeypatch.setattr(stubble, "shaven", shaven)
+    hairs = np.kron(rng.random((SIDE // 2, SIDE // 2)) < 0.25, np.ones((2, 2)))
+    hairy = photo * (1 - 0.5 * (matte.neck(photo.shape, landmarks) * hairs)[..., None])
+    for number in range(8):
+        frame = hairy + rng.normal(0, 20, hairy.shape) if number else cv2.GaussianBlur(hairy, (0, 0), 4)
+        steady.frame(number / 25)
+        swap(np.clip(frame, 0, 255).astype(np.uint8), landmarks, identity, theirs, steady=steady)
+    assert len(gone) == 4  # those from the second look on
+    np.testing.assert_allclose(gone[0].max(), SHARE, atol=0.1)
+    assert np.abs(np.diff(gone, axis=0)).max() < 0.02

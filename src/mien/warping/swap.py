@@ -144,12 +144,12 @@ def blended(
     steady.at(points, small[0].shape)
     seen = _seen(small[0], small[1], points, free if bare.min() < 0.5 else None, steady)
     plan = _lit(seen, small[1], points, steady, moved)
-    goes, own = (
-        steady.once(name, partial(stubble.stubbly, p, landmarks))
-        for name, p in (("stubble", back), ("own stubble", front))
+    surely = steady.numbers(
+        "stubble", lambda: _Stubble(*(stubble.stubbly(p, landmarks) for p in (front, back)))
     )
-    if goes > own:
-        jaw = (goes - own) * stubble.jaw(small[1], points, seen.hair) * free * (1 - seen.beard)
+    if surely.goes > 0:
+        jaw = steady.layer("jaw", partial(stubble.jaw, small[1], points, seen.hair))
+        jaw *= surely.goes * free * (1 - seen.beard)
         photo = stubble.shaven(photo, np.asarray(cv2.resize(jaw, (width, height)), np.float32), wide)
 
     x, y, w, h = cv2.boundingRect((plan.cover > 0).astype(np.uint8))
@@ -188,6 +188,19 @@ def blended(
     result = photo.copy()
     result[part] = np.where(cover > 1e-3, np.clip(mixed + 0.5, 0, 255).astype(np.uint8), kept)
     return result
+
+
+@dataclass(frozen=True)
+class _Stubble:
+    """How surely there is stubble in the identity's picture and in the photo, 0 to 1."""
+
+    own: float
+    photo: float
+
+    @property
+    def goes(self) -> float:
+        """How much of the photo's goes, 0 or less where none does."""
+        return self.photo - self.own
 
 
 @dataclass(frozen=True)
