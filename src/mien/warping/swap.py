@@ -144,9 +144,13 @@ def blended(
     steady.at(points, small[0].shape)
     seen = _seen(small[0], small[1], points, free if bare.min() < 0.5 else None, steady)
     plan = _lit(seen, small[1], points, steady, moved)
-    surely = steady.numbers(
-        "stubble", lambda: _Stubble(*(stubble.stubbly(p, landmarks) for p in (front, back)))
-    )
+
+    def stubbly() -> _Stubble:
+        skin = matte.flesh(small[0], points) & matte.flesh(small[1], points) & (free > 0.5)
+        skin = np.asarray(cv2.resize(skin, (width, height), interpolation=cv2.INTER_NEAREST), np.uint8)
+        return _Stubble(*(stubble.stubbly(p, landmarks, skin) for p in (front, back)))
+
+    surely = steady.numbers("stubble", stubbly)
     if surely.goes > 0:
         jaw = steady.layer("jaw", partial(stubble.jaw, small[1], points, seen.hair))
         jaw *= surely.goes * free * (1 - seen.beard)
@@ -192,7 +196,7 @@ def blended(
 
 @dataclass(frozen=True)
 class _Stubble:
-    """How surely there is stubble in the identity's picture and in the photo, 0 to 1."""
+    """How surely there is stubble in the identity's picture and in the photo, 0 to 1, where both show skin."""
 
     own: float
     photo: float
