@@ -221,6 +221,17 @@ def test_brows_of_dark_skin_stay_dark_on_light_skin() -> None:
     )
 
 
+def test_lips_of_people_as_light_as_each_other_do_not_turn_red_by_a_rounding() -> None:
+    """Red lips on the skin of somebody whose own are pale."""
+    own, lips = np.full((40, 40, 3), (205, 165, 150), np.uint8), np.zeros((40, 40), np.float32)
+    own[10:20], lips[10:20] = (175, 110, 110), 1
+    looks = [
+        complexion(own, np.full_like(own, skin), 1 - lips, lips).lips[123]
+        for skin in ((206, 165, 150), (204, 165, 150))
+    ]
+    np.testing.assert_allclose(looks[1], looks[0], rtol=0.02)
+
+
 def test_a_brow_that_touches_the_hair_is_the_faces() -> None:
     landmarks = read(photo("may_rest")).landmarks * (200 / SIDE)
     image = np.asarray(photo("may_rest").resize((200, 200))).copy()

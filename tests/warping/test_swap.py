@@ -11,10 +11,10 @@ from PIL import Image
 
 from mien.face.analyze import analyze
 from mien.types import ByteImage, FloatArray
-from mien.warping import complexion, light, matte
+from mien.warping import complexion, light, matte, stubble
 from mien.warping.mesh import LOWER_LIP, UPPER_LIP
 from mien.warping.motion import Motion
-from mien.warping.steady import Steady
+from mien.warping.steady import SHARE, Steady
 from mien.warping.swap import _beyond, swap
 
 PEOPLE = Path(__file__).parents[2] / "examples/people"
@@ -338,3 +338,57 @@ def test_spots_of_skin_keep_their_contrast_where_shade_gets_deeper() -> None:
     np.testing.assert_allclose((lit / bare)[100, 100], 0.8, atol=0.03)
     np.testing.assert_allclose(bare[100, 10] @ light.LUMA, photo[100, 10] @ light.LUMA, rtol=0.05)
     np.testing.assert_allclose(bare[100, 190] @ light.LUMA, photo[100, 190] @ light.LUMA, rtol=0.05)
+
+
+def test_a_jaw_s_stubble_goes_as_far_as_a_photo_that_ends_on_the_throat(
+    small: tuple[ByteImage, FloatArray],
+) -> None:
+    image, points = small
+    end = int(points[152, 1]) + 12
+    jaw = stubble.jaw(image[:end], points, np.zeros((end, SMALL), np.float32))
+    below = np.s_[-4:, int(points[176, 0]) : int(points[400, 0])]
+    assert jaw[below].min() > 0.9
+
+
+def lined(image: ByteImage, where: ByteImage) -> ByteImage:
+    """Dark specks as hairs have, two px wide."""
+    specks = np.kron(np.random.default_rng(0).random((SIDE // 2, SIDE // 2)) < 0.25, np.ones((2, 2)))
+    return np.asarray(image * (1 - 0.5 * (where * specks)[..., None]), np.uint8)
+
+
+@pytest.fixture
+def gone(monkeypatch: pytest.MonkeyPatch) -> list[FloatArray]:
+    """Where stubble goes, of each picture of which any does."""
+    places: list[FloatArray] = []
+    monkeypatch.setattr(stubble, "shaven", lambda image, where, _: places.append(where) or image)
+    return places
+
+
+def test_a_film_s_stubble_is_seen_little_by_little_and_does_not_flicker(gone: list[FloatArray]) -> None:
+    """The first frame is blurred, and the others have noise."""
+    (photo, landmarks), (identity, theirs) = (looked_at(name) for name in ("ana_rest", "may_rest"))
+    rng, steady = np.random.default_rng(0), Steady(film=True)
+    hairy = lined(photo, matte.neck(photo.shape, landmarks))
+    for number in range(8):
+        frame = hairy + rng.normal(0, 20, hairy.shape) if number else cv2.GaussianBlur(hairy, (0, 0), 4)
+        steady.frame(number / 25)
+        swap(np.clip(frame, 0, 255).astype(np.uint8), landmarks, identity, theirs, steady=steady)
+    assert len(gone) == 4  # those from the second look on
+    np.testing.assert_allclose(gone[0].max(), SHARE, atol=0.1)
+    assert np.abs(np.diff(gone, axis=0)).max() < 0.02
+
+
+def test_a_scarf_or_a_hand_before_either_face_is_no_stubble(gone: list[FloatArray]) -> None:
+    (photo, landmarks), (identity, theirs) = (looked_at(name) for name in ("ana_rest", "may_rest"))
+    places = [
+        matte.neck(photo.shape, points) & (1 - matte.fill(photo.shape, points, matte.CHIN, matte.CHIN_BELOW))
+        for points in (landmarks, theirs)
+    ]
+    scarf = np.where(places[0][..., None] > 0, np.array([60, 90, 190], np.uint8), photo)
+    swap(lined(scarf, places[0]), landmarks, identity, theirs)
+    assert not gone
+    hairy, hand = lined(photo, matte.neck(photo.shape, landmarks)), lined(identity, places[1])
+    swap(hairy, landmarks, hand, theirs)
+    assert not gone
+    swap(hairy, landmarks, hand, theirs, lacks=places[1].astype(np.float32))
+    assert len(gone) == 1 and gone[0].max() > 0.5

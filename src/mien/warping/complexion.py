@@ -22,7 +22,8 @@ STEEP = (0.5, 1.8)  # slopes of a tone curve at least and at most
 SPOT = 0.02  # sigma of what is broader than spots of skin, of the face's width
 LIPS = 0.7  # share of the change from lips to lips in that of lips; the rest is the skin's
 ROSY = 0.15  # log ratio by which lips on darker skin are redder than it at least, where those of either person are
-RED = 0.35  # share of it that is less green, which leaves their luminance
+DARKER = 0.1  # share of its light that skin loses, from which lips get all of that red
+RED = 0.35  # share of that red that is less green, which leaves their luminance
 EVENED = 0.4  # share of contrasts and shades within the lips of dark skin that lighter skin has not
 EYES = 0.4  # power of the change of brightness that eyes and teeth take on
 WHITES = 0.7  # share in it of how the whites of the eyes change
@@ -195,8 +196,8 @@ def complexion(
     lip = np.clip(whole ** (1 - LIPS) * lip**LIPS, 0.25, 4)
     reds = [_redder(of, than) for of, than in ((mine, own), (theirs, goal))]
     pale = min(max(reds), ROSY) - _redder(mine * lip, goal)
-    if bright < 1:
-        lip *= np.exp(max(pale, 0.0) * np.array([1 - RED, -RED, 0.0]))
+    darker = np.clip((1 - bright) / DARKER, 0, 1)
+    lip *= np.exp(darker * max(pale, 0.0) * np.array([1 - RED, -RED, 0.0]))
     at, skin_at = float(mine[middle] @ LUMA) + 2, float(own[middle] @ LUMA)
     rim = np.clip((grey - at) / max(skin_at - at, 10.0), 0, 1)[:, None]  # no lighter than the skin that it is
     lip = lip + rim * (np.minimum(lip, whole) - lip)

@@ -17,6 +17,7 @@ from mien.warping.mesh import OVAL
 HAIR = 0.025  # of the face's width: what is narrower, and darker than what is around it, is hair
 LINES = 0.01  # share of their light that such lines take from cheeks at least
 LITTLE, MUCH = 1.5, 1.9  # times as much as on the cheeks, from which on it is stubble, and surely
+SHOWN = 0.4  # share of a place that is skin, from which it is looked at
 REACH = 0.9  # of the way from nose to chin: how far below the jaw it is sought
 WIDER = 1.1  # times the jaw: so much wider may another one be
 RIM = 0.03  # width of the passage at its edge, of the face's width
@@ -29,8 +30,9 @@ PALEST = 1.05  # of the light of the cheeks, from which it is no jaw but behind 
 PORES = 3.0  # grey levels of fine texture at most that is skin's
 
 
-def stubbly(image: ByteImage, landmarks: FloatArray) -> float:
-    """How surely there is stubble on chin, jaws and throat of a picture [h, w, 3], 0 to 1. `landmarks` [478, 3] px."""
+def stubbly(image: ByteImage, landmarks: FloatArray, skin: ByteImage | None = None) -> float:
+    """How surely there is stubble on chin, jaws and throat of a picture [h, w, 3], 0 to 1. `landmarks` [478, 3] px;
+    skin: [h, w] 0 or 1, where it may be: scarves and hands have lines, too."""
     wide = float(np.linalg.norm(landmarks[234, :2] - landmarks[454, :2]))
     reach = landmarks[[168, 172, 397, 152, 454, 234], :2]
     x0, y0 = np.maximum(reach.min(0), 0).astype(int)
@@ -43,7 +45,11 @@ def stubbly(image: ByteImage, landmarks: FloatArray) -> float:
     throat = matte.neck(grey.shape, points) & (1 - matte.fill(grey.shape, points, OVAL))
     places = [matte.fill(grey.shape, points, one) for one in (matte.CHIN, matte.CHIN_BELOW, *matte.JAWS)]
     near = cv2.blur(lines, (_side(wide),) * 2)
-    found = [float(np.median(near[place > 0])) for place in (*places, throat) if place.any()]
+    bare = np.ones_like(throat)
+    if skin is not None:
+        bare = np.asarray(cv2.erode(skin[y0:y1, x0:x1], np.ones((_side(wide),) * 2)), np.uint8)
+    shown = [place & bare for place in (*places, throat) if place.any() and bare[place > 0].mean() > SHOWN]
+    found = [float(np.median(near[place > 0])) for place in shown]
     cheeks = matte.fill(grey.shape, points, *matte.SURE[1:]) > 0
     if not cheeks.any() or not found:
         return 0.0
@@ -66,8 +72,10 @@ def jaw(image: ByteImage, landmarks: FloatArray, hair: FloatArray) -> FloatArray
     beside = np.asarray(cv2.dilate(beard, np.ones((9, 9))), np.uint8) & matte.neck(image.shape, landmarks)
     skin = (matte.flesh(image, landmarks) | beard) & (dark | beside)
     skin = np.asarray(cv2.morphologyEx(near & skin, cv2.MORPH_CLOSE, np.ones((7, 7))), np.uint8)
-    opened = cv2.morphologyEx(skin, cv2.MORPH_OPEN, np.ones((3, 3)))
-    return matte.within(np.asarray(opened, np.uint8), RIM * wide)
+    opened = np.asarray(cv2.morphologyEx(skin, cv2.MORPH_OPEN, np.ones((3, 3))), np.uint8)
+    more = int(RIM * wide) + 1  # a throat goes on beyond the picture's edge
+    beyond = matte.within(np.pad(opened, more, mode="edge"), RIM * wide)
+    return beyond[more:-more, more:-more]
 
 
 def shaven(image: ByteImage, where: FloatArray, wide: float) -> ByteImage:

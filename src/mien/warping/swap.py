@@ -144,12 +144,16 @@ def blended(
     steady.at(points, small[0].shape)
     seen = _seen(small[0], small[1], points, free if bare.min() < 0.5 else None, steady)
     plan = _lit(seen, small[1], points, steady, moved)
-    goes, own = (
-        steady.once(name, partial(stubble.stubbly, p, landmarks))
-        for name, p in (("stubble", back), ("own stubble", front))
-    )
-    if goes > own:
-        jaw = (goes - own) * stubble.jaw(small[1], points, seen.hair) * free * (1 - seen.beard)
+
+    def stubbly() -> _Stubble:
+        skin = matte.flesh(small[0], points) & matte.flesh(small[1], points) & (free > 0.5)
+        skin = np.asarray(cv2.resize(skin, (width, height), interpolation=cv2.INTER_NEAREST), np.uint8)
+        return _Stubble(*(stubble.stubbly(p, landmarks, skin) for p in (front, back)))
+
+    surely = steady.numbers("stubble", stubbly)
+    if surely.goes > 0:
+        jaw = steady.layer("jaw", partial(stubble.jaw, small[1], points, seen.hair))
+        jaw *= surely.goes * free * (1 - seen.beard)
         photo = stubble.shaven(photo, np.asarray(cv2.resize(jaw, (width, height)), np.float32), wide)
 
     x, y, w, h = cv2.boundingRect((plan.cover > 0).astype(np.uint8))
@@ -188,6 +192,19 @@ def blended(
     result = photo.copy()
     result[part] = np.where(cover > 1e-3, np.clip(mixed + 0.5, 0, 255).astype(np.uint8), kept)
     return result
+
+
+@dataclass(frozen=True)
+class _Stubble:
+    """How surely there is stubble in the identity's picture and in the photo, 0 to 1, where both show skin."""
+
+    own: float
+    photo: float
+
+    @property
+    def goes(self) -> float:
+        """How much of the photo's goes, 0 or less where none does."""
+        return self.photo - self.own
 
 
 @dataclass(frozen=True)
