@@ -71,13 +71,24 @@ def test_lips_that_part_leave_the_dark_line_behind() -> None:
     landmarks = face()
     line = np.mean(edges(landmarks), 0)
     image = photo(landmarks, line)
-    result = unlined(image, line, np.array([0.0, 1.0]), 2.5, 1.5, 3.0)
+    result = unlined(image, (line, line), np.array([0.0, 1.0]), 2.5, 1.5, 3.0)
     x, y = line[::5].round().astype(int).T
     assert image[y, x].mean() < 80 and result[y, x].mean() > 110
     far = np.abs(np.arange(SIZE)[:, None] - line[:, 1].mean()) > 60
     assert np.array_equal(
         result[np.broadcast_to(far, (SIZE, SIZE))], image[np.broadcast_to(far, (SIZE, SIZE))]
     )
+
+
+def test_the_line_of_a_smile_goes_on_up_beyond_its_corners_and_is_left_behind_there_too() -> None:
+    landmarks = face()
+    line = np.mean(edges(landmarks), 0)
+    line[:, 1] -= 25 * np.linspace(-1, 1, len(line)) ** 2
+    beyond = line[[0, -1]] + [[-8, -5], [8, -5]]
+    image = photo(landmarks, np.concatenate([beyond[:1], line, beyond[1:]]))
+    result = unlined(image, (line, line), np.array([0.0, 1.0]), 2.5, 1.5, 1.7)
+    x, y = (0.5 * (line[[0, -1]] + beyond)).round().astype(int).T
+    assert image[y, x].mean() < 80 and result[y, x].mean() > 105
 
 
 def test_pressed_lips_keep_some_of_their_height_and_do_not_fold() -> None:

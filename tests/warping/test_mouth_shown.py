@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from mien.types import ByteImage, FloatArray
-from mien.warping.mesh import LOWER_LIP, UPPER_LIP
+from mien.warping.mesh import LOWER_LIP, OUTER_LOWER_LIP, OUTER_UPPER_LIP, UPPER_LIP
 from mien.warping.mouth import Mouth
 from mien.warping.mouth_shown import _past
 from mien.warping.teeth import pose
@@ -65,6 +65,41 @@ def test_a_mouth_that_narrows_leaves_no_pits_beside_its_corners() -> None:
     there = np.s_[pit[1] - 1 : pit[1] + 2, pit[0] - 1 : pit[0] + 2]
     kiss = Mouth(photo, REST).without_line(photo, place(head(width=19.0)))
     assert photo[there].mean() < 80 and kiss[there].mean() > 115
+
+
+@pytest.mark.parametrize("points", [head(gap=30.0, jaw=24.0), head(gap=10.0, width=18.0), head(width=18.0)])
+def test_a_smile_s_corners_leave_the_dark_that_reaches_over_its_lips(points: FloatArray) -> None:
+    smile, target = SMILE.copy(), place(points)
+    for one in (smile, target):
+        for outer, inner, up in ((OUTER_UPPER_LIP, UPPER_LIP, 14), (OUTER_LOWER_LIP, LOWER_LIP, -16)):
+            one[list(outer[1:-1])] = one[list(inner[1:-1])] - [0, up, 0]
+    photo = smiling(smile, 5.0)
+    for corner, inward in ((78, 1), (308, -1)):
+        pit = np.round(smile[corner, :2] + [4 * inward, 0]).astype(int)
+        cv2.ellipse(photo, pit.tolist(), (9, 6), 0, 0, 360, (60, 35, 30), -1)
+    mouth = Mouth(photo, smile)
+    assert np.array_equal(mouth.without_line(photo, smile), photo)
+    left = mouth.without_line(photo, target)
+    outline = np.concatenate([smile[list(UPPER_LIP), :2], smile[list(LOWER_LIP)[::-1], :2]])
+    outside = cv2.fillPoly(np.zeros((SIZE, SIZE), np.uint8), [np.round(outline).astype(np.int32)], 1) == 0
+    dark = [int(((one.mean(-1) < 70) & outside)[240:320].sum()) for one in (photo, left)]
+    assert dark[1] < 0.4 * dark[0]
+
+
+def test_shut_lips_that_part_as_their_corners_fall_leave_these_behind() -> None:
+    raised = place(head(lift=-6.0))
+    photo = picture(raised)
+    line = np.mean([raised[list(UPPER_LIP), :2], raised[list(LOWER_LIP), :2]], 0).round().astype(np.int32)
+    cv2.polylines(photo, [line], False, (70, 40, 35), 4)
+    fallen = head(gap=5.0)
+    fallen[:, 1] += 6.0 * (np.abs(fallen[:, 0]) > 20) * (np.abs(fallen[:, 1] - 21) < 3)
+    mouth = Mouth(photo, raised)
+    y, x = line[0, 1], line[0, 0] + 3
+    seen = [
+        mouth.without_line(photo, place(points))[y - 1 : y + 2, x - 2 : x + 2].mean()
+        for points in (head(gap=5.0), fallen)
+    ]
+    assert seen[0] < 80 < 105 < seen[1]
 
 
 def test_a_mouth_of_a_head_that_turns_does_not_count_as_narrower() -> None:

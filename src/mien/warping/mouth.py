@@ -19,7 +19,7 @@ from mien.types import ByteImage, FloatArray
 from mien.warping import tone
 from mien.warping.creases import Creases
 from mien.warping.eyes import Known
-from mien.warping.lips import downward, edges, lip_gap, off_teeth, on_line
+from mien.warping.lips import downward, edges, held, lip_gap, off_teeth, on_line
 from mien.warping.mesh import OUTER_LOWER_LIP, OUTER_UPPER_LIP
 from mien.warping.mouth_drawn import drawn
 from mien.warping.mouth_shown import Shown, borrowed, farther, gum_shown, shown, uncovered
@@ -42,9 +42,11 @@ GUM = 0.8  # units of gum above the upper teeth that a mouth shows at most
 BITE, SMILE = (0.2, 2.5), ((4.0, 7.0), (44.0, 52.0))
 ASTRAY = 1.2  # units that such a guess is mended by at most
 # Half of the dark line between shut lips in their middle, and at their corners; units that they part by from which it
-# fades and has gone (a smile keeps its corners' creases); and units that they are apart in the photo from which there
-# is less of it, and none.
+# fades and has gone (a smile keeps its corners' creases); and units that they are apart in the photo from which it is
+# no line but the edge of what they show, wholly so from the second on.
 LINE, CREASE = (0.9, (1.0, 5.0), (0.8, 2.5)), (1.7, (6.0, 14.0), (8.0, 16.0))
+RIM = 2.6  # units of that edge at the corners that these leave; half as much where lips close
+FALLEN = 2.0, 5.0  # units by which corners fall from which they leave the dark at them, and all of it
 WEB = 0.35  # share of the web of lip at the corners that a smile has
 TURN = 0.6  # units over which lips turn in, sigma
 AROUND = 6.0  # units round lips that stay, within which what is round them may change
@@ -202,25 +204,27 @@ class Mouth:
 
     def without_line(self, image: ByteImage, target: FloatArray) -> ByteImage:
         """`image`, the photo's, as far as its lips part at `target` [478, 3] px without the dark line between them,
-        and, where they part far or grow narrower, without the pits beside their corners."""
-        unit = pose(self.on_line).scale
+        and, where they part far, grow narrower or their corners fall, without the dark at and beside these."""
+        where = pose(self.on_line)
+        unit = where.scale
         further = lip_gap(target, unit) - self.apart
-        middle, corner = (
-            float(most * smooth(further, *by) * (1 - smooth(self.apart, *until)))
-            for most, by, until in (LINE, CREASE)
-        )
-        line = np.mean(edges(self.on_line), 0)
-        across = line[-1] - line[0]
-        wide = float(np.linalg.norm(across))
-        # a mouth that grows narrower leaves its own dark beside its corners
+        # what corners leave that come nearer to each other or fall, in space, for heads turn
         own, then = (np.linalg.norm(points[308] - points[78]) for points in (self.on_line, target))
-        left = float(smooth((own - then) / unit, 1.0, 4.0))  # in space, for heads turn
-        if (gaping := max(float(smooth(further, *GAPING)), left)) > 0:
-            across = across / max(wide, 1e-6)
-            image = smoothed(image, line[[0, -1]], across, unit, gaping)
-        if max(middle, corner) == 0:
+        fallen = (pose(target).head(target) - where.head(self.on_line))[[78, 308], 1].mean()
+        left = max(float(smooth((own - then) / unit, 1.0, 4.0)), float(smooth(fallen, *FALLEN)))
+        gaping = max(float(smooth(further, *GAPING)), left)
+        parts, closes = (float(smooth(by, *LINE[1])) for by in (further, -further))
+        opened, creased = (float(smooth(self.apart, *until)) for _, _, until in (LINE, CREASE))
+        pit = (1 - creased) * CREASE[0] * max(float(smooth(further, *CREASE[1])), left * parts)
+        corner = max(pit, opened * RIM * (1 - 0.5 * closes) * gaping)
+        lips = edges(self.on_line + opened * (held(self.on_line, target) - self.on_line))
+        if gaping > 0:
+            ends = np.mean(lips, 0)[[0, -1]]
+            across = (ends[1] - ends[0]) / max(float(np.linalg.norm(ends[1] - ends[0])), 1e-6)
+            image = smoothed(image, ends, across, unit, gaping)
+        if max(parts, corner) == 0:
             return image
-        return unlined(image, line, downward(self.on_line), unit, middle, corner)
+        return unlined(image, lips, downward(self.on_line), unit, LINE[0] * parts, corner)
 
     def interior(self, target: FloatArray, detailed: bool = True) -> Layer:
         """What lies between the lips when the landmarks are at `target` [478, 3] px.

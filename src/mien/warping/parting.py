@@ -14,6 +14,8 @@ from mien.warping.mesh import IndexArray
 
 # units (90 between the outer eye corners) beyond the corners of the lips in which their creases end
 CREASE = 8.0
+INWARD = 2.0  # units of what open lips show that are covered beside their edges
+ONWARD = 4.0  # units over which the line between shut lips, going on beyond their corners, levels off
 PIT = 3.5, 9.0  # units beyond a corner in which its pit lies, and from there to where the skin is as it was
 BESIDE = 3  # cells round the mouth's opening in which each lip has its own map
 
@@ -96,36 +98,48 @@ def _below(line: FloatArray, down: FloatArray, width: int, height: int, kind: in
 
 
 def unlined(
-    image: ByteImage, line: FloatArray, down: FloatArray, unit: float, middle: float, corner: float
+    image: ByteImage,
+    lips: tuple[FloatArray, FloatArray],
+    down: FloatArray,
+    unit: float,
+    middle: float,
+    corner: float,
 ) -> ByteImage:
-    """A photo [H, W, 3] uint8 without the dark `line` [n, 2] px between its shut lips and its ends at the corners.
+    """A photo [H, W, 3] uint8 without the dark line between its shut lips and its ends at the corners, or without the
+    dark edge of what its open ones show there.
 
-    Lips that part would carry it along and stretch it: what lies beside it is drawn over it. `down`: the face's
-    downward direction [2]. `unit`: px a unit. `middle`, `corner`: units that are covered there on either side of it.
+    Lips that part would carry it along and stretch it: what lies beside it is drawn over it. `lips`: the edges
+    [n, 2] px of the upper and the lower one. `down`: the face's downward direction [2]. `unit`: px a unit. `middle`,
+    `corner`: units that are covered there on either side.
     """
+    line = np.mean(lips, 0)
     across = line[-1] - line[0]
     wide = float(np.linalg.norm(across))
     across = across / max(wide, 1e-6)
     away = np.array([-across[1], across[0]]) * (1.0 if across[0] * down[1] > across[1] * down[0] else -1.0)
     reach = 3.5 * max(middle, corner) * unit
     corners = line[[0, -1]] + [[-CREASE * unit], [CREASE * unit]] * across
-    ends = np.concatenate([corners, line])
+    ends = np.concatenate([corners, *lips])
     low = np.floor(ends.min(0) - reach).astype(int).clip(0)
     high = np.minimum(np.ceil(ends.max(0) + reach).astype(int), image.shape[1::-1])
     if (high - low).min() < 3 or wide < unit:
         return image
     rows, columns = np.mgrid[low[1] : high[1], low[0] : high[0]].astype(np.float32) + 0.5
     along = (columns - line[0, 0]) * across[0] + (rows - line[0, 1]) * across[1]
-    at = (line - line[0]) @ across
-    off = (columns - line[0, 0]) * away[0] + (rows - line[0, 1]) * away[1]
-    off -= np.interp(along, at, (line - line[0]) @ away).astype(np.float32)
     end = np.maximum(-along, along - wide) / unit  # units beyond the corner, less than 0 between them
+    off = (columns - line[0, 0]) * away[0] + (rows - line[0, 1]) * away[1]
+    off -= _going_on(line - line[0], across, away, ONWARD * unit, along)
+    upper, lower = (
+        off - np.interp(along, (lip - line[0]) @ across, (lip - line) @ away).astype(np.float32)
+        for lip in lips
+    )
+    inside = np.minimum(upper, -lower)  # px
     half = middle + (corner - middle) * np.clip(1 + end / 5, 0, 1) ** 2
     half = unit * half * np.clip(1 - end / CREASE, 0, 1)
-    further = half * np.clip(1 - np.abs(off) / np.maximum(3 * half, 1e-3), 0, 1)
+    further = half * np.clip(1 - np.maximum(-inside, 0) / np.maximum(3 * half, 1e-3), 0, 1)
     part = np.s_[low[1] : high[1], low[0] : high[0]]
     sides = []
-    for by in (np.minimum(off, 0) - further - off, np.maximum(off, 0) + further - off):
+    for by in (np.minimum(upper, 0) - further - upper, np.maximum(lower, 0) + further - lower):
         x, y = (
             np.asarray(p - low[k] - 0.5 + by * away[k], np.float32) for k, p in enumerate((columns, rows))
         )
@@ -134,14 +148,25 @@ def unlined(
         )
     # beyond the corners one passes into the other
     into = np.maximum(half * np.clip((end + 1.5) / 3, 0, 1), 0.2)
-    below = np.clip(0.5 + 0.5 * off / into, 0, 1).astype(np.float32)[..., None]
+    below = np.clip(0.5 + 0.25 * (upper + lower) / into, 0, 1).astype(np.float32)[..., None]
+    share = ((further > 0) * np.clip(INWARD * unit - inside, 0, 1)).astype(np.float32)[..., None]
+    drawn = sides[0] + below * (sides[1] - sides[0])
     result = image.copy()
-    cv2.copyTo(
-        (sides[0] + below * (sides[1] - sides[0]) + 0.5).astype(np.uint8),
-        (further > 0).astype(np.uint8),
-        result[part],
-    )
+    result[part] = image[part] + share * (drawn - image[part]) + 0.5
     return result
+
+
+def _going_on(
+    points: FloatArray, across: FloatArray, away: FloatArray, by: float, along: FloatArray
+) -> FloatArray:
+    """How far off `across` a line through `points` [n, 2] px lies at `along` [h, w] px, going on beyond its ends as it
+    runs there, and levelling off over `by` px. `across`, `away`: lengths 1."""
+    at, off = points @ across, points @ away
+    result = np.interp(along, at, off)
+    for end, near, beyond in ((0, 6, at[0] - along), (-1, -7, along - at[-1])):
+        slope = (off[end] - off[near]) / max(abs(float(at[end] - at[near])), 1e-6)
+        result += slope * by * (1 - np.exp(-np.clip(beyond, 0, None) / max(by, 1e-6)))
+    return np.asarray(result, np.float32)
 
 
 def smoothed(
