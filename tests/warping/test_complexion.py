@@ -59,3 +59,16 @@ def test_a_narrow_shine_comes_to_skin_that_gets_dark_alone() -> None:
     )
     shine = [gains[60, 60] / gains[20, 20] for gains in (dark, same, back.mean(2))]
     assert shine[1] < 1.2 < shine[0] < shine[2]
+
+
+@pytest.mark.parametrize(("other", "deeper"), [(60, True), (170, False)])
+def test_shades_are_deeper_on_much_darker_skin_alone(other: int, deeper: bool) -> None:
+    own = face((205, 165, 150), (205, 165, 150))
+    own[40:60] = (164, 132, 120)  # four fifths of the light
+    none = np.zeros((SIDE, SIDE), np.float32)
+    skin = none + 1
+    back = np.asarray(own.astype(float) * other / 175, np.uint8)
+    skins = complexion.complexion(own, back, skin, none)
+    result = skins.apply(own, none, none, skin, none)
+    shade = float(np.log(result[50, 60] / result[20, 60]).mean())
+    assert shade == pytest.approx(np.log(0.8), abs=0.03) if not deeper else shade < 1.4 * np.log(0.8)

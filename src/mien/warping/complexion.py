@@ -17,6 +17,7 @@ from mien.warping.light import LUMA, OFFSET, smooth
 
 LEVELS = (0.02, 0.1, 0.3, 0.5, 0.7, 0.9, 0.98)  # quantiles of skin that a tone curve joins
 FAR = 0.7  # log gain between two skins, from which contrasts of one tell little of the other's
+DEEPENED = 0.75  # share of the contrasts of light skin by which those on much darker skin are greater
 DEEPEST = 1.35  # gain of the darkest or lightest skin against that of the median, at most
 STEEP = (0.5, 1.8)  # slopes of a tone curve at least and at most
 SPOT = 0.02  # sigma of what is broader than spots of skin, of the face's width
@@ -129,6 +130,9 @@ class Complexion:
         # Blood and pigment of light skin, which dark skin hides, are seen least in red light.
         even = np.log((picture[..., 0] + OFFSET) / (self.red * grey + OFFSET))
         even = self.far * flesh * (1 - black) * np.clip(even, -0.3, 0.3)
+        if self.bright < 1:  # shades and shine are deeper on dark skin
+            shade = np.log((grey + OFFSET) / (self.luminance + OFFSET)) + even
+            even += DEEPENED * self.far * np.clip(shade, -1.0, 0.4)
         # a tone curve is for shade and shine: spots of skin keep their contrast
         broad = cv2.GaussianBlur(grey, (0, 0), 0.7 + SPOT * grey.shape[1])
         curve = self.tone[grey] + flesh * (1 - black) * (self.tone[broad] - self.tone[grey])
