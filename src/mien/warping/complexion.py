@@ -17,7 +17,7 @@ from mien.warping.light import LUMA, OFFSET, smooth
 
 LEVELS = (0.02, 0.1, 0.3, 0.5, 0.7, 0.9, 0.98)  # quantiles of skin that a tone curve joins
 FAR = 0.7  # log gain between two skins, from which contrasts of one tell little of the other's
-DEEPENED = 0.75  # share of the contrasts of light skin by which those on much darker skin are greater
+DEEPENED = 0.6  # share of the contrasts of light skin by which those on much darker skin are greater
 DEEPEST = 1.35  # gain of the darkest or lightest skin against that of the median, at most
 STEEP = (0.5, 1.8)  # slopes of a tone curve at least and at most
 SPOT = 0.02  # sigma of what is broader than spots of skin, of the face's width
