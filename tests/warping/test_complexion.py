@@ -1,13 +1,12 @@
-"""How lips and shine of one skin come to another's, on flat colours."""
+"""How lips of one skin come to another's, on flat colours."""
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 import pytest
 
 from mien.types import ByteImage, FloatArray
-from mien.warping import complexion, light
+from mien.warping import complexion
 
 SIDE = 120
 
@@ -45,20 +44,6 @@ def test_lips_that_both_have_pale_stay_pale() -> None:
     darker = (0.8 * pale).astype(np.uint8)  # lips get red on darker skin alone
     result = complexion.complexion(pale, darker, 1 - lips, lips).apply(pale, lips, none, 1 - lips, none)
     assert redder(result) == pytest.approx(redder(pale.astype(np.float32)), abs=0.01)
-
-
-def test_a_narrow_shine_comes_to_skin_that_gets_dark_alone() -> None:
-    plain = np.full((SIDE, SIDE, 3), (80, 60, 50), np.float32)
-    spot = np.zeros((SIDE, SIDE), np.float32)
-    spot[60, 60] = 1
-    spot = cv2.GaussianBlur(spot, (0, 0), 8)
-    back = (plain * (1 + 0.4 * spot / spot.max())[..., None]).astype(np.float32)
-    skin, none = np.ones((SIDE, SIDE), np.float32), np.zeros((SIDE, SIDE), np.float32)
-    dark, same = (
-        np.exp(light.relight(plain, back, skin, none, none, SIDE, bright)).mean(2) for bright in (0.4, 1.0)
-    )
-    shine = [gains[60, 60] / gains[20, 20] for gains in (dark, same, back.mean(2))]
-    assert shine[1] < 1.2 < shine[0] < shine[2]
 
 
 @pytest.mark.parametrize(("other", "deeper"), [(60, True), (170, False)])

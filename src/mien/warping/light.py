@@ -23,7 +23,6 @@ SOFT = 0.85  # of the lightest skin of a photo, from which what is lighter bends
 OTHER = 0.2  # log ratio from which on what a forehead shows is something else than skin
 TOOTH = 0.35  # share of the skin's hue in that of teeth
 PORES, DEEP = 0.01, 12.0  # sigma of pores, of the face's width; grey levels at most
-NEAREST = 0.3  # of `FINE` at least, where skin gets dark: its shine, which models it, is narrow
 MOST = 0.35  # log ratio by which the finer light may differ from the broad
 
 
@@ -82,8 +81,7 @@ def relight(
         off = (change - broad).mean(2)
         trust = skin / (1 + (off / (DOUBT * loose)) ** 2)
         broad, _ = smooth(change, trust, BROAD * wide)
-    near = FINE * float(np.clip(bright, NEAREST, 1))
-    finer, say = smooth(np.clip(change - broad, -most, most), trust, near * wide)
+    finer, say = smooth(np.clip(change - broad, -most, most), trust, FINE * wide)
     gains = broad + finer * (say / (say + 0.1))
     left, say = smooth(np.clip(change - gains, -most, most), edge * skin, EDGE * wide)
     return np.asarray(gains + left * np.clip(say / 0.3, 0, 1))
